@@ -1,0 +1,119 @@
+//! What can happen to the client.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::words::{LinkId, MessageId, Name, Origin};
+
+/// Something that happened, in the order in which it did. Events for links and dials that are gone
+/// are ignored.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// The program has started.
+    Started,
+    /// A `Dial` of the server succeeded.
+    Connected,
+    /// A `Dial` of the server failed, or the connection to it ended.
+    Disconnected,
+    /// Bytes came from the server, in any chunking.
+    Received {
+        /// At least one.
+        bytes: &'a [u8],
+    },
+    /// A line was typed or read from a pipe: an answer to the open prompt, or a command.
+    Typed {
+        /// Counts the lines of the input from 1.
+        line: u64,
+        /// Without its line feed; any bytes.
+        text: &'a [u8],
+    },
+    /// The input is at its end.
+    EndOfInput,
+    /// A signal asks the program to end.
+    Interrupted(Signal),
+    /// `Deliver` effects are carried out: shown, and noted in the state folder.
+    Delivered {
+        /// The sequence number of the last one.
+        upto: u64,
+    },
+    /// Nothing can be shown any more (standard output is closed).
+    OutputClosed,
+    /// `OpenState` succeeded.
+    StateOpened(Recall),
+    /// `OpenState` failed: another client uses the folder, or it cannot be read or written. The
+    /// shell has said why on stderr.
+    StateRefused,
+    /// `Listen` succeeded, or failed (no address).
+    Listening {
+        /// Where others may connect to.
+        addresses: Vec<SocketAddr>,
+    },
+    /// A `DialPeer` succeeded, or somebody connected to the private port.
+    PeerOpened {
+        /// Its link from now on.
+        link: LinkId,
+        /// Who connected.
+        opened: PeerOpened,
+    },
+    /// A `DialPeer` failed.
+    PeerUnreached {
+        /// Where it had been dialled.
+        address: SocketAddr,
+    },
+    /// Bytes came on a private link, in any chunking.
+    PeerReceived {
+        /// On which.
+        link: LinkId,
+        /// At least one.
+        bytes: &'a [u8],
+    },
+    /// A private link is gone.
+    PeerClosed {
+        /// Which.
+        link: LinkId,
+    },
+    /// The time asked for by `ScheduleTimeout` has come. Harmless at any other time.
+    Tick,
+}
+
+/// From which side a private link was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerOpened {
+    /// By this client, to this address.
+    Dialled(SocketAddr),
+    /// By somebody else.
+    Accepted(SocketAddr),
+}
+
+/// A signal that ends the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C: exit 130.
+    Interrupt,
+    /// SIGTERM: exit 143.
+    Terminate,
+    /// The terminal is gone: exit 129.
+    HangUp,
+}
+
+/// What the state folder remembers of earlier runs for this server and user.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recall {
+    /// Messages that were shown, oldest first.
+    pub shown: Vec<Mark>,
+    /// Messages that were about to be shown when the client died; they may have been.
+    pub doubtful: Vec<Mark>,
+    /// Commands whose result was still open when the client died.
+    pub unsettled: u32,
+}
+
+/// What a shown message is recognised by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// Sender.
+    pub from: Name,
+    /// The server's id.
+    pub id: MessageId,
+    /// The sender's command.
+    pub origin: Option<Origin>,
+}

@@ -1,0 +1,299 @@
+//! What the client shows, as data. The shell turns it into JSON Lines or into text for people.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::time::Time;
+use crate::wire::code::spelled;
+use crate::wire::{Code, PingStatus, Prompt, Status};
+
+/// One thing to show. `line` is the number of the input line that is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum View {
+    /// The connection to the server changed.
+    Connection(Connection),
+    /// The next line typed answers this.
+    Prompt {
+        /// What is asked for.
+        ask: Prompt,
+        /// Whether it is the second time, to be sure (a new password at a terminal).
+        again: bool,
+    },
+    /// Logged in.
+    LoggedIn {
+        /// The user.
+        user: String,
+        /// Stored messages about to follow.
+        unread: u64,
+    },
+    /// A login was refused.
+    LoginRefused(LoginRefused),
+    /// The one result of a command line.
+    Result {
+        /// Which line.
+        line: u64,
+        /// The command's name, or the first word typed.
+        command: String,
+        /// What it came to.
+        outcome: Result<Success, Failure>,
+    },
+    /// A message.
+    Message(Message),
+    /// Somebody came or went.
+    Presence {
+        /// Who.
+        user: String,
+        /// Came.
+        online: bool,
+    },
+    /// Somebody asks for a private link.
+    PrivateRequest {
+        /// Who.
+        from: String,
+    },
+    /// A private link stands.
+    PrivateOpened {
+        /// With whom.
+        user: String,
+        /// How.
+        path: Path,
+    },
+    /// A private link is gone.
+    PrivateClosed {
+        /// With whom.
+        user: String,
+        /// Why.
+        reason: PrivateEnd,
+    },
+    /// A group changed: you were added to or removed from it, or others were.
+    Group {
+        /// Name of the group.
+        group: String,
+        /// Who did it.
+        by: String,
+        /// Members now, sorted.
+        members: Vec<String>,
+    },
+    /// Something about your own session.
+    Notice(Notice),
+    /// The session is over; nothing of it follows.
+    Bye(Bye),
+}
+
+spelled! {
+    /// States of the connection.
+    Connection {
+        /// It stands.
+        Connected = "connected",
+        /// It is lost and being made again.
+        Reconnecting = "reconnecting",
+        /// It stands again, and the session goes on.
+        Resumed = "resumed",
+    }
+}
+
+/// Why a login was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginRefused {
+    /// Wrong password, or no such account.
+    InvalidCredentials {
+        /// Tries left before the name is locked.
+        attempts_left: u32,
+    },
+    /// The name is locked.
+    LockedOut {
+        /// Seconds until it is not.
+        retry_after_secs: u64,
+        /// Whether this very attempt locked it.
+        just_now: bool,
+    },
+    /// The account has a session.
+    AlreadyOnline,
+    /// Not a name.
+    BadName,
+    /// Too many logins for too long.
+    Busy,
+}
+
+/// What a command came to when it succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Success {
+    /// `message`, `private`
+    Message {
+        /// Recipient.
+        to: String,
+        /// How it ended.
+        status: Status,
+    },
+    /// `broadcast`
+    Broadcast {
+        /// How many it was sent to.
+        recipients: u64,
+        /// Whether an online user did not get it.
+        withheld: bool,
+        /// Who (only with `broadcast_report=names`, else empty).
+        withheld_users: Vec<String>,
+    },
+    /// `whoelse`, `whoelsesince`, `wholasthr`
+    Users {
+        /// Sorted.
+        users: Vec<String>,
+    },
+    /// `block`, `unblock`, `startprivate` (see there), `accept`, `decline`, `stopprivate`
+    User {
+        /// Whom.
+        user: String,
+    },
+    /// `offline`
+    Offline {
+        /// Messages shown before.
+        messages: u64,
+    },
+    /// `ping`
+    Ping {
+        /// Whom.
+        user: String,
+        /// What was told.
+        status: PingStatus,
+    },
+    /// `create group`, `add group`, `remove group`, `leave group`, `delete group`
+    Group {
+        /// Name of the group.
+        group: String,
+        /// Members now, sorted.
+        members: Vec<String>,
+    },
+    /// `message group`
+    GroupMessage {
+        /// Name of the group.
+        group: String,
+        /// Shown by so many members.
+        delivered: u64,
+        /// Stored for so many.
+        stored: u64,
+        /// Refused by so many full mailboxes.
+        refused: u64,
+        /// Whether a member has blocked you.
+        withheld: bool,
+    },
+    /// `grouplist`
+    Groups {
+        /// Groups with their members, both sorted.
+        groups: Vec<(String, Vec<String>)>,
+    },
+    /// `startprivate`
+    Private {
+        /// With whom.
+        user: String,
+        /// How.
+        path: Path,
+    },
+    /// `help`
+    Help {
+        /// For people; lines separated by line feeds.
+        text: String,
+    },
+    /// `logout`
+    Logout,
+}
+
+/// What a command came to when it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub code: Code,
+    /// Whom or what the command named, for the text that people read.
+    pub subject: Option<String>,
+}
+
+/// A message to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Of which kind.
+    pub kind: MessageKind,
+    /// The group, for group messages.
+    pub group: Option<String>,
+    /// Sender.
+    pub from: String,
+    /// Text, byte for byte.
+    pub text: String,
+    /// When it was sent.
+    pub sent_at: Time,
+    /// It waited in the mailbox.
+    pub stored: bool,
+    /// It may have been shown before, by a client that died.
+    pub again: bool,
+    /// Unique for the receiver.
+    pub id: String,
+}
+
+spelled! {
+    /// Kinds of messages.
+    MessageKind {
+        /// To this user.
+        Direct = "direct",
+        /// To all.
+        Broadcast = "broadcast",
+        /// To a group.
+        Group = "group",
+        /// From client to client.
+        Private = "private",
+    }
+}
+
+spelled! {
+    /// How a private link runs.
+    Path {
+        /// From client to client.
+        Direct = "direct",
+        /// Through the server, sealed.
+        Relayed = "relayed",
+    }
+}
+
+spelled! {
+    /// Why a private link ended.
+    PrivateEnd {
+        /// By `stopprivate` of either side.
+        Stopped = "stopped",
+        /// One side logged out.
+        LoggedOut = "logged_out",
+        /// One side's session timed out.
+        TimedOut = "timed_out",
+        /// It broke.
+        Lost = "lost",
+    }
+}
+
+/// Something about one's own session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Logins to this account that failed since the last that succeeded.
+    FailedLogins {
+        /// How many.
+        count: u32,
+    },
+    /// Commands of an earlier run whose result was never known; they are not repeated.
+    Unsettled {
+        /// How many.
+        count: u32,
+    },
+    /// The two passwords typed for the new account differ.
+    PasswordsDiffer,
+}
+
+spelled! {
+    /// How a session ended.
+    Bye {
+        /// The user asked.
+        Logout = "logout",
+        /// Nothing was heard of the user for too long.
+        Timeout = "timeout",
+        /// The server stopped.
+        ServerShutdown = "server_shutdown",
+        /// The connection is lost for good.
+        ConnectionLost = "connection_lost",
+        /// The user logged in elsewhere.
+        Replaced = "replaced",
+    }
+}

@@ -1,0 +1,99 @@
+//! What can happen to the server.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::settings::Settings;
+use crate::record::{Mail, RecordNumber};
+use crate::words::{Credential, LinkId, Name, Ticket};
+
+/// Something that happened, in the order in which it did. Events for links and tickets that are
+/// gone are ignored.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// A client connected.
+    LinkOpened {
+        /// Its link from now on.
+        link: LinkId,
+        /// Where it came from.
+        from: SocketAddr,
+        /// 32 random bytes, fresh for this link.
+        nonce: [u8; 32],
+    },
+    /// Bytes came, in any chunking.
+    Received {
+        /// On which link.
+        link: LinkId,
+        /// At least one.
+        bytes: &'a [u8],
+    },
+    /// Bytes that were handed out by `Send` have left for the network.
+    Flushed {
+        /// Of which link.
+        link: LinkId,
+        /// How many so far, counted over the whole life of the link.
+        upto: u64,
+    },
+    /// The link is gone: its client hung up, it broke, fell silent, or was too slow. Never follows a `Close`.
+    LinkClosed {
+        /// Which.
+        link: LinkId,
+    },
+    /// A `Verify` is done.
+    Verified {
+        /// Of which.
+        ticket: Ticket,
+        /// What came out.
+        verdict: Verdict,
+    },
+    /// A `Hash` is done.
+    Hashed {
+        /// Of which.
+        ticket: Ticket,
+        /// The credential; `None` if the pool of hashing threads was too busy.
+        credential: Option<Credential>,
+    },
+    /// All records up to this one are durable.
+    Committed {
+        /// The last one.
+        upto: RecordNumber,
+    },
+    /// The store could not write (disk full): this record and all later ones that were handed out
+    /// under this or an earlier epoch are not and will not be stored.
+    StoreRefused {
+        /// The first one refused.
+        from: RecordNumber,
+    },
+    /// A `LoadMail` is done.
+    MailLoaded {
+        /// Of which.
+        ticket: Ticket,
+        /// In order of their ids; at most as many as were asked for.
+        mail: Vec<Mail>,
+        /// Whether more was waiting behind them at that moment.
+        more: bool,
+    },
+    /// The operator asked to read credentials and settings again, and both are good.
+    Reloaded {
+        /// All accounts.
+        accounts: Vec<(Name, Credential)>,
+        /// All settings.
+        settings: Box<Settings>,
+    },
+    /// The operator asked to stop. Sessions are told, mail under way is stored, links are closed.
+    Stop,
+    /// The time asked for by `ScheduleTimeout` has come. Harmless at any other time.
+    Tick,
+}
+
+/// What comparing a password came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the right one.
+    Right,
+    /// It is not.
+    Wrong,
+    /// The pool of hashing threads was too busy to look at it.
+    Overloaded,
+}

@@ -1,0 +1,184 @@
+//! What an operator may set, as far as the core decides by it. Names are those of the settings file.
+
+/// Settings of the core. Where a number is a limit, 0 means none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `block_duration`: seconds a name stays locked; 0: never locked.
+    pub block_duration_secs: u64,
+    /// `timeout`: seconds without a valid command until logout; 0: never.
+    pub timeout_secs: u64,
+    /// `lock_attempts`: failures in a row that lock a name.
+    pub lock_attempts: u32,
+    /// `lock_extend`: attempts during a lock begin it anew.
+    pub lock_extend: bool,
+    /// `registration`
+    pub registration: Registration,
+    /// `duplicate_login`
+    pub duplicate_login: DuplicateLogin,
+    /// `invalid_counts_as_activity`
+    pub invalid_counts_as_activity: bool,
+    /// `block_notice`
+    pub block_notice: BlockNotice,
+    /// `offline_delivery`
+    pub offline_delivery: OfflineDelivery,
+    /// `held_on_block`
+    pub held_on_block: HeldOnBlock,
+    /// `broadcast_report`
+    pub broadcast_report: BroadcastReport,
+    /// `hide_blockers_in_whoelse`
+    pub hide_blockers_in_whoelse: bool,
+    /// `whoelse_include_self`
+    pub whoelse_include_self: bool,
+    /// `hide_blockers_in_history`
+    pub hide_blockers_in_history: bool,
+    /// `history_mode`
+    pub history_mode: HistoryMode,
+    /// `strict_block`: blocking twice, or unblocking what is not blocked, is an error.
+    pub strict_block: bool,
+    /// `block_mutual`: the blocker cannot reach the blocked either.
+    pub block_mutual: bool,
+    /// `block_ends_private`
+    pub block_ends_private: bool,
+    /// `ping_reveals_block`
+    pub ping_reveals_block: bool,
+    /// `resume_grace_secs`: how long a session outlives its link.
+    pub resume_grace_secs: u64,
+    /// `mailbox_messages`: stored messages a user.
+    pub mailbox_messages: u32,
+    /// `mailbox_bytes`: stored bytes of text a user.
+    pub mailbox_bytes: u64,
+    /// `mailbox_per_sender`: stored messages of one sender a user.
+    pub mailbox_per_sender: u32,
+    /// `mailbox_total_bytes`: stored bytes of text in all.
+    pub mailbox_total_bytes: u64,
+    /// `unauthenticated_max`: connections not logged in.
+    pub unauthenticated_max: u32,
+    /// `unauthenticated_per_address`: the same of one address (/32, /64), loopback exempt.
+    pub unauthenticated_per_address: u32,
+    /// `login_secs`: time to log in.
+    pub login_secs: u64,
+    /// `line_bytes`: longest line, its end not counted.
+    pub line_bytes: usize,
+    /// `rate_burst`: deliveries a session may cause at once.
+    pub rate_burst: u32,
+    /// `rate_per_s`: deliveries a second a session may cause.
+    pub rate_per_s: u32,
+    /// `groups_per_user`
+    pub groups_per_user: u32,
+    /// `members_per_group`
+    pub members_per_group: u32,
+    /// `failures_per_address`: wrong passwords of one address within `block_duration`, loopback exempt.
+    pub failures_per_address: u32,
+    /// `private_request_secs`: how long a request for a private link waits for its answer.
+    pub private_request_secs: u64,
+}
+
+/// `registration`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Accounts come from the credentials file only.
+    Closed,
+    /// A new name makes an account.
+    Open,
+}
+
+/// `duplicate_login`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DuplicateLogin {
+    /// The second login is refused.
+    Deny,
+    /// The first session ends.
+    Replace,
+}
+
+/// `block_notice`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockNotice {
+    /// The sender hears `blocked`.
+    Tell,
+    /// The sender hears `stored`; the message is discarded.
+    Silent,
+}
+
+/// `offline_delivery`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfflineDelivery {
+    /// Stored messages follow the login.
+    Auto,
+    /// They wait for the command `offline`.
+    Manual,
+    /// Nothing is stored; the sender hears `offline`.
+    Off,
+}
+
+/// `held_on_block`: mail that was accepted before its sender was blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldOnBlock {
+    /// Held back while the block stands.
+    Hold,
+    /// Delivered all the same.
+    Deliver,
+    /// Dropped when the block begins.
+    Drop,
+}
+
+/// `broadcast_report`: what the sender learns of online users who have blocked him.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BroadcastReport {
+    /// That there are some.
+    Generic,
+    /// Who they are.
+    Names,
+    /// Nothing.
+    None,
+}
+
+/// `history_mode`: whom `whoelsesince` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryMode {
+    /// Those with a session that overlaps the period.
+    Overlap,
+    /// Those who logged in within it.
+    Login,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            block_duration_secs: 60,
+            timeout_secs: 1800,
+            lock_attempts: 3,
+            lock_extend: false,
+            registration: Registration::Closed,
+            duplicate_login: DuplicateLogin::Deny,
+            invalid_counts_as_activity: false,
+            block_notice: BlockNotice::Tell,
+            offline_delivery: OfflineDelivery::Auto,
+            held_on_block: HeldOnBlock::Hold,
+            broadcast_report: BroadcastReport::Generic,
+            hide_blockers_in_whoelse: true,
+            whoelse_include_self: false,
+            hide_blockers_in_history: true,
+            history_mode: HistoryMode::Overlap,
+            strict_block: true,
+            block_mutual: false,
+            block_ends_private: false,
+            ping_reveals_block: true,
+            resume_grace_secs: 0,
+            mailbox_messages: 10_000,
+            mailbox_bytes: 8_388_608,
+            mailbox_per_sender: 1_000,
+            mailbox_total_bytes: 268_435_456,
+            unauthenticated_max: 128,
+            unauthenticated_per_address: 16,
+            login_secs: 30,
+            line_bytes: 4_096,
+            rate_burst: 4_096,
+            rate_per_s: 20_000,
+            groups_per_user: 50,
+            members_per_group: 200,
+            failures_per_address: 9,
+            private_request_secs: 60,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Sockets, store and terminal around the core.

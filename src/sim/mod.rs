@@ -1,0 +1,1 @@
+//! The world of simulated clients, server, store, links and clock.

@@ -1,0 +1,247 @@
+//! Lines from a client to the server, and the commands in them.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::{Code, Misuse};
+use crate::words::{MessageId, Secret, Text, Token};
+
+/// What a client can do beyond reading lines; said in `hello`, before login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// It acknowledges messages after showing them (`ack`).
+    pub acknowledge: bool,
+    /// It keeps a token and can resume its session (`resume`).
+    pub resume: bool,
+}
+
+/// One line from a client to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientLine<'a> {
+    /// `hello VERSION [ack] [resume]`: optional, first. Unknown capabilities are skipped.
+    Hello {
+        /// Protocol version.
+        version: u32,
+        /// What the client can do.
+        capabilities: Capabilities,
+    },
+    /// `login NAME [PASSWORD]`: without a password the server asks for one. The password is the
+    /// rest of the line after one space.
+    Login {
+        /// Any word; the server judges it.
+        name: &'a str,
+        /// The password, if given.
+        password: Option<Secret<'a>>,
+    },
+    /// `register NAME PASSWORD`.
+    Register {
+        /// Any word; the server judges it.
+        name: &'a str,
+        /// The password of the new account.
+        password: Secret<'a>,
+    },
+    /// `resume NAME TOKEN`.
+    Resume {
+        /// The user.
+        name: &'a str,
+        /// What `welcome` handed out.
+        token: Token,
+    },
+    /// `ack SHOWN ANSWERED`, each `-` where there is nothing to say: everything that came on this
+    /// link up to and with the message is shown, and all answers up to and with the number have come.
+    Acknowledge {
+        /// The last message shown.
+        shown: Option<MessageId>,
+        /// All commands up to this number have their answer and will not be repeated.
+        answered: Option<u64>,
+    },
+    /// `active` or `active invalid`: the user typed something that concerns the server only as activity.
+    Active {
+        /// Whether it was a valid command.
+        valid: bool,
+    },
+    /// `[#NUMBER ]COMMAND`.
+    Request {
+        /// Chosen by the client, rising by one. Answers carry it back; a repeat is answered again and done once.
+        number: Option<u64>,
+        /// The command.
+        command: Command<'a>,
+    },
+}
+
+/// A command of a logged-in user. Names are words as typed; the server judges them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// `message USER TEXT`
+    Message {
+        /// Recipient.
+        to: &'a str,
+        /// Text.
+        text: Text<'a>,
+    },
+    /// `broadcast TEXT`
+    Broadcast {
+        /// Text.
+        text: Text<'a>,
+    },
+    /// `whoelse`
+    Whoelse,
+    /// `whoelsesince SECONDS`; any whole non-negative number, however large, saturating.
+    WhoelseSince {
+        /// Length of the period, in seconds back from now.
+        seconds: u64,
+    },
+    /// `wholasthr` (also `wholasthtr`)
+    Wholasthr,
+    /// `block USER`
+    Block {
+        /// Whom.
+        user: &'a str,
+    },
+    /// `unblock USER`
+    Unblock {
+        /// Whom.
+        user: &'a str,
+    },
+    /// `offline`
+    Offline,
+    /// `ping USER`
+    Ping {
+        /// Whom.
+        user: &'a str,
+    },
+    /// `create group NAME USER…`
+    CreateGroup {
+        /// Name of the group.
+        group: &'a str,
+        /// At least one.
+        members: Words<'a>,
+    },
+    /// `message group NAME TEXT`
+    MessageGroup {
+        /// Name of the group.
+        group: &'a str,
+        /// Text.
+        text: Text<'a>,
+    },
+    /// `grouplist`
+    GroupList,
+    /// `add group NAME USER`
+    AddToGroup {
+        /// Name of the group.
+        group: &'a str,
+        /// Whom.
+        user: &'a str,
+    },
+    /// `remove group NAME USER`
+    RemoveFromGroup {
+        /// Name of the group.
+        group: &'a str,
+        /// Whom.
+        user: &'a str,
+    },
+    /// `leave group NAME`
+    LeaveGroup {
+        /// Name of the group.
+        group: &'a str,
+    },
+    /// `delete group NAME`
+    DeleteGroup {
+        /// Name of the group.
+        group: &'a str,
+    },
+    /// `startprivate USER ENDPOINT…`: asks USER for a private link.
+    StartPrivate {
+        /// Whom.
+        user: &'a str,
+        /// Where this client listens; at most [`MAX_ENDPOINTS`].
+        endpoints: Vec<Endpoint>,
+    },
+    /// `accept USER ENDPOINT…`: yes to USER's request.
+    Accept {
+        /// Who asked.
+        user: &'a str,
+        /// Where this client listens; at most [`MAX_ENDPOINTS`].
+        endpoints: Vec<Endpoint>,
+    },
+    /// `decline USER`: no to USER's request.
+    Decline {
+        /// Who asked.
+        user: &'a str,
+    },
+    /// `help [COMMAND]`
+    Help {
+        /// About which command.
+        about: Option<&'a str>,
+    },
+    /// `logout`
+    Logout,
+}
+
+/// Endpoints a client may declare in one line.
+pub const MAX_ENDPOINTS: usize = 8;
+
+/// A place where a client listens for a private link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// A port at the address the server sees the client at: `5123`.
+    Port(u16),
+    /// A full address: `10.0.0.2:5123` or `[::1]:5123`.
+    Address(SocketAddr),
+}
+
+/// Words separated by runs of spaces; possibly none.
+#[derive(Debug, Clone, Copy, Eq)]
+pub struct Words<'a>(&'a str);
+
+impl<'a> Words<'a> {
+    /// Takes a part of a line; `None` if it holds a line feed.
+    #[must_use]
+    pub fn new(line: &'a str) -> Option<Words<'a>> {
+        memchr::memchr(b'\n', line.as_bytes()).is_none().then_some(Words(line))
+    }
+
+    /// The words in order.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        self.0.split(' ').filter(|word| !word.is_empty())
+    }
+}
+
+impl PartialEq for Words<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<'a> ClientLine<'a> {
+    /// Reads one line (without its line feed).
+    ///
+    /// # Errors
+    /// [`Misuse`] names the command that cannot be obeyed and why.
+    pub fn parse(line: &'a [u8]) -> Result<ClientLine<'a>, Misuse<'a>> {
+        let _ = line;
+        Err(Misuse { number: None, command: "", code: Code::Usage })
+    }
+
+    /// Appends the line with its line feed.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+}
+
+impl<'a> Command<'a> {
+    /// Reads a command as a person types it, without a number.
+    ///
+    /// # Errors
+    /// [`Misuse`] names the command that cannot be obeyed and why.
+    pub fn parse(line: &'a str) -> Result<Command<'a>, Misuse<'a>> {
+        let _ = line;
+        Err(Misuse { number: None, command: "", code: Code::Usage })
+    }
+
+    /// The words it begins with, as results and errors name it: `message`, `create group`, …
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        ""
+    }
+}

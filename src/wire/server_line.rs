@@ -1,0 +1,291 @@
+//! Lines from the server to a client.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::Garbled;
+use super::client_line::{Capabilities, Words};
+use super::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
+use crate::time::Time;
+use crate::words::{LoginNumber, MessageId, Origin, Text, Token};
+
+/// One line from the server to a client. `#NUMBER` stands where the command had one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerLine<'a> {
+    /// `hobnob VERSION [ack] [resume]`: the first line of all.
+    Greeting {
+        /// Protocol version.
+        version: u32,
+        /// What the server can do.
+        capabilities: Capabilities,
+    },
+    /// `ask username|password|new_password`
+    Ask(Prompt),
+    /// `welcome USER unread COUNT login NUMBER [token TOKEN]`
+    Welcome(Admission<'a>),
+    /// `resumed USER unread COUNT login NUMBER [token TOKEN]`
+    Resumed(Admission<'a>),
+    /// `refused REASON [NUMBER]`
+    Refused(Refusal),
+    /// `ok [#NUMBER ]COMMAND …`
+    Done {
+        /// The command's number.
+        number: Option<u64>,
+        /// What it came to.
+        answer: Answer<'a>,
+    },
+    /// `error [#NUMBER ]CODE COMMAND`
+    Failed {
+        /// The command's number.
+        number: Option<u64>,
+        /// Why.
+        code: Code,
+        /// The command's name, or the first word of what was typed (shortened).
+        command: &'a str,
+    },
+    /// `message ID FROM SENT_AT ORIGIN live|stored TEXT`
+    Message(Delivery<'a>),
+    /// `group-message ID GROUP FROM SENT_AT ORIGIN live|stored TEXT`
+    GroupMessage {
+        /// Name of the group.
+        group: &'a str,
+        /// The message.
+        delivery: Delivery<'a>,
+    },
+    /// `broadcast ID FROM SENT_AT ORIGIN live TEXT`. The id counts the server's broadcasts.
+    Broadcast(Delivery<'a>),
+    /// `online USER`
+    Online {
+        /// Who came.
+        user: &'a str,
+    },
+    /// `offline USER`
+    Offline {
+        /// Who went.
+        user: &'a str,
+    },
+    /// `users [#NUMBER ]NAME…`: part of a list; its `ok` or what it belongs to follows.
+    Users {
+        /// The command's number.
+        number: Option<u64>,
+        /// Some of the names, in order.
+        users: Words<'a>,
+    },
+    /// `members [#NUMBER ]GROUP NAME…`: some members of a group; its `ok`, or `changed`, follows.
+    Members {
+        /// The command's number; none before `changed`.
+        number: Option<u64>,
+        /// Name of the group.
+        group: &'a str,
+        /// Some of the members, in order.
+        members: Words<'a>,
+    },
+    /// `changed GROUP BY`: the group is now as the `members` lines before say; none: it has no members any more.
+    Changed {
+        /// Name of the group.
+        group: &'a str,
+        /// Who did it.
+        by: &'a str,
+    },
+    /// `request USER`: USER asks for a private link.
+    Request {
+        /// Who asks.
+        from: &'a str,
+    },
+    /// `withdrawn USER`: the request of USER is no longer open.
+    Withdrawn {
+        /// Who had asked.
+        from: &'a str,
+    },
+    /// `introduce USER requester|accepter ID ADDRESS…`
+    Introduce {
+        /// The other.
+        user: &'a str,
+        /// Which side the reader is.
+        role: Role,
+        /// What the two clients recognise each other by; used once.
+        id: Token,
+        /// Where the other may be reached.
+        addresses: Vec<SocketAddr>,
+    },
+    /// `help TEXT`: one line of help; `ok help` follows the last.
+    Help(Text<'a>),
+    /// `notice failed_logins COUNT` and others to come.
+    Notice(Notice),
+    /// `bye REASON`: the last line of all.
+    Bye(Farewell),
+}
+
+/// What a login that succeeded hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// Stored messages about to follow (`offline_delivery=manual`: waiting).
+    pub unread: u64,
+    /// This login's number; a resumed session keeps its own.
+    pub login: LoginNumber,
+    /// Resumes the session, once each; only for a client that can.
+    pub token: Option<Token>,
+}
+
+/// A message on its way to a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery<'a> {
+    /// Unique for the receiver.
+    pub id: MessageId,
+    /// Sender.
+    pub from: &'a str,
+    /// When the server accepted it.
+    pub sent_at: Time,
+    /// The sender's command, `-` if it had no number.
+    pub origin: Option<Origin>,
+    /// Whether it waited in the mailbox.
+    pub freshness: Freshness,
+    /// Text.
+    pub text: Text<'a>,
+}
+
+/// What the server tells a user about his own session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Logins to this account that failed since the last that succeeded.
+    FailedLogins {
+        /// How many.
+        count: u32,
+    },
+}
+
+/// What a command came to when it succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// `message USER delivered|stored`
+    Message {
+        /// Recipient.
+        to: &'a str,
+        /// How it ended.
+        status: Status,
+    },
+    /// `broadcast RECIPIENTS complete|withheld`; `users` lines before it name the withheld, if set so.
+    Broadcast {
+        /// How many it was sent to.
+        recipients: u64,
+        /// Whether an online user did not get it because he has blocked the sender.
+        withheld: bool,
+    },
+    /// `whoelse COUNT`, after that many names in `users` lines.
+    Whoelse {
+        /// How many.
+        count: u64,
+    },
+    /// `whoelsesince COUNT`, after that many names in `users` lines.
+    WhoelseSince {
+        /// How many.
+        count: u64,
+    },
+    /// `wholasthr COUNT`, after that many names in `users` lines.
+    Wholasthr {
+        /// How many.
+        count: u64,
+    },
+    /// `block USER`
+    Block {
+        /// Whom.
+        user: &'a str,
+    },
+    /// `unblock USER`
+    Unblock {
+        /// Whom.
+        user: &'a str,
+    },
+    /// `offline COUNT`, after that many stored messages.
+    Offline {
+        /// How many.
+        messages: u64,
+    },
+    /// `ping USER online|offline|blocked`
+    Ping {
+        /// Whom.
+        user: &'a str,
+        /// What may be told.
+        status: PingStatus,
+    },
+    /// `create group NAME`, after its `members` lines.
+    CreateGroup {
+        /// Name of the group.
+        group: &'a str,
+    },
+    /// `message group NAME DELIVERED STORED REFUSED complete|withheld`
+    MessageGroup {
+        /// Name of the group.
+        group: &'a str,
+        /// Members whose client has shown it.
+        delivered: u64,
+        /// Members for whom it is stored.
+        stored: u64,
+        /// Members whose mailbox is full.
+        refused: u64,
+        /// Whether a member did not get it because he has blocked the sender.
+        withheld: bool,
+    },
+    /// `grouplist COUNT`, after `members` lines for that many groups.
+    GroupList {
+        /// How many groups.
+        count: u64,
+    },
+    /// `add group NAME`, after its `members` lines.
+    AddToGroup {
+        /// Name of the group.
+        group: &'a str,
+    },
+    /// `remove group NAME`, after its `members` lines.
+    RemoveFromGroup {
+        /// Name of the group.
+        group: &'a str,
+    },
+    /// `leave group NAME`, after its `members` lines.
+    LeaveGroup {
+        /// Name of the group.
+        group: &'a str,
+    },
+    /// `delete group NAME`
+    DeleteGroup {
+        /// Name of the group.
+        group: &'a str,
+    },
+    /// `startprivate USER`, after `introduce`.
+    StartPrivate {
+        /// The other.
+        user: &'a str,
+    },
+    /// `accept USER`, after `introduce`.
+    Accept {
+        /// The other.
+        user: &'a str,
+    },
+    /// `decline USER`
+    Decline {
+        /// The other.
+        user: &'a str,
+    },
+    /// `help`, after its lines.
+    Help,
+    /// `logout`; `bye` follows.
+    Logout,
+}
+
+impl<'a> ServerLine<'a> {
+    /// Reads one line (without its line feed).
+    ///
+    /// # Errors
+    /// [`Garbled`] if it is none that this version knows.
+    pub fn parse(line: &'a [u8]) -> Result<ServerLine<'a>, Garbled> {
+        let _ = line;
+        Err(Garbled)
+    }
+
+    /// Appends the line with its line feed.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+}
