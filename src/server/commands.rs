@@ -4,6 +4,7 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::effect::SessionEnd;
 use super::ledger::Standing;
+use super::outbox::Written;
 use super::settings::OfflineDelivery;
 use crate::record::{Outcome, RecordNumber};
 use crate::wire::{Answer, Code, Command, PingStatus, ServerLine, Status, Words};
@@ -130,24 +131,28 @@ impl ServerState {
         answer: Answer<'_>,
     ) {
         self.note_outcome(asker, outcome);
-        if let Some(link) = self.asker_link(asker) {
-            self.send_answer(link, record, &ServerLine::Done { number: asker.number, answer });
-        }
+        let written = self.outbox.write(|out| ServerLine::Done { number: asker.number, answer }.encode(out));
+        self.send_answer(asker, record, written);
     }
 
     /// Answers a command that failed.
     pub(super) fn fail(&mut self, asker: &Asker, record: Option<RecordNumber>, code: Code, command: &str) {
         self.note_outcome(asker, Outcome::Failed(code));
-        if let Some(link) = self.asker_link(asker) {
-            self.send_answer(link, record, &ServerLine::Failed { number: asker.number, code, command });
-        }
+        let line = ServerLine::Failed { number: asker.number, code, command };
+        let written = self.outbox.write(|out| line.encode(out));
+        self.send_answer(asker, record, written);
     }
 
-    fn send_answer(&mut self, link: LinkId, record: Option<RecordNumber>, line: &ServerLine<'_>) {
-        let written = self.outbox.write(|out| line.encode(out));
-        match record {
-            Some(record) => self.fill_answer(link, record, written),
-            None => self.queue(link, RecordNumber(0), written),
+    /// Sends an answer at the place that was kept for it, or behind everything.
+    pub(super) fn send_answer(&mut self, asker: &Asker, record: Option<RecordNumber>, written: Written) {
+        if let Some(record) = record
+            && let Some(place) = self.journal.take_place(record)
+            && self.fill_answer(place, record, written)
+        {
+            return;
+        }
+        if let Some(link) = self.asker_link(asker) {
+            self.queue(link, RecordNumber(0), written);
         }
     }
 

@@ -251,12 +251,10 @@ impl ServerState {
             return self.fail(asker, Some(record), code, kind.name());
         }
         self.note_group_done(asker);
-        if let Some(link) = self.asker_link(asker) {
-            let mut lines = self.member_lines(asker.number, &group);
-            ServerLine::Done { number: asker.number, answer: kind.answer(group.as_str()) }.encode(&mut lines);
-            let written = self.outbox.write(|out| out.extend_from_slice(&lines));
-            self.fill_answer(link, record, written);
-        }
+        let mut lines = self.member_lines(asker.number, &group);
+        ServerLine::Done { number: asker.number, answer: kind.answer(group.as_str()) }.encode(&mut lines);
+        let written = self.outbox.write(|out| out.extend_from_slice(&lines));
+        self.send_answer(asker, Some(record), written);
         let mut told = self.groups.get(&group).map_or_else(Vec::new, |group| group.members.clone());
         told.extend(left);
         told.retain(|&user| user != asker.user);

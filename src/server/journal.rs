@@ -33,6 +33,8 @@ pub(super) struct Journal {
     pending: VecDeque<Pending>,
     /// Links with held output.
     holding: BTreeSet<LinkId>,
+    /// Where a place was kept for the answer that a record brings.
+    places: BTreeMap<RecordNumber, LinkId>,
     /// Soft records that the store refused: the newest of each key, in the order in which they came.
     unsaved: BTreeMap<SoftKey, (u64, Record)>,
     refusing: bool,
@@ -120,6 +122,14 @@ impl Journal {
 
     pub(super) fn hold_no_more(&mut self, link: LinkId) {
         self.holding.remove(&link);
+    }
+
+    pub(super) fn keep_place(&mut self, record: RecordNumber, link: LinkId) {
+        self.places.insert(record, link);
+    }
+
+    pub(super) fn take_place(&mut self, record: RecordNumber) -> Option<LinkId> {
+        self.places.remove(&record)
     }
 
     pub(super) fn is_quiet(&self) -> bool {

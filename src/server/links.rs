@@ -348,22 +348,23 @@ impl ServerState {
             && link.stage != Stage::Closing
         {
             link.held.reserve_answer(record);
+            self.journal.keep_place(record, id);
             self.journal.hold(id);
         }
     }
 
-    /// Puts an answer in the place kept for it, or behind everything if there is none.
-    pub(super) fn fill_answer(&mut self, id: LinkId, record: RecordNumber, written: Written) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if link.held.fill_answer(record, self.outbox.bytes(written)) {
-            link.held_bytes += written.len() as u64;
-            let (sent, grown) = (link.sent, written.len() as u64);
-            if let Stage::Member(user) = link.stage {
-                self.shift_unsent(user, sent, grown);
-            }
-        } else {
-            self.queue(id, RecordNumber(0), written);
+    /// Puts an answer in the place kept for it; says whether the link still had one.
+    pub(super) fn fill_answer(&mut self, id: LinkId, record: RecordNumber, written: Written) -> bool {
+        let Some(link) = self.links.get_mut(&id) else { return false };
+        if !link.held.fill_answer(record, self.outbox.bytes(written)) {
+            return false;
         }
+        link.held_bytes += written.len() as u64;
+        let (sent, grown) = (link.sent, written.len() as u64);
+        if let Stage::Member(user) = link.stage {
+            self.shift_unsent(user, sent, grown);
+        }
+        true
     }
 
     /// Sends what waits for nothing any more.

@@ -18,6 +18,8 @@ pub(super) struct Outbox {
     arena: Vec<u8>,
     items: Vec<Item>,
     taken: usize,
+    /// Whether the items were offered. What a recovery left is still to be.
+    offered: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -56,7 +58,11 @@ impl Written {
 impl Outbox {
     /// Forgets the effects of the event before, which must have been taken.
     pub(super) fn begin(&mut self) {
+        if !self.offered {
+            return;
+        }
         assert!(self.taken == self.items.len(), "effects of the event before were not carried out");
+        self.offered = false;
         self.items.clear();
         self.arena.clear();
         self.taken = 0;
@@ -112,6 +118,7 @@ impl Outbox {
     }
 
     pub(super) fn effects(&mut self) -> Effects<'_> {
+        self.offered = true;
         Effects { arena: &self.arena, items: &self.items, taken: &mut self.taken }
     }
 }
