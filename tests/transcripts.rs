@@ -238,7 +238,8 @@ impl Stage {
                 let last =
                     client.said.iter_mut().rev().find(|line| is_message(line) && !line.ends_with('\u{1}'));
                 if let Some(line) = last {
-                    let id = line.split(' ').nth(1).expect("an id").to_owned();
+                    let at = if line.starts_with("message ") { 1 } else { 2 };
+                    let id = line.split(' ').nth(at).expect("an id").to_owned();
                     client
                         .said
                         .iter_mut()
