@@ -1,5 +1,7 @@
 //! The words of the field: names, texts, secrets and ids, valid by construction.
 
+pub mod look_alike;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
