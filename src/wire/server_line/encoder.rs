@@ -48,6 +48,7 @@ impl ServerLine<'_> {
             ServerLine::Changed { group, by } => Line::begin(out, "changed").field(group).field(by).end(),
             ServerLine::Request { from } => Line::begin(out, "request").field(from).end(),
             ServerLine::Withdrawn { from } => Line::begin(out, "withdrawn").field(from).end(),
+            ServerLine::EndPrivate { user } => Line::begin(out, "endprivate").field(user).end(),
             ServerLine::Introduce { user, role, id, addresses } => {
                 let line = Line::begin(out, "introduce").field(user).field(role.as_str()).shown(id);
                 addresses.iter().fold(line, |line, address| line.shown(address)).end();

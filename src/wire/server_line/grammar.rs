@@ -63,6 +63,7 @@ fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
         "changed" => map(pair(field, field), |(group, by)| ServerLine::Changed { group, by }).parse(rest),
         "request" => map(field, |from| ServerLine::Request { from }).parse(rest),
         "withdrawn" => map(field, |from| ServerLine::Withdrawn { from }).parse(rest),
+        "endprivate" => map(field, |user| ServerLine::EndPrivate { user }).parse(rest),
         "introduce" => introduce(rest),
         "help" => map(text, ServerLine::Help).parse(rest),
         _ => session_line(first, rest),
