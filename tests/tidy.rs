@@ -82,8 +82,10 @@ fn imports_point_down_the_house() {
         if place == "lib" {
             continue;
         }
-        let (_, allowed) =
-            LAYERS.iter().find(|(name, _)| *name == place).unwrap_or_else(|| panic!("{place} has no place in the house"));
+        let (_, allowed) = LAYERS
+            .iter()
+            .find(|(name, _)| *name == place)
+            .unwrap_or_else(|| panic!("{place} has no place in the house"));
         for (number, line) in code(&path) {
             for import in imports(&line) {
                 let known = LAYERS.iter().any(|(name, _)| *name == import);
@@ -105,7 +107,8 @@ fn the_import_check_sees_what_it_must() {
 
 #[test]
 fn the_core_reaches_for_nothing_of_the_machine() {
-    let banned = ["std::", "SystemTime", "Instant::", "println!", "thread_local", "static mut", "OnceLock", "rand::"];
+    let banned =
+        ["std::", "SystemTime", "Instant::", "println!", "thread_local", "static mut", "OnceLock", "rand::"];
     let mut bad = Vec::new();
     for path in sources(&root().join("src")) {
         let place = place_of(&path);
@@ -164,7 +167,9 @@ fn unsafe_stays_in_the_shell() {
 
 #[test]
 fn the_papers_are_there_and_short() {
-    for paper in ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+    for paper in
+        ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"]
+    {
         assert!(root().join(paper).is_file(), "{paper} is missing");
     }
     let lines = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("UTF-8").lines().count();
