@@ -20,9 +20,7 @@ Examples:
 
 {usage-heading} {usage}
 
-{all-args}
-
-{after-help}";
+{all-args}{after-help}";
 
 /// The server of Hobnob, an instant messenger for people who live in a terminal.
 #[derive(Debug, Parser)]

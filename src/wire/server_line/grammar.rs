@@ -11,7 +11,7 @@ use crate::wire::client_line::Capabilities;
 use crate::wire::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::wire::parse::{
     Parsed, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin, small_decimal,
-    text, time, to_the_end, token, word,
+    space, text, time, to_the_end, token, word,
 };
 use crate::words::LoginNumber;
 
@@ -131,13 +131,9 @@ fn refusal(rest: &str) -> Parsed<'_, Refusal> {
 fn failed(line: &str) -> Parsed<'_, ServerLine<'_>> {
     let (line, (number, code)) = pair(answered_number, map_opt(field, Code::from_word)).parse(line)?;
     // Nothing is named where there was no word to name.
-    let named = preceded(keyword_space, verify(rest, |command: &str| !command.is_empty()));
+    let named = preceded(space, verify(rest, |command: &str| !command.is_empty()));
     let (line, command) = opt(named).parse(line)?;
     Ok((line, ServerLine::Failed { number, code, command: command.unwrap_or_default() }))
-}
-
-fn keyword_space(rest: &str) -> Parsed<'_, char> {
-    nom::character::complete::char(' ').parse(rest)
 }
 
 fn delivery(rest: &str) -> Parsed<'_, Delivery<'_>> {
