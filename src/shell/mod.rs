@@ -1,1 +1,3 @@
 //! Sockets, store and terminal around the core.
+
+pub mod store;
