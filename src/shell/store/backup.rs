@@ -89,20 +89,19 @@ fn copy(source: &Connection, to: &Path) -> rusqlite::Result<u64> {
     let mut target = Connection::open_with_flags(to, flags)?;
     // All pages in one step, so in one read transaction: in several, each commit of the server would
     // begin the copy anew. The log lets the server write all the while.
-    match Backup::new(source, &mut target)?.step(-1)? {
-        StepResult::Done => {}
-        _ => return Err(busy()),
+    if Backup::new(source, &mut target)?.step(-1)? != StepResult::Done {
+        return Err(locked());
     }
     // The copy is to be a single file, readable from a medium that cannot be written.
     target.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
-    let mails = target.query_row("SELECT coalesce(sum(messages), 0) FROM mailboxes", [], |row| {
-        row.get(0).map(i64::cast_unsigned)
-    })?;
+    let mails =
+        target.query_row("SELECT count(*) FROM mail", [], |row| row.get(0).map(i64::cast_unsigned))?;
     target.close().map_err(|(_, error)| error)?;
     Ok(mails)
 }
 
-fn busy() -> rusqlite::Error {
+/// Another program has locked the database for itself alone.
+fn locked() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
 }
 

@@ -62,16 +62,24 @@ pub(super) enum Trouble {
     /// A row that no version of this program writes.
     #[error("unreadable {0}")]
     Unreadable(&'static str),
+    #[error("no random bytes: {0}")]
+    NoRandomness(String),
 }
 
 impl Trouble {
     /// Whether the file itself is broken.
     pub(super) fn is_damage(&self) -> bool {
         match self {
+            Trouble::Sqlite(
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..),
+            ) => true,
             Trouble::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
             ),
+            Trouble::NoRandomness(_) => false,
             Trouble::Unreadable(_) => true,
         }
     }
@@ -120,18 +128,19 @@ pub(super) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
 /// Whether the credentials file could not grow for want of room or permission, or the change was
 /// turned down before anything was written.
 pub(super) fn judge_account(error: &io::Error) -> Severity {
-    match error.kind() {
+    let no_room = matches!(
+        error.kind(),
         io::ErrorKind::StorageFull
-        | io::ErrorKind::QuotaExceeded
-        | io::ErrorKind::FileTooLarge
-        | io::ErrorKind::ReadOnlyFilesystem
-        | io::ErrorKind::PermissionDenied
-        | io::ErrorKind::NotFound
-        | io::ErrorKind::AlreadyExists
-        | io::ErrorKind::InvalidData
-        | io::ErrorKind::InvalidInput => Severity::NoRoom,
-        _ => Severity::Fatal,
-    }
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput
+    );
+    if no_room { Severity::NoRoom } else { Severity::Fatal }
 }
 
 /// Tries to write two pages into the folder. They are not synced: a failed sync proves nothing here.

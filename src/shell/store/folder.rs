@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::failure::{OpenError, Trouble};
 use super::schema;
+use crate::time::Time;
 
 /// The database within the folder.
 pub(super) const DATABASE: &str = "hobnob.db";
@@ -51,18 +52,21 @@ impl Place {
     pub(super) fn trouble(&self, trouble: Trouble) -> OpenError {
         let damage = trouble.is_damage();
         match trouble {
+            Trouble::NoRandomness(why) => OpenError::System(io::Error::other(why)),
             Trouble::Sqlite(source) if !damage => OpenError::Database { file: self.file(), source },
-            other => OpenError::Damaged { file: self.file(), why: other.to_string() },
+            Trouble::Sqlite(_) | Trouble::Unreadable(_) => {
+                OpenError::Damaged { file: self.file(), why: trouble.to_string() }
+            }
         }
     }
 }
 
 /// A database that nobody will see again.
-pub(super) fn in_memory() -> Result<Database, OpenError> {
+pub(super) fn in_memory(started: Time) -> Result<Database, OpenError> {
     let place = Place::Memory;
     let open = || -> Result<Connection, Trouble> {
         let mut connection = Connection::open_in_memory()?;
-        schema::migrate(&mut connection)?;
+        schema::create(&mut connection, started)?;
         schema::tune(&connection)?;
         Ok(connection)
     };
@@ -70,8 +74,8 @@ pub(super) fn in_memory() -> Result<Database, OpenError> {
     Ok(Database { connection, place, _lock: None })
 }
 
-/// Opens the database in `folder`; makes both if they are missing.
-pub(super) fn open(folder: &Path) -> Result<Database, OpenError> {
+/// Opens the database in `folder`; makes both, written `started`, if they are missing.
+pub(super) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> {
     make_private(folder).map_err(|source| unusable(folder, source))?;
     let lock = lock(folder)?;
     let place = Place::Folder(folder.to_path_buf());
@@ -81,7 +85,7 @@ pub(super) fn open(folder: &Path) -> Result<Database, OpenError> {
         fs::set_permissions(&file, Permissions::from_mode(0o600))
             .map_err(|source| unusable(&file, source))?;
     } else {
-        create(folder, &place)?;
+        create(folder, &place, started)?;
     }
     let connection = schema::open(&place)?;
     Ok(Database { connection, place, _lock: Some(lock) })
@@ -141,7 +145,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 
 /// Makes a database under another name first: under its own it is never empty, so an empty one is known
 /// for damage and not taken for a new one.
-fn create(folder: &Path, place: &Place) -> Result<(), OpenError> {
+fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> {
     let file = place.file();
     if log_of(&file).exists() {
         let why = "the file is gone, but its log is there".to_owned();
@@ -160,7 +164,7 @@ fn create(folder: &Path, place: &Place) -> Result<(), OpenError> {
     make().map_err(|source| unusable(&new, source))?;
     let fill = || -> Result<(), Trouble> {
         let mut connection = Connection::open(&new)?;
-        schema::migrate(&mut connection)?;
+        schema::create(&mut connection, started)?;
         Ok(connection.close().map_err(|(_, error)| error)?)
     };
     fill().map_err(|trouble| place.trouble(trouble))?;

@@ -14,6 +14,7 @@
 
 mod backup;
 mod check;
+mod commands;
 mod failure;
 mod folder;
 mod names;
@@ -109,13 +110,16 @@ fn open_adjusted(
     adjust: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
 ) -> Result<(Handle, Recovery), OpenError> {
     let mut database = match &options.data {
-        Some(folder) => folder::open(folder)?,
-        None => folder::in_memory()?,
+        Some(folder) => folder::open(folder, options.started)?,
+        None => folder::in_memory(options.started)?,
     };
-    let recovery = recovery::boot(&mut database, options.started)?;
+    let remembered = recovery::boot(&mut database)?;
     adjust(&database.connection).map_err(|error| database.place.trouble(error.into()))?;
     let inbox = Arc::new(writer::Inbox::default());
-    let thread = writer::spawn(database, Arc::clone(&inbox), &recovery, options)?;
+    let recovery = remembered.recovery;
+    let clock = writer::Clock::start(options.started.max(recovery.last_written));
+    let known = writer::Known { names: remembered.names, commands: remembered.commands };
+    let thread = writer::spawn(database, known, clock, Arc::clone(&inbox), options)?;
     Ok((Handle { queued: Vec::new(), inbox, thread: Some(thread) }, recovery))
 }
 

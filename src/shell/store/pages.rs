@@ -19,7 +19,14 @@ pub(super) struct Page {
     pub(super) more: bool,
 }
 
-/// Reads the page that is asked for: one walk along the key, from `after` on.
+/// One walk along the key, from an id on.
+pub(super) const PAGE: &str = "
+    SELECT boot, number, sender, group_name, login, command, sent_at, text FROM mail
+    WHERE receiver = :receiver AND (boot, number) > (:boot, :number)
+        AND (:sender IS NULL OR sender = :sender)
+    ORDER BY boot, number LIMIT :limit";
+
+/// Reads the page that is asked for.
 pub(super) fn read(db: &Connection, names: &Names, request: &Request) -> Result<Page, Trouble> {
     let mut page = Page { mail: Vec::new(), more: false };
     let Some(receiver) = names.known(&request.user) else { return Ok(page) };
@@ -30,12 +37,7 @@ pub(super) fn read(db: &Connection, names: &Names, request: &Request) -> Result<
     };
     let limit = request.limit as usize;
     let (boot, number) = id_columns(request.after);
-    let mut statement = db.prepare_cached(
-        "SELECT boot, number, sender, group_name, login, command, sent_at, text FROM mail
-         WHERE receiver = :receiver AND (boot, number) > (:boot, :number)
-             AND (:sender IS NULL OR sender = :sender)
-         ORDER BY boot, number LIMIT :limit",
-    )?;
+    let mut statement = db.prepare_cached(PAGE)?;
     let mut rows = statement.query(named_params! {
         ":receiver": receiver, ":boot": boot, ":number": number, ":sender": sender,
         ":limit": i64::from(request.limit) + 1,

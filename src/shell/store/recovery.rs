@@ -1,10 +1,10 @@
 //! What a start finds: the database as records that rebuild the state of the core.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row};
 
+use super::commands::{Commands, Progress};
 use super::failure::{OpenError, Trouble};
 use super::folder::Database;
 use super::names::Names;
@@ -13,60 +13,49 @@ use crate::record::{Digest, MailSummary, Record, Recovery, Suspect};
 use crate::time::Time;
 use crate::words::{LoginNumber, Name, Origin};
 
-/// Counts this start durably and reads everything that is remembered but the mail itself.
-pub(super) fn boot(database: &mut Database, started: Time) -> Result<Recovery, OpenError> {
-    let place = database.place.clone();
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| OpenError::System(io::Error::other(error.to_string())))?;
-    count_start(&mut database.connection, &secret, started)
-        .and_then(|()| recover(&database.connection))
-        .map_err(|trouble| place.trouble(trouble))
+/// What is remembered, for the core and for the writer.
+pub(super) struct Remembered {
+    pub(super) recovery: Recovery,
+    pub(super) names: Names,
+    pub(super) commands: Commands,
 }
 
-/// Raises the boot number; on the first start, keeps the secret. `last_written` stays: sessions that
-/// stood at a crash ended then, and they are not ended in the store before the core has said so.
-fn count_start(db: &mut Connection, secret: &[u8; 32], started: Time) -> Result<(), Trouble> {
+/// Counts this start durably and reads everything that is remembered but the mail itself.
+pub(super) fn boot(database: &mut Database) -> Result<Remembered, OpenError> {
+    count_start(&mut database.connection)
+        .and_then(|()| recover(&database.connection))
+        .map_err(|trouble| database.place.trouble(trouble))
+}
+
+/// Raises the boot number. `last_written` stays: sessions that stood at a crash ended then, and they
+/// are not ended in the store before the core has said so.
+fn count_start(db: &mut Connection) -> Result<(), Trouble> {
     let transaction = db.transaction()?;
-    transaction.execute(
-        "INSERT INTO server (one, boot, secret, last_written) VALUES (1, 1, ?1, ?2)
-         ON CONFLICT DO UPDATE SET boot = boot + 1",
-        params![secret, started.0.cast_signed()],
-    )?;
+    // Without its row a database would count from 1 again and give ids twice.
+    if transaction.execute("UPDATE server SET boot = boot + 1", [])? != 1 {
+        return Err(Trouble::Unreadable("server row"));
+    }
     rows::forget_strangers(&transaction)?;
-    // Names of accounts that are gone, once nothing speaks of them any more.
-    transaction.execute(
-        "DELETE FROM names WHERE id NOT IN (
-             SELECT receiver FROM mailboxes UNION SELECT sender FROM mailboxes
-             UNION SELECT user FROM sessions UNION SELECT user FROM settled
-             UNION SELECT user FROM failures UNION SELECT user FROM members
-             UNION SELECT blocker FROM blocks UNION SELECT blocked FROM blocks)",
-        [],
-    )?;
     transaction.commit()?;
     Ok(())
 }
 
-/// Reads the state. Changes nothing.
-pub(super) fn recover(db: &Connection) -> Result<Recovery, Trouble> {
+fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     let names = Names::read(db)?;
     let mut recovery = Recovery::default();
-    let server = db
-        .query_row("SELECT boot, secret, last_written FROM server", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    let (boot, secret, last_written): (u32, [u8; 32], i64) =
-        server.ok_or(Trouble::Unreadable("server row"))?;
+    let sql = "SELECT boot, secret, last_written FROM server";
+    let server = db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (boot, secret, last_written): (u32, [u8; 32], i64) = server;
     recovery.boot = boot;
     recovery.secret = secret;
     recovery.last_written = Time(last_written.cast_unsigned());
     let records = &mut recovery.records;
     read_failures(db, &names, records)?;
-    read_sessions(db, &names, records)?;
+    let commands = read_sessions(db, &names, records)?;
     read_blocks(db, &names, records)?;
     read_groups(db, &names, records)?;
-    recovery.mail = read_mailboxes(db, &names)?;
-    Ok(recovery)
+    recovery.mail = count_mail(db, &names)?;
+    Ok(Remembered { recovery, names, commands })
 }
 
 fn read_failures(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
@@ -92,8 +81,9 @@ fn failures(row: &Row<'_>, suspect: Suspect) -> Result<Record, Trouble> {
 }
 
 /// For each user in the order of life: the session began, was resumed, settled commands, ended.
-fn read_sessions(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
-    let mut settled = read_settled(db, names)?;
+fn read_sessions(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<Commands, Trouble> {
+    let progress = read_progress(db)?;
+    let mut settled = read_settled(db, names, &progress)?;
     let sql = "SELECT user, login, token, began, resumed, ended, resumable FROM sessions ORDER BY user";
     each(db, sql, |row| {
         let id = row.get(0)?;
@@ -118,22 +108,43 @@ fn read_sessions(db: &Connection, names: &Names, records: &mut Vec<Record>) -> R
             records.push(Record::SessionEnded { user: user.clone(), resumable, at });
         }
         Ok(())
-    })
+    })?;
+    Ok(Commands::new(progress))
+}
+
+fn read_progress(db: &Connection) -> Result<HashMap<i64, Progress>, Trouble> {
+    let mut users: HashMap<i64, Progress> = HashMap::new();
+    each(db, "SELECT user, login FROM sessions", |row| {
+        users.entry(row.get(0)?).or_default().login = row.get::<_, i64>(1)?.cast_unsigned();
+        Ok(())
+    })?;
+    each(db, "SELECT user, turn FROM settled", |row| {
+        let progress = users.entry(row.get(0)?).or_default();
+        progress.turn = progress.turn.max(row.get(1)?);
+        Ok(())
+    })?;
+    Ok(users)
 }
 
 /// Commands of each user's last login, in the order in which they were settled.
-fn read_settled(db: &Connection, names: &Names) -> Result<HashMap<i64, Vec<Record>>, Trouble> {
+fn read_settled(
+    db: &Connection,
+    names: &Names,
+    progress: &HashMap<i64, Progress>,
+) -> Result<HashMap<i64, Vec<Record>>, Trouble> {
     let mut settled: HashMap<i64, Vec<Record>> = HashMap::new();
-    let sql = "SELECT user, login, settled.command, settled.outcome
-         FROM settled JOIN sessions USING (user, login) ORDER BY user, turn";
-    each(db, sql, |row| {
-        let user = row.get(0)?;
-        let login = LoginNumber(row.get::<_, i64>(1)?.cast_unsigned());
-        let number = row.get::<_, i64>(2)?.cast_unsigned();
-        let text = row.get_ref(3)?.as_str().map_err(|_| Trouble::Unreadable("outcome"))?;
+    each(db, "SELECT user, turn, login, command, outcome FROM settled ORDER BY id", |row| {
+        let (user, turn) = (row.get(0)?, row.get(1)?);
+        let login = row.get::<_, i64>(2)?.cast_unsigned();
+        let is_needed = |of: &Progress| of.login == login && of.needs(turn, login);
+        if !progress.get(&user).is_some_and(is_needed) {
+            return Ok(());
+        }
+        let text = row.get_ref(4)?.as_str().map_err(|_| Trouble::Unreadable("outcome"))?;
+        let number = row.get::<_, i64>(3)?.cast_unsigned();
         settled.entry(user).or_default().push(Record::Settled {
             user: names.name(user)?.clone(),
-            origin: Origin { login, number },
+            origin: Origin { login: LoginNumber(login), number },
             outcome: outcome::parse(text).ok_or(Trouble::Unreadable("outcome"))?,
         });
         Ok(())
@@ -162,19 +173,20 @@ fn read_groups(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Res
     Ok(())
 }
 
-fn read_mailboxes(db: &Connection, names: &Names) -> Result<Vec<MailSummary>, Trouble> {
-    let mut summaries = Vec::new();
-    let sql = "SELECT receiver, sender, messages, bytes FROM mailboxes ORDER BY receiver, sender";
-    each(db, sql, |row| {
-        summaries.push(MailSummary {
-            to: names.name(row.get(0)?)?.clone(),
-            from: names.name(row.get(1)?)?.clone(),
-            count: row.get(2)?,
-            bytes: row.get::<_, i64>(3)?.cast_unsigned(),
-        });
+/// Counts what waits, in one walk over the mail that reads no text. Counters kept up with every message
+/// would cost each of them as much as storing it.
+fn count_mail(db: &Connection, names: &Names) -> Result<Vec<MailSummary>, Trouble> {
+    let mut counted: BTreeMap<(i64, i64), (u32, u64)> = BTreeMap::new();
+    each(db, "SELECT receiver, sender, octet_length(text) FROM mail", |row| {
+        let (count, bytes) = counted.entry((row.get(0)?, row.get(1)?)).or_default();
+        *count += 1;
+        *bytes += u64::from(row.get::<_, u32>(2)?);
         Ok(())
     })?;
-    Ok(summaries)
+    let summary = |((to, from), (count, bytes))| {
+        Ok(MailSummary { to: names.name(to)?.clone(), from: names.name(from)?.clone(), count, bytes })
+    };
+    counted.into_iter().map(summary).collect()
 }
 
 /// Calls `take` with each row.

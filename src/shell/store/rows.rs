@@ -1,12 +1,9 @@
 //! Records as rows: what each one changes in the database.
 
-use std::collections::{BTreeMap, HashMap};
-
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
+use super::commands::Commands;
 use super::names::Names;
-use super::outcome;
-use super::schema::SETTLED_KEPT;
 use crate::record::{Mail, Outcome, Record, Suspect};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
@@ -21,33 +18,15 @@ const STRANGERS_SWEEP: u32 = 1_000;
 pub(super) struct Rows<'c> {
     db: &'c Connection,
     pub(super) names: Names,
-    /// The next turn in the ring of settled commands, for users who had one since the start.
-    turns: HashMap<i64, i64>,
-    /// How mailboxes have changed within the transaction, by receiver and sender: in order, so that
-    /// rows that lie together are written together.
-    changes: BTreeMap<(i64, i64), Change>,
+    commands: Commands,
     /// The latest time named by a record.
     latest: Time,
     strangers_written: u32,
 }
 
-/// Messages and bytes that came (or went, below 0).
-#[derive(Debug, Clone, Copy, Default)]
-struct Change {
-    messages: i64,
-    bytes: i64,
-}
-
 impl<'c> Rows<'c> {
-    pub(super) fn new(db: &'c Connection, names: Names) -> Rows<'c> {
-        Rows {
-            db,
-            names,
-            turns: HashMap::new(),
-            changes: BTreeMap::new(),
-            latest: Time::ZERO,
-            strangers_written: 0,
-        }
+    pub(super) fn new(db: &'c Connection, names: Names, commands: Commands) -> Rows<'c> {
+        Rows { db, names, commands, latest: Time::ZERO, strangers_written: 0 }
     }
 
     /// Makes the change that a record stands for. Accounts are not in the database.
@@ -75,10 +54,10 @@ impl<'c> Rows<'c> {
         }
     }
 
-    /// Writes what belongs to the transaction as a whole: how full mailboxes are, and that the store
-    /// was written, `now` or at the latest time that a record named. Returns that time.
+    /// Writes what belongs to the transaction as a whole: that the store was written, `now` or at the
+    /// latest time that a record named. Returns that time.
     pub(super) fn finish(&mut self, now: Time) -> Result<Time> {
-        self.write_changes()?;
+        self.commands.sweep(self.db)?;
         let written = now.max(self.latest);
         self.db.prepare_cached("UPDATE server SET last_written = ?1")?.execute([written.0.cast_signed()])?;
         Ok(written)
@@ -87,13 +66,13 @@ impl<'c> Rows<'c> {
     /// The transaction stands.
     pub(super) fn committed(&mut self) {
         self.names.committed();
+        self.commands.committed();
     }
 
     /// The transaction is undone; so is what was remembered of it.
     pub(super) fn rolled_back(&mut self) {
         self.names.rolled_back();
-        self.turns.clear();
-        self.changes.clear();
+        self.commands.rolled_back();
     }
 
     fn set_failures(
@@ -150,7 +129,8 @@ impl<'c> Rows<'c> {
                  login = excluded.login, token = excluded.token, ended = NULL, resumable = NULL",
             params![user, login.cast_signed(), token, signed(at)],
         )?;
-        self.run("DELETE FROM settled WHERE user = ?1 AND login <> ?2", params![user, login.cast_signed()])
+        self.commands.log_in(user, login);
+        Ok(())
     }
 
     fn end_session(&mut self, name: &Name, resumable: bool, at: Time) -> Result<()> {
@@ -174,28 +154,21 @@ impl<'c> Rows<'c> {
             "INSERT INTO mail (receiver, boot, number, sender, group_name, login, command, sent_at, text)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![receiver, boot, number, sender, group, login, command, signed(mail.sent_at), &*mail.text],
-        )?;
-        let change = self.changes.entry((receiver, sender)).or_default();
-        change.messages += 1;
-        change.bytes += i64::try_from(mail.text.len()).unwrap_or(i64::MAX);
-        Ok(())
+        )
     }
 
     fn remove_mail(&mut self, name: &Name, ids: &[MessageId]) -> Result<()> {
         let Some(receiver) = self.names.known(name) else { return Ok(()) };
         let mut statement = self.db.prepare_cached(
-            "DELETE FROM mail WHERE receiver = ?1 AND boot = ?2 AND number = ?3
-             RETURNING sender, octet_length(text)",
+            "DELETE FROM mail WHERE receiver = ?1 AND boot = ?2 AND number BETWEEN ?3 AND ?4",
         )?;
-        for id in ids {
-            let (boot, number) = id_columns(*id);
-            let mut gone = statement.query(params![receiver, boot, number])?;
-            while let Some(row) = gone.next()? {
-                let (sender, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
-                let change = self.changes.entry((receiver, sender)).or_default();
-                change.messages -= 1;
-                change.bytes -= bytes;
-            }
+        // Most often a mailbox is emptied from one end: its ids follow each other.
+        let follows =
+            |a: &MessageId, b: &MessageId| a.boot == b.boot && a.number.checked_add(1) == Some(b.number);
+        for run in ids.chunk_by(follows) {
+            let (boot, first) = id_columns(run[0]);
+            let (_, last) = id_columns(run[run.len() - 1]);
+            statement.execute(params![receiver, boot, first, last])?;
         }
         Ok(())
     }
@@ -246,70 +219,24 @@ impl<'c> Rows<'c> {
 
     fn settle(&mut self, name: &Name, origin: Origin, outcome: Outcome) -> Result<()> {
         let user = self.names.number(self.db, name)?;
-        let turn = self.turn(user)?;
-        self.run(
-            "INSERT OR REPLACE INTO settled (user, slot, turn, login, command, outcome)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                user,
-                turn % SETTLED_KEPT,
-                turn,
-                origin.login.0.cast_signed(),
-                origin.number.cast_signed(),
-                outcome::print(outcome)
-            ],
-        )
-    }
-
-    /// Takes the user's next turn in the ring.
-    fn turn(&mut self, user: i64) -> Result<i64> {
-        let next = match self.turns.get(&user) {
-            Some(next) => *next,
-            None => self
-                .db
-                .prepare_cached("SELECT coalesce(max(turn), 0) + 1 FROM settled WHERE user = ?1")?
-                .query_row([user], |row| row.get(0))?,
-        };
-        self.turns.insert(user, next + 1);
-        Ok(next)
+        self.commands.settle(self.db, user, origin, outcome)
     }
 
     /// Mail to the account goes, mail from it stays with its receivers. Groups that are left are set by
     /// records of their own; here it only leaves them.
     fn remove_account(&mut self, name: &Name) -> Result<()> {
         let Some(user) = self.names.known(name) else { return Ok(()) };
-        self.changes.retain(|(receiver, _), _| *receiver != user);
-        self.turns.remove(&user);
+        self.commands.remove(self.db, user)?;
         for sql in [
             "DELETE FROM mail WHERE receiver = ?1",
-            "DELETE FROM mailboxes WHERE receiver = ?1",
             "DELETE FROM blocks WHERE blocker = ?1 OR blocked = ?1",
             "DELETE FROM members WHERE user = ?1",
             "DELETE FROM failures WHERE user = ?1",
-            "DELETE FROM settled WHERE user = ?1",
             "DELETE FROM sessions WHERE user = ?1",
         ] {
             self.run(sql, [user])?;
         }
         self.run("DELETE FROM groups WHERE id NOT IN (SELECT group_id FROM members)", [])
-    }
-
-    fn write_changes(&mut self) -> Result<()> {
-        for ((receiver, sender), change) in std::mem::take(&mut self.changes) {
-            self.run(
-                "INSERT INTO mailboxes (receiver, sender, messages, bytes) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (receiver, sender) DO UPDATE SET
-                     messages = messages + excluded.messages, bytes = bytes + excluded.bytes",
-                [receiver, sender, change.messages, change.bytes],
-            )?;
-            if change.messages <= 0 {
-                self.run(
-                    "DELETE FROM mailboxes WHERE receiver = ?1 AND sender = ?2 AND messages <= 0",
-                    [receiver, sender],
-                )?;
-            }
-        }
-        Ok(())
     }
 
     fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<()> {

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::failure::{OpenError, Trouble};
 use super::folder::Place;
+use crate::time::Time;
 
 /// In the header of the file, so that others can tell whose it is: `Hobn`.
 const APPLICATION_ID: i32 = 0x486f_626e;
@@ -17,9 +18,6 @@ const MIGRATIONS: &[&str] = &[VERSION_1];
 
 /// The version this program writes.
 pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
-
-/// Commands remembered for each user (`settled`).
-pub(super) const SETTLED_KEPT: i64 = 512;
 
 /// Times are microseconds since the epoch. Logins, command numbers and times are 64-bit words without
 /// sign, kept as SQLite's signed ones of the same bits. Tables that are read by a key made of several
@@ -76,7 +74,7 @@ CREATE TABLE groups (
     name TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- The member at place 0 owns the group.
+-- The first member owns the group; places need not be without gaps.
 CREATE TABLE members (
     group_id INTEGER NOT NULL REFERENCES groups,
     place INTEGER NOT NULL,
@@ -84,16 +82,15 @@ CREATE TABLE members (
     PRIMARY KEY (group_id, place)
 ) STRICT, WITHOUT ROWID;
 
--- What the last commands of each user came to: a ring, filled in turn.
+-- What the last commands of each user came to; turn counts them for each user.
 CREATE TABLE settled (
+    id INTEGER PRIMARY KEY,
     user INTEGER NOT NULL REFERENCES names,
-    slot INTEGER NOT NULL,
     turn INTEGER NOT NULL,
     login INTEGER NOT NULL,
     command INTEGER NOT NULL,
-    outcome TEXT NOT NULL,
-    PRIMARY KEY (user, slot)
-) STRICT, WITHOUT ROWID;
+    outcome TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE mail (
     receiver INTEGER NOT NULL REFERENCES names,
@@ -106,15 +103,6 @@ CREATE TABLE mail (
     sent_at INTEGER NOT NULL,
     text TEXT NOT NULL,
     PRIMARY KEY (receiver, boot, number)
-) STRICT, WITHOUT ROWID;
-
--- How much mail waits, kept up with it, so that a start need not count.
-CREATE TABLE mailboxes (
-    receiver INTEGER NOT NULL REFERENCES names,
-    sender INTEGER NOT NULL REFERENCES names,
-    messages INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    PRIMARY KEY (receiver, sender)
 ) STRICT, WITHOUT ROWID;
 ";
 
@@ -164,8 +152,20 @@ pub(super) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> 
     Ok(found)
 }
 
+/// Fills an empty database: tables, and the one row that says what it is.
+pub(super) fn create(db: &mut Connection, started: Time) -> Result<(), Trouble> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| Trouble::NoRandomness(error.to_string()))?;
+    migrate(db)?;
+    db.execute(
+        "INSERT INTO server (one, boot, secret, last_written) VALUES (1, 0, ?1, ?2)",
+        params![secret, started.0.cast_signed()],
+    )?;
+    Ok(())
+}
+
 /// Leads a database from its version to the newest, each step whole or not at all.
-pub(super) fn migrate(db: &mut Connection) -> Result<(), Trouble> {
+fn migrate(db: &mut Connection) -> Result<(), Trouble> {
     let mut version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     while let Some(step) = MIGRATIONS.get(version as usize) {
         version += 1;
@@ -199,8 +199,13 @@ pub(super) fn tune(db: &Connection) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// SQLite tells of damage in several lines.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace("***", "").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// What a quick look over the whole file finds.
 fn first_damage(db: &Connection) -> Result<Option<String>, Trouble> {
     let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((found != "ok").then_some(found))
+    Ok((found != "ok").then(|| one_line(&found)))
 }

@@ -10,13 +10,14 @@ use async_channel::Sender;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::commands::Commands;
 use super::failure::{OpenError, Severity, Trouble, judge, judge_account};
 use super::folder::{Database, Place};
 use super::names::Names;
 use super::pages::{self, Page};
 use super::rows::Rows;
 use super::{AddAccount, Answer, Options};
-use crate::record::{Record, RecordNumber, Recovery};
+use crate::record::{Record, RecordNumber};
 use crate::time::Time;
 use crate::words::{Credential, MessageId, Name, Ticket};
 
@@ -90,18 +91,23 @@ impl Inbox {
     }
 }
 
+/// What recovery has read that the writer goes on with.
+pub(super) struct Known {
+    pub(super) names: Names,
+    pub(super) commands: Commands,
+}
+
 /// Starts the thread. It ends when the inbox is closed and empty, or after a failure.
 pub(super) fn spawn(
     database: Database,
+    known: Known,
+    clock: Clock,
     inbox: Arc<Inbox>,
-    recovery: &Recovery,
     options: Options,
 ) -> Result<JoinHandle<()>, OpenError> {
-    let names = Names::read(&database.connection).map_err(|trouble| database.place.trouble(trouble))?;
-    let clock = Clock { base: options.started.max(recovery.last_written), since: Instant::now() };
     let body = move || {
         let _last_word = LastWord(options.answers.clone());
-        run(database, names, &inbox, clock, options);
+        run(&database, known, clock, &inbox, options);
     };
     thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)
 }
@@ -118,23 +124,28 @@ impl Drop for LastWord {
 }
 
 /// Wall time that only goes on.
-struct Clock {
+pub(super) struct Clock {
     base: Time,
     since: Instant,
 }
 
 impl Clock {
+    /// It is `base` now.
+    pub(super) fn start(base: Time) -> Clock {
+        Clock { base, since: Instant::now() }
+    }
+
     fn now(&self) -> Time {
         self.base + self.since.elapsed()
     }
 }
 
-fn run(database: Database, names: Names, inbox: &Inbox, clock: Clock, options: Options) {
+fn run(database: &Database, known: Known, clock: Clock, inbox: &Inbox, options: Options) {
     let answers = options.answers.clone();
     let mut writer = Writer {
         db: &database.connection,
         place: &database.place,
-        rows: Rows::new(&database.connection, names),
+        rows: Rows::new(&database.connection, known.names, known.commands),
         clock,
         last_written: Time::ZERO,
         answers: options.answers,
@@ -150,7 +161,7 @@ fn run(database: Database, names: Names, inbox: &Inbox, clock: Clock, options: O
         ended = writer.take_batch(&tasks);
     }
     drop(writer);
-    if let Err(failed) = ended.and_then(|()| settle_file(&database)) {
+    if let Err(failed) = ended.and_then(|()| settle_file(database)) {
         // The file is left as it is: its log holds what was confirmed, and the next start reads it.
         tracing::error!("{}", failed.0);
         let _ = answers.send_blocking(Answer::Failed(failed.0));
