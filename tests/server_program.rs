@@ -349,6 +349,43 @@ fn plain_passwords_are_hashed_in_place() {
 }
 
 #[test]
+fn a_backup_is_made_beside_a_running_server_and_overwrites_nothing() {
+    let place = Place::new(&format!("hans {HASH}\n"));
+    let mut server = place.serve(&[]);
+    let output = place.run(&["backup", "copy.db"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fs::metadata(place.path("copy.db")).is_ok_and(|copy| copy.len() > 0));
+    assert_fails(&place.run(&["backup", "copy.db"]), 1, &["copy.db"]);
+    assert_eq!(server.stop().0, Some(0));
+}
+
+#[test]
+fn check_looks_at_settings_credentials_and_store() {
+    let place = Place::new(&format!("hans {HASH}\n"));
+    assert_eq!(place.run(&["check"]).status.code(), Some(1), "there is no store yet");
+    assert_eq!(place.serve(&[]).stop().0, Some(0));
+    let output = place.run(&["check", "--set", "timeout=7"]);
+    let found = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for words in ["timeout=7\n", "accounts        1\n", "\nsound\n"] {
+        assert!(found.contains(words), "{words:?} in {found}");
+    }
+    place.write("hobnob-data/hobnob.db", "this is no database, however long it may be");
+    assert_eq!(place.run(&["check"]).status.code(), Some(1));
+    place.write("credentials.txt", "hans\n");
+    assert_eq!(place.run(&["check"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_data_folder_serves_one_server() {
+    let place = Place::new(&format!("hans {HASH}\n"));
+    let mut server = place.serve(&[]);
+    assert_fails(&place.run(&["0", "--plaintext"]), 1, &["hobnob-data", "in use"]);
+    assert_eq!(server.stop().0, Some(0));
+    assert_eq!(place.serve(&[]).stop().0, Some(0), "the lock goes with the server");
+}
+
+#[test]
 fn help_shows_examples_first_and_every_setting() {
     let place = Place::new("");
     let output = place.run(&["--help"]);
@@ -360,6 +397,22 @@ fn help_shows_examples_first_and_every_setting() {
     let output = place.run(&["--version"]);
     let version = String::from_utf8(output.stdout).expect("text");
     assert_eq!(version, format!("hobnob-server {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_new_account_is_in_the_file_when_it_is_confirmed() {
+    let place = Place::new("");
+    let open = &["--set", "registration=open", "--set", "argon2_kib=8", "--set", "argon2_passes=1"];
+    let server = place.serve(open);
+    let mut client = server.connect();
+    client.write_all(b"register luke light==saber\n").expect("written");
+    let mut client = BufReader::new(client);
+    let mut line = String::new();
+    while !line.starts_with("welcome luke ") {
+        line.clear();
+        assert_ne!(client.read_line(&mut line).expect("a line"), 0, "no welcome");
+    }
+    assert!(place.read("credentials.txt").starts_with("luke $argon2id$v=19$m=8,t=1,p=1$"));
 }
 
 #[test]
