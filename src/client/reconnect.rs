@@ -161,6 +161,7 @@ impl ClientState {
             | ServerLine::Changed { .. }
             | ServerLine::Request { .. }
             | ServerLine::Withdrawn { .. }
+            | ServerLine::EndPrivate { .. }
             | ServerLine::Introduce { .. }
             | ServerLine::Help(_)
             | ServerLine::Notice(_) => {}

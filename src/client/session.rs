@@ -203,6 +203,9 @@ impl ClientState {
             ServerLine::Offline { user } => self.on_presence(user, false),
             ServerLine::Request { from } => self.on_private_request(from),
             ServerLine::Withdrawn { from } => self.on_withdrawn(from),
+            ServerLine::EndPrivate { user } => {
+                self.close_conversation(user);
+            }
             ServerLine::Introduce { user, role, id, addresses } => {
                 self.on_introduction(user, *role, *id, addresses);
             }

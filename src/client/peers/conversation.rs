@@ -68,18 +68,25 @@ impl ClientState {
 
     /// `stopprivate USER`
     pub(in super::super) fn stop_private(&mut self, line: u64, user: &str) {
-        let outcome = match self.peers.conversations.remove(user) {
-            Some(conversation) => {
-                let stopped = PeerFarewell::Stopped;
-                self.outbox.send_peer(conversation.link, &PeerLine::Close(stopped));
-                self.drop_link(conversation.link);
-                self.end_conversation(user.to_owned(), conversation, stopped.into());
-                Ok(Success::User { user: user.to_owned() })
-            }
-            None if self.is_oneself(user) => Err(Code::Oneself),
-            None => Err(Code::NotPrivate),
+        let outcome = if self.close_conversation(user) {
+            Ok(Success::User { user: user.to_owned() })
+        } else if self.is_oneself(user) {
+            Err(Code::Oneself)
+        } else {
+            Err(Code::NotPrivate)
         };
         self.result(Self::local_private(line, "stopprivate", user), outcome);
+    }
+
+    /// Closes the conversation with a user from this side, as the person or the server wants it;
+    /// says whether there was one.
+    pub(in super::super) fn close_conversation(&mut self, user: &str) -> bool {
+        let Some(conversation) = self.peers.conversations.remove(user) else { return false };
+        let stopped = PeerFarewell::Stopped;
+        self.outbox.send_peer(conversation.link, &PeerLine::Close(stopped));
+        self.drop_link(conversation.link);
+        self.end_conversation(user.to_owned(), conversation, stopped.into());
+        true
     }
 
     pub(super) fn on_conversation_line(&mut self, link: LinkId, user: &str, line: &PeerLine<'_>) {
@@ -133,7 +140,8 @@ impl ClientState {
 
     fn next_acknowledged(&mut self, user: &str, upto: u64) -> Option<(u64, u64)> {
         let conversation = self.peers.conversations.get_mut(user)?;
-        conversation.open.pop_front_if(|(number, _)| *number <= upto)
+        let due = conversation.open.front().is_some_and(|(number, _)| *number <= upto);
+        if due { conversation.open.pop_front() } else { None }
     }
 
     /// The link broke without a word.
