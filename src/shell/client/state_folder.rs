@@ -25,6 +25,9 @@ pub(super) enum Refusal {
     /// Another client has it.
     #[error("another client of this user is running (it holds {})", .0.display())]
     InUse(PathBuf),
+    /// There is no place for it.
+    #[error("cannot keep state: {0}; choose a folder with --state")]
+    Homeless(String),
     /// It cannot be made, read or written.
     #[error("cannot use the state folder {}: {cause}", .path.display())]
     Unusable {
