@@ -6,30 +6,29 @@ use super::{Admission, Answer, Delivery, Notice, ServerLine};
 use crate::wire::code::{Freshness, Refusal};
 use crate::wire::emit::Line;
 
-/// Room for everything in a delivery but the names and the text: four spaces more than six numbers
-/// of their usual length.
-const DELIVERY_BYTES: usize = 96;
-
 impl ServerLine<'_> {
     /// Appends the line with its line feed.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             ServerLine::Message(delivery) => {
-                out.reserve(DELIVERY_BYTES + delivery.from.len() + delivery.text.as_str().len());
-                Line::begin(out, "message").delivery(delivery, delivery.freshness).end();
+                Line::begin(out, "message")
+                    .message_id(delivery.id)
+                    .delivery(delivery, delivery.freshness)
+                    .end();
             }
             ServerLine::Done { number, answer } => {
                 Line::begin(out, "ok").answering(*number).answer(answer).end();
             }
             ServerLine::GroupMessage { group, delivery } => {
-                out.reserve(
-                    DELIVERY_BYTES + group.len() + delivery.from.len() + delivery.text.as_str().len(),
-                );
-                Line::begin(out, "group-message").field(group).delivery(delivery, delivery.freshness).end();
+                let line = Line::begin(out, "group-message").message_id(delivery.id).field(group);
+                line.delivery(delivery, delivery.freshness).end();
             }
             // Broadcasts are never stored.
             ServerLine::Broadcast(delivery) => {
-                Line::begin(out, "broadcast").delivery(delivery, Freshness::Live).end();
+                Line::begin(out, "broadcast")
+                    .message_id(delivery.id)
+                    .delivery(delivery, Freshness::Live)
+                    .end();
             }
             ServerLine::Failed { number, code, command: "" } => {
                 Line::begin(out, "error").answering(*number).field(code.as_str()).end();
@@ -69,9 +68,9 @@ impl ServerLine<'_> {
 }
 
 impl Line<'_> {
+    /// A delivery behind its id.
     fn delivery(self, delivery: &Delivery<'_>, freshness: Freshness) -> Self {
-        self.message_id(delivery.id)
-            .field(delivery.from)
+        self.field(delivery.from)
             .number(delivery.sent_at.0)
             .origin(delivery.origin)
             .field(freshness.as_str())
