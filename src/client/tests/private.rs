@@ -365,3 +365,17 @@ fn sixty_four_requests_may_be_open() {
     }
     script.and().server("request yoda").does("send #1 decline yoda");
 }
+
+#[test]
+fn who_asks_again_has_given_up_the_meeting_before() {
+    let mut script = accepter();
+    script.server("request yoda").does("show request of yoda");
+    script.types("y").does(
+        "note 2 open
+         send #2 accept yoda 10.0.0.1:5000",
+    );
+    script.server(&format!("introduce yoda accepter {OTHER_ID}\nok #2 accept yoda")).does(
+        "show result 1 accept: unreachable (yoda)
+         note 1 settled",
+    );
+}
