@@ -1,14 +1,20 @@
 //! A stand-in for the store, of the same shape: it keeps mail in memory and forgets everything.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fmt;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use crate::record::{Mail, Record, RecordNumber, Recovery};
-use crate::shell::credentials;
-use crate::words::{MessageId, Name, Ticket};
+use crate::time::Time;
+use crate::words::{Credential, MessageId, Name, Ticket};
+
+/// Adds an account to the credentials file.
+pub type AddAccount = Box<dyn Fn(&Name, &Credential) -> io::Result<()> + Send>;
 
 /// Where things are kept, and where answers go.
-#[derive(Debug)]
 pub struct Options {
     /// The data folder; `None`: memory only.
     pub data: Option<PathBuf>,
@@ -16,6 +22,10 @@ pub struct Options {
     pub credentials: PathBuf,
     /// Takes the answers.
     pub answers: async_channel::Sender<Answer>,
+    /// Now.
+    pub started: Time,
+    /// Adds an account durably.
+    pub add_account: AddAccount,
 }
 
 /// What the store has to say.
@@ -47,15 +57,17 @@ pub enum Answer {
 /// Why the store did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Never, in memory.
-    #[error("the store cannot be opened")]
-    Failed,
+    /// The data folder cannot be made.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+    /// There is nothing to look at.
+    #[error("nothing is kept yet")]
+    Nothing,
 }
 
 /// An open store.
-#[derive(Debug)]
 pub struct Handle {
-    credentials: PathBuf,
+    add_account: AddAccount,
     answers: async_channel::Sender<Answer>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
     last: Option<RecordNumber>,
@@ -66,8 +78,11 @@ pub struct Handle {
 /// # Errors
 /// [`OpenError`].
 pub fn open(options: Options) -> Result<(Handle, Recovery), OpenError> {
-    let Options { data: _, credentials, answers } = options;
-    let handle = Handle { credentials, answers, mail: BTreeMap::new(), last: None };
+    let Options { data, credentials: _, answers, started: _, add_account } = options;
+    if let Some(folder) = data {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let handle = Handle { add_account, answers, mail: BTreeMap::new(), last: None };
     Ok((handle, Recovery { boot: 1, ..Recovery::default() }))
 }
 
@@ -78,7 +93,7 @@ impl Handle {
         #[allow(clippy::wildcard_enum_match_arm)]
         match record {
             Record::AccountAdded { name, credential } => {
-                if let Err(error) = credentials::append(&self.credentials, &name, &credential) {
+                if let Err(error) = (self.add_account)(&name, &credential) {
                     let _ = self.answers.try_send(Answer::Failed(error.to_string()));
                 }
             }
@@ -115,3 +130,42 @@ impl Handle {
     /// Closes the store; all is durable then.
     pub fn close(self) {}
 }
+
+/// What was copied, or found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CheckReport;
+
+impl CheckReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        true
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nothing")
+    }
+}
+
+/// Copies the database to a new file.
+///
+/// # Errors
+/// [`BackupError`].
+pub fn backup(_data: &Path, _to: &Path) -> Result<CheckReport, BackupError> {
+    Err(OpenError::Nothing)
+}
+
+/// Checks the database.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn check(_data: &Path) -> Result<CheckReport, CheckError> {
+    Err(OpenError::Nothing)
+}
+
+/// Why there is no copy.
+pub type BackupError = OpenError;
+/// Why nothing could be checked.
+pub type CheckError = OpenError;
