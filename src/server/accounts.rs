@@ -15,7 +15,8 @@ use super::mailbox::Mailbox;
 use super::session::Session;
 use crate::record::{Digest, RecordNumber};
 use crate::time::Time;
-use crate::words::{Credential, LoginNumber, MessageId, Name, likeness};
+use crate::words::look_alike::skeleton;
+use crate::words::{Credential, LoginNumber, MessageId, Name};
 
 /// An account's place in the table. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,19 +86,27 @@ pub(super) struct Accounts {
     names: HashMap<Name, UserId, FixedState>,
     /// What the names look like; made when somebody first registers.
     looks: Option<BTreeSet<String>>,
+    /// Above the numbers of all messages to accounts that are gone: one that comes again under the
+    /// same name within this boot gives no id twice.
+    messages_floor: u64,
 }
 
 impl Accounts {
     pub(super) fn new(seed: u64) -> Accounts {
-        Accounts { list: Vec::new(), names: HashMap::with_hasher(FixedState::with_seed(seed)), looks: None }
+        Accounts {
+            list: Vec::new(),
+            names: HashMap::with_hasher(FixedState::with_seed(seed)),
+            looks: None,
+            messages_floor: 0,
+        }
     }
 
     /// Whether a new name could be taken for one that exists.
     pub(super) fn looks_like_another(&mut self, name: &Name) -> bool {
         let names = &self.names;
         let looks =
-            self.looks.get_or_insert_with(|| names.keys().map(|name| likeness(name.as_str())).collect());
-        looks.contains(&likeness(name.as_str()))
+            self.looks.get_or_insert_with(|| names.keys().map(|name| skeleton(name.as_str())).collect());
+        looks.contains(&skeleton(name.as_str()))
     }
 
     /// Makes an account, or gives the one of that name its credential.
@@ -107,10 +116,12 @@ impl Accounts {
             return user;
         }
         let user = UserId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        self.list.push(Account::new(name.clone(), credential));
+        let mut account = Account::new(name.clone(), credential);
+        account.last_message = self.messages_floor;
+        self.list.push(account);
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
-            looks.insert(likeness(name.as_str()));
+            looks.insert(skeleton(name.as_str()));
         }
         user
     }
@@ -127,6 +138,7 @@ impl Accounts {
 
     /// Frees the name of a removed account.
     pub(super) fn forget(&mut self, user: UserId) {
+        self.messages_floor = self.messages_floor.max(self[user].last_message);
         let name = self[user].name.clone();
         self.names.remove(&name);
         self[user] = Account::new(name, None);

@@ -37,6 +37,9 @@ pub(super) struct Journal {
     places: BTreeMap<RecordNumber, LinkId>,
     /// Soft records that the store refused: the newest of each key, in the order in which they came.
     unsaved: BTreeMap<SoftKey, (u64, Record)>,
+    /// Mail whose receiver acknowledged it before its record was durable: if the record is refused,
+    /// it is counted off no second time.
+    removed_early: BTreeSet<RecordNumber>,
     refusing: bool,
 }
 
@@ -124,6 +127,13 @@ impl Journal {
         self.holding.remove(&link);
     }
 
+    /// Mail that this record stored is counted off.
+    pub(super) fn note_removed(&mut self, record: RecordNumber) {
+        if record > self.settled {
+            self.removed_early.insert(record);
+        }
+    }
+
     pub(super) fn keep_place(&mut self, record: RecordNumber, link: LinkId) {
         self.places.insert(record, link);
     }
@@ -145,6 +155,24 @@ impl Journal {
             Some((_, Record::MailRemoved { ids, .. })) => ids.contains(&id),
             _ => false,
         }
+    }
+
+    /// What is unsaved about a name, in order: it must be written before anything newer about it.
+    fn take_unsaved_about(&mut self, name: &Name) -> Vec<Record> {
+        if self.unsaved.is_empty() {
+            return Vec::new();
+        }
+        let name = name.clone();
+        let keys = [
+            SoftKey::Removed(name.clone()),
+            SoftKey::Failures(Suspect::Account(name.clone())),
+            SoftKey::Began(name.clone()),
+            SoftKey::Ended(name.clone()),
+            SoftKey::Mail(name),
+        ];
+        let mut found: Vec<(u64, Record)> = keys.iter().filter_map(|key| self.unsaved.remove(key)).collect();
+        found.sort_unstable_by_key(|(number, _)| *number);
+        found.into_iter().map(|(_, record)| record).collect()
     }
 
     fn keep_unsaved(&mut self, number: RecordNumber, record: Record) {
@@ -193,6 +221,15 @@ impl ServerState {
     }
 
     fn hand_out(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
+        if let Some(name) = subject_of(&record) {
+            for unsaved in self.journal.take_unsaved_about(name) {
+                self.number_record(unsaved.clone(), Undo::Later(unsaved), Then::Nothing);
+            }
+        }
+        self.number_record(record, undo, then)
+    }
+
+    fn number_record(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
         self.journal.last.0 += 1;
         let number = self.journal.last;
         self.journal.pending.push_back(Pending { number, undo, then });
@@ -238,6 +275,7 @@ impl ServerState {
             self.journal.refusing = false;
             self.outbox.report(Report::StorageBack);
         }
+        self.journal.removed_early = self.journal.removed_early.split_off(&RecordNumber(upto.0 + 1));
         self.release_all_held();
     }
 
@@ -249,7 +287,9 @@ impl ServerState {
         self.journal.refusing = true;
         self.outbox.report(Report::StorageRefused { records: refused.len() as u64 });
         for pending in refused.iter().rev() {
-            self.undo(&pending.undo);
+            if !self.journal.removed_early.contains(&pending.number) {
+                self.undo(&pending.undo);
+            }
         }
         for pending in refused {
             self.journal.settled = self.journal.settled.max(pending.number);
@@ -258,6 +298,7 @@ impl ServerState {
             }
             self.settle_record(pending.number, pending.then, Err(Code::StorageUnavailable));
         }
+        self.journal.removed_early.clear();
         if !self.journal.unsaved.is_empty() {
             self.deadlines.add(self.now + REWRITE_AFTER, Deadline::Rewrite);
         }
@@ -299,7 +340,26 @@ impl ServerState {
         unsaved.sort_unstable_by_key(|(number, _)| *number);
         for (_, record) in unsaved {
             let undo = Undo::Later(record.clone());
-            self.hand_out(record, undo, Then::Nothing);
+            self.number_record(record, undo, Then::Nothing);
         }
+    }
+}
+
+/// The account whose own state a record sets.
+fn subject_of(record: &Record) -> Option<&Name> {
+    match record {
+        Record::AccountAdded { name, .. }
+        | Record::AccountRemoved { name }
+        | Record::Failures { suspect: Suspect::Account(name), .. }
+        | Record::SessionBegan { user: name, .. }
+        | Record::SessionEnded { user: name, .. } => Some(name),
+        Record::Failures { suspect: Suspect::Unknown(_), .. }
+        | Record::MailStored { .. }
+        | Record::MailRemoved { .. }
+        | Record::Blocked { .. }
+        | Record::Unblocked { .. }
+        | Record::GroupSet { .. }
+        | Record::GroupRemoved { .. }
+        | Record::Settled { .. } => None,
     }
 }

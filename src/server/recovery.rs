@@ -70,8 +70,7 @@ impl ServerState {
     fn end_sessions_of_the_crash(&mut self, at: crate::time::Time) {
         for user in self.accounts.ids() {
             let account = &self.accounts[user];
-            if account.last_login.is_some_and(|login| login > account.last_end || self.history.is_open(user))
-            {
+            if self.history.is_open(user) {
                 let user = account.name.clone();
                 self.persist_soft(Record::SessionEnded { user, resumable: true, at });
             }
@@ -132,7 +131,11 @@ impl ServerState {
     /// The operator read accounts and settings again. Sessions go on; a changed password ends the
     /// right to resume; an account that is gone cannot be logged in to.
     pub(super) fn reload(&mut self, accounts: Vec<(Name, Credential)>, settings: Settings) {
+        let timeout_changed = settings.timeout_secs != self.settings.timeout_secs;
         self.settings = settings;
+        if timeout_changed {
+            self.watch_all_idle();
+        }
         let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
         for (name, credential) in accounts {
             let known = self.accounts.find(name.as_str());
@@ -145,7 +148,9 @@ impl ServerState {
         }
         for user in self.accounts.ids() {
             let account = &self.accounts[user];
-            if account.credential.is_some() && !kept.contains(&account.name) {
+            // One that is just being made may have been read too early.
+            let being_made = self.registering.contains(&account.name);
+            if account.credential.is_some() && !kept.contains(&account.name) && !being_made {
                 let name = account.name.clone();
                 self.remove_account(&name);
             }

@@ -47,7 +47,7 @@ pub enum ServerLine<'a> {
     },
     /// `message ID FROM SENT_AT ORIGIN live|stored TEXT`
     Message(Delivery<'a>),
-    /// `group-message GROUP ID FROM SENT_AT ORIGIN live|stored TEXT`
+    /// `group-message ID GROUP FROM SENT_AT ORIGIN live|stored TEXT`
     GroupMessage {
         /// Name of the group.
         group: &'a str,
@@ -98,6 +98,11 @@ pub enum ServerLine<'a> {
     Withdrawn {
         /// Who had asked.
         from: &'a str,
+    },
+    /// `endprivate USER`: the client is to close its private link with USER (`block_ends_private`).
+    EndPrivate {
+        /// The other.
+        user: &'a str,
     },
     /// `introduce USER requester|accepter ID ADDRESS…`
     Introduce {

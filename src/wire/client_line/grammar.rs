@@ -5,15 +5,13 @@ use nom::combinator::{map, map_opt, opt, recognize, success, verify};
 use nom::multi::{many_m_n, many0_count};
 use nom::sequence::preceded;
 
+use super::misuse::{command_name, two_words};
 use super::{Capabilities, ClientLine, Command, Endpoint, MAX_ENDPOINTS, Words};
 use crate::wire::parse::{
     Parsed, argument, but_for_spaces, command_number, decimal, message_id, one_line, or_dash,
     saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
 use crate::wire::{Code, Misuse};
-
-/// Characters of a first word that are repeated to whoever typed it.
-const NAMED_CHARS: usize = 32;
 
 impl<'a> ClientLine<'a> {
     /// Reads one line (without its line feed).
@@ -52,26 +50,6 @@ impl<'a> Command<'a> {
     }
 }
 
-impl<'a> Misuse<'a> {
-    /// What is wrong with a line that is no UTF-8: [`Code::Usage`], of the command that can be read in
-    /// front of the bad bytes.
-    #[must_use]
-    pub fn unreadable(line: &'a [u8]) -> Misuse<'a> {
-        let line = memchr::memchr(b'\n', line).map_or(line, |end| &line[..end]);
-        let readable = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        // The last word may go on behind what can be read.
-        let whole_words = readable.rfind(' ').map_or("", |end| &readable[..end]);
-        Misuse::of(whole_words, Code::Usage)
-    }
-
-    fn of(line: &'a str, code: Code) -> Misuse<'a> {
-        match numbered(line) {
-            Ok((line, number)) => Misuse { number: Some(number), command: command_name(line), code },
-            Err(_) => Misuse { number: None, command: command_name(line), code },
-        }
-    }
-}
-
 /// A whole line. The commonest come first.
 fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
     if let Ok((rest, number)) = numbered(line) {
@@ -91,7 +69,7 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
 }
 
 /// `#42` in front of a command.
-fn numbered(line: &str) -> Parsed<'_, u64> {
+pub(super) fn numbered(line: &str) -> Parsed<'_, u64> {
     preceded(spaces, map_opt(word, command_number)).parse(line)
 }
 
@@ -193,7 +171,7 @@ fn group_command<'a>(verb: &str, rest: &'a str) -> Parsed<'a, Command<'a>> {
     }
 }
 
-fn keyword_group(rest: &str) -> Parsed<'_, &str> {
+pub(super) fn keyword_group(rest: &str) -> Parsed<'_, &str> {
     verify(argument, |word: &str| word == "group").parse(rest)
 }
 
@@ -223,31 +201,123 @@ fn help_topic(rest: &str) -> Parsed<'_, &str> {
     }
 }
 
-/// The name of the command that a line begins with, however wrong its arguments are; else its first
-/// word, shortened.
-fn command_name(line: &str) -> &str {
-    let Ok((rest, first)) = preceded(spaces, word).parse(line) else { return "" };
-    match (first, two_words(first)) {
-        ("wholasthtr", _) => "wholasthr",
-        ("message", Some(name)) if keyword_group(rest).is_ok() => name,
-        ("message", _) | (_, None) => shortened(first),
-        (_, Some(name)) => name,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::{MessageId, Secret, Text, Token};
+    use alloc::format;
+    use alloc::vec;
+    use core::net::SocketAddr;
 
-/// The name of the command of two words that begins with this one.
-fn two_words(first: &str) -> Option<&'static str> {
-    match first {
-        "message" => Some("message group"),
-        "create" => Some("create group"),
-        "add" => Some("add group"),
-        "remove" => Some("remove group"),
-        "leave" => Some("leave group"),
-        "delete" => Some("delete group"),
-        _ => None,
+    fn text(text: &str) -> Text<'_> {
+        Text::new(text).unwrap()
     }
-}
 
-fn shortened(word: &str) -> &str {
-    word.char_indices().nth(NAMED_CHARS).map_or(word, |(end, _)| &word[..end])
+    fn names(names: &str) -> Words<'_> {
+        Words::new(names).unwrap()
+    }
+
+    fn request(number: impl Into<Option<u64>>, command: Command<'_>) -> ClientLine<'_> {
+        ClientLine::Request { number: number.into(), command }
+    }
+
+    #[test]
+    fn lines_around_commands() {
+        let both = Capabilities { acknowledge: true, resume: true };
+        let token = Token([0xab; 16]);
+        let hex = format!("resume hans {}", "ab".repeat(16));
+        let shown = Some(MessageId { boot: 3, number: 17 });
+        for (line, expected) in [
+            ("hello 1", ClientLine::Hello { version: 1, capabilities: Capabilities::default() }),
+            ("hello 1 ack resume", ClientLine::Hello { version: 1, capabilities: both }),
+            (" hello  1  resume zip acknowledge ack ", ClientLine::Hello { version: 1, capabilities: both }),
+            ("login hans", ClientLine::Login { name: "hans", password: None }),
+            ("login hans ", ClientLine::Login { name: "hans", password: None }),
+            ("login hans falcon", ClientLine::Login { name: "hans", password: Some(Secret("falcon")) }),
+            ("login  hans  a b ", ClientLine::Login { name: "hans", password: Some(Secret(" a b ")) }),
+            ("login #1 group", ClientLine::Login { name: "#1", password: Some(Secret("group")) }),
+            ("register hans a b", ClientLine::Register { name: "hans", password: Secret("a b") }),
+            (&hex, ClientLine::Resume { name: "hans", token }),
+            ("ack 3.17 5", ClientLine::Acknowledge { shown, answered: Some(5) }),
+            ("ack - 5", ClientLine::Acknowledge { shown: None, answered: Some(5) }),
+            (" ack  3.17  - ", ClientLine::Acknowledge { shown, answered: None }),
+            ("active", ClientLine::Active { valid: true }),
+            ("active invalid", ClientLine::Active { valid: false }),
+        ] {
+            assert_eq!(ClientLine::parse(line.as_bytes()), Ok(expected), "{line:?}");
+        }
+    }
+
+    /// R7
+    #[test]
+    fn texts_begin_behind_one_space_and_stay_as_they_are() {
+        for (line, to, said) in [
+            ("message yoda hi", "yoda", "hi"),
+            ("   message   yoda hi there ", "yoda", "hi there "),
+            ("message yoda  hi", "yoda", " hi"),
+            ("message yoda    ", "yoda", "   "),
+            ("message yoda group", "yoda", "group"),
+            ("message groupie hi", "groupie", "hi"),
+            ("message yoda \t\0\u{202e}\r", "yoda", "\t\0\u{202e}\r"),
+            ("message yo\tda #1", "yo\tda", "#1"),
+        ] {
+            let command = Command::Message { to, text: text(said) };
+            assert_eq!(ClientLine::parse(line.as_bytes()), Ok(request(None, command)), "{line:?}");
+        }
+        let broadcast = Command::Broadcast { text: text(" hi all") };
+        assert_eq!(ClientLine::parse(b"broadcast  hi all"), Ok(request(None, broadcast)));
+        let grouped = Command::MessageGroup { group: "crew", text: text("hi  you") };
+        assert_eq!(ClientLine::parse(b"message  group  crew hi  you"), Ok(request(None, grouped)));
+    }
+
+    #[test]
+    fn commands() {
+        let here: SocketAddr = "[::1]:80".parse().unwrap();
+        for (line, expected) in [
+            ("whoelse", Command::Whoelse),
+            ("  whoelse  ", Command::Whoelse),
+            ("whoelsesince 0", Command::WhoelseSince { seconds: 0 }),
+            ("whoelsesince 00060", Command::WhoelseSince { seconds: 60 }),
+            ("whoelsesince 99999999999999999999999999", Command::WhoelseSince { seconds: u64::MAX }),
+            ("wholasthr", Command::Wholasthr),
+            ("wholasthtr", Command::Wholasthr),
+            ("block yoda", Command::Block { user: "yoda" }),
+            ("unblock  yoda ", Command::Unblock { user: "yoda" }),
+            ("offline", Command::Offline),
+            ("ping yoda", Command::Ping { user: "yoda" }),
+            ("create group crew yoda", Command::CreateGroup { group: "crew", members: names("yoda") }),
+            (
+                " create  group  crew  yoda   luke ",
+                Command::CreateGroup { group: "crew", members: names("yoda luke") },
+            ),
+            ("grouplist", Command::GroupList),
+            ("add group crew yoda", Command::AddToGroup { group: "crew", user: "yoda" }),
+            ("remove group crew yoda", Command::RemoveFromGroup { group: "crew", user: "yoda" }),
+            ("leave group crew", Command::LeaveGroup { group: "crew" }),
+            ("delete group crew", Command::DeleteGroup { group: "crew" }),
+            ("startprivate yoda", Command::StartPrivate { user: "yoda", endpoints: vec![] }),
+            (
+                "accept yoda 5123  [::1]:80",
+                Command::Accept {
+                    user: "yoda",
+                    endpoints: vec![Endpoint::Port(5123), Endpoint::Address(here)],
+                },
+            ),
+            (
+                "startprivate yoda 1 2 3 4 5 6 7 8",
+                Command::StartPrivate { user: "yoda", endpoints: (1..=8).map(Endpoint::Port).collect() },
+            ),
+            ("decline yoda", Command::Decline { user: "yoda" }),
+            ("help", Command::Help { about: None }),
+            ("help whoelse", Command::Help { about: Some("whoelse") }),
+            ("help message", Command::Help { about: Some("message") }),
+            ("help  create   group", Command::Help { about: Some("create group") }),
+            ("logout", Command::Logout),
+        ] {
+            assert_eq!(Command::parse(line), Ok(expected.clone()), "{line:?}");
+            let numbered = format!(" #18446744073709551615  {line}");
+            let expected = request(u64::MAX, expected);
+            assert_eq!(ClientLine::parse(numbered.as_bytes()), Ok(expected), "{numbered:?}");
+        }
+    }
 }
