@@ -86,6 +86,19 @@ fn a_folder_in_use_is_refused_with_one_line() {
     assert_eq!(second.end().0, 1);
 }
 
+#[test]
+fn a_folder_that_cannot_be_used_is_refused_with_one_line() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let file = state.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let file = file.to_str().expect("UTF-8").to_owned();
+    let mut program = Program::start(state.path(), server.port, &["--json", "--state", &file]);
+    program.types("hans\nfalcon");
+    let _connection = server.log_in("hans");
+    assert!(program.diagnostic().starts_with("hobnob: cannot use the state folder"));
+    assert_eq!(program.end().0, 1);
+}
+
 /// A client logged in as hans whose output the test holds.
 fn with_output_held(state: &Path, server: &FakeServer) -> (Child, Connection) {
     let mut command = command(state);
