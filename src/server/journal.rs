@@ -16,6 +16,7 @@ use super::delivery::Tell;
 use super::effect::Report;
 use super::groups::GroupChange;
 use super::outbox::Slow;
+use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber, Suspect};
 use crate::wire::Code;
 use crate::words::{LinkId, MessageId, Name};
@@ -41,6 +42,8 @@ pub(super) struct Journal {
     /// it is counted off no second time.
     removed_early: BTreeSet<RecordNumber>,
     refusing: bool,
+    /// Whether a time is set at which the unsaved are tried again.
+    rewrite_is_set: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -78,10 +81,11 @@ enum Undo {
 #[derive(Debug, Clone)]
 pub(super) enum Then {
     Nothing,
-    /// Tell the sender of a message.
+    /// Tell the sender of a message: `stored` or, if the store refused it, this.
     Mail {
         to: UserId,
         tell: Tell,
+        refused: Code,
     },
     /// Answer `block` or `unblock`.
     Block {
@@ -296,10 +300,13 @@ impl ServerState {
             if let Undo::Later(record) = pending.undo {
                 self.journal.keep_unsaved(pending.number, record);
             }
-            self.settle_record(pending.number, pending.then, Err(Code::StorageUnavailable));
+            let confirmed = planted::is(Planted::ConfirmRefused);
+            let settlement = if confirmed { Ok(()) } else { Err(Code::StorageUnavailable) };
+            self.settle_record(pending.number, pending.then, settlement);
         }
         self.journal.removed_early.clear();
-        if !self.journal.unsaved.is_empty() {
+        if !self.journal.unsaved.is_empty() && !self.journal.rewrite_is_set {
+            self.journal.rewrite_is_set = true;
             self.deadlines.add(self.now + REWRITE_AFTER, Deadline::Rewrite);
         }
         self.release_all_held();
@@ -310,6 +317,7 @@ impl ServerState {
             Undo::Later(_) | Undo::Nothing => {}
             Undo::Account(user) => self.accounts.forget(*user),
             Undo::Mail { to, from, bytes } => self.uncount_mail(*to, *from, 1, *bytes),
+            Undo::Block { .. } if planted::is(Planted::RefusedBlockStays) => {}
             Undo::Block { by, user, stood } => self.set_block(*by, *user, *stood),
             Undo::Group { group, before } => self.set_group(group, before.clone()),
         }
@@ -318,7 +326,9 @@ impl ServerState {
     fn settle_record(&mut self, number: RecordNumber, then: Then, settlement: Settlement) {
         match then {
             Then::Nothing => {}
-            Then::Mail { to, tell } => self.mail_settled(number, to, tell, settlement),
+            Then::Mail { to, tell, refused } => {
+                self.mail_settled(number, to, &tell, settlement.map_err(|_| refused));
+            }
             Then::Block { asker, user, blocked } => {
                 self.block_settled(number, &asker, user, blocked, settlement);
             }
@@ -335,6 +345,7 @@ impl ServerState {
     }
 
     pub(super) fn rewrite_unsaved(&mut self) {
+        self.journal.rewrite_is_set = false;
         let mut unsaved: Vec<(u64, Record)> =
             core::mem::take(&mut self.journal.unsaved).into_values().collect();
         unsaved.sort_unstable_by_key(|(number, _)| *number);

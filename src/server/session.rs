@@ -10,6 +10,7 @@ use super::effect::{Report, SessionEnd};
 use super::links::{Stage, Waits};
 use super::settings::OfflineDelivery;
 use super::{Phase, ServerState};
+use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::{Admission, Capabilities, Farewell, Notice, ServerLine};
@@ -22,10 +23,12 @@ pub(super) struct Session {
     pub(super) serial: u64,
     /// `None` while the session outlives its link.
     pub(super) link: Option<LinkId>,
+    /// When it last lost its link.
+    lost_at: Time,
     pub(super) capabilities: Capabilities,
     /// Where it stands in the list of those online.
     place: usize,
-    last_active: Time,
+    pub(super) last_active: Time,
     /// When the deliveries caused so far are paid for, at the settled rate.
     paid_until: Time,
     pub(super) delivery: Delivery,
@@ -106,6 +109,7 @@ impl ServerState {
         let session = Session {
             serial,
             link: Some(id),
+            lost_at: self.now,
             capabilities,
             place: self.online.len(),
             last_active: self.now,
@@ -136,6 +140,7 @@ impl ServerState {
     pub(super) fn session_lost_link(&mut self, user: UserId, lost: Lost) {
         let Some(session) = self.accounts[user].session.as_mut() else { return };
         let old = session.link.take();
+        session.lost_at = self.now;
         let serial = session.serial;
         self.store_all_under_way(user);
         match lost {
@@ -149,6 +154,7 @@ impl ServerState {
                 self.deadlines.add(at, Deadline::Grace(user, serial));
                 self.withdraw_private_requests(user);
             }
+            Lost::ByNetwork if planted::is(Planted::GhostSession) => {}
             Lost::ByNetwork => self.end_session(user, SessionEnd::LinkLost),
         }
     }
@@ -161,7 +167,9 @@ impl ServerState {
     }
 
     pub(super) fn grace_over(&mut self, user: UserId, serial: u64) {
-        let waits = |session: &Session| session.serial == serial && session.link.is_none();
+        let over = self.now - Duration::from_secs(self.settings.resume_grace_secs);
+        let waits =
+            |session: &Session| session.serial == serial && session.link.is_none() && session.lost_at <= over;
         if self.accounts[user].session.as_ref().is_some_and(|session| waits(session)) {
             self.end_session(user, SessionEnd::LinkLost);
         }
@@ -183,7 +191,8 @@ impl ServerState {
         let name = self.accounts.name(user).clone();
         let record = self.persist_soft(Record::SessionEnded { user: name.clone(), resumable, at: self.now });
         self.outbox.report(Report::LoggedOut { user: name, why });
-        if why != SessionEnd::Stopped {
+        let untold = why == SessionEnd::Timeout && planted::is(Planted::TimeoutNotTold);
+        if why != SessionEnd::Stopped && !untold {
             self.tell_presence(user, false, record);
         }
         if let Some(link) = session.link {
@@ -196,7 +205,9 @@ impl ServerState {
             }
         }
         if self.accounts[user].credential.is_none() {
-            self.accounts.forget(user);
+            // The account went while its session stood: what came since goes as well.
+            let name = self.accounts.name(user).clone();
+            self.remove_account(&name);
         }
     }
 
@@ -224,10 +235,12 @@ impl ServerState {
     }
 
     pub(super) fn apply_session_ended(&mut self, user: UserId, resumable: bool, at: Time) {
-        self.history.ended(user, at);
+        if !planted::is(Planted::EndNotInHistory) {
+            self.history.ended(user, at);
+        }
         let account = &mut self.accounts[user];
         account.last_end = at;
-        if !resumable {
+        if !resumable && !planted::is(Planted::TokenSurvivesLogout) {
             account.token = None;
             account.ledger.clear();
         }
@@ -272,6 +285,10 @@ impl ServerState {
 
     /// The session may have been idle for too long; if not, this looks again when it could have been.
     pub(super) fn idle_due(&mut self, user: UserId, serial: u64) {
+        let any = planted::is(Planted::StaleTimer);
+        if any && self.accounts[user].session.as_ref().is_some_and(|session| session.serial != serial) {
+            return self.end_session(user, SessionEnd::Timeout);
+        }
         let Some(session) = self.accounts[user].session.as_ref().filter(|session| session.serial == serial)
         else {
             return;
@@ -279,7 +296,8 @@ impl ServerState {
         if self.settings.timeout_secs == 0 {
             return;
         }
-        let due = session.last_active + Duration::from_secs(self.settings.timeout_secs);
+        let late = 2 * u64::from(planted::is(Planted::TimeoutLate));
+        let due = session.last_active + Duration::from_secs(self.settings.timeout_secs + late);
         if due <= self.now {
             self.end_session(user, SessionEnd::Timeout);
         } else {

@@ -169,14 +169,6 @@ impl Keyboard {
     pub(super) const fn is_terminal(&self) -> bool {
         matches!(self.source, Source::Terminal { .. })
     }
-
-    /// Lets the terminal show what it was given before the program ends.
-    pub(super) fn drain(&self) {
-        match &self.source {
-            Source::Pipe(_) => {}
-            Source::Terminal { terminal, .. } => terminal.ask(Ask::Drain),
-        }
-    }
 }
 
 /// What a person is asked.
