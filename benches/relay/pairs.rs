@@ -50,6 +50,8 @@ struct Pair {
     line: Vec<u8>,
     sent: u64,
     received: u64,
+    /// In front of the number in the ids of messages.
+    boot: u64,
     /// What the receiver has acknowledged.
     acknowledged: u64,
     /// What the sender has answers for, and has said that he has.
@@ -122,6 +124,7 @@ impl Pairs {
                 line: line(n),
                 sent: 0,
                 received: 0,
+                boot: 0,
                 acknowledged: 0,
                 answered: 0,
                 answered_told: 0,
@@ -342,19 +345,17 @@ impl Pair {
     /// The receiver's ids count its messages, so the last one says whether all have come.
     fn check_last(&mut self, lines: &[u8]) -> Result<()> {
         let line = last_line(lines);
-        let id = line.strip_prefix(b"message 1.").and_then(leading_number);
-        ensure!(
-            id == Some(self.received),
-            "message {} was: {}",
-            self.received,
-            String::from_utf8_lossy(line)
-        );
+        let id = line.strip_prefix(b"message ").and_then(leading_id);
+        let Some((boot, _)) = id.filter(|(_, number)| *number == self.received) else {
+            bail!("message {} was: {}", self.received, String::from_utf8_lossy(line));
+        };
+        self.boot = boot;
         Ok(())
     }
 
     fn acknowledge(&mut self) -> Result<()> {
         self.acknowledged = self.received;
-        writeln!(self.receiver.out, "ack 1.{} -", self.received)?;
+        writeln!(self.receiver.out, "ack {}.{} -", self.boot, self.received)?;
         Ok(self.receiver.flush()?)
     }
 
@@ -387,6 +388,12 @@ pub(crate) fn leading_number(bytes: &[u8]) -> Option<u64> {
     let (number, count) =
         digits.fold((0, 0), |(number, count), digit| (number * 10 + u64::from(digit - b'0'), count + 1));
     (count > 0).then_some(number)
+}
+
+/// Boot and number of the message's id that some bytes begin with.
+fn leading_id(bytes: &[u8]) -> Option<(u64, u64)> {
+    let dot = memchr::memchr(b'.', bytes)?;
+    Some((leading_number(bytes)?, leading_number(&bytes[dot + 1..])?))
 }
 
 /// A histogram of nanoseconds, up to a minute.

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use super::Bench;
@@ -76,11 +76,19 @@ impl Program {
     }
 
     fn start(mut command: Command, folder: Option<TempDir>) -> Result<Program> {
+        // Warnings about plain passwords would drown the figures.
+        let log = tempfile::tempfile()?;
+        command.stderr(log.try_clone()?);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no stdout")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("listening on ").context("the program did not start")?;
+        let Some(address) = line.trim().strip_prefix("listening on ") else {
+            let mut said = String::new();
+            (&log).rewind()?;
+            (&log).read_to_string(&mut said)?;
+            bail!("the program did not start: {said}");
+        };
         let address = address.parse()?;
         Ok(Program { child, address, _folder: folder })
     }

@@ -88,7 +88,7 @@ impl Row {
         let Row { name, unit, .. } = self;
         let verdict = self.verdict();
         format!(
-            "| {name:<52} | {unit:<8} | {ours:>9} | {other:>9} | {ratio:>6} | {must:>8} | {aim:>8} | {verdict:<4} |"
+            "| {name:<60} | {unit:<8} | {ours:>9} | {other:>9} | {ratio:>6} | {must:>8} | {aim:>8} | {verdict:<4} |"
         )
     }
 }
@@ -116,7 +116,7 @@ impl Table {
 
 fn heading() -> String {
     let line = format!(
-        "| {:<52} | {:<8} | {:>9} | {:>9} | {:>6} | {:>8} | {:>8} | {:<4} |\n",
+        "| {:<60} | {:<8} | {:>9} | {:>9} | {:>6} | {:>8} | {:>8} | {:<4} |\n",
         "figure", "unit", "ours", "beside", "ratio", "must", "aim", ""
     );
     let rule: String = line.chars().map(|c| if c == '|' || c == '\n' { c } else { '-' }).collect();
@@ -126,7 +126,7 @@ fn heading() -> String {
 /// Three digits that count.
 fn number(value: f64) -> String {
     match value.abs() {
-        size if size >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
+        size if size >= 100.0 || value.fract().abs() < 1e-9 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 0.1 => format!("{value:.2}"),
         _ => format!("{value:.4}"),
