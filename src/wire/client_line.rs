@@ -1,9 +1,11 @@
 //! Lines from a client to the server, and the commands in them.
 
+mod encoder;
+mod grammar;
+
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::{Code, Misuse};
 use crate::words::{MessageId, Secret, Text, Token};
 
 /// What a client can do beyond reading lines; said in `hello`, before login.
@@ -210,38 +212,5 @@ impl<'a> Words<'a> {
 impl PartialEq for Words<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
-    }
-}
-
-impl<'a> ClientLine<'a> {
-    /// Reads one line (without its line feed).
-    ///
-    /// # Errors
-    /// [`Misuse`] names the command that cannot be obeyed and why.
-    pub fn parse(line: &'a [u8]) -> Result<ClientLine<'a>, Misuse<'a>> {
-        let _ = line;
-        Err(Misuse { number: None, command: "", code: Code::Usage })
-    }
-
-    /// Appends the line with its line feed.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let _ = out;
-    }
-}
-
-impl<'a> Command<'a> {
-    /// Reads a command as a person types it, without a number.
-    ///
-    /// # Errors
-    /// [`Misuse`] names the command that cannot be obeyed and why.
-    pub fn parse(line: &'a str) -> Result<Command<'a>, Misuse<'a>> {
-        let _ = line;
-        Err(Misuse { number: None, command: "", code: Code::Usage })
-    }
-
-    /// The words it begins with, as results and errors name it: `message`, `create group`, …
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        ""
     }
 }

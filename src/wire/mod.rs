@@ -4,7 +4,9 @@
 
 pub mod client_line;
 pub mod code;
+mod emit;
 pub mod frame;
+mod parse;
 pub mod peer_line;
 pub mod server_line;
 

@@ -6,8 +6,13 @@
 
 use alloc::vec::Vec;
 
+use nom::Parser;
+use nom::combinator::{map, map_opt, success};
+
 use super::Garbled;
 use super::code::PeerFarewell;
+use super::emit::Line;
+use super::parse::{Parsed, decimal, field, one_line, small_decimal, text, time, to_the_end, token, word};
 use crate::time::Time;
 use crate::words::{Text, Token};
 
@@ -55,12 +60,49 @@ impl<'a> PeerLine<'a> {
     /// # Errors
     /// [`Garbled`] if it is none that this version knows.
     pub fn parse(line: &'a [u8]) -> Result<PeerLine<'a>, Garbled> {
-        let _ = line;
-        Err(Garbled)
+        let line = one_line(line).ok_or(Garbled)?;
+        to_the_end(peer_line(line)).ok_or(Garbled)
     }
 
     /// Appends the line with its line feed.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let _ = out;
+        match *self {
+            PeerLine::Call { version, id, from, to } => {
+                let line = Line::begin(out, "hobnob-private").number(u64::from(version));
+                line.shown(id).field(from).field(to).end();
+            }
+            PeerLine::Ready => Line::begin(out, "ready").end(),
+            PeerLine::Nominate => Line::begin(out, "nominate").end(),
+            PeerLine::Opened => Line::begin(out, "opened").end(),
+            PeerLine::Text { number, sent_at, text } => {
+                Line::begin(out, "text").number(number).number(sent_at.0).rest(text.as_str()).end();
+            }
+            PeerLine::Acknowledge { number } => Line::begin(out, "ack").number(number).end(),
+            PeerLine::Close(farewell) => Line::begin(out, "close").field(farewell.as_str()).end(),
+        }
+    }
+}
+
+fn peer_line(line: &str) -> Parsed<'_, PeerLine<'_>> {
+    let (rest, first) = word(line)?;
+    let mut number = map_opt(field, decimal);
+    match first {
+        "text" => map((number, map_opt(field, time), text), |(number, sent_at, text)| PeerLine::Text {
+            number,
+            sent_at,
+            text,
+        })
+        .parse(rest),
+        "ack" => number.parse(rest).map(|(rest, number)| (rest, PeerLine::Acknowledge { number })),
+        "ready" => success(PeerLine::Ready).parse(rest),
+        "nominate" => success(PeerLine::Nominate).parse(rest),
+        "opened" => success(PeerLine::Opened).parse(rest),
+        "close" => map(map_opt(field, PeerFarewell::from_word), PeerLine::Close).parse(rest),
+        "hobnob-private" => map(
+            (map_opt(field, small_decimal), map_opt(field, token), field, field),
+            |(version, id, from, to)| PeerLine::Call { version, id, from, to },
+        )
+        .parse(rest),
+        _ => Err(nom::Err::Error(())),
     }
 }

@@ -1,9 +1,11 @@
 //! Lines from the server to a client.
 
+mod encoder;
+mod grammar;
+
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::Garbled;
 use super::client_line::{Capabilities, Words};
 use super::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::time::Time;
@@ -272,20 +274,4 @@ pub enum Answer<'a> {
     Help,
     /// `logout`; `bye` follows.
     Logout,
-}
-
-impl<'a> ServerLine<'a> {
-    /// Reads one line (without its line feed).
-    ///
-    /// # Errors
-    /// [`Garbled`] if it is none that this version knows.
-    pub fn parse(line: &'a [u8]) -> Result<ServerLine<'a>, Garbled> {
-        let _ = line;
-        Err(Garbled)
-    }
-
-    /// Appends the line with its line feed.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let _ = out;
-    }
 }

@@ -1,0 +1,110 @@
+//! Writes lines from a client.
+
+use alloc::vec::Vec;
+
+use super::{ClientLine, Command, Endpoint};
+use crate::wire::emit::{Line, push_command_number};
+
+impl ClientLine<'_> {
+    /// Appends the line with its line feed.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            ClientLine::Hello { version, capabilities } => {
+                Line::begin(out, "hello").number(u64::from(*version)).capabilities(*capabilities).end();
+            }
+            ClientLine::Login { name, password: None } => Line::begin(out, "login").field(name).end(),
+            ClientLine::Login { name, password: Some(password) } => {
+                Line::begin(out, "login").field(name).rest(password.0).end();
+            }
+            ClientLine::Register { name, password } => {
+                Line::begin(out, "register").field(name).rest(password.0).end();
+            }
+            ClientLine::Resume { name, token } => {
+                Line::begin(out, "resume").field(name).shown(token).end();
+            }
+            ClientLine::Acknowledge { shown, answered } => {
+                let line = Line::begin(out, "ack");
+                let line = match shown {
+                    Some(shown) => line.message_id(*shown),
+                    None => line.field("-"),
+                };
+                match answered {
+                    Some(answered) => line.number(*answered).end(),
+                    None => line.field("-").end(),
+                }
+            }
+            ClientLine::Active { valid: true } => Line::begin(out, "active").end(),
+            ClientLine::Active { valid: false } => Line::begin(out, "active").field("invalid").end(),
+            ClientLine::Request { number, command } => {
+                if let Some(number) = number {
+                    push_command_number(out, *number);
+                }
+                command.encode(out);
+            }
+        }
+    }
+}
+
+impl Command<'_> {
+    /// Appends the command with a line feed.
+    fn encode(&self, out: &mut Vec<u8>) {
+        let line = Line::begin(out, self.name());
+        match self {
+            Command::Message { to, text } => line.field(to).rest(text.as_str()),
+            Command::Broadcast { text } => line.rest(text.as_str()),
+            Command::WhoelseSince { seconds } => line.number(*seconds),
+            Command::Whoelse
+            | Command::Wholasthr
+            | Command::Offline
+            | Command::GroupList
+            | Command::Logout
+            | Command::Help { about: None } => line,
+            Command::Block { user }
+            | Command::Unblock { user }
+            | Command::Ping { user }
+            | Command::Decline { user } => line.field(user),
+            Command::CreateGroup { group, members } => line.field(group).fields(*members),
+            Command::MessageGroup { group, text } => line.field(group).rest(text.as_str()),
+            Command::AddToGroup { group, user } | Command::RemoveFromGroup { group, user } => {
+                line.field(group).field(user)
+            }
+            Command::LeaveGroup { group } | Command::DeleteGroup { group } => line.field(group),
+            Command::StartPrivate { user, endpoints } | Command::Accept { user, endpoints } => {
+                endpoints.iter().fold(line.field(user), |line, endpoint| match endpoint {
+                    Endpoint::Port(port) => line.number(u64::from(*port)),
+                    Endpoint::Address(address) => line.shown(address),
+                })
+            }
+            Command::Help { about: Some(about) } => line.rest(about),
+        }
+        .end();
+    }
+
+    /// The words it begins with, as results and errors name it: `message`, `create group`, …
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Command::Message { .. } => "message",
+            Command::Broadcast { .. } => "broadcast",
+            Command::Whoelse => "whoelse",
+            Command::WhoelseSince { .. } => "whoelsesince",
+            Command::Wholasthr => "wholasthr",
+            Command::Block { .. } => "block",
+            Command::Unblock { .. } => "unblock",
+            Command::Offline => "offline",
+            Command::Ping { .. } => "ping",
+            Command::CreateGroup { .. } => "create group",
+            Command::MessageGroup { .. } => "message group",
+            Command::GroupList => "grouplist",
+            Command::AddToGroup { .. } => "add group",
+            Command::RemoveFromGroup { .. } => "remove group",
+            Command::LeaveGroup { .. } => "leave group",
+            Command::DeleteGroup { .. } => "delete group",
+            Command::StartPrivate { .. } => "startprivate",
+            Command::Accept { .. } => "accept",
+            Command::Decline { .. } => "decline",
+            Command::Help { .. } => "help",
+            Command::Logout => "logout",
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Parsers of words, numbers and ids that the grammars are made of. They see whole lines only.
+//!
+//! People type more than one space between words and mean nothing by it; programs do not. So there
+//! are two ways to take a word: [`argument`] skips a run of spaces before it, [`field`] exactly one.
+
+use nom::bytes::complete::{take_while, take_while1};
+use nom::character::complete::char;
+use nom::combinator::{map_opt, rest, verify};
+use nom::sequence::preceded;
+use nom::{IResult, Parser};
+
+use super::client_line::Words;
+use crate::time::Time;
+use crate::words::{LoginNumber, MessageId, Origin, Secret, Text, Token};
+
+pub(super) type Parsed<'a, T> = IResult<&'a str, T, ()>;
+
+/// The line as text; `None` if it is no UTF-8 or holds a line feed.
+pub(super) fn one_line(line: &[u8]) -> Option<&str> {
+    match memchr::memchr(b'\n', line) {
+        Some(_) => None,
+        None => core::str::from_utf8(line).ok(),
+    }
+}
+
+/// What was parsed, if nothing but spaces is left behind it.
+pub(super) fn but_for_spaces<T>(parsed: Parsed<'_, T>) -> Option<T> {
+    match parsed {
+        Ok((left, value)) if left.bytes().all(|byte| byte == b' ') => Some(value),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// What was parsed, if nothing is left behind it.
+pub(super) fn to_the_end<T>(parsed: Parsed<'_, T>) -> Option<T> {
+    match parsed {
+        Ok(("", value)) => Some(value),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Everything up to a space or the end, at least one byte.
+pub(super) fn word(input: &str) -> Parsed<'_, &str> {
+    match memchr::memchr(b' ', input.as_bytes()).unwrap_or(input.len()) {
+        0 => Err(nom::Err::Error(())),
+        end => Ok((&input[end..], &input[..end])),
+    }
+}
+
+/// Spaces, if there are any.
+pub(super) fn spaces(input: &str) -> Parsed<'_, &str> {
+    take_while(|c| c == ' ').parse(input)
+}
+
+/// A word behind one or more spaces.
+pub(super) fn argument(input: &str) -> Parsed<'_, &str> {
+    preceded(take_while1(|c| c == ' '), word).parse(input)
+}
+
+/// A word behind exactly one space.
+pub(super) fn field(input: &str) -> Parsed<'_, &str> {
+    preceded(char(' '), word).parse(input)
+}
+
+/// A text behind exactly one space: the rest of the line, byte for byte.
+pub(super) fn text(input: &str) -> Parsed<'_, Text<'_>> {
+    map_opt(preceded(char(' '), rest), Text::new).parse(input)
+}
+
+/// A password behind exactly one space: the rest of the line, byte for byte.
+pub(super) fn secret(input: &str) -> Parsed<'_, Secret<'_>> {
+    preceded(char(' '), verify(rest, |secret: &str| !secret.is_empty())).map(Secret).parse(input)
+}
+
+/// Any number of words, exactly one space before each: the rest of the line.
+pub(super) fn fields(input: &str) -> Parsed<'_, Words<'_>> {
+    let bytes = input.as_bytes();
+    let single = bytes.windows(2).all(|pair| pair != b"  ") && bytes.last() != Some(&b' ');
+    let apart = bytes.first().is_none_or(|first| *first == b' ');
+    map_opt(verify(rest, |_: &str| single && apart), Words::new).parse(input)
+}
+
+/// A command's number as the server repeats it, if there is one: `#42` behind exactly one space.
+pub(super) fn answered_number(input: &str) -> Parsed<'_, Option<u64>> {
+    if input.as_bytes().starts_with(b" #") {
+        map_opt(field, command_number).map(Some).parse(input)
+    } else {
+        Ok((input, None))
+    }
+}
+
+/// `#42`
+pub(super) fn command_number(word: &str) -> Option<u64> {
+    word.strip_prefix('#').and_then(decimal)
+}
+
+/// Digits without sign or leading zero; `None` if the number is too large.
+pub(super) fn decimal(word: &str) -> Option<u64> {
+    let canonical = !word.is_empty() && (word == "0" || !word.starts_with('0'));
+    if !canonical {
+        return None;
+    }
+    word.bytes().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
+    })
+}
+
+/// [`decimal`] that fits 32 bits.
+pub(super) fn small_decimal(word: &str) -> Option<u32> {
+    decimal(word).and_then(|number| u32::try_from(number).ok())
+}
+
+/// Any digits, however many and with whatever leading zeros; saturating.
+pub(super) fn saturating_decimal(word: &str) -> Option<u64> {
+    let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let add = |number: u64, byte: u8| number.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+    digits.then(|| word.bytes().fold(0, add))
+}
+
+/// Microseconds since the epoch.
+pub(super) fn time(word: &str) -> Option<Time> {
+    decimal(word).map(Time)
+}
+
+/// `BOOT.NUMBER`
+pub(super) fn message_id(word: &str) -> Option<MessageId> {
+    let (boot, number) = word.split_once('.')?;
+    Some(MessageId { boot: small_decimal(boot)?, number: decimal(number)? })
+}
+
+/// `LOGIN.NUMBER`
+pub(super) fn origin(word: &str) -> Option<Origin> {
+    let (login, number) = word.split_once('.')?;
+    Some(Origin { login: LoginNumber(decimal(login)?), number: decimal(number)? })
+}
+
+/// 32 hexadecimal digits.
+pub(super) fn token(word: &str) -> Option<Token> {
+    word.parse().ok()
+}
+
+/// `-` for nothing, else what `read` makes of the word.
+pub(super) fn or_dash<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&str) -> Option<Option<T>> {
+    move |word| if word == "-" { Some(None) } else { read(word).map(Some) }
+}

@@ -1,0 +1,168 @@
+//! Writes lines from the server.
+
+use alloc::vec::Vec;
+
+use super::{Admission, Answer, Delivery, Notice, ServerLine};
+use crate::wire::code::{Freshness, Refusal};
+use crate::wire::emit::Line;
+
+/// Room for everything in a delivery but the names and the text: four spaces more than six numbers
+/// of their usual length.
+const DELIVERY_BYTES: usize = 96;
+
+impl ServerLine<'_> {
+    /// Appends the line with its line feed.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            ServerLine::Message(delivery) => {
+                out.reserve(DELIVERY_BYTES + delivery.from.len() + delivery.text.as_str().len());
+                Line::begin(out, "message").delivery(delivery, delivery.freshness).end();
+            }
+            ServerLine::Done { number, answer } => {
+                Line::begin(out, "ok").answering(*number).answer(answer).end();
+            }
+            ServerLine::GroupMessage { group, delivery } => {
+                out.reserve(
+                    DELIVERY_BYTES + group.len() + delivery.from.len() + delivery.text.as_str().len(),
+                );
+                Line::begin(out, "group-message").field(group).delivery(delivery, delivery.freshness).end();
+            }
+            // Broadcasts are never stored.
+            ServerLine::Broadcast(delivery) => {
+                Line::begin(out, "broadcast").delivery(delivery, Freshness::Live).end();
+            }
+            ServerLine::Failed { number, code, command: "" } => {
+                Line::begin(out, "error").answering(*number).field(code.as_str()).end();
+            }
+            ServerLine::Failed { number, code, command } => {
+                Line::begin(out, "error").answering(*number).field(code.as_str()).rest(command).end();
+            }
+            ServerLine::Online { user } => Line::begin(out, "online").field(user).end(),
+            ServerLine::Offline { user } => Line::begin(out, "offline").field(user).end(),
+            ServerLine::Users { number, users } => {
+                Line::begin(out, "users").answering(*number).fields(*users).end();
+            }
+            ServerLine::Members { number, group, members } => {
+                Line::begin(out, "members").answering(*number).field(group).fields(*members).end();
+            }
+            ServerLine::Changed { group, by } => Line::begin(out, "changed").field(group).field(by).end(),
+            ServerLine::Request { from } => Line::begin(out, "request").field(from).end(),
+            ServerLine::Withdrawn { from } => Line::begin(out, "withdrawn").field(from).end(),
+            ServerLine::Introduce { user, role, id, addresses } => {
+                let line = Line::begin(out, "introduce").field(user).field(role.as_str()).shown(id);
+                addresses.iter().fold(line, |line, address| line.shown(address)).end();
+            }
+            ServerLine::Help(text) => Line::begin(out, "help").rest(text.as_str()).end(),
+            ServerLine::Greeting { version, capabilities } => {
+                Line::begin(out, "hobnob").number(u64::from(*version)).capabilities(*capabilities).end();
+            }
+            ServerLine::Ask(prompt) => Line::begin(out, "ask").field(prompt.as_str()).end(),
+            ServerLine::Welcome(admission) => Line::begin(out, "welcome").admission(admission).end(),
+            ServerLine::Resumed(admission) => Line::begin(out, "resumed").admission(admission).end(),
+            ServerLine::Refused(refusal) => Line::begin(out, "refused").refusal(*refusal).end(),
+            ServerLine::Notice(Notice::FailedLogins { count }) => {
+                Line::begin(out, "notice").field("failed_logins").number(u64::from(*count)).end();
+            }
+            ServerLine::Bye(farewell) => Line::begin(out, "bye").field(farewell.as_str()).end(),
+        }
+    }
+}
+
+impl Line<'_> {
+    fn delivery(self, delivery: &Delivery<'_>, freshness: Freshness) -> Self {
+        self.message_id(delivery.id)
+            .field(delivery.from)
+            .number(delivery.sent_at.0)
+            .origin(delivery.origin)
+            .field(freshness.as_str())
+            .rest(delivery.text.as_str())
+    }
+
+    fn admission(self, admission: &Admission<'_>) -> Self {
+        let line = self
+            .field(admission.user)
+            .field("unread")
+            .number(admission.unread)
+            .field("login")
+            .number(admission.login.0);
+        match admission.token {
+            Some(token) => line.field("token").shown(token),
+            None => line,
+        }
+    }
+
+    fn refusal(self, refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::InvalidCredentials { attempts_left } => {
+                self.field("invalid_credentials").number(u64::from(attempts_left))
+            }
+            Refusal::LockedOut { retry_after_secs } => self.field("locked_out").number(retry_after_secs),
+            Refusal::AlreadyOnline => self.field("already_online"),
+            Refusal::BadName => self.field("bad_name"),
+            Refusal::Busy => self.field("busy"),
+            Refusal::Stale => self.field("stale"),
+        }
+    }
+
+    fn answer(self, answer: &Answer<'_>) -> Self {
+        let line = self.rest(answer.command());
+        match *answer {
+            Answer::Message { to, status } => line.field(to).field(status.as_str()),
+            Answer::Broadcast { recipients, withheld } => line.number(recipients).withheld(withheld),
+            Answer::Whoelse { count }
+            | Answer::WhoelseSince { count }
+            | Answer::Wholasthr { count }
+            | Answer::GroupList { count }
+            | Answer::Offline { messages: count } => line.number(count),
+            Answer::Block { user }
+            | Answer::Unblock { user }
+            | Answer::StartPrivate { user }
+            | Answer::Accept { user }
+            | Answer::Decline { user } => line.field(user),
+            Answer::Ping { user, status } => line.field(user).field(status.as_str()),
+            Answer::CreateGroup { group }
+            | Answer::AddToGroup { group }
+            | Answer::RemoveFromGroup { group }
+            | Answer::LeaveGroup { group }
+            | Answer::DeleteGroup { group } => line.field(group),
+            Answer::MessageGroup { group, delivered, stored, refused, withheld } => {
+                line.field(group).number(delivered).number(stored).number(refused).withheld(withheld)
+            }
+            Answer::Help | Answer::Logout => line,
+        }
+    }
+
+    fn withheld(self, withheld: bool) -> Self {
+        self.field(if withheld { "withheld" } else { "complete" })
+    }
+}
+
+impl Answer<'_> {
+    /// The name of the command that is answered: `message`, `create group`, …
+    #[must_use]
+    pub const fn command(&self) -> &'static str {
+        match self {
+            Answer::Message { .. } => "message",
+            Answer::Broadcast { .. } => "broadcast",
+            Answer::Whoelse { .. } => "whoelse",
+            Answer::WhoelseSince { .. } => "whoelsesince",
+            Answer::Wholasthr { .. } => "wholasthr",
+            Answer::Block { .. } => "block",
+            Answer::Unblock { .. } => "unblock",
+            Answer::Offline { .. } => "offline",
+            Answer::Ping { .. } => "ping",
+            Answer::CreateGroup { .. } => "create group",
+            Answer::MessageGroup { .. } => "message group",
+            Answer::GroupList { .. } => "grouplist",
+            Answer::AddToGroup { .. } => "add group",
+            Answer::RemoveFromGroup { .. } => "remove group",
+            Answer::LeaveGroup { .. } => "leave group",
+            Answer::DeleteGroup { .. } => "delete group",
+            Answer::StartPrivate { .. } => "startprivate",
+            Answer::Accept { .. } => "accept",
+            Answer::Decline { .. } => "decline",
+            Answer::Help => "help",
+            Answer::Logout => "logout",
+        }
+    }
+}
