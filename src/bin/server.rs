@@ -1,1 +1,164 @@
-fn main() {}
+//! `hobnob-server`: command line to settings, then the server or a subcommand.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use hobnob::shell::server::commands::{self, CommandError};
+use hobnob::shell::server::config::{ConfigError, Given, Sources};
+use hobnob::shell::server::{Failure, run, settings};
+use tracing::level_filters::LevelFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  hobnob-server --plaintext                     serve on 127.0.0.1:4000, accounts in credentials.txt
+  hobnob-server 5000 60 1800 --plaintext        port 5000, names locked for 60 s, logout after 1800 s
+  hobnob-server passwd luke                     add luke, or change his password
+  hobnob-server --set registration=open --plaintext
+
+{about}
+
+{usage-heading} {usage}
+
+{all-args}
+
+{after-help}";
+
+/// The server of Hobnob, an instant messenger for people who live in a terminal.
+#[derive(Debug, Parser)]
+#[command(name = "hobnob-server", version, help_template = EXAMPLES)]
+#[command(subcommand_precedence_over_arg = true, disable_help_subcommand = true)]
+struct CommandLine {
+    /// Port to listen on; 0 picks a free one [default: 4000]
+    #[arg(value_name = "PORT")]
+    port: Option<String>,
+    /// Seconds a name stays locked after three failures; 0: never [default: 60]
+    #[arg(value_name = "BLOCK_DURATION")]
+    block_duration: Option<String>,
+    /// Seconds without a command until logout; 0: never [default: 1800]
+    #[arg(value_name = "TIMEOUT")]
+    timeout: Option<String>,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, global = true, value_name = "ADDR")]
+    bind: Option<String>,
+    /// File with the accounts [default: credentials.txt]
+    #[arg(long, global = true, value_name = "FILE")]
+    credentials: Option<String>,
+    /// Folder where state lives [default: hobnob-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+    /// Settings file, TOML; options and environment (HOBNOB_NAME) win over it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, as in the file; repeatable
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// No TLS; both sides must say it
+    #[arg(long, global = true)]
+    plaintext: bool,
+    /// Keep nothing over a restart but the accounts
+    #[arg(long, global = true)]
+    ephemeral: bool,
+    /// Log logins, logouts and the like on stderr
+    #[arg(short, global = true)]
+    verbose: bool,
+    /// Log more than that
+    #[arg(short, global = true)]
+    debug: bool,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Give an account a new password, or make it; asks twice, on a pipe once
+    Passwd {
+        /// Whose
+        name: String,
+    },
+    /// Print the names of all accounts
+    Users,
+    /// Remove an account
+    Remove {
+        /// Whose
+        name: String,
+    },
+    /// Replace plain passwords in the credentials file by hashes
+    HashCredentials,
+}
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hobnob-server: {error}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn serve() -> anyhow::Result<()> {
+    let settings = format!("Settings (NAME=DEFAULT, 0 = no limit):\n{}", settings::list());
+    let matches = CommandLine::command().after_help(settings).get_matches();
+    let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    start_log(&line);
+    let sources = sources(&line)?;
+    match &line.task {
+        None => run(sources)?,
+        Some(Task::Passwd { name }) => commands::passwd(&sources, name)?,
+        Some(Task::Users) => commands::users(&sources)?,
+        Some(Task::Remove { name }) => commands::remove(&sources, name)?,
+        Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
+    }
+    Ok(())
+}
+
+/// The exit code of an error: 2 for usage, settings and credentials, else 1.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigError>() {
+        return 2;
+    }
+    let of_command = error.downcast_ref().map(CommandError::exit_code);
+    error.downcast_ref().map(Failure::exit_code).or(of_command).unwrap_or(1)
+}
+
+/// What the command line sets, `--set` first: an option of its own is the plainer word.
+fn sources(line: &CommandLine) -> Result<Sources, ConfigError> {
+    let mut options = Vec::new();
+    for pair in &line.set {
+        options.push(Given::pair(pair)?);
+    }
+    let switch = |on: bool| on.then(|| "true".to_string());
+    for (option, name, value) in [
+        ("PORT", "port", line.port.clone()),
+        ("BLOCK_DURATION", "block_duration", line.block_duration.clone()),
+        ("TIMEOUT", "timeout", line.timeout.clone()),
+        ("--bind", "bind", line.bind.clone()),
+        ("--credentials", "credentials", line.credentials.clone()),
+        ("--data", "data", line.data.clone()),
+        ("--plaintext", "plaintext", switch(line.plaintext)),
+        ("--ephemeral", "ephemeral", switch(line.ephemeral)),
+    ] {
+        options.extend(value.map(|value| Given { option, name: name.to_string(), value }));
+    }
+    Ok(Sources { options, environment: std::env::vars_os().collect(), config: line.config.clone() })
+}
+
+/// Everything but the one line on standard output goes to standard error. A panic is a line too.
+fn start_log(line: &CommandLine) {
+    let level = match (line.debug, line.verbose) {
+        (true, _) => LevelFilter::DEBUG,
+        (false, true) => LevelFilter::INFO,
+        (false, false) => LevelFilter::WARN,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        tracing::error!("a defect{place}; please report it");
+    }));
+}

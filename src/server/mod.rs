@@ -1,28 +1,104 @@
 //! The server as a state machine: events in, effects out.
+//!
+//! [`ServerState::handle`] is all there is. It reads no clock, draws no random number, and does no
+//! input or output: time and randomness come in with events, and what must be done goes out as
+//! effects. One file per concern; this one only dispatches.
 
+mod accounts;
+mod blocks;
+mod broadcast;
+mod commands;
+mod deadlines;
+mod delivery;
 pub mod effect;
 pub mod event;
+mod groups;
+mod introductions;
+mod journal;
+mod ledger;
+mod links;
+mod listing;
+mod lockout;
+mod login;
+mod mailbox;
+mod messages;
+mod outbox;
+mod presence;
+mod recovery;
+mod secrets;
+mod session;
 pub mod settings;
 
-pub use effect::{Effect, Report, SessionEnd};
-pub use event::{Event, Verdict};
-pub use settings::Settings;
-
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use self::accounts::{Accounts, UserId};
+use self::deadlines::{Deadline, Deadlines};
+pub use self::effect::{Effect, Report, SessionEnd};
+pub use self::event::{Event, Verdict};
+use self::groups::{Group, GroupMessage};
+use self::introductions::PrivateRequest;
+use self::journal::Journal;
+use self::links::Link;
+use self::lockout::Lockout;
+use self::login::SlowLogin;
+use self::mailbox::Load;
+pub use self::outbox::Effects;
+use self::outbox::Outbox;
+use self::presence::History;
+use self::secrets::Secrets;
+pub use self::settings::Settings;
 use crate::record::Recovery;
 use crate::time::Time;
-use crate::words::{Credential, Name};
+use crate::words::{Credential, LinkId, Name, Ticket};
 
 /// The server: accounts, sessions, mailboxes, blocks and groups, and what is under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ServerState {
     settings: Settings,
+    now: Time,
+    boot: u32,
+    phase: Phase,
+    accounts: Accounts,
+    groups: BTreeMap<Name, Group>,
+    history: History,
+    /// Users with a session, in no order that means anything, but the same in every run.
+    online: Vec<UserId>,
+    lockout: Lockout,
+    links: HashMap<LinkId, Link, FixedState>,
+    /// Links that are not logged in, the oldest first.
+    anonymous: BTreeSet<LinkId>,
+    /// Links whose input may go on after having waited.
+    ready: Vec<LinkId>,
+    slow_logins: BTreeMap<Ticket, SlowLogin>,
+    /// Names for which an account is being made.
+    registering: BTreeSet<Name>,
+    loads: BTreeMap<Ticket, Load>,
+    group_messages: BTreeMap<u64, GroupMessage>,
+    private_requests: BTreeMap<(UserId, UserId), PrivateRequest>,
+    stored_bytes: u64,
+    broadcasts: u64,
+    last_serial: u64,
+    secrets: Secrets,
+    journal: Journal,
+    deadlines: Deadlines,
+    outbox: Outbox,
+}
+
+/// Whether the server still takes anything on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Stopping,
 }
 
 impl ServerState {
     /// A server that takes up where `recovery` left off. `seed` keys the hash maps. Call
-    /// [`handle`](Self::handle) with [`Event::Tick`] once before anything else.
+    /// [`handle`](Self::handle) with [`Event::Tick`] once before anything else: it brings what the
+    /// recovery itself must write.
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -31,29 +107,106 @@ impl ServerState {
         seed: u64,
         now: Time,
     ) -> ServerState {
-        let _ = (accounts, recovery, seed, now);
-        ServerState { settings }
+        let mut server = ServerState {
+            settings,
+            now: now.max(recovery.last_written),
+            boot: recovery.boot,
+            phase: Phase::Serving,
+            accounts: Accounts::new(seed),
+            groups: BTreeMap::new(),
+            history: History::default(),
+            online: Vec::new(),
+            lockout: Lockout::new(seed),
+            links: HashMap::with_hasher(FixedState::with_seed(seed.rotate_left(32))),
+            anonymous: BTreeSet::new(),
+            ready: Vec::new(),
+            slow_logins: BTreeMap::new(),
+            registering: BTreeSet::new(),
+            loads: BTreeMap::new(),
+            group_messages: BTreeMap::new(),
+            private_requests: BTreeMap::new(),
+            stored_bytes: 0,
+            broadcasts: 0,
+            last_serial: 0,
+            secrets: Secrets::new(recovery.secret),
+            journal: Journal::default(),
+            deadlines: Deadlines::default(),
+            outbox: Outbox::default(),
+        };
+        server.recover(accounts, recovery);
+        server
     }
 
     /// Takes notice of an event and says what to do about it. All effects must be taken before the
     /// next call; the borrow sees to it that they can be.
+    ///
+    /// # Panics
+    /// If effects of the event before were left.
     pub fn handle(&mut self, event: Event<'_>, now: Time) -> Effects<'_> {
-        let _ = (event, now, &self.settings);
-        Effects { items: &[] }
+        self.outbox.begin();
+        self.now = self.now.max(now);
+        self.meet_deadlines();
+        match event {
+            Event::LinkOpened { link, from, nonce } => self.open_link(link, from, &nonce),
+            Event::Received { link, bytes } => self.receive(link, bytes),
+            Event::Flushed { link, upto } => self.flushed(link, upto),
+            Event::LinkClosed { link } => self.lose_link(link),
+            Event::Verified { ticket, verdict } => self.verified(ticket, verdict),
+            Event::Hashed { ticket, credential } => self.hashed(ticket, credential),
+            Event::Committed { upto } => self.committed(upto),
+            Event::StoreRefused { from } => self.store_refused(from),
+            Event::MailLoaded { ticket, mail, more } => self.mail_loaded(ticket, mail, more),
+            Event::Reloaded { accounts, settings } => self.reload(accounts, *settings),
+            Event::Stop => self.stop(),
+            Event::Tick => {}
+        }
+        self.go_on_with_ready_links();
+        if let Some(at) = self.deadlines.next_timeout(self.now) {
+            self.outbox.schedule_timeout(at);
+        }
+        self.outbox.effects()
     }
-}
 
-/// The effects of one event, in order.
-#[derive(Debug)]
-#[must_use = "effects that are not carried out are lost"]
-pub struct Effects<'a> {
-    items: &'a [()],
-}
+    fn meet_deadlines(&mut self) {
+        while let Some(deadline) = self.deadlines.take_due(self.now) {
+            match deadline {
+                Deadline::Login(link) => self.login_overdue(link),
+                Deadline::Idle(user, serial) => self.idle_due(user, serial),
+                Deadline::Acknowledgement(user, serial) => self.acknowledgement_due(user, serial),
+                Deadline::Grace(user, serial) => self.grace_over(user, serial),
+                Deadline::Throttle(link) => self.throttle_over(link),
+                Deadline::PrivateRequest(from, to, serial) => self.private_request_expired(from, to, serial),
+                Deadline::Rewrite => self.rewrite_unsaved(),
+            }
+        }
+    }
 
-impl<'a> Iterator for Effects<'a> {
-    type Item = Effect<'a>;
-    fn next(&mut self) -> Option<Effect<'a>> {
-        let _ = self.items;
-        None
+    /// A number for something that must be told apart from all others of its kind.
+    fn next_serial(&mut self) -> u64 {
+        self.last_serial += 1;
+        self.last_serial
+    }
+
+    /// Whether nothing is under way: no answer awaited from the store, the hashing threads or a
+    /// client, nothing held, and only idle deadlines left.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.slow_logins.is_empty()
+            && self.loads.is_empty()
+            && self.group_messages.is_empty()
+            && self.journal.is_quiet()
+            && self.deadlines.but_idle() == 0
+    }
+
+    /// Users with a session.
+    #[must_use]
+    pub fn online_count(&self) -> usize {
+        self.online.len()
+    }
+
+    /// Links that stand, logged in or not. A server that was told to stop is done when there are none.
+    #[must_use]
+    pub fn link_count(&self) -> usize {
+        self.links.len()
     }
 }

@@ -1,1 +1,9 @@
 //! Sockets, store and terminal around the core.
+
+pub mod credentials;
+pub mod replace_file;
+pub mod server;
+pub mod sockets;
+pub mod store;
+pub mod visible;
+pub mod wall_clock;

@@ -1,0 +1,165 @@
+//! Accounts: who exists, and what is known of each.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::{Index, IndexMut};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::ledger::Ledger;
+use super::lockout::Guesses;
+use super::mailbox::Mailbox;
+use super::session::Session;
+use crate::record::{Digest, RecordNumber};
+use crate::time::Time;
+use crate::words::{Credential, LoginNumber, MessageId, Name, likeness};
+
+/// An account's place in the table. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct UserId(pub(super) u32);
+
+/// One account. What most accounts do not have at a given moment is boxed away.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    pub(super) name: Name,
+    /// `None`: removed from the credentials file; a session may still stand.
+    pub(super) credential: Option<Credential>,
+    pub(super) guesses: Guesses,
+    /// The last record that concerns this user; output to him waits for it.
+    pub(super) touched: RecordNumber,
+    /// Whom this user has blocked, in order of their ids.
+    pub(super) blocks: Vec<UserId>,
+    pub(super) mailbox: Option<Box<Mailbox>>,
+    /// Running number of the last message to this user within this boot.
+    pub(super) last_message: u64,
+    pub(super) login: LoginNumber,
+    /// Resumes the session of `login`.
+    pub(super) token: Option<Digest>,
+    pub(super) ledger: Ledger,
+    /// Beginning and end of the last session, if there was one. While online the end is not in use.
+    pub(super) last_login: Option<Time>,
+    pub(super) last_end: Time,
+    /// Groups the user is a member of, sorted.
+    pub(super) groups: Vec<Name>,
+    pub(super) session: Option<Box<Session>>,
+}
+
+impl Account {
+    fn new(name: Name, credential: Option<Credential>) -> Account {
+        Account {
+            name,
+            credential,
+            guesses: Guesses::default(),
+            touched: RecordNumber(0),
+            blocks: Vec::new(),
+            mailbox: None,
+            last_message: 0,
+            login: LoginNumber(0),
+            token: None,
+            ledger: Ledger::default(),
+            last_login: None,
+            last_end: Time::ZERO,
+            groups: Vec::new(),
+            session: None,
+        }
+    }
+
+    pub(super) fn has_blocked(&self, user: UserId) -> bool {
+        self.blocks.binary_search(&user).is_ok()
+    }
+
+    /// The next id for a message to this user.
+    pub(super) fn next_message(&mut self, boot: u32) -> MessageId {
+        self.last_message += 1;
+        MessageId { boot, number: self.last_message }
+    }
+}
+
+/// All accounts, by id and by name.
+#[derive(Debug, Clone)]
+pub(super) struct Accounts {
+    list: Vec<Account>,
+    names: HashMap<Name, UserId, FixedState>,
+    /// What the names look like; made when somebody first registers.
+    looks: Option<BTreeSet<String>>,
+}
+
+impl Accounts {
+    pub(super) fn new(seed: u64) -> Accounts {
+        Accounts { list: Vec::new(), names: HashMap::with_hasher(FixedState::with_seed(seed)), looks: None }
+    }
+
+    /// Whether a new name could be taken for one that exists.
+    pub(super) fn looks_like_another(&mut self, name: &Name) -> bool {
+        let names = &self.names;
+        let looks =
+            self.looks.get_or_insert_with(|| names.keys().map(|name| likeness(name.as_str())).collect());
+        looks.contains(&likeness(name.as_str()))
+    }
+
+    /// Makes an account, or gives the one of that name its credential.
+    pub(super) fn insert(&mut self, name: &Name, credential: Option<Credential>) -> UserId {
+        if let Some(&user) = self.names.get(name) {
+            self[user].credential = credential;
+            return user;
+        }
+        let user = UserId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
+        self.list.push(Account::new(name.clone(), credential));
+        self.names.insert(name.clone(), user);
+        if let Some(looks) = &mut self.looks {
+            looks.insert(likeness(name.as_str()));
+        }
+        user
+    }
+
+    /// The account of that name, also one that is removed but still has its session.
+    pub(super) fn find(&self, name: &str) -> Option<UserId> {
+        self.names.get(name).copied()
+    }
+
+    /// The account of that name if one may log in to it.
+    pub(super) fn find_open(&self, name: &str) -> Option<UserId> {
+        self.find(name).filter(|&user| self[user].credential.is_some())
+    }
+
+    /// Frees the name of a removed account.
+    pub(super) fn forget(&mut self, user: UserId) {
+        let name = self[user].name.clone();
+        self.names.remove(&name);
+        self[user] = Account::new(name, None);
+    }
+
+    /// All that are in use, in order of their making.
+    pub(super) fn ids(&self) -> Vec<UserId> {
+        let mut ids: Vec<UserId> = self.names.values().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(super) fn name(&self, user: UserId) -> &Name {
+        &self[user].name
+    }
+
+    /// The users' names, sorted by code point.
+    pub(super) fn sorted_names(&self, users: &[UserId]) -> Vec<&str> {
+        let mut names: Vec<&str> = users.iter().map(|&user| self[user].name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+impl Index<UserId> for Accounts {
+    type Output = Account;
+    fn index(&self, user: UserId) -> &Account {
+        &self.list[user.0 as usize]
+    }
+}
+
+impl IndexMut<UserId> for Accounts {
+    fn index_mut(&mut self, user: UserId) -> &mut Account {
+        &mut self.list[user.0 as usize]
+    }
+}

@@ -1,0 +1,376 @@
+//! Messages on their way to a session: sent, remembered until they are acknowledged, else stored.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::ServerState;
+use super::accounts::UserId;
+use super::commands::Asker;
+use super::deadlines::Deadline;
+use super::journal::{Settlement, Then};
+use super::mailbox::Source;
+use super::settings::OfflineDelivery;
+use crate::record::{Mail, Outcome, Record, RecordNumber};
+use crate::time::Time;
+use crate::wire::{self, Answer, Code, Freshness, ServerLine, Status};
+use crate::words::{MessageId, Name, Origin, Ticket};
+
+/// A message that is not acknowledged within this time is stored.
+const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(2);
+/// What may be under way to one session, unacknowledged.
+const WINDOW_BYTES: usize = 64 * 1024;
+const WINDOW_MESSAGES: usize = 2048;
+/// What may wait in memory behind it before it goes to the mailbox.
+const BEHIND_BYTES: usize = 256 * 1024;
+const BEHIND_MESSAGES: usize = 4096;
+
+/// A message under way to a session.
+#[derive(Debug, Clone)]
+pub(super) struct Parcel {
+    pub(super) id: MessageId,
+    pub(super) from: UserId,
+    pub(super) group: Option<Name>,
+    pub(super) origin: Option<Origin>,
+    /// When it was accepted.
+    pub(super) sent_at: Time,
+    pub(super) text: Arc<str>,
+    pub(super) keep: Keep,
+    pub(super) tell: Tell,
+    /// Its last byte's place in the output of the link.
+    pub(super) end: u64,
+}
+
+/// Where a message is besides being under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Nowhere: it must be acknowledged or stored.
+    Memory,
+    /// In the mailbox, and counted there: an acknowledgement removes it.
+    Mailbox,
+    /// It could not be stored; its sender knows that the outcome is unknown.
+    GivenUp,
+}
+
+/// Who hears what became of a message.
+#[derive(Debug, Clone)]
+pub(super) enum Tell {
+    Nobody,
+    Sender(Asker),
+    /// The group message of this number counts it.
+    Group(u64),
+}
+
+/// What is under way to one session.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Delivery {
+    /// Sent, in the order of the link.
+    unacknowledged: VecDeque<Parcel>,
+    unacknowledged_bytes: usize,
+    /// To be sent when the mailbox is shown and the window allows.
+    behind: VecDeque<Parcel>,
+    behind_bytes: usize,
+    /// Stored mail to be shown first, in this order.
+    pub(super) sources: VecDeque<Source>,
+    pub(super) loading: Option<Ticket>,
+    /// The largest id sent or passed over.
+    pub(super) cursor: MessageId,
+    /// Whether a deadline for acknowledgement is set.
+    watched: bool,
+}
+
+impl Delivery {
+    fn window_is_open(&self) -> bool {
+        self.unacknowledged_bytes < WINDOW_BYTES && self.unacknowledged.len() < WINDOW_MESSAGES
+    }
+
+    /// Whether the next page of stored mail may be asked for.
+    pub(super) fn wants_page(&self) -> bool {
+        self.loading.is_none() && self.unacknowledged_bytes < WINDOW_BYTES && self.unacknowledged.len() < 256
+    }
+
+    pub(super) fn is_under_way(&self, id: MessageId) -> bool {
+        self.unacknowledged.iter().any(|parcel| parcel.id == id)
+    }
+
+    fn push_behind(&mut self, parcel: Parcel) {
+        self.behind_bytes += parcel.text.len();
+        self.behind.push_back(parcel);
+    }
+
+    fn take_behind(&mut self) -> VecDeque<Parcel> {
+        self.behind_bytes = 0;
+        core::mem::take(&mut self.behind)
+    }
+
+    fn pop_unacknowledged(&mut self) -> Option<Parcel> {
+        let parcel = self.unacknowledged.pop_front()?;
+        self.unacknowledged_bytes -= parcel.text.len();
+        if self.unacknowledged.is_empty() && self.unacknowledged.capacity() > 64 {
+            self.unacknowledged = VecDeque::new();
+        }
+        Some(parcel)
+    }
+
+    /// The time at which the oldest message that is nowhere else was accepted.
+    fn oldest_in_memory(&self) -> Option<Time> {
+        let sent = self.unacknowledged.iter().find(|parcel| parcel.keep == Keep::Memory);
+        sent.or(self.behind.front()).map(|parcel| parcel.sent_at)
+    }
+}
+
+impl ServerState {
+    /// Sends a message to a user whose session has a link, behind what must come first.
+    pub(super) fn deliver(&mut self, to: UserId, parcel: Parcel) {
+        let Some(session) = self.accounts[to].session.as_mut() else { return };
+        let delivery = &mut session.delivery;
+        let live = delivery.sources.is_empty() && delivery.loading.is_none() && delivery.behind.is_empty();
+        if live && delivery.window_is_open() {
+            return self.send_parcel(to, parcel, Freshness::Live);
+        }
+        delivery.push_behind(parcel);
+        if delivery.behind_bytes > BEHIND_BYTES || delivery.behind.len() > BEHIND_MESSAGES {
+            self.store_behind(to);
+        }
+        self.watch(to);
+    }
+
+    /// Sends a message and remembers it until it is acknowledged.
+    pub(super) fn send_parcel(&mut self, to: UserId, mut parcel: Parcel, freshness: Freshness) {
+        let Some(link) = self.accounts[to].session.as_ref().and_then(|session| session.link) else { return };
+        let accounts = &self.accounts;
+        let written = self.outbox.write(|out| {
+            let Some(text) = crate::words::Text::new(&parcel.text) else { return };
+            let delivery = wire::Delivery {
+                id: parcel.id,
+                from: accounts.name(parcel.from).as_str(),
+                sent_at: parcel.sent_at,
+                origin: parcel.origin,
+                freshness,
+                text,
+            };
+            match &parcel.group {
+                Some(group) => ServerLine::GroupMessage { group: group.as_str(), delivery }.encode(out),
+                None => ServerLine::Message(delivery).encode(out),
+            }
+        });
+        self.queue(link, RecordNumber(0), written);
+        parcel.end = self.links.get(&link).map_or(0, |link| link.queued());
+        let Some(session) = self.accounts[to].session.as_mut() else { return };
+        let delivery = &mut session.delivery;
+        delivery.cursor = delivery.cursor.max(parcel.id);
+        delivery.unacknowledged_bytes += parcel.text.len();
+        delivery.unacknowledged.push_back(parcel);
+        self.watch(to);
+    }
+
+    /// Sees to it that a message that stays unacknowledged is noticed.
+    fn watch(&mut self, user: UserId) {
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        if !session.delivery.watched
+            && let Some(oldest) = session.delivery.oldest_in_memory()
+        {
+            session.delivery.watched = true;
+            let deadline = Deadline::Acknowledgement(user, session.serial);
+            self.deadlines.add(oldest + ACKNOWLEDGE_WITHIN, deadline);
+        }
+    }
+
+    pub(super) fn acknowledgement_due(&mut self, user: UserId, serial: u64) {
+        let session = self.accounts[user].session.as_mut().filter(|session| session.serial == serial);
+        let Some(session) = session else { return };
+        session.delivery.watched = false;
+        let overdue = self.now - ACKNOWLEDGE_WITHIN;
+        if session.delivery.behind.front().is_some_and(|parcel| parcel.sent_at <= overdue) {
+            self.store_unacknowledged(user, Time::MAX);
+            self.store_behind(user);
+        } else {
+            self.store_unacknowledged(user, overdue);
+        }
+        self.watch(user);
+    }
+
+    /// Stores what was sent, accepted no later than `upto`, and is nowhere else.
+    fn store_unacknowledged(&mut self, user: UserId, upto: Time) {
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        let mut parcels = core::mem::take(&mut session.delivery.unacknowledged);
+        for parcel in
+            parcels.iter_mut().filter(|parcel| parcel.keep == Keep::Memory && parcel.sent_at <= upto)
+        {
+            // It may have been shown, so a failure to store it leaves its outcome open.
+            self.store_parcel(user, parcel, Code::OutcomeUnknown);
+        }
+        if let Some(session) = self.accounts[user].session.as_mut() {
+            session.delivery.unacknowledged = parcels;
+        }
+    }
+
+    /// Stores what was not sent yet; it will be read from the mailbox, in its turn.
+    fn store_behind(&mut self, user: UserId) {
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        let parcels = session.delivery.take_behind();
+        if parcels.is_empty() {
+            return;
+        }
+        if self.settings.offline_delivery == OfflineDelivery::Auto {
+            session.delivery.sources.push_back(Source::all(None));
+        }
+        for mut parcel in parcels {
+            self.store_parcel(user, &mut parcel, Code::MailboxFull);
+        }
+    }
+
+    /// Stores everything under way to a user whose link is gone. It is shown when he is back.
+    pub(super) fn store_all_under_way(&mut self, user: UserId) {
+        self.store_unacknowledged(user, Time::MAX);
+        self.store_behind(user);
+        if let Some(session) = self.accounts[user].session.as_mut() {
+            let delivery = core::mem::take(&mut session.delivery);
+            if let Some(ticket) = delivery.loading {
+                self.loads.remove(&ticket);
+            }
+        }
+    }
+
+    /// Stores a message under way. `else_say` is what its sender hears if that cannot be.
+    fn store_parcel(&mut self, to: UserId, parcel: &mut Parcel, else_say: Code) {
+        let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
+        let storing = self.settings.offline_delivery != OfflineDelivery::Off;
+        if storing && self.has_room(to, parcel.from, parcel.text.len() as u64) {
+            parcel.keep = Keep::Mailbox;
+            let mail = Mail {
+                id: parcel.id,
+                from: self.accounts.name(parcel.from).clone(),
+                group: parcel.group.clone(),
+                origin: parcel.origin,
+                sent_at: parcel.sent_at,
+                text: parcel.text.clone(),
+            };
+            self.store_mail(to, parcel.from, mail, tell);
+        } else {
+            parcel.keep = Keep::GivenUp;
+            self.tell_sender(to, &tell, Err(else_say), None);
+        }
+    }
+
+    /// Makes a message durable for a user; its sender hears `stored` when it is.
+    pub(super) fn store_mail(&mut self, to: UserId, from: UserId, mail: Mail, tell: Tell) {
+        let origin = mail.origin;
+        let record = Record::MailStored { to: self.accounts.name(to).clone(), mail };
+        let asker = match &tell {
+            Tell::Sender(asker) => Some(*asker),
+            Tell::Nobody | Tell::Group(_) => None,
+        };
+        let number = self.persist_firm(record, Then::Mail { to, tell });
+        if let Some(asker) = asker {
+            self.accounts[from].touched = number;
+            if let (Some(origin), true) = (origin, asker.is_remembered()) {
+                let user = self.accounts.name(from).clone();
+                let outcome = Outcome::Message(Status::Stored);
+                self.persist_note(Record::Settled { user, origin, outcome });
+            }
+            if let Some(link) = self.asker_link(&asker) {
+                self.reserve_answer(link, number);
+            }
+        }
+    }
+
+    pub(super) fn mail_settled(
+        &mut self,
+        record: RecordNumber,
+        to: UserId,
+        tell: Tell,
+        settlement: Settlement,
+    ) {
+        self.tell_sender(to, &tell, settlement.map(|()| Status::Stored), Some(record));
+    }
+
+    /// The sender of a message, or of a group message, hears what became of it.
+    pub(super) fn tell_sender(
+        &mut self,
+        to: UserId,
+        tell: &Tell,
+        ending: Result<Status, Code>,
+        record: Option<RecordNumber>,
+    ) {
+        match tell {
+            Tell::Nobody => {}
+            Tell::Group(number) => self.group_member_settled(*number, ending),
+            Tell::Sender(asker) => match ending {
+                Ok(status) => {
+                    let name = self.accounts.name(to).clone();
+                    let answer = Answer::Message { to: name.as_str(), status };
+                    self.answer(asker, record, Outcome::Message(status), answer);
+                }
+                Err(code) => self.fail(asker, record, code, "message"),
+            },
+        }
+    }
+
+    /// The client has shown everything up to and with a message, and has answers up to a number.
+    pub(super) fn acknowledged(&mut self, user: UserId, shown: Option<MessageId>, answered: Option<u64>) {
+        if let Some(answered) = answered {
+            self.accounts[user].ledger.answered(answered);
+        }
+        if let Some(shown) = shown
+            && let Some(session) = self.accounts[user].session.as_ref()
+            && let Some(last) = session.delivery.unacknowledged.iter().position(|parcel| parcel.id == shown)
+        {
+            self.settle_first(user, last + 1);
+        }
+    }
+
+    /// Bytes have left for a client that does not acknowledge: that must do.
+    pub(super) fn left_for_network(&mut self, user: UserId, upto: u64) {
+        let Some(session) = self.accounts[user].session.as_ref() else { return };
+        let left = session.delivery.unacknowledged.partition_point(|parcel| parcel.end <= upto);
+        if left > 0 {
+            self.settle_first(user, left);
+        }
+    }
+
+    /// The first messages under way have been shown.
+    fn settle_first(&mut self, user: UserId, count: usize) {
+        let mut removed: Vec<MessageId> = Vec::new();
+        for _ in 0..count {
+            let Some(session) = self.accounts[user].session.as_mut() else { break };
+            let Some(parcel) = session.delivery.pop_unacknowledged() else { break };
+            match parcel.keep {
+                Keep::Memory => self.tell_sender(user, &parcel.tell, Ok(Status::Delivered), None),
+                Keep::Mailbox => {
+                    self.uncount_mail(user, parcel.from, 1, parcel.text.len() as u64);
+                    removed.push(parcel.id);
+                }
+                Keep::GivenUp => {}
+            }
+        }
+        if !removed.is_empty() {
+            let user = self.accounts.name(user).clone();
+            self.persist_soft(Record::MailRemoved { user, ids: removed });
+        }
+        self.advance(user);
+    }
+
+    /// Sends on what may be sent now: stored mail first, then what waits behind it.
+    pub(super) fn advance(&mut self, user: UserId) {
+        self.load_next_page(user);
+        while let Some(session) = self.accounts[user].session.as_mut() {
+            let delivery = &mut session.delivery;
+            if delivery.loading.is_some() || !delivery.sources.is_empty() || !delivery.window_is_open() {
+                return;
+            }
+            let Some(parcel) = delivery.behind.pop_front() else { return };
+            delivery.behind_bytes -= parcel.text.len();
+            self.send_parcel(user, parcel, Freshness::Live);
+        }
+    }
+
+    /// An answer was put before output that had not left: what is behind it ends later.
+    pub(super) fn shift_unsent(&mut self, user: UserId, sent: u64, grown: u64) {
+        if let Some(session) = self.accounts[user].session.as_mut() {
+            let parcels = session.delivery.unacknowledged.iter_mut().rev();
+            parcels.take_while(|parcel| parcel.end > sent).for_each(|parcel| parcel.end += grown);
+        }
+    }
+}

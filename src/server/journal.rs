@@ -1,0 +1,305 @@
+//! Records on their way to the store, and what waits for them.
+//!
+//! A firm record takes effect in memory at once, its command is answered when it is durable, and
+//! undone if the store refuses it. A soft record is never undone: if the store cannot take it, the
+//! newest of its kind is kept and written later.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::ServerState;
+use super::accounts::UserId;
+use super::commands::Asker;
+use super::deadlines::Deadline;
+use super::delivery::Tell;
+use super::effect::Report;
+use super::groups::GroupChange;
+use super::outbox::Slow;
+use crate::record::{Record, RecordNumber, Suspect};
+use crate::wire::Code;
+use crate::words::{LinkId, MessageId, Name};
+
+/// How long to wait before soft records that were refused are tried again.
+const REWRITE_AFTER: Duration = Duration::from_secs(1);
+
+/// Records handed out and not yet known to be durable.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Journal {
+    last: RecordNumber,
+    /// All up to this one are durable or refused.
+    settled: RecordNumber,
+    epoch: u64,
+    pending: VecDeque<Pending>,
+    /// Links with held output.
+    holding: BTreeSet<LinkId>,
+    /// Where a place was kept for the answer that a record brings.
+    places: BTreeMap<RecordNumber, LinkId>,
+    /// Soft records that the store refused: the newest of each key, in the order in which they came.
+    unsaved: BTreeMap<SoftKey, (u64, Record)>,
+    refusing: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Pending {
+    number: RecordNumber,
+    undo: Undo,
+    then: Then,
+}
+
+/// How to take a record back.
+#[derive(Debug, Clone)]
+enum Undo {
+    /// A soft record: it stays and is written later.
+    Later(Record),
+    /// The record changed nothing in memory.
+    Nothing,
+    Account(UserId),
+    Mail {
+        to: UserId,
+        from: UserId,
+        bytes: u64,
+    },
+    Block {
+        by: UserId,
+        user: UserId,
+        stood: bool,
+    },
+    Group {
+        group: Name,
+        before: Option<Vec<UserId>>,
+    },
+}
+
+/// What to do once a record is durable, or refused.
+#[derive(Debug, Clone)]
+pub(super) enum Then {
+    Nothing,
+    /// Tell the sender of a message.
+    Mail {
+        to: UserId,
+        tell: Tell,
+    },
+    /// Answer `block` or `unblock`.
+    Block {
+        asker: Asker,
+        user: UserId,
+        blocked: bool,
+    },
+    /// Answer a group command, and tell the members.
+    Group {
+        asker: Asker,
+        change: GroupChange,
+    },
+    /// Let the owner of a new account in.
+    Registered {
+        link: LinkId,
+        user: UserId,
+    },
+}
+
+/// What a record came to.
+pub(super) type Settlement = Result<(), Code>;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum SoftKey {
+    Removed(Name),
+    Failures(Suspect),
+    Began(Name),
+    Ended(Name),
+    Mail(Name),
+}
+
+impl Journal {
+    /// All records up to this one are durable, or will never be.
+    pub(super) const fn settled(&self) -> RecordNumber {
+        self.settled
+    }
+
+    pub(super) fn hold(&mut self, link: LinkId) {
+        self.holding.insert(link);
+    }
+
+    pub(super) fn hold_no_more(&mut self, link: LinkId) {
+        self.holding.remove(&link);
+    }
+
+    pub(super) fn keep_place(&mut self, record: RecordNumber, link: LinkId) {
+        self.places.insert(record, link);
+    }
+
+    pub(super) fn take_place(&mut self, record: RecordNumber) -> Option<LinkId> {
+        self.places.remove(&record)
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.pending.is_empty() && self.holding.is_empty() && self.unsaved.is_empty()
+    }
+
+    /// Whether a message was shown and its removal could not be written yet.
+    pub(super) fn is_unsaved_removal(&self, user: &Name, id: MessageId) -> bool {
+        if self.unsaved.is_empty() {
+            return false;
+        }
+        match self.unsaved.get(&SoftKey::Mail(user.clone())) {
+            Some((_, Record::MailRemoved { ids, .. })) => ids.contains(&id),
+            _ => false,
+        }
+    }
+
+    fn keep_unsaved(&mut self, number: RecordNumber, record: Record) {
+        let (key, record) = match record {
+            Record::AccountRemoved { ref name } => (SoftKey::Removed(name.clone()), record),
+            Record::Failures { ref suspect, .. } => (SoftKey::Failures(suspect.clone()), record),
+            Record::SessionBegan { ref user, .. } => (SoftKey::Began(user.clone()), record),
+            Record::SessionEnded { ref user, .. } => (SoftKey::Ended(user.clone()), record),
+            Record::MailRemoved { user, mut ids } => {
+                let key = SoftKey::Mail(user.clone());
+                if let Some((_, Record::MailRemoved { ids: before, .. })) = self.unsaved.remove(&key) {
+                    ids.extend(before);
+                }
+                (key, Record::MailRemoved { user, ids })
+            }
+            Record::AccountAdded { .. }
+            | Record::MailStored { .. }
+            | Record::Blocked { .. }
+            | Record::Unblocked { .. }
+            | Record::GroupSet { .. }
+            | Record::GroupRemoved { .. }
+            | Record::Settled { .. } => return,
+        };
+        self.unsaved.insert(key, (number.0, record));
+    }
+}
+
+impl ServerState {
+    /// Makes a change that its command answers for.
+    pub(super) fn persist_firm(&mut self, record: Record, then: Then) -> RecordNumber {
+        let undo = self.undo_of(&record);
+        self.apply(&record);
+        self.hand_out(record, undo, then)
+    }
+
+    /// Makes a change that stays made whatever the store says.
+    pub(super) fn persist_soft(&mut self, record: Record) -> RecordNumber {
+        self.apply(&record);
+        let undo = Undo::Later(record.clone());
+        self.hand_out(record, undo, Then::Nothing)
+    }
+
+    /// Writes along what only a restart will read.
+    pub(super) fn persist_note(&mut self, record: Record) {
+        self.hand_out(record, Undo::Nothing, Then::Nothing);
+    }
+
+    fn hand_out(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
+        self.journal.last.0 += 1;
+        let number = self.journal.last;
+        self.journal.pending.push_back(Pending { number, undo, then });
+        self.outbox.slow(Slow::Persist { number, epoch: self.journal.epoch, record });
+        number
+    }
+
+    fn undo_of(&self, record: &Record) -> Undo {
+        let id = |name: &Name| self.accounts.find(name.as_str());
+        match record {
+            Record::MailStored { to, mail } => match (id(to), id(&mail.from)) {
+                (Some(to), Some(from)) => Undo::Mail { to, from, bytes: mail.text.len() as u64 },
+                _ => Undo::Nothing,
+            },
+            Record::Blocked { by, user } | Record::Unblocked { by, user } => match (id(by), id(user)) {
+                (Some(by), Some(user)) => {
+                    Undo::Block { by, user, stood: self.accounts[by].has_blocked(user) }
+                }
+                _ => Undo::Nothing,
+            },
+            Record::GroupSet { group, .. } | Record::GroupRemoved { group } => Undo::Group {
+                group: group.clone(),
+                before: self.groups.get(group).map(|group| group.members.clone()),
+            },
+            // An account is applied when its record is durable, see `then`.
+            Record::AccountAdded { name, .. } => id(name).map_or(Undo::Nothing, Undo::Account),
+            Record::AccountRemoved { .. }
+            | Record::Failures { .. }
+            | Record::SessionBegan { .. }
+            | Record::SessionEnded { .. }
+            | Record::MailRemoved { .. }
+            | Record::Settled { .. } => Undo::Nothing,
+        }
+    }
+
+    pub(super) fn committed(&mut self, upto: RecordNumber) {
+        while self.journal.pending.front().is_some_and(|pending| pending.number <= upto) {
+            let Some(pending) = self.journal.pending.pop_front() else { break };
+            self.journal.settled = self.journal.settled.max(pending.number);
+            self.settle_record(pending.number, pending.then, Ok(()));
+        }
+        if self.journal.refusing {
+            self.journal.refusing = false;
+            self.outbox.report(Report::StorageBack);
+        }
+        self.release_all_held();
+    }
+
+    /// The store gave up this record and all later ones: firm ones are undone, the last first.
+    pub(super) fn store_refused(&mut self, from: RecordNumber) {
+        let kept = self.journal.pending.partition_point(|pending| pending.number < from);
+        let refused = self.journal.pending.split_off(kept);
+        self.journal.epoch += 1;
+        self.journal.refusing = true;
+        self.outbox.report(Report::StorageRefused { records: refused.len() as u64 });
+        for pending in refused.iter().rev() {
+            self.undo(&pending.undo);
+        }
+        for pending in refused {
+            self.journal.settled = self.journal.settled.max(pending.number);
+            if let Undo::Later(record) = pending.undo {
+                self.journal.keep_unsaved(pending.number, record);
+            }
+            self.settle_record(pending.number, pending.then, Err(Code::StorageUnavailable));
+        }
+        if !self.journal.unsaved.is_empty() {
+            self.deadlines.add(self.now + REWRITE_AFTER, Deadline::Rewrite);
+        }
+        self.release_all_held();
+    }
+
+    fn undo(&mut self, undo: &Undo) {
+        match undo {
+            Undo::Later(_) | Undo::Nothing => {}
+            Undo::Account(user) => self.accounts.forget(*user),
+            Undo::Mail { to, from, bytes } => self.uncount_mail(*to, *from, 1, *bytes),
+            Undo::Block { by, user, stood } => self.set_block(*by, *user, *stood),
+            Undo::Group { group, before } => self.set_group(group, before.clone()),
+        }
+    }
+
+    fn settle_record(&mut self, number: RecordNumber, then: Then, settlement: Settlement) {
+        match then {
+            Then::Nothing => {}
+            Then::Mail { to, tell } => self.mail_settled(number, to, tell, settlement),
+            Then::Block { asker, user, blocked } => {
+                self.block_settled(number, &asker, user, blocked, settlement);
+            }
+            Then::Group { asker, change } => self.group_settled(number, &asker, change, settlement),
+            Then::Registered { link, user } => self.registered(link, user, settlement),
+        }
+    }
+
+    fn release_all_held(&mut self) {
+        let holding: Vec<LinkId> = self.journal.holding.iter().copied().collect();
+        for link in holding {
+            self.release_held(link);
+        }
+    }
+
+    pub(super) fn rewrite_unsaved(&mut self) {
+        let mut unsaved: Vec<(u64, Record)> =
+            core::mem::take(&mut self.journal.unsaved).into_values().collect();
+        unsaved.sort_unstable_by_key(|(number, _)| *number);
+        for (_, record) in unsaved {
+            let undo = Undo::Later(record.clone());
+            self.hand_out(record, undo, Then::Nothing);
+        }
+    }
+}

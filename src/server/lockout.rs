@@ -1,0 +1,265 @@
+//! Counting wrong passwords: per name, over all links and addresses, and per address.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::ServerState;
+use super::accounts::UserId;
+use super::links::limited_address;
+use crate::record::{Digest, Record, RecordNumber, Suspect};
+use crate::time::Time;
+use crate::words::{LinkId, Name, Password};
+
+/// Made-up names remembered; the oldest goes first.
+const UNKNOWN_NAMES: usize = 10_000;
+/// Addresses with wrong passwords remembered.
+const ADDRESSES: usize = 10_000;
+
+/// The guesses at one name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Guesses {
+    /// Wrong passwords in a row.
+    pub(super) count: u32,
+    pub(super) locked_until: Option<Time>,
+    /// Wrong passwords since the last login; for its notice.
+    pub(super) since_login: u32,
+    /// Comparisons under way; each may turn out to be wrong.
+    pub(super) verifying: u32,
+    /// Attempts that wait because those under way could lock the name.
+    pub(super) waiting: VecDeque<(LinkId, Password)>,
+}
+
+/// Whose guesses: an account's, or a made-up name's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Account(UserId),
+    Unknown(Digest),
+}
+
+/// What is counted for names without an account, and for addresses. Bounded.
+#[derive(Debug, Clone)]
+pub(super) struct Lockout {
+    unknown: HashMap<Digest, (u64, Guesses), FixedState>,
+    /// The unknown by age.
+    ages: BTreeMap<u64, Digest>,
+    addresses: BTreeMap<IpAddr, AddressFailures>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct AddressFailures {
+    count: u32,
+    since: Time,
+}
+
+impl Lockout {
+    pub(super) fn new(seed: u64) -> Lockout {
+        Lockout {
+            unknown: HashMap::with_hasher(FixedState::with_seed(seed.rotate_left(16))),
+            ages: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+        }
+    }
+}
+
+impl ServerState {
+    pub(super) fn subject(&self, name: &str) -> Subject {
+        match self.accounts.find_open(name) {
+            Some(user) => Subject::Account(user),
+            None => Subject::Unknown(self.secrets.name_digest(name)),
+        }
+    }
+
+    /// The guesses at a name; a made-up one is remembered from now on.
+    pub(super) fn guesses(&mut self, subject: Subject) -> &mut Guesses {
+        match subject {
+            Subject::Account(user) => &mut self.accounts[user].guesses,
+            Subject::Unknown(digest) => {
+                if !self.lockout.unknown.contains_key(&digest) {
+                    self.make_room_for_unknown();
+                    let age = self.next_serial();
+                    self.lockout.ages.insert(age, digest);
+                    self.lockout.unknown.insert(digest, (age, Guesses::default()));
+                }
+                let age = self.last_serial;
+                &mut self.lockout.unknown.entry(digest).or_insert((age, Guesses::default())).1
+            }
+        }
+    }
+
+    /// The oldest made-up name that nothing is under way for is forgotten, in the store as well.
+    fn make_room_for_unknown(&mut self) {
+        if self.lockout.ages.len() < UNKNOWN_NAMES {
+            return;
+        }
+        let idle = |digest: &Digest| {
+            self.lockout
+                .unknown
+                .get(digest)
+                .is_none_or(|(_, guesses)| guesses.verifying == 0 && guesses.waiting.is_empty())
+        };
+        let oldest =
+            self.lockout.ages.iter().find(|(_, digest)| idle(digest)).map(|(age, digest)| (*age, *digest));
+        if let Some((age, digest)) = oldest {
+            self.lockout.ages.remove(&age);
+            let forgotten = self.lockout.unknown.remove(&digest);
+            if forgotten.is_some_and(|(_, guesses)| guesses.count > 0) {
+                self.persist_soft(Record::Failures {
+                    suspect: Suspect::Unknown(digest),
+                    count: 0,
+                    locked_until: None,
+                    since_login: 0,
+                });
+            }
+        }
+    }
+
+    /// Seconds until the name may be tried again, if it is locked.
+    pub(super) fn locked_secs(&mut self, subject: Subject) -> Option<u64> {
+        let now = self.now;
+        let guesses = self.guesses(subject);
+        match guesses.locked_until {
+            Some(until) if until > now => Some(now.seconds_until(until)),
+            Some(_) => {
+                // The lock has run out; counting begins anew.
+                guesses.locked_until = None;
+                guesses.count = 0;
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// An attempt during a lock; with `lock_extend` the lock begins anew.
+    pub(super) fn extend_lock(&mut self, subject: Subject) -> (u64, RecordNumber) {
+        let now = self.now;
+        if self.settings.lock_extend {
+            let until = now + Duration::from_secs(self.settings.block_duration_secs);
+            self.guesses(subject).locked_until = Some(until);
+            let record = self.persist_guesses(subject);
+            return (now.seconds_until(until), record);
+        }
+        (self.locked_secs(subject).unwrap_or(0), RecordNumber(0))
+    }
+
+    /// Whether names are locked at all.
+    pub(super) const fn locks(&self) -> bool {
+        self.settings.block_duration_secs > 0 && self.settings.lock_attempts > 0
+    }
+
+    /// Whether one more comparison could go beyond the tries that a name has.
+    pub(super) fn tries_are_taken(&mut self, subject: Subject) -> bool {
+        let attempts = self.settings.lock_attempts;
+        let locks = self.locks();
+        let guesses = self.guesses(subject);
+        locks && guesses.count + guesses.verifying >= attempts
+    }
+
+    /// Counts a wrong password; the record to wait for, and the seconds of the lock if it locks the name.
+    pub(super) fn count_failure(
+        &mut self,
+        subject: Subject,
+        from: SocketAddr,
+    ) -> (RecordNumber, Option<u64>) {
+        self.count_address_failure(from);
+        let until = self.now + Duration::from_secs(self.settings.block_duration_secs);
+        let (locks, attempts) = (self.locks(), self.settings.lock_attempts);
+        let guesses = self.guesses(subject);
+        guesses.count = guesses.count.saturating_add(1);
+        guesses.since_login = guesses.since_login.saturating_add(1);
+        let locked = locks && guesses.count >= attempts;
+        if locked {
+            guesses.locked_until = Some(until);
+        }
+        let record = self.persist_guesses(subject);
+        (record, locked.then(|| self.now.seconds_until(until)))
+    }
+
+    /// A right password: counting begins anew. Returns the failures since the login before.
+    pub(super) fn forgive(&mut self, subject: Subject) -> u32 {
+        let guesses = self.guesses(subject);
+        let since_login = guesses.since_login;
+        if guesses.count > 0 || since_login > 0 {
+            guesses.count = 0;
+            guesses.since_login = 0;
+            guesses.locked_until = None;
+            self.persist_guesses(subject);
+        }
+        since_login
+    }
+
+    fn persist_guesses(&mut self, subject: Subject) -> RecordNumber {
+        let suspect = match subject {
+            Subject::Account(user) => Suspect::Account(self.accounts.name(user).clone()),
+            Subject::Unknown(digest) => Suspect::Unknown(digest),
+        };
+        let guesses = self.guesses(subject);
+        let record = Record::Failures {
+            suspect,
+            count: guesses.count,
+            locked_until: guesses.locked_until,
+            since_login: guesses.since_login,
+        };
+        self.persist_soft(record)
+    }
+
+    pub(super) fn apply_failures(
+        &mut self,
+        suspect: &Suspect,
+        count: u32,
+        locked_until: Option<Time>,
+        since_login: u32,
+    ) {
+        let subject = match suspect {
+            Suspect::Account(name) => self.accounts.find(name.as_str()).map(Subject::Account),
+            // A forgotten name needs no place in the table.
+            Suspect::Unknown(digest) => {
+                (count > 0 || self.lockout.unknown.contains_key(digest)).then_some(Subject::Unknown(*digest))
+            }
+        };
+        if let Some(subject) = subject {
+            let guesses = self.guesses(subject);
+            guesses.count = count;
+            guesses.locked_until = locked_until;
+            guesses.since_login = since_login;
+        }
+    }
+
+    /// Seconds until the address may try again, if it has guessed wrong too often.
+    pub(super) fn address_locked_secs(&self, from: SocketAddr) -> Option<u64> {
+        let failures = self.lockout.addresses.get(&limited_address(from)?)?;
+        let until = failures.since + Duration::from_secs(self.settings.block_duration_secs);
+        let limit = self.settings.failures_per_address;
+        (limit > 0 && failures.count >= limit && until > self.now).then(|| self.now.seconds_until(until))
+    }
+
+    fn count_address_failure(&mut self, from: SocketAddr) {
+        let Some(ip) = limited_address(from) else { return };
+        let now = self.now;
+        let window = Duration::from_secs(self.settings.block_duration_secs);
+        let over = |failures: &AddressFailures| failures.since + window <= now;
+        let addresses = &mut self.lockout.addresses;
+        if addresses.len() >= ADDRESSES && !addresses.contains_key(&ip) {
+            addresses.retain(|_, failures| !over(failures));
+            if addresses.len() >= ADDRESSES {
+                addresses.pop_first();
+            }
+        }
+        let failures = addresses.entry(ip).or_insert(AddressFailures { count: 0, since: now });
+        if over(failures) {
+            *failures = AddressFailures { count: 0, since: now };
+        }
+        failures.count = failures.count.saturating_add(1);
+    }
+
+    /// The guesses of a made-up name whose account has just been made are of no more use.
+    pub(super) fn forget_unknown(&mut self, name: &Name) {
+        let digest = self.secrets.name_digest(name.as_str());
+        if let Some((age, _)) = self.lockout.unknown.remove(&digest) {
+            self.lockout.ages.remove(&age);
+        }
+    }
+}

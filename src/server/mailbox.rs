@@ -1,0 +1,263 @@
+//! Mailboxes: what is counted of them here, and showing what the store keeps.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::ServerState;
+use super::accounts::UserId;
+use super::commands::Asker;
+use super::delivery::{Keep, Parcel, Tell};
+use super::outbox::Slow;
+use super::settings::HeldOnBlock;
+use crate::record::{Mail, Outcome, Record};
+use crate::wire::{Answer, Freshness};
+use crate::words::{MessageId, Ticket};
+
+/// Messages asked of the store at a time; at most 192 KiB of text.
+const PAGE_MESSAGES: u32 = 48;
+
+/// How much is stored for a user. The mail itself is in the store.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Mailbox {
+    count: u32,
+    bytes: u64,
+    senders: BTreeMap<UserId, u32>,
+}
+
+/// Stored mail that a session is to be shown.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// Only mail of this sender, above this id: what was held back by a block.
+    only: Option<(UserId, MessageId)>,
+    /// Who asked for it by `offline`, and how many were shown so far.
+    asker: Option<Asker>,
+    shown: u64,
+}
+
+impl Source {
+    /// All above the session's cursor.
+    pub(super) const fn all(asker: Option<Asker>) -> Source {
+        Source { only: None, asker, shown: 0 }
+    }
+
+    const fn held(from: UserId) -> Source {
+        Source { only: Some((from, MessageId { boot: 0, number: 0 })), asker: None, shown: 0 }
+    }
+}
+
+/// Something asked of the store.
+#[derive(Debug, Clone)]
+pub(super) enum Load {
+    /// A page for a session, to be shown.
+    Page { user: UserId, serial: u64 },
+    /// Mail of a sender that is dropped because he was blocked.
+    Discard { user: UserId, from: UserId },
+}
+
+impl ServerState {
+    /// Whether one more message of so many bytes may be stored.
+    pub(super) fn has_room(&self, to: UserId, from: UserId, bytes: u64) -> bool {
+        let settings = &self.settings;
+        let within = |limit: u64, used: u64| limit == 0 || used <= limit;
+        let (count, stored, of_sender) = self.accounts[to].mailbox.as_ref().map_or((0, 0, 0), |mailbox| {
+            (mailbox.count, mailbox.bytes, mailbox.senders.get(&from).copied().unwrap_or(0))
+        });
+        within(u64::from(settings.mailbox_messages), u64::from(count) + 1)
+            && within(settings.mailbox_bytes, stored + bytes)
+            && within(u64::from(settings.mailbox_per_sender), u64::from(of_sender) + 1)
+            && within(settings.mailbox_total_bytes, self.stored_bytes + bytes)
+    }
+
+    pub(super) fn count_mail(&mut self, to: UserId, from: UserId, count: u32, bytes: u64) {
+        let mailbox = self.accounts[to].mailbox.get_or_insert_with(Box::default);
+        mailbox.count += count;
+        mailbox.bytes += bytes;
+        *mailbox.senders.entry(from).or_default() += count;
+        self.stored_bytes += bytes;
+    }
+
+    pub(super) fn uncount_mail(&mut self, to: UserId, from: UserId, count: u32, bytes: u64) {
+        let Some(mailbox) = self.accounts[to].mailbox.as_mut() else { return };
+        mailbox.count = mailbox.count.saturating_sub(count);
+        mailbox.bytes = mailbox.bytes.saturating_sub(bytes);
+        self.stored_bytes = self.stored_bytes.saturating_sub(bytes);
+        if let Some(of_sender) = mailbox.senders.get_mut(&from) {
+            *of_sender = of_sender.saturating_sub(count);
+            if *of_sender == 0 {
+                mailbox.senders.remove(&from);
+            }
+        }
+        if mailbox.count == 0 {
+            self.accounts[to].mailbox = None;
+        }
+    }
+
+    pub(super) fn empty_mailbox(&mut self, user: UserId) {
+        if let Some(mailbox) = self.accounts[user].mailbox.take() {
+            self.stored_bytes = self.stored_bytes.saturating_sub(mailbox.bytes);
+        }
+    }
+
+    /// Stored messages that a user may be shown now: those of senders he has blocked are held back.
+    pub(super) fn unread(&self, user: UserId) -> u64 {
+        let account = &self.accounts[user];
+        let Some(mailbox) = &account.mailbox else { return 0 };
+        let senders = mailbox.senders.iter();
+        senders.filter(|(from, _)| !self.is_held(user, **from)).map(|(_, count)| u64::from(*count)).sum()
+    }
+
+    fn is_held(&self, user: UserId, from: UserId) -> bool {
+        self.settings.held_on_block != HeldOnBlock::Deliver && self.accounts[user].has_blocked(from)
+    }
+
+    /// Shows a user who has come in what waits for him.
+    pub(super) fn show_stored(&mut self, user: UserId) {
+        self.show(user, Source::all(None));
+    }
+
+    /// `offline`: shows what waits, then says how much it was.
+    pub(super) fn show_on_command(&mut self, user: UserId, asker: Asker) {
+        // Nothing moves the cursor past mail in this mode, so that mail older than it is seen as well.
+        if let Some(session) = self.accounts[user].session.as_mut() {
+            session.delivery.cursor = MessageId::default();
+        }
+        self.show(user, Source::all(Some(asker)));
+    }
+
+    /// Shows what was held back while its sender was blocked.
+    pub(super) fn show_held(&mut self, user: UserId, from: UserId) {
+        self.show(user, Source::held(from));
+    }
+
+    fn show(&mut self, user: UserId, source: Source) {
+        let nothing_stored = self.accounts[user].mailbox.is_none();
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        if nothing_stored && session.delivery.sources.is_empty() {
+            return self.source_is_empty(source);
+        }
+        session.delivery.sources.push_back(source);
+        self.advance(user);
+    }
+
+    pub(super) fn load_next_page(&mut self, user: UserId) {
+        let Some(session) = self.accounts[user].session.as_ref() else { return };
+        let Some(source) = session.delivery.sources.front() else { return };
+        if !session.delivery.wants_page() || session.link.is_none() {
+            return;
+        }
+        let serial = session.serial;
+        let (from, after) = match source.only {
+            Some((from, after)) => (Some(self.accounts.name(from).clone()), after),
+            None => (None, session.delivery.cursor),
+        };
+        let ticket = Ticket(self.next_serial());
+        self.loads.insert(ticket, Load::Page { user, serial });
+        let name = self.accounts.name(user).clone();
+        self.outbox.slow(Slow::LoadMail { ticket, user: name, from, after, limit: PAGE_MESSAGES });
+        if let Some(session) = self.accounts[user].session.as_mut() {
+            session.delivery.loading = Some(ticket);
+        }
+    }
+
+    pub(super) fn mail_loaded(&mut self, ticket: Ticket, mail: Vec<Mail>, more: bool) {
+        match self.loads.remove(&ticket) {
+            Some(Load::Page { user, serial }) => self.page_loaded(user, serial, mail, more),
+            Some(Load::Discard { user, from }) => self.discard_loaded(user, from, &mail, more),
+            None => {}
+        }
+    }
+
+    fn page_loaded(&mut self, user: UserId, serial: u64, mail: Vec<Mail>, more: bool) {
+        let session = self.accounts[user].session.as_mut().filter(|session| session.serial == serial);
+        let Some(session) = session else { return };
+        session.delivery.loading = None;
+        let last = mail.last().map(|mail| mail.id);
+        let mut shown = 0;
+        for mail in mail {
+            shown += u64::from(self.show_mail(user, mail));
+        }
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        if let (Some(source), Some(last)) = (session.delivery.sources.front_mut(), last) {
+            source.shown += shown;
+            match &mut source.only {
+                Some((_, after)) => *after = last,
+                None => session.delivery.cursor = session.delivery.cursor.max(last),
+            }
+        }
+        if !more && let Some(source) = session.delivery.sources.pop_front() {
+            self.source_is_empty(source);
+        }
+        self.advance(user);
+    }
+
+    /// Sends a stored message, unless it is held back or under way already.
+    fn show_mail(&mut self, user: UserId, mail: Mail) -> bool {
+        let Some(from) = self.accounts.find(mail.from.as_str()) else { return false };
+        if self.is_spoken_for(user, mail.id) || self.is_held(user, from) {
+            return false;
+        }
+        let parcel = Parcel {
+            id: mail.id,
+            from,
+            group: mail.group,
+            origin: mail.origin,
+            sent_at: mail.sent_at,
+            text: mail.text,
+            keep: Keep::Mailbox,
+            tell: Tell::Nobody,
+            end: 0,
+        };
+        self.send_parcel(user, parcel, Freshness::Stored);
+        true
+    }
+
+    /// Whether a stored message is under way already, or was shown and could not be removed yet.
+    fn is_spoken_for(&self, user: UserId, id: MessageId) -> bool {
+        let account = &self.accounts[user];
+        account.session.as_ref().is_some_and(|session| session.delivery.is_under_way(id))
+            || self.journal.is_unsaved_removal(&account.name, id)
+    }
+
+    fn source_is_empty(&mut self, source: Source) {
+        if let Some(asker) = source.asker {
+            let messages = source.shown;
+            self.answer(&asker, None, Outcome::Done, Answer::Offline { messages });
+        }
+    }
+
+    /// Drops what a sender who was just blocked has stored (`held_on_block=drop`).
+    pub(super) fn discard_mail_of(&mut self, user: UserId, from: UserId) {
+        let of_sender =
+            self.accounts[user].mailbox.as_ref().is_some_and(|mailbox| mailbox.senders.contains_key(&from));
+        if of_sender {
+            self.load_for_discard(user, from, MessageId::default());
+        }
+    }
+
+    fn load_for_discard(&mut self, user: UserId, from: UserId, after: MessageId) {
+        let ticket = Ticket(self.next_serial());
+        self.loads.insert(ticket, Load::Discard { user, from });
+        let (name, from) = (self.accounts.name(user).clone(), self.accounts.name(from).clone());
+        self.outbox.slow(Slow::LoadMail {
+            ticket,
+            user: name,
+            from: Some(from),
+            after,
+            limit: PAGE_MESSAGES,
+        });
+    }
+
+    fn discard_loaded(&mut self, user: UserId, from: UserId, mail: &[Mail], more: bool) {
+        let Some(last) = mail.last().map(|mail| mail.id) else { return };
+        let mut ids: Vec<MessageId> = Vec::new();
+        for mail in mail.iter().filter(|mail| !self.is_spoken_for(user, mail.id)).collect::<Vec<_>>() {
+            self.uncount_mail(user, from, 1, mail.text.len() as u64);
+            ids.push(mail.id);
+        }
+        self.persist_soft(Record::MailRemoved { user: self.accounts.name(user).clone(), ids });
+        if more {
+            self.load_for_discard(user, from, last);
+        }
+    }
+}

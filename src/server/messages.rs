@@ -1,0 +1,94 @@
+//! `message`, and the one place that decides whether somebody may reach somebody.
+
+use alloc::sync::Arc;
+
+use super::ServerState;
+use super::accounts::UserId;
+use super::commands::Asker;
+use super::delivery::{Keep, Parcel, Tell};
+use super::settings::{BlockNotice, OfflineDelivery};
+use crate::record::{Mail, Outcome};
+use crate::wire::{Answer, Code, Status};
+use crate::words::{Name, Text};
+
+/// Whether what one user sends may come to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    Open,
+    /// By a block, of the recipient or (`block_mutual`) of the sender.
+    Barred,
+}
+
+/// A message that is about to go to one or more recipients.
+pub(super) struct Post {
+    pub(super) from: UserId,
+    pub(super) group: Option<Name>,
+    pub(super) text: Arc<str>,
+    pub(super) asker: Asker,
+}
+
+impl ServerState {
+    /// Every path on which something of one user could come to another asks here.
+    pub(super) fn reach(&self, from: UserId, to: UserId) -> Reach {
+        let barred = self.accounts[to].has_blocked(from)
+            || (self.settings.block_mutual && self.accounts[from].has_blocked(to));
+        if barred { Reach::Barred } else { Reach::Open }
+    }
+
+    pub(super) fn message(&mut self, asker: Asker, to: &str, text: Text<'_>) {
+        self.charge(asker.user, 1);
+        let to = match self.another(&asker, to) {
+            Ok(to) => to,
+            Err(code) => return self.fail(&asker, None, code, "message"),
+        };
+        if self.reach(asker.user, to) == Reach::Barred {
+            return match self.settings.block_notice {
+                BlockNotice::Tell => self.fail(&asker, None, Code::Blocked, "message"),
+                BlockNotice::Silent => {
+                    let status = Status::Stored;
+                    let name = self.accounts.name(to).clone();
+                    self.answer(
+                        &asker,
+                        None,
+                        Outcome::Message(status),
+                        Answer::Message { to: name.as_str(), status },
+                    );
+                }
+            };
+        }
+        let post = Post { from: asker.user, group: None, text: text.as_str().into(), asker };
+        if let Err(code) = self.post(to, &post, Tell::Sender(asker)) {
+            self.fail(&asker, None, code, "message");
+        }
+    }
+
+    /// Sends a message to somebody it may reach, or stores it for him. An error means that it is
+    /// neither under way nor stored, and that nobody has been told.
+    pub(super) fn post(&mut self, to: UserId, post: &Post, tell: Tell) -> Result<(), Code> {
+        let Post { from, group, text, asker } = post;
+        let here = self.accounts[to].session.as_ref().is_some_and(|session| session.link.is_some());
+        if !here {
+            if self.settings.offline_delivery == OfflineDelivery::Off {
+                return Err(Code::Offline);
+            }
+            if self.accounts[to].credential.is_none() {
+                return Err(Code::UnknownUser);
+            }
+            if !self.has_room(to, *from, text.len() as u64) {
+                return Err(Code::MailboxFull);
+            }
+        }
+        let id = self.accounts[to].next_message(self.boot);
+        let (group, text, origin, sent_at) = (group.clone(), text.clone(), asker.origin(), self.now);
+        if here {
+            let keep = Keep::Memory;
+            let parcel = Parcel { id, from: *from, group, origin, sent_at, text, keep, tell, end: 0 };
+            self.deliver(to, parcel);
+        } else {
+            let from_name = self.accounts.name(*from).clone();
+            let mail = Mail { id, from: from_name, group, origin, sent_at, text };
+            self.store_mail(to, *from, mail, tell);
+        }
+        Ok(())
+    }
+}

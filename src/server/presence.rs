@@ -1,0 +1,105 @@
+//! Who is online, who was, and telling others.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::ServerState;
+use super::accounts::{Account, UserId};
+use super::commands::Asker;
+use super::settings::HistoryMode;
+use crate::record::RecordNumber;
+use crate::time::Time;
+use crate::wire::{Answer, ServerLine};
+use crate::words::LinkId;
+
+/// Last logins and last ends, by time, so that a period costs what it returns.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    logins: BTreeSet<(Time, UserId)>,
+    ends: BTreeSet<(Time, UserId)>,
+    /// Users whose last session has not ended.
+    open: BTreeSet<UserId>,
+}
+
+impl History {
+    pub(super) fn began(&mut self, user: UserId, account: &Account, at: Time) {
+        self.forget(user, account);
+        self.logins.insert((at, user));
+        self.open.insert(user);
+    }
+
+    pub(super) fn ended(&mut self, user: UserId, at: Time) {
+        self.open.remove(&user);
+        self.ends.insert((at, user));
+    }
+
+    pub(super) fn forget(&mut self, user: UserId, account: &Account) {
+        if let Some(login) = account.last_login {
+            self.logins.remove(&(login, user));
+        }
+        self.ends.remove(&(account.last_end, user));
+        self.open.remove(&user);
+    }
+
+    pub(super) fn is_open(&self, user: UserId) -> bool {
+        self.open.contains(&user)
+    }
+
+    fn ended_since(&self, since: Time) -> impl Iterator<Item = UserId> {
+        self.ends.range((since, UserId(0))..).map(|(_, user)| *user)
+    }
+
+    fn logged_in_since(&self, since: Time) -> impl Iterator<Item = UserId> {
+        self.logins.range((since, UserId(0))..).map(|(_, user)| *user)
+    }
+}
+
+impl ServerState {
+    /// Tells every other user online that somebody came or went, but for those he has blocked.
+    pub(super) fn tell_presence(&mut self, user: UserId, online: bool, record: RecordNumber) {
+        let name = self.accounts.name(user).as_str();
+        let line =
+            if online { ServerLine::Online { user: name } } else { ServerLine::Offline { user: name } };
+        let written = self.outbox.write(|out| line.encode(out));
+        let blocks = &self.accounts[user].blocks;
+        let entitled = |other: &&UserId| **other != user && blocks.binary_search(other).is_err();
+        let links: Vec<LinkId> = self
+            .online
+            .iter()
+            .filter(entitled)
+            .filter_map(|&other| self.accounts[other].session.as_ref()?.link)
+            .collect();
+        for link in links {
+            self.queue(link, record, written);
+        }
+    }
+
+    pub(super) fn whoelse(&mut self, asker: Asker) {
+        let hide = self.settings.hide_blockers_in_whoelse;
+        let include_self = self.settings.whoelse_include_self;
+        let shown = |&user: &UserId| {
+            if user == asker.user {
+                include_self
+            } else {
+                !(hide && self.accounts[user].has_blocked(asker.user))
+            }
+        };
+        let users: Vec<UserId> = self.online.iter().copied().filter(shown).collect();
+        self.list_users(asker, users, |count| Answer::Whoelse { count });
+    }
+
+    /// Users with a session within the last seconds, or (`history_mode=login`) with a login.
+    pub(super) fn whoelse_since(&mut self, asker: Asker, seconds: u64, answer: fn(u64) -> Answer<'static>) {
+        let since = self.now.minus_seconds(seconds);
+        let hide = self.settings.hide_blockers_in_history;
+        let shown =
+            |user: &UserId| *user != asker.user && !(hide && self.accounts[*user].has_blocked(asker.user));
+        let users: Vec<UserId> = match self.settings.history_mode {
+            HistoryMode::Overlap => {
+                self.online.iter().copied().chain(self.history.ended_since(since)).filter(shown).collect()
+            }
+            HistoryMode::Login => self.history.logged_in_since(since).filter(shown).collect(),
+        };
+        self.list_users(asker, users, answer);
+    }
+}

@@ -1,0 +1,180 @@
+//! What records do to the state, at start and while serving, and reading the accounts again.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::ServerState;
+use super::accounts::UserId;
+use super::effect::Report;
+use super::settings::Settings;
+use crate::record::{Record, Recovery, Suspect};
+use crate::words::{Credential, Name};
+
+impl ServerState {
+    /// Takes up where an earlier run left off.
+    pub(super) fn recover(&mut self, accounts: Vec<(Name, Credential)>, recovery: Recovery) {
+        for (name, credential) in accounts {
+            self.accounts.insert(&name, Some(credential));
+        }
+        let mut gone: BTreeSet<Name> = BTreeSet::new();
+        for record in &recovery.records {
+            self.note_unknown_names(record, &mut gone);
+            self.apply(record);
+        }
+        for summary in &recovery.mail {
+            match (self.accounts.find(summary.to.as_str()), self.accounts.find(summary.from.as_str())) {
+                (Some(to), Some(from)) => self.count_mail(to, from, summary.count, summary.bytes),
+                (Some(to), None) => {
+                    gone.insert(summary.from.clone());
+                    let from = self.accounts.insert(&summary.from, None);
+                    self.count_mail(to, from, summary.count, summary.bytes);
+                }
+                (None, _) => {
+                    gone.insert(summary.to.clone());
+                }
+            }
+        }
+        self.end_sessions_of_the_crash(recovery.last_written);
+        for name in gone {
+            self.remove_account(&name);
+        }
+    }
+
+    /// Names that the store remembers and the credentials file does not.
+    fn note_unknown_names(&self, record: &Record, gone: &mut BTreeSet<Name>) {
+        let mut note = |name: &Name| {
+            if self.accounts.find_open(name.as_str()).is_none() {
+                gone.insert(name.clone());
+            }
+        };
+        match record {
+            Record::Failures { suspect: Suspect::Account(name), .. }
+            | Record::SessionBegan { user: name, .. }
+            | Record::SessionEnded { user: name, .. } => note(name),
+            Record::Blocked { by, user } | Record::Unblocked { by, user } => {
+                note(by);
+                note(user);
+            }
+            Record::GroupSet { members, .. } => members.iter().for_each(note),
+            Record::AccountAdded { .. }
+            | Record::AccountRemoved { .. }
+            | Record::Failures { suspect: Suspect::Unknown(_), .. }
+            | Record::MailStored { .. }
+            | Record::MailRemoved { .. }
+            | Record::GroupRemoved { .. }
+            | Record::Settled { .. } => {}
+        }
+    }
+
+    /// A session open at a crash ended at the crash.
+    fn end_sessions_of_the_crash(&mut self, at: crate::time::Time) {
+        for user in self.accounts.ids() {
+            let account = &self.accounts[user];
+            if account.last_login.is_some_and(|login| login > account.last_end || self.history.is_open(user))
+            {
+                let user = account.name.clone();
+                self.persist_soft(Record::SessionEnded { user, resumable: true, at });
+            }
+        }
+    }
+
+    /// What a record does to the state. Total: names nobody has are skipped.
+    pub(super) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::AccountAdded { name, credential } => {
+                self.accounts.insert(name, Some(credential.clone()));
+            }
+            Record::AccountRemoved { name } => self.apply_removal(name),
+            Record::Failures { suspect, count, locked_until, since_login } => {
+                self.apply_failures(suspect, *count, *locked_until, *since_login);
+            }
+            Record::SessionBegan { user, login, token, at } => {
+                self.with_user(user, |server, user| server.apply_session_began(user, *login, *token, *at));
+            }
+            Record::SessionEnded { user, resumable, at } => {
+                self.with_user(user, |server, user| server.apply_session_ended(user, *resumable, *at));
+            }
+            Record::MailStored { to, mail } => {
+                if let Some(from) = self.accounts.find(mail.from.as_str()) {
+                    let bytes = mail.text.len() as u64;
+                    self.with_user(to, |server, to| server.count_mail(to, from, 1, bytes));
+                }
+            }
+            // Which sender's they are is known where they are acknowledged; the store counts for itself.
+            Record::MailRemoved { .. } => {}
+            Record::Blocked { by, user } => self.apply_block(by, user, true),
+            Record::Unblocked { by, user } => self.apply_block(by, user, false),
+            Record::GroupSet { group, members } => {
+                let members = members.iter().filter_map(|name| self.accounts.find(name.as_str())).collect();
+                self.set_group(group, Some(members));
+            }
+            Record::GroupRemoved { group } => self.set_group(group, None),
+            Record::Settled { user, origin, outcome } => self.with_user(user, |server, user| {
+                if server.accounts[user].login == origin.login {
+                    server.accounts[user].ledger.settle(origin.number, *outcome);
+                }
+            }),
+        }
+    }
+
+    fn with_user(&mut self, name: &Name, change: impl FnOnce(&mut ServerState, UserId)) {
+        if let Some(user) = self.accounts.find(name.as_str()) {
+            change(self, user);
+        }
+    }
+
+    fn apply_block(&mut self, by: &Name, user: &Name, blocked: bool) {
+        if let (Some(by), Some(user)) = (self.accounts.find(by.as_str()), self.accounts.find(user.as_str())) {
+            self.set_block(by, user, blocked);
+        }
+    }
+
+    /// The operator read accounts and settings again. Sessions go on; a changed password ends the
+    /// right to resume; an account that is gone cannot be logged in to.
+    pub(super) fn reload(&mut self, accounts: Vec<(Name, Credential)>, settings: Settings) {
+        self.settings = settings;
+        let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
+        for (name, credential) in accounts {
+            let known = self.accounts.find(name.as_str());
+            let changed =
+                known.is_some_and(|user| self.accounts[user].credential.as_ref() != Some(&credential));
+            let user = self.accounts.insert(&name, Some(credential));
+            if changed && self.accounts[user].token.is_some() {
+                self.revoke_token(user);
+            }
+        }
+        for user in self.accounts.ids() {
+            let account = &self.accounts[user];
+            if account.credential.is_some() && !kept.contains(&account.name) {
+                let name = account.name.clone();
+                self.remove_account(&name);
+            }
+        }
+    }
+
+    /// An account is gone from the credentials file: so are its mail, blocks and memberships.
+    fn remove_account(&mut self, name: &Name) {
+        if let Some(user) = self.accounts.find(name.as_str()) {
+            self.leave_all_groups(user);
+        }
+        self.persist_soft(Record::AccountRemoved { name: name.clone() });
+        self.outbox.report(Report::AccountRemoved { name: name.clone() });
+    }
+
+    fn apply_removal(&mut self, name: &Name) {
+        let Some(user) = self.accounts.find(name.as_str()) else { return };
+        self.empty_mailbox(user);
+        self.history.forget(user, &self.accounts[user]);
+        for other in self.accounts.ids() {
+            self.set_block(other, user, false);
+        }
+        let account = &mut self.accounts[user];
+        account.credential = None;
+        account.blocks = Vec::new();
+        account.token = None;
+        account.last_login = None;
+        if account.session.is_none() {
+            self.accounts.forget(user);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Sessions: one a user, from login to exactly one end.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use super::accounts::UserId;
+use super::deadlines::Deadline;
+use super::delivery::Delivery;
+use super::effect::{Report, SessionEnd};
+use super::links::{Stage, Waits};
+use super::settings::OfflineDelivery;
+use super::{Phase, ServerState};
+use crate::record::{Record, RecordNumber};
+use crate::time::Time;
+use crate::wire::{Admission, Capabilities, Farewell, Notice, ServerLine};
+use crate::words::{LinkId, LoginNumber, Token};
+
+/// A user who is online.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    /// Tells it apart from the user's other sessions.
+    pub(super) serial: u64,
+    /// `None` while the session outlives its link.
+    pub(super) link: Option<LinkId>,
+    pub(super) capabilities: Capabilities,
+    /// Where it stands in the list of those online.
+    place: usize,
+    last_active: Time,
+    /// When the deliveries caused so far are paid for, at the settled rate.
+    paid_until: Time,
+    pub(super) delivery: Delivery,
+}
+
+/// How somebody came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// By password, after so many failures since the last time.
+    Password { failed: u32 },
+    /// By token.
+    Token,
+}
+
+/// How a session lost its link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It broke or was closed from outside.
+    ByNetwork,
+    /// The same client came back on another.
+    ByResume,
+}
+
+impl ServerState {
+    /// Lets a user in on a link, in a new session or in the one that still stands.
+    pub(super) fn begin_session(&mut self, id: LinkId, user: UserId, entry: Entry) {
+        self.leave_anonymous(id);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.stage = Stage::Member(user);
+        let (from, capabilities) = (link.from, link.capabilities);
+        let token = match entry {
+            Entry::Password { .. } => self.new_login(user, capabilities),
+            Entry::Token => None,
+        };
+        let stands = self.accounts[user].session.is_some();
+        if stands {
+            self.session_lost_link(user, Lost::ByResume);
+        }
+        let record = if self.accounts[user].session.is_some() {
+            self.attach(user, id, capabilities);
+            RecordNumber(0)
+        } else {
+            self.open_session(user, id, capabilities)
+        };
+        let name = self.accounts.name(user).clone();
+        let resumed = entry == Entry::Token;
+        self.outbox.report(Report::LoggedIn { user: name.clone(), from, resumed });
+        let unread = self.unread(user);
+        let login = self.accounts[user].login;
+        let admission = Admission { user: name.as_str(), unread, login, token };
+        let line = if resumed { ServerLine::Resumed(admission) } else { ServerLine::Welcome(admission) };
+        self.send_after(id, record, &line);
+        if let Entry::Password { failed: count @ 1.. } = entry {
+            self.send(id, &ServerLine::Notice(Notice::FailedLogins { count }));
+        }
+        if self.settings.offline_delivery == OfflineDelivery::Auto {
+            self.show_stored(user);
+        }
+    }
+
+    /// A login by password: a number and a token of its own; what an earlier login left open is void.
+    fn new_login(&mut self, user: UserId, capabilities: Capabilities) -> Option<Token> {
+        let token = capabilities.resume.then(|| self.secrets.token());
+        let digest = token.map(|token| self.secrets.token_digest(&token));
+        let account = &mut self.accounts[user];
+        account.login = LoginNumber(account.login.0 + 1);
+        account.token = digest;
+        account.ledger.clear();
+        token
+    }
+
+    /// Makes the session and tells the others. Returns the record that its welcome waits for.
+    fn open_session(&mut self, user: UserId, id: LinkId, capabilities: Capabilities) -> RecordNumber {
+        let serial = self.next_serial();
+        let session = Session {
+            serial,
+            link: Some(id),
+            capabilities,
+            place: self.online.len(),
+            last_active: self.now,
+            paid_until: self.now,
+            delivery: Delivery::default(),
+        };
+        self.online.push(user);
+        let account = &mut self.accounts[user];
+        account.session = Some(Box::new(session));
+        let (name, login, token) = (account.name.clone(), account.login, account.token);
+        let record = self.persist_soft(Record::SessionBegan { user: name, login, token, at: self.now });
+        if self.settings.timeout_secs > 0 {
+            let at = self.now + Duration::from_secs(self.settings.timeout_secs);
+            self.deadlines.add(at, Deadline::Idle(user, serial));
+        }
+        self.tell_presence(user, true, record);
+        record
+    }
+
+    /// The session that stands goes on over another link. Nobody else notices.
+    fn attach(&mut self, user: UserId, id: LinkId, capabilities: Capabilities) {
+        let now = self.now;
+        if let Some(session) = self.accounts[user].session.as_mut() {
+            session.link = Some(id);
+            session.capabilities = capabilities;
+            session.delivery = Delivery::default();
+            session.last_active = session.last_active.max(now - Duration::from_secs(0));
+        }
+    }
+
+    /// A session has no link any more: what was under way to its user is stored at once. It ends, or
+    /// waits for its client to come back.
+    pub(super) fn session_lost_link(&mut self, user: UserId, lost: Lost) {
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        let old = session.link.take();
+        let serial = session.serial;
+        self.store_all_under_way(user);
+        match lost {
+            Lost::ByResume => {
+                if let Some(old) = old {
+                    self.detach(old);
+                }
+            }
+            Lost::ByNetwork if self.settings.resume_grace_secs > 0 && self.phase == Phase::Serving => {
+                let at = self.now + Duration::from_secs(self.settings.resume_grace_secs);
+                self.deadlines.add(at, Deadline::Grace(user, serial));
+                self.withdraw_private_requests(user);
+            }
+            Lost::ByNetwork => self.end_session(user, SessionEnd::LinkLost),
+        }
+    }
+
+    /// Closes a link whose session has moved on.
+    fn detach(&mut self, id: LinkId) {
+        self.links.remove(&id);
+        self.journal.hold_no_more(id);
+        self.outbox.close(id);
+    }
+
+    pub(super) fn grace_over(&mut self, user: UserId, serial: u64) {
+        let waits = |session: &Session| session.serial == serial && session.link.is_none();
+        if self.accounts[user].session.as_ref().is_some_and(|session| waits(session)) {
+            self.end_session(user, SessionEnd::LinkLost);
+        }
+    }
+
+    /// Ends a session: what is under way to its user is stored, the others are told once, its link closes.
+    pub(super) fn end_session(&mut self, user: UserId, why: SessionEnd) {
+        if self.accounts[user].session.is_none() {
+            return;
+        }
+        self.store_all_under_way(user);
+        self.withdraw_private_requests(user);
+        let Some(session) = self.accounts[user].session.take() else { return };
+        self.leave_online(&session);
+        let resumable = match why {
+            SessionEnd::LinkLost | SessionEnd::Stopped => true,
+            SessionEnd::Logout | SessionEnd::Timeout | SessionEnd::Replaced => false,
+        };
+        let name = self.accounts.name(user).clone();
+        let record = self.persist_soft(Record::SessionEnded { user: name.clone(), resumable, at: self.now });
+        self.outbox.report(Report::LoggedOut { user: name, why });
+        if why != SessionEnd::Stopped {
+            self.tell_presence(user, false, record);
+        }
+        if let Some(link) = session.link {
+            match why {
+                SessionEnd::Logout => self.say_farewell(link, Farewell::Logout),
+                SessionEnd::Timeout => self.say_farewell(link, Farewell::Timeout),
+                SessionEnd::Replaced => self.say_farewell(link, Farewell::Replaced),
+                SessionEnd::Stopped => self.say_farewell(link, Farewell::ServerShutdown),
+                SessionEnd::LinkLost => self.detach(link),
+            }
+        }
+        if self.accounts[user].credential.is_none() {
+            self.accounts.forget(user);
+        }
+    }
+
+    fn leave_online(&mut self, session: &Session) {
+        self.online.swap_remove(session.place);
+        if let Some(&moved) = self.online.get(session.place)
+            && let Some(moved) = self.accounts[moved].session.as_mut()
+        {
+            moved.place = session.place;
+        }
+    }
+
+    pub(super) fn apply_session_began(
+        &mut self,
+        user: UserId,
+        login: LoginNumber,
+        token: Option<crate::record::Digest>,
+        at: Time,
+    ) {
+        self.history.began(user, &self.accounts[user], at);
+        let account = &mut self.accounts[user];
+        account.login = login;
+        account.token = token;
+        account.last_login = Some(at);
+    }
+
+    pub(super) fn apply_session_ended(&mut self, user: UserId, resumable: bool, at: Time) {
+        self.history.ended(user, at);
+        let account = &mut self.accounts[user];
+        account.last_end = at;
+        if !resumable {
+            account.token = None;
+            account.ledger.clear();
+        }
+    }
+
+    /// Ends the right to resume, as after a changed password.
+    pub(super) fn revoke_token(&mut self, user: UserId) {
+        let account = &mut self.accounts[user];
+        account.token = None;
+        let (name, login, at) = (account.name.clone(), account.login, account.last_login.unwrap_or(self.now));
+        let ended = account.session.is_none().then_some(account.last_end);
+        self.persist_note(Record::SessionBegan { user: name.clone(), login, token: None, at });
+        if let Some(at) = ended {
+            self.persist_note(Record::SessionEnded { user: name, resumable: false, at });
+        }
+    }
+
+    /// The user typed something.
+    pub(super) fn note_activity(&mut self, user: UserId, valid: bool) {
+        if (valid || self.settings.invalid_counts_as_activity)
+            && let Some(session) = self.accounts[user].session.as_mut()
+        {
+            session.last_active = self.now;
+        }
+    }
+
+    /// The session may have been idle for too long; if not, this looks again when it could have been.
+    pub(super) fn idle_due(&mut self, user: UserId, serial: u64) {
+        let Some(session) = self.accounts[user].session.as_ref().filter(|session| session.serial == serial)
+        else {
+            return;
+        };
+        if self.settings.timeout_secs == 0 {
+            return;
+        }
+        let due = session.last_active + Duration::from_secs(self.settings.timeout_secs);
+        if due <= self.now {
+            self.end_session(user, SessionEnd::Timeout);
+        } else {
+            self.deadlines.add(due, Deadline::Idle(user, serial));
+        }
+    }
+
+    /// Charges a session for deliveries; beyond its burst its link waits unread.
+    pub(super) fn charge(&mut self, user: UserId, deliveries: u64) {
+        let (burst, rate) = (u64::from(self.settings.rate_burst), u64::from(self.settings.rate_per_s));
+        if burst == 0 || rate == 0 {
+            return;
+        }
+        let now = self.now;
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        // In nanoseconds, so that high rates lose nothing to rounding.
+        let cost = Duration::from_nanos(deliveries.saturating_mul(1_000_000_000) / rate);
+        let allowed = Duration::from_nanos(burst.saturating_mul(1_000_000_000) / rate);
+        session.paid_until = session.paid_until.max(now) + cost;
+        let free_at = session.paid_until - allowed;
+        if free_at > now
+            && let Some(link) = session.link
+        {
+            self.wait(link, Waits::RATE);
+            self.deadlines.add(free_at, Deadline::Throttle(link));
+        }
+    }
+
+    pub(super) fn throttle_over(&mut self, link: LinkId) {
+        self.wait_no_more(link, Waits::RATE);
+    }
+
+    /// Tells everybody, stores what is under way, and ends.
+    pub(super) fn stop(&mut self) {
+        self.phase = Phase::Stopping;
+        let users = self.online.clone();
+        for &user in &users {
+            self.store_all_under_way(user);
+        }
+        for &user in &users {
+            self.end_session(user, SessionEnd::Stopped);
+        }
+        while let Some(&link) = self.anonymous.first() {
+            self.say_farewell(link, Farewell::ServerShutdown);
+        }
+    }
+}

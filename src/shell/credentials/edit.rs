@@ -1,0 +1,245 @@
+//! Changes to the credentials file: each rewrites it as a whole, keeping every other line.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+use thiserror::Error;
+
+use super::phc::is_phc;
+use super::{BYTE_ORDER_MARK, entry};
+use crate::shell::replace_file::{folder_of, replace_file};
+use crate::words::{Credential, Name};
+
+/// No account of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("no such account")]
+pub struct Missing;
+
+/// Adds an account, durably; makes the file if need be. An account that is there already stays as
+/// it is: adding twice is adding once, and what the operator wrote meanwhile wins.
+///
+/// # Errors
+/// What the system says; the file is unchanged then.
+pub fn append(path: &Path, name: &Name, credential: &Credential) -> io::Result<()> {
+    rewrite(path, |lines| {
+        let there = lines.iter().any(|line| line.is_of(name));
+        (!there).then(|| lines.push(Line::new(name, credential)))
+    })
+    .map(drop)
+}
+
+/// Gives an account a new credential, or makes it. Says whether it is new.
+///
+/// # Errors
+/// What the system says; the file is unchanged then.
+pub fn set(path: &Path, name: &Name, credential: &Credential) -> io::Result<bool> {
+    let mut new = false;
+    rewrite(path, |lines| {
+        let fresh = Line::new(name, credential);
+        match lines.iter_mut().find(|line| line.is_of(name)) {
+            Some(line) => line.content = fresh.content,
+            None => {
+                new = true;
+                lines.push(fresh);
+            }
+        }
+        Some(())
+    })?;
+    Ok(new)
+}
+
+/// Removes an account.
+///
+/// # Errors
+/// What the system says; the file is unchanged then. The inner error: there is no such account.
+pub fn remove(path: &Path, name: &Name) -> io::Result<Result<(), Missing>> {
+    let removed = rewrite(path, |lines| {
+        let before = lines.len();
+        lines.retain(|line| !line.is_of(name));
+        (lines.len() < before).then_some(())
+    })?;
+    Ok(removed.ok_or(Missing))
+}
+
+/// Puts hashes in the place of all plain passwords and says how many there were. `hash` makes one
+/// of a password.
+///
+/// # Errors
+/// What the system says, or `hash`; the file is unchanged then.
+pub fn hash_plain(path: &Path, mut hash: impl FnMut(&str) -> io::Result<Credential>) -> io::Result<usize> {
+    let mut count = 0;
+    let mut failure = None;
+    rewrite(path, |lines| {
+        for line in lines.iter_mut() {
+            let Ok(Some((name, password))) = entry(&line.content) else { continue };
+            if is_phc(password.reveal()) {
+                continue;
+            }
+            match hash(password.reveal()) {
+                Ok(credential) => line.content = Line::new(&name, &credential).content,
+                Err(error) => {
+                    failure = Some(error);
+                    return None;
+                }
+            }
+            count += 1;
+        }
+        (count > 0).then_some(())
+    })?;
+    failure.map_or(Ok(count), Err)
+}
+
+/// A line of the file, its line end apart.
+struct Line {
+    content: Vec<u8>,
+    ends_with: &'static [u8],
+}
+
+impl Line {
+    fn new(name: &Name, credential: &Credential) -> Line {
+        Line { content: format!("{name} {}", credential.reveal()).into_bytes(), ends_with: b"\n" }
+    }
+
+    fn is_of(&self, name: &Name) -> bool {
+        let content = self.content.strip_prefix(name.as_str().as_bytes());
+        content.is_some_and(|rest| rest.first() == Some(&b' '))
+    }
+}
+
+/// Lets `change` work on the lines and writes them back if it did something. Two programs that
+/// change the file at the same time wait for each other.
+fn rewrite<T>(path: &Path, change: impl FnOnce(&mut Vec<Line>) -> Option<T>) -> io::Result<Option<T>> {
+    let _turn = lock_folder(path)?;
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let (mark, text) = match bytes.strip_prefix(BYTE_ORDER_MARK) {
+        Some(text) => (BYTE_ORDER_MARK, text),
+        None => (b"".as_slice(), bytes.as_slice()),
+    };
+    let mut lines = split(text);
+    let Some(done) = change(&mut lines) else { return Ok(None) };
+    let mut fresh = mark.to_vec();
+    let count = lines.len();
+    for (n, line) in lines.iter().enumerate() {
+        fresh.extend_from_slice(&line.content);
+        // A line that was the last one without a line end gets one if another follows.
+        let open = line.ends_with.is_empty() && n + 1 < count;
+        fresh.extend_from_slice(if open { b"\n" } else { line.ends_with });
+    }
+    replace_file(path, &fresh)?;
+    Ok(Some(done))
+}
+
+fn split(text: &[u8]) -> Vec<Line> {
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    let line = |line: &[u8]| {
+        let (content, ends_with): (&[u8], &'static [u8]) = match line {
+            [content @ .., b'\r', b'\n'] => (content, b"\r\n"),
+            [content @ .., b'\n'] => (content, b"\n"),
+            content => (content, b""),
+        };
+        Line { content: content.to_vec(), ends_with }
+    };
+    lines.map(line).collect()
+}
+
+/// Takes turns on the folder of the file, which stays where it is while the file is replaced. A
+/// file system without locks is used without.
+fn lock_folder(path: &Path) -> io::Result<File> {
+    let folder = File::open(folder_of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())))?;
+    let _ = rustix::fs::flock(&folder, FlockOperation::LockExclusive);
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> Name {
+        Name::new(name).expect("a name")
+    }
+
+    /// Applies a change to a file with this content and returns the new content.
+    fn after(content: &str, change: impl FnOnce(&Path) -> io::Result<()>) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("credentials.txt");
+        fs::write(&path, content).expect("a file");
+        change(&path).expect("a change");
+        fs::read_to_string(&path).expect("text")
+    }
+
+    #[test]
+    fn appending_twice_is_appending_once() {
+        let add = |path: &Path| append(path, &name("luke"), &Credential::new("x y"));
+        assert_eq!(after("hans falcon", add), "hans falcon\nluke x y\n");
+        assert_eq!(after("# all\nhans falcon\r\n", add), "# all\nhans falcon\r\nluke x y\n");
+        assert_eq!(
+            after("", |path| {
+                add(path)?;
+                add(path)
+            }),
+            "luke x y\n"
+        );
+        assert_eq!(after("luke other\n", add), "luke other\n", "what the operator wrote stays");
+    }
+
+    #[test]
+    fn appending_makes_the_file() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("credentials.txt");
+        append(&path, &name("luke"), &Credential::new("x"))?;
+        assert_eq!(fs::read_to_string(&path)?, "luke x\n");
+        Ok(())
+    }
+
+    #[test]
+    fn setting_replaces_one_line_and_keeps_the_rest() {
+        let change = |path: &Path| {
+            assert!(!set(path, &name("hans"), &Credential::new("new"))?);
+            assert!(set(path, &name("han"), &Credential::new("other"))?);
+            Ok(())
+        };
+        let content = "\u{feff}# hans falcon\r\nhansi x\r\nhans falcon\r\n\r\nyoda y";
+        let expected = "\u{feff}# hans falcon\r\nhansi x\r\nhans new\r\n\r\nyoda y\nhan other\n";
+        assert_eq!(after(content, change), expected);
+    }
+
+    #[test]
+    fn removing_takes_one_line_away() {
+        let change = |path: &Path| {
+            assert_eq!(remove(path, &name("hans"))?, Ok(()));
+            assert_eq!(remove(path, &name("hans"))?, Err(Missing));
+            Ok(())
+        };
+        assert_eq!(after("# c\nhans falcon\nyoda y\n", change), "# c\nyoda y\n");
+    }
+
+    #[test]
+    fn hashing_keeps_comments_and_hashes() {
+        let hashed =
+            "luke $argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$2+JCoQtY/2x5F0VB9pEVP3xBNguWP1T25Ui0PtZuk8o\n";
+        let change = |path: &Path| {
+            let count = hash_plain(path, |password| Ok(Credential::new(&format!("<{password}>"))))?;
+            assert_eq!(count, 2);
+            Ok(())
+        };
+        let content = format!("# plain secrets\nhans falcon\n\n{hashed}r2d2 *&^$%#!");
+        let expected = format!("# plain secrets\nhans <falcon>\n\n{hashed}r2d2 <*&^$%#!>");
+        assert_eq!(after(&content, change), expected);
+    }
+
+    #[test]
+    fn a_failed_hash_changes_nothing() {
+        let change = |path: &Path| {
+            let outcome = hash_plain(path, |_| Err(io::ErrorKind::Other.into()));
+            assert!(outcome.is_err());
+            Ok(())
+        };
+        assert_eq!(after("hans falcon\n", change), "hans falcon\n");
+    }
+}

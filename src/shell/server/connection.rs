@@ -1,0 +1,349 @@
+//! One connection: its socket, what waits to be written, and its task for both directions.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
+use std::net::{Shutdown, TcpStream};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use futures_lite::FutureExt;
+use futures_lite::future::or;
+
+use super::bell::Bell;
+use super::inbox::{Item, Sender};
+use super::settings::Limits;
+use crate::words::LinkId;
+
+/// A read takes at most so much. Bounds what waits in the inbox as well.
+const READ_BYTES: usize = 16 * 1024;
+/// Output buffers up to this size are kept for the next connection that writes.
+const POOLED_BYTES: usize = 64 * 1024;
+const POOLED_BUFFERS: usize = 64;
+/// How long the last bytes of a connection that is being closed may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the other side may take to hang up then. Closing earlier with something unread would
+/// reset the connection and lose the last words on their way.
+const HANG_UP: Duration = Duration::from_millis(300);
+/// How often a connection with unread bytes that must wait is looked at for a reset.
+const RESET_LOOK: Duration = Duration::from_secs(1);
+
+/// What all connections share: buffers that are only borrowed, so that an idle connection has none.
+pub(super) struct Shared {
+    pub(super) limits: Cell<Limits>,
+    read: RefCell<Box<[u8]>>,
+    spare: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Shared {
+    pub(super) fn new(limits: Limits) -> Rc<Shared> {
+        Rc::new(Shared {
+            limits: Cell::new(limits),
+            read: RefCell::new(vec![0; READ_BYTES].into()),
+            spare: RefCell::default(),
+        })
+    }
+}
+
+/// A connection as its task and the state task know it; both run on one thread.
+pub(super) struct Connection {
+    link: LinkId,
+    socket: Arc<Async<TcpStream>>,
+    shared: Rc<Shared>,
+    /// Bytes that wait to be written.
+    waiting: RefCell<Vec<u8>>,
+    /// Bytes written over the life of the link.
+    written: Cell<u64>,
+    /// Where the connection is in its life.
+    phase: Cell<Phase>,
+    /// The socket takes no more for now: the connection's own task writes when it does.
+    stuck: Cell<bool>,
+    /// Rings when there may be something to read again.
+    read_on: Bell,
+    /// Rings when the connection's own task has to write or to close.
+    write_on: Bell,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// What comes is read.
+    Reading,
+    /// Nothing is read for now.
+    Paused,
+    /// What waits is written, then it ends. What comes is thrown away.
+    Closing,
+    /// It is broken or too slow. Nothing is written any more.
+    Lost,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All that waited has left.
+    All {
+        /// Bytes over the life of the link.
+        upto: u64,
+    },
+    /// The rest is left to the connection's own task.
+    Part,
+    /// The connection is broken.
+    Broken,
+}
+
+impl Connection {
+    pub(super) fn new(link: LinkId, socket: async_net::TcpStream, shared: Rc<Shared>) -> Connection {
+        Connection {
+            link,
+            socket: socket.into(),
+            shared,
+            waiting: RefCell::default(),
+            written: Cell::new(0),
+            phase: Cell::new(Phase::Reading),
+            stuck: Cell::new(false),
+            read_on: Bell::default(),
+            write_on: Bell::default(),
+        }
+    }
+
+    /// Appends bytes to what waits; says how many wait now.
+    pub(super) fn queue(&self, bytes: &[u8]) -> usize {
+        if self.phase.get() == Phase::Lost {
+            return 0;
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.capacity() == 0 {
+            *waiting = self.shared.spare.borrow_mut().pop().unwrap_or_default();
+        }
+        waiting.extend_from_slice(bytes);
+        waiting.len()
+    }
+
+    /// Writes what waits, without waiting, unless the connection's own task does so already.
+    pub(super) fn write(&self) -> Written {
+        if self.stuck.get() {
+            return Written::Part;
+        }
+        match self.write_some() {
+            Ok(true) => Written::All { upto: self.written.get() },
+            Ok(false) => {
+                self.stuck.set(true);
+                self.write_on.ring();
+                Written::Part
+            }
+            Err(_) => Written::Broken,
+        }
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn backlog(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
+    pub(super) fn pause(&self) {
+        if self.phase.get() == Phase::Reading {
+            self.phase.set(Phase::Paused);
+        }
+    }
+
+    pub(super) fn resume(&self) {
+        if self.phase.get() == Phase::Paused {
+            self.phase.set(Phase::Reading);
+            self.read_on.ring();
+        }
+    }
+
+    /// Lets the connection end once what waits has left, or soon.
+    pub(super) fn close(&self) {
+        self.phase.set(Phase::Closing);
+        self.read_on.ring();
+        self.write_on.ring();
+    }
+
+    /// Gives up what waits and takes no more.
+    pub(super) fn abandon(&self) {
+        *self.waiting.borrow_mut() = Vec::new();
+        if self.phase.get() != Phase::Closing {
+            self.phase.set(Phase::Lost);
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.phase.get() == Phase::Closing
+    }
+
+    /// One attempt to write; whether nothing waits any more.
+    fn write_some(&self) -> io::Result<bool> {
+        let mut waiting = self.waiting.borrow_mut();
+        while !waiting.is_empty() {
+            match self.socket.get_ref().write(&waiting) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.written.set(self.written.get() + count as u64);
+                    if count < waiting.len() {
+                        waiting.drain(..count);
+                        return Ok(false);
+                    }
+                    waiting.clear();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let buffer = mem::take(&mut *waiting);
+        let mut spare = self.shared.spare.borrow_mut();
+        if (1..=POOLED_BYTES).contains(&buffer.capacity()) && spare.len() < POOLED_BUFFERS {
+            spare.push(buffer);
+        }
+        Ok(true)
+    }
+
+    /// The task: reads and writes until the connection ends, then says so. A panic ends this
+    /// connection and no other.
+    pub(super) async fn serve(self: Rc<Connection>, inbox: Sender) {
+        let both = or(self.read_all(&inbox), self.write_rest(&inbox));
+        if AssertUnwindSafe(both).catch_unwind().await.is_err() {
+            tracing::error!("a connection ended by a defect in its task");
+        }
+        // Without a reader of the inbox the program ends anyway.
+        let _ = inbox.send(Item::Ended { link: self.link }).await;
+    }
+
+    /// Reads until the other side is gone.
+    async fn read_all(&self, inbox: &Sender) {
+        loop {
+            if self.phase.get() == Phase::Paused {
+                let resumed = async {
+                    self.read_on.heard().await;
+                    true
+                };
+                let gone = async {
+                    self.gone_while_paused().await;
+                    false
+                };
+                if or(resumed, Box::pin(gone)).await {
+                    continue;
+                }
+                return;
+            }
+            if poll_fn(|context| self.socket.poll_readable(context)).await.is_err() {
+                return;
+            }
+            if self.phase.get() == Phase::Paused {
+                continue;
+            }
+            match self.read_some() {
+                Ok(None) => {}
+                Ok(Some(bytes)) if bytes.is_empty() => break,
+                Ok(Some(_)) if self.is_closing() => {}
+                Ok(Some(bytes)) => {
+                    if inbox.send(Item::Chunk { link: self.link, bytes }).await.is_err() {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+        if self.is_closing() && self.backlog() > 0 {
+            // The other side has said all it had to say, and still listens to the last words.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// One attempt to read: `None` if there is nothing, no bytes at the end of the stream.
+    fn read_some(&self) -> io::Result<Option<Box<[u8]>>> {
+        let mut buffer = self.shared.read.borrow_mut();
+        match self.socket.get_ref().read(&mut buffer) {
+            Ok(count) => Ok(Some(buffer.get(..count).unwrap_or_default().into())),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the other side is gone although nothing is read. Behind unread bytes only a
+    /// reset shows; the end of the stream comes in its turn.
+    async fn gone_while_paused(&self) {
+        loop {
+            if poll_fn(|context| self.socket.poll_readable(context)).await.is_err() {
+                return;
+            }
+            match self.socket.get_ref().peek(&mut [0]) {
+                Ok(0) => return,
+                Ok(_) => break,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(_) => return,
+            }
+        }
+        while matches!(self.socket.get_ref().take_error(), Ok(None)) {
+            Timer::after(RESET_LOOK).await;
+        }
+    }
+
+    /// Writes what the state task could not, and the last words of a connection that is closed.
+    async fn write_rest(&self, inbox: &Sender) {
+        loop {
+            self.write_on.heard().await;
+            if self.is_closing() {
+                return Box::pin(self.say_goodbye()).await;
+            }
+            if !Box::pin(self.drain(inbox)).await {
+                return;
+            }
+        }
+    }
+
+    /// Writes until nothing waits; `false` if the connection is broken or takes nothing for too long.
+    async fn drain(&self, inbox: &Sender) -> bool {
+        while self.stuck.get() && !self.is_closing() {
+            let stall_secs = self.shared.limits.get().output_stall_secs;
+            let stalled = async {
+                match stall_secs {
+                    0 => std::future::pending().await,
+                    _ => Timer::after(Duration::from_secs(stall_secs)).await,
+                };
+                false
+            };
+            let closing = async {
+                self.write_on.heard().await;
+                true
+            };
+            if !or(self.writable(), or(closing, stalled)).await {
+                return false;
+            }
+            let before = self.written.get();
+            match self.write_some() {
+                Ok(all) => self.stuck.set(!all),
+                Err(_) => return false,
+            }
+            let upto = self.written.get();
+            if upto > before && inbox.send(Item::Flushed { link: self.link, upto }).await.is_err() {
+                return false;
+            }
+        }
+        if self.is_closing() {
+            self.write_on.ring();
+        }
+        true
+    }
+
+    /// Writes what waits, says that nothing follows, and waits a little for the other side to hang up.
+    async fn say_goodbye(&self) {
+        let last_words = async { while matches!(self.write_some(), Ok(false)) && self.writable().await {} };
+        let too_long = async {
+            Timer::after(LAST_WORDS).await;
+        };
+        or(last_words, too_long).await;
+        if self.socket.get_ref().shutdown(Shutdown::Write).is_ok() {
+            Timer::after(HANG_UP).await;
+        }
+    }
+
+    /// Whether the socket can be written to, when it can.
+    async fn writable(&self) -> bool {
+        poll_fn(|context| self.socket.poll_writable(context)).await.is_ok()
+    }
+}

@@ -1,0 +1,71 @@
+//! The open connections, found by their ids.
+
+use std::rc::Rc;
+
+use smol::Task;
+
+use super::connection::Connection;
+use crate::words::LinkId;
+
+/// Bits of an id that say where its connection is kept. The rest is a running number, so ids rise
+/// and are never reused.
+const SLOT_BITS: u32 = 24;
+const SLOTS: usize = 1 << SLOT_BITS;
+
+/// An open connection with its task; the task ends when this is dropped.
+pub(super) struct Link {
+    pub(super) id: LinkId,
+    pub(super) connection: Rc<Connection>,
+    /// Has bytes to write since the last time they were written.
+    pub(super) dirty: bool,
+    _task: Task<()>,
+}
+
+/// All open connections.
+#[derive(Default)]
+pub(super) struct Links {
+    slots: Vec<Option<Link>>,
+    free: Vec<usize>,
+    opened: u64,
+}
+
+impl Links {
+    /// Takes in a connection that `open` makes for its id; `None` if there are too many.
+    pub(super) fn insert(
+        &mut self,
+        open: impl FnOnce(LinkId) -> (Rc<Connection>, Task<()>),
+    ) -> Option<LinkId> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.slots.len() < SLOTS => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+            None => return None,
+        };
+        self.opened += 1;
+        let id = LinkId(self.opened << SLOT_BITS | slot as u64);
+        let (connection, task) = open(id);
+        *self.slots.get_mut(slot)? = Some(Link { id, connection, dirty: false, _task: task });
+        Some(id)
+    }
+
+    pub(super) fn get(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.slots.get_mut(slot_of(id))?.as_mut().filter(|link| link.id == id)
+    }
+
+    pub(super) fn remove(&mut self, id: LinkId) -> Option<Link> {
+        let slot = slot_of(id);
+        let link = self.slots.get_mut(slot)?.take_if(|link| link.id == id)?;
+        self.free.push(slot);
+        Some(link)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.free.len() == self.slots.len()
+    }
+}
+
+fn slot_of(id: LinkId) -> usize {
+    (id.0 & (SLOTS as u64 - 1)) as usize
+}

@@ -1,0 +1,100 @@
+//! Makes characters visible that would move the cursor, reorder a line or hide in it.
+//!
+//! Whatever came from outside passes through here on its way to a terminal, a log or an error.
+
+use std::fmt;
+
+use unicode_width::UnicodeWidthChar;
+
+use crate::words::is_invisible;
+
+/// Combining marks that may sit on one character; more would climb over other lines.
+const MARKS_A_CHARACTER: usize = 4;
+
+/// A text that shows every character it holds: `^[` for ESC, `^?` for DEL, `<U+202E>` for what is
+/// invisible, reorders or piles up. One line in is one line out.
+#[must_use]
+pub fn visible(text: &str) -> Visible<'_> {
+    Visible(text)
+}
+
+/// What [`visible`] makes.
+#[derive(Debug, Clone, Copy)]
+pub struct Visible<'a>(&'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = None;
+        let mut marks = 0;
+        for c in self.0.chars() {
+            let joins = joins_symbols(c) && before.is_some_and(is_symbol);
+            let mark = !joins && !c.is_control() && c.width() == Some(0);
+            marks = if mark { marks + 1 } else { 0 };
+            match c {
+                _ if joins => write!(f, "{c}")?,
+                '\0'..='\x1f' => write!(f, "^{}", char::from(c as u8 ^ 0x40))?,
+                '\x7f' => f.write_str("^?")?,
+                _ if c.is_control() || is_invisible(c) => write!(f, "<U+{:04X}>", u32::from(c))?,
+                _ if mark && (before.is_none() || marks > MARKS_A_CHARACTER) => {
+                    write!(f, "<U+{:04X}>", u32::from(c))?;
+                }
+                _ => write!(f, "{c}")?,
+            }
+            before = Some(c);
+        }
+        Ok(())
+    }
+}
+
+/// The variation selector and the joiner that emoji are built with.
+const fn joins_symbols(c: char) -> bool {
+    matches!(c, '\u{fe0f}' | '\u{200d}')
+}
+
+/// Whether a joiner may follow: symbols and emoji, and the selector itself within a sequence.
+const fn is_symbol(c: char) -> bool {
+    matches!(c, '\u{203c}'..='\u{3299}' | '\u{1f000}'..='\u{1faff}' | '\u{fe0f}') && !is_invisible_symbol(c)
+}
+
+const fn is_invisible_symbol(c: char) -> bool {
+    matches!(c, '\u{2060}'..='\u{206f}' | '\u{2800}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_spelled_out() {
+        for (text, shown) in [
+            ("plain text", "plain text"),
+            ("\x1b[2J", "^[[2J"),
+            ("a\tb\rc\nd\0", "a^Ib^Mc^Jd^@"),
+            ("\x7f", "^?"),
+            ("\u{9b}31m", "<U+009B>31m"),
+            ("\u{202e}abc", "<U+202E>abc"),
+            ("a\u{200b}b\u{feff}", "a<U+200B>b<U+FEFF>"),
+            ("\u{e0041}", "<U+E0041>"),
+            ("größe 名前 \u{1f600}", "größe 名前 \u{1f600}"),
+        ] {
+            assert_eq!(visible(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn emoji_keep_their_joiners_and_nothing_else_does() {
+        let family = "\u{1f469}\u{200d}\u{1f467}";
+        assert_eq!(visible(family).to_string(), family);
+        assert_eq!(visible("\u{2764}\u{fe0f}").to_string(), "\u{2764}\u{fe0f}");
+        assert_eq!(visible("a\u{200d}b").to_string(), "a<U+200D>b");
+        assert_eq!(visible("\u{200d}").to_string(), "<U+200D>");
+    }
+
+    #[test]
+    fn marks_do_not_pile_up() {
+        let marks = "\u{301}".repeat(6);
+        let shown = visible(&format!("e{marks}x")).to_string();
+        assert_eq!(shown, format!("e{}<U+0301><U+0301>x", "\u{301}".repeat(4)));
+        assert_eq!(visible("\u{301}").to_string(), "<U+0301>", "it would sit on what stands before");
+    }
+}

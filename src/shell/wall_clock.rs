@@ -1,0 +1,58 @@
+//! Wall time at start plus monotonic time since: a clock that never goes back.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::time::Time;
+
+/// The clock of a program. Setting the system's clock does not move it.
+#[derive(Debug, Clone, Copy)]
+pub struct WallClock {
+    origin: Time,
+    started: Instant,
+}
+
+impl WallClock {
+    /// Starts at the system's wall time, or just after `earliest` if that is later: what was
+    /// written before a restart stays in the past even if the system's clock was set back.
+    #[must_use]
+    pub fn starting_after(earliest: Time) -> WallClock {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let origin = (Time::ZERO + since_epoch).max(Time(earliest.0.saturating_add(1)));
+        WallClock { origin, started: Instant::now() }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.origin + self.started.elapsed()
+    }
+
+    /// The monotonic instant of a time; `None` if it lies beyond what the system can express.
+    #[must_use]
+    pub fn instant(&self, at: Time) -> Option<Instant> {
+        self.started.checked_add(at.since(self.origin))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_starts_after_what_was_written_before() {
+        let future = Time::ZERO + Duration::from_secs(1 << 40);
+        let clock = WallClock::starting_after(future);
+        assert!(clock.now() > future);
+        assert!(clock.now() < future + Duration::from_secs(60));
+    }
+
+    #[test]
+    fn instants_and_times_agree() {
+        let clock = WallClock::starting_after(Time::ZERO);
+        let later = clock.now() + Duration::from_secs(5);
+        let left = clock.instant(later).map(|at| at.saturating_duration_since(Instant::now()));
+        let left = left.unwrap_or_default();
+        assert!(left <= Duration::from_secs(5) && left > Duration::from_secs(4), "{left:?}");
+        assert_eq!(clock.instant(Time::ZERO), Some(clock.started));
+    }
+}

@@ -1,0 +1,209 @@
+//! Any line of each of the three kinds.
+
+use hobnob::wire::code::PeerFarewell;
+use hobnob::wire::{
+    Admission, Answer, ClientLine, Code, Command, Delivery, Farewell, Freshness, MAX_ENDPOINTS, Notice,
+    PeerLine, PingStatus, Prompt, Refusal, Role, ServerLine, Status,
+};
+use hobnob::words::LoginNumber;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::words::{
+    address, capabilities, endpoint, message_id, name, names, number, origin, secret, small_number, text,
+    time, token, word,
+};
+
+pub fn client_line() -> BoxedStrategy<ClientLine<'static>> {
+    prop_oneof![
+        1 => (small_number(), capabilities())
+            .prop_map(|(version, capabilities)| ClientLine::Hello { version, capabilities }),
+        1 => (word(), option::of(secret())).prop_map(|(name, password)| ClientLine::Login { name, password }),
+        1 => (word(), secret()).prop_map(|(name, password)| ClientLine::Register { name, password }),
+        1 => (word(), token()).prop_map(|(name, token)| ClientLine::Resume { name, token }),
+        1 => (option::of(message_id()), option::of(number()))
+            .prop_map(|(shown, answered)| ClientLine::Acknowledge { shown, answered }),
+        1 => any::<bool>().prop_map(|valid| ClientLine::Active { valid }),
+        12 => (option::of(number()), command())
+            .prop_map(|(number, command)| ClientLine::Request { number, command }),
+    ]
+    .boxed()
+}
+
+pub fn command() -> BoxedStrategy<Command<'static>> {
+    prop_oneof![
+        4 => (name(), text()).prop_map(|(to, text)| Command::Message { to, text }),
+        2 => text().prop_map(|text| Command::Broadcast { text }),
+        8 => group_command(),
+        8 => prop_oneof![
+            number().prop_map(|seconds| Command::WhoelseSince { seconds }),
+            word().prop_map(|user| Command::Block { user }),
+            word().prop_map(|user| Command::Unblock { user }),
+            word().prop_map(|user| Command::Ping { user }),
+            (word(), vec(endpoint(), 0..=MAX_ENDPOINTS))
+                .prop_map(|(user, endpoints)| Command::StartPrivate { user, endpoints }),
+            (word(), vec(endpoint(), 0..=MAX_ENDPOINTS))
+                .prop_map(|(user, endpoints)| Command::Accept { user, endpoints }),
+            word().prop_map(|user| Command::Decline { user }),
+            option::of(prop_oneof![word(), select(vec!["create group", "message group", "delete group"])])
+                .prop_map(|about| Command::Help { about }),
+        ],
+        2 => select(vec![
+            Command::Whoelse,
+            Command::Wholasthr,
+            Command::Offline,
+            Command::GroupList,
+            Command::Logout,
+        ]),
+    ]
+    .boxed()
+}
+
+fn group_command() -> BoxedStrategy<Command<'static>> {
+    prop_oneof![
+        (word(), names(1..5)).prop_map(|(group, members)| Command::CreateGroup { group, members }),
+        (word(), text()).prop_map(|(group, text)| Command::MessageGroup { group, text }),
+        (word(), word()).prop_map(|(group, user)| Command::AddToGroup { group, user }),
+        (word(), word()).prop_map(|(group, user)| Command::RemoveFromGroup { group, user }),
+        word().prop_map(|group| Command::LeaveGroup { group }),
+        word().prop_map(|group| Command::DeleteGroup { group }),
+    ]
+    .boxed()
+}
+
+pub fn server_line() -> BoxedStrategy<ServerLine<'static>> {
+    prop_oneof![
+        4 => session_line(),
+        6 => (option::of(number()), answer())
+            .prop_map(|(number, answer)| ServerLine::Done { number, answer }),
+        2 => (option::of(number()), select(Code::ALL), failed_command())
+            .prop_map(|(number, code, command)| ServerLine::Failed { number, code, command }),
+        2 => delivery().prop_map(ServerLine::Message),
+        2 => (name(), delivery()).prop_map(|(group, delivery)| ServerLine::GroupMessage { group, delivery }),
+        1 => delivery().prop_map(|delivery| {
+            ServerLine::Broadcast(Delivery { freshness: Freshness::Live, ..delivery })
+        }),
+        4 => notification(),
+    ]
+    .boxed()
+}
+
+/// A command's name, the first word of something else, or nothing.
+fn failed_command() -> BoxedStrategy<&'static str> {
+    prop_oneof![Just(""), Just("create group"), Just("message"), word()].boxed()
+}
+
+fn session_line() -> BoxedStrategy<ServerLine<'static>> {
+    prop_oneof![
+        (small_number(), capabilities())
+            .prop_map(|(version, capabilities)| ServerLine::Greeting { version, capabilities }),
+        select(Prompt::ALL).prop_map(ServerLine::Ask),
+        admission().prop_map(ServerLine::Welcome),
+        admission().prop_map(ServerLine::Resumed),
+        refusal().prop_map(ServerLine::Refused),
+        small_number().prop_map(|count| ServerLine::Notice(Notice::FailedLogins { count })),
+        select(Farewell::ALL).prop_map(ServerLine::Bye),
+    ]
+    .boxed()
+}
+
+fn notification() -> BoxedStrategy<ServerLine<'static>> {
+    prop_oneof![
+        name().prop_map(|user| ServerLine::Online { user }),
+        name().prop_map(|user| ServerLine::Offline { user }),
+        (option::of(number()), names(0..6)).prop_map(|(number, users)| ServerLine::Users { number, users }),
+        (option::of(number()), name(), names(0..6))
+            .prop_map(|(number, group, members)| ServerLine::Members { number, group, members }),
+        (name(), name()).prop_map(|(group, by)| ServerLine::Changed { group, by }),
+        name().prop_map(|from| ServerLine::Request { from }),
+        name().prop_map(|from| ServerLine::Withdrawn { from }),
+        (name(), select(Role::ALL), token(), vec(address(), 0..6))
+            .prop_map(|(user, role, id, addresses)| ServerLine::Introduce { user, role, id, addresses }),
+        text().prop_map(ServerLine::Help),
+    ]
+    .boxed()
+}
+
+fn delivery() -> BoxedStrategy<Delivery<'static>> {
+    (message_id(), name(), time(), origin(), select(Freshness::ALL), text())
+        .prop_map(|(id, from, sent_at, origin, freshness, text)| Delivery {
+            id,
+            from,
+            sent_at,
+            origin,
+            freshness,
+            text,
+        })
+        .boxed()
+}
+
+fn admission() -> BoxedStrategy<Admission<'static>> {
+    (name(), number(), number(), option::of(token()))
+        .prop_map(|(user, unread, login, token)| Admission { user, unread, login: LoginNumber(login), token })
+        .boxed()
+}
+
+fn refusal() -> BoxedStrategy<Refusal> {
+    prop_oneof![
+        small_number().prop_map(|attempts_left| Refusal::InvalidCredentials { attempts_left }),
+        number().prop_map(|retry_after_secs| Refusal::LockedOut { retry_after_secs }),
+        select(vec![Refusal::AlreadyOnline, Refusal::BadName, Refusal::Busy, Refusal::Stale]),
+    ]
+    .boxed()
+}
+
+fn answer() -> BoxedStrategy<Answer<'static>> {
+    prop_oneof![
+        2 => (name(), select(Status::ALL)).prop_map(|(to, status)| Answer::Message { to, status }),
+        1 => (number(), any::<bool>())
+            .prop_map(|(recipients, withheld)| Answer::Broadcast { recipients, withheld }),
+        1 => (name(), number(), number(), number(), any::<bool>()).prop_map(
+            |(group, delivered, stored, refused, withheld)| Answer::MessageGroup {
+                group,
+                delivered,
+                stored,
+                refused,
+                withheld
+            }
+        ),
+        1 => (name(), select(PingStatus::ALL)).prop_map(|(user, status)| Answer::Ping { user, status }),
+        4 => number().prop_flat_map(|count| select(vec![
+            Answer::Whoelse { count },
+            Answer::WhoelseSince { count },
+            Answer::Wholasthr { count },
+            Answer::Offline { messages: count },
+            Answer::GroupList { count },
+        ])),
+        4 => name().prop_flat_map(|user| select(vec![
+            Answer::Block { user },
+            Answer::Unblock { user },
+            Answer::StartPrivate { user },
+            Answer::Accept { user },
+            Answer::Decline { user },
+        ])),
+        4 => name().prop_flat_map(|group| select(vec![
+            Answer::CreateGroup { group },
+            Answer::AddToGroup { group },
+            Answer::RemoveFromGroup { group },
+            Answer::LeaveGroup { group },
+            Answer::DeleteGroup { group },
+        ])),
+        1 => select(vec![Answer::Help, Answer::Logout]),
+    ]
+    .boxed()
+}
+
+pub fn peer_line() -> BoxedStrategy<PeerLine<'static>> {
+    prop_oneof![
+        1 => (small_number(), token(), name(), name())
+            .prop_map(|(version, id, from, to)| PeerLine::Call { version, id, from, to }),
+        1 => select(vec![PeerLine::Ready, PeerLine::Nominate, PeerLine::Opened]),
+        2 => (number(), time(), text())
+            .prop_map(|(number, sent_at, text)| PeerLine::Text { number, sent_at, text }),
+        1 => number().prop_map(|number| PeerLine::Acknowledge { number }),
+        1 => select(PeerFarewell::ALL).prop_map(PeerLine::Close),
+    ]
+    .boxed()
+}
