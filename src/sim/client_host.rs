@@ -11,7 +11,6 @@ use super::trace::{ProcessId, Seen};
 use super::world::{Happening, News, World};
 use crate::client::view::View;
 use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings};
-use crate::time::Time;
 use crate::words::{LinkId, Name};
 
 /// Places at which a client may run.
@@ -22,15 +21,16 @@ const MARKS_KEPT: usize = 4_096;
 /// A place at which a client may run.
 #[derive(Debug)]
 pub(super) struct Seat {
-    pub(super) number: usize,
     /// Whose state folders it uses: two seats share a home.
     pub(super) home: u8,
     pub(super) process: Option<Process>,
+    /// The stand-in that speaks for a client where only the server is looked at.
+    pub(super) hand: Option<usize>,
 }
 
 impl Seat {
     pub(super) fn new(number: usize) -> Seat {
-        Seat { number, home: u8::try_from(number / 2).unwrap_or(0), process: None }
+        Seat { home: u8::try_from(number / 2).unwrap_or(0), process: None, hand: None }
     }
 }
 
@@ -39,7 +39,10 @@ impl Seat {
 pub(super) struct Folder {
     owner: Option<ProcessId>,
     shown: VecDeque<Mark>,
-    showing: Vec<Mark>,
+    /// About to be shown, or shown and not noted, by the owner.
+    showing: VecDeque<Mark>,
+    /// The same, left behind by owners that died.
+    doubtful: Vec<Mark>,
     open: BTreeSet<u64>,
 }
 
@@ -47,7 +50,7 @@ pub(super) struct Folder {
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) id: ProcessId,
-    state: Box<ClientState>,
+    state: Option<Box<ClientState>>,
     generation: u64,
     dial: u32,
     pub(super) link: Option<LinkId>,
@@ -91,7 +94,7 @@ impl World {
         let seed = self.draw.number();
         self.seats[seat].process = Some(Process {
             id,
-            state: Box::new(ClientState::new(settings, seed)),
+            state: Some(Box::new(ClientState::new(settings, seed))),
             generation: 0,
             dial: 0,
             link: None,
@@ -140,13 +143,13 @@ impl World {
         let Some(mut process) = self.seats[seat].process.take() else { return };
         let mut effects = 0;
         let now = self.now;
-        let Process { ref mut state, .. } = process;
-        let mut state = core::mem::replace(state, Box::new(ClientState::new(Settings::default(), 0)));
-        for effect in state.handle(event, now) {
-            effects += 1;
-            self.carry_out_for(&mut process, seat, effect);
+        if let Some(mut state) = process.state.take() {
+            for effect in state.handle(event, now) {
+                effects += 1;
+                self.carry_out_for(&mut process, effect);
+            }
+            process.state = Some(state);
         }
-        process.state = state;
         self.events += u64::from(effects > 0);
         let (link, peers) = (process.link, process.peers.clone());
         if process.exited {
@@ -160,7 +163,7 @@ impl World {
         }
     }
 
-    fn carry_out_for(&mut self, process: &mut Process, seat: usize, effect: Effect<'_>) {
+    fn carry_out_for(&mut self, process: &mut Process, effect: Effect<'_>) {
         let id = process.id;
         match effect {
             Effect::Dial => {
@@ -183,7 +186,7 @@ impl World {
             Effect::Show(view) => self.display(process, Item::Show(Box::new(view.clone()))),
             Effect::Deliver { sequence, mark, view } => {
                 if let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) {
-                    folder.showing.push(mark.clone());
+                    folder.showing.push_back(mark.clone());
                 }
                 self.display(process, Item::Deliver { sequence, view: Box::new(view.clone()) });
             }
@@ -217,11 +220,11 @@ impl World {
                 let news = News::Tick { generation: process.generation };
                 self.at(at.max(self.now), Happening::Client { process: id, news });
             }
-            Effect::Exit(exit) => self.exit(process, seat, exit),
+            Effect::Exit(exit) => self.exit(process, exit),
         }
     }
 
-    fn exit(&mut self, process: &mut Process, _seat: usize, exit: Exit) {
+    fn exit(&mut self, process: &mut Process, exit: Exit) {
         process.exited = true;
         while let Some(item) = process.display.pop_front() {
             self.show(process, item);
@@ -322,6 +325,14 @@ impl World {
         }
     }
 
+    /// A stranger reaches the private port of a client.
+    pub(super) fn accept_stranger(&mut self, id: ProcessId, link: LinkId, from: SocketAddr) {
+        if let Some(process) = self.process(id) {
+            process.peers.push(link);
+        }
+        self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Accepted(from) });
+    }
+
     fn listen(&mut self, id: ProcessId) {
         let Some(seat) = self.seat_of(id) else { return };
         let works = !self.draw.chance(30);
@@ -343,7 +354,7 @@ impl World {
         folder.owner = Some(id);
         let recall = Recall {
             shown: folder.shown.iter().cloned().collect(),
-            doubtful: folder.showing.clone(),
+            doubtful: folder.doubtful.clone(),
             unsettled: u32::try_from(core::mem::take(&mut folder.open).len()).unwrap_or(u32::MAX),
         };
         if let Some(process) = self.process(id) {
@@ -355,6 +366,7 @@ impl World {
     fn close_folder(&mut self, process: &mut Process, settled: bool) {
         let Some(folder) = process.folder.take().and_then(|key| self.folders.get_mut(&key)) else { return };
         folder.owner = None;
+        folder.doubtful.extend(folder.showing.drain(..));
         if settled {
             folder.open.clear();
         }
@@ -398,10 +410,10 @@ impl World {
         }
         match item {
             Item::Show(view) => {
-                match &*view {
-                    View::LoggedIn { user, .. } => process.user = Name::new(user).ok(),
-                    View::Bye(_) => process.user = None,
-                    _ => {}
+                if let View::LoggedIn { user, .. } = &*view {
+                    process.user = Name::new(user).ok();
+                } else if let View::Bye(_) = &*view {
+                    process.user = None;
                 }
                 self.trace.add(self.now, Seen::Showed { process: id, view, delivered: false });
             }
@@ -420,11 +432,12 @@ impl World {
     /// Notes as shown what is shown.
     fn note(&mut self, process: &mut Process) {
         process.noting_is_due = false;
-        let shown = core::mem::take(&mut process.unnoted) as usize;
+        process.unnoted = 0;
         self.trace.add(self.now, Seen::Noted { process: process.id });
         let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) else { return };
         let waiting = process.display.iter().filter(|item| matches!(item, Item::Deliver { .. })).count();
-        let noted = folder.showing.len().saturating_sub(waiting).min(shown.max(1) + MARKS_KEPT);
+        let noted = folder.showing.len().saturating_sub(waiting);
+        folder.doubtful.retain(|mark| !folder.showing.range(..noted).any(|shown| shown == mark));
         folder.shown.extend(folder.showing.drain(..noted));
         let excess = folder.shown.len().saturating_sub(MARKS_KEPT);
         folder.shown.drain(..excess);
@@ -507,7 +520,6 @@ impl World {
     }
 }
 
-/// The time of a tick that is due at once rather than in the past.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -516,6 +528,5 @@ mod tests {
     fn two_seats_share_a_home() {
         let homes: Vec<u8> = (0..4).map(|number| Seat::new(number).home).collect();
         assert_eq!(homes, [0, 0, 1, 1]);
-        let _ = Time::ZERO;
     }
 }

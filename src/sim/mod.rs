@@ -1,1 +1,21 @@
 //! The world of simulated clients, server, store, links and clock.
+//!
+//! A [`scenario`] is a slice of steps. The world takes them with one real server core, real client
+//! cores, model links, a model store and one virtual clock; everything that crosses a boundary goes
+//! into a trace, and the trace alone is judged: by invariants and by a small reference model.
+
+mod cast;
+mod client_host;
+mod draw;
+mod faults;
+mod hand;
+mod link;
+mod reading;
+pub mod scenario;
+pub mod run;
+mod server_host;
+mod steps;
+mod store;
+mod tape;
+mod trace;
+mod world;

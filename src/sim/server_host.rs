@@ -23,7 +23,7 @@ const OUTPUT_STALL_MICROS: u64 = 10_000_000;
 /// Comparisons that may wait for a hashing thread (`hash_queue`).
 const HASH_QUEUE: u32 = 32;
 /// What the model's hashes begin with.
-const HASHED: &str = "$argon2id$model$";
+pub(super) const HASHED: &str = "$argon2id$model$";
 
 /// The answer to a `Verify` or a `Hash`.
 #[derive(Debug)]

@@ -259,7 +259,8 @@ impl Durable {
                 *session = Session { login, began: Some((number, record)), ended: session.ended.take() };
             }
             Record::SessionEnded { ref user, .. } => {
-                self.sessions.entry(user.clone()).or_default().ended = Some((number, record));
+                let user = user.clone();
+                self.sessions.entry(user).or_default().ended = Some((number, record));
             }
             Record::MailStored { to, mail } => {
                 self.mail.entry(to).or_default().insert(mail.id, mail);

@@ -94,7 +94,7 @@ pub(super) struct Weather {
 }
 
 impl Weather {
-    const fn fair() -> Weather {
+    pub(super) const fn fair() -> Weather {
         Weather {
             latency_micros: 200,
             refuse_dials_until: Time::ZERO,
