@@ -129,7 +129,8 @@ impl World {
 
     /// A line is typed at a seat.
     pub(super) fn type_line(&mut self, seat: usize, text: &[u8]) {
-        let Some(process) = self.seats[seat].process.as_mut() else { return };
+        let running = self.seats[seat].process.as_mut().filter(|process| !process.frozen);
+        let Some(process) = running else { return };
         process.lines += 1;
         let (id, line) = (process.id, process.lines);
         let span = self.trace.keep(text);

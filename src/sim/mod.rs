@@ -5,11 +5,13 @@
 //! into a trace, and the trace alone is judged: by invariants and by a small reference model.
 
 mod cast;
+mod check;
 mod client_host;
 mod draw;
 mod faults;
 mod hand;
 mod link;
+mod model;
 mod reading;
 pub mod scenario;
 pub mod run;

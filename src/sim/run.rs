@@ -1,26 +1,140 @@
 //! Runs: a scenario is played, checked after every step, healed, and must come to rest.
 
-use alloc::vec::Vec;
+use alloc::string::String;
 
-use super::scenario::{self, Step};
+use super::check::Check;
+pub use super::check::Violation;
+use super::client_host::SEATS;
+use super::scenario::Step;
 pub use super::world::Plan;
 use super::world::World;
+use crate::client::Settings;
 use crate::time::Time;
+use crate::words::Password;
 
-/// Plays.
-pub fn play(steps: &[Step], plan: Plan) -> u64 {
-    let mut world = World::new(plan);
-    for step in steps {
-        world.step(*step);
-        world.forget();
-    }
-    world.heal();
-    world.pass(Time(world.now().0 + 60_000_000), 100_000);
-    world.events()
+/// How long the healed world has between two looks at who is missing.
+const ROUND_MICROS: u64 = 20_000_000;
+/// Looks at who is missing.
+const ROUNDS: usize = 6;
+/// Happenings between two checks while nothing is typed.
+const HAPPENINGS: u32 = 5_000;
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Events that changed something or had an effect.
+    pub events: u64,
+    /// Differs when two runs do.
+    pub digest: u64,
+    /// The rule that broke, and at which step (the number of steps: while healing).
+    pub broken: Option<(usize, Violation)>,
 }
 
-/// Seed.
-pub fn seed(seed: u64, length: usize) -> u64 {
-    let steps: Vec<Step> = scenario::from_seed(seed, length);
-    play(&steps, Plan { hash_seed: 1, server_only: false })
+/// Plays a scenario to its end, or to the first broken rule.
+#[must_use]
+pub fn play(steps: &[Step], plan: Plan) -> Report {
+    let mut run = Run { world: World::new(plan), check: Check::new() };
+    let mut broken = None;
+    for (index, step) in steps.iter().enumerate() {
+        run.world.step(*step);
+        if let Err(violation) = run.look() {
+            broken = Some((index, violation));
+            break;
+        }
+    }
+    if broken.is_none() && !steps.is_empty() {
+        broken = run.heal().err().map(|violation| (steps.len(), violation));
+    }
+    Report { events: run.world.events(), digest: run.world.trace().digest(), broken }
+}
+
+struct Run {
+    world: World,
+    check: Check,
+}
+
+impl Run {
+    fn look(&mut self) -> Result<(), Violation> {
+        let verdict = self.check.read(self.world.trace());
+        self.world.forget();
+        verdict
+    }
+
+    fn pass(&mut self, micros: u64) -> Result<(), Violation> {
+        let until = Time(self.world.now().0 + micros);
+        while !self.world.pass(until, HAPPENINGS) {
+            self.look()?;
+        }
+        self.look()
+    }
+
+    /// All faults end; everybody comes back, and everything must arrive and come to rest.
+    fn heal(&mut self) -> Result<(), Violation> {
+        self.world.heal();
+        self.pass(ROUND_MICROS)?;
+        if self.world.plan.server_only {
+            return self.check.end(self.world.now());
+        }
+        for _ in 0..ROUNDS {
+            self.world.bring_everybody_back();
+            self.pass(ROUND_MICROS)?;
+        }
+        self.world.let_everything_out();
+        self.pass(ROUND_MICROS)?;
+        self.check.end(self.world.now())?;
+        self.rests()
+    }
+
+    /// Only idle deadlines are left: nothing more is said.
+    fn rests(&mut self) -> Result<(), Violation> {
+        let before = self.world.events();
+        let until = Time(self.world.now().0 + ROUND_MICROS);
+        self.world.pass(until, HAPPENINGS);
+        let said = self.world.trace().entries().iter().any(|(_, seen)| seen.is_said());
+        self.look()?;
+        if said {
+            let detail = alloc::format!("{} events", self.world.events() - before);
+            return Err(Violation { rule: "only idle deadlines remain", at: self.world.now(), detail });
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// Every account without a client gets one; clients that are not logged in end.
+    fn bring_everybody_back(&mut self) {
+        let accounts = self.host.accounts.clone();
+        for seat in 0..SEATS {
+            let idle = self.seats[seat].process.as_ref().filter(|process| process.user.is_none());
+            if let Some(process) = idle {
+                let id = process.id;
+                self.tell_client(id, crate::client::Event::EndOfInput);
+            }
+        }
+        for (name, _) in accounts {
+            let here = self.seats.iter().any(|seat| {
+                seat.process.as_ref().is_some_and(|process| process.user.as_ref() == Some(&name))
+            });
+            let free = self.seats.iter().position(|seat| seat.process.is_none());
+            if let (false, Some(seat)) = (here, free) {
+                let password = Password::new(&self.current_password(name.as_str()));
+                let user = Some(String::from(name.as_str()));
+                self.start_client(seat, Settings { user, password: Some(password), ..Settings::default() });
+            }
+        }
+    }
+
+    /// All blocks are lifted and all mailboxes emptied by hand, so that what was held back arrives.
+    fn let_everything_out(&mut self) {
+        let blocks: alloc::vec::Vec<_> = self.host.store.blocks().cloned().collect();
+        for seat in 0..SEATS {
+            let Some(user) = self.seats[seat].process.as_ref().and_then(|process| process.user.clone()) else {
+                continue;
+            };
+            for (_, blocked) in blocks.iter().filter(|(by, _)| *by == user) {
+                self.enter(seat, alloc::format!("unblock {blocked}").as_bytes());
+            }
+            self.enter(seat, b"offline");
+        }
+    }
 }

@@ -227,7 +227,9 @@ impl World {
             Effect::Resume { link } => self.let_read(link, true),
             Effect::Verify { ticket, credential, password } => {
                 let right = credential.is_some_and(|credential| is_right(credential, password.reveal()));
-                self.trace.add(self.now, Seen::VerifyAsked { ticket, known: credential.is_some() });
+                let guess = self.trace.keep(password.reveal().as_bytes());
+                let seen = Seen::VerifyAsked { ticket, known: credential.is_some(), password: guess };
+                self.trace.add(self.now, seen);
                 let verdict = if right { Verdict::Right } else { Verdict::Wrong };
                 self.hash(ServerAnswer::Verified(ticket, verdict));
             }

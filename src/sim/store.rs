@@ -85,6 +85,7 @@ impl Store {
     /// What survived, for a new life of the server.
     pub(crate) fn recover(&mut self) -> Recovery {
         self.durable.boot += 1;
+        self.durable.last = RecordNumber(0);
         self.durable.recovery()
     }
 

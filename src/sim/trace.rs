@@ -49,7 +49,7 @@ pub(crate) enum Seen {
     /// The server reads a link again.
     Resumed { link: LinkId },
     /// The server asked for a comparison; `known`: there is a credential.
-    VerifyAsked { ticket: Ticket, known: bool },
+    VerifyAsked { ticket: Ticket, known: bool, password: Span },
     /// The server asked for a hash.
     HashAsked { ticket: Ticket },
     /// The server handed out a record.
@@ -84,6 +84,13 @@ pub(crate) enum Seen {
     Stranger { process: ProcessId },
     /// All faults are over.
     Healed,
+}
+
+impl Seen {
+    /// Whether somebody said something: lines were sent, shown, or recorded.
+    pub(crate) const fn is_said(&self) -> bool {
+        matches!(self, Seen::Sent { .. } | Seen::Showed { .. } | Seen::Persisted { .. } | Seen::Closed { .. })
+    }
 }
 
 /// What the server was told: the event, without what only it must know.
