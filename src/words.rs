@@ -3,7 +3,6 @@
 pub mod look_alike;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
@@ -76,57 +75,6 @@ pub fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
         | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// What a name looks like at a glance: names of equal likeness can be taken for each other. Full
-/// width, and the digits, Greek and Cyrillic letters that look like Latin ones, are folded (Unicode
-/// TR 39, the part that terminals show alike). Case is kept: it tells names apart.
-#[must_use]
-pub fn likeness(name: &str) -> String {
-    name.chars().map(normal_width).map(latin_look).collect::<String>().replace("rn", "m").replace("vv", "w")
-}
-
-fn normal_width(c: char) -> char {
-    match c {
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
-        other => other,
-    }
-}
-
-const fn latin_look(c: char) -> char {
-    match c {
-        '1' | 'I' | '|' | 'І' | 'Ι' | 'ӏ' | 'Ӏ' => 'l',
-        '0' | 'Ο' | 'О' => 'O',
-        'ο' | 'о' => 'o',
-        'ı' | 'і' | 'ι' => 'i',
-        'а' | 'α' => 'a',
-        'А' | 'Α' => 'A',
-        'В' | 'Β' => 'B',
-        'с' | 'ϲ' => 'c',
-        'С' | 'Ϲ' => 'C',
-        'ԁ' => 'd',
-        'е' => 'e',
-        'Е' | 'Ε' => 'E',
-        'һ' => 'h',
-        'Н' | 'Η' => 'H',
-        'ј' => 'j',
-        'К' | 'Κ' => 'K',
-        'М' | 'Μ' => 'M',
-        'Ν' => 'N',
-        'р' | 'ρ' => 'p',
-        'Р' | 'Ρ' => 'P',
-        'ѕ' => 's',
-        'Ѕ' => 'S',
-        'Т' | 'Τ' => 'T',
-        'ν' | 'ѵ' => 'v',
-        'ԝ' => 'w',
-        'х' => 'x',
-        'Х' | 'Χ' => 'X',
-        'у' | 'γ' => 'y',
-        'У' | 'Υ' => 'Y',
-        'Ζ' => 'Z',
-        other => other,
-    }
 }
 
 /// The text of a message, borrowed: any UTF-8 without a line feed, at least one byte, kept byte
@@ -336,16 +284,6 @@ mod tests {
         {
             assert_eq!(Name::new(bad), Err(BadName), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn look_alikes_have_the_same_likeness() {
-        for (name, twin) in
-            [("paul", "раul"), ("bill", "b1ll"), ("Oscar", "0scar"), ("yoda", "ｙｏｄａ"), ("corn", "com")]
-        {
-            assert_eq!(likeness(name), likeness(twin), "{twin}");
-        }
-        assert_ne!(likeness("luke"), likeness("Luke"));
     }
 
     #[test]

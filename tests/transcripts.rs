@@ -6,9 +6,9 @@
 //! ```text
 //! set KEY=VALUE          a setting, before anything else
 //! login NAME             opens a link called NAME, logs in with the password `pw`, drops what all are told
-//! open LINK              opens a link; its greeting must be as always
-//! LINK> TEXT             the client says TEXT
-//! LINK< TEXT             the server says TEXT; `*` stands for one word
+//! open LINK [IP]         opens a link, from 192.0.2.1 or IP
+//! LINK> TEXT             the client says TEXT; `$NAME` stands for a word kept before
+//! LINK< TEXT             the server says TEXT; `*` stands for one word, `$NAME` for one that is kept
 //! LINK~                  drops what the server has said to LINK
 //! close LINK             the client hangs up
 //! LINK closed            the server has closed LINK
@@ -34,6 +34,8 @@ use hobnob::words::{Credential, LinkId, MessageId, Name, Ticket};
 
 const USERS: [&str; 5] = ["hans", "yoda", "luke", "vader", "r2d2"];
 const PASSWORD: &str = "pw";
+/// Where links come from unless a transcript says otherwise.
+const HERE: &str = "192.0.2.1";
 
 /// Events that come as the answer to an effect.
 enum Owed {
@@ -72,6 +74,7 @@ struct Stage {
     epoch: u64,
     boot: u32,
     owed: VecDeque<Owed>,
+    kept: BTreeMap<String, String>,
 }
 
 fn accounts() -> Vec<(Name, Credential)> {
@@ -98,6 +101,7 @@ impl Stage {
             epoch: 0,
             boot: 1,
             owed: VecDeque::new(),
+            kept: BTreeMap::new(),
         };
         stage.handle(Event::Tick);
         stage
@@ -213,16 +217,23 @@ impl Stage {
         }
     }
 
-    fn open(&mut self, name: &str) {
+    fn open(&mut self, name: &str, from: std::net::IpAddr) {
         let id = LinkId(self.next_link);
         self.next_link += 1;
         self.clients.insert(name.into(), Client { id, said: VecDeque::new(), closed: false });
-        let from = ([192, 0, 2, 1], 40_000).into();
+        let from = std::net::SocketAddr::new(from, 40_000);
         self.handle(Event::LinkOpened { link: id, from, nonce: [id.0 as u8; 32] });
         assert_eq!(self.clients[name].said.front().map(String::as_str), Some("hobnob 1 ack resume"));
     }
 
     fn say(&mut self, name: &str, text: &str) {
+        let words: Vec<&str> = text
+            .split(' ')
+            .map(|word| {
+                word.strip_prefix('$').and_then(|kept| self.kept.get(kept)).map_or(word, String::as_str)
+            })
+            .collect();
+        let text = words.join(" ");
         let id = self.clients[name].id;
         self.handle(Event::Received { link: id, bytes: format!("{text}\n").as_bytes() });
         self.settle();
@@ -300,6 +311,11 @@ impl Stage {
     fn expect(&mut self, name: &str, pattern: &str) {
         let line = self.clients.get_mut(name).and_then(|client| client.said.pop_front());
         let line = line.map(|line| line.trim_end_matches('\u{1}').to_owned());
+        for (word, want) in line.iter().flat_map(|line| line.split(' ')).zip(pattern.split(' ')) {
+            if let Some(name) = want.strip_prefix('$') {
+                self.kept.insert(name.into(), word.into());
+            }
+        }
         assert!(
             line.as_deref().is_some_and(|line| matches_pattern(line, pattern)),
             "to {name}: expected «{pattern}», the server said {line:?}"
@@ -319,7 +335,8 @@ fn is_message(line: &str) -> bool {
 
 fn matches_pattern(line: &str, pattern: &str) -> bool {
     let (line, pattern): (Vec<&str>, Vec<&str>) = (line.split(' ').collect(), pattern.split(' ').collect());
-    line.len() == pattern.len() && line.iter().zip(&pattern).all(|(word, want)| *want == "*" || word == want)
+    line.len() == pattern.len()
+        && line.iter().zip(&pattern).all(|(word, want)| *want == "*" || want.starts_with('$') || word == want)
 }
 
 fn set(settings: &mut Settings, key: &str, value: &str) {
@@ -346,6 +363,15 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
         "invalid_counts_as_activity" => settings.invalid_counts_as_activity = value == "true",
         "whoelse_include_self" => settings.whoelse_include_self = value == "true",
         "rate_burst" => settings.rate_burst = number() as u32,
+        "unauthenticated_max" => settings.unauthenticated_max = number() as u32,
+        "unauthenticated_per_address" => settings.unauthenticated_per_address = number() as u32,
+        "failures_per_address" => settings.failures_per_address = number() as u32,
+        "groups_per_user" => settings.groups_per_user = number() as u32,
+        "members_per_group" => settings.members_per_group = number() as u32,
+        "mailbox_per_sender" => settings.mailbox_per_sender = number() as u32,
+        "mailbox_bytes" => settings.mailbox_bytes = number(),
+        "mailbox_total_bytes" => settings.mailbox_total_bytes = number(),
+        "block_ends_private" => settings.block_ends_private = value == "true",
         "rate_per_s" => settings.rate_per_s = number() as u32,
         _ => panic!("the transcripts know no setting {key}"),
     }
@@ -366,12 +392,13 @@ fn perform(stage: &mut Stage, line: &str) {
         return stage.say(name, text);
     }
     match line.split_once(' ').unwrap_or((line, "")) {
-        ("open", name) => {
-            stage.open(name);
+        ("open", place) => {
+            let (name, from) = place.split_once(' ').unwrap_or((place, HERE));
+            stage.open(name, from.parse().expect("an address"));
             stage.clients.get_mut(name).expect("just opened").said.clear();
         }
         ("login", name) => {
-            stage.open(name);
+            stage.open(name, HERE.parse().expect("an address"));
             stage.say(name, "hello 1 ack resume");
             stage.say(name, &format!("login {name} {PASSWORD}"));
             stage.clients.values_mut().for_each(|client| client.said.clear());

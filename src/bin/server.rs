@@ -20,9 +20,7 @@ Examples:
 
 {usage-heading} {usage}
 
-{all-args}
-
-{after-help}";
+{all-args}{after-help}";
 
 /// The server of Hobnob, an instant messenger for people who live in a terminal.
 #[derive(Debug, Parser)]
@@ -85,6 +83,13 @@ enum Task {
     },
     /// Replace plain passwords in the credentials file by hashes
     HashCredentials,
+    /// Copy the store to a new file, also while a server runs
+    Backup {
+        /// The copy; must not exist
+        file: PathBuf,
+    },
+    /// Check settings, credentials and store, and say what is in them
+    Check,
 }
 
 fn main() -> ExitCode {
@@ -109,6 +114,8 @@ fn serve() -> anyhow::Result<()> {
         Some(Task::Users) => commands::users(&sources)?,
         Some(Task::Remove { name }) => commands::remove(&sources, name)?,
         Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
+        Some(Task::Backup { file }) => commands::backup(&sources, file)?,
+        Some(Task::Check) => commands::check(&sources)?,
     }
     Ok(())
 }

@@ -15,7 +15,8 @@ use super::mailbox::Mailbox;
 use super::session::Session;
 use crate::record::{Digest, RecordNumber};
 use crate::time::Time;
-use crate::words::{Credential, LoginNumber, MessageId, Name, likeness};
+use crate::words::look_alike::skeleton;
+use crate::words::{Credential, LoginNumber, MessageId, Name};
 
 /// An account's place in the table. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,8 +97,8 @@ impl Accounts {
     pub(super) fn looks_like_another(&mut self, name: &Name) -> bool {
         let names = &self.names;
         let looks =
-            self.looks.get_or_insert_with(|| names.keys().map(|name| likeness(name.as_str())).collect());
-        looks.contains(&likeness(name.as_str()))
+            self.looks.get_or_insert_with(|| names.keys().map(|name| skeleton(name.as_str())).collect());
+        looks.contains(&skeleton(name.as_str()))
     }
 
     /// Makes an account, or gives the one of that name its credential.
@@ -110,7 +111,7 @@ impl Accounts {
         self.list.push(Account::new(name.clone(), credential));
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
-            looks.insert(likeness(name.as_str()));
+            looks.insert(skeleton(name.as_str()));
         }
         user
     }

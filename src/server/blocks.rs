@@ -43,6 +43,8 @@ impl ServerState {
         }
         if blocked {
             self.drop_private_request(user, asker.user);
+            // What was accepted and not sent yet is held back from now on.
+            self.store_behind(asker.user);
         }
     }
 
@@ -60,6 +62,9 @@ impl ServerState {
             return self.fail(asker, Some(record), code, command);
         }
         self.answer_block(asker, Some(record), user, blocked);
+        if blocked && self.settings.block_ends_private {
+            self.end_private_link(asker, user);
+        }
         if blocked && self.settings.held_on_block == HeldOnBlock::Drop {
             self.discard_mail_of(asker.user, user);
         }

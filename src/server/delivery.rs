@@ -47,8 +47,9 @@ pub(super) struct Parcel {
 pub(super) enum Keep {
     /// Nowhere: it must be acknowledged or stored.
     Memory,
-    /// In the mailbox, and counted there: an acknowledgement removes it.
-    Mailbox,
+    /// In the mailbox, and counted there: an acknowledgement removes it. The record that put it
+    /// there may still be on its way.
+    Mailbox(RecordNumber),
     /// It could not be stored; its sender knows that the outcome is unknown.
     GivenUp,
 }
@@ -207,7 +208,7 @@ impl ServerState {
     }
 
     /// Stores what was not sent yet; it will be read from the mailbox, in its turn.
-    fn store_behind(&mut self, user: UserId) {
+    pub(super) fn store_behind(&mut self, user: UserId) {
         let Some(session) = self.accounts[user].session.as_mut() else { return };
         let parcels = session.delivery.take_behind();
         if parcels.is_empty() {
@@ -238,7 +239,6 @@ impl ServerState {
         let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
         let storing = self.settings.offline_delivery != OfflineDelivery::Off;
         if storing && self.has_room(to, parcel.from, parcel.text.len() as u64) {
-            parcel.keep = Keep::Mailbox;
             let mail = Mail {
                 id: parcel.id,
                 from: self.accounts.name(parcel.from).clone(),
@@ -247,7 +247,7 @@ impl ServerState {
                 sent_at: parcel.sent_at,
                 text: parcel.text.clone(),
             };
-            self.store_mail(to, parcel.from, mail, tell);
+            parcel.keep = Keep::Mailbox(self.store_mail(to, parcel.from, mail, tell));
         } else {
             parcel.keep = Keep::GivenUp;
             self.tell_sender(to, &tell, Err(else_say), None);
@@ -255,7 +255,7 @@ impl ServerState {
     }
 
     /// Makes a message durable for a user; its sender hears `stored` when it is.
-    pub(super) fn store_mail(&mut self, to: UserId, from: UserId, mail: Mail, tell: Tell) {
+    pub(super) fn store_mail(&mut self, to: UserId, from: UserId, mail: Mail, tell: Tell) -> RecordNumber {
         let origin = mail.origin;
         let record = Record::MailStored { to: self.accounts.name(to).clone(), mail };
         let asker = match &tell {
@@ -274,6 +274,7 @@ impl ServerState {
                 self.reserve_answer(link, number);
             }
         }
+        number
     }
 
     pub(super) fn mail_settled(
@@ -338,7 +339,8 @@ impl ServerState {
             let Some(parcel) = session.delivery.pop_unacknowledged() else { break };
             match parcel.keep {
                 Keep::Memory => self.tell_sender(user, &parcel.tell, Ok(Status::Delivered), None),
-                Keep::Mailbox => {
+                Keep::Mailbox(record) => {
+                    self.journal.note_removed(record);
                     self.uncount_mail(user, parcel.from, 1, parcel.text.len() as u64);
                     removed.push(parcel.id);
                 }

@@ -2,6 +2,7 @@
 //!
 //! No address leaves before the answer, and none of somebody who has blocked the asker.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -30,13 +31,43 @@ pub(super) struct PrivateRequest {
     expires: Time,
 }
 
+/// The open requests, found from either side.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PrivateRequests {
+    by_asker: BTreeMap<(UserId, UserId), PrivateRequest>,
+    by_asked: BTreeSet<(UserId, UserId)>,
+}
+
+impl PrivateRequests {
+    fn get(&self, from: UserId, to: UserId) -> Option<&PrivateRequest> {
+        self.by_asker.get(&(from, to))
+    }
+
+    fn insert(&mut self, from: UserId, to: UserId, request: PrivateRequest) {
+        self.by_asker.insert((from, to), request);
+        self.by_asked.insert((to, from));
+    }
+
+    fn remove(&mut self, from: UserId, to: UserId) -> Option<PrivateRequest> {
+        self.by_asked.remove(&(to, from));
+        self.by_asker.remove(&(from, to))
+    }
+
+    /// Who asks and who is asked, where the user is either.
+    fn concerning(&self, user: UserId) -> Vec<(UserId, UserId)> {
+        let all = (user, UserId(0))..=(user, UserId(u32::MAX));
+        let asked = self.by_asker.range(all.clone()).map(|(pair, _)| *pair);
+        asked.chain(self.by_asked.range(all).map(|(to, from)| (*from, *to))).collect()
+    }
+}
+
 impl ServerState {
     pub(super) fn start_private(&mut self, asker: Asker, user: &str, endpoints: Vec<Endpoint>) {
         let to = match self.private_partner(&asker, user) {
             Ok(to) => to,
             Err(code) => return self.fail(&asker, None, code, "startprivate"),
         };
-        if let Some(request) = self.private_requests.get(&(asker.user, to)) {
+        if let Some(request) = self.private_requests.get(asker.user, to) {
             // A repeat of the same command after a lost link is no second request.
             if request.asker.number.is_none() || request.asker.number != asker.number {
                 self.fail(&asker, None, Code::AlreadyPrivate, "startprivate");
@@ -49,10 +80,8 @@ impl ServerState {
             let name = self.accounts.name(to).clone();
             return self.answer(&asker, None, Outcome::Done, Answer::StartPrivate { user: name.as_str() });
         }
-        let open = |server: &ServerState, user: UserId| {
-            server.private_requests.keys().filter(|(from, to)| *from == user || *to == user).count()
-        };
-        if open(self, asker.user) >= REQUESTS_A_USER || open(self, to) >= REQUESTS_A_USER {
+        let busy = |user: UserId| self.private_requests.concerning(user).len() >= REQUESTS_A_USER;
+        if busy(asker.user) || busy(to) {
             let user = self.accounts.name(asker.user).clone();
             self.outbox.report(Report::CommandFailed { user, code: Code::RateLimited });
             return self.fail(&asker, None, Code::RateLimited, "startprivate");
@@ -77,7 +106,7 @@ impl ServerState {
         };
         let expires = self.now + patience;
         self.deadlines.add(expires, Deadline::PrivateRequest(asker.user, to, serial));
-        self.private_requests.insert((asker.user, to), PrivateRequest { asker, endpoints, serial, expires });
+        self.private_requests.insert(asker.user, to, PrivateRequest { asker, endpoints, serial, expires });
         let from = self.accounts.name(asker.user).clone();
         if let Some(link) = self.accounts[to].session.as_ref().and_then(|session| session.link) {
             self.send(link, &ServerLine::Request { from: from.as_str() });
@@ -85,7 +114,7 @@ impl ServerState {
     }
 
     fn take_private_request(&mut self, from: UserId, to: UserId) -> Option<PrivateRequest> {
-        let request = self.private_requests.remove(&(from, to))?;
+        let request = self.private_requests.remove(from, to)?;
         self.deadlines.remove(request.expires, Deadline::PrivateRequest(from, to, request.serial));
         Some(request)
     }
@@ -146,7 +175,7 @@ impl ServerState {
     }
 
     pub(super) fn private_request_expired(&mut self, from: UserId, to: UserId, serial: u64) {
-        if self.private_requests.get(&(from, to)).is_some_and(|request| request.serial == serial) {
+        if self.private_requests.get(from, to).is_some_and(|request| request.serial == serial) {
             self.end_private_request(from, to, Code::NoAnswer);
         }
     }
@@ -158,10 +187,16 @@ impl ServerState {
 
     /// A user is not there any more: requests of his are withdrawn, those to him have failed.
     pub(super) fn withdraw_private_requests(&mut self, user: UserId) {
-        let concerned: Vec<(UserId, UserId)> =
-            self.private_requests.keys().copied().filter(|(from, to)| *from == user || *to == user).collect();
-        for (from, to) in concerned {
+        for (from, to) in self.private_requests.concerning(user) {
             self.end_private_request(from, to, Code::Offline);
+        }
+    }
+
+    /// `block_ends_private`: the blocker's client closes the link that may stand.
+    pub(super) fn end_private_link(&mut self, asker: &Asker, user: UserId) {
+        let name = self.accounts.name(user).clone();
+        if let Some(link) = self.asker_link(asker) {
+            self.send(link, &ServerLine::EndPrivate { user: name.as_str() });
         }
     }
 

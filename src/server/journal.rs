@@ -37,6 +37,9 @@ pub(super) struct Journal {
     places: BTreeMap<RecordNumber, LinkId>,
     /// Soft records that the store refused: the newest of each key, in the order in which they came.
     unsaved: BTreeMap<SoftKey, (u64, Record)>,
+    /// Mail whose receiver acknowledged it before its record was durable: if the record is refused,
+    /// it is counted off no second time.
+    removed_early: BTreeSet<RecordNumber>,
     refusing: bool,
 }
 
@@ -122,6 +125,13 @@ impl Journal {
 
     pub(super) fn hold_no_more(&mut self, link: LinkId) {
         self.holding.remove(&link);
+    }
+
+    /// Mail that this record stored is counted off.
+    pub(super) fn note_removed(&mut self, record: RecordNumber) {
+        if record > self.settled {
+            self.removed_early.insert(record);
+        }
     }
 
     pub(super) fn keep_place(&mut self, record: RecordNumber, link: LinkId) {
@@ -238,6 +248,7 @@ impl ServerState {
             self.journal.refusing = false;
             self.outbox.report(Report::StorageBack);
         }
+        self.journal.removed_early = self.journal.removed_early.split_off(&RecordNumber(upto.0 + 1));
         self.release_all_held();
     }
 
@@ -249,7 +260,9 @@ impl ServerState {
         self.journal.refusing = true;
         self.outbox.report(Report::StorageRefused { records: refused.len() as u64 });
         for pending in refused.iter().rev() {
-            self.undo(&pending.undo);
+            if !self.journal.removed_early.contains(&pending.number) {
+                self.undo(&pending.undo);
+            }
         }
         for pending in refused {
             self.journal.settled = self.journal.settled.max(pending.number);
@@ -258,6 +271,7 @@ impl ServerState {
             }
             self.settle_record(pending.number, pending.then, Err(Code::StorageUnavailable));
         }
+        self.journal.removed_early.clear();
         if !self.journal.unsaved.is_empty() {
             self.deadlines.add(self.now + REWRITE_AFTER, Deadline::Rewrite);
         }

@@ -9,6 +9,7 @@ use super::accounts::UserId;
 use super::deadlines::Deadline;
 use super::effect::Report;
 use super::listing::Listing;
+use super::lockout::Subject;
 use super::outbox::{HeldOutput, Release, Written};
 use super::session::Lost;
 use super::{Phase, ServerState};
@@ -52,8 +53,10 @@ pub(super) struct Link {
 pub(super) enum Stage {
     /// Not logged in.
     Anonymous,
-    /// A password of it is being looked at, or waits to be.
-    LoggingIn(Option<Ticket>),
+    /// A password of it is being compared, or hashed for a new account.
+    LoggingIn(Ticket),
+    /// A password of it waits until one more try at the name is free.
+    Waiting(Subject),
     /// It carries this user's session.
     Member(UserId),
     /// Only what is held is still to be sent.
@@ -181,7 +184,10 @@ impl ServerState {
             return;
         }
         let mut framer = mem::take(&mut link.framer);
-        let limit = self.settings.line_bytes.saturating_add(WIRE_ROOM_BYTES);
+        let limit = match self.settings.line_bytes {
+            0 => usize::MAX,
+            bytes => bytes.saturating_add(WIRE_ROOM_BYTES),
+        };
         let mut rest = bytes;
         while let Some(frame) = framer.next(&mut rest, limit) {
             self.obey_frame(id, frame);
@@ -224,7 +230,7 @@ impl ServerState {
         let member = match link.stage {
             Stage::Member(user) => Some(user),
             Stage::Anonymous => None,
-            Stage::LoggingIn(_) | Stage::Closing => return,
+            Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing => return,
         };
         match (line, member) {
             (ClientLine::Request { number, command }, Some(user)) => {
@@ -329,7 +335,7 @@ impl ServerState {
         let touched = match link.stage {
             Stage::Member(user) => self.accounts[user].touched,
             Stage::Closing => return,
-            Stage::Anonymous | Stage::LoggingIn(_) => RecordNumber(0),
+            Stage::Anonymous | Stage::LoggingIn(_) | Stage::Waiting(_) => RecordNumber(0),
         };
         let after = after.max(touched);
         if link.held.is_empty() && after <= self.journal.settled() {
@@ -412,8 +418,8 @@ impl ServerState {
     pub(super) fn lose_link(&mut self, id: LinkId) {
         let Some(stage) = self.links.get(&id).map(|link| link.stage) else { return };
         self.leave_anonymous(id);
-        if let Stage::LoggingIn(ticket) = stage {
-            self.abandon_login(id, ticket);
+        if let Stage::Waiting(subject) = stage {
+            self.wait_no_more_for_try(id, subject);
         }
         self.links.remove(&id);
         self.journal.hold_no_more(id);
@@ -425,9 +431,8 @@ impl ServerState {
     /// Closes a link that carries no session, after what was queued for it.
     pub(super) fn close_link(&mut self, id: LinkId) {
         self.leave_anonymous(id);
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if let Stage::LoggingIn(ticket) = link.stage {
-            self.abandon_login(id, ticket);
+        if let Some(Stage::Waiting(subject)) = self.links.get(&id).map(|link| link.stage) {
+            self.wait_no_more_for_try(id, subject);
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.held.is_empty() {

@@ -1,7 +1,5 @@
 //! From a name and a password to a session.
 
-use alloc::vec::Vec;
-
 use super::accounts::UserId;
 use super::effect::Report;
 use super::event::Verdict;
@@ -63,7 +61,7 @@ impl ServerState {
         self.wait(id, Waits::LOGIN);
         if self.tries_are_taken(subject) {
             self.guesses(subject).waiting.push_back((id, password));
-            self.set_stage(id, Stage::LoggingIn(None));
+            self.set_stage(id, Stage::Waiting(subject));
             return;
         }
         self.guesses(subject).verifying += 1;
@@ -72,7 +70,7 @@ impl ServerState {
             Subject::Account(user) => self.accounts[user].credential.clone(),
             Subject::Unknown(_) => None,
         };
-        self.set_stage(id, Stage::LoggingIn(Some(ticket)));
+        self.set_stage(id, Stage::LoggingIn(ticket));
         self.slow_logins.insert(ticket, SlowLogin::Comparing { link: id, subject });
         self.outbox.slow(Slow::Verify { ticket, credential, password });
     }
@@ -84,7 +82,7 @@ impl ServerState {
         self.slow_logins.remove(&ticket);
         let guesses = self.guesses(subject);
         guesses.verifying = guesses.verifying.saturating_sub(1);
-        let waiting = self.links.get(&link).is_some_and(|link| link.stage == Stage::LoggingIn(Some(ticket)));
+        let waiting = self.links.get(&link).is_some_and(|link| link.stage == Stage::LoggingIn(ticket));
         if waiting {
             self.set_stage(link, Stage::Anonymous);
         }
@@ -101,7 +99,7 @@ impl ServerState {
     fn try_waiting(&mut self, subject: Subject) {
         while self.locked_secs(subject).is_some() || !self.tries_are_taken(subject) {
             let Some((link, password)) = self.guesses(subject).waiting.pop_front() else { return };
-            if self.links.get(&link).is_some_and(|link| link.stage == Stage::LoggingIn(None)) {
+            if self.links.get(&link).is_some_and(|link| link.stage == Stage::Waiting(subject)) {
                 self.set_stage(link, Stage::Anonymous);
                 self.wait_no_more(link, Waits::LOGIN);
                 self.attempt(link, subject, password);
@@ -185,7 +183,7 @@ impl ServerState {
         self.registering.insert(new.clone());
         let ticket = Ticket(self.next_serial());
         self.wait(id, Waits::LOGIN);
-        self.set_stage(id, Stage::LoggingIn(Some(ticket)));
+        self.set_stage(id, Stage::LoggingIn(ticket));
         self.slow_logins.insert(ticket, SlowLogin::Hashing { link: id, name: new });
         self.outbox.slow(Slow::Hash { ticket, password: Password::new(password.0) });
     }
@@ -193,7 +191,7 @@ impl ServerState {
     pub(super) fn hashed(&mut self, ticket: Ticket, credential: Option<Credential>) {
         let Some(SlowLogin::Hashing { link, name }) = self.slow_logins.get(&ticket).cloned() else { return };
         self.slow_logins.remove(&ticket);
-        let here = self.links.get(&link).is_some_and(|link| link.stage == Stage::LoggingIn(Some(ticket)));
+        let here = self.links.get(&link).is_some_and(|link| link.stage == Stage::LoggingIn(ticket));
         match credential {
             Some(credential) if here && self.accounts.find(name.as_str()).is_none() => {
                 let user = self.accounts.insert(&name, None);
@@ -233,25 +231,9 @@ impl ServerState {
         self.wait_no_more(link, Waits::LOGIN);
     }
 
-    /// A link went away in the middle of its login. What is being compared still counts.
-    pub(super) fn abandon_login(&mut self, id: LinkId, ticket: Option<Ticket>) {
-        if ticket.is_none() {
-            let subjects: Vec<Subject> = self.subjects_waited_for(id);
-            for subject in subjects {
-                self.guesses(subject).waiting.retain(|(link, _)| *link != id);
-            }
-        }
-    }
-
-    /// Names that a link waits for a try at; found by the comparisons that are under way for them.
-    fn subjects_waited_for(&self, _id: LinkId) -> Vec<Subject> {
-        self.slow_logins
-            .values()
-            .filter_map(|login| match login {
-                SlowLogin::Comparing { subject, .. } => Some(*subject),
-                SlowLogin::Hashing { .. } => None,
-            })
-            .collect()
+    /// A link went away while it waited for a try.
+    pub(super) fn wait_no_more_for_try(&mut self, id: LinkId, subject: Subject) {
+        self.guesses(subject).waiting.retain(|(link, _)| *link != id);
     }
 
     fn set_stage(&mut self, id: LinkId, stage: Stage) {

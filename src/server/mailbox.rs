@@ -10,7 +10,7 @@ use super::commands::Asker;
 use super::delivery::{Keep, Parcel, Tell};
 use super::outbox::Slow;
 use super::settings::HeldOnBlock;
-use crate::record::{Mail, Outcome, Record};
+use crate::record::{Mail, Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Freshness};
 use crate::words::{MessageId, Ticket};
 
@@ -204,7 +204,7 @@ impl ServerState {
             origin: mail.origin,
             sent_at: mail.sent_at,
             text: mail.text,
-            keep: Keep::Mailbox,
+            keep: Keep::Mailbox(RecordNumber(0)),
             tell: Tell::Nobody,
             end: 0,
         };

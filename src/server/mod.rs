@@ -40,7 +40,7 @@ use self::deadlines::{Deadline, Deadlines};
 pub use self::effect::{Effect, Report, SessionEnd};
 pub use self::event::{Event, Verdict};
 use self::groups::{Group, GroupMessage};
-use self::introductions::PrivateRequest;
+use self::introductions::PrivateRequests;
 use self::journal::Journal;
 use self::links::Link;
 use self::lockout::Lockout;
@@ -78,7 +78,7 @@ pub struct ServerState {
     registering: BTreeSet<Name>,
     loads: BTreeMap<Ticket, Load>,
     group_messages: BTreeMap<u64, GroupMessage>,
-    private_requests: BTreeMap<(UserId, UserId), PrivateRequest>,
+    private_requests: PrivateRequests,
     stored_bytes: u64,
     broadcasts: u64,
     last_serial: u64,
@@ -124,7 +124,7 @@ impl ServerState {
             registering: BTreeSet::new(),
             loads: BTreeMap::new(),
             group_messages: BTreeMap::new(),
-            private_requests: BTreeMap::new(),
+            private_requests: PrivateRequests::default(),
             stored_bytes: 0,
             broadcasts: 0,
             last_serial: 0,

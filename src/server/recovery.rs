@@ -132,7 +132,11 @@ impl ServerState {
     /// The operator read accounts and settings again. Sessions go on; a changed password ends the
     /// right to resume; an account that is gone cannot be logged in to.
     pub(super) fn reload(&mut self, accounts: Vec<(Name, Credential)>, settings: Settings) {
+        let timeout_changed = settings.timeout_secs != self.settings.timeout_secs;
         self.settings = settings;
+        if timeout_changed {
+            self.watch_all_idle();
+        }
         let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
         for (name, credential) in accounts {
             let known = self.accounts.find(name.as_str());

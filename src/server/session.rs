@@ -114,22 +114,17 @@ impl ServerState {
         account.session = Some(Box::new(session));
         let (name, login, token) = (account.name.clone(), account.login, account.token);
         let record = self.persist_soft(Record::SessionBegan { user: name, login, token, at: self.now });
-        if self.settings.timeout_secs > 0 {
-            let at = self.now + Duration::from_secs(self.settings.timeout_secs);
-            self.deadlines.add(at, Deadline::Idle(user, serial));
-        }
+        self.watch_idle(user, serial);
         self.tell_presence(user, true, record);
         record
     }
 
     /// The session that stands goes on over another link. Nobody else notices.
     fn attach(&mut self, user: UserId, id: LinkId, capabilities: Capabilities) {
-        let now = self.now;
         if let Some(session) = self.accounts[user].session.as_mut() {
             session.link = Some(id);
             session.capabilities = capabilities;
             session.delivery = Delivery::default();
-            session.last_active = session.last_active.max(now - Duration::from_secs(0));
         }
     }
 
@@ -253,6 +248,22 @@ impl ServerState {
             && let Some(session) = self.accounts[user].session.as_mut()
         {
             session.last_active = self.now;
+        }
+    }
+
+    fn watch_idle(&mut self, user: UserId, serial: u64) {
+        if self.settings.timeout_secs > 0 {
+            let at = self.now + Duration::from_secs(self.settings.timeout_secs);
+            self.deadlines.add(at, Deadline::Idle(user, serial));
+        }
+    }
+
+    /// The time allowed to be idle has changed: every session is looked at when it could be over.
+    pub(super) fn watch_all_idle(&mut self) {
+        for user in self.online.clone() {
+            if let Some(serial) = self.accounts[user].session.as_ref().map(|session| session.serial) {
+                self.idle_due(user, serial);
+            }
         }
     }
 

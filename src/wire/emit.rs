@@ -13,18 +13,21 @@ pub(super) struct Line<'o> {
 
 impl<'o> Line<'o> {
     /// Begins a line with its first word.
+    #[inline]
     pub(super) fn begin(out: &'o mut Vec<u8>, word: &str) -> Line<'o> {
         out.extend_from_slice(word.as_bytes());
         Line { out }
     }
 
     /// One space and a word.
+    #[inline]
     pub(super) fn field(self, word: &str) -> Line<'o> {
         debug_assert!(!word.is_empty() && !word.contains([' ', '\n']), "{word:?} is no word");
         self.rest(word)
     }
 
     /// One space and whatever follows to the end of the line.
+    #[inline]
     pub(super) fn rest(self, text: &str) -> Line<'o> {
         self.out.push(b' ');
         self.out.extend_from_slice(text.as_bytes());
@@ -32,11 +35,13 @@ impl<'o> Line<'o> {
     }
 
     /// One space before each word.
+    #[inline]
     pub(super) fn fields(self, words: Words<'_>) -> Line<'o> {
         words.iter().fold(self, Line::field)
     }
 
     /// One space and a number.
+    #[inline]
     pub(super) fn number(self, number: u64) -> Line<'o> {
         self.out.push(b' ');
         push_decimal(self.out, number);
@@ -44,6 +49,7 @@ impl<'o> Line<'o> {
     }
 
     /// One space and the number of the command that is answered, if it had one.
+    #[inline]
     pub(super) fn answering(self, number: Option<u64>) -> Line<'o> {
         if let Some(number) = number {
             self.out.extend_from_slice(b" #");
@@ -53,11 +59,13 @@ impl<'o> Line<'o> {
     }
 
     /// One space and a message's id.
+    #[inline]
     pub(super) fn message_id(self, id: MessageId) -> Line<'o> {
         self.pair(u64::from(id.boot), id.number)
     }
 
     /// One space and the command a message came from, or `-`.
+    #[inline]
     pub(super) fn origin(self, origin: Option<Origin>) -> Line<'o> {
         match origin {
             Some(origin) => self.pair(origin.login.0, origin.number),
@@ -66,6 +74,7 @@ impl<'o> Line<'o> {
     }
 
     /// One space and something that is written rarely.
+    #[inline]
     pub(super) fn shown(self, value: impl Display) -> Line<'o> {
         self.out.push(b' ');
         // Writing into memory cannot fail.
@@ -74,6 +83,7 @@ impl<'o> Line<'o> {
     }
 
     /// The words of the capabilities that are there.
+    #[inline]
     pub(super) fn capabilities(self, capabilities: Capabilities) -> Line<'o> {
         let Capabilities { acknowledge, resume } = capabilities;
         let line = if acknowledge { self.field("ack") } else { self };
@@ -82,6 +92,7 @@ impl<'o> Line<'o> {
 
     /// Ends the line. The reader drops one carriage return before a line feed, so a line that ends
     /// in one gets another.
+    #[inline]
     pub(super) fn end(self) {
         if self.out.last() == Some(&b'\r') {
             self.out.push(b'\r');
@@ -89,6 +100,7 @@ impl<'o> Line<'o> {
         self.out.push(b'\n');
     }
 
+    #[inline]
     fn pair(self, left: u64, right: u64) -> Line<'o> {
         self.out.push(b' ');
         push_decimal(self.out, left);
@@ -99,6 +111,7 @@ impl<'o> Line<'o> {
 }
 
 /// The number of a command, in front of it.
+#[inline]
 pub(super) fn push_command_number(out: &mut Vec<u8>, number: u64) {
     out.push(b'#');
     push_decimal(out, number);
@@ -114,6 +127,7 @@ const PAIRS: &[u8; 200] = b"\
     6061626364656667686970717273747576777879\
     8081828384858687888990919293949596979899";
 
+#[inline]
 fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0_u8; 20];
     let mut start = digits.len();

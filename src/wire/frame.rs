@@ -100,3 +100,100 @@ fn measured(line: &[u8], limit: usize) -> Frame<'_> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.len() <= limit { Frame::Line(line) } else { Frame::TooLong }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All frames of one chunk, as text; `None` for a line that is too long.
+    fn frames(framer: &mut Framer, mut chunk: &[u8], limit: usize) -> Vec<Option<Vec<u8>>> {
+        let mut frames = Vec::new();
+        while let Some(frame) = framer.next(&mut chunk, limit) {
+            frames.push(match frame {
+                Frame::Line(line) => Some(line.to_vec()),
+                Frame::TooLong => None,
+            });
+        }
+        assert!(chunk.is_empty());
+        frames
+    }
+
+    fn line(text: &str) -> Option<Vec<u8>> {
+        Some(text.as_bytes().to_vec())
+    }
+
+    /// R1
+    #[test]
+    fn one_carriage_return_belongs_to_the_end() {
+        let mut framer = Framer::default();
+        let found = frames(&mut framer, b"a\r\nb\n\r\n\nc\r\r\nd\re\n", 4);
+        assert_eq!(found, [line("a"), line("b"), line(""), line(""), line("c\r"), line("d\re")]);
+        assert_eq!(frames(&mut framer, b"f\r", 1), []);
+        assert_eq!(frames(&mut framer, b"\n", 1), [line("f")]);
+    }
+
+    /// R2
+    #[test]
+    fn a_line_at_the_limit_passes_and_one_past_it_does_not() {
+        for (stream, expected) in [
+            (&b"1234\nok\n"[..], [line("1234"), line("ok")]),
+            (b"1234\r\nok\n", [line("1234"), line("ok")]),
+            (b"12345\nok\n", [None, line("ok")]),
+            (b"12345\r\nok\n", [None, line("ok")]),
+            (b"1234\r\r\nok\n", [None, line("ok")]),
+            (b"123456789012345678901234567890\nok\n", [None, line("ok")]),
+        ] {
+            assert_eq!(frames(&mut Framer::default(), stream, 4), expected, "{}", stream.escape_ascii());
+            let mut framer = Framer::default();
+            let singly: Vec<_> = stream.chunks(1).flat_map(|byte| frames(&mut framer, byte, 4)).collect();
+            assert_eq!(singly, expected, "{} byte by byte", stream.escape_ascii());
+        }
+    }
+
+    /// R2
+    #[test]
+    fn an_overlong_line_is_counted_and_not_kept() {
+        let mut framer = Framer::default();
+        assert_eq!(frames(&mut framer, b"1234", 4), []);
+        assert_eq!(framer.skipped(), 0);
+        assert_eq!(frames(&mut framer, b"5", 4), []);
+        assert_eq!((framer.skipped(), framer.kept.capacity()), (5, 0));
+        for _ in 0..1000 {
+            assert_eq!(frames(&mut framer, &[b'x'; 1000], 4), []);
+        }
+        assert_eq!((framer.skipped(), framer.kept.capacity()), (1_000_005, 0));
+        assert_eq!(frames(&mut framer, b"\nnext\n", 4), [None, line("next")]);
+        assert_eq!(framer.skipped(), 0);
+    }
+
+    #[test]
+    fn nothing_is_kept_between_lines() {
+        let mut framer = Framer::default();
+        assert_eq!(frames(&mut framer, b"whole\nbegun", 99), [line("whole")]);
+        assert!(framer.kept.capacity() >= 5);
+        assert_eq!(frames(&mut framer, b" and ended\n", 99), [line("begun and ended")]);
+        assert_eq!(framer.kept.capacity(), 0);
+        assert_eq!(framer, Framer::default());
+    }
+
+    #[test]
+    fn a_line_within_a_chunk_is_not_copied() {
+        let bytes = *b"first\nsecond\n";
+        let (mut framer, mut chunk) = (Framer::default(), &bytes[..]);
+        for expected in [&bytes[..5], &bytes[6..12]] {
+            let Some(Frame::Line(line)) = framer.next(&mut chunk, 99) else { panic!("a line") };
+            assert_eq!(line.as_ptr_range(), expected.as_ptr_range());
+        }
+    }
+
+    /// A limit may become smaller while a line is on its way.
+    #[test]
+    fn a_smaller_limit_holds_at_once() {
+        let mut framer = Framer::default();
+        assert_eq!(frames(&mut framer, b"1234567", 9), []);
+        assert_eq!(frames(&mut framer, b"8\nok\n", 4), [None, line("ok")]);
+        assert_eq!(frames(&mut framer, b"1234567", usize::MAX), []);
+        assert_eq!(frames(&mut framer, b"8", 4), []);
+        assert_eq!(frames(&mut framer, b"\nok\n", 4), [None, line("ok")]);
+    }
+}

@@ -3,8 +3,6 @@
 //! People type more than one space between words and mean nothing by it; programs do not. So there
 //! are two ways to take a word: [`argument`] skips a run of spaces before it, [`field`] exactly one.
 
-use nom::bytes::complete::{take_while, take_while1};
-use nom::character::complete::char;
 use nom::combinator::{map_opt, rest, verify};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
@@ -16,6 +14,7 @@ use crate::words::{LoginNumber, MessageId, Origin, Secret, Text, Token};
 pub(super) type Parsed<'a, T> = IResult<&'a str, T, ()>;
 
 /// The line as text; `None` if it is no UTF-8 or holds a line feed.
+#[inline]
 pub(super) fn one_line(line: &[u8]) -> Option<&str> {
     match memchr::memchr(b'\n', line) {
         Some(_) => None,
@@ -24,6 +23,7 @@ pub(super) fn one_line(line: &[u8]) -> Option<&str> {
 }
 
 /// What was parsed, if nothing but spaces is left behind it.
+#[inline]
 pub(super) fn but_for_spaces<T>(parsed: Parsed<'_, T>) -> Option<T> {
     match parsed {
         Ok((left, value)) if left.bytes().all(|byte| byte == b' ') => Some(value),
@@ -32,6 +32,7 @@ pub(super) fn but_for_spaces<T>(parsed: Parsed<'_, T>) -> Option<T> {
 }
 
 /// What was parsed, if nothing is left behind it.
+#[inline]
 pub(super) fn to_the_end<T>(parsed: Parsed<'_, T>) -> Option<T> {
     match parsed {
         Ok(("", value)) => Some(value),
@@ -39,40 +40,58 @@ pub(super) fn to_the_end<T>(parsed: Parsed<'_, T>) -> Option<T> {
     }
 }
 
-/// Everything up to a space or the end, at least one byte.
+/// Everything up to a space or the end, at least one byte. Words are short: looking at each byte
+/// beats a search made for long stretches.
+#[inline]
 pub(super) fn word(input: &str) -> Parsed<'_, &str> {
-    match memchr::memchr(b' ', input.as_bytes()).unwrap_or(input.len()) {
-        0 => Err(nom::Err::Error(())),
-        end => Ok((&input[end..], &input[..end])),
+    match input.split_at(input.bytes().position(|byte| byte == b' ').unwrap_or(input.len())) {
+        ("", _) => Err(nom::Err::Error(())),
+        (word, behind) => Ok((behind, word)),
     }
 }
 
 /// Spaces, if there are any.
+#[inline]
 pub(super) fn spaces(input: &str) -> Parsed<'_, &str> {
-    take_while(|c| c == ' ').parse(input)
+    let (spaces, behind) = input.split_at(input.bytes().position(|byte| byte != b' ').unwrap_or(input.len()));
+    Ok((behind, spaces))
+}
+
+/// One space.
+#[inline]
+pub(super) fn space(input: &str) -> Parsed<'_, &str> {
+    match input.split_at_checked(1) {
+        Some((" ", behind)) => Ok((behind, " ")),
+        Some(_) | None => Err(nom::Err::Error(())),
+    }
 }
 
 /// A word behind one or more spaces.
+#[inline]
 pub(super) fn argument(input: &str) -> Parsed<'_, &str> {
-    preceded(take_while1(|c| c == ' '), word).parse(input)
+    preceded((space, spaces), word).parse(input)
 }
 
 /// A word behind exactly one space.
+#[inline]
 pub(super) fn field(input: &str) -> Parsed<'_, &str> {
-    preceded(char(' '), word).parse(input)
+    preceded(space, word).parse(input)
 }
 
 /// A text behind exactly one space: the rest of the line, byte for byte.
+#[inline]
 pub(super) fn text(input: &str) -> Parsed<'_, Text<'_>> {
-    map_opt(preceded(char(' '), rest), Text::new).parse(input)
+    map_opt(preceded(space, rest), Text::new).parse(input)
 }
 
 /// A password behind exactly one space: the rest of the line, byte for byte.
+#[inline]
 pub(super) fn secret(input: &str) -> Parsed<'_, Secret<'_>> {
-    preceded(char(' '), verify(rest, |secret: &str| !secret.is_empty())).map(Secret).parse(input)
+    preceded(space, verify(rest, |secret: &str| !secret.is_empty())).map(Secret).parse(input)
 }
 
 /// Any number of words, exactly one space before each: the rest of the line.
+#[inline]
 pub(super) fn fields(input: &str) -> Parsed<'_, Words<'_>> {
     let bytes = input.as_bytes();
     let single = bytes.windows(2).all(|pair| pair != b"  ") && bytes.last() != Some(&b' ');
@@ -81,6 +100,7 @@ pub(super) fn fields(input: &str) -> Parsed<'_, Words<'_>> {
 }
 
 /// A command's number as the server repeats it, if there is one: `#42` behind exactly one space.
+#[inline]
 pub(super) fn answered_number(input: &str) -> Parsed<'_, Option<u64>> {
     if input.as_bytes().starts_with(b" #") {
         map_opt(field, command_number).map(Some).parse(input)
@@ -90,28 +110,30 @@ pub(super) fn answered_number(input: &str) -> Parsed<'_, Option<u64>> {
 }
 
 /// `#42`
+#[inline]
 pub(super) fn command_number(word: &str) -> Option<u64> {
     word.strip_prefix('#').and_then(decimal)
 }
 
 /// Digits without sign or leading zero; `None` if the number is too large.
+#[inline]
 pub(super) fn decimal(word: &str) -> Option<u64> {
-    let canonical = !word.is_empty() && (word == "0" || !word.starts_with('0'));
-    if !canonical {
-        return None;
-    }
-    word.bytes().try_fold(0_u64, |number, byte| {
+    let canonical = |digits: &[u8]| !matches!(digits, [] | [b'0', _, ..]);
+    let add = |number: u64, byte: &u8| {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
-    })
+    };
+    canonical(word.as_bytes()).then(|| word.as_bytes().iter().try_fold(0, add))?
 }
 
 /// [`decimal`] that fits 32 bits.
+#[inline]
 pub(super) fn small_decimal(word: &str) -> Option<u32> {
     decimal(word).and_then(|number| u32::try_from(number).ok())
 }
 
 /// Any digits, however many and with whatever leading zeros; saturating.
+#[inline]
 pub(super) fn saturating_decimal(word: &str) -> Option<u64> {
     let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let add = |number: u64, byte: u8| number.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
@@ -119,28 +141,40 @@ pub(super) fn saturating_decimal(word: &str) -> Option<u64> {
 }
 
 /// Microseconds since the epoch.
+#[inline]
 pub(super) fn time(word: &str) -> Option<Time> {
     decimal(word).map(Time)
 }
 
 /// `BOOT.NUMBER`
+#[inline]
 pub(super) fn message_id(word: &str) -> Option<MessageId> {
-    let (boot, number) = word.split_once('.')?;
+    let (boot, number) = at_the_dot(word)?;
     Some(MessageId { boot: small_decimal(boot)?, number: decimal(number)? })
 }
 
 /// `LOGIN.NUMBER`
+#[inline]
 pub(super) fn origin(word: &str) -> Option<Origin> {
-    let (login, number) = word.split_once('.')?;
+    let (login, number) = at_the_dot(word)?;
     Some(Origin { login: LoginNumber(decimal(login)?), number: decimal(number)? })
 }
 
+/// What is before and behind the first dot.
+#[inline]
+fn at_the_dot(word: &str) -> Option<(&str, &str)> {
+    let dot = word.bytes().position(|byte| byte == b'.')?;
+    Some((&word[..dot], &word[dot + 1..]))
+}
+
 /// 32 hexadecimal digits.
+#[inline]
 pub(super) fn token(word: &str) -> Option<Token> {
     word.parse().ok()
 }
 
 /// `-` for nothing, else what `read` makes of the word.
+#[inline]
 pub(super) fn or_dash<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&str) -> Option<Option<T>> {
     move |word| if word == "-" { Some(None) } else { read(word).map(Some) }
 }

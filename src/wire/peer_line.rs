@@ -106,3 +106,61 @@ fn peer_line(line: &str) -> Parsed<'_, PeerLine<'_>> {
         _ => Err(nom::Err::Error(())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    #[test]
+    fn lines_are_read_and_written() {
+        let text = PeerLine::Text { number: 1, sent_at: Time(5), text: Text::new(" hey  dude ").unwrap() };
+        let call = PeerLine::Call { version: 1, id: Token([0x1f; 16]), from: "hans", to: "luke" };
+        for (line, expected) in [
+            ("hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans luke", call),
+            ("ready", PeerLine::Ready),
+            ("nominate", PeerLine::Nominate),
+            ("opened", PeerLine::Opened),
+            ("text 1 5  hey  dude ", text),
+            ("ack 18446744073709551615", PeerLine::Acknowledge { number: u64::MAX }),
+            ("close logged_out", PeerLine::Close(PeerFarewell::LoggedOut)),
+        ] {
+            assert_eq!(PeerLine::parse(line.as_bytes()), Ok(expected), "{line:?}");
+            let mut out = Vec::new();
+            expected.encode(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{line}\n"));
+        }
+    }
+
+    /// R8
+    #[test]
+    fn other_spellings_are_garbled() {
+        for line in [
+            "",
+            "ready ",
+            " ready",
+            "READY",
+            "ready now",
+            "text 1 5",
+            "text 1 5 ",
+            "text 01 5 hi",
+            "text 1 -5 hi",
+            "text hi",
+            "ack",
+            "ack -",
+            "ack 1 2",
+            "close",
+            "close lost",
+            "hobnob 1 ack resume",
+            "hobnob-private 1 1f hans luke",
+            "hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans",
+            "hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans luke yoda",
+            "hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans  luke",
+            "GET / HTTP/1.1",
+        ] {
+            assert_eq!(PeerLine::parse(line.as_bytes()), Err(Garbled), "{line:?}");
+        }
+        assert_eq!(PeerLine::parse(b"text 1 5 \xff"), Err(Garbled));
+    }
+}

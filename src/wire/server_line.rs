@@ -99,6 +99,11 @@ pub enum ServerLine<'a> {
         /// Who had asked.
         from: &'a str,
     },
+    /// `endprivate USER`: the client is to close its private link with USER (`block_ends_private`).
+    EndPrivate {
+        /// The other.
+        user: &'a str,
+    },
     /// `introduce USER requester|accepter ID ADDRESS…`
     Introduce {
         /// The other.

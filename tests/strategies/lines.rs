@@ -119,6 +119,7 @@ fn notification() -> BoxedStrategy<ServerLine<'static>> {
         (name(), name()).prop_map(|(group, by)| ServerLine::Changed { group, by }),
         name().prop_map(|from| ServerLine::Request { from }),
         name().prop_map(|from| ServerLine::Withdrawn { from }),
+        name().prop_map(|user| ServerLine::EndPrivate { user }),
         (name(), select(Role::ALL), token(), vec(address(), 0..6))
             .prop_map(|(user, role, id, addresses)| ServerLine::Introduce { user, role, id, addresses }),
         text().prop_map(ServerLine::Help),

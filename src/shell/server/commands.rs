@@ -1,13 +1,18 @@
-//! Subcommands that look at and change the credentials file, also beside a running server.
+//! Subcommands: the credentials file, backup and check. They work beside a running server too.
 
+use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::config::{ConfigError, Sources};
 use super::hashing::{HashFailed, hash};
+use super::settings::SETTINGS;
+use crate::server::settings::Registration;
 use crate::shell::credentials::{self, CredentialsError};
+use crate::shell::store;
 use crate::shell::visible::visible;
 use crate::words::Name;
 
@@ -50,6 +55,18 @@ pub enum CommandError {
     /// The hash could not be made.
     #[error(transparent)]
     Hash(#[from] HashFailed),
+    /// There is no copy.
+    #[error("no backup: {0}")]
+    Backup(store::BackupError),
+    /// The store cannot be checked.
+    #[error("{0}")]
+    Check(store::CheckError),
+    /// The store was checked, and something is wrong.
+    #[error("the store in {} is not sound", visible(folder))]
+    NotSound {
+        /// The data folder.
+        folder: String,
+    },
 }
 
 impl CommandError {
@@ -63,7 +80,10 @@ impl CommandError {
             | CommandError::PasswordsDiffer
             | CommandError::BadPassword
             | CommandError::NoPassword(_)
-            | CommandError::Hash(_) => 1,
+            | CommandError::Hash(_)
+            | CommandError::Backup(_)
+            | CommandError::Check(_)
+            | CommandError::NotSound { .. } => 1,
         }
     }
 }
@@ -93,9 +113,7 @@ pub fn users(sources: &Sources) -> Result<(), CommandError> {
     let accounts = credentials::read(&settings.credentials, true)?;
     let mut names: Vec<&Name> = accounts.list.iter().map(|(name, _)| name).collect();
     names.sort_unstable();
-    let mut stdout = io::stdout().lock();
-    // Whoever closed standard output wants no more names.
-    let _ = names.iter().try_for_each(|name| writeln!(stdout, "{name}")).and_then(|()| stdout.flush());
+    print(names);
     Ok(())
 }
 
@@ -128,6 +146,43 @@ pub fn hash_credentials(sources: &Sources) -> Result<(), CommandError> {
     let count = hashed.map_err(CommandError::NotWritten)?;
     say(&format!("{count} password(s) hashed"));
     Ok(())
+}
+
+/// `backup FILE`: copies the store to a new file, also while a server works on it.
+///
+/// # Errors
+/// [`CommandError`]; nothing is overwritten.
+pub fn backup(sources: &Sources, to: &Path) -> Result<(), CommandError> {
+    let settings = sources.load()?;
+    let summary = store::backup(&settings.data, to).map_err(CommandError::Backup)?;
+    print([summary]);
+    Ok(())
+}
+
+/// `check`: says whether settings, credentials and store are sound, and what is in them.
+///
+/// # Errors
+/// [`CommandError`] says what is not.
+pub fn check(sources: &Sources) -> Result<(), CommandError> {
+    let settings = sources.load()?;
+    print(SETTINGS.iter().map(|setting| format!("{}={}", setting.name, setting.show(&settings))));
+    let may_be_empty = settings.core.registration == Registration::Open;
+    let accounts = credentials::read(&settings.credentials, may_be_empty)?;
+    for warning in &accounts.warnings {
+        tracing::warn!("{warning}");
+    }
+    print([format!("accounts        {}", accounts.list.len())]);
+    let report = store::check(&settings.data).map_err(CommandError::Check)?;
+    print([&report]);
+    let folder = || settings.data.to_string_lossy().into_owned();
+    if report.is_sound() { Ok(()) } else { Err(CommandError::NotSound { folder: folder() }) }
+}
+
+/// Prints data, one item a line. Whoever closed standard output wants no more of it.
+fn print(items: impl IntoIterator<Item = impl Display>) {
+    let mut stdout = io::stdout().lock();
+    let printed = items.into_iter().try_for_each(|item| writeln!(stdout, "{item}"));
+    let _ = printed.and_then(|()| stdout.flush());
 }
 
 /// For people; standard output stays for data.

@@ -347,3 +347,6 @@ impl Connection {
         poll_fn(|context| self.socket.poll_writable(context)).await.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

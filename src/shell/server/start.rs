@@ -1,12 +1,9 @@
 //! From settings to a running server, and back.
 
 use std::collections::VecDeque;
-use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use futures_lite::FutureExt;
@@ -27,10 +24,11 @@ use super::settings::Settings;
 use super::state_loop::{Hands, Outcome, Server, Stopping};
 use crate::record::Recovery;
 use crate::server::ServerState;
+use crate::shell::credentials::append;
 use crate::shell::sockets;
 use crate::shell::store;
-use crate::shell::visible::visible;
 use crate::shell::wall_clock::WallClock;
+use crate::time::Time;
 use crate::words::{Credential, Name};
 
 /// Why the server did not start, or did not go on.
@@ -44,14 +42,6 @@ pub enum Failure {
     Listen {
         /// Which.
         address: SocketAddr,
-        /// What the system says.
-        why: io::Error,
-    },
-    /// The data folder.
-    #[error("{}: {why}", visible(&folder.to_string_lossy()))]
-    DataFolder {
-        /// Which.
-        folder: PathBuf,
         /// What the system says.
         why: io::Error,
     },
@@ -72,11 +62,7 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Failure::Setup(_) => 2,
-            Failure::Listen { .. }
-            | Failure::DataFolder { .. }
-            | Failure::Store(_)
-            | Failure::StoreFailed(_)
-            | Failure::System(_) => 1,
+            Failure::Listen { .. } | Failure::Store(_) | Failure::StoreFailed(_) | Failure::System(_) => 1,
         }
     }
 }
@@ -167,12 +153,13 @@ fn open_store(
     answers: async_channel::Sender<store::Answer>,
 ) -> Result<(store::Handle, Recovery), Failure> {
     let data = (!settings.ephemeral).then(|| settings.data.clone());
-    if let Some(folder) = &data {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|why| Failure::DataFolder { folder: folder.clone(), why })?;
-    }
     let credentials = settings.credentials.clone();
-    Ok(store::open(store::Options { data, credentials, answers })?)
+    let add_account = {
+        let credentials = credentials.clone();
+        Box::new(move |name: &Name, credential: &Credential| append(&credentials, name, credential))
+    };
+    let started = WallClock::starting_after(Time::ZERO).now();
+    Ok(store::open(store::Options { data, credentials, answers, started, add_account })?)
 }
 
 fn new_core(

@@ -1,117 +1,160 @@
-//! A stand-in for the store, of the same shape: it keeps mail in memory and forgets everything.
+//! The durable store: one SQLite file, one thread that writes it.
+//!
+//! The state task hands over records and requests for mail in the order in which the core made them;
+//! the thread takes all that is waiting as one transaction, so batches form by load, and answers
+//! through a channel. What can be told from `Committed` is on the disk.
+//!
+//! * A full disk or a folder that cannot be written refuses the batch as a whole; nothing of it
+//!   remains, and the next batch is tried afresh.
+//! * Any other failed write, and every failed sync, ends the store: after a failed sync the system
+//!   may have thrown the pages away and report success the next time, so trying again proves nothing.
+//! * Accounts live in the credentials file. Mail is read in pages and never wholly in memory.
+//!
+//! `--ephemeral` is the same store on a database in memory, so it cannot behave differently.
 
-use std::collections::BTreeMap;
+mod backup;
+mod check;
+mod commands;
+mod failure;
+mod folder;
+mod names;
+mod outcome;
+mod pages;
+mod recovery;
+mod rows;
+mod schema;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use backup::{BackupError, Summary, backup};
+pub use check::{CheckError, CheckReport, check};
+pub use failure::OpenError;
+
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_channel::Sender;
 
 use crate::record::{Mail, Record, RecordNumber, Recovery};
-use crate::shell::credentials;
-use crate::words::{MessageId, Name, Ticket};
+use crate::time::Time;
+use crate::words::{Credential, MessageId, Name, Ticket};
 
-/// Where things are kept, and where answers go.
-#[derive(Debug)]
+/// Adds an account to the credentials file and returns once that is durable. An error means that
+/// nothing was added.
+pub type AddAccount = Box<dyn Fn(&Name, &Credential) -> io::Result<()> + Send>;
+
+/// What a store is opened with.
 pub struct Options {
-    /// The data folder; `None`: memory only.
+    /// The data folder, made if it is missing; `None` keeps everything in memory only.
     pub data: Option<PathBuf>,
-    /// The file with the accounts.
+    /// The credentials file, to name it when `add_account` fails.
     pub credentials: PathBuf,
-    /// Takes the answers.
-    pub answers: async_channel::Sender<Answer>,
+    /// Where answers go. Unbounded, or read while [`Handle::close`] waits; the core bounds what is
+    /// under way.
+    pub answers: Sender<Answer>,
+    /// Now. If [`Recovery::last_written`] is later, the caller goes on from there instead.
+    pub started: Time,
+    /// Adds an account durably.
+    pub add_account: AddAccount,
 }
 
-/// What the store has to say.
-#[derive(Debug, Clone)]
+/// What the store reports, in the order of what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// All records up to this one are durable.
+    /// All records up to this one that were not refused are durable.
     Committed {
         /// The last one.
         upto: RecordNumber,
     },
-    /// This record and all later ones of its epoch are not.
+    /// This record and all later ones of its epoch or an earlier one are not and will not be stored.
     Refused {
-        /// The first one refused.
+        /// The first one.
         from: RecordNumber,
     },
-    /// Stored mail.
+    /// A page of mail.
     Mail {
-        /// Who asked.
+        /// Of the request.
         ticket: Ticket,
         /// In order of ids.
         mail: Vec<Mail>,
-        /// Whether more was waiting.
+        /// Whether more waits behind it.
         more: bool,
     },
-    /// Nothing can be stored any more; the program must end.
+    /// The store has stopped for good, and why. The last answer; the server must end.
     Failed(String),
 }
 
-/// Why the store did not open.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Never, in memory.
-    #[error("the store cannot be opened")]
-    Failed,
-}
-
-/// An open store.
+/// The state task's end of the store. Dropping it is [`close`](Handle::close).
 #[derive(Debug)]
 pub struct Handle {
-    credentials: PathBuf,
-    answers: async_channel::Sender<Answer>,
-    mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
-    last: Option<RecordNumber>,
+    queued: Vec<writer::Task>,
+    inbox: Arc<writer::Inbox>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// Opens the store.
+/// Opens the store and reads what is remembered. The boot number has grown durably when this returns.
 ///
 /// # Errors
-/// [`OpenError`].
+/// [`OpenError`], each with a text for the operator.
 pub fn open(options: Options) -> Result<(Handle, Recovery), OpenError> {
-    let Options { data: _, credentials, answers } = options;
-    let handle = Handle { credentials, answers, mail: BTreeMap::new(), last: None };
-    Ok((handle, Recovery { boot: 1, ..Recovery::default() }))
+    open_adjusted(options, |_| Ok(()))
+}
+
+/// [`open`], with a last word on the connection: tests make a full disk with it.
+fn open_adjusted(
+    options: Options,
+    adjust: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
+) -> Result<(Handle, Recovery), OpenError> {
+    let mut database = match &options.data {
+        Some(folder) => folder::open(folder, options.started)?,
+        None => folder::in_memory(options.started)?,
+    };
+    let remembered = recovery::boot(&mut database)?;
+    adjust(&database.connection).map_err(|error| database.place.trouble(error.into()))?;
+    let inbox = Arc::new(writer::Inbox::default());
+    let recovery = remembered.recovery;
+    let clock = writer::Clock::start(options.started.max(recovery.last_written));
+    let known = writer::Known { names: remembered.names, commands: remembered.commands };
+    let thread = writer::spawn(database, known, clock, Arc::clone(&inbox), options)?;
+    Ok((Handle { queued: Vec::new(), inbox, thread: Some(thread) }, recovery))
 }
 
 impl Handle {
-    /// Queues a record.
-    pub fn persist(&mut self, number: RecordNumber, _epoch: u64, record: Record) {
-        self.last = Some(number);
-        #[allow(clippy::wildcard_enum_match_arm)]
-        match record {
-            Record::AccountAdded { name, credential } => {
-                if let Err(error) = credentials::append(&self.credentials, &name, &credential) {
-                    let _ = self.answers.try_send(Answer::Failed(error.to_string()));
-                }
-            }
-            Record::MailStored { to, mail } => {
-                self.mail.entry(to).or_default().insert(mail.id, mail);
-            }
-            Record::MailRemoved { user, ids } => {
-                if let Some(mailbox) = self.mail.get_mut(&user) {
-                    mailbox.retain(|id, _| !ids.contains(id));
-                }
-            }
-            _ => {}
-        }
+    /// Queues a record. Records handed over by one [`wake`](Self::wake) are stored together or not at all.
+    pub fn persist(&mut self, number: RecordNumber, epoch: u64, record: Record) {
+        self.queued.push(writer::Task::Persist { number, epoch, record });
     }
 
-    /// Queues a request for mail.
+    /// Queues the reading of at most `limit` messages of `user` (from `from` only, if given) with ids
+    /// above `after`, as they are behind all records queued before.
     pub fn load(&mut self, ticket: Ticket, user: Name, from: Option<Name>, after: MessageId, limit: u32) {
-        let waiting = self.mail.get(&user).into_iter().flatten();
-        let mut waiting = waiting
-            .filter(|(id, mail)| **id > after && from.as_ref().is_none_or(|from| mail.from == *from))
-            .map(|(_, mail)| mail.clone());
-        let mail = waiting.by_ref().take(limit as usize).collect();
-        let more = waiting.next().is_some();
-        let _ = self.answers.try_send(Answer::Mail { ticket, mail, more });
+        self.queued.push(writer::Task::Load(writer::Request { ticket, user, from, after, limit }));
     }
 
-    /// Hands over all that was queued.
+    /// Hands over everything queued since the last call, in one go.
     pub fn wake(&mut self) {
-        if let Some(upto) = self.last.take() {
-            let _ = self.answers.try_send(Answer::Committed { upto });
+        if !self.queued.is_empty() {
+            self.inbox.put(&mut self.queued);
         }
     }
 
-    /// Closes the store; all is durable then.
-    pub fn close(self) {}
+    /// Waits until all that was queued is durable or answered for, and the file is whole and unlocked.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.wake();
+        self.inbox.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been answered with `Failed` already.
+            let _ = thread.join();
+        }
+    }
 }

@@ -251,3 +251,247 @@ fn two_words(first: &str) -> Option<&'static str> {
 fn shortened(word: &str) -> &str {
     word.char_indices().nth(NAMED_CHARS).map_or(word, |(end, _)| &word[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::{MessageId, Secret, Text, Token};
+    use alloc::format;
+    use alloc::vec;
+    use core::net::SocketAddr;
+
+    fn text(text: &str) -> Text<'_> {
+        Text::new(text).unwrap()
+    }
+
+    fn names(names: &str) -> Words<'_> {
+        Words::new(names).unwrap()
+    }
+
+    fn request(number: impl Into<Option<u64>>, command: Command<'_>) -> ClientLine<'_> {
+        ClientLine::Request { number: number.into(), command }
+    }
+
+    #[test]
+    fn lines_around_commands() {
+        let both = Capabilities { acknowledge: true, resume: true };
+        let token = Token([0xab; 16]);
+        let hex = format!("resume hans {}", "ab".repeat(16));
+        let shown = Some(MessageId { boot: 3, number: 17 });
+        for (line, expected) in [
+            ("hello 1", ClientLine::Hello { version: 1, capabilities: Capabilities::default() }),
+            ("hello 1 ack resume", ClientLine::Hello { version: 1, capabilities: both }),
+            (" hello  1  resume zip acknowledge ack ", ClientLine::Hello { version: 1, capabilities: both }),
+            ("login hans", ClientLine::Login { name: "hans", password: None }),
+            ("login hans ", ClientLine::Login { name: "hans", password: None }),
+            ("login hans falcon", ClientLine::Login { name: "hans", password: Some(Secret("falcon")) }),
+            ("login  hans  a b ", ClientLine::Login { name: "hans", password: Some(Secret(" a b ")) }),
+            ("login #1 group", ClientLine::Login { name: "#1", password: Some(Secret("group")) }),
+            ("register hans a b", ClientLine::Register { name: "hans", password: Secret("a b") }),
+            (&hex, ClientLine::Resume { name: "hans", token }),
+            ("ack 3.17 5", ClientLine::Acknowledge { shown, answered: Some(5) }),
+            ("ack - 5", ClientLine::Acknowledge { shown: None, answered: Some(5) }),
+            (" ack  3.17  - ", ClientLine::Acknowledge { shown, answered: None }),
+            ("active", ClientLine::Active { valid: true }),
+            ("active invalid", ClientLine::Active { valid: false }),
+        ] {
+            assert_eq!(ClientLine::parse(line.as_bytes()), Ok(expected), "{line:?}");
+        }
+    }
+
+    /// R7
+    #[test]
+    fn texts_begin_behind_one_space_and_stay_as_they_are() {
+        for (line, to, said) in [
+            ("message yoda hi", "yoda", "hi"),
+            ("   message   yoda hi there ", "yoda", "hi there "),
+            ("message yoda  hi", "yoda", " hi"),
+            ("message yoda    ", "yoda", "   "),
+            ("message yoda group", "yoda", "group"),
+            ("message groupie hi", "groupie", "hi"),
+            ("message yoda \t\0\u{202e}\r", "yoda", "\t\0\u{202e}\r"),
+            ("message yo\tda #1", "yo\tda", "#1"),
+        ] {
+            let command = Command::Message { to, text: text(said) };
+            assert_eq!(ClientLine::parse(line.as_bytes()), Ok(request(None, command)), "{line:?}");
+        }
+        let broadcast = Command::Broadcast { text: text(" hi all") };
+        assert_eq!(ClientLine::parse(b"broadcast  hi all"), Ok(request(None, broadcast)));
+        let grouped = Command::MessageGroup { group: "crew", text: text("hi  you") };
+        assert_eq!(ClientLine::parse(b"message  group  crew hi  you"), Ok(request(None, grouped)));
+    }
+
+    #[test]
+    fn commands() {
+        let here: SocketAddr = "[::1]:80".parse().unwrap();
+        for (line, expected) in [
+            ("whoelse", Command::Whoelse),
+            ("  whoelse  ", Command::Whoelse),
+            ("whoelsesince 0", Command::WhoelseSince { seconds: 0 }),
+            ("whoelsesince 00060", Command::WhoelseSince { seconds: 60 }),
+            ("whoelsesince 99999999999999999999999999", Command::WhoelseSince { seconds: u64::MAX }),
+            ("wholasthr", Command::Wholasthr),
+            ("wholasthtr", Command::Wholasthr),
+            ("block yoda", Command::Block { user: "yoda" }),
+            ("unblock  yoda ", Command::Unblock { user: "yoda" }),
+            ("offline", Command::Offline),
+            ("ping yoda", Command::Ping { user: "yoda" }),
+            ("create group crew yoda", Command::CreateGroup { group: "crew", members: names("yoda") }),
+            (
+                " create  group  crew  yoda   luke ",
+                Command::CreateGroup { group: "crew", members: names("yoda luke") },
+            ),
+            ("grouplist", Command::GroupList),
+            ("add group crew yoda", Command::AddToGroup { group: "crew", user: "yoda" }),
+            ("remove group crew yoda", Command::RemoveFromGroup { group: "crew", user: "yoda" }),
+            ("leave group crew", Command::LeaveGroup { group: "crew" }),
+            ("delete group crew", Command::DeleteGroup { group: "crew" }),
+            ("startprivate yoda", Command::StartPrivate { user: "yoda", endpoints: vec![] }),
+            (
+                "accept yoda 5123  [::1]:80",
+                Command::Accept {
+                    user: "yoda",
+                    endpoints: vec![Endpoint::Port(5123), Endpoint::Address(here)],
+                },
+            ),
+            (
+                "startprivate yoda 1 2 3 4 5 6 7 8",
+                Command::StartPrivate { user: "yoda", endpoints: (1..=8).map(Endpoint::Port).collect() },
+            ),
+            ("decline yoda", Command::Decline { user: "yoda" }),
+            ("help", Command::Help { about: None }),
+            ("help whoelse", Command::Help { about: Some("whoelse") }),
+            ("help message", Command::Help { about: Some("message") }),
+            ("help  create   group", Command::Help { about: Some("create group") }),
+            ("logout", Command::Logout),
+        ] {
+            assert_eq!(Command::parse(line), Ok(expected.clone()), "{line:?}");
+            let numbered = format!(" #18446744073709551615  {line}");
+            let expected = request(u64::MAX, expected);
+            assert_eq!(ClientLine::parse(numbered.as_bytes()), Ok(expected), "{numbered:?}");
+        }
+    }
+
+    fn misuse(number: impl Into<Option<u64>>, command: &str, code: Code) -> Misuse<'_> {
+        Misuse { number: number.into(), command, code }
+    }
+
+    #[test]
+    fn wrong_arguments_name_the_command() {
+        for (line, command) in [
+            ("hello", "hello"),
+            ("hello one", "hello"),
+            ("hello 01", "hello"),
+            ("login", "login"),
+            ("register hans", "register"),
+            ("register hans ", "register"),
+            ("resume hans abc", "resume"),
+            ("ack", "ack"),
+            ("ack 3.17", "ack"),
+            ("ack 3 5", "ack"),
+            ("ack 3.17 5 6", "ack"),
+            ("active sometimes", "active"),
+            ("message", "message"),
+            ("message yoda", "message"),
+            ("message yoda ", "message"),
+            ("message group", "message group"),
+            ("message group hi", "message group"),
+            ("message group crew ", "message group"),
+            ("broadcast", "broadcast"),
+            ("broadcast ", "broadcast"),
+            ("whoelse all", "whoelse"),
+            ("whoelsesince", "whoelsesince"),
+            ("whoelsesince -1", "whoelsesince"),
+            ("whoelsesince +1", "whoelsesince"),
+            ("whoelsesince 1.5", "whoelsesince"),
+            ("whoelsesince 1e3", "whoelsesince"),
+            ("whoelsesince ten", "whoelsesince"),
+            ("whoelsesince 1 2", "whoelsesince"),
+            ("whoelsesince ٣", "whoelsesince"),
+            ("wholasthtr now", "wholasthr"),
+            ("block", "block"),
+            ("block yoda luke", "block"),
+            ("ping  ", "ping"),
+            ("create", "create group"),
+            ("create crew yoda", "create group"),
+            ("create group crew", "create group"),
+            ("create group crew  ", "create group"),
+            ("add crew yoda", "add group"),
+            ("add group crew", "add group"),
+            ("add group crew yoda luke", "add group"),
+            ("remove", "remove group"),
+            ("leave", "leave group"),
+            ("leave group crew now", "leave group"),
+            ("delete group", "delete group"),
+            ("startprivate", "startprivate"),
+            ("startprivate yoda 65536", "startprivate"),
+            ("startprivate yoda here", "startprivate"),
+            ("accept yoda 1 2 3 4 5 6 7 8 9", "accept"),
+            ("decline yoda 5123", "decline"),
+            ("help me please", "help"),
+            ("logout now", "logout"),
+        ] {
+            assert_eq!(
+                ClientLine::parse(line.as_bytes()),
+                Err(misuse(None, command, Code::Usage)),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_named_and_shortened() {
+        let long = "x".repeat(33);
+        let wide = "名".repeat(40);
+        for (line, number, command) in [
+            ("shout hello", None, "shout"),
+            ("Message yoda hi", None, "Message"),
+            ("messages yoda hi", None, "messages"),
+            ("group", None, "group"),
+            ("#7 frob", Some(7), "frob"),
+            ("#7 login hans", Some(7), "login"),
+            ("#7 #8 whoelse", Some(7), "#8"),
+            ("#07 whoelse", None, "#07"),
+            ("#-1 whoelse", None, "#-1"),
+            ("#18446744073709551616 whoelse", None, "#18446744073709551616"),
+            ("# whoelse", None, "#"),
+            (&long, None, &long[..32]),
+            (&wide, None, &wide[..96]),
+        ] {
+            let expected = misuse(number, command, Code::UnknownCommand);
+            assert_eq!(ClientLine::parse(line.as_bytes()), Err(expected), "{line:?}");
+        }
+        assert_eq!(Command::parse("#7 whoelse"), Err(misuse(None, "#7", Code::UnknownCommand)));
+    }
+
+    /// R6
+    #[test]
+    fn blank_lines_name_nothing() {
+        for line in ["", " ", "      "] {
+            assert_eq!(ClientLine::parse(line.as_bytes()), Err(misuse(None, "", Code::Usage)));
+            assert_eq!(Command::parse(line), Err(misuse(None, "", Code::Usage)));
+        }
+        assert_eq!(ClientLine::parse(b"#7 "), Err(misuse(7, "", Code::Usage)));
+    }
+
+    /// R4
+    #[test]
+    fn bad_bytes_are_usage_of_what_can_be_read() {
+        for (line, number, command) in [
+            (&b"message yoda \xff"[..], None, "message"),
+            (b"message yoda ok \xed\xa0\x80 not", None, "message"),
+            (b"#7 message group crew caf\xe9", Some(7), "message group"),
+            (b"message gro\xffup", None, "message"),
+            (b"mess\xffage yoda hi", None, ""),
+            (b"\xff", None, ""),
+            (b"#7 \xff", Some(7), ""),
+            (b"frob \xff", None, "frob"),
+            (b"broadcast \xe2\x82", None, "broadcast"),
+            (b"broadcast two\nlines", None, "broadcast"),
+        ] {
+            let expected = misuse(number, command, Code::Usage);
+            assert_eq!(ClientLine::parse(line), Err(expected), "{}", line.escape_ascii());
+        }
+        assert_eq!(Command::parse("block yo\nda"), Err(misuse(None, "block", Code::Usage)));
+    }
+}

@@ -6,30 +6,29 @@ use super::{Admission, Answer, Delivery, Notice, ServerLine};
 use crate::wire::code::{Freshness, Refusal};
 use crate::wire::emit::Line;
 
-/// Room for everything in a delivery but the names and the text: four spaces more than six numbers
-/// of their usual length.
-const DELIVERY_BYTES: usize = 96;
-
 impl ServerLine<'_> {
     /// Appends the line with its line feed.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             ServerLine::Message(delivery) => {
-                out.reserve(DELIVERY_BYTES + delivery.from.len() + delivery.text.as_str().len());
-                Line::begin(out, "message").delivery(delivery, delivery.freshness).end();
+                Line::begin(out, "message")
+                    .message_id(delivery.id)
+                    .delivery(delivery, delivery.freshness)
+                    .end();
             }
             ServerLine::Done { number, answer } => {
                 Line::begin(out, "ok").answering(*number).answer(answer).end();
             }
             ServerLine::GroupMessage { group, delivery } => {
-                out.reserve(
-                    DELIVERY_BYTES + group.len() + delivery.from.len() + delivery.text.as_str().len(),
-                );
-                Line::begin(out, "group-message").field(group).delivery(delivery, delivery.freshness).end();
+                let line = Line::begin(out, "group-message").message_id(delivery.id).field(group);
+                line.delivery(delivery, delivery.freshness).end();
             }
             // Broadcasts are never stored.
             ServerLine::Broadcast(delivery) => {
-                Line::begin(out, "broadcast").delivery(delivery, Freshness::Live).end();
+                Line::begin(out, "broadcast")
+                    .message_id(delivery.id)
+                    .delivery(delivery, Freshness::Live)
+                    .end();
             }
             ServerLine::Failed { number, code, command: "" } => {
                 Line::begin(out, "error").answering(*number).field(code.as_str()).end();
@@ -48,6 +47,7 @@ impl ServerLine<'_> {
             ServerLine::Changed { group, by } => Line::begin(out, "changed").field(group).field(by).end(),
             ServerLine::Request { from } => Line::begin(out, "request").field(from).end(),
             ServerLine::Withdrawn { from } => Line::begin(out, "withdrawn").field(from).end(),
+            ServerLine::EndPrivate { user } => Line::begin(out, "endprivate").field(user).end(),
             ServerLine::Introduce { user, role, id, addresses } => {
                 let line = Line::begin(out, "introduce").field(user).field(role.as_str()).shown(id);
                 addresses.iter().fold(line, |line, address| line.shown(address)).end();
@@ -69,9 +69,9 @@ impl ServerLine<'_> {
 }
 
 impl Line<'_> {
+    /// A delivery behind its id.
     fn delivery(self, delivery: &Delivery<'_>, freshness: Freshness) -> Self {
-        self.message_id(delivery.id)
-            .field(delivery.from)
+        self.field(delivery.from)
             .number(delivery.sent_at.0)
             .origin(delivery.origin)
             .field(freshness.as_str())

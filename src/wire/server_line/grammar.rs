@@ -11,9 +11,9 @@ use crate::wire::client_line::Capabilities;
 use crate::wire::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::wire::parse::{
     Parsed, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin, small_decimal,
-    text, time, to_the_end, token, word,
+    space, text, time, to_the_end, token, word,
 };
-use crate::words::LoginNumber;
+use crate::words::{LoginNumber, MessageId};
 
 impl<'a> ServerLine<'a> {
     /// Reads one line (without its line feed).
@@ -41,10 +41,7 @@ fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
         "message" => map(delivery, ServerLine::Message).parse(rest),
         "ok" => map(pair(answered_number, answer), |(number, answer)| ServerLine::Done { number, answer })
             .parse(rest),
-        "group-message" => {
-            map(pair(field, delivery), |(group, delivery)| ServerLine::GroupMessage { group, delivery })
-                .parse(rest)
-        }
+        "group-message" => group_message(rest),
         "broadcast" => {
             let live = verify(delivery, |delivery: &Delivery<'_>| delivery.freshness == Freshness::Live);
             map(live, ServerLine::Broadcast).parse(rest)
@@ -63,6 +60,7 @@ fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
         "changed" => map(pair(field, field), |(group, by)| ServerLine::Changed { group, by }).parse(rest),
         "request" => map(field, |from| ServerLine::Request { from }).parse(rest),
         "withdrawn" => map(field, |from| ServerLine::Withdrawn { from }).parse(rest),
+        "endprivate" => map(field, |user| ServerLine::EndPrivate { user }).parse(rest),
         "introduce" => introduce(rest),
         "help" => map(text, ServerLine::Help).parse(rest),
         _ => session_line(first, rest),
@@ -130,17 +128,23 @@ fn refusal(rest: &str) -> Parsed<'_, Refusal> {
 fn failed(line: &str) -> Parsed<'_, ServerLine<'_>> {
     let (line, (number, code)) = pair(answered_number, map_opt(field, Code::from_word)).parse(line)?;
     // Nothing is named where there was no word to name.
-    let named = preceded(keyword_space, verify(rest, |command: &str| !command.is_empty()));
+    let named = preceded(space, verify(rest, |command: &str| !command.is_empty()));
     let (line, command) = opt(named).parse(line)?;
     Ok((line, ServerLine::Failed { number, code, command: command.unwrap_or_default() }))
 }
 
-fn keyword_space(rest: &str) -> Parsed<'_, char> {
-    nom::character::complete::char(' ').parse(rest)
-}
-
 fn delivery(rest: &str) -> Parsed<'_, Delivery<'_>> {
     let (rest, id) = map_opt(field, message_id).parse(rest)?;
+    delivery_behind_id(id, rest)
+}
+
+fn group_message(rest: &str) -> Parsed<'_, ServerLine<'_>> {
+    let (rest, (id, group)) = pair(map_opt(field, message_id), field).parse(rest)?;
+    let (rest, delivery) = delivery_behind_id(id, rest)?;
+    Ok((rest, ServerLine::GroupMessage { group, delivery }))
+}
+
+fn delivery_behind_id(id: MessageId, rest: &str) -> Parsed<'_, Delivery<'_>> {
     let (rest, from) = field(rest)?;
     let (rest, sent_at) = map_opt(field, time).parse(rest)?;
     let (rest, origin) = map_opt(field, or_dash(origin)).parse(rest)?;
@@ -233,4 +237,180 @@ fn withheld(rest: &str) -> Parsed<'_, bool> {
 /// This word and no other.
 fn keyword<'a>(expected: &'static str) -> impl Parser<&'a str, Output = &'a str, Error = ()> {
     verify(field, move |word: &str| word == expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Time;
+    use crate::wire::client_line::Words;
+    use crate::words::{Origin, Text, Token};
+    use alloc::string::String;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    fn names(names: &str) -> Words<'_> {
+        Words::new(names).unwrap()
+    }
+
+    fn delivered() -> Delivery<'static> {
+        Delivery {
+            id: MessageId { boot: 3, number: 17 },
+            from: "yoda",
+            sent_at: Time(1_793_520_000_000_000),
+            origin: Some(Origin { login: LoginNumber(4), number: 12 }),
+            freshness: Freshness::Live,
+            text: Text::new(" hi ").unwrap(),
+        }
+    }
+
+    /// Read and written.
+    fn both_ways(table: &[(&str, ServerLine<'_>)]) {
+        for (line, expected) in table {
+            assert_eq!(ServerLine::parse(line.as_bytes()).as_ref(), Ok(expected), "{line:?}");
+            let mut out = Vec::new();
+            expected.encode(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), alloc::format!("{line}\n"));
+        }
+    }
+
+    #[test]
+    fn lines_of_a_session() {
+        let admission = Admission { user: "hans", unread: 2, login: LoginNumber(7), token: None };
+        let resumed = Admission { token: Some(Token([0x0f; 16])), ..admission };
+        let both = Capabilities { acknowledge: true, resume: true };
+        both_ways(&[
+            ("hobnob 1 ack resume", ServerLine::Greeting { version: 1, capabilities: both }),
+            ("hobnob 2", ServerLine::Greeting { version: 2, capabilities: Capabilities::default() }),
+            ("ask new_password", ServerLine::Ask(Prompt::NewPassword)),
+            ("welcome hans unread 2 login 7", ServerLine::Welcome(admission)),
+            (
+                "resumed hans unread 2 login 7 token 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f",
+                ServerLine::Resumed(resumed),
+            ),
+            (
+                "refused invalid_credentials 2",
+                ServerLine::Refused(Refusal::InvalidCredentials { attempts_left: 2 }),
+            ),
+            ("refused locked_out 60", ServerLine::Refused(Refusal::LockedOut { retry_after_secs: 60 })),
+            ("refused stale", ServerLine::Refused(Refusal::Stale)),
+            ("notice failed_logins 3", ServerLine::Notice(Notice::FailedLogins { count: 3 })),
+            ("bye server_shutdown", ServerLine::Bye(Farewell::ServerShutdown)),
+        ]);
+        let later = ServerLine::parse(b"hobnob 1 ack compress resume");
+        assert_eq!(later, Ok(ServerLine::Greeting { version: 1, capabilities: both }));
+    }
+
+    #[test]
+    fn messages_and_presence() {
+        let stored = Delivery { origin: None, freshness: Freshness::Stored, ..delivered() };
+        let addresses = vec!["10.0.0.2:5123".parse().unwrap(), "[::1]:5123".parse().unwrap()];
+        let id = Token([0xab; 16]);
+        both_ways(&[
+            ("message 3.17 yoda 1793520000000000 4.12 live  hi ", ServerLine::Message(delivered())),
+            ("broadcast 3.17 yoda 1793520000000000 4.12 live  hi ", ServerLine::Broadcast(delivered())),
+            (
+                "group-message 3.17 crew yoda 1793520000000000 - stored  hi ",
+                ServerLine::GroupMessage { group: "crew", delivery: stored },
+            ),
+            ("online yoda", ServerLine::Online { user: "yoda" }),
+            ("offline yoda", ServerLine::Offline { user: "yoda" }),
+            ("users luke yoda", ServerLine::Users { number: None, users: names("luke yoda") }),
+            ("users #7", ServerLine::Users { number: Some(7), users: names("") }),
+            (
+                "members #7 crew hans yoda",
+                ServerLine::Members { number: Some(7), group: "crew", members: names("hans yoda") },
+            ),
+            ("changed crew hans", ServerLine::Changed { group: "crew", by: "hans" }),
+            ("request yoda", ServerLine::Request { from: "yoda" }),
+            ("withdrawn yoda", ServerLine::Withdrawn { from: "yoda" }),
+            (
+                "introduce yoda accepter abababababababababababababababab 10.0.0.2:5123 [::1]:5123",
+                ServerLine::Introduce { user: "yoda", role: Role::Accepter, id, addresses },
+            ),
+            ("help  message USER TEXT", ServerLine::Help(Text::new(" message USER TEXT").unwrap())),
+        ]);
+    }
+
+    #[test]
+    fn answers() {
+        let done = |number, answer| ServerLine::Done { number, answer };
+        let failed = |number, code, command| ServerLine::Failed { number, code, command };
+        let grouped =
+            Answer::MessageGroup { group: "crew", delivered: 2, stored: 1, refused: 0, withheld: true };
+        both_ways(&[
+            (
+                "ok #7 message yoda delivered",
+                done(Some(7), Answer::Message { to: "yoda", status: Status::Delivered }),
+            ),
+            ("ok message yoda stored", done(None, Answer::Message { to: "yoda", status: Status::Stored })),
+            ("ok #0 message group crew 2 1 0 withheld", done(Some(0), grouped)),
+            ("ok broadcast 3 complete", done(None, Answer::Broadcast { recipients: 3, withheld: false })),
+            ("ok whoelse 2", done(None, Answer::Whoelse { count: 2 })),
+            ("ok offline 0", done(None, Answer::Offline { messages: 0 })),
+            ("ok ping yoda blocked", done(None, Answer::Ping { user: "yoda", status: PingStatus::Blocked })),
+            ("ok #7 create group crew", done(Some(7), Answer::CreateGroup { group: "crew" })),
+            ("ok delete group crew", done(None, Answer::DeleteGroup { group: "crew" })),
+            ("ok logout", done(None, Answer::Logout)),
+            ("error #7 self message", failed(Some(7), Code::Oneself, "message")),
+            ("error unknown_command #07", failed(None, Code::UnknownCommand, "#07")),
+            ("error usage create group", failed(None, Code::Usage, "create group")),
+            ("error too_long", failed(None, Code::TooLong, "")),
+        ]);
+    }
+
+    /// R8
+    #[test]
+    fn other_spellings_are_garbled() {
+        for line in [
+            "",
+            " ",
+            "shout",
+            " online yoda",
+            "online  yoda",
+            "online yoda ",
+            "online",
+            "Online yoda",
+            "hobnob",
+            "hobnob 01 ack",
+            "hobnob 1  ack",
+            "ask name",
+            "welcome hans unread 2",
+            "welcome hans unread -2 login 7",
+            "welcome hans unread 2 login 7 token abc",
+            "welcome hans unread 2 login 7 token ABABABABABABABABABABABABABABABAB",
+            "refused",
+            "refused busy 1",
+            "refused invalid_credentials",
+            "refused invalid_credentials 4294967296",
+            "ok",
+            "ok shout",
+            "ok #07 logout",
+            "ok # logout",
+            "ok logout now",
+            "ok message group stored",
+            "ok message group crew 2 1 0",
+            "ok message yoda lost",
+            "ok create crew",
+            "ok whoelse two",
+            "ok whoelse 18446744073709551616",
+            "error shout",
+            "error usage ",
+            "message 3.17 yoda 1793520000000000 4.12 live",
+            "message 3.17 yoda 1793520000000000 4.12 live ",
+            "message 3.17 yoda 1793520000000000 4.12 early hi",
+            "message 3 yoda 1793520000000000 4.12 live hi",
+            "message 03.17 yoda 1793520000000000 4.12 live hi",
+            "message 3.17 yoda 1793520000000000 live hi",
+            "broadcast 3.17 yoda 1793520000000000 4.12 stored hi",
+            "users  yoda",
+            "users yoda ",
+            "introduce yoda friend abababababababababababababababab",
+            "introduce yoda accepter abababababababababababababababab 10.0.0.2",
+            "online yo\nda",
+        ] {
+            assert_eq!(ServerLine::parse(line.as_bytes()), Err(Garbled), "{line:?}");
+        }
+        assert_eq!(ServerLine::parse(b"online yod\xe4"), Err(Garbled));
+    }
 }

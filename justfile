@@ -1,0 +1,54 @@
+# Every recipe of the project. `.ci/run` calls the same commands; nothing needs `just` to be installed.
+
+# The main job: a server with the sample accounts; log in from another terminal with `just client`.
+run:
+    cargo run --release --bin hobnob-server -- --plaintext
+
+client *ARGS:
+    cargo run --release --bin hobnob -- --plaintext {{ARGS}}
+
+# A whole scripted session: a server and three clients.
+demo:
+    bash tests/demo.sh
+
+test:
+    cargo test --features sim
+
+fmt:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --all-targets --features sim -- -D warnings
+
+# The core alone, without std.
+core:
+    cargo check --lib --no-default-features
+    cargo clippy --lib --no-default-features --features sim -- -D warnings
+
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features sim
+
+# SEEDS seeds of the simulated world.
+sim SEEDS="200":
+    cargo run --release --features sim --bin hobnob-sim -- run --seeds 0..{{SEEDS}}
+
+replay FILE:
+    cargo run --release --features sim --bin hobnob-sim -- replay {{FILE}}
+
+# The simulator's exam: every planted bug must be found.
+exam:
+    cargo run --release --features planted --bin hobnob-sim -- exam
+
+# Fuzzing needs cargo-fuzz and a nightly toolchain; the corpora are replayed by `just test` without them.
+fuzz TARGET SECONDS="60":
+    cd fuzz && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+
+# Beside a bare byte relay, in the same run.
+bench *PARTS:
+    cargo bench --bench relay -- {{PARTS}}
+
+bench-core:
+    cargo bench --bench core
+
+ci: fmt lint core doc test
+    bash .ci/run

@@ -1,0 +1,176 @@
+use super::*;
+use std::net::{Ipv4Addr, TcpListener};
+
+use smol::{LocalExecutor, Task};
+
+use super::super::inbox::{Receiver, inbox};
+use super::super::settings::Settings;
+
+/// More than the socket buffers of both sides hold.
+const FLOOD: usize = 32 << 20;
+
+struct Fixture {
+    connection: Rc<Connection>,
+    client: TcpStream,
+    inbox: Receiver,
+    executor: LocalExecutor<'static>,
+    _task: Task<()>,
+}
+
+impl Fixture {
+    fn new(limits: Limits) -> Fixture {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+        let (socket, _) = listener.accept().expect("accepted");
+        let (sender, inbox) = inbox();
+        let socket = async_net::TcpStream::try_from(socket).expect("a socket");
+        let connection = Rc::new(Connection::new(LinkId(1), socket, Shared::new(limits)));
+        let executor = LocalExecutor::new();
+        let task = executor.spawn(Rc::clone(&connection).serve(sender));
+        Fixture { connection, client, inbox, executor, _task: task }
+    }
+
+    fn standard() -> Fixture {
+        Fixture::new(Settings::default().limits)
+    }
+
+    /// Runs the task until it has something to say.
+    fn next(&self) -> Item {
+        async_io::block_on(self.executor.run(self.inbox.recv())).expect("an item")
+    }
+
+    /// The bytes that come until the task says `ended`.
+    fn received(&self) -> Vec<u8> {
+        let mut received = Vec::new();
+        while let Item::Chunk { bytes, .. } = self.next() {
+            received.extend_from_slice(&bytes);
+        }
+        received
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.next(), Item::Ended { link: LinkId(1) })
+    }
+}
+
+#[test]
+fn what_is_sent_arrives_and_then_the_end() {
+    let mut fixture = Fixture::standard();
+    let sent: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut client = fixture.client.try_clone().expect("a clone");
+    let copy = sent.clone();
+    let writer = std::thread::spawn(move || client.write_all(&copy));
+    let mut received = Vec::new();
+    while received.len() < sent.len() {
+        let Item::Chunk { bytes, .. } = fixture.next() else { panic!("no chunk") };
+        assert!((1..=READ_BYTES).contains(&bytes.len()));
+        received.extend_from_slice(&bytes);
+    }
+    assert!(received == sent);
+    assert!(writer.join().is_ok_and(|written| written.is_ok()));
+    fixture.client.write_all(b"last").expect("written");
+    fixture.client.shutdown(Shutdown::Write).expect("shut down");
+    assert_eq!(fixture.received(), b"last");
+}
+
+#[test]
+fn a_paused_connection_reads_nothing_until_it_resumes() {
+    let mut fixture = Fixture::standard();
+    fixture.connection.pause();
+    fixture.client.write_all(b"early").expect("written");
+    let paused = async {
+        Timer::after(Duration::from_millis(50)).await;
+        fixture.inbox.is_empty()
+    };
+    assert!(async_io::block_on(fixture.executor.run(paused)));
+    fixture.connection.resume();
+    fixture.client.shutdown(Shutdown::Write).expect("shut down");
+    assert_eq!(fixture.received(), b"early");
+}
+
+#[test]
+fn a_hang_up_shows_while_paused() {
+    let fixture = Fixture::standard();
+    fixture.connection.pause();
+    fixture.client.shutdown(Shutdown::Both).expect("shut down");
+    assert!(fixture.has_ended());
+}
+
+#[test]
+fn a_reset_shows_while_paused_even_behind_unread_bytes() {
+    let mut fixture = Fixture::standard();
+    fixture.connection.pause();
+    fixture.client.write_all(b"unread").expect("written");
+    let executor = &fixture.executor;
+    async_io::block_on(executor.run(futures_lite::future::yield_now()));
+    let client = socket2::SockRef::from(&fixture.client);
+    client.set_linger(Some(Duration::ZERO)).expect("linger");
+    let Fixture { client, inbox, executor, connection, _task } = fixture;
+    drop(client);
+    let item = async_io::block_on(executor.run(inbox.recv())).expect("an item");
+    assert!(matches!(item, Item::Ended { .. }));
+    drop((connection, _task));
+}
+
+#[test]
+fn what_the_socket_does_not_take_follows_when_it_does() {
+    let fixture = Fixture::new(Limits { output_bytes: 0, ..Settings::default().limits });
+    fixture.connection.queue(&vec![7; FLOOD]);
+    assert_eq!(fixture.connection.write(), Written::Part);
+    fixture.connection.queue(b"end");
+    assert_eq!(fixture.connection.write(), Written::Part, "its own task writes now");
+    let mut client = fixture.client.try_clone().expect("a clone");
+    let reader = std::thread::spawn(move || {
+        let mut received = vec![0; FLOOD + 3];
+        client.read_exact(&mut received).map(|()| received)
+    });
+    let mut flushed = 0;
+    while flushed < FLOOD as u64 + 3 {
+        let Item::Flushed { upto, .. } = fixture.next() else { panic!("not flushed") };
+        assert!(upto > flushed, "counts rise");
+        flushed = upto;
+    }
+    let received = reader.join().expect("a thread").expect("bytes");
+    assert!(received.iter().take(FLOOD).all(|&byte| byte == 7) && received.ends_with(b"end"));
+    fixture.connection.queue(b"more");
+    assert_eq!(fixture.connection.write(), Written::All { upto: FLOOD as u64 + 7 });
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_cut() {
+    let fixture = Fixture::new(Limits { output_stall_secs: 1, ..Settings::default().limits });
+    fixture.connection.queue(&vec![7; FLOOD]);
+    assert_eq!(fixture.connection.write(), Written::Part);
+    while !fixture.has_ended() {}
+}
+
+#[test]
+fn the_last_words_arrive_before_the_end_also_to_one_who_said_all() {
+    let mut fixture = Fixture::standard();
+    fixture.client.write_all(b"thrown away").expect("written");
+    fixture.client.shutdown(Shutdown::Write).expect("shut down");
+    fixture.connection.queue(&vec![7; FLOOD]);
+    fixture.connection.queue(b"bye");
+    fixture.connection.close();
+    assert_eq!(fixture.connection.write(), Written::Part);
+    let mut client = fixture.client.try_clone().expect("a clone");
+    let reader = std::thread::spawn(move || {
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).map(|_| received)
+    });
+    while !fixture.has_ended() {}
+    let received = reader.join().expect("a thread").expect("bytes, then the end");
+    assert!(received.len() == FLOOD + 3 && received.ends_with(b"bye"));
+}
+
+#[test]
+fn a_connection_that_waits_owns_no_buffer() {
+    let fixture = Fixture::standard();
+    fixture.connection.queue(b"a line\n");
+    assert!(fixture.connection.waiting.borrow().capacity() > 0);
+    assert_eq!(fixture.connection.write(), Written::All { upto: 7 });
+    assert_eq!(fixture.connection.waiting.borrow().capacity(), 0);
+    assert_eq!(fixture.connection.shared.spare.borrow().len(), 1);
+    fixture.connection.abandon();
+    assert_eq!(fixture.connection.queue(b"late\n"), 0, "a lost connection takes nothing");
+}

@@ -1,0 +1,211 @@
+//! What can go wrong, and which of it is only a lack of room.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+
+/// Why a store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A second server on one folder.
+    #[error("{} is in use by another server", .0.display())]
+    InUse(PathBuf),
+    /// The file is not what this program wrote. It is left as it is.
+    #[error("{} is damaged: {why}; restore a backup, or move it away to begin anew", .file.display())]
+    Damaged {
+        /// The database.
+        file: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// Some other program's database.
+    #[error("{} is not a Hobnob database", .0.display())]
+    Foreign(PathBuf),
+    /// Written by a newer version of this program.
+    #[error("{} has schema version {found}, this program knows versions up to {known}: use a newer one", .file.display())]
+    Newer {
+        /// The database.
+        file: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest known here.
+        known: u32,
+    },
+    /// The folder or a file in it cannot be made, read or written.
+    #[error("cannot use {}: {source}", .path.display())]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The database cannot be read or written.
+    #[error("cannot use {}: {source}", .file.display())]
+    Database {
+        /// The database.
+        file: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// The system gave no random bytes, or no thread.
+    #[error("cannot start the store: {0}")]
+    System(io::Error),
+}
+
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// A row that no version of this program writes.
+    #[error("unreadable {0}")]
+    Unreadable(&'static str),
+    #[error("no random bytes: {0}")]
+    NoRandomness(String),
+}
+
+impl Trouble {
+    /// Whether the file itself is broken.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Trouble::Sqlite(
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..),
+            ) => true,
+            Trouble::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            ),
+            Trouble::NoRandomness(_) => false,
+            Trouble::Unreadable(_) => true,
+        }
+    }
+}
+
+/// How the writer takes a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Severity {
+    /// Nothing was written and room may come back: refuse the batch, go on.
+    NoRoom,
+    /// Stop.
+    Fatal,
+}
+
+/// Judges a failure of the database in `folder`.
+pub(super) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
+    let Trouble::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = trouble else {
+        return Severity::Fatal;
+    };
+    match failure.extended_code {
+        // The file was moved or deleted under us: what is written now nobody will find again.
+        ffi::SQLITE_READONLY_DBMOVED => Severity::Fatal,
+        // SQLite calls every write that fails so, but for ENOSPC: a quota reached, a mount that turned
+        // read-only, and the shared index that could not grow are among them. The folder knows.
+        ffi::SQLITE_IOERR_WRITE
+        | ffi::SQLITE_IOERR_TRUNCATE
+        | ffi::SQLITE_IOERR_SHMOPEN
+        | ffi::SQLITE_IOERR_SHMSIZE
+        | ffi::SQLITE_IOERR_SHMMAP => {
+            if folder.is_some_and(has_no_room) {
+                Severity::NoRoom
+            } else {
+                Severity::Fatal
+            }
+        }
+        code => match code & 0xff {
+            // Busy: somebody works on the file with another program. Nothing was written.
+            ffi::SQLITE_FULL | ffi::SQLITE_READONLY | ffi::SQLITE_CANTOPEN | ffi::SQLITE_BUSY => {
+                Severity::NoRoom
+            }
+            _ => Severity::Fatal,
+        },
+    }
+}
+
+/// Whether the credentials file could not grow for want of room or permission, or the change was
+/// turned down before anything was written.
+pub(super) fn judge_account(error: &io::Error) -> Severity {
+    let no_room = matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput
+    );
+    if no_room { Severity::NoRoom } else { Severity::Fatal }
+}
+
+/// Tries to write two pages into the folder. They are not synced: a failed sync proves nothing here.
+fn has_no_room(folder: &Path) -> bool {
+    let path = folder.join("room");
+    let written = super::folder::create_private(&path).and_then(|mut file| {
+        use io::Write;
+        file.write_all(&[0; 8192])
+    });
+    let _ = std::fs::remove_file(&path);
+    written.is_err_and(|error| judge_account(&error) == Severity::NoRoom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sqlite(extended: i32) -> Trouble {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(extended), None).into()
+    }
+
+    #[test]
+    fn a_full_disk_and_a_read_only_folder_are_lack_of_room() {
+        let codes = [
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_READONLY,
+            ffi::SQLITE_READONLY_DIRECTORY,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_BUSY,
+        ];
+        for code in codes {
+            assert_eq!(judge(&sqlite(code), None), Severity::NoRoom, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_failed_sync_is_fatal_whatever_the_folder_says() {
+        let codes = [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_DIR_FSYNC,
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_CORRUPT,
+            ffi::SQLITE_READONLY_DBMOVED,
+            ffi::SQLITE_CONSTRAINT,
+        ];
+        for code in codes {
+            assert_eq!(judge(&sqlite(code), Some(Path::new("/dev/null/no"))), Severity::Fatal, "{code}");
+        }
+        assert_eq!(judge(&Trouble::Unreadable("name"), None), Severity::Fatal);
+    }
+
+    #[test]
+    fn a_failed_write_is_lack_of_room_only_if_the_folder_takes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = sqlite(ffi::SQLITE_IOERR_WRITE);
+        assert_eq!(judge(&write, Some(folder.path())), Severity::Fatal);
+        assert_eq!(judge(&write, Some(&folder.path().join("gone"))), Severity::NoRoom);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the probe leaves nothing");
+    }
+
+    #[test]
+    fn the_credentials_file_is_judged_by_kind() {
+        assert_eq!(judge_account(&io::Error::from_raw_os_error(28)), Severity::NoRoom);
+        assert_eq!(judge_account(&io::Error::from_raw_os_error(122)), Severity::NoRoom);
+        assert_eq!(judge_account(&io::Error::from_raw_os_error(30)), Severity::NoRoom);
+        assert_eq!(judge_account(&io::Error::from_raw_os_error(5)), Severity::Fatal);
+    }
+}

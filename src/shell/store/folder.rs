@@ -1,0 +1,191 @@
+//! The data folder: made private, locked against a second server, the database in it opened.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use rustix::fs::{FlockOperation, flock};
+
+use super::failure::{OpenError, Trouble};
+use super::schema;
+use crate::time::Time;
+
+/// The database within the folder.
+pub(super) const DATABASE: &str = "hobnob.db";
+
+/// An open database, and the lock on its folder.
+#[derive(Debug)]
+pub(super) struct Database {
+    /// Declared before the lock, so closed before another server may come.
+    pub(super) connection: Connection,
+    pub(super) place: Place,
+    _lock: Option<File>,
+}
+
+/// Where a database is, for messages.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Memory,
+    Folder(PathBuf),
+}
+
+impl Place {
+    /// The data folder, if there is one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Place::Memory => None,
+            Place::Folder(folder) => Some(folder),
+        }
+    }
+
+    /// The database file.
+    pub(super) fn file(&self) -> PathBuf {
+        match self {
+            Place::Memory => PathBuf::from(":memory:"),
+            Place::Folder(folder) => folder.join(DATABASE),
+        }
+    }
+
+    /// Says at which file something failed.
+    pub(super) fn trouble(&self, trouble: Trouble) -> OpenError {
+        let damage = trouble.is_damage();
+        match trouble {
+            Trouble::NoRandomness(why) => OpenError::System(io::Error::other(why)),
+            Trouble::Sqlite(source) if !damage => OpenError::Database { file: self.file(), source },
+            Trouble::Sqlite(_) | Trouble::Unreadable(_) => {
+                OpenError::Damaged { file: self.file(), why: trouble.to_string() }
+            }
+        }
+    }
+}
+
+/// A database that nobody will see again.
+pub(super) fn in_memory(started: Time) -> Result<Database, OpenError> {
+    let place = Place::Memory;
+    let open = || -> Result<Connection, Trouble> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::create(&mut connection, started)?;
+        schema::tune(&connection)?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|trouble| place.trouble(trouble))?;
+    Ok(Database { connection, place, _lock: None })
+}
+
+/// Opens the database in `folder`; makes both, written `started`, if they are missing.
+pub(super) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> {
+    make_private(folder).map_err(|source| unusable(folder, source))?;
+    let lock = lock(folder)?;
+    let place = Place::Folder(folder.to_path_buf());
+    let file = place.file();
+    if file.exists() {
+        refuse_empty(&file)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))
+            .map_err(|source| unusable(&file, source))?;
+    } else {
+        create(folder, &place, started)?;
+    }
+    let connection = schema::open(&place)?;
+    Ok(Database { connection, place, _lock: Some(lock) })
+}
+
+/// Makes an empty file that only its owner can read. Fails if it exists.
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // The mode above is cut by the umask, never widened; this widens what was cut too far.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Makes the folder 0700. One that was there and holds something keeps its mode: it may be a home or
+/// `/tmp`. The files in it are 0600 in any case.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let parent = match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !folder.exists() {
+        fs::create_dir_all(parent)?;
+        DirBuilder::new().mode(0o700).create(folder)?;
+        sync_folder(parent)?;
+    }
+    if fs::read_dir(folder)?.next().is_none() {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    if fs::metadata(folder)?.permissions().mode() & 0o077 != 0 {
+        tracing::warn!("{} can be entered by others; chmod 700 it", folder.display());
+    }
+    Ok(())
+}
+
+/// Takes the lock that goes with the process, however it dies. The file stays: removing it would let
+/// two servers lock two files of one name.
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|source| unusable(&path, source))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(folder.to_path_buf())),
+        Err(error) => Err(unusable(&path, error.into())),
+    }
+}
+
+/// Makes a database under another name first: under its own it is never empty, so an empty one is known
+/// for damage and not taken for a new one.
+fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> {
+    let file = place.file();
+    if log_of(&file).exists() {
+        let why = "the file is gone, but its log is there".to_owned();
+        return Err(OpenError::Damaged { file, why });
+    }
+    let new = folder.join("hobnob.db.new");
+    let make = || -> io::Result<()> {
+        for leftover in [new.clone(), folder.join("hobnob.db.new-journal")] {
+            match fs::remove_file(leftover) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        create_private(&new).map(drop)
+    };
+    make().map_err(|source| unusable(&new, source))?;
+    let fill = || -> Result<(), Trouble> {
+        let mut connection = Connection::open(&new)?;
+        schema::create(&mut connection, started)?;
+        Ok(connection.close().map_err(|(_, error)| error)?)
+    };
+    fill().map_err(|trouble| place.trouble(trouble))?;
+    fs::rename(&new, &file).and_then(|()| sync_folder(folder)).map_err(|source| unusable(&file, source))
+}
+
+fn refuse_empty(file: &Path) -> Result<(), OpenError> {
+    let length = fs::metadata(file).map_err(|source| unusable(file, source))?.len();
+    if length == 0 {
+        return Err(OpenError::Damaged { file: file.to_path_buf(), why: "the file is empty".to_owned() });
+    }
+    Ok(())
+}
+
+/// The write-ahead log beside a database.
+fn log_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+fn unusable(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Unusable { path: path.to_path_buf(), source }
+}

@@ -1,0 +1,266 @@
+//! Records as rows: what each one changes in the database.
+
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::commands::Commands;
+use super::names::Names;
+use crate::record::{Mail, Outcome, Record, Suspect};
+use crate::time::Time;
+use crate::words::{MessageId, Name, Origin};
+
+/// Names without an account whose failures are kept; the core bounds its table so as well.
+const STRANGERS_KEPT: i64 = 10_000;
+
+/// After so many of them were written, the oldest beyond the bound go.
+const STRANGERS_SWEEP: u32 = 1_000;
+
+/// Applies records within the transaction under way.
+pub(super) struct Rows<'c> {
+    db: &'c Connection,
+    pub(super) names: Names,
+    commands: Commands,
+    /// The latest time named by a record.
+    latest: Time,
+    strangers_written: u32,
+}
+
+impl<'c> Rows<'c> {
+    pub(super) fn new(db: &'c Connection, names: Names, commands: Commands) -> Rows<'c> {
+        Rows { db, names, commands, latest: Time::ZERO, strangers_written: 0 }
+    }
+
+    /// Makes the change that a record stands for. Accounts are not in the database.
+    pub(super) fn apply(&mut self, record: &Record) -> Result<()> {
+        match record {
+            Record::AccountAdded { .. } => Ok(()),
+            Record::AccountRemoved { name } => self.remove_account(name),
+            Record::Failures { suspect: Suspect::Account(name), count, locked_until, since_login } => {
+                self.set_failures(name, *count, *locked_until, *since_login)
+            }
+            Record::Failures { suspect: Suspect::Unknown(digest), count, locked_until, since_login } => {
+                self.set_stranger(&digest.0, *count, *locked_until, *since_login)
+            }
+            Record::SessionBegan { user, login, token, at } => {
+                self.begin_session(user, login.0, token.map(|digest| digest.0), *at)
+            }
+            Record::SessionEnded { user, resumable, at } => self.end_session(user, *resumable, *at),
+            Record::MailStored { to, mail } => self.store_mail(to, mail),
+            Record::MailRemoved { user, ids } => self.remove_mail(user, ids),
+            Record::Blocked { by, user } => self.block(by, user),
+            Record::Unblocked { by, user } => self.unblock(by, user),
+            Record::GroupSet { group, members } => self.set_group(group, members),
+            Record::GroupRemoved { group } => self.remove_group(group),
+            Record::Settled { user, origin, outcome } => self.settle(user, *origin, *outcome),
+        }
+    }
+
+    /// Writes what belongs to the transaction as a whole: that the store was written, `now` or at the
+    /// latest time that a record named. Returns that time.
+    pub(super) fn finish(&mut self, now: Time) -> Result<Time> {
+        self.commands.sweep(self.db)?;
+        let written = now.max(self.latest);
+        self.db.prepare_cached("UPDATE server SET last_written = ?1")?.execute([written.0.cast_signed()])?;
+        Ok(written)
+    }
+
+    /// The transaction stands.
+    pub(super) fn committed(&mut self) {
+        self.names.committed();
+        self.commands.committed();
+    }
+
+    /// The transaction is undone; so is what was remembered of it.
+    pub(super) fn rolled_back(&mut self) {
+        self.names.rolled_back();
+        self.commands.rolled_back();
+    }
+
+    fn set_failures(
+        &mut self,
+        name: &Name,
+        count: u32,
+        locked_until: Option<Time>,
+        since_login: u32,
+    ) -> Result<()> {
+        if count == 0 && since_login == 0 && locked_until.is_none() {
+            let Some(user) = self.names.known(name) else { return Ok(()) };
+            return self.run("DELETE FROM failures WHERE user = ?1", [user]);
+        }
+        let user = self.names.number(self.db, name)?;
+        self.run(
+            "INSERT OR REPLACE INTO failures (user, count, locked_until, since_login)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![user, count, locked_until.map(signed), since_login],
+        )
+    }
+
+    fn set_stranger(
+        &mut self,
+        digest: &[u8; 16],
+        count: u32,
+        locked_until: Option<Time>,
+        since_login: u32,
+    ) -> Result<()> {
+        // Goes and comes again even if it only changes, so that it gets the highest turn.
+        self.run("DELETE FROM strangers WHERE digest = ?1", [digest])?;
+        if count == 0 && since_login == 0 && locked_until.is_none() {
+            return Ok(());
+        }
+        self.run(
+            "INSERT INTO strangers (digest, count, locked_until, since_login) VALUES (?1, ?2, ?3, ?4)",
+            params![digest, count, locked_until.map(signed), since_login],
+        )?;
+        self.strangers_written += 1;
+        if self.strangers_written >= STRANGERS_SWEEP {
+            self.strangers_written = 0;
+            forget_strangers(self.db)?;
+        }
+        Ok(())
+    }
+
+    fn begin_session(&mut self, name: &Name, login: u64, token: Option<[u8; 16]>, at: Time) -> Result<()> {
+        self.latest = self.latest.max(at);
+        let user = self.names.number(self.db, name)?;
+        self.run(
+            "INSERT INTO sessions (user, login, token, began) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (user) DO UPDATE SET
+                 began = iif(login = excluded.login, began, excluded.began),
+                 resumed = iif(login = excluded.login, excluded.began, NULL),
+                 login = excluded.login, token = excluded.token, ended = NULL, resumable = NULL",
+            params![user, login.cast_signed(), token, signed(at)],
+        )?;
+        self.commands.log_in(user, login);
+        Ok(())
+    }
+
+    fn end_session(&mut self, name: &Name, resumable: bool, at: Time) -> Result<()> {
+        self.latest = self.latest.max(at);
+        let Some(user) = self.names.known(name) else { return Ok(()) };
+        self.run(
+            "UPDATE sessions SET ended = ?2, resumable = ?3 WHERE user = ?1",
+            params![user, signed(at), resumable],
+        )
+    }
+
+    fn store_mail(&mut self, to: &Name, mail: &Mail) -> Result<()> {
+        self.latest = self.latest.max(mail.sent_at);
+        let receiver = self.names.number(self.db, to)?;
+        let sender = self.names.number(self.db, &mail.from)?;
+        let group = mail.group.as_ref().map(Name::as_str);
+        let login = mail.origin.map(|origin| origin.login.0.cast_signed());
+        let command = mail.origin.map(|origin| origin.number.cast_signed());
+        let (boot, number) = id_columns(mail.id);
+        self.run(
+            "INSERT INTO mail (receiver, boot, number, sender, group_name, login, command, sent_at, text)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![receiver, boot, number, sender, group, login, command, signed(mail.sent_at), &*mail.text],
+        )
+    }
+
+    fn remove_mail(&mut self, name: &Name, ids: &[MessageId]) -> Result<()> {
+        let Some(receiver) = self.names.known(name) else { return Ok(()) };
+        let mut statement = self.db.prepare_cached(
+            "DELETE FROM mail WHERE receiver = ?1 AND boot = ?2 AND number BETWEEN ?3 AND ?4",
+        )?;
+        // Most often a mailbox is emptied from one end: its ids follow each other.
+        let follows =
+            |a: &MessageId, b: &MessageId| a.boot == b.boot && a.number.checked_add(1) == Some(b.number);
+        for run in ids.chunk_by(follows) {
+            let (boot, first) = id_columns(run[0]);
+            let (_, last) = id_columns(run[run.len() - 1]);
+            statement.execute(params![receiver, boot, first, last])?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, by: &Name, user: &Name) -> Result<()> {
+        let blocker = self.names.number(self.db, by)?;
+        let blocked = self.names.number(self.db, user)?;
+        self.run("INSERT OR IGNORE INTO blocks (blocker, blocked) VALUES (?1, ?2)", [blocker, blocked])
+    }
+
+    fn unblock(&mut self, by: &Name, user: &Name) -> Result<()> {
+        let (Some(blocker), Some(blocked)) = (self.names.known(by), self.names.known(user)) else {
+            return Ok(());
+        };
+        self.run("DELETE FROM blocks WHERE blocker = ?1 AND blocked = ?2", [blocker, blocked])
+    }
+
+    fn set_group(&mut self, group: &Name, members: &[Name]) -> Result<()> {
+        let id = match self.group(group)? {
+            Some(id) => {
+                self.run("DELETE FROM members WHERE group_id = ?1", [id])?;
+                id
+            }
+            None => {
+                self.run("INSERT INTO groups (name) VALUES (?1)", [group.as_str()])?;
+                self.db.last_insert_rowid()
+            }
+        };
+        for (place, member) in (0_i64..).zip(members) {
+            let user = self.names.number(self.db, member)?;
+            self.run("INSERT INTO members (group_id, place, user) VALUES (?1, ?2, ?3)", [id, place, user])?;
+        }
+        Ok(())
+    }
+
+    fn remove_group(&mut self, group: &Name) -> Result<()> {
+        let Some(id) = self.group(group)? else { return Ok(()) };
+        self.run("DELETE FROM members WHERE group_id = ?1", [id])?;
+        self.run("DELETE FROM groups WHERE id = ?1", [id])
+    }
+
+    fn group(&self, group: &Name) -> Result<Option<i64>> {
+        self.db
+            .prepare_cached("SELECT id FROM groups WHERE name = ?1")?
+            .query_row([group.as_str()], |row| row.get(0))
+            .optional()
+    }
+
+    fn settle(&mut self, name: &Name, origin: Origin, outcome: Outcome) -> Result<()> {
+        let user = self.names.number(self.db, name)?;
+        self.commands.settle(self.db, user, origin, outcome)
+    }
+
+    /// Mail to the account goes, mail from it stays with its receivers. Groups that are left are set by
+    /// records of their own; here it only leaves them.
+    fn remove_account(&mut self, name: &Name) -> Result<()> {
+        let Some(user) = self.names.known(name) else { return Ok(()) };
+        self.commands.remove(self.db, user)?;
+        for sql in [
+            "DELETE FROM mail WHERE receiver = ?1",
+            "DELETE FROM blocks WHERE blocker = ?1 OR blocked = ?1",
+            "DELETE FROM members WHERE user = ?1",
+            "DELETE FROM failures WHERE user = ?1",
+            "DELETE FROM sessions WHERE user = ?1",
+        ] {
+            self.run(sql, [user])?;
+        }
+        self.run("DELETE FROM groups WHERE id NOT IN (SELECT group_id FROM members)", [])
+    }
+
+    fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+        self.db.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+}
+
+/// Drops the failures of names without an account that were tried longest ago, beyond the bound.
+pub(super) fn forget_strangers(db: &Connection) -> Result<()> {
+    db.prepare_cached(
+        "DELETE FROM strangers
+         WHERE turn <= (SELECT turn FROM strangers ORDER BY turn DESC LIMIT 1 OFFSET ?1)",
+    )?
+    .execute([STRANGERS_KEPT])?;
+    Ok(())
+}
+
+/// An id as it stands in the table. Running numbers never come near the end of either type; a caller
+/// who asks for ids above the largest there is must get none.
+pub(super) fn id_columns(id: MessageId) -> (i64, i64) {
+    (i64::from(id.boot), i64::try_from(id.number).unwrap_or(i64::MAX))
+}
+
+fn signed(time: Time) -> i64 {
+    time.0.cast_signed()
+}

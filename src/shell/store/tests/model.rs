@@ -1,0 +1,179 @@
+//! What a store must remember, in the plainest way: maps that records change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Rig, id};
+use crate::record::{Digest, Mail, MailSummary, Outcome, Record, Suspect};
+use crate::time::Time;
+use crate::words::{LoginNumber, MessageId, Name, Origin};
+
+/// The state after some records.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    failures: BTreeMap<Suspect, (u32, Option<Time>, u32)>,
+    sessions: BTreeMap<Name, Session>,
+    settled: BTreeMap<Name, Vec<(Origin, Outcome)>>,
+    blocks: BTreeSet<(Name, Name)>,
+    groups: BTreeMap<Name, Vec<Name>>,
+    mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Session {
+    login: LoginNumber,
+    token: Option<Digest>,
+    /// First and last beginning of this login.
+    began: (Time, Time),
+    ended: Option<(bool, Time)>,
+}
+
+impl Model {
+    pub(super) fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Model {
+        let mut model = Model::default();
+        for record in records {
+            model.apply(record);
+        }
+        model
+    }
+
+    pub(super) fn apply(&mut self, record: &Record) {
+        match record.clone() {
+            Record::AccountAdded { .. } => {}
+            Record::AccountRemoved { name } => self.remove(&name),
+            Record::Failures { suspect, count, locked_until, since_login } => {
+                self.failures.insert(suspect.clone(), (count, locked_until, since_login));
+                if (count, locked_until, since_login) == (0, None, 0) {
+                    self.failures.remove(&suspect);
+                }
+            }
+            Record::SessionBegan { user, login, token, at } => self.begin(user, login, token, at),
+            Record::SessionEnded { user, resumable, at } => {
+                if let Some(session) = self.sessions.get_mut(&user) {
+                    session.ended = Some((resumable, at));
+                }
+            }
+            Record::MailStored { to, mail } => {
+                assert!(self.mail.entry(to).or_default().insert(mail.id, mail).is_none(), "an id twice");
+            }
+            Record::MailRemoved { user, ids } => {
+                let mailbox = self.mail.entry(user.clone()).or_default();
+                mailbox.retain(|id, _| !ids.contains(id));
+                if mailbox.is_empty() {
+                    self.mail.remove(&user);
+                }
+            }
+            Record::Blocked { by, user } => {
+                self.blocks.insert((by, user));
+            }
+            Record::Unblocked { by, user } => {
+                self.blocks.remove(&(by, user));
+            }
+            Record::GroupSet { group, members } => {
+                self.groups.insert(group, members);
+            }
+            Record::GroupRemoved { group } => {
+                self.groups.remove(&group);
+            }
+            Record::Settled { user, origin, outcome } => self.settle(&user, origin, outcome),
+        }
+    }
+
+    fn begin(&mut self, user: Name, login: LoginNumber, token: Option<Digest>, at: Time) {
+        self.settled.entry(user.clone()).or_default().retain(|(origin, _)| origin.login == login);
+        self.begin_session(user, login, token, at);
+    }
+
+    fn begin_session(&mut self, user: Name, login: LoginNumber, token: Option<Digest>, at: Time) {
+        match self.sessions.get_mut(&user) {
+            Some(session) if session.login == login => {
+                session.token = token;
+                session.began.1 = at;
+                session.ended = None;
+            }
+            _ => {
+                let session = Session { login, token, began: (at, at), ended: None };
+                self.sessions.insert(user, session);
+            }
+        }
+    }
+
+    fn settle(&mut self, user: &Name, origin: Origin, outcome: Outcome) {
+        let settled = self.settled.entry(user.clone()).or_default();
+        settled.push((origin, outcome));
+        let excess = settled.len().saturating_sub(512);
+        settled.drain(..excess);
+    }
+
+    /// What of the settled commands a start needs: those of each user's last login.
+    fn needed(&self) -> BTreeMap<&Name, Vec<(Origin, Outcome)>> {
+        let of_login = |(user, settled): (_, &Vec<(Origin, Outcome)>)| {
+            let login = self.sessions.get(user)?.login;
+            let needed: Vec<_> =
+                settled.iter().filter(|(origin, _)| origin.login == login).copied().collect();
+            (!needed.is_empty()).then_some((user, needed))
+        };
+        self.settled.iter().filter_map(of_login).collect()
+    }
+
+    fn remove(&mut self, name: &Name) {
+        self.failures.remove(&Suspect::Account(name.clone()));
+        self.sessions.remove(name);
+        self.settled.remove(name);
+        self.mail.remove(name);
+        self.blocks.retain(|(by, user)| by != name && user != name);
+        for members in self.groups.values_mut() {
+            members.retain(|member| member != name);
+        }
+        self.groups.retain(|_, members| !members.is_empty());
+    }
+
+    /// How much waits, sorted.
+    fn summaries(&self) -> Vec<MailSummary> {
+        let mut counted: BTreeMap<(&Name, &Name), (u32, u64)> = BTreeMap::new();
+        for (to, mailbox) in &self.mail {
+            for mail in mailbox.values() {
+                let entry = counted.entry((to, &mail.from)).or_default();
+                entry.0 += 1;
+                entry.1 += mail.text.len() as u64;
+            }
+        }
+        counted
+            .into_iter()
+            .map(|((to, from), (count, bytes))| MailSummary {
+                to: to.clone(),
+                from: from.clone(),
+                count,
+                bytes,
+            })
+            .collect()
+    }
+
+    /// Holds a freshly opened store against the model: its records, its summaries, every mailbox.
+    pub(super) fn expect(&self, rig: &mut Rig) {
+        let mut recovered = Model::of(&rig.recovery.records);
+        let mut summaries = rig.recovery.mail.clone();
+        summaries.sort_by(|a, b| (&a.to, &a.from).cmp(&(&b.to, &b.from)));
+        assert_eq!(summaries, self.summaries());
+        for user in self.mail.keys() {
+            let mut after = id(0, 0);
+            loop {
+                let (page, more) = rig.page(user.as_str(), None, after, 3);
+                assert!(page.len() == 3 || !more);
+                for mail in page {
+                    assert!(mail.id > after, "pages are in order");
+                    after = mail.id;
+                    recovered.apply(&Record::MailStored { to: user.clone(), mail });
+                }
+                if !more {
+                    break;
+                }
+            }
+        }
+        assert_eq!(recovered.needed(), self.needed());
+        assert_eq!(recovered.failures, self.failures);
+        assert_eq!(recovered.sessions, self.sessions);
+        assert_eq!(recovered.blocks, self.blocks);
+        assert_eq!(recovered.groups, self.groups);
+        assert_eq!(recovered.mail, self.mail);
+    }
+}

@@ -1,0 +1,248 @@
+//! What goes in comes out, after a close and an open.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::model::Model;
+use super::*;
+use crate::record::{Digest, Outcome, Suspect};
+use crate::wire::{Code, Status};
+
+fn reopened(data: &Path, rig: Rig) -> Rig {
+    rig.handle.close();
+    Rig::open(data)
+}
+
+fn began(user: &str, login: u64, at: u64) -> Record {
+    let token = Some(Digest([login as u8; 16]));
+    Record::SessionBegan { user: name(user), login: LoginNumber(login), token, at: Time(at) }
+}
+
+fn settled(user: &str, login: u64, number: u64, outcome: Outcome) -> Record {
+    let origin = Origin { login: LoginNumber(login), number };
+    Record::Settled { user: name(user), origin, outcome }
+}
+
+fn failures(suspect: Suspect, count: u32, locked_until: Option<Time>) -> Record {
+    Record::Failures { suspect, count, locked_until, since_login: count }
+}
+
+/// One of each kind, with values at the ends of their ranges.
+fn one_of_each() -> Vec<Record> {
+    let group = |group: &str, members: &[&str]| Record::GroupSet {
+        group: name(group),
+        members: members.iter().map(|member| name(member)).collect(),
+    };
+    let odd = Mail {
+        id: id(u32::MAX - 1, 9),
+        from: name("yoda"),
+        group: Some(name("jedi")),
+        origin: Some(Origin { login: LoginNumber(u64::MAX), number: u64::MAX }),
+        sent_at: Time(7),
+        text: Arc::from("a\0b \u{1F600}  "),
+    };
+    vec![
+        failures(Suspect::Account(name("hans")), 2, None),
+        failures(Suspect::Account(name("vader")), 3, Some(Time::MAX)),
+        failures(Suspect::Unknown(Digest([9; 16])), 1, Some(Time(5))),
+        failures(Suspect::Account(name("luke")), 2, None),
+        failures(Suspect::Account(name("luke")), 0, None),
+        began("hans", 1, 10),
+        Record::SessionEnded { user: name("hans"), resumable: false, at: Time(20) },
+        began("yoda", 4, 30),
+        Record::SessionEnded { user: name("yoda"), resumable: true, at: Time(40) },
+        began("yoda", 4, 50),
+        Record::SessionBegan { user: name("luke"), login: LoginNumber(u64::MAX), token: None, at: Time(60) },
+        settled("yoda", 4, u64::MAX, Outcome::Message(Status::Stored)),
+        settled("yoda", 4, 2, Outcome::Broadcast { recipients: 5, withheld: true }),
+        settled("hans", 1, 1, Outcome::Failed(Code::MailboxFull)),
+        mail_to("hans", 1, "yoda", "one"),
+        mail_to("hans", 2, "luke", "two"),
+        mail_to("hans", 3, "yoda", "three"),
+        Record::MailStored { to: name("luke"), mail: odd },
+        mail_to("vader", 1, "luke", "father?"),
+        Record::MailRemoved { user: name("hans"), ids: vec![id(1, 1), id(1, 99)] },
+        Record::MailRemoved { user: name("vader"), ids: vec![id(1, 1)] },
+        Record::Blocked { by: name("hans"), user: name("vader") },
+        Record::Blocked { by: name("yoda"), user: name("vader") },
+        Record::Unblocked { by: name("yoda"), user: name("vader") },
+        group("jedi", &["yoda", "luke"]),
+        group("jedi", &["luke", "yoda", "hans"]),
+        group("sith", &["vader"]),
+        Record::GroupRemoved { group: name("sith") },
+    ]
+}
+
+#[test]
+fn every_kind_of_record_survives_a_close_and_an_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path());
+    assert_eq!(rig.recovery.boot, 1);
+    assert!(rig.recovery.records.is_empty() && rig.recovery.mail.is_empty());
+    let records = one_of_each();
+    rig.store(records.clone());
+    Model::of(&records).expect(&mut reopened(folder.path(), rig));
+}
+
+#[test]
+fn an_account_that_is_removed_leaves_only_what_it_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path());
+    let mut records = one_of_each();
+    for user in ["yoda", "luke", "hans"] {
+        records.push(Record::AccountRemoved { name: name(user) });
+    }
+    records.push(mail_to("r2d2", 1, "yoda", "still here"));
+    rig.store(records.clone());
+    let mut rig = reopened(folder.path(), rig);
+    Model::of(&records).expect(&mut rig);
+    assert_eq!(rig.page("r2d2", Some("yoda"), id(0, 0), 9).0.len(), 1);
+    assert_eq!(rig.page("hans", None, id(0, 0), 9).0.len(), 0);
+}
+
+#[test]
+fn boot_numbers_rise_and_secret_and_time_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path());
+    let secret = rig.recovery.secret;
+    assert_ne!(secret, [0; 32]);
+    assert_eq!(rig.recovery.last_written, START);
+    let late = Time(START.0 + 3_600_000_000);
+    rig.store([Record::SessionEnded { user: name("hans"), resumable: true, at: late }]);
+    for boot in 2..5 {
+        rig = reopened(folder.path(), rig);
+        assert_eq!(rig.recovery.boot, boot);
+        assert_eq!(rig.recovery.secret, secret);
+        assert_eq!(rig.recovery.last_written, late, "a start is no writing");
+    }
+    // Another write now, with a clock an hour behind, does not take the time back.
+    rig.store([began("hans", 2, 1)]);
+    assert!(reopened(folder.path(), rig).recovery.last_written >= late);
+}
+
+#[test]
+fn of_settled_commands_the_last_512_of_the_last_login_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path());
+    let mut records = vec![began("hans", 1, 1)];
+    records.extend((0..700).map(|number| settled("hans", 1, number * 3, Outcome::Done)));
+    rig.store(records.clone());
+    let mut rig = reopened(folder.path(), rig);
+    Model::of(&records).expect(&mut rig);
+    // The ring goes on where it was, over a start.
+    let more: Vec<Record> = (0..20).map(|number| settled("hans", 1, number, Outcome::Done)).collect();
+    rig.store(more.clone());
+    records.extend(more);
+    let mut rig = reopened(folder.path(), rig);
+    Model::of(&records).expect(&mut rig);
+    // A new login has no use for the commands of the old one.
+    let more = [began("hans", 2, 2), settled("hans", 2, 1, Outcome::Done)];
+    rig.store(more.clone());
+    records.extend(more);
+    Model::of(&records).expect(&mut reopened(folder.path(), rig));
+}
+
+#[test]
+fn made_up_names_are_bounded_and_the_oldest_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path());
+    let stranger = |n: u32| {
+        let mut digest = [0; 16];
+        digest[..4].copy_from_slice(&n.to_be_bytes());
+        Suspect::Unknown(Digest(digest))
+    };
+    rig.store((0..12_500).map(|n| failures(stranger(n), 1, None)));
+    rig.store([failures(stranger(2_600), 2, None)]);
+    let rig = reopened(folder.path(), rig);
+    let kept: Vec<&Record> = rig.recovery.records.iter().collect();
+    assert_eq!(kept.len(), 10_000);
+    assert_eq!(kept[0], &failures(stranger(2_500), 1, None), "the oldest first");
+    assert_eq!(kept[9_999], &failures(stranger(2_600), 2, None), "tried again, so the newest");
+}
+
+#[test]
+fn a_memory_store_keeps_nothing_and_is_a_store_all_the_same() {
+    let records = one_of_each();
+    let mut rig = Rig::with(options(None), |_| Ok(())).unwrap();
+    assert_eq!(rig.recovery.boot, 1);
+    rig.store(records);
+    let (mail, more) = rig.page("hans", None, id(0, 0), 9);
+    assert_eq!((mail.len(), more), (2, false));
+    rig.handle.close();
+    let rig = Rig::with(options(None), |_| Ok(())).unwrap();
+    assert!(rig.recovery.records.is_empty() && rig.recovery.mail.is_empty());
+}
+
+const USERS: [&str; 4] = ["hans", "yoda", "luke", "vader"];
+
+/// Any record over a few users; message ids are made unique afterwards.
+fn any_record() -> impl Strategy<Value = Record> {
+    let user = || (0..USERS.len()).prop_map(|index| name(USERS[index]));
+    let pair = || {
+        let apart = 1..USERS.len();
+        (0..USERS.len(), apart).prop_map(|(a, by)| (name(USERS[a]), name(USERS[(a + by) % USERS.len()])))
+    };
+    let time = || (0..1_000_u64).prop_map(Time);
+    prop_oneof![
+        6 => (user(), user(), ".{1,40}").prop_map(|(to, from, text)| {
+            let text = Arc::from(text);
+            let mail = Mail { id: id(1, 0), from, group: None, origin: None, sent_at: START, text };
+            Record::MailStored { to, mail }
+        }),
+        4 => (user(), proptest::collection::vec((1..60_u64).prop_map(|n| id(1, n)), 0..9))
+            .prop_map(|(user, ids)| Record::MailRemoved { user, ids }),
+        2 => (user(), 1..4_u64, any::<bool>(), time()).prop_map(|(user, login, token, at)| {
+            let token = token.then_some(Digest([7; 16]));
+            Record::SessionBegan { user, login: LoginNumber(login), token, at }
+        }),
+        2 => (user(), any::<bool>(), time())
+            .prop_map(|(user, resumable, at)| Record::SessionEnded { user, resumable, at }),
+        2 => (user(), 1..4_u64, any::<u64>()).prop_map(|(user, login, number)| {
+            let origin = Origin { login: LoginNumber(login), number };
+            Record::Settled { user, origin, outcome: Outcome::Done }
+        }),
+        2 => pair().prop_map(|(by, user)| Record::Blocked { by, user }),
+        2 => pair().prop_map(|(by, user)| Record::Unblocked { by, user }),
+        2 => (user(), Just(USERS.map(name).to_vec()).prop_shuffle(), 1..4_usize)
+            .prop_map(|(group, members, count)| Record::GroupSet { group, members: members[..count].to_vec() }),
+        1 => user().prop_map(|group| Record::GroupRemoved { group }),
+        2 => (user(), 0..3_u32, proptest::option::of(time()))
+            .prop_map(|(user, count, locked)| failures(Suspect::Account(user), count, locked)),
+        1 => user().prop_map(|name| Record::AccountRemoved { name }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any records in any batches, over several starts, leave what the model says.
+    #[test]
+    fn any_records_in_any_batches_over_any_starts(
+        runs in proptest::collection::vec(
+            proptest::collection::vec(proptest::collection::vec(any_record(), 1..12), 1..6), 1..4)
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut model = Model::default();
+        let mut rig = Rig::open(folder.path());
+        let mut number = 0;
+        for run in runs {
+            for mut batch in run {
+                for record in &mut batch {
+                    if let Record::MailStored { mail, .. } = record {
+                        number += 1;
+                        mail.id.number = number;
+                    }
+                    model.apply(record);
+                }
+                rig.store(batch);
+            }
+            rig = reopened(folder.path(), rig);
+            model.expect(&mut rig);
+        }
+        rig.handle.close();
+        let report = super::super::check(folder.path()).unwrap();
+        prop_assert!(report.is_sound(), "{report}");
+    }
+}

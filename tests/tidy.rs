@@ -1,0 +1,177 @@
+//! Rules about the source itself: who may import whom, how long things may be, what must not be written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The house, top to bottom: a place may import what is listed beside it (`ARCHITECTURE.md` says why).
+const LAYERS: &[(&str, &[&str])] = &[
+    ("time", &[]),
+    ("words", &[]),
+    ("planted", &[]),
+    ("wire", &["time", "words", "planted"]),
+    ("record", &["time", "words", "wire"]),
+    ("server", &["time", "words", "wire", "record", "planted"]),
+    ("client", &["time", "words", "wire", "planted"]),
+    ("sim", &["time", "words", "wire", "record", "server", "client", "planted"]),
+    ("shell", &["time", "words", "wire", "record", "server", "client"]),
+    ("bin", &["shell", "time", "words", "wire", "server", "client", "sim", "planted"]),
+];
+
+const FILE_LINES: usize = 520;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The code of a file without its comments and its tests, with line numbers.
+fn code(path: &Path) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(path).expect("UTF-8");
+    if path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs") {
+        return Vec::new();
+    }
+    let lines = text.lines().enumerate().take_while(|(_, line)| !line.starts_with("#[cfg(test)]"));
+    lines
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        .map(|(number, line)| (number + 1, line.to_owned()))
+        .collect()
+}
+
+fn place_of(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src")).expect("below src");
+    let first = inside.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Names of top-level modules that a line reaches for: `crate::NAME` or `hobnob::NAME`.
+fn imports(line: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for root in ["crate::", "hobnob::"] {
+        for (at, _) in line.match_indices(root) {
+            let rest = &line[at + root.len()..];
+            let names = match rest.strip_prefix('{') {
+                Some(group) => group.split('}').next().unwrap_or("").to_owned(),
+                None => rest.to_owned(),
+            };
+            for name in names.split(", ") {
+                found.push(name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_point_down_the_house() {
+    let mut bad = Vec::new();
+    for path in sources(&root().join("src")) {
+        let place = place_of(&path);
+        if place == "lib" {
+            continue;
+        }
+        let (_, allowed) = LAYERS
+            .iter()
+            .find(|(name, _)| *name == place)
+            .unwrap_or_else(|| panic!("{place} has no place in the house"));
+        for (number, line) in code(&path) {
+            for import in imports(&line) {
+                let known = LAYERS.iter().any(|(name, _)| *name == import);
+                if known && import != place && !allowed.contains(&import.as_str()) {
+                    bad.push(format!("{}:{number}: {place} reaches for {import}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn the_import_check_sees_what_it_must() {
+    assert_eq!(imports("use crate::server::Event;"), ["server"]);
+    assert_eq!(imports("use crate::{time::Time, client::View};"), ["time", "client"]);
+    assert_eq!(imports("let x = crate::shell::now();"), ["shell"]);
+}
+
+#[test]
+fn the_core_reaches_for_nothing_of_the_machine() {
+    let banned =
+        ["std::", "SystemTime", "Instant::", "println!", "thread_local", "static mut", "OnceLock", "rand::"];
+    let mut bad = Vec::new();
+    for path in sources(&root().join("src")) {
+        let place = place_of(&path);
+        if ["shell", "bin", "lib", "planted"].contains(&place.as_str()) {
+            continue;
+        }
+        for (number, line) in code(&path) {
+            if let Some(word) = banned.iter().find(|word| line.contains(**word)) {
+                bad.push(format!("{}:{number}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn no_file_is_two_files() {
+    let mut bad = Vec::new();
+    for folder in ["src", "tests", "benches", "fuzz/fuzz_targets"] {
+        let folder = root().join(folder);
+        for path in if folder.is_dir() { sources(&folder) } else { Vec::new() } {
+            let lines = fs::read_to_string(&path).expect("UTF-8").lines().count();
+            if lines > FILE_LINES {
+                bad.push(format!("{}: {lines} lines", path.display()));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn nothing_unfinished_and_no_unwrap() {
+    let banned = ["todo!", "unimplemented!", "dbg!", "FIXME", "XXX", ".unwrap()"];
+    let mut bad = Vec::new();
+    for path in sources(&root().join("src")) {
+        for (number, line) in code(&path) {
+            if let Some(word) = banned.iter().find(|word| line.contains(**word)) {
+                bad.push(format!("{}:{number}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn unsafe_stays_in_the_shell() {
+    for path in sources(&root().join("src")) {
+        if place_of(&path) == "shell" {
+            continue;
+        }
+        for (number, line) in code(&path) {
+            assert!(!line.contains("unsafe "), "{}:{number}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_papers_are_there_and_short() {
+    for paper in
+        ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"]
+    {
+        assert!(root().join(paper).is_file(), "{paper} is missing");
+    }
+    let lines = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("UTF-8").lines().count();
+    assert!(lines <= 150, "ARCHITECTURE.md has {lines} lines");
+}
