@@ -24,7 +24,9 @@ pub(crate) struct Known {
     /// Accounts that came or went while the server ran are judged less strictly.
     pub(crate) odd: bool,
     pub(crate) session: Option<SessionSeen>,
+    /// The number of the last login decided, and of the last that somebody was told.
     pub(crate) login: u64,
+    pub(crate) told_login: u64,
     pub(crate) last_login: Option<Time>,
     /// Between which times the last session ended.
     pub(crate) ended: Option<(Time, Time)>,

@@ -1,6 +1,7 @@
 //! Runs: a scenario is played, checked after every step, healed, and must come to rest.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::check::Check;
 pub use super::check::Violation;
@@ -33,9 +34,22 @@ pub struct Report {
 /// Plays a scenario to its end, or to the first broken rule.
 #[must_use]
 pub fn play(steps: &[Step], plan: Plan) -> Report {
-    let mut run = Run { world: World::new(plan), check: Check::new() };
+    play_and(steps, plan, None)
+}
+
+/// Plays a scenario and tells what is seen, line by line.
+#[must_use]
+pub fn narrate(steps: &[Step], plan: Plan) -> (Report, Vec<String>) {
+    let mut story = Vec::new();
+    let report = play_and(steps, plan, Some(&mut story));
+    (report, story)
+}
+
+fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Report {
+    let mut run = Run { world: World::new(plan), check: Check::new(), story };
     let mut broken = None;
     for (index, step) in steps.iter().enumerate() {
+        run.title(*step);
         run.world.step(*step);
         if let Err(violation) = run.look() {
             broken = Some((index, violation));
@@ -48,13 +62,28 @@ pub fn play(steps: &[Step], plan: Plan) -> Report {
     Report { events: run.world.events(), digest: run.world.trace().digest(), broken }
 }
 
-struct Run {
+struct Run<'a> {
     world: World,
     check: Check,
+    story: Option<&'a mut Vec<String>>,
 }
 
-impl Run {
+impl Run<'_> {
+    fn title(&mut self, step: Step) {
+        if let Some(story) = &mut self.story {
+            story.push(alloc::format!("--- {} ---", super::reading::reading(step)));
+        }
+    }
+
     fn look(&mut self) -> Result<(), Violation> {
+        if let Some(story) = &mut self.story {
+            let trace = self.world.trace();
+            story.extend(trace.entries().iter().filter_map(|(at, seen)| {
+                let words = super::story::tell(seen, trace)?;
+                let seconds = at.0 as f64 / 1e6 - 1_717_200_000.0;
+                Some(alloc::format!("{seconds:12.6} {words}"))
+            }));
+        }
         let verdict = self.check.read(self.world.trace());
         self.world.forget();
         verdict
@@ -126,7 +155,7 @@ impl World {
 
     /// All blocks are lifted and all mailboxes emptied by hand, so that what was held back arrives.
     fn let_everything_out(&mut self) {
-        let blocks: alloc::vec::Vec<_> = self.host.store.blocks().cloned().collect();
+        let blocks: Vec<_> = self.host.store.blocks().cloned().collect();
         for seat in 0..SEATS {
             let Some(user) = self.seats[seat].process.as_ref().and_then(|process| process.user.clone()) else {
                 continue;

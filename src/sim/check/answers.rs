@@ -3,11 +3,12 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Check, Verdict, rule};
+use super::{Call, Check, Verdict, rule};
+use crate::record::{Record, RecordNumber};
 use crate::server::settings::{BlockNotice, HistoryMode, OfflineDelivery};
 use crate::sim::model::User;
 use crate::time::Time;
-use crate::wire::{Answer, Code, Command, PingStatus, Refusal, ServerLine, Status, Words};
+use crate::wire::{Answer, Code, Command, PingStatus, Prompt, Refusal, ServerLine, Status, Words};
 use crate::words::{LinkId, Name};
 
 /// An answer that is owed.
@@ -19,10 +20,16 @@ pub(in crate::sim) struct Expected {
     /// The text it sends, if it sends one.
     pub(super) text: Option<u32>,
     at: Time,
+    /// Whom or what it is about.
+    subject: String,
+    /// Records that the answer waits for: of earlier commands, and its own.
+    after: RecordNumber,
+    decided: bool,
 }
 
 impl Expected {
     pub(super) fn anything(&mut self) {
+        self.after = RecordNumber(0);
         self.allowed = Allowed::Anything;
     }
 }
@@ -67,8 +74,10 @@ impl Check {
         if let Some(seen) = self.links.seen.get_mut(&link)
             && welcomed
         {
-            let at = self.now;
-            seen.expected.push_back(Expected { number, command: command.name(), allowed, text, at });
+            let subject = subject(command).to_string();
+            let (at, after) = (self.now, seen.held);
+            let command = command.name();
+            seen.expected.push_back(Expected { number, command, allowed, text, at, subject, after, decided: false });
         }
         Ok(())
     }
@@ -281,11 +290,11 @@ impl Check {
         match line {
             ServerLine::Welcome(admission) | ServerLine::Resumed(admission) => {
                 let resumed = matches!(line, ServerLine::Resumed(_));
-                self.welcomed(link, admission.user, admission.unread, resumed)
+                self.welcomed(link, admission, resumed)
             }
             ServerLine::Refused(refusal) => self.refused(link, *refusal),
-            ServerLine::Ask(_) => {
-                self.asked(link);
+            ServerLine::Ask(Prompt::NewPassword) => {
+                self.new_password_asked(link);
                 Ok(())
             }
             ServerLine::Done { number, answer } => self.answered(link, *number, Ok(answer)),
@@ -301,11 +310,13 @@ impl Check {
             ServerLine::Offline { user } => self.presence_sent(link, user, false),
             ServerLine::Users { users, .. } => self.listed(link, *users),
             ServerLine::Request { from } => self.request_sent(link, from),
-            ServerLine::Greeting { .. }
+            ServerLine::Ask(Prompt::Username | Prompt::Password)
+            | ServerLine::Greeting { .. }
             | ServerLine::Members { .. }
             | ServerLine::Changed { .. }
             | ServerLine::Withdrawn { .. }
             | ServerLine::Introduce { .. }
+            | ServerLine::EndPrivate { .. }
             | ServerLine::Help(_)
             | ServerLine::Notice(_)
             | ServerLine::Bye(_) => Ok(()),
@@ -357,6 +368,9 @@ impl Check {
             expected.allowed,
             self.model.users.iter().map(|known| known.name.to_string()).collect::<Vec<_>>()
         );
+        let (after, committed) = (expected.after, self.model.committed);
+        let durable = after <= committed || self.refused_at >= expected.at;
+        rule!(self, durable, "nothing before its record", "{answer:?} waits for {after:?}, durable {committed:?}");
         self.block_announced(link, answer.ok());
         self.text_answered(link, &expected, answer.map_err(|(code, _)| code))
     }
@@ -394,6 +408,64 @@ impl Check {
             rule!(self, owed.is_none(), "every command has one answer", "{link:?} waits for {owed:?}");
         }
         Ok(())
+    }
+}
+
+impl Check {
+    /// A record was decided for a command of a user: its answer, and later ones, wait for it.
+    pub(super) fn command_record(&mut self, number: RecordNumber, record: &Record) {
+        let (command, by, subject) = match record {
+            Record::Blocked { by, user } => ("block", Some(by), user),
+            Record::Unblocked { by, user } => ("unblock", Some(by), user),
+            Record::GroupSet { group, .. } | Record::GroupRemoved { group } => ("group", None, group),
+            Record::AccountAdded { .. }
+            | Record::AccountRemoved { .. }
+            | Record::Failures { .. }
+            | Record::SessionBegan { .. }
+            | Record::SessionEnded { .. }
+            | Record::MailStored { .. }
+            | Record::MailRemoved { .. }
+            | Record::Settled { .. } => return,
+        };
+        let by = by.and_then(|by| self.model.find(by.as_str()));
+        let session = by.and_then(|by| self.model.users[by].session.as_ref());
+        let caller = if let Call::Received(link) = self.call { Some(link) } else { None };
+        let link = session.map_or(caller, |session| session.link);
+        let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) else { return };
+        let fits = |expected: &&mut Expected| {
+            expected.command.ends_with(command) && expected.subject == subject.as_str() && !expected.decided
+        };
+        if let Some(expected) = seen.expected.iter_mut().find(fits) {
+            expected.after = expected.after.max(number);
+            expected.decided = true;
+        }
+        seen.held = seen.held.max(number);
+    }
+}
+
+/// Whom or what a command that is recorded is about.
+fn subject<'a>(command: &Command<'a>) -> &'a str {
+    match command {
+        Command::Block { user } | Command::Unblock { user } => user,
+        Command::CreateGroup { group, .. }
+        | Command::AddToGroup { group, .. }
+        | Command::RemoveFromGroup { group, .. }
+        | Command::LeaveGroup { group }
+        | Command::DeleteGroup { group } => group,
+        Command::Message { .. }
+        | Command::Broadcast { .. }
+        | Command::Whoelse
+        | Command::WhoelseSince { .. }
+        | Command::Wholasthr
+        | Command::Offline
+        | Command::Ping { .. }
+        | Command::MessageGroup { .. }
+        | Command::GroupList
+        | Command::StartPrivate { .. }
+        | Command::Accept { .. }
+        | Command::Decline { .. }
+        | Command::Help { .. }
+        | Command::Logout => "",
     }
 }
 

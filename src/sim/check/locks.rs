@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Call, Check, Verdict, rule, words};
 use crate::record::{Record, RecordNumber, Suspect};
-use crate::server::settings::Registration;
+use crate::server::Settings;
 use crate::sim::trace::SeenVerdict;
 use crate::time::Time;
 use crate::wire::Refusal;
@@ -20,6 +20,8 @@ const TRIES_A_LINK: u32 = 3;
 pub(in crate::sim) struct Locks {
     names: BTreeMap<String, Lock>,
     attempts: Vec<Attempt>,
+    /// Duration, attempts, whether attempts extend a lock.
+    rules: (u64, u32, bool),
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ struct Lock {
     verifying: u32,
     /// Surely locked until; perhaps locked until.
     locked: Option<(Time, Time)>,
+    /// The record of the lock.
+    locked_by: RecordNumber,
     /// What was counted may have been lost, or counted otherwise.
     shaky: bool,
     last_record: RecordNumber,
@@ -57,7 +61,12 @@ enum Outcome {
 }
 
 impl Locks {
-    pub(super) fn settings_changed(&mut self) {
+    /// A count that began under other rules is not judged.
+    pub(super) fn settings_changed(&mut self, settings: &Settings) {
+        let rules = (settings.block_duration_secs, settings.lock_attempts, settings.lock_extend);
+        if core::mem::replace(&mut self.rules, rules) == rules {
+            return;
+        }
         self.names.values_mut().for_each(|lock| lock.shaky = true);
     }
 
@@ -71,6 +80,7 @@ impl Locks {
             lock.shaky |= lock.last_record > survived;
             lock.verifying = 0;
             lock.last_record = RecordNumber(0);
+            lock.locked_by = RecordNumber(0);
         }
     }
 }
@@ -85,11 +95,6 @@ impl Check {
     pub(super) fn attempt(&mut self, link: LinkId, name: &str, password: &str, registers: bool) {
         let member = self.links.seen.get(&link).is_none_or(|seen| seen.user.is_some());
         if member || crate::words::Name::new(name).is_err() {
-            return;
-        }
-        let known = self.model.find(name).is_some_and(|user| self.model.users[user].account);
-        let new = self.model.settings.registration == Registration::Open && !known;
-        if new && !registers {
             return;
         }
         self.locks.attempts.push(Attempt {
@@ -197,6 +202,9 @@ impl Check {
         attempt.record = Some(number);
         if let Some(lock) = self.locks.names.get_mut(&attempt.name) {
             lock.last_record = number;
+            if lock.locked.is_some() {
+                lock.locked_by = number;
+            }
         }
     }
 
@@ -216,11 +224,10 @@ impl Check {
         Some(self.locks.attempts.remove(place))
     }
 
-    /// The server asks for something: an attempt came to nothing.
-    pub(super) fn asked(&mut self, link: LinkId) {
-        if let Some(place) = self.locks.attempts.iter().position(|attempt| {
-            attempt.link == link && attempt.registers && attempt.ticket.is_none()
-        }) {
+    /// The server asks for a new password: an attempt at a new name came to nothing.
+    pub(super) fn new_password_asked(&mut self, link: LinkId) {
+        let first = self.locks.attempts.iter().position(|attempt| attempt.link == link);
+        if let Some(place) = first.filter(|place| self.locks.attempts[*place].ticket.is_none()) {
             self.locks.attempts.remove(place);
         }
     }
@@ -247,7 +254,9 @@ impl Check {
         let now = self.now;
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
         if attempt.registers || lock.shaky {
-            resync(lock, refusal, self.model.settings.lock_attempts);
+            if !self.locks.attempts.iter().any(|other| other.name == attempt.name) {
+                resync(lock, refusal, self.model.settings.lock_attempts);
+            }
             return Ok(());
         }
         let fits = match (refusal, attempt.expected) {
@@ -267,7 +276,8 @@ impl Check {
             }
             _ => false,
         };
-        let (count, locked) = (lock.count, lock.locked);
+        let (count, locked, by) = (lock.count, lock.locked, lock.locked_by);
+        let told = matches!(refusal, Refusal::LockedOut { .. }) && attempt.ticket.is_none() && !limited;
         rule!(
             self,
             fits,
@@ -275,6 +285,12 @@ impl Check {
             "{name}: {refusal:?}, should be {:?} ({count} failed, locked {locked:?}, tried at {})",
             attempt.expected,
             attempt.at.0
+        );
+        rule!(
+            self,
+            !told || by <= self.model.committed || self.refused_at >= self.settled_at,
+            "nothing before its record",
+            "{name} is told to be locked, {by:?} is not durable"
         );
         self.failure_is_durable(&attempt)
     }

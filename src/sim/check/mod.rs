@@ -114,12 +114,12 @@ impl Check {
             Seen::ServerStarted { settings, accounts, .. } => {
                 self.settled_at = self.now;
                 self.model.start(settings, accounts, self.now);
-                self.locks.settings_changed();
+                self.locks.settings_changed(settings);
             }
             Seen::FilesChanged { settings, accounts } => {
                 self.settled_at = self.now;
                 self.model.reload(settings, accounts);
-                self.locks.settings_changed();
+                self.locks.settings_changed(settings);
             }
             Seen::ServerGone { crashed, survived } => self.server_gone(*crashed, *survived),
             Seen::Caller { link, process } => self.links.open(*link, *process, self.now),

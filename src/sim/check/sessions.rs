@@ -1,9 +1,10 @@
 //! Sessions: one a user, ended for a reason, in time, and told to exactly those entitled.
 
 use super::{Call, Check, Verdict, rule};
-use crate::record::{Record, RecordNumber};
+use crate::record::Record;
 use crate::sim::model::{SessionSeen, User};
 use crate::time::Time;
+use crate::wire::Admission;
 use crate::words::LinkId;
 
 /// How late a timeout may be.
@@ -38,15 +39,15 @@ impl Check {
         }
     }
 
-    pub(super) fn session_record(&mut self, number: RecordNumber, record: &Record) -> Verdict {
+    pub(super) fn session_record(&mut self, record: &Record) -> Verdict {
         match record {
-            Record::SessionBegan { user, login, .. } => {
+            Record::SessionBegan { user, login, at, .. } => {
                 let user = self.model.user(user.as_str());
-                self.session_began(user, login.0, number)
+                if *at == self.now { self.session_began(user, login.0) } else { Ok(()) }
             }
-            Record::SessionEnded { user, .. } => {
+            Record::SessionEnded { user, at, .. } => {
                 let user = self.model.user(user.as_str());
-                self.session_ended(user)
+                if *at == self.now { self.session_ended(user) } else { self.written_again(user, *at) }
             }
             Record::AccountAdded { .. }
             | Record::AccountRemoved { .. }
@@ -61,7 +62,7 @@ impl Check {
         }
     }
 
-    fn session_began(&mut self, user: User, login: u64, _number: RecordNumber) -> Verdict {
+    fn session_began(&mut self, user: User, login: u64) -> Verdict {
         let link = match self.call {
             Call::Verified(ticket) => self.link_of_ticket(ticket),
             Call::Received(link) => Some(link),
@@ -74,7 +75,6 @@ impl Check {
             return Ok(());
         }
         rule!(self, known.session.is_none(), "one session a user", "{} has one already", known.name);
-        rule!(self, login >= known.login, "login numbers rise", "{}: {login} after {}", known.name, known.login);
         let resumed = login == known.login;
         if let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) {
             seen.user = Some(user);
@@ -85,6 +85,14 @@ impl Check {
         known.login = login;
         known.session = Some(SessionSeen { link, active: (now, now), unread, ..SessionSeen::default() });
         self.owe_presence(user, true, resumed);
+        Ok(())
+    }
+
+    /// An end that the store had refused is written again: it must not hide a session since.
+    fn written_again(&self, user: User, at: Time) -> Verdict {
+        let known = &self.model.users[user];
+        let hides = known.session.is_some() && known.last_login.is_some_and(|login| login > at);
+        rule!(self, !hides, "a later record is not replaced by an earlier one", "the end of {}", known.name);
         Ok(())
     }
 
@@ -187,7 +195,9 @@ impl Check {
     }
 
     /// A link is let in, by password or by token.
-    pub(super) fn welcomed(&mut self, link: LinkId, user: &str, unread: u64, resumed: bool) -> Verdict {
+    pub(super) fn welcomed(&mut self, link: LinkId, admission: &Admission<'_>, resumed: bool) -> Verdict {
+        let Admission { user, unread, login, .. } = *admission;
+        let login = login.0;
         let now = self.now;
         let user = self.model.user(user);
         let others: usize = self
@@ -201,11 +211,13 @@ impl Check {
             seen.user = Some(user);
             seen.welcomed = true;
         }
-        let name = self.model.users[user].name.clone();
-        let Some(session) = self.model.session_mut(user) else {
-            rule!(self, false, "who is let in has a session", "{name}");
-            return Ok(());
-        };
+        let known = &mut self.model.users[user];
+        let name = known.name.clone();
+        let risen = if resumed { login >= known.told_login } else { login > known.told_login };
+        rule!(self, risen, "login numbers rise", "{name}: {login} after {}", known.told_login);
+        known.told_login = login;
+        // The session may have ended while its welcome waited.
+        let Some(session) = self.model.session_mut(user) else { return self.admitted(link) };
         if session.link != Some(link) {
             session.link = Some(link);
             session.lost_at = None;
