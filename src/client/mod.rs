@@ -1,49 +1,210 @@
 //! The client as a state machine: events in, effects out.
+//!
+//! It knows no socket, no terminal, no file and no clock. Whoever drives it hands in what happened
+//! and carries out what comes back; `Started` is the first event, `Exit` the last effect.
+//!
+//! ```
+//! use hobnob::client::{ClientState, Effect, Event, Settings};
+//! use hobnob::time::Time;
+//!
+//! let settings = Settings { user: Some("hans".into()), ..Settings::default() };
+//! let mut client = ClientState::new(settings, 1);
+//! let effects: Vec<_> = client.handle(Event::Started, Time(0)).collect();
+//! assert_eq!(effects, [Effect::Dial]);
+//! // The driver has connected; the server greets first.
+//! client.handle(Event::Connected, Time(1)).for_each(drop);
+//! let bytes = b"hobnob 1 ack resume\n";
+//! let sent = client.handle(Event::Received { bytes }, Time(2)).next();
+//! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume\nlogin hans\n" }));
+//! ```
 
+mod activity;
+mod answers;
+mod commands;
+mod connection;
+mod deadlines;
+mod delivery;
 pub mod effect;
 pub mod event;
+mod help;
+mod input;
+mod intent;
+mod leaving;
+mod login;
+mod outbox;
+mod outstanding;
+mod peers;
+mod reconnect;
+mod seen;
+mod session;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 pub use effect::{Effect, Exit};
 pub use event::{Event, Mark, PeerOpened, Recall, Signal};
+pub use outbox::Effects;
 pub use settings::{AcceptPrivate, Settings};
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use connection::ServerLink;
+use delivery::Delivery;
+use input::{Input, Typed};
+use login::Entry;
+use outbox::Outbox;
+use peers::Peers;
+use reconnect::Jitter;
+use session::Session;
 
 use crate::time::Time;
 
 /// The client: its login, its outstanding commands, its private links.
-#[derive(Debug)]
 pub struct ClientState {
     settings: Settings,
+    /// Of the event in hand.
+    now: Time,
+    outbox: Outbox,
+    input: Input,
+    link: ServerLink,
+    phase: Phase,
+    peers: Peers,
+    delivery: Delivery,
+    jitter: Jitter,
+    /// The timeout asked for last, if it has not come.
+    scheduled: Option<Time>,
+}
+
+/// Where the client stands.
+enum Phase {
+    /// Before a session.
+    Entry(Entry),
+    /// Logged in, with or without a connection at the moment.
+    Session(Box<Session>),
+    /// The program ends.
+    Over,
 }
 
 impl ClientState {
-    /// A client that has not started yet. `seed` keys hash maps and jitter.
+    /// A client that has not started yet. `seed` makes its pauses between attempts to reconnect
+    /// differ from those of other clients.
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> ClientState {
-        let _ = seed;
-        ClientState { settings }
+        ClientState {
+            settings,
+            now: Time::ZERO,
+            outbox: Outbox::default(),
+            input: Input::default(),
+            link: ServerLink::default(),
+            phase: Phase::Entry(Entry::default()),
+            peers: Peers::default(),
+            delivery: Delivery::default(),
+            jitter: Jitter::new(seed),
+            scheduled: None,
+        }
     }
 
     /// Takes notice of an event and says what to do about it. All effects must be taken before the
     /// next call.
+    ///
+    /// # Panics
+    /// If effects of the event before were not taken.
     pub fn handle(&mut self, event: Event<'_>, now: Time) -> Effects<'_> {
-        let _ = (event, now, &self.settings);
-        Effects { items: &[] }
+        self.outbox.begin();
+        self.now = self.now.max(now);
+        if !matches!(self.phase, Phase::Over) {
+            self.dispatch(event);
+            self.pass_deadlines();
+            self.proceed();
+            self.schedule();
+        }
+        self.outbox.lend()
+    }
+
+    /// Whether more lines may be typed: false while so many wait that the input must.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        self.input.has_room()
+    }
+
+    fn dispatch(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started => self.start(),
+            Event::Connected => self.on_connected(),
+            Event::Disconnected => self.on_disconnected(),
+            Event::Received { bytes } => self.receive(bytes),
+            Event::Typed { line, text } => self.input.push(line, text),
+            Event::EndOfInput => self.input.end(),
+            Event::Interrupted(signal) => self.interrupt(signal),
+            Event::Delivered { upto } => self.delivery.delivered(upto),
+            Event::OutputClosed => self.abandon(Exit::Failed),
+            Event::StateOpened(recall) => self.on_state_opened(recall),
+            Event::StateRefused => self.on_state_refused(),
+            Event::Listening { addresses } => self.on_listening(&addresses),
+            Event::PeerOpened { link, opened } => self.on_peer_opened(link, opened),
+            Event::PeerUnreached { address } => self.on_peer_unreached(address),
+            Event::PeerReceived { link, bytes } => self.receive_from_peer(link, bytes),
+            Event::PeerClosed { link } => self.on_peer_closed(link),
+            Event::Tick => self.scheduled = None,
+        }
+    }
+
+    /// Takes waiting lines as far as somebody asks for them, logs out behind the last, and ends a
+    /// session that nothing keeps.
+    fn proceed(&mut self) {
+        while self.takes_line() {
+            let Some(typed) = self.input.pop() else { break };
+            self.take_line(typed);
+        }
+        if self.input.is_exhausted() {
+            self.on_input_exhausted();
+        }
+        self.leave_when_ready();
+        self.end_when_cut_off();
+    }
+
+    fn takes_line(&self) -> bool {
+        match &self.phase {
+            Phase::Entry(entry) => entry.asks(),
+            Phase::Session(session) => session.takes_commands() && self.has_room_for_commands(),
+            Phase::Over => false,
+        }
+    }
+
+    fn take_line(&mut self, typed: Typed) {
+        match &self.phase {
+            Phase::Entry(_) => self.take_answer(&typed),
+            Phase::Session(_) => self.take_command(&typed),
+            Phase::Over => {}
+        }
+    }
+
+    fn on_input_exhausted(&mut self) {
+        match &self.phase {
+            Phase::Entry(entry) if entry.asks() => self.exit(entry.exit_at_prompt()),
+            Phase::Entry(_) | Phase::Over => {}
+            Phase::Session(_) => self.leave(None),
+        }
+    }
+
+    /// Ends the program.
+    fn exit(&mut self, exit: Exit) {
+        self.hang_up();
+        self.outbox.exit(exit);
+        self.phase = Phase::Over;
     }
 }
 
-/// The effects of one event, in order.
-#[derive(Debug)]
-#[must_use = "effects that are not carried out are lost"]
-pub struct Effects<'a> {
-    items: &'a [()],
-}
-
-impl<'a> Iterator for Effects<'a> {
-    type Item = Effect<'a>;
-    fn next(&mut self) -> Option<Effect<'a>> {
-        let _ = self.items;
-        None
+/// Says where it stands, and nothing that was typed or read.
+impl fmt::Debug for ClientState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match &self.phase {
+            Phase::Entry(_) => "before login",
+            Phase::Session(_) => "in session",
+            Phase::Over => "over",
+        };
+        f.debug_struct("ClientState").field("now", &self.now).field("phase", &phase).finish_non_exhaustive()
     }
 }

@@ -149,7 +149,9 @@ impl ServerState {
         }
         for user in self.accounts.ids() {
             let account = &self.accounts[user];
-            if account.credential.is_some() && !kept.contains(&account.name) {
+            // One that is just being made may have been read too early.
+            let being_made = self.registering.contains(&account.name);
+            if account.credential.is_some() && !kept.contains(&account.name) && !being_made {
                 let name = account.name.clone();
                 self.remove_account(&name);
             }

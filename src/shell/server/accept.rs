@@ -1,17 +1,44 @@
 //! Takes new connections.
 
+use std::io;
 use std::time::Duration;
 
 use async_io::Timer;
 use async_net::TcpListener;
+use smol::{LocalExecutor, Task};
+use socket2::SockRef;
 
 use super::inbox::{Item, Sender};
+use crate::shell::sockets;
 
 /// How long to wait when the system is out of files or memory: connections wait in the backlog.
 const SHORT_OF_FILES: Duration = Duration::from_millis(100);
 
+/// The open port; it closes when this is dropped.
+pub(super) struct Accepting {
+    listener: TcpListener,
+    _task: Task<()>,
+}
+
+impl Accepting {
+    /// Opens the port to the world.
+    pub(super) fn start(
+        listener: TcpListener,
+        executor: &LocalExecutor<'static>,
+        inbox: Sender,
+    ) -> Accepting {
+        let task = executor.spawn(accept(listener.clone(), inbox));
+        Accepting { listener, _task: task }
+    }
+
+    /// Sets after how much silence connections accepted from now on count as dead.
+    pub(super) fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
+        sockets::tune(SockRef::from(&self.listener), secs)
+    }
+}
+
 /// Hands on every connection that comes, for ever.
-pub(super) async fn accept(listener: TcpListener, inbox: Sender) {
+async fn accept(listener: TcpListener, inbox: Sender) {
     let mut short = false;
     loop {
         match listener.accept().await {
@@ -33,7 +60,7 @@ pub(super) async fn accept(listener: TcpListener, inbox: Sender) {
 }
 
 /// Whether the error concerns a connection that ended before it was taken.
-fn is_of_one_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | TimedOut)
 }

@@ -10,7 +10,7 @@ use futures_lite::FutureExt;
 use smol::LocalExecutor;
 use thiserror::Error;
 
-use super::accept::accept;
+use super::accept::Accepting;
 use super::alarm::Alarm;
 use super::config::Sources;
 use super::connection::Shared;
@@ -124,8 +124,8 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
 fn serve(mut server: Server, listener: TcpListener) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let executor = Rc::clone(&server.hands.executor);
-    let accepting = accept(async_net::TcpListener::try_from(listener)?, server.hands.sender.clone());
-    server.hands.accepting = Some(executor.spawn(accepting));
+    let listener = async_net::TcpListener::try_from(listener)?;
+    server.hands.accepting = Some(Accepting::start(listener, &executor, server.hands.sender.clone()));
     let running = async {
         // The task of the state, and no other, ends the program when it panics: what it has said so
         // far is true, and it must say nothing more.

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, yield_now};
-use smol::{LocalExecutor, Task};
+use smol::LocalExecutor;
 
+use super::accept::Accepting;
 use super::alarm::{Alarm, until};
 use super::connection::{Connection, Shared, Written};
 use super::hashing::{Hashing, Pool};
@@ -52,7 +53,7 @@ pub(super) struct Hands {
     pub(super) executor: Rc<LocalExecutor<'static>>,
     pub(super) shared: Rc<Shared>,
     /// Takes new connections; `None` once the server stops.
-    pub(super) accepting: Option<Task<()>>,
+    pub(super) accepting: Option<Accepting>,
     /// Reads settings and credentials again.
     pub(super) reload: Rc<dyn Fn()>,
     /// For the tasks of connections.
@@ -224,6 +225,11 @@ impl Server {
         let Reload { settings, accounts } = reload;
         self.hands.settings.limits = settings.limits;
         self.hands.shared.limits.set(settings.limits);
+        if let Some(accepting) = &self.hands.accepting
+            && let Err(error) = accepting.set_dead_link_secs(settings.limits.dead_link_secs)
+        {
+            tracing::warn!("dead_link_secs stays as it was: {error}");
+        }
         let settings = Box::new(settings.core);
         self.tell(Event::Reloaded { accounts: accounts.list, settings }, now);
     }

@@ -1,0 +1,48 @@
+//! What the server's answers come to, as results.
+
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+
+use super::outstanding::Parts;
+use super::view::Success;
+use crate::wire::Answer;
+
+/// The success that an answer tells of, with the lists that came before it.
+pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
+    match answer {
+        Answer::Message { to, status } => Success::Message { to: to.to_owned(), status },
+        Answer::Broadcast { recipients, withheld } => {
+            parts.users.sort_unstable();
+            Success::Broadcast { recipients, withheld, withheld_users: parts.users }
+        }
+        Answer::Whoelse { .. } | Answer::WhoelseSince { .. } | Answer::Wholasthr { .. } => {
+            parts.users.sort_unstable();
+            Success::Users { users: parts.users }
+        }
+        Answer::Block { user }
+        | Answer::Unblock { user }
+        | Answer::StartPrivate { user }
+        | Answer::Accept { user }
+        | Answer::Decline { user } => Success::User { user: user.to_owned() },
+        Answer::Offline { messages } => Success::Offline { messages },
+        Answer::Ping { user, status } => Success::Ping { user: user.to_owned(), status },
+        Answer::CreateGroup { group }
+        | Answer::AddToGroup { group }
+        | Answer::RemoveFromGroup { group }
+        | Answer::LeaveGroup { group } => {
+            Success::Group { group: group.to_owned(), members: parts.members_of(group) }
+        }
+        Answer::DeleteGroup { group } => Success::Group { group: group.to_owned(), members: Vec::new() },
+        Answer::MessageGroup { group, delivered, stored, refused, withheld } => {
+            Success::GroupMessage { group: group.to_owned(), delivered, stored, refused, withheld }
+        }
+        Answer::GroupList { .. } => {
+            parts.groups.iter_mut().for_each(|(_, members)| members.sort_unstable());
+            parts.groups.sort_unstable();
+            Success::Groups { groups: parts.groups }
+        }
+        // The client explains its commands itself.
+        Answer::Help => Success::Help { text: Default::default() },
+        Answer::Logout => Success::Logout,
+    }
+}

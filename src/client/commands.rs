@@ -1,0 +1,226 @@
+//! Typed lines in a session, and the one result that each of them gets.
+
+use alloc::borrow::ToOwned;
+
+use super::input::Typed;
+use super::intent::{self, Intent, Misread, Way};
+use super::outstanding::{Asked, AskedBy, Parts};
+use super::session::Standing;
+use super::view::{Failure, Success, View};
+use super::{ClientState, Phase, answers, help};
+use crate::wire::{Answer, ClientLine, Code, Command};
+
+/// Commands whose result is open; the rest of the typed lines waits.
+const WINDOW: usize = 256;
+
+impl ClientState {
+    pub(super) fn has_room_for_commands(&self) -> bool {
+        match &self.phase {
+            Phase::Session(session) => session.commands.len() + self.peers.open_results() < WINDOW,
+            Phase::Entry(_) | Phase::Over => false,
+        }
+    }
+
+    pub(super) fn take_command(&mut self, typed: &Typed) {
+        if typed.is_blank() {
+            return;
+        }
+        match intent::read(&typed.text, self.settings.line_bytes) {
+            Ok(intent) => self.carry_out(typed.line, intent),
+            Err(misread) => {
+                self.misread(typed.line, misread);
+                self.note_activity(false);
+            }
+        }
+    }
+
+    fn misread(&mut self, line: u64, misread: Misread) {
+        let failure = Failure { code: misread.code, subject: None };
+        self.outbox.show(View::Result { line, command: misread.command, outcome: Err(failure) });
+    }
+
+    fn carry_out(&mut self, line: u64, intent: Intent<'_>) {
+        match intent {
+            Intent::Request(command) => return self.request(Some(line), command),
+            Intent::Logout => return self.leave(Some(line)),
+            Intent::StartPrivate { user } => return self.ask_private(line, user),
+            Intent::Accept { user } => return self.reply(Some(line), user, true),
+            Intent::Decline { user } => return self.reply(Some(line), user, false),
+            Intent::Reply(yes) => return self.reply_to_oldest(line, yes),
+            Intent::Private { to, text } => self.send_private(line, to, text),
+            Intent::StopPrivate { user } => self.stop_private(line, user),
+            Intent::Verify { user } => self.verify(line, user),
+            Intent::Path { user, way } => self.choose_path(line, user, way),
+            Intent::Help { about } => self.explain(line, about),
+        }
+        self.note_activity(true);
+    }
+
+    /// Gives a command for the server its number and sends it, or keeps it until it can be sent.
+    pub(super) fn request(&mut self, line: Option<u64>, command: Command<'_>) {
+        let Some(session) = self.session() else { return };
+        let number = session.commands.add(line, command);
+        match &session.standing {
+            Standing::Online => self.send_command(number),
+            Standing::Lost(lost) if lost.is_given_up() => {
+                if let Some(asked) = session.commands.settle(number) {
+                    self.result(asked.command, Err(Code::NotConnected));
+                }
+            }
+            Standing::Lost(_) | Standing::Opening(_) => {}
+        }
+    }
+
+    /// Sends a command for the first time, or again on a new connection.
+    pub(super) fn send_command(&mut self, number: u64) {
+        let Phase::Session(session) = &mut self.phase else { return };
+        let Some(asked) = session.commands.get_mut(number) else { return };
+        if asked.command.line.is_some() && !asked.sent {
+            self.outbox.note_open(number);
+        }
+        asked.sent = true;
+        self.outbox.send_encoded(&asked.bytes);
+    }
+
+    /// A part of the list that the answer to a command will be.
+    pub(super) fn on_part(&mut self, number: u64, add: impl FnOnce(&mut Parts) -> bool) {
+        let Some(session) = self.session() else { return };
+        let fits = session.commands.get_mut(number).is_none_or(|asked| add(&mut asked.parts));
+        if !fits && let Some(asked) = session.commands.settle(number) {
+            self.settled(number, asked.command, Err(Code::OutcomeUnknown));
+        }
+    }
+
+    pub(super) fn on_answer(&mut self, number: u64, answer: Answer<'_>) {
+        let Some(session) = self.session() else { return };
+        let Some(Asked { command, parts, .. }) = session.commands.settle(number) else { return };
+        if command.is_private() {
+            self.on_introduced(number, command);
+        } else {
+            self.settled(number, command, Ok(answers::success(answer, parts)));
+        }
+    }
+
+    pub(super) fn on_failure(&mut self, number: Option<u64>, code: Code) {
+        let Some(session) = self.session() else { return };
+        let unread = (code == Code::TooLong).then(|| session.commands.longest_sent());
+        let Some(number) = number.or(unread.flatten()) else { return };
+        if let Some(asked) = session.commands.settle(number) {
+            let is_logout = asked.command.name == "logout";
+            self.settled(number, asked.command, Err(code));
+            if is_logout {
+                self.on_logout_refused();
+            }
+        }
+    }
+
+    /// The result of a command that the server has heard of.
+    pub(super) fn settled(&mut self, number: u64, command: AskedBy, outcome: Result<Success, Code>) {
+        let noted = command.line.is_some();
+        self.result(command, outcome);
+        if noted {
+            self.outbox.note_settled(number);
+        }
+        self.tell_answered();
+    }
+
+    pub(super) fn result(&mut self, command: AskedBy, outcome: Result<Success, Code>) {
+        let Some(line) = command.line else { return };
+        let name = command.name.to_owned();
+        let outcome = outcome.map_err(|code| Failure { code, subject: command.subject(code) });
+        self.outbox.show(View::Result { line, command: name, outcome });
+    }
+
+    /// The result of a command that stays with the client.
+    pub(super) fn local_result(
+        &mut self,
+        line: u64,
+        name: &'static str,
+        user: Option<&str>,
+        outcome: Result<Success, Code>,
+    ) {
+        self.result(AskedBy::local(line, name, user), outcome);
+    }
+
+    /// Results for lines that nobody will take any more.
+    pub(super) fn refuse_waiting_lines(&mut self) {
+        while let Some(typed) = self.input.pop() {
+            if typed.is_blank() {
+                continue;
+            }
+            match intent::read(&typed.text, self.settings.line_bytes) {
+                Ok(intent) => {
+                    self.local_result(typed.line, intent.name(), None, Err(Code::NotConnected));
+                }
+                Err(misread) => self.misread(typed.line, misread),
+            }
+        }
+    }
+
+    /// Private links have no keys yet, so there is nothing to compare: to say anything else than that
+    /// the command is not to be had would be a false comfort.
+    fn verify(&mut self, line: u64, user: &str) {
+        let code = if self.peers.talks_with(user) { Code::UnknownCommand } else { Code::NotPrivate };
+        self.local_result(line, "verify", Some(user), Err(code));
+    }
+
+    /// All links run directly from client to client; nothing is relayed yet.
+    fn choose_path(&mut self, line: u64, user: &str, way: Way) {
+        let outcome = match way {
+            _ if self.is_oneself(user) => Err(Code::Oneself),
+            Way::Direct | Way::Auto => Ok(Success::User { user: user.to_owned() }),
+            Way::Relay => Err(Code::Unreachable),
+        };
+        self.local_result(line, "path", Some(user), outcome);
+    }
+
+    fn explain(&mut self, line: u64, about: Option<&str>) {
+        let outcome = help::text(about).map(|text| Success::Help { text }).ok_or(Code::UnknownCommand);
+        self.local_result(line, "help", about, outcome);
+    }
+
+    pub(super) fn is_oneself(&mut self, user: &str) -> bool {
+        self.session().is_some_and(|session| session.user.as_str() == user)
+    }
+
+    /// A line was typed that the server does not see.
+    pub(super) fn note_activity(&mut self, valid: bool) {
+        if let Some(session) = self.session() {
+            session.activity.note(valid);
+            self.tell_activity();
+        }
+    }
+
+    /// Tells the server of such lines, if it is time.
+    pub(super) fn tell_activity(&mut self) {
+        let now = self.now;
+        let Some(session) = self.session() else { return };
+        if session.is_online()
+            && let Some(valid) = session.activity.take(now)
+        {
+            self.outbox.send(&ClientLine::Active { valid });
+        }
+    }
+
+    pub(super) fn tell_answered(&mut self) {
+        let now = self.now;
+        if let Some(answered) = self.session().map(|session| session.commands.answered()) {
+            self.delivery.answered(answered, now);
+            self.acknowledge_when_due();
+        }
+    }
+
+    /// Sends an acknowledgement, if enough waits for it.
+    pub(super) fn acknowledge_when_due(&mut self) {
+        if self.delivery.due().is_some_and(|due| due <= self.now) {
+            self.acknowledge();
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self) {
+        let online = self.session().is_some_and(|session| session.is_online());
+        if online && let Some(ack) = self.delivery.take() {
+            self.outbox.send(&ClientLine::Acknowledge { shown: ack.shown, answered: ack.answered });
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The connection to the server: dialling, greeting, lines.
+
+use core::mem;
+use core::time::Duration;
+
+use super::effect::Exit;
+use super::view::{Bye, Connection, View};
+use super::{ClientState, Phase};
+use crate::time::Time;
+use crate::wire::{Capabilities, ClientLine, Farewell, Frame, Framer, ServerLine, VERSION};
+
+/// Longest line of a server that is read. Its own limit is the operator's to set, so this one leaves
+/// room: a message that was cut off here would be lost.
+const SERVER_LINE_BYTES: usize = 1 << 20;
+
+/// How long a server may take to greet, or to answer `resume`.
+pub(super) const GREETING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The connection to the server, of which there is at most one.
+#[derive(Default)]
+pub(super) struct ServerLink {
+    stage: Stage,
+    framer: Framer,
+    /// Counts the connections, so that the rest of a chunk does not reach the next one.
+    generation: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Stage {
+    #[default]
+    Down,
+    Dialling,
+    /// Connected; the server has to greet until then.
+    Silent {
+        until: Time,
+    },
+    Greeted,
+}
+
+impl ServerLink {
+    pub(super) fn is_down(&self) -> bool {
+        self.stage == Stage::Down
+    }
+
+    /// Whether the server has greeted, so that it listens.
+    pub(super) fn is_greeted(&self) -> bool {
+        self.stage == Stage::Greeted
+    }
+
+    fn is_up(&self) -> bool {
+        match self.stage {
+            Stage::Silent { .. } | Stage::Greeted => true,
+            Stage::Down | Stage::Dialling => false,
+        }
+    }
+
+    /// When the patience with a silent server ends.
+    pub(super) fn due(&self) -> Option<Time> {
+        match self.stage {
+            Stage::Silent { until } => Some(until),
+            Stage::Down | Stage::Dialling | Stage::Greeted => None,
+        }
+    }
+
+    fn turn(&mut self, stage: Stage) {
+        *self = ServerLink { stage, framer: Framer::default(), generation: self.generation + 1 };
+    }
+}
+
+impl ClientState {
+    pub(super) fn start(&mut self) {
+        if self.link.is_down() && self.link.generation == 0 {
+            self.dial();
+        }
+    }
+
+    pub(super) fn dial(&mut self) {
+        self.link.turn(Stage::Dialling);
+        self.outbox.dial();
+    }
+
+    /// Closes the connection, or gives up making it.
+    pub(super) fn hang_up(&mut self) {
+        if !self.link.is_down() {
+            self.link.turn(Stage::Down);
+            self.outbox.hang_up();
+        }
+    }
+
+    pub(super) fn on_connected(&mut self) {
+        if self.link.stage != Stage::Dialling {
+            return;
+        }
+        self.link.turn(Stage::Silent { until: self.now + GREETING_PATIENCE });
+        if let Phase::Entry(entry) = &mut self.phase {
+            entry.begin_connection();
+            self.outbox.show(View::Connection(Connection::Connected));
+        }
+    }
+
+    pub(super) fn on_disconnected(&mut self) {
+        if self.link.is_down() {
+            return;
+        }
+        self.link.turn(Stage::Down);
+        match self.phase {
+            Phase::Entry(_) => self.exit(Exit::ServerLost),
+            Phase::Session(_) => self.on_link_lost(),
+            Phase::Over => {}
+        }
+    }
+
+    /// Bytes in any chunking. What a line leads to is done before the next line is looked at, so that
+    /// the chunking makes no difference.
+    pub(super) fn receive(&mut self, bytes: &[u8]) {
+        let generation = self.link.generation;
+        let mut framer = mem::take(&mut self.link.framer);
+        let mut used = 0;
+        while self.link.is_up() && self.link.generation == generation {
+            if self.hold(&bytes[used..]) {
+                break;
+            }
+            let mut rest = &bytes[used..];
+            let frame = framer.next(&mut rest, SERVER_LINE_BYTES);
+            used = bytes.len() - rest.len();
+            match frame {
+                Some(frame) => self.on_frame(frame),
+                None => break,
+            }
+            self.proceed();
+        }
+        if self.link.generation == generation {
+            self.link.framer = framer;
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame<'_>) {
+        let line = match frame {
+            Frame::Line(line) => ServerLine::parse(line).ok(),
+            Frame::TooLong => None,
+        };
+        match (self.link.is_greeted(), line) {
+            (true, Some(line)) => self.on_line(&line),
+            // A later version of the server may say more than this client knows.
+            (true, None) => {}
+            (false, Some(ServerLine::Greeting { .. })) => self.on_greeting(),
+            // Whatever this is, it is no server of ours.
+            (false, _) => self.on_silence(),
+        }
+    }
+
+    fn on_greeting(&mut self) {
+        self.link.stage = Stage::Greeted;
+        let capabilities = Capabilities { acknowledge: true, resume: true };
+        self.outbox.send(&ClientLine::Hello { version: VERSION, capabilities });
+        match self.phase {
+            Phase::Entry(_) => self.begin_login(),
+            Phase::Session(_) => self.resume(),
+            Phase::Over => {}
+        }
+    }
+
+    fn on_line(&mut self, line: &ServerLine<'_>) {
+        match &self.phase {
+            Phase::Entry(_) => self.on_login_line(line),
+            Phase::Session(session) if session.is_online() => self.on_session_line(line),
+            Phase::Session(_) => self.on_resume_line(line),
+            Phase::Over => {}
+        }
+    }
+
+    /// The server does not greet, or does not say what a server says.
+    pub(super) fn on_silence(&mut self) {
+        match self.phase {
+            Phase::Entry(_) => self.exit(Exit::ServerLost),
+            Phase::Session(_) => {
+                self.hang_up();
+                self.on_link_lost();
+            }
+            Phase::Over => {}
+        }
+    }
+
+    /// The server ends the connection before a login.
+    pub(super) fn on_early_bye(&mut self, farewell: Farewell) {
+        match farewell {
+            Farewell::Timeout => {
+                self.outbox.show(View::Bye(Bye::Timeout));
+                self.return_to_prompt(Exit::TimedOut);
+            }
+            Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => self.exit(Exit::ServerLost),
+            Farewell::Version => self.exit(Exit::Failed),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What is due, and when the next thing is.
+//!
+//! There are few clocks in a client, so they are asked in turn; a tick that comes early, late or
+//! twice finds nothing to do.
+
+use core::time::Duration;
+
+use super::{ClientState, Phase};
+use crate::time::Time;
+
+impl ClientState {
+    /// Does what is due by now.
+    pub(super) fn pass_deadlines(&mut self) {
+        self.delivery.gather(self.now);
+        self.acknowledge_when_due();
+        self.tell_activity();
+        self.retry_busy();
+        if self.link.due().is_some_and(|due| due <= self.now) {
+            self.on_silence();
+        }
+        self.pass_reconnect();
+        self.pass_peer_deadlines();
+    }
+
+    /// Asks for a tick at the next deadline, unless one comes before it anyway.
+    pub(super) fn schedule(&mut self) {
+        let Some(due) = self.next_deadline() else { return };
+        let at = due.max(self.now + Duration::from_micros(1));
+        if self.scheduled.is_none_or(|scheduled| scheduled > at || scheduled <= self.now) {
+            self.scheduled = Some(at);
+            self.outbox.schedule(at);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        let within = match &self.phase {
+            Phase::Over => return None,
+            Phase::Entry(entry) => entry.due(),
+            Phase::Session(session) => {
+                let own = session.due(self.settings.reconnect_secs);
+                let acknowledgement = self.delivery.due().filter(|_| session.is_online());
+                [own, acknowledgement, self.peers.due()].into_iter().flatten().min()
+            }
+        };
+        [self.link.due(), within].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,53 @@
+//! Typed lines that wait for a prompt or for room among the open commands.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+/// Lines that may wait; the shell reads no more while so many do.
+const WAITING_LINES: usize = 256;
+
+/// A line as it was typed. It may be a password, so it cannot be printed.
+pub(super) struct Typed {
+    /// Counts the lines of the input from 1.
+    pub(super) line: u64,
+    /// Any bytes, without the line feed.
+    pub(super) text: Box<[u8]>,
+}
+
+impl Typed {
+    /// Whether nothing but white space was typed: such a line gives nothing.
+    pub(super) fn is_blank(&self) -> bool {
+        self.text.trim_ascii().is_empty()
+    }
+}
+
+/// The lines in the order of their typing.
+#[derive(Default)]
+pub(super) struct Input {
+    waiting: VecDeque<Typed>,
+    ended: bool,
+}
+
+impl Input {
+    pub(super) fn push(&mut self, line: u64, text: &[u8]) {
+        self.waiting.push_back(Typed { line, text: text.into() });
+    }
+
+    /// No more lines will come.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Typed> {
+        self.waiting.pop_front()
+    }
+
+    /// Whether the input is at its end and all of it was taken.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.ended && self.waiting.is_empty()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING_LINES
+    }
+}

@@ -1,0 +1,253 @@
+//! What a typed line means: commands for the server, and those that stay with the client.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+use crate::wire::{Code, Command, Misuse};
+use crate::words::Text;
+
+/// Characters of a first word that are repeated to whoever typed it.
+const NAMED_CHARS: usize = 32;
+
+/// A typed line that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Intent<'a> {
+    /// Of the server alone.
+    Request(Command<'a>),
+    /// `startprivate USER`
+    StartPrivate { user: &'a str },
+    /// `accept USER`
+    Accept { user: &'a str },
+    /// `decline USER`
+    Decline { user: &'a str },
+    /// `y` (true) or `n`: answers the oldest open request for a private link.
+    Reply(bool),
+    /// `private USER TEXT`
+    Private { to: &'a str, text: Text<'a> },
+    /// `stopprivate USER`
+    StopPrivate { user: &'a str },
+    /// `verify USER`
+    Verify { user: &'a str },
+    /// `path USER direct|auto|relay`
+    Path { user: &'a str, way: Way },
+    /// `help [COMMAND]`
+    Help { about: Option<&'a str> },
+    /// `logout`
+    Logout,
+}
+
+impl Intent<'_> {
+    /// As results name it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Intent::Request(command) => command.name(),
+            Intent::StartPrivate { .. } => "startprivate",
+            Intent::Accept { .. } | Intent::Reply(true) => "accept",
+            Intent::Decline { .. } | Intent::Reply(false) => "decline",
+            Intent::Private { .. } => "private",
+            Intent::StopPrivate { .. } => "stopprivate",
+            Intent::Verify { .. } => "verify",
+            Intent::Path { .. } => "path",
+            Intent::Help { .. } => "help",
+            Intent::Logout => "logout",
+        }
+    }
+}
+
+/// How a private link shall run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From client to client only.
+    Direct,
+    /// As it works.
+    Auto,
+    /// Through the server only.
+    Relay,
+}
+
+/// A typed line that was not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Misread {
+    /// The command's name, or the first word typed (shortened).
+    pub(super) command: String,
+    /// [`Code::UnknownCommand`], [`Code::Usage`] or [`Code::TooLong`].
+    pub(super) code: Code,
+}
+
+impl From<Misuse<'_>> for Misread {
+    fn from(misuse: Misuse<'_>) -> Misread {
+        Misread { command: misuse.command.to_owned(), code: misuse.code }
+    }
+}
+
+/// Reads a typed line of at most `limit` bytes.
+pub(super) fn read(line: &[u8], limit: usize) -> Result<Intent<'_>, Misread> {
+    if line.len() > limit {
+        return Err(Misread { command: named(line), code: Code::TooLong });
+    }
+    let Ok(text) = core::str::from_utf8(line) else {
+        return Err(Misread { command: named(line), code: Code::Usage });
+    };
+    match local(text.trim_start_matches(' ')) {
+        Some(read) => read,
+        None => read_request(text),
+    }
+}
+
+/// The name of the command that a line begins with as far as it can be read, else its first word.
+fn named(line: &[u8]) -> String {
+    let start = line.trim_ascii_start();
+    let word = start.split(|byte| *byte == b' ').next().unwrap_or_default();
+    match Misuse::unreadable(line).command {
+        "" => String::from_utf8_lossy(word).chars().take(NAMED_CHARS).collect(),
+        command => command.to_owned(),
+    }
+}
+
+/// Commands that the server does not know; `None` if it is none of them.
+fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
+    let (word, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
+    let (command, intent) = match word {
+        "y" => ("accept", alone(rest).then_some(Intent::Reply(true))),
+        "n" => ("decline", alone(rest).then_some(Intent::Reply(false))),
+        "private" => ("private", private(rest)),
+        "stopprivate" => ("stopprivate", one(rest).map(|user| Intent::StopPrivate { user })),
+        "verify" => ("verify", one(rest).map(|user| Intent::Verify { user })),
+        "path" => ("path", path(rest)),
+        _ => return None,
+    };
+    Some(intent.ok_or_else(|| Misread { command: command.to_owned(), code: Code::Usage }))
+}
+
+/// Commands that the server knows; of some of them the client makes more.
+fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
+    let command = Command::parse(line)?;
+    match command {
+        Command::StartPrivate { user, ref endpoints } if endpoints.is_empty() => {
+            Ok(Intent::StartPrivate { user })
+        }
+        Command::Accept { user, ref endpoints } if endpoints.is_empty() => Ok(Intent::Accept { user }),
+        // Where this client listens is not typed.
+        Command::StartPrivate { .. } | Command::Accept { .. } => {
+            Err(Misread { command: command.name().to_owned(), code: Code::Usage })
+        }
+        Command::Decline { user } => Ok(Intent::Decline { user }),
+        Command::Help { about } => Ok(Intent::Help { about }),
+        Command::Logout => Ok(Intent::Logout),
+        Command::Message { .. }
+        | Command::Broadcast { .. }
+        | Command::Whoelse
+        | Command::WhoelseSince { .. }
+        | Command::Wholasthr
+        | Command::Block { .. }
+        | Command::Unblock { .. }
+        | Command::Offline
+        | Command::Ping { .. }
+        | Command::CreateGroup { .. }
+        | Command::MessageGroup { .. }
+        | Command::GroupList
+        | Command::AddToGroup { .. }
+        | Command::RemoveFromGroup { .. }
+        | Command::LeaveGroup { .. }
+        | Command::DeleteGroup { .. } => Ok(Intent::Request(command)),
+    }
+}
+
+fn alone(rest: &str) -> bool {
+    words(rest).next().is_none()
+}
+
+fn one(rest: &str) -> Option<&str> {
+    let mut words = words(rest);
+    words.next().filter(|_| words.next().is_none())
+}
+
+fn words(rest: &str) -> impl Iterator<Item = &str> {
+    rest.split(' ').filter(|word| !word.is_empty())
+}
+
+/// ` USER TEXT`; the text begins behind one space and is kept byte for byte.
+fn private(rest: &str) -> Option<Intent<'_>> {
+    let (to, text) = rest.trim_start_matches(' ').split_once(' ')?;
+    Some(Intent::Private { to, text: Text::new(text)? })
+}
+
+fn path(rest: &str) -> Option<Intent<'_>> {
+    let mut words = words(rest);
+    let user = words.next()?;
+    let way = match words.next()? {
+        "direct" => Way::Direct,
+        "auto" => Way::Auto,
+        "relay" => Way::Relay,
+        _ => return None,
+    };
+    words.next().is_none().then_some(Intent::Path { user, way })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &[u8]) -> (String, Code) {
+        let misread = read(line, 40).unwrap_err();
+        (misread.command, misread.code)
+    }
+
+    #[test]
+    fn commands_of_the_client() {
+        let private = |text| Intent::Private { to: "hans", text: Text::new(text).unwrap() };
+        for (line, intent) in [
+            ("startprivate hans", Intent::StartPrivate { user: "hans" }),
+            ("  accept   hans ", Intent::Accept { user: "hans" }),
+            ("decline hans", Intent::Decline { user: "hans" }),
+            ("y", Intent::Reply(true)),
+            ("n ", Intent::Reply(false)),
+            ("private hans hi", private("hi")),
+            ("  private   hans   hi ", private("  hi ")),
+            ("stopprivate hans", Intent::StopPrivate { user: "hans" }),
+            ("verify hans", Intent::Verify { user: "hans" }),
+            ("path hans auto", Intent::Path { user: "hans", way: Way::Auto }),
+            ("help", Intent::Help { about: None }),
+            ("help create group", Intent::Help { about: Some("create group") }),
+            ("logout", Intent::Logout),
+            ("whoelse", Intent::Request(Command::Whoelse)),
+        ] {
+            assert_eq!(read(line.as_bytes(), 40), Ok(intent), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_lacks_something_or_has_too_much_is_usage() {
+        for (line, command) in [
+            ("private", "private"),
+            ("private hans", "private"),
+            ("private hans ", "private"),
+            ("stopprivate", "stopprivate"),
+            ("stopprivate a b", "stopprivate"),
+            ("verify", "verify"),
+            ("path hans", "path"),
+            ("path hans over", "path"),
+            ("path hans auto now", "path"),
+            ("startprivate hans 5000", "startprivate"),
+            ("startprivate", "startprivate"),
+            ("y please", "accept"),
+            ("logout now", "logout"),
+            ("create group g", "create group"),
+        ] {
+            assert_eq!(refused(line.as_bytes()), (command.into(), Code::Usage), "{line}");
+        }
+    }
+
+    #[test]
+    fn unknown_overlong_and_unreadable_lines_are_named_by_their_first_word() {
+        assert_eq!(refused(b"dance hans"), ("dance".into(), Code::UnknownCommand));
+        assert_eq!(refused(b"Message hans hi"), ("Message".into(), Code::UnknownCommand));
+        assert_eq!(refused(b"#5 whoelse"), ("#5".into(), Code::UnknownCommand));
+        assert_eq!(refused(&[b'x'; 41]), ("x".repeat(32), Code::TooLong));
+        let long = b"message hans 0123456789012345678901234567";
+        assert_eq!(refused(long), ("message".into(), Code::TooLong));
+        assert!(read(&long[..40], 40).is_ok());
+        assert_eq!(refused(b"message hans \xff"), ("message".into(), Code::Usage));
+        assert_eq!(refused(b"\xff"), ("\u{fffd}".into(), Code::Usage));
+    }
+}

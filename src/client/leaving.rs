@@ -1,0 +1,183 @@
+//! How a session ends: by logout, by the server's word, by a signal, or by the loss of the server.
+
+use core::time::Duration;
+
+use super::effect::Exit;
+use super::event::Signal;
+use super::outstanding::AskedBy;
+use super::session::{Session, Standing};
+use super::view::{Bye, Success, View};
+use super::{ClientState, Phase};
+use crate::time::Time;
+use crate::wire::{ClientLine, Code, Command, Farewell, PeerFarewell};
+
+/// How long a typed `logout` waits for results that are on their way.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A logout under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Earlier commands have no result yet.
+    Waiting {
+        /// The line of the typed `logout`; none at the end of the input.
+        line: Option<u64>,
+        /// When it is said all the same.
+        until: Time,
+    },
+    /// The server was told.
+    Said,
+}
+
+impl Leaving {
+    pub(super) fn due(self) -> Option<Time> {
+        match self {
+            Leaving::Waiting { until, .. } => Some(until).filter(|until| *until < Time::MAX),
+            Leaving::Said => None,
+        }
+    }
+}
+
+impl ClientState {
+    /// `logout` was typed, or the input has ended. The end of the input waits for every result; a
+    /// person does not wait for somebody else's yes to a private link, nor long for anything.
+    pub(super) fn leave(&mut self, line: Option<u64>) {
+        let patience = self.now + PATIENCE;
+        let Some(session) = self.session() else { return };
+        if session.takes_commands() {
+            let until = if line.is_some() { patience } else { Time::MAX };
+            session.leaving = Some(Leaving::Waiting { line, until });
+        }
+    }
+
+    pub(super) fn leave_when_ready(&mut self) {
+        let now = self.now;
+        let Phase::Session(session) = &self.phase else { return };
+        let Some(Leaving::Waiting { line, until }) = session.leaving else { return };
+        match &session.standing {
+            Standing::Online if until <= now || self.owes_nothing(session, line.is_some()) => {
+                self.say_logout(line);
+            }
+            Standing::Lost(lost) if lost.is_given_up() => {
+                self.end_session(Bye::ConnectionLost, Exit::ServerLost);
+            }
+            Standing::Online | Standing::Lost(_) | Standing::Opening(_) => {}
+        }
+    }
+
+    /// Whether all lines that a logout waits for have their results.
+    fn owes_nothing(&self, session: &Session, typed: bool) -> bool {
+        let mut open =
+            session.commands.iter().map(|asked| &asked.command).filter(|asked| asked.line.is_some());
+        if typed {
+            self.peers.open_texts() == 0 && open.all(AskedBy::is_private)
+        } else {
+            self.peers.open_results() == 0 && open.next().is_none()
+        }
+    }
+
+    fn say_logout(&mut self, line: Option<u64>) {
+        self.acknowledge();
+        let Some(session) = self.session() else { return };
+        session.leaving = Some(Leaving::Said);
+        self.request(line, Command::Logout);
+    }
+
+    /// The server does not let go: then the client does.
+    pub(super) fn on_logout_refused(&mut self) {
+        self.end_session(Bye::Logout, Exit::Done);
+    }
+
+    pub(super) fn on_bye(&mut self, farewell: Farewell) {
+        match farewell {
+            Farewell::Logout => self.end_session(Bye::Logout, Exit::Done),
+            Farewell::Timeout => self.end_session(Bye::Timeout, Exit::TimedOut),
+            Farewell::ServerShutdown => self.end_session(Bye::ServerShutdown, Exit::ServerLost),
+            Farewell::Replaced => self.end_session(Bye::Replaced, Exit::Failed),
+            Farewell::Version => self.end_session(Bye::ConnectionLost, Exit::Failed),
+        }
+    }
+
+    /// A signal asks the program to end.
+    pub(super) fn interrupt(&mut self, signal: Signal) {
+        self.acknowledge();
+        match self.session().map(|session| &session.standing) {
+            Some(Standing::Online | Standing::Lost(_)) => {
+                self.send_last_logout();
+                self.end_session(Bye::Logout, Exit::Signalled(signal));
+            }
+            Some(Standing::Opening(_)) | None => self.abandon(Exit::Signalled(signal)),
+        }
+    }
+
+    /// Ends the program without another word to the person: nothing can be shown, or no session has
+    /// begun yet.
+    pub(super) fn abandon(&mut self, exit: Exit) {
+        if self.session().is_some() {
+            self.peers.say_farewell(PeerFarewell::LoggedOut, &mut self.outbox);
+            self.send_last_logout();
+        }
+        self.exit(exit);
+    }
+
+    /// Nobody waits for the answer, so it has no number.
+    fn send_last_logout(&mut self) {
+        let resuming = self.session().is_some_and(|session| session.lost().is_some());
+        if self.link.is_greeted() && !resuming {
+            self.outbox.send(&ClientLine::Request { number: None, command: Command::Logout });
+        }
+    }
+
+    /// Ends the session: every command gets its result, private links are closed, `bye` is the last
+    /// word.
+    pub(super) fn end_session(&mut self, bye: Bye, exit: Exit) {
+        let Some(session) = self.session() else { return };
+        let leaving = session.leaving;
+        let logged_out = bye == Bye::Logout;
+        self.close_private_links(match bye {
+            Bye::Timeout => PeerFarewell::TimedOut,
+            Bye::Logout | Bye::ServerShutdown | Bye::ConnectionLost | Bye::Replaced => {
+                PeerFarewell::LoggedOut
+            }
+        });
+        if logged_out {
+            self.settle_logout();
+        }
+        self.settle_commands();
+        if let Some(Leaving::Waiting { line: Some(line), .. }) = leaving {
+            let outcome = if logged_out { Ok(Success::Logout) } else { Err(Code::NotConnected) };
+            self.result(AskedBy::local(line, "logout", None), outcome);
+        }
+        let stays = self.settings.retry_login && matches!(exit, Exit::Done | Exit::TimedOut);
+        // What was typed behind a logout was not meant for this session.
+        if leaving.is_none() && !stays {
+            self.refuse_waiting_lines();
+        }
+        self.outbox.show(View::Bye(bye));
+        self.hang_up();
+        self.outbox.close_state();
+        if stays { self.return_to_prompt(exit) } else { self.exit(exit) }
+    }
+
+    /// The server has obeyed a logout that it did not answer.
+    fn settle_logout(&mut self) {
+        let Some(session) = self.session() else { return };
+        let number = session.commands.logout();
+        if let Some((number, asked)) =
+            number.and_then(|number| Some((number, session.commands.settle(number)?)))
+        {
+            self.settled(number, asked.command, Ok(Success::Logout));
+        }
+    }
+
+    /// Every command gets its result: what has left may have been obeyed.
+    pub(super) fn settle_commands(&mut self) {
+        while let Some((number, asked)) = self.session().and_then(|session| session.commands.settle_oldest())
+        {
+            if asked.sent {
+                self.settled(number, asked.command, Err(Code::OutcomeUnknown));
+            } else {
+                self.result(asked.command, Err(Code::NotConnected));
+            }
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Before a session: prompts, credentials, registration, refusals.
+
+use alloc::string::String;
+use core::time::Duration;
+
+use super::effect::Exit;
+use super::input::Typed;
+use super::view::{LoginRefused, Notice, View};
+use super::{ClientState, Phase};
+use crate::time::Time;
+use crate::wire::{ClientLine, Prompt, Refusal, ServerLine};
+use crate::words::{Name, Password, Secret};
+
+/// How long a busy server is asked again.
+const BUSY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause between.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A person or a script on the way in.
+#[derive(Default)]
+pub(super) struct Entry {
+    step: Step,
+    /// Whether the last login was refused.
+    refused: bool,
+    /// The wrong password before, on this connection: for whom, and how many tries were left.
+    failure: Option<(Name, u32)>,
+}
+
+#[derive(Default)]
+enum Step {
+    /// Nothing was asked yet.
+    #[default]
+    Arriving,
+    /// The username is asked for.
+    Username,
+    /// The password is asked for.
+    Password { name: Name },
+    /// The password of a new account is asked for; for the second time, if there is a first.
+    NewPassword { name: Name, first: Option<Password> },
+    /// The server has to answer. It was too busy since then, if so.
+    Waiting { request: Request, busy_since: Option<Time> },
+    /// The server was too busy and is asked again.
+    Busy { request: Request, since: Time, again_at: Time },
+}
+
+/// What is asked of the server.
+#[derive(Clone)]
+enum Request {
+    /// What it wants to know of this name.
+    Introduce(Name),
+    Login(Name, Password),
+    Register(Name, Password),
+}
+
+impl Request {
+    fn name(&self) -> &Name {
+        match self {
+            Request::Introduce(name) | Request::Login(name, _) | Request::Register(name, _) => name,
+        }
+    }
+
+    fn line(&self) -> ClientLine<'_> {
+        match self {
+            Request::Introduce(name) => ClientLine::Login { name: name.as_str(), password: None },
+            Request::Login(name, password) => {
+                ClientLine::Login { name: name.as_str(), password: Some(Secret(password.reveal())) }
+            }
+            Request::Register(name, password) => {
+                ClientLine::Register { name: name.as_str(), password: Secret(password.reveal()) }
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Whether a prompt is open.
+    pub(super) fn asks(&self) -> bool {
+        match self.step {
+            Step::Username | Step::Password { .. } | Step::NewPassword { .. } => true,
+            Step::Arriving | Step::Waiting { .. } | Step::Busy { .. } => false,
+        }
+    }
+
+    /// How the program ends when the input ends at a prompt.
+    pub(super) fn exit_at_prompt(&self) -> Exit {
+        if self.refused { Exit::LoginRefused } else { Exit::Done }
+    }
+
+    /// When the busy server is asked again.
+    pub(super) fn due(&self) -> Option<Time> {
+        match self.step {
+            Step::Busy { again_at, .. } => Some(again_at),
+            Step::Arriving
+            | Step::Username
+            | Step::Password { .. }
+            | Step::NewPassword { .. }
+            | Step::Waiting { .. } => None,
+        }
+    }
+
+    /// Tries are counted on each connection.
+    pub(super) fn begin_connection(&mut self) {
+        self.failure = None;
+    }
+}
+
+impl ClientState {
+    fn entry(&mut self) -> Option<&mut Entry> {
+        match &mut self.phase {
+            Phase::Entry(entry) => Some(entry),
+            Phase::Session(_) | Phase::Over => None,
+        }
+    }
+
+    fn step_to(&mut self, step: Step) {
+        if let Some(entry) = self.entry() {
+            entry.step = step;
+        }
+    }
+
+    /// The server has greeted.
+    pub(super) fn begin_login(&mut self) {
+        match self.entry().map(|entry| &entry.step) {
+            Some(Step::Arriving) => self.ask_username(),
+            Some(Step::Waiting { .. }) => self.send_request(),
+            _ => {}
+        }
+    }
+
+    /// Asks for a username, unless the command line has answered already.
+    fn ask_username(&mut self) {
+        match self.settings.user.take() {
+            Some(name) => self.take_username(&name),
+            None => {
+                self.prompt(Prompt::Username, false);
+                self.step_to(Step::Username);
+            }
+        }
+    }
+
+    fn prompt(&mut self, ask: Prompt, again: bool) {
+        self.outbox.show(View::Prompt { ask, again });
+    }
+
+    /// A typed line is the answer to the open prompt.
+    pub(super) fn take_answer(&mut self, typed: &Typed) {
+        let Some(entry) = self.entry() else { return };
+        match &entry.step {
+            Step::Username if typed.is_blank() => {}
+            Step::Username => self.take_username(core::str::from_utf8(&typed.text).unwrap_or_default()),
+            Step::Password { .. } if typed.is_blank() => {}
+            Step::Password { name } => {
+                let name = name.clone();
+                self.take_password(name, typed);
+            }
+            Step::NewPassword { name, first } => {
+                let (name, first) = (name.clone(), first.clone());
+                self.take_new_password(name, first, typed);
+            }
+            Step::Arriving | Step::Waiting { .. } | Step::Busy { .. } => {}
+        }
+    }
+
+    fn take_username(&mut self, name: &str) {
+        match Name::new(name) {
+            Ok(name) => self.ask_server(Request::Introduce(name)),
+            Err(_) => {
+                self.refuse(LoginRefused::BadName);
+                self.ask_username();
+            }
+        }
+    }
+
+    /// A line that is too long cannot be sent and is asked for again. One that is no text is the
+    /// wrong password, which is for the server to say.
+    fn take_password(&mut self, name: Name, typed: &Typed) {
+        if typed.text.len() > self.settings.line_bytes {
+            self.prompt(Prompt::Password, false);
+        } else {
+            let password = Password::new(&String::from_utf8_lossy(&typed.text));
+            self.ask_server(Request::Login(name, password));
+        }
+    }
+
+    /// A person at a terminal does not see what he types, so he types it twice.
+    fn take_new_password(&mut self, name: Name, first: Option<Password>, typed: &Typed) {
+        let short = typed.text.len() <= self.settings.line_bytes && !typed.is_blank();
+        let Some(password) = core::str::from_utf8(&typed.text).ok().filter(|_| short).map(Password::new)
+        else {
+            return self.ask_new_password(name, None);
+        };
+        match first {
+            None if self.settings.terminal => self.ask_new_password(name, Some(password)),
+            Some(first) if first != password => {
+                self.outbox.show(View::Notice(Notice::PasswordsDiffer));
+                self.ask_new_password(name, None);
+            }
+            None | Some(_) => self.ask_server(Request::Register(name, password)),
+        }
+    }
+
+    fn ask_new_password(&mut self, name: Name, first: Option<Password>) {
+        self.prompt(Prompt::NewPassword, first.is_some());
+        self.step_to(Step::NewPassword { name, first });
+    }
+
+    fn ask_server(&mut self, request: Request) {
+        self.step_to(Step::Waiting { request, busy_since: None });
+        if self.link.is_down() {
+            self.dial();
+        } else if self.link.is_greeted() {
+            self.send_request();
+        }
+    }
+
+    fn send_request(&mut self) {
+        if let Phase::Entry(Entry { step: Step::Waiting { request, .. }, .. }) = &self.phase {
+            self.outbox.send(&request.line());
+        }
+    }
+
+    pub(super) fn on_login_line(&mut self, line: &ServerLine<'_>) {
+        match line {
+            ServerLine::Ask(prompt) => self.on_ask(*prompt),
+            ServerLine::Refused(refusal) => self.on_refused(*refusal),
+            ServerLine::Welcome(admission) => {
+                if let Some(request) = self.waiting() {
+                    let name = request.name().clone();
+                    self.begin_session(name, admission);
+                }
+            }
+            ServerLine::Bye(farewell) => self.on_early_bye(*farewell),
+            // Nothing else concerns a client that is not logged in.
+            ServerLine::Greeting { .. }
+            | ServerLine::Resumed(_)
+            | ServerLine::Done { .. }
+            | ServerLine::Failed { .. }
+            | ServerLine::Message(_)
+            | ServerLine::GroupMessage { .. }
+            | ServerLine::Broadcast(_)
+            | ServerLine::Online { .. }
+            | ServerLine::Offline { .. }
+            | ServerLine::Users { .. }
+            | ServerLine::Members { .. }
+            | ServerLine::Changed { .. }
+            | ServerLine::Request { .. }
+            | ServerLine::Withdrawn { .. }
+            | ServerLine::EndPrivate { .. }
+            | ServerLine::Introduce { .. }
+            | ServerLine::Help(_)
+            | ServerLine::Notice(_) => {}
+        }
+    }
+
+    /// What the server has to answer, if anything.
+    fn waiting(&mut self) -> Option<&Request> {
+        match &self.entry()?.step {
+            Step::Waiting { request, .. } => Some(request),
+            Step::Arriving
+            | Step::Username
+            | Step::Password { .. }
+            | Step::NewPassword { .. }
+            | Step::Busy { .. } => None,
+        }
+    }
+
+    fn on_ask(&mut self, prompt: Prompt) {
+        let Some(name) = self.waiting().map(|request| request.name().clone()) else { return };
+        match (prompt, self.settings.password.take_if(|_| prompt != Prompt::Username)) {
+            (Prompt::Username, _) => self.ask_username(),
+            (Prompt::Password, Some(password)) => self.ask_server(Request::Login(name, password)),
+            (Prompt::NewPassword, Some(password)) => self.ask_server(Request::Register(name, password)),
+            (Prompt::Password, None) => self.ask_password(name),
+            (Prompt::NewPassword, None) => self.ask_new_password(name, None),
+        }
+    }
+
+    fn ask_password(&mut self, name: Name) {
+        self.prompt(Prompt::Password, false);
+        self.step_to(Step::Password { name });
+    }
+
+    fn on_refused(&mut self, refusal: Refusal) {
+        let Some(name) = self.waiting().map(|request| request.name().clone()) else { return };
+        match refusal {
+            Refusal::InvalidCredentials { attempts_left } => {
+                self.refuse(LoginRefused::InvalidCredentials { attempts_left });
+                self.on_wrong_password(name, attempts_left);
+            }
+            Refusal::LockedOut { retry_after_secs } => {
+                let just_now = self.was_last_try(&name);
+                self.refuse(LoginRefused::LockedOut { retry_after_secs, just_now });
+                self.return_to_prompt(Exit::LoginRefused);
+            }
+            Refusal::AlreadyOnline => {
+                self.refuse(LoginRefused::AlreadyOnline);
+                self.ask_username();
+            }
+            Refusal::BadName => {
+                self.refuse(LoginRefused::BadName);
+                self.ask_username();
+            }
+            Refusal::Busy => self.on_busy(),
+            // Nothing was to be resumed; whatever the server means, begin anew.
+            Refusal::Stale => self.ask_username(),
+        }
+    }
+
+    fn refuse(&mut self, refused: LoginRefused) {
+        self.outbox.show(View::LoginRefused(refused));
+        if let Some(entry) = self.entry() {
+            entry.refused = true;
+        }
+    }
+
+    fn on_wrong_password(&mut self, name: Name, attempts_left: u32) {
+        if let Some(entry) = self.entry() {
+            entry.failure = Some((name.clone(), attempts_left));
+        }
+        match attempts_left {
+            0 => self.return_to_prompt(Exit::LoginRefused),
+            _ => self.ask_password(name),
+        }
+    }
+
+    /// Whether one more wrong password had to lock this name, as far as this connection knows.
+    fn was_last_try(&mut self, name: &Name) -> bool {
+        let failure = self.entry().and_then(|entry| entry.failure.as_ref());
+        failure.is_some_and(|(failed, left)| failed == name && *left == 1)
+    }
+
+    /// Too many logins at this moment: that is nobody's fault, so nobody has to type again.
+    fn on_busy(&mut self) {
+        let now = self.now;
+        let Some(entry) = self.entry() else { return };
+        let Step::Waiting { request, busy_since } = &entry.step else { return };
+        let since = busy_since.unwrap_or(now);
+        if now >= since + BUSY_PATIENCE {
+            self.refuse(LoginRefused::Busy);
+            self.ask_username();
+        } else {
+            entry.step = Step::Busy { request: request.clone(), since, again_at: now + BUSY_PAUSE };
+        }
+    }
+
+    /// Asks a busy server again when it is time.
+    pub(super) fn retry_busy(&mut self) {
+        let now = self.now;
+        let Some(entry) = self.entry() else { return };
+        if let Step::Busy { request, since, again_at } = &entry.step
+            && *again_at <= now
+        {
+            entry.step = Step::Waiting { request: request.clone(), busy_since: Some(*since) };
+            self.send_request();
+        }
+    }
+
+    /// The way in, or the session, has come to an end: with `--retry-login` somebody else may try.
+    /// The server is dialled when he has said his name, so that nobody holds a connection while the
+    /// prompt stands open for hours.
+    pub(super) fn return_to_prompt(&mut self, otherwise: Exit) {
+        if !self.settings.retry_login || self.input.is_exhausted() {
+            return self.exit(otherwise);
+        }
+        self.hang_up();
+        let refused = otherwise == Exit::LoginRefused;
+        self.phase = Phase::Entry(Entry { step: Step::Username, refused, failure: None });
+        self.prompt(Prompt::Username, false);
+    }
+}

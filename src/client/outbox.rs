@@ -1,0 +1,256 @@
+//! What handling an event leaves to be done, in order, until the shell has taken it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::ops::Range;
+
+use super::effect::{Effect, Exit};
+use super::event::Mark;
+use super::view::View;
+use crate::time::Time;
+use crate::wire::{ClientLine, PeerLine};
+use crate::words::LinkId;
+
+/// The effects of one event, in order. Take them all: what is left trips an assertion at the next
+/// [`handle`](super::ClientState::handle).
+#[must_use = "effects that are not carried out are lost"]
+pub struct Effects<'a> {
+    items: &'a [Item],
+    bytes: &'a [u8],
+    taken: &'a mut usize,
+}
+
+impl<'a> Iterator for Effects<'a> {
+    type Item = Effect<'a>;
+
+    fn next(&mut self) -> Option<Effect<'a>> {
+        let items: &'a [Item] = self.items;
+        let item = items.get(*self.taken)?;
+        *self.taken += 1;
+        Some(item.lend(self.bytes))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.items.len().saturating_sub(*self.taken);
+        (left, Some(left))
+    }
+}
+
+/// Shows how many are left; never the lines, which may hold a password.
+impl core::fmt::Debug for Effects<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Effects({} left)", self.size_hint().0)
+    }
+}
+
+/// Collects effects. Lines lie end to end in one buffer, so that sending allocates nothing once
+/// the buffer has grown.
+#[derive(Default)]
+pub(super) struct Outbox {
+    items: Vec<Item>,
+    bytes: Vec<u8>,
+    taken: usize,
+    exited: bool,
+}
+
+/// A buffer that has grown beyond this is given back.
+const KEPT_BYTES: usize = 65_536;
+
+impl Outbox {
+    /// Begins a new batch.
+    ///
+    /// # Panics
+    /// If effects of the batch before were not taken: a line or a view would be lost.
+    pub(super) fn begin(&mut self) {
+        assert!(self.taken == self.items.len(), "effects of the event before were not all taken");
+        self.items.clear();
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.taken = 0;
+    }
+
+    /// Lends the batch out.
+    pub(super) fn lend(&mut self) -> Effects<'_> {
+        Effects { items: &self.items, bytes: &self.bytes, taken: &mut self.taken }
+    }
+
+    pub(super) fn dial(&mut self) {
+        self.push(Item::Dial);
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        self.push(Item::HangUp);
+    }
+
+    /// Sends a line to the server.
+    pub(super) fn send(&mut self, line: &ClientLine<'_>) {
+        let start = self.bytes.len();
+        line.encode(&mut self.bytes);
+        self.sent(start);
+    }
+
+    /// Sends a line that is encoded already.
+    pub(super) fn send_encoded(&mut self, line: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(line);
+        self.sent(start);
+    }
+
+    /// Lines that follow one another directly leave as one piece.
+    fn sent(&mut self, start: usize) {
+        let end = self.bytes.len();
+        match self.items.last_mut() {
+            Some(Item::Send(range)) if range.end == start => range.end = end,
+            Some(_) | None => self.push(Item::Send(start..end)),
+        }
+    }
+
+    pub(super) fn show(&mut self, view: View) {
+        self.push(Item::Show(view));
+    }
+
+    pub(super) fn deliver(&mut self, sequence: u64, mark: Mark, view: View) {
+        self.push(Item::Deliver { sequence, mark, view });
+    }
+
+    pub(super) fn note_open(&mut self, number: u64) {
+        self.push(Item::NoteOpen(number));
+    }
+
+    pub(super) fn note_settled(&mut self, number: u64) {
+        self.push(Item::NoteSettled(number));
+    }
+
+    pub(super) fn open_state(&mut self, user: &str) {
+        self.push(Item::OpenState(user.into()));
+    }
+
+    pub(super) fn close_state(&mut self) {
+        self.push(Item::CloseState);
+    }
+
+    pub(super) fn listen(&mut self) {
+        self.push(Item::Listen);
+    }
+
+    pub(super) fn dial_peer(&mut self, address: SocketAddr) {
+        self.push(Item::DialPeer(address));
+    }
+
+    /// Sends a line to another client.
+    pub(super) fn send_peer(&mut self, link: LinkId, line: &PeerLine<'_>) {
+        let start = self.bytes.len();
+        line.encode(&mut self.bytes);
+        let end = self.bytes.len();
+        match self.items.last_mut() {
+            Some(Item::SendPeer(to, range)) if *to == link && range.end == start => range.end = end,
+            Some(_) | None => self.push(Item::SendPeer(link, start..end)),
+        }
+    }
+
+    pub(super) fn close_peer(&mut self, link: LinkId) {
+        self.push(Item::ClosePeer(link));
+    }
+
+    pub(super) fn schedule(&mut self, at: Time) {
+        self.push(Item::ScheduleTimeout(at));
+    }
+
+    pub(super) fn exit(&mut self, exit: Exit) {
+        self.push(Item::Exit(exit));
+        self.exited = true;
+    }
+
+    /// Nothing follows an exit.
+    fn push(&mut self, item: Item) {
+        if !self.exited {
+            self.items.push(item);
+        }
+    }
+}
+
+/// An effect that owns what it speaks of; lines are ranges of the buffer.
+enum Item {
+    Dial,
+    Send(Range<usize>),
+    HangUp,
+    Show(View),
+    Deliver { sequence: u64, mark: Mark, view: View },
+    NoteOpen(u64),
+    NoteSettled(u64),
+    OpenState(String),
+    CloseState,
+    Listen,
+    DialPeer(SocketAddr),
+    SendPeer(LinkId, Range<usize>),
+    ClosePeer(LinkId),
+    ScheduleTimeout(Time),
+    Exit(Exit),
+}
+
+impl Item {
+    fn lend<'a>(&'a self, bytes: &'a [u8]) -> Effect<'a> {
+        match self {
+            Item::Dial => Effect::Dial,
+            Item::Send(range) => Effect::Send { bytes: &bytes[range.clone()] },
+            Item::HangUp => Effect::HangUp,
+            Item::Show(view) => Effect::Show(view),
+            Item::Deliver { sequence, mark, view } => Effect::Deliver { sequence: *sequence, mark, view },
+            Item::NoteOpen(number) => Effect::NoteOpen { number: *number },
+            Item::NoteSettled(number) => Effect::NoteSettled { number: *number },
+            Item::OpenState(user) => Effect::OpenState { user },
+            Item::CloseState => Effect::CloseState,
+            Item::Listen => Effect::Listen,
+            Item::DialPeer(address) => Effect::DialPeer { address: *address },
+            Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: &bytes[range.clone()] },
+            Item::ClosePeer(link) => Effect::ClosePeer { link: *link },
+            Item::ScheduleTimeout(at) => Effect::ScheduleTimeout { at: *at },
+            Item::Exit(exit) => Effect::Exit(*exit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_lines_leave_as_one_piece_and_others_keep_their_order() {
+        let mut outbox = Outbox::default();
+        outbox.begin();
+        outbox.send_encoded(b"a\n");
+        outbox.send_encoded(b"b\n");
+        outbox.note_open(1);
+        outbox.send_encoded(b"c\n");
+        let effects: Vec<_> = outbox.lend().collect();
+        let expected = [
+            Effect::Send { bytes: b"a\nb\n" },
+            Effect::NoteOpen { number: 1 },
+            Effect::Send { bytes: b"c\n" },
+        ];
+        assert_eq!(effects, expected);
+        outbox.begin();
+        assert_eq!(outbox.lend().count(), 0);
+    }
+
+    #[test]
+    fn nothing_follows_an_exit() {
+        let mut outbox = Outbox::default();
+        outbox.begin();
+        outbox.exit(Exit::Done);
+        outbox.hang_up();
+        assert_eq!(outbox.lend().count(), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "not all taken")]
+    fn effects_left_behind_trip_an_assertion() {
+        let mut outbox = Outbox::default();
+        outbox.begin();
+        outbox.dial();
+        outbox.hang_up();
+        assert_eq!(outbox.lend().next(), Some(Effect::Dial));
+        outbox.begin();
+    }
+}

@@ -1,0 +1,261 @@
+//! Commands that the server has not answered yet, by their numbers.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::wire::{ClientLine, Code, Command, Words};
+
+/// Commands of one login. Numbers rise by one from 1.
+#[derive(Default)]
+pub(super) struct Outstanding {
+    open: BTreeMap<u64, Asked>,
+    last: u64,
+}
+
+/// A command without its answer.
+pub(super) struct Asked {
+    pub(super) command: AskedBy,
+    /// The whole line, to be repeated on the next link if this one is lost.
+    pub(super) bytes: Box<[u8]>,
+    /// Whether the line has left, so that it may have been obeyed.
+    pub(super) sent: bool,
+    /// Parts of the answer that have come.
+    pub(super) parts: Parts,
+}
+
+/// What a result needs to know of its command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AskedBy {
+    /// The line that was typed; `None` for what the client said by itself.
+    pub(super) line: Option<u64>,
+    /// As results name it.
+    pub(super) name: &'static str,
+    /// The user it speaks of.
+    pub(super) user: Option<String>,
+    /// The group it speaks of.
+    pub(super) group: Option<String>,
+}
+
+/// Lists come in several lines before the answer that they belong to.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) users: Vec<String>,
+    pub(super) groups: Vec<(String, Vec<String>)>,
+    bytes: usize,
+}
+
+/// Bytes of the parts of one answer: far more than any honest list has.
+const PARTS_BYTES: usize = 64 << 20;
+
+impl Outstanding {
+    /// Gives a command its number and keeps it until it is answered.
+    pub(super) fn add(&mut self, line: Option<u64>, command: Command<'_>) -> u64 {
+        self.last += 1;
+        let asked_by = AskedBy::new(line, &command);
+        let mut bytes = Vec::new();
+        ClientLine::Request { number: Some(self.last), command }.encode(&mut bytes);
+        let asked = Asked { command: asked_by, bytes: bytes.into(), sent: false, parts: Parts::default() };
+        self.open.insert(self.last, asked);
+        self.last
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Asked> {
+        self.open.get_mut(&number)
+    }
+
+    /// Takes out a command that is answered.
+    pub(super) fn settle(&mut self, number: u64) -> Option<Asked> {
+        self.open.remove(&number)
+    }
+
+    /// Takes out the oldest command.
+    pub(super) fn settle_oldest(&mut self) -> Option<(u64, Asked)> {
+        self.open.pop_first()
+    }
+
+    /// All answers up to and with this number have come.
+    pub(super) fn answered(&self) -> u64 {
+        self.open.first_key_value().map_or(self.last, |(first, _)| first - 1)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Asked> {
+        self.open.values()
+    }
+
+    /// All commands, oldest first, to be said again on a new link; their answers will come from the
+    /// beginning.
+    pub(super) fn begin_again(&mut self) -> Vec<u64> {
+        self.open.values_mut().for_each(|asked| asked.parts = Parts::default());
+        self.open.keys().copied().collect()
+    }
+
+    /// The logout, if one is open.
+    pub(super) fn logout(&self) -> Option<u64> {
+        self.open.iter().find(|(_, asked)| asked.command.name == "logout").map(|(number, _)| *number)
+    }
+
+    /// The command that the server found too long to read even its number. Only lines that have left
+    /// can be it, and if one of them is too long, the longest is.
+    pub(super) fn longest_sent(&self) -> Option<u64> {
+        let sent = self.open.iter().filter(|(_, asked)| asked.sent);
+        sent.max_by_key(|(_, asked)| asked.bytes.len()).map(|(number, _)| *number)
+    }
+}
+
+impl AskedBy {
+    pub(super) fn new(line: Option<u64>, command: &Command<'_>) -> AskedBy {
+        let (user, group) = subjects(command);
+        AskedBy {
+            line,
+            name: command.name(),
+            user: user.map(ToOwned::to_owned),
+            group: group.map(ToOwned::to_owned),
+        }
+    }
+
+    /// A command that stays with the client.
+    pub(super) fn local(line: u64, name: &'static str, user: Option<&str>) -> AskedBy {
+        AskedBy { line: Some(line), name, user: user.map(ToOwned::to_owned), group: None }
+    }
+
+    /// Whether its result waits for a private link to stand.
+    pub(super) fn is_private(&self) -> bool {
+        matches!(self.name, "startprivate" | "accept")
+    }
+
+    /// What an error speaks of.
+    pub(super) fn subject(self, code: Code) -> Option<String> {
+        let of_group = matches!(
+            code,
+            Code::UnknownGroup | Code::GroupExists | Code::BadName | Code::NotOwner | Code::Limit
+        );
+        if of_group { self.group.or(self.user) } else { self.user.or(self.group) }
+    }
+}
+
+/// The user and the group that a command speaks of.
+fn subjects<'a>(command: &Command<'a>) -> (Option<&'a str>, Option<&'a str>) {
+    match *command {
+        Command::Message { to: user, .. }
+        | Command::Block { user }
+        | Command::Unblock { user }
+        | Command::Ping { user }
+        | Command::StartPrivate { user, .. }
+        | Command::Accept { user, .. }
+        | Command::Decline { user } => (Some(user), None),
+        Command::CreateGroup { group, .. }
+        | Command::MessageGroup { group, .. }
+        | Command::LeaveGroup { group }
+        | Command::DeleteGroup { group } => (None, Some(group)),
+        Command::AddToGroup { group, user } | Command::RemoveFromGroup { group, user } => {
+            (Some(user), Some(group))
+        }
+        Command::Broadcast { .. }
+        | Command::Whoelse
+        | Command::WhoelseSince { .. }
+        | Command::Wholasthr
+        | Command::Offline
+        | Command::GroupList
+        | Command::Help { .. }
+        | Command::Logout => (None, None),
+    }
+}
+
+impl Parts {
+    /// Adds names to the list of users; false if it grows beyond all measure.
+    pub(super) fn add_users(&mut self, users: Words<'_>) -> bool {
+        extend(&mut self.users, users, &mut self.bytes);
+        self.bytes <= PARTS_BYTES
+    }
+
+    /// Adds names to the members of a group; false if the list grows beyond all measure.
+    pub(super) fn add_members(&mut self, group: &str, members: Words<'_>) -> bool {
+        match self.groups.last_mut() {
+            Some((last, list)) if last == group => extend(list, members, &mut self.bytes),
+            Some(_) | None => {
+                let mut list = Vec::new();
+                extend(&mut list, members, &mut self.bytes);
+                self.bytes += size_of::<(String, Vec<String>)>() + group.len();
+                self.groups.push((group.to_owned(), list));
+            }
+        }
+        self.bytes <= PARTS_BYTES
+    }
+
+    /// The members of a group that came, sorted.
+    pub(super) fn members_of(&mut self, group: &str) -> Vec<String> {
+        let place = self.groups.iter().position(|(name, _)| name == group);
+        let mut members = place.map(|place| self.groups.swap_remove(place).1).unwrap_or_default();
+        members.sort_unstable();
+        members
+    }
+}
+
+fn extend(list: &mut Vec<String>, words: Words<'_>, bytes: &mut usize) {
+    for word in words.iter() {
+        *bytes += size_of::<String>() + word.len();
+        list.push(word.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(outstanding: &mut Outstanding, line: &str) -> u64 {
+        outstanding.add(Some(1), Command::parse(line).unwrap())
+    }
+
+    #[test]
+    fn everything_below_the_oldest_open_command_is_answered() {
+        let mut outstanding = Outstanding::default();
+        assert_eq!(outstanding.answered(), 0);
+        for number in 1..=3 {
+            assert_eq!(add(&mut outstanding, "whoelse"), number);
+        }
+        assert!(outstanding.settle(2).is_some());
+        assert!(outstanding.settle(2).is_none());
+        assert_eq!(outstanding.answered(), 0);
+        assert!(outstanding.settle(1).is_some());
+        assert_eq!(outstanding.answered(), 2);
+        assert!(outstanding.settle(3).is_some());
+        assert_eq!(outstanding.answered(), 3);
+    }
+
+    #[test]
+    fn a_repeat_has_the_same_bytes_and_starts_its_lists_anew() {
+        let mut outstanding = Outstanding::default();
+        let number = add(&mut outstanding, "whoelsesince  060");
+        let users = Words::new("hans yoda").unwrap();
+        assert!(outstanding.get_mut(number).unwrap().parts.add_users(users));
+        assert_eq!(outstanding.begin_again(), [number]);
+        let asked = outstanding.get_mut(number).unwrap();
+        assert_eq!(&*asked.bytes, b"#1 whoelsesince 60\n");
+        assert!(asked.parts.users.is_empty());
+    }
+
+    #[test]
+    fn errors_name_the_group_or_the_user_as_their_code_means() {
+        let command = Command::parse("add group rebels luke").unwrap();
+        let asked = AskedBy::new(Some(1), &command);
+        assert_eq!(asked.clone().subject(Code::UnknownGroup).as_deref(), Some("rebels"));
+        assert_eq!(asked.subject(Code::UnknownUser).as_deref(), Some("luke"));
+    }
+
+    #[test]
+    fn the_longest_line_that_has_left_is_the_one_too_long() {
+        let mut outstanding = Outstanding::default();
+        for line in ["message hans hello", "ping hans", "message hans hello there"] {
+            let number = add(&mut outstanding, line);
+            outstanding.get_mut(number).unwrap().sent = number < 3;
+        }
+        assert_eq!(outstanding.longest_sent(), Some(1));
+    }
+}

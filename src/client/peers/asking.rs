@@ -1,0 +1,195 @@
+//! Asking for a private link, and answering those who ask.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::super::outstanding::AskedBy;
+use super::super::settings::AcceptPrivate;
+use super::super::view::{Failure, View};
+use super::ClientState;
+use crate::wire::{Code, Command, Endpoint, MAX_ENDPOINTS};
+
+/// Requests that may be open; further ones are declined.
+const REQUESTS: usize = 64;
+
+/// Whether others can connect to this client.
+#[derive(Default)]
+pub(super) enum Listening {
+    #[default]
+    No,
+    Asked,
+    At(Vec<Endpoint>),
+}
+
+/// A command that waits until it is known where this client listens.
+pub(super) struct Draft {
+    line: Option<u64>,
+    user: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    StartPrivate,
+    Accept,
+}
+
+impl Kind {
+    fn command(self, user: &str, endpoints: Vec<Endpoint>) -> Command<'_> {
+        match self {
+            Kind::StartPrivate => Command::StartPrivate { user, endpoints },
+            Kind::Accept => Command::Accept { user, endpoints },
+        }
+    }
+}
+
+impl Draft {
+    /// What its result needs to know.
+    pub(super) fn into_command(self) -> AskedBy {
+        AskedBy::new(self.line, &self.kind.command(&self.user, Vec::new()))
+    }
+}
+
+impl ClientState {
+    /// `startprivate USER`
+    pub(in super::super) fn ask_private(&mut self, line: u64, user: &str) {
+        let refusal = if self.is_oneself(user) {
+            Some(Code::Oneself)
+        } else if self.peers.talks_with(user) || self.is_meeting(user) {
+            Some(Code::AlreadyPrivate)
+        } else if self.session().is_some_and(|session| session.is_cut_off()) {
+            Some(Code::NotConnected)
+        } else if !self.peers.has_room() {
+            Some(Code::Limit)
+        } else {
+            None
+        };
+        match refusal {
+            Some(code) => {
+                self.result(Self::local_private(line, "startprivate", user), Err(code));
+                self.note_activity(true);
+            }
+            None => self.ask_with_address(Draft {
+                line: Some(line),
+                user: user.to_owned(),
+                kind: Kind::StartPrivate,
+            }),
+        }
+    }
+
+    /// Whether a link with that user is being asked for or made.
+    fn is_meeting(&self, user: &str) -> bool {
+        self.peers.meetings.contains_key(user)
+            || self.peers.drafts.iter().any(|draft| draft.user == user)
+            || self.expects(user)
+    }
+
+    fn ask_with_address(&mut self, draft: Draft) {
+        self.peers.departed.remove(&draft.user);
+        if matches!(self.peers.listening, Listening::No) {
+            self.outbox.listen();
+            self.peers.listening = Listening::Asked;
+        }
+        if matches!(self.peers.listening, Listening::Asked) {
+            self.peers.drafts.push(draft);
+        } else {
+            self.send_draft(&draft);
+        }
+    }
+
+    fn send_draft(&mut self, draft: &Draft) {
+        let command = draft.kind.command(&draft.user, self.peers.listening.endpoints());
+        self.request(draft.line, command);
+    }
+
+    /// It is known now where others may connect to, if anywhere: without an address the link can
+    /// still be made from this side.
+    pub(in super::super) fn on_listening(&mut self, addresses: &[SocketAddr]) {
+        let mut endpoints: Vec<_> = addresses.iter().copied().map(declared).collect();
+        if endpoints.is_empty() {
+            self.peers.listening = Listening::No;
+        } else {
+            endpoints.extend(self.settings.private_advertise.map(Endpoint::Address));
+            endpoints.dedup();
+            endpoints.truncate(MAX_ENDPOINTS);
+            self.peers.listening = Listening::At(endpoints);
+        }
+        for draft in core::mem::take(&mut self.peers.drafts) {
+            self.send_draft(&draft);
+        }
+    }
+
+    /// USER asks for a private link.
+    pub(in super::super) fn on_private_request(&mut self, from: &str) {
+        let known = self.peers.requests.iter().any(|user| user == from);
+        // Who has asked for the same himself has agreed.
+        if known || self.is_meeting(from) {
+            return;
+        }
+        match self.settings.accept_private {
+            AcceptPrivate::Auto if self.peers.has_room() => {
+                self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept })
+            }
+            AcceptPrivate::Ask if self.peers.requests.len() < REQUESTS => {
+                self.peers.requests.push_back(from.to_owned());
+                self.outbox.show(View::PrivateRequest { from: from.to_owned() });
+            }
+            AcceptPrivate::Never | AcceptPrivate::Auto | AcceptPrivate::Ask => {
+                self.request(None, Command::Decline { user: from });
+            }
+        }
+    }
+
+    /// The request of USER is no longer open.
+    pub(in super::super) fn on_withdrawn(&mut self, from: &str) {
+        self.forget_request(from);
+    }
+
+    /// Whether there was one.
+    pub(super) fn forget_request(&mut self, from: &str) -> bool {
+        let place = self.peers.requests.iter().position(|user| user == from);
+        place.and_then(|place| self.peers.requests.remove(place)).is_some()
+    }
+
+    /// `accept USER` or `decline USER`. Where this client knows of no request, the server says what
+    /// is wrong.
+    pub(in super::super) fn reply(&mut self, line: Option<u64>, user: &str, yes: bool) {
+        let known = self.forget_request(user);
+        if !yes {
+            self.request(line, Command::Decline { user });
+        } else if known && self.peers.has_room() {
+            self.ask_with_address(Draft { line, user: user.to_owned(), kind: Kind::Accept });
+        } else {
+            self.request(line, Command::Accept { user, endpoints: self.peers.listening.endpoints() });
+        }
+    }
+
+    /// `y` or `n`
+    pub(in super::super) fn reply_to_oldest(&mut self, line: u64, yes: bool) {
+        if let Some(user) = self.peers.requests.front().cloned() {
+            self.reply(Some(line), &user, yes);
+        } else {
+            let failure = Failure { code: Code::UnknownCommand, subject: None };
+            let command = if yes { "y" } else { "n" }.to_owned();
+            self.outbox.show(View::Result { line, command, outcome: Err(failure) });
+            self.note_activity(false);
+        }
+    }
+}
+
+impl Listening {
+    fn endpoints(&self) -> Vec<Endpoint> {
+        match self {
+            Listening::At(endpoints) => endpoints.clone(),
+            Listening::No | Listening::Asked => Vec::new(),
+        }
+    }
+}
+
+/// How an address is told to the server. One that stands for all of this machine says only its port:
+/// the server sees the rest.
+fn declared(address: SocketAddr) -> Endpoint {
+    if address.ip().is_unspecified() { Endpoint::Port(address.port()) } else { Endpoint::Address(address) }
+}

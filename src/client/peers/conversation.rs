@@ -1,0 +1,167 @@
+//! A private link that stands: texts, acknowledgements, the end.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+
+use super::super::view::{Message, MessageKind, Path, PrivateEnd, Success, View};
+use super::ClientState;
+use crate::time::Time;
+use crate::wire::{Code, PeerFarewell, PeerLine, Status};
+use crate::words::{LinkId, Text};
+
+/// Users who are remembered to have gone.
+const DEPARTED: usize = 1_024;
+
+/// A private link that stands.
+pub(super) struct Conversation {
+    link: LinkId,
+    /// Number of the last text sent.
+    sent: u64,
+    /// Number of the last text shown.
+    shown: u64,
+    /// Texts that the other has not acknowledged: their numbers and their lines.
+    open: VecDeque<(u64, u64)>,
+}
+
+impl Conversation {
+    pub(super) fn link(&self) -> LinkId {
+        self.link
+    }
+
+    pub(super) fn open_texts(&self) -> usize {
+        self.open.len()
+    }
+}
+
+impl ClientState {
+    /// A link stands. If an older one with the same user seemed to stand, he has lost it.
+    pub(super) fn begin_conversation(&mut self, link: LinkId, user: String) {
+        if let Some(old) = self.peers.conversations.get(&user).map(Conversation::link) {
+            self.break_link(old);
+        }
+        self.peers.departed.remove(&user);
+        let conversation = Conversation { link, sent: 0, shown: 0, open: VecDeque::new() };
+        self.peers.conversations.insert(user.clone(), conversation);
+        self.outbox.show(View::PrivateOpened { user, path: Path::Direct });
+    }
+
+    /// `private USER TEXT`
+    pub(in super::super) fn send_private(&mut self, line: u64, to: &str, text: Text<'_>) {
+        if let Some(conversation) = self.peers.conversations.get_mut(to) {
+            conversation.sent += 1;
+            let number = conversation.sent;
+            conversation.open.push_back((number, line));
+            let text = PeerLine::Text { number, sent_at: self.now, text };
+            return self.outbox.send_peer(conversation.link, &text);
+        }
+        let code = if self.is_oneself(to) {
+            Code::Oneself
+        } else if self.peers.departed.contains(to) {
+            Code::Offline
+        } else {
+            Code::NotPrivate
+        };
+        self.result(Self::local_private(line, "private", to), Err(code));
+    }
+
+    /// `stopprivate USER`
+    pub(in super::super) fn stop_private(&mut self, line: u64, user: &str) {
+        let outcome = if self.close_conversation(user) {
+            Ok(Success::User { user: user.to_owned() })
+        } else if self.is_oneself(user) {
+            Err(Code::Oneself)
+        } else {
+            Err(Code::NotPrivate)
+        };
+        self.result(Self::local_private(line, "stopprivate", user), outcome);
+    }
+
+    /// Closes the conversation with a user from this side, as the person or the server wants it;
+    /// says whether there was one.
+    pub(in super::super) fn close_conversation(&mut self, user: &str) -> bool {
+        let Some(conversation) = self.peers.conversations.remove(user) else { return false };
+        let stopped = PeerFarewell::Stopped;
+        self.outbox.send_peer(conversation.link, &PeerLine::Close(stopped));
+        self.drop_link(conversation.link);
+        self.end_conversation(user.to_owned(), conversation, stopped.into());
+        true
+    }
+
+    pub(super) fn on_conversation_line(&mut self, link: LinkId, user: &str, line: &PeerLine<'_>) {
+        match *line {
+            PeerLine::Text { number, sent_at, text } => self.on_text(link, user, number, sent_at, text),
+            PeerLine::Acknowledge { number } => self.on_text_acknowledged(link, user, number),
+            PeerLine::Close(farewell) => {
+                if let Some(conversation) = self.peers.conversations.remove(user) {
+                    self.drop_link(link);
+                    self.end_conversation(user.to_owned(), conversation, farewell.into());
+                }
+            }
+            PeerLine::Call { .. } | PeerLine::Ready | PeerLine::Nominate | PeerLine::Opened => {
+                self.break_link(link);
+            }
+        }
+    }
+
+    /// Shows a text and says so. Texts are numbered without a gap: on one link none can be missing.
+    fn on_text(&mut self, link: LinkId, user: &str, number: u64, sent_at: Time, text: Text<'_>) {
+        let Some(login) = self.session().map(|session| session.login) else { return };
+        let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
+        if number != conversation.shown + 1 {
+            return self.break_link(link);
+        }
+        conversation.shown = number;
+        self.peers.shown += 1;
+        self.outbox.show(View::Message(Message {
+            kind: MessageKind::Private,
+            group: None,
+            from: user.to_owned(),
+            text: text.as_str().to_owned(),
+            sent_at,
+            stored: false,
+            again: false,
+            id: format!("p{}.{}", login.0, self.peers.shown),
+        }));
+        self.outbox.send_peer(link, &PeerLine::Acknowledge { number });
+    }
+
+    fn on_text_acknowledged(&mut self, link: LinkId, user: &str, upto: u64) {
+        let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
+        if upto > conversation.sent {
+            return self.break_link(link);
+        }
+        while let Some((_, line)) = self.next_acknowledged(user, upto) {
+            let success = Success::Message { to: user.to_owned(), status: Status::Delivered };
+            self.result(Self::local_private(line, "private", user), Ok(success));
+        }
+    }
+
+    fn next_acknowledged(&mut self, user: &str, upto: u64) -> Option<(u64, u64)> {
+        let conversation = self.peers.conversations.get_mut(user)?;
+        let due = conversation.open.front().is_some_and(|(number, _)| *number <= upto);
+        if due { conversation.open.pop_front() } else { None }
+    }
+
+    /// The link broke without a word.
+    pub(super) fn lose_conversation(&mut self, user: &str) {
+        if let Some(conversation) = self.peers.conversations.remove(user) {
+            self.end_conversation(user.to_owned(), conversation, PrivateEnd::Lost);
+        }
+    }
+
+    /// The end is shown once, and texts without acknowledgement get their result.
+    pub(super) fn end_conversation(&mut self, user: String, ended: Conversation, reason: PrivateEnd) {
+        if reason != PrivateEnd::Stopped {
+            self.peers.departed.insert(user.clone());
+            if self.peers.departed.len() > DEPARTED {
+                self.peers.departed.pop_first();
+            }
+        }
+        self.show_closed(user.clone(), reason);
+        for (_, line) in ended.open {
+            self.result(Self::local_private(line, "private", &user), Err(Code::OutcomeUnknown));
+        }
+    }
+}

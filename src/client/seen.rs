@@ -1,0 +1,134 @@
+//! Recognises messages that were shown before, by the server's id and by the sender's command.
+
+use alloc::collections::{BTreeMap, VecDeque};
+
+use super::event::Mark;
+use crate::words::{MessageId, Name, Origin};
+
+/// Marks kept of one sender; the oldest goes first.
+const MARKS_PER_SENDER: usize = 512;
+
+/// Marks kept in all; the oldest goes first.
+const MARKS_IN_ALL: usize = 65_536;
+
+/// The marks of the messages shown last, each with the sequence number of its delivery (0: known
+/// from an earlier run).
+#[derive(Default)]
+pub(super) struct Seen {
+    senders: BTreeMap<Name, Sender>,
+    /// Whose mark is how old, oldest first.
+    ages: BTreeMap<u64, Name>,
+    next_age: u64,
+}
+
+#[derive(Default)]
+struct Sender {
+    /// Oldest first, each with its age.
+    marks: VecDeque<(u64, MessageId, Option<Origin>)>,
+    ids: BTreeMap<MessageId, u64>,
+    origins: BTreeMap<Origin, u64>,
+}
+
+impl Seen {
+    /// The sequence number under which a message was delivered, if it was.
+    pub(super) fn find(&self, mark: &Mark) -> Option<u64> {
+        let sender = self.senders.get(&mark.from)?;
+        let by_id = sender.ids.get(&mark.id);
+        by_id.or_else(|| mark.origin.and_then(|origin| sender.origins.get(&origin))).copied()
+    }
+
+    /// Whether a message of this command is known, whatever its id.
+    pub(super) fn knows_origin(&self, from: &Name, origin: Origin) -> bool {
+        self.senders.get(from).is_some_and(|sender| sender.origins.contains_key(&origin))
+    }
+
+    /// Notes a message of an earlier run, which may be noted twice there.
+    pub(super) fn note_once(&mut self, mark: &Mark) {
+        if self.find(mark).is_none() {
+            self.note(mark, 0);
+        }
+    }
+
+    /// Notes a message that `find` did not know.
+    pub(super) fn note(&mut self, mark: &Mark, sequence: u64) {
+        let sender = self.senders.entry(mark.from.clone()).or_default();
+        sender.marks.push_back((self.next_age, mark.id, mark.origin));
+        sender.ids.insert(mark.id, sequence);
+        if let Some(origin) = mark.origin {
+            sender.origins.insert(origin, sequence);
+        }
+        self.ages.insert(self.next_age, mark.from.clone());
+        self.next_age += 1;
+        if sender.marks.len() > MARKS_PER_SENDER {
+            self.forget_oldest_of(&mark.from);
+        }
+        if self.ages.len() > MARKS_IN_ALL
+            && let Some(name) = self.ages.first_key_value().map(|(_, name)| name.clone())
+        {
+            self.forget_oldest_of(&name);
+        }
+    }
+
+    /// The oldest mark of all is also the oldest of its sender.
+    fn forget_oldest_of(&mut self, name: &Name) {
+        let Some(sender) = self.senders.get_mut(name) else { return };
+        if let Some((age, id, origin)) = sender.marks.pop_front() {
+            self.ages.remove(&age);
+            sender.ids.remove(&id);
+            if let Some(origin) = origin {
+                sender.origins.remove(&origin);
+            }
+        }
+        if sender.marks.is_empty() {
+            self.senders.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::LoginNumber;
+    use alloc::format;
+
+    fn mark(from: &str, id: u64, origin: Option<u64>) -> Mark {
+        let origin = origin.map(|number| Origin { login: LoginNumber(1), number });
+        Mark { from: Name::new(from).unwrap(), id: MessageId { boot: 1, number: id }, origin }
+    }
+
+    #[test]
+    fn a_repeat_is_known_by_id_or_by_origin_but_only_of_the_same_sender() {
+        let mut seen = Seen::default();
+        seen.note(&mark("hans", 7, Some(3)), 42);
+        assert_eq!(seen.find(&mark("hans", 7, None)), Some(42));
+        assert_eq!(seen.find(&mark("hans", 8, Some(3))), Some(42), "stored anew after a restart");
+        assert_eq!(seen.find(&mark("hans", 8, None)), None);
+        assert_eq!(seen.find(&mark("hans", 8, Some(4))), None);
+        assert_eq!(seen.find(&mark("yoda", 7, Some(3))), None);
+    }
+
+    #[test]
+    fn the_oldest_mark_of_a_sender_goes_first() {
+        let mut seen = Seen::default();
+        for id in 1..=513 {
+            seen.note(&mark("hans", id, Some(id)), id);
+        }
+        assert_eq!(seen.find(&mark("hans", 1, Some(1))), None);
+        assert_eq!(seen.find(&mark("hans", 2, Some(2))), Some(2));
+    }
+
+    #[test]
+    fn the_oldest_mark_of_all_goes_first() {
+        let mut seen = Seen::default();
+        let senders = MARKS_IN_ALL as u64 / 2 + 1;
+        for id in [1, 2] {
+            for sender in 0..senders {
+                seen.note(&mark(&format!("u{sender}"), id, None), 1);
+            }
+        }
+        assert_eq!(seen.ages.len(), MARKS_IN_ALL);
+        assert_eq!(seen.find(&mark("u0", 1, None)), None);
+        assert_eq!(seen.find(&mark("u1", 1, None)), None);
+        assert_eq!(seen.find(&mark("u2", 1, None)), Some(1));
+    }
+}

@@ -1,0 +1,295 @@
+//! A session: how it begins, and what the server says in it.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::activity::Activity;
+use super::delivery::Arrival;
+use super::effect::Exit;
+use super::event::{Mark, Recall};
+use super::leaving::Leaving;
+use super::outstanding::{Outstanding, Parts};
+use super::reconnect::Lost;
+use super::view::{Message, MessageKind, Notice, View};
+use super::{ClientState, Phase};
+use crate::time::Time;
+use crate::wire::{Admission, Delivery, Freshness, ServerLine, Words};
+use crate::words::{LoginNumber, Name, Token};
+
+/// Bytes of the server that wait while the state folder is opened.
+const HELD_BYTES: usize = 4 << 20;
+
+/// A session, from `welcome` to `bye`.
+pub(super) struct Session {
+    pub(super) user: Name,
+    pub(super) login: LoginNumber,
+    /// Resumes the session on another connection.
+    pub(super) token: Option<Token>,
+    pub(super) standing: Standing,
+    pub(super) commands: Outstanding,
+    pub(super) activity: Activity,
+    pub(super) leaving: Option<Leaving>,
+    /// Members lines that have come before their `changed`.
+    roster: Parts,
+}
+
+/// How a session stands.
+pub(super) enum Standing {
+    /// The state folder is being opened; what the server says waits.
+    Opening(Opening),
+    /// Connected.
+    Online,
+    /// The connection is lost and being made again.
+    Lost(Lost),
+}
+
+/// What waits for the state folder.
+pub(super) struct Opening {
+    unread: u64,
+    held: Vec<u8>,
+    /// The connection was lost meanwhile.
+    lost: bool,
+}
+
+impl Session {
+    pub(super) fn is_online(&self) -> bool {
+        match self.standing {
+            Standing::Online => true,
+            Standing::Opening(_) | Standing::Lost(_) => false,
+        }
+    }
+
+    pub(super) fn lost(&mut self) -> Option<&mut Lost> {
+        match &mut self.standing {
+            Standing::Lost(lost) => Some(lost),
+            Standing::Opening(_) | Standing::Online => None,
+        }
+    }
+
+    /// Whether nobody tries to bring the server back, or none too long, so that commands for it fail.
+    pub(super) fn is_cut_off(&self) -> bool {
+        match &self.standing {
+            Standing::Lost(lost) => lost.is_given_up(),
+            Standing::Opening(_) | Standing::Online => false,
+        }
+    }
+
+    /// When something has to be done.
+    pub(super) fn due(&self, patience_secs: u64) -> Option<Time> {
+        match &self.standing {
+            Standing::Opening(_) => None,
+            Standing::Online => {
+                let leaving = self.leaving.and_then(Leaving::due);
+                [self.activity.due(), leaving].into_iter().flatten().min()
+            }
+            Standing::Lost(lost) => lost.due(patience_secs),
+        }
+    }
+
+    /// Lists that came in part will come again as a whole.
+    pub(super) fn forget_parts(&mut self) {
+        self.roster = Parts::default();
+    }
+
+    /// Whether an own command asks for a private link with this user.
+    pub(super) fn asks_for_private(&self, user: &str) -> bool {
+        self.commands
+            .iter()
+            .any(|asked| asked.command.is_private() && asked.command.user.as_deref() == Some(user))
+    }
+
+    /// Whether typed lines are taken as commands.
+    pub(super) fn takes_commands(&self) -> bool {
+        let open = !matches!(self.standing, Standing::Opening(_));
+        open && self.leaving.is_none()
+    }
+}
+
+impl ClientState {
+    pub(super) fn session(&mut self) -> Option<&mut Session> {
+        match &mut self.phase {
+            Phase::Session(session) => Some(session),
+            Phase::Entry(_) | Phase::Over => None,
+        }
+    }
+
+    fn opening(&mut self) -> Option<&mut Opening> {
+        match &mut self.session()?.standing {
+            Standing::Opening(opening) => Some(opening),
+            Standing::Online | Standing::Lost(_) => None,
+        }
+    }
+
+    /// Logged in. Before anything is shown, the state folder has to say what was shown already.
+    pub(super) fn begin_session(&mut self, user: Name, admission: &Admission<'_>) {
+        self.outbox.open_state(user.as_str());
+        let opening = Opening { unread: admission.unread, held: Vec::new(), lost: false };
+        self.phase = Phase::Session(Box::new(Session {
+            user,
+            login: admission.login,
+            token: admission.token,
+            standing: Standing::Opening(opening),
+            commands: Outstanding::default(),
+            activity: Activity::default(),
+            leaving: None,
+            roster: Parts::default(),
+        }));
+    }
+
+    /// Keeps what the server says while the state folder is being opened; false if it is not.
+    pub(super) fn hold(&mut self, bytes: &[u8]) -> bool {
+        let Some(opening) = self.opening() else { return false };
+        if opening.held.len().saturating_add(bytes.len()) <= HELD_BYTES {
+            opening.held.extend_from_slice(bytes);
+        } else {
+            // What has no room comes again after the session is resumed.
+            opening.lost = true;
+            self.hang_up();
+        }
+        true
+    }
+
+    /// The connection is lost before the session has shown itself: first things first. False if
+    /// the session stands already.
+    pub(super) fn lose_link_early(&mut self) -> bool {
+        self.opening().map(|opening| opening.lost = true).is_some()
+    }
+
+    pub(super) fn on_state_opened(&mut self, recall: Recall) {
+        let Some(session) = self.session() else { return };
+        let Standing::Opening(opening) = &mut session.standing else { return };
+        let (held, lost) = (core::mem::take(&mut opening.held), opening.lost);
+        let view = View::LoggedIn { user: session.user.to_string(), unread: opening.unread };
+        session.standing = Standing::Online;
+        self.outbox.show(view);
+        if recall.unsettled > 0 {
+            self.outbox.show(View::Notice(Notice::Unsettled { count: recall.unsettled }));
+        }
+        self.delivery.begin(recall);
+        if lost {
+            // The server says again what matters once the session is resumed.
+            self.on_link_lost();
+        } else {
+            self.receive(&held);
+        }
+    }
+
+    /// The state folder cannot be had: without it messages would be shown twice.
+    pub(super) fn on_state_refused(&mut self) {
+        if self.opening().is_some() {
+            self.abandon(Exit::Failed);
+        }
+    }
+
+    pub(super) fn on_session_line(&mut self, line: &ServerLine<'_>) {
+        match line {
+            ServerLine::Message(delivery) => self.on_message(delivery, None),
+            ServerLine::GroupMessage { group, delivery } => self.on_message(delivery, Some(group)),
+            ServerLine::Broadcast(delivery) => self.on_broadcast(delivery),
+            ServerLine::Done { number: Some(number), answer } => self.on_answer(*number, *answer),
+            ServerLine::Failed { number, code, .. } => self.on_failure(*number, *code),
+            ServerLine::Users { number: Some(number), users } => {
+                self.on_part(*number, |parts| parts.add_users(*users));
+            }
+            ServerLine::Members { number: Some(number), group, members } => {
+                self.on_part(*number, |parts| parts.add_members(group, *members));
+            }
+            ServerLine::Members { number: None, group, members } => self.on_roster(group, *members),
+            ServerLine::Changed { group, by } => self.on_changed(group, by),
+            ServerLine::Online { user } => self.on_presence(user, true),
+            ServerLine::Offline { user } => self.on_presence(user, false),
+            ServerLine::Request { from } => self.on_private_request(from),
+            ServerLine::Withdrawn { from } => self.on_withdrawn(from),
+            ServerLine::EndPrivate { user } => {
+                self.close_conversation(user);
+            }
+            ServerLine::Introduce { user, role, id, addresses } => {
+                self.on_introduction(user, *role, *id, addresses);
+            }
+            ServerLine::Notice(crate::wire::Notice::FailedLogins { count }) => {
+                self.outbox.show(View::Notice(Notice::FailedLogins { count: *count }));
+            }
+            ServerLine::Bye(farewell) => self.on_bye(*farewell),
+            // Answers to what was never asked.
+            ServerLine::Done { number: None, .. }
+            | ServerLine::Users { number: None, .. }
+            | ServerLine::Help(_)
+            | ServerLine::Greeting { .. }
+            | ServerLine::Ask(_)
+            | ServerLine::Welcome(_)
+            | ServerLine::Resumed(_)
+            | ServerLine::Refused(_) => {}
+        }
+    }
+
+    /// A direct or group message: shown unless it was.
+    fn on_message(&mut self, delivery: &Delivery<'_>, group: Option<&str>) {
+        let Some(mark) = mark(delivery) else { return };
+        match self.delivery.arrive(&mark) {
+            Arrival::New { sequence, again } => {
+                let kind = if group.is_some() { MessageKind::Group } else { MessageKind::Direct };
+                let id = delivery.id.to_string();
+                let message =
+                    Message { group: group.map(ToOwned::to_owned), again, ..message(delivery, kind, id) };
+                self.outbox.deliver(sequence, mark, View::Message(message));
+            }
+            Arrival::Known => self.delivery.gather(self.now),
+            Arrival::TooMany => {
+                self.hang_up();
+                self.on_link_lost();
+            }
+        }
+        self.acknowledge_when_due();
+    }
+
+    fn on_broadcast(&mut self, delivery: &Delivery<'_>) {
+        let Some(mark) = mark(delivery) else { return };
+        if self.delivery.arrive_broadcast(&mark) {
+            let view = message(delivery, MessageKind::Broadcast, format!("b{}", delivery.id));
+            self.outbox.show(View::Message(view));
+        }
+    }
+
+    fn on_presence(&mut self, user: &str, online: bool) {
+        self.outbox.show(View::Presence { user: user.to_owned(), online });
+    }
+
+    /// A part of a group's members; `changed` follows the last. A list without measure is dropped.
+    fn on_roster(&mut self, group: &str, members: Words<'_>) {
+        let Some(session) = self.session() else { return };
+        if session.roster.groups.last().is_some_and(|(last, _)| last != group)
+            || !session.roster.add_members(group, members)
+        {
+            session.roster = Parts::default();
+            session.roster.add_members(group, members);
+        }
+    }
+
+    fn on_changed(&mut self, group: &str, by: &str) {
+        let Some(session) = self.session() else { return };
+        let members = core::mem::take(&mut session.roster).members_of(group);
+        self.outbox.show(View::Group { group: group.to_owned(), by: by.to_owned(), members });
+    }
+}
+
+/// What the message is recognised by; `None` if its sender has no name.
+fn mark(delivery: &Delivery<'_>) -> Option<Mark> {
+    let from = Name::new(delivery.from).ok()?;
+    Some(Mark { from, id: delivery.id, origin: delivery.origin })
+}
+
+fn message(delivery: &Delivery<'_>, kind: MessageKind, id: String) -> Message {
+    Message {
+        kind,
+        group: None,
+        from: delivery.from.to_owned(),
+        text: delivery.text.as_str().to_owned(),
+        sent_at: delivery.sent_at,
+        stored: delivery.freshness == Freshness::Stored,
+        again: false,
+        id,
+    }
+}

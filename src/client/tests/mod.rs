@@ -1,0 +1,10 @@
+//! The client by example: what happens, and what it does about it.
+
+mod commands;
+mod delivery;
+mod login;
+mod private;
+mod properties;
+mod reconnect;
+mod script;
+mod session;

@@ -1,0 +1,543 @@
+//! Private links: asking, meeting, talking, ending.
+
+use super::script::Script;
+use crate::client::{AcceptPrivate, Event, Settings, Signal};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use core::time::Duration;
+
+const ID: &str = "0f0e0d0c0b0a09080706050403020100";
+const OTHER_ID: &str = "ffffffffffffffffffffffffffffffff";
+
+fn introduction(user: &str, role: &str) -> String {
+    format!("introduce {user} {role} {ID} 192.0.2.2:6000")
+}
+
+fn call(id: &str, from: &str, to: &str) -> String {
+    format!("hobnob-private 1 {id} {from} {to}")
+}
+
+fn listening(script: &mut Script) -> &mut Script {
+    script.happens(Event::Listening { addresses: vec!["10.0.0.1:5000".parse().unwrap()] })
+}
+
+/// Hans has asked for a link with Yoda and was introduced.
+fn requester() -> Script {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda"));
+    script.server(&introduction("yoda", "requester")).server("ok #1 startprivate yoda");
+    script.after_ms(10).and();
+    script
+}
+
+/// Yoda has asked for a link with Hans, who has agreed and was introduced.
+fn accepter() -> Script {
+    let mut script = Script::session();
+    listening(script.server("request yoda").types("accept yoda"));
+    script.server(&introduction("yoda", "accepter")).server("ok #1 accept yoda");
+    script.after_ms(10).and();
+    script
+}
+
+/// Hans has a link with Yoda, on link 1.
+fn talking() -> Script {
+    talking_with(Settings::default())
+}
+
+fn talking_with(settings: Settings) -> Script {
+    let mut script = Script::session_with(settings);
+    listening(script.types("startprivate yoda"));
+    script.server(&introduction("yoda", "requester")).server("ok #1 startprivate yoda");
+    script.peer_dialled(1, "192.0.2.2:6000").peer(1, "ready\nopened").after_ms(1_000).and();
+    script
+}
+
+#[test]
+fn the_requester_says_where_it_listens_and_gets_its_result_when_the_link_stands() {
+    let mut script = Script::session();
+    script.types("startprivate yoda").does("listen");
+    listening(&mut script).does(
+        "note 1 open
+         send #1 startprivate yoda 10.0.0.1:5000",
+    );
+    script.server(&introduction("yoda", "requester")).server("ok #1 startprivate yoda");
+    script.does("dial peer 192.0.2.2:6000");
+    script.peer_dialled(1, "192.0.2.2:6000").does(&format!("send on 1: {}", call(ID, "hans", "yoda")));
+    script.peer(1, "ready").does("send on 1: nominate");
+    script.peer(1, "opened").does(
+        "show opened yoda direct
+         show result 1 startprivate: ok yoda direct
+         note 1 settled",
+    );
+}
+
+#[test]
+fn the_accepter_waits_for_the_nomination() {
+    let mut script = Script::session();
+    script.server("request yoda").does("show request of yoda");
+    script.types("y").does("listen");
+    listening(&mut script).does(
+        "note 1 open
+         send #1 accept yoda 10.0.0.1:5000",
+    );
+    script.server(&introduction("yoda", "accepter")).server("ok #1 accept yoda");
+    script.does("dial peer 192.0.2.2:6000");
+    script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).does("send on 4: ready");
+    script.peer_dialled(5, "192.0.2.2:6000").peer(5, "ready").and();
+    script.peer(4, "nominate").does(
+        "send on 4: opened
+         close 5
+         show opened yoda direct
+         show result 1 accept: ok yoda
+         note 1 settled",
+    );
+}
+
+#[test]
+fn an_address_that_stands_for_the_whole_machine_says_only_its_port() {
+    let advertise = Settings { private_advertise: "198.51.100.1:7000".parse().ok(), ..Settings::default() };
+    let mut script = Script::session_with(advertise);
+    script.types("startprivate yoda");
+    let addresses = vec!["0.0.0.0:5000".parse().unwrap(), "[2001:db8::1]:5000".parse().unwrap()];
+    script.and().happens(Event::Listening { addresses }).does(
+        "note 1 open
+         send #1 startprivate yoda 5000 [2001:db8::1]:5000 198.51.100.1:7000",
+    );
+    script.types("startprivate luke").does(
+        "note 2 open
+         send #2 startprivate luke 5000 [2001:db8::1]:5000 198.51.100.1:7000",
+    );
+}
+
+#[test]
+fn without_an_address_the_link_is_asked_for_all_the_same() {
+    let mut script = Script::session();
+    script.types("startprivate yoda").and().happens(Event::Listening { addresses: vec![] }).does(
+        "note 1 open
+         send #1 startprivate yoda",
+    );
+}
+
+#[test]
+fn the_server_says_no() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and().server("error #1 declined startprivate").does(
+        "show result 1 startprivate: declined (yoda)
+         note 1 settled",
+    );
+}
+
+#[test]
+fn one_link_with_each_and_none_with_oneself() {
+    let mut script = requester();
+    script.types("startprivate hans").types("startprivate yoda").does(
+        "show result 2 startprivate: self (hans)
+         send active
+         show result 3 startprivate: already_private (yoda)",
+    );
+    let mut script = talking();
+    script.types("startprivate yoda").does(
+        "show result 2 startprivate: already_private (yoda)
+         send active",
+    );
+    let mut script = Script::session();
+    script.types("startprivate yoda").types("startprivate yoda").does(
+        "listen
+         show result 2 startprivate: already_private (yoda)
+         send active",
+    );
+}
+
+#[test]
+fn clients_that_do_not_find_each_other_are_unreachable() {
+    for mut script in [requester(), accepter()] {
+        script.happens(Event::PeerUnreached { address: "192.0.2.2:6000".parse().unwrap() });
+        script.after_ms(14_989).does("");
+        script.after_ms(1);
+        assert_eq!(script.count("show result 1"), 1);
+        assert_eq!(script.count("note 1 settled"), 1);
+        script.and().peer_came(9).does("close 9");
+    }
+}
+
+#[test]
+fn a_called_side_that_says_nothing_is_left_after_five_seconds() {
+    let mut script = requester();
+    script.peer_dialled(1, "192.0.2.2:6000").and().after_ms(4_999).does("");
+    script.after_ms(1).does("close 1");
+}
+
+#[test]
+fn an_introduction_that_nobody_asked_for_makes_nobody_call() {
+    let mut script = Script::session();
+    script.server(&introduction("yoda", "requester")).does("");
+    script.types("startprivate luke");
+    listening(&mut script).and().server(&introduction("yoda", "requester")).does("");
+}
+
+#[test]
+fn an_answer_without_introduction_is_unreachable() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and().server("ok #1 startprivate yoda").does(
+        "show result 1 startprivate: unreachable (yoda)
+         note 1 settled",
+    );
+}
+
+#[test]
+fn at_most_four_addresses_are_dialled_and_each_once() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and();
+    let addresses = "192.0.2.2:1 192.0.2.2:1 192.0.2.2:0 192.0.2.2:2 192.0.2.2:3 192.0.2.2:4 192.0.2.2:5";
+    script.server(&format!("introduce yoda requester {ID} {addresses}")).does(
+        "dial peer 192.0.2.2:1
+         dial peer 192.0.2.2:2
+         dial peer 192.0.2.2:3
+         dial peer 192.0.2.2:4",
+    );
+}
+
+#[test]
+fn a_stranger_gets_nothing_and_is_not_seen() {
+    let calls = [
+        call(OTHER_ID, "yoda", "hans"),
+        call(ID, "vader", "hans"),
+        call(ID, "yoda", "luke"),
+        call(ID, "yoda", "hans").replace("private 1", "private 2"),
+        "text 1 5 hello".into(),
+        "nominate".into(),
+        "\u{1b}[2J".into(),
+        "x".repeat(5_000),
+    ];
+    for call in calls {
+        let mut script = requester();
+        script.peer_came(9).peer(9, &call).does("close 9");
+    }
+    let mut script = Script::session();
+    script.peer_came(9).does("close 9");
+}
+
+#[test]
+fn an_introduction_is_used_once() {
+    let mut script = talking();
+    script.peer_came(9).does("close 9");
+    script.types("startprivate luke").server(&introduction("luke", "requester")).and();
+    script.peer_came(10).peer(10, &call(ID, "yoda", "hans")).does("close 10");
+}
+
+#[test]
+fn four_strangers_may_wait_and_the_oldest_makes_room() {
+    let mut script = requester();
+    for link in 11..=14 {
+        script.peer_came(link);
+    }
+    script.does("");
+    script.peer_came(15).does("close 11");
+    script.peer(15, &call(ID, "yoda", "hans")).does("send on 15: ready / nominate");
+    script.after_ms(5_000).does("close 12\nclose 13\nclose 14");
+}
+
+#[test]
+fn who_comes_before_his_introduction_waits_for_it() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and();
+    script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).does("");
+    script.server(&introduction("yoda", "requester")).does(
+        "dial peer 192.0.2.2:6000
+         send on 4: ready / nominate",
+    );
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and();
+    script.peer_came(4).peer(4, &call(OTHER_ID, "yoda", "hans")).does("");
+    script.server(&introduction("yoda", "requester")).does(
+        "dial peer 192.0.2.2:6000
+         close 4",
+    );
+}
+
+#[test]
+fn only_one_link_is_nominated_and_another_if_it_breaks() {
+    let mut script = requester();
+    script.peer_dialled(1, "192.0.2.2:6000").peer(1, "ready").and();
+    script.peer_came(2).peer(2, &call(ID, "yoda", "hans")).does("send on 2: ready");
+    script.peer_gone(1).does("send on 2: nominate");
+    script.peer(2, "opened");
+    assert_eq!(script.count("show opened yoda direct"), 1);
+}
+
+#[test]
+fn the_requester_does_not_take_a_nomination() {
+    let mut script = requester();
+    script.peer_came(2).peer(2, &call(ID, "yoda", "hans")).and();
+    script.peer(2, "nominate").does("close 2");
+}
+
+#[test]
+fn texts_flow_both_ways_and_are_acknowledged_when_shown() {
+    let mut script = talking();
+    script.types("private yoda hi").types("private yoda  there").does(
+        "send on 1: text 1 1001000000 hi
+         send active
+         send on 1: text 2 1001000000  there",
+    );
+    script.peer(1, "text 1 5 hey").does(
+        "show private p7.1 yoda: hey
+         send on 1: ack 1",
+    );
+    script.peer(1, "ack 2").does(
+        "show result 2 private: to yoda delivered
+         show result 3 private: to yoda delivered",
+    );
+    script.after_ms(1_000).does("send active");
+}
+
+#[test]
+fn private_without_a_link_says_why() {
+    let mut script = Script::session();
+    script.types("private yoda hi").types("private hans hi").types("stopprivate yoda").does(
+        "show result 1 private: not_private (yoda)
+         send active
+         show result 2 private: self (hans)
+         show result 3 stopprivate: not_private (yoda)",
+    );
+    for (end, code) in
+        [("close stopped", "not_private"), ("close logged_out", "offline"), ("close timed_out", "offline")]
+    {
+        let mut script = talking();
+        script.peer(1, end).and().types("private yoda hi");
+        assert_eq!(script.count(&format!("show result 2 private: {code} (yoda)")), 1, "{end}");
+    }
+}
+
+#[test]
+fn asking_again_forgets_that_the_other_had_gone() {
+    let mut script = talking();
+    script.peer(1, "close logged_out").types("startprivate yoda").and();
+    script.types("private yoda hi");
+    assert_eq!(script.count("show result 3 private: not_private (yoda)"), 1);
+}
+
+#[test]
+fn stopprivate_ends_the_link_for_both() {
+    let mut script = talking();
+    script.types("private yoda hi").and();
+    script.types("stopprivate yoda").does(
+        "send on 1: close stopped
+         close 1
+         show closed yoda stopped
+         show result 2 private: outcome_unknown (yoda)
+         show result 3 stopprivate: ok yoda",
+    );
+    script.peer_gone(1).does("");
+    let mut script = talking();
+    script.peer(1, "close stopped").does(
+        "close 1
+         show closed yoda stopped",
+    );
+    script.peer_gone(1).does("");
+}
+
+#[test]
+fn a_link_that_breaks_is_lost_once() {
+    let mut script = talking();
+    script.types("private yoda hi").and();
+    script.peer_gone(1).does(
+        "show closed yoda lost
+         show result 2 private: outcome_unknown (yoda)",
+    );
+    script.peer_gone(1).peer(1, "text 1 5 ghost").does("");
+}
+
+#[test]
+fn a_peer_that_breaks_the_rules_is_cut() {
+    for nonsense in ["text 2 5 gap", "ack 1", "ready", "what", &"x".repeat(5_000)] {
+        let mut script = talking();
+        script.peer(1, nonsense).does(
+            "show closed yoda lost
+             close 1",
+        );
+    }
+}
+
+#[test]
+fn the_end_of_a_session_ends_its_links() {
+    let ends = [
+        ("bye logout", "logged_out", "Done"),
+        ("bye timeout", "timed_out", "TimedOut"),
+        ("bye server_shutdown", "logged_out", "ServerLost"),
+    ];
+    for (bye, reason, exit) in ends {
+        let mut script = talking();
+        script.server(bye).does(&format!(
+            "send on 1: close {reason}
+             close 1
+             show closed yoda {reason}
+             show {bye}
+             hang up
+             close state
+             exit {exit}"
+        ));
+    }
+    let mut script = talking();
+    script.happens(Event::Interrupted(Signal::Interrupt));
+    assert_eq!(script.count("send on 1: close logged_out"), 1);
+}
+
+#[test]
+fn a_link_outlives_the_server() {
+    let mut script = talking_with(Settings { reconnect_secs: 2, ..Settings::default() });
+    script.types("ping luke").happens(Event::Disconnected).and();
+    script.types("private yoda hi").does("send on 1: text 1 1001000000 hi");
+    script.after_ms(2_000).happens(Event::Disconnected).and();
+    script.types("ping luke").does("show result 4 ping: not_connected (luke)");
+    script.peer(1, "ack 1\ntext 1 5 hey").does(
+        "show result 3 private: to yoda delivered
+         show private p7.1 yoda: hey
+         send on 1: ack 1",
+    );
+    script.after(Duration::from_secs(3_600));
+    assert!(script.count("dial") > 0, "it tries for ever");
+    script.and().peer(1, "close logged_out").does(
+        "close 1
+         show closed yoda logged_out
+         show bye connection_lost
+         hang up
+         close state
+         exit ServerLost",
+    );
+}
+
+#[test]
+fn a_server_that_comes_back_late_is_taken_up_again() {
+    let mut script = talking_with(Settings { reconnect_secs: 2, ..Settings::default() });
+    script.types("ping luke").happens(Event::Disconnected).after_ms(5_000).happens(Event::Connected);
+    script.server("hobnob 1\nresumed hans unread 0 login 7").and();
+    script.types("ping luke").does(
+        "note 3 open
+         send #3 ping luke",
+    );
+}
+
+#[test]
+fn a_session_that_the_server_has_forgotten_lives_as_long_as_its_link() {
+    let mut script = talking();
+    script.happens(Event::Disconnected).after_ms(100).happens(Event::Connected).and();
+    script.server("hobnob 1").and().server("refused stale").does("hang up");
+    script.after_ms(60_000).types("whoelse").types("logout").does(
+        "show result 2 whoelse: not_connected
+         send on 1: close logged_out
+         close 1
+         show closed yoda logged_out
+         show result 3 logout: not_connected
+         show bye connection_lost
+         close state
+         exit ServerLost",
+    );
+}
+
+#[test]
+fn requests_are_answered_as_the_settings_say() {
+    let auto = Settings { accept_private: AcceptPrivate::Auto, ..Settings::default() };
+    let mut script = Script::session_with(auto);
+    listening(script.server("request yoda")).does(
+        "listen
+         send #1 accept yoda 10.0.0.1:5000",
+    );
+    script.server(&introduction("yoda", "accepter")).server("ok #1 accept yoda").and();
+    script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).peer(4, "nominate").does(
+        "send on 4: ready
+         send on 4: opened
+         show opened yoda direct",
+    );
+    let never = Settings { accept_private: AcceptPrivate::Never, ..Settings::default() };
+    let mut script = Script::session_with(never);
+    script.server("request yoda\nok #1 decline yoda").does("send #1 decline yoda");
+}
+
+#[test]
+fn y_and_n_answer_the_oldest_request() {
+    let mut script = Script::session();
+    script.types("y").does(
+        "show result 1 y: unknown_command
+         send active invalid",
+    );
+    script.server("request yoda\nrequest luke\nrequest yoda").does(
+        "show request of yoda
+         show request of luke",
+    );
+    script.types("n").does(
+        "note 1 open
+         send #1 decline yoda",
+    );
+    script.server("withdrawn luke").types("n");
+    assert_eq!(script.count("show result 3 n: unknown_command"), 1);
+}
+
+#[test]
+fn accepting_what_is_not_open_is_left_to_the_server() {
+    let mut script = Script::session();
+    script.server("request yoda\nwithdrawn yoda").and();
+    script.types("accept yoda").does(
+        "note 1 open
+         send #1 accept yoda",
+    );
+    script.server("error #1 no_request accept").does(
+        "show result 1 accept: no_request (yoda)
+         note 1 settled",
+    );
+}
+
+#[test]
+fn crossing_requests_are_consent() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and();
+    // The other's request is no question any more.
+    script.server("request yoda").does("");
+    script.server(&introduction("yoda", "accepter")).server("ok #1 startprivate yoda").and();
+    script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).peer(4, "nominate").does(
+        "send on 4: ready
+         send on 4: opened
+         show opened yoda direct
+         show result 1 startprivate: ok yoda direct
+         note 1 settled",
+    );
+}
+
+#[test]
+fn the_end_of_input_waits_for_the_link() {
+    let mut script = requester();
+    script.happens(Event::EndOfInput).does("");
+    script.after_ms(15_000).does(
+        "show result 1 startprivate: unreachable (yoda)
+         note 1 settled
+         send #2 logout",
+    );
+}
+
+#[test]
+fn a_new_link_takes_the_place_of_one_that_seemed_to_stand() {
+    let mut script = talking();
+    listening(script.server("request yoda").types("y"));
+    script.server(&format!("introduce yoda accepter {OTHER_ID}\nok #2 accept yoda")).and();
+    script.peer_came(4).peer(4, &call(OTHER_ID, "yoda", "hans")).peer(4, "nominate").does(
+        "send on 4: ready
+         send on 4: opened
+         show closed yoda lost
+         close 1
+         show opened yoda direct
+         show result 2 accept: ok yoda
+         note 2 settled",
+    );
+    script.types("private yoda hi");
+    assert_eq!(script.count("send on 4: text 1"), 1);
+}
+
+#[test]
+fn sixty_four_requests_may_be_open() {
+    let mut script = Script::session();
+    for number in 0..64 {
+        script.server(&format!("request u{number}"));
+    }
+    script.and().server("request yoda").does("send #1 decline yoda");
+}

@@ -1,0 +1,157 @@
+//! The server is lost, and found again or not.
+
+use super::script::{Script, TOKEN};
+use crate::client::{Event, Settings};
+use alloc::format;
+use core::time::Duration;
+
+const NEXT_TOKEN: &str = "ffffffffffffffffffffffffffffffff";
+
+fn resumed(token: &str) -> alloc::string::String {
+    format!("resumed hans unread 0 login 7 token {token}")
+}
+
+/// A session whose connection is lost and made again up to the greeting.
+fn greeted_again(script: &mut Script) -> &mut Script {
+    script.happens(Event::Disconnected).after_ms(100).happens(Event::Connected).server("hobnob 1 ack resume")
+}
+
+#[test]
+fn a_lost_session_is_resumed_and_its_commands_are_repeated_in_order() {
+    let mut script = Script::session();
+    script.types("message yoda one").types("whoelse").server("users #2 luke").and();
+    script.happens(Event::Disconnected).does("show connection reconnecting");
+    script.types("message yoda two").does("");
+    script.after_ms(100).does("dial");
+    script.happens(Event::Connected).does("");
+    script.server("hobnob 1 ack resume").does(&format!("send hello 1 ack resume / resume hans {TOKEN}"));
+    script.server(&resumed(NEXT_TOKEN)).does(
+        "show connection resumed
+         send #1 message yoda one / #2 whoelse
+         note 3 open
+         send #3 message yoda two",
+    );
+    script.server("users #2 luke\nok #2 whoelse 1").does(
+        "show result 2 whoelse: users luke
+         note 2 settled",
+    );
+    // The next loss uses the new token.
+    greeted_again(&mut script).does(&format!(
+        "show connection reconnecting
+         dial
+         send hello 1 ack resume / resume hans {NEXT_TOKEN}"
+    ));
+}
+
+#[test]
+fn pauses_grow_until_the_patience_ends() {
+    let mut script = Script::session();
+    script.types("ping yoda").happens(Event::Disconnected).types("ping luke").and();
+    let mut dials = 0;
+    while script.count("exit") == 0 {
+        dials += script.count("dial");
+        if script.count("dial") > 0 {
+            script.and().happens(Event::Disconnected);
+        }
+        script.after_ms(50);
+        assert!(dials < 30, "pauses do not grow");
+    }
+    assert!((13..25).contains(&dials), "{dials} dials in a minute");
+    script.does(
+        "show result 1 ping: outcome_unknown (yoda)
+         note 1 settled
+         show result 2 ping: not_connected (luke)
+         show bye connection_lost
+         close state
+         exit ServerLost",
+    );
+}
+
+#[test]
+fn a_session_that_is_over_for_the_server_ends() {
+    for refusal in ["refused stale", "refused locked_out 9", "error unknown_command resume"] {
+        let mut script = Script::session();
+        script.types("ping yoda");
+        greeted_again(&mut script).and().server(refusal).does(
+            "hang up
+             show result 1 ping: outcome_unknown (yoda)
+             note 1 settled
+             show bye connection_lost
+             close state
+             exit ServerLost",
+        );
+    }
+}
+
+#[test]
+fn a_server_that_still_sees_the_old_link_is_asked_again() {
+    for delay in ["refused already_online", "refused busy", "bye timeout"] {
+        let mut script = Script::session();
+        greeted_again(&mut script).and().server(delay).does("hang up");
+        script.after_ms(200).does("dial");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_greet_or_answer_is_dialled_again() {
+    let mut script = Script::session();
+    script.happens(Event::Disconnected).after_ms(100).happens(Event::Connected).and();
+    script.after(Duration::from_millis(10_200)).does("hang up\ndial");
+    script.happens(Event::Connected).server("hobnob 1").and();
+    script.after(Duration::from_millis(10_400)).does("hang up\ndial");
+}
+
+#[test]
+fn without_reconnect_a_lost_server_is_the_end() {
+    let mut script = Script::session_with(Settings { reconnect_secs: 0, ..Settings::default() });
+    script.happens(Event::Disconnected).does(
+        "show bye connection_lost
+         close state
+         exit ServerLost",
+    );
+}
+
+#[test]
+fn messages_that_were_not_acknowledged_come_again_and_are_not_shown_again() {
+    let mut script = Script::session();
+    script.server("message 3.1 yoda 5 2.9 live hello").shown().and();
+    greeted_again(&mut script).server(&resumed(NEXT_TOKEN)).and().after_ms(100).does("");
+    script.server("message 3.1 yoda 5 2.9 stored hello").does("");
+    script.after_ms(10).does("send ack 3.1 -");
+}
+
+#[test]
+fn what_is_answered_is_told_again_after_a_loss() {
+    let mut script = Script::session();
+    script.types("whoelse").server("ok #1 whoelse 0").after_ms(10).and();
+    greeted_again(&mut script).server(&resumed(NEXT_TOKEN)).and();
+    script.after_ms(10).does("send ack - 1");
+}
+
+#[test]
+fn a_loss_while_the_state_folder_opens_is_seen_to_afterwards() {
+    let mut script = Script::greeted(Settings::default());
+    script.types("hans").server("ask password").types("falcon");
+    script.server(&format!("welcome hans unread 0 login 7 token {TOKEN}")).happens(Event::Disconnected).and();
+    script.happens(Event::StateOpened(crate::client::Recall::default())).does(
+        "show login hans unread 0
+         show connection reconnecting",
+    );
+}
+
+#[test]
+fn a_logout_that_waits_for_a_lost_server_has_no_connection() {
+    let mut script = Script::session();
+    script.happens(Event::Disconnected).types("logout").and();
+    while script.count("exit") == 0 {
+        script.after_ms(1_000);
+    }
+    script.does(
+        "dial
+         show result 1 logout: not_connected
+         show bye connection_lost
+         hang up
+         close state
+         exit ServerLost",
+    );
+}

@@ -1,0 +1,291 @@
+//! Plays server, terminal, state folder, other clients and clock to one client, and reads what it does.
+//!
+//! Effects read like stage directions: `send whoelse`, `show prompt username`, `hang up`. Timeouts
+//! are kept by the script, which lets time pass and ticks when the client has asked for it.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::client::view::{Failure, LoginRefused, Message, Success, View};
+use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings, Signal};
+use crate::time::Time;
+use crate::wire::ServerLine;
+use crate::words::{LinkId, LoginNumber, Name, Origin};
+
+/// The token of a resumable session.
+pub(super) const TOKEN: &str = "000102030405060708090a0b0c0d0e0f";
+
+/// A client and what it has done since it was last asked.
+pub(super) struct Script {
+    client: ClientState,
+    now: Time,
+    line: u64,
+    due: Option<Time>,
+    delivered: u64,
+    done: Vec<String>,
+}
+
+impl Script {
+    pub(super) fn new(settings: Settings) -> Script {
+        let now = Time(1_000_000_000);
+        Script {
+            client: ClientState::new(settings, 1),
+            now,
+            line: 0,
+            due: None,
+            delivered: 0,
+            done: Vec::new(),
+        }
+    }
+
+    /// A client that has started and was greeted.
+    pub(super) fn greeted(settings: Settings) -> Script {
+        let mut script = Script::new(settings);
+        script.happens(Event::Started);
+        script.happens(Event::Connected);
+        script.server("hobnob 1 ack resume");
+        script
+    }
+
+    /// Hans, logged in, with nothing to remember.
+    pub(super) fn session() -> Script {
+        Script::session_with(Settings::default())
+    }
+
+    pub(super) fn session_with(settings: Settings) -> Script {
+        let user = Some("hans".into());
+        let password = Some(crate::words::Password::new("falcon"));
+        let mut script = Script::greeted(Settings { user, password, ..settings });
+        script.server("ask password");
+        script.server(&format!("welcome hans unread 0 login 7 token {TOKEN}"));
+        script.happens(Event::StateOpened(Recall::default()));
+        script.done.clear();
+        script
+    }
+
+    pub(super) fn happens(&mut self, event: Event<'_>) -> &mut Script {
+        let effects: Vec<String> = self
+            .client
+            .handle(event, self.now)
+            .filter_map(|effect| read(effect, &mut self.due, &mut self.delivered))
+            .collect();
+        self.done.extend(effects);
+        self
+    }
+
+    /// The server says these lines.
+    pub(super) fn server(&mut self, lines: &str) -> &mut Script {
+        for line in lines.lines() {
+            self.happens(Event::Received { bytes: format!("{}\n", line.trim_start()).as_bytes() });
+        }
+        self
+    }
+
+    pub(super) fn says(&mut self, line: &ServerLine<'_>) -> &mut Script {
+        let mut bytes = Vec::new();
+        line.encode(&mut bytes);
+        self.happens(Event::Received { bytes: &bytes })
+    }
+
+    /// Another client says these lines on a link.
+    pub(super) fn peer(&mut self, link: u64, lines: &str) -> &mut Script {
+        for line in lines.lines() {
+            let bytes = format!("{}\n", line.trim_start());
+            self.happens(Event::PeerReceived { link: LinkId(link), bytes: bytes.as_bytes() });
+        }
+        self
+    }
+
+    pub(super) fn peer_dialled(&mut self, link: u64, address: &str) -> &mut Script {
+        let opened = PeerOpened::Dialled(address.parse().unwrap());
+        self.happens(Event::PeerOpened { link: LinkId(link), opened })
+    }
+
+    pub(super) fn peer_came(&mut self, link: u64) -> &mut Script {
+        let opened = PeerOpened::Accepted("192.0.2.9:40000".parse().unwrap());
+        self.happens(Event::PeerOpened { link: LinkId(link), opened })
+    }
+
+    pub(super) fn peer_gone(&mut self, link: u64) -> &mut Script {
+        self.happens(Event::PeerClosed { link: LinkId(link) })
+    }
+
+    /// The person types a line.
+    pub(super) fn types(&mut self, text: &str) -> &mut Script {
+        self.types_bytes(text.as_bytes())
+    }
+
+    pub(super) fn types_bytes(&mut self, text: &[u8]) -> &mut Script {
+        self.line += 1;
+        let line = self.line;
+        self.happens(Event::Typed { line, text })
+    }
+
+    /// All deliveries so far are carried out.
+    pub(super) fn shown(&mut self) -> &mut Script {
+        let upto = self.delivered;
+        self.happens(Event::Delivered { upto })
+    }
+
+    /// Time passes.
+    pub(super) fn after(&mut self, pause: Duration) -> &mut Script {
+        let end = self.now + pause;
+        while let Some(due) = self.due.filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.due = None;
+            self.happens(Event::Tick);
+        }
+        self.now = end;
+        self
+    }
+
+    pub(super) fn after_ms(&mut self, millis: u64) -> &mut Script {
+        self.after(Duration::from_millis(millis))
+    }
+
+    /// What the client has done since it was last asked, but for spaces at the ends of lines.
+    #[track_caller]
+    pub(super) fn does(&mut self, expected: &str) -> &mut Script {
+        let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let done: Vec<String> = self.done.drain(..).map(|done| done.trim_end().into()).collect();
+        assert!(
+            done == expected,
+            "the client did\n  {}\nnot\n  {}",
+            done.join("\n  "),
+            expected.join("\n  ")
+        );
+        self
+    }
+
+    /// Forgets what the client has done.
+    pub(super) fn and(&mut self) -> &mut Script {
+        self.done.clear();
+        self
+    }
+
+    pub(super) fn wants_input(&self) -> bool {
+        self.client.wants_input()
+    }
+
+    /// How many of the effects since the last question begin so.
+    pub(super) fn count(&self, beginning: &str) -> usize {
+        self.done.iter().filter(|done| done.starts_with(beginning)).count()
+    }
+}
+
+/// One direction; none for timeouts, which are kept.
+fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Option<String> {
+    Some(match effect {
+        Effect::Dial => "dial".into(),
+        Effect::Send { bytes } => format!("send {}", lines(bytes)),
+        Effect::HangUp => "hang up".into(),
+        Effect::Show(view) => format!("show {}", shown(view)),
+        Effect::Deliver { sequence, mark, view } => {
+            assert_eq!(sequence, *delivered + 1, "deliveries are numbered without a gap");
+            *delivered = sequence;
+            let View::Message(message) = view else { panic!("only messages are delivered") };
+            assert_eq!(mark.from.as_str(), message.from);
+            format!("deliver {}", shown(view))
+        }
+        Effect::NoteOpen { number } => format!("note {number} open"),
+        Effect::NoteSettled { number } => format!("note {number} settled"),
+        Effect::OpenState { user } => format!("open state of {user}"),
+        Effect::CloseState => "close state".into(),
+        Effect::Listen => "listen".into(),
+        Effect::DialPeer { address } => format!("dial peer {address}"),
+        Effect::SendPeer { link, bytes } => format!("send on {}: {}", link.0, lines(bytes)),
+        Effect::ClosePeer { link } => format!("close {}", link.0),
+        Effect::ScheduleTimeout { at } => {
+            *due = Some(at);
+            return None;
+        }
+        Effect::Exit(exit) => format!("exit {}", exit_word(exit)),
+    })
+}
+
+fn lines(bytes: &[u8]) -> String {
+    let text = core::str::from_utf8(bytes).expect("lines are text");
+    text.strip_suffix('\n').expect("whole lines").replace('\n', " / ")
+}
+
+fn exit_word(exit: Exit) -> String {
+    match exit {
+        Exit::Signalled(Signal::Interrupt) => "interrupted".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn shown(view: &View) -> String {
+    match view {
+        View::Connection(state) => format!("connection {state}"),
+        View::Prompt { ask, again } => format!("prompt {ask}{}", if *again { " again" } else { "" }),
+        View::LoggedIn { user, unread } => format!("login {user} unread {unread}"),
+        View::LoginRefused(refused) => format!("refused {}", refusal(*refused)),
+        View::Result { line, command, outcome } => format!("result {line} {command}: {}", result(outcome)),
+        View::Message(message) => said(message),
+        View::Presence { user, online } => format!("{user} {}", if *online { "came" } else { "went" }),
+        View::PrivateRequest { from } => format!("request of {from}"),
+        View::PrivateOpened { user, path } => format!("opened {user} {path}"),
+        View::PrivateClosed { user, reason } => format!("closed {user} {reason}"),
+        View::Group { group, by, members } => format!("group {group} by {by}: {}", members.join(" ")),
+        View::Notice(notice) => format!("notice {notice:?}"),
+        View::Bye(bye) => format!("bye {bye}"),
+    }
+}
+
+fn refusal(refused: LoginRefused) -> String {
+    match refused {
+        LoginRefused::InvalidCredentials { attempts_left } => format!("invalid {attempts_left}"),
+        LoginRefused::LockedOut { retry_after_secs, just_now: true } => {
+            format!("locked {retry_after_secs} just now")
+        }
+        LoginRefused::LockedOut { retry_after_secs, just_now: false } => format!("locked {retry_after_secs}"),
+        LoginRefused::AlreadyOnline => "already online".into(),
+        LoginRefused::BadName => "bad name".into(),
+        LoginRefused::Busy => "busy".into(),
+    }
+}
+
+fn result(outcome: &Result<Success, Failure>) -> String {
+    match outcome {
+        Ok(success) => succeeded(success),
+        Err(Failure { code, subject: Some(subject) }) => format!("{code} ({subject})"),
+        Err(Failure { code, subject: None }) => code.to_string(),
+    }
+}
+
+fn succeeded(success: &Success) -> String {
+    match success {
+        Success::Message { to, status } => format!("to {to} {status}"),
+        Success::User { user } => format!("ok {user}"),
+        Success::Users { users } => format!("users {}", users.join(" ")),
+        Success::Group { group, members } => format!("group {group}: {}", members.join(" ")),
+        Success::Groups { groups } => {
+            let groups: Vec<String> =
+                groups.iter().map(|(name, members)| format!("{name}: {}", members.join(" "))).collect();
+            format!("groups {}", groups.join(", "))
+        }
+        Success::Private { user, path } => format!("ok {user} {path}"),
+        Success::Help { text } => format!("help of {} lines", text.lines().count()),
+        Success::Logout => "ok".into(),
+        other @ (Success::Broadcast { .. }
+        | Success::Offline { .. }
+        | Success::Ping { .. }
+        | Success::GroupMessage { .. }) => format!("{other:?}"),
+    }
+}
+
+fn said(message: &Message) -> String {
+    let Message { kind, group, from, text, stored, again, id, .. } = message;
+    let group = group.as_ref().map(|group| format!(" {group}")).unwrap_or_default();
+    let flags = format!("{}{}", if *stored { " stored" } else { "" }, if *again { " again" } else { "" });
+    format!("{kind}{group} {id} {from}{flags}: {text}")
+}
+
+/// What a message from `from` is recognised by.
+pub(super) fn mark(from: &str, id: &str, origin: Option<(u64, u64)>) -> Mark {
+    let origin = origin.map(|(login, number)| Origin { login: LoginNumber(login), number });
+    Mark { from: Name::new(from).unwrap(), id: id.parse().unwrap(), origin }
+}
