@@ -23,6 +23,8 @@ pub(crate) struct Known {
     pub(crate) account: bool,
     /// Accounts that came or went while the server ran are judged less strictly.
     pub(crate) odd: bool,
+    /// A login or an end was refused by the store and may be lost: its history is not judged.
+    pub(crate) blurred: bool,
     pub(crate) session: Option<SessionSeen>,
     /// The number of the last login decided, and of the last that somebody was told.
     pub(crate) login: u64,
@@ -226,7 +228,8 @@ impl Model {
     pub(crate) fn refused(&mut self, from: RecordNumber) {
         while let Some(undo) = self.undo_from(from) {
             match undo {
-                Undo::Remove(..) | Undo::Began(..) | Undo::Ended(..) | Undo::Nothing => {}
+                Undo::Began(user, _) | Undo::Ended(user, _) => self.users[user].blurred = true,
+                Undo::Remove(..) | Undo::Nothing => {}
                 Undo::Block(..) | Undo::Unblock(..) | Undo::Group(..) | Undo::Store(..) => self.undo(undo, Time::MAX),
             }
         }
@@ -273,7 +276,7 @@ impl Model {
             Undo::Remove(user, mail) => self.users[user].mailbox.extend(mail),
             Undo::Began(user, last) => {
                 self.users[user].last_login = last;
-                self.users[user].odd = true;
+                self.users[user].blurred = true;
             }
             Undo::Ended(user, ended) => {
                 let lost = self.users[user].ended.take();

@@ -102,6 +102,7 @@ impl Run<'_> {
         self.world.heal();
         self.pass(ROUND_MICROS)?;
         if self.world.plan.server_only {
+            self.pass(ROUND_MICROS * 3)?;
             return self.check.end(self.world.now());
         }
         for _ in 0..ROUNDS {

@@ -227,6 +227,7 @@ struct Durable {
     secret: [u8; 32],
     last_written: Time,
     last: RecordNumber,
+    applied: u64,
     accounts: Vec<(Name, Credential)>,
     failures: BTreeMap<Suspect, Record>,
     sessions: BTreeMap<Name, Session>,
@@ -239,13 +240,16 @@ struct Durable {
 #[derive(Debug, Default)]
 struct Session {
     login: LoginNumber,
-    began: Option<(RecordNumber, Record)>,
-    ended: Option<(RecordNumber, Record)>,
+    /// With their places in the order of all records of all lives.
+    began: Option<(u64, Record)>,
+    ended: Option<(u64, Record)>,
 }
 
 impl Durable {
     fn apply(&mut self, number: RecordNumber, record: Record) {
         self.last = number;
+        self.applied += 1;
+        let place = self.applied;
         match record {
             Record::AccountAdded { name, credential } => self.accounts.push((name, credential)),
             Record::AccountRemoved { name } => self.forget(&name),
@@ -257,11 +261,11 @@ impl Durable {
                 if session.login != login {
                     self.settled.retain(|(of, origin), _| of != user || origin.login >= login);
                 }
-                *session = Session { login, began: Some((number, record)), ended: session.ended.take() };
+                *session = Session { login, began: Some((place, record)), ended: session.ended.take() };
             }
             Record::SessionEnded { ref user, .. } => {
                 let user = user.clone();
-                self.sessions.entry(user).or_default().ended = Some((number, record));
+                self.sessions.entry(user).or_default().ended = Some((place, record));
             }
             Record::MailStored { to, mail } => {
                 self.mail.entry(to).or_default().insert(mail.id, mail);
@@ -316,7 +320,7 @@ impl Durable {
         records.extend(self.failures.values().cloned());
         for session in self.sessions.values() {
             let mut both = [session.began.clone(), session.ended.clone()];
-            both.sort_by_key(|record| record.as_ref().map(|(number, _)| *number));
+            both.sort_by_key(|record| record.as_ref().map(|(place, _)| *place));
             records.extend(both.into_iter().flatten().map(|(_, record)| record));
         }
         records.extend(self.settled.iter().map(|((user, origin), outcome)| Record::Settled {

@@ -163,9 +163,7 @@ impl Check {
         } else if self.model.users[to].session.is_none() {
             return Allowed::Codes(Vec::from([Code::Offline]));
         }
-        if !self.may_be_full() {
-            never.push(Code::MailboxFull);
-        }
+        never.push(Code::MailboxFull);
         Allowed::Not(never)
     }
 
@@ -216,7 +214,7 @@ impl Check {
                     known.last_login.map_or((false, false), |at| (at > since, at >= since))
                 }
             };
-            if known.odd || least != most {
+            if known.odd || known.blurred || least != most {
                 perhaps.push(user);
             } else if least {
                 surely.push(user);
@@ -381,6 +379,7 @@ impl Check {
             (Allowed::Codes(codes), Ok(_)) => codes.is_empty(),
             (Allowed::Codes(codes), Err(code)) => codes.contains(&code),
             (Allowed::Not(_), Ok(_)) => true,
+            (Allowed::Not(_), Err(Code::MailboxFull)) if self.may_be_full() => true,
             (Allowed::Not(codes), Err(code)) => !codes.contains(&code),
             (Allowed::Ping(status), Ok(Answer::Ping { status: told, .. })) => told == status,
             (Allowed::Users(surely, perhaps), Ok(_)) => {

@@ -86,6 +86,15 @@ impl Locks {
 }
 
 impl Check {
+    /// The count of a name whose account came or went began anew, or will.
+    pub(super) fn odd_names_are_shaky(&mut self) {
+        for known in self.model.users.iter().filter(|known| known.odd) {
+            if let Some(lock) = self.locks.names.get_mut(&known.name) {
+                lock.shaky = true;
+            }
+        }
+    }
+
     /// Whether names are locked at all.
     fn names_lock(&self) -> bool {
         self.model.settings.block_duration_secs > 0 && self.model.settings.lock_attempts > 0
@@ -113,12 +122,15 @@ impl Check {
     pub(super) fn verify_asked(&mut self, ticket: Ticket, password: &[u8]) -> Verdict {
         let (locks, most) = (self.names_lock(), self.model.settings.lock_attempts);
         let open = &self.links.seen;
-        let fits = |attempt: &&mut Attempt| {
+        let fits = |attempt: &Attempt| {
             attempt.ticket.is_none()
                 && attempt.password.as_bytes() == password
                 && open.contains_key(&attempt.link)
         };
-        let Some(attempt) = self.locks.attempts.iter_mut().find(fits) else {
+        let own = |attempt: &Attempt| self.call == Call::Received(attempt.link) && fits(attempt);
+        let place = self.locks.attempts.iter().position(own);
+        let place = place.or_else(|| self.locks.attempts.iter().position(fits));
+        let Some(attempt) = place.and_then(|place| self.locks.attempts.get_mut(place)) else {
             rule!(self, false, "nothing is verified that nobody typed", "{}", words(password));
             return Ok(());
         };
@@ -253,8 +265,10 @@ impl Check {
         let duration = self.model.settings.block_duration_secs * 1_000_000;
         let now = self.now;
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
-        if attempt.registers || lock.shaky {
-            if !self.locks.attempts.iter().any(|other| other.name == attempt.name) {
+        let unjudged = attempt.ticket.is_some() && attempt.expected.is_none();
+        if attempt.registers || lock.shaky || unjudged {
+            let others = self.locks.attempts.iter().any(|other| other.name == attempt.name);
+            if !others && attempt.at > self.settled_at {
                 resync(lock, refusal, self.model.settings.lock_attempts);
             }
             return Ok(());
@@ -289,7 +303,7 @@ impl Check {
         rule!(
             self,
             !told || by <= self.model.committed || self.refused_at >= self.settled_at,
-            "nothing before its record",
+            "a lock is told when it is durable",
             "{name} is told to be locked, {by:?} is not durable"
         );
         self.failure_is_durable(&attempt)

@@ -218,13 +218,14 @@ impl Check {
         known.told_login = login;
         // The session may have ended while its welcome waited.
         let Some(session) = self.model.session_mut(user) else { return self.admitted(link) };
-        if session.link != Some(link) {
+        if resumed && session.link != Some(link) {
             session.link = Some(link);
             session.lost_at = None;
             session.active.1 = session.active.1.max(now);
             session.presence.clear();
         }
-        let counted = session.unread.take().filter(|_| !resumed);
+        let own = session.link == Some(link);
+        let counted = if own && !resumed { session.unread.take() } else { None };
         rule!(
             self,
             counted.is_none_or(|counted| counted == unread),
