@@ -187,7 +187,7 @@ pub enum Outcome {
 /// The state that a store hands back at start.
 #[derive(Debug, Clone, Default)]
 pub struct Recovery {
-    /// How often the server has started on this data folder, this time included; from 1.
+    /// Higher than at every start before, on this data folder or (it is the second of the start) another.
     pub boot: u32,
     /// Secret of the data folder: keys the digests.
     pub secret: [u8; 32],

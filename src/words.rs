@@ -164,7 +164,8 @@ pub struct LinkId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// The n-th login of a user, counted over restarts. A client that resumes keeps its number.
+/// A login of a user: the millisecond in which it was, or the next free number. Rises with every login,
+/// also over restarts. A client that resumes keeps its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LoginNumber(pub u64);
 
@@ -172,7 +173,7 @@ pub struct LoginNumber(pub u64);
 /// number of the receiver within that boot. Later messages have larger ids. Written `BOOT.NUMBER`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MessageId {
-    /// How often the server had started on this data folder.
+    /// The server's boot number: rises with every start.
     pub boot: u32,
     /// Running number for this receiver, from 1.
     pub number: u64,

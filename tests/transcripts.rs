@@ -83,7 +83,7 @@ fn accounts() -> Vec<(Name, Credential)> {
 
 impl Stage {
     fn new(settings: Settings) -> Stage {
-        let now = Time(1_000_000_000_000);
+        let now = Time(0);
         let recovery = Recovery { boot: 1, ..Recovery::default() };
         let server = ServerState::new(settings.clone(), accounts(), recovery, 7, now);
         let mut stage = Stage {
@@ -249,8 +249,7 @@ impl Stage {
                 let last =
                     client.said.iter_mut().rev().find(|line| is_message(line) && !line.ends_with('\u{1}'));
                 if let Some(line) = last {
-                    let at = if line.starts_with("message ") { 1 } else { 2 };
-                    let id = line.split(' ').nth(at).expect("an id").to_owned();
+                    let id = line.split(' ').nth(1).expect("an id").to_owned();
                     client
                         .said
                         .iter_mut()

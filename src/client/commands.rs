@@ -219,7 +219,10 @@ impl ClientState {
 
     pub(super) fn acknowledge(&mut self) {
         let online = self.session().is_some_and(|session| session.is_online());
-        if online && let Some(ack) = self.delivery.take() {
+        if online
+            && self.link.is_greeted()
+            && let Some(ack) = self.delivery.take()
+        {
             self.outbox.send(&ClientLine::Acknowledge { shown: ack.shown, answered: ack.answered });
         }
     }

@@ -126,7 +126,10 @@ impl Delivery {
 
     /// Gathers what is shown by now into the next acknowledgement.
     pub(super) fn gather(&mut self, now: Time) {
-        while let Some((id, _)) = self.arrived.pop_front_if(|(_, sequence)| *sequence <= self.delivered) {
+        while let Some((id, sequence)) = self.arrived.front().copied()
+            && sequence <= self.delivered
+        {
+            self.arrived.pop_front();
             self.shown = Some(id);
             self.count(now);
         }

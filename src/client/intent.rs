@@ -108,8 +108,7 @@ fn named(line: &[u8]) -> String {
 fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
     let (word, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
     let (command, intent) = match word {
-        "y" => ("accept", alone(rest).then_some(Intent::Reply(true))),
-        "n" => ("decline", alone(rest).then_some(Intent::Reply(false))),
+        "y" | "n" if words(rest).next().is_none() => return Some(Ok(Intent::Reply(word == "y"))),
         "private" => ("private", private(rest)),
         "stopprivate" => ("stopprivate", one(rest).map(|user| Intent::StopPrivate { user })),
         "verify" => ("verify", one(rest).map(|user| Intent::Verify { user })),
@@ -151,10 +150,6 @@ fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
         | Command::LeaveGroup { .. }
         | Command::DeleteGroup { .. } => Ok(Intent::Request(command)),
     }
-}
-
-fn alone(rest: &str) -> bool {
-    words(rest).next().is_none()
 }
 
 fn one(rest: &str) -> Option<&str> {
@@ -230,7 +225,6 @@ mod tests {
             ("path hans auto now", "path"),
             ("startprivate hans 5000", "startprivate"),
             ("startprivate", "startprivate"),
-            ("y please", "accept"),
             ("logout now", "logout"),
             ("create group g", "create group"),
         ] {
@@ -242,6 +236,7 @@ mod tests {
     fn unknown_overlong_and_unreadable_lines_are_named_by_their_first_word() {
         assert_eq!(refused(b"dance hans"), ("dance".into(), Code::UnknownCommand));
         assert_eq!(refused(b"Message hans hi"), ("Message".into(), Code::UnknownCommand));
+        assert_eq!(refused(b"y please"), ("y".into(), Code::UnknownCommand));
         assert_eq!(refused(b"#5 whoelse"), ("#5".into(), Code::UnknownCommand));
         assert_eq!(refused(&[b'x'; 41]), ("x".repeat(32), Code::TooLong));
         let long = b"message hans 0123456789012345678901234567";

@@ -29,6 +29,14 @@ pub(super) enum Leaving {
 }
 
 impl Leaving {
+    /// The server is back: it has to answer first what is asked again.
+    pub(super) fn begin_again(&mut self, now: Time) {
+        match self {
+            Leaving::Waiting { line: Some(_), until } => *until = now + PATIENCE,
+            Leaving::Waiting { line: None, .. } | Leaving::Said => {}
+        }
+    }
+
     pub(super) fn due(self) -> Option<Time> {
         match self {
             Leaving::Waiting { until, .. } => Some(until).filter(|until| *until < Time::MAX),

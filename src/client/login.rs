@@ -8,7 +8,7 @@ use super::input::Typed;
 use super::view::{LoginRefused, Notice, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
-use crate::wire::{ClientLine, Prompt, Refusal, ServerLine};
+use crate::wire::{ClientLine, Code, Prompt, Refusal, ServerLine};
 use crate::words::{Name, Password, Secret};
 
 /// How long a busy server is asked again.
@@ -230,12 +230,13 @@ impl ClientState {
                     self.begin_session(name, admission);
                 }
             }
+            ServerLine::Failed { number: None, code, .. } => self.on_login_failed(*code),
             ServerLine::Bye(farewell) => self.on_early_bye(*farewell),
             // Nothing else concerns a client that is not logged in.
             ServerLine::Greeting { .. }
             | ServerLine::Resumed(_)
             | ServerLine::Done { .. }
-            | ServerLine::Failed { .. }
+            | ServerLine::Failed { number: Some(_), .. }
             | ServerLine::Message(_)
             | ServerLine::GroupMessage { .. }
             | ServerLine::Broadcast(_)
@@ -304,6 +305,23 @@ impl ClientState {
             Refusal::Busy => self.on_busy(),
             // Nothing was to be resumed; whatever the server means, begin anew.
             Refusal::Stale => self.ask_username(),
+        }
+    }
+
+    /// The server could not even look at it: what it cannot take has to be typed anew, what it cannot
+    /// do now is tried again.
+    fn on_login_failed(&mut self, code: Code) {
+        let Some(request) = self.waiting().cloned() else { return };
+        match (code, request) {
+            (Code::TooLong | Code::Usage | Code::BadName, Request::Introduce(_)) => {
+                self.refuse(LoginRefused::BadName);
+                self.ask_username();
+            }
+            (Code::TooLong | Code::Usage | Code::BadName, Request::Login(name, _)) => self.ask_password(name),
+            (Code::TooLong | Code::Usage | Code::BadName, Request::Register(name, _)) => {
+                self.ask_new_password(name, None);
+            }
+            (_, Request::Introduce(_) | Request::Login(..) | Request::Register(..)) => self.on_busy(),
         }
     }
 

@@ -170,8 +170,12 @@ impl ClientState {
 
     /// The session goes on: everything without an answer is said again, in order.
     fn on_resumed(&mut self, admission: &Admission<'_>) {
+        let now = self.now;
         let Some(session) = self.session() else { return };
         session.standing = Standing::Online;
+        if let Some(leaving) = &mut session.leaving {
+            leaving.begin_again(now);
+        }
         session.token = admission.token.or(session.token);
         let numbers = session.commands.begin_again();
         self.outbox.show(View::Connection(Connection::Resumed));

@@ -86,11 +86,19 @@ pub(super) struct Accounts {
     names: HashMap<Name, UserId, FixedState>,
     /// What the names look like; made when somebody first registers.
     looks: Option<BTreeSet<String>>,
+    /// Above the numbers of all messages to accounts that are gone: one that comes again under the
+    /// same name within this boot gives no id twice.
+    messages_floor: u64,
 }
 
 impl Accounts {
     pub(super) fn new(seed: u64) -> Accounts {
-        Accounts { list: Vec::new(), names: HashMap::with_hasher(FixedState::with_seed(seed)), looks: None }
+        Accounts {
+            list: Vec::new(),
+            names: HashMap::with_hasher(FixedState::with_seed(seed)),
+            looks: None,
+            messages_floor: 0,
+        }
     }
 
     /// Whether a new name could be taken for one that exists.
@@ -108,7 +116,9 @@ impl Accounts {
             return user;
         }
         let user = UserId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        self.list.push(Account::new(name.clone(), credential));
+        let mut account = Account::new(name.clone(), credential);
+        account.last_message = self.messages_floor;
+        self.list.push(account);
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
             looks.insert(skeleton(name.as_str()));
@@ -128,6 +138,7 @@ impl Accounts {
 
     /// Frees the name of a removed account.
     pub(super) fn forget(&mut self, user: UserId) {
+        self.messages_floor = self.messages_floor.max(self[user].last_message);
         let name = self[user].name.clone();
         self.names.remove(&name);
         self[user] = Account::new(name, None);

@@ -157,6 +157,24 @@ impl Journal {
         }
     }
 
+    /// What is unsaved about a name, in order: it must be written before anything newer about it.
+    fn take_unsaved_about(&mut self, name: &Name) -> Vec<Record> {
+        if self.unsaved.is_empty() {
+            return Vec::new();
+        }
+        let name = name.clone();
+        let keys = [
+            SoftKey::Removed(name.clone()),
+            SoftKey::Failures(Suspect::Account(name.clone())),
+            SoftKey::Began(name.clone()),
+            SoftKey::Ended(name.clone()),
+            SoftKey::Mail(name),
+        ];
+        let mut found: Vec<(u64, Record)> = keys.iter().filter_map(|key| self.unsaved.remove(key)).collect();
+        found.sort_unstable_by_key(|(number, _)| *number);
+        found.into_iter().map(|(_, record)| record).collect()
+    }
+
     fn keep_unsaved(&mut self, number: RecordNumber, record: Record) {
         let (key, record) = match record {
             Record::AccountRemoved { ref name } => (SoftKey::Removed(name.clone()), record),
@@ -203,6 +221,15 @@ impl ServerState {
     }
 
     fn hand_out(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
+        if let Some(name) = subject_of(&record) {
+            for unsaved in self.journal.take_unsaved_about(name) {
+                self.number_record(unsaved.clone(), Undo::Later(unsaved), Then::Nothing);
+            }
+        }
+        self.number_record(record, undo, then)
+    }
+
+    fn number_record(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
         self.journal.last.0 += 1;
         let number = self.journal.last;
         self.journal.pending.push_back(Pending { number, undo, then });
@@ -313,7 +340,26 @@ impl ServerState {
         unsaved.sort_unstable_by_key(|(number, _)| *number);
         for (_, record) in unsaved {
             let undo = Undo::Later(record.clone());
-            self.hand_out(record, undo, Then::Nothing);
+            self.number_record(record, undo, Then::Nothing);
         }
+    }
+}
+
+/// The account whose own state a record sets.
+fn subject_of(record: &Record) -> Option<&Name> {
+    match record {
+        Record::AccountAdded { name, .. }
+        | Record::AccountRemoved { name }
+        | Record::Failures { suspect: Suspect::Account(name), .. }
+        | Record::SessionBegan { user: name, .. }
+        | Record::SessionEnded { user: name, .. } => Some(name),
+        Record::Failures { suspect: Suspect::Unknown(_), .. }
+        | Record::MailStored { .. }
+        | Record::MailRemoved { .. }
+        | Record::Blocked { .. }
+        | Record::Unblocked { .. }
+        | Record::GroupSet { .. }
+        | Record::GroupRemoved { .. }
+        | Record::Settled { .. } => None,
     }
 }

@@ -15,13 +15,13 @@ use super::session::Lost;
 use super::{Phase, ServerState};
 use crate::record::RecordNumber;
 use crate::time::Time;
-use crate::wire::{Capabilities, ClientLine, Code, Farewell, Frame, Framer, Misuse, ServerLine, VERSION};
+use crate::wire::{
+    Capabilities, ClientLine, Code, Farewell, Frame, Framer, LINE_ROOM, Misuse, ServerLine, VERSION,
+};
 use crate::words::{LinkId, Ticket};
 
 /// An unfinished line may drop so many bytes before its link is closed.
 const ENDLESS_LINE_BYTES: usize = 64 * 1024;
-/// The wire has room for so much more than what a person may type.
-const WIRE_ROOM_BYTES: usize = 512;
 /// Input that came although the link was paused; a shell that goes on beyond it is cut off.
 const BACKLOG_BYTES: usize = 1 << 20;
 
@@ -186,7 +186,7 @@ impl ServerState {
         let mut framer = mem::take(&mut link.framer);
         let limit = match self.settings.line_bytes {
             0 => usize::MAX,
-            bytes => bytes.saturating_add(WIRE_ROOM_BYTES),
+            bytes => bytes.saturating_add(LINE_ROOM),
         };
         let mut rest = bytes;
         while let Some(frame) = framer.next(&mut rest, limit) {

@@ -27,6 +27,8 @@ pub(super) struct Guesses {
     pub(super) locked_until: Option<Time>,
     /// Wrong passwords since the last login; for its notice.
     pub(super) since_login: u32,
+    /// The record of the last change; an answer that reveals it waits for it.
+    pub(super) record: RecordNumber,
     /// Comparisons under way; each may turn out to be wrong.
     pub(super) verifying: u32,
     /// Attempts that wait because those under way could lock the name.
@@ -142,7 +144,7 @@ impl ServerState {
             let record = self.persist_guesses(subject);
             return (now.seconds_until(until), record);
         }
-        (self.locked_secs(subject).unwrap_or(0), RecordNumber(0))
+        (self.locked_secs(subject).unwrap_or(0), self.guesses(subject).record)
     }
 
     /// Whether names are locked at all.
@@ -203,7 +205,9 @@ impl ServerState {
             locked_until: guesses.locked_until,
             since_login: guesses.since_login,
         };
-        self.persist_soft(record)
+        let number = self.persist_soft(record);
+        self.guesses(subject).record = number;
+        number
     }
 
     pub(super) fn apply_failures(

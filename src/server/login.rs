@@ -138,7 +138,8 @@ impl ServerState {
         let Subject::Account(user) = subject else { return };
         if self.locked_secs(subject).is_some() || self.accounts[user].credential.is_none() {
             let retry_after_secs = self.locked_secs(subject).unwrap_or(0);
-            return self.refuse_for_good(id, RecordNumber(0), Refusal::LockedOut { retry_after_secs });
+            let record = self.guesses(subject).record;
+            return self.refuse_for_good(id, record, Refusal::LockedOut { retry_after_secs });
         }
         let failed = self.forgive(subject);
         if !self.links.contains_key(&id) {

@@ -70,8 +70,7 @@ impl ServerState {
     fn end_sessions_of_the_crash(&mut self, at: crate::time::Time) {
         for user in self.accounts.ids() {
             let account = &self.accounts[user];
-            if account.last_login.is_some_and(|login| login > account.last_end || self.history.is_open(user))
-            {
+            if self.history.is_open(user) {
                 let user = account.name.clone();
                 self.persist_soft(Record::SessionEnded { user, resumable: true, at });
             }

@@ -90,8 +90,11 @@ impl ServerState {
     fn new_login(&mut self, user: UserId, capabilities: Capabilities) -> Option<Token> {
         let token = capabilities.resume.then(|| self.secrets.token());
         let digest = token.map(|token| self.secrets.token_digest(&token));
+        // From the clock, so that no number comes again should the store lose or refuse the last one:
+        // receivers would take new messages for repeats.
+        let millisecond = self.now.0 / 1_000;
         let account = &mut self.accounts[user];
-        account.login = LoginNumber(account.login.0 + 1);
+        account.login = LoginNumber(millisecond.max(account.login.0 + 1));
         account.token = digest;
         account.ledger.clear();
         token

@@ -1,5 +1,6 @@
 //! Sockets, store and terminal around the core.
 
+pub mod client;
 pub mod credentials;
 pub mod replace_file;
 pub mod server;

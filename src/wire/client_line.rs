@@ -2,6 +2,7 @@
 
 mod encoder;
 mod grammar;
+mod misuse;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;

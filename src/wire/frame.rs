@@ -33,7 +33,7 @@ enum Progress {
 impl Framer {
     /// The next line of the stream, taking bytes from the front of `chunk`; `None` when the chunk is
     /// used up (its unfinished end is kept for the next chunk). A line within one chunk is not copied.
-    /// `limit` is the longest line in bytes, its end not counted.
+    /// `limit` is the longest line in bytes, its end not counted; `usize::MAX` is none.
     ///
     /// ```
     /// use hobnob::wire::{Frame, Framer};

@@ -19,6 +19,9 @@ pub use server_line::{Admission, Answer, Delivery, Notice, ServerLine};
 /// The version of the protocol that this code speaks.
 pub const VERSION: u32 = 1;
 
+/// What a line may be longer than the longest line typed: room for what programs put around a text.
+pub const LINE_ROOM: usize = 512;
+
 /// A line that cannot be obeyed. The command it would have been is named so that its sender knows
 /// which of his lines is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,7 +47,7 @@ pub enum ServerLine<'a> {
     },
     /// `message ID FROM SENT_AT ORIGIN live|stored TEXT`
     Message(Delivery<'a>),
-    /// `group-message GROUP ID FROM SENT_AT ORIGIN live|stored TEXT`
+    /// `group-message ID GROUP FROM SENT_AT ORIGIN live|stored TEXT`
     GroupMessage {
         /// Name of the group.
         group: &'a str,

@@ -81,9 +81,12 @@ impl ClientState {
 
     /// Whether a link with that user is being asked for or made.
     fn is_meeting(&self, user: &str) -> bool {
-        self.peers.meetings.contains_key(user)
-            || self.peers.drafts.iter().any(|draft| draft.user == user)
-            || self.expects(user)
+        self.peers.meetings.contains_key(user) || self.is_asking(user)
+    }
+
+    /// Whether the server has not answered yet.
+    fn is_asking(&self, user: &str) -> bool {
+        self.expects(user) || self.peers.drafts.iter().any(|draft| draft.user == user)
     }
 
     fn ask_with_address(&mut self, draft: Draft) {
@@ -124,8 +127,8 @@ impl ClientState {
     /// USER asks for a private link.
     pub(in super::super) fn on_private_request(&mut self, from: &str) {
         let known = self.peers.requests.iter().any(|user| user == from);
-        // Who has asked for the same himself has agreed.
-        if known || self.is_meeting(from) {
+        // Who is asking for the same himself has agreed.
+        if known || self.is_asking(from) {
             return;
         }
         match self.settings.accept_private {

@@ -132,16 +132,17 @@ impl ClientState {
         if upto > conversation.sent {
             return self.break_link(link);
         }
-        while let Some((_, line)) = self.next_acknowledged(user, upto) {
+        while let Some(line) = self.next_acknowledged(user, upto) {
             let success = Success::Message { to: user.to_owned(), status: Status::Delivered };
             self.result(Self::local_private(line, "private", user), Ok(success));
         }
     }
 
-    fn next_acknowledged(&mut self, user: &str, upto: u64) -> Option<(u64, u64)> {
-        let conversation = self.peers.conversations.get_mut(user)?;
-        let due = conversation.open.front().is_some_and(|(number, _)| *number <= upto);
-        if due { conversation.open.pop_front() } else { None }
+    fn next_acknowledged(&mut self, user: &str, upto: u64) -> Option<u64> {
+        let open = &mut self.peers.conversations.get_mut(user)?.open;
+        let (_, line) = open.front().filter(|(number, _)| *number <= upto).copied()?;
+        open.pop_front();
+        Some(line)
     }
 
     /// The link broke without a word.

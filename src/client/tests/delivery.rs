@@ -2,9 +2,6 @@
 
 use super::script::{Script, mark};
 use crate::client::{Event, Recall, Settings};
-use crate::time::Time;
-use crate::wire::{Delivery, Freshness, ServerLine};
-use crate::words::{MessageId, Text};
 use alloc::format;
 use alloc::vec;
 
@@ -23,13 +20,12 @@ fn a_message_is_acknowledged_within_ten_milliseconds_of_being_shown() {
 fn acknowledgements_are_cumulative_and_batched_with_answers() {
     let mut script = Script::session();
     script.types("whoelse").and();
-    let text = Text::new("two").unwrap();
-    let id = MessageId { boot: 3, number: 2 };
-    let freshness = Freshness::Stored;
-    let delivery = Delivery { id, from: "luke", sent_at: Time(5), origin: None, freshness, text };
-    script.server("message 3.1 yoda 5 2.9 live one");
-    script.says(&ServerLine::GroupMessage { group: "rebels", delivery });
-    script.server("ok #1 whoelse 0").does(
+    script.server(
+        "message 3.1 yoda 5 2.9 live one
+         group-message 3.2 rebels luke 5 - stored two
+         ok #1 whoelse 0",
+    );
+    script.does(
         "deliver direct 3.1 yoda: one
          deliver group rebels 3.2 luke stored: two
          show result 1 whoelse: users

@@ -327,3 +327,19 @@ fn a_session_that_was_not_asked_for_does_not_begin() {
     let mut script = Script::greeted(Settings::default());
     script.and().server("welcome hans unread 0 login 7").does("");
 }
+
+#[test]
+fn what_the_server_cannot_read_is_typed_anew_and_what_it_cannot_do_is_tried_again() {
+    let mut script = Script::greeted(Settings::default());
+    script.types("hans").and().server("error too_long").does(
+        "show refused bad name
+         show prompt username",
+    );
+    script.types("hans").server("ask password").types("falcon").and();
+    script.server("error too_long").does("show prompt password");
+    script.types("leia").server("error storage_unavailable login").and();
+    script.after_ms(1_000).does("send login hans leia");
+    let mut script = Script::greeted(Settings::default());
+    script.types("leia").server("ask new_password").types("x").and();
+    script.server("error usage register").does("show prompt new_password");
+}

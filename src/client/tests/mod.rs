@@ -8,3 +8,4 @@ mod properties;
 mod reconnect;
 mod script;
 mod session;
+mod talking;

@@ -155,3 +155,18 @@ fn a_logout_that_waits_for_a_lost_server_has_no_connection() {
          exit ServerLost",
     );
 }
+
+#[test]
+fn a_logout_typed_meanwhile_lets_the_server_answer_first() {
+    let mut script = Script::session();
+    script.types("message yoda hi").happens(Event::Disconnected).types("logout").after_ms(6_000).and();
+    script.happens(Event::Connected).server("hobnob 1").server(&resumed(NEXT_TOKEN)).and();
+    script.after_ms(4_999).does("");
+    script.server("ok #1 message yoda delivered").does(
+        "show result 1 message: to yoda delivered
+         note 1 settled
+         send ack - 1
+         note 2 open
+         send #2 logout",
+    );
+}

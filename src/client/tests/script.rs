@@ -11,7 +11,6 @@ use core::time::Duration;
 use crate::client::view::{Failure, LoginRefused, Message, Success, View};
 use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings, Signal};
 use crate::time::Time;
-use crate::wire::ServerLine;
 use crate::words::{LinkId, LoginNumber, Name, Origin};
 
 /// The token of a resumable session.
@@ -81,12 +80,6 @@ impl Script {
             self.happens(Event::Received { bytes: format!("{}\n", line.trim_start()).as_bytes() });
         }
         self
-    }
-
-    pub(super) fn says(&mut self, line: &ServerLine<'_>) -> &mut Script {
-        let mut bytes = Vec::new();
-        line.encode(&mut bytes);
-        self.happens(Event::Received { bytes: &bytes })
     }
 
     /// Another client says these lines on a link.
@@ -211,10 +204,7 @@ fn lines(bytes: &[u8]) -> String {
 }
 
 fn exit_word(exit: Exit) -> String {
-    match exit {
-        Exit::Signalled(Signal::Interrupt) => "interrupted".into(),
-        other => format!("{other:?}"),
-    }
+    if exit == Exit::Signalled(Signal::Interrupt) { "interrupted".into() } else { format!("{exit:?}") }
 }
 
 fn shown(view: &View) -> String {

@@ -50,7 +50,7 @@ impl CheckReport {
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "schema version  {}", self.schema)?;
-        writeln!(f, "starts          {}", self.boot)?;
+        writeln!(f, "boot number     {}", self.boot)?;
         writeln!(
             f,
             "stored mail     {} messages, {} bytes, for {} users",

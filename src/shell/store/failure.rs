@@ -146,6 +146,7 @@ pub(super) fn judge_account(error: &io::Error) -> Severity {
 /// Tries to write two pages into the folder. They are not synced: a failed sync proves nothing here.
 fn has_no_room(folder: &Path) -> bool {
     let path = folder.join("room");
+    let _ = std::fs::remove_file(&path);
     let written = super::folder::create_private(&path).and_then(|mut file| {
         use io::Write;
         file.write_all(&[0; 8192])

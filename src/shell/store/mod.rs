@@ -113,7 +113,7 @@ fn open_adjusted(
         Some(folder) => folder::open(folder, options.started)?,
         None => folder::in_memory(options.started)?,
     };
-    let remembered = recovery::boot(&mut database)?;
+    let remembered = recovery::boot(&mut database, options.started)?;
     adjust(&database.connection).map_err(|error| database.place.trouble(error.into()))?;
     let inbox = Arc::new(writer::Inbox::default());
     let recovery = remembered.recovery;

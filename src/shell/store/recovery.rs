@@ -21,18 +21,20 @@ pub(super) struct Remembered {
 }
 
 /// Counts this start durably and reads everything that is remembered but the mail itself.
-pub(super) fn boot(database: &mut Database) -> Result<Remembered, OpenError> {
-    count_start(&mut database.connection)
+pub(super) fn boot(database: &mut Database, started: Time) -> Result<Remembered, OpenError> {
+    count_start(&mut database.connection, started)
         .and_then(|()| recover(&database.connection))
         .map_err(|trouble| database.place.trouble(trouble))
 }
 
-/// Raises the boot number. `last_written` stays: sessions that stood at a crash ended then, and they
+/// Raises the boot number: above the last one, and to the second of this start, so that a server that
+/// lost its folder, or keeps nothing, gives no id that clients have seen. `last_written` stays: sessions that stood at a crash ended then, and they
 /// are not ended in the store before the core has said so.
-fn count_start(db: &mut Connection) -> Result<(), Trouble> {
+fn count_start(db: &mut Connection, started: Time) -> Result<(), Trouble> {
     let transaction = db.transaction()?;
     // Without its row a database would count from 1 again and give ids twice.
-    if transaction.execute("UPDATE server SET boot = boot + 1", [])? != 1 {
+    let second = u32::try_from(started.0 / 1_000_000).unwrap_or(u32::MAX);
+    if transaction.execute("UPDATE server SET boot = max(boot + 1, ?1)", [second])? != 1 {
         return Err(Trouble::Unreadable("server row"));
     }
     rows::forget_strangers(&transaction)?;

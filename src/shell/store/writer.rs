@@ -21,9 +21,9 @@ use crate::record::{Record, RecordNumber};
 use crate::time::Time;
 use crate::words::{Credential, MessageId, Name, Ticket};
 
-/// Pages of 4 KiB in the log after which they are moved to the database: few enough that this stays
+/// Pages of 2 KiB in the log after which they are moved to the database: few enough that this stays
 /// short and that a start after a crash has little to read, enough that a page written often is moved once.
-const CHECKPOINT_FRAMES: i64 = 4_000;
+const CHECKPOINT_FRAMES: i64 = 8_000;
 
 /// One thing to do.
 #[derive(Debug)]
@@ -261,9 +261,15 @@ impl Writer<'_> {
             }
             Err(trouble) if judge(&trouble, self.place.folder()) == Severity::NoRoom => {
                 self.roll_back().map_err(|trouble| self.failed(&trouble))?;
+                let is_news = !self.refusing;
                 self.refuse(span.first, span.epoch, &format!("{}: {trouble}", self.place.file().display()));
                 let pages = self.read_pages(tasks).map_err(|trouble| self.failed(&trouble))?;
                 self.send_pages(pages);
+                if is_news {
+                    // An emptied log is room, if the database need not grow for it.
+                    self.checkpoint_at = 0;
+                    self.checkpoint_if_due()?;
+                }
                 Ok(())
             }
             Err(trouble) => Err(self.failed(&trouble)),

@@ -5,15 +5,13 @@ use nom::combinator::{map, map_opt, opt, recognize, success, verify};
 use nom::multi::{many_m_n, many0_count};
 use nom::sequence::preceded;
 
+use super::misuse::{command_name, two_words};
 use super::{Capabilities, ClientLine, Command, Endpoint, MAX_ENDPOINTS, Words};
 use crate::wire::parse::{
     Parsed, argument, but_for_spaces, command_number, decimal, message_id, one_line, or_dash,
     saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
 use crate::wire::{Code, Misuse};
-
-/// Characters of a first word that are repeated to whoever typed it.
-const NAMED_CHARS: usize = 32;
 
 impl<'a> ClientLine<'a> {
     /// Reads one line (without its line feed).
@@ -52,26 +50,6 @@ impl<'a> Command<'a> {
     }
 }
 
-impl<'a> Misuse<'a> {
-    /// What is wrong with a line that is no UTF-8: [`Code::Usage`], of the command that can be read in
-    /// front of the bad bytes.
-    #[must_use]
-    pub fn unreadable(line: &'a [u8]) -> Misuse<'a> {
-        let line = memchr::memchr(b'\n', line).map_or(line, |end| &line[..end]);
-        let readable = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        // The last word may go on behind what can be read.
-        let whole_words = readable.rfind(' ').map_or("", |end| &readable[..end]);
-        Misuse::of(whole_words, Code::Usage)
-    }
-
-    fn of(line: &'a str, code: Code) -> Misuse<'a> {
-        match numbered(line) {
-            Ok((line, number)) => Misuse { number: Some(number), command: command_name(line), code },
-            Err(_) => Misuse { number: None, command: command_name(line), code },
-        }
-    }
-}
-
 /// A whole line. The commonest come first.
 fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
     if let Ok((rest, number)) = numbered(line) {
@@ -91,7 +69,7 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
 }
 
 /// `#42` in front of a command.
-fn numbered(line: &str) -> Parsed<'_, u64> {
+pub(super) fn numbered(line: &str) -> Parsed<'_, u64> {
     preceded(spaces, map_opt(word, command_number)).parse(line)
 }
 
@@ -193,7 +171,7 @@ fn group_command<'a>(verb: &str, rest: &'a str) -> Parsed<'a, Command<'a>> {
     }
 }
 
-fn keyword_group(rest: &str) -> Parsed<'_, &str> {
+pub(super) fn keyword_group(rest: &str) -> Parsed<'_, &str> {
     verify(argument, |word: &str| word == "group").parse(rest)
 }
 
@@ -221,35 +199,6 @@ fn help_topic(rest: &str) -> Parsed<'_, &str> {
         (Some(topic), Ok((rest, _))) => Ok((rest, topic)),
         _ => Ok((behind_first, first)),
     }
-}
-
-/// The name of the command that a line begins with, however wrong its arguments are; else its first
-/// word, shortened.
-fn command_name(line: &str) -> &str {
-    let Ok((rest, first)) = preceded(spaces, word).parse(line) else { return "" };
-    match (first, two_words(first)) {
-        ("wholasthtr", _) => "wholasthr",
-        ("message", Some(name)) if keyword_group(rest).is_ok() => name,
-        ("message", _) | (_, None) => shortened(first),
-        (_, Some(name)) => name,
-    }
-}
-
-/// The name of the command of two words that begins with this one.
-fn two_words(first: &str) -> Option<&'static str> {
-    match first {
-        "message" => Some("message group"),
-        "create" => Some("create group"),
-        "add" => Some("add group"),
-        "remove" => Some("remove group"),
-        "leave" => Some("leave group"),
-        "delete" => Some("delete group"),
-        _ => None,
-    }
-}
-
-fn shortened(word: &str) -> &str {
-    word.char_indices().nth(NAMED_CHARS).map_or(word, |(end, _)| &word[..end])
 }
 
 #[cfg(test)]
@@ -370,128 +319,5 @@ mod tests {
             let expected = request(u64::MAX, expected);
             assert_eq!(ClientLine::parse(numbered.as_bytes()), Ok(expected), "{numbered:?}");
         }
-    }
-
-    fn misuse(number: impl Into<Option<u64>>, command: &str, code: Code) -> Misuse<'_> {
-        Misuse { number: number.into(), command, code }
-    }
-
-    #[test]
-    fn wrong_arguments_name_the_command() {
-        for (line, command) in [
-            ("hello", "hello"),
-            ("hello one", "hello"),
-            ("hello 01", "hello"),
-            ("login", "login"),
-            ("register hans", "register"),
-            ("register hans ", "register"),
-            ("resume hans abc", "resume"),
-            ("ack", "ack"),
-            ("ack 3.17", "ack"),
-            ("ack 3 5", "ack"),
-            ("ack 3.17 5 6", "ack"),
-            ("active sometimes", "active"),
-            ("message", "message"),
-            ("message yoda", "message"),
-            ("message yoda ", "message"),
-            ("message group", "message group"),
-            ("message group hi", "message group"),
-            ("message group crew ", "message group"),
-            ("broadcast", "broadcast"),
-            ("broadcast ", "broadcast"),
-            ("whoelse all", "whoelse"),
-            ("whoelsesince", "whoelsesince"),
-            ("whoelsesince -1", "whoelsesince"),
-            ("whoelsesince +1", "whoelsesince"),
-            ("whoelsesince 1.5", "whoelsesince"),
-            ("whoelsesince 1e3", "whoelsesince"),
-            ("whoelsesince ten", "whoelsesince"),
-            ("whoelsesince 1 2", "whoelsesince"),
-            ("whoelsesince ٣", "whoelsesince"),
-            ("wholasthtr now", "wholasthr"),
-            ("block", "block"),
-            ("block yoda luke", "block"),
-            ("ping  ", "ping"),
-            ("create", "create group"),
-            ("create crew yoda", "create group"),
-            ("create group crew", "create group"),
-            ("create group crew  ", "create group"),
-            ("add crew yoda", "add group"),
-            ("add group crew", "add group"),
-            ("add group crew yoda luke", "add group"),
-            ("remove", "remove group"),
-            ("leave", "leave group"),
-            ("leave group crew now", "leave group"),
-            ("delete group", "delete group"),
-            ("startprivate", "startprivate"),
-            ("startprivate yoda 65536", "startprivate"),
-            ("startprivate yoda here", "startprivate"),
-            ("accept yoda 1 2 3 4 5 6 7 8 9", "accept"),
-            ("decline yoda 5123", "decline"),
-            ("help me please", "help"),
-            ("logout now", "logout"),
-        ] {
-            assert_eq!(
-                ClientLine::parse(line.as_bytes()),
-                Err(misuse(None, command, Code::Usage)),
-                "{line:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn unknown_words_are_named_and_shortened() {
-        let long = "x".repeat(33);
-        let wide = "名".repeat(40);
-        for (line, number, command) in [
-            ("shout hello", None, "shout"),
-            ("Message yoda hi", None, "Message"),
-            ("messages yoda hi", None, "messages"),
-            ("group", None, "group"),
-            ("#7 frob", Some(7), "frob"),
-            ("#7 login hans", Some(7), "login"),
-            ("#7 #8 whoelse", Some(7), "#8"),
-            ("#07 whoelse", None, "#07"),
-            ("#-1 whoelse", None, "#-1"),
-            ("#18446744073709551616 whoelse", None, "#18446744073709551616"),
-            ("# whoelse", None, "#"),
-            (&long, None, &long[..32]),
-            (&wide, None, &wide[..96]),
-        ] {
-            let expected = misuse(number, command, Code::UnknownCommand);
-            assert_eq!(ClientLine::parse(line.as_bytes()), Err(expected), "{line:?}");
-        }
-        assert_eq!(Command::parse("#7 whoelse"), Err(misuse(None, "#7", Code::UnknownCommand)));
-    }
-
-    /// R6
-    #[test]
-    fn blank_lines_name_nothing() {
-        for line in ["", " ", "      "] {
-            assert_eq!(ClientLine::parse(line.as_bytes()), Err(misuse(None, "", Code::Usage)));
-            assert_eq!(Command::parse(line), Err(misuse(None, "", Code::Usage)));
-        }
-        assert_eq!(ClientLine::parse(b"#7 "), Err(misuse(7, "", Code::Usage)));
-    }
-
-    /// R4
-    #[test]
-    fn bad_bytes_are_usage_of_what_can_be_read() {
-        for (line, number, command) in [
-            (&b"message yoda \xff"[..], None, "message"),
-            (b"message yoda ok \xed\xa0\x80 not", None, "message"),
-            (b"#7 message group crew caf\xe9", Some(7), "message group"),
-            (b"message gro\xffup", None, "message"),
-            (b"mess\xffage yoda hi", None, ""),
-            (b"\xff", None, ""),
-            (b"#7 \xff", Some(7), ""),
-            (b"frob \xff", None, "frob"),
-            (b"broadcast \xe2\x82", None, "broadcast"),
-            (b"broadcast two\nlines", None, "broadcast"),
-        ] {
-            let expected = misuse(number, command, Code::Usage);
-            assert_eq!(ClientLine::parse(line), Err(expected), "{}", line.escape_ascii());
-        }
-        assert_eq!(Command::parse("block yo\nda"), Err(misuse(None, "block", Code::Usage)));
     }
 }

@@ -23,7 +23,7 @@ fn ids(rig: &mut Rig) -> Vec<u64> {
 #[test]
 fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = small(folder.path(), 60);
+    let mut rig = small(folder.path(), 120);
     rig.store([mail_to("hans", 1, "yoda", "kept"), big(2), big(3)]);
 
     // One batch: a block and a new user go down with the mail that does not fit.
@@ -69,7 +69,7 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on() {
 fn a_refused_ring_of_settled_commands_is_taken_up_where_it_was() {
     use crate::record::Outcome;
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = small(folder.path(), 60);
+    let mut rig = small(folder.path(), 120);
     let settled = |number| Record::Settled {
         user: name("hans"),
         origin: Origin { login: LoginNumber(1), number },

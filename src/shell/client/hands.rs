@@ -1,0 +1,429 @@
+//! What carries out effects: links, screen, state folder, timer. It decides nothing.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_channel::Sender;
+use async_io::Timer;
+use async_net::{TcpListener, TcpStream};
+use smol::{LocalExecutor, Task};
+
+use super::keyboard::Keyboard;
+use super::links::{self, DEAD_LINK_SECS, Link, LinkNews};
+use super::news::{News, Printed};
+use super::options::ServerAddress;
+use super::screen::Screen;
+use super::state_folder::{Refusal, StateFolder};
+use crate::client::view::View;
+use crate::client::{Effect, Exit, PeerOpened};
+use crate::shell::sockets;
+use crate::shell::wall_clock::WallClock;
+use crate::words::LinkId;
+
+/// How long another client of the same user may take to let go of the state folder.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// The pause between two looks at it.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after an incoming link could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where things are.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// The server.
+    pub(super) server: ServerAddress,
+    /// The folder of all state folders, or why there is none.
+    pub(super) state: Result<PathBuf, String>,
+    /// Where to listen for private links; `None`: where the server is reached from.
+    pub(super) private_bind: Option<IpAddr>,
+}
+
+/// Everything effects work on.
+pub(super) struct Hands {
+    pub(super) places: Places,
+    pub(super) clock: WallClock,
+    pub(super) executor: Rc<LocalExecutor<'static>>,
+    /// For what must be heard even while output waits.
+    pub(super) urgent: Sender<News>,
+    /// For bytes of links.
+    pub(super) inbox: Sender<News>,
+    /// Held by every link's task; closed when the last one has ended.
+    pub(super) linked: Sender<()>,
+    pub(super) keyboard: Keyboard,
+    pub(super) screen: Screen,
+    pub(super) timer: Timer,
+    pub(super) server: Server,
+    pub(super) peers: Peers,
+    pub(super) folder: Folder,
+    pub(super) exit: Option<Exit>,
+    /// Notes could not be written; the core has not heard yet.
+    pub(super) notes_failed: bool,
+}
+
+/// The connection to the server.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    /// Numbers dials and the connections they made, so that late news are known.
+    dial: u64,
+    link: Option<Link>,
+    /// To send.
+    out: Vec<u8>,
+    /// This end of it.
+    local: Option<SocketAddr>,
+    /// Why it was not reached, as long as it never was.
+    unreached: Option<io::Error>,
+    reached: bool,
+}
+
+/// Private links.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    links: HashMap<LinkId, (Link, Vec<u8>)>,
+    last: u64,
+    /// Takes links of others.
+    listener: Option<Task<()>>,
+}
+
+/// The state folder of the session.
+#[derive(Debug, Default)]
+pub(super) struct Folder {
+    open: Option<StateFolder>,
+    /// Deliveries on their way to the screen.
+    showing: usize,
+    /// To be closed when they are there.
+    closing: bool,
+    /// To be opened when it is closed.
+    wanted: Option<String>,
+}
+
+impl Hands {
+    /// Carries out one effect. What it gathers leaves with [`Hands::finish_turn`].
+    pub(super) fn carry_out(&mut self, effect: Effect<'_>) {
+        match effect {
+            Effect::Dial => self.dial(),
+            Effect::Send { bytes } => self.server.out.extend_from_slice(bytes),
+            Effect::HangUp => self.hang_up(),
+            Effect::Show(view) => self.show(view),
+            Effect::Deliver { sequence, mark, view } => {
+                if let Some(folder) = &mut self.folder.open {
+                    folder.journal.note_showing(mark);
+                }
+                self.folder.showing += 1;
+                self.screen.deliver(sequence, view);
+            }
+            Effect::NoteOpen { number } => {
+                if let Some(folder) = &mut self.folder.open {
+                    folder.journal.note_open(number);
+                }
+            }
+            Effect::NoteSettled { number } => {
+                if let Some(folder) = &mut self.folder.open {
+                    folder.journal.note_settled(number);
+                }
+            }
+            Effect::OpenState { user } => self.open_folder(user),
+            Effect::CloseState => {
+                self.write_notes();
+                self.folder.closing = true;
+                self.close_folder();
+            }
+            Effect::Listen => self.listen(),
+            Effect::DialPeer { address } => self.dial_peer(address),
+            Effect::SendPeer { link, bytes } => {
+                if let Some((_, out)) = self.peers.links.get_mut(&link) {
+                    out.extend_from_slice(bytes);
+                }
+            }
+            Effect::ClosePeer { link } => {
+                if let Some((near, mut out)) = self.peers.links.remove(&link) {
+                    near.send(&mut out);
+                }
+            }
+            Effect::ScheduleTimeout { at } => match self.clock.instant(at) {
+                Some(instant) => self.timer.set_at(instant),
+                None => self.timer = Timer::never(),
+            },
+            Effect::Exit(exit) => self.exit = Some(exit),
+        }
+    }
+
+    /// Lets everything leave that was gathered: first the notes, then bytes and what is shown.
+    pub(super) fn finish_turn(&mut self) {
+        self.write_notes();
+        self.flush_server();
+        for (link, out) in self.peers.links.values_mut() {
+            link.send(out);
+        }
+        self.screen.print();
+    }
+
+    fn show(&mut self, view: &View) {
+        if let Some(prompt) = self.keyboard.heed(view) {
+            self.screen.line(prompt);
+        }
+        self.screen.show(view);
+    }
+
+    /// Notes leave in one write, before the bytes and the output that they are about.
+    fn write_notes(&mut self) {
+        let Some(folder) = &mut self.folder.open else { return };
+        if let Err(error) = folder.journal.write() {
+            self.fail_notes(&error);
+        }
+    }
+
+    /// What cannot be noted must not happen: it is neither sent nor shown.
+    fn fail_notes(&mut self, error: &io::Error) {
+        self.folder.open = None;
+        self.server.out.clear();
+        self.screen.forget();
+        self.screen.say(&format!("cannot write to the state folder: {error}"));
+        self.notes_failed = true;
+    }
+
+    /// A sheet is on the screen. Returns the last delivery that is carried out by that.
+    pub(super) fn printed(&mut self, printed: Printed) -> Option<u64> {
+        self.screen.printed(printed);
+        self.folder.showing -= printed.deliveries.min(self.folder.showing);
+        if printed.deliveries > 0
+            && let Some(folder) = &mut self.folder.open
+        {
+            folder.journal.note_shown(printed.deliveries);
+            self.write_notes();
+        }
+        self.close_folder();
+        printed.upto.filter(|_| !self.notes_failed)
+    }
+
+    fn open_folder(&mut self, user: &str) {
+        if self.folder.open.is_some() {
+            self.folder.wanted = Some(user.to_owned());
+            return;
+        }
+        let server = self.places.server.to_string();
+        let (state, user, urgent) = (self.places.state.clone(), user.to_owned(), self.urgent.clone());
+        let opening = async move {
+            let opened = match state {
+                Ok(root) => open_folder(&root, &server, &user).await.map(Box::new),
+                Err(reason) => Err(Refusal::Homeless(reason)),
+            };
+            let _ = urgent.send(News::StateFolder(opened)).await;
+        };
+        self.executor.spawn(opening).detach();
+    }
+
+    /// A state folder was opened.
+    pub(super) fn keep_folder(&mut self, folder: StateFolder) {
+        self.folder.open = Some(folder);
+    }
+
+    /// Closes the folder if that is due, and opens the next one if that is.
+    fn close_folder(&mut self) {
+        if !self.folder.closing || self.folder.showing > 0 {
+            return;
+        }
+        self.folder.closing = false;
+        if let Some(folder) = &mut self.folder.open {
+            folder.journal.note_closed();
+            self.write_notes();
+        }
+        self.folder.open = None;
+        if let Some(user) = self.folder.wanted.take() {
+            self.open_folder(&user);
+        }
+    }
+
+    /// Where the commands of the user are remembered.
+    pub(super) fn history(&self) -> Option<PathBuf> {
+        self.folder.open.as_ref().map(StateFolder::history)
+    }
+
+    fn dial(&mut self) {
+        self.hang_up();
+        let dial = self.server.dial;
+        let (ServerAddress { host, port }, urgent) = (self.places.server.clone(), self.urgent.clone());
+        let dialling = async move {
+            let reached = links::dial(&host, port).await;
+            let _ = urgent.send(News::Dialled { dial, reached }).await;
+        };
+        self.executor.spawn(dialling).detach();
+    }
+
+    /// A dial ended. Whether there is a connection now; `None` if nobody waits for it any more.
+    pub(super) fn dialled(&mut self, dial: u64, reached: io::Result<TcpStream>) -> Option<bool> {
+        if dial != self.server.dial {
+            return None;
+        }
+        match reached {
+            Ok(stream) => {
+                self.server.local = stream.local_addr().ok();
+                self.server.reached = true;
+                self.server.unreached = None;
+                let link = self.serve(stream, move |news| match news {
+                    LinkNews::Bytes(bytes) => News::FromServer { dial, bytes },
+                    LinkNews::Gone => News::ServerGone { dial },
+                });
+                self.server.link = Some(link);
+                Some(true)
+            }
+            Err(error) => {
+                self.server.unreached = (!self.server.reached).then_some(error);
+                Some(false)
+            }
+        }
+    }
+
+    /// Whether news of a connection to the server are of the present one.
+    pub(super) fn is_present(&self, dial: u64) -> bool {
+        dial == self.server.dial && self.server.link.is_some()
+    }
+
+    /// The connection to the server is gone.
+    pub(super) fn lose_server(&mut self) {
+        self.server.link = None;
+        self.server.out.clear();
+    }
+
+    fn hang_up(&mut self) {
+        self.write_notes();
+        self.flush_server();
+        self.server.link = None;
+        self.server.dial += 1;
+    }
+
+    /// Lets go of all links: they end once all has left.
+    pub(super) fn close_links(&mut self) {
+        self.hang_up();
+        self.peers.listener = None;
+        for (_, (link, mut out)) in self.peers.links.drain() {
+            link.send(&mut out);
+        }
+    }
+
+    /// Says why the server was never reached, if that is why the program ends.
+    pub(super) fn explain(&mut self, exit: Exit) {
+        if let (Exit::ServerLost, Some(reason)) = (exit, self.server.unreached.take()) {
+            self.screen.say(&format!("cannot reach {}: {reason}", self.places.server));
+        }
+    }
+
+    fn flush_server(&mut self) {
+        match &self.server.link {
+            Some(link) => link.send(&mut self.server.out),
+            None => self.server.out.clear(),
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, report: impl Fn(LinkNews) -> News + 'static) -> Link {
+        let (link, leaving) = Link::new();
+        let (inbox, linked) = (self.inbox.clone(), self.linked.clone());
+        let serving = async move {
+            links::serve(stream, leaving, inbox, report).await;
+            drop(linked);
+        };
+        self.executor.spawn(serving).detach();
+        link
+    }
+
+    /// Whether a private link stands.
+    pub(super) fn has_peer(&self, link: LinkId) -> bool {
+        self.peers.links.contains_key(&link)
+    }
+
+    /// A private link is gone.
+    pub(super) fn lose_peer(&mut self, link: LinkId) {
+        self.peers.links.remove(&link);
+    }
+
+    /// Another client is connected; its link from now on.
+    pub(super) fn add_peer(&mut self, stream: TcpStream) -> LinkId {
+        self.peers.last += 1;
+        let link = LinkId(self.peers.last);
+        let near = self.serve(stream, move |news| match news {
+            LinkNews::Bytes(bytes) => News::FromPeer { link, bytes },
+            LinkNews::Gone => News::PeerGone { link },
+        });
+        self.peers.links.insert(link, (near, Vec::new()));
+        link
+    }
+
+    fn dial_peer(&self, address: SocketAddr) {
+        let urgent = self.urgent.clone();
+        let dialling = async move {
+            let news = match links::dial_peer(address).await {
+                Ok(stream) => News::PeerOpened { opened: PeerOpened::Dialled(address), stream },
+                Err(_) => News::PeerUnreached { address },
+            };
+            let _ = urgent.send(news).await;
+        };
+        self.executor.spawn(dialling).detach();
+    }
+
+    fn listen(&mut self) {
+        self.peers.listener = None;
+        let addresses = match self.bind() {
+            Ok((listener, address)) => {
+                let accepting = accept(listener, self.urgent.clone());
+                self.peers.listener = Some(self.executor.spawn(accepting));
+                vec![address]
+            }
+            Err(error) => {
+                self.screen.say(&format!("cannot listen for private links: {error}"));
+                Vec::new()
+            }
+        };
+        // The channel holds any number.
+        let _ = self.urgent.try_send(News::Listening(addresses));
+    }
+
+    /// Listens for private links; also returns where others may connect to.
+    fn bind(&self) -> io::Result<(TcpListener, SocketAddr)> {
+        let not_connected = || io::Error::from(io::ErrorKind::NotConnected);
+        let local = self.server.local;
+        let mut address = match self.places.private_bind {
+            Some(ip) => SocketAddr::new(ip, 0),
+            None => local.ok_or_else(not_connected)?,
+        };
+        address.set_port(0);
+        let listener = TcpListener::try_from(sockets::listen(address, DEAD_LINK_SECS)?)?;
+        let mut address = listener.local_addr()?;
+        if let (true, Some(local)) = (address.ip().is_unspecified(), local) {
+            address.set_ip(local.ip());
+        }
+        Ok((listener, address))
+    }
+}
+
+async fn accept(listener: TcpListener, urgent: Sender<News>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let opened = PeerOpened::Accepted(from);
+                if urgent.send(News::PeerOpened { opened, stream }).await.is_err() {
+                    return;
+                }
+            }
+            Err(_) => drop(Timer::after(ACCEPT_PAUSE).await),
+        }
+    }
+}
+
+/// A session that was replaced may need a moment to let go.
+async fn open_folder(
+    root: &std::path::Path,
+    server: &str,
+    user: &str,
+) -> Result<(StateFolder, crate::client::Recall), Refusal> {
+    let mut looks = LOCK_PATIENCE.as_millis() / LOCK_PAUSE.as_millis();
+    loop {
+        match StateFolder::open(root, server, user) {
+            Err(Refusal::InUse(_)) if looks > 0 => looks -= 1,
+            opened => return opened,
+        }
+        Timer::after(LOCK_PAUSE).await;
+    }
+}

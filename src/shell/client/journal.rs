@@ -1,0 +1,402 @@
+//! The journal of a state folder: what was shown and which results are open, one short line each.
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `showing FROM ID ORIGIN` | this message is about to be shown (`-`: no origin) |
+//! | `shown COUNT` | the oldest COUNT of those about to be shown were shown |
+//! | `open NUMBER` | the result of this command is open |
+//! | `settled NUMBER` | it is known |
+//! | `run` | a client took the folder; what was about to be shown before it is doubtful |
+//! | `closed` | a session ended in good order: no result is open |
+//!
+//! Lines are only ever appended. A torn last line was never relied on and is cut off.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::mem;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::client::{Mark, Recall};
+use crate::words::Name;
+
+/// Marks remembered of one sender.
+const MARKS_PER_SENDER: usize = 512;
+/// Marks remembered in all.
+const MARKS: usize = 65_536;
+/// A journal larger than this is written anew when it is opened.
+const COMPACT_AT_OPEN: u64 = 1 << 20;
+/// A journal larger than this is written anew while it is in use.
+const COMPACT_IN_USE: u64 = 16 << 20;
+
+/// An open journal. Notes are gathered and written together by [`Journal::write`].
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    pending: String,
+}
+
+impl Journal {
+    /// Opens or makes the journal, reads it, and notes that a new run begins.
+    pub(super) fn open(path: &Path) -> io::Result<(Journal, Recall)> {
+        let mut file = append_to(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
+        if whole < bytes.len() {
+            file.set_len(whole as u64)?;
+            bytes.truncate(whole);
+        }
+        let mut ledger = Ledger::read(&bytes);
+        ledger.begin_run();
+        let mut journal = Journal { path: path.into(), file, size: whole as u64, pending: String::new() };
+        if journal.size > COMPACT_AT_OPEN {
+            journal.replace_with(&mut ledger)?;
+        } else {
+            journal.pending.push_str("run\n");
+            journal.write()?;
+        }
+        Ok((journal, ledger.recall()))
+    }
+
+    /// A message is about to be shown.
+    pub(super) fn note_showing(&mut self, mark: &Mark) {
+        write_mark(&mut self.pending, mark);
+    }
+
+    /// The oldest `count` of those about to be shown were shown.
+    pub(super) fn note_shown(&mut self, count: usize) {
+        let _ = writeln!(self.pending, "shown {count}");
+    }
+
+    /// The result of a command is open.
+    pub(super) fn note_open(&mut self, number: u64) {
+        let _ = writeln!(self.pending, "open {number}");
+    }
+
+    /// The result of a command is known.
+    pub(super) fn note_settled(&mut self, number: u64) {
+        let _ = writeln!(self.pending, "settled {number}");
+    }
+
+    /// The session is over in good order.
+    pub(super) fn note_closed(&mut self) {
+        self.pending.push_str("closed\n");
+    }
+
+    /// Writes all notes since the last call, in one write.
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all(self.pending.as_bytes())?;
+        self.size += self.pending.len() as u64;
+        self.pending.clear();
+        if self.size > COMPACT_IN_USE {
+            let mut ledger = Ledger::read(&fs::read(&self.path)?);
+            self.replace_with(&mut ledger)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the journal anew with what is worth remembering, and puts it in the place of the old one.
+    fn replace_with(&mut self, ledger: &mut Ledger) -> io::Result<()> {
+        ledger.trim();
+        let text = ledger.write();
+        let fresh = self.path.with_extension("new");
+        let _ = fs::remove_file(&fresh);
+        let mut file = append_to(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, &self.path)?;
+        self.file = file;
+        self.size = text.len() as u64;
+        Ok(())
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    File::options().read(true).append(true).create(true).mode(0o600).open(path)
+}
+
+fn write_mark(out: &mut String, mark: &Mark) {
+    let _ = match mark.origin {
+        Some(origin) => writeln!(out, "showing {} {} {origin}", mark.from, mark.id),
+        None => writeln!(out, "showing {} {} -", mark.from, mark.id),
+    };
+}
+
+/// What the lines of a journal add up to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Ledger {
+    shown: Vec<Mark>,
+    doubtful: Vec<Mark>,
+    /// About to be shown in the present run.
+    showing: Vec<Mark>,
+    open: BTreeSet<u64>,
+    /// Whether `open` is of an earlier run; the first note of the present one replaces it.
+    open_is_old: bool,
+}
+
+impl Ledger {
+    /// Lines that cannot be read are skipped.
+    fn read(bytes: &[u8]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for line in bytes.split(|&byte| byte == b'\n') {
+            if let Ok(line) = str::from_utf8(line) {
+                ledger.take(line);
+            }
+        }
+        ledger
+    }
+
+    fn take(&mut self, line: &str) {
+        let mut words = line.split(' ');
+        let Some(word) = words.next() else { return };
+        match word {
+            "run" => return self.begin_run(),
+            "closed" => return self.open.clear(),
+            "showing" | "shown" | "open" | "settled" => {}
+            _ => return,
+        }
+        if mem::take(&mut self.open_is_old) {
+            self.open.clear();
+        }
+        let number = || line.split(' ').nth(1).and_then(|word| word.parse::<u64>().ok());
+        match word {
+            "showing" => self.showing.extend(read_mark(words)),
+            "shown" => self.take_shown(number()),
+            "open" => self.open.extend(number()),
+            _ => {
+                number().map(|number| self.open.remove(&number));
+            }
+        }
+    }
+
+    fn take_shown(&mut self, count: Option<u64>) {
+        let count = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+        for mark in self.showing.drain(..count.min(self.showing.len())) {
+            self.doubtful.retain(|doubtful| *doubtful != mark);
+            self.shown.push(mark);
+        }
+    }
+
+    fn begin_run(&mut self) {
+        for mark in mem::take(&mut self.showing) {
+            if !self.doubtful.contains(&mark) {
+                self.doubtful.push(mark);
+            }
+        }
+        self.open_is_old = true;
+    }
+
+    /// Forgets the oldest marks beyond what is kept of each sender and in all.
+    fn trim(&mut self) {
+        trim(&mut self.shown);
+        trim(&mut self.doubtful);
+    }
+
+    fn write(&self) -> String {
+        let mut out = String::new();
+        self.shown.iter().for_each(|mark| write_mark(&mut out, mark));
+        let _ = writeln!(out, "shown {}", self.shown.len());
+        self.doubtful.iter().for_each(|mark| write_mark(&mut out, mark));
+        let (old, present) =
+            if self.open_is_old { (Some(&self.open), None) } else { (None, Some(&self.open)) };
+        write_open(&mut out, old);
+        out.push_str("run\n");
+        self.showing.iter().for_each(|mark| write_mark(&mut out, mark));
+        write_open(&mut out, present);
+        out
+    }
+
+    fn recall(mut self) -> Recall {
+        self.trim();
+        let unsettled = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
+        Recall { shown: self.shown, doubtful: self.doubtful, unsettled }
+    }
+}
+
+fn write_open(out: &mut String, numbers: Option<&BTreeSet<u64>>) {
+    for number in numbers.into_iter().flatten() {
+        let _ = writeln!(out, "open {number}");
+    }
+}
+
+fn read_mark<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Mark> {
+    let from = Name::new(words.next()?).ok()?;
+    let id = words.next()?.parse().ok()?;
+    let origin = match words.next()? {
+        "-" => None,
+        origin => Some(origin.parse().ok()?),
+    };
+    words.next().is_none().then_some(Mark { from, id, origin })
+}
+
+fn trim(marks: &mut Vec<Mark>) {
+    let mut of_sender: HashMap<Name, usize> = HashMap::new();
+    let mut kept: Vec<Mark> = Vec::with_capacity(marks.len().min(MARKS));
+    for mark in marks.drain(..).rev() {
+        let count = of_sender.entry(mark.from.clone()).or_default();
+        *count += 1;
+        if *count <= MARKS_PER_SENDER && kept.len() < MARKS {
+            kept.push(mark);
+        }
+    }
+    kept.reverse();
+    *marks = kept;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::{LoginNumber, MessageId, Origin};
+    use proptest::prelude::*;
+
+    fn mark(from: &str, number: u64) -> Mark {
+        let origin = (!number.is_multiple_of(3)).then_some(Origin { login: LoginNumber(2), number });
+        Mark { from: Name::new(from).expect("a name"), id: MessageId { boot: 1, number }, origin }
+    }
+
+    fn show(journal: &mut Journal, marks: &[Mark]) {
+        marks.iter().for_each(|mark| journal.note_showing(mark));
+        journal.write().expect("room on the disk");
+    }
+
+    fn shown(journal: &mut Journal, count: usize) {
+        journal.note_shown(count);
+        journal.write().expect("room on the disk");
+    }
+
+    #[test]
+    fn a_client_that_dies_between_showing_and_shown_leaves_a_doubtful_mark() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        assert_eq!(recall, Recall::default());
+        show(&mut journal, &[mark("hans", 1), mark("yoda", 2)]);
+        shown(&mut journal, 2);
+        show(&mut journal, &[mark("hans", 3)]);
+        drop(journal);
+
+        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        assert_eq!(recall.shown, [mark("hans", 1), mark("yoda", 2)]);
+        assert_eq!(recall.doubtful, [mark("hans", 3)]);
+
+        // What a later run shows does not settle the doubt about another message …
+        show(&mut journal, &[mark("luke", 4)]);
+        shown(&mut journal, 1);
+        drop(journal);
+        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        assert_eq!(recall.doubtful, [mark("hans", 3)]);
+        // … showing the same one again does.
+        show(&mut journal, &[mark("hans", 3)]);
+        shown(&mut journal, 1);
+        drop(journal);
+        let (_, recall) = Journal::open(&path).expect("opens");
+        assert_eq!(recall.doubtful, []);
+        assert_eq!(recall.shown.len(), 4);
+    }
+
+    #[test]
+    fn results_stay_open_until_settled_closed_or_told_of() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        let (mut journal, _) = Journal::open(&path).expect("opens");
+        (1..=3).for_each(|number| journal.note_open(number));
+        journal.note_settled(2);
+        journal.write().expect("room on the disk");
+        assert_eq!(Journal::open(&path).expect("opens").1.unsettled, 2);
+        // The run above noted nothing, so the word of it may not have reached anybody.
+        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        assert_eq!(recall.unsettled, 2);
+        journal.note_open(1);
+        journal.write().expect("room on the disk");
+        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        assert_eq!(recall.unsettled, 1);
+        journal.note_closed();
+        journal.write().expect("room on the disk");
+        assert_eq!(Journal::open(&path).expect("opens").1.unsettled, 0);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        fs::write(&path, "run\nshowing hans 1.1 -\nshowing yoda 1.2 -\nshown 2").expect("writes");
+        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        assert_eq!((recall.shown.len(), recall.doubtful.len()), (0, 2));
+        show(&mut journal, &[mark("luke", 1)]);
+        shown(&mut journal, 1);
+        drop(journal);
+        let (_, recall) = Journal::open(&path).expect("opens");
+        assert_eq!(recall.shown, [mark("luke", 1)]);
+    }
+
+    #[test]
+    fn bad_lines_are_skipped() {
+        let ledger = Ledger::read(
+            b"run\nwhat\n\xff\xfe\nshowing\nshowing a b\nshowing a 1.1 x\nshown many\nopen\nsettled 7\n\nopen 4\n",
+        );
+        assert_eq!(ledger, Ledger { open: BTreeSet::from([4]), ..Ledger::default() });
+    }
+
+    #[test]
+    fn a_large_journal_is_written_anew_with_what_is_worth_keeping() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        let mut text = String::from("run\n");
+        for number in 1..=40_000 {
+            write_mark(&mut text, &mark("hans", number));
+            text.push_str("shown 1\n");
+        }
+        write_mark(&mut text, &mark("yoda", 1));
+        text.push_str("open 9\n");
+        assert!(text.len() as u64 > COMPACT_AT_OPEN);
+        fs::write(&path, &text).expect("writes");
+        let (journal, recall) = Journal::open(&path).expect("opens");
+        assert_eq!(recall.shown.len(), MARKS_PER_SENDER);
+        assert_eq!(recall.shown.last(), Some(&mark("hans", 40_000)));
+        assert_eq!((recall.doubtful.as_slice(), recall.unsettled), (&[mark("yoda", 1)][..], 1));
+        drop(journal);
+        assert!(fs::metadata(&path).expect("is there").len() < 64 * 1024);
+        let (_, again) = Journal::open(&path).expect("opens");
+        assert_eq!(again, recall);
+    }
+
+    fn any_line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            (0..3u8, 1..9u64).prop_map(|(from, number)| {
+                let mut line = String::new();
+                write_mark(&mut line, &mark(["hans", "yoda", "luke"][usize::from(from)], number));
+                line.trim_end().to_owned()
+            }),
+            (0..4u8).prop_map(|count| format!("shown {count}")),
+            (1..5u8).prop_map(|number| format!("open {number}")),
+            (1..5u8).prop_map(|number| format!("settled {number}")),
+            Just("run".to_owned()),
+            Just("closed".to_owned()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_rewritten_journal_means_the_same(lines in prop::collection::vec(any_line(), 0..40)) {
+            let mut ledger = Ledger::read(lines.join("\n").as_bytes());
+            let again = Ledger::read(ledger.write().as_bytes());
+            // Doubts are the same ones; a mark shown again and again counts once in the end.
+            prop_assert_eq!(&again.showing, &ledger.showing);
+            prop_assert_eq!(&again.open, &ledger.open);
+            prop_assert_eq!(&again.doubtful, &ledger.doubtful);
+            prop_assert_eq!(&again.shown, &ledger.shown);
+            ledger.begin_run();
+            let mut next = again;
+            next.begin_run();
+            prop_assert_eq!(next.recall(), ledger.recall());
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Views as JSON Lines: one object a line, `type` first, field names as the contract has them.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use super::wording;
+use crate::client::view::{LoginRefused, Message, Success, View};
+use crate::time::Time;
+
+/// Appends a view as one line.
+pub(super) fn write(out: &mut Vec<u8>, view: &View) {
+    match view {
+        View::Connection(state) => Object::begin(out, "connection").with("state", state.as_str()).end(),
+        View::Prompt { ask, again: _ } => Object::begin(out, "prompt").with("ask", ask.as_str()).end(),
+        View::LoggedIn { user, unread } => {
+            Object::begin(out, "login").with("ok", true).with("user", user).with("unread", unread).end();
+        }
+        View::LoginRefused(refused) => write_refused(Object::begin(out, "login").with("ok", false), *refused),
+        View::Result { line, command, outcome } => {
+            let object = Object::begin(out, "result").with("line", line).with("command", command);
+            match outcome {
+                Ok(success) => write_success(object.with("ok", true), success),
+                Err(failure) => object
+                    .with("ok", false)
+                    .with("error", failure.code.as_str())
+                    .with("text", wording::failure(command, failure))
+                    .end(),
+            }
+        }
+        View::Message(message) => write_message(Object::begin(out, "message"), message),
+        View::Presence { user, online } => {
+            Object::begin(out, "presence").with("user", user).with("online", online).end();
+        }
+        View::PrivateRequest { from } => Object::begin(out, "private_request").with("from", from).end(),
+        View::PrivateOpened { user, path } => {
+            Object::begin(out, "private_opened").with("user", user).with("path", path.as_str()).end();
+        }
+        View::PrivateClosed { user, reason } => {
+            Object::begin(out, "private_closed").with("user", user).with("reason", reason.as_str()).end();
+        }
+        View::Group { group, by, members } => {
+            Object::begin(out, "group").with("group", group).with("by", by).with("members", members).end();
+        }
+        View::Notice(notice) => {
+            Object::begin(out, "notice").with("text", wording::notice(*notice)).end();
+        }
+        View::Bye(bye) => Object::begin(out, "bye").with("reason", bye.as_str()).end(),
+    }
+}
+
+fn write_refused(object: Object<'_>, refused: LoginRefused) {
+    match refused {
+        LoginRefused::InvalidCredentials { attempts_left } => {
+            object.with("error", "invalid_credentials").with("attempts_left", attempts_left)
+        }
+        LoginRefused::LockedOut { retry_after_secs, just_now: _ } => {
+            object.with("error", "locked_out").with("retry_after", retry_after_secs)
+        }
+        LoginRefused::AlreadyOnline => object.with("error", "already_online"),
+        LoginRefused::BadName => object.with("error", "bad_name"),
+        LoginRefused::Busy => object.with("error", "busy"),
+    }
+    .end();
+}
+
+fn write_success(object: Object<'_>, success: &Success) {
+    match success {
+        Success::Message { to, status } => object.with("to", to).with("status", status.as_str()),
+        Success::Broadcast { recipients, withheld, withheld_users } => {
+            let object = object.with("recipients", recipients).with("withheld", withheld);
+            if withheld_users.is_empty() { object } else { object.with("withheld_users", withheld_users) }
+        }
+        Success::Users { users } => object.with("users", users),
+        Success::User { user } => object.with("user", user),
+        Success::Offline { messages } => object.with("messages", messages),
+        Success::Ping { user, status } => object.with("user", user).with("status", status.as_str()),
+        Success::Group { group, members } => object.with("group", group).with("members", members),
+        Success::GroupMessage { group, delivered, stored, refused, withheld } => object
+            .with("group", group)
+            .with("delivered", delivered)
+            .with("stored", stored)
+            .with("refused", refused)
+            .with("withheld", withheld),
+        Success::Groups { groups } => {
+            let groups = groups.iter().map(|(group, members)| json!({ "group": group, "members": members }));
+            object.with("groups", groups.collect::<Vec<_>>())
+        }
+        Success::Private { user, path } => object.with("user", user).with("path", path.as_str()),
+        Success::Help { text } => object.with("text", text),
+        Success::Logout => object,
+    }
+    .end();
+}
+
+fn write_message(object: Object<'_>, message: &Message) {
+    let mut object = object.with("kind", message.kind.as_str());
+    if let Some(group) = &message.group {
+        object = object.with("group", group);
+    }
+    object = object
+        .with("from", &message.from)
+        .with("text", &message.text)
+        .with("sent_at", rfc3339(message.sent_at))
+        .with("stored", message.stored)
+        .with("id", &message.id);
+    if message.again {
+        object = object.with("again", true);
+    }
+    object.end();
+}
+
+/// UTC with milliseconds. Times beyond the calendar become its last instant.
+fn rfc3339(time: Time) -> String {
+    let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let instant = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX);
+    format!("{instant:.3}")
+}
+
+/// An object being written, its fields in the order of the calls.
+struct Object<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> Object<'a> {
+    fn begin(out: &'a mut Vec<u8>, kind: &'static str) -> Object<'a> {
+        out.push(b'{');
+        Object { out }.field("type", kind)
+    }
+
+    fn with(self, key: &'static str, value: impl Serialize) -> Object<'a> {
+        self.out.push(b',');
+        self.field(key, value)
+    }
+
+    fn field(self, key: &'static str, value: impl Serialize) -> Object<'a> {
+        // Strings, numbers and lists of them, into memory: neither can fail.
+        let _ = serde_json::to_writer(&mut *self.out, key);
+        self.out.push(b':');
+        let _ = serde_json::to_writer(&mut *self.out, &value);
+        self
+    }
+
+    fn end(self) {
+        self.out.extend_from_slice(b"}\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::client::view::{MessageKind, Notice};
+
+    fn line(view: &View) -> String {
+        let mut out = Vec::new();
+        write(&mut out, view);
+        String::from_utf8(out).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn every_view_is_one_object_as_the_contract_has_it() {
+        for (view, json, _) in samples::views() {
+            let line = line(&view);
+            assert_eq!(line, format!("{json}\n"));
+            let value: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
+            assert!(value["type"].is_string());
+        }
+    }
+
+    #[test]
+    fn texts_are_exact_and_stay_on_one_line() {
+        let text = "\u{1b}[2J \r\0 \"q\" \\ \u{202e}x\u{85}\u{2028}";
+        let message = samples::message(MessageKind::Direct, "hans", text);
+        let line = line(&View::Message(message));
+        assert_eq!(line.lines().count(), 1);
+        assert!(!line.trim_end().chars().any(|c| c.is_ascii_control()));
+        let value: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
+        assert_eq!(value["text"], text);
+    }
+
+    #[test]
+    fn every_failure_has_its_code_and_a_text() {
+        for (command, failure, text) in samples::failures() {
+            let code = failure.code.as_str();
+            let view = View::Result { line: 7, command: command.into(), outcome: Err(failure) };
+            let wanted = json!({
+                "type": "result", "line": 7, "command": command, "ok": false, "error": code, "text": text,
+            });
+            let value: serde_json::Value = serde_json::from_str(&line(&view)).expect("is JSON");
+            assert_eq!(value, wanted);
+        }
+    }
+
+    #[test]
+    fn dates_are_utc_with_milliseconds() {
+        assert_eq!(rfc3339(Time(1_700_000_000_123_999)), "2023-11-14T22:13:20.123Z");
+        assert_eq!(rfc3339(Time::ZERO), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(Time::MAX), "9999-12-30T22:00:00.999Z");
+    }
+
+    #[test]
+    fn a_notice_is_a_text() {
+        let view = View::Notice(Notice::FailedLogins { count: 2 });
+        assert_eq!(
+            line(&view),
+            "{\"type\":\"notice\",\"text\":\"2 failed logins to your account since you were last here\"}\n"
+        );
+    }
+}

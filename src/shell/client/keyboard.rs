@@ -1,0 +1,241 @@
+//! Where lines are typed: a pipe, or a terminal with its prompts.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use super::lines::Lines;
+use super::news::News;
+use super::terminal::{Ask, Terminal};
+use crate::client::view::View;
+use crate::wire::Prompt;
+
+/// Bytes read from a pipe at once.
+const CHUNK: usize = 64 * 1024;
+/// Stands before a command at a terminal.
+const COMMAND: &str = "> ";
+
+/// The input of the program.
+pub(super) struct Keyboard {
+    source: Source,
+    lines: Lines,
+    /// Whether more was asked for and has not come.
+    asked: bool,
+    end: End,
+}
+
+enum Source {
+    Pipe(Sender<()>),
+    Terminal { terminal: Terminal, expects: Expects },
+}
+
+/// What a line typed at a terminal will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expects {
+    /// Not known yet; nothing is asked for.
+    Nothing,
+    /// The answer to a prompt, for the second time or not.
+    Answer(Prompt, bool),
+    /// A command.
+    Command,
+}
+
+/// How far the end of the input has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Reached,
+    Told,
+}
+
+/// What the input holds next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next<'a> {
+    /// A line, with its number.
+    Line(u64, &'a [u8]),
+    /// The end; once.
+    End,
+    /// Nothing at the moment.
+    Nothing,
+}
+
+impl Keyboard {
+    /// A pipe or file, read by a thread of its own, and only when asked.
+    pub(super) fn pipe(news: async_channel::Sender<News>, limit: usize) -> io::Result<Keyboard> {
+        let (asks, asked) = mpsc::channel();
+        thread::Builder::new().name("input".into()).spawn(move || {
+            while asked.recv().is_ok() {
+                if news.send_blocking(read()).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Keyboard::new(Source::Pipe(asks), limit))
+    }
+
+    /// A person at a terminal.
+    pub(super) fn terminal(terminal: Terminal, limit: usize) -> Keyboard {
+        Keyboard::new(Source::Terminal { terminal, expects: Expects::Nothing }, limit)
+    }
+
+    fn new(source: Source, limit: usize) -> Keyboard {
+        Keyboard { source, lines: Lines::new(limit), asked: false, end: End::Open }
+    }
+
+    /// At a terminal, the views say what the next line is. Returns a prompt to show where a line is
+    /// being typed already.
+    pub(super) fn heed(&mut self, view: &View) -> Option<&'static str> {
+        let Source::Terminal { expects, .. } = &mut self.source else { return None };
+        let next = match view {
+            View::Prompt { ask, again } => Expects::Answer(*ask, *again),
+            View::LoggedIn { .. } => Expects::Command,
+            View::Bye(_) => Expects::Nothing,
+            View::Connection(_)
+            | View::LoginRefused(_)
+            | View::Result { .. }
+            | View::Message(_)
+            | View::Presence { .. }
+            | View::PrivateRequest { .. }
+            | View::PrivateOpened { .. }
+            | View::PrivateClosed { .. }
+            | View::Group { .. }
+            | View::Notice(_) => return None,
+        };
+        *expects = next;
+        match next {
+            Expects::Answer(ask, again) if self.asked => Some(prompt(ask, again)),
+            Expects::Answer(..) | Expects::Command | Expects::Nothing => None,
+        }
+    }
+
+    /// The next line, or the end.
+    pub(super) fn next(&mut self) -> Next<'_> {
+        if self.end == End::Reached && self.lines.is_over() {
+            self.end = End::Told;
+            return Next::End;
+        }
+        self.lines.next().map_or(Next::Nothing, |(number, line)| Next::Line(number, line))
+    }
+
+    /// Asks for more, if nothing is on its way. `history` is where commands are remembered.
+    pub(super) fn ask(&mut self, history: Option<&Path>) {
+        if self.asked || self.end != End::Open {
+            return;
+        }
+        self.asked = match &mut self.source {
+            Source::Pipe(asks) => asks.send(()).is_ok(),
+            Source::Terminal { terminal, expects } => match *expects {
+                Expects::Nothing => false,
+                Expects::Answer(ask, again) => {
+                    *expects = Expects::Nothing;
+                    let hidden = ask != Prompt::Username;
+                    terminal.ask(Ask::Line { prompt: prompt(ask, again), hidden, history: None });
+                    true
+                }
+                Expects::Command => {
+                    let history = history.map(Path::to_path_buf);
+                    terminal.ask(Ask::Line { prompt: COMMAND, hidden: false, history });
+                    true
+                }
+            },
+        };
+    }
+
+    /// Bytes came from a pipe.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        self.asked = false;
+        self.lines.push(bytes);
+    }
+
+    /// A line was typed; pasted ones may come together.
+    pub(super) fn typed(&mut self, line: &str) {
+        // A prompt that came while it was typed is answered by it.
+        if let Source::Terminal { expects: expects @ Expects::Answer(..), .. } = &mut self.source {
+            *expects = Expects::Nothing;
+        }
+        self.read(line.as_bytes());
+        self.lines.push(b"\n");
+    }
+
+    /// The input is at its end.
+    pub(super) fn end(&mut self) {
+        self.asked = false;
+        self.lines.end();
+        self.end = End::Reached;
+    }
+
+    /// Whether a person types.
+    pub(super) const fn is_terminal(&self) -> bool {
+        matches!(self.source, Source::Terminal { .. })
+    }
+
+    /// Lets the terminal show what it was given before the program ends.
+    pub(super) fn drain(&self) {
+        match &self.source {
+            Source::Pipe(_) => {}
+            Source::Terminal { terminal, .. } => terminal.ask(Ask::Drain),
+        }
+    }
+}
+
+/// What a person is asked.
+const fn prompt(ask: Prompt, again: bool) -> &'static str {
+    match (ask, again) {
+        (Prompt::Username, _) => "Username: ",
+        (Prompt::Password, _) => "Password: ",
+        (Prompt::NewPassword, false) => "This is a new user. Enter a password: ",
+        (Prompt::NewPassword, true) => "Enter the password again: ",
+    }
+}
+
+fn read() -> News {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match io::stdin().read(&mut chunk) {
+            Ok(0) => return News::EndOfInput,
+            Ok(count) => {
+                chunk.truncate(count);
+                return News::Read(chunk);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return News::EndOfInput,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyboard() -> (Keyboard, mpsc::Receiver<()>) {
+        let (asks, asked) = mpsc::channel();
+        (Keyboard::new(Source::Pipe(asks), 100), asked)
+    }
+
+    #[test]
+    fn nothing_is_read_unasked_and_only_once() {
+        let (mut keyboard, asked) = keyboard();
+        assert!(asked.try_recv().is_err());
+        keyboard.ask(None);
+        keyboard.ask(None);
+        assert_eq!(asked.try_iter().count(), 1);
+        keyboard.read(b"hans\nfal");
+        assert_eq!(keyboard.next(), Next::Line(1, b"hans"));
+        assert_eq!(keyboard.next(), Next::Nothing);
+        keyboard.ask(None);
+        assert_eq!(asked.try_iter().count(), 1);
+    }
+
+    #[test]
+    fn the_end_is_told_once_and_behind_the_last_line() {
+        let (mut keyboard, asked) = keyboard();
+        keyboard.read(b"logout");
+        keyboard.end();
+        assert_eq!(keyboard.next(), Next::Line(1, b"logout"));
+        assert_eq!(keyboard.next(), Next::End);
+        assert_eq!(keyboard.next(), Next::Nothing);
+        keyboard.ask(None);
+        assert!(asked.try_recv().is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! What the line editor asks for while a line is typed: completions, and whether it may show.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rustyline::completion::Completer;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Context, Helper};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::completion::Roster;
+use super::terminal::Gate;
+
+/// Beside the editor while a line is typed.
+pub(super) struct LineHelper {
+    /// Whether the line must not show.
+    pub(super) hidden: bool,
+    gate: Arc<Gate>,
+    roster: Roster,
+}
+
+impl LineHelper {
+    /// Shows lines.
+    pub(super) fn new(gate: Arc<Gate>, roster: Roster) -> LineHelper {
+        LineHelper { hidden: false, gate, roster }
+    }
+}
+
+impl Completer for LineHelper {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let typed = line.get(..at).unwrap_or_default();
+        Ok(if self.hidden { (at, Vec::new()) } else { self.roster.complete(typed) })
+    }
+}
+
+/// Gives no hints. The editor asks for one before it draws a line, and only when the terminal is its own.
+impl Hinter for LineHelper {
+    type Hint = String;
+
+    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.gate.begin();
+        None
+    }
+}
+
+/// Finds nothing wrong with any line. The editor asks when a line is finished, and gives the terminal back
+/// afterwards.
+impl Validator for LineHelper {
+    fn validate(&self, _: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        self.gate.leave();
+        Ok(ValidationResult::Valid(None))
+    }
+}
+
+impl Highlighter for LineHelper {
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        if self.hidden { Cow::Owned(" ".repeat(line.width())) } else { Cow::Borrowed(line) }
+    }
+
+    fn highlight_char(&self, _: &str, _: usize, kind: CmdKind) -> bool {
+        self.hidden && kind != CmdKind::MoveCursor
+    }
+}
+
+impl Helper for LineHelper {}

@@ -1,0 +1,220 @@
+//! Connections to the server and to other clients: one task each, for both directions.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender, unbounded};
+use async_io::Timer;
+use async_net::{Shutdown, TcpStream};
+use futures_lite::future::or;
+use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
+use socket2::SockRef;
+
+use super::news::News;
+use crate::shell::sockets;
+
+/// A peer that says nothing for so long, asked or not, is dead.
+pub(super) const DEAD_LINK_SECS: u64 = 15;
+/// How long one address of the server is tried.
+const DIAL: Duration = Duration::from_secs(10);
+/// How long another client is tried.
+const DIAL_PEER: Duration = Duration::from_secs(5);
+/// How long a closed link waits for the other side to close too, so that what was sent last is read.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes taken at once.
+const CHUNK: usize = 64 * 1024;
+
+/// The near end of a connection. Dropping it closes the connection once all has left.
+#[derive(Debug)]
+pub(super) struct Link {
+    outgoing: Sender<Vec<u8>>,
+}
+
+impl Link {
+    /// A near end, and what its task takes from it.
+    pub(super) fn new() -> (Link, Receiver<Vec<u8>>) {
+        let (outgoing, leaving) = unbounded();
+        (Link { outgoing }, leaving)
+    }
+
+    /// Takes all of `bytes` on their way, in order.
+    pub(super) fn send(&self, bytes: &mut Vec<u8>) {
+        if !bytes.is_empty() {
+            // A link that is gone takes nothing; its end is reported.
+            let _ = self.outgoing.try_send(std::mem::take(bytes));
+        }
+    }
+}
+
+/// What a link reports.
+pub(super) enum LinkNews {
+    /// Bytes came.
+    Bytes(Vec<u8>),
+    /// It is gone.
+    Gone,
+}
+
+/// Moves bytes both ways until the connection ends or its near end is dropped.
+pub(super) async fn serve(
+    mut stream: TcpStream,
+    leaving: Receiver<Vec<u8>>,
+    news: Sender<News>,
+    report: impl Fn(LinkNews) -> News,
+) {
+    // One handle a direction; both are the same connection.
+    let mut incoming = stream.clone();
+    let reading = async {
+        let mut chunk = vec![0; CHUNK];
+        while let Some(bytes) = read(&mut incoming, &mut chunk).await {
+            if news.send(report(LinkNews::Bytes(bytes.to_vec()))).await.is_err() {
+                break;
+            }
+        }
+        End::Theirs
+    };
+    match or(reading, write(&mut stream, &leaving)).await {
+        End::Ours => linger(&mut stream).await,
+        End::Theirs => {
+            let _ = news.send(report(LinkNews::Gone)).await;
+        }
+    }
+}
+
+/// Who ended a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Ours,
+    Theirs,
+}
+
+/// The next bytes; `None` at the end of the connection.
+async fn read<'a>(stream: &mut TcpStream, chunk: &'a mut [u8]) -> Option<&'a [u8]> {
+    let count = stream.read(chunk).await.ok().filter(|&count| count > 0)?;
+    chunk.get(..count)
+}
+
+async fn write(stream: &mut TcpStream, leaving: &Receiver<Vec<u8>>) -> End {
+    while let Ok(mut bytes) = leaving.recv().await {
+        while let Ok(mut more) = leaving.try_recv() {
+            bytes.append(&mut more);
+        }
+        if stream.write_all(&bytes).await.is_err() {
+            return End::Theirs;
+        }
+    }
+    End::Ours
+}
+
+/// Closing a connection with bytes unread would reset it, and the other side might lose what it
+/// has not read yet. So the rest is read, too.
+async fn linger(stream: &mut TcpStream) {
+    if stream.shutdown(Shutdown::Write).is_ok() {
+        let mut chunk = vec![0; CHUNK];
+        let rest = async { while read(stream, &mut chunk).await.is_some() {} };
+        or(rest, pause(LINGER)).await;
+    }
+}
+
+/// Connects to a server by name or address.
+pub(super) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in async_net::resolve((host, port)).await? {
+        match connect(address, DIAL).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// Connects to another client.
+pub(super) async fn dial_peer(address: SocketAddr) -> io::Result<TcpStream> {
+    connect(address, DIAL_PEER).await
+}
+
+async fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let connecting = async { TcpStream::connect(address).await };
+    let late = async {
+        pause(patience).await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
+    };
+    let stream = or(connecting, late).await?;
+    sockets::tune(SockRef::from(&stream), DEAD_LINK_SECS)?;
+    Ok(stream)
+}
+
+async fn pause(duration: Duration) {
+    Timer::after(duration).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_channel::bounded;
+    use smol::LocalExecutor;
+    use smol::future::block_on;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    fn report(news: LinkNews) -> News {
+        match news {
+            LinkNews::Bytes(bytes) => News::FromServer { dial: 1, bytes },
+            LinkNews::Gone => News::ServerGone { dial: 1 },
+        }
+    }
+
+    #[test]
+    fn what_was_sent_last_arrives_although_bytes_are_unread() -> io::Result<()> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        let executor = LocalExecutor::new();
+        let (news, _unread) = bounded(1);
+        let far = block_on(executor.run(async {
+            let stream = dial("127.0.0.1", port).await?;
+            let (mut far, _) = listener.accept()?;
+            far.write_all(&[b'x'; 300_000])?;
+            let (link, leaving) = Link::new();
+            let task = executor.spawn(serve(stream, leaving, news, report));
+            link.send(&mut b"first\n".to_vec());
+            link.send(&mut b"last\n".to_vec());
+            drop(link);
+            let mut received = String::new();
+            let far = std::thread::spawn(move || far.read_to_string(&mut received).map(|_| received));
+            task.await;
+            Ok::<_, io::Error>(far.join())
+        }))?;
+        assert_eq!(far.expect("the thread lives")?, "first\nlast\n");
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_of_a_connection_is_reported_behind_its_bytes() -> io::Result<()> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        let executor = LocalExecutor::new();
+        let (news, reported) = bounded(8);
+        block_on(executor.run(async {
+            let stream = dial("127.0.0.1", port).await?;
+            let (mut far, _) = listener.accept()?;
+            far.write_all(b"bye logout\n")?;
+            drop(far);
+            let (_link, leaving) = Link::new();
+            executor.spawn(serve(stream, leaving, news, report)).await;
+            Ok::<_, io::Error>(())
+        }))?;
+        let reported: Vec<News> = std::iter::from_fn(|| reported.try_recv().ok()).collect();
+        assert!(
+            matches!(&reported[..], [News::FromServer { bytes, .. }, News::ServerGone { dial: 1 }] if bytes == b"bye logout\n")
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_port_where_nobody_listens_is_refused() -> io::Result<()> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let refused = block_on(dial("127.0.0.1", port)).map(drop);
+        assert_eq!(refused.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionRefused));
+        Ok(())
+    }
+}

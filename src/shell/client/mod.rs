@@ -1,0 +1,29 @@
+//! The client's shell: one task that owns the state, one a connection, and threads for what may
+//! block: the screen and the keyboard.
+//!
+//! Nothing is decided here. Whatever is shown or sent waits until what must be remembered of it is
+//! noted in the state folder.
+
+mod completion;
+mod hands;
+mod journal;
+mod json;
+mod keyboard;
+mod line_helper;
+mod lines;
+mod links;
+mod news;
+mod options;
+mod people;
+mod rows;
+#[cfg(test)]
+mod samples;
+mod screen;
+mod start;
+mod state_folder;
+mod state_loop;
+mod terminal;
+mod wording;
+
+pub use options::{Options, UsageError};
+pub use start::run;

@@ -1,0 +1,84 @@
+//! What threads and tasks report to the task that owns the state.
+
+use std::net::SocketAddr;
+
+use async_net::TcpStream;
+
+use super::state_folder::{Refusal, StateFolder};
+use crate::client::{PeerOpened, Recall, Signal};
+use crate::words::LinkId;
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A dial of the server ended. Dials are numbered.
+    Dialled {
+        /// Its number.
+        dial: u64,
+        /// The connection.
+        reached: std::io::Result<TcpStream>,
+    },
+    /// Bytes from the server.
+    FromServer {
+        /// Of the connection.
+        dial: u64,
+        /// At least one.
+        bytes: Vec<u8>,
+    },
+    /// The connection to the server is gone.
+    ServerGone {
+        /// Of the connection.
+        dial: u64,
+    },
+    /// Another client is connected.
+    PeerOpened {
+        /// From which side.
+        opened: PeerOpened,
+        /// The connection.
+        stream: TcpStream,
+    },
+    /// Another client could not be reached.
+    PeerUnreached {
+        /// There.
+        address: SocketAddr,
+    },
+    /// Bytes from another client.
+    FromPeer {
+        /// On which link.
+        link: LinkId,
+        /// At least one.
+        bytes: Vec<u8>,
+    },
+    /// A private link is gone.
+    PeerGone {
+        /// Which.
+        link: LinkId,
+    },
+    /// The private port is open, or not.
+    Listening(Vec<SocketAddr>),
+    /// A state folder was opened, or not.
+    StateFolder(Result<Box<(StateFolder, Recall)>, Refusal>),
+    /// What a pipe held.
+    Read(Vec<u8>),
+    /// A line typed at a terminal.
+    Line(String),
+    /// The input is at its end.
+    EndOfInput,
+    /// A signal, or Ctrl-C at a terminal.
+    Signal(Signal),
+    /// A sheet is on the screen.
+    Printed(Printed),
+    /// Nothing can be printed any more.
+    PrintFailed,
+}
+
+/// What is on the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Printed {
+    /// How large it was.
+    pub(super) bytes: usize,
+    /// How many deliveries it held.
+    pub(super) deliveries: usize,
+    /// The last one.
+    pub(super) upto: Option<u64>,
+}

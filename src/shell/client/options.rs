@@ -1,0 +1,305 @@
+//! The command line of the client.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+use etcetera::BaseStrategy as _;
+
+use super::hands::Places;
+use crate::client::{AcceptPrivate, Settings};
+use crate::words::Password;
+
+const EXAMPLES: &str = "\
+Examples:
+  hobnob --plaintext                              to the server on this machine, port 4000
+  hobnob --plaintext example.org:4000             to another one
+  hobnob --plaintext --user hans 5000             as hans, port 5000
+  hobnob --plaintext --json < lines > objects     for a script: lines in, JSON objects out
+
+{about}
+
+{usage-heading} {usage}
+
+{all-args}
+
+Exit codes: 0 logout or end of input, 1 other failure, 2 usage, 3 server not reached or lost,
+4 login refused, 5 logged out by timeout, 6 not the trusted server, 130 Ctrl-C.";
+
+/// The client of Hobnob, an instant messenger for people who live in a terminal.
+#[derive(Debug, Parser)]
+#[command(name = "hobnob", version, help_template = EXAMPLES)]
+#[command(override_usage = "hobnob [PORT | HOST PORT | HOST:PORT] [OPTIONS]\n       hobnob trust HOST:PORT")]
+struct CommandLine {
+    /// The server [default: 127.0.0.1 4000]
+    #[arg(value_name = "PORT | HOST PORT | HOST:PORT", num_args = 0..=2)]
+    words: Vec<String>,
+    /// One JSON object a line on standard output, no prompts
+    #[arg(long)]
+    json: bool,
+    /// Skips the username prompt
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// The first line of FILE is the password
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Where marks and history are kept [default: $XDG_STATE_HOME/hobnob]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Trust only this key of the server
+    #[arg(long, value_name = "SHA256:…")]
+    fingerprint: Option<String>,
+    /// Trust servers certified by FILE
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Answer to others' startprivate
+    #[arg(long, value_name = "ANSWER", value_enum, default_value = "ask")]
+    accept_private: Answer,
+    /// Address for incoming private links [default: where the server is reached from]
+    #[arg(long, value_name = "ADDR")]
+    private_bind: Option<IpAddr>,
+    /// Another address where private links reach this client
+    #[arg(long, value_name = "ADDR:PORT")]
+    private_advertise: Option<SocketAddr>,
+    /// How private links may run
+    #[arg(long, value_name = "PATH", value_enum, default_value = "auto")]
+    path: Way,
+    /// How long to try again after a lost connection; 0: not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    reconnect: u64,
+    /// Back to the prompt after a lockout, logout or timeout
+    #[arg(long)]
+    retry_login: bool,
+    /// No encryption; both sides must say it
+    #[arg(long)]
+    plaintext: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Answer {
+    Ask,
+    Auto,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    Direct,
+    Auto,
+    Relay,
+}
+
+/// What the client is to do.
+#[derive(Debug)]
+pub struct Options {
+    pub(super) json: bool,
+    pub(super) settings: Settings,
+    pub(super) places: Places,
+}
+
+/// What is wrong with a command line.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// The options themselves; also `--help` and `--version`.
+    #[error(transparent)]
+    Options(#[from] clap::Error),
+    /// The words do not name a server.
+    #[error("{0} is no server; say PORT, HOST PORT or HOST:PORT")]
+    NoServer(String),
+    /// Something that comes with encryption.
+    #[error("{0} needs encryption, which this version does not have yet")]
+    NeedsEncryption(&'static str),
+    /// Plaintext must be asked for.
+    #[error("this version cannot encrypt yet; say --plaintext, here and at the server, to go without")]
+    NotPlaintext,
+    /// The password cannot be had.
+    #[error("cannot read the password in {}: {reason}", .file.display())]
+    PasswordFile {
+        /// Where.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Options {
+    /// Reads a command line, its first word being the program.
+    ///
+    /// # Errors
+    /// [`UsageError`], for exit code 2.
+    pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Options, UsageError> {
+        let line = CommandLine::try_parse_from(line)?;
+        line.refuse_encryption()?;
+        let server = ServerAddress::read(&line.words)?;
+        let password = line.password_file.as_deref().map(read_password).transpose()?;
+        let settings = Settings {
+            user: line.user,
+            password,
+            accept_private: match line.accept_private {
+                Answer::Ask => AcceptPrivate::Ask,
+                Answer::Auto => AcceptPrivate::Auto,
+                Answer::Never => AcceptPrivate::Never,
+            },
+            reconnect_secs: line.reconnect,
+            retry_login: line.retry_login,
+            private_advertise: line.private_advertise,
+            ..Settings::default()
+        };
+        let state = line.state.map_or_else(default_state, Ok);
+        let places = Places { server, state, private_bind: line.private_bind };
+        Ok(Options { json: line.json, settings, places })
+    }
+}
+
+impl CommandLine {
+    fn refuse_encryption(&self) -> Result<(), UsageError> {
+        let needs = |asked: bool, what| if asked { Err(UsageError::NeedsEncryption(what)) } else { Ok(()) };
+        needs(self.words.first().is_some_and(|word| word == "trust"), "trust")?;
+        needs(self.fingerprint.is_some(), "--fingerprint")?;
+        needs(self.ca.is_some(), "--ca")?;
+        needs(self.path == Way::Relay, "--path relay")?;
+        if self.plaintext { Ok(()) } else { Err(UsageError::NotPlaintext) }
+    }
+}
+
+/// Where a server is: a name or an address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServerAddress {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl ServerAddress {
+    fn read(words: &[String]) -> Result<ServerAddress, UsageError> {
+        let port = |word: &str| word.parse().ok().filter(|&port: &u16| port > 0 && !word.starts_with('+'));
+        let found = match words {
+            [] => Some(ServerAddress::new("127.0.0.1", 4000)),
+            [word] => match word.rsplit_once(':') {
+                None => port(word).map(|port| ServerAddress::new("127.0.0.1", port)),
+                Some((host, after)) => {
+                    // An address with colons must stand in brackets.
+                    let clear = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
+                    port(after).filter(|_| clear).map(|port| ServerAddress::new(host, port))
+                }
+            },
+            [host, after] => port(after).map(|port| ServerAddress::new(host, port)),
+            _ => None,
+        };
+        found.filter(|server| !server.host.is_empty()).ok_or_else(|| UsageError::NoServer(words.join(" ")))
+    }
+
+    fn new(host: &str, port: u16) -> ServerAddress {
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        ServerAddress { host: inner.unwrap_or(host).to_ascii_lowercase(), port }
+    }
+}
+
+/// `HOST:PORT`
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ServerAddress { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+fn read_password(file: &Path) -> Result<Password, UsageError> {
+    let failed = |reason: String| UsageError::PasswordFile { file: file.into(), reason };
+    let bytes = fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let first = first.strip_suffix(b"\r").unwrap_or(first);
+    match str::from_utf8(first) {
+        Ok("") => Err(failed("the first line is empty".into())),
+        Ok(password) => Ok(Password::new(password)),
+        Err(_) => Err(failed("it is not UTF-8".into())),
+    }
+}
+
+/// `$XDG_STATE_HOME/hobnob`, by default `~/.local/state/hobnob`.
+fn default_state() -> Result<PathBuf, String> {
+    let base = etcetera::base_strategy::Xdg::new().map_err(|error| error.to_string())?;
+    base.state_dir().map(|state| state.join("hobnob")).ok_or_else(|| "there is no folder for state".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn parse(words: &str) -> Result<Options, UsageError> {
+        Options::parse(["hobnob"].into_iter().chain(words.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn servers_are_named_in_each_way() {
+        for (words, server) in [
+            ("", "127.0.0.1:4000"),
+            ("5000", "127.0.0.1:5000"),
+            ("example.org 5000", "example.org:5000"),
+            ("Example.org:5000", "example.org:5000"),
+            ("[::1]:4000", "[::1]:4000"),
+            ("::1 4000", "[::1]:4000"),
+            ("[::1] 4000", "[::1]:4000"),
+        ] {
+            let options = parse(&format!("--plaintext {words}")).expect("is good");
+            assert_eq!(options.places.server.to_string(), server);
+        }
+        for words in
+            ["0", "65536", "example.org", "::1", "::1:4000", ":4000", "a b", "+80", "[::1]", "a:b", "-- -5"]
+        {
+            assert!(
+                matches!(parse(&format!("--plaintext {words}")), Err(UsageError::NoServer(_))),
+                "{words}"
+            );
+        }
+        assert!(matches!(parse("--plaintext a 1 2"), Err(UsageError::Options(_))));
+    }
+
+    #[test]
+    fn options_become_settings() {
+        let options = parse(
+            "--plaintext --json --user hans --state /tmp/s --accept-private never --private-bind 10.0.0.1 \
+             --private-advertise 1.2.3.4:5000 --path direct --reconnect 0 --retry-login",
+        )
+        .expect("is good");
+        assert!(options.json);
+        assert_eq!(options.places.state.as_deref(), Ok(Path::new("/tmp/s")));
+        assert_eq!(options.places.private_bind, Some([10, 0, 0, 1].into()));
+        let wanted = Settings {
+            user: Some("hans".into()),
+            accept_private: AcceptPrivate::Never,
+            reconnect_secs: 0,
+            retry_login: true,
+            private_advertise: Some(([1, 2, 3, 4], 5000).into()),
+            ..Settings::default()
+        };
+        assert_eq!(options.settings, wanted);
+    }
+
+    #[test]
+    fn what_needs_encryption_says_so() {
+        for words in ["trust h:1", "--plaintext --fingerprint SHA256:x", "--ca f --plaintext", "--path relay"]
+        {
+            assert!(matches!(parse(words), Err(UsageError::NeedsEncryption(_))), "{words}");
+        }
+        assert!(matches!(parse(""), Err(UsageError::NotPlaintext)));
+    }
+
+    #[test]
+    fn a_password_file_holds_it_in_its_first_line() -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new()?;
+        file.write_all(b" falcon \r\nrest")?;
+        assert_eq!(
+            read_password(file.path()).map(|password| password.reveal().to_owned()).ok(),
+            Some(" falcon ".into())
+        );
+        for bad in [&b""[..], b"\nfalcon", b"\xff\n"] {
+            fs::write(file.path(), bad)?;
+            assert!(matches!(read_password(file.path()), Err(UsageError::PasswordFile { .. })));
+        }
+        assert!(read_password(Path::new("/nonexistent")).is_err());
+        Ok(())
+    }
+}

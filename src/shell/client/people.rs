@@ -1,0 +1,352 @@
+//! Views as text for people, one or more lines each.
+
+use std::fmt::Write as _;
+
+use super::rows::{name, names, push_wrapped};
+use super::wording;
+use crate::client::view::{Connection, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View};
+use crate::shell::visible::visible;
+use crate::wire::{PingStatus, Status};
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Look {
+    /// The width of the terminal; longer lines are broken. `None`: not a terminal.
+    pub(super) columns: Option<usize>,
+    /// Whether to use colours.
+    pub(super) colour: bool,
+}
+
+/// Appends a view as text; prompts are not among it.
+pub(super) fn write(out: &mut String, view: &View, look: Look) {
+    for line in lines(view) {
+        line.write(out, look);
+    }
+}
+
+/// Whether a view tells of the program's own state rather than of the session: on a pipe, such
+/// lines go to standard error.
+pub(super) const fn is_diagnostic(view: &View) -> bool {
+    matches!(view, View::Connection(_))
+}
+
+/// A line without control characters.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    text: String,
+    tone: Tone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    /// A message; so many bytes name its sender.
+    Said(usize),
+    /// Something happened by itself.
+    Event,
+    /// An answer.
+    Answer,
+    /// An answer that says no.
+    Trouble,
+}
+
+impl Line {
+    fn write(&self, out: &mut String, look: Look) {
+        let start = out.len();
+        match look.columns {
+            Some(columns) => push_wrapped(out, &self.text, columns),
+            None => out.push_str(&self.text),
+        }
+        if look.colour {
+            self.paint(out, start);
+        }
+        out.push('\n');
+    }
+
+    /// Colours what was appended from `start` on.
+    fn paint(&self, out: &mut String, start: usize) {
+        let (code, end) = match self.tone {
+            Tone::Said(lead) => ("\x1b[1m", start + lead),
+            Tone::Event => ("\x1b[2m", out.len()),
+            Tone::Trouble => ("\x1b[31m", out.len()),
+            Tone::Answer => return,
+        };
+        // A sender so long that his name is broken stays plain.
+        if out.get(start..end).is_some_and(|lead| self.text.starts_with(lead) || end == out.len()) {
+            out.insert_str(end, "\x1b[0m");
+            out.insert_str(start, code);
+        }
+    }
+}
+
+fn event(text: String) -> Vec<Line> {
+    vec![Line { text, tone: Tone::Event }]
+}
+
+fn answer(text: String) -> Vec<Line> {
+    vec![Line { text, tone: Tone::Answer }]
+}
+
+fn trouble(text: &str) -> Vec<Line> {
+    vec![Line { text: visible(text).to_string(), tone: Tone::Trouble }]
+}
+
+fn lines(view: &View) -> Vec<Line> {
+    match view {
+        View::Connection(Connection::Connected) | View::Prompt { .. } => Vec::new(),
+        View::Connection(Connection::Reconnecting) => event("Connection lost. Reconnecting".into()),
+        View::Connection(Connection::Resumed) => event("Connected again".into()),
+        View::LoggedIn { user, unread } => welcome(user, *unread),
+        View::LoginRefused(refused) => login_refused(*refused),
+        View::Result { line: _, command, outcome } => match outcome {
+            Ok(success) => done(command, success),
+            Err(failure) => trouble(&wording::failure(command, failure)),
+        },
+        View::Message(message) => vec![said(message)],
+        View::Presence { user, online } => {
+            event(format!("{} logged {}", name(user), if *online { "in" } else { "out" }))
+        }
+        View::PrivateRequest { from } => {
+            answer(format!("{} would like to private message, enter y or n: ", name(from)))
+        }
+        View::PrivateOpened { user, path } => match path {
+            Path::Direct => event(format!("Start private messaging with {}", name(user))),
+            Path::Relayed => event(format!("Start private messaging with {} (relayed)", name(user))),
+        },
+        View::PrivateClosed { user, reason } => event(private_closed(user, *reason)),
+        View::Group { group, by, members } => event(group_changed(group, by, members)),
+        View::Notice(notice) => event(wording::notice(*notice)),
+        View::Bye(bye) => wording::bye(*bye).map_or_else(Vec::new, |text| event(text.into())),
+    }
+}
+
+fn welcome(user: &str, unread: u64) -> Vec<Line> {
+    let mut lines = answer(format!("Welcome, {}!", name(user)));
+    if unread > 0 {
+        lines.extend(answer(format!("{unread} stored {}", noun(unread, "message"))));
+    }
+    lines
+}
+
+fn login_refused(refused: LoginRefused) -> Vec<Line> {
+    trouble(&wording::refused(refused))
+}
+
+fn said(message: &Message) -> Line {
+    let from = name(&message.from);
+    let mut text = match (message.kind, &message.group) {
+        (MessageKind::Direct | MessageKind::Broadcast, _) => format!("{from}: "),
+        (MessageKind::Private, _) => format!("{from}(private): "),
+        (MessageKind::Group, group) => {
+            format!("{from}(group {}): ", name(group.as_deref().unwrap_or_default()))
+        }
+    };
+    if message.again {
+        text.insert_str(0, "(again) ");
+    }
+    let lead = text.len();
+    let _ = write!(text, "{}", visible(&message.text));
+    Line { text, tone: Tone::Said(lead) }
+}
+
+fn private_closed(user: &str, reason: PrivateEnd) -> String {
+    let user = name(user);
+    match reason {
+        PrivateEnd::Stopped => format!("Private messaging with {user} stopped"),
+        PrivateEnd::LoggedOut => format!("Private messaging with {user} ended by logout"),
+        PrivateEnd::TimedOut => format!("Private messaging with {user} ended by timeout"),
+        PrivateEnd::Lost => format!("Private messaging with {user} lost"),
+    }
+}
+
+fn group_changed(group: &str, by: &str, members: &[String]) -> String {
+    if members.is_empty() {
+        format!("{} deleted group {}", name(by), name(group))
+    } else {
+        format!("{} changed group {}: {}", name(by), name(group), names(members))
+    }
+}
+
+/// What the eye can see by itself needs no line.
+fn done(command: &str, success: &Success) -> Vec<Line> {
+    match success {
+        Success::Message { to: _, status: Status::Delivered } => Vec::new(),
+        Success::Message { to, status: Status::Stored } => {
+            answer(format!("Your message to {} has been stored", name(to)))
+        }
+        Success::Broadcast { recipients: _, withheld, withheld_users } => {
+            withheld_from(*withheld, withheld_users)
+        }
+        Success::Users { users } if users.is_empty() => answer("Nobody else".into()),
+        Success::Users { users } => users.iter().flat_map(|user| answer(name(user).to_string())).collect(),
+        Success::User { user } => user_done(command, user),
+        Success::Offline { messages: 0 } => answer("No stored messages".into()),
+        Success::Offline { messages: _ } | Success::Private { .. } | Success::Logout => Vec::new(),
+        Success::Ping { user, status } => answer(match status {
+            PingStatus::Online => format!("{} is online", name(user)),
+            PingStatus::Offline => format!("{} is offline", name(user)),
+            PingStatus::Blocked => format!("{} has blocked you", name(user)),
+        }),
+        Success::Group { group, members } => answer(group_done(command, group, members)),
+        Success::GroupMessage { group, delivered: _, stored, refused, withheld } => {
+            group_message_done(group, *stored, *refused, *withheld)
+        }
+        Success::Groups { groups } if groups.is_empty() => answer("No groups".into()),
+        Success::Groups { groups } => groups
+            .iter()
+            .flat_map(|(group, members)| answer(format!("{}: {}", name(group), names(members))))
+            .collect(),
+        Success::Help { text } => text.lines().flat_map(|line| answer(visible(line).to_string())).collect(),
+    }
+}
+
+fn withheld_from(withheld: bool, users: &[String]) -> Vec<Line> {
+    const WITHHELD: &str = "Your message could not be delivered to some recipients";
+    match (withheld, users.is_empty()) {
+        (false, _) => Vec::new(),
+        (true, true) => answer(WITHHELD.into()),
+        (true, false) => answer(format!("{WITHHELD}: {}", names(users))),
+    }
+}
+
+fn user_done(command: &str, user: &str) -> Vec<Line> {
+    let user = name(user);
+    match command {
+        "block" => answer(format!("{user} is blocked")),
+        "unblock" => answer(format!("{user} is unblocked")),
+        "decline" => answer(format!("Private messaging with {user} declined")),
+        _ => Vec::new(),
+    }
+}
+
+fn group_done(command: &str, group: &str, members: &[String]) -> String {
+    let (group, members) = (name(group), names(members));
+    match command {
+        "create group" => format!("Group {group} created: {members}"),
+        "leave group" => format!("Group {group} left"),
+        "delete group" => format!("Group {group} deleted"),
+        _ => format!("Group {group} changed: {members}"),
+    }
+}
+
+fn group_message_done(group: &str, stored: u64, refused: u64, withheld: bool) -> Vec<Line> {
+    let group = name(group);
+    let mut lines = Vec::new();
+    if stored > 0 {
+        let members = noun(stored, "member");
+        lines.extend(answer(format!("Your message to group {group} has been stored for {stored} {members}")));
+    }
+    if refused > 0 {
+        let mailboxes = if refused == 1 { "mailbox is" } else { "mailboxes are" };
+        let text = format!("Your message to group {group} was refused: {refused} {mailboxes} full");
+        lines.push(Line { text, tone: Tone::Trouble });
+    }
+    lines.extend(withheld_from(withheld, &[]));
+    lines
+}
+
+/// One of something, or several.
+fn noun(count: u64, singular: &str) -> String {
+    format!("{singular}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use proptest::prelude::*;
+    use std::num::NonZero;
+
+    fn text(view: &View, look: Look) -> String {
+        let mut out = String::new();
+        write(&mut out, view, look);
+        out
+    }
+
+    #[test]
+    fn every_view_has_its_wording() {
+        for (view, json, wording) in samples::views() {
+            assert_eq!(text(&view, Look::default()), wording, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_its_sentence() {
+        for (command, failure, sentence) in samples::failures() {
+            let view = View::Result { line: 1, command: command.into(), outcome: Err(failure) };
+            assert_eq!(text(&view, Look::default()), format!("{sentence}\n"));
+        }
+    }
+
+    #[test]
+    fn colours_are_sparse_and_end() {
+        let look = Look { columns: Some(80), colour: true };
+        let message = samples::message(MessageKind::Direct, "hans", "Hey Dude");
+        assert_eq!(text(&View::Message(message), look), "\x1b[1mhans: \x1b[0mHey Dude\n");
+        let presence = View::Presence { user: "luke".into(), online: true };
+        assert_eq!(text(&presence, look), "\x1b[2mluke logged in\x1b[0m\n");
+    }
+
+    fn any_kind() -> impl Strategy<Value = MessageKind> {
+        prop::sample::select(MessageKind::ALL)
+    }
+
+    /// Strings that try to break out: escapes, controls, marks, wide and reordering characters.
+    fn hostile() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            any::<char>().prop_map(String::from),
+            "[ -~]{0,12}",
+            prop::sample::select(vec![
+                "\x1b[2J",
+                "\x1b[1;1H",
+                "\x1b]0;x\x07",
+                "\u{9b}5A",
+                "\r",
+                "\n",
+                "\x08",
+                "\x7f",
+                "\u{202e}",
+                "\t",
+                "yoda: ",
+                "\u{301}",
+                "名",
+                "\u{1f980}",
+                "\u{2764}\u{fe0f}",
+                "\u{200d}",
+                "\x1b7",
+                "\x1bc",
+                "\u{ad}",
+            ])
+            .prop_map(String::from),
+        ];
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    /// The screen's rows: the text of each, without trailing blanks.
+    fn rows(screen: &vt100::Screen, columns: u16) -> Vec<String> {
+        screen.rows(0, columns).map(|row| row.trim_end().to_owned()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_hostile_text_changes_only_the_cells_of_its_own_rows(
+            from in hostile(), body in hostile(), kind in any_kind(), colour: bool, columns in 10..100u16,
+        ) {
+            let message = samples::message(kind, &from, &body);
+            let look = Look { columns: Some(columns.into()), colour };
+            let shown = text(&View::Message(message), look);
+            let height = NonZero::new(1_000).expect("not zero");
+            let width = NonZero::new(columns).expect("not zero");
+            let mut terminal = vt100::Parser::new(height, width, 0);
+            terminal.process(b"above\r\n");
+            terminal.process(shown.replace('\n', "\r\n").as_bytes());
+            terminal.process(b"below");
+            let rows = rows(terminal.screen(), columns);
+            let height = shown.matches('\n').count();
+            prop_assert_eq!(&rows[0], "above");
+            prop_assert_eq!(&rows[1 + height], "below");
+            prop_assert!(rows[2 + height..].iter().all(String::is_empty));
+            prop_assert!(rows[2..1 + height].iter().all(|row| row.is_empty() || row.starts_with("    ")));
+            prop_assert!(!terminal.screen().alternate_screen());
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! One of every view, with the JSON and the text that the contract wants for it.
+
+use crate::client::view::{
+    Bye, Connection, Failure, LoginRefused, Message, MessageKind, Notice, Path, PrivateEnd, Success, View,
+};
+use crate::time::Time;
+use crate::wire::{Code, PingStatus, Prompt, Status};
+
+/// A live message of 14 November 2023.
+pub(super) fn message(kind: MessageKind, from: &str, text: &str) -> Message {
+    Message {
+        kind,
+        group: (kind == MessageKind::Group).then(|| "rebels".into()),
+        from: from.into(),
+        text: text.into(),
+        sent_at: Time(1_700_000_000_000_000),
+        stored: false,
+        again: false,
+        id: "3.7".into(),
+    }
+}
+
+/// Every code at least once: the command, the failure, its sentence.
+pub(super) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
+    let failed = |command, code, subject: &str, sentence| {
+        let subject = (!subject.is_empty()).then(|| subject.to_owned());
+        (command, Failure { code, subject }, sentence)
+    };
+    vec![
+        failed("xyzzy", Code::UnknownCommand, "", "Error. Invalid command"),
+        failed("message", Code::Usage, "", "Error. Invalid command. Usage: message USER TEXT"),
+        failed("message", Code::TooLong, "", "Error. The line is too long"),
+        failed("message", Code::UnknownUser, "hans", "Error. Invalid user"),
+        failed("block", Code::Oneself, "hans", "Error. Cannot block self"),
+        failed("startprivate", Code::Oneself, "hans", "Error. Cannot private message self"),
+        failed(
+            "message",
+            Code::Blocked,
+            "hans",
+            "Your message could not be delivered as the recipient has blocked you",
+        ),
+        failed(
+            "startprivate",
+            Code::Blocked,
+            "hans",
+            "Private messaging is not possible as the user has blocked you",
+        ),
+        failed("add group", Code::Blocked, "hans", "Error. hans has blocked you"),
+        failed("block", Code::AlreadyBlocked, "hans", "Error. hans is already blocked"),
+        failed("unblock", Code::NotBlocked, "yoda", "Error. yoda was not blocked"),
+        failed("startprivate", Code::Offline, "luke", "Error. luke is not online"),
+        failed("private", Code::Offline, "luke", "Error. luke is no longer online"),
+        failed("startprivate", Code::Declined, "luke", "luke does not want to private message"),
+        failed("startprivate", Code::NoAnswer, "luke", "luke did not answer the request to private message"),
+        failed(
+            "startprivate",
+            Code::AlreadyPrivate,
+            "luke",
+            "Error. Private messaging to luke is enabled or asked for already",
+        ),
+        failed("private", Code::NotPrivate, "luke", "Error. Private messaging to luke not enabled"),
+        failed(
+            "startprivate",
+            Code::Unreachable,
+            "luke",
+            "Error. luke could not be reached for private messaging",
+        ),
+        failed("message group", Code::UnknownGroup, "rebels", "Error. Invalid group"),
+        failed("create group", Code::GroupExists, "rebels", "Error. Group rebels already exists"),
+        failed("create group", Code::BadName, "", "Error. Invalid name"),
+        failed("remove group", Code::NotMember, "luke", "Error. luke is not in the group"),
+        failed("delete group", Code::NotOwner, "", "Error. Only the owner of the group may do this"),
+        failed("message", Code::MailboxFull, "luke", "Error. The mailbox of luke is full"),
+        failed("startprivate", Code::RateLimited, "luke", "Error. Too many requests. Please try again later"),
+        failed(
+            "block",
+            Code::StorageUnavailable,
+            "luke",
+            "Error. The server cannot store this now. Please try again later",
+        ),
+        failed("whoelse", Code::NotConnected, "", "Error. Not connected to the server"),
+        failed("message", Code::OutcomeUnknown, "luke", "Error. Whether this was done is not known"),
+        failed("startprivate", Code::KeyChanged, "luke", "Error. The key of luke has changed"),
+        failed("accept", Code::NoRequest, "luke", "Error. luke has not asked to private message"),
+        failed("add group", Code::AlreadyMember, "luke", "Error. luke is already in the group"),
+        failed("create group", Code::Limit, "", "Error. The limit of groups or members is reached"),
+    ]
+}
+
+/// Every view and every success: the view, its JSON, its text in plain mode.
+pub(super) fn views() -> Vec<(View, String, &'static str)> {
+    let mut views = session_views();
+    views.extend(message_views());
+    views.extend(private_views());
+    views.extend(success_views());
+    views
+}
+
+fn session_views() -> Vec<(View, String, &'static str)> {
+    let refused = |refused, fields, text| {
+        let json = format!(r#"{{"type":"login","ok":false,"error":{fields}}}"#);
+        (View::LoginRefused(refused), json, text)
+    };
+    let bye = |bye: Bye, text| (View::Bye(bye), format!(r#"{{"type":"bye","reason":"{bye}"}}"#), text);
+    let connection = |state: Connection, text| {
+        (View::Connection(state), format!(r#"{{"type":"connection","state":"{state}"}}"#), text)
+    };
+    let prompt = |ask: Prompt| {
+        (View::Prompt { ask, again: false }, format!(r#"{{"type":"prompt","ask":"{ask}"}}"#), "")
+    };
+    let logged_in = |unread, text| {
+        let json = format!(r#"{{"type":"login","ok":true,"user":"luke","unread":{unread}}}"#);
+        (View::LoggedIn { user: "luke".into(), unread }, json, text)
+    };
+    let notice = |notice, text: &'static str| {
+        (View::Notice(notice), format!(r#"{{"type":"notice","text":"{}"}}"#, text.trim_end()), text)
+    };
+    vec![
+        connection(Connection::Connected, ""),
+        connection(Connection::Reconnecting, "Connection lost. Reconnecting\n"),
+        connection(Connection::Resumed, "Connected again\n"),
+        prompt(Prompt::Username),
+        prompt(Prompt::Password),
+        prompt(Prompt::NewPassword),
+        logged_in(0, "Welcome, luke!\n"),
+        logged_in(1, "Welcome, luke!\n1 stored message\n"),
+        logged_in(2, "Welcome, luke!\n2 stored messages\n"),
+        refused(
+            LoginRefused::InvalidCredentials { attempts_left: 2 },
+            r#""invalid_credentials","attempts_left":2"#,
+            "Invalid Password. Please try again\n",
+        ),
+        refused(
+            LoginRefused::InvalidCredentials { attempts_left: 0 },
+            r#""invalid_credentials","attempts_left":0"#,
+            "Invalid Password\n",
+        ),
+        refused(
+            LoginRefused::LockedOut { retry_after_secs: 60, just_now: true },
+            r#""locked_out","retry_after":60"#,
+            "Invalid Password. Your account has been blocked. Please try again later\n",
+        ),
+        refused(
+            LoginRefused::LockedOut { retry_after_secs: 9, just_now: false },
+            r#""locked_out","retry_after":9"#,
+            "Your account is blocked due to multiple login failures. Please try again later\n",
+        ),
+        refused(LoginRefused::AlreadyOnline, r#""already_online""#, "Your account is already logged in\n"),
+        refused(LoginRefused::BadName, r#""bad_name""#, "Error. Invalid username\n"),
+        refused(LoginRefused::Busy, r#""busy""#, "The server is busy. Please try again later\n"),
+        notice(
+            Notice::FailedLogins { count: 1 },
+            "1 failed login to your account since you were last here\n",
+        ),
+        notice(
+            Notice::FailedLogins { count: 3 },
+            "3 failed logins to your account since you were last here\n",
+        ),
+        notice(
+            Notice::Unsettled { count: 1 },
+            "The outcome of 1 earlier command is not known; it is not repeated\n",
+        ),
+        notice(
+            Notice::Unsettled { count: 2 },
+            "The outcome of 2 earlier commands is not known; they are not repeated\n",
+        ),
+        notice(Notice::PasswordsDiffer, "The two passwords differ. Please try again\n"),
+        bye(Bye::Logout, ""),
+        bye(Bye::Timeout, "You have been logged out as nothing was heard of you for too long\n"),
+        bye(Bye::ServerShutdown, "The server has stopped\n"),
+        bye(Bye::ConnectionLost, "The connection to the server is lost\n"),
+        bye(Bye::Replaced, "You have been logged out as you logged in elsewhere\n"),
+    ]
+}
+
+fn message_views() -> Vec<(View, String, &'static str)> {
+    let row = |message: Message, fields: &str, text| {
+        let json = format!(
+            r#"{{"type":"message",{fields}"from":"hans","text":"Hey Dude","sent_at":"2023-11-14T22:13:20.000Z","stored":{},"id":"3.7"{}}}"#,
+            message.stored,
+            if message.again { r#","again":true"# } else { "" },
+        );
+        (View::Message(message), json, text)
+    };
+    let hey = |kind| message(kind, "hans", "Hey Dude");
+    vec![
+        row(hey(MessageKind::Direct), r#""kind":"direct","#, "hans: Hey Dude\n"),
+        row(hey(MessageKind::Broadcast), r#""kind":"broadcast","#, "hans: Hey Dude\n"),
+        row(hey(MessageKind::Group), r#""kind":"group","group":"rebels","#, "hans(group rebels): Hey Dude\n"),
+        row(hey(MessageKind::Private), r#""kind":"private","#, "hans(private): Hey Dude\n"),
+        row(Message { stored: true, ..hey(MessageKind::Direct) }, r#""kind":"direct","#, "hans: Hey Dude\n"),
+        row(
+            Message { stored: true, again: true, ..hey(MessageKind::Direct) },
+            r#""kind":"direct","#,
+            "(again) hans: Hey Dude\n",
+        ),
+    ]
+}
+
+fn private_views() -> Vec<(View, String, &'static str)> {
+    let presence = |online, text| {
+        let json = format!(r#"{{"type":"presence","user":"luke","online":{online}}}"#);
+        (View::Presence { user: "luke".into(), online }, json, text)
+    };
+    let opened = |path: Path, text| {
+        let json = format!(r#"{{"type":"private_opened","user":"luke","path":"{path}"}}"#);
+        (View::PrivateOpened { user: "luke".into(), path }, json, text)
+    };
+    let closed = |reason: PrivateEnd, text| {
+        let json = format!(r#"{{"type":"private_closed","user":"luke","reason":"{reason}"}}"#);
+        (View::PrivateClosed { user: "luke".into(), reason }, json, text)
+    };
+    let group = |members: &[&str], list: &str, text| {
+        let json = format!(r#"{{"type":"group","group":"rebels","by":"hans","members":[{list}]}}"#);
+        let members = members.iter().map(|&member| member.into()).collect();
+        (View::Group { group: "rebels".into(), by: "hans".into(), members }, json, text)
+    };
+    vec![
+        presence(true, "luke logged in\n"),
+        presence(false, "luke logged out\n"),
+        (
+            View::PrivateRequest { from: "hans".into() },
+            r#"{"type":"private_request","from":"hans"}"#.into(),
+            "hans would like to private message, enter y or n: \n",
+        ),
+        opened(Path::Direct, "Start private messaging with luke\n"),
+        opened(Path::Relayed, "Start private messaging with luke (relayed)\n"),
+        closed(PrivateEnd::Stopped, "Private messaging with luke stopped\n"),
+        closed(PrivateEnd::LoggedOut, "Private messaging with luke ended by logout\n"),
+        closed(PrivateEnd::TimedOut, "Private messaging with luke ended by timeout\n"),
+        closed(PrivateEnd::Lost, "Private messaging with luke lost\n"),
+        group(&["hans", "luke"], r#""hans","luke""#, "hans changed group rebels: hans, luke\n"),
+        group(&[], "", "hans deleted group rebels\n"),
+    ]
+}
+
+fn success_views() -> Vec<(View, String, &'static str)> {
+    let row = |command: &str, success, fields: &str, text| {
+        let json = format!(r#"{{"type":"result","line":5,"command":"{command}","ok":true{fields}}}"#);
+        (View::Result { line: 5, command: command.into(), outcome: Ok(success) }, json, text)
+    };
+    let strings = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let sent = |status| Success::Message { to: "hans".into(), status };
+    let broadcast = |withheld, names: &[&str]| Success::Broadcast {
+        recipients: 3,
+        withheld,
+        withheld_users: strings(names),
+    };
+    let users = |users: &[&str]| Success::Users { users: strings(users) };
+    let user = || Success::User { user: "hans".into() };
+    let ping = |status| Success::Ping { user: "hans".into(), status };
+    let group = || Success::Group { group: "rebels".into(), members: strings(&["hans", "luke"]) };
+    let told = |stored, refused, withheld| {
+        let group = "rebels".into();
+        Success::GroupMessage { group, delivered: 1, stored, refused, withheld }
+    };
+    let withheld = "Your message could not be delivered to some recipients\n";
+    vec![
+        row("message", sent(Status::Delivered), r#","to":"hans","status":"delivered""#, ""),
+        row(
+            "message",
+            sent(Status::Stored),
+            r#","to":"hans","status":"stored""#,
+            "Your message to hans has been stored\n",
+        ),
+        row("private", sent(Status::Delivered), r#","to":"hans","status":"delivered""#, ""),
+        row("broadcast", broadcast(false, &[]), r#","recipients":3,"withheld":false"#, ""),
+        row("broadcast", broadcast(true, &[]), r#","recipients":3,"withheld":true"#, withheld),
+        row(
+            "broadcast",
+            broadcast(true, &["luke", "yoda"]),
+            r#","recipients":3,"withheld":true,"withheld_users":["luke","yoda"]"#,
+            "Your message could not be delivered to some recipients: luke, yoda\n",
+        ),
+        row("whoelse", users(&["hans", "yoda"]), r#","users":["hans","yoda"]"#, "hans\nyoda\n"),
+        row("whoelsesince", users(&[]), r#","users":[]"#, "Nobody else\n"),
+        row("block", user(), r#","user":"hans""#, "hans is blocked\n"),
+        row("unblock", user(), r#","user":"hans""#, "hans is unblocked\n"),
+        row("accept", user(), r#","user":"hans""#, ""),
+        row("decline", user(), r#","user":"hans""#, "Private messaging with hans declined\n"),
+        row("stopprivate", user(), r#","user":"hans""#, ""),
+        row("offline", Success::Offline { messages: 0 }, r#","messages":0"#, "No stored messages\n"),
+        row("offline", Success::Offline { messages: 2 }, r#","messages":2"#, ""),
+        row("ping", ping(PingStatus::Online), r#","user":"hans","status":"online""#, "hans is online\n"),
+        row("ping", ping(PingStatus::Offline), r#","user":"hans","status":"offline""#, "hans is offline\n"),
+        row(
+            "ping",
+            ping(PingStatus::Blocked),
+            r#","user":"hans","status":"blocked""#,
+            "hans has blocked you\n",
+        ),
+        row(
+            "create group",
+            group(),
+            r#","group":"rebels","members":["hans","luke"]"#,
+            "Group rebels created: hans, luke\n",
+        ),
+        row(
+            "add group",
+            group(),
+            r#","group":"rebels","members":["hans","luke"]"#,
+            "Group rebels changed: hans, luke\n",
+        ),
+        row("leave group", group(), r#","group":"rebels","members":["hans","luke"]"#, "Group rebels left\n"),
+        row(
+            "delete group",
+            Success::Group { group: "rebels".into(), members: Vec::new() },
+            r#","group":"rebels","members":[]"#,
+            "Group rebels deleted\n",
+        ),
+        row(
+            "message group",
+            told(0, 0, false),
+            r#","group":"rebels","delivered":1,"stored":0,"refused":0,"withheld":false"#,
+            "",
+        ),
+        row(
+            "message group",
+            told(1, 2, true),
+            r#","group":"rebels","delivered":1,"stored":1,"refused":2,"withheld":true"#,
+            "Your message to group rebels has been stored for 1 member\n\
+             Your message to group rebels was refused: 2 mailboxes are full\n\
+             Your message could not be delivered to some recipients\n",
+        ),
+        row(
+            "grouplist",
+            Success::Groups { groups: vec![("rebels".into(), strings(&["hans", "luke"]))] },
+            r#","groups":[{"group":"rebels","members":["hans","luke"]}]"#,
+            "rebels: hans, luke\n",
+        ),
+        row("grouplist", Success::Groups { groups: Vec::new() }, r#","groups":[]"#, "No groups\n"),
+        row(
+            "startprivate",
+            Success::Private { user: "luke".into(), path: Path::Direct },
+            r#","user":"luke","path":"direct""#,
+            "",
+        ),
+        row("help", Success::Help { text: "one\ntwo".into() }, r#","text":"one\ntwo""#, "one\ntwo\n"),
+        row("logout", Success::Logout, "", ""),
+    ]
+}

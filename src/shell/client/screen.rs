@@ -1,0 +1,311 @@
+//! Where views go: gathered into sheets, written by a thread of their own, reported when written.
+//!
+//! A reader who stops reading stops that thread only; signals, timers and links go on.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use rustix::termios::tcgetwinsize;
+
+use super::completion::Roster;
+use super::json;
+use super::news::{News, Printed};
+use super::people::{self, Look};
+use crate::client::view::View;
+use crate::shell::visible::visible;
+
+/// Bytes on their way to the screen, beyond which nothing more is taken from links and input.
+const CROWDED: usize = 256 * 1024;
+
+/// In which form views are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Face {
+    /// JSON Lines.
+    Json,
+    /// Text for people; `terminal`: on a terminal, where lines are broken and coloured.
+    People {
+        /// Whether standard output is one.
+        terminal: bool,
+    },
+}
+
+/// Some output, in order.
+#[derive(Debug, Default)]
+pub(super) struct Sheet {
+    pieces: Vec<(Stream, Vec<u8>)>,
+    printed: Printed,
+    last: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Output,
+    Diagnostics,
+}
+
+impl Sheet {
+    fn push(&mut self, stream: Stream, bytes: &[u8]) {
+        self.printed.bytes += bytes.len();
+        match self.pieces.last_mut() {
+            Some((last, piece)) if *last == stream => piece.extend_from_slice(bytes),
+            _ => self.pieces.push((stream, bytes.to_vec())),
+        }
+    }
+
+    /// Whether the program waits for this one before it ends.
+    pub(super) const fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// All of it as one text, for a terminal where both streams are the same.
+    pub(super) fn into_text(self) -> String {
+        let bytes: Vec<u8> = self.pieces.into_iter().flat_map(|(_, bytes)| bytes).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// The near end of the printing thread.
+#[derive(Debug)]
+pub(super) struct Screen {
+    face: Face,
+    colour: bool,
+    sheet: Sheet,
+    sheets: Sender<Sheet>,
+    /// Bytes handed to the thread and not reported.
+    waiting: usize,
+    /// Nothing can be printed any more.
+    failed: bool,
+    scratch: Vec<u8>,
+    /// Learns the names shown.
+    roster: Option<Roster>,
+}
+
+impl Screen {
+    /// A screen whose sheets go to `sheets`.
+    pub(super) fn new(face: Face, sheets: Sender<Sheet>) -> Screen {
+        let unwanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let colour = face == Face::People { terminal: true } && !unwanted("NO_COLOR") && !dumb;
+        Screen {
+            face,
+            colour,
+            sheet: Sheet::default(),
+            sheets,
+            waiting: 0,
+            failed: false,
+            scratch: Vec::new(),
+            roster: None,
+        }
+    }
+
+    /// The same, and names shown are learnt for completion.
+    pub(super) fn teaching(mut self, roster: Roster) -> Screen {
+        self.roster = Some(roster);
+        self
+    }
+
+    /// Adds a view to the sheet.
+    pub(super) fn show(&mut self, view: &View) {
+        if let Some(roster) = &self.roster {
+            roster.learn(view);
+        }
+        self.scratch.clear();
+        let stream = match self.face {
+            Face::Json => {
+                json::write(&mut self.scratch, view);
+                Stream::Output
+            }
+            Face::People { terminal } => {
+                let columns = if terminal { columns() } else { None };
+                let mut text = String::new();
+                people::write(&mut text, view, Look { columns, colour: self.colour });
+                self.scratch.extend_from_slice(text.as_bytes());
+                if people::is_diagnostic(view) { Stream::Diagnostics } else { Stream::Output }
+            }
+        };
+        self.sheet.push(stream, &self.scratch);
+    }
+
+    /// Adds a message that must be reported as shown.
+    pub(super) fn deliver(&mut self, sequence: u64, view: &View) {
+        self.show(view);
+        self.sheet.printed.deliveries += 1;
+        self.sheet.printed.upto = Some(sequence);
+    }
+
+    /// Adds a word about the program itself.
+    pub(super) fn say(&mut self, text: &str) {
+        self.sheet.push(Stream::Diagnostics, format!("hobnob: {}\n", visible(text)).as_bytes());
+    }
+
+    /// Adds a line as it is.
+    pub(super) fn line(&mut self, text: &str) {
+        self.sheet.push(Stream::Output, format!("{text}\n").as_bytes());
+    }
+
+    /// Hands the sheet to the printing thread.
+    pub(super) fn print(&mut self) {
+        if !self.sheet.pieces.is_empty() && !self.failed {
+            let sheet = mem::take(&mut self.sheet);
+            self.waiting += sheet.printed.bytes;
+            // The thread has ended only after it reported a failure.
+            let _ = self.sheets.send(sheet);
+        }
+    }
+
+    /// Hands a sheet to the printing thread behind which nothing follows.
+    pub(super) fn print_last(&mut self) {
+        self.sheet.last = true;
+        // Even an empty one is waited for.
+        self.sheet.printed.bytes += 1;
+        self.sheet.pieces.push((Stream::Output, Vec::new()));
+        self.print();
+    }
+
+    /// Forgets what was to be shown: it may not be.
+    pub(super) fn forget(&mut self) {
+        self.sheet = Sheet::default();
+    }
+
+    /// A sheet is on the screen.
+    pub(super) fn printed(&mut self, printed: Printed) {
+        self.waiting -= printed.bytes.min(self.waiting);
+    }
+
+    /// Nothing can be printed any more, and nothing is waited for.
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
+        self.waiting = 0;
+    }
+
+    /// Whether so much is on its way that more must wait.
+    pub(super) const fn is_crowded(&self) -> bool {
+        self.waiting > CROWDED
+    }
+
+    /// Whether all is on the screen.
+    pub(super) const fn is_clear(&self) -> bool {
+        self.waiting == 0
+    }
+}
+
+fn columns() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col.into())
+}
+
+/// Starts the thread that writes sheets: all that wait together, each reported.
+pub(super) fn spawn(
+    mut write: impl FnMut(Sheet) -> io::Result<()> + Send + 'static,
+    news: async_channel::Sender<News>,
+) -> io::Result<Sender<Sheet>> {
+    let (sheets, waiting) = mpsc::channel();
+    thread::Builder::new().name("screen".into()).spawn(move || {
+        while let Some(sheet) = gather(&waiting) {
+            let printed = sheet.printed;
+            let told = match write(sheet) {
+                Ok(()) => news.send_blocking(News::Printed(printed)),
+                Err(_) => return drop(news.send_blocking(News::PrintFailed)),
+            };
+            if told.is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(sheets)
+}
+
+/// The next sheet and all that wait behind it, as one.
+fn gather(waiting: &Receiver<Sheet>) -> Option<Sheet> {
+    let mut all = waiting.recv().ok()?;
+    for sheet in waiting.try_iter() {
+        all.pieces.extend(sheet.pieces);
+        all.printed.bytes += sheet.printed.bytes;
+        all.printed.deliveries += sheet.printed.deliveries;
+        all.last |= sheet.last;
+        all.printed.upto = sheet.printed.upto.or(all.printed.upto);
+    }
+    Some(all)
+}
+
+/// Writes a sheet to standard output and standard error. Only the first must work.
+pub(super) fn write_to_pipes(sheet: Sheet) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    for (stream, bytes) in sheet.pieces {
+        match stream {
+            Stream::Output => output.write_all(&bytes).and_then(|()| output.flush())?,
+            Stream::Diagnostics => drop(io::stderr().write_all(&bytes)),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::client::view::{Connection, MessageKind};
+    use async_channel::unbounded;
+
+    fn message(text: &str) -> View {
+        View::Message(samples::message(MessageKind::Direct, "hans", text))
+    }
+
+    #[test]
+    fn sheets_that_wait_together_are_reported_as_one_with_the_last_delivery() {
+        let (sheets, waiting) = mpsc::channel();
+        let mut screen = Screen::new(Face::People { terminal: false }, sheets);
+        screen.deliver(1, &message("one"));
+        screen.deliver(2, &message("two"));
+        screen.print();
+        screen.show(&View::Presence { user: "luke".into(), online: true });
+        screen.print();
+        screen.print();
+        assert!(!screen.is_clear());
+        let all = gather(&waiting).expect("sheets wait");
+        assert_eq!((all.printed.deliveries, all.printed.upto), (2, Some(2)));
+        screen.printed(all.printed);
+        assert!(screen.is_clear());
+        assert_eq!(all.into_text(), "hans: one\nhans: two\nluke logged in\n");
+    }
+
+    #[test]
+    fn diagnostics_keep_their_place_and_their_stream() {
+        let (sheets, waiting) = mpsc::channel();
+        let mut screen = Screen::new(Face::People { terminal: false }, sheets);
+        screen.show(&message("one"));
+        screen.show(&View::Connection(Connection::Reconnecting));
+        screen.say("evil \x1b[2J");
+        screen.print();
+        let sheet = gather(&waiting).expect("a sheet waits");
+        let streams: Vec<Stream> = sheet.pieces.iter().map(|(stream, _)| *stream).collect();
+        assert_eq!(streams, [Stream::Output, Stream::Diagnostics]);
+        assert!(sheet.into_text().ends_with("hobnob: evil ^[[2J\n"));
+    }
+
+    #[test]
+    fn the_last_sheet_is_waited_for_even_if_it_is_empty() {
+        let (sheets, waiting) = mpsc::channel();
+        let mut screen = Screen::new(Face::Json, sheets);
+        screen.print_last();
+        assert!(!screen.is_clear());
+        let sheet = gather(&waiting).expect("a sheet waits");
+        assert!(sheet.is_last());
+        screen.printed(sheet.printed);
+        assert!(screen.is_clear());
+        assert_eq!(sheet.into_text(), "");
+    }
+
+    #[test]
+    fn a_failure_to_write_is_reported_and_ends_the_thread() {
+        let (news, reported) = unbounded();
+        let sheets = spawn(|_| Err(io::ErrorKind::BrokenPipe.into()), news).expect("a thread");
+        let mut screen = Screen::new(Face::Json, sheets);
+        screen.show(&message("one"));
+        screen.print();
+        assert!(matches!(reported.recv_blocking(), Ok(News::PrintFailed)));
+        assert!(reported.recv_blocking().is_err());
+    }
+}

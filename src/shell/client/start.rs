@@ -1,0 +1,93 @@
+//! Puts the client together and runs it.
+
+use std::io::{self, IsTerminal as _};
+use std::rc::Rc;
+
+use async_channel::{Sender, bounded, unbounded};
+use async_io::Timer;
+use async_signal::{Signal as SystemSignal, Signals};
+use futures_lite::StreamExt as _;
+use smol::LocalExecutor;
+
+use super::hands::{Folder, Hands, Peers, Server};
+use super::keyboard::Keyboard;
+use super::news::News;
+use super::options::Options;
+use super::screen::{self, Face, Screen};
+use super::state_loop::Client;
+use super::terminal::Terminal;
+use crate::client::{ClientState, Signal};
+use crate::shell::wall_clock::WallClock;
+use crate::time::Time;
+
+/// Chunks of links that may wait; their readers wait beyond that.
+const INBOX: usize = 64;
+
+/// Runs the client to its end.
+///
+/// # Errors
+/// What the system says when a thread, a signal handler or the terminal is not to be had.
+pub fn run(options: Options) -> io::Result<u8> {
+    let executor = Rc::new(LocalExecutor::new());
+    let client = assemble(options, Rc::clone(&executor))?;
+    // A spawned task: the outermost one would be woken through a pipe.
+    let running = executor.spawn(client.run());
+    Ok(smol::block_on(executor.run(running)))
+}
+
+fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Result<Client> {
+    let Options { json, mut settings, places } = options;
+    let (urgent, urgent_news) = unbounded();
+    let (inbox, inbox_news) = bounded(INBOX);
+    let (linked, last_link) = bounded(1);
+    let signals = Signals::new([SystemSignal::Int, SystemSignal::Term, SystemSignal::Hup])?;
+    executor.spawn(watch(signals, urgent.clone())).detach();
+    let on_terminal = io::stdout().is_terminal();
+    settings.terminal = !json && on_terminal && io::stdin().is_terminal();
+    let face = if json { Face::Json } else { Face::People { terminal: on_terminal } };
+    let (keyboard, screen) = if settings.terminal {
+        at_terminal(face, &urgent, settings.line_bytes)?
+    } else {
+        let sheets = screen::spawn(screen::write_to_pipes, urgent.clone())?;
+        (Keyboard::pipe(urgent.clone(), settings.line_bytes)?, Screen::new(face, sheets))
+    };
+    let hands = Hands {
+        places,
+        clock: WallClock::starting_after(Time::ZERO),
+        executor,
+        urgent,
+        inbox,
+        linked,
+        keyboard,
+        screen,
+        timer: Timer::never(),
+        server: Server::default(),
+        peers: Peers::default(),
+        folder: Folder::default(),
+        exit: None,
+        notes_failed: false,
+    };
+    let seed = getrandom::u64().map_err(io::Error::other)?;
+    let core = ClientState::new(settings, seed);
+    Ok(Client { core, hands, urgent: urgent_news, inbox: inbox_news, linked: last_link })
+}
+
+fn at_terminal(face: Face, urgent: &Sender<News>, limit: usize) -> io::Result<(Keyboard, Screen)> {
+    let (terminal, mut printer) = Terminal::open(urgent.clone())?;
+    let roster = terminal.roster();
+    let sheets = screen::spawn(move |sheet| printer.write(sheet), urgent.clone())?;
+    Ok((Keyboard::terminal(terminal, limit), Screen::new(face, sheets).teaching(roster)))
+}
+
+async fn watch(mut signals: Signals, urgent: Sender<News>) {
+    while let Some(Ok(signal)) = signals.next().await {
+        let signal = match signal {
+            SystemSignal::Term => Signal::Terminate,
+            SystemSignal::Hup => Signal::HangUp,
+            _ => Signal::Interrupt,
+        };
+        if urgent.send(News::Signal(signal)).await.is_err() {
+            return;
+        }
+    }
+}

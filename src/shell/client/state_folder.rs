@@ -1,0 +1,151 @@
+//! The client's state folder: one for each server and user, used by one client at a time.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::journal::Journal;
+use crate::client::Recall;
+
+/// An open and locked state folder. The lock goes with it.
+#[derive(Debug)]
+pub(super) struct StateFolder {
+    /// Notes about what was shown and which results are open.
+    pub(super) journal: Journal,
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why a state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// Another client has it.
+    #[error("another client of this user is running (it holds {})", .0.display())]
+    InUse(PathBuf),
+    /// There is no place for it.
+    #[error("cannot keep state: {0}; choose a folder with --state")]
+    Homeless(String),
+    /// It cannot be made, read or written.
+    #[error("cannot use the state folder {}: {cause}", .path.display())]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl StateFolder {
+    /// Opens, makes and locks the folder of a user at a server (`HOST:PORT`) under `root`.
+    pub(super) fn open(root: &Path, server: &str, user: &str) -> Result<(StateFolder, Recall), Refusal> {
+        let path = root.join(file_name(server)).join(file_name(user));
+        match open(&path) {
+            Ok(Some(opened)) => Ok(opened),
+            Ok(None) => Err(Refusal::InUse(path)),
+            Err(cause) => Err(Refusal::Unusable { path, cause }),
+        }
+    }
+
+    /// Where the lines typed are kept.
+    pub(super) fn history(&self) -> PathBuf {
+        self.path.join("history")
+    }
+}
+
+/// `None`: somebody else holds the lock.
+fn open(path: &Path) -> io::Result<Option<(StateFolder, Recall)>> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for folder in path.ancestors().take(2) {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    let lock =
+        File::options().write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let (journal, recall) = Journal::open(&path.join("journal"))?;
+    Ok(Some((StateFolder { journal, path: path.into(), _lock: lock }, recall)))
+}
+
+/// A file name for any word, a different one for each, also where case does not count: small
+/// letters, digits, `-` and all beyond ASCII stay, `:` between host and port becomes `_`, and the
+/// rest is written `%XX`. A dot stays except at the front.
+fn file_name(word: &str) -> String {
+    let mut name = String::with_capacity(word.len());
+    for (at, c) in word.char_indices() {
+        match c {
+            'a'..='z' | '0'..='9' | '-' => name.push(c),
+            '.' if at > 0 => name.push(c),
+            ':' => name.push('_'),
+            '\0'..='\x7f' => name.push_str(&format!("%{:02x}", u32::from(c))),
+            _ => name.push(c),
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("is there").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_folder_serves_one_client_at_a_time_and_each_user_has_one() {
+        let root = tempfile::tempdir().expect("a folder");
+        let state = root.path().join("state");
+        let open = |server: &str, user: &str| StateFolder::open(&state, server, user);
+        let (held, _) = open("127.0.0.1:4000", "hans").expect("opens");
+        assert!(matches!(open("127.0.0.1:4000", "hans"), Err(Refusal::InUse(_))));
+        assert!(open("127.0.0.1:4000", "Hans").is_ok());
+        assert!(open("127.0.0.1:4001", "hans").is_ok());
+        drop(held);
+        assert!(open("127.0.0.1:4000", "hans").is_ok());
+    }
+
+    #[test]
+    fn nobody_else_can_read_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        let state = root.path().join("state");
+        let _held = StateFolder::open(&state, "example.org:4000", "hans").expect("opens");
+        let folder = state.join("example.org_4000/hans");
+        assert_eq!(mode(&state), 0o700);
+        assert_eq!(mode(folder.parent().expect("has one")), 0o700);
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(mode(&folder.join("journal")), 0o600);
+        assert_eq!(mode(&folder.join("lock")), 0o600);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_with_a_reason() {
+        let root = tempfile::tempdir().expect("a folder");
+        let file = root.path().join("file");
+        fs::write(&file, "").expect("writes");
+        let refusal = StateFolder::open(&file, "h:1", "hans").expect_err("a file is no folder");
+        assert!(refusal.to_string().starts_with("cannot use the state folder"), "{refusal}");
+    }
+
+    #[test]
+    fn file_names_are_safe_and_different() {
+        for (word, name) in [
+            ("hans", "hans"),
+            ("..", "%2e."),
+            (".", "%2e"),
+            ("a/b", "a%2fb"),
+            ("Hans", "%48ans"),
+            ("[::1]:4000", "%5b__1%5d_4000"),
+            ("a_b", "a%5fb"),
+            ("a%5fb", "a%255fb"),
+            ("名前", "名前"),
+        ] {
+            assert_eq!(file_name(word), name);
+        }
+    }
+}

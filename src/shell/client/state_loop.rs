@@ -1,0 +1,207 @@
+//! The task that owns the state: takes what happened, asks the core, carries out what it says.
+
+use std::mem;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use async_io::Timer;
+use futures_lite::future::{or, pending};
+
+use super::hands::Hands;
+use super::keyboard::Next;
+use super::news::News;
+use crate::client::{ClientState, Event, Exit};
+
+/// News taken before anything else gets its turn.
+const TURN: usize = 64;
+/// How long the end waits for links to close, and a terminal or an impatient person for output.
+const END: Duration = Duration::from_secs(1);
+
+/// The state and everything around it.
+pub(super) struct Client {
+    pub(super) core: ClientState,
+    pub(super) hands: Hands,
+    /// What must be heard even while output waits.
+    pub(super) urgent: Receiver<News>,
+    /// Bytes of links.
+    pub(super) inbox: Receiver<News>,
+    /// Closed when the last link's task has ended.
+    pub(super) linked: Receiver<()>,
+}
+
+impl Client {
+    /// Runs until the program is to end; returns its exit code.
+    pub(super) async fn run(mut self) -> u8 {
+        self.tell(Event::Started);
+        loop {
+            self.take_lines();
+            if let Some(exit) = self.hands.exit {
+                return self.end(exit).await;
+            }
+            let news = self.next().await;
+            self.take_turn(news);
+        }
+    }
+
+    /// Waits for something to happen; `None`: the timer.
+    async fn next(&mut self) -> Option<News> {
+        let Client { hands, urgent, inbox, .. } = self;
+        let crowded = hands.screen.is_crowded();
+        let soon = async { urgent.recv().await.ok() };
+        let later = async { if crowded { pending().await } else { inbox.recv().await.ok() } };
+        let alarm = async {
+            (&mut hands.timer).await;
+            None
+        };
+        or(soon, or(alarm, later)).await
+    }
+
+    fn take_turn(&mut self, first: Option<News>) {
+        match first {
+            Some(news) => self.take(news),
+            None => self.tell(Event::Tick),
+        }
+        for _ in 1..TURN {
+            if self.hands.exit.is_some() {
+                return;
+            }
+            let crowded = self.hands.screen.is_crowded();
+            let soon = self.urgent.try_recv();
+            let Ok(news) = soon.or_else(|none| if crowded { Err(none) } else { self.inbox.try_recv() })
+            else {
+                return;
+            };
+            self.take(news);
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Dialled { dial, reached } => match self.hands.dialled(dial, reached) {
+                Some(true) => self.tell(Event::Connected),
+                Some(false) => self.tell(Event::Disconnected),
+                None => {}
+            },
+            News::FromServer { dial, bytes } if self.hands.is_present(dial) => {
+                self.tell(Event::Received { bytes: &bytes });
+            }
+            News::ServerGone { dial } if self.hands.is_present(dial) => {
+                self.hands.lose_server();
+                self.tell(Event::Disconnected);
+            }
+            News::PeerOpened { opened, stream } => {
+                let link = self.hands.add_peer(stream);
+                self.tell(Event::PeerOpened { link, opened });
+            }
+            News::PeerUnreached { address } => self.tell(Event::PeerUnreached { address }),
+            News::FromPeer { link, bytes } if self.hands.has_peer(link) => {
+                self.tell(Event::PeerReceived { link, bytes: &bytes });
+            }
+            News::PeerGone { link } if self.hands.has_peer(link) => {
+                self.hands.lose_peer(link);
+                self.tell(Event::PeerClosed { link });
+            }
+            News::FromServer { .. }
+            | News::ServerGone { .. }
+            | News::FromPeer { .. }
+            | News::PeerGone { .. } => {}
+            News::Listening(addresses) => self.tell(Event::Listening { addresses }),
+            News::StateFolder(Ok(opened)) => {
+                let (folder, recall) = *opened;
+                self.hands.keep_folder(folder);
+                self.tell(Event::StateOpened(recall));
+            }
+            News::StateFolder(Err(refusal)) => {
+                self.hands.screen.say(&refusal.to_string());
+                self.tell(Event::StateRefused);
+            }
+            News::Read(bytes) => self.hands.keyboard.read(&bytes),
+            News::Line(line) => self.hands.keyboard.typed(&line),
+            News::EndOfInput => self.hands.keyboard.end(),
+            News::Signal(signal) => self.tell(Event::Interrupted(signal)),
+            News::Printed(printed) => match self.hands.printed(printed) {
+                Some(upto) => self.tell(Event::Delivered { upto }),
+                None => self.finish_turn(),
+            },
+            News::PrintFailed => {
+                self.hands.screen.fail();
+                self.tell(Event::OutputClosed);
+            }
+        }
+    }
+
+    /// Hands lines to the core as long as it wants any, and asks for more.
+    fn take_lines(&mut self) {
+        while self.hands.exit.is_none() && self.core.wants_input() && !self.hands.screen.is_crowded() {
+            let Client { core, hands, .. } = self;
+            let now = hands.clock.now();
+            let event = match hands.keyboard.next() {
+                Next::Line(line, text) => Event::Typed { line, text },
+                Next::End => Event::EndOfInput,
+                Next::Nothing => {
+                    let history = hands.history();
+                    return hands.keyboard.ask(history.as_deref());
+                }
+            };
+            for effect in core.handle(event, now) {
+                hands.carry_out(effect);
+            }
+            self.finish_turn();
+        }
+    }
+
+    fn tell(&mut self, event: Event<'_>) {
+        let now = self.hands.clock.now();
+        for effect in self.core.handle(event, now) {
+            self.hands.carry_out(effect);
+        }
+        self.finish_turn();
+    }
+
+    /// Lets everything leave that was gathered. What cannot be noted counts as not shown.
+    fn finish_turn(&mut self) {
+        self.hands.finish_turn();
+        if mem::take(&mut self.hands.notes_failed) && self.hands.exit.is_none() {
+            self.tell(Event::OutputClosed);
+        }
+    }
+
+    /// Lets output and links come to their end; returns the exit code.
+    async fn end(mut self, exit: Exit) -> u8 {
+        self.inbox.close();
+        self.hands.close_links();
+        self.hands.explain(exit);
+        self.hands.keyboard.drain();
+        self.hands.screen.print_last();
+        let code = self.last_output(exit).await;
+        let Client { hands, linked, .. } = self;
+        // The terminal is put back, the folder let go.
+        drop(hands);
+        let closed = async { linked.recv().await.unwrap_or_default() };
+        or(closed, pause(END)).await;
+        code
+    }
+
+    /// Waits until all is on the screen, but not for ever where somebody waits for the end.
+    async fn last_output(&mut self, exit: Exit) -> u8 {
+        let hasty = self.hands.keyboard.is_terminal() || matches!(exit, Exit::Signalled(_));
+        let mut deadline = if hasty { Timer::after(END) } else { Timer::never() };
+        while !self.hands.screen.is_clear() {
+            let late = async {
+                (&mut deadline).await;
+                None
+            };
+            match or(async { self.urgent.recv().await.ok() }, late).await {
+                Some(News::Printed(printed)) => drop(self.hands.printed(printed)),
+                Some(News::PrintFailed) => return Exit::Failed.code(),
+                Some(News::Signal(_)) | None => break,
+                Some(_) => {}
+            }
+        }
+        exit.code()
+    }
+}
+
+async fn pause(duration: Duration) {
+    Timer::after(duration).await;
+}

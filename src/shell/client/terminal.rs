@@ -1,0 +1,287 @@
+//! The terminal: a thread that edits lines, and output that leaves a half-typed line alone.
+//!
+//! While a line is edited, output goes through the editor, which redraws the line below it;
+//! otherwise it is written directly. The gate says which, so that neither writes into the other.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
+use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
+
+use super::completion::Roster;
+use super::line_helper::LineHelper;
+use super::news::News;
+use super::screen::Sheet;
+use crate::client::Signal;
+
+/// Lines remembered.
+const HISTORY: usize = 1_000;
+/// How long output waits for a line to be edited before it is written directly: what was handed to
+/// the editor just before a line was finished shows when the next one begins, and goes first.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// Moves up and, by its line feed, down again: shows nothing.
+const NOTHING: &str = "\x1b[A\n";
+/// To the left, clear what is below, leave pasting, show the cursor.
+const CLEAN: &[u8] = b"\r\x1b[J\x1b[?2004l\x1b[?25h";
+
+/// What the line editor is asked for.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// A line.
+    Line {
+        /// Stands before it.
+        prompt: &'static str,
+        /// Whether it must not show, nor be remembered.
+        hidden: bool,
+        /// Where commands are remembered; `None`: nowhere, and this is none.
+        history: Option<PathBuf>,
+    },
+    /// Whatever was handed to the editor, shown; what is typed meanwhile is lost.
+    Drain,
+}
+
+/// What is going on at the bottom of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing.
+    Idle,
+    /// A line is edited.
+    Editing,
+    /// It is finished, but the terminal is not back as it was.
+    Leaving,
+}
+
+/// Says what is going on at the bottom of the screen, and lets nothing change meanwhile.
+#[derive(Debug)]
+pub(super) struct Gate {
+    stage: Mutex<Stage>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, stage: Stage) {
+        *self.lock() = stage;
+        self.changed.notify_all();
+    }
+
+    /// The editor has taken the terminal over.
+    pub(super) fn begin(&self) {
+        self.set(Stage::Editing);
+    }
+
+    /// The line is finished.
+    pub(super) fn leave(&self) {
+        self.set(Stage::Leaving);
+    }
+}
+
+/// A terminal in use. Dropping it leaves it as it was found.
+pub(super) struct Terminal {
+    asks: Sender<Ask>,
+    roster: Roster,
+    /// As it was found.
+    modes: Termios,
+}
+
+impl Terminal {
+    /// Takes the terminal over: what is typed before it is asked for does not show. Also returns
+    /// what writes sheets to it.
+    pub(super) fn open(news: async_channel::Sender<News>) -> io::Result<(Terminal, Printer)> {
+        let modes = tcgetattr(io::stdin())?;
+        let gate = Arc::new(Gate { stage: Mutex::new(Stage::Idle), changed: Condvar::new() });
+        let roster = Roster::default();
+        let mut editor = Editor::with_config(config()?).map_err(io::Error::other)?;
+        editor.set_helper(Some(LineHelper::new(Arc::clone(&gate), roster.clone())));
+        // A terminal that cannot move its cursor has no editor; output goes straight to it.
+        let editing = editor.create_external_printer().ok();
+        let editing = editing.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
+        let printer = Printer { gate: Arc::clone(&gate), editing, handed: false };
+        let (asks, asked) = mpsc::channel();
+        let dumb = printer.editing.is_none();
+        let typist = Typist { editor, dumb, history: None, gate, news };
+        thread::Builder::new().name("terminal".into()).spawn(move || typist.run(&asked))?;
+        quieten(&modes)?;
+        Ok((Terminal { asks, roster, modes }, printer))
+    }
+
+    /// The names that completion offers.
+    pub(super) fn roster(&self) -> Roster {
+        self.roster.clone()
+    }
+
+    /// Asks for a line, or for what is left to be shown.
+    pub(super) fn ask(&self, ask: Ask) {
+        // The thread ends only with the program.
+        let _ = self.asks.send(ask);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // If the terminal is gone, there is nothing to put right.
+        let _ = io::stdout().write_all(CLEAN).and_then(|()| io::stdout().flush());
+        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.modes);
+    }
+}
+
+fn config() -> io::Result<Config> {
+    let config =
+        Config::builder().max_history_size(HISTORY).and_then(|config| config.history_ignore_dups(true));
+    Ok(config.map_err(io::Error::other)?.auto_add_history(false).color_mode(ColorMode::Forced).build())
+}
+
+/// Between lines nothing typed shows, and it waits byte for byte.
+fn quieten(modes: &Termios) -> io::Result<()> {
+    let mut quiet = modes.clone();
+    quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
+    quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+    quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+    Ok(tcsetattr(io::stdin(), OptionalActions::Drain, &quiet)?)
+}
+
+/// Writes sheets to the terminal.
+pub(super) struct Printer {
+    gate: Arc<Gate>,
+    /// Through the editor; `None`: there is none.
+    editing: Option<Box<dyn ExternalPrinter + Send>>,
+    /// Whether anything was handed to the editor. It may not show it before it edits again.
+    handed: bool,
+}
+
+impl Printer {
+    /// Writes a sheet.
+    pub(super) fn write(&mut self, sheet: Sheet) -> io::Result<()> {
+        let last = sheet.is_last();
+        let text = sheet.into_text();
+        if !text.is_empty() {
+            self.print(&text)?;
+        }
+        // The editor takes one text at a time. When it has taken the first of these, it has shown all before.
+        if last && self.handed {
+            self.print(NOTHING)?;
+            self.print(NOTHING)?;
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        let gate = Arc::clone(&self.gate);
+        let unsettled = |stage: &mut Stage| match stage {
+            Stage::Idle => self.handed,
+            Stage::Editing => false,
+            Stage::Leaving => true,
+        };
+        let waited = gate.changed.wait_timeout_while(gate.lock(), PATIENCE, unsettled);
+        let (stage, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match &mut self.editing {
+            Some(editing) if *stage == Stage::Editing => {
+                drop(stage);
+                self.handed = true;
+                editing.print(text.to_owned()).map_err(io::Error::other)
+            }
+            Some(_) | None => {
+                let mut output = io::stdout().lock();
+                output.write_all(text.as_bytes()).and_then(|()| output.flush())
+            }
+        }
+    }
+}
+
+/// The thread that reads lines.
+struct Typist {
+    editor: Editor<LineHelper, DefaultHistory>,
+    /// The terminal cannot move its cursor.
+    dumb: bool,
+    /// What is loaded.
+    history: Option<PathBuf>,
+    gate: Arc<Gate>,
+    news: async_channel::Sender<News>,
+}
+
+impl Typist {
+    fn run(mut self, asked: &Receiver<Ask>) {
+        while let Ok(ask) = asked.recv() {
+            let typed = match ask {
+                Ask::Line { prompt, hidden: true, .. } => self.read_hidden(prompt),
+                Ask::Line { prompt, hidden: false, history } => self.read_shown(prompt, history.as_deref()),
+                Ask::Drain => return self.drain(),
+            };
+            let news = match typed {
+                Ok(line) => News::Line(line),
+                Err(ReadlineError::Interrupted) => News::Signal(Signal::Interrupt),
+                Err(ReadlineError::Eof) => News::EndOfInput,
+                Err(ReadlineError::Io(_) | ReadlineError::Errno(_) | ReadlineError::Signal(_) | _) => {
+                    News::Signal(Signal::HangUp)
+                }
+            };
+            if self.news.send_blocking(news).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read_shown(&mut self, prompt: &str, history: Option<&Path>) -> rustyline::Result<String> {
+        self.load(history);
+        let line = self.read(prompt)?;
+        if let Some(path) = history
+            && self.editor.add_history_entry(line.as_str())?
+        {
+            // A history that cannot be kept is no reason to stop.
+            let _ = self.editor.append_history(path);
+        }
+        Ok(line)
+    }
+
+    /// Each user has a history of his own.
+    fn load(&mut self, history: Option<&Path>) {
+        if self.history.as_deref() != history {
+            let _ = self.editor.clear_history();
+            self.history = history.map(Path::to_path_buf);
+            if let Some(path) = history {
+                let _ = self.editor.load_history(path);
+            }
+        }
+    }
+
+    fn read_hidden(&mut self, prompt: &str) -> rustyline::Result<String> {
+        if self.dumb {
+            return Ok(rpassword::prompt_password(prompt)?);
+        }
+        self.load(None);
+        self.hide(true);
+        let cursor = self.editor.set_cursor_visibility(false)?;
+        let line = self.read(prompt);
+        drop(cursor);
+        self.hide(false);
+        line
+    }
+
+    fn hide(&mut self, hidden: bool) {
+        if let Some(helper) = self.editor.helper_mut() {
+            helper.hidden = hidden;
+        }
+    }
+
+    fn read(&mut self, prompt: &str) -> rustyline::Result<String> {
+        let line = self.editor.readline(prompt);
+        self.gate.set(Stage::Idle);
+        line
+    }
+
+    /// The editor shows what it was handed only while it reads.
+    fn drain(mut self) {
+        self.hide(true);
+        while self.read("").is_ok() {}
+    }
+}
