@@ -67,6 +67,8 @@ pub(super) struct Process {
     folder: Option<(u8, Name)>,
     pub(super) frozen: bool,
     held: Vec<News>,
+    /// Nothing more can be typed.
+    pub(super) input_ended: bool,
     exited: bool,
     /// Shows a prompt, has a session, or neither, as far as its views tell.
     pub(super) user: Option<Name>,
@@ -110,11 +112,21 @@ impl World {
             folder: None,
             frozen: false,
             held: Vec::new(),
+            input_ended: false,
             exited: false,
             user: None,
             output_closed: false,
         });
         self.tell_client(id, Event::Started);
+    }
+
+    /// Nothing more can be typed at a seat.
+    pub(super) fn end_input(&mut self, seat: usize) {
+        let Some(process) = self.seats[seat].process.as_mut().filter(|process| !process.frozen) else { return };
+        if !core::mem::replace(&mut process.input_ended, true) {
+            let id = process.id;
+            self.tell_client(id, Event::EndOfInput);
+        }
     }
 
     /// The seat at which a process runs.
@@ -129,7 +141,7 @@ impl World {
 
     /// A line is typed at a seat.
     pub(super) fn type_line(&mut self, seat: usize, text: &[u8]) {
-        let running = self.seats[seat].process.as_mut().filter(|process| !process.frozen);
+        let running = self.seats[seat].process.as_mut().filter(|process| !process.frozen && !process.input_ended);
         let Some(process) = running else { return };
         process.lines += 1;
         let (id, line) = (process.id, process.lines);
@@ -198,7 +210,11 @@ impl World {
                     self.soon(id, News::StateAsked { user });
                 }
             }
-            Effect::CloseState => self.close_folder(process, true),
+            Effect::CloseState => {
+                self.show_all(process);
+                self.note(process);
+                self.close_folder(process, true);
+            }
             Effect::Listen => self.soon(id, News::Listening),
             Effect::DialPeer { address } => {
                 let micros = self.draw.below(self.weather.latency_micros * 2 + 1);
@@ -227,11 +243,15 @@ impl World {
 
     fn exit(&mut self, process: &mut Process, exit: Exit) {
         process.exited = true;
+        self.show_all(process);
+        self.note(process);
+        self.trace.add(self.now, Seen::ClientExited { process: process.id, exit });
+    }
+
+    fn show_all(&mut self, process: &mut Process) {
         while let Some(item) = process.display.pop_front() {
             self.show(process, item);
         }
-        self.note(process);
-        self.trace.add(self.now, Seen::ClientExited { process: process.id, exit });
     }
 
     /// What a program leaves behind when it ends by itself: its links are closed once all has left.
@@ -398,9 +418,7 @@ impl World {
         let Some(seat) = self.seat_of(id) else { return };
         let Some(mut process) = self.seats[seat].process.take() else { return };
         process.display_is_due = false;
-        while let Some(item) = process.display.pop_front() {
-            self.show(&mut process, item);
-        }
+        self.show_all(&mut process);
         self.seats[seat].process = Some(process);
     }
 

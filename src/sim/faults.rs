@@ -100,6 +100,7 @@ impl World {
         self.host.store.full = false;
         self.host.store.held = false;
         self.host.store.sync_fails = false;
+        self.start_server();
         self.wake_store();
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         links.into_iter().for_each(|link| self.heal_link(link));

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use crate::record::{Mail, Record, RecordNumber};
 use crate::server::Settings;
 use crate::time::Time;
+use crate::wire::{Code, Status};
 use crate::words::{LinkId, MessageId, Name};
 
 /// A user or a name that somebody tried, by its place in the table.
@@ -29,6 +30,10 @@ pub(crate) struct Known {
     /// The number of the last login decided, and of the last that somebody was told.
     pub(crate) login: u64,
     pub(crate) told_login: u64,
+    /// Numbers of the commands of this login.
+    pub(crate) numbers: BTreeSet<u64>,
+    /// What those that changed something came to.
+    pub(crate) answers: BTreeMap<u64, Result<Option<Status>, Code>>,
     pub(crate) last_login: Option<Time>,
     /// Between which times the last session ended.
     pub(crate) ended: Option<(Time, Time)>,
@@ -82,6 +87,8 @@ pub(crate) struct Model {
     pub(crate) users: Vec<Known>,
     pub(crate) groups: BTreeMap<Name, Vec<User>>,
     undo: VecDeque<(RecordNumber, Undo)>,
+    /// Mail whose removal the store refused: it is back after a restart, unless removed again before.
+    unsaved: Vec<(User, MessageId, Stored)>,
     pub(crate) committed: RecordNumber,
     /// Pairs whose block was undone: blocker, blocked, and when.
     pub(crate) shaky: BTreeMap<(User, User), Time>,
@@ -158,7 +165,15 @@ impl Model {
             Record::MailRemoved { user, ids } => {
                 let user = self.user(user.as_str());
                 let mailbox = &mut self.users[user].mailbox;
-                Undo::Remove(user, ids.iter().filter_map(|id| mailbox.remove_entry(id)).collect())
+                let mut gone: Vec<_> = ids.iter().filter_map(|id| mailbox.remove_entry(id)).collect();
+                self.unsaved.retain(|(of, id, stored)| {
+                    let again = *of == user && ids.contains(id);
+                    if again {
+                        gone.push((*id, stored.clone()));
+                    }
+                    !again
+                });
+                Undo::Remove(user, gone)
             }
             Record::SessionBegan { user, at, .. } => {
                 let user = self.user(user.as_str());
@@ -205,6 +220,7 @@ impl Model {
     }
 
     fn forget(&mut self, user: User) {
+        self.unsaved.retain(|(of, ..)| *of != user);
         self.users[user].odd = true;
         self.users[user].mailbox.clear();
         self.users[user].blocks.clear();
@@ -229,7 +245,10 @@ impl Model {
         while let Some(undo) = self.undo_from(from) {
             match undo {
                 Undo::Began(user, _) | Undo::Ended(user, _) => self.users[user].blurred = true,
-                Undo::Remove(..) | Undo::Nothing => {}
+                Undo::Remove(user, mail) => {
+                    self.unsaved.extend(mail.into_iter().map(|(id, stored)| (user, id, stored)));
+                }
+                Undo::Nothing => {}
                 Undo::Block(..) | Undo::Unblock(..) | Undo::Group(..) | Undo::Store(..) => self.undo(undo, Time::MAX),
             }
         }
@@ -246,6 +265,9 @@ impl Model {
             self.undo(undo, now);
         }
         self.undo.clear();
+        for (user, id, stored) in core::mem::take(&mut self.unsaved) {
+            self.users[user].mailbox.insert(id, stored);
+        }
     }
 
     fn undo_from(&mut self, from: RecordNumber) -> Option<Undo> {

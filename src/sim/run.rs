@@ -136,9 +136,8 @@ impl World {
         let accounts = self.host.accounts.clone();
         for seat in 0..SEATS {
             let idle = self.seats[seat].process.as_ref().filter(|process| process.user.is_none());
-            if let Some(process) = idle {
-                let id = process.id;
-                self.tell_client(id, crate::client::Event::EndOfInput);
+            if idle.is_some() {
+                self.end_input(seat);
             }
         }
         for (name, _) in accounts {

@@ -171,7 +171,7 @@ impl World {
         match step.kind {
             Kind::Start => self.start_at(seat, step),
             Kind::Answer => self.answer(seat, step),
-            Kind::EndInput => self.tell_at(seat, crate::client::Event::EndOfInput),
+            Kind::EndInput => self.end_input(seat),
             Kind::Interrupt => {
                 let all = [Signal::Interrupt, Signal::Terminate, Signal::HangUp];
                 let signal = all[usize::from(step.argument) % all.len()];

@@ -61,8 +61,11 @@ impl Check {
     ) -> Verdict {
         let text = self.text_requested(link, command, at_once);
         let user = self.links.seen.get(&link).and_then(|seen| seen.user);
+        let repeat = user.zip(number).is_some_and(|(user, number)| {
+            !self.model.users[user].numbers.insert(number)
+        });
         let allowed = match user {
-            Some(user) if at_once && number.is_some() => self.allowed(user, command),
+            Some(user) if at_once && number.is_some() && !repeat => self.allowed(user, command),
             Some(_) | None => Allowed::Anything,
         };
         if matches!(command, Command::Logout)
@@ -347,7 +350,11 @@ impl Check {
         let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number));
         let Some(expected) = expected else {
             let unread = matches!(answer, Err((Code::Usage | Code::UnknownCommand | Code::TooLong, _)));
-            let mode = number.is_none() || unread;
+            let user = self.links.seen.get(&link).and_then(|seen| seen.user);
+            let asked = user.zip(number).is_some_and(|(user, number)| {
+                self.model.users[user].numbers.contains(&number)
+            });
+            let mode = number.is_none() || unread || asked;
             rule!(self, mode, "every command has one answer", "{link:?} #{number:?}: {answer:?}");
             return Ok(());
         };
@@ -369,8 +376,27 @@ impl Check {
         let (after, committed) = (expected.after, self.model.committed);
         let durable = after <= committed || self.refused_at >= expected.at;
         rule!(self, durable, "nothing before its record", "{answer:?} waits for {after:?}, durable {committed:?}");
+        self.same_answer(link, &expected, answer.map_err(|(code, _)| code))?;
         self.block_announced(link, answer.ok());
         self.text_answered(link, &expected, answer.map_err(|(code, _)| code))
+    }
+
+    /// A repeat of a command that changes something gets the same answer.
+    fn same_answer(&mut self, link: LinkId, expected: &Expected, answer: Result<&Answer<'_>, Code>) -> Verdict {
+        let user = self.links.seen.get(&link).and_then(|seen| seen.user);
+        let (Some(user), Some(number)) = (user, expected.number) else { return Ok(()) };
+        let changes = expected.text.is_some() || !expected.subject.is_empty();
+        let short = match answer {
+            Ok(answer) => Ok(accepted(answer)),
+            Err(code) => Err(code),
+        };
+        if !changes {
+            return Ok(());
+        }
+        let before = self.model.users[user].answers.insert(number, short);
+        let same = before.is_none_or(|before| before == short);
+        rule!(self, same, "a repeat gets the same answer", "#{number}: {short:?} after {before:?}");
+        Ok(())
     }
 
     fn fits(&self, allowed: &Allowed, answer: Result<&Answer<'_>, Code>, list: &[User]) -> bool {

@@ -150,8 +150,11 @@ impl Check {
                 rule!(self, !outside, "nothing follows the farewell", "{process:?}: presence of {user}");
                 Ok(())
             }
+            View::Prompt { .. } => {
+                running.bye = false;
+                Ok(())
+            }
             View::Connection(_)
-            | View::Prompt { .. }
             | View::LoginRefused(_)
             | View::PrivateRequest { .. }
             | View::Group { .. }

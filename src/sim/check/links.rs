@@ -188,7 +188,8 @@ impl Check {
         rule!(self, open, "no effect to a closed link", "{link:?}: {}", words(bytes));
         rule!(self, bytes.ends_with(b"\n"), "whole lines", "{}", words(bytes));
         for line in lines(bytes) {
-            let Ok(parsed) = ServerLine::parse(line) else {
+            let bare = line.strip_suffix(b"\r").unwrap_or(line);
+            let Ok(parsed) = ServerLine::parse(bare) else {
                 rule!(self, false, "lines that a client can read", "{}", words(line));
                 return Ok(());
             };

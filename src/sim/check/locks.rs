@@ -34,6 +34,8 @@ struct Lock {
     locked_by: RecordNumber,
     /// What was counted may have been lost, or counted otherwise.
     shaky: bool,
+    /// Verdicts since that is so.
+    judged: u32,
     last_record: RecordNumber,
 }
 
@@ -50,6 +52,8 @@ struct Attempt {
     /// The record that counts its failure.
     record: Option<RecordNumber>,
     failed: bool,
+    /// The lock that it met, or made.
+    met: Option<(Time, Time)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,13 @@ enum Outcome {
     Busy,
 }
 
+impl Lock {
+    fn shake(&mut self) {
+        self.shaky = true;
+        self.judged = 0;
+    }
+}
+
 impl Locks {
     /// A count that began under other rules is not judged.
     pub(super) fn settings_changed(&mut self, settings: &Settings) {
@@ -67,7 +78,7 @@ impl Locks {
         if core::mem::replace(&mut self.rules, rules) == rules {
             return;
         }
-        self.names.values_mut().for_each(|lock| lock.shaky = true);
+        self.names.values_mut().for_each(Lock::shake);
     }
 
     pub(super) fn store_refused(&mut self) {
@@ -77,7 +88,9 @@ impl Locks {
     pub(super) fn server_gone(&mut self, survived: RecordNumber) {
         self.attempts.clear();
         for lock in self.names.values_mut() {
-            lock.shaky |= lock.last_record > survived;
+            if lock.last_record > survived {
+                lock.shake();
+            }
             lock.verifying = 0;
             lock.last_record = RecordNumber(0);
             lock.locked_by = RecordNumber(0);
@@ -90,7 +103,7 @@ impl Check {
     pub(super) fn odd_names_are_shaky(&mut self) {
         for known in self.model.users.iter().filter(|known| known.odd) {
             if let Some(lock) = self.locks.names.get_mut(&known.name) {
-                lock.shaky = true;
+                lock.shake();
             }
         }
     }
@@ -116,6 +129,7 @@ impl Check {
             expected: None,
             record: None,
             failed: false,
+            met: self.locks.names.get(name).and_then(|lock| lock.locked).filter(|(_, perhaps)| *perhaps > self.now),
         });
     }
 
@@ -169,6 +183,7 @@ impl Check {
         };
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
         lock.verifying = lock.verifying.saturating_sub(1);
+        lock.judged += 1;
         let outcome = match verdict {
             SeenVerdict::Overloaded => Outcome::Busy,
             SeenVerdict::Right if lock.locked.is_some_and(|(surely, _)| surely > self.now) => Outcome::Locked,
@@ -196,6 +211,12 @@ impl Check {
         };
         attempt.failed = verdict == SeenVerdict::Wrong;
         attempt.expected = (!lock.shaky).then_some(outcome);
+        let (name, locked) = (attempt.name.clone(), lock.locked);
+        if outcome == Outcome::Locked {
+            for attempt in self.locks.attempts.iter_mut().filter(|attempt| attempt.name == name) {
+                attempt.met = attempt.met.or(locked);
+            }
+        }
         Ok(())
     }
 
@@ -261,14 +282,14 @@ impl Check {
         let from = self.links.seen.get(&link).and_then(|seen| seen.from);
         let limited = from.is_some_and(|from| !from.ip().is_loopback());
         let name = attempt.name.as_str();
+        let odd = self.model.find(name).is_some_and(|user| self.model.users[user].odd);
         let extends = self.model.settings.lock_extend;
         let duration = self.model.settings.block_duration_secs * 1_000_000;
         let now = self.now;
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
         let unjudged = attempt.ticket.is_some() && attempt.expected.is_none();
-        if attempt.registers || lock.shaky || unjudged {
-            let others = self.locks.attempts.iter().any(|other| other.name == attempt.name);
-            if !others && attempt.at > self.settled_at {
+        if attempt.registers || lock.shaky || unjudged || odd {
+            if lock.shaky && lock.judged == 1 && attempt.at > self.settled_at {
                 resync(lock, refusal, self.model.settings.lock_attempts);
             }
             return Ok(());
@@ -279,7 +300,7 @@ impl Check {
             (Refusal::Busy, Some(Outcome::Busy)) => true,
             (Refusal::Busy, None) => attempt.ticket.is_none(),
             (Refusal::LockedOut { retry_after_secs }, Some(Outcome::Locked) | None) => {
-                let (surely, perhaps) = lock.locked.unwrap_or((Time::ZERO, Time::ZERO));
+                let (surely, perhaps) = attempt.met.or(lock.locked).unwrap_or((Time::ZERO, Time::ZERO));
                 let least = now.seconds_until(surely);
                 let most = attempt.at.seconds_until(perhaps);
                 let in_time = retry_after_secs >= least && (1..=most).contains(&retry_after_secs);

@@ -117,6 +117,7 @@ impl Check {
             Seen::ServerStarted { settings, accounts, .. } => {
                 self.settled_at = self.now;
                 self.model.start(settings, accounts, self.now);
+                self.odd_names_are_shaky();
                 self.locks.settings_changed(settings);
             }
             Seen::FilesChanged { settings, accounts } => {

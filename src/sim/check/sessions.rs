@@ -83,6 +83,10 @@ impl Check {
         let now = self.now;
         let known = &mut self.model.users[user];
         known.login = login;
+        if !resumed {
+            known.numbers.clear();
+            known.answers.clear();
+        }
         known.session = Some(SessionSeen { link, active: (now, now), unread, ..SessionSeen::default() });
         self.owe_presence(user, true, resumed);
         Ok(())
@@ -147,7 +151,7 @@ impl Check {
             let blocks = &self.model.users[subject].blocks;
             let pending = self.model.is_pending(subject, other);
             let shaky = perhaps || pending || self.model.users[subject].odd;
-            if other == subject || (blocks.contains(&other) && !pending) {
+            if other == subject || (blocks.contains(&other) && !shaky) {
                 continue;
             }
             if let Some(session) = self.model.session_mut(other)
@@ -171,7 +175,10 @@ impl Check {
         if session.link != Some(link) {
             return Ok(());
         }
-        let place = session.presence.iter().position(|owed| (owed.0, owed.1) == (subject, online));
+        let fits = |owed: &(User, bool, bool)| (owed.0, owed.1) == (subject, online);
+        let due = session.presence.iter().position(|owed| owed.0 == subject && !owed.2);
+        let due = due.filter(|due| fits(&session.presence[*due]));
+        let place = due.or_else(|| session.presence.iter().position(fits));
         let passed = session.presence.iter().take(place.unwrap_or(0)).any(|owed| owed.0 == subject && !owed.2);
         if let Some(place) = place {
             let upto = session.presence.remove(place);
