@@ -41,6 +41,8 @@ pub(super) struct Journal {
     /// it is counted off no second time.
     removed_early: BTreeSet<RecordNumber>,
     refusing: bool,
+    /// Whether a time is set at which the unsaved are tried again.
+    rewrite_is_set: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -299,7 +301,8 @@ impl ServerState {
             self.settle_record(pending.number, pending.then, Err(Code::StorageUnavailable));
         }
         self.journal.removed_early.clear();
-        if !self.journal.unsaved.is_empty() {
+        if !self.journal.unsaved.is_empty() && !self.journal.rewrite_is_set {
+            self.journal.rewrite_is_set = true;
             self.deadlines.add(self.now + REWRITE_AFTER, Deadline::Rewrite);
         }
         self.release_all_held();
@@ -335,6 +338,7 @@ impl ServerState {
     }
 
     pub(super) fn rewrite_unsaved(&mut self) {
+        self.journal.rewrite_is_set = false;
         let mut unsaved: Vec<(u64, Record)> =
             core::mem::take(&mut self.journal.unsaved).into_values().collect();
         unsaved.sort_unstable_by_key(|(number, _)| *number);

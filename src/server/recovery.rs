@@ -158,7 +158,7 @@ impl ServerState {
     }
 
     /// An account is gone from the credentials file: so are its mail, blocks and memberships.
-    fn remove_account(&mut self, name: &Name) {
+    pub(super) fn remove_account(&mut self, name: &Name) {
         if let Some(user) = self.accounts.find(name.as_str()) {
             self.leave_all_groups(user);
         }

@@ -196,7 +196,9 @@ impl ServerState {
             }
         }
         if self.accounts[user].credential.is_none() {
-            self.accounts.forget(user);
+            // The account went while its session stood: what came since goes as well.
+            let name = self.accounts.name(user).clone();
+            self.remove_account(&name);
         }
     }
 

@@ -177,7 +177,7 @@ impl Client {
         let Client { hands, linked, .. } = self;
         // The terminal is put back, the folder let go.
         drop(hands);
-        let closed = async { linked.recv().await.unwrap_or_default() };
+        let closed = async { linked.recv().await.unwrap_or(()) };
         or(closed, pause(END)).await;
         code
     }
