@@ -116,7 +116,7 @@ impl World {
             }
         }
         let given = self.host.settings.clone();
-        self.host.settings = Settings { timeout_secs: 0, rate_burst: 4_096, rate_per_s: 20_000, ..given };
+        self.host.settings = Settings { timeout_secs: 0, lock_extend: false, rate_burst: 4_096, rate_per_s: 20_000, ..given };
         self.reload_server();
     }
 }

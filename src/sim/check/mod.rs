@@ -24,7 +24,7 @@ use crate::time::Time;
 use crate::words::{LinkId, Ticket};
 
 /// TEMPORARY
-pub(super) const KNOWN: &[&str] = &["a lock is told when it is durable", "a later record is not replaced by an earlier one", "login numbers rise"];
+pub(super) const KNOWN: &[&str] = &[];
 
 /// A broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
