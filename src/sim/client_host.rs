@@ -14,7 +14,9 @@ use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, 
 use crate::words::{LinkId, Name};
 
 /// Places at which a client may run.
-pub(super) const SEATS: usize = 8;
+pub(super) const SEATS: usize = 14;
+/// Those of them that steps use; the others are for those who come back at the end.
+pub(super) const SEATS_USED: usize = 8;
 /// Marks a folder remembers.
 const MARKS_KEPT: usize = 4_096;
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::cast::{USERS, hand_address};
-use super::client_host::SEATS;
+use super::client_host::{SEATS, SEATS_USED};
 use super::link::{Chunking, Holder};
 use super::scenario::{Kind, Step};
 use super::trace::Seen;
@@ -63,7 +63,7 @@ impl World {
 
     /// A stranger connects to the private port of a client and speaks.
     pub(super) fn send_stranger(&mut self, step: Step) {
-        let seat = usize::from(step.actor) % SEATS;
+        let seat = usize::from(step.actor) % SEATS_USED;
         let Some(process) = self.seats[seat].process.as_ref().filter(|process| process.listening.is_some()) else {
             return;
         };

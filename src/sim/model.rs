@@ -51,6 +51,8 @@ pub(crate) struct SessionSeen {
     pub(crate) link: Option<LinkId>,
     /// When its link was lost.
     pub(crate) lost_at: Option<Time>,
+    /// The server closed its link and went on with it: it moves to another.
+    pub(crate) moving: bool,
     /// The last sign of activity, at least and at most.
     pub(crate) active: (Time, Time),
     pub(crate) unread: Option<u64>,

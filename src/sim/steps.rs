@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::cast::{GROUPS, USERS, password_of, text};
-use super::client_host::SEATS;
+use super::client_host::SEATS_USED;
 use super::draw::Draw;
 use super::scenario::{Kind, Step};
 use super::world::World;
@@ -79,7 +79,7 @@ impl World {
 
     /// Steps that type a line at a client.
     fn take_input(&mut self, step: Step) -> bool {
-        let seat = usize::from(step.actor) % SEATS;
+        let seat = usize::from(step.actor) % SEATS_USED;
         if step.kind == Kind::Nonsense {
             let line = self.nonsense(step.argument);
             self.enter(seat, &line);
@@ -167,7 +167,7 @@ impl World {
 
     /// Steps about a client program.
     fn take_session(&mut self, step: Step) -> bool {
-        let seat = usize::from(step.actor) % SEATS;
+        let seat = usize::from(step.actor) % SEATS_USED;
         match step.kind {
             Kind::Start => self.start_at(seat, step),
             Kind::Answer => self.answer(seat, step),

@@ -51,14 +51,14 @@ enum Allowed {
 const REFUSALS: [Code; 4] = [Code::Blocked, Code::UnknownUser, Code::Oneself, Code::UnknownGroup];
 
 impl Check {
-    /// A command reaches the server.
+    /// A command reaches the server. Says whether what follows in the same chunk may find another world.
     pub(super) fn requested(
         &mut self,
         link: LinkId,
         number: Option<u64>,
         command: &Command<'_>,
         at_once: bool,
-    ) -> Verdict {
+    ) -> bool {
         let text = self.text_requested(link, command, at_once);
         let user = self.links.seen.get(&link).and_then(|seen| seen.user);
         let repeat = user.zip(number).is_some_and(|(user, number)| {
@@ -82,7 +82,7 @@ impl Check {
             let command = command.name();
             seen.expected.push_back(Expected { number, command, allowed, text, at, subject, after, decided: false });
         }
-        Ok(())
+        matches!(command, Command::Offline | Command::Logout) || !subject(command).is_empty()
     }
 
     fn allowed(&self, user: User, command: &Command<'_>) -> Allowed {
@@ -385,6 +385,10 @@ impl Check {
     fn same_answer(&mut self, link: LinkId, expected: &Expected, answer: Result<&Answer<'_>, Code>) -> Verdict {
         let user = self.links.seen.get(&link).and_then(|seen| seen.user);
         let (Some(user), Some(number)) = (user, expected.number) else { return Ok(()) };
+        let login = self.links.seen.get(&link).map(|seen| seen.login);
+        if login != Some(self.model.users[user].login) {
+            return Ok(());
+        }
         let changes = expected.text.is_some() || !expected.subject.is_empty();
         let short = match answer {
             Ok(answer) => Ok(accepted(answer)),

@@ -10,7 +10,7 @@ use crate::record::{Record, RecordNumber};
 use crate::sim::model::User;
 use crate::sim::trace::ProcessId;
 use crate::time::Time;
-use crate::wire::{ClientLine, Command, ServerLine};
+use crate::wire::{ClientLine, ServerLine};
 use crate::words::{LinkId, MessageId};
 
 /// The links of the life of a server.
@@ -31,6 +31,8 @@ pub(in crate::sim) struct LinkSeen {
     pub(super) user: Option<User>,
     /// It has been told so.
     pub(super) welcomed: bool,
+    /// The number of its login.
+    pub(super) login: u64,
     pub(super) acknowledges: bool,
     /// Answers to later commands wait for this record.
     pub(super) held: RecordNumber,
@@ -71,6 +73,7 @@ impl Links {
             paused: false,
             user: None,
             welcomed: false,
+            login: 0,
             acknowledges: false,
             held: RecordNumber(0),
             sent: VecDeque::new(),
@@ -174,9 +177,8 @@ impl Check {
             ClientLine::Active { valid } => self.activity(link, valid),
             ClientLine::Request { number, command } => {
                 self.activity(link, true);
-                let waits = matches!(command, Command::Offline);
-                self.requested(link, number, &command, at_once)?;
-                return Ok(at_once && !waits);
+                let changes = self.requested(link, number, &command, at_once);
+                return Ok(at_once && !changes);
             }
         }
         Ok(at_once)
@@ -217,6 +219,7 @@ impl Check {
         {
             session.link = None;
             session.lost_at = Some(self.now);
+            session.moving = true;
         }
         Ok(())
     }

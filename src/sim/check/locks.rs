@@ -52,6 +52,8 @@ struct Attempt {
     /// The record that counts its failure.
     record: Option<RecordNumber>,
     failed: bool,
+    /// Its verdict is known.
+    judged: bool,
     /// The lock that it met, or made.
     met: Option<(Time, Time)>,
 }
@@ -129,6 +131,7 @@ impl Check {
             expected: None,
             record: None,
             failed: false,
+            judged: false,
             met: self.locks.names.get(name).and_then(|lock| lock.locked).filter(|(_, perhaps)| *perhaps > self.now),
         });
     }
@@ -136,14 +139,20 @@ impl Check {
     pub(super) fn verify_asked(&mut self, ticket: Ticket, password: &[u8]) -> Verdict {
         let (locks, most) = (self.names_lock(), self.model.settings.lock_attempts);
         let open = &self.links.seen;
-        let fits = |attempt: &Attempt| {
-            attempt.ticket.is_none()
-                && attempt.password.as_bytes() == password
-                && open.contains_key(&attempt.link)
+        let all = &self.locks.attempts;
+        // A link tries one password after the other.
+        let is_first = |place: usize, link: LinkId| {
+            !all[..place].iter().any(|before| before.link == link && (before.ticket.is_none() || !before.judged))
         };
-        let own = |attempt: &Attempt| self.call == Call::Received(attempt.link) && fits(attempt);
-        let place = self.locks.attempts.iter().position(own);
-        let place = place.or_else(|| self.locks.attempts.iter().position(fits));
+        let fits = |(place, attempt): (usize, &Attempt)| {
+            let same = attempt.ticket.is_none() && attempt.password.as_bytes() == password;
+            (same && open.contains_key(&attempt.link) && is_first(place, attempt.link)).then_some(place)
+        };
+        let own = |(place, attempt): (usize, &Attempt)| {
+            if self.call == Call::Received(attempt.link) { fits((place, attempt)) } else { None }
+        };
+        let place = all.iter().enumerate().find_map(own);
+        let place = place.or_else(|| all.iter().enumerate().find_map(fits));
         let Some(attempt) = place.and_then(|place| self.locks.attempts.get_mut(place)) else {
             rule!(self, false, "nothing is verified that nobody typed", "{}", words(password));
             return Ok(());
@@ -209,6 +218,7 @@ impl Check {
                 Outcome::Left(TRIES_A_LINK.saturating_sub(failures))
             }
         };
+        attempt.judged = true;
         attempt.failed = verdict == SeenVerdict::Wrong;
         attempt.expected = (!lock.shaky).then_some(outcome);
         let (name, locked) = (attempt.name.clone(), lock.locked);
@@ -323,7 +333,7 @@ impl Check {
         );
         rule!(
             self,
-            !told || by <= self.model.committed || self.refused_at >= self.settled_at,
+            !told || locked != attempt.met || by <= self.model.committed || self.refused_at >= self.settled_at,
             "a lock is told when it is durable",
             "{name} is told to be locked, {by:?} is not durable"
         );

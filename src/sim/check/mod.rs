@@ -10,7 +10,7 @@ mod locks;
 mod sessions;
 mod texts;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -18,7 +18,7 @@ use self::clients::Clients;
 use self::links::Links;
 use self::locks::Locks;
 use self::texts::Texts;
-use super::model::Model;
+use super::model::{Model, User};
 use super::trace::{Seen, Told, Trace};
 use crate::time::Time;
 use crate::words::{LinkId, Ticket};
@@ -76,6 +76,8 @@ pub(crate) struct Check {
     pub(super) clients: Clients,
     /// Links and their last answered tickets of this call.
     pub(super) tickets: BTreeMap<Ticket, LinkId>,
+    /// Users of whose sessions an old end was written and the newer beginning not yet, in this call.
+    overtaken: BTreeSet<User>,
     scheduled_in_call: u32,
     /// When the server was started, or read its settings again.
     pub(super) settled_at: Time,
@@ -96,6 +98,7 @@ impl Check {
             texts: Texts::default(),
             clients: Clients::default(),
             tickets: BTreeMap::new(),
+            overtaken: BTreeSet::new(),
             scheduled_in_call: 0,
             settled_at: Time::ZERO,
             refused_at: Time::ZERO,
@@ -138,7 +141,10 @@ impl Check {
             }
             Seen::Persisted { number, record } => return self.persisted(*number, record),
             Seen::Scheduled { at } => return self.scheduled(*at),
-            Seen::Returned => self.call = Call::None,
+            Seen::Returned => {
+                self.call = Call::None;
+                return self.nothing_is_overtaken();
+            }
             Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
             Seen::Typed { process, line, text } => {
                 return self.typed(*process, *line, trace.bytes(*text));
@@ -215,6 +221,7 @@ impl Check {
         self.texts.server_gone(survived);
         self.model.server_gone(survived, self.now);
         self.tickets.clear();
+        self.overtaken.clear();
     }
 
     fn scheduled(&mut self, at: Time) -> Verdict {

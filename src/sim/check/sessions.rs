@@ -43,11 +43,19 @@ impl Check {
         match record {
             Record::SessionBegan { user, login, at, .. } => {
                 let user = self.model.user(user.as_str());
-                if *at == self.now { self.session_began(user, login.0) } else { Ok(()) }
+                if *at != self.now {
+                    self.overtaken.remove(&user);
+                    return Ok(());
+                }
+                self.session_began(user, login.0)
             }
             Record::SessionEnded { user, at, .. } => {
                 let user = self.model.user(user.as_str());
-                if *at == self.now { self.session_ended(user) } else { self.written_again(user, *at) }
+                if *at != self.now {
+                    self.written_again(user, *at);
+                    return Ok(());
+                }
+                self.session_ended(user)
             }
             Record::AccountAdded { .. }
             | Record::AccountRemoved { .. }
@@ -76,10 +84,13 @@ impl Check {
         }
         rule!(self, known.session.is_none(), "one session a user", "{} has one already", known.name);
         let resumed = login == known.login;
+        self.overtaken.remove(&user);
         if let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) {
             seen.user = Some(user);
+            seen.login = login;
         }
-        let unread = (!resumed).then(|| self.model.unread(user));
+        let judged = !resumed && !self.model.users[user].odd && !self.model.settings.block_mutual;
+        let unread = judged.then(|| self.model.unread(user));
         let now = self.now;
         let known = &mut self.model.users[user];
         known.login = login;
@@ -92,11 +103,18 @@ impl Check {
         Ok(())
     }
 
-    /// An end that the store had refused is written again: it must not hide a session since.
-    fn written_again(&self, user: User, at: Time) -> Verdict {
+    /// An end that the store had refused is written again: a session since must be written behind it.
+    fn written_again(&mut self, user: User, at: Time) {
         let known = &self.model.users[user];
-        let hides = known.session.is_some() && known.last_login.is_some_and(|login| login > at);
-        rule!(self, !hides, "a later record is not replaced by an earlier one", "the end of {}", known.name);
+        if known.session.is_some() && known.last_login.is_some_and(|login| login > at) {
+            self.overtaken.insert(user);
+        }
+    }
+
+    /// No call leaves an older end of a session behind a newer beginning.
+    pub(super) fn nothing_is_overtaken(&self) -> Verdict {
+        let user = self.overtaken.first().map(|user| self.model.users[*user].name.as_str());
+        rule!(self, user.is_none(), "a later record is not replaced by an earlier one", "the end of {user:?}");
         Ok(())
     }
 
@@ -127,7 +145,9 @@ impl Check {
         };
         match self.call {
             Call::Stop => true,
-            Call::LinkClosed(_) => session.lost_at == Some(self.now) && settings.resume_grace_secs == 0,
+            Call::LinkClosed(_) => {
+                (session.lost_at == Some(self.now) || session.moving) && settings.resume_grace_secs == 0
+            }
             Call::Tick => idle || over || session.logout_asked,
             Call::Received(link) => own(link) || idle || self.comes_back(user, link),
             Call::Verified(_) | Call::Committed => true,
@@ -213,10 +233,12 @@ impl Check {
             .iter()
             .filter(|(id, seen)| **id != link && seen.user == Some(user) && seen.welcomed)
             .count();
-        rule!(self, others == 0, "one session a user", "{} has another link", self.model.users[user].name);
+        let stale = login < self.model.users[user].login;
+        rule!(self, others == 0 || stale, "one session a user", "{} has another link", self.model.users[user].name);
         if let Some(seen) = self.links.seen.get_mut(&link) {
             seen.user = Some(user);
             seen.welcomed = true;
+            seen.login = login;
         }
         let known = &mut self.model.users[user];
         let name = known.name.clone();
@@ -228,6 +250,7 @@ impl Check {
         if resumed && session.link != Some(link) {
             session.link = Some(link);
             session.lost_at = None;
+            session.moving = false;
             session.active.1 = session.active.1.max(now);
             session.presence.clear();
         }
