@@ -13,6 +13,7 @@ use super::ledger::Ledger;
 use super::lockout::Guesses;
 use super::mailbox::Mailbox;
 use super::session::Session;
+use crate::planted::{self, Planted};
 use crate::record::{Digest, RecordNumber};
 use crate::time::Time;
 use crate::words::look_alike::skeleton;
@@ -75,6 +76,7 @@ impl Account {
     /// The next id for a message to this user.
     pub(super) fn next_message(&mut self, boot: u32) -> MessageId {
         self.last_message += 1;
+        let boot = if planted::is(Planted::IdReused) { 1 } else { boot };
         MessageId { boot, number: self.last_message }
     }
 }
@@ -158,7 +160,9 @@ impl Accounts {
     /// The users' names, sorted by code point.
     pub(super) fn sorted_names(&self, users: &[UserId]) -> Vec<&str> {
         let mut names: Vec<&str> = users.iter().map(|&user| self[user].name.as_str()).collect();
-        names.sort_unstable();
+        if !planted::is(Planted::ListUnsorted) {
+            names.sort_unstable();
+        }
         names
     }
 }

@@ -6,6 +6,7 @@ use super::effect::SessionEnd;
 use super::ledger::Standing;
 use super::outbox::Written;
 use super::settings::OfflineDelivery;
+use crate::planted::{self, Planted};
 use crate::record::{Outcome, RecordNumber};
 use crate::wire::{Answer, Code, Command, PingStatus, ServerLine, Status, Words};
 use crate::words::{LinkId, LoginNumber, Origin, Text};
@@ -72,7 +73,7 @@ impl ServerState {
         let login = self.accounts[user].login;
         let remembered = number.is_some() && is_remembered(&command);
         let asker = Asker { user, login, link, number, remembered };
-        if let (Some(number), true) = (number, remembered) {
+        if let (Some(number), true) = (number, remembered && !planted::is(Planted::RepeatDoneAgain)) {
             match self.accounts[user].ledger.standing(number) {
                 Standing::New => self.accounts[user].ledger.open(number),
                 Standing::Open => return,
@@ -153,6 +154,9 @@ impl ServerState {
         }
         if let Some(link) = self.asker_link(asker) {
             self.queue(link, RecordNumber(0), written);
+            if planted::is(Planted::AnsweredTwice) {
+                self.queue(link, RecordNumber(0), written);
+            }
         }
     }
 
@@ -208,7 +212,8 @@ impl ServerState {
             Ok(other) => other,
             Err(code) => return self.fail(&asker, None, code, "ping"),
         };
-        let blocked = self.accounts[other].has_blocked(asker.user);
+        let blocked =
+            self.accounts[other].has_blocked(asker.user) && !planted::is(Planted::BlockSkippedInPing);
         let status = match (blocked, self.settings.ping_reveals_block) {
             (true, true) => PingStatus::Blocked,
             (true, false) => PingStatus::Offline,

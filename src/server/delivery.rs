@@ -12,6 +12,7 @@ use super::deadlines::Deadline;
 use super::journal::{Settlement, Then};
 use super::mailbox::Source;
 use super::settings::OfflineDelivery;
+use crate::planted::{self, Planted};
 use crate::record::{Mail, Outcome, Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::{self, Answer, Code, Freshness, ServerLine, Status};
@@ -126,7 +127,9 @@ impl ServerState {
     pub(super) fn deliver(&mut self, to: UserId, parcel: Parcel) {
         let Some(session) = self.accounts[to].session.as_mut() else { return };
         let delivery = &mut session.delivery;
-        let live = delivery.sources.is_empty() && delivery.loading.is_none() && delivery.behind.is_empty();
+        let shown = delivery.sources.is_empty() && delivery.loading.is_none()
+            || planted::is(Planted::LiveBeforeStored);
+        let live = shown && delivery.behind.is_empty();
         if live && delivery.window_is_open() {
             return self.send_parcel(to, parcel, Freshness::Live);
         }
@@ -158,7 +161,14 @@ impl ServerState {
         });
         self.queue(link, RecordNumber(0), written);
         parcel.end = self.links.get(&link).map_or(0, |link| link.queued());
+        if planted::is(Planted::DeliveredWhenSent) {
+            let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
+            self.tell_sender(to, &tell, Ok(Status::Delivered), None);
+        }
         let Some(session) = self.accounts[to].session.as_mut() else { return };
+        if planted::is(Planted::ReceivingIsActivity) {
+            session.last_active = self.now;
+        }
         let delivery = &mut session.delivery;
         delivery.cursor = delivery.cursor.max(parcel.id);
         delivery.unacknowledged_bytes += parcel.text.len();
@@ -182,6 +192,11 @@ impl ServerState {
         let session = self.accounts[user].session.as_mut().filter(|session| session.serial == serial);
         let Some(session) = session else { return };
         session.delivery.watched = false;
+        if planted::is(Planted::OverdueForgotten) {
+            session.delivery.unacknowledged.clear();
+            session.delivery.unacknowledged_bytes = 0;
+            return;
+        }
         let overdue = self.now - ACKNOWLEDGE_WITHIN;
         if session.delivery.behind.front().is_some_and(|parcel| parcel.sent_at <= overdue) {
             self.store_unacknowledged(user, Time::MAX);
@@ -224,7 +239,9 @@ impl ServerState {
 
     /// Stores everything under way to a user whose link is gone. It is shown when he is back.
     pub(super) fn store_all_under_way(&mut self, user: UserId) {
-        self.store_unacknowledged(user, Time::MAX);
+        if !planted::is(Planted::LostWithLink) {
+            self.store_unacknowledged(user, Time::MAX);
+        }
         self.store_behind(user);
         if let Some(session) = self.accounts[user].session.as_mut() {
             let delivery = core::mem::take(&mut session.delivery);
@@ -261,6 +278,12 @@ impl ServerState {
         let asker = match &tell {
             Tell::Sender(asker) => Some(*asker),
             Tell::Nobody | Tell::Group(_) => None,
+        };
+        let tell = if planted::is(Planted::ConfirmBeforeCommit) {
+            self.tell_sender(to, &tell, Ok(Status::Stored), None);
+            Tell::Nobody
+        } else {
+            tell
         };
         let number = self.persist_firm(record, Then::Mail { to, tell });
         if let Some(asker) = asker {
@@ -318,7 +341,7 @@ impl ServerState {
             && let Some(session) = self.accounts[user].session.as_ref()
             && let Some(last) = session.delivery.unacknowledged.iter().position(|parcel| parcel.id == shown)
         {
-            self.settle_first(user, last + 1);
+            self.settle_first(user, last + 1 + usize::from(planted::is(Planted::AcknowledgesOneMore)));
         }
     }
 

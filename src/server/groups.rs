@@ -10,6 +10,7 @@ use super::delivery::Tell;
 use super::journal::{Settlement, Then};
 use super::listing::word_lines;
 use super::messages::{Post, Reach};
+use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Code, ServerLine, Status, Words};
 use crate::words::{LinkId, Name, Text};
@@ -121,7 +122,10 @@ impl ServerState {
 
     /// The group, if the asker is in it. That it exists stays private to its members.
     fn group_of(&self, asker: &Asker, group: &str) -> Result<(Name, &Group), Code> {
-        let found = self.groups.get_key_value(group).filter(|(_, group)| group.members.contains(&asker.user));
+        let found = self
+            .groups
+            .get_key_value(group)
+            .filter(|(_, group)| group.members.contains(&asker.user) || planted::is(Planted::GroupOpenToAll));
         found.map(|(name, group)| (name.clone(), group)).ok_or(Code::UnknownGroup)
     }
 
@@ -331,7 +335,7 @@ impl ServerState {
         self.group_messages.insert(number, message);
         let post = Post { from: asker.user, group: Some(group), text: text.as_str().into(), asker };
         for member in members.into_iter().filter(|&member| member != asker.user) {
-            if self.reach(asker.user, member) == Reach::Barred {
+            if self.reach(asker.user, member) == Reach::Barred && !planted::is(Planted::BlockSkippedInGroup) {
                 self.note_withheld(number);
                 continue;
             }
@@ -401,6 +405,12 @@ impl ServerState {
     /// What a record says of a group, or what it was before one that was refused.
     pub(super) fn set_group(&mut self, name: &Name, members: Option<Vec<UserId>>) {
         let before = self.groups.remove(name).map_or_else(Vec::new, |group| group.members);
+        if planted::is(Planted::RemovedStays)
+            && members.as_ref().is_some_and(|members| members.len() < before.len())
+        {
+            self.groups.insert(name.clone(), Group { members: before });
+            return;
+        }
         for user in before {
             self.accounts[user].groups.retain(|group| group != name);
         }

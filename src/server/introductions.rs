@@ -13,6 +13,7 @@ use super::commands::Asker;
 use super::deadlines::Deadline;
 use super::effect::Report;
 use super::messages::Reach;
+use crate::planted::{self, Planted};
 use crate::record::Outcome;
 use crate::time::Time;
 use crate::wire::{Answer, Code, Endpoint, Role, ServerLine};
@@ -91,7 +92,7 @@ impl ServerState {
 
     fn private_partner(&self, asker: &Asker, user: &str) -> Result<UserId, Code> {
         let to = self.another(asker, user)?;
-        if self.reach(asker.user, to) == Reach::Barred {
+        if self.reach(asker.user, to) == Reach::Barred && !planted::is(Planted::BlockSkippedInPrivate) {
             return Err(Code::Blocked);
         }
         let here = self.accounts[to].session.as_ref().is_some_and(|session| session.link.is_some());
@@ -142,6 +143,9 @@ impl ServerState {
         match self.take_private_request(from, asker.user) {
             None => self.fail(&asker, None, Code::NoRequest, "decline"),
             Some(request) => {
+                if planted::is(Planted::DeclineIntroduces) {
+                    return self.introduce(&request, &asker, &[]);
+                }
                 self.fail(&request.asker, None, Code::Declined, "startprivate");
                 let name = self.accounts.name(from).clone();
                 self.answer(&asker, None, Outcome::Done, Answer::Decline { user: name.as_str() });
@@ -176,6 +180,10 @@ impl ServerState {
 
     pub(super) fn private_request_expired(&mut self, from: UserId, to: UserId, serial: u64) {
         if self.private_requests.get(from, to).is_some_and(|request| request.serial == serial) {
+            if planted::is(Planted::ExpiryNotAnswered) {
+                self.private_requests.remove(from, to);
+                return;
+            }
             self.end_private_request(from, to, Code::NoAnswer);
         }
     }

@@ -16,6 +16,7 @@ use super::delivery::Tell;
 use super::effect::Report;
 use super::groups::GroupChange;
 use super::outbox::Slow;
+use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber, Suspect};
 use crate::wire::Code;
 use crate::words::{LinkId, MessageId, Name};
@@ -298,7 +299,9 @@ impl ServerState {
             if let Undo::Later(record) = pending.undo {
                 self.journal.keep_unsaved(pending.number, record);
             }
-            self.settle_record(pending.number, pending.then, Err(Code::StorageUnavailable));
+            let confirmed = planted::is(Planted::ConfirmRefused);
+            let settlement = if confirmed { Ok(()) } else { Err(Code::StorageUnavailable) };
+            self.settle_record(pending.number, pending.then, settlement);
         }
         self.journal.removed_early.clear();
         if !self.journal.unsaved.is_empty() && !self.journal.rewrite_is_set {
@@ -313,6 +316,7 @@ impl ServerState {
             Undo::Later(_) | Undo::Nothing => {}
             Undo::Account(user) => self.accounts.forget(*user),
             Undo::Mail { to, from, bytes } => self.uncount_mail(*to, *from, 1, *bytes),
+            Undo::Block { .. } if planted::is(Planted::RefusedBlockStays) => {}
             Undo::Block { by, user, stood } => self.set_block(*by, *user, *stood),
             Undo::Group { group, before } => self.set_group(group, before.clone()),
         }

@@ -13,6 +13,7 @@ use super::lockout::Subject;
 use super::outbox::{HeldOutput, Release, Written};
 use super::session::Lost;
 use super::{Phase, ServerState};
+use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
 use crate::time::Time;
 use crate::wire::{
@@ -337,7 +338,8 @@ impl ServerState {
             Stage::Closing => return,
             Stage::Anonymous | Stage::LoggingIn(_) | Stage::Waiting(_) => RecordNumber(0),
         };
-        let after = after.max(touched);
+        let after =
+            if planted::is(Planted::OutputDoesNotWait) { RecordNumber(0) } else { after.max(touched) };
         if link.held.is_empty() && after <= self.journal.settled() {
             link.sent += written.len() as u64;
             self.outbox.send(id, written);

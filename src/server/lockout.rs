@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use super::ServerState;
 use super::accounts::UserId;
 use super::links::limited_address;
+use crate::planted::{self, Planted};
 use crate::record::{Digest, Record, RecordNumber, Suspect};
 use crate::time::Time;
 use crate::words::{LinkId, Name, Password};
@@ -124,7 +125,7 @@ impl ServerState {
         let now = self.now;
         let guesses = self.guesses(subject);
         match guesses.locked_until {
-            Some(until) if until > now => Some(now.seconds_until(until)),
+            Some(until) if until > now || planted::is(Planted::LockForEver) => Some(now.seconds_until(until)),
             Some(_) => {
                 // The lock has run out; counting begins anew.
                 guesses.locked_until = None;
@@ -157,7 +158,7 @@ impl ServerState {
         let attempts = self.settings.lock_attempts;
         let locks = self.locks();
         let guesses = self.guesses(subject);
-        locks && guesses.count + guesses.verifying >= attempts
+        locks && guesses.count + guesses.verifying >= attempts && !planted::is(Planted::GuessesOutrunCount)
     }
 
     /// Counts a wrong password; the record to wait for, and the seconds of the lock if it locks the name.
@@ -172,7 +173,9 @@ impl ServerState {
         let guesses = self.guesses(subject);
         guesses.count = guesses.count.saturating_add(1);
         guesses.since_login = guesses.since_login.saturating_add(1);
-        let locked = locks && guesses.count >= attempts;
+        let attempts = attempts + u32::from(planted::is(Planted::LockOneLate));
+        let exempt = planted::is(Planted::UnknownNeverLocked) && matches!(subject, Subject::Unknown(_));
+        let locked = locks && guesses.count >= attempts && !exempt;
         if locked {
             guesses.locked_until = Some(until);
         }
@@ -182,8 +185,12 @@ impl ServerState {
 
     /// A right password: counting begins anew. Returns the failures since the login before.
     pub(super) fn forgive(&mut self, subject: Subject) -> u32 {
+        let keep = planted::is(Planted::SuccessKeepsCount);
         let guesses = self.guesses(subject);
         let since_login = guesses.since_login;
+        if keep {
+            return since_login;
+        }
         if guesses.count > 0 || since_login > 0 {
             guesses.count = 0;
             guesses.since_login = 0;
@@ -205,6 +212,9 @@ impl ServerState {
             locked_until: guesses.locked_until,
             since_login: guesses.since_login,
         };
+        if planted::is(Planted::LockNotStored) {
+            return RecordNumber(0);
+        }
         let number = self.persist_soft(record);
         self.guesses(subject).record = number;
         number

@@ -9,6 +9,7 @@ use super::outbox::Slow;
 use super::session::Entry;
 use super::settings::{DuplicateLogin, Registration};
 use super::{ServerState, SessionEnd};
+use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber};
 use crate::wire::{Farewell, Prompt, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, Name, Password, Secret, Ticket, Token};
@@ -54,7 +55,11 @@ impl ServerState {
         if let Some(retry_after_secs) = self.address_locked_secs(from) {
             return self.refuse_for_good(id, RecordNumber(0), Refusal::LockedOut { retry_after_secs });
         }
-        if self.locked_secs(subject).is_some() {
+        if planted::is(Planted::CounterPerLink) && self.links.get(&id).is_some_and(|link| link.failures == 0)
+        {
+            self.guesses(subject).count = 0;
+        }
+        if self.locked_secs(subject).is_some() && !planted::is(Planted::LockedButRight) {
             let (retry_after_secs, record) = self.extend_lock(subject);
             return self.refuse_for_good(id, record, Refusal::LockedOut { retry_after_secs });
         }
@@ -91,7 +96,9 @@ impl ServerState {
             Verdict::Wrong => self.wrong_password(link, subject),
             Verdict::Right => self.right_password(link, subject),
         }
-        self.wait_no_more(link, Waits::LOGIN);
+        if !(verdict == Verdict::Overloaded && planted::is(Planted::OverloadHangs)) {
+            self.wait_no_more(link, Waits::LOGIN);
+        }
         self.try_waiting(subject);
     }
 
@@ -117,6 +124,11 @@ impl ServerState {
         if let Some(retry_after_secs) = locked_secs {
             return self.refuse_for_good(id, record, Refusal::LockedOut { retry_after_secs });
         }
+        if planted::is(Planted::CounterPerLink)
+            && let Some(link) = self.links.get_mut(&id)
+        {
+            link.failures += 1;
+        }
         let attempts_left = if self.locks() {
             let attempts = self.settings.lock_attempts;
             attempts.saturating_sub(self.guesses(subject).count)
@@ -136,7 +148,8 @@ impl ServerState {
 
     fn right_password(&mut self, id: LinkId, subject: Subject) {
         let Subject::Account(user) = subject else { return };
-        if self.locked_secs(subject).is_some() || self.accounts[user].credential.is_none() {
+        let locked = self.locked_secs(subject).is_some() && !planted::is(Planted::LockedButRight);
+        if locked || self.accounts[user].credential.is_none() {
             let retry_after_secs = self.locked_secs(subject).unwrap_or(0);
             let record = self.guesses(subject).record;
             return self.refuse_for_good(id, record, Refusal::LockedOut { retry_after_secs });
@@ -145,7 +158,8 @@ impl ServerState {
         if !self.links.contains_key(&id) {
             return;
         }
-        let replace = self.settings.duplicate_login == DuplicateLogin::Replace;
+        let replace =
+            self.settings.duplicate_login == DuplicateLogin::Replace || planted::is(Planted::SecondLoginWins);
         match self.accounts[user].session.as_ref().map(|session| session.link.is_some()) {
             Some(true) if !replace => return self.refuse(id, RecordNumber(0), Refusal::AlreadyOnline),
             Some(true) => self.end_session(user, SessionEnd::Replaced),

@@ -10,6 +10,7 @@ use super::commands::Asker;
 use super::delivery::{Keep, Parcel, Tell};
 use super::outbox::Slow;
 use super::settings::HeldOnBlock;
+use crate::planted::{self, Planted};
 use crate::record::{Mail, Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Freshness};
 use crate::words::{MessageId, Ticket};
@@ -108,7 +109,9 @@ impl ServerState {
     }
 
     fn is_held(&self, user: UserId, from: UserId) -> bool {
-        self.settings.held_on_block != HeldOnBlock::Deliver && self.accounts[user].has_blocked(from)
+        self.settings.held_on_block != HeldOnBlock::Deliver
+            && !planted::is(Planted::BlockSkippedInMailbox)
+            && self.accounts[user].has_blocked(from)
     }
 
     /// Shows a user who has come in what waits for him.
@@ -174,7 +177,9 @@ impl ServerState {
         session.delivery.loading = None;
         let last = mail.last().map(|mail| mail.id);
         let mut shown = 0;
-        for mail in mail {
+        let cut = usize::from(more && planted::is(Planted::PageDropsLast));
+        let count = mail.len() - cut.min(mail.len());
+        for mail in mail.into_iter().take(count) {
             shown += u64::from(self.show_mail(user, mail));
         }
         let Some(session) = self.accounts[user].session.as_mut() else { return };
@@ -208,6 +213,10 @@ impl ServerState {
             tell: Tell::Nobody,
             end: 0,
         };
+        if planted::is(Planted::RemovedWhenSent) {
+            let name = self.accounts.name(user).clone();
+            self.persist_soft(Record::MailRemoved { user: name, ids: alloc::vec![parcel.id] });
+        }
         self.send_parcel(user, parcel, Freshness::Stored);
         true
     }

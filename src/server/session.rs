@@ -10,6 +10,7 @@ use super::effect::{Report, SessionEnd};
 use super::links::{Stage, Waits};
 use super::settings::OfflineDelivery;
 use super::{Phase, ServerState};
+use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::{Admission, Capabilities, Farewell, Notice, ServerLine};
@@ -25,7 +26,7 @@ pub(super) struct Session {
     pub(super) capabilities: Capabilities,
     /// Where it stands in the list of those online.
     place: usize,
-    last_active: Time,
+    pub(super) last_active: Time,
     /// When the deliveries caused so far are paid for, at the settled rate.
     paid_until: Time,
     pub(super) delivery: Delivery,
@@ -149,6 +150,7 @@ impl ServerState {
                 self.deadlines.add(at, Deadline::Grace(user, serial));
                 self.withdraw_private_requests(user);
             }
+            Lost::ByNetwork if planted::is(Planted::GhostSession) => {}
             Lost::ByNetwork => self.end_session(user, SessionEnd::LinkLost),
         }
     }
@@ -183,7 +185,8 @@ impl ServerState {
         let name = self.accounts.name(user).clone();
         let record = self.persist_soft(Record::SessionEnded { user: name.clone(), resumable, at: self.now });
         self.outbox.report(Report::LoggedOut { user: name, why });
-        if why != SessionEnd::Stopped {
+        let untold = why == SessionEnd::Timeout && planted::is(Planted::TimeoutNotTold);
+        if why != SessionEnd::Stopped && !untold {
             self.tell_presence(user, false, record);
         }
         if let Some(link) = session.link {
@@ -226,10 +229,12 @@ impl ServerState {
     }
 
     pub(super) fn apply_session_ended(&mut self, user: UserId, resumable: bool, at: Time) {
-        self.history.ended(user, at);
+        if !planted::is(Planted::EndNotInHistory) {
+            self.history.ended(user, at);
+        }
         let account = &mut self.accounts[user];
         account.last_end = at;
-        if !resumable {
+        if !resumable && !planted::is(Planted::TokenSurvivesLogout) {
             account.token = None;
             account.ledger.clear();
         }
@@ -274,6 +279,10 @@ impl ServerState {
 
     /// The session may have been idle for too long; if not, this looks again when it could have been.
     pub(super) fn idle_due(&mut self, user: UserId, serial: u64) {
+        let any = planted::is(Planted::StaleTimer);
+        if any && self.accounts[user].session.as_ref().is_some_and(|session| session.serial != serial) {
+            return self.end_session(user, SessionEnd::Timeout);
+        }
         let Some(session) = self.accounts[user].session.as_ref().filter(|session| session.serial == serial)
         else {
             return;
@@ -281,7 +290,8 @@ impl ServerState {
         if self.settings.timeout_secs == 0 {
             return;
         }
-        let due = session.last_active + Duration::from_secs(self.settings.timeout_secs);
+        let late = 2 * u64::from(planted::is(Planted::TimeoutLate));
+        let due = session.last_active + Duration::from_secs(self.settings.timeout_secs + late);
         if due <= self.now {
             self.end_session(user, SessionEnd::Timeout);
         } else {

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::planted::{self, Planted};
+
 /// What the framer found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
@@ -46,6 +48,12 @@ impl Framer {
     /// assert_eq!(framer.next(&mut chunk, 4096), Some(Frame::Line(b"message yoda hi")));
     /// ```
     pub fn next<'f, 'c: 'f>(&'f mut self, chunk: &mut &'c [u8], limit: usize) -> Option<Frame<'f>> {
+        if planted::is(Planted::SplitCharacter)
+            && !self.kept.is_empty()
+            && chunk.first().is_some_and(|byte| byte & 0xc0 == 0x80)
+        {
+            *chunk = &chunk[1..];
+        }
         if self.progress == Progress::HandedOut {
             *self = Framer::default();
         }
