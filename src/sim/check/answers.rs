@@ -75,8 +75,11 @@ impl Check {
         }
         let welcomed = user.is_some();
         if let Some(seen) = self.links.seen.get_mut(&link)
-            && welcomed
         {
+            if !welcomed {
+                seen.early.extend(number);
+                return true;
+            }
             let subject = subject(command).to_string();
             let (at, after) = (self.now, seen.held);
             let command = command.name();
@@ -354,6 +357,10 @@ impl Check {
             let asked = user.zip(number).is_some_and(|(user, number)| {
                 self.model.users[user].numbers.contains(&number)
             });
+            let early = number.is_some_and(|number| {
+                self.links.seen.get(&link).is_some_and(|seen| seen.early.contains(&number))
+            });
+            let asked = asked || early;
             let mode = number.is_none() || unread || asked;
             rule!(self, mode, "every command has one answer", "{link:?} #{number:?}: {answer:?}");
             return Ok(());

@@ -1,6 +1,6 @@
 //! Links of the server: nothing to a closed one, whole lines only, nothing before its record.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -40,6 +40,8 @@ pub(in crate::sim) struct LinkSeen {
     pub(super) sent: VecDeque<Sent>,
     sent_bytes: u64,
     pub(super) expected: VecDeque<Expected>,
+    /// Numbers of commands that came before the link was known to be let in.
+    pub(super) early: BTreeSet<u64>,
     /// Names of a list whose end has not come.
     pub(super) list: Vec<User>,
     pub(super) failures: u32,
@@ -79,6 +81,7 @@ impl Links {
             sent: VecDeque::new(),
             sent_bytes: 0,
             expected: VecDeque::new(),
+            early: BTreeSet::new(),
             list: Vec::new(),
             failures: 0,
             garbage: false,

@@ -84,7 +84,10 @@ impl Locks {
     }
 
     pub(super) fn store_refused(&mut self) {
-        self.names.values_mut().for_each(|lock| lock.last_record = RecordNumber(u64::MAX));
+        for lock in self.names.values_mut() {
+            lock.last_record = RecordNumber(u64::MAX);
+            lock.locked_by = RecordNumber(0);
+        }
     }
 
     pub(super) fn server_gone(&mut self, survived: RecordNumber) {
@@ -151,8 +154,14 @@ impl Check {
         let own = |(place, attempt): (usize, &Attempt)| {
             if self.call == Call::Received(attempt.link) { fits((place, attempt)) } else { None }
         };
+        let typed = |attempt: &Attempt| {
+            attempt.ticket.is_none()
+                && attempt.password.as_bytes() == password
+                && open.contains_key(&attempt.link)
+        };
         let place = all.iter().enumerate().find_map(own);
         let place = place.or_else(|| all.iter().enumerate().find_map(fits));
+        let place = place.or_else(|| all.iter().position(typed));
         let Some(attempt) = place.and_then(|place| self.locks.attempts.get_mut(place)) else {
             rule!(self, false, "nothing is verified that nobody typed", "{}", words(password));
             return Ok(());
@@ -267,7 +276,7 @@ impl Check {
         Some(self.locks.attempts.remove(place))
     }
 
-    /// The server asks for a new password: an attempt at a new name came to nothing.
+    /// An attempt at a name that is new, or can be none, came to nothing.
     pub(super) fn new_password_asked(&mut self, link: LinkId) {
         let first = self.locks.attempts.iter().position(|attempt| attempt.link == link);
         if let Some(place) = first.filter(|place| self.locks.attempts[*place].ticket.is_none()) {
@@ -285,6 +294,9 @@ impl Check {
 
     /// A login was refused: the reason must be the right one.
     pub(super) fn login_refused(&mut self, link: LinkId, refusal: Refusal) -> Verdict {
+        if refusal == Refusal::BadName {
+            self.new_password_asked(link);
+        }
         if matches!(refusal, Refusal::BadName | Refusal::Stale) {
             return Ok(());
         }
@@ -333,7 +345,7 @@ impl Check {
         );
         rule!(
             self,
-            !told || locked != attempt.met || by <= self.model.committed || self.refused_at >= self.settled_at,
+            !told || locked != attempt.met || by <= self.model.committed,
             "a lock is told when it is durable",
             "{name} is told to be locked, {by:?} is not durable"
         );
