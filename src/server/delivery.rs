@@ -215,7 +215,7 @@ impl ServerState {
             parcels.iter_mut().filter(|parcel| parcel.keep == Keep::Memory && parcel.sent_at <= upto)
         {
             // It may have been shown, so a failure to store it leaves its outcome open.
-            self.store_parcel(user, parcel, Code::OutcomeUnknown);
+            self.store_parcel(user, parcel, Code::OutcomeUnknown, Code::OutcomeUnknown);
         }
         if let Some(session) = self.accounts[user].session.as_mut() {
             session.delivery.unacknowledged = parcels;
@@ -233,7 +233,7 @@ impl ServerState {
             session.delivery.sources.push_back(Source::all(None));
         }
         for mut parcel in parcels {
-            self.store_parcel(user, &mut parcel, Code::MailboxFull);
+            self.store_parcel(user, &mut parcel, Code::MailboxFull, Code::StorageUnavailable);
         }
     }
 
@@ -251,8 +251,9 @@ impl ServerState {
         }
     }
 
-    /// Stores a message under way. `else_say` is what its sender hears if that cannot be.
-    fn store_parcel(&mut self, to: UserId, parcel: &mut Parcel, else_say: Code) {
+    /// Stores a message under way. Its sender hears `full` if the mailbox is, `refused` if the store
+    /// refuses it.
+    fn store_parcel(&mut self, to: UserId, parcel: &mut Parcel, full: Code, refused: Code) {
         let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
         let storing = self.settings.offline_delivery != OfflineDelivery::Off;
         if storing && self.has_room(to, parcel.from, parcel.text.len() as u64) {
@@ -264,15 +265,22 @@ impl ServerState {
                 sent_at: parcel.sent_at,
                 text: parcel.text.clone(),
             };
-            parcel.keep = Keep::Mailbox(self.store_mail(to, parcel.from, mail, tell));
+            parcel.keep = Keep::Mailbox(self.store_mail(to, parcel.from, mail, tell, refused));
         } else {
             parcel.keep = Keep::GivenUp;
-            self.tell_sender(to, &tell, Err(else_say), None);
+            self.tell_sender(to, &tell, Err(full), None);
         }
     }
 
     /// Makes a message durable for a user; its sender hears `stored` when it is.
-    pub(super) fn store_mail(&mut self, to: UserId, from: UserId, mail: Mail, tell: Tell) -> RecordNumber {
+    pub(super) fn store_mail(
+        &mut self,
+        to: UserId,
+        from: UserId,
+        mail: Mail,
+        tell: Tell,
+        refused: Code,
+    ) -> RecordNumber {
         let origin = mail.origin;
         let record = Record::MailStored { to: self.accounts.name(to).clone(), mail };
         let asker = match &tell {
@@ -285,7 +293,7 @@ impl ServerState {
         } else {
             tell
         };
-        let number = self.persist_firm(record, Then::Mail { to, tell });
+        let number = self.persist_firm(record, Then::Mail { to, tell, refused });
         if let Some(asker) = asker {
             self.accounts[from].touched = number;
             if let (Some(origin), true) = (origin, asker.is_remembered()) {
@@ -304,10 +312,10 @@ impl ServerState {
         &mut self,
         record: RecordNumber,
         to: UserId,
-        tell: Tell,
+        tell: &Tell,
         settlement: Settlement,
     ) {
-        self.tell_sender(to, &tell, settlement.map(|()| Status::Stored), Some(record));
+        self.tell_sender(to, tell, settlement.map(|()| Status::Stored), Some(record));
     }
 
     /// The sender of a message, or of a group message, hears what became of it.

@@ -81,10 +81,11 @@ enum Undo {
 #[derive(Debug, Clone)]
 pub(super) enum Then {
     Nothing,
-    /// Tell the sender of a message.
+    /// Tell the sender of a message: `stored` or, if the store refused it, this.
     Mail {
         to: UserId,
         tell: Tell,
+        refused: Code,
     },
     /// Answer `block` or `unblock`.
     Block {
@@ -325,7 +326,9 @@ impl ServerState {
     fn settle_record(&mut self, number: RecordNumber, then: Then, settlement: Settlement) {
         match then {
             Then::Nothing => {}
-            Then::Mail { to, tell } => self.mail_settled(number, to, tell, settlement),
+            Then::Mail { to, tell, refused } => {
+                self.mail_settled(number, to, &tell, settlement.map_err(|_| refused));
+            }
             Then::Block { asker, user, blocked } => {
                 self.block_settled(number, &asker, user, blocked, settlement);
             }

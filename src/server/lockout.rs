@@ -153,12 +153,13 @@ impl ServerState {
         self.settings.block_duration_secs > 0 && self.settings.lock_attempts > 0
     }
 
-    /// Whether one more comparison could go beyond the tries that a name has.
+    /// Whether one more comparison could go beyond the tries that a name has. With none under way
+    /// there is always one: the limit may have been lowered below the count.
     pub(super) fn tries_are_taken(&mut self, subject: Subject) -> bool {
         let attempts = self.settings.lock_attempts;
-        let locks = self.locks();
+        let locks = self.locks() && !planted::is(Planted::GuessesOutrunCount);
         let guesses = self.guesses(subject);
-        locks && guesses.count + guesses.verifying >= attempts && !planted::is(Planted::GuessesOutrunCount)
+        locks && guesses.verifying > 0 && guesses.count + guesses.verifying >= attempts
     }
 
     /// Counts a wrong password; the record to wait for, and the seconds of the lock if it locks the name.

@@ -148,11 +148,15 @@ impl ServerState {
 
     fn right_password(&mut self, id: LinkId, subject: Subject) {
         let Subject::Account(user) = subject else { return };
-        let locked = self.locked_secs(subject).is_some() && !planted::is(Planted::LockedButRight);
-        if locked || self.accounts[user].credential.is_none() {
-            let retry_after_secs = self.locked_secs(subject).unwrap_or(0);
+        if let Some(retry_after_secs) = self.locked_secs(subject)
+            && !planted::is(Planted::LockedButRight)
+        {
             let record = self.guesses(subject).record;
             return self.refuse_for_good(id, record, Refusal::LockedOut { retry_after_secs });
+        }
+        if self.accounts[user].credential.is_none() {
+            // The account was removed while its password was being compared.
+            return self.wrong_password(id, subject);
         }
         let failed = self.forgive(subject);
         if !self.links.contains_key(&id) {

@@ -93,7 +93,7 @@ impl ServerState {
         } else {
             let from_name = self.accounts.name(*from).clone();
             let mail = Mail { id, from: from_name, group, origin, sent_at, text };
-            self.store_mail(to, *from, mail, tell);
+            self.store_mail(to, *from, mail, tell, Code::StorageUnavailable);
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) serial: u64,
     /// `None` while the session outlives its link.
     pub(super) link: Option<LinkId>,
+    /// When it last lost its link.
+    lost_at: Time,
     pub(super) capabilities: Capabilities,
     /// Where it stands in the list of those online.
     place: usize,
@@ -107,6 +109,7 @@ impl ServerState {
         let session = Session {
             serial,
             link: Some(id),
+            lost_at: self.now,
             capabilities,
             place: self.online.len(),
             last_active: self.now,
@@ -137,6 +140,7 @@ impl ServerState {
     pub(super) fn session_lost_link(&mut self, user: UserId, lost: Lost) {
         let Some(session) = self.accounts[user].session.as_mut() else { return };
         let old = session.link.take();
+        session.lost_at = self.now;
         let serial = session.serial;
         self.store_all_under_way(user);
         match lost {
@@ -163,7 +167,9 @@ impl ServerState {
     }
 
     pub(super) fn grace_over(&mut self, user: UserId, serial: u64) {
-        let waits = |session: &Session| session.serial == serial && session.link.is_none();
+        let over = self.now - Duration::from_secs(self.settings.resume_grace_secs);
+        let waits =
+            |session: &Session| session.serial == serial && session.link.is_none() && session.lost_at <= over;
         if self.accounts[user].session.as_ref().is_some_and(|session| waits(session)) {
             self.end_session(user, SessionEnd::LinkLost);
         }
