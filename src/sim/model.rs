@@ -86,6 +86,8 @@ enum Undo {
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) settings: Settings,
+    /// The timeout before the last reload: what was due then may still be carried out.
+    pub(crate) timeout_before_secs: u64,
     pub(crate) users: Vec<Known>,
     pub(crate) groups: BTreeMap<Name, Vec<User>>,
     undo: VecDeque<(RecordNumber, Undo)>,
@@ -134,6 +136,7 @@ impl Model {
     }
 
     pub(crate) fn reload(&mut self, settings: &Settings, accounts: &[Name]) {
+        self.timeout_before_secs = self.settings.timeout_secs;
         self.settings = settings.clone();
         let known: Vec<User> = accounts.iter().map(|name| self.user(name.as_str())).collect();
         let first = self.users.iter().all(|known| !known.account);
@@ -259,6 +262,8 @@ impl Model {
     /// The process is gone; what had not become durable never was.
     pub(crate) fn server_gone(&mut self, survived: RecordNumber, now: Time) {
         for user in 0..self.users.len() {
+            // What was delivered live is not remembered over a restart; the receiver knows it again.
+            self.users[user].answers.retain(|_, answer| *answer == Ok(Some(Status::Stored)));
             if let Some(session) = self.users[user].session.take() {
                 self.users[user].ended = Some((session.active.0, now));
             }
@@ -295,6 +300,7 @@ impl Model {
                 self.groups.remove(&group);
             }
             Undo::Store(user, id) => {
+                self.unsaved.retain(|(of, mail, _)| (*of, *mail) != (user, id));
                 self.users[user].mailbox.remove(&id);
             }
             Undo::Remove(user, mail) => self.users[user].mailbox.extend(mail),

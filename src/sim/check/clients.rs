@@ -32,8 +32,8 @@ struct Running {
     bye: bool,
     output_closed: bool,
     private: BTreeSet<String>,
-    /// The last text shown of each sender and kind.
-    last: BTreeMap<(String, Lane), u32>,
+    /// The last text shown of each sender, his program, and kind.
+    last: BTreeMap<(String, u64, Lane), u32>,
 }
 
 /// Messages whose order is kept among each other.
@@ -103,6 +103,7 @@ impl Check {
             let to = to.map(|name| self.model.user(&name));
             let sender = sender.filter(|_| kind == Kind::Private).map(|name| self.model.user(&name));
             let text = self.texts.sent.entry(number).or_default();
+            text.typed_by = u64::from(process.0);
             (text.kind, text.to, text.whole) = (kind, to, whole);
             text.sender = sender;
         }
@@ -116,7 +117,6 @@ impl Check {
             View::LoggedIn { user, .. } => {
                 running.user = Some(user.clone());
                 running.bye = false;
-                running.leaving = false;
                 running.last.clear();
                 Ok(())
             }
@@ -124,6 +124,7 @@ impl Check {
                 let open = core::mem::take(&mut running.open);
                 let twice = core::mem::replace(&mut running.bye, true);
                 running.user = None;
+                running.leaving = false;
                 running.private.clear();
                 rule!(self, !twice, "the farewell comes once", "{process:?}: {reason}");
                 rule!(self, open.is_empty(), "every line has one result", "{process:?}: {open:?} at {reason}");
@@ -244,7 +245,8 @@ impl Check {
             MessageKind::Direct | MessageKind::Group if manual && !message.stored => Lane::Live,
             MessageKind::Direct | MessageKind::Group => Lane::Mail,
         };
-        let key = (message.from.clone(), lane);
+        let typed_by = self.texts.sent.get(&number).map_or(0, |text| text.typed_by);
+        let key = (message.from.clone(), typed_by, lane);
         let last = running.last.get(&key).copied().unwrap_or(0);
         if !message.again {
             running.last.insert(key, number.max(last));

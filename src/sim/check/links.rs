@@ -152,6 +152,7 @@ impl Check {
         let Some(seen) = self.links.seen.get_mut(&link) else { return Ok(false) };
         if line.len() > limit + 512 {
             seen.garbage = true;
+            self.activity(link, false);
             return Ok(false);
         }
         let at_once = at_once && line.len() <= limit;
@@ -159,6 +160,10 @@ impl Check {
             self.activity(link, false);
             return Ok(at_once);
         };
+        if matches!(line, ClientLine::Login { .. } | ClientLine::Register { .. } | ClientLine::Resume { .. }) {
+            self.activity(link, false);
+        }
+        let Some(seen) = self.links.seen.get_mut(&link) else { return Ok(false) };
         match line {
             ClientLine::Hello { capabilities, .. } => seen.acknowledges |= capabilities.acknowledge,
             ClientLine::Login { name, password } => {

@@ -251,7 +251,7 @@ impl Check {
         };
         let mut attempts = self.locks.attempts.iter_mut();
         let Some(attempt) = attempts.find(|attempt| attempt.ticket == Some(ticket)) else { return };
-        attempt.record = Some(number);
+        attempt.record.get_or_insert(number);
         if let Some(lock) = self.locks.names.get_mut(&attempt.name) {
             lock.last_record = number;
             if lock.locked.is_some() {
@@ -345,7 +345,7 @@ impl Check {
         );
         rule!(
             self,
-            !told || locked != attempt.met || by <= self.model.committed,
+            !told || extends || locked != attempt.met || by <= self.model.committed,
             "a lock is told when it is durable",
             "{name} is told to be locked, {by:?} is not durable"
         );

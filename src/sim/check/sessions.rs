@@ -135,8 +135,10 @@ impl Check {
     fn ending_has_cause(&self, user: User) -> bool {
         let Some(session) = &self.model.users[user].session else { return false };
         let settings = &self.model.settings;
-        let idle = settings.timeout_secs > 0
-            && self.now.since(session.active.0).as_secs() >= settings.timeout_secs;
+        let quiet_secs = self.now.since(session.active.0).as_secs();
+        let due = |timeout: u64| timeout > 0 && quiet_secs >= timeout;
+        let idle = due(settings.timeout_secs)
+            || (self.call == Call::Other && due(self.model.timeout_before_secs));
         let over = session.lost_at.is_some_and(|lost| {
             self.now.since(lost).as_secs() >= settings.resume_grace_secs || self.settled_at >= lost
         });
@@ -243,8 +245,9 @@ impl Check {
         let known = &mut self.model.users[user];
         let name = known.name.clone();
         let risen = if resumed { login >= known.told_login } else { login > known.told_login };
+        let risen = risen || stale;
         rule!(self, risen, "login numbers rise", "{name}: {login} after {}", known.told_login);
-        known.told_login = login;
+        known.told_login = known.told_login.max(login);
         // The session may have ended while its welcome waited.
         let Some(session) = self.model.session_mut(user) else { return self.admitted(link) };
         if resumed && session.link != Some(link) {

@@ -26,8 +26,12 @@ pub(in crate::sim) struct SentText {
     pub(super) kind: Kind,
     pub(super) sender: Option<User>,
     pub(super) to: Option<User>,
+    /// Which program typed it, or which link it came on first.
+    pub(super) typed_by: u64,
     /// Those whom it must never reach, as they had blocked the sender.
     forbidden: Vec<User>,
+    /// The same, or by a block that was not durable yet.
+    perhaps_forbidden: Vec<User>,
     /// Under which record it is stored for whom.
     stored: Vec<(User, RecordNumber)>,
     /// Those who got it by hand: acknowledged, or its bytes have left.
@@ -88,10 +92,20 @@ impl Check {
             }
             Some(_) | None => Vec::new(),
         };
+        let perhaps = match user {
+            Some(user) => {
+                (0..self.model.users.len()).filter(|&other| self.model.is_cut_off(user, other)).collect()
+            }
+            None => Vec::new(),
+        };
         let text = self.texts.sent.entry(number).or_default();
         if first {
+            text.perhaps_forbidden = perhaps;
             text.kind = kind;
             text.to = to;
+            if text.typed_by == 0 {
+                text.typed_by = link.0 << 32;
+            }
             text.sender = user;
             text.whole = whole.to_string();
             text.forbidden = blockers;
@@ -303,7 +317,7 @@ impl Check {
     fn storing_is_true(&self, _link: LinkId, number: u32) -> Verdict {
         let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
         let (Some(to), Some(sender)) = (text.to, text.sender) else { return Ok(()) };
-        let silent = self.model.is_cut_off(sender, to) || text.forbidden.contains(&to);
+        let silent = self.model.is_cut_off(sender, to) || text.perhaps_forbidden.contains(&to);
         let shaky = self.model.shaky.contains_key(&(to, sender));
         let durable = text.stored.iter().any(|(user, record)| *user == to && *record <= self.model.committed);
         let earlier = text.stored.is_empty() && text.accepted && self.model.users[to].odd;
@@ -324,7 +338,7 @@ impl Check {
             let known = &self.model.users[to];
             let excused = known.odd
                 || self.model.users[sender].odd
-                || text.forbidden.contains(&to)
+                || text.perhaps_forbidden.contains(&to)
                 || self.model.is_cut_off(sender, to)
                 || self.model.shaky.contains_key(&(to, sender))
                 || text.by_hand.contains(&to);
