@@ -1,7 +1,7 @@
 //! Accounts: who exists, and what is known of each.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
@@ -87,7 +87,7 @@ pub(super) struct Accounts {
     list: Vec<Account>,
     names: HashMap<Name, UserId, FixedState>,
     /// What the names look like; made when somebody first registers.
-    looks: Option<BTreeSet<String>>,
+    looks: Option<BTreeMap<String, u32>>,
     /// Above the numbers of all messages to accounts that are gone: one that comes again under the
     /// same name within this boot gives no id twice.
     messages_floor: u64,
@@ -106,9 +106,14 @@ impl Accounts {
     /// Whether a new name could be taken for one that exists.
     pub(super) fn looks_like_another(&mut self, name: &Name) -> bool {
         let names = &self.names;
-        let looks =
-            self.looks.get_or_insert_with(|| names.keys().map(|name| skeleton(name.as_str())).collect());
-        looks.contains(&skeleton(name.as_str()))
+        let looks = self.looks.get_or_insert_with(|| {
+            let mut looks = BTreeMap::new();
+            for name in names.keys() {
+                *looks.entry(skeleton(name.as_str())).or_default() += 1;
+            }
+            looks
+        });
+        looks.contains_key(&skeleton(name.as_str()))
     }
 
     /// Makes an account, or gives the one of that name its credential.
@@ -123,7 +128,7 @@ impl Accounts {
         self.list.push(account);
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
-            looks.insert(skeleton(name.as_str()));
+            *looks.entry(skeleton(name.as_str())).or_default() += 1;
         }
         user
     }
@@ -143,6 +148,14 @@ impl Accounts {
         self.messages_floor = self.messages_floor.max(self[user].last_message);
         let name = self[user].name.clone();
         self.names.remove(&name);
+        if let Some(looks) = &mut self.looks
+            && let Some(count) = looks.get_mut(&skeleton(name.as_str()))
+        {
+            *count -= 1;
+            if *count == 0 {
+                looks.remove(&skeleton(name.as_str()));
+            }
+        }
         self[user] = Account::new(name, None);
     }
 

@@ -230,6 +230,10 @@ impl ServerState {
                 self.number_record(unsaved.clone(), Undo::Later(unsaved), Then::Nothing);
             }
         }
+        if let Record::Failures { suspect, .. } = &record {
+            // The whole new value: an older one of a made-up name must not be written over it.
+            self.journal.unsaved.remove(&SoftKey::Failures(suspect.clone()));
+        }
         self.number_record(record, undo, then)
     }
 

@@ -7,7 +7,10 @@
 mod cast;
 mod check;
 mod client_host;
+pub mod coverage;
 mod draw;
+#[cfg(feature = "planted")]
+pub mod exam;
 mod faults;
 mod hand;
 mod link;
@@ -21,5 +24,7 @@ mod steps;
 mod store;
 mod story;
 mod tape;
+pub mod targets;
 mod trace;
+pub mod twin;
 mod world;

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::check::Check;
+use super::coverage::{Coverage, Watcher};
 pub use super::check::Violation;
 use super::client_host::SEATS;
 use super::scenario::Step;
@@ -27,6 +28,8 @@ pub struct Report {
     pub events: u64,
     /// Differs when two runs do.
     pub digest: u64,
+    /// Rare states it came to.
+    pub coverage: Coverage,
     /// The rule that broke, and at which step (the number of steps: while healing).
     pub broken: Option<(usize, Violation)>,
 }
@@ -46,7 +49,7 @@ pub fn narrate(steps: &[Step], plan: Plan) -> (Report, Vec<String>) {
 }
 
 fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Report {
-    let mut run = Run { world: World::new(plan), check: Check::new(), story };
+    let mut run = Run { world: World::new(plan), check: Check::new(), watcher: Watcher::default(), story };
     let mut broken = None;
     for (index, step) in steps.iter().enumerate() {
         run.title(*step);
@@ -59,16 +62,43 @@ fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Repo
     if broken.is_none() && !steps.is_empty() {
         broken = run.heal().err().map(|violation| (steps.len(), violation));
     }
-    Report { events: run.world.events(), digest: run.world.trace().digest(), broken }
+    if let (None, Some(tape)) = (&broken, &run.world.host.tape)
+        && !tape.is_the_same_in_crumbs(run.world.trace().digest())
+    {
+        broken = Some((steps.len(), run.violation("same bytes in other chunks, same effects", String::new())));
+    }
+    let Run { world, watcher, .. } = run;
+    Report { events: world.events(), digest: world.trace().digest(), coverage: watcher.coverage, broken }
+}
+
+/// Plays a scenario; if `twice`, then again with other keys for the hash maps, which must not show.
+#[must_use]
+pub fn examine(steps: &[Step], plan: Plan, twice: bool) -> Report {
+    let mut report = play(steps, plan);
+    if twice && report.broken.is_none() {
+        let other = play(steps, Plan { hash_seed: !plan.hash_seed, taped: false, ..plan });
+        report.events += other.events;
+        if other.digest != report.digest {
+            let detail = String::from("with other keys for the hash maps");
+            let violation = Violation { rule: "equal runs have equal traces", at: Time::ZERO, detail };
+            report.broken = Some((steps.len(), violation));
+        }
+    }
+    report
 }
 
 struct Run<'a> {
     world: World,
     check: Check,
+    watcher: Watcher,
     story: Option<&'a mut Vec<String>>,
 }
 
 impl Run<'_> {
+    const fn violation(&self, rule: &'static str, detail: String) -> Violation {
+        Violation { rule, at: self.world.now(), detail }
+    }
+
     fn title(&mut self, step: Step) {
         if let Some(story) = &mut self.story {
             story.push(alloc::format!("--- {} ---", super::reading::reading(step)));
@@ -84,6 +114,7 @@ impl Run<'_> {
                 Some(alloc::format!("{seconds:12.6} {words}"))
             }));
         }
+        self.watcher.watch(self.world.trace());
         let verdict = self.check.read(self.world.trace());
         self.world.forget();
         verdict
@@ -124,7 +155,7 @@ impl Run<'_> {
         self.look()?;
         if said {
             let detail = alloc::format!("{} events", self.world.events() - before);
-            return Err(Violation { rule: "only idle deadlines remain", at: self.world.now(), detail });
+            return Err(self.violation("only idle deadlines remain", detail));
         }
         Ok(())
     }

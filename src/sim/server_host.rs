@@ -51,12 +51,10 @@ pub(super) struct Host {
     dirty: Vec<LinkId>,
     /// What the server was told, if it is being recorded.
     pub(super) tape: Option<Tape>,
-    /// No more crashes: everything heals.
-    pub(super) healed: bool,
 }
 
 impl Host {
-    pub(super) fn new() -> Host {
+    pub(super) fn new(taped: bool) -> Host {
         let account = |name: &str| Name::new(name).ok().map(|named| (named, password_of(name, 0)));
         Host {
             state: None,
@@ -70,8 +68,7 @@ impl Host {
             start_is_due: false,
             hashing: 0,
             dirty: Vec::new(),
-            tape: None,
-            healed: false,
+            tape: taped.then(Tape::default),
         }
     }
 

@@ -94,6 +94,16 @@ pub(super) struct Weather {
 }
 
 impl Weather {
+    const fn none() -> Weather {
+        Weather {
+            latency_micros: 0,
+            refuse_dials_until: Time::ZERO,
+            hash_micros: 0,
+            hash_busy_until: Time::ZERO,
+            store_micros: 0,
+        }
+    }
+
     pub(super) const fn fair() -> Weather {
         Weather {
             latency_micros: 200,
@@ -112,6 +122,16 @@ pub struct Plan {
     pub hash_seed: u64,
     /// Simple stand-ins take the place of the real clients: only the server is looked at.
     pub server_only: bool,
+    /// Nothing takes any time, and every step the same.
+    pub calm: bool,
+    /// What the server is told is recorded, to be told again in other chunks.
+    pub taped: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan { hash_seed: 1, server_only: false, calm: false, taped: false }
+    }
 }
 
 /// The world.
@@ -148,7 +168,7 @@ impl World {
             queue: BinaryHeap::new(),
             draw: Draw::new(0),
             trace: Trace::new(),
-            host: Host::new(),
+            host: Host::new(plan.taped),
             links: BTreeMap::new(),
             last_link: 0,
             seats: (0..super::client_host::SEATS).map(Seat::new).collect(),
@@ -156,8 +176,8 @@ impl World {
             folders: BTreeMap::new(),
             last_process: 0,
             last_text: 0,
-            weather: Weather::fair(),
-            chunking: Chunking::Sometimes,
+            weather: if plan.calm { Weather::none() } else { Weather::fair() },
+            chunking: if plan.calm { Chunking::Whole } else { Chunking::Sometimes },
             instants: Vec::new(),
             events: 0,
         }
@@ -348,7 +368,7 @@ impl World {
         }
     }
 
-    /// Boxes are cheaper to move out of the world and back than a server is.
+    /// The settings of the server.
     pub(super) fn settings(&self) -> Box<crate::server::Settings> {
         Box::new(self.host.settings.clone())
     }

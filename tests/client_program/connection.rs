@@ -1,7 +1,9 @@
 //! Lost connections, closed outputs, dead clients, crowded folders.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -85,41 +87,57 @@ fn a_folder_in_use_is_refused_with_one_line() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_used_is_refused_with_one_line() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let file = state.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let file = file.to_str().expect("UTF-8").to_owned();
+    let mut program = Program::start(state.path(), server.port, &["--json", "--state", &file]);
+    program.types("hans\nfalcon");
+    let _connection = server.log_in("hans");
+    assert!(program.diagnostic().starts_with("hobnob: cannot use the state folder"));
+    assert_eq!(program.end().0, 1);
+}
+
+/// A client logged in as hans whose output the test holds.
+fn with_output_held(state: &Path, server: &FakeServer) -> (Child, Connection) {
+    let mut command = command(state);
+    command.args(["--plaintext", "--json", "--user", "hans", &server.port.to_string()]);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the program runs");
+    child.stdin.as_mut().expect("its input").write_all(b"falcon\n").expect("it reads");
+    let connection = server.log_in("hans");
+    (child, connection)
+}
+
+#[test]
 fn a_closed_output_is_exit_1_and_nothing_more_counts_as_shown() {
     let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut command = command(state.path());
-    command.args(["--plaintext", "--json", "--user", "hans", &server.port.to_string()]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("runs");
-    let mut connection = server.accept();
-    connection.expect("login hans");
+    let (mut child, mut connection) = with_output_held(state.path(), &server);
     drop(child.stdout.take());
-    connection.say("ask password");
+    // While another test starts its program, that one holds all pipes for a moment.
+    let mut number = 0;
+    while child.try_wait().expect("a status").is_none() && number < 1_000_000 {
+        number += 1;
+        if !connection.try_say(&format!("message 1.{number} yoda 1700000000000000 9.{number} live text")) {
+            break;
+        }
+    }
     assert_eq!(wait(&mut child), 1);
-    assert!(!connection.rest().iter().any(|line| line.starts_with("ack")));
+    assert!(!connection.rest().iter().any(|line| line.starts_with(&format!("ack 1.{number} "))));
 }
 
 #[test]
 fn a_reader_who_stops_reading_does_not_stop_signals() {
     let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut command = command(state.path());
-    command.args(["--plaintext", "--json", "--user", "hans", &server.port.to_string()]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("runs");
-    let mut connection = server.accept();
-    connection.expect("login hans");
-    connection.say("ask password");
-    let mut stdin = child.stdin.take().expect("its input");
-    std::io::Write::write_all(&mut stdin, b"falcon\n").expect("it reads");
-    connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 1 token {TOKEN}"));
+    let (mut child, mut connection) = with_output_held(state.path(), &server);
     // More than a pipe holds; nobody reads it.
     let text = "x".repeat(2_000);
     for number in 1..=100 {
         connection.say(&format!("message 1.{number} yoda 1700000000000000 9.{number} live {text}"));
     }
-    let started = std::time::Instant::now();
-    let sent = std::process::Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+    let started = Instant::now();
+    let sent = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
     assert!(sent.expect("kill runs").success());
     assert_eq!(wait(&mut child), 143);
     assert!(started.elapsed() < PATIENCE / 2);

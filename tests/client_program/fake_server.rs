@@ -65,6 +65,11 @@ impl Connection {
         self.send(format!("{line}\n").as_bytes());
     }
 
+    /// Whether the connection still takes a line.
+    pub(crate) fn try_say(&mut self, line: &str) -> bool {
+        self.stream.write_all(format!("{line}\n").as_bytes()).is_ok()
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the client takes it");
     }

@@ -16,7 +16,7 @@ struct Pair {
 /// Two clients, introduced: hans has asked, luke has said `y`.
 fn introduced() -> Pair {
     let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut start = |user: &str| {
+    let start = |user: &str| {
         let mut program = Program::start(state.path(), server.port, &["--json", "--user", user]);
         program.types("falcon");
         let connection = server.log_in(user);

@@ -185,3 +185,55 @@ fn a_new_user_types_the_password_twice() {
     assert_eq!(code, 0);
     assert!(!written.contains("alderaan"));
 }
+
+#[test]
+fn retry_login_goes_back_to_the_prompt_and_hides_the_next_password() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut terminal = Terminal::start(state.path(), server.port, &["--retry-login", "--user", "hans"]);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.shows(&["Password:"]);
+    terminal.types("falcon\r");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    terminal.shows(&["Welcome, hans!", ">"]);
+    terminal.types("logout\r");
+    connection.expect_logout();
+    terminal.wait("the prompt", |rows| rows.iter().any(|row| row == "Username:"));
+    terminal.types("luke\r");
+    let mut connection = server.accept();
+    connection.expect("login luke");
+    connection.say("ask password");
+    terminal.shows(&["Password:"]);
+    terminal.types("lightsaber\r");
+    connection.expect("login luke lightsaber");
+    connection.say(&format!("welcome luke unread 0 login 1 token {}", crate::TOKEN));
+    terminal.shows(&["Welcome, luke!", ">"]);
+    terminal.types("logout\r");
+    connection.expect_logout();
+    terminal.types("\x04");
+    let (code, _, written) = terminal.end();
+    assert_eq!(code, 0);
+    assert!(!written.contains("falcon") && !written.contains("lightsaber"));
+}
+
+#[test]
+fn a_password_typed_where_the_output_goes_elsewhere_does_not_show() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut terminal = Terminal::start(state.path(), server.port, &["--json"]);
+    let mut connection = server.accept();
+    terminal.wait("the prompt", |rows| rows.iter().any(|row| row.contains("\"ask\":\"username\"")));
+    terminal.types("hans\n");
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.wait("the prompt", |rows| rows.iter().any(|row| row.contains("\"ask\":\"password\"")));
+    terminal.types("falcon\n");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    terminal.types("\x04");
+    connection.expect_logout();
+    let (code, _, written) = terminal.end();
+    assert_eq!(code, 0);
+    assert!(written.contains("hans") && !written.contains("falcon"), "{written}");
+}
