@@ -13,3 +13,6 @@ mod lockout;
 mod logins;
 mod mailbox;
 mod messages;
+mod private_ends;
+mod private_links;
+mod timeouts;
