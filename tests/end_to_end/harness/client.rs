@@ -223,6 +223,11 @@ impl Client {
         self.count(|object| object["type"] == "bye") > 0
     }
 
+    /// All objects of a type that were shown up to now.
+    pub(crate) fn shown(&self, kind: &str) -> Vec<Value> {
+        self.shown.iter().filter(|object| object["type"] == kind).cloned().collect()
+    }
+
     /// How many things like this were shown up to now.
     pub(crate) fn count(&self, is_it: impl Fn(&Value) -> bool) -> usize {
         self.shown.iter().filter(|value| is_it(value)).count()
