@@ -175,8 +175,10 @@ impl ServerState {
 
     /// Goes on with a session by its token: no password, and the old link makes way at once.
     pub(super) fn resume(&mut self, id: LinkId, name: &str, token: &Token) {
-        let digest = self.secrets.token_digest(token);
-        let user = self.accounts.find_open(name).filter(|&user| self.accounts[user].token == Some(digest));
+        let user = self.accounts.find_open(name).filter(|&user| {
+            let account = &self.accounts[user];
+            account.token == Some(self.secrets.token_digest(token, account.credential.as_ref()))
+        });
         match user {
             Some(user) => self.begin_session(id, user, Entry::Token),
             None => self.refuse(id, RecordNumber(0), Refusal::Stale),

@@ -254,7 +254,9 @@ impl Model {
                     self.unsaved.extend(mail.into_iter().map(|(id, stored)| (user, id, stored)));
                 }
                 Undo::Nothing => {}
-                Undo::Block(..) | Undo::Unblock(..) | Undo::Group(..) | Undo::Store(..) => self.undo(undo, Time::MAX),
+                Undo::Block(..) | Undo::Unblock(..) | Undo::Group(..) | Undo::Store(..) => {
+                    self.undo(undo, Time::MAX)
+                }
             }
         }
     }

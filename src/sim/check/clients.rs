@@ -127,7 +127,12 @@ impl Check {
                 running.leaving = false;
                 running.private.clear();
                 rule!(self, !twice, "the farewell comes once", "{process:?}: {reason}");
-                rule!(self, open.is_empty(), "every line has one result", "{process:?}: {open:?} at {reason}");
+                rule!(
+                    self,
+                    open.is_empty(),
+                    "every line has one result",
+                    "{process:?}: {open:?} at {reason}"
+                );
                 Ok(())
             }
             View::Result { line, outcome, command } => {
@@ -138,12 +143,22 @@ impl Check {
             View::Message(message) => self.message_shown(process, message, delivered),
             View::PrivateOpened { user, .. } => {
                 let fresh = running.private.insert(user.clone());
-                rule!(self, fresh, "private links open and close in turn", "{process:?}: {user} opened again");
+                rule!(
+                    self,
+                    fresh,
+                    "private links open and close in turn",
+                    "{process:?}: {user} opened again"
+                );
                 Ok(())
             }
             View::PrivateClosed { user, .. } => {
                 let stood = running.private.remove(user);
-                rule!(self, stood, "private links open and close in turn", "{process:?}: {user} closed again");
+                rule!(
+                    self,
+                    stood,
+                    "private links open and close in turn",
+                    "{process:?}: {user} closed again"
+                );
                 Ok(())
             }
             View::Presence { user, .. } => {
