@@ -180,12 +180,15 @@ impl Stage {
     fn mail_of(&self, user: &Name, from: Option<&Name>, after: MessageId) -> Vec<Mail> {
         let mut mail: Vec<Mail> = Vec::new();
         for record in self.durable.iter().chain(self.pending.iter().map(|(_, _, record)| record)) {
-            match record {
-                Record::MailStored { to, mail: stored } if to == user => mail.push(stored.clone()),
-                Record::MailRemoved { user: owner, ids } if owner == user => {
-                    mail.retain(|m| !ids.contains(&m.id))
-                }
-                _ => {}
+            if let Record::MailStored { to, mail: stored } = record
+                && to == user
+            {
+                mail.push(stored.clone());
+            }
+            if let Record::MailRemoved { user: owner, ids } = record
+                && owner == user
+            {
+                mail.retain(|m| !ids.contains(&m.id));
             }
         }
         mail.retain(|m| m.id > after && from.is_none_or(|from| *from == m.from));

@@ -21,10 +21,20 @@ pub(super) struct Asked {
     pub(super) command: AskedBy,
     /// The whole line, to be repeated on the next link if this one is lost.
     pub(super) bytes: Box<[u8]>,
-    /// Whether the line has left, so that it may have been obeyed.
-    pub(super) sent: bool,
+    pub(super) said: Said,
     /// Parts of the answer that have come.
     pub(super) parts: Parts,
+}
+
+/// How often a command's line has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It has not.
+    NotYet,
+    /// Once: it may have been obeyed.
+    Once,
+    /// On an earlier link, and again: what is answered now may not tell what the first one did.
+    Again,
 }
 
 /// What a result needs to know of its command.
@@ -58,7 +68,8 @@ impl Outstanding {
         let asked_by = AskedBy::new(line, &command);
         let mut bytes = Vec::new();
         ClientLine::Request { number: Some(self.last), command }.encode(&mut bytes);
-        let asked = Asked { command: asked_by, bytes: bytes.into(), sent: false, parts: Parts::default() };
+        let asked =
+            Asked { command: asked_by, bytes: bytes.into(), said: Said::NotYet, parts: Parts::default() };
         self.open.insert(self.last, asked);
         self.last
     }
@@ -96,7 +107,12 @@ impl Outstanding {
         if planted::is(Planted::ClientRepeatsNothing) {
             return Vec::new();
         }
-        self.open.values_mut().for_each(|asked| asked.parts = Parts::default());
+        for asked in self.open.values_mut() {
+            asked.parts = Parts::default();
+            if asked.said == Said::Once {
+                asked.said = Said::Again;
+            }
+        }
         self.open.keys().copied().collect()
     }
 
@@ -108,8 +124,24 @@ impl Outstanding {
     /// The command that the server found too long to read even its number. Only lines that have left
     /// can be it, and if one of them is too long, the longest is.
     pub(super) fn longest_sent(&self) -> Option<u64> {
-        let sent = self.open.iter().filter(|(_, asked)| asked.sent);
+        let sent = self.open.iter().filter(|(_, asked)| asked.said != Said::NotYet);
         sent.max_by_key(|(_, asked)| asked.bytes.len()).map(|(number, _)| *number)
+    }
+}
+
+impl Asked {
+    /// Its line leaves now.
+    pub(super) fn say(&mut self) {
+        if self.said == Said::NotYet {
+            self.said = Said::Once;
+        }
+    }
+
+    /// An error as the person may believe it. A message that was said on an earlier link may have been
+    /// delivered there, by a server that has restarted since and cannot know.
+    pub(super) fn honest(&self, code: Code) -> Code {
+        let message = matches!(self.command.name, "message" | "message group");
+        if self.said == Said::Again && message { Code::OutcomeUnknown } else { code }
     }
 }
 
@@ -258,7 +290,9 @@ mod tests {
         let mut outstanding = Outstanding::default();
         for line in ["message hans hello", "ping hans", "message hans hello there"] {
             let number = add(&mut outstanding, line);
-            outstanding.get_mut(number).unwrap().sent = number < 3;
+            if number < 3 {
+                outstanding.get_mut(number).unwrap().say();
+            }
         }
         assert_eq!(outstanding.longest_sent(), Some(1));
     }

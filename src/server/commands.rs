@@ -4,6 +4,7 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::effect::SessionEnd;
 use super::ledger::Standing;
+use super::messages::Reach;
 use super::outbox::Written;
 use super::settings::OfflineDelivery;
 use crate::planted::{self, Planted};
@@ -212,16 +213,22 @@ impl ServerState {
             Ok(other) => other,
             Err(code) => return self.fail(&asker, None, code, "ping"),
         };
-        let blocked =
-            self.accounts[other].has_blocked(asker.user) && !planted::is(Planted::BlockSkippedInPing);
-        let status = match (blocked, self.settings.ping_reveals_block) {
-            (true, true) => PingStatus::Blocked,
-            (true, false) => PingStatus::Offline,
-            (false, _) if self.accounts[other].session.is_some() => PingStatus::Online,
-            (false, _) => PingStatus::Offline,
+        let own = self.settings.block_mutual && self.accounts[asker.user].has_blocked(other);
+        let barred =
+            self.reach(asker.user, other) == Reach::Barred && !planted::is(Planted::BlockSkippedInPing);
+        let status = if !barred {
+            self.presence_of(other)
+        } else if self.settings.ping_reveals_block || own {
+            PingStatus::Blocked
+        } else {
+            PingStatus::Offline
         };
         let name = self.accounts.name(other).clone();
         self.answer(&asker, None, Outcome::Done, Answer::Ping { user: name.as_str(), status });
+    }
+
+    fn presence_of(&self, user: UserId) -> PingStatus {
+        if self.accounts[user].session.is_some() { PingStatus::Online } else { PingStatus::Offline }
     }
 
     /// The account of that name, if it is not the asker's own.
