@@ -354,8 +354,7 @@ impl Model {
     /// Mail that a login counts: what is not held back.
     pub(crate) fn unread(&self, user: User) -> u64 {
         let held = |stored: &&Stored| {
-            self.settings.held_on_block != HeldOnBlock::Deliver
-                && self.is_cut_off(stored.from, user)
+            self.settings.held_on_block != HeldOnBlock::Deliver && self.is_cut_off(stored.from, user)
         };
         self.users[user].mailbox.values().filter(|stored| !held(stored)).count() as u64
     }

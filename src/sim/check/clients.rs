@@ -305,7 +305,13 @@ impl Check {
             (Some(Bye::ServerShutdown | Bye::ConnectionLost), exit) => exit == Exit::ServerLost,
             (Some(Bye::Replaced), exit) => exit == Exit::Failed,
         };
-        rule!(self, said, "the exit code tells the reason", "{process:?}: {exit:?} after {:?}", running.last_bye);
+        rule!(
+            self,
+            said,
+            "the exit code tells the reason",
+            "{process:?}: {exit:?} after {:?}",
+            running.last_bye
+        );
         let open = running.open;
         rule!(self, open.is_empty(), "every line has one result", "{process:?}: {open:?} at its end");
         rule!(self, running.user.is_none(), "a session ends with a farewell", "{process:?}");

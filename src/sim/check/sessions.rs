@@ -96,7 +96,13 @@ impl Check {
             known.numbers.clear();
             known.answers.clear();
         }
-        known.session = Some(SessionSeen { link, active: (now, now), active_before: now, unread, ..SessionSeen::default() });
+        known.session = Some(SessionSeen {
+            link,
+            active: (now, now),
+            active_before: now,
+            unread,
+            ..SessionSeen::default()
+        });
         self.owe_presence(user, true, resumed);
         Ok(())
     }
