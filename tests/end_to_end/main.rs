@@ -10,6 +10,7 @@ mod blocking;
 mod broadcasts;
 mod crowds;
 mod groups;
+mod known_bugs;
 mod limits;
 mod lists;
 mod lockout;

@@ -114,3 +114,29 @@ fn ctrl_c_is_130_and_one_notice() {
     asked.types("\u{3}");
     assert_eq!(asked.end().0, 130);
 }
+
+#[test]
+fn no_colour_is_honoured_and_json_has_no_prompt() {
+    let server = Server::start(&[]);
+    let mut hans = server.terminal_in(&[], &[("NO_COLOR", "1")]);
+    hans.log_in("hans", password("hans"));
+    hans.types("nonsense\r");
+    hans.sees("Error. Invalid command");
+    hans.types("logout\r");
+    let (code, written) = hans.end();
+    assert_eq!(code, 0);
+    assert!(!written.contains("\u{1b}[31m") && !written.contains("\u{1b}[1m"), "{written:?}");
+    let mut luke = server.terminal(&[]);
+    luke.log_in("luke", password("luke"));
+    luke.types("nonsense\r");
+    luke.sees("Error. Invalid command");
+    luke.types("logout\r");
+    assert!(luke.end().1.contains("\u{1b}[31m"), "colours where nobody refused them");
+    let mut yoda = server.terminal(&["--json"]);
+    yoda.types("yoda\r");
+    yoda.sees("{\"type\":\"prompt\",\"ask\":\"password\"}");
+    yoda.types("\u{3}");
+    let (code, written) = yoda.end();
+    assert_eq!(code, 130);
+    assert!(!written.contains("Username") && !written.contains("Password:"), "{written:?}");
+}

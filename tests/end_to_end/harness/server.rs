@@ -133,7 +133,11 @@ impl Server {
     }
 
     pub(crate) fn terminal(&self, options: &[&str]) -> Terminal {
-        Terminal::start(&self.place, self.port, options)
+        self.terminal_in(options, &[])
+    }
+
+    pub(crate) fn terminal_in(&self, options: &[&str], environment: &[(&str, &str)]) -> Terminal {
+        Terminal::start(&self.place, self.port, options, environment)
     }
 
     /// A sample account, logged in.
