@@ -325,17 +325,12 @@ impl ServerState {
         tell: &Tell,
         settlement: Settlement,
     ) {
-        self.tell_sender(to, tell, settlement.map(|()| Status::Stored), Some(record));
-    }
-
-    /// The sender of a message, or of a group message, hears what became of it.
-    pub(super) fn tell_sender(
         if settlement.is_err() {
             self.give_up_parcel(to, record);
         }
-        &mut self,
-        to: UserId,
-        tell: &Tell,
+        self.tell_sender(to, tell, settlement.map(|()| Status::Stored), Some(record));
+    }
+
     /// A message under way that the store refused is in the mailbox no more and not counted there:
     /// its acknowledgement must not count it off once more.
     fn give_up_parcel(&mut self, to: UserId, record: RecordNumber) {
@@ -346,6 +341,11 @@ impl ServerState {
         }
     }
 
+    /// The sender of a message, or of a group message, hears what became of it.
+    pub(super) fn tell_sender(
+        &mut self,
+        to: UserId,
+        tell: &Tell,
         ending: Result<Status, Code>,
         record: Option<RecordNumber>,
     ) {
