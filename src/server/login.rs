@@ -104,7 +104,8 @@ impl ServerState {
 
     /// Attempts that had to wait for this verdict go on, the first first.
     fn try_waiting(&mut self, subject: Subject) {
-        while self.locked_secs(subject).is_some() || !self.tries_are_taken(subject) {
+        let obeys_lock = !planted::is(Planted::LockedButRight);
+        while (obeys_lock && self.locked_secs(subject).is_some()) || !self.tries_are_taken(subject) {
             let Some((link, password)) = self.guesses(subject).waiting.pop_front() else { return };
             if self.links.get(&link).is_some_and(|link| link.stage == Stage::Waiting(subject)) {
                 self.set_stage(link, Stage::Anonymous);

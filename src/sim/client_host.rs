@@ -65,6 +65,8 @@ pub(super) struct Process {
     pub(super) display_micros: u64,
     unnoted: u32,
     noting_is_due: bool,
+    /// It is killed when it shows the next message.
+    pub(super) doomed: bool,
     last_sequence: u64,
     folder: Option<(u8, Name)>,
     pub(super) frozen: bool,
@@ -93,8 +95,7 @@ impl World {
         self.last_process += 1;
         let id = ProcessId(self.last_process);
         let home = self.seats[seat].home;
-        let named = settings.user.is_some() && settings.password.is_some();
-        self.trace.add(self.now, Seen::ClientStarted { process: id, home, named });
+        self.trace.add(self.now, Seen::ClientStarted { process: id, home });
         let seed = self.draw.number();
         self.seats[seat].process = Some(Process {
             id,
@@ -110,6 +111,7 @@ impl World {
             display_micros: 0,
             unnoted: 0,
             noting_is_due: false,
+            doomed: false,
             last_sequence: 0,
             folder: None,
             frozen: false,
@@ -342,7 +344,7 @@ impl World {
         };
         let own = self.seat_of(id).map_or(address.ip(), seat_address);
         let from = SocketAddr::new(own, 50_000);
-        let link = self.new_link(Holder::Process(id), Holder::Process(other), from);
+        let link = self.new_link(Holder::Process(id), Holder::Process(other));
         for (process, opened) in [(id, PeerOpened::Dialled(address)), (other, PeerOpened::Accepted(from))] {
             if let Some(running) = self.process(process) {
                 running.peers.push(link);
@@ -445,8 +447,13 @@ impl World {
                 self.trace.add(self.now, Seen::Showed { process: id, view, delivered: true });
                 process.unnoted += 1;
                 process.last_sequence = sequence;
+                if core::mem::take(&mut process.doomed) {
+                    let micros = self.draw.below(600);
+                    self.after(micros, Happening::Kill { process: id, hard: sequence % 2 == 0 });
+                }
                 if !core::mem::replace(&mut process.noting_is_due, true) {
-                    let micros = self.draw.below(500);
+                    let most = if self.draw.chance(30) { 300_000 } else { 500 };
+                    let micros = self.draw.below(most);
                     self.after(micros, Happening::Client { process: id, news: News::Noted });
                 }
             }

@@ -7,7 +7,7 @@ use super::client_host::{SEATS, SEATS_USED};
 use super::link::{Chunking, Holder};
 use super::scenario::{Kind, Step};
 use super::trace::Seen;
-use super::world::{Weather, World};
+use super::world::{Happening, Weather, World};
 use crate::server::Settings;
 use crate::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
@@ -31,7 +31,11 @@ impl World {
             Kind::Crash => self.crash_server(back),
             Kind::Stop => self.stop_server(back),
             Kind::Reload => self.change_accounts(step),
-            Kind::StoreFull => self.host.store.full = step.argument % 2 == 0,
+            Kind::StoreFull => {
+                self.host.store.full = step.argument % 2 == 0;
+                let room = self.draw.below(120_000_000);
+                self.after(room, Happening::Room);
+            }
             Kind::StoreHold => self.host.store.held = true,
             Kind::StoreRelease => {
                 self.host.store.held = false;
@@ -70,7 +74,7 @@ impl World {
         };
         let id = process.id;
         let from = hand_address(usize::from(step.argument), step.actor);
-        let link = self.new_link(Holder::Hand(usize::MAX), Holder::Process(id), from);
+        let link = self.new_link(Holder::Hand(usize::MAX), Holder::Process(id));
         self.trace.add(self.now, Seen::Stranger { process: id });
         self.accept_stranger(id, link, from);
         let (own, other) = (USERS[seat % USERS.len()], USERS[usize::from(step.argument) % USERS.len()]);

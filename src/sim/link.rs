@@ -2,7 +2,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 use super::draw::Draw;
 use super::trace::ProcessId;
@@ -21,8 +20,6 @@ pub(crate) enum Holder {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) ends: [End; 2],
-    /// Where end 0 seems to come from.
-    pub(crate) from: SocketAddr,
     pub(crate) latency_micros: u64,
     /// Bytes a pipe takes before the receiver has read them.
     pub(crate) window: usize,
@@ -99,14 +96,8 @@ pub(crate) enum Found {
 }
 
 impl Link {
-    pub(crate) fn new(dialler: Holder, dialled: Holder, from: SocketAddr, latency_micros: u64) -> Link {
-        Link {
-            ends: [End::new(dialler), End::new(dialled)],
-            from,
-            latency_micros,
-            window: 65_536,
-            silence: 0,
-        }
+    pub(crate) fn new(dialler: Holder, dialled: Holder, latency_micros: u64) -> Link {
+        Link { ends: [End::new(dialler), End::new(dialled)], latency_micros, window: 65_536, silence: 0 }
     }
 
     /// Which end the server holds, if any.
@@ -220,8 +211,7 @@ mod tests {
     use super::*;
 
     fn link() -> Link {
-        let from = SocketAddr::from(([127, 0, 0, 1], 5));
-        Link::new(Holder::Hand(0), Holder::Server, from, 10)
+        Link::new(Holder::Hand(0), Holder::Server, 10)
     }
 
     #[test]

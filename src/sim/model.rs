@@ -3,13 +3,13 @@
 //! It is naive on purpose: it follows the records as they are decided, undoes those that were refused
 //! or lost, and answers by scanning everything.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::record::{Mail, Record, RecordNumber};
 use crate::server::Settings;
+use crate::server::settings::HeldOnBlock;
 use crate::time::Time;
 use crate::wire::{Code, Status};
 use crate::words::{LinkId, MessageId, Name};
@@ -55,6 +55,8 @@ pub(crate) struct SessionSeen {
     pub(crate) moving: bool,
     /// The last sign of activity, at least and at most.
     pub(crate) active: (Time, Time),
+    /// The sign of activity before the last.
+    pub(crate) active_before: Time,
     pub(crate) unread: Option<u64>,
     /// What its link must be told of others, in order; `true`: may be left out.
     pub(crate) presence: VecDeque<(User, bool, bool)>,
@@ -94,6 +96,8 @@ pub(crate) struct Model {
     /// Mail whose removal the store refused: it is back after a restart, unless removed again before.
     unsaved: Vec<(User, MessageId, Stored)>,
     pub(crate) committed: RecordNumber,
+    /// Pairs of which waiting mail was dropped when a block began: blocker, blocked.
+    pub(crate) dropped: BTreeSet<(User, User)>,
     /// Pairs whose block was undone: blocker, blocked, and when.
     pub(crate) shaky: BTreeMap<(User, User), Time>,
     /// Most that ever waited, so that a full mailbox can be told from a refusal without reason.
@@ -153,6 +157,9 @@ impl Model {
             Record::Blocked { by, user } => {
                 let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
                 self.users[by].blocks.insert(user);
+                if self.settings.held_on_block == HeldOnBlock::Drop {
+                    self.dropped.insert((by, user));
+                }
                 Undo::Block(by, user)
             }
             Record::Unblocked { by, user } => {
@@ -347,19 +354,13 @@ impl Model {
     /// Mail that a login counts: what is not held back.
     pub(crate) fn unread(&self, user: User) -> u64 {
         let held = |stored: &&Stored| {
-            self.settings.held_on_block != crate::server::settings::HeldOnBlock::Deliver
-                && self.is_cut_off(stored.from, user)
+            self.settings.held_on_block != HeldOnBlock::Deliver && self.is_cut_off(stored.from, user)
         };
         self.users[user].mailbox.values().filter(|stored| !held(stored)).count() as u64
     }
 
-    /// Keeps the box small for those who only look on.
+    /// The session of a user, if there is one.
     pub(crate) fn session_mut(&mut self, user: User) -> Option<&mut SessionSeen> {
         self.users[user].session.as_mut()
-    }
-
-    /// A copy of the settings, for those who change the model while they read them.
-    pub(crate) fn settings(&self) -> Box<Settings> {
-        Box::new(self.settings.clone())
     }
 }

@@ -225,7 +225,7 @@ impl World {
             Effect::Verify { ticket, credential, password } => {
                 let right = credential.is_some_and(|credential| is_right(credential, password.reveal()));
                 let guess = self.trace.keep(password.reveal().as_bytes());
-                let seen = Seen::VerifyAsked { ticket, known: credential.is_some(), password: guess };
+                let seen = Seen::VerifyAsked { ticket, password: guess };
                 self.trace.add(self.now, seen);
                 let verdict = if right { Verdict::Right } else { Verdict::Wrong };
                 self.hash(ServerAnswer::Verified(ticket, verdict));
@@ -379,7 +379,7 @@ impl World {
 
     /// A client reaches the server.
     pub(super) fn accept(&mut self, dialler: Holder, from: SocketAddr) -> LinkId {
-        let link = self.new_link(dialler, Holder::Server, from);
+        let link = self.new_link(dialler, Holder::Server);
         let process = match dialler {
             Holder::Process(process) => Some(process),
             Holder::Server | Holder::Hand(_) => None,

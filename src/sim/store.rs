@@ -104,11 +104,6 @@ impl Store {
         self.phase != Phase::Idle || (!self.held && !self.queue.is_empty())
     }
 
-    /// Whether nothing waits at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.phase == Phase::Idle && self.queue.is_empty()
-    }
-
     /// The last record that is durable.
     pub(crate) fn last_durable(&self) -> RecordNumber {
         self.durable.last
@@ -393,7 +388,7 @@ mod tests {
         store.full = false;
         let (number, record) = blocked(3);
         store.persist(number, 0, &record);
-        assert!(store.is_empty());
+        assert!(!store.is_busy());
         store.persist(RecordNumber(4), 1, &record);
         assert!(store.is_busy());
     }

@@ -48,8 +48,8 @@ pub(crate) enum Seen {
     Paused { link: LinkId },
     /// The server reads a link again.
     Resumed { link: LinkId },
-    /// The server asked for a comparison; `known`: there is a credential.
-    VerifyAsked { ticket: Ticket, known: bool, password: Span },
+    /// The server asked for a comparison.
+    VerifyAsked { ticket: Ticket, password: Span },
     /// The server asked for a hash.
     HashAsked { ticket: Ticket },
     /// The server handed out a record.
@@ -65,7 +65,7 @@ pub(crate) enum Seen {
     /// The store synced its batch; records up to this one are durable.
     Synced { upto: RecordNumber },
     /// A client program started.
-    ClientStarted { process: ProcessId, home: u8, named: bool },
+    ClientStarted { process: ProcessId, home: u8 },
     /// A line was typed at it.
     Typed { process: ProcessId, line: u64, text: Span },
     /// It showed something. `delivered`: it is a message that must not be shown twice.
@@ -211,17 +211,17 @@ impl Trace {
             | Seen::ClientExited { process, .. }
             | Seen::ClientKilled { process, .. }
             | Seen::ClientStarted { process, .. }
-            | Seen::Frozen { process, .. }
             | Seen::OutputClosed { process }
             | Seen::Stranger { process } => process.hash(hasher),
+            Seen::Frozen { process, frozen } => (process, frozen).hash(hasher),
+            Seen::LoadAsked { user } => user.hash(hasher),
+            Seen::Synced { upto } => upto.hash(hasher),
             Seen::ServerStarted { .. }
             | Seen::ServerGone { .. }
             | Seen::FilesChanged { .. }
             | Seen::Caller { .. }
-            | Seen::LoadAsked { .. }
             | Seen::Returned
             | Seen::Appended
-            | Seen::Synced { .. }
             | Seen::Healed => {}
         }
     }

@@ -160,6 +160,10 @@ fn comparable(line: &str, about_a: &[String]) -> Option<String> {
         // Whether it was withheld from somebody is to be told.
         return Some(line.replace(" withheld", "").replace(" complete", ""));
     }
+    if first == "introduce" {
+        // The id is drawn anew each time.
+        return Some(line.split(' ').take(3).collect::<Vec<_>>().join(" "));
+    }
     Some(String::from(line))
 }
 

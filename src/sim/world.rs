@@ -45,6 +45,10 @@ pub(super) enum Happening {
     Client { process: ProcessId, news: News },
     /// A frozen client goes on.
     Thaw { seat: usize },
+    /// A client is killed.
+    Kill { process: ProcessId, hard: bool },
+    /// The disk has room again.
+    Room,
 }
 
 /// What a client is going to be told, or to do.
@@ -155,6 +159,8 @@ pub(crate) struct World {
     pub(super) chunking: Chunking,
     /// Instants at which a lock may end.
     pub(super) instants: Vec<Time>,
+    /// The name that somebody guessed at last.
+    pub(super) guessed: &'static str,
     pub(super) events: u64,
 }
 
@@ -179,6 +185,7 @@ impl World {
             weather: if plan.calm { Weather::none() } else { Weather::fair() },
             chunking: if plan.calm { Chunking::Whole } else { Chunking::Sometimes },
             instants: Vec::new(),
+            guessed: super::cast::USERS[0],
             events: 0,
         }
     }
@@ -246,15 +253,25 @@ impl World {
             Happening::ServerUp => self.start_server(),
             Happening::Client { process, news } => self.bring(process, news),
             Happening::Thaw { seat } => self.thaw(seat),
+            Happening::Kill { process, hard } => {
+                if let Some(seat) = self.seat_of(process) {
+                    self.kill_client(seat, hard);
+                }
+            }
+            Happening::Room => {
+                self.host.store.full = false;
+                self.wake_store();
+            }
         }
     }
 
     /// A new link; its number is never used again.
-    pub(super) fn new_link(&mut self, dialler: Holder, dialled: Holder, from: SocketAddr) -> LinkId {
+    pub(super) fn new_link(&mut self, dialler: Holder, dialled: Holder) -> LinkId {
         self.last_link += 1;
         let link = LinkId(self.last_link);
-        let latency = self.draw.below(self.weather.latency_micros + 1);
-        self.links.insert(link, Link::new(dialler, dialled, from, latency));
+        let near = matches!(dialler, Holder::Hand(_)) && self.draw.chance(400);
+        let latency = if near { 0 } else { self.draw.below(self.weather.latency_micros + 1) };
+        self.links.insert(link, Link::new(dialler, dialled, latency));
         link
     }
 

@@ -191,7 +191,7 @@ impl Check {
     }
 
     /// Whether any mailbox was ever near its bounds.
-    fn may_be_full(&self) -> bool {
+    pub(super) fn may_be_full(&self) -> bool {
         let (settings, peak) = (&self.model.settings, self.model.peak);
         let near = |limit: u64, most: u64, room: u64| limit > 0 && most + room >= limit;
         near(u64::from(settings.mailbox_messages), peak.messages, 1)

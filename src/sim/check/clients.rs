@@ -5,7 +5,8 @@ use alloc::string::{String, ToString};
 
 use super::texts::Kind;
 use super::{Check, Verdict, number_of, rule};
-use crate::client::view::{Failure, Message, MessageKind, Success, View};
+use crate::client::Exit;
+use crate::client::view::{Bye, Failure, Message, MessageKind, Success, View};
 use crate::sim::trace::ProcessId;
 use crate::wire::{Code, Status};
 
@@ -30,6 +31,8 @@ struct Running {
     unnoted: BTreeSet<(String, String)>,
     leaving: bool,
     bye: bool,
+    /// Why its last session ended, if nothing was asked since.
+    last_bye: Option<Bye>,
     output_closed: bool,
     private: BTreeSet<String>,
     /// The last text shown of each sender, his program, and kind.
@@ -117,10 +120,12 @@ impl Check {
             View::LoggedIn { user, .. } => {
                 running.user = Some(user.clone());
                 running.bye = false;
+                running.last_bye = None;
                 running.last.clear();
                 Ok(())
             }
             View::Bye(reason) => {
+                running.last_bye = Some(*reason);
                 let open = core::mem::take(&mut running.open);
                 let twice = core::mem::replace(&mut running.bye, true);
                 running.user = None;
@@ -168,6 +173,7 @@ impl Check {
             }
             View::Prompt { .. } => {
                 running.bye = false;
+                running.last_bye = None;
                 Ok(())
             }
             View::Connection(_)
@@ -245,6 +251,8 @@ impl Check {
         number: u32,
         delivered: bool,
     ) -> Verdict {
+        // What does not fit into a mailbox and is repeated after a restart may come late.
+        let tight = self.may_be_full();
         let manual = self.model.settings.offline_delivery != crate::server::settings::OfflineDelivery::Auto;
         let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
         let folder = self.clients.folders.entry((running.home, user.to_string())).or_default();
@@ -277,7 +285,7 @@ impl Check {
         rule!(self, !message.again || doubts > 0, "again is said with reason", "t{number} to {user}");
         rule!(
             self,
-            message.again || number > last,
+            message.again || number > last || tight,
             "messages keep their order",
             "{user} is shown t{number} of {} behind t{last}",
             message.from
@@ -285,11 +293,25 @@ impl Check {
         Ok(())
     }
 
-    pub(super) fn client_exited(&mut self, process: ProcessId) -> Verdict {
+    pub(super) fn client_exited(&mut self, process: ProcessId, exit: Exit) -> Verdict {
         let Some(running) = self.clients.running.remove(&process) else { return Ok(()) };
         if running.output_closed {
             return Ok(());
         }
+        let said = match (running.last_bye, exit) {
+            (None, _) | (Some(_), Exit::Signalled(_)) => true,
+            (Some(Bye::Logout), exit) => exit == Exit::Done,
+            (Some(Bye::Timeout), exit) => exit == Exit::TimedOut,
+            (Some(Bye::ServerShutdown | Bye::ConnectionLost), exit) => exit == Exit::ServerLost,
+            (Some(Bye::Replaced), exit) => exit == Exit::Failed,
+        };
+        rule!(
+            self,
+            said,
+            "the exit code tells the reason",
+            "{process:?}: {exit:?} after {:?}",
+            running.last_bye
+        );
         let open = running.open;
         rule!(self, open.is_empty(), "every line has one result", "{process:?}: {open:?} at its end");
         rule!(self, running.user.is_none(), "a session ends with a farewell", "{process:?}");

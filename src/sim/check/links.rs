@@ -9,7 +9,6 @@ use super::{Check, Verdict, Violation, lines, rule, words};
 use crate::record::{Record, RecordNumber};
 use crate::sim::model::User;
 use crate::sim::trace::ProcessId;
-use crate::time::Time;
 use crate::wire::{ClientLine, ServerLine};
 use crate::words::{LinkId, MessageId};
 
@@ -24,7 +23,6 @@ pub(in crate::sim) struct Links {
 pub(in crate::sim) struct LinkSeen {
     pub(super) process: Option<ProcessId>,
     pub(super) from: Option<SocketAddr>,
-    pub(super) opened_at: Time,
     partial: Vec<u8>,
     pub(super) paused: bool,
     /// Whose session it serves, once that is known.
@@ -66,11 +64,10 @@ impl LinkSeen {
 }
 
 impl Links {
-    pub(super) fn open(&mut self, link: LinkId, process: Option<ProcessId>, now: Time) {
+    pub(super) fn open(&mut self, link: LinkId, process: Option<ProcessId>) {
         let seen = LinkSeen {
             process,
             from: None,
-            opened_at: now,
             partial: Vec::new(),
             paused: false,
             user: None,

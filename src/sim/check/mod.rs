@@ -130,7 +130,7 @@ impl Check {
                 self.locks.settings_changed(settings);
             }
             Seen::ServerGone { crashed, survived } => self.server_gone(*crashed, *survived),
-            Seen::Caller { link, process } => self.links.open(*link, *process, self.now),
+            Seen::Caller { link, process } => self.links.open(*link, *process),
             Seen::Told(told) => return self.told(*told, trace),
             Seen::Sent { link, bytes } => return self.sent(*link, trace.bytes(*bytes)),
             Seen::Closed { link } => return self.closed(*link),
@@ -153,7 +153,7 @@ impl Check {
                 return self.showed(*process, view, *delivered);
             }
             Seen::Noted { process } => self.clients.noted(*process),
-            Seen::ClientExited { process, .. } => return self.client_exited(*process),
+            Seen::ClientExited { process, exit } => return self.client_exited(*process, *exit),
             Seen::ClientKilled { process, unnoted } => self.clients.killed(*process, *unnoted),
             Seen::OutputClosed { process } => self.clients.output_closed(*process),
             Seen::Healed => self.healed = true,

@@ -18,11 +18,9 @@ impl Check {
         if let Some(user) = self.model.member_on(link)
             && let Some(session) = self.model.session_mut(user)
         {
-            if valid || counts {
-                session.active.0 = now;
-            }
-            if valid || counts {
-                session.active.1 = now;
+            if (valid || counts) && session.active.1 < now {
+                session.active_before = session.active.0;
+                session.active = (now, now);
             }
         }
     }
@@ -98,7 +96,13 @@ impl Check {
             known.numbers.clear();
             known.answers.clear();
         }
-        known.session = Some(SessionSeen { link, active: (now, now), unread, ..SessionSeen::default() });
+        known.session = Some(SessionSeen {
+            link,
+            active: (now, now),
+            active_before: now,
+            unread,
+            ..SessionSeen::default()
+        });
         self.owe_presence(user, true, resumed);
         Ok(())
     }
@@ -140,7 +144,9 @@ impl Check {
     fn ending_has_cause(&self, user: User) -> bool {
         let Some(session) = &self.model.users[user].session else { return false };
         let settings = &self.model.settings;
-        let quiet_secs = self.now.since(session.active.0).as_secs();
+        // What was due already is carried out before anything that comes in the same call.
+        let last = if session.active.0 == self.now { session.active_before } else { session.active.0 };
+        let quiet_secs = self.now.since(last).as_secs();
         let due = |timeout: u64| timeout > 0 && quiet_secs >= timeout;
         let idle =
             due(settings.timeout_secs) || (self.call == Call::Other && due(self.model.timeout_before_secs));

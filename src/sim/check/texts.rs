@@ -359,6 +359,7 @@ impl Check {
                 || text.perhaps_forbidden.contains(&to)
                 || self.model.is_cut_off(sender, to)
                 || self.model.shaky.contains_key(&(to, sender))
+                || self.model.dropped.contains(&(to, sender))
                 || text.by_hand.contains(&to);
             rule!(self, excused, "everything accepted arrives", "t{number} to {}", known.name);
         }
