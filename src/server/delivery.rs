@@ -315,7 +315,20 @@ impl ServerState {
         tell: &Tell,
         settlement: Settlement,
     ) {
+        if settlement.is_err() {
+            self.give_up_parcel(to, record);
+        }
         self.tell_sender(to, tell, settlement.map(|()| Status::Stored), Some(record));
+    }
+
+    /// A message under way that the store refused is in the mailbox no more and not counted there:
+    /// its acknowledgement must not count it off once more.
+    fn give_up_parcel(&mut self, to: UserId, record: RecordNumber) {
+        let Some(session) = self.accounts[to].session.as_mut() else { return };
+        let mut parcels = session.delivery.unacknowledged.iter_mut();
+        if let Some(parcel) = parcels.find(|parcel| parcel.keep == Keep::Mailbox(record)) {
+            parcel.keep = Keep::GivenUp;
+        }
     }
 
     /// The sender of a message, or of a group message, hears what became of it.
