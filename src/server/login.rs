@@ -180,9 +180,13 @@ impl ServerState {
 
     /// Goes on with a session by its token: no password, and the old link makes way at once.
     pub(super) fn resume(&mut self, id: LinkId, name: &str, token: &Token) {
-        let digest = self.secrets.token_digest(token);
-        let user = self.accounts.find_open(name).filter(|&user| self.accounts[user].token == Some(digest));
-        match user {
+        let resumes = |&user: &UserId| {
+            let account = &self.accounts[user];
+            let digest =
+                account.credential.as_ref().map(|credential| self.secrets.token_digest(token, credential));
+            digest.is_some() && account.token == digest
+        };
+        match self.accounts.find(name).filter(resumes) {
             Some(user) => self.begin_session(id, user, Entry::Token),
             None => self.refuse(id, RecordNumber(0), Refusal::Stale),
         }

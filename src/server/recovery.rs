@@ -139,13 +139,7 @@ impl ServerState {
         }
         let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
         for (name, credential) in accounts {
-            let known = self.accounts.find(name.as_str());
-            let changed =
-                known.is_some_and(|user| self.accounts[user].credential.as_ref() != Some(&credential));
-            let user = self.accounts.insert(&name, Some(credential));
-            if changed && self.accounts[user].token.is_some() {
-                self.revoke_token(user);
-            }
+            self.accounts.insert(&name, Some(credential));
         }
         for user in self.accounts.ids() {
             let account = &self.accounts[user];
