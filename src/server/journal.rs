@@ -182,6 +182,9 @@ impl Journal {
     fn keep_unsaved(&mut self, number: RecordNumber, record: Record) {
         let (key, record) = match record {
             Record::AccountRemoved { ref name } => (SoftKey::Removed(name.clone()), record),
+            // A made-up name that is forgotten: what the store may still hold of it harms nobody, and
+            // there is no end of such names.
+            Record::Failures { suspect: Suspect::Unknown(_), count: 0, .. } => return,
             Record::Failures { ref suspect, .. } => (SoftKey::Failures(suspect.clone()), record),
             Record::SessionBegan { ref user, .. } => (SoftKey::Began(user.clone()), record),
             Record::SessionEnded { ref user, .. } => (SoftKey::Ended(user.clone()), record),

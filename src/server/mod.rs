@@ -73,6 +73,8 @@ pub struct ServerState {
     anonymous: BTreeSet<LinkId>,
     /// Links whose input may go on after having waited.
     ready: Vec<LinkId>,
+    /// Links for which too much is held back.
+    overfull: Vec<LinkId>,
     slow_logins: BTreeMap<Ticket, SlowLogin>,
     /// Names for which an account is being made.
     registering: BTreeSet<Name>,
@@ -120,6 +122,7 @@ impl ServerState {
             links: HashMap::with_hasher(FixedState::with_seed(seed.rotate_left(32))),
             anonymous: BTreeSet::new(),
             ready: Vec::new(),
+            overfull: Vec::new(),
             slow_logins: BTreeMap::new(),
             registering: BTreeSet::new(),
             loads: BTreeMap::new(),
@@ -161,6 +164,7 @@ impl ServerState {
             Event::Tick => {}
         }
         self.go_on_with_ready_links();
+        self.cut_overfull_links();
         if let Some(at) = self.deadlines.next_timeout(self.now) {
             self.outbox.schedule_timeout(at);
         }
