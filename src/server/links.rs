@@ -236,6 +236,7 @@ impl ServerState {
             Stage::Anonymous => None,
             Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing => return,
         };
+        let first_word = line.first_word();
         match (line, member) {
             (ClientLine::Request { number, command }, Some(user)) => {
                 self.obey_command(id, user, number, command)
@@ -254,7 +255,9 @@ impl ServerState {
                 | ClientLine::Register { .. }
                 | ClientLine::Resume { .. },
                 Some(_),
-            ) => self.misused(id, Misuse { number: None, command: "login", code: Code::UnknownCommand }),
+            ) => {
+                self.misused(id, Misuse { number: None, command: first_word, code: Code::UnknownCommand });
+            }
             (
                 ClientLine::Request { .. } | ClientLine::Acknowledge { .. } | ClientLine::Active { .. },
                 None,
