@@ -15,6 +15,8 @@
 //! wait SECONDS           time passes
 //! store holds|commits|refuses      records wait | become durable | are refused from now on
 //! hashing holds|answers  passwords wait to be compared | are compared
+//! file NAME[=PASSWORD]…  what the credentials file holds from now on
+//! reload                 the operator has it read again
 //! acks                   clients acknowledge every message at once (they do not, at first)
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable
@@ -62,6 +64,8 @@ struct Client {
 struct Stage {
     server: ServerState,
     settings: Settings,
+    /// What the credentials file holds.
+    accounts: Vec<(Name, Credential)>,
     now: Time,
     timeout: Option<Time>,
     clients: BTreeMap<String, Client>,
@@ -89,6 +93,7 @@ impl Stage {
         let mut stage = Stage {
             server,
             settings,
+            accounts: accounts(),
             now,
             timeout: None,
             clients: BTreeMap::new(),
@@ -180,6 +185,9 @@ impl Stage {
     fn mail_of(&self, user: &Name, from: Option<&Name>, after: MessageId) -> Vec<Mail> {
         let mut mail: Vec<Mail> = Vec::new();
         for record in self.durable.iter().chain(self.pending.iter().map(|(_, _, record)| record)) {
+            if matches!(record, Record::AccountRemoved { name } if name == user) {
+                mail.clear();
+            }
             if let Record::MailStored { to, mail: stored } = record
                 && to == user
             {
@@ -291,10 +299,9 @@ impl Stage {
         let mut records: Vec<Record> = self.durable.clone();
         records.retain(|record| !matches!(record, Record::MailStored { .. } | Record::MailRemoved { .. }));
         let mut mail = Vec::new();
-        for user in USERS {
-            let to = Name::new(user).unwrap();
+        for (to, _) in &self.accounts {
             let mut senders: BTreeMap<Name, (u32, u64)> = BTreeMap::new();
-            for stored in self.mail_of(&to, None, MessageId::default()) {
+            for stored in self.mail_of(to, None, MessageId::default()) {
                 let entry = senders.entry(stored.from.clone()).or_default();
                 entry.0 += 1;
                 entry.1 += stored.text.len() as u64;
@@ -305,7 +312,7 @@ impl Stage {
         }
         let recovery = Recovery { boot: self.boot, secret: [0; 32], last_written: self.now, records, mail };
         self.clients.clear();
-        self.server = ServerState::new(self.settings.clone(), accounts(), recovery, 7, self.now);
+        self.server = ServerState::new(self.settings.clone(), self.accounts.clone(), recovery, 7, self.now);
         self.handle(Event::Tick);
         self.settle();
     }
@@ -434,6 +441,18 @@ fn perform(stage: &mut Stage, line: &str) {
             stage.settle();
         }
         ("restart", _) => stage.restart(),
+        ("file", lines) => {
+            let account = |line: &str| {
+                let (name, password) = line.split_once('=').unwrap_or((line, PASSWORD));
+                (Name::new(name).expect("a name"), Credential::new(password))
+            };
+            stage.accounts = lines.split(' ').map(account).collect();
+        }
+        ("reload", _) => {
+            let (accounts, settings) = (stage.accounts.clone(), Box::new(stage.settings.clone()));
+            stage.handle(Event::Reloaded { accounts, settings });
+            stage.settle();
+        }
         other => panic!("no such stage direction: {other:?}"),
     }
 }

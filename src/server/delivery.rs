@@ -242,8 +242,13 @@ impl ServerState {
         if self.settings.offline_delivery == OfflineDelivery::Auto {
             session.delivery.sources.push_back(Source::all(None));
         }
+        // None of them was sent, so none was shown.
+        let full = match self.settings.offline_delivery {
+            OfflineDelivery::Off => Code::Offline,
+            OfflineDelivery::Auto | OfflineDelivery::Manual => Code::MailboxFull,
+        };
         for mut parcel in parcels {
-            self.store_parcel(user, &mut parcel, Code::MailboxFull, Code::StorageUnavailable);
+            self.store_parcel(user, &mut parcel, full, Code::StorageUnavailable);
         }
     }
 
@@ -261,8 +266,8 @@ impl ServerState {
         }
     }
 
-    /// Stores a message under way. Its sender hears `full` if the mailbox is, `refused` if the store
-    /// refuses it.
+    /// Stores a message under way. Its sender hears `full` if it may not be stored, `refused` if the
+    /// store refuses it.
     fn store_parcel(&mut self, to: UserId, parcel: &mut Parcel, full: Code, refused: Code) {
         let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
         let storing = self.settings.offline_delivery != OfflineDelivery::Off;
