@@ -366,7 +366,7 @@ impl Check {
             return Ok(());
         };
         if number.is_none() {
-            return self.text_answered(link, &expected, answer.map_err(|(code, _)| code));
+            return self.text_answered(&expected, answer.map_err(|(code, _)| code));
         }
         let store = matches!(answer, Err((Code::StorageUnavailable | Code::OutcomeUnknown, _)));
         let excused = store && self.refused_at >= expected.at;
@@ -385,7 +385,7 @@ impl Check {
         rule!(self, durable, "nothing before its record", "{answer:?} waits for {after:?}, durable {committed:?}");
         self.same_answer(link, &expected, answer.map_err(|(code, _)| code))?;
         self.block_announced(link, answer.ok());
-        self.text_answered(link, &expected, answer.map_err(|(code, _)| code))
+        self.text_answered(&expected, answer.map_err(|(code, _)| code))
     }
 
     /// A repeat of a command that changes something gets the same answer.
@@ -450,10 +450,13 @@ impl Check {
 impl Check {
     /// A record was decided for a command of a user: its answer, and later ones, wait for it.
     pub(super) fn command_record(&mut self, number: RecordNumber, record: &Record) {
-        let (command, by, subject) = match record {
-            Record::Blocked { by, user } => ("block", Some(by), user),
-            Record::Unblocked { by, user } => ("unblock", Some(by), user),
-            Record::GroupSet { group, .. } | Record::GroupRemoved { group } => ("group", None, group),
+        let (commands, by, subject): (&[&str], _, _) = match record {
+            Record::Blocked { by, user } => (&["block"], Some(by), user),
+            Record::Unblocked { by, user } => (&["unblock"], Some(by), user),
+            Record::GroupRemoved { group } => (&["delete group", "leave group"], None, group),
+            Record::GroupSet { group, .. } => {
+                (&["create group", "add group", "remove group", "leave group"], None, group)
+            }
             Record::AccountAdded { .. }
             | Record::AccountRemoved { .. }
             | Record::Failures { .. }
@@ -469,7 +472,11 @@ impl Check {
         let link = session.map_or(caller, |session| session.link);
         let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) else { return };
         let fits = |expected: &&mut Expected| {
-            expected.command.ends_with(command) && expected.subject == subject.as_str() && !expected.decided
+            let fails = matches!(&expected.allowed, Allowed::Codes(codes) if !codes.is_empty());
+            commands.contains(&expected.command)
+                && expected.subject == subject.as_str()
+                && !expected.decided
+                && !fails
         };
         if let Some(expected) = seen.expected.iter_mut().find(fits) {
             expected.after = expected.after.max(number);

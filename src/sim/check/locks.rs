@@ -326,7 +326,7 @@ impl Check {
                 let least = now.seconds_until(surely);
                 let most = attempt.at.seconds_until(perhaps);
                 let in_time = retry_after_secs >= least && (1..=most).contains(&retry_after_secs);
-                if extends && perhaps > attempt.at {
+                if extends && perhaps > attempt.at && lock.locked.is_some() {
                     lock.locked = Some((surely, Time(now.0 + duration)));
                 }
                 in_time || limited || extends
