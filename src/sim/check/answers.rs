@@ -22,14 +22,15 @@ pub(in crate::sim) struct Expected {
     at: Time,
     /// Whom or what it is about.
     subject: String,
-    /// Records that the answer waits for: of earlier commands, and its own.
+    /// The record of earlier commands that the answer waits for.
     after: RecordNumber,
-    decided: bool,
+    /// Its own record, which success waits for.
+    own: Option<RecordNumber>,
 }
 
 impl Expected {
     pub(super) fn anything(&mut self) {
-        self.after = RecordNumber(0);
+        (self.after, self.own) = (RecordNumber(0), None);
         self.allowed = Allowed::Anything;
     }
 }
@@ -83,7 +84,7 @@ impl Check {
             let subject = subject(command).to_string();
             let (at, after) = (self.now, seen.held);
             let command = command.name();
-            seen.expected.push_back(Expected { number, command, allowed, text, at, subject, after, decided: false });
+            seen.expected.push_back(Expected { number, command, allowed, text, at, subject, after, own: None });
         }
         matches!(command, Command::Offline | Command::Logout) || !subject(command).is_empty()
     }
@@ -114,7 +115,9 @@ impl Check {
             },
             Command::CreateGroup { group, members } => self.create_allowed(user, group, *members),
             Command::MessageGroup { group, .. } | Command::LeaveGroup { group } => {
-                if self.is_member(user, group) {
+                if model.users[user].odd {
+                    Allowed::Anything
+                } else if self.is_member(user, group) {
                     Allowed::Not(Vec::from([Code::UnknownGroup, Code::NotMember]))
                 } else {
                     Allowed::Codes(Vec::from([Code::UnknownGroup]))
@@ -257,6 +260,10 @@ impl Check {
 
     fn owner_allowed(&self, user: User, group: &str) -> Allowed {
         let members = Name::new(group).ok().and_then(|name| self.model.groups.get(&name));
+        let odd = |member: &User| self.model.users[*member].odd;
+        if odd(&user) || members.is_some_and(|members| members.iter().any(odd)) {
+            return Allowed::Anything;
+        }
         match members.map(|members| (members.first() == Some(&user), members.contains(&user))) {
             Some((true, _)) => Allowed::Not(Vec::from([Code::UnknownGroup, Code::NotOwner])),
             Some((false, true)) => Allowed::Codes(Vec::from([Code::NotOwner])),
@@ -266,7 +273,7 @@ impl Check {
 
     fn change_allowed(&self, user: User, group: &str, whom: &str, adds: bool) -> Allowed {
         let owner = self.owner_allowed(user, group);
-        if matches!(owner, Allowed::Codes(_)) {
+        if !matches!(owner, Allowed::Not(_)) {
             return owner;
         }
         match self.about(user, whom) {
@@ -380,7 +387,8 @@ impl Check {
             expected.allowed,
             self.model.users.iter().map(|known| known.name.to_string()).collect::<Vec<_>>()
         );
-        let (after, committed) = (expected.after, self.model.committed);
+        let own = expected.own.filter(|_| answer.is_ok()).unwrap_or_default();
+        let (after, committed) = (expected.after.max(own), self.model.committed);
         let durable = after <= committed || self.refused_at >= expected.at;
         rule!(self, durable, "nothing before its record", "{answer:?} waits for {after:?}, durable {committed:?}");
         self.same_answer(link, &expected, answer.map_err(|(code, _)| code))?;
@@ -475,12 +483,11 @@ impl Check {
             let fails = matches!(&expected.allowed, Allowed::Codes(codes) if !codes.is_empty());
             commands.contains(&expected.command)
                 && expected.subject == subject.as_str()
-                && !expected.decided
+                && expected.own.is_none()
                 && !fails
         };
         if let Some(expected) = seen.expected.iter_mut().find(fits) {
-            expected.after = expected.after.max(number);
-            expected.decided = true;
+            expected.own = Some(number);
         }
         seen.held = seen.held.max(number);
     }

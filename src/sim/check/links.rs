@@ -228,6 +228,7 @@ impl Check {
             session.link = None;
             session.lost_at = Some(self.now);
             session.moving = true;
+            session.presence.clear();
         }
         Ok(())
     }

@@ -177,9 +177,9 @@ impl Check {
             if other == subject || (blocks.contains(&other) && !shaky) {
                 continue;
             }
-            if let Some(session) = self.model.session_mut(other)
-                && session.link.is_some()
-            {
+            if let Some(session) = self.model.session_mut(other) {
+                // A session between two links may be on the next one already.
+                let shaky = shaky || session.link.is_none();
                 session.presence.push_back((subject, online, shaky));
             }
         }
@@ -256,7 +256,6 @@ impl Check {
             session.lost_at = None;
             session.moving = false;
             session.active.1 = session.active.1.max(now);
-            session.presence.clear();
         }
         let own = session.link == Some(link);
         let counted = if own && !resumed { session.unread.take() } else { None };
