@@ -273,7 +273,13 @@ fn exam(options: &Options) -> ExitCode {
             Some(found) => {
                 passed += 1;
                 let (name, rule) = (bug.name(), &found.rule);
-                println!("| {name}:{} | {rule} | {} | {} | {} | {seconds:.1} |", bug.description(), found.seed, found.events, found.steps);
+                println!(
+                    "| {name}:{} | {rule} | {} | {} | {} | {seconds:.1} |",
+                    bug.description(),
+                    found.seed,
+                    found.events,
+                    found.steps
+                );
             }
             None => {
                 failed += 1;

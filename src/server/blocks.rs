@@ -71,7 +71,7 @@ impl ServerState {
         }
         if !blocked
             && !planted::is(Planted::UnblockShowsNothing)
-            && self.settings.offline_delivery == OfflineDelivery::Auto
+            && self.settings.offline_delivery != OfflineDelivery::Off
             && !self.accounts[asker.user].has_blocked(user)
         {
             self.show_held(asker.user, user);

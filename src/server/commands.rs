@@ -132,8 +132,19 @@ impl ServerState {
         outcome: Outcome,
         answer: Answer<'_>,
     ) {
-        self.note_outcome(asker, outcome);
         let written = self.outbox.write(|out| ServerLine::Done { number: asker.number, answer }.encode(out));
+        self.answer_written(asker, record, outcome, written);
+    }
+
+    /// Answers a command with what was written already.
+    pub(super) fn answer_written(
+        &mut self,
+        asker: &Asker,
+        record: Option<RecordNumber>,
+        outcome: Outcome,
+        written: Written,
+    ) {
+        self.note_outcome(asker, outcome);
         self.send_answer(asker, record, written);
     }
 

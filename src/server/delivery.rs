@@ -96,6 +96,17 @@ impl Delivery {
         self.unacknowledged.iter().any(|parcel| parcel.id == id)
     }
 
+    /// Where a message stands among those that are not acknowledged.
+    fn position(&self, id: MessageId) -> Option<usize> {
+        let first = self.unacknowledged.front()?.id;
+        // Live messages have running numbers; stored ones between them are the exception.
+        let expected = usize::try_from(id.number.saturating_sub(first.number)).unwrap_or(usize::MAX);
+        match self.unacknowledged.get(expected) {
+            Some(parcel) if parcel.id == id => Some(expected),
+            Some(_) | None => self.unacknowledged.iter().position(|parcel| parcel.id == id),
+        }
+    }
+
     fn push_behind(&mut self, parcel: Parcel) {
         self.behind_bytes += parcel.text.len();
         self.behind.push_back(parcel);
@@ -159,8 +170,7 @@ impl ServerState {
                 None => ServerLine::Message(delivery).encode(out),
             }
         });
-        self.queue(link, RecordNumber(0), written);
-        parcel.end = self.links.get(&link).map_or(0, |link| link.queued());
+        parcel.end = self.queue(link, RecordNumber(0), written);
         if planted::is(Planted::DeliveredWhenSent) {
             let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
             self.tell_sender(to, &tell, Ok(Status::Delivered), None);
@@ -315,7 +325,20 @@ impl ServerState {
         tell: &Tell,
         settlement: Settlement,
     ) {
+        if settlement.is_err() {
+            self.give_up_parcel(to, record);
+        }
         self.tell_sender(to, tell, settlement.map(|()| Status::Stored), Some(record));
+    }
+
+    /// A message under way that the store refused is in the mailbox no more and not counted there:
+    /// its acknowledgement must not count it off once more.
+    fn give_up_parcel(&mut self, to: UserId, record: RecordNumber) {
+        let Some(session) = self.accounts[to].session.as_mut() else { return };
+        let mut parcels = session.delivery.unacknowledged.iter_mut();
+        if let Some(parcel) = parcels.find(|parcel| parcel.keep == Keep::Mailbox(record)) {
+            parcel.keep = Keep::GivenUp;
+        }
     }
 
     /// The sender of a message, or of a group message, hears what became of it.
@@ -331,9 +354,11 @@ impl ServerState {
             Tell::Group(number) => self.group_member_settled(*number, ending),
             Tell::Sender(asker) => match ending {
                 Ok(status) => {
-                    let name = self.accounts.name(to).clone();
-                    let answer = Answer::Message { to: name.as_str(), status };
-                    self.answer(asker, record, Outcome::Message(status), answer);
+                    let to = self.accounts.name(to).as_str();
+                    let answer = Answer::Message { to, status };
+                    let line = ServerLine::Done { number: asker.number, answer };
+                    let written = self.outbox.write(|out| line.encode(out));
+                    self.answer_written(asker, record, Outcome::Message(status), written);
                 }
                 Err(code) => self.fail(asker, record, code, "message"),
             },
@@ -347,7 +372,7 @@ impl ServerState {
         }
         if let Some(shown) = shown
             && let Some(session) = self.accounts[user].session.as_ref()
-            && let Some(last) = session.delivery.unacknowledged.iter().position(|parcel| parcel.id == shown)
+            && let Some(last) = session.delivery.position(shown)
         {
             self.settle_first(user, last + 1 + usize::from(planted::is(Planted::AcknowledgesOneMore)));
         }

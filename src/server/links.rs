@@ -189,17 +189,22 @@ impl ServerState {
             0 => usize::MAX,
             bytes => bytes.saturating_add(LINE_ROOM),
         };
-        let mut rest = bytes;
+        let (mut rest, mut stage) = (bytes, link.stage);
         while let Some(frame) = framer.next(&mut rest, limit) {
-            self.obey_frame(id, frame);
+            self.obey_frame(id, stage, frame);
             let Some(link) = self.links.get_mut(&id) else { return };
-            if link.stage == Stage::Closing {
+            stage = link.stage;
+            if stage == Stage::Closing {
                 return;
             }
             if link.waits.any() {
                 link.backlog.extend_from_slice(rest);
                 break;
             }
+        }
+        if framer.is_between_lines() {
+            // So is the one that was left in its place.
+            return;
         }
         let endless = framer.skipped() > ENDLESS_LINE_BYTES;
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -212,7 +217,7 @@ impl ServerState {
         }
     }
 
-    fn obey_frame(&mut self, id: LinkId, frame: Frame<'_>) {
+    fn obey_frame(&mut self, id: LinkId, stage: Stage, frame: Frame<'_>) {
         let line = match frame {
             Frame::TooLong => {
                 return self.misused(id, Misuse { number: None, command: "", code: Code::TooLong });
@@ -221,14 +226,13 @@ impl ServerState {
             Frame::Line(line) => line,
         };
         match ClientLine::parse(line) {
-            Ok(line) => self.obey(id, line),
+            Ok(line) => self.obey(id, stage, line),
             Err(misuse) => self.misused(id, misuse),
         }
     }
 
-    fn obey(&mut self, id: LinkId, line: ClientLine<'_>) {
-        let Some(link) = self.links.get(&id) else { return };
-        let member = match link.stage {
+    fn obey(&mut self, id: LinkId, stage: Stage, line: ClientLine<'_>) {
+        let member = match stage {
             Stage::Member(user) => Some(user),
             Stage::Anonymous => None,
             Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing => return,
@@ -330,12 +334,12 @@ impl ServerState {
         self.queue(id, after, written);
     }
 
-    /// Queues what was written for one or more links.
-    pub(super) fn queue(&mut self, id: LinkId, after: RecordNumber, written: Written) {
-        let Some(link) = self.links.get_mut(&id) else { return };
+    /// Queues what was written for one or more links; says where it ends in the output of this one.
+    pub(super) fn queue(&mut self, id: LinkId, after: RecordNumber, written: Written) -> u64 {
+        let Some(link) = self.links.get_mut(&id) else { return 0 };
         let touched = match link.stage {
             Stage::Member(user) => self.accounts[user].touched,
-            Stage::Closing => return,
+            Stage::Closing => return link.queued(),
             Stage::Anonymous | Stage::LoggingIn(_) | Stage::Waiting(_) => RecordNumber(0),
         };
         let after =
@@ -348,6 +352,7 @@ impl ServerState {
             link.held_bytes += written.len() as u64;
             self.journal.hold(id);
         }
+        link.queued()
     }
 
     /// Keeps a place in the output of a link for the answer that a record brings.

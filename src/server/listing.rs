@@ -82,7 +82,8 @@ impl ServerState {
         let Some(link) = self.links.get_mut(&id) else { return };
         if lines.len() <= PIECE_BYTES && link.listings.is_empty() {
             let written = self.outbox.write(|out| out.extend_from_slice(&lines));
-            return self.queue(id, RecordNumber(0), written);
+            self.queue(id, RecordNumber(0), written);
+            return;
         }
         link.listings.push_back(Listing { lines, next: 0 });
         if link.listings.len() > WAITING_LISTS {

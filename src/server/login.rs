@@ -104,7 +104,8 @@ impl ServerState {
 
     /// Attempts that had to wait for this verdict go on, the first first.
     fn try_waiting(&mut self, subject: Subject) {
-        while self.locked_secs(subject).is_some() || !self.tries_are_taken(subject) {
+        let obeys_lock = !planted::is(Planted::LockedButRight);
+        while (obeys_lock && self.locked_secs(subject).is_some()) || !self.tries_are_taken(subject) {
             let Some((link, password)) = self.guesses(subject).waiting.pop_front() else { return };
             if self.links.get(&link).is_some_and(|link| link.stage == Stage::Waiting(subject)) {
                 self.set_stage(link, Stage::Anonymous);
@@ -175,8 +176,10 @@ impl ServerState {
 
     /// Goes on with a session by its token: no password, and the old link makes way at once.
     pub(super) fn resume(&mut self, id: LinkId, name: &str, token: &Token) {
-        let digest = self.secrets.token_digest(token);
-        let user = self.accounts.find_open(name).filter(|&user| self.accounts[user].token == Some(digest));
+        let user = self.accounts.find_open(name).filter(|&user| {
+            let account = &self.accounts[user];
+            account.token == Some(self.secrets.token_digest(token, account.credential.as_ref()))
+        });
         match user {
             Some(user) => self.begin_session(id, user, Entry::Token),
             None => self.refuse(id, RecordNumber(0), Refusal::Stale),

@@ -3,7 +3,7 @@
 use blake2::{Blake2s256, Digest as _};
 
 use crate::record::Digest;
-use crate::words::Token;
+use crate::words::{Credential, Token};
 
 /// Mixes what comes in and hands out what nobody can foresee who has not seen it all.
 #[derive(Clone)]
@@ -40,22 +40,27 @@ impl Secrets {
         Token(front(&drawn.into()))
     }
 
-    pub(super) fn token_digest(&self, token: &Token) -> Digest {
-        self.digest(b"resume", &token.0)
+    /// The password's form is part of it: who changes a password while the server is down ends the
+    /// right to resume as well.
+    pub(super) fn token_digest(&self, token: &Token, credential: Option<&Credential>) -> Digest {
+        let credential = credential.map_or("", Credential::reveal);
+        self.digest(b"resume", &[&token.0, credential.as_bytes()])
     }
 
     pub(super) fn name_digest(&self, name: &str) -> Digest {
-        self.digest(b"name", name.as_bytes())
+        self.digest(b"name", &[name.as_bytes()])
     }
 
-    fn digest(&self, purpose: &[u8], secret: &[u8]) -> Digest {
-        let digest = Blake2s256::new()
+    /// Only the last part may be of any length.
+    fn digest(&self, purpose: &[u8], parts: &[&[u8]]) -> Digest {
+        let mut digest = Blake2s256::new()
             .chain_update(self.key)
             .chain_update([u8::try_from(purpose.len()).unwrap_or(u8::MAX)])
-            .chain_update(purpose)
-            .chain_update(secret)
-            .finalize();
-        Digest(front(&digest.into()))
+            .chain_update(purpose);
+        for part in parts {
+            digest.update(part);
+        }
+        Digest(front(&digest.finalize().into()))
     }
 }
 
@@ -85,7 +90,17 @@ mod tests {
     fn digests_depend_on_key_and_purpose() {
         let secrets = Secrets::new([1; 32]);
         let token = Token(*b"abcdefghijklmnop");
-        assert_ne!(secrets.token_digest(&token), secrets.name_digest("abcdefghijklmnop"));
-        assert_ne!(secrets.token_digest(&token), Secrets::new([2; 32]).token_digest(&token));
+        let of_token = secrets.token_digest(&token, None);
+        assert_ne!(of_token, secrets.name_digest("abcdefghijklmnop"));
+        assert_ne!(of_token, Secrets::new([2; 32]).token_digest(&token, None));
+    }
+
+    #[test]
+    fn another_password_makes_another_digest_of_a_token() {
+        let secrets = Secrets::new([1; 32]);
+        let token = Token(*b"abcdefghijklmnop");
+        let digest = |password| secrets.token_digest(&token, Some(&Credential::new(password)));
+        assert_eq!(digest("falcon"), digest("falcon"));
+        assert_ne!(digest("falcon"), digest("eagle"));
     }
 }

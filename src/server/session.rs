@@ -92,7 +92,8 @@ impl ServerState {
     /// A login by password: a number and a token of its own; what an earlier login left open is void.
     fn new_login(&mut self, user: UserId, capabilities: Capabilities) -> Option<Token> {
         let token = capabilities.resume.then(|| self.secrets.token());
-        let digest = token.map(|token| self.secrets.token_digest(&token));
+        let credential = self.accounts[user].credential.as_ref();
+        let digest = token.map(|token| self.secrets.token_digest(&token, credential));
         // From the clock, so that no number comes again should the store lose or refuse the last one:
         // receivers would take new messages for repeats.
         let millisecond = self.now.0 / 1_000;

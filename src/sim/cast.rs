@@ -5,7 +5,8 @@ use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Users; only the first [`ACCOUNTS`] have an account at the start.
-pub(crate) const USERS: &[&str] = &["hans", "yoda", "luke", "vader", "r2d2", "Ωmega", "leia", "Hans", "zoé", "ha"];
+pub(crate) const USERS: &[&str] =
+    &["hans", "yoda", "luke", "vader", "r2d2", "Ωmega", "leia", "Hans", "zoé", "ha"];
 /// Users with an account at the start.
 pub(crate) const ACCOUNTS: usize = 6;
 /// Groups.
@@ -17,8 +18,15 @@ pub(crate) fn password_of(user: &str, version: u16) -> String {
 }
 
 /// What follows a text's own number: bytes that a careless program would lose or split.
-const TAILS: &[&str] =
-    &["", " hi", "  two  spaces  ", " naïve ☃ 雪 🦀", " #7 ok error", "\u{1b}[2J\r", " a\u{301}\u{301} \u{202e}x"];
+const TAILS: &[&str] = &[
+    "",
+    " hi",
+    "  two  spaces  ",
+    " naïve ☃ 雪 🦀",
+    " #7 ok error",
+    "\u{1b}[2J\r",
+    " a\u{301}\u{301} \u{202e}x",
+];
 
 /// A text that no other step sends: its number, and a tail.
 pub(crate) fn text(number: u32, salt: u64) -> String {

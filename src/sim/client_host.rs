@@ -126,7 +126,9 @@ impl World {
 
     /// Nothing more can be typed at a seat.
     pub(super) fn end_input(&mut self, seat: usize) {
-        let Some(process) = self.seats[seat].process.as_mut().filter(|process| !process.frozen) else { return };
+        let Some(process) = self.seats[seat].process.as_mut().filter(|process| !process.frozen) else {
+            return;
+        };
         if !core::mem::replace(&mut process.input_ended, true) {
             let id = process.id;
             self.tell_client(id, Event::EndOfInput);
@@ -145,7 +147,8 @@ impl World {
 
     /// A line is typed at a seat.
     pub(super) fn type_line(&mut self, seat: usize, text: &[u8]) {
-        let running = self.seats[seat].process.as_mut().filter(|process| !process.frozen && !process.input_ended);
+        let running =
+            self.seats[seat].process.as_mut().filter(|process| !process.frozen && !process.input_ended);
         let Some(process) = running else { return };
         process.lines += 1;
         let (id, line) = (process.id, process.lines);

@@ -68,7 +68,8 @@ impl World {
     /// A stranger connects to the private port of a client and speaks.
     pub(super) fn send_stranger(&mut self, step: Step) {
         let seat = usize::from(step.actor) % SEATS_USED;
-        let Some(process) = self.seats[seat].process.as_ref().filter(|process| process.listening.is_some()) else {
+        let Some(process) = self.seats[seat].process.as_ref().filter(|process| process.listening.is_some())
+        else {
             return;
         };
         let id = process.id;
@@ -120,7 +121,8 @@ impl World {
             }
         }
         let given = self.host.settings.clone();
-        self.host.settings = Settings { timeout_secs: 0, lock_extend: false, rate_burst: 4_096, rate_per_s: 20_000, ..given };
+        self.host.settings =
+            Settings { timeout_secs: 0, lock_extend: false, rate_burst: 4_096, rate_per_s: 20_000, ..given };
         self.reload_server();
     }
 }

@@ -97,12 +97,7 @@ pub(crate) enum Found {
 
 impl Link {
     pub(crate) fn new(dialler: Holder, dialled: Holder, latency_micros: u64) -> Link {
-        Link {
-            ends: [End::new(dialler), End::new(dialled)],
-            latency_micros,
-            window: 65_536,
-            silence: 0,
-        }
+        Link { ends: [End::new(dialler), End::new(dialled)], latency_micros, window: 65_536, silence: 0 }
     }
 
     /// Which end the server holds, if any.

@@ -265,7 +265,9 @@ impl Model {
                     self.unsaved.extend(mail.into_iter().map(|(id, stored)| (user, id, stored)));
                 }
                 Undo::Nothing => {}
-                Undo::Block(..) | Undo::Unblock(..) | Undo::Group(..) | Undo::Store(..) => self.undo(undo, Time::MAX),
+                Undo::Block(..) | Undo::Unblock(..) | Undo::Group(..) | Undo::Store(..) => {
+                    self.undo(undo, Time::MAX)
+                }
             }
         }
     }
@@ -356,8 +358,7 @@ impl Model {
     /// Mail that a login counts: what is not held back.
     pub(crate) fn unread(&self, user: User) -> u64 {
         let held = |stored: &&Stored| {
-            self.settings.held_on_block != HeldOnBlock::Deliver
-                && self.is_cut_off(stored.from, user)
+            self.settings.held_on_block != HeldOnBlock::Deliver && self.is_cut_off(stored.from, user)
         };
         self.users[user].mailbox.values().filter(|stored| !held(stored)).count() as u64
     }

@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::check::Check;
-use super::coverage::{Coverage, Watcher};
 pub use super::check::Violation;
 use super::client_host::SEATS;
+use super::coverage::{Coverage, Watcher};
 use super::scenario::Step;
 pub use super::world::Plan;
 use super::world::World;
@@ -65,7 +65,8 @@ fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Repo
     if let (None, Some(tape)) = (&broken, &run.world.host.tape)
         && !tape.is_the_same_in_crumbs(run.world.trace().digest())
     {
-        broken = Some((steps.len(), run.violation("same bytes in other chunks, same effects", String::new())));
+        broken =
+            Some((steps.len(), run.violation("same bytes in other chunks, same effects", String::new())));
     }
     let Run { world, watcher, .. } = run;
     Report { events: world.events(), digest: world.trace().digest(), coverage: watcher.coverage, broken }
@@ -188,7 +189,8 @@ impl World {
     fn let_everything_out(&mut self) {
         let blocks: Vec<_> = self.host.store.blocks().cloned().collect();
         for seat in 0..SEATS {
-            let Some(user) = self.seats[seat].process.as_ref().and_then(|process| process.user.clone()) else {
+            let Some(user) = self.seats[seat].process.as_ref().and_then(|process| process.user.clone())
+            else {
                 continue;
             };
             for (_, blocked) in blocks.iter().filter(|(by, _)| *by == user) {

@@ -5,8 +5,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::draw::Draw;
 use super::cast::{ACCOUNTS, USERS, password_of};
+use super::draw::Draw;
 use super::link::Holder;
 use super::store::{LoadMail, Store, Told as StoreTold, Turn};
 use super::tape::Tape;
@@ -355,7 +355,10 @@ impl World {
             }
             StoreTold::Loaded { ticket, mail, more } => {
                 let count = u32::try_from(mail.len()).unwrap_or(u32::MAX);
-                self.tell_server(Event::MailLoaded { ticket, mail, more }, Told::MailLoaded { ticket, count });
+                self.tell_server(
+                    Event::MailLoaded { ticket, mail, more },
+                    Told::MailLoaded { ticket, count },
+                );
             }
         }
     }

@@ -28,7 +28,8 @@ impl World {
         if self.trace.digest() == 0 {
             self.start_server();
         }
-        let _ = self.take_input(step) || self.take_session(step) || self.take_hand(step) || self.take_fault(step);
+        let _ =
+            self.take_input(step) || self.take_session(step) || self.take_hand(step) || self.take_fault(step);
         let micros = self.micros_of(step);
         let until = Time(self.now.0.saturating_add(micros));
         self.pass(until, HAPPENINGS);
@@ -82,7 +83,8 @@ impl World {
         let first = self.instants.iter().min().copied().unwrap_or(now);
         let near = |instant: &&Time| instant.since(first).as_secs() < 2;
         let lock = self.instants.iter().filter(near).max().copied();
-        let goal = if choice.is_multiple_of(2) { lock.or(self.host.wakes_at) } else { self.host.wakes_at.or(lock) };
+        let goal =
+            if choice.is_multiple_of(2) { lock.or(self.host.wakes_at) } else { self.host.wakes_at.or(lock) };
         let Some(goal) = goal.filter(|goal| goal.since(now).as_secs() < 7_200) else { return 0 };
         let micros = goal.0.saturating_sub(now.0);
         match choice / 2 % 4 {
@@ -149,7 +151,8 @@ impl World {
             Kind::Offline => String::from("offline"),
             Kind::Ping => format!("ping {user}"),
             Kind::CreateGroup => {
-                let others: Vec<&str> = (0..6).filter(|bit| step.salt >> bit & 1 == 1).map(|bit| USERS[bit]).collect();
+                let others: Vec<&str> =
+                    (0..6).filter(|bit| step.salt >> bit & 1 == 1).map(|bit| USERS[bit]).collect();
                 format!("create group {group} {}", others.join(" "))
             }
             Kind::GroupList => String::from("grouplist"),
@@ -328,8 +331,10 @@ impl World {
             }
             Kind::RawCommand => {
                 if let Some(hand) = self.hand_of(step.actor) {
-                    let kinds = [Kind::Message, Kind::Broadcast, Kind::Block, Kind::Whoelse, Kind::GroupMessage];
-                    let kinds = [kinds, [Kind::Message, Kind::Ping, Kind::Since, Kind::StartPrivate, Kind::Logout]];
+                    let kinds =
+                        [Kind::Message, Kind::Broadcast, Kind::Block, Kind::Whoelse, Kind::GroupMessage];
+                    let kinds =
+                        [kinds, [Kind::Message, Kind::Ping, Kind::Since, Kind::StartPrivate, Kind::Logout]];
                     let kind = kinds.as_flattened()[usize::try_from(step.salt % 10).unwrap_or(0)];
                     let line = self.command(Step { kind, ..step }).unwrap_or_default();
                     self.hand_commands(hand, line.as_bytes());
@@ -381,7 +386,12 @@ impl World {
         let length = self.draw.below([8, 80, 6_000, 80_000][usize::from(step.argument) % 4]);
         let bytes: Vec<u8> = match step.argument / 4 % 3 {
             0 => (0..length).map(|_| self.draw.number().to_le_bytes()[0]).collect(),
-            1 => b"#1 message\xff ".iter().copied().cycle().take(usize::try_from(length).unwrap_or(0)).collect(),
+            1 => b"#1 message\xff "
+                .iter()
+                .copied()
+                .cycle()
+                .take(usize::try_from(length).unwrap_or(0))
+                .collect(),
             _ => b"#x whoelse\n#2 \nhello 9\nack 1\nresume a b\nactive\n".to_vec(),
         };
         self.hand_writes(hand, &bytes);

@@ -312,10 +312,11 @@ impl Durable {
         let mut records = Vec::new();
         let blocked = |(by, user): &(Name, Name)| Record::Blocked { by: by.clone(), user: user.clone() };
         records.extend(self.blocks.iter().map(blocked));
-        records.extend(self.groups.iter().map(|(group, members)| Record::GroupSet {
-            group: group.clone(),
-            members: members.clone(),
-        }));
+        records.extend(
+            self.groups
+                .iter()
+                .map(|(group, members)| Record::GroupSet { group: group.clone(), members: members.clone() }),
+        );
         records.extend(self.failures.values().cloned());
         for session in self.sessions.values() {
             let mut both = [session.began.clone(), session.ended.clone()];

@@ -66,9 +66,8 @@ impl Tape {
     pub(crate) fn is_the_same_in_crumbs(&self, seed: u64) -> bool {
         let mut draw = Draw::new(seed);
         let whole = self.tell(|length| length);
-        let crumbs = self.tell(|length| {
-            usize::try_from(draw.between(1, length.min(9) as u64)).unwrap_or(length)
-        });
+        let crumbs =
+            self.tell(|length| usize::try_from(draw.between(1, length.min(9) as u64)).unwrap_or(length));
         whole == crumbs
     }
 
@@ -119,7 +118,9 @@ impl Outcome {
 fn own(event: &Event<'_>) -> Owned {
     let event = match event {
         Event::Received { link, bytes } => return Owned::Bytes(*link, bytes.to_vec()),
-        Event::LinkOpened { link, from, nonce } => Event::LinkOpened { link: *link, from: *from, nonce: *nonce },
+        Event::LinkOpened { link, from, nonce } => {
+            Event::LinkOpened { link: *link, from: *from, nonce: *nonce }
+        }
         Event::Flushed { link, upto } => Event::Flushed { link: *link, upto: *upto },
         Event::LinkClosed { link } => Event::LinkClosed { link: *link },
         Event::Verified { ticket, verdict } => Event::Verified { ticket: *ticket, verdict: *verdict },

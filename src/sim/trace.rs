@@ -139,12 +139,7 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn new() -> Trace {
-        Trace {
-            entries: Vec::new(),
-            bytes: Vec::new(),
-            digest: 0,
-            hashing: FixedState::with_seed(0),
-        }
+        Trace { entries: Vec::new(), bytes: Vec::new(), digest: 0, hashing: FixedState::with_seed(0) }
     }
 
     /// Keeps bytes for an entry.

@@ -175,7 +175,10 @@ mod tests {
     fn what_must_tell_is_left_out_and_the_rest_is_kept() {
         let about = [String::from("#3")];
         assert_eq!(comparable("error #3 blocked message", &about), None);
-        assert_eq!(comparable("ok #2 broadcast 1 withheld", &about), comparable("ok #2 broadcast 1 complete", &about));
+        assert_eq!(
+            comparable("ok #2 broadcast 1 withheld", &about),
+            comparable("ok #2 broadcast 1 complete", &about)
+        );
         assert!(comparable("online hans", &about).is_some());
     }
 

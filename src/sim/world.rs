@@ -374,9 +374,10 @@ impl World {
     }
 
     fn silent_for_too_long(&mut self, id: LinkId, silence: u32) {
-        let still = self.links.get(&id).is_some_and(|link| {
-            link.silence == silence && link.ends.iter().any(|end| end.silent)
-        });
+        let still = self
+            .links
+            .get(&id)
+            .is_some_and(|link| link.silence == silence && link.ends.iter().any(|end| end.silent));
         if still {
             for end in [0, 1] {
                 self.broken(id, end);

@@ -78,6 +78,16 @@ impl Framer {
         Some(measured(&self.kept, limit))
     }
 
+    /// Whether nothing of a line has come that has not been handed out.
+    #[must_use]
+    pub const fn is_between_lines(&self) -> bool {
+        match self.progress {
+            Progress::Unfinished => self.kept.is_empty(),
+            Progress::HandedOut => true,
+            Progress::Overlong(_) => false,
+        }
+    }
+
     /// Bytes of an unfinished overlong line that were dropped so far.
     #[must_use]
     pub const fn skipped(&self) -> usize {

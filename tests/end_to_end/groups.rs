@@ -76,7 +76,6 @@ fn every_error_of_groups() {
         ("create group #x luke", "bad_name"),
         ("create group group luke", "bad_name"),
         ("add group crew nobody", "unknown_user"),
-        ("add group crew yoda", "already_member"),
         ("add group nowhere luke", "unknown_group"),
         ("remove group crew luke", "not_member"),
         ("remove group crew nobody", "unknown_user"),
@@ -89,6 +88,10 @@ fn every_error_of_groups() {
     ] {
         assert_eq!(hans.fails(line), code, "{line}");
     }
+    assert_eq!(members(&hans.ok("add group crew yoda")), ["hans", "yoda"], "again is no error");
+    yoda.wait_for("group");
+    yoda.ok("whoelse");
+    assert_eq!(yoda.count(|object| object["type"] == "group"), 1);
     for line in ["add group crew luke", "remove group crew hans", "delete group crew"] {
         assert_eq!(yoda.fails(line), "not_owner", "{line}");
     }

@@ -5,11 +5,26 @@
 
 mod harness;
 
+mod accounts;
 mod blocking;
 mod broadcasts;
+mod crowds;
 mod groups;
+mod known_bugs;
+mod limits;
 mod lists;
 mod lockout;
 mod logins;
 mod mailbox;
 mod messages;
+mod nc;
+mod plain_mode;
+mod private_ends;
+mod private_links;
+mod reload;
+mod resume;
+mod server_options;
+mod sessions;
+mod subcommands;
+mod terminal_mode;
+mod timeouts;

@@ -62,9 +62,8 @@ impl Check {
     ) -> bool {
         let text = self.text_requested(link, command, at_once);
         let user = self.links.seen.get(&link).and_then(|seen| seen.user);
-        let repeat = user.zip(number).is_some_and(|(user, number)| {
-            !self.model.users[user].numbers.insert(number)
-        });
+        let repeat =
+            user.zip(number).is_some_and(|(user, number)| !self.model.users[user].numbers.insert(number));
         let allowed = match user {
             Some(user) if at_once && number.is_some() && !repeat => self.allowed(user, command),
             Some(_) | None => Allowed::Anything,
@@ -75,8 +74,7 @@ impl Check {
             session.logout_asked = true;
         }
         let welcomed = user.is_some();
-        if let Some(seen) = self.links.seen.get_mut(&link)
-        {
+        if let Some(seen) = self.links.seen.get_mut(&link) {
             if !welcomed {
                 seen.early.extend(number);
                 return true;
@@ -84,7 +82,16 @@ impl Check {
             let subject = subject(command).to_string();
             let (at, after) = (self.now, seen.held);
             let command = command.name();
-            seen.expected.push_back(Expected { number, command, allowed, text, at, subject, after, own: None });
+            seen.expected.push_back(Expected {
+                number,
+                command,
+                allowed,
+                text,
+                at,
+                subject,
+                after,
+                own: None,
+            });
         }
         matches!(command, Command::Offline | Command::Logout) || !subject(command).is_empty()
     }
@@ -95,11 +102,19 @@ impl Check {
             Command::Message { to, .. } => self.message_allowed(user, to),
             Command::Block { user: whom } => match self.about(user, whom) {
                 Err(allowed) => allowed,
-                Ok(whom) => switch(model.users[user].blocks.contains(&whom), model.settings.strict_block, Code::AlreadyBlocked),
+                Ok(whom) => switch(
+                    model.users[user].blocks.contains(&whom),
+                    model.settings.strict_block,
+                    Code::AlreadyBlocked,
+                ),
             },
             Command::Unblock { user: whom } => match self.about(user, whom) {
                 Err(allowed) => allowed,
-                Ok(whom) => switch(!model.users[user].blocks.contains(&whom), model.settings.strict_block, Code::NotBlocked),
+                Ok(whom) => switch(
+                    !model.users[user].blocks.contains(&whom),
+                    model.settings.strict_block,
+                    Code::NotBlocked,
+                ),
             },
             Command::Ping { user: whom } => match self.about(user, whom) {
                 Err(allowed) => allowed,
@@ -109,7 +124,9 @@ impl Check {
             Command::WhoelseSince { seconds } => self.users_since(user, *seconds),
             Command::Wholasthr => self.users_since(user, 3_600),
             Command::StartPrivate { user: whom, .. } => match self.about(user, whom) {
-                Ok(whom) if self.model.is_cut_off(user, whom) => Allowed::Codes(Vec::from([Code::Blocked, Code::Offline])),
+                Ok(whom) if self.model.is_cut_off(user, whom) => {
+                    Allowed::Codes(Vec::from([Code::Blocked, Code::Offline]))
+                }
                 Ok(_) => Allowed::Not(REFUSALS.to_vec()),
                 Err(allowed) => allowed,
             },
@@ -219,9 +236,7 @@ impl Check {
                 HistoryMode::Overlap => {
                     known.ended.map_or((false, false), |(from, upto)| (from > since, upto >= since))
                 }
-                HistoryMode::Login => {
-                    known.last_login.map_or((false, false), |at| (at > since, at >= since))
-                }
+                HistoryMode::Login => known.last_login.map_or((false, false), |at| (at > since, at >= since)),
             };
             if known.odd || known.blurred || least != most {
                 perhaps.push(user);
@@ -354,16 +369,21 @@ impl Check {
     }
 
     /// An answer goes out: it is owed, and it is one that is allowed.
-    fn answered(&mut self, link: LinkId, number: Option<u64>, answer: Result<&Answer<'_>, (Code, &str)>) -> Verdict {
+    fn answered(
+        &mut self,
+        link: LinkId,
+        number: Option<u64>,
+        answer: Result<&Answer<'_>, (Code, &str)>,
+    ) -> Verdict {
         let seen = self.links.seen.get_mut(&link);
         let list = seen.map(|seen| core::mem::take(&mut seen.list)).unwrap_or_default();
         let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number));
         let Some(expected) = expected else {
             let unread = matches!(answer, Err((Code::Usage | Code::UnknownCommand | Code::TooLong, _)));
             let user = self.links.seen.get(&link).and_then(|seen| seen.user);
-            let asked = user.zip(number).is_some_and(|(user, number)| {
-                self.model.users[user].numbers.contains(&number)
-            });
+            let asked = user
+                .zip(number)
+                .is_some_and(|(user, number)| self.model.users[user].numbers.contains(&number));
             let early = number.is_some_and(|number| {
                 self.links.seen.get(&link).is_some_and(|seen| seen.early.contains(&number))
             });
@@ -390,14 +410,24 @@ impl Check {
         let own = expected.own.filter(|_| answer.is_ok()).unwrap_or_default();
         let (after, committed) = (expected.after.max(own), self.model.committed);
         let durable = after <= committed || self.refused_at >= expected.at;
-        rule!(self, durable, "nothing before its record", "{answer:?} waits for {after:?}, durable {committed:?}");
+        rule!(
+            self,
+            durable,
+            "nothing before its record",
+            "{answer:?} waits for {after:?}, durable {committed:?}"
+        );
         self.same_answer(link, &expected, answer.map_err(|(code, _)| code))?;
         self.block_announced(link, answer.ok());
         self.text_answered(&expected, answer.map_err(|(code, _)| code))
     }
 
     /// A repeat of a command that changes something gets the same answer.
-    fn same_answer(&mut self, link: LinkId, expected: &Expected, answer: Result<&Answer<'_>, Code>) -> Verdict {
+    fn same_answer(
+        &mut self,
+        link: LinkId,
+        expected: &Expected,
+        answer: Result<&Answer<'_>, Code>,
+    ) -> Verdict {
         let user = self.links.seen.get(&link).and_then(|seen| seen.user);
         let (Some(user), Some(number)) = (user, expected.number) else { return Ok(()) };
         let login = self.links.seen.get(&link).map(|seen| seen.login);

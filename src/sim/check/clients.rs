@@ -132,7 +132,12 @@ impl Check {
                 running.leaving = false;
                 running.private.clear();
                 rule!(self, !twice, "the farewell comes once", "{process:?}: {reason}");
-                rule!(self, open.is_empty(), "every line has one result", "{process:?}: {open:?} at {reason}");
+                rule!(
+                    self,
+                    open.is_empty(),
+                    "every line has one result",
+                    "{process:?}: {open:?} at {reason}"
+                );
                 Ok(())
             }
             View::Result { line, outcome, command } => {
@@ -143,12 +148,22 @@ impl Check {
             View::Message(message) => self.message_shown(process, message, delivered),
             View::PrivateOpened { user, .. } => {
                 let fresh = running.private.insert(user.clone());
-                rule!(self, fresh, "private links open and close in turn", "{process:?}: {user} opened again");
+                rule!(
+                    self,
+                    fresh,
+                    "private links open and close in turn",
+                    "{process:?}: {user} opened again"
+                );
                 Ok(())
             }
             View::PrivateClosed { user, .. } => {
                 let stood = running.private.remove(user);
-                rule!(self, stood, "private links open and close in turn", "{process:?}: {user} closed again");
+                rule!(
+                    self,
+                    stood,
+                    "private links open and close in turn",
+                    "{process:?}: {user} closed again"
+                );
                 Ok(())
             }
             View::Presence { user, .. } => {
@@ -290,7 +305,13 @@ impl Check {
             (Some(Bye::ServerShutdown | Bye::ConnectionLost), exit) => exit == Exit::ServerLost,
             (Some(Bye::Replaced), exit) => exit == Exit::Failed,
         };
-        rule!(self, said, "the exit code tells the reason", "{process:?}: {exit:?} after {:?}", running.last_bye);
+        rule!(
+            self,
+            said,
+            "the exit code tells the reason",
+            "{process:?}: {exit:?} after {:?}",
+            running.last_bye
+        );
         let open = running.open;
         rule!(self, open.is_empty(), "every line has one result", "{process:?}: {open:?} at its end");
         rule!(self, running.user.is_none(), "a session ends with a farewell", "{process:?}");

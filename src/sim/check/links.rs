@@ -160,7 +160,8 @@ impl Check {
             self.activity(link, false);
             return Ok(at_once);
         };
-        if matches!(line, ClientLine::Login { .. } | ClientLine::Register { .. } | ClientLine::Resume { .. }) {
+        if matches!(line, ClientLine::Login { .. } | ClientLine::Register { .. } | ClientLine::Resume { .. })
+        {
             self.activity(link, false);
         }
         let Some(seen) = self.links.seen.get_mut(&link) else { return Ok(false) };

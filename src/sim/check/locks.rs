@@ -135,7 +135,12 @@ impl Check {
             record: None,
             failed: false,
             judged: false,
-            met: self.locks.names.get(name).and_then(|lock| lock.locked).filter(|(_, perhaps)| *perhaps > self.now),
+            met: self
+                .locks
+                .names
+                .get(name)
+                .and_then(|lock| lock.locked)
+                .filter(|(_, perhaps)| *perhaps > self.now),
         });
     }
 
@@ -145,7 +150,9 @@ impl Check {
         let all = &self.locks.attempts;
         // A link tries one password after the other.
         let is_first = |place: usize, link: LinkId| {
-            !all[..place].iter().any(|before| before.link == link && (before.ticket.is_none() || !before.judged))
+            !all[..place]
+                .iter()
+                .any(|before| before.link == link && (before.ticket.is_none() || !before.judged))
         };
         let fits = |(place, attempt): (usize, &Attempt)| {
             let same = attempt.ticket.is_none() && attempt.password.as_bytes() == password;
@@ -196,7 +203,8 @@ impl Check {
     pub(super) fn verified(&mut self, ticket: Ticket, verdict: SeenVerdict) -> Verdict {
         let (locks, most) = (self.names_lock(), self.model.settings.lock_attempts);
         let until = Time(self.now.0 + self.model.settings.block_duration_secs * 1_000_000);
-        let Some(attempt) = self.locks.attempts.iter_mut().find(|attempt| attempt.ticket == Some(ticket)) else {
+        let Some(attempt) = self.locks.attempts.iter_mut().find(|attempt| attempt.ticket == Some(ticket))
+        else {
             return Ok(());
         };
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
@@ -278,7 +286,9 @@ impl Check {
         let mut own = attempts.remove(place);
         if own.ticket.is_none() && decided {
             // Of two links with the same password it was the other that was compared first.
-            let same = |other: &&mut Attempt| other.judged && other.password == own.password && other.name == own.name;
+            let same = |other: &&mut Attempt| {
+                other.judged && other.password == own.password && other.name == own.name
+            };
             if let Some(other) = attempts.iter_mut().find(same) {
                 core::mem::swap(&mut own, other);
                 core::mem::swap(&mut own.link, &mut other.link);
@@ -330,7 +340,9 @@ impl Check {
             return Ok(());
         }
         let fits = match (refusal, attempt.expected) {
-            (Refusal::InvalidCredentials { attempts_left }, Some(Outcome::Left(left))) => attempts_left == left,
+            (Refusal::InvalidCredentials { attempts_left }, Some(Outcome::Left(left))) => {
+                attempts_left == left
+            }
             (Refusal::AlreadyOnline, Some(Outcome::In)) => true,
             (Refusal::Busy, Some(Outcome::Busy)) => true,
             (Refusal::Busy, None) => attempt.ticket.is_none(),

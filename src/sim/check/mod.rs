@@ -210,7 +210,9 @@ impl Check {
                 self.links.comes_from(link, from);
                 Ok(())
             }
-            Told::Hashed { .. } | Told::MailLoaded { .. } | Told::Reloaded | Told::Stop | Told::Tick => Ok(()),
+            Told::Hashed { .. } | Told::MailLoaded { .. } | Told::Reloaded | Told::Stop | Told::Tick => {
+                Ok(())
+            }
         }
     }
 

@@ -96,7 +96,13 @@ impl Check {
             known.numbers.clear();
             known.answers.clear();
         }
-        known.session = Some(SessionSeen { link, active: (now, now), active_before: now, unread, ..SessionSeen::default() });
+        known.session = Some(SessionSeen {
+            link,
+            active: (now, now),
+            active_before: now,
+            unread,
+            ..SessionSeen::default()
+        });
         self.owe_presence(user, true, resumed);
         Ok(())
     }
@@ -112,7 +118,12 @@ impl Check {
     /// No call leaves an older end of a session behind a newer beginning.
     pub(super) fn nothing_is_overtaken(&self) -> Verdict {
         let user = self.overtaken.first().map(|user| self.model.users[*user].name.as_str());
-        rule!(self, user.is_none(), "a later record is not replaced by an earlier one", "the end of {user:?}");
+        rule!(
+            self,
+            user.is_none(),
+            "a later record is not replaced by an earlier one",
+            "the end of {user:?}"
+        );
         Ok(())
     }
 
@@ -137,14 +148,13 @@ impl Check {
         let last = if session.active.0 == self.now { session.active_before } else { session.active.0 };
         let quiet_secs = self.now.since(last).as_secs();
         let due = |timeout: u64| timeout > 0 && quiet_secs >= timeout;
-        let idle = due(settings.timeout_secs)
-            || (self.call == Call::Other && due(self.model.timeout_before_secs));
+        let idle =
+            due(settings.timeout_secs) || (self.call == Call::Other && due(self.model.timeout_before_secs));
         let over = session.lost_at.is_some_and(|lost| {
             self.now.since(lost).as_secs() >= settings.resume_grace_secs || self.settled_at >= lost
         });
-        let own = |link: LinkId| {
-            session.link == Some(link) && (session.logout_asked || self.is_garbage(link))
-        };
+        let own =
+            |link: LinkId| session.link == Some(link) && (session.logout_asked || self.is_garbage(link));
         match self.call {
             Call::Stop => true,
             Call::LinkClosed(_) => {
@@ -202,7 +212,8 @@ impl Check {
         let due = session.presence.iter().position(|owed| owed.0 == subject && !owed.2);
         let due = due.filter(|due| fits(&session.presence[*due]));
         let place = due.or_else(|| session.presence.iter().position(fits));
-        let passed = session.presence.iter().take(place.unwrap_or(0)).any(|owed| owed.0 == subject && !owed.2);
+        let passed =
+            session.presence.iter().take(place.unwrap_or(0)).any(|owed| owed.0 == subject && !owed.2);
         if let Some(place) = place {
             let upto = session.presence.remove(place);
             debug_assert!(upto.is_some());
@@ -237,7 +248,13 @@ impl Check {
             .filter(|(id, seen)| **id != link && seen.user == Some(user) && seen.welcomed)
             .count();
         let stale = login < self.model.users[user].login;
-        rule!(self, others == 0 || stale, "one session a user", "{} has another link", self.model.users[user].name);
+        rule!(
+            self,
+            others == 0 || stale,
+            "one session a user",
+            "{} has another link",
+            self.model.users[user].name
+        );
         if let Some(seen) = self.links.seen.get_mut(&link) {
             seen.user = Some(user);
             seen.welcomed = true;
@@ -275,7 +292,9 @@ impl Check {
             return Ok(());
         }
         for known in &self.model.users {
-            let Some(session) = known.session.as_ref().filter(|session| session.link.is_some()) else { continue };
+            let Some(session) = known.session.as_ref().filter(|session| session.link.is_some()) else {
+                continue;
+            };
             let from = session.active.1.max(self.settled_at);
             let latest = Time(from.0 + timeout * 1_000_000 + LATE_MICROS);
             rule!(self, self.now <= latest, "timeouts are exact to a second", "{} is still in", known.name);

@@ -5,12 +5,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::answers::{Expected, accepted};
+use super::links::Sent;
 use super::{Check, Verdict, number_of, rule};
 use crate::record::{Record, RecordNumber};
 use crate::server::settings::{HeldOnBlock, OfflineDelivery};
 use crate::sim::model::User;
 use crate::wire::{Answer, Code, Command, Delivery, Status};
-use super::links::Sent;
 use crate::words::{LinkId, MessageId};
 
 /// All texts that were ever sent, by number.
@@ -75,7 +75,12 @@ impl Texts {
 
 impl Check {
     /// The text of a command, if it sends one; it is looked at from now on.
-    pub(super) fn text_requested(&mut self, link: LinkId, command: &Command<'_>, at_once: bool) -> Option<u32> {
+    pub(super) fn text_requested(
+        &mut self,
+        link: LinkId,
+        command: &Command<'_>,
+        at_once: bool,
+    ) -> Option<u32> {
         let (kind, to, whole) = match command {
             Command::Message { to, text } => (Kind::Direct, Some(*to), text.as_str()),
             Command::Broadcast { text } => (Kind::Broadcast, None, text.as_str()),
@@ -183,7 +188,14 @@ impl Check {
             && self.model.users[reader].announced.contains(&from)
             && !self.model.is_pending(reader, from);
         let names = (&self.model.users[reader].name, &self.model.users[from].name);
-        rule!(self, !never && !held, "nothing crosses a block", "t{number} from {} reaches {}", names.1, names.0);
+        rule!(
+            self,
+            !never && !held,
+            "nothing crosses a block",
+            "t{number} from {} reaches {}",
+            names.1,
+            names.0
+        );
         Ok(())
     }
 
@@ -192,7 +204,13 @@ impl Check {
         let from = self.model.user(from);
         let Some(reader) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
         let crosses = self.model.users[reader].announced.contains(&from);
-        rule!(self, !crosses, "nothing crosses a block", "a request reaches {}", self.model.users[reader].name);
+        rule!(
+            self,
+            !crosses,
+            "nothing crosses a block",
+            "a request reaches {}",
+            self.model.users[reader].name
+        );
         Ok(())
     }
 

@@ -122,6 +122,10 @@ impl Client {
                 panic!("nothing came in time; so far:\n{}\n{}", self.history(), self.diagnostics())
             }
         };
+        Some(self.take(line))
+    }
+
+    fn take(&mut self, line: String) -> Value {
         let value = if self.json {
             let object = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line} is no object"));
             contract::check(&object);
@@ -130,7 +134,7 @@ impl Client {
             Value::from(line)
         };
         self.shown.push(value.clone());
-        Some(value)
+        value
     }
 
     fn history(&self) -> String {
@@ -208,6 +212,20 @@ impl Client {
     pub(crate) fn has_not(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) {
         self.ok("whoelse");
         assert!(!self.shown.iter().any(is_it), "{what}:\n{}", self.history());
+    }
+
+    /// Whether `bye` has come by now; waits for nothing.
+    pub(crate) fn is_over(&mut self) -> bool {
+        while let Ok(line) = self.output.try_recv() {
+            let value = self.take(line);
+            self.waiting.push_back(value);
+        }
+        self.count(|object| object["type"] == "bye") > 0
+    }
+
+    /// All objects of a type that were shown up to now.
+    pub(crate) fn shown(&self, kind: &str) -> Vec<Value> {
+        self.shown.iter().filter(|object| object["type"] == kind).cloned().collect()
     }
 
     /// How many things like this were shown up to now.

@@ -1,5 +1,6 @@
 //! Servers, clients, terminals and bare connections, driven by what they print.
 
+mod cable;
 mod client;
 mod contract;
 mod place;
@@ -9,6 +10,7 @@ mod wire;
 
 use std::time::Duration;
 
+pub(crate) use cable::Cable;
 pub(crate) use client::Client;
 pub(crate) use place::Place;
 pub(crate) use server::Server;

@@ -34,7 +34,12 @@ struct State {
 }
 
 impl Terminal {
-    pub(crate) fn start(place: &Place, port: u16, options: &[&str]) -> Terminal {
+    pub(crate) fn start(
+        place: &Place,
+        port: u16,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Terminal {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hobnob"));
         command.args(["--plaintext", &port.to_string()]);
         command.args(options);
@@ -43,6 +48,8 @@ impl Terminal {
         command.cwd(place.folder());
         command.env("TERM", "xterm-256color");
         command.env("HOME", place.folder());
+        command.env_remove("NO_COLOR");
+        environment.iter().for_each(|(name, value)| command.env(name, value));
         let size = PtySize { rows: ROWS, cols: COLUMNS, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let child = pair.slave.spawn_command(command).expect("the program runs");

@@ -1,0 +1,50 @@
+//! The two real programs, killed: the server at random instants under load and at each of its storage
+//! calls, clients in the middle of a line and of a delivery, disks that fill up or fail. An auditor
+//! reads what the clients printed and counts what was lost, doubled or out of order.
+//!
+//! What the system must allow (system call traces, a small file system of its own) and does not is
+//! named on a line `skipped: …`.
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `HOBNOB_KILLS` | how often the server is killed under load (12) |
+//! | `HOBNOB_SEED` | the seed of that run, as it printed it |
+//! | `HOBNOB_CALLS` | how many of the storage calls are tried, evenly spread: a number, or `all` |
+
+mod audit;
+//mod disk;
+//mod each_call;
+//mod full_disk;
+//mod many;
+//mod order;
+mod people;
+mod place;
+mod random;
+mod storm;
+//mod strace;
+mod user;
+mod wire;
+
+use std::io::Write;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+/// Longer than anything here takes; what waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Held by whoever measures time, and by the others together.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+fn share_the_machine() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[allow(dead_code)]
+fn have_the_machine() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints a line that shows even when the test passes.
+fn report(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}

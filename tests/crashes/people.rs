@@ -1,0 +1,249 @@
+//! Real clients, and everything they print.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::PATIENCE;
+use crate::place::Place;
+
+/// What a line that was typed is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// A message to a user.
+    Message { to: String, text: String },
+    /// A message to a group of so many others.
+    Group { others: usize, text: String },
+    /// A message to all online: each sees it at most once.
+    Broadcast { text: String },
+    /// Killed before the end of the line: nobody ever sees it.
+    Torn { text: String },
+    /// Anything else.
+    Command(String),
+}
+
+/// One run of a client.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) user: String,
+    /// Whether it was killed.
+    pub(crate) killed: bool,
+    /// What was typed, from line 1.
+    pub(crate) typed: Vec<Typed>,
+    /// What it printed.
+    pub(crate) objects: Vec<Value>,
+}
+
+/// What a client has printed so far.
+#[derive(Debug, Default)]
+pub(crate) struct Printed {
+    pub(crate) objects: Vec<Value>,
+    pub(crate) results: usize,
+    pub(crate) ended: bool,
+}
+
+impl Printed {
+    /// The result of a line.
+    pub(crate) fn result(&self, line: usize) -> Option<&Value> {
+        self.objects.iter().find(|object| object["type"] == "result" && object["line"] == line)
+    }
+
+    pub(crate) fn login(&self) -> Option<&Value> {
+        self.objects.iter().find(|object| object["type"] == "login")
+    }
+}
+
+#[derive(Debug, Default)]
+struct Screen {
+    printed: Mutex<Printed>,
+    changed: Condvar,
+}
+
+impl Screen {
+    fn lock(&self) -> MutexGuard<'_, Printed> {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A last line without its end was cut by a kill; nobody has read it.
+    fn read(&self, stdout: ChildStdout) {
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        while stdout.read_line(&mut line).is_ok_and(|length| length > 0) && line.ends_with('\n') {
+            let object: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            line.clear();
+            let mut printed = self.lock();
+            printed.results += usize::from(object["type"] == "result");
+            printed.objects.push(object);
+            drop(printed);
+            self.changed.notify_all();
+        }
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+}
+
+/// A running client; it is killed when dropped.
+pub(crate) struct Person {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    screen: Arc<Screen>,
+    reader: Option<JoinHandle<()>>,
+    user: String,
+    typed: Vec<Typed>,
+}
+
+impl Person {
+    /// Starts `hobnob` as this user, with the user's own state folder, behind a wrapper if there is one.
+    pub(crate) fn start(place: &Place, port: u16, user: &str, wrapper: &[String]) -> Person {
+        let program = env!("CARGO_BIN_EXE_hobnob");
+        let mut words: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+        words.push(program);
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args([&port.to_string(), "--plaintext", "--json", "--user", user]);
+        command.arg("--password-file").arg(place.path("password"));
+        command.arg("--state").arg(place.path("state").join(user));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Person::run(command, user)
+    }
+
+    fn run(mut command: Command, user: &str) -> Person {
+        let mut child = command.spawn().expect("the client runs");
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().expect("its output");
+        let screen = Arc::new(Screen::default());
+        let reading = Arc::clone(&screen);
+        let reader = Some(std::thread::spawn(move || reading.read(stdout)));
+        Person { child, stdin, screen, reader, user: user.to_owned(), typed: Vec::new() }
+    }
+
+    /// Starts until it is in.
+    pub(crate) fn enter(place: &Place, port: u16, user: &str) -> Person {
+        let person = Person::start(place, port, user, &[]);
+        assert!(person.is_in(), "{user} does not get in: {:?}", person.screen.lock().objects);
+        person
+    }
+
+    /// Waits until it is logged in, or cannot be.
+    pub(crate) fn is_in(&self) -> bool {
+        self.until("a login", |printed| match printed.login() {
+            Some(login) => Some(login["ok"] == true),
+            None => printed.ended.then_some(false),
+        })
+    }
+
+    /// Types a line; returns its number.
+    pub(crate) fn say(&mut self, line: &str, typed: Typed) -> usize {
+        self.typed.push(typed);
+        self.write(&format!("{line}\n"));
+        self.typed.len()
+    }
+
+    pub(crate) fn command(&mut self, line: &str) -> usize {
+        self.say(line, Typed::Command(line.to_owned()))
+    }
+
+    pub(crate) fn message(&mut self, to: &str, text: &str) -> usize {
+        let typed = Typed::Message { to: to.to_owned(), text: text.to_owned() };
+        self.say(&format!("message {to} {text}"), typed)
+    }
+
+    /// Types a part of a line.
+    pub(crate) fn stutter(&mut self, part: &str, text: &str) {
+        self.typed.push(Typed::Torn { text: text.to_owned() });
+        self.write(part);
+    }
+
+    /// One who has gone hears nothing.
+    fn write(&mut self, text: &str) {
+        if let Some(stdin) = &mut self.stdin {
+            let _ = stdin.write_all(text.as_bytes());
+        }
+    }
+
+    /// Types a line and waits for its result.
+    pub(crate) fn ask(&mut self, line: &str) -> Value {
+        let number = self.command(line);
+        self.result(number)
+    }
+
+    /// Waits for the result of a line.
+    pub(crate) fn result(&self, line: usize) -> Value {
+        let what = format!("the result of {:?}", self.typed[line - 1]);
+        self.until(&what, |printed| {
+            assert!(!printed.ended || printed.result(line).is_some(), "{} ended before {what}", self.user);
+            printed.result(line).cloned()
+        })
+    }
+
+    /// Waits until at most `open` lines have no result; false if it has ended before.
+    pub(crate) fn settle(&self, open: usize) -> bool {
+        let typed = self.typed.len();
+        self.until("results", |printed| {
+            if printed.results + open >= typed { Some(true) } else { printed.ended.then_some(false) }
+        })
+    }
+
+    /// Waits until a message with this text is shown.
+    pub(crate) fn sees(&self, text: &str) {
+        self.until(text, |printed| {
+            let shown = |object: &Value| object["type"] == "message" && object["text"] == text;
+            printed.objects.iter().any(shown).then_some(())
+        });
+    }
+
+    /// Waits until `look` finds something in what was printed.
+    pub(crate) fn until<T>(&self, what: &str, mut look: impl FnMut(&Printed) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut printed = self.screen.lock();
+        loop {
+            if let Some(found) = look(&printed) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let last = printed.objects.iter().rev().take(8).collect::<Vec<_>>();
+                panic!("{} waited in vain for {what}; the last lines: {last:#?}", self.user);
+            }
+            printed =
+                self.screen.changed.wait_timeout(printed, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.screen.lock().ended
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) -> Life {
+        let _ = self.child.kill();
+        self.finish(true)
+    }
+
+    /// Closes its input and waits for its end.
+    pub(crate) fn leave(mut self) -> Life {
+        self.stdin = None;
+        self.until("the end", |printed| printed.ended.then_some(()));
+        self.finish(false)
+    }
+
+    fn finish(&mut self, killed: bool) -> Life {
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("nothing but objects");
+        }
+        let objects = std::mem::take(&mut self.screen.lock().objects);
+        let typed = std::mem::take(&mut self.typed);
+        Life { user: self.user.clone(), killed, typed, objects }
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

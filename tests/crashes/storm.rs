@@ -1,0 +1,200 @@
+//! Twenty clients at work, the server killed again and again under them.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::audit::audit;
+use crate::people::{Life, Person};
+use crate::place::{Place, Server};
+use crate::random::Random;
+use crate::user::{Known, Story, User, Weather};
+use crate::wire::Wire;
+use crate::{PATIENCE, report, share_the_machine};
+
+const USERS: usize = 20;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok())
+}
+
+#[test]
+fn nothing_confirmed_is_lost_or_doubled_when_the_server_is_killed_under_load() {
+    let _machine = share_the_machine();
+    let kills = number("HOBNOB_KILLS").unwrap_or(12) as usize;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+    let seed = number("HOBNOB_SEED").unwrap_or(now as u64);
+    report(&format!("storm: HOBNOB_SEED={seed} HOBNOB_KILLS={kills}, {USERS} clients"));
+    let names: Vec<String> = (0..USERS).map(|index| format!("user{index:02}")).collect();
+    let everybody: Vec<String> =
+        names.iter().cloned().chain((0..kills).map(|n| format!("lock{n}"))).collect();
+    let place = Place::new(&everybody).set("registration=open");
+    let server = place.serve();
+    let weather = Weather::new(place, server.port, names);
+    let (mut stories, server, killer) = thread::scope(|scope| {
+        let users: Vec<_> = (0..USERS)
+            .map(|index| {
+                scope.spawn({
+                    let weather = &weather;
+                    move || User::new(weather, index, seed).live()
+                })
+            })
+            .collect();
+        // Whatever happens here, the users must come to an end.
+        let over = Over(&weather);
+        let mut killer = Killer { weather: &weather, random: Random::new(seed), done: Vec::new() };
+        let server = killer.kill_often(server, kills);
+        drop(over);
+        let stories: Vec<Story> = users.into_iter().map(|user| user.join().expect("a story")).collect();
+        (stories, server, killer)
+    });
+    killer.sum_up();
+    check_facts(&weather, &stories);
+    drain(&weather, &mut stories);
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let check = weather.place.check();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+    let contradictions: Vec<&String> = stories.iter().flat_map(|story| &story.contradictions).collect();
+    let lives: Vec<Life> = stories.iter().flat_map(|story| story.lives.clone()).collect();
+    let findings = audit(&lives);
+    let cut_off = weather.cut_off.load(Ordering::Relaxed);
+    report(&format!("storm: {} lives of clients, {cut_off} cut off for good; {findings}", lives.len()));
+    findings.assert_clean();
+    assert!(contradictions.is_empty(), "{contradictions:#?}");
+}
+
+/// Ends the storm when it goes.
+struct Over<'w>(&'w Weather);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+        self.0.set_serving(true);
+    }
+}
+
+/// Kills the server, starts it again, and asks the new one for what the old one has confirmed.
+struct Killer<'w> {
+    weather: &'w Weather,
+    random: Random,
+    done: Vec<Restart>,
+}
+
+struct Restart {
+    serving: Duration,
+    first_login: Duration,
+}
+
+impl Killer<'_> {
+    fn kill_often(&mut self, mut server: Server, kills: usize) -> Server {
+        for round in 0..kills {
+            self.wait_for_work();
+            self.confirm_facts(round);
+            thread::sleep(Duration::from_micros(self.random.below(60_000)));
+            self.weather.set_serving(false);
+            server.kill();
+            let began = Instant::now();
+            server = self.weather.place.serve_on(self.weather.port, &[]).expect("the server starts again");
+            let serving = began.elapsed();
+            self.weather.set_serving(true);
+            let locked = Wire::connect(self.weather.port).ask(&format!("login lock{round} falcon"));
+            assert!(locked.starts_with("refused locked_out "), "lock{round} after the kill: {locked}");
+            self.done.push(Restart { serving, first_login: began.elapsed() });
+            Wire::log_in(self.weather.port, &format!("new{round}"));
+            let counted = self.fail(&format!("count{round}"));
+            assert_eq!(counted, "refused invalid_credentials 1", "the second failure of count{round}");
+        }
+        self.wait_for_work();
+        server
+    }
+
+    /// A kill is worth something only while there is work.
+    fn wait_for_work(&mut self) {
+        let enough = self.weather.results.load(Ordering::Relaxed) + 40 + self.random.below(160);
+        let deadline = Instant::now() + PATIENCE;
+        while self.weather.results.load(Ordering::Relaxed) < enough {
+            assert!(Instant::now() < deadline, "the clients have stopped working");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// A new account, a lock, and a first failure: all confirmed by the server that dies next.
+    fn confirm_facts(&mut self, round: usize) {
+        for name in [format!("new{round}"), format!("count{round}")] {
+            let welcome = Wire::connect(self.weather.port).ask(&format!("register {name} falcon"));
+            assert!(welcome.starts_with("welcome "), "{welcome}");
+        }
+        for answer in ["invalid_credentials 2", "invalid_credentials 1", "locked_out"] {
+            let refused = self.fail(&format!("lock{round}"));
+            assert!(refused.starts_with(&format!("refused {answer}")), "{refused}");
+        }
+        assert_eq!(self.fail(&format!("count{round}")), "refused invalid_credentials 2");
+    }
+
+    fn fail(&mut self, name: &str) -> String {
+        Wire::connect(self.weather.port).ask(&format!("login {name} wrong"))
+    }
+
+    fn sum_up(&self) {
+        let longest = |of: fn(&Restart) -> Duration| self.done.iter().map(of).max().unwrap_or_default();
+        report(&format!(
+            "storm: {} SIGKILLs; from restart to serving at most {:?}, to the first answered login {:?}",
+            self.done.len(),
+            longest(|restart| restart.serving),
+            longest(|restart| restart.first_login),
+        ));
+    }
+}
+
+/// Blocks and groups are in the database as they were confirmed.
+fn check_facts(weather: &Weather, stories: &[Story]) {
+    let database = weather.place.look();
+    let pairs = |sql: &str| -> BTreeSet<(String, String)> {
+        let mut statement = database.prepare(sql).expect("a query");
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        rows.map(|row| row.expect("a row")).collect()
+    };
+    let blocks = pairs(
+        "SELECT a.name, b.name FROM blocks JOIN names a ON a.id = blocker JOIN names b ON b.id = blocked",
+    );
+    let groups =
+        pairs("SELECT groups.name, count(*) || '' FROM groups JOIN members ON group_id = id GROUP BY 1");
+    for (story, name) in stories.iter().zip(&weather.names) {
+        for (known, found) in [
+            (story.blocks, blocks.contains(&(name.clone(), story.victim.clone()))),
+            (story.has_group, groups.contains(&(story.group.clone(), "3".into()))),
+        ] {
+            let agrees = match known {
+                Known::Yes => found,
+                Known::No => !found,
+                Known::Unknown => true,
+            };
+            assert!(agrees, "{name} was told {known:?}: {} {} {found}", story.victim, story.group);
+        }
+    }
+}
+
+/// Everybody comes, takes the blocks back so that mail held is shown, and reads all there is.
+fn drain(weather: &Weather, stories: &mut [Story]) {
+    let mut everybody: Vec<Person> =
+        weather.names.iter().map(|name| Person::enter(&weather.place, weather.port, name)).collect();
+    for (person, story) in everybody.iter_mut().zip(stories.iter()) {
+        person.ask(&format!("unblock {}", story.victim));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let database = weather.place.look();
+        let waiting: i64 =
+            database.query_row("SELECT count(*) FROM mail", [], |row| row.get(0)).expect("a count");
+        if waiting == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{waiting} messages are not taken");
+        thread::sleep(Duration::from_millis(20));
+    }
+    for (person, story) in everybody.into_iter().zip(stories) {
+        story.lives.push(person.leave());
+    }
+}
