@@ -290,7 +290,6 @@ impl Check {
     /// The sender of a text is told what became of it.
     pub(super) fn text_answered(
         &mut self,
-        link: LinkId,
         expected: &Expected,
         answer: Result<&Answer<'_>, Code>,
     ) -> Verdict {
@@ -308,7 +307,7 @@ impl Check {
                 }
                 match accepted(answer) {
                     Some(Status::Delivered) => self.delivery_is_true(number),
-                    Some(Status::Stored) => self.storing_is_true(link, number),
+                    Some(Status::Stored) => self.storing_is_true(number),
                     None => Ok(()),
                 }
             }
@@ -332,10 +331,13 @@ impl Check {
         Ok(())
     }
 
-    fn storing_is_true(&self, _link: LinkId, number: u32) -> Verdict {
-        let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
+    fn storing_is_true(&mut self, number: u32) -> Verdict {
+        let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
         let (Some(to), Some(sender)) = (text.to, text.sender) else { return Ok(()) };
         let silent = self.model.is_cut_off(sender, to) || text.perhaps_forbidden.contains(&to);
+        if silent {
+            text.perhaps_forbidden.push(to);
+        }
         let shaky = self.model.shaky.contains_key(&(to, sender));
         let durable = text.stored.iter().any(|(user, record)| *user == to && *record <= self.model.committed);
         let earlier = text.stored.is_empty() && text.accepted && self.model.users[to].odd;
