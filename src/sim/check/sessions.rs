@@ -17,11 +17,11 @@ impl Check {
         let counts = self.model.settings.invalid_counts_as_activity;
         if let Some(user) = self.model.member_on(link)
             && let Some(session) = self.model.session_mut(user)
+            && (valid || counts)
+            && session.active.1 < now
         {
-            if (valid || counts) && session.active.1 < now {
-                session.active_before = session.active.0;
-                session.active = (now, now);
-            }
+            session.active_before = session.active.0;
+            session.active = (now, now);
         }
     }
 
