@@ -14,6 +14,7 @@
 //! LINK closed            the server has closed LINK
 //! wait SECONDS           time passes
 //! store holds|commits|refuses      records wait | become durable | are refused from now on
+//! mail holds|answers     stored mail waits to be loaded | is loaded
 //! hashing holds|answers  passwords wait to be compared | are compared
 //! file NAME[=PASSWORD]…  what the credentials file holds from now on
 //! reload                 the operator has it read again
@@ -72,6 +73,7 @@ struct Stage {
     next_link: u64,
     mood: StoreMood,
     hashing: bool,
+    loading: bool,
     acks: bool,
     pending: Vec<(RecordNumber, u64, Record)>,
     durable: Vec<Record>,
@@ -100,6 +102,7 @@ impl Stage {
             next_link: 1,
             mood: StoreMood::Commits,
             hashing: true,
+            loading: true,
             acks: false,
             pending: Vec::new(),
             durable: Vec::new(),
@@ -204,12 +207,18 @@ impl Stage {
         mail
     }
 
+    fn is_free(&self, owed: &Owed) -> bool {
+        match owed {
+            Owed::Verified(..) => self.hashing,
+            Owed::Loaded(..) => self.loading,
+            Owed::Hashed(..) | Owed::Committed(_) | Owed::Refused(_) => true,
+        }
+    }
+
     /// Answers everything that is owed, and acknowledges, until nothing moves any more.
     fn settle(&mut self) {
         loop {
-            if let Some(at) =
-                self.owed.iter().position(|owed| self.hashing || !matches!(owed, Owed::Verified(..)))
-            {
+            if let Some(at) = self.owed.iter().position(|owed| self.is_free(owed)) {
                 match self.owed.remove(at).expect("found") {
                     Owed::Verified(ticket, verdict) => self.handle(Event::Verified { ticket, verdict }),
                     Owed::Hashed(ticket, credential) => {
@@ -430,6 +439,10 @@ fn perform(stage: &mut Stage, line: &str) {
                 other => panic!("store {other}"),
             };
             stage.store();
+            stage.settle();
+        }
+        ("mail", mood) => {
+            stage.loading = mood == "answers";
             stage.settle();
         }
         ("hashing", mood) => {

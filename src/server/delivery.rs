@@ -76,6 +76,9 @@ pub(super) struct Delivery {
     /// Stored mail to be shown first, in this order.
     pub(super) sources: VecDeque<Source>,
     pub(super) loading: Option<Ticket>,
+    /// Stored messages that were acknowledged since the page that is loading was asked for: they
+    /// are in it all the same.
+    pub(super) shown_meanwhile: Vec<MessageId>,
     /// The largest id sent or passed over.
     pub(super) cursor: MessageId,
     /// Whether a deadline for acknowledgement is set.
@@ -409,6 +412,11 @@ impl ServerState {
             }
         }
         if !removed.is_empty() {
+            if let Some(session) =
+                self.accounts[user].session.as_mut().filter(|s| s.delivery.loading.is_some())
+            {
+                session.delivery.shown_meanwhile.extend_from_slice(&removed);
+            }
             let user = self.accounts.name(user).clone();
             self.persist_soft(Record::MailRemoved { user, ids: removed });
         }

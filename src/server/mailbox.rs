@@ -189,7 +189,8 @@ impl ServerState {
         let mut shown = 0;
         let cut = usize::from(more && planted::is(Planted::PageDropsLast));
         let count = mail.len() - cut.min(mail.len());
-        for mail in mail.into_iter().take(count) {
+        let shown_meanwhile = core::mem::take(&mut session.delivery.shown_meanwhile);
+        for mail in mail.into_iter().take(count).filter(|mail| !shown_meanwhile.contains(&mail.id)) {
             shown += u64::from(self.show_mail(user, mail));
         }
         let Some(session) = self.accounts[user].session.as_mut() else { return };
