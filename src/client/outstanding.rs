@@ -22,6 +22,8 @@ pub(super) struct Asked {
     pub(super) bytes: Box<[u8]>,
     /// Whether the line has left, so that it may have been obeyed.
     pub(super) sent: bool,
+    /// Whether it was said again, to a server that may know nothing of the first time.
+    pub(super) repeated: bool,
     /// Parts of the answer that have come.
     pub(super) parts: Parts,
 }
@@ -57,7 +59,13 @@ impl Outstanding {
         let asked_by = AskedBy::new(line, &command);
         let mut bytes = Vec::new();
         ClientLine::Request { number: Some(self.last), command }.encode(&mut bytes);
-        let asked = Asked { command: asked_by, bytes: bytes.into(), sent: false, parts: Parts::default() };
+        let asked = Asked {
+            command: asked_by,
+            bytes: bytes.into(),
+            sent: false,
+            repeated: false,
+            parts: Parts::default(),
+        };
         self.open.insert(self.last, asked);
         self.last
     }
@@ -92,7 +100,10 @@ impl Outstanding {
     /// All commands, oldest first, to be said again on a new link; their answers will come from the
     /// beginning.
     pub(super) fn begin_again(&mut self) -> Vec<u64> {
-        self.open.values_mut().for_each(|asked| asked.parts = Parts::default());
+        for asked in self.open.values_mut() {
+            asked.repeated |= asked.sent;
+            asked.parts = Parts::default();
+        }
         self.open.keys().copied().collect()
     }
 
@@ -106,6 +117,19 @@ impl Outstanding {
     pub(super) fn longest_sent(&self) -> Option<u64> {
         let sent = self.open.iter().filter(|(_, asked)| asked.sent);
         sent.max_by_key(|(_, asked)| asked.bytes.len()).map(|(number, _)| *number)
+    }
+}
+
+impl Asked {
+    /// What a refusal means. A message needs no disk to be shown, so a server that died after showing it
+    /// and came back does not know of it; then what holds now may not have held at the first time.
+    pub(super) fn failure(&self, code: Code) -> Code {
+        let is_message = matches!(self.command.name, "message" | "message group");
+        let may_be_new = matches!(
+            code,
+            Code::Blocked | Code::UnknownGroup | Code::MailboxFull | Code::Offline | Code::StorageUnavailable
+        );
+        if self.repeated && is_message && may_be_new { Code::OutcomeUnknown } else { code }
     }
 }
 
@@ -239,6 +263,24 @@ mod tests {
         let asked = outstanding.get_mut(number).unwrap();
         assert_eq!(&*asked.bytes, b"#1 whoelsesince 60\n");
         assert!(asked.parts.users.is_empty());
+    }
+
+    #[test]
+    fn a_message_refused_at_its_repetition_may_have_been_shown_before() {
+        let mut outstanding = Outstanding::default();
+        let message = add(&mut outstanding, "message luke hi");
+        let block = add(&mut outstanding, "block luke");
+        let unsent = add(&mut outstanding, "message luke later");
+        let failure =
+            |outstanding: &mut Outstanding, number, code| outstanding.get_mut(number).unwrap().failure(code);
+        outstanding.get_mut(message).unwrap().sent = true;
+        outstanding.get_mut(block).unwrap().sent = true;
+        assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::Blocked);
+        outstanding.begin_again();
+        assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::OutcomeUnknown);
+        assert_eq!(failure(&mut outstanding, message, Code::UnknownUser), Code::UnknownUser);
+        assert_eq!(failure(&mut outstanding, block, Code::StorageUnavailable), Code::StorageUnavailable);
+        assert_eq!(failure(&mut outstanding, unsent, Code::Blocked), Code::Blocked);
     }
 
     #[test]
