@@ -47,16 +47,17 @@ struct Script<'p> {
 impl Script<'_> {
     fn enter(&self, user: &str) -> Person {
         let deadline = Instant::now() + PATIENCE / 2;
+        let mut last = Vec::new();
         while Instant::now() < deadline {
             let person = Person::start(self.place, self.port, user, &[]);
             if person.is_in() {
                 return person;
             }
             // The server has just died.
-            drop(person);
+            last = person.kill().objects;
             thread::sleep(Duration::from_millis(20));
         }
-        panic!("{user} does not get in");
+        panic!("{user} does not get in: {last:?}");
     }
 
     /// Each step waits for its results, so the calls come in the same order each time.
@@ -86,20 +87,20 @@ impl Script<'_> {
 
     /// What was confirmed is there: groups, no block, and all mail for whoever comes.
     fn prove(&mut self) {
-        for user in ["ann", "bob", "cid"] {
-            let mut person = self.enter(user);
+        let mut everybody = ["ann", "bob", "cid"].map(|user| (user, self.enter(user)));
+        for (user, person) in &mut everybody {
             let groups = person.ask("grouplist");
             let count = groups["groups"].as_array().map_or(0, Vec::len);
             // The answer to a command that the crash has cut off may be lost, never the group of an `ok`.
             let promised = self.promised_groups(user);
             assert_eq!(count, promised, "{user}: {groups}");
-            if user == "ann" {
+            if *user == "ann" {
                 assert_eq!(person.ask("unblock cid")["error"], "not_blocked");
             }
-            self.lives.push(person.leave());
         }
-        audit(&self.lives).assert_clean();
         self.place.wait_for_empty_mailboxes();
+        self.lives.extend(everybody.map(|(_, person)| person.leave()));
+        audit(&self.lives).assert_clean();
     }
 
     fn promised_groups(&self, user: &str) -> usize {
@@ -121,8 +122,11 @@ fn place() -> Place {
 fn play_through(place: &Place, mut server: Server, strace: Option<Strace>) -> Option<Ended> {
     let port = server.port;
     let mut script = Script { place, port, lives: Vec::new() };
-    let (ended, server) = thread::scope(|scope| {
-        let playing = scope.spawn(|| script.play());
+    let (mut ended, server) = thread::scope(|scope| {
+        let playing = scope.spawn(|| {
+            script.play();
+            script.prove();
+        });
         let mut ended = None;
         while !playing.is_finished() {
             if ended.is_none() && !server.is_running() {
@@ -135,8 +139,13 @@ fn play_through(place: &Place, mut server: Server, strace: Option<Strace>) -> Op
         (ended, server)
     });
     drop(strace);
-    script.prove();
-    assert_eq!(server.stop().code, Some(0));
+    let stopped = server.stop();
+    if ended.is_none() && stopped.code != Some(0) {
+        // It was hit after the last line of the script.
+        ended = Some(stopped);
+    } else {
+        assert_eq!(stopped.code, Some(0), "{}", stopped.log);
+    }
     let check = place.check();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
     ended
