@@ -21,7 +21,14 @@ pub(super) struct Asked {
     pub(super) command: AskedBy,
     /// The whole line, to be repeated on the next link if this one is lost.
     pub(super) bytes: Box<[u8]>,
+<<<<<<< HEAD
     pub(super) said: Said,
+=======
+    /// Whether the line has left, so that it may have been obeyed.
+    pub(super) sent: bool,
+    /// Whether it was said again, to a server that may know nothing of the first time.
+    pub(super) repeated: bool,
+>>>>>>> crash
     /// Parts of the answer that have come.
     pub(super) parts: Parts,
 }
@@ -68,8 +75,18 @@ impl Outstanding {
         let asked_by = AskedBy::new(line, &command);
         let mut bytes = Vec::new();
         ClientLine::Request { number: Some(self.last), command }.encode(&mut bytes);
+<<<<<<< HEAD
         let asked =
             Asked { command: asked_by, bytes: bytes.into(), said: Said::NotYet, parts: Parts::default() };
+=======
+        let asked = Asked {
+            command: asked_by,
+            bytes: bytes.into(),
+            sent: false,
+            repeated: false,
+            parts: Parts::default(),
+        };
+>>>>>>> crash
         self.open.insert(self.last, asked);
         self.last
     }
@@ -104,6 +121,7 @@ impl Outstanding {
     /// All commands, oldest first, to be said again on a new link; their answers will come from the
     /// beginning.
     pub(super) fn begin_again(&mut self) -> Vec<u64> {
+<<<<<<< HEAD
         if planted::is(Planted::ClientRepeatsNothing) {
             return Vec::new();
         }
@@ -112,6 +130,11 @@ impl Outstanding {
             if asked.said == Said::Once {
                 asked.said = Said::Again;
             }
+=======
+        for asked in self.open.values_mut() {
+            asked.repeated |= asked.sent;
+            asked.parts = Parts::default();
+>>>>>>> crash
         }
         self.open.keys().copied().collect()
     }
@@ -130,6 +153,7 @@ impl Outstanding {
 }
 
 impl Asked {
+<<<<<<< HEAD
     /// Its line leaves now.
     pub(super) fn say(&mut self) {
         if self.said == Said::NotYet {
@@ -142,6 +166,17 @@ impl Asked {
     pub(super) fn honest(&self, code: Code) -> Code {
         let message = matches!(self.command.name, "message" | "message group");
         if self.said == Said::Again && message { Code::OutcomeUnknown } else { code }
+=======
+    /// What a refusal means. A message needs no disk to be shown, so a server that died after showing it
+    /// and came back does not know of it; then what holds now may not have held at the first time.
+    pub(super) fn failure(&self, code: Code) -> Code {
+        let is_message = matches!(self.command.name, "message" | "message group");
+        let may_be_new = matches!(
+            code,
+            Code::Blocked | Code::UnknownGroup | Code::MailboxFull | Code::Offline | Code::StorageUnavailable
+        );
+        if self.repeated && is_message && may_be_new { Code::OutcomeUnknown } else { code }
+>>>>>>> crash
     }
 }
 
@@ -275,6 +310,24 @@ mod tests {
         let asked = outstanding.get_mut(number).unwrap();
         assert_eq!(&*asked.bytes, b"#1 whoelsesince 60\n");
         assert!(asked.parts.users.is_empty());
+    }
+
+    #[test]
+    fn a_message_refused_at_its_repetition_may_have_been_shown_before() {
+        let mut outstanding = Outstanding::default();
+        let message = add(&mut outstanding, "message luke hi");
+        let block = add(&mut outstanding, "block luke");
+        let unsent = add(&mut outstanding, "message luke later");
+        let failure =
+            |outstanding: &mut Outstanding, number, code| outstanding.get_mut(number).unwrap().failure(code);
+        outstanding.get_mut(message).unwrap().sent = true;
+        outstanding.get_mut(block).unwrap().sent = true;
+        assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::Blocked);
+        outstanding.begin_again();
+        assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::OutcomeUnknown);
+        assert_eq!(failure(&mut outstanding, message, Code::UnknownUser), Code::UnknownUser);
+        assert_eq!(failure(&mut outstanding, block, Code::StorageUnavailable), Code::StorageUnavailable);
+        assert_eq!(failure(&mut outstanding, unsent, Code::Blocked), Code::Blocked);
     }
 
     #[test]
