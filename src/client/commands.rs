@@ -107,13 +107,8 @@ impl ClientState {
         let Some(number) = number.or(unread.flatten()) else { return };
         if let Some(asked) = session.commands.settle(number) {
             let is_logout = asked.command.name == "logout";
-<<<<<<< HEAD
             let code = asked.honest(code);
             self.settled(number, asked.command, Err(code));
-=======
-            let failure = asked.failure(code);
-            self.settled(number, asked.command, Err(failure));
->>>>>>> crash
             if is_logout {
                 self.on_logout_refused();
             }

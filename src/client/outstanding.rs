@@ -21,14 +21,7 @@ pub(super) struct Asked {
     pub(super) command: AskedBy,
     /// The whole line, to be repeated on the next link if this one is lost.
     pub(super) bytes: Box<[u8]>,
-<<<<<<< HEAD
     pub(super) said: Said,
-=======
-    /// Whether the line has left, so that it may have been obeyed.
-    pub(super) sent: bool,
-    /// Whether it was said again, to a server that may know nothing of the first time.
-    pub(super) repeated: bool,
->>>>>>> crash
     /// Parts of the answer that have come.
     pub(super) parts: Parts,
 }
@@ -75,18 +68,8 @@ impl Outstanding {
         let asked_by = AskedBy::new(line, &command);
         let mut bytes = Vec::new();
         ClientLine::Request { number: Some(self.last), command }.encode(&mut bytes);
-<<<<<<< HEAD
         let asked =
             Asked { command: asked_by, bytes: bytes.into(), said: Said::NotYet, parts: Parts::default() };
-=======
-        let asked = Asked {
-            command: asked_by,
-            bytes: bytes.into(),
-            sent: false,
-            repeated: false,
-            parts: Parts::default(),
-        };
->>>>>>> crash
         self.open.insert(self.last, asked);
         self.last
     }
@@ -121,7 +104,6 @@ impl Outstanding {
     /// All commands, oldest first, to be said again on a new link; their answers will come from the
     /// beginning.
     pub(super) fn begin_again(&mut self) -> Vec<u64> {
-<<<<<<< HEAD
         if planted::is(Planted::ClientRepeatsNothing) {
             return Vec::new();
         }
@@ -130,11 +112,6 @@ impl Outstanding {
             if asked.said == Said::Once {
                 asked.said = Said::Again;
             }
-=======
-        for asked in self.open.values_mut() {
-            asked.repeated |= asked.sent;
-            asked.parts = Parts::default();
->>>>>>> crash
         }
         self.open.keys().copied().collect()
     }
@@ -153,7 +130,6 @@ impl Outstanding {
 }
 
 impl Asked {
-<<<<<<< HEAD
     /// Its line leaves now.
     pub(super) fn say(&mut self) {
         if self.said == Said::NotYet {
@@ -166,17 +142,6 @@ impl Asked {
     pub(super) fn honest(&self, code: Code) -> Code {
         let message = matches!(self.command.name, "message" | "message group");
         if self.said == Said::Again && message { Code::OutcomeUnknown } else { code }
-=======
-    /// What a refusal means. A message needs no disk to be shown, so a server that died after showing it
-    /// and came back does not know of it; then what holds now may not have held at the first time.
-    pub(super) fn failure(&self, code: Code) -> Code {
-        let is_message = matches!(self.command.name, "message" | "message group");
-        let may_be_new = matches!(
-            code,
-            Code::Blocked | Code::UnknownGroup | Code::MailboxFull | Code::Offline | Code::StorageUnavailable
-        );
-        if self.repeated && is_message && may_be_new { Code::OutcomeUnknown } else { code }
->>>>>>> crash
     }
 }
 
