@@ -172,7 +172,7 @@ impl ServerState {
         }
     }
 
-    fn note_outcome(&mut self, asker: &Asker, outcome: Outcome) {
+    pub(super) fn note_outcome(&mut self, asker: &Asker, outcome: Outcome) {
         let account = &mut self.accounts[asker.user];
         if let (Some(number), true) = (asker.number, asker.remembered)
             && account.login == asker.login

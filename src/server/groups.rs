@@ -256,7 +256,7 @@ impl ServerState {
         if let Err(code) = settlement {
             return self.fail(asker, Some(record), code, kind.name());
         }
-        self.note_group_done(asker);
+        self.note_outcome(asker, Outcome::Done);
         let mut lines = self.lines_of(asker.number, &group, &members);
         ServerLine::Done { number: asker.number, answer: kind.answer(group.as_str()) }.encode(&mut lines);
         let written = self.outbox.write(|out| out.extend_from_slice(&lines));
@@ -270,15 +270,6 @@ impl ServerState {
             told.filter_map(|&user| self.accounts[user].session.as_ref()?.link).collect();
         for link in links {
             self.queue(link, RecordNumber(0), written);
-        }
-    }
-
-    fn note_group_done(&mut self, asker: &Asker) {
-        let account = &mut self.accounts[asker.user];
-        if let (Some(number), true) = (asker.number, asker.is_remembered())
-            && account.login == asker.login
-        {
-            account.ledger.settle(number, Outcome::Done);
         }
     }
 
