@@ -284,9 +284,9 @@ mod tests {
         let block = add(&mut outstanding, "block luke");
         let unsent = add(&mut outstanding, "message luke later");
         let failure =
-            |outstanding: &mut Outstanding, number, code| outstanding.get_mut(number).unwrap().failure(code);
-        outstanding.get_mut(message).unwrap().sent = true;
-        outstanding.get_mut(block).unwrap().sent = true;
+            |outstanding: &mut Outstanding, number, code| outstanding.get_mut(number).unwrap().honest(code);
+        outstanding.get_mut(message).unwrap().say();
+        outstanding.get_mut(block).unwrap().say();
         assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::Blocked);
         outstanding.begin_again();
         assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::OutcomeUnknown);
