@@ -431,6 +431,13 @@ fn perform(stage: &mut Stage, line: &str) {
             stage.acks = true;
             stage.acknowledge();
         }
+        _ => direct_the_machine(stage, line),
+    }
+}
+
+/// Stage directions about what is around the server.
+fn direct_the_machine(stage: &mut Stage, line: &str) {
+    match line.split_once(' ').unwrap_or((line, "")) {
         ("store", mood) => {
             stage.mood = match mood {
                 "holds" => StoreMood::Holds,

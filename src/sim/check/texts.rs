@@ -44,6 +44,8 @@ pub(in crate::sim) struct SentText {
     accepted: bool,
     /// The sender was told that it did not.
     pub(super) refused: bool,
+    /// It was said to the server again, on another link or after a restart.
+    repeated: bool,
 }
 
 /// What kind of message a text is.
@@ -104,6 +106,7 @@ impl Check {
             None => Vec::new(),
         };
         let text = self.texts.sent.entry(number).or_default();
+        text.repeated |= !first;
         if first {
             text.perhaps_forbidden = perhaps;
             text.kind = kind;
@@ -300,6 +303,8 @@ impl Check {
         let Some(number) = expected.text else { return Ok(()) };
         match answer {
             Err(Code::OutcomeUnknown) => Ok(()),
+            // A server that has restarted cannot know of the first saying; the client must not believe it.
+            Err(_) if self.texts.sent.get(&number).is_some_and(|text| text.repeated) => Ok(()),
             Err(_) => self.text_refused(number),
             Ok(answer) => {
                 if let Some(text) = self.texts.sent.get_mut(&number) {
