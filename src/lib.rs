@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod client;
+pub mod planted;
 pub mod record;
 pub mod server;
 #[cfg(feature = "shell")]

@@ -14,7 +14,10 @@
 //! LINK closed            the server has closed LINK
 //! wait SECONDS           time passes
 //! store holds|commits|refuses      records wait | become durable | are refused from now on
+//! mail holds|answers     stored mail waits to be loaded | is loaded
 //! hashing holds|answers  passwords wait to be compared | are compared
+//! file NAME[=PASSWORD]…  what the credentials file holds from now on
+//! reload                 the operator has it read again
 //! acks                   clients acknowledge every message at once (they do not, at first)
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable
@@ -62,12 +65,15 @@ struct Client {
 struct Stage {
     server: ServerState,
     settings: Settings,
+    /// What the credentials file holds.
+    accounts: Vec<(Name, Credential)>,
     now: Time,
     timeout: Option<Time>,
     clients: BTreeMap<String, Client>,
     next_link: u64,
     mood: StoreMood,
     hashing: bool,
+    loading: bool,
     acks: bool,
     pending: Vec<(RecordNumber, u64, Record)>,
     durable: Vec<Record>,
@@ -89,12 +95,14 @@ impl Stage {
         let mut stage = Stage {
             server,
             settings,
+            accounts: accounts(),
             now,
             timeout: None,
             clients: BTreeMap::new(),
             next_link: 1,
             mood: StoreMood::Commits,
             hashing: true,
+            loading: true,
             acks: false,
             pending: Vec::new(),
             durable: Vec::new(),
@@ -180,12 +188,18 @@ impl Stage {
     fn mail_of(&self, user: &Name, from: Option<&Name>, after: MessageId) -> Vec<Mail> {
         let mut mail: Vec<Mail> = Vec::new();
         for record in self.durable.iter().chain(self.pending.iter().map(|(_, _, record)| record)) {
-            match record {
-                Record::MailStored { to, mail: stored } if to == user => mail.push(stored.clone()),
-                Record::MailRemoved { user: owner, ids } if owner == user => {
-                    mail.retain(|m| !ids.contains(&m.id))
-                }
-                _ => {}
+            if matches!(record, Record::AccountRemoved { name } if name == user) {
+                mail.clear();
+            }
+            if let Record::MailStored { to, mail: stored } = record
+                && to == user
+            {
+                mail.push(stored.clone());
+            }
+            if let Record::MailRemoved { user: owner, ids } = record
+                && owner == user
+            {
+                mail.retain(|m| !ids.contains(&m.id));
             }
         }
         mail.retain(|m| m.id > after && from.is_none_or(|from| *from == m.from));
@@ -193,12 +207,18 @@ impl Stage {
         mail
     }
 
+    fn is_free(&self, owed: &Owed) -> bool {
+        match owed {
+            Owed::Verified(..) => self.hashing,
+            Owed::Loaded(..) => self.loading,
+            Owed::Hashed(..) | Owed::Committed(_) | Owed::Refused(_) => true,
+        }
+    }
+
     /// Answers everything that is owed, and acknowledges, until nothing moves any more.
     fn settle(&mut self) {
         loop {
-            if let Some(at) =
-                self.owed.iter().position(|owed| self.hashing || !matches!(owed, Owed::Verified(..)))
-            {
+            if let Some(at) = self.owed.iter().position(|owed| self.is_free(owed)) {
                 match self.owed.remove(at).expect("found") {
                     Owed::Verified(ticket, verdict) => self.handle(Event::Verified { ticket, verdict }),
                     Owed::Hashed(ticket, credential) => {
@@ -288,10 +308,9 @@ impl Stage {
         let mut records: Vec<Record> = self.durable.clone();
         records.retain(|record| !matches!(record, Record::MailStored { .. } | Record::MailRemoved { .. }));
         let mut mail = Vec::new();
-        for user in USERS {
-            let to = Name::new(user).unwrap();
+        for (to, _) in &self.accounts {
             let mut senders: BTreeMap<Name, (u32, u64)> = BTreeMap::new();
-            for stored in self.mail_of(&to, None, MessageId::default()) {
+            for stored in self.mail_of(to, None, MessageId::default()) {
                 let entry = senders.entry(stored.from.clone()).or_default();
                 entry.0 += 1;
                 entry.1 += stored.text.len() as u64;
@@ -302,7 +321,7 @@ impl Stage {
         }
         let recovery = Recovery { boot: self.boot, secret: [0; 32], last_written: self.now, records, mail };
         self.clients.clear();
-        self.server = ServerState::new(self.settings.clone(), accounts(), recovery, 7, self.now);
+        self.server = ServerState::new(self.settings.clone(), self.accounts.clone(), recovery, 7, self.now);
         self.handle(Event::Tick);
         self.settle();
     }
@@ -422,6 +441,10 @@ fn perform(stage: &mut Stage, line: &str) {
             stage.store();
             stage.settle();
         }
+        ("mail", mood) => {
+            stage.loading = mood == "answers";
+            stage.settle();
+        }
         ("hashing", mood) => {
             stage.hashing = mood == "answers";
             stage.settle();
@@ -431,6 +454,18 @@ fn perform(stage: &mut Stage, line: &str) {
             stage.settle();
         }
         ("restart", _) => stage.restart(),
+        ("file", lines) => {
+            let account = |line: &str| {
+                let (name, password) = line.split_once('=').unwrap_or((line, PASSWORD));
+                (Name::new(name).expect("a name"), Credential::new(password))
+            };
+            stage.accounts = lines.split(' ').map(account).collect();
+        }
+        ("reload", _) => {
+            let (accounts, settings) = (stage.accounts.clone(), Box::new(stage.settings.clone()));
+            stage.handle(Event::Reloaded { accounts, settings });
+            stage.settle();
+        }
         other => panic!("no such stage direction: {other:?}"),
     }
 }

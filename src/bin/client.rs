@@ -1,19 +1,29 @@
 //! `hobnob`: command line to settings, then the client.
 
+use std::error::Error;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use hobnob::shell::client::{Options, UsageError, run};
 
 fn main() -> ExitCode {
-    match Options::parse(std::env::args_os()).map(run) {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        eprintln!("hobnob: a defect{place}; please report it");
+    }));
+    let options = match Options::parse(std::env::args_os()) {
+        Ok(options) => options,
+        Err(UsageError::Options(error)) => error.exit(),
+        Err(error) => return complain(&error, 2),
+    };
+    match panic::catch_unwind(AssertUnwindSafe(|| run(options))) {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => complain(&error, 1),
-        Err(UsageError::Options(error)) => error.exit(),
-        Err(error) => complain(&error, 2),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn complain(error: &dyn std::error::Error, code: u8) -> ExitCode {
+fn complain(error: &dyn Error, code: u8) -> ExitCode {
     eprintln!("hobnob: {error}");
     ExitCode::from(code)
 }

@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 
 use super::input::Typed;
 use super::intent::{self, Intent, Misread, Way};
-use super::outstanding::{Asked, AskedBy, Parts};
+use super::outstanding::{Asked, AskedBy, Parts, Said};
 use super::session::Standing;
 use super::view::{Failure, Success, View};
 use super::{ClientState, Phase, answers, help};
@@ -75,10 +75,10 @@ impl ClientState {
     pub(super) fn send_command(&mut self, number: u64) {
         let Phase::Session(session) = &mut self.phase else { return };
         let Some(asked) = session.commands.get_mut(number) else { return };
-        if asked.command.line.is_some() && !asked.sent {
+        if asked.command.line.is_some() && asked.said == Said::NotYet {
             self.outbox.note_open(number);
         }
-        asked.sent = true;
+        asked.say();
         self.outbox.send_encoded(&asked.bytes);
     }
 
@@ -107,8 +107,8 @@ impl ClientState {
         let Some(number) = number.or(unread.flatten()) else { return };
         if let Some(asked) = session.commands.settle(number) {
             let is_logout = asked.command.name == "logout";
-            let failure = asked.failure(code);
-            self.settled(number, asked.command, Err(failure));
+            let code = asked.honest(code);
+            self.settled(number, asked.command, Err(code));
             if is_logout {
                 self.on_logout_refused();
             }

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use super::event::{Mark, Recall};
 use super::seen::Seen;
+use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::words::MessageId;
 
@@ -90,13 +91,18 @@ impl Delivery {
         if self.arrived.len() >= ARRIVED {
             return Arrival::TooMany;
         }
-        if let Some(sequence) = self.seen.find(mark) {
+        if let Some(sequence) = self.seen.find(mark)
+            && !planted::is(Planted::ClientShowsAgain)
+        {
             self.arrived.push_back((mark.id, sequence));
             return Arrival::Known;
         }
         self.sequence += 1;
         self.seen.note(mark, self.sequence);
-        self.arrived.push_back((mark.id, self.sequence));
+        self.arrived.push_back((
+            mark.id,
+            if planted::is(Planted::ClientAcknowledgesEarly) { 0 } else { self.sequence },
+        ));
         Arrival::New { sequence: self.sequence, again: self.doubtful.find(mark).is_some() }
     }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::effect::Exit;
 use super::event::Signal;
 use super::outstanding::AskedBy;
+use super::outstanding::Said;
 use super::session::{Session, Standing};
 use super::view::{Bye, Success, View};
 use super::{ClientState, Phase};
@@ -181,10 +182,9 @@ impl ClientState {
     pub(super) fn settle_commands(&mut self) {
         while let Some((number, asked)) = self.session().and_then(|session| session.commands.settle_oldest())
         {
-            if asked.sent {
-                self.settled(number, asked.command, Err(Code::OutcomeUnknown));
-            } else {
-                self.result(asked.command, Err(Code::NotConnected));
+            match asked.said {
+                Said::NotYet => self.result(asked.command, Err(Code::NotConnected)),
+                Said::Once | Said::Again => self.settled(number, asked.command, Err(Code::OutcomeUnknown)),
             }
         }
     }

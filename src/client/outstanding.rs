@@ -6,6 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::planted::{self, Planted};
 use crate::wire::{ClientLine, Code, Command, Words};
 
 /// Commands of one login. Numbers rise by one from 1.
@@ -20,12 +21,20 @@ pub(super) struct Asked {
     pub(super) command: AskedBy,
     /// The whole line, to be repeated on the next link if this one is lost.
     pub(super) bytes: Box<[u8]>,
-    /// Whether the line has left, so that it may have been obeyed.
-    pub(super) sent: bool,
-    /// Whether it was said again, to a server that may know nothing of the first time.
-    pub(super) repeated: bool,
+    pub(super) said: Said,
     /// Parts of the answer that have come.
     pub(super) parts: Parts,
+}
+
+/// How often a command's line has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It has not.
+    NotYet,
+    /// Once: it may have been obeyed.
+    Once,
+    /// On an earlier link, and again: what is answered now may not tell what the first one did.
+    Again,
 }
 
 /// What a result needs to know of its command.
@@ -59,13 +68,8 @@ impl Outstanding {
         let asked_by = AskedBy::new(line, &command);
         let mut bytes = Vec::new();
         ClientLine::Request { number: Some(self.last), command }.encode(&mut bytes);
-        let asked = Asked {
-            command: asked_by,
-            bytes: bytes.into(),
-            sent: false,
-            repeated: false,
-            parts: Parts::default(),
-        };
+        let asked =
+            Asked { command: asked_by, bytes: bytes.into(), said: Said::NotYet, parts: Parts::default() };
         self.open.insert(self.last, asked);
         self.last
     }
@@ -100,9 +104,14 @@ impl Outstanding {
     /// All commands, oldest first, to be said again on a new link; their answers will come from the
     /// beginning.
     pub(super) fn begin_again(&mut self) -> Vec<u64> {
+        if planted::is(Planted::ClientRepeatsNothing) {
+            return Vec::new();
+        }
         for asked in self.open.values_mut() {
-            asked.repeated |= asked.sent;
             asked.parts = Parts::default();
+            if asked.said == Said::Once {
+                asked.said = Said::Again;
+            }
         }
         self.open.keys().copied().collect()
     }
@@ -115,21 +124,24 @@ impl Outstanding {
     /// The command that the server found too long to read even its number. Only lines that have left
     /// can be it, and if one of them is too long, the longest is.
     pub(super) fn longest_sent(&self) -> Option<u64> {
-        let sent = self.open.iter().filter(|(_, asked)| asked.sent);
+        let sent = self.open.iter().filter(|(_, asked)| asked.said != Said::NotYet);
         sent.max_by_key(|(_, asked)| asked.bytes.len()).map(|(number, _)| *number)
     }
 }
 
 impl Asked {
-    /// What a refusal means. A message needs no disk to be shown, so a server that died after showing it
-    /// and came back does not know of it; then what holds now may not have held at the first time.
-    pub(super) fn failure(&self, code: Code) -> Code {
-        let is_message = matches!(self.command.name, "message" | "message group");
-        let may_be_new = matches!(
-            code,
-            Code::Blocked | Code::UnknownGroup | Code::MailboxFull | Code::Offline | Code::StorageUnavailable
-        );
-        if self.repeated && is_message && may_be_new { Code::OutcomeUnknown } else { code }
+    /// Its line leaves now.
+    pub(super) fn say(&mut self) {
+        if self.said == Said::NotYet {
+            self.said = Said::Once;
+        }
+    }
+
+    /// An error as the person may believe it. A message that was said on an earlier link may have been
+    /// delivered there, by a server that has restarted since and cannot know.
+    pub(super) fn honest(&self, code: Code) -> Code {
+        let message = matches!(self.command.name, "message" | "message group");
+        if self.said == Said::Again && message { Code::OutcomeUnknown } else { code }
     }
 }
 
@@ -272,9 +284,9 @@ mod tests {
         let block = add(&mut outstanding, "block luke");
         let unsent = add(&mut outstanding, "message luke later");
         let failure =
-            |outstanding: &mut Outstanding, number, code| outstanding.get_mut(number).unwrap().failure(code);
-        outstanding.get_mut(message).unwrap().sent = true;
-        outstanding.get_mut(block).unwrap().sent = true;
+            |outstanding: &mut Outstanding, number, code| outstanding.get_mut(number).unwrap().honest(code);
+        outstanding.get_mut(message).unwrap().say();
+        outstanding.get_mut(block).unwrap().say();
         assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::Blocked);
         outstanding.begin_again();
         assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::OutcomeUnknown);
@@ -296,7 +308,9 @@ mod tests {
         let mut outstanding = Outstanding::default();
         for line in ["message hans hello", "ping hans", "message hans hello there"] {
             let number = add(&mut outstanding, line);
-            outstanding.get_mut(number).unwrap().sent = number < 3;
+            if number < 3 {
+                outstanding.get_mut(number).unwrap().say();
+            }
         }
         assert_eq!(outstanding.longest_sent(), Some(1));
     }

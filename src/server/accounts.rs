@@ -1,7 +1,7 @@
 //! Accounts: who exists, and what is known of each.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
@@ -13,6 +13,7 @@ use super::ledger::Ledger;
 use super::lockout::Guesses;
 use super::mailbox::Mailbox;
 use super::session::Session;
+use crate::planted::{self, Planted};
 use crate::record::{Digest, RecordNumber};
 use crate::time::Time;
 use crate::words::look_alike::skeleton;
@@ -75,6 +76,7 @@ impl Account {
     /// The next id for a message to this user.
     pub(super) fn next_message(&mut self, boot: u32) -> MessageId {
         self.last_message += 1;
+        let boot = if planted::is(Planted::IdReused) { 1 } else { boot };
         MessageId { boot, number: self.last_message }
     }
 }
@@ -85,7 +87,7 @@ pub(super) struct Accounts {
     list: Vec<Account>,
     names: HashMap<Name, UserId, FixedState>,
     /// What the names look like; made when somebody first registers.
-    looks: Option<BTreeSet<String>>,
+    looks: Option<BTreeMap<String, u32>>,
     /// Above the numbers of all messages to accounts that are gone: one that comes again under the
     /// same name within this boot gives no id twice.
     messages_floor: u64,
@@ -104,9 +106,14 @@ impl Accounts {
     /// Whether a new name could be taken for one that exists.
     pub(super) fn looks_like_another(&mut self, name: &Name) -> bool {
         let names = &self.names;
-        let looks =
-            self.looks.get_or_insert_with(|| names.keys().map(|name| skeleton(name.as_str())).collect());
-        looks.contains(&skeleton(name.as_str()))
+        let looks = self.looks.get_or_insert_with(|| {
+            let mut looks = BTreeMap::new();
+            for name in names.keys() {
+                *looks.entry(skeleton(name.as_str())).or_default() += 1;
+            }
+            looks
+        });
+        looks.contains_key(&skeleton(name.as_str()))
     }
 
     /// Makes an account, or gives the one of that name its credential.
@@ -115,13 +122,12 @@ impl Accounts {
             self[user].credential = credential;
             return user;
         }
-        let user = UserId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        let mut account = Account::new(name.clone(), credential);
-        account.last_message = self.messages_floor;
-        self.list.push(account);
+        let user = self.departed(name);
+        self[user].credential = credential;
+        self[user].last_message = self.messages_floor;
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
-            looks.insert(skeleton(name.as_str()));
+            *looks.entry(skeleton(name.as_str())).or_default() += 1;
         }
         user
     }
@@ -136,12 +142,31 @@ impl Accounts {
         self.find(name).filter(|&user| self[user].credential.is_some())
     }
 
+    /// Whether this is still the place of its name.
+    pub(super) fn is_in_use(&self, user: UserId) -> bool {
+        self.find(self[user].name.as_str()) == Some(user)
+    }
+
     /// Frees the name of a removed account.
     pub(super) fn forget(&mut self, user: UserId) {
         self.messages_floor = self.messages_floor.max(self[user].last_message);
         let name = self[user].name.clone();
         self.names.remove(&name);
+        if let Some(looks) = &mut self.looks
+            && let Some(count) = looks.get_mut(&skeleton(name.as_str()))
+        {
+            *count -= 1;
+            if *count == 0 {
+                looks.remove(&skeleton(name.as_str()));
+            }
+        }
         self[user] = Account::new(name, None);
+    }
+
+    /// A place for somebody who has no account any more but whose mail still waits for others.
+    pub(super) fn departed(&mut self, name: &Name) -> UserId {
+        self.list.push(Account::new(name.clone(), None));
+        UserId(u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// All that are in use, in order of their making.
@@ -158,7 +183,9 @@ impl Accounts {
     /// The users' names, sorted by code point.
     pub(super) fn sorted_names(&self, users: &[UserId]) -> Vec<&str> {
         let mut names: Vec<&str> = users.iter().map(|&user| self[user].name.as_str()).collect();
-        names.sort_unstable();
+        if !planted::is(Planted::ListUnsorted) {
+            names.sort_unstable();
+        }
         names
     }
 }

@@ -5,6 +5,7 @@ use super::accounts::UserId;
 use super::commands::Asker;
 use super::journal::{Settlement, Then};
 use super::settings::{HeldOnBlock, OfflineDelivery};
+use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Code};
 
@@ -69,7 +70,8 @@ impl ServerState {
             self.discard_mail_of(asker.user, user);
         }
         if !blocked
-            && self.settings.offline_delivery == OfflineDelivery::Auto
+            && !planted::is(Planted::UnblockShowsNothing)
+            && self.settings.offline_delivery != OfflineDelivery::Off
             && !self.accounts[asker.user].has_blocked(user)
         {
             self.show_held(asker.user, user);

@@ -7,6 +7,7 @@ use super::accounts::UserId;
 use super::commands::Asker;
 use super::messages::Reach;
 use super::settings::BroadcastReport;
+use crate::planted::{self, Planted};
 use crate::record::{Outcome, RecordNumber};
 use crate::wire::{Answer, Delivery, Freshness, ServerLine};
 use crate::words::{LinkId, MessageId, Text};
@@ -15,8 +16,13 @@ impl ServerState {
     pub(super) fn broadcast(&mut self, asker: Asker, text: Text<'_>) {
         let mut links: Vec<LinkId> = Vec::with_capacity(self.online.len());
         let mut barred: Vec<UserId> = Vec::new();
-        for &user in self.online.iter().filter(|&&user| user != asker.user) {
+        for &user in
+            self.online.iter().filter(|&&user| user != asker.user || planted::is(Planted::BroadcastToSelf))
+        {
             match self.reach(asker.user, user) {
+                Reach::Barred if planted::is(Planted::BlockSkippedInBroadcast) => {
+                    links.extend(self.accounts[user].session.as_ref().and_then(|session| session.link));
+                }
                 Reach::Open => {
                     links.extend(self.accounts[user].session.as_ref().and_then(|session| session.link));
                 }

@@ -4,8 +4,10 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::effect::SessionEnd;
 use super::ledger::Standing;
+use super::messages::Reach;
 use super::outbox::Written;
 use super::settings::OfflineDelivery;
+use crate::planted::{self, Planted};
 use crate::record::{Outcome, RecordNumber};
 use crate::wire::{Answer, Code, Command, PingStatus, ServerLine, Status, Words};
 use crate::words::{LinkId, LoginNumber, Origin, Text};
@@ -72,7 +74,7 @@ impl ServerState {
         let login = self.accounts[user].login;
         let remembered = number.is_some() && is_remembered(&command);
         let asker = Asker { user, login, link, number, remembered };
-        if let (Some(number), true) = (number, remembered) {
+        if let (Some(number), true) = (number, remembered && !planted::is(Planted::RepeatDoneAgain)) {
             match self.accounts[user].ledger.standing(number) {
                 Standing::New => self.accounts[user].ledger.open(number),
                 Standing::Open => return,
@@ -130,8 +132,19 @@ impl ServerState {
         outcome: Outcome,
         answer: Answer<'_>,
     ) {
-        self.note_outcome(asker, outcome);
         let written = self.outbox.write(|out| ServerLine::Done { number: asker.number, answer }.encode(out));
+        self.answer_written(asker, record, outcome, written);
+    }
+
+    /// Answers a command with what was written already.
+    pub(super) fn answer_written(
+        &mut self,
+        asker: &Asker,
+        record: Option<RecordNumber>,
+        outcome: Outcome,
+        written: Written,
+    ) {
+        self.note_outcome(asker, outcome);
         self.send_answer(asker, record, written);
     }
 
@@ -153,10 +166,13 @@ impl ServerState {
         }
         if let Some(link) = self.asker_link(asker) {
             self.queue(link, RecordNumber(0), written);
+            if planted::is(Planted::AnsweredTwice) {
+                self.queue(link, RecordNumber(0), written);
+            }
         }
     }
 
-    fn note_outcome(&mut self, asker: &Asker, outcome: Outcome) {
+    pub(super) fn note_outcome(&mut self, asker: &Asker, outcome: Outcome) {
         let account = &mut self.accounts[asker.user];
         if let (Some(number), true) = (asker.number, asker.remembered)
             && account.login == asker.login
@@ -208,15 +224,22 @@ impl ServerState {
             Ok(other) => other,
             Err(code) => return self.fail(&asker, None, code, "ping"),
         };
-        let blocked = self.accounts[other].has_blocked(asker.user);
-        let status = match (blocked, self.settings.ping_reveals_block) {
-            (true, true) => PingStatus::Blocked,
-            (true, false) => PingStatus::Offline,
-            (false, _) if self.accounts[other].session.is_some() => PingStatus::Online,
-            (false, _) => PingStatus::Offline,
+        let own = self.settings.block_mutual && self.accounts[asker.user].has_blocked(other);
+        let barred =
+            self.reach(asker.user, other) == Reach::Barred && !planted::is(Planted::BlockSkippedInPing);
+        let status = if !barred {
+            self.presence_of(other)
+        } else if self.settings.ping_reveals_block || own {
+            PingStatus::Blocked
+        } else {
+            PingStatus::Offline
         };
         let name = self.accounts.name(other).clone();
         self.answer(&asker, None, Outcome::Done, Answer::Ping { user: name.as_str(), status });
+    }
+
+    fn presence_of(&self, user: UserId) -> PingStatus {
+        if self.accounts[user].session.is_some() { PingStatus::Online } else { PingStatus::Offline }
     }
 
     /// The account of that name, if it is not the asker's own.
@@ -230,7 +253,16 @@ impl ServerState {
 
     fn help(&mut self, asker: Asker, about: Option<&str>) {
         let Some(link) = self.asker_link(&asker) else { return };
-        for line in HELP.lines().filter(|line| about.is_none_or(|word| line.split(' ').any(|w| w == word))) {
+        let is_about = |line: &&str| match about {
+            Some(about) => {
+                line.strip_prefix(about).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..]))
+            }
+            None => true,
+        };
+        if !HELP.lines().any(|line| is_about(&line)) {
+            return self.fail(&asker, None, Code::UnknownCommand, "help");
+        }
+        for line in HELP.lines().filter(is_about) {
             if let Some(text) = Text::new(line) {
                 self.send(link, &ServerLine::Help(text));
             }
@@ -257,6 +289,9 @@ add group NAME USER
 remove group NAME USER
 leave group NAME
 delete group NAME
+startprivate USER ENDPOINT...
+accept USER ENDPOINT...
+decline USER
 help [COMMAND]
 logout";
 

@@ -12,6 +12,7 @@ use super::deadlines::Deadline;
 use super::journal::{Settlement, Then};
 use super::mailbox::Source;
 use super::settings::OfflineDelivery;
+use crate::planted::{self, Planted};
 use crate::record::{Mail, Outcome, Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::{self, Answer, Code, Freshness, ServerLine, Status};
@@ -75,6 +76,9 @@ pub(super) struct Delivery {
     /// Stored mail to be shown first, in this order.
     pub(super) sources: VecDeque<Source>,
     pub(super) loading: Option<Ticket>,
+    /// Stored messages that were acknowledged since the page that is loading was asked for: they
+    /// are in it all the same.
+    pub(super) shown_meanwhile: Vec<MessageId>,
     /// The largest id sent or passed over.
     pub(super) cursor: MessageId,
     /// Whether a deadline for acknowledgement is set.
@@ -93,6 +97,17 @@ impl Delivery {
 
     pub(super) fn is_under_way(&self, id: MessageId) -> bool {
         self.unacknowledged.iter().any(|parcel| parcel.id == id)
+    }
+
+    /// Where a message stands among those that are not acknowledged.
+    fn position(&self, id: MessageId) -> Option<usize> {
+        let first = self.unacknowledged.front()?.id;
+        // Live messages have running numbers; stored ones between them are the exception.
+        let expected = usize::try_from(id.number.saturating_sub(first.number)).unwrap_or(usize::MAX);
+        match self.unacknowledged.get(expected) {
+            Some(parcel) if parcel.id == id => Some(expected),
+            Some(_) | None => self.unacknowledged.iter().position(|parcel| parcel.id == id),
+        }
     }
 
     fn push_behind(&mut self, parcel: Parcel) {
@@ -126,7 +141,9 @@ impl ServerState {
     pub(super) fn deliver(&mut self, to: UserId, parcel: Parcel) {
         let Some(session) = self.accounts[to].session.as_mut() else { return };
         let delivery = &mut session.delivery;
-        let live = delivery.sources.is_empty() && delivery.loading.is_none() && delivery.behind.is_empty();
+        let shown = delivery.sources.is_empty() && delivery.loading.is_none()
+            || planted::is(Planted::LiveBeforeStored);
+        let live = shown && delivery.behind.is_empty();
         if live && delivery.window_is_open() {
             return self.send_parcel(to, parcel, Freshness::Live);
         }
@@ -156,9 +173,15 @@ impl ServerState {
                 None => ServerLine::Message(delivery).encode(out),
             }
         });
-        self.queue(link, RecordNumber(0), written);
-        parcel.end = self.links.get(&link).map_or(0, |link| link.queued());
+        parcel.end = self.queue(link, RecordNumber(0), written);
+        if planted::is(Planted::DeliveredWhenSent) {
+            let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
+            self.tell_sender(to, &tell, Ok(Status::Delivered), None);
+        }
         let Some(session) = self.accounts[to].session.as_mut() else { return };
+        if planted::is(Planted::ReceivingIsActivity) {
+            session.last_active = self.now;
+        }
         let delivery = &mut session.delivery;
         delivery.cursor = delivery.cursor.max(parcel.id);
         delivery.unacknowledged_bytes += parcel.text.len();
@@ -182,6 +205,11 @@ impl ServerState {
         let session = self.accounts[user].session.as_mut().filter(|session| session.serial == serial);
         let Some(session) = session else { return };
         session.delivery.watched = false;
+        if planted::is(Planted::OverdueForgotten) {
+            session.delivery.unacknowledged.clear();
+            session.delivery.unacknowledged_bytes = 0;
+            return;
+        }
         let overdue = self.now - ACKNOWLEDGE_WITHIN;
         if session.delivery.behind.front().is_some_and(|parcel| parcel.sent_at <= overdue) {
             self.store_unacknowledged(user, Time::MAX);
@@ -200,7 +228,7 @@ impl ServerState {
             parcels.iter_mut().filter(|parcel| parcel.keep == Keep::Memory && parcel.sent_at <= upto)
         {
             // It may have been shown, so a failure to store it leaves its outcome open.
-            self.store_parcel(user, parcel, Code::OutcomeUnknown);
+            self.store_parcel(user, parcel, Code::OutcomeUnknown, Code::OutcomeUnknown);
         }
         if let Some(session) = self.accounts[user].session.as_mut() {
             session.delivery.unacknowledged = parcels;
@@ -217,14 +245,21 @@ impl ServerState {
         if self.settings.offline_delivery == OfflineDelivery::Auto {
             session.delivery.sources.push_back(Source::all(None));
         }
+        // None of them was sent, so none was shown.
+        let full = match self.settings.offline_delivery {
+            OfflineDelivery::Off => Code::Offline,
+            OfflineDelivery::Auto | OfflineDelivery::Manual => Code::MailboxFull,
+        };
         for mut parcel in parcels {
-            self.store_parcel(user, &mut parcel, Code::MailboxFull);
+            self.store_parcel(user, &mut parcel, full, Code::StorageUnavailable);
         }
     }
 
     /// Stores everything under way to a user whose link is gone. It is shown when he is back.
     pub(super) fn store_all_under_way(&mut self, user: UserId) {
-        self.store_unacknowledged(user, Time::MAX);
+        if !planted::is(Planted::LostWithLink) {
+            self.store_unacknowledged(user, Time::MAX);
+        }
         self.store_behind(user);
         if let Some(session) = self.accounts[user].session.as_mut() {
             let delivery = core::mem::take(&mut session.delivery);
@@ -234,8 +269,9 @@ impl ServerState {
         }
     }
 
-    /// Stores a message under way. `else_say` is what its sender hears if that cannot be.
-    fn store_parcel(&mut self, to: UserId, parcel: &mut Parcel, else_say: Code) {
+    /// Stores a message under way. Its sender hears `full` if it may not be stored, `refused` if the
+    /// store refuses it.
+    fn store_parcel(&mut self, to: UserId, parcel: &mut Parcel, full: Code, refused: Code) {
         let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
         let storing = self.settings.offline_delivery != OfflineDelivery::Off;
         if storing && self.has_room(to, parcel.from, parcel.text.len() as u64) {
@@ -247,22 +283,35 @@ impl ServerState {
                 sent_at: parcel.sent_at,
                 text: parcel.text.clone(),
             };
-            parcel.keep = Keep::Mailbox(self.store_mail(to, parcel.from, mail, tell));
+            parcel.keep = Keep::Mailbox(self.store_mail(to, parcel.from, mail, tell, refused));
         } else {
             parcel.keep = Keep::GivenUp;
-            self.tell_sender(to, &tell, Err(else_say), None);
+            self.tell_sender(to, &tell, Err(full), None);
         }
     }
 
     /// Makes a message durable for a user; its sender hears `stored` when it is.
-    pub(super) fn store_mail(&mut self, to: UserId, from: UserId, mail: Mail, tell: Tell) -> RecordNumber {
+    pub(super) fn store_mail(
+        &mut self,
+        to: UserId,
+        from: UserId,
+        mail: Mail,
+        tell: Tell,
+        refused: Code,
+    ) -> RecordNumber {
         let origin = mail.origin;
         let record = Record::MailStored { to: self.accounts.name(to).clone(), mail };
         let asker = match &tell {
             Tell::Sender(asker) => Some(*asker),
             Tell::Nobody | Tell::Group(_) => None,
         };
-        let number = self.persist_firm(record, Then::Mail { to, tell });
+        let tell = if planted::is(Planted::ConfirmBeforeCommit) {
+            self.tell_sender(to, &tell, Ok(Status::Stored), None);
+            Tell::Nobody
+        } else {
+            tell
+        };
+        let number = self.persist_firm(record, Then::Mail { to, tell, refused });
         if let Some(asker) = asker {
             self.accounts[from].touched = number;
             if let (Some(origin), true) = (origin, asker.is_remembered()) {
@@ -281,10 +330,23 @@ impl ServerState {
         &mut self,
         record: RecordNumber,
         to: UserId,
-        tell: Tell,
+        tell: &Tell,
         settlement: Settlement,
     ) {
-        self.tell_sender(to, &tell, settlement.map(|()| Status::Stored), Some(record));
+        if settlement.is_err() {
+            self.give_up_parcel(to, record);
+        }
+        self.tell_sender(to, tell, settlement.map(|()| Status::Stored), Some(record));
+    }
+
+    /// A message under way that the store refused is in the mailbox no more and not counted there:
+    /// its acknowledgement must not count it off once more.
+    fn give_up_parcel(&mut self, to: UserId, record: RecordNumber) {
+        let Some(session) = self.accounts[to].session.as_mut() else { return };
+        let mut parcels = session.delivery.unacknowledged.iter_mut();
+        if let Some(parcel) = parcels.find(|parcel| parcel.keep == Keep::Mailbox(record)) {
+            parcel.keep = Keep::GivenUp;
+        }
     }
 
     /// The sender of a message, or of a group message, hears what became of it.
@@ -300,9 +362,11 @@ impl ServerState {
             Tell::Group(number) => self.group_member_settled(*number, ending),
             Tell::Sender(asker) => match ending {
                 Ok(status) => {
-                    let name = self.accounts.name(to).clone();
-                    let answer = Answer::Message { to: name.as_str(), status };
-                    self.answer(asker, record, Outcome::Message(status), answer);
+                    let to = self.accounts.name(to).as_str();
+                    let answer = Answer::Message { to, status };
+                    let line = ServerLine::Done { number: asker.number, answer };
+                    let written = self.outbox.write(|out| line.encode(out));
+                    self.answer_written(asker, record, Outcome::Message(status), written);
                 }
                 Err(code) => self.fail(asker, record, code, "message"),
             },
@@ -316,9 +380,9 @@ impl ServerState {
         }
         if let Some(shown) = shown
             && let Some(session) = self.accounts[user].session.as_ref()
-            && let Some(last) = session.delivery.unacknowledged.iter().position(|parcel| parcel.id == shown)
+            && let Some(last) = session.delivery.position(shown)
         {
-            self.settle_first(user, last + 1);
+            self.settle_first(user, last + 1 + usize::from(planted::is(Planted::AcknowledgesOneMore)));
         }
     }
 
@@ -348,6 +412,11 @@ impl ServerState {
             }
         }
         if !removed.is_empty() {
+            if let Some(session) =
+                self.accounts[user].session.as_mut().filter(|s| s.delivery.loading.is_some())
+            {
+                session.delivery.shown_meanwhile.extend_from_slice(&removed);
+            }
             let user = self.accounts.name(user).clone();
             self.persist_soft(Record::MailRemoved { user, ids: removed });
         }

@@ -16,6 +16,7 @@ use super::delivery::Tell;
 use super::effect::Report;
 use super::groups::GroupChange;
 use super::outbox::Slow;
+use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber, Suspect};
 use crate::wire::Code;
 use crate::words::{LinkId, MessageId, Name};
@@ -41,6 +42,8 @@ pub(super) struct Journal {
     /// it is counted off no second time.
     removed_early: BTreeSet<RecordNumber>,
     refusing: bool,
+    /// Whether a time is set at which the unsaved are tried again.
+    rewrite_is_set: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -60,7 +63,7 @@ enum Undo {
     Account(UserId),
     Mail {
         to: UserId,
-        from: UserId,
+        from: Name,
         bytes: u64,
     },
     Block {
@@ -78,10 +81,11 @@ enum Undo {
 #[derive(Debug, Clone)]
 pub(super) enum Then {
     Nothing,
-    /// Tell the sender of a message.
+    /// Tell the sender of a message: `stored` or, if the store refused it, this.
     Mail {
         to: UserId,
         tell: Tell,
+        refused: Code,
     },
     /// Answer `block` or `unblock`.
     Block {
@@ -178,6 +182,9 @@ impl Journal {
     fn keep_unsaved(&mut self, number: RecordNumber, record: Record) {
         let (key, record) = match record {
             Record::AccountRemoved { ref name } => (SoftKey::Removed(name.clone()), record),
+            // A made-up name that is forgotten: what the store may still hold of it harms nobody, and
+            // there is no end of such names.
+            Record::Failures { suspect: Suspect::Unknown(_), count: 0, .. } => return,
             Record::Failures { ref suspect, .. } => (SoftKey::Failures(suspect.clone()), record),
             Record::SessionBegan { ref user, .. } => (SoftKey::Began(user.clone()), record),
             Record::SessionEnded { ref user, .. } => (SoftKey::Ended(user.clone()), record),
@@ -226,6 +233,10 @@ impl ServerState {
                 self.number_record(unsaved.clone(), Undo::Later(unsaved), Then::Nothing);
             }
         }
+        if let Record::Failures { suspect, .. } = &record {
+            // The whole new value: an older one of a made-up name must not be written over it.
+            self.journal.unsaved.remove(&SoftKey::Failures(suspect.clone()));
+        }
         self.number_record(record, undo, then)
     }
 
@@ -240,10 +251,11 @@ impl ServerState {
     fn undo_of(&self, record: &Record) -> Undo {
         let id = |name: &Name| self.accounts.find(name.as_str());
         match record {
-            Record::MailStored { to, mail } => match (id(to), id(&mail.from)) {
-                (Some(to), Some(from)) => Undo::Mail { to, from, bytes: mail.text.len() as u64 },
-                _ => Undo::Nothing,
-            },
+            Record::MailStored { to, mail } => id(to).map_or(Undo::Nothing, |to| Undo::Mail {
+                to,
+                from: mail.from.clone(),
+                bytes: mail.text.len() as u64,
+            }),
             Record::Blocked { by, user } | Record::Unblocked { by, user } => match (id(by), id(user)) {
                 (Some(by), Some(user)) => {
                     Undo::Block { by, user, stood: self.accounts[by].has_blocked(user) }
@@ -296,10 +308,13 @@ impl ServerState {
             if let Undo::Later(record) = pending.undo {
                 self.journal.keep_unsaved(pending.number, record);
             }
-            self.settle_record(pending.number, pending.then, Err(Code::StorageUnavailable));
+            let confirmed = planted::is(Planted::ConfirmRefused);
+            let settlement = if confirmed { Ok(()) } else { Err(Code::StorageUnavailable) };
+            self.settle_record(pending.number, pending.then, settlement);
         }
         self.journal.removed_early.clear();
-        if !self.journal.unsaved.is_empty() {
+        if !self.journal.unsaved.is_empty() && !self.journal.rewrite_is_set {
+            self.journal.rewrite_is_set = true;
             self.deadlines.add(self.now + REWRITE_AFTER, Deadline::Rewrite);
         }
         self.release_all_held();
@@ -309,16 +324,30 @@ impl ServerState {
         match undo {
             Undo::Later(_) | Undo::Nothing => {}
             Undo::Account(user) => self.accounts.forget(*user),
-            Undo::Mail { to, from, bytes } => self.uncount_mail(*to, *from, 1, *bytes),
+            Undo::Mail { to, from, bytes } => {
+                if let Some(from) = self.sender_of(*to, from) {
+                    self.uncount_mail(*to, from, 1, *bytes);
+                }
+            }
+            Undo::Block { .. } if planted::is(Planted::RefusedBlockStays) => {}
             Undo::Block { by, user, stood } => self.set_block(*by, *user, *stood),
-            Undo::Group { group, before } => self.set_group(group, before.clone()),
+            Undo::Group { group, before } => {
+                let mut members = before.clone();
+                // Who has lost his account meanwhile does not come back with his membership.
+                if let Some(members) = &mut members {
+                    members.retain(|&user| self.accounts.is_in_use(user));
+                }
+                self.set_group(group, members);
+            }
         }
     }
 
     fn settle_record(&mut self, number: RecordNumber, then: Then, settlement: Settlement) {
         match then {
             Then::Nothing => {}
-            Then::Mail { to, tell } => self.mail_settled(number, to, tell, settlement),
+            Then::Mail { to, tell, refused } => {
+                self.mail_settled(number, to, &tell, settlement.map_err(|_| refused));
+            }
             Then::Block { asker, user, blocked } => {
                 self.block_settled(number, &asker, user, blocked, settlement);
             }
@@ -335,6 +364,7 @@ impl ServerState {
     }
 
     pub(super) fn rewrite_unsaved(&mut self) {
+        self.journal.rewrite_is_set = false;
         let mut unsaved: Vec<(u64, Record)> =
             core::mem::take(&mut self.journal.unsaved).into_values().collect();
         unsaved.sort_unstable_by_key(|(number, _)| *number);

@@ -68,11 +68,17 @@ impl Ledger {
     }
 
     fn position(&self, number: u64) -> Result<usize, usize> {
-        // Numbers rise by one, so the newest command is nearly always the last entry.
-        match self.entries.back() {
-            None => Err(0),
-            Some((last, _)) if number > *last => Err(self.entries.len()),
-            Some(_) => self.entries.binary_search_by_key(&number, |(n, _)| *n),
+        let (Some((first, _)), Some((last, _))) = (self.entries.front(), self.entries.back()) else {
+            return Err(0);
+        };
+        if number > *last {
+            return Err(self.entries.len());
+        }
+        // Numbers rise by one, so nearly always a command stands as far behind the first as its number says.
+        let expected = usize::try_from(number.saturating_sub(*first)).unwrap_or(usize::MAX);
+        match self.entries.get(expected) {
+            Some((there, _)) if *there == number => Ok(expected),
+            Some(_) | None => self.entries.binary_search_by_key(&number, |(n, _)| *n),
         }
     }
 }
@@ -106,6 +112,23 @@ mod tests {
         assert_eq!(ledger.standing(1), Standing::New);
         assert_eq!(ledger.standing(2), Standing::Open);
         assert_eq!(ledger.standing(3), Standing::Settled(DELIVERED));
+    }
+
+    #[test]
+    fn numbers_may_have_gaps_and_come_out_of_order() {
+        let mut ledger = Ledger::default();
+        for number in [10, 12, 40, 11, 7, 41] {
+            assert_eq!(ledger.standing(number), Standing::New);
+            ledger.open(number);
+        }
+        for number in [7, 10, 11, 12, 40, 41] {
+            assert_eq!(ledger.standing(number), Standing::Open);
+            ledger.settle(number, DELIVERED);
+            assert_eq!(ledger.standing(number), Standing::Settled(DELIVERED));
+        }
+        for number in [0, 6, 8, 13, 39, 42, u64::MAX] {
+            assert_eq!(ledger.standing(number), Standing::New);
+        }
     }
 
     #[test]

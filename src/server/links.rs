@@ -13,6 +13,7 @@ use super::lockout::Subject;
 use super::outbox::{HeldOutput, Release, Written};
 use super::session::Lost;
 use super::{Phase, ServerState};
+use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
 use crate::time::Time;
 use crate::wire::{
@@ -22,6 +23,9 @@ use crate::words::{LinkId, Ticket};
 
 /// An unfinished line may drop so many bytes before its link is closed.
 const ENDLESS_LINE_BYTES: usize = 64 * 1024;
+/// Output that may wait in here for records. The shell's limit does not see it, and a store may take
+/// its time while others go on talking.
+const HELD_BYTES: u64 = 1 << 20;
 /// Input that came although the link was paused; a shell that goes on beyond it is cut off.
 const BACKLOG_BYTES: usize = 1 << 20;
 
@@ -188,17 +192,22 @@ impl ServerState {
             0 => usize::MAX,
             bytes => bytes.saturating_add(LINE_ROOM),
         };
-        let mut rest = bytes;
+        let (mut rest, mut stage) = (bytes, link.stage);
         while let Some(frame) = framer.next(&mut rest, limit) {
-            self.obey_frame(id, frame);
+            self.obey_frame(id, stage, frame);
             let Some(link) = self.links.get_mut(&id) else { return };
-            if link.stage == Stage::Closing {
+            stage = link.stage;
+            if stage == Stage::Closing {
                 return;
             }
             if link.waits.any() {
                 link.backlog.extend_from_slice(rest);
                 break;
             }
+        }
+        if framer.is_between_lines() {
+            // So is the one that was left in its place.
+            return;
         }
         let endless = framer.skipped() > ENDLESS_LINE_BYTES;
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -211,7 +220,7 @@ impl ServerState {
         }
     }
 
-    fn obey_frame(&mut self, id: LinkId, frame: Frame<'_>) {
+    fn obey_frame(&mut self, id: LinkId, stage: Stage, frame: Frame<'_>) {
         let line = match frame {
             Frame::TooLong => {
                 return self.misused(id, Misuse { number: None, command: "", code: Code::TooLong });
@@ -220,18 +229,18 @@ impl ServerState {
             Frame::Line(line) => line,
         };
         match ClientLine::parse(line) {
-            Ok(line) => self.obey(id, line),
+            Ok(line) => self.obey(id, stage, line),
             Err(misuse) => self.misused(id, misuse),
         }
     }
 
-    fn obey(&mut self, id: LinkId, line: ClientLine<'_>) {
-        let Some(link) = self.links.get(&id) else { return };
-        let member = match link.stage {
+    fn obey(&mut self, id: LinkId, stage: Stage, line: ClientLine<'_>) {
+        let member = match stage {
             Stage::Member(user) => Some(user),
             Stage::Anonymous => None,
             Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing => return,
         };
+        let first_word = line.first_word();
         match (line, member) {
             (ClientLine::Request { number, command }, Some(user)) => {
                 self.obey_command(id, user, number, command)
@@ -250,7 +259,9 @@ impl ServerState {
                 | ClientLine::Register { .. }
                 | ClientLine::Resume { .. },
                 Some(_),
-            ) => self.misused(id, Misuse { number: None, command: "login", code: Code::UnknownCommand }),
+            ) => {
+                self.misused(id, Misuse { number: None, command: first_word, code: Code::UnknownCommand });
+            }
             (
                 ClientLine::Request { .. } | ClientLine::Acknowledge { .. } | ClientLine::Active { .. },
                 None,
@@ -329,22 +340,39 @@ impl ServerState {
         self.queue(id, after, written);
     }
 
-    /// Queues what was written for one or more links.
-    pub(super) fn queue(&mut self, id: LinkId, after: RecordNumber, written: Written) {
-        let Some(link) = self.links.get_mut(&id) else { return };
+    /// Queues what was written for one or more links; says where it ends in the output of this one.
+    pub(super) fn queue(&mut self, id: LinkId, after: RecordNumber, written: Written) -> u64 {
+        let Some(link) = self.links.get_mut(&id) else { return 0 };
         let touched = match link.stage {
             Stage::Member(user) => self.accounts[user].touched,
-            Stage::Closing => return,
+            Stage::Closing => return link.queued(),
             Stage::Anonymous | Stage::LoggingIn(_) | Stage::Waiting(_) => RecordNumber(0),
         };
-        let after = after.max(touched);
+        let after =
+            if planted::is(Planted::OutputDoesNotWait) { RecordNumber(0) } else { after.max(touched) };
         if link.held.is_empty() && after <= self.journal.settled() {
             link.sent += written.len() as u64;
             self.outbox.send(id, written);
         } else {
             link.held.push_lines(after, self.outbox.bytes(written));
             link.held_bytes += written.len() as u64;
+            if link.held_bytes > HELD_BYTES {
+                self.overfull.push(id);
+            }
             self.journal.hold(id);
+        }
+        link.queued()
+    }
+
+    /// Cuts links that would hold more than may wait; the mail of their users is kept. Only now, so
+    /// that nothing loses its link in the middle of a fan-out.
+    pub(super) fn cut_overfull_links(&mut self) {
+        while let Some(id) = self.overfull.pop() {
+            if let Some(from) = self.links.get(&id).map(|link| link.from) {
+                self.outbox.report(Report::LimitReached { setting: "output_bytes", from });
+                self.lose_link(id);
+                self.outbox.close(id);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use super::ServerState;
 use super::accounts::UserId;
 use super::links::limited_address;
+use crate::planted::{self, Planted};
 use crate::record::{Digest, Record, RecordNumber, Suspect};
 use crate::time::Time;
 use crate::words::{LinkId, Name, Password};
@@ -124,7 +125,7 @@ impl ServerState {
         let now = self.now;
         let guesses = self.guesses(subject);
         match guesses.locked_until {
-            Some(until) if until > now => Some(now.seconds_until(until)),
+            Some(until) if until > now || planted::is(Planted::LockForEver) => Some(now.seconds_until(until)),
             Some(_) => {
                 // The lock has run out; counting begins anew.
                 guesses.locked_until = None;
@@ -152,12 +153,13 @@ impl ServerState {
         self.settings.block_duration_secs > 0 && self.settings.lock_attempts > 0
     }
 
-    /// Whether one more comparison could go beyond the tries that a name has.
+    /// Whether one more comparison could go beyond the tries that a name has. With none under way
+    /// there is always one: the limit may have been lowered below the count.
     pub(super) fn tries_are_taken(&mut self, subject: Subject) -> bool {
         let attempts = self.settings.lock_attempts;
-        let locks = self.locks();
+        let locks = self.locks() && !planted::is(Planted::GuessesOutrunCount);
         let guesses = self.guesses(subject);
-        locks && guesses.count + guesses.verifying >= attempts
+        locks && guesses.verifying > 0 && guesses.count + guesses.verifying >= attempts
     }
 
     /// Counts a wrong password; the record to wait for, and the seconds of the lock if it locks the name.
@@ -172,7 +174,9 @@ impl ServerState {
         let guesses = self.guesses(subject);
         guesses.count = guesses.count.saturating_add(1);
         guesses.since_login = guesses.since_login.saturating_add(1);
-        let locked = locks && guesses.count >= attempts;
+        let attempts = attempts + u32::from(planted::is(Planted::LockOneLate));
+        let exempt = planted::is(Planted::UnknownNeverLocked) && matches!(subject, Subject::Unknown(_));
+        let locked = locks && guesses.count >= attempts && !exempt;
         if locked {
             guesses.locked_until = Some(until);
         }
@@ -182,8 +186,12 @@ impl ServerState {
 
     /// A right password: counting begins anew. Returns the failures since the login before.
     pub(super) fn forgive(&mut self, subject: Subject) -> u32 {
+        let keep = planted::is(Planted::SuccessKeepsCount);
         let guesses = self.guesses(subject);
         let since_login = guesses.since_login;
+        if keep {
+            return since_login;
+        }
         if guesses.count > 0 || since_login > 0 {
             guesses.count = 0;
             guesses.since_login = 0;
@@ -205,6 +213,9 @@ impl ServerState {
             locked_until: guesses.locked_until,
             since_login: guesses.since_login,
         };
+        if planted::is(Planted::LockNotStored) {
+            return RecordNumber(0);
+        }
         let number = self.persist_soft(record);
         self.guesses(subject).record = number;
         number

@@ -10,9 +10,10 @@ use super::commands::Asker;
 use super::delivery::{Keep, Parcel, Tell};
 use super::outbox::Slow;
 use super::settings::HeldOnBlock;
+use crate::planted::{self, Planted};
 use crate::record::{Mail, Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Freshness};
-use crate::words::{MessageId, Ticket};
+use crate::words::{MessageId, Name, Ticket};
 
 /// Messages asked of the store at a time; at most 192 KiB of text.
 const PAGE_MESSAGES: u32 = 48;
@@ -77,6 +78,16 @@ impl ServerState {
         self.stored_bytes += bytes;
     }
 
+    /// Under whom mail of that sender is counted: maybe an account that is gone, or was there before
+    /// one of the same name.
+    pub(super) fn sender_of(&self, to: UserId, name: &Name) -> Option<UserId> {
+        let named = self.accounts.find(name.as_str());
+        let Some(mailbox) = &self.accounts[to].mailbox else { return named };
+        let counted = named.filter(|from| mailbox.senders.contains_key(from));
+        let gone = || mailbox.senders.keys().copied().find(|&from| self.accounts.name(from) == name);
+        counted.or_else(gone).or(named)
+    }
+
     pub(super) fn uncount_mail(&mut self, to: UserId, from: UserId, count: u32, bytes: u64) {
         let Some(mailbox) = self.accounts[to].mailbox.as_mut() else { return };
         mailbox.count = mailbox.count.saturating_sub(count);
@@ -108,7 +119,9 @@ impl ServerState {
     }
 
     fn is_held(&self, user: UserId, from: UserId) -> bool {
-        self.settings.held_on_block != HeldOnBlock::Deliver && self.accounts[user].has_blocked(from)
+        self.settings.held_on_block != HeldOnBlock::Deliver
+            && !planted::is(Planted::BlockSkippedInMailbox)
+            && self.accounts[user].has_blocked(from)
     }
 
     /// Shows a user who has come in what waits for him.
@@ -174,7 +187,10 @@ impl ServerState {
         session.delivery.loading = None;
         let last = mail.last().map(|mail| mail.id);
         let mut shown = 0;
-        for mail in mail {
+        let cut = usize::from(more && planted::is(Planted::PageDropsLast));
+        let count = mail.len() - cut.min(mail.len());
+        let shown_meanwhile = core::mem::take(&mut session.delivery.shown_meanwhile);
+        for mail in mail.into_iter().take(count).filter(|mail| !shown_meanwhile.contains(&mail.id)) {
             shown += u64::from(self.show_mail(user, mail));
         }
         let Some(session) = self.accounts[user].session.as_mut() else { return };
@@ -193,7 +209,7 @@ impl ServerState {
 
     /// Sends a stored message, unless it is held back or under way already.
     fn show_mail(&mut self, user: UserId, mail: Mail) -> bool {
-        let Some(from) = self.accounts.find(mail.from.as_str()) else { return false };
+        let Some(from) = self.sender_of(user, &mail.from) else { return false };
         if self.is_spoken_for(user, mail.id) || self.is_held(user, from) {
             return false;
         }
@@ -208,6 +224,10 @@ impl ServerState {
             tell: Tell::Nobody,
             end: 0,
         };
+        if planted::is(Planted::RemovedWhenSent) {
+            let name = self.accounts.name(user).clone();
+            self.persist_soft(Record::MailRemoved { user: name, ids: alloc::vec![parcel.id] });
+        }
         self.send_parcel(user, parcel, Freshness::Stored);
         true
     }

@@ -7,6 +7,7 @@ use super::ServerState;
 use super::accounts::{Account, UserId};
 use super::commands::Asker;
 use super::settings::HistoryMode;
+use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
 use crate::time::Time;
 use crate::wire::{Answer, ServerLine};
@@ -62,7 +63,10 @@ impl ServerState {
             if online { ServerLine::Online { user: name } } else { ServerLine::Offline { user: name } };
         let written = self.outbox.write(|out| line.encode(out));
         let blocks = &self.accounts[user].blocks;
-        let entitled = |other: &&UserId| **other != user && blocks.binary_search(other).is_err();
+        let entitled = |other: &&UserId| {
+            **other != user
+                && (blocks.binary_search(other).is_err() || planted::is(Planted::PresenceToBlocked))
+        };
         let links: Vec<LinkId> = self
             .online
             .iter()
@@ -71,11 +75,14 @@ impl ServerState {
             .collect();
         for link in links {
             self.queue(link, record, written);
+            if planted::is(Planted::PresenceTwice) {
+                self.queue(link, record, written);
+            }
         }
     }
 
     pub(super) fn whoelse(&mut self, asker: Asker) {
-        let hide = self.settings.hide_blockers_in_whoelse;
+        let hide = self.settings.hide_blockers_in_whoelse && !planted::is(Planted::BlockSkippedInWhoelse);
         let include_self = self.settings.whoelse_include_self;
         let shown = |&user: &UserId| {
             if user == asker.user {
@@ -90,8 +97,9 @@ impl ServerState {
 
     /// Users with a session within the last seconds, or (`history_mode=login`) with a login.
     pub(super) fn whoelse_since(&mut self, asker: Asker, seconds: u64, answer: fn(u64) -> Answer<'static>) {
-        let since = self.now.minus_seconds(seconds);
-        let hide = self.settings.hide_blockers_in_history;
+        let since =
+            self.now.minus_seconds(seconds.saturating_add(u64::from(planted::is(Planted::HistoryTooLong))));
+        let hide = self.settings.hide_blockers_in_history && !planted::is(Planted::BlockSkippedInHistory);
         let shown =
             |user: &UserId| *user != asker.user && !(hide && self.accounts[*user].has_blocked(asker.user));
         let users: Vec<UserId> = match self.settings.history_mode {

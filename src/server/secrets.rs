@@ -3,7 +3,7 @@
 use blake2::{Blake2s256, Digest as _};
 
 use crate::record::Digest;
-use crate::words::Token;
+use crate::words::{Credential, Token};
 
 /// Mixes what comes in and hands out what nobody can foresee who has not seen it all.
 #[derive(Clone)]
@@ -40,19 +40,23 @@ impl Secrets {
         Token(front(&drawn.into()))
     }
 
-    pub(super) fn token_digest(&self, token: &Token) -> Digest {
-        self.digest(b"resume", &token.0)
+    /// The digest holds the credential as well: a changed password ends the right to resume, also if
+    /// it was changed while the server was down.
+    pub(super) fn token_digest(&self, token: &Token, credential: &Credential) -> Digest {
+        self.digest(b"resume", &token.0, credential.reveal())
     }
 
     pub(super) fn name_digest(&self, name: &str) -> Digest {
-        self.digest(b"name", name.as_bytes())
+        self.digest(b"name", &[], name)
     }
 
-    fn digest(&self, purpose: &[u8], secret: &[u8]) -> Digest {
+    /// `fixed` has one length for each purpose, so that no two inputs run together.
+    fn digest(&self, purpose: &[u8], fixed: &[u8], secret: &str) -> Digest {
         let digest = Blake2s256::new()
             .chain_update(self.key)
             .chain_update([u8::try_from(purpose.len()).unwrap_or(u8::MAX)])
             .chain_update(purpose)
+            .chain_update(fixed)
             .chain_update(secret)
             .finalize();
         Digest(front(&digest.into()))
@@ -82,10 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn digests_depend_on_key_and_purpose() {
+    fn digests_depend_on_key_purpose_and_credential() {
         let secrets = Secrets::new([1; 32]);
         let token = Token(*b"abcdefghijklmnop");
-        assert_ne!(secrets.token_digest(&token), secrets.name_digest("abcdefghijklmnop"));
-        assert_ne!(secrets.token_digest(&token), Secrets::new([2; 32]).token_digest(&token));
+        let [old, new] = ["falcon", "eagle"].map(Credential::new);
+        assert_ne!(secrets.token_digest(&token, &old), secrets.name_digest("abcdefghijklmnopfalcon"));
+        assert_ne!(secrets.token_digest(&token, &old), Secrets::new([2; 32]).token_digest(&token, &old));
+        assert_ne!(secrets.token_digest(&token, &old), secrets.token_digest(&token, &new));
+        assert_eq!(secrets.token_digest(&token, &old), secrets.token_digest(&token, &old));
     }
 }

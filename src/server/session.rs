@@ -10,6 +10,7 @@ use super::effect::{Report, SessionEnd};
 use super::links::{Stage, Waits};
 use super::settings::OfflineDelivery;
 use super::{Phase, ServerState};
+use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::{Admission, Capabilities, Farewell, Notice, ServerLine};
@@ -22,10 +23,12 @@ pub(super) struct Session {
     pub(super) serial: u64,
     /// `None` while the session outlives its link.
     pub(super) link: Option<LinkId>,
+    /// When it last lost its link.
+    lost_at: Time,
     pub(super) capabilities: Capabilities,
     /// Where it stands in the list of those online.
     place: usize,
-    last_active: Time,
+    pub(super) last_active: Time,
     /// When the deliveries caused so far are paid for, at the settled rate.
     paid_until: Time,
     pub(super) delivery: Delivery,
@@ -89,7 +92,9 @@ impl ServerState {
     /// A login by password: a number and a token of its own; what an earlier login left open is void.
     fn new_login(&mut self, user: UserId, capabilities: Capabilities) -> Option<Token> {
         let token = capabilities.resume.then(|| self.secrets.token());
-        let digest = token.map(|token| self.secrets.token_digest(&token));
+        let credential = self.accounts[user].credential.as_ref();
+        let digest =
+            token.zip(credential).map(|(token, credential)| self.secrets.token_digest(&token, credential));
         // From the clock, so that no number comes again should the store lose or refuse the last one:
         // receivers would take new messages for repeats.
         let millisecond = self.now.0 / 1_000;
@@ -106,6 +111,7 @@ impl ServerState {
         let session = Session {
             serial,
             link: Some(id),
+            lost_at: self.now,
             capabilities,
             place: self.online.len(),
             last_active: self.now,
@@ -136,6 +142,7 @@ impl ServerState {
     pub(super) fn session_lost_link(&mut self, user: UserId, lost: Lost) {
         let Some(session) = self.accounts[user].session.as_mut() else { return };
         let old = session.link.take();
+        session.lost_at = self.now;
         let serial = session.serial;
         self.store_all_under_way(user);
         match lost {
@@ -149,6 +156,7 @@ impl ServerState {
                 self.deadlines.add(at, Deadline::Grace(user, serial));
                 self.withdraw_private_requests(user);
             }
+            Lost::ByNetwork if planted::is(Planted::GhostSession) => {}
             Lost::ByNetwork => self.end_session(user, SessionEnd::LinkLost),
         }
     }
@@ -161,7 +169,9 @@ impl ServerState {
     }
 
     pub(super) fn grace_over(&mut self, user: UserId, serial: u64) {
-        let waits = |session: &Session| session.serial == serial && session.link.is_none();
+        let over = self.now - Duration::from_secs(self.settings.resume_grace_secs);
+        let waits =
+            |session: &Session| session.serial == serial && session.link.is_none() && session.lost_at <= over;
         if self.accounts[user].session.as_ref().is_some_and(|session| waits(session)) {
             self.end_session(user, SessionEnd::LinkLost);
         }
@@ -183,7 +193,8 @@ impl ServerState {
         let name = self.accounts.name(user).clone();
         let record = self.persist_soft(Record::SessionEnded { user: name.clone(), resumable, at: self.now });
         self.outbox.report(Report::LoggedOut { user: name, why });
-        if why != SessionEnd::Stopped {
+        let untold = why == SessionEnd::Timeout && planted::is(Planted::TimeoutNotTold);
+        if why != SessionEnd::Stopped && !untold {
             self.tell_presence(user, false, record);
         }
         if let Some(link) = session.link {
@@ -196,7 +207,9 @@ impl ServerState {
             }
         }
         if self.accounts[user].credential.is_none() {
-            self.accounts.forget(user);
+            // The account went while its session stood: what came since goes as well.
+            let name = self.accounts.name(user).clone();
+            self.remove_account(&name);
         }
     }
 
@@ -224,24 +237,14 @@ impl ServerState {
     }
 
     pub(super) fn apply_session_ended(&mut self, user: UserId, resumable: bool, at: Time) {
-        self.history.ended(user, at);
+        if !planted::is(Planted::EndNotInHistory) {
+            self.history.ended(user, at);
+        }
         let account = &mut self.accounts[user];
         account.last_end = at;
-        if !resumable {
+        if !resumable && !planted::is(Planted::TokenSurvivesLogout) {
             account.token = None;
             account.ledger.clear();
-        }
-    }
-
-    /// Ends the right to resume, as after a changed password.
-    pub(super) fn revoke_token(&mut self, user: UserId) {
-        let account = &mut self.accounts[user];
-        account.token = None;
-        let (name, login, at) = (account.name.clone(), account.login, account.last_login.unwrap_or(self.now));
-        let ended = account.session.is_none().then_some(account.last_end);
-        self.persist_note(Record::SessionBegan { user: name.clone(), login, token: None, at });
-        if let Some(at) = ended {
-            self.persist_note(Record::SessionEnded { user: name, resumable: false, at });
         }
     }
 
@@ -272,6 +275,10 @@ impl ServerState {
 
     /// The session may have been idle for too long; if not, this looks again when it could have been.
     pub(super) fn idle_due(&mut self, user: UserId, serial: u64) {
+        let any = planted::is(Planted::StaleTimer);
+        if any && self.accounts[user].session.as_ref().is_some_and(|session| session.serial != serial) {
+            return self.end_session(user, SessionEnd::Timeout);
+        }
         let Some(session) = self.accounts[user].session.as_ref().filter(|session| session.serial == serial)
         else {
             return;
@@ -279,7 +286,8 @@ impl ServerState {
         if self.settings.timeout_secs == 0 {
             return;
         }
-        let due = session.last_active + Duration::from_secs(self.settings.timeout_secs);
+        let late = 2 * u64::from(planted::is(Planted::TimeoutLate));
+        let due = session.last_active + Duration::from_secs(self.settings.timeout_secs + late);
         if due <= self.now {
             self.end_session(user, SessionEnd::Timeout);
         } else {

@@ -1,1 +1,33 @@
 //! The world of simulated clients, server, store, links and clock.
+//!
+//! A [`scenario`] is a slice of steps. The world takes them with one real server core, real client
+//! cores, model links, a model store and one virtual clock; everything that crosses a boundary goes
+//! into a trace, and the trace alone is judged: by invariants and by a small reference model.
+
+// The checks recognise a few shapes among many; a new shape is none of theirs.
+#![allow(clippy::wildcard_enum_match_arm)]
+
+mod cast;
+mod check;
+mod client_host;
+pub mod coverage;
+mod draw;
+#[cfg(feature = "planted")]
+pub mod exam;
+mod faults;
+mod hand;
+mod link;
+pub mod minimise;
+mod model;
+mod reading;
+pub mod run;
+pub mod scenario;
+mod server_host;
+mod steps;
+mod store;
+mod story;
+mod tape;
+pub mod targets;
+mod trace;
+pub mod twin;
+mod world;

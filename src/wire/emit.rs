@@ -118,31 +118,48 @@ pub(super) fn push_command_number(out: &mut Vec<u8>, number: u64) {
     out.push(b' ');
 }
 
-/// Two digits for each number below 100. Formatting through `core::fmt` costs several times as much,
-/// and a delivery has six numbers.
-const PAIRS: &[u8; 200] = b"\
-    0001020304050607080910111213141516171819\
-    2021222324252627282930313233343536373839\
-    4041424344454647484950515253545556575859\
-    6061626364656667686970717273747576777879\
-    8081828384858687888990919293949596979899";
+const EIGHT_DIGITS: u64 = 100_000_000;
+/// The digit zero, eight times.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
 
+/// Formatting through `core::fmt` costs ten times as much, and a delivery has six numbers.
 #[inline]
-fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0_u8; 20];
-    let mut start = digits.len();
-    while number >= 10 {
-        let pair = (number % 100) as usize * 2;
-        number /= 100;
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+fn push_decimal(out: &mut Vec<u8>, number: u64) {
+    if number < EIGHT_DIGITS {
+        return push_leading(out, number);
     }
-    // One digit is left, unless the last pair was all.
-    if number > 0 || start == digits.len() {
-        start -= 1;
-        digits[start] = b'0' + number as u8;
+    let (front, last) = (number / EIGHT_DIGITS, number % EIGHT_DIGITS);
+    if front < EIGHT_DIGITS {
+        push_leading(out, front);
+    } else {
+        push_leading(out, front / EIGHT_DIGITS);
+        out.extend_from_slice(&(eight_digits(front % EIGHT_DIGITS) | ZEROS).to_le_bytes());
     }
-    out.extend_from_slice(&digits[start..]);
+    out.extend_from_slice(&(eight_digits(last) | ZEROS).to_le_bytes());
+}
+
+/// A number of at most eight digits, without leading zeros.
+#[inline]
+fn push_leading(out: &mut Vec<u8>, number: u64) {
+    let digits = eight_digits(number);
+    // Zero itself has one digit.
+    let zeros = (digits.trailing_zeros() / 8).min(7);
+    let spelt = (digits | ZEROS) >> (8 * zeros);
+    // So many bytes are always copied, and those too many cut off: that takes no call.
+    out.extend_from_slice(&spelt.to_le_bytes());
+    out.truncate(out.len() - zeros as usize);
+}
+
+/// The digits of a number below 10^8, one in each byte, the first in the lowest. Splits all parts at
+/// once: four digits and four, then twos, then ones. A division by 100 or 10 is a multiplication and
+/// a shift, exact for numbers so small.
+#[inline]
+const fn eight_digits(number: u64) -> u64 {
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let high = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = high | ((fours - 100 * high) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - 10 * tens) << 8)
 }
 
 struct Buffer<'o>(&'o mut Vec<u8>);
@@ -151,5 +168,42 @@ impl fmt::Write for Buffer<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::{String, ToString};
+
+    fn spelt(number: u64) -> String {
+        let mut out = b"#".to_vec();
+        push_decimal(&mut out, number);
+        String::from_utf8(out).expect("digits")
+    }
+
+    #[test]
+    fn numbers_are_spelt_like_anywhere_else() {
+        let powers = (0..20).map(|power| 10_u64.pow(power));
+        let edges = powers.flat_map(|power| [power - 1, power, power + 1, power.saturating_mul(9)]);
+        for number in edges.chain(0..20_000).chain([u64::MAX, u64::MAX - 1]) {
+            assert_eq!(spelt(number), ["#", &number.to_string()].concat());
+        }
+        let mut number = 1_u64;
+        for _ in 0..20_000 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let number = number >> (number % 64);
+            assert_eq!(spelt(number), ["#", &number.to_string()].concat());
+        }
+    }
+
+    #[test]
+    fn eight_digits_are_right_for_every_part() {
+        for part in 0..10_000 {
+            for number in [part, part * 10_000, part * 10_000 + 9_999 - part] {
+                let spelt = (eight_digits(number) | ZEROS).to_le_bytes();
+                assert_eq!(String::from_utf8_lossy(&spelt), alloc::format!("{number:08}"));
+            }
+        }
     }
 }

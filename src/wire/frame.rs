@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::planted::{self, Planted};
+
 /// What the framer found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
@@ -12,11 +14,18 @@ pub enum Frame<'a> {
 }
 
 /// Keeps the beginning of a line whose end has not come yet. Holds no memory between lines.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Framer {
     /// The unfinished line, or the line handed out last.
     kept: Vec<u8>,
     progress: Progress,
+}
+
+/// Says how much is kept, not what: it may be a password.
+impl core::fmt::Debug for Framer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Framer({} bytes, {:?})", self.kept.len(), self.progress)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +55,12 @@ impl Framer {
     /// assert_eq!(framer.next(&mut chunk, 4096), Some(Frame::Line(b"message yoda hi")));
     /// ```
     pub fn next<'f, 'c: 'f>(&'f mut self, chunk: &mut &'c [u8], limit: usize) -> Option<Frame<'f>> {
+        if planted::is(Planted::SplitCharacter)
+            && !self.kept.is_empty()
+            && chunk.first().is_some_and(|byte| byte & 0xc0 == 0x80)
+        {
+            *chunk = &chunk[1..];
+        }
         if self.progress == Progress::HandedOut {
             *self = Framer::default();
         }
@@ -68,6 +83,16 @@ impl Framer {
         self.kept.extend_from_slice(last);
         self.progress = Progress::HandedOut;
         Some(measured(&self.kept, limit))
+    }
+
+    /// Whether nothing of a line has come that has not been handed out.
+    #[must_use]
+    pub const fn is_between_lines(&self) -> bool {
+        match self.progress {
+            Progress::Unfinished => self.kept.is_empty(),
+            Progress::HandedOut => true,
+            Progress::Overlong(_) => false,
+        }
     }
 
     /// Bytes of an unfinished overlong line that were dropped so far.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
+use super::echo::Echo;
 use super::lines::Lines;
 use super::news::News;
 use super::terminal::{Ask, Terminal};
@@ -26,7 +27,7 @@ pub(super) struct Keyboard {
 }
 
 enum Source {
-    Pipe(Sender<()>),
+    Pipe { asks: Sender<()>, echo: Option<Echo> },
     Terminal { terminal: Terminal, expects: Expects },
 }
 
@@ -71,7 +72,7 @@ impl Keyboard {
                 }
             }
         })?;
-        Ok(Keyboard::new(Source::Pipe(asks), limit))
+        Ok(Keyboard::new(Source::Pipe { asks, echo: Echo::of_input() }, limit))
     }
 
     /// A person at a terminal.
@@ -83,10 +84,9 @@ impl Keyboard {
         Keyboard { source, lines: Lines::new(limit), asked: false, end: End::Open }
     }
 
-    /// At a terminal, the views say what the next line is. Returns a prompt to show where a line is
-    /// being typed already.
+    /// The views say what the next line is, and so whether it may show. Returns a prompt to show
+    /// where a line is being typed already.
     pub(super) fn heed(&mut self, view: &View) -> Option<&'static str> {
-        let Source::Terminal { expects, .. } = &mut self.source else { return None };
         let next = match view {
             View::Prompt { ask, again } => Expects::Answer(*ask, *again),
             View::LoggedIn { .. } => Expects::Command,
@@ -102,10 +102,21 @@ impl Keyboard {
             | View::Group { .. }
             | View::Notice(_) => return None,
         };
-        *expects = next;
-        match next {
-            Expects::Answer(ask, again) if self.asked => Some(prompt(ask, again)),
-            Expects::Answer(..) | Expects::Command | Expects::Nothing => None,
+        match (&mut self.source, next) {
+            (Source::Pipe { echo, .. }, next) => {
+                if let Some(echo) = echo {
+                    echo.show(!is_hidden(next));
+                }
+                None
+            }
+            (Source::Terminal { expects, .. }, Expects::Answer(ask, again)) if self.asked => {
+                *expects = next;
+                Some(prompt(ask, again))
+            }
+            (Source::Terminal { expects, .. }, next) => {
+                *expects = next;
+                None
+            }
         }
     }
 
@@ -124,12 +135,12 @@ impl Keyboard {
             return;
         }
         self.asked = match &mut self.source {
-            Source::Pipe(asks) => asks.send(()).is_ok(),
+            Source::Pipe { asks, .. } => asks.send(()).is_ok(),
             Source::Terminal { terminal, expects } => match *expects {
                 Expects::Nothing => false,
                 Expects::Answer(ask, again) => {
                     *expects = Expects::Nothing;
-                    let hidden = ask != Prompt::Username;
+                    let hidden = is_hidden(Expects::Answer(ask, again));
                     terminal.ask(Ask::Line { prompt: prompt(ask, again), hidden, history: None });
                     true
                 }
@@ -169,14 +180,11 @@ impl Keyboard {
     pub(super) const fn is_terminal(&self) -> bool {
         matches!(self.source, Source::Terminal { .. })
     }
+}
 
-    /// Lets the terminal show what it was given before the program ends.
-    pub(super) fn drain(&self) {
-        match &self.source {
-            Source::Pipe(_) => {}
-            Source::Terminal { terminal, .. } => terminal.ask(Ask::Drain),
-        }
-    }
+/// Whether a line must not show while it is typed.
+fn is_hidden(line: Expects) -> bool {
+    matches!(line, Expects::Answer(Prompt::Password | Prompt::NewPassword, _))
 }
 
 /// What a person is asked.
@@ -210,7 +218,7 @@ mod tests {
 
     fn keyboard() -> (Keyboard, mpsc::Receiver<()>) {
         let (asks, asked) = mpsc::channel();
-        (Keyboard::new(Source::Pipe(asks), 100), asked)
+        (Keyboard::new(Source::Pipe { asks, echo: None }, 100), asked)
     }
 
     #[test]

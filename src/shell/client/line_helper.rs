@@ -57,6 +57,11 @@ impl Validator for LineHelper {
 }
 
 impl Highlighter for LineHelper {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        self.gate.draw();
+        Cow::Borrowed(prompt)
+    }
+
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
         if self.hidden { Cow::Owned(" ".repeat(line.width())) } else { Cow::Borrowed(line) }
     }

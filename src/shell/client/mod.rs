@@ -5,6 +5,7 @@
 //! noted in the state folder.
 
 mod completion;
+mod echo;
 mod hands;
 mod journal;
 mod json;

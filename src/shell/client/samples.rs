@@ -88,15 +88,17 @@ pub(super) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
 }
 
 /// Every view and every success: the view, its JSON, its text in plain mode.
-pub(super) fn views() -> Vec<(View, String, &'static str)> {
+pub(super) fn views() -> Vec<Sample> {
     let mut views = session_views();
+    views.extend(notice_views());
     views.extend(message_views());
     views.extend(private_views());
     views.extend(success_views());
+    views.extend(group_success_views());
     views
 }
 
-fn session_views() -> Vec<(View, String, &'static str)> {
+fn session_views() -> Vec<Sample> {
     let refused = |refused, fields, text| {
         let json = format!(r#"{{"type":"login","ok":false,"error":{fields}}}"#);
         (View::LoginRefused(refused), json, text)
@@ -111,9 +113,6 @@ fn session_views() -> Vec<(View, String, &'static str)> {
     let logged_in = |unread, text| {
         let json = format!(r#"{{"type":"login","ok":true,"user":"luke","unread":{unread}}}"#);
         (View::LoggedIn { user: "luke".into(), unread }, json, text)
-    };
-    let notice = |notice, text: &'static str| {
-        (View::Notice(notice), format!(r#"{{"type":"notice","text":"{}"}}"#, text.trim_end()), text)
     };
     vec![
         connection(Connection::Connected, ""),
@@ -148,6 +147,19 @@ fn session_views() -> Vec<(View, String, &'static str)> {
         refused(LoginRefused::AlreadyOnline, r#""already_online""#, "Your account is already logged in\n"),
         refused(LoginRefused::BadName, r#""bad_name""#, "Error. Invalid username\n"),
         refused(LoginRefused::Busy, r#""busy""#, "The server is busy. Please try again later\n"),
+        bye(Bye::Logout, ""),
+        bye(Bye::Timeout, "You have been logged out as nothing was heard of you for too long\n"),
+        bye(Bye::ServerShutdown, "The server has stopped\n"),
+        bye(Bye::ConnectionLost, "The connection to the server is lost\n"),
+        bye(Bye::Replaced, "You have been logged out as you logged in elsewhere\n"),
+    ]
+}
+
+fn notice_views() -> Vec<Sample> {
+    let notice = |notice, text: &'static str| {
+        (View::Notice(notice), format!(r#"{{"type":"notice","text":"{}"}}"#, text.trim_end()), text)
+    };
+    vec![
         notice(
             Notice::FailedLogins { count: 1 },
             "1 failed login to your account since you were last here\n",
@@ -165,15 +177,10 @@ fn session_views() -> Vec<(View, String, &'static str)> {
             "The outcome of 2 earlier commands is not known; they are not repeated\n",
         ),
         notice(Notice::PasswordsDiffer, "The two passwords differ. Please try again\n"),
-        bye(Bye::Logout, ""),
-        bye(Bye::Timeout, "You have been logged out as nothing was heard of you for too long\n"),
-        bye(Bye::ServerShutdown, "The server has stopped\n"),
-        bye(Bye::ConnectionLost, "The connection to the server is lost\n"),
-        bye(Bye::Replaced, "You have been logged out as you logged in elsewhere\n"),
     ]
 }
 
-fn message_views() -> Vec<(View, String, &'static str)> {
+fn message_views() -> Vec<Sample> {
     let row = |message: Message, fields: &str, text| {
         let json = format!(
             r#"{{"type":"message",{fields}"from":"hans","text":"Hey Dude","sent_at":"2023-11-14T22:13:20.000Z","stored":{},"id":"3.7"{}}}"#,
@@ -197,7 +204,7 @@ fn message_views() -> Vec<(View, String, &'static str)> {
     ]
 }
 
-fn private_views() -> Vec<(View, String, &'static str)> {
+fn private_views() -> Vec<Sample> {
     let presence = |online, text| {
         let json = format!(r#"{{"type":"presence","user":"luke","online":{online}}}"#);
         (View::Presence { user: "luke".into(), online }, json, text)
@@ -234,12 +241,18 @@ fn private_views() -> Vec<(View, String, &'static str)> {
     ]
 }
 
-fn success_views() -> Vec<(View, String, &'static str)> {
-    let row = |command: &str, success, fields: &str, text| {
-        let json = format!(r#"{{"type":"result","line":5,"command":"{command}","ok":true{fields}}}"#);
-        (View::Result { line: 5, command: command.into(), outcome: Ok(success) }, json, text)
-    };
-    let strings = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+type Sample = (View, String, &'static str);
+
+fn row(command: &str, success: Success, fields: &str, text: &'static str) -> Sample {
+    let json = format!(r#"{{"type":"result","line":5,"command":"{command}","ok":true{fields}}}"#);
+    (View::Result { line: 5, command: command.into(), outcome: Ok(success) }, json, text)
+}
+
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn success_views() -> Vec<Sample> {
     let sent = |status| Success::Message { to: "hans".into(), status };
     let broadcast = |withheld, names: &[&str]| Success::Broadcast {
         recipients: 3,
@@ -249,11 +262,6 @@ fn success_views() -> Vec<(View, String, &'static str)> {
     let users = |users: &[&str]| Success::Users { users: strings(users) };
     let user = || Success::User { user: "hans".into() };
     let ping = |status| Success::Ping { user: "hans".into(), status };
-    let group = || Success::Group { group: "rebels".into(), members: strings(&["hans", "luke"]) };
-    let told = |stored, refused, withheld| {
-        let group = "rebels".into();
-        Success::GroupMessage { group, delivered: 1, stored, refused, withheld }
-    };
     let withheld = "Your message could not be delivered to some recipients\n";
     vec![
         row("message", sent(Status::Delivered), r#","to":"hans","status":"delivered""#, ""),
@@ -289,6 +297,16 @@ fn success_views() -> Vec<(View, String, &'static str)> {
             r#","user":"hans","status":"blocked""#,
             "hans has blocked you\n",
         ),
+    ]
+}
+
+fn group_success_views() -> Vec<Sample> {
+    let group = || Success::Group { group: "rebels".into(), members: strings(&["hans", "luke"]) };
+    let told = |stored, refused, withheld| {
+        let group = "rebels".into();
+        Success::GroupMessage { group, delivered: 1, stored, refused, withheld }
+    };
+    vec![
         row(
             "create group",
             group(),

@@ -81,10 +81,12 @@ fn at_terminal(face: Face, urgent: &Sender<News>, limit: usize) -> io::Result<(K
 
 async fn watch(mut signals: Signals, urgent: Sender<News>) {
     while let Some(Ok(signal)) = signals.next().await {
-        let signal = match signal {
-            SystemSignal::Term => Signal::Terminate,
-            SystemSignal::Hup => Signal::HangUp,
-            _ => Signal::Interrupt,
+        let signal = if signal == SystemSignal::Term {
+            Signal::Terminate
+        } else if signal == SystemSignal::Hup {
+            Signal::HangUp
+        } else {
+            Signal::Interrupt
         };
         if urgent.send(News::Signal(signal)).await.is_err() {
             return;

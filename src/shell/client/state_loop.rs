@@ -171,14 +171,15 @@ impl Client {
         self.inbox.close();
         self.hands.close_links();
         self.hands.explain(exit);
-        self.hands.keyboard.drain();
         self.hands.screen.print_last();
         let code = self.last_output(exit).await;
         let Client { hands, linked, .. } = self;
-        // The terminal is put back, the folder let go.
-        drop(hands);
-        let closed = async { linked.recv().await.unwrap_or_default() };
+        let Hands { keyboard, folder, linked: ours, .. } = hands;
+        drop((ours, folder));
+        let closed = async { linked.recv().await.unwrap_or(()) };
         or(closed, pause(END)).await;
+        // Last, so that the terminal is left as it was found.
+        drop(keyboard);
         code
     }
 

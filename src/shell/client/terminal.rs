@@ -56,6 +56,10 @@ enum Stage {
     Editing,
     /// It is finished, but the terminal is not back as it was.
     Leaving,
+    /// The program ends; the editor is to stand still before it draws again.
+    Closing,
+    /// The editor stands still.
+    Still,
 }
 
 /// Says what is going on at the bottom of the screen, and lets nothing change meanwhile.
@@ -70,8 +74,18 @@ impl Gate {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, stage: Stage) {
-        *self.lock() = stage;
+    /// Waits for a while as long as a stage is not the right one.
+    fn wait(&self, not_yet: impl Fn(Stage) -> bool) -> MutexGuard<'_, Stage> {
+        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, |stage| not_yet(*stage));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The end of the program is not taken back.
+    fn set(&self, next: Stage) {
+        let mut stage = self.lock();
+        if next == Stage::Still || !matches!(*stage, Stage::Closing | Stage::Still) {
+            *stage = next;
+        }
         self.changed.notify_all();
     }
 
@@ -83,6 +97,16 @@ impl Gate {
     /// The line is finished.
     pub(super) fn leave(&self) {
         self.set(Stage::Leaving);
+    }
+
+    /// The editor is about to draw. Does not return when the program ends.
+    pub(super) fn draw(&self) {
+        if matches!(*self.lock(), Stage::Closing | Stage::Still) {
+            self.set(Stage::Still);
+            loop {
+                thread::park();
+            }
+        }
     }
 }
 
@@ -106,8 +130,8 @@ impl Terminal {
         // A terminal that cannot move its cursor has no editor; output goes straight to it.
         let editing = editor.create_external_printer().ok();
         let editing = editing.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
-        let printer = Printer { gate: Arc::clone(&gate), editing, handed: false };
         let (asks, asked) = mpsc::channel();
+        let printer = Printer { gate: Arc::clone(&gate), editing, asks: asks.clone(), handed: false };
         let dumb = printer.editing.is_none();
         let typist = Typist { editor, dumb, history: None, gate, news };
         thread::Builder::new().name("terminal".into()).spawn(move || typist.run(&asked))?;
@@ -120,7 +144,7 @@ impl Terminal {
         self.roster.clone()
     }
 
-    /// Asks for a line, or for what is left to be shown.
+    /// Asks for a line.
     pub(super) fn ask(&self, ask: Ask) {
         // The thread ends only with the program.
         let _ = self.asks.send(ask);
@@ -155,6 +179,8 @@ pub(super) struct Printer {
     gate: Arc<Gate>,
     /// Through the editor; `None`: there is none.
     editing: Option<Box<dyn ExternalPrinter + Send>>,
+    /// To the editor.
+    asks: Sender<Ask>,
     /// Whether anything was handed to the editor. It may not show it before it edits again.
     handed: bool,
 }
@@ -167,23 +193,12 @@ impl Printer {
         if !text.is_empty() {
             self.print(&text)?;
         }
-        // The editor takes one text at a time. When it has taken the first of these, it has shown all before.
-        if last && self.handed {
-            self.print(NOTHING)?;
-            self.print(NOTHING)?;
-        }
-        Ok(())
+        if last && self.handed { self.settle() } else { Ok(()) }
     }
 
     fn print(&mut self, text: &str) -> io::Result<()> {
         let gate = Arc::clone(&self.gate);
-        let unsettled = |stage: &mut Stage| match stage {
-            Stage::Idle => self.handed,
-            Stage::Editing => false,
-            Stage::Leaving => true,
-        };
-        let waited = gate.changed.wait_timeout_while(gate.lock(), PATIENCE, unsettled);
-        let (stage, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let stage = gate.wait(|stage| stage == Stage::Leaving || (stage == Stage::Idle && self.handed));
         match &mut self.editing {
             Some(editing) if *stage == Stage::Editing => {
                 drop(stage);
@@ -195,6 +210,23 @@ impl Printer {
                 output.write_all(text.as_bytes()).and_then(|()| output.flush())
             }
         }
+    }
+
+    /// Waits until all that was handed to the editor shows, and the editor stands still.
+    fn settle(&mut self) -> io::Result<()> {
+        // Between lines nothing is shown.
+        let _ = self.asks.send(Ask::Drain);
+        // The editor holds one text at a time: when it has room for this, it has taken all before,
+        // and shows it before it draws again.
+        self.print(NOTHING)?;
+        self.gate.set(Stage::Closing);
+        if let Some(mut editing) = self.editing.take() {
+            // Makes it draw if it has done so already. It may have no room for this any more.
+            let waker = move || drop(editing.print(NOTHING.to_owned()));
+            thread::Builder::new().name("waker".into()).spawn(waker)?;
+        }
+        drop(self.gate.wait(|stage| stage != Stage::Still));
+        Ok(())
     }
 }
 

@@ -232,6 +232,7 @@ impl Server {
         }
         let settings = Box::new(settings.core);
         self.tell(Event::Reloaded { accounts: accounts.list, settings }, now);
+        tracing::info!("accounts and settings are read again");
     }
 
     fn stop(&mut self, now: Time) {

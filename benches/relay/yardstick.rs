@@ -1,0 +1,144 @@
+//! What ours is held against: a relay that copies bytes without looking at them, and a plain copy
+//! between two sockets that the relay itself is held against. Each runs in a process of its own.
+//!
+//! A connection says what it is in one line, `source ROUTE` or `sink ROUTE`, and hears `ok`. What
+//! comes from the source of a route goes to all its sinks.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+
+use super::connection::Poller;
+
+/// A read takes at most so much, like a read of the server.
+const READ_BYTES: usize = 16 * 1024;
+const LISTENER: u64 = u64::MAX;
+
+enum End {
+    Source(usize),
+    Sink(usize),
+}
+
+/// One thread, one epoll, one read and one write for each turn of each source.
+pub(crate) fn relay() -> Result<()> {
+    let listener = announce()?;
+    let mut poller = Poller::new()?;
+    poller.add_stream(&listener, LISTENER)?;
+    let mut sources: Vec<(TcpStream, usize)> = Vec::new();
+    let mut routes: Vec<Vec<TcpStream>> = Vec::new();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut ready = Vec::new();
+    loop {
+        ready.clear();
+        ready.extend(poller.wait(None)?);
+        for &token in &ready {
+            if token != LISTENER {
+                let Some((source, route)) = sources.get(usize::try_from(token)?) else { continue };
+                let sinks = routes.get(*route).map_or(&[][..], Vec::as_slice);
+                if !pass_on(source, sinks, &mut buffer)? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let (stream, end) = accept(&listener)?;
+            match end {
+                End::Source(route) => {
+                    poller.add_stream(&stream, sources.len() as u64)?;
+                    sources.push((stream, route));
+                }
+                End::Sink(route) => {
+                    routes.resize_with(routes.len().max(route + 1), Vec::new);
+                    routes[route].push(stream);
+                }
+            }
+        }
+    }
+}
+
+/// One read and a write to each sink; `false` at the end of the stream.
+fn pass_on(mut source: &TcpStream, sinks: &[TcpStream], buffer: &mut [u8]) -> io::Result<bool> {
+    let count = match source.read(buffer) {
+        Ok(0) => return Ok(false),
+        Ok(count) => count,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    for mut sink in sinks {
+        let mut rest = &buffer[..count];
+        while !rest.is_empty() {
+            match sink.write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// A thread for each route, which reads and writes and does nothing else. One sink a route.
+pub(crate) fn copy() -> Result<()> {
+    let listener = announce()?;
+    let mut sinks: Vec<Option<TcpStream>> = Vec::new();
+    loop {
+        let (stream, end) = accept(&listener)?;
+        stream.set_nonblocking(false)?;
+        match end {
+            End::Sink(route) => {
+                sinks.resize_with(sinks.len().max(route + 1), || None);
+                sinks[route] = Some(stream);
+            }
+            End::Source(route) => {
+                let sink = sinks.get_mut(route).and_then(Option::take).context("the sink comes first")?;
+                thread::spawn(move || copy_all(stream, sink));
+            }
+        }
+    }
+}
+
+fn copy_all(mut source: TcpStream, mut sink: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let count = source.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        sink.write_all(&buffer[..count])?;
+    }
+}
+
+fn announce() -> Result<TcpListener> {
+    // Ends with the program that started it.
+    thread::spawn(|| {
+        let _ = io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let mut stdout = io::stdout();
+    writeln!(stdout, "listening on {}", listener.local_addr()?)?;
+    stdout.flush()?;
+    Ok(listener)
+}
+
+/// The next connection and what it says it is.
+fn accept(listener: &TcpListener) -> Result<(TcpStream, End)> {
+    let (mut stream, _) = listener.accept()?;
+    stream.set_nodelay(true)?;
+    let mut line = Vec::new();
+    while line.last() != Some(&b'\n') {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        line.extend(byte);
+    }
+    let line = String::from_utf8(line)?;
+    let end = match line.trim().split_once(' ') {
+        Some(("source", route)) => End::Source(route.parse()?),
+        Some(("sink", route)) => End::Sink(route.parse()?),
+        Some(_) | None => bail!("neither source nor sink: {line}"),
+    };
+    stream.write_all(b"ok\n")?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, end))
+}

@@ -1,0 +1,292 @@
+//! Plays the simulated world from a terminal: `hobnob-sim run --seeds 0..1000`, `hobnob-sim replay FILE`.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use hobnob::sim::coverage::{Coverage, Rare};
+use hobnob::sim::minimise::minimise;
+use hobnob::sim::run::{Plan, Report, examine, narrate};
+use hobnob::sim::{scenario, twin};
+
+const USAGE: &str = "\
+hobnob-sim run    [--seeds A..B] [--length N] [--jobs J] [--server-only] [--events N] [--rare]
+hobnob-sim small  SEED [--length N] [--server-only] [--story N]
+hobnob-sim replay FILE [--server-only] [--story N]
+hobnob-sim twin   [--seeds A..B] [--length N]
+hobnob-sim exam   [--only NAME] [--seconds N]
+
+run     plays the scenarios of the seeds, until there were N events if asked; --rare: all rare states must be seen
+small   makes the failing scenario of a seed small and prints it as a file
+replay  plays a scenario file; --story: and tells the last N lines of what was seen
+twin    compares what a blocked user sees with what he would see were the blocker offline
+exam    looks for every planted bug (needs the feature `planted`)";
+
+/// Runs spent on making a failure small.
+const RUNS: u32 = 2_000;
+
+/// What the command line says.
+struct Options {
+    command: String,
+    subject: Option<String>,
+    seeds: (u64, u64),
+    length: usize,
+    jobs: usize,
+    events: u64,
+    story: usize,
+    seconds: u64,
+    rare: bool,
+    plan: Plan,
+}
+
+fn main() -> ExitCode {
+    let Some(options) = options(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match options.command.as_str() {
+        "run" => run(&options),
+        "small" => small(&options),
+        "replay" => replay(&options),
+        "twin" => twins(&options),
+        "exam" => exam(&options),
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
+    let mut options = Options {
+        command: words.next()?,
+        subject: None,
+        seeds: (0, 1_000),
+        length: 1_000,
+        jobs: 1,
+        events: u64::MAX,
+        story: 0,
+        seconds: 60,
+        rare: false,
+        plan: Plan::default(),
+    };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--seeds" => {
+                let range = words.next()?;
+                let (from, upto) = range.split_once("..")?;
+                options.seeds = (from.parse().ok()?, upto.parse().ok()?);
+            }
+            "--length" => options.length = words.next()?.parse().ok()?,
+            "--jobs" => options.jobs = words.next()?.parse().ok()?,
+            "--events" => options.events = words.next()?.parse().ok()?,
+            "--story" => options.story = words.next()?.parse().ok()?,
+            "--seconds" => options.seconds = words.next()?.parse().ok()?,
+            "--only" => options.subject = Some(words.next()?),
+            "--server-only" => options.plan.server_only = true,
+            "--rare" => options.rare = true,
+            _ if options.subject.is_none() && !word.starts_with('-') => options.subject = Some(word),
+            _ => return None,
+        }
+    }
+    Some(options)
+}
+
+/// What all runs came to.
+#[derive(Default)]
+struct Total {
+    passed: u64,
+    failed: BTreeMap<String, Vec<u64>>,
+    events: u64,
+    cpu_nanos: u64,
+    coverage: Coverage,
+}
+
+impl Total {
+    fn add(&mut self, seed: u64, report: &Report) {
+        self.events += report.events;
+        self.coverage.add(&report.coverage);
+        match &report.broken {
+            None => self.passed += 1,
+            Some((step, violation)) => {
+                println!("seed {seed}, step {step}: {}: {}", violation.rule, violation.detail);
+                self.failed.entry(violation.rule.to_owned()).or_default().push(seed);
+            }
+        }
+    }
+}
+
+fn run(options: &Options) -> ExitCode {
+    let start = Instant::now();
+    let next = AtomicU64::new(options.seeds.0);
+    let total = Mutex::new(Total::default());
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs.max(1) {
+            scope.spawn(|| work(options, &next, &total));
+        }
+    });
+    let Ok(total) = total.into_inner() else { return ExitCode::FAILURE };
+    let failed: usize = total.failed.values().map(Vec::len).sum();
+    let per_minute = total.events as f64 * 60e3 / total.cpu_nanos.max(1) as f64;
+    println!(
+        "{} events in {:.1} s, {per_minute:.1} million a minute and core",
+        total.events,
+        start.elapsed().as_secs_f64()
+    );
+    for (rule, seeds) in &total.failed {
+        println!("{rule}: {} seeds, such as {:?}", seeds.len(), &seeds[..seeds.len().min(5)]);
+    }
+    let missing = options.rare && !tell_rare(&total.coverage);
+    println!("{} passed, {failed} failed", total.passed);
+    if failed > 0 || missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
+    let before = cpu_nanos();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        let enough = total.lock().is_ok_and(|total| total.events >= options.events);
+        if seed >= options.seeds.1 || enough {
+            break;
+        }
+        let plan = Plan { taped: seed.is_multiple_of(16), ..options.plan };
+        let steps = scenario::from_seed(seed, options.length);
+        let report = examine(&steps, plan, seed % 16 == 1);
+        if let Ok(mut total) = total.lock() {
+            total.add(seed, &report);
+        }
+    }
+    if let Ok(mut total) = total.lock() {
+        total.cpu_nanos += cpu_nanos() - before;
+    }
+}
+
+/// Processor time of this thread where the system tells it, else time since the start.
+fn cpu_nanos() -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let on_cpu = stat.and_then(|stat| stat.split(' ').next()?.parse().ok());
+    let wall = || START.get_or_init(Instant::now).elapsed().as_nanos();
+    on_cpu.unwrap_or_else(|| u64::try_from(wall()).unwrap_or(u64::MAX))
+}
+
+/// Prints the table of rare states; false if one was never seen.
+fn tell_rare(coverage: &Coverage) -> bool {
+    for &rare in Rare::ALL {
+        println!("{:10}  {rare}", coverage.count(rare));
+    }
+    let missing: Vec<&str> = coverage.missing().map(Rare::as_str).collect();
+    if !missing.is_empty() {
+        println!("never seen: {}", missing.join(", "));
+    }
+    missing.is_empty()
+}
+
+fn small(options: &Options) -> ExitCode {
+    let Some(seed) = options.subject.as_ref().and_then(|seed| seed.parse().ok()) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let steps = scenario::from_seed(seed, options.length);
+    let Some(small) = minimise(&steps, options.plan, RUNS) else {
+        println!("seed {seed} breaks no rule when it is played once");
+        return ExitCode::SUCCESS;
+    };
+    if let Some((_, violation)) = &small.report.broken {
+        println!("# {}: {}", violation.rule, violation.detail);
+    }
+    println!("# seed {seed}, {} steps, made small in {} runs", small.steps.len(), small.runs);
+    print!("{}", scenario::print(&small.steps));
+    tell_story(&small.steps, options);
+    ExitCode::FAILURE
+}
+
+fn replay(options: &Options) -> ExitCode {
+    let file = options.subject.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+    let Some(file) = file else {
+        eprintln!("a scenario file that can be read is needed");
+        return ExitCode::from(2);
+    };
+    match scenario::parse(&file) {
+        Ok(steps) => tell_story(&steps, options),
+        Err(line) => {
+            eprintln!("line {} is no step", line.0);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn tell_story(steps: &[scenario::Step], options: &Options) -> ExitCode {
+    let (report, story) = narrate(steps, options.plan);
+    for line in &story[story.len().saturating_sub(options.story)..] {
+        println!("{line}");
+    }
+    match report.broken {
+        None => {
+            println!("{} events, no rule is broken", report.events);
+            ExitCode::SUCCESS
+        }
+        Some((step, violation)) => {
+            println!("step {step}: {}: {}", violation.rule, violation.detail);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn twins(options: &Options) -> ExitCode {
+    let (mut passed, mut failed) = (0, 0);
+    for seed in options.seeds.0..options.seeds.1 {
+        match twin::compare(seed, options.length) {
+            Ok(()) => passed += 1,
+            Err(difference) => {
+                failed += 1;
+                println!("seed {seed}: blocked {:?}, offline {:?}", difference.blocked, difference.offline);
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+#[cfg(not(feature = "planted"))]
+fn exam(_: &Options) -> ExitCode {
+    eprintln!("the exam needs the feature `planted`");
+    ExitCode::from(2)
+}
+
+#[cfg(feature = "planted")]
+fn exam(options: &Options) -> ExitCode {
+    use hobnob::planted::Planted;
+    let (mut passed, mut failed) = (0, 0);
+    println!("| planted bug | found by | seed | events | steps | seconds |\n|---|---|---|---|---|---|");
+    for &bug in Planted::ALL {
+        if options.subject.as_ref().is_some_and(|only| only != bug.name()) {
+            continue;
+        }
+        let before = cpu_nanos();
+        let within = || (cpu_nanos() - before) / 1_000_000_000 < options.seconds;
+        let found = hobnob::sim::exam::look_for(bug, options.seeds.0, within);
+        let seconds = (cpu_nanos() - before) as f64 / 1e9;
+        match found {
+            Some(found) => {
+                passed += 1;
+                let (name, rule) = (bug.name(), &found.rule);
+                println!(
+                    "| {name}:{} | {rule} | {} | {} | {} | {seconds:.1} |",
+                    bug.description(),
+                    found.seed,
+                    found.events,
+                    found.steps
+                );
+            }
+            None => {
+                failed += 1;
+                println!("| {}:{} | NOT FOUND | | | | {seconds:.1} |", bug.name(), bug.description());
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,175 @@
+//! Bugs to plant, for the simulator's exam: each must be found by an invariant.
+//!
+//! Without the feature `planted`, [`is`] is constantly false and the planted code is not compiled in.
+//! With it, one bug at a time is chosen at run time by [`plant`]. The choice is the only global of the
+//! core; it exists in no program that anybody uses.
+
+macro_rules! planted {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// A bug that can be planted.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Planted { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Planted {
+            /// All of them.
+            pub const ALL: &'static [Planted] = &[$(Planted::$name,)+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Planted::$name => stringify!($name),)+ }
+            }
+
+            /// What it does, in words.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Planted::$name => concat!($($doc,)+),)+ }
+            }
+        }
+    };
+}
+
+planted! {
+    /// A name locks after one failure too many.
+    LockOneLate,
+    /// Failures are counted per link: reconnecting evades the lock.
+    CounterPerLink,
+    /// A right password does not reset the count.
+    SuccessKeepsCount,
+    /// The count and the lock are not written.
+    LockNotStored,
+    /// A lock never runs out.
+    LockForEver,
+    /// A right password gets in during a lock.
+    LockedButRight,
+    /// An attempt is not reserved before its comparison: parallel guesses outrun the count.
+    GuessesOutrunCount,
+    /// An unknown name is never locked.
+    UnknownNeverLocked,
+    /// A link that waited for an overloaded comparison waits for ever.
+    OverloadHangs,
+    /// A second login ends the first session although it is to be denied.
+    SecondLoginWins,
+    /// The timeout comes two seconds late.
+    TimeoutLate,
+    /// Receiving counts as activity.
+    ReceivingIsActivity,
+    /// A timer of an ended session ends the user's next one.
+    StaleTimer,
+    /// A session whose link is lost goes on as a ghost.
+    GhostSession,
+    /// A logout by timeout is told to nobody.
+    TimeoutNotTold,
+    /// Presence is told twice.
+    PresenceTwice,
+    /// Presence is told to those whom the subject has blocked.
+    PresenceToBlocked,
+    /// A session's end is not put into the history.
+    EndNotInHistory,
+    /// `whoelsesince` looks one second too far back.
+    HistoryTooLong,
+    /// Lists are in the order of their table, not sorted.
+    ListUnsorted,
+    /// `whoelse` shows those who have blocked the asker.
+    BlockSkippedInWhoelse,
+    /// `whoelsesince` shows those who have blocked the asker.
+    BlockSkippedInHistory,
+    /// `message` does not look at blocks.
+    BlockSkippedInMessage,
+    /// `broadcast` does not look at blocks.
+    BlockSkippedInBroadcast,
+    /// `message group` does not look at blocks.
+    BlockSkippedInGroup,
+    /// `startprivate` does not look at blocks.
+    BlockSkippedInPrivate,
+    /// `ping` does not look at blocks.
+    BlockSkippedInPing,
+    /// Stored mail of a blocked sender is shown.
+    BlockSkippedInMailbox,
+    /// A block works in both directions.
+    BlockMutual,
+    /// Lifting a block does not show what it held back.
+    UnblockShowsNothing,
+    /// A message is confirmed as stored before its record is durable.
+    ConfirmBeforeCommit,
+    /// A record that the store refused is confirmed.
+    ConfirmRefused,
+    /// A refused block stays in memory.
+    RefusedBlockStays,
+    /// Output that reveals a record does not wait for it.
+    OutputDoesNotWait,
+    /// A message counts as delivered when it is sent.
+    DeliveredWhenSent,
+    /// Stored mail is removed when it is sent, not when it is acknowledged.
+    RemovedWhenSent,
+    /// An acknowledgement covers one message too many.
+    AcknowledgesOneMore,
+    /// What was under way to a lost link is not stored.
+    LostWithLink,
+    /// A message that is not acknowledged in time is forgotten.
+    OverdueForgotten,
+    /// Messages that wait behind the mailbox are sent before it is shown.
+    LiveBeforeStored,
+    /// Of a page of stored mail the last message is left out.
+    PageDropsLast,
+    /// A full mailbox confirms a message and drops it.
+    FullMailboxDrops,
+    /// Boot numbers are not used: ids come again after a restart.
+    IdReused,
+    /// A repeated command is done again.
+    RepeatDoneAgain,
+    /// A command is answered twice.
+    AnsweredTwice,
+    /// A request for a private link that expires is not answered.
+    ExpiryNotAnswered,
+    /// A declined request introduces all the same.
+    DeclineIntroduces,
+    /// Anybody may write to a group.
+    GroupOpenToAll,
+    /// One who is removed from a group stays in it.
+    RemovedStays,
+    /// A broadcast comes back to its sender.
+    BroadcastToSelf,
+    /// A token resumes after logout.
+    TokenSurvivesLogout,
+    /// A byte is lost where a chunk ends within a character.
+    SplitCharacter,
+    /// The client shows a message again that it has shown.
+    ClientShowsAgain,
+    /// The client acknowledges before a message is shown.
+    ClientAcknowledgesEarly,
+    /// The client does not repeat open commands after a resume.
+    ClientRepeatsNothing,
+}
+
+#[cfg(feature = "planted")]
+mod choice {
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    use super::Planted;
+
+    const NONE: u8 = u8::MAX;
+    static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
+
+    /// Plants one bug, or none.
+    pub fn plant(bug: Option<Planted>) {
+        CHOSEN.store(bug.map_or(NONE, |bug| bug as u8), Ordering::Relaxed);
+    }
+
+    /// Whether this bug is planted.
+    #[must_use]
+    pub fn is(bug: Planted) -> bool {
+        CHOSEN.load(Ordering::Relaxed) == bug as u8
+    }
+}
+
+#[cfg(feature = "planted")]
+pub use choice::{is, plant};
+
+/// Whether this bug is planted: never, without the feature `planted`.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+pub const fn is(_: Planted) -> bool {
+    false
+}

@@ -1,0 +1,41 @@
+//! Hides what is typed at a terminal without a line editor, as when the output goes elsewhere.
+
+use std::io;
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// The echo of a terminal. Dropping it leaves the terminal as it was found.
+#[derive(Debug)]
+pub(super) struct Echo {
+    /// As it was found.
+    modes: Termios,
+    shows: bool,
+}
+
+impl Echo {
+    /// That of standard input; `None` if that is no terminal.
+    pub(super) fn of_input() -> Option<Echo> {
+        tcgetattr(io::stdin()).ok().map(|modes| Echo { modes, shows: true })
+    }
+
+    /// Whether what is typed from now on shows.
+    pub(super) fn show(&mut self, shows: bool) {
+        if self.shows == shows {
+            return;
+        }
+        self.shows = shows;
+        let mut modes = self.modes.clone();
+        if !shows {
+            modes.local_modes.remove(LocalModes::ECHO);
+            modes.local_modes.insert(LocalModes::ECHONL);
+        }
+        // A terminal that is gone shows nothing either.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &modes);
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.show(true);
+    }
+}

@@ -1,0 +1,57 @@
+//! Who plays: names, passwords, texts and addresses that every part of the world agrees on.
+
+use alloc::format;
+use alloc::string::String;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Users; only the first [`ACCOUNTS`] have an account at the start.
+pub(crate) const USERS: &[&str] =
+    &["hans", "yoda", "luke", "vader", "r2d2", "Ωmega", "leia", "Hans", "zoé", "ha"];
+/// Users with an account at the start.
+pub(crate) const ACCOUNTS: usize = 6;
+/// Groups.
+pub(crate) const GROUPS: &[&str] = &["rebels", "sith", "Ωteam"];
+
+/// The password of a user; it changes with its version.
+pub(crate) fn password_of(user: &str, version: u16) -> String {
+    format!("right {user} {version} *&^$%#!")
+}
+
+/// What follows a text's own number: bytes that a careless program would lose or split.
+const TAILS: &[&str] = &[
+    "",
+    " hi",
+    "  two  spaces  ",
+    " naïve ☃ 雪 🦀",
+    " #7 ok error",
+    "\u{1b}[2J\r",
+    " a\u{301}\u{301} \u{202e}x",
+];
+
+/// A text that no other step sends: its number, and a tail.
+pub(crate) fn text(number: u32, salt: u64) -> String {
+    let tail = TAILS[usize::try_from(salt % TAILS.len() as u64).unwrap_or(0)];
+    let lead = if salt % 37 == 5 { " " } else { "" };
+    if salt % 97 == 11 {
+        return format!("{lead}t{number}{tail} {}", "long ".repeat(usize::try_from(salt % 700).unwrap_or(0)));
+    }
+    format!("{lead}t{number}{tail}")
+}
+
+/// Where the clients of a seat come from.
+pub(crate) fn seat_address(seat: usize) -> IpAddr {
+    let last = u8::try_from(seat).unwrap_or(0);
+    if seat.is_multiple_of(2) { Ipv4Addr::LOCALHOST.into() } else { Ipv4Addr::new(10, 0, 0, last).into() }
+}
+
+/// Where a person with a raw connection comes from.
+pub(crate) fn hand_address(hand: usize, choice: u8) -> SocketAddr {
+    let port = 20_000 + u16::try_from(hand % 20_000).unwrap_or(0);
+    let address: IpAddr = match choice % 8 {
+        0 => Ipv4Addr::new(10, 0, 9, 1).into(),
+        1 => Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, u16::from(choice)).into(),
+        2 => Ipv6Addr::LOCALHOST.into(),
+        _ => Ipv4Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(address, port)
+}

@@ -1,0 +1,363 @@
+//! What people see: one result a line, each message once and in order, nothing behind the farewell.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+
+use super::texts::Kind;
+use super::{Check, Verdict, number_of, rule};
+use crate::client::Exit;
+use crate::client::view::{Bye, Failure, Message, MessageKind, Success, View};
+use crate::sim::trace::ProcessId;
+use crate::wire::{Code, Status};
+
+/// All client programs that ever ran, and the state folders they used.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct Clients {
+    running: BTreeMap<ProcessId, Running>,
+    folders: BTreeMap<(u8, String), FolderSeen>,
+    somebody: bool,
+}
+
+/// A client program.
+#[derive(Debug, Default)]
+struct Running {
+    home: u8,
+    user: Option<String>,
+    /// Lines typed during the session whose results are not known.
+    open: BTreeSet<u64>,
+    /// All lines that may have a result.
+    typed: BTreeMap<u64, Option<u32>>,
+    /// Shown and not noted.
+    unnoted: BTreeSet<(String, String)>,
+    leaving: bool,
+    bye: bool,
+    /// Why its last session ended, if nothing was asked since.
+    last_bye: Option<Bye>,
+    output_closed: bool,
+    private: BTreeSet<String>,
+    /// The last text shown of each sender, his program, and kind.
+    last: BTreeMap<(String, u64, Lane), u32>,
+}
+
+/// Messages whose order is kept among each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Mail,
+    Live,
+    Broadcast,
+    Private,
+}
+
+/// What was shown of a state folder.
+#[derive(Debug, Default)]
+struct FolderSeen {
+    shown: BTreeSet<(String, String)>,
+    texts: BTreeSet<u32>,
+    /// Messages of killed clients that may have been shown.
+    doubts: u64,
+}
+
+impl Clients {
+    pub(super) fn started(&mut self, process: ProcessId, home: u8) {
+        self.somebody = true;
+        self.running.insert(process, Running { home, ..Running::default() });
+    }
+
+    pub(super) const fn is_anybody_here(&self) -> bool {
+        self.somebody
+    }
+
+    pub(super) fn noted(&mut self, process: ProcessId) {
+        if let Some(running) = self.running.get_mut(&process) {
+            running.unnoted.clear();
+        }
+    }
+
+    pub(super) fn killed(&mut self, process: ProcessId, unnoted: u32) {
+        let Some(running) = self.running.remove(&process) else { return };
+        if let Some(user) = running.user {
+            self.folders.entry((running.home, user)).or_default().doubts += u64::from(unnoted);
+        }
+    }
+
+    pub(super) fn output_closed(&mut self, process: ProcessId) {
+        if let Some(running) = self.running.get_mut(&process) {
+            running.output_closed = true;
+        }
+    }
+}
+
+impl Check {
+    /// A line is typed.
+    pub(super) fn typed(&mut self, process: ProcessId, line: u64, text: &[u8]) -> Verdict {
+        let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
+        let blank = text.iter().all(|byte| *byte == b' ');
+        if blank {
+            return Ok(());
+        }
+        let number = core::str::from_utf8(text).ok().and_then(text_typed);
+        running.typed.insert(line, number.as_ref().map(|(number, ..)| *number));
+        if running.user.is_some() && !running.leaving && !running.bye {
+            running.open.insert(line);
+        }
+        running.leaving |= text.starts_with(b"logout");
+        if let Some((number, kind, to, whole)) = number {
+            let sender = running.user.clone();
+            let to = to.map(|name| self.model.user(&name));
+            let sender = sender.filter(|_| kind == Kind::Private).map(|name| self.model.user(&name));
+            let text = self.texts.sent.entry(number).or_default();
+            text.typed_by = u64::from(process.0);
+            (text.kind, text.to, text.whole) = (kind, to, whole);
+            text.sender = sender;
+        }
+        Ok(())
+    }
+
+    /// Something is shown.
+    pub(super) fn showed(&mut self, process: ProcessId, view: &View, delivered: bool) -> Verdict {
+        let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
+        match view {
+            View::LoggedIn { user, .. } => {
+                running.user = Some(user.clone());
+                running.bye = false;
+                running.last_bye = None;
+                running.last.clear();
+                Ok(())
+            }
+            View::Bye(reason) => {
+                running.last_bye = Some(*reason);
+                let open = core::mem::take(&mut running.open);
+                let twice = core::mem::replace(&mut running.bye, true);
+                running.user = None;
+                running.leaving = false;
+                running.private.clear();
+                rule!(self, !twice, "the farewell comes once", "{process:?}: {reason}");
+                rule!(
+                    self,
+                    open.is_empty(),
+                    "every line has one result",
+                    "{process:?}: {open:?} at {reason}"
+                );
+                Ok(())
+            }
+            View::Result { line, outcome, command } => {
+                let bye = running.bye;
+                rule!(self, !bye, "nothing follows the farewell", "{process:?}: result of {line}");
+                self.result(process, *line, outcome.as_ref(), command)
+            }
+            View::Message(message) => self.message_shown(process, message, delivered),
+            View::PrivateOpened { user, .. } => {
+                let fresh = running.private.insert(user.clone());
+                rule!(
+                    self,
+                    fresh,
+                    "private links open and close in turn",
+                    "{process:?}: {user} opened again"
+                );
+                Ok(())
+            }
+            View::PrivateClosed { user, .. } => {
+                let stood = running.private.remove(user);
+                rule!(
+                    self,
+                    stood,
+                    "private links open and close in turn",
+                    "{process:?}: {user} closed again"
+                );
+                Ok(())
+            }
+            View::Presence { user, .. } => {
+                let outside = running.user.is_none();
+                rule!(self, !outside, "nothing follows the farewell", "{process:?}: presence of {user}");
+                Ok(())
+            }
+            View::Prompt { .. } => {
+                running.bye = false;
+                running.last_bye = None;
+                Ok(())
+            }
+            View::Connection(_)
+            | View::LoginRefused(_)
+            | View::PrivateRequest { .. }
+            | View::Group { .. }
+            | View::Notice(_) => Ok(()),
+        }
+    }
+
+    fn result(
+        &mut self,
+        process: ProcessId,
+        line: u64,
+        outcome: Result<&Success, &Failure>,
+        command: &str,
+    ) -> Verdict {
+        let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
+        let typed = running.typed.remove(&line);
+        running.open.remove(&line);
+        rule!(self, typed.is_some(), "every line has one result", "{process:?}: line {line} ({command})");
+        let Some(number) = typed.flatten() else { return Ok(()) };
+        match outcome {
+            Err(failure) if failure.code == Code::OutcomeUnknown => Ok(()),
+            Err(_) => self.text_refused(number),
+            Ok(Success::Message { status: Status::Delivered, .. }) => {
+                let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
+                let shown = text.to.is_none_or(|to| text.reached(to));
+                rule!(self, shown, "delivered means shown", "t{number}");
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn message_shown(&mut self, process: ProcessId, message: &Message, delivered: bool) -> Verdict {
+        let Some(running) = self.clients.running.get(&process) else { return Ok(()) };
+        let Some(user) = running.user.clone() else {
+            rule!(self, false, "messages belong to a session", "{process:?}: {}", message.text);
+            return Ok(());
+        };
+        if message.kind == MessageKind::Private {
+            let stands = running.private.contains(&message.from);
+            rule!(self, stands, "private texts come over private links", "{process:?}: {}", message.from);
+        }
+        let reader = self.model.user(&user);
+        let sender = self.model.user(&message.from);
+        let Some(number) = number_of(&message.text) else { return Ok(()) };
+        let Some(text) = self.texts.sent.get_mut(&number) else {
+            rule!(self, false, "every text has an origin", "{user} is shown {:?}", message.text);
+            return Ok(());
+        };
+        let kind = match message.kind {
+            MessageKind::Direct => Kind::Direct,
+            MessageKind::Broadcast => Kind::Broadcast,
+            MessageKind::Group => Kind::Group,
+            MessageKind::Private => Kind::Private,
+        };
+        text.shown_to.push(reader);
+        let fits = text.whole == message.text
+            && text.kind == kind
+            && text.sender.is_none_or(|from| from == sender)
+            && text.to.is_none_or(|to| to == reader);
+        let refused = text.refused;
+        rule!(self, fits, "every text has an origin", "{user} is shown {message:?}, sent was {text:?}");
+        rule!(self, !refused, "what was refused never appears", "{user} is shown t{number}");
+        self.once_and_in_order(process, &user, message, number, delivered)
+    }
+
+    fn once_and_in_order(
+        &mut self,
+        process: ProcessId,
+        user: &str,
+        message: &Message,
+        number: u32,
+        delivered: bool,
+    ) -> Verdict {
+        // What does not fit into a mailbox and is repeated after a restart may come late.
+        let tight = self.may_be_full();
+        let manual = self.model.settings.offline_delivery != crate::server::settings::OfflineDelivery::Auto;
+        let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
+        let folder = self.clients.folders.entry((running.home, user.to_string())).or_default();
+        let fresh = folder.texts.insert(number);
+        let doubts = folder.doubts;
+        if delivered {
+            folder.shown.insert((message.from.clone(), message.id.clone()));
+            running.unnoted.insert((message.from.clone(), message.id.clone()));
+        }
+        let lane = match message.kind {
+            MessageKind::Broadcast => Lane::Broadcast,
+            MessageKind::Private => Lane::Private,
+            MessageKind::Direct | MessageKind::Group if manual && !message.stored => Lane::Live,
+            MessageKind::Direct | MessageKind::Group => Lane::Mail,
+        };
+        let typed_by = self.texts.sent.get(&number).map_or(0, |text| text.typed_by);
+        let key = (message.from.clone(), typed_by, lane);
+        let last = running.last.get(&key).copied().unwrap_or(0);
+        if !message.again {
+            running.last.insert(key, number.max(last));
+        }
+        rule!(
+            self,
+            fresh || (message.again && doubts > 0),
+            "each message is shown once",
+            "{user} is shown t{number} of {} again (marked: {})",
+            message.from,
+            message.again
+        );
+        rule!(self, !message.again || doubts > 0, "again is said with reason", "t{number} to {user}");
+        rule!(
+            self,
+            message.again || number > last || tight,
+            "messages keep their order",
+            "{user} is shown t{number} of {} behind t{last}",
+            message.from
+        );
+        Ok(())
+    }
+
+    pub(super) fn client_exited(&mut self, process: ProcessId, exit: Exit) -> Verdict {
+        let Some(running) = self.clients.running.remove(&process) else { return Ok(()) };
+        if running.output_closed {
+            return Ok(());
+        }
+        let said = match (running.last_bye, exit) {
+            (None, _) | (Some(_), Exit::Signalled(_)) => true,
+            (Some(Bye::Logout), exit) => exit == Exit::Done,
+            (Some(Bye::Timeout), exit) => exit == Exit::TimedOut,
+            (Some(Bye::ServerShutdown | Bye::ConnectionLost), exit) => exit == Exit::ServerLost,
+            (Some(Bye::Replaced), exit) => exit == Exit::Failed,
+        };
+        rule!(
+            self,
+            said,
+            "the exit code tells the reason",
+            "{process:?}: {exit:?} after {:?}",
+            running.last_bye
+        );
+        let open = running.open;
+        rule!(self, open.is_empty(), "every line has one result", "{process:?}: {open:?} at its end");
+        rule!(self, running.user.is_none(), "a session ends with a farewell", "{process:?}");
+        Ok(())
+    }
+
+    /// At the end every line typed in a session has its result.
+    pub(super) fn clients_have_results(&self) -> Verdict {
+        for (process, running) in &self.clients.running {
+            let done = running.open.is_empty() || running.output_closed;
+            rule!(self, done, "every line has one result", "{process:?}: {:?} at the end", running.open);
+        }
+        Ok(())
+    }
+}
+
+/// The number, kind, recipient and text of a typed line that sends one.
+fn text_typed(line: &str) -> Option<(u32, Kind, Option<String>, String)> {
+    let line = line.trim_start_matches(' ');
+    let (command, rest) = line.split_once(' ')?;
+    let rest = rest.trim_start_matches(' ');
+    let (kind, to, whole) = match command {
+        "broadcast" => (Kind::Broadcast, None, line.split_once(' ')?.1),
+        "message" if rest.starts_with("group ") => {
+            let rest = rest.strip_prefix("group ")?.trim_start_matches(' ');
+            (Kind::Group, None, rest.split_once(' ')?.1)
+        }
+        "message" | "private" => {
+            let (to, whole) = rest.split_once(' ')?;
+            let kind = if command == "message" { Kind::Direct } else { Kind::Private };
+            (kind, Some(to.to_string()), whole)
+        }
+        _ => return None,
+    };
+    Some((number_of(whole)?, kind, to, whole.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typed_texts_are_recognised_with_their_spaces() {
+        let (number, kind, to, whole) = text_typed("  message  yoda  t17 x ").expect("a text");
+        assert_eq!((number, kind, to.as_deref()), (17, Kind::Direct, Some("yoda")));
+        assert_eq!(whole, " t17 x ");
+        assert!(text_typed("message yoda hello").is_none());
+    }
+}

@@ -1,0 +1,321 @@
+//! Sessions: one a user, ended for a reason, in time, and told to exactly those entitled.
+
+use super::{Call, Check, Verdict, rule};
+use crate::record::Record;
+use crate::sim::model::{SessionSeen, User};
+use crate::time::Time;
+use crate::wire::Admission;
+use crate::words::LinkId;
+
+/// How late a timeout may be.
+const LATE_MICROS: u64 = 1_000_000;
+
+impl Check {
+    /// Something was typed on a link.
+    pub(super) fn activity(&mut self, link: LinkId, valid: bool) {
+        let now = self.now;
+        let counts = self.model.settings.invalid_counts_as_activity;
+        if let Some(user) = self.model.member_on(link)
+            && let Some(session) = self.model.session_mut(user)
+            && (valid || counts)
+            && session.active.1 < now
+        {
+            session.active_before = session.active.0;
+            session.active = (now, now);
+        }
+    }
+
+    /// A session's link is gone, from outside.
+    pub(super) fn session_link_lost(&mut self, link: LinkId) {
+        let now = self.now;
+        if let Some(user) = self.model.member_on(link)
+            && let Some(session) = self.model.session_mut(user)
+        {
+            session.link = None;
+            session.lost_at = Some(now);
+            session.presence.clear();
+        }
+    }
+
+    pub(super) fn session_record(&mut self, record: &Record) -> Verdict {
+        match record {
+            Record::SessionBegan { user, login, at, .. } => {
+                let user = self.model.user(user.as_str());
+                if *at != self.now {
+                    self.overtaken.remove(&user);
+                    return Ok(());
+                }
+                self.session_began(user, login.0)
+            }
+            Record::SessionEnded { user, at, .. } => {
+                let user = self.model.user(user.as_str());
+                if *at != self.now {
+                    self.written_again(user, *at);
+                    return Ok(());
+                }
+                self.session_ended(user)
+            }
+            Record::AccountAdded { .. }
+            | Record::AccountRemoved { .. }
+            | Record::Failures { .. }
+            | Record::MailStored { .. }
+            | Record::MailRemoved { .. }
+            | Record::Blocked { .. }
+            | Record::Unblocked { .. }
+            | Record::GroupSet { .. }
+            | Record::GroupRemoved { .. }
+            | Record::Settled { .. } => Ok(()),
+        }
+    }
+
+    fn session_began(&mut self, user: User, login: u64) -> Verdict {
+        let link = match self.call {
+            Call::Verified(ticket) => self.link_of_ticket(ticket),
+            Call::Received(link) => Some(link),
+            Call::Committed => self.link_registering(&self.model.users[user].name.clone()),
+            Call::None | Call::LinkClosed(_) | Call::Refused | Call::Stop | Call::Tick | Call::Other => None,
+        };
+        let known = &self.model.users[user];
+        if link.is_none() {
+            // Only the right to resume was changed, as after a new password.
+            return Ok(());
+        }
+        rule!(self, known.session.is_none(), "one session a user", "{} has one already", known.name);
+        let resumed = login == known.login;
+        self.overtaken.remove(&user);
+        if let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) {
+            seen.user = Some(user);
+            seen.login = login;
+        }
+        let judged = !resumed && !self.model.users[user].odd && !self.model.settings.block_mutual;
+        let unread = judged.then(|| self.model.unread(user));
+        let now = self.now;
+        let known = &mut self.model.users[user];
+        known.login = login;
+        if !resumed {
+            known.numbers.clear();
+            known.answers.clear();
+        }
+        known.session = Some(SessionSeen {
+            link,
+            active: (now, now),
+            active_before: now,
+            unread,
+            ..SessionSeen::default()
+        });
+        self.owe_presence(user, true, resumed);
+        Ok(())
+    }
+
+    /// An end that the store had refused is written again: a session since must be written behind it.
+    fn written_again(&mut self, user: User, at: Time) {
+        let known = &self.model.users[user];
+        if known.session.is_some() && known.last_login.is_some_and(|login| login > at) {
+            self.overtaken.insert(user);
+        }
+    }
+
+    /// No call leaves an older end of a session behind a newer beginning.
+    pub(super) fn nothing_is_overtaken(&self) -> Verdict {
+        let user = self.overtaken.first().map(|user| self.model.users[*user].name.as_str());
+        rule!(
+            self,
+            user.is_none(),
+            "a later record is not replaced by an earlier one",
+            "the end of {user:?}"
+        );
+        Ok(())
+    }
+
+    fn session_ended(&mut self, user: User) -> Verdict {
+        if self.model.users[user].session.is_none() {
+            return Ok(());
+        }
+        let cause = self.ending_has_cause(user);
+        let name = self.model.users[user].name.as_str();
+        rule!(self, cause, "a session ends for a reason", "{name}, in {:?}", self.call);
+        self.model.users[user].session = None;
+        if self.call != Call::Stop {
+            self.owe_presence(user, false, false);
+        }
+        Ok(())
+    }
+
+    fn ending_has_cause(&self, user: User) -> bool {
+        let Some(session) = &self.model.users[user].session else { return false };
+        let settings = &self.model.settings;
+        // What was due already is carried out before anything that comes in the same call.
+        let last = if session.active.0 == self.now { session.active_before } else { session.active.0 };
+        let quiet_secs = self.now.since(last).as_secs();
+        let due = |timeout: u64| timeout > 0 && quiet_secs >= timeout;
+        let idle =
+            due(settings.timeout_secs) || (self.call == Call::Other && due(self.model.timeout_before_secs));
+        let over = session.lost_at.is_some_and(|lost| {
+            self.now.since(lost).as_secs() >= settings.resume_grace_secs || self.settled_at >= lost
+        });
+        let own =
+            |link: LinkId| session.link == Some(link) && (session.logout_asked || self.is_garbage(link));
+        match self.call {
+            Call::Stop => true,
+            Call::LinkClosed(_) => {
+                (session.lost_at == Some(self.now) || session.moving) && settings.resume_grace_secs == 0
+            }
+            Call::Tick => idle || over || session.logout_asked,
+            Call::Received(link) => own(link) || idle || self.comes_back(user, link),
+            Call::Verified(_) | Call::Committed => true,
+            Call::None | Call::Refused | Call::Other => session.logout_asked || idle || over,
+        }
+    }
+
+    fn is_garbage(&self, link: LinkId) -> bool {
+        self.links.seen.get(&link).is_some_and(|seen| seen.garbage)
+    }
+
+    /// Whether the call is one in which the same user comes in on another link.
+    fn comes_back(&self, user: User, link: LinkId) -> bool {
+        let session = &self.model.users[user].session;
+        session.as_ref().is_some_and(|session| session.link != Some(link))
+    }
+
+    /// Every other session whose user the subject has not blocked is to be told.
+    fn owe_presence(&mut self, subject: User, online: bool, perhaps: bool) {
+        for other in 0..self.model.users.len() {
+            let blocks = &self.model.users[subject].blocks;
+            let pending = self.model.is_pending(subject, other);
+            let odd = self.model.users[subject].odd || self.model.users[other].odd;
+            let shaky = perhaps || pending || odd;
+            if other == subject || (blocks.contains(&other) && !shaky) {
+                continue;
+            }
+            if let Some(session) = self.model.session_mut(other) {
+                // A session between two links may be on the next one already.
+                let shaky = shaky || session.link.is_none();
+                session.presence.push_back((subject, online, shaky));
+            }
+        }
+    }
+
+    /// A link is told that somebody came or went.
+    pub(super) fn presence_sent(&mut self, link: LinkId, subject: &str, online: bool) -> Verdict {
+        let subject = self.model.user(subject);
+        let viewer = self.links.seen.get(&link).and_then(|seen| seen.user);
+        let Some(viewer) = viewer else {
+            rule!(self, false, "presence reaches exactly the entitled", "{link:?} is no session's");
+            return Ok(());
+        };
+        let names = (self.model.users[viewer].name.clone(), self.model.users[subject].name.clone());
+        let Some(session) = self.model.session_mut(viewer) else { return Ok(()) };
+        if session.link != Some(link) {
+            return Ok(());
+        }
+        let fits = |owed: &(User, bool, bool)| (owed.0, owed.1) == (subject, online);
+        let due = session.presence.iter().position(|owed| owed.0 == subject && !owed.2);
+        let due = due.filter(|due| fits(&session.presence[*due]));
+        let place = due.or_else(|| session.presence.iter().position(fits));
+        let passed =
+            session.presence.iter().take(place.unwrap_or(0)).any(|owed| owed.0 == subject && !owed.2);
+        if let Some(place) = place {
+            let upto = session.presence.remove(place);
+            debug_assert!(upto.is_some());
+            let mut index = 0;
+            session.presence.retain(|owed| {
+                index += 1;
+                owed.0 != subject || index > place
+            });
+        }
+        rule!(
+            self,
+            place.is_some() && !passed,
+            "presence reaches exactly the entitled",
+            "{} is told that {} is {}",
+            names.0,
+            names.1,
+            if online { "online" } else { "offline" }
+        );
+        Ok(())
+    }
+
+    /// A link is let in, by password or by token.
+    pub(super) fn welcomed(&mut self, link: LinkId, admission: &Admission<'_>, resumed: bool) -> Verdict {
+        let Admission { user, unread, login, .. } = *admission;
+        let login = login.0;
+        let now = self.now;
+        let user = self.model.user(user);
+        let others: usize = self
+            .links
+            .seen
+            .iter()
+            .filter(|(id, seen)| **id != link && seen.user == Some(user) && seen.welcomed)
+            .count();
+        let stale = login < self.model.users[user].login;
+        rule!(
+            self,
+            others == 0 || stale,
+            "one session a user",
+            "{} has another link",
+            self.model.users[user].name
+        );
+        if let Some(seen) = self.links.seen.get_mut(&link) {
+            seen.user = Some(user);
+            seen.welcomed = true;
+            seen.login = login;
+        }
+        let known = &mut self.model.users[user];
+        let name = known.name.clone();
+        let risen = if resumed { login >= known.told_login } else { login > known.told_login };
+        let risen = risen || stale;
+        rule!(self, risen, "login numbers rise", "{name}: {login} after {}", known.told_login);
+        known.told_login = known.told_login.max(login);
+        // The session may have ended while its welcome waited.
+        let Some(session) = self.model.session_mut(user) else { return self.admitted(link) };
+        if resumed && session.link != Some(link) {
+            session.link = Some(link);
+            session.lost_at = None;
+            session.moving = false;
+            session.active.1 = session.active.1.max(now);
+        }
+        let own = session.link == Some(link);
+        let counted = if own && !resumed { session.unread.take() } else { None };
+        rule!(
+            self,
+            counted.is_none_or(|counted| counted == unread),
+            "unread counts what waits",
+            "{name}: {unread}, should be {counted:?}"
+        );
+        self.admitted(link)
+    }
+
+    /// No session outlives its timeout by more than a second.
+    pub(super) fn sessions_time_out_in_time(&self) -> Verdict {
+        let timeout = self.model.settings.timeout_secs;
+        if timeout == 0 || !self.is_unhurried() {
+            return Ok(());
+        }
+        for known in &self.model.users {
+            let Some(session) = known.session.as_ref().filter(|session| session.link.is_some()) else {
+                continue;
+            };
+            let from = session.active.1.max(self.settled_at);
+            let latest = Time(from.0 + timeout * 1_000_000 + LATE_MICROS);
+            rule!(self, self.now <= latest, "timeouts are exact to a second", "{} is still in", known.name);
+        }
+        Ok(())
+    }
+
+    /// At the end nobody is owed a notice.
+    pub(super) fn presence_is_told(&self) -> Verdict {
+        for known in &self.model.users {
+            let Some(session) = &known.session else { continue };
+            let owed = session.presence.iter().find(|owed| !owed.2);
+            let subject = owed.map(|owed| (self.model.users[owed.0].name.as_str(), owed.1));
+            rule!(
+                self,
+                owed.is_none(),
+                "presence reaches exactly the entitled",
+                "{} was not told of {subject:?}",
+                known.name
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,370 @@
+//! Texts: where each comes from, whom it may reach, and that it arrives once.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::answers::{Expected, accepted};
+use super::links::Sent;
+use super::{Check, Verdict, number_of, rule};
+use crate::record::{Record, RecordNumber};
+use crate::server::settings::{HeldOnBlock, OfflineDelivery};
+use crate::sim::model::User;
+use crate::wire::{Answer, Code, Command, Delivery, Status};
+use crate::words::{LinkId, MessageId};
+
+/// All texts that were ever sent, by number.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct Texts {
+    pub(super) sent: BTreeMap<u32, SentText>,
+}
+
+/// A text and what became of it.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct SentText {
+    pub(super) whole: String,
+    pub(super) kind: Kind,
+    pub(super) sender: Option<User>,
+    pub(super) to: Option<User>,
+    /// Which program typed it, or which link it came on first.
+    pub(super) typed_by: u64,
+    /// Those whom it must never reach, as they had blocked the sender.
+    forbidden: Vec<User>,
+    /// The same, or by a block that was not durable yet.
+    perhaps_forbidden: Vec<User>,
+    /// Under which record it is stored for whom.
+    stored: Vec<(User, RecordNumber)>,
+    /// Those who got it by hand: acknowledged, or its bytes have left.
+    by_hand: Vec<User>,
+    /// Those whose link was sent it.
+    sent_to: Vec<User>,
+    /// Those who were shown it.
+    pub(super) shown_to: Vec<User>,
+    /// The sender was told that it arrived.
+    accepted: bool,
+    /// The sender was told that it did not.
+    pub(super) refused: bool,
+}
+
+/// What kind of message a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::sim) enum Kind {
+    #[default]
+    Direct,
+    Broadcast,
+    Group,
+    Private,
+}
+
+impl SentText {
+    /// Whether somebody has been shown it, or has got it by hand.
+    pub(super) fn reached(&self, user: User) -> bool {
+        self.shown_to.contains(&user) || self.by_hand.contains(&user)
+    }
+}
+
+impl Texts {
+    /// What was stored under a record that survived is durable for good; the rest never was.
+    pub(super) fn server_gone(&mut self, survived: RecordNumber) {
+        for text in self.sent.values_mut() {
+            text.stored.retain(|(_, record)| *record <= survived);
+            text.stored.iter_mut().for_each(|(_, record)| *record = RecordNumber(0));
+        }
+    }
+}
+
+impl Check {
+    /// The text of a command, if it sends one; it is looked at from now on.
+    pub(super) fn text_requested(
+        &mut self,
+        link: LinkId,
+        command: &Command<'_>,
+        at_once: bool,
+    ) -> Option<u32> {
+        let (kind, to, whole) = match command {
+            Command::Message { to, text } => (Kind::Direct, Some(*to), text.as_str()),
+            Command::Broadcast { text } => (Kind::Broadcast, None, text.as_str()),
+            Command::MessageGroup { text, .. } => (Kind::Group, None, text.as_str()),
+            _ => return None,
+        };
+        let number = number_of(whole)?;
+        let user = self.links.seen.get(&link).and_then(|seen| seen.user);
+        let to = to.map(|name| self.model.user(name));
+        let first = self.texts.sent.get(&number).is_none_or(|text| text.sender.is_none());
+        let blockers: Vec<User> = match user {
+            Some(user) if at_once && first => {
+                (0..self.model.users.len()).filter(|&other| self.surely_blocks(other, user)).collect()
+            }
+            Some(_) | None => Vec::new(),
+        };
+        let perhaps = match user {
+            Some(user) => {
+                (0..self.model.users.len()).filter(|&other| self.model.is_cut_off(user, other)).collect()
+            }
+            None => Vec::new(),
+        };
+        let text = self.texts.sent.entry(number).or_default();
+        if first {
+            text.perhaps_forbidden = perhaps;
+            text.kind = kind;
+            text.to = to;
+            if text.typed_by == 0 {
+                text.typed_by = link.0 << 32;
+            }
+            text.sender = user;
+            text.whole = whole.to_string();
+            text.forbidden = blockers;
+        }
+        Some(number)
+    }
+
+    fn surely_blocks(&self, by: User, user: User) -> bool {
+        self.model.users[by].blocks.contains(&user) && !self.model.is_pending(by, user)
+    }
+
+    /// A text goes out on a link.
+    pub(super) fn text_sent(
+        &mut self,
+        link: LinkId,
+        delivery: &Delivery<'_>,
+        group: Option<&str>,
+        broadcast: bool,
+    ) -> Verdict {
+        let from = self.model.user(delivery.from);
+        let reader = self.links.seen.get(&link).and_then(|seen| seen.user);
+        let Some(reader) = reader else {
+            rule!(self, false, "before login nothing arrives", "{}", delivery.text.as_str());
+            return Ok(());
+        };
+        let number = number_of(delivery.text.as_str());
+        if !broadcast {
+            self.remember_sent(link, delivery.id, number);
+        }
+        let Some(number) = number else { return Ok(()) };
+        self.origin_is_true(number, from, reader, delivery.text.as_str(), group.is_some(), broadcast)?;
+        self.block_is_kept(number, from, reader)?;
+        if let Some(text) = self.texts.sent.get_mut(&number)
+            && !text.sent_to.contains(&reader)
+        {
+            text.sent_to.push(reader);
+        }
+        Ok(())
+    }
+
+    fn origin_is_true(
+        &self,
+        number: u32,
+        from: User,
+        reader: User,
+        whole: &str,
+        group: bool,
+        broadcast: bool,
+    ) -> Verdict {
+        let Some(text) = self.texts.sent.get(&number) else {
+            rule!(self, false, "every text has an origin", "{whole}");
+            return Ok(());
+        };
+        let kind = match (group, broadcast) {
+            (true, _) => Kind::Group,
+            (false, true) => Kind::Broadcast,
+            (false, false) => Kind::Direct,
+        };
+        let fits = text.whole == whole
+            && text.kind == kind
+            && text.sender.is_none_or(|sender| sender == from)
+            && text.to.is_none_or(|to| to == reader)
+            && from != reader;
+        let reader = &self.model.users[reader].name;
+        rule!(self, fits, "every text has an origin", "{reader} gets {whole:?}; sent was {text:?}");
+        Ok(())
+    }
+
+    /// Nothing crosses a block: neither what was sent while it stood nor, while it stands, what waits.
+    fn block_is_kept(&self, number: u32, from: User, reader: User) -> Verdict {
+        let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
+        let shaky = self.model.shaky.contains_key(&(reader, from));
+        let never = text.forbidden.contains(&reader) && !shaky;
+        let held = self.model.settings.held_on_block != HeldOnBlock::Deliver
+            && self.model.users[reader].announced.contains(&from)
+            && !self.model.is_pending(reader, from);
+        let names = (&self.model.users[reader].name, &self.model.users[from].name);
+        rule!(
+            self,
+            !never && !held,
+            "nothing crosses a block",
+            "t{number} from {} reaches {}",
+            names.1,
+            names.0
+        );
+        Ok(())
+    }
+
+    /// A request for a private link goes out.
+    pub(super) fn request_sent(&mut self, link: LinkId, from: &str) -> Verdict {
+        let from = self.model.user(from);
+        let Some(reader) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
+        let crosses = self.model.users[reader].announced.contains(&from);
+        rule!(
+            self,
+            !crosses,
+            "nothing crosses a block",
+            "a request reaches {}",
+            self.model.users[reader].name
+        );
+        Ok(())
+    }
+
+    /// A client acknowledges everything up to a message.
+    pub(super) fn acknowledged(&mut self, link: LinkId, shown: MessageId) -> Verdict {
+        let Some(seen) = self.links.seen.get_mut(&link) else { return Ok(()) };
+        let Some(place) = seen.sent.iter().position(|sent| sent.id == shown) else { return Ok(()) };
+        let sent: Vec<Sent> = seen.sent.drain(..=place).collect();
+        self.has_got(link, &sent);
+        Ok(())
+    }
+
+    /// Messages have been acknowledged, or have left for one who does not acknowledge.
+    pub(super) fn has_got(&mut self, link: LinkId, sent: &[Sent]) {
+        let Some(seen) = self.links.seen.get(&link) else { return };
+        let Some(user) = seen.user else { return };
+        let by_hand = seen.process.is_none();
+        self.model.users[user].acknowledged.extend(sent.iter().map(|sent| sent.id));
+        for number in sent.iter().filter_map(|sent| sent.text).filter(|_| by_hand) {
+            if let Some(text) = self.texts.sent.get_mut(&number) {
+                text.by_hand.push(user);
+            }
+        }
+    }
+
+    /// Stored mail is removed on acknowledgement only.
+    pub(super) fn mail_may_go(&mut self, record: &Record) -> Verdict {
+        let Record::MailRemoved { user, ids } = record else { return Ok(()) };
+        let user = self.model.user(user.as_str());
+        let known = &self.model.users[user];
+        let drops = self.model.settings.held_on_block == HeldOnBlock::Drop;
+        for id in ids {
+            let from = known.mailbox.get(id).map(|stored| stored.from);
+            let dropped = drops && from.is_some_and(|from| known.blocks.contains(&from));
+            rule!(
+                self,
+                known.acknowledged.contains(id) || dropped || from.is_none(),
+                "mail is removed on acknowledgement only",
+                "{} of {}",
+                id,
+                known.name
+            );
+        }
+        Ok(())
+    }
+
+    /// A message is stored: it must be one that was sent, and there must be room for it.
+    pub(super) fn mail_record(&mut self, number: RecordNumber, record: &Record) -> Verdict {
+        let Record::MailStored { to, mail } = record else { return Ok(()) };
+        let (to, from) = (self.model.user(to.as_str()), self.model.user(mail.from.as_str()));
+        self.mailbox_is_bounded(to, from)?;
+        let Some(text) = number_of(&mail.text) else { return Ok(()) };
+        self.origin_is_true(text, from, to, &mail.text, mail.group.is_some(), false)?;
+        let shaky = self.model.shaky.contains_key(&(to, from));
+        let Some(sent) = self.texts.sent.get_mut(&text) else { return Ok(()) };
+        let forbidden = sent.forbidden.contains(&to) && !shaky;
+        sent.stored.retain(|(user, _)| *user != to);
+        sent.stored.push((to, number));
+        rule!(self, !forbidden, "nothing crosses a block", "t{text} is stored");
+        Ok(())
+    }
+
+    fn mailbox_is_bounded(&self, to: User, from: User) -> Verdict {
+        let settings = &self.model.settings;
+        let mailbox = &self.model.users[to].mailbox;
+        let of_one = mailbox.values().filter(|stored| stored.from == from).count() as u64;
+        let bytes: u64 = mailbox.values().map(|stored| stored.bytes).sum();
+        let within = |limit: u64, amount: u64| limit == 0 || amount <= limit;
+        let fits = within(u64::from(settings.mailbox_messages), mailbox.len() as u64)
+            && within(u64::from(settings.mailbox_per_sender), of_one)
+            && within(settings.mailbox_bytes, bytes);
+        let name = &self.model.users[to].name;
+        rule!(self, fits, "mailboxes are bounded", "{name}: {} messages, {bytes} bytes", mailbox.len());
+        Ok(())
+    }
+
+    /// The sender of a text is told what became of it.
+    pub(super) fn text_answered(
+        &mut self,
+        expected: &Expected,
+        answer: Result<&Answer<'_>, Code>,
+    ) -> Verdict {
+        if expected.number.is_none() {
+            // Answers without a number cannot be told apart.
+            return Ok(());
+        }
+        let Some(number) = expected.text else { return Ok(()) };
+        match answer {
+            Err(Code::OutcomeUnknown) => Ok(()),
+            Err(_) => self.text_refused(number),
+            Ok(answer) => {
+                if let Some(text) = self.texts.sent.get_mut(&number) {
+                    text.accepted = true;
+                }
+                match accepted(answer) {
+                    Some(Status::Delivered) => self.delivery_is_true(number),
+                    Some(Status::Stored) => self.storing_is_true(number),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// What was refused never appears.
+    pub(super) fn text_refused(&mut self, number: u32) -> Verdict {
+        let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
+        text.refused = true;
+        let shown = text.shown_to.len();
+        rule!(self, shown == 0, "what was refused never appears", "t{number} was shown");
+        Ok(())
+    }
+
+    fn delivery_is_true(&self, number: u32) -> Verdict {
+        let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
+        let Some(to) = text.to else { return Ok(()) };
+        let honest = text.shown_to.contains(&to) || text.by_hand.contains(&to);
+        rule!(self, honest, "delivered means shown", "t{number} to {}", self.model.users[to].name);
+        Ok(())
+    }
+
+    fn storing_is_true(&mut self, number: u32) -> Verdict {
+        let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
+        let (Some(to), Some(sender)) = (text.to, text.sender) else { return Ok(()) };
+        let silent = self.model.is_cut_off(sender, to) || text.perhaps_forbidden.contains(&to);
+        if silent {
+            text.perhaps_forbidden.push(to);
+        }
+        let shaky = self.model.shaky.contains_key(&(to, sender));
+        let durable = text.stored.iter().any(|(user, record)| *user == to && *record <= self.model.committed);
+        let earlier = text.stored.is_empty() && text.accepted && self.model.users[to].odd;
+        rule!(self, durable || silent || shaky || earlier, "stored means durable", "t{number}");
+        Ok(())
+    }
+
+    /// At the end everything that was accepted was shown.
+    pub(super) fn accepted_has_arrived(&self) -> Verdict {
+        if self.model.settings.offline_delivery == OfflineDelivery::Off || !self.clients.is_anybody_here() {
+            return Ok(());
+        }
+        for (number, text) in &self.texts.sent {
+            let (Some(to), Some(sender)) = (text.to, text.sender) else { continue };
+            if !text.accepted || text.shown_to.contains(&to) {
+                continue;
+            }
+            let known = &self.model.users[to];
+            let excused = known.odd
+                || self.model.users[sender].odd
+                || text.perhaps_forbidden.contains(&to)
+                || self.model.is_cut_off(sender, to)
+                || self.model.shaky.contains_key(&(to, sender))
+                || self.model.dropped.contains(&(to, sender))
+                || text.by_hand.contains(&to);
+            rule!(self, excused, "everything accepted arrives", "t{number} to {}", known.name);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,563 @@
+//! The machines the clients run on: they carry out effects as a shell would, and keep state folders.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::cast::seat_address;
+use super::link::Holder;
+use super::trace::{ProcessId, Seen};
+use super::world::{Happening, News, World};
+use crate::client::view::View;
+use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings};
+use crate::words::{LinkId, Name};
+
+/// Places at which a client may run.
+pub(super) const SEATS: usize = 14;
+/// Those of them that steps use; the others are for those who come back at the end.
+pub(super) const SEATS_USED: usize = 8;
+/// Marks a folder remembers.
+const MARKS_KEPT: usize = 4_096;
+
+/// A place at which a client may run.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// Whose state folders it uses: two seats share a home.
+    pub(super) home: u8,
+    pub(super) process: Option<Process>,
+    /// The stand-in that speaks for a client where only the server is looked at.
+    pub(super) hand: Option<usize>,
+}
+
+impl Seat {
+    pub(super) fn new(number: usize) -> Seat {
+        Seat { home: u8::try_from(number / 2).unwrap_or(0), process: None, hand: None }
+    }
+}
+
+/// The state folder of a user at a home. It outlives clients.
+#[derive(Debug, Default)]
+pub(super) struct Folder {
+    owner: Option<ProcessId>,
+    shown: VecDeque<Mark>,
+    /// About to be shown, or shown and not noted, by the owner.
+    showing: VecDeque<Mark>,
+    /// The same, left behind by owners that died.
+    doubtful: Vec<Mark>,
+    open: BTreeSet<u64>,
+}
+
+/// A running client.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) id: ProcessId,
+    state: Option<Box<ClientState>>,
+    generation: u64,
+    dial: u32,
+    pub(super) link: Option<LinkId>,
+    pub(super) peers: Vec<LinkId>,
+    pub(super) listening: Option<SocketAddr>,
+    lines: u64,
+    display: VecDeque<Item>,
+    display_is_due: bool,
+    /// How long the display takes for what it has got.
+    pub(super) display_micros: u64,
+    unnoted: u32,
+    noting_is_due: bool,
+    /// It is killed when it shows the next message.
+    pub(super) doomed: bool,
+    last_sequence: u64,
+    folder: Option<(u8, Name)>,
+    pub(super) frozen: bool,
+    held: Vec<News>,
+    /// Nothing more can be typed.
+    pub(super) input_ended: bool,
+    exited: bool,
+    /// Shows a prompt, has a session, or neither, as far as its views tell.
+    pub(super) user: Option<Name>,
+    output_closed: bool,
+}
+
+/// Something to show, in order.
+#[derive(Debug)]
+enum Item {
+    Show(Box<View>),
+    Deliver { sequence: u64, view: Box<View> },
+}
+
+impl World {
+    /// A client program starts at a seat that has none.
+    pub(super) fn start_client(&mut self, seat: usize, settings: Settings) {
+        if self.seats[seat].process.is_some() {
+            return;
+        }
+        self.last_process += 1;
+        let id = ProcessId(self.last_process);
+        let home = self.seats[seat].home;
+        self.trace.add(self.now, Seen::ClientStarted { process: id, home });
+        let seed = self.draw.number();
+        self.seats[seat].process = Some(Process {
+            id,
+            state: Some(Box::new(ClientState::new(settings, seed))),
+            generation: 0,
+            dial: 0,
+            link: None,
+            peers: Vec::new(),
+            listening: None,
+            lines: 0,
+            display: VecDeque::new(),
+            display_is_due: false,
+            display_micros: 0,
+            unnoted: 0,
+            noting_is_due: false,
+            doomed: false,
+            last_sequence: 0,
+            folder: None,
+            frozen: false,
+            held: Vec::new(),
+            input_ended: false,
+            exited: false,
+            user: None,
+            output_closed: false,
+        });
+        self.tell_client(id, Event::Started);
+    }
+
+    /// Nothing more can be typed at a seat.
+    pub(super) fn end_input(&mut self, seat: usize) {
+        let Some(process) = self.seats[seat].process.as_mut().filter(|process| !process.frozen) else {
+            return;
+        };
+        if !core::mem::replace(&mut process.input_ended, true) {
+            let id = process.id;
+            self.tell_client(id, Event::EndOfInput);
+        }
+    }
+
+    /// The seat at which a process runs.
+    pub(super) fn seat_of(&self, process: ProcessId) -> Option<usize> {
+        let runs = |seat: &Seat| seat.process.as_ref().is_some_and(|running| running.id == process);
+        self.seats.iter().position(runs)
+    }
+
+    pub(super) fn process(&mut self, id: ProcessId) -> Option<&mut Process> {
+        self.seats.iter_mut().filter_map(|seat| seat.process.as_mut()).find(|process| process.id == id)
+    }
+
+    /// A line is typed at a seat.
+    pub(super) fn type_line(&mut self, seat: usize, text: &[u8]) {
+        let running =
+            self.seats[seat].process.as_mut().filter(|process| !process.frozen && !process.input_ended);
+        let Some(process) = running else { return };
+        process.lines += 1;
+        let (id, line) = (process.id, process.lines);
+        let span = self.trace.keep(text);
+        self.trace.add(self.now, Seen::Typed { process: id, line, text: span });
+        self.tell_client(id, Event::Typed { line, text });
+    }
+
+    /// Tells a client something and carries out what it wants.
+    pub(super) fn tell_client(&mut self, id: ProcessId, event: Event<'_>) {
+        let Some(seat) = self.seat_of(id) else { return };
+        let Some(mut process) = self.seats[seat].process.take() else { return };
+        let mut effects = 0;
+        let now = self.now;
+        if let Some(mut state) = process.state.take() {
+            for effect in state.handle(event, now) {
+                effects += 1;
+                self.carry_out_for(&mut process, effect);
+            }
+            process.state = Some(state);
+        }
+        self.events += u64::from(effects > 0);
+        let (link, peers) = (process.link, process.peers.clone());
+        if process.exited {
+            self.bury(process);
+        } else {
+            self.seats[seat].process = Some(process);
+        }
+        link.into_iter().for_each(|link| self.pump(link, 0));
+        for link in peers {
+            self.pump_own_end(link, id);
+        }
+    }
+
+    fn carry_out_for(&mut self, process: &mut Process, effect: Effect<'_>) {
+        let id = process.id;
+        match effect {
+            Effect::Dial => {
+                process.dial += 1;
+                let dial = process.dial;
+                let micros = self.draw.below(self.weather.latency_micros * 2 + 1);
+                self.after(micros, Happening::Client { process: id, news: News::Dialled { dial } });
+            }
+            Effect::Send { bytes } => {
+                if let Some(link) = process.link {
+                    self.write(link, 0, bytes);
+                }
+            }
+            Effect::HangUp => {
+                process.dial += 1;
+                if let Some(link) = process.link.take() {
+                    self.close_end(link, 0);
+                }
+            }
+            Effect::Show(view) => self.display(process, Item::Show(Box::new(view.clone()))),
+            Effect::Deliver { sequence, mark, view } => {
+                if let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) {
+                    folder.showing.push_back(mark.clone());
+                }
+                self.display(process, Item::Deliver { sequence, view: Box::new(view.clone()) });
+            }
+            Effect::NoteOpen { number } => self.note_open(process, number, true),
+            Effect::NoteSettled { number } => self.note_open(process, number, false),
+            Effect::OpenState { user } => {
+                if let Ok(user) = Name::new(user) {
+                    self.soon(id, News::StateAsked { user });
+                }
+            }
+            Effect::CloseState => {
+                self.show_all(process);
+                self.note(process);
+                self.close_folder(process, true);
+            }
+            Effect::Listen => self.soon(id, News::Listening),
+            Effect::DialPeer { address } => {
+                let micros = self.draw.below(self.weather.latency_micros * 2 + 1);
+                let news = News::PeerDialled { address };
+                self.after(micros, Happening::Client { process: id, news });
+            }
+            Effect::SendPeer { link, bytes } => {
+                if let Some(end) = self.own_end(link, id) {
+                    self.write(link, end, bytes);
+                }
+            }
+            Effect::ClosePeer { link } => {
+                process.peers.retain(|peer| *peer != link);
+                if let Some(end) = self.own_end(link, id) {
+                    self.close_end(link, end);
+                }
+            }
+            Effect::ScheduleTimeout { at } => {
+                process.generation += 1;
+                let news = News::Tick { generation: process.generation };
+                self.at(at.max(self.now), Happening::Client { process: id, news });
+            }
+            Effect::Exit(exit) => self.exit(process, exit),
+        }
+    }
+
+    fn exit(&mut self, process: &mut Process, exit: Exit) {
+        process.exited = true;
+        self.show_all(process);
+        self.note(process);
+        self.trace.add(self.now, Seen::ClientExited { process: process.id, exit });
+    }
+
+    fn show_all(&mut self, process: &mut Process) {
+        while let Some(item) = process.display.pop_front() {
+            self.show(process, item);
+        }
+    }
+
+    /// What a program leaves behind when it ends by itself: its links are closed once all has left.
+    fn bury(&mut self, mut process: Process) {
+        self.close_folder(&mut process, false);
+        if let Some(link) = process.link {
+            self.close_end(link, 0);
+        }
+        for link in core::mem::take(&mut process.peers) {
+            if let Some(end) = self.own_end(link, process.id) {
+                self.close_end(link, end);
+            }
+        }
+    }
+
+    /// The client at a seat is killed: what was about to be noted is not.
+    pub(super) fn kill_client(&mut self, seat: usize, hard: bool) {
+        let Some(mut process) = self.seats[seat].process.take() else { return };
+        let queued = process.display.iter().filter(|item| matches!(item, Item::Deliver { .. })).count();
+        let unnoted = process.unnoted + u32::try_from(queued).unwrap_or(0);
+        self.trace.add(self.now, Seen::ClientKilled { process: process.id, unnoted });
+        self.close_folder(&mut process, false);
+        if let Some(link) = process.link {
+            self.kill_end(link, 0, hard);
+        }
+        for link in core::mem::take(&mut process.peers) {
+            if let Some(end) = self.own_end(link, process.id) {
+                self.kill_end(link, end, hard);
+            }
+        }
+    }
+
+    fn soon(&mut self, process: ProcessId, news: News) {
+        let micros = self.draw.below(300);
+        self.after(micros, Happening::Client { process, news });
+    }
+
+    /// Brings news to a client; a frozen one gets them when it goes on.
+    pub(super) fn bring(&mut self, id: ProcessId, news: News) {
+        let Some(process) = self.process(id) else { return };
+        if process.frozen {
+            process.held.push(news);
+            return;
+        }
+        match news {
+            News::Tick { generation } => {
+                if generation == process.generation {
+                    self.tell_client(id, Event::Tick);
+                }
+            }
+            News::Dialled { dial } => self.connect(id, dial),
+            News::PeerDialled { address } => self.connect_peer(id, address),
+            News::StateAsked { user } => self.open_folder(id, user),
+            News::Listening => self.listen(id),
+            News::Display => self.display_queued(id),
+            News::Noted => self.note_shown(id),
+        }
+    }
+
+    fn connect(&mut self, id: ProcessId, dial: u32) {
+        let Some(seat) = self.seat_of(id) else { return };
+        if self.process(id).is_none_or(|process| process.dial != dial) {
+            return;
+        }
+        if !self.host.is_up() || self.now < self.weather.refuse_dials_until {
+            return self.tell_client(id, Event::Disconnected);
+        }
+        let port = 40_000 + u16::try_from(self.last_process % 20_000).unwrap_or(0);
+        let from = SocketAddr::new(seat_address(seat), port);
+        let link = self.accept(Holder::Process(id), from);
+        if let Some(process) = self.process(id) {
+            process.link = Some(link);
+        }
+        self.tell_client(id, Event::Connected);
+    }
+
+    fn connect_peer(&mut self, id: ProcessId, address: SocketAddr) {
+        let listens = |process: &&Process| process.listening == Some(address) && !process.frozen;
+        let listener = self.seats.iter().filter_map(|seat| seat.process.as_ref()).find(listens);
+        let other = match listener.map(|process| process.id) {
+            Some(other) if other != id && !self.draw.chance(50) => other,
+            Some(_) | None => return self.tell_client(id, Event::PeerUnreached { address }),
+        };
+        let own = self.seat_of(id).map_or(address.ip(), seat_address);
+        let from = SocketAddr::new(own, 50_000);
+        let link = self.new_link(Holder::Process(id), Holder::Process(other));
+        for (process, opened) in [(id, PeerOpened::Dialled(address)), (other, PeerOpened::Accepted(from))] {
+            if let Some(running) = self.process(process) {
+                running.peers.push(link);
+            }
+            self.tell_client(process, Event::PeerOpened { link, opened });
+        }
+    }
+
+    /// A stranger reaches the private port of a client.
+    pub(super) fn accept_stranger(&mut self, id: ProcessId, link: LinkId, from: SocketAddr) {
+        if let Some(process) = self.process(id) {
+            process.peers.push(link);
+        }
+        self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Accepted(from) });
+    }
+
+    fn listen(&mut self, id: ProcessId) {
+        let Some(seat) = self.seat_of(id) else { return };
+        let works = !self.draw.chance(30);
+        let address = SocketAddr::new(seat_address(seat), 5_000 + u16::try_from(id.0 % 30_000).unwrap_or(0));
+        if let Some(process) = self.process(id) {
+            process.listening = works.then_some(address);
+        }
+        let addresses = if works { Vec::from([address]) } else { Vec::new() };
+        self.tell_client(id, Event::Listening { addresses });
+    }
+
+    fn open_folder(&mut self, id: ProcessId, user: Name) {
+        let Some(seat) = self.seat_of(id) else { return };
+        let key = (self.seats[seat].home, user);
+        let folder = self.folders.entry(key.clone()).or_default();
+        if folder.owner.is_some_and(|owner| owner != id) {
+            return self.tell_client(id, Event::StateRefused);
+        }
+        folder.owner = Some(id);
+        let recall = Recall {
+            shown: folder.shown.iter().cloned().collect(),
+            doubtful: folder.doubtful.clone(),
+            unsettled: u32::try_from(core::mem::take(&mut folder.open).len()).unwrap_or(u32::MAX),
+        };
+        if let Some(process) = self.process(id) {
+            process.folder = Some(key);
+        }
+        self.tell_client(id, Event::StateOpened(recall));
+    }
+
+    fn close_folder(&mut self, process: &mut Process, settled: bool) {
+        let Some(folder) = process.folder.take().and_then(|key| self.folders.get_mut(&key)) else { return };
+        folder.owner = None;
+        folder.doubtful.extend(folder.showing.drain(..));
+        if settled {
+            folder.open.clear();
+        }
+    }
+
+    fn note_open(&mut self, process: &Process, number: u64, open: bool) {
+        let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) else { return };
+        if open {
+            folder.open.insert(number);
+        } else {
+            folder.open.remove(&number);
+        }
+    }
+
+    /// Shows something now, or behind what is already waiting for a slow display.
+    fn display(&mut self, process: &mut Process, item: Item) {
+        if process.display.is_empty() && process.display_micros == 0 {
+            return self.show(process, item);
+        }
+        process.display.push_back(item);
+        if !core::mem::replace(&mut process.display_is_due, true) {
+            let micros = process.display_micros;
+            self.after(micros, Happening::Client { process: process.id, news: News::Display });
+        }
+    }
+
+    fn display_queued(&mut self, id: ProcessId) {
+        let Some(seat) = self.seat_of(id) else { return };
+        let Some(mut process) = self.seats[seat].process.take() else { return };
+        process.display_is_due = false;
+        self.show_all(&mut process);
+        self.seats[seat].process = Some(process);
+    }
+
+    fn show(&mut self, process: &mut Process, item: Item) {
+        let id = process.id;
+        if process.output_closed {
+            return;
+        }
+        match item {
+            Item::Show(view) => {
+                if let View::LoggedIn { user, .. } = &*view {
+                    process.user = Name::new(user).ok();
+                } else if let View::Bye(_) = &*view {
+                    process.user = None;
+                }
+                self.trace.add(self.now, Seen::Showed { process: id, view, delivered: false });
+            }
+            Item::Deliver { sequence, view } => {
+                self.trace.add(self.now, Seen::Showed { process: id, view, delivered: true });
+                process.unnoted += 1;
+                process.last_sequence = sequence;
+                if core::mem::take(&mut process.doomed) {
+                    let micros = self.draw.below(600);
+                    self.after(micros, Happening::Kill { process: id, hard: sequence % 2 == 0 });
+                }
+                if !core::mem::replace(&mut process.noting_is_due, true) {
+                    let most = if self.draw.chance(30) { 300_000 } else { 500 };
+                    let micros = self.draw.below(most);
+                    self.after(micros, Happening::Client { process: id, news: News::Noted });
+                }
+            }
+        }
+    }
+
+    /// Notes as shown what is shown.
+    fn note(&mut self, process: &mut Process) {
+        process.noting_is_due = false;
+        process.unnoted = 0;
+        self.trace.add(self.now, Seen::Noted { process: process.id });
+        let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) else { return };
+        let waiting = process.display.iter().filter(|item| matches!(item, Item::Deliver { .. })).count();
+        let noted = folder.showing.len().saturating_sub(waiting);
+        folder.doubtful.retain(|mark| !folder.showing.range(..noted).any(|shown| shown == mark));
+        folder.shown.extend(folder.showing.drain(..noted));
+        let excess = folder.shown.len().saturating_sub(MARKS_KEPT);
+        folder.shown.drain(..excess);
+    }
+
+    fn note_shown(&mut self, id: ProcessId) {
+        let Some(seat) = self.seat_of(id) else { return };
+        let Some(mut process) = self.seats[seat].process.take() else { return };
+        self.note(&mut process);
+        let upto = process.last_sequence;
+        self.seats[seat].process = Some(process);
+        self.tell_client(id, Event::Delivered { upto });
+    }
+
+    /// Nothing can be shown any more.
+    pub(super) fn close_output(&mut self, seat: usize) {
+        let Some(process) = self.seats[seat].process.as_mut() else { return };
+        process.output_closed = true;
+        let id = process.id;
+        self.trace.add(self.now, Seen::OutputClosed { process: id });
+        self.tell_client(id, Event::OutputClosed);
+    }
+
+    pub(super) fn client_receives(&mut self, process: ProcessId, link: LinkId, bytes: &[u8]) {
+        let Some(running) = self.process(process) else { return };
+        if running.link == Some(link) {
+            self.tell_client(process, Event::Received { bytes });
+        } else if running.peers.contains(&link) {
+            self.tell_client(process, Event::PeerReceived { link, bytes });
+        }
+    }
+
+    pub(super) fn client_loses(&mut self, process: ProcessId, link: LinkId) {
+        let Some(running) = self.process(process) else { return };
+        if running.link == Some(link) {
+            running.link = None;
+            self.tell_client(process, Event::Disconnected);
+        } else if running.peers.contains(&link) {
+            running.peers.retain(|peer| *peer != link);
+            self.tell_client(process, Event::PeerClosed { link });
+        }
+    }
+
+    fn own_end(&self, link: LinkId, process: ProcessId) -> Option<usize> {
+        let ends = &self.links.get(&link)?.ends;
+        ends.iter().position(|end| end.holder == Holder::Process(process))
+    }
+
+    fn pump_own_end(&mut self, link: LinkId, process: ProcessId) {
+        if let Some(end) = self.own_end(link, process) {
+            self.pump(link, end);
+        }
+    }
+
+    /// A client stops running and reading, or goes on.
+    pub(super) fn freeze(&mut self, seat: usize, frozen: bool) {
+        let Some(process) = self.seats[seat].process.as_mut() else { return };
+        if process.frozen == frozen {
+            return;
+        }
+        process.frozen = frozen;
+        let id = process.id;
+        let held = core::mem::take(&mut process.held);
+        let links: Vec<LinkId> = process.peers.iter().copied().chain(process.link).collect();
+        self.trace.add(self.now, Seen::Frozen { process: id, frozen });
+        for news in held {
+            self.after(0, Happening::Client { process: id, news });
+        }
+        for link in links {
+            let Some(end) = self.own_end(link, id) else { continue };
+            if let Some(link) = self.links.get_mut(&link) {
+                link.ends[end].reading = !frozen;
+            }
+            self.after(0, Happening::Arrive { link, end });
+        }
+    }
+
+    pub(super) fn thaw(&mut self, seat: usize) {
+        self.freeze(seat, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_seats_share_a_home() {
+        let homes: Vec<u8> = (0..4).map(|number| Seat::new(number).home).collect();
+        assert_eq!(homes, [0, 0, 1, 1]);
+    }
+}

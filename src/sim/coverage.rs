@@ -1,0 +1,364 @@
+//! Rare states: what a run must have been through to be worth much. Recognised from the trace alone.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::trace::{Seen, SeenVerdict, Told, Trace};
+use crate::client::view::{Failure, View};
+use crate::record::Record;
+use crate::time::Time;
+use crate::wire::code::spelled;
+use crate::wire::{Code, Farewell, Freshness, Refusal, ServerLine};
+use crate::words::{LinkId, MessageId, Name, Ticket};
+
+spelled! {
+    /// A state that only few runs come to.
+    Rare {
+        /// The server died with a batch written and not synced.
+        CrashBeforeSync = "crash between append and sync",
+        /// The server died with a batch synced and not confirmed.
+        CrashBeforeConfirm = "crash between sync and confirm",
+        /// The server died with a live message out and not acknowledged.
+        CrashBeforeAcknowledgement = "crash between delivery and acknowledgement",
+        /// The server died with stored mail out and not acknowledged.
+        CrashMidDrain = "crash in the middle of stored mail",
+        /// A password came at the very microsecond at which a lock ended.
+        LockEndsOnAttempt = "lock ending on the tick of an attempt",
+        /// A right password was being compared while the name was locked by another.
+        FailureRacesSuccess = "locking failure racing a success",
+        /// Three comparisons or more for one name under way, or waiting.
+        ParallelGuesses = "three comparisons under way at once",
+        /// A block was made while mail of the blocked waited.
+        BlockBetweenAcceptAndDelivery = "block between accept and delivery",
+        /// A mailbox was full.
+        MailboxAtQuota = "mailbox at its quota",
+        /// A client resumed while its old link still stood.
+        ResumeAgainstOldLink = "resume against a half-open old session",
+        /// A client resumed its session after a restart of the server.
+        ResumeAfterRestart = "resume after a restart",
+        /// A client resumed within the grace.
+        ResumeInGrace = "resume within the grace",
+        /// The store refused records.
+        StoreRefused = "records refused by a full disk",
+        /// A record that was refused was written later.
+        WrittenLater = "refused record written later",
+        /// A message was stored because nobody acknowledged it in time.
+        StoredWhenOverdue = "message stored for want of an acknowledgement",
+        /// A message was stored because its link was lost.
+        StoredWithLink = "message stored because its link was lost",
+        /// A client was killed between showing and noting.
+        KilledBeforeNote = "client killed between showing and noting",
+        /// A message came again and was marked so.
+        ShownAgain = "message shown again, and marked",
+        /// A result could not be known.
+        OutcomeUnknown = "outcome unknown",
+        /// A session ended by timeout.
+        TimedOut = "session timed out",
+        /// A session made way for a new login.
+        Replaced = "session replaced by a new login",
+        /// The hashing threads were too busy.
+        HashingBusy = "login refused as busy",
+        /// The server was stopped with sessions open.
+        StoppedWithSessions = "server stopped with sessions open",
+        /// An account was removed while it had a session.
+        RemovedWhileOnline = "account removed while online",
+        /// A private link stood.
+        PrivateStood = "private link between two clients",
+        /// A private link broke.
+        PrivateLost = "private link lost",
+        /// A stranger spoke to a private port.
+        StrangerSpoke = "stranger on a private port",
+        /// A line was too long.
+        LineTooLong = "line longer than the limit",
+        /// A chunk ended within a line.
+        LineSplit = "line split over chunks",
+        /// A link had to wait unread.
+        LinkPaused = "link left unread for a while",
+        /// A group message was withheld from a member.
+        GroupWithheld = "group message withheld by a block",
+        /// A command came again on a new link.
+        CommandRepeated = "command repeated on a new link",
+    }
+}
+
+/// How often each rare state was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    counts: Vec<u64>,
+}
+
+impl Default for Coverage {
+    fn default() -> Coverage {
+        Coverage { counts: alloc::vec![0; Rare::ALL.len()] }
+    }
+}
+
+impl Coverage {
+    /// How often a state was seen.
+    #[must_use]
+    pub fn count(&self, rare: Rare) -> u64 {
+        self.counts.get(rare as usize).copied().unwrap_or(0)
+    }
+
+    /// Adds what another run has seen.
+    pub fn add(&mut self, other: &Coverage) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+    }
+
+    /// States that were never seen.
+    pub fn missing(&self) -> impl Iterator<Item = Rare> {
+        Rare::ALL.iter().copied().filter(|rare| self.count(*rare) == 0)
+    }
+
+    fn saw(&mut self, rare: Rare) {
+        if let Some(count) = self.counts.get_mut(rare as usize) {
+            *count += 1;
+        }
+    }
+}
+
+/// Watches a trace for rare states.
+#[derive(Debug, Default)]
+pub(crate) struct Watcher {
+    pub(crate) coverage: Coverage,
+    appended: bool,
+    synced: bool,
+    now: Time,
+    told: Option<Told>,
+    began: bool,
+    closed: bool,
+    locks: BTreeSet<Time>,
+    /// Comparisons under way, and whether a name was locked since.
+    verifying: BTreeMap<Ticket, bool>,
+    live: BTreeMap<LinkId, BTreeSet<MessageId>>,
+    stored: BTreeMap<LinkId, BTreeSet<MessageId>>,
+    waiting: BTreeMap<(Name, MessageId), Name>,
+    online: BTreeSet<Name>,
+}
+
+impl Watcher {
+    /// Looks at what was seen since the trace was last forgotten.
+    pub(crate) fn watch(&mut self, trace: &Trace) {
+        for (at, seen) in trace.entries() {
+            self.now = *at;
+            self.see(seen, trace);
+        }
+    }
+
+    fn see(&mut self, seen: &Seen, trace: &Trace) {
+        match seen {
+            Seen::Appended => self.appended = true,
+            Seen::Synced { .. } => (self.appended, self.synced) = (false, true),
+            Seen::ServerGone { crashed, .. } => self.gone(*crashed),
+            Seen::Told(told) => self.told(*told, trace),
+            Seen::Sent { link, bytes } => {
+                for line in super::check::lines(trace.bytes(*bytes)) {
+                    if let Ok(line) = ServerLine::parse(line.strip_suffix(b"\r").unwrap_or(line)) {
+                        self.line(*link, &line);
+                    }
+                }
+            }
+            Seen::Closed { .. } => self.closed = true,
+            Seen::Paused { .. } => self.coverage.saw(Rare::LinkPaused),
+            Seen::VerifyAsked { ticket, .. } => {
+                self.verifying.insert(*ticket, false);
+                if self.verifying.len() >= 3 {
+                    self.coverage.saw(Rare::ParallelGuesses);
+                }
+                if self.locks.contains(&self.now) {
+                    self.coverage.saw(Rare::LockEndsOnAttempt);
+                }
+            }
+            Seen::Persisted { record, .. } => self.record(record),
+            Seen::Showed { view, .. } => self.view(view),
+            Seen::ClientKilled { unnoted: 1.., .. } => self.coverage.saw(Rare::KilledBeforeNote),
+            Seen::Stranger { .. } => self.coverage.saw(Rare::StrangerSpoke),
+            Seen::ServerStarted { .. }
+            | Seen::FilesChanged { .. }
+            | Seen::Caller { .. }
+            | Seen::Resumed { .. }
+            | Seen::HashAsked { .. }
+            | Seen::LoadAsked { .. }
+            | Seen::Scheduled { .. }
+            | Seen::Returned
+            | Seen::ClientStarted { .. }
+            | Seen::Typed { .. }
+            | Seen::Noted { .. }
+            | Seen::ClientExited { .. }
+            | Seen::ClientKilled { .. }
+            | Seen::Frozen { .. }
+            | Seen::OutputClosed { .. }
+            | Seen::Healed => {}
+        }
+    }
+
+    fn gone(&mut self, crashed: bool) {
+        if crashed {
+            let live = self.live.values().any(|ids| !ids.is_empty());
+            let stored = self.stored.values().any(|ids| !ids.is_empty());
+            let states = [
+                (self.appended, Rare::CrashBeforeSync),
+                (self.synced, Rare::CrashBeforeConfirm),
+                (live, Rare::CrashBeforeAcknowledgement),
+                (stored, Rare::CrashMidDrain),
+            ];
+            for (is, rare) in states {
+                if is {
+                    self.coverage.saw(rare);
+                }
+            }
+        }
+        (self.appended, self.synced) = (false, false);
+        self.verifying.clear();
+        self.live.clear();
+        self.stored.clear();
+        self.online.clear();
+    }
+
+    fn told(&mut self, told: Told, trace: &Trace) {
+        self.told = Some(told);
+        (self.began, self.closed) = (false, false);
+        match told {
+            Told::Committed { .. } => self.synced = false,
+            Told::StoreRefused { .. } => self.coverage.saw(Rare::StoreRefused),
+            Told::Verified { ticket, verdict } => {
+                let locked_since = self.verifying.remove(&ticket).unwrap_or(false);
+                if locked_since && verdict == SeenVerdict::Right {
+                    self.coverage.saw(Rare::FailureRacesSuccess);
+                }
+            }
+            Told::Received { link, bytes } => {
+                let bytes = trace.bytes(bytes);
+                if !bytes.ends_with(b"\n") {
+                    self.coverage.saw(Rare::LineSplit);
+                }
+                if bytes.starts_with(b"ack ") {
+                    self.live.remove(&link);
+                    self.stored.remove(&link);
+                }
+                if bytes.windows(4).any(|part| part == b"\n#1 ") || bytes.starts_with(b"resume ") {
+                    self.coverage.saw(Rare::CommandRepeated);
+                }
+            }
+            Told::LinkClosed { link } => {
+                self.live.remove(&link);
+                self.stored.remove(&link);
+            }
+            Told::LinkOpened { .. }
+            | Told::Flushed { .. }
+            | Told::Hashed { .. }
+            | Told::MailLoaded { .. }
+            | Told::Reloaded
+            | Told::Stop
+            | Told::Tick => {}
+        }
+    }
+
+    fn line(&mut self, link: LinkId, line: &ServerLine<'_>) {
+        match line {
+            ServerLine::Message(delivery) | ServerLine::GroupMessage { delivery, .. } => {
+                let of = match delivery.freshness {
+                    Freshness::Live => &mut self.live,
+                    Freshness::Stored => &mut self.stored,
+                };
+                of.entry(link).or_default().insert(delivery.id);
+            }
+            ServerLine::Resumed(_) => {
+                let rare = match (self.began, self.closed) {
+                    (_, true) => Rare::ResumeAgainstOldLink,
+                    (false, false) if matches!(self.told, Some(Told::Received { .. })) => Rare::ResumeInGrace,
+                    (..) => Rare::ResumeAfterRestart,
+                };
+                self.coverage.saw(rare);
+            }
+            ServerLine::Failed { code: Code::MailboxFull, .. } => self.coverage.saw(Rare::MailboxAtQuota),
+            ServerLine::Failed { code: Code::TooLong, .. } => self.coverage.saw(Rare::LineTooLong),
+            ServerLine::Refused(Refusal::Busy) => self.coverage.saw(Rare::HashingBusy),
+            ServerLine::Bye(Farewell::Timeout) => self.coverage.saw(Rare::TimedOut),
+            ServerLine::Bye(Farewell::Replaced) => self.coverage.saw(Rare::Replaced),
+            ServerLine::Bye(Farewell::ServerShutdown) => self.coverage.saw(Rare::StoppedWithSessions),
+            ServerLine::Done { answer: crate::wire::Answer::MessageGroup { withheld: true, .. }, .. } => {
+                self.coverage.saw(Rare::GroupWithheld);
+            }
+            _ => {}
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        match record {
+            Record::Failures { locked_until: Some(until), .. } => {
+                self.locks.insert(*until);
+                self.verifying.values_mut().for_each(|since| *since = true);
+            }
+            Record::SessionBegan { user, at, .. } => {
+                self.began = true;
+                self.online.insert(user.clone());
+                self.written(*at);
+            }
+            Record::SessionEnded { user, at, .. } => {
+                self.online.remove(user);
+                self.written(*at);
+            }
+            Record::MailStored { to, mail } => {
+                self.waiting.insert((to.clone(), mail.id), mail.from.clone());
+                match self.told {
+                    Some(Told::Tick) => self.coverage.saw(Rare::StoredWhenOverdue),
+                    Some(Told::LinkClosed { .. }) => self.coverage.saw(Rare::StoredWithLink),
+                    Some(_) | None => {}
+                }
+            }
+            Record::MailRemoved { user, ids } => {
+                self.waiting.retain(|(to, id), _| to != user || !ids.contains(id));
+            }
+            Record::Blocked { by, user } => {
+                if self.waiting.iter().any(|((to, _), from)| to == by && from == user) {
+                    self.coverage.saw(Rare::BlockBetweenAcceptAndDelivery);
+                }
+            }
+            Record::AccountRemoved { name } => {
+                if self.online.contains(name) {
+                    self.coverage.saw(Rare::RemovedWhileOnline);
+                }
+            }
+            Record::Failures { .. }
+            | Record::AccountAdded { .. }
+            | Record::Unblocked { .. }
+            | Record::GroupSet { .. }
+            | Record::GroupRemoved { .. }
+            | Record::Settled { .. } => {}
+        }
+    }
+
+    fn written(&mut self, at: Time) {
+        if at < self.now && matches!(self.told, Some(Told::Tick)) {
+            self.coverage.saw(Rare::WrittenLater);
+        }
+    }
+
+    fn view(&mut self, view: &View) {
+        match view {
+            View::Message(message) if message.again => self.coverage.saw(Rare::ShownAgain),
+            View::Result { outcome: Err(Failure { code: Code::OutcomeUnknown, .. }), .. } => {
+                self.coverage.saw(Rare::OutcomeUnknown);
+            }
+            View::PrivateOpened { .. } => self.coverage.saw(Rare::PrivateStood),
+            View::PrivateClosed { reason: crate::client::view::PrivateEnd::Lost, .. } => {
+                self.coverage.saw(Rare::PrivateLost);
+            }
+            View::Message(_)
+            | View::Result { .. }
+            | View::PrivateClosed { .. }
+            | View::Connection(_)
+            | View::Prompt { .. }
+            | View::LoggedIn { .. }
+            | View::LoginRefused(_)
+            | View::Presence { .. }
+            | View::PrivateRequest { .. }
+            | View::Group { .. }
+            | View::Notice(_)
+            | View::Bye(_) => {}
+        }
+    }
+}

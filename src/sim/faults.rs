@@ -1,0 +1,179 @@
+//! Faults: breaking links, the server, its disk and its hashing threads, and healing them all.
+
+use alloc::vec::Vec;
+
+use super::cast::{USERS, hand_address};
+use super::client_host::{SEATS, SEATS_USED};
+use super::link::{Chunking, Holder};
+use super::scenario::{Kind, Step};
+use super::trace::Seen;
+use super::world::{Happening, Weather, World};
+use crate::server::Settings;
+use crate::server::settings::{
+    BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
+};
+use crate::time::Time;
+use crate::words::LinkId;
+
+impl World {
+    /// Steps that break or mend something.
+    pub(super) fn take_fault(&mut self, step: Step) -> bool {
+        let back =
+            self.draw.between(1_000, if step.argument.is_multiple_of(8) { 90_000_000 } else { 3_000_000 });
+        match step.kind {
+            Kind::Cut | Kind::Silence | Kind::Heal => self.trouble_link(step),
+            Kind::Latency => {
+                let latency = [0, 200, 5_000, 100_000, 900_000];
+                self.weather.latency_micros = latency[usize::from(step.argument) % latency.len()];
+                let chunking = [Chunking::Whole, Chunking::Sometimes, Chunking::Crumbs];
+                self.chunking = chunking[usize::from(step.actor) % chunking.len()];
+            }
+            Kind::RefuseDials => self.weather.refuse_dials_until = Time(self.now.0 + back),
+            Kind::Crash => self.crash_server(back),
+            Kind::Stop => self.stop_server(back),
+            Kind::Reload => self.change_accounts(step),
+            Kind::StoreFull => {
+                self.host.store.full = step.argument.is_multiple_of(2);
+                let room = self.draw.below(120_000_000);
+                self.after(room, Happening::Room);
+            }
+            Kind::StoreHold => self.host.store.held = true,
+            Kind::StoreRelease => {
+                self.host.store.held = false;
+                self.weather.store_micros = [400, 400, 20_000, 3_000_000][usize::from(step.argument) % 4];
+                self.wake_store();
+            }
+            Kind::SyncFails => self.host.store.sync_fails = true,
+            Kind::HashSlow => {
+                self.weather.hash_micros = [0, 30_000, 900_000, 20_000_000][usize::from(step.argument) % 4];
+            }
+            Kind::HashBusy => self.weather.hash_busy_until = Time(self.now.0 + back),
+            _ => return false,
+        }
+        true
+    }
+
+    fn trouble_link(&mut self, step: Step) {
+        let ids: Vec<LinkId> = self.links.keys().rev().take(12).copied().collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = ids[usize::from(step.actor) % ids.len()];
+        match step.kind {
+            Kind::Cut => self.cut(id, step.argument.is_multiple_of(2)),
+            Kind::Heal => self.heal_link(id),
+            _ => self.silence(id, [step.argument % 3 != 1, !step.argument.is_multiple_of(3)]),
+        }
+    }
+
+    /// A stranger connects to the private port of a client and speaks.
+    pub(super) fn send_stranger(&mut self, step: Step) {
+        let seat = usize::from(step.actor) % SEATS_USED;
+        let Some(process) = self.seats[seat].process.as_ref().filter(|process| process.listening.is_some())
+        else {
+            return;
+        };
+        let id = process.id;
+        let from = hand_address(usize::from(step.argument), step.actor);
+        let link = self.new_link(Holder::Hand(usize::MAX), Holder::Process(id));
+        self.trace.add(self.now, Seen::Stranger { process: id });
+        self.accept_stranger(id, link, from);
+        let (own, other) = (USERS[seat % USERS.len()], USERS[usize::from(step.argument) % USERS.len()]);
+        let lines = alloc::format!(
+            "hobnob-private 1 00000000000000000000000000000000 {other} {own}\nnominate\nopened\n\
+             text 1 1717200000000000 t999999999 from a stranger\n"
+        );
+        self.write(link, 0, lines.as_bytes());
+        self.pump(link, 0);
+    }
+
+    /// A setting takes one of its choices: at once before the start, else by a reload.
+    pub(super) fn choose_setting(&mut self, step: Step) {
+        let choice = usize::from(step.argument);
+        if !set_mode(&mut self.host.settings, usize::from(step.actor), choice) {
+            set_limit(&mut self.host.settings, usize::from(step.actor), choice);
+        }
+        if self.host.is_up() {
+            self.reload_server();
+        }
+    }
+
+    /// Ends all faults. Timeouts become long, so that nobody is logged out while things settle.
+    pub(crate) fn heal(&mut self) {
+        self.trace.add(self.now, Seen::Healed);
+        self.weather = Weather::fair();
+        self.chunking = Chunking::Whole;
+        self.host.store.full = false;
+        self.host.store.held = false;
+        self.host.store.sync_fails = false;
+        self.start_server();
+        self.wake_store();
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        links.into_iter().for_each(|link| self.heal_link(link));
+        for seat in 0..SEATS {
+            self.freeze(seat, false);
+            if let Some(process) = &mut self.seats[seat].process {
+                process.display_micros = 0;
+            }
+        }
+        for hand in 0..self.hands.len() {
+            if !self.seats.iter().any(|seat| seat.hand == Some(hand)) {
+                self.close_hand(hand);
+            }
+        }
+        let given = self.host.settings.clone();
+        self.host.settings =
+            Settings { timeout_secs: 0, lock_extend: false, rate_burst: 4_096, rate_per_s: 20_000, ..given };
+        self.reload_server();
+    }
+}
+
+/// Settings with names for their values.
+fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
+    let even = choice.is_multiple_of(2);
+    match which % 28 {
+        0 => settings.registration = if even { Registration::Open } else { Registration::Closed },
+        1 => settings.duplicate_login = if even { DuplicateLogin::Replace } else { DuplicateLogin::Deny },
+        2 => settings.block_notice = if even { BlockNotice::Silent } else { BlockNotice::Tell },
+        3 => {
+            let all = [OfflineDelivery::Manual, OfflineDelivery::Off, OfflineDelivery::Auto];
+            settings.offline_delivery = all[choice % all.len()];
+        }
+        4 => {
+            let all = [HeldOnBlock::Deliver, HeldOnBlock::Drop, HeldOnBlock::Hold];
+            settings.held_on_block = all[choice % all.len()];
+        }
+        5 => {
+            let all = [BroadcastReport::Names, BroadcastReport::None, BroadcastReport::Generic];
+            settings.broadcast_report = all[choice % all.len()];
+        }
+        6 => settings.history_mode = if even { HistoryMode::Login } else { HistoryMode::Overlap },
+        7 => settings.lock_extend = even,
+        8 => settings.invalid_counts_as_activity = even,
+        9 => settings.hide_blockers_in_whoelse = !even,
+        10 => settings.whoelse_include_self = even,
+        11 => settings.hide_blockers_in_history = !even,
+        12 => settings.strict_block = !even,
+        13 => settings.block_mutual = even,
+        14 => settings.block_ends_private = even,
+        15 => settings.ping_reveals_block = !even,
+        _ => return false,
+    }
+    true
+}
+
+/// Settings that are numbers.
+fn set_limit(settings: &mut Settings, which: usize, choice: usize) {
+    match which % 28 {
+        16 => settings.block_duration_secs = [5, 0, 60, 1][choice % 4],
+        17 | 18 => settings.timeout_secs = [10, 60, 1_800, 0, 3][choice % 5],
+        19 => settings.lock_attempts = [1, 2, 3, 5][choice % 4],
+        20 | 21 => settings.resume_grace_secs = [5, 30, 0, 120][choice % 4],
+        22 => settings.mailbox_messages = [3, 10, 10_000][choice % 3],
+        23 => settings.mailbox_bytes = [60, 400, 8_388_608][choice % 3],
+        24 => settings.mailbox_per_sender = [2, 5, 1_000][choice % 3],
+        25 => settings.mailbox_total_bytes = [100, 1_000, 268_435_456][choice % 3],
+        26 => (settings.rate_burst, settings.rate_per_s) = [(5, 5), (2, 1), (4_096, 20_000)][choice % 3],
+        _ => (settings.groups_per_user, settings.members_per_group) = [(1, 200), (50, 3), (2, 2)][choice % 3],
+    }
+}

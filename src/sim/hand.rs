@@ -1,0 +1,126 @@
+//! Raw connections: a person with `nc`, or a simple stand-in for a client that acknowledges.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::cast::hand_address;
+use super::link::Holder;
+use super::world::World;
+use crate::wire::{ClientLine, Frame, Framer, ServerLine};
+use crate::words::{LinkId, MessageId};
+
+/// Longest line a stand-in reads.
+const LINE_BYTES: usize = 1 << 20;
+
+/// A raw connection.
+#[derive(Debug)]
+pub(super) struct Hand {
+    pub(super) link: LinkId,
+    pub(super) open: bool,
+    /// It numbers its commands and acknowledges what it gets.
+    pub(super) acknowledges: bool,
+    number: u64,
+    framer: Framer,
+    answered: u64,
+    answered_early: BTreeSet<u64>,
+}
+
+impl World {
+    /// A raw connection to the server, if it can be reached; its index.
+    pub(super) fn open_hand(&mut self, choice: u8, acknowledges: bool) -> Option<usize> {
+        if !self.host.is_up() || self.now < self.weather.refuse_dials_until {
+            return None;
+        }
+        let index = self.hands.len();
+        let link = self.accept(Holder::Hand(index), hand_address(index, choice));
+        self.hands.push(Hand {
+            link,
+            open: true,
+            acknowledges,
+            number: 0,
+            framer: Framer::default(),
+            answered: 0,
+            answered_early: BTreeSet::new(),
+        });
+        if acknowledges {
+            self.hand_writes(index, b"hello 1 ack\n");
+        }
+        Some(index)
+    }
+
+    /// Bytes are sent on a raw connection.
+    pub(super) fn hand_writes(&mut self, index: usize, bytes: &[u8]) {
+        let Some(hand) = self.hands.get(index) else { return };
+        let link = hand.link;
+        self.write(link, 0, bytes);
+        self.pump(link, 0);
+    }
+
+    /// A command is sent, with a number if the connection acknowledges.
+    pub(super) fn hand_commands(&mut self, index: usize, command: &[u8]) {
+        let Some(hand) = self.hands.get_mut(index) else { return };
+        let mut line = Vec::with_capacity(command.len() + 16);
+        if hand.acknowledges {
+            hand.number += 1;
+            line.extend_from_slice(alloc::format!("#{} ", hand.number).as_bytes());
+        }
+        line.extend_from_slice(command);
+        line.push(b'\n');
+        self.hand_writes(index, &line);
+    }
+
+    pub(super) fn hand_receives(&mut self, index: usize, mut bytes: &[u8]) {
+        let Some(hand) = self.hands.get_mut(index) else { return };
+        if !hand.acknowledges {
+            return;
+        }
+        let (mut shown, mut answered) = (None, false);
+        let mut early = core::mem::take(&mut hand.answered_early);
+        while let Some(frame) = hand.framer.next(&mut bytes, LINE_BYTES) {
+            let Frame::Line(line) = frame else { continue };
+            match ServerLine::parse(line) {
+                Ok(ServerLine::Message(delivery) | ServerLine::GroupMessage { delivery, .. }) => {
+                    shown = Some(delivery.id);
+                }
+                Ok(ServerLine::Done { number, .. } | ServerLine::Failed { number, .. }) => {
+                    answered = true;
+                    early.extend(number);
+                }
+                _ => {}
+            }
+        }
+        while early.remove(&(hand.answered + 1)) {
+            hand.answered += 1;
+        }
+        hand.answered_early = early;
+        let all = hand.answered;
+        if shown.is_some() || answered {
+            self.hand_acknowledges(index, shown, (answered && all > 0).then_some(all));
+        }
+    }
+
+    fn hand_acknowledges(&mut self, index: usize, shown: Option<MessageId>, answered: Option<u64>) {
+        if shown.is_none() && answered.is_none() {
+            return;
+        }
+        let mut line = Vec::new();
+        ClientLine::Acknowledge { shown, answered }.encode(&mut line);
+        self.hand_writes(index, &line);
+    }
+
+    pub(super) fn hand_loses(&mut self, index: usize) {
+        if let Some(hand) = self.hands.get_mut(index) {
+            hand.open = false;
+        }
+    }
+
+    /// A raw connection is closed from its side.
+    pub(super) fn close_hand(&mut self, index: usize) {
+        if let Some(hand) = self.hands.get_mut(index)
+            && core::mem::take(&mut hand.open)
+        {
+            let link = hand.link;
+            self.close_end(link, 0);
+        }
+    }
+}

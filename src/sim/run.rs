@@ -1,0 +1,202 @@
+//! Runs: a scenario is played, checked after every step, healed, and must come to rest.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::check::Check;
+pub use super::check::Violation;
+use super::client_host::SEATS;
+use super::coverage::{Coverage, Watcher};
+use super::scenario::Step;
+pub use super::world::Plan;
+use super::world::World;
+use crate::client::Settings;
+use crate::time::Time;
+use crate::words::Password;
+
+/// How long the healed world has between two looks at who is missing.
+const ROUND_MICROS: u64 = 20_000_000;
+/// Looks at who is missing.
+const ROUNDS: usize = 6;
+/// Happenings between two checks while nothing is typed.
+const HAPPENINGS: u32 = 5_000;
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Events that changed something or had an effect.
+    pub events: u64,
+    /// Differs when two runs do.
+    pub digest: u64,
+    /// Rare states it came to.
+    pub coverage: Coverage,
+    /// The rule that broke, and at which step (the number of steps: while healing).
+    pub broken: Option<(usize, Violation)>,
+}
+
+/// Plays a scenario to its end, or to the first broken rule.
+#[must_use]
+pub fn play(steps: &[Step], plan: Plan) -> Report {
+    play_and(steps, plan, None)
+}
+
+/// Plays a scenario and tells what is seen, line by line.
+#[must_use]
+pub fn narrate(steps: &[Step], plan: Plan) -> (Report, Vec<String>) {
+    let mut story = Vec::new();
+    let report = play_and(steps, plan, Some(&mut story));
+    (report, story)
+}
+
+fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Report {
+    let mut run = Run { world: World::new(plan), check: Check::new(), watcher: Watcher::default(), story };
+    let mut broken = None;
+    for (index, step) in steps.iter().enumerate() {
+        run.title(*step);
+        run.world.step(*step);
+        if let Err(violation) = run.look() {
+            broken = Some((index, violation));
+            break;
+        }
+    }
+    if broken.is_none() && !steps.is_empty() {
+        broken = run.heal().err().map(|violation| (steps.len(), violation));
+    }
+    if let (None, Some(tape)) = (&broken, &run.world.host.tape)
+        && !tape.is_the_same_in_crumbs(run.world.trace().digest())
+    {
+        broken =
+            Some((steps.len(), run.violation("same bytes in other chunks, same effects", String::new())));
+    }
+    let Run { world, watcher, .. } = run;
+    Report { events: world.events(), digest: world.trace().digest(), coverage: watcher.coverage, broken }
+}
+
+/// Plays a scenario; if `twice`, then again with other keys for the hash maps, which must not show.
+#[must_use]
+pub fn examine(steps: &[Step], plan: Plan, twice: bool) -> Report {
+    let mut report = play(steps, plan);
+    if twice && report.broken.is_none() {
+        let other = play(steps, Plan { hash_seed: !plan.hash_seed, taped: false, ..plan });
+        report.events += other.events;
+        if other.digest != report.digest {
+            let detail = String::from("with other keys for the hash maps");
+            let violation = Violation { rule: "equal runs have equal traces", at: Time::ZERO, detail };
+            report.broken = Some((steps.len(), violation));
+        }
+    }
+    report
+}
+
+struct Run<'a> {
+    world: World,
+    check: Check,
+    watcher: Watcher,
+    story: Option<&'a mut Vec<String>>,
+}
+
+impl Run<'_> {
+    const fn violation(&self, rule: &'static str, detail: String) -> Violation {
+        Violation { rule, at: self.world.now(), detail }
+    }
+
+    fn title(&mut self, step: Step) {
+        if let Some(story) = &mut self.story {
+            story.push(alloc::format!("--- {} ---", super::reading::reading(step)));
+        }
+    }
+
+    fn look(&mut self) -> Result<(), Violation> {
+        if let Some(story) = &mut self.story {
+            let trace = self.world.trace();
+            story.extend(trace.entries().iter().filter_map(|(at, seen)| {
+                let words = super::story::tell(seen, trace)?;
+                let seconds = at.0 as f64 / 1e6 - 1_717_200_000.0;
+                Some(alloc::format!("{seconds:12.6} {words}"))
+            }));
+        }
+        self.watcher.watch(self.world.trace());
+        let verdict = self.check.read(self.world.trace());
+        self.world.forget();
+        verdict
+    }
+
+    fn pass(&mut self, micros: u64) -> Result<(), Violation> {
+        let until = Time(self.world.now().0 + micros);
+        while !self.world.pass(until, HAPPENINGS) {
+            self.look()?;
+        }
+        self.look()
+    }
+
+    /// All faults end; everybody comes back, and everything must arrive and come to rest.
+    fn heal(&mut self) -> Result<(), Violation> {
+        self.world.heal();
+        self.pass(ROUND_MICROS)?;
+        if self.world.plan.server_only {
+            self.pass(ROUND_MICROS * 3)?;
+            return self.check.end(self.world.now());
+        }
+        for _ in 0..ROUNDS {
+            self.world.bring_everybody_back();
+            self.pass(ROUND_MICROS)?;
+        }
+        self.world.let_everything_out();
+        self.pass(ROUND_MICROS)?;
+        self.check.end(self.world.now())?;
+        self.rests()
+    }
+
+    /// Only idle deadlines are left: nothing more is said.
+    fn rests(&mut self) -> Result<(), Violation> {
+        let before = self.world.events();
+        let until = Time(self.world.now().0 + ROUND_MICROS);
+        self.world.pass(until, HAPPENINGS);
+        let said = self.world.trace().entries().iter().any(|(_, seen)| seen.is_said());
+        self.look()?;
+        if said {
+            let detail = alloc::format!("{} events", self.world.events() - before);
+            return Err(self.violation("only idle deadlines remain", detail));
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// Every account without a client gets one; clients that are not logged in end.
+    fn bring_everybody_back(&mut self) {
+        let accounts = self.host.accounts.clone();
+        for seat in 0..SEATS {
+            let idle = self.seats[seat].process.as_ref().filter(|process| process.user.is_none());
+            if idle.is_some() {
+                self.end_input(seat);
+            }
+        }
+        for (name, _) in accounts {
+            let here = self.seats.iter().any(|seat| {
+                seat.process.as_ref().is_some_and(|process| process.user.as_ref() == Some(&name))
+            });
+            let free = self.seats.iter().position(|seat| seat.process.is_none());
+            if let (false, Some(seat)) = (here, free) {
+                let password = Password::new(&self.current_password(name.as_str()));
+                let user = Some(String::from(name.as_str()));
+                self.start_client(seat, Settings { user, password: Some(password), ..Settings::default() });
+            }
+        }
+    }
+
+    /// All blocks are lifted and all mailboxes emptied by hand, so that what was held back arrives.
+    fn let_everything_out(&mut self) {
+        let blocks: Vec<_> = self.host.store.blocks().cloned().collect();
+        for seat in 0..SEATS {
+            let Some(user) = self.seats[seat].process.as_ref().and_then(|process| process.user.clone())
+            else {
+                continue;
+            };
+            for (_, blocked) in blocks.iter().filter(|(by, _)| *by == user) {
+                self.enter(seat, alloc::format!("unblock {blocked}").as_bytes());
+            }
+            self.enter(seat, b"offline");
+        }
+    }
+}

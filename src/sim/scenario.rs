@@ -1,0 +1,357 @@
+//! Scenarios: slices of eight-byte steps.
+//!
+//! Every step can be taken in every state of the world (indices are taken modulo what exists), so any
+//! subsequence of a scenario is a scenario. Seeds, arbitrary bytes and text files all become one.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use super::draw::Draw;
+use crate::wire::code::spelled;
+
+/// One step: what happens, to whom, with which choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// What happens.
+    pub kind: Kind,
+    /// Which client, link or user acts.
+    pub actor: u8,
+    /// On whom, or how much.
+    pub argument: u16,
+    /// Every other choice the step makes is drawn from it.
+    pub salt: u32,
+}
+
+spelled! {
+    /// What a step does.
+    Kind {
+        /// Chooses a setting of the server; after the start it is a reload.
+        Setting = "setting",
+        /// A client program starts.
+        Start = "start",
+        /// A prompt is answered.
+        Answer = "answer",
+        /// `message`
+        Message = "message",
+        /// Several `message` lines at once.
+        Burst = "burst",
+        /// `broadcast`
+        Broadcast = "broadcast",
+        /// `whoelse`
+        Whoelse = "whoelse",
+        /// `whoelsesince`, `wholasthr`
+        Since = "since",
+        /// `block`
+        Block = "block",
+        /// `unblock`
+        Unblock = "unblock",
+        /// `offline`
+        Offline = "offline",
+        /// `ping`
+        Ping = "ping",
+        /// `create group`
+        CreateGroup = "create-group",
+        /// `message group`
+        GroupMessage = "group-message",
+        /// `grouplist`
+        GroupList = "group-list",
+        /// `add group`
+        AddToGroup = "add-to-group",
+        /// `remove group`
+        RemoveFromGroup = "remove-from-group",
+        /// `leave group`
+        LeaveGroup = "leave-group",
+        /// `delete group`
+        DeleteGroup = "delete-group",
+        /// `startprivate`
+        StartPrivate = "start-private",
+        /// `accept`
+        Accept = "accept",
+        /// `decline`
+        Decline = "decline",
+        /// `private`
+        Private = "private",
+        /// `stopprivate`
+        StopPrivate = "stop-private",
+        /// `help`
+        Help = "help",
+        /// `logout`
+        Logout = "logout",
+        /// A line that is no command: blank, overlong, not UTF-8, unknown, misused.
+        Nonsense = "nonsense",
+        /// The input of a client ends.
+        EndInput = "end-input",
+        /// A signal asks a client to end.
+        Interrupt = "interrupt",
+        /// A client is killed at once; its state folder stays.
+        Kill = "kill",
+        /// A client stops running and reading.
+        Freeze = "freeze",
+        /// A frozen client goes on.
+        Thaw = "thaw",
+        /// The output of a client is closed.
+        CloseOutput = "close-output",
+        /// The display of a client is slow for a while.
+        SlowDisplay = "slow-display",
+        /// A person connects by hand.
+        RawOpen = "raw-open",
+        /// A line `login NAME PASSWORD` by hand.
+        RawLogin = "raw-login",
+        /// Several connections guess one name's password at once.
+        RawGuesses = "raw-guesses",
+        /// A line `register NAME PASSWORD` by hand.
+        RawRegister = "raw-register",
+        /// A command by hand.
+        RawCommand = "raw-command",
+        /// Any bytes by hand.
+        RawBytes = "raw-bytes",
+        /// A connection made by hand is closed.
+        RawClose = "raw-close",
+        /// A stranger speaks to the private port of a client.
+        Stranger = "stranger",
+        /// A link breaks.
+        Cut = "cut",
+        /// A link falls silent in one direction or both.
+        Silence = "silence",
+        /// A silent link speaks again, if it is not dead yet.
+        Heal = "heal",
+        /// Links become slow, or fast again.
+        Latency = "latency",
+        /// The server cannot be reached for a while.
+        RefuseDials = "refuse-dials",
+        /// The server process dies, and starts again a while later.
+        Crash = "crash",
+        /// The server is asked to stop, and starts again a while later.
+        Stop = "stop",
+        /// Accounts are added, removed or given other passwords, and read again.
+        Reload = "reload",
+        /// The disk is full, or has room again.
+        StoreFull = "store-full",
+        /// The store stops committing.
+        StoreHold = "store-hold",
+        /// The store commits again.
+        StoreRelease = "store-release",
+        /// The next sync fails: the server process dies of it.
+        SyncFails = "sync-fails",
+        /// Hashing becomes slow, or fast again.
+        HashSlow = "hash-slow",
+        /// The hashing threads are too busy for a while.
+        HashBusy = "hash-busy",
+        /// Milliseconds pass.
+        WaitMillis = "wait-millis",
+        /// Seconds pass.
+        WaitSeconds = "wait-seconds",
+        /// Minutes pass.
+        WaitMinutes = "wait-minutes",
+        /// Hours pass.
+        WaitHours = "wait-hours",
+        /// The clock comes to the instant, or a tick beside it, of the next lock's end or deadline.
+        WaitDeadline = "wait-deadline",
+    }
+}
+
+/// Size of a step as bytes.
+pub const STEP_BYTES: usize = 8;
+
+impl Step {
+    /// Any eight bytes are a step.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; STEP_BYTES]) -> Step {
+        let [kind, actor, a, b, c, d, e, f] = bytes;
+        Step {
+            kind: Kind::ALL[usize::from(kind) % Kind::ALL.len()],
+            actor,
+            argument: u16::from_le_bytes([a, b]),
+            salt: u32::from_le_bytes([c, d, e, f]),
+        }
+    }
+
+    /// The step as a line of a scenario file reads it: `KIND ACTOR ARGUMENT SALT`.
+    fn parse(line: &str) -> Option<Step> {
+        let mut words = line.split_whitespace();
+        let step = Step {
+            kind: Kind::from_word(words.next()?)?,
+            actor: words.next()?.parse().ok()?,
+            argument: words.next()?.parse().ok()?,
+            salt: words.next()?.parse().ok()?,
+        };
+        words.next().is_none().then_some(step)
+    }
+}
+
+/// A scenario from arbitrary bytes; an unfinished step at the end is dropped.
+#[must_use]
+pub fn from_bytes(bytes: &[u8]) -> Vec<Step> {
+    let whole = bytes.chunks_exact(STEP_BYTES);
+    whole.filter_map(|step| step.try_into().ok()).map(Step::from_bytes).collect()
+}
+
+/// A line of a scenario file that is no step; lines count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadLine(pub usize);
+
+/// Reads a scenario file: one step a line; what follows a `#` is a comment.
+///
+/// # Errors
+/// [`BadLine`] names the first line that is neither a step nor a comment.
+pub fn parse(file: &str) -> Result<Vec<Step>, BadLine> {
+    let mut steps = Vec::new();
+    for (index, line) in file.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or("").trim();
+        if !line.is_empty() {
+            steps.push(Step::parse(line).ok_or(BadLine(index + 1))?);
+        }
+    }
+    Ok(steps)
+}
+
+/// Writes a scenario file, each step with its reading in words.
+#[must_use]
+pub fn print(steps: &[Step]) -> String {
+    let mut file = String::new();
+    for step in steps {
+        let Step { kind, actor, argument, salt } = *step;
+        let mut line = String::new();
+        let _ = write!(line, "{kind} {actor} {argument} {salt}");
+        let _ = writeln!(file, "{line:<40} # {}", super::reading::reading(*step));
+    }
+    file
+}
+
+/// How often each kind is drawn, before the swarm takes some out: `(kind, weight, may be missing)`.
+const WEIGHTS: &[(Kind, u32, bool)] = &[
+    (Kind::Start, 60, false),
+    (Kind::Answer, 8, true),
+    (Kind::Message, 140, false),
+    (Kind::Burst, 12, true),
+    (Kind::Broadcast, 14, true),
+    (Kind::Whoelse, 8, true),
+    (Kind::Since, 10, true),
+    (Kind::Block, 22, true),
+    (Kind::Unblock, 16, true),
+    (Kind::Offline, 6, true),
+    (Kind::Ping, 10, true),
+    (Kind::CreateGroup, 10, true),
+    (Kind::GroupMessage, 22, true),
+    (Kind::GroupList, 4, true),
+    (Kind::AddToGroup, 7, true),
+    (Kind::RemoveFromGroup, 6, true),
+    (Kind::LeaveGroup, 4, true),
+    (Kind::DeleteGroup, 3, true),
+    (Kind::StartPrivate, 14, true),
+    (Kind::Accept, 10, true),
+    (Kind::Decline, 4, true),
+    (Kind::Private, 18, true),
+    (Kind::StopPrivate, 5, true),
+    (Kind::Help, 2, true),
+    (Kind::Logout, 14, true),
+    (Kind::Nonsense, 8, true),
+    (Kind::EndInput, 5, true),
+    (Kind::Interrupt, 4, true),
+    (Kind::Kill, 10, true),
+    (Kind::Freeze, 7, true),
+    (Kind::Thaw, 7, true),
+    (Kind::CloseOutput, 1, true),
+    (Kind::SlowDisplay, 5, true),
+    (Kind::RawOpen, 8, true),
+    (Kind::RawLogin, 24, true),
+    (Kind::RawGuesses, 5, true),
+    (Kind::RawRegister, 5, true),
+    (Kind::RawCommand, 20, true),
+    (Kind::RawBytes, 4, true),
+    (Kind::RawClose, 6, true),
+    (Kind::Stranger, 3, true),
+    (Kind::Cut, 12, true),
+    (Kind::Silence, 6, true),
+    (Kind::Heal, 4, true),
+    (Kind::Latency, 4, true),
+    (Kind::RefuseDials, 3, true),
+    (Kind::Crash, 6, true),
+    (Kind::Stop, 2, true),
+    (Kind::Reload, 3, true),
+    (Kind::Setting, 1, true),
+    (Kind::StoreFull, 4, true),
+    (Kind::StoreHold, 6, true),
+    (Kind::StoreRelease, 6, true),
+    (Kind::SyncFails, 2, true),
+    (Kind::HashSlow, 4, true),
+    (Kind::HashBusy, 3, true),
+    (Kind::WaitMillis, 60, false),
+    (Kind::WaitSeconds, 40, false),
+    (Kind::WaitMinutes, 6, true),
+    (Kind::WaitHours, 1, true),
+    (Kind::WaitDeadline, 10, true),
+];
+
+/// Settings chosen before the start, at most.
+const SETTINGS_DRAWN: u64 = 8;
+
+/// The scenario of a seed: a subset of the kinds (a swarm) with drawn weights, `length` steps behind
+/// the steps that choose settings and start clients.
+#[must_use]
+pub fn from_seed(seed: u64, length: usize) -> Vec<Step> {
+    let mut draw = Draw::new(seed ^ 0x5eed_5eed);
+    let mut steps = Vec::with_capacity(length);
+    for _ in 0..draw.below(SETTINGS_DRAWN + 1) {
+        steps.push(drawn(Kind::Setting, &mut draw));
+    }
+    let mut bounds = Vec::with_capacity(WEIGHTS.len());
+    let mut total = 0;
+    let missing = draw.between(100, 700);
+    for &(kind, weight, may_miss) in WEIGHTS {
+        let factor = [1, 1, 2, 6][usize::try_from(draw.below(4)).unwrap_or(0)];
+        if !(may_miss && draw.chance(missing)) {
+            total += u64::from(weight) * factor;
+            bounds.push((total, kind));
+        }
+    }
+    for seat in 0..draw.between(2, 6) {
+        let mut start = drawn(Kind::Start, &mut draw);
+        start.actor = u8::try_from(seat).unwrap_or(0);
+        steps.push(start);
+    }
+    while steps.len() < length {
+        let at = draw.below(total);
+        let kind = bounds.iter().find(|(bound, _)| at < *bound).map_or(Kind::Message, |(_, kind)| *kind);
+        steps.push(drawn(kind, &mut draw));
+    }
+    steps
+}
+
+fn drawn(kind: Kind, draw: &mut Draw) -> Step {
+    let choices = draw.number().to_le_bytes();
+    Step {
+        kind,
+        actor: choices[0],
+        argument: u16::from_le_bytes([choices[1], choices[2]]),
+        salt: u32::from_le_bytes([choices[3], choices[4], choices[5], choices[6]]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_reads_back_from_its_file() {
+        let steps = from_seed(42, 500);
+        assert_eq!(parse(&print(&steps)).as_ref(), Ok(&steps));
+        assert_eq!(parse("message 1 2 3\n\n# words\nmessage 1 2"), Err(BadLine(4)));
+    }
+
+    #[test]
+    fn seeds_draw_different_scenarios_of_the_length_asked_for() {
+        assert_eq!(from_seed(1, 100), from_seed(1, 100));
+        assert_ne!(from_seed(1, 100), from_seed(2, 100));
+        assert_eq!(from_seed(3, 100).len(), 100);
+    }
+
+    #[test]
+    fn every_kind_can_be_drawn_and_any_bytes_are_steps() {
+        for kind in Kind::ALL {
+            assert!(WEIGHTS.iter().any(|(drawn, ..)| drawn == kind), "{kind}");
+        }
+        assert_eq!(from_bytes(&[255; 20]).len(), 2);
+    }
+}

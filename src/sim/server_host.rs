@@ -1,0 +1,456 @@
+//! The machine the server runs on: it carries out effects as a shell would, and dies now and then.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::cast::{ACCOUNTS, USERS, password_of};
+use super::draw::Draw;
+use super::link::Holder;
+use super::store::{LoadMail, Store, Told as StoreTold, Turn};
+use super::tape::Tape;
+use super::trace::{Seen, Told};
+use super::world::{DEAD_LINK_MICROS, Happening, World};
+use crate::server::{Effect, Event, ServerState, Settings, Verdict};
+use crate::time::Time;
+use crate::words::{Credential, LinkId, Name, Ticket};
+
+/// Bytes that may wait for a slow reader before his link is cut (`output_bytes`).
+const OUTPUT_BYTES: usize = 262_144;
+/// How long they may wait without progress (`output_stall_secs`).
+const OUTPUT_STALL_MICROS: u64 = 10_000_000;
+/// Comparisons that may wait for a hashing thread (`hash_queue`).
+const HASH_QUEUE: u32 = 32;
+/// What the model's hashes begin with.
+pub(super) const HASHED: &str = "$argon2id$model$";
+
+/// The answer to a `Verify` or a `Hash`.
+#[derive(Debug)]
+pub(super) enum ServerAnswer {
+    Verified(Ticket, Verdict),
+    Hashed(Ticket, Option<Credential>),
+}
+
+/// The server's process, or its absence, and its files.
+#[derive(Debug)]
+pub(super) struct Host {
+    state: Option<Box<ServerState>>,
+    /// Counts starts, so that what was meant for an earlier process is dropped.
+    life: u32,
+    generation: u64,
+    /// When the server wants to be called.
+    pub(super) wakes_at: Option<Time>,
+    pub(super) settings: Settings,
+    /// The credentials file.
+    pub(super) accounts: Vec<(Name, String)>,
+    pub(super) store: Store,
+    turn_is_due: bool,
+    start_is_due: bool,
+    hashing: u32,
+    dirty: Vec<LinkId>,
+    /// What the server was told, if it is being recorded.
+    pub(super) tape: Option<Tape>,
+}
+
+impl Host {
+    pub(super) fn new(taped: bool) -> Host {
+        let account = |name: &str| Name::new(name).ok().map(|named| (named, password_of(name, 0)));
+        Host {
+            state: None,
+            life: 0,
+            generation: 0,
+            wakes_at: None,
+            settings: Settings::default(),
+            accounts: USERS[..ACCOUNTS].iter().filter_map(|name| account(name)).collect(),
+            store: Store::new([7; 32]),
+            turn_is_due: false,
+            start_is_due: false,
+            hashing: 0,
+            dirty: Vec::new(),
+            tape: taped.then(Tape::default),
+        }
+    }
+
+    pub(super) const fn is_up(&self) -> bool {
+        self.state.is_some()
+    }
+
+    fn credentials(&self) -> Vec<(Name, Credential)> {
+        self.accounts.iter().map(|(name, secret)| (name.clone(), Credential::new(secret))).collect()
+    }
+}
+
+impl World {
+    /// The server process starts on what is durable.
+    pub(super) fn start_server(&mut self) {
+        self.host.start_is_due = false;
+        if self.host.is_up() {
+            return;
+        }
+        self.merge_registered_accounts();
+        self.host.life += 1;
+        let recovery = self.host.store.recover();
+        let boot = recovery.boot;
+        let settings = self.host.settings.clone();
+        let accounts = self.host.credentials();
+        if let Some(tape) = &mut self.host.tape {
+            tape.start(&settings, &accounts, &recovery, self.now);
+        }
+        let names = accounts.iter().map(|(name, _)| name.clone()).collect();
+        let seen = Seen::ServerStarted { boot, settings: self.settings(), accounts: names };
+        self.trace.add(self.now, seen);
+        let seed = self.plan.hash_seed;
+        let state = ServerState::new(settings, accounts, recovery, seed, self.now);
+        self.host.state = Some(Box::new(state));
+        self.tell_server(Event::Tick, Told::Tick);
+    }
+
+    fn merge_registered_accounts(&mut self) {
+        for (name, credential) in self.host.store.take_accounts() {
+            if !self.host.accounts.iter().any(|(known, _)| *known == name) {
+                self.host.accounts.push((name, credential.reveal().to_string()));
+            }
+        }
+    }
+
+    /// The server process dies at once.
+    pub(super) fn crash_server(&mut self, back_after_micros: u64) {
+        if !self.host.is_up() {
+            return;
+        }
+        let mut draw = Draw::new(self.draw.number());
+        self.host.store.crash(self.now, &mut draw);
+        self.server_is_gone(true, back_after_micros);
+    }
+
+    /// The server is asked to stop: it says goodbye and stores what it has.
+    pub(super) fn stop_server(&mut self, back_after_micros: u64) {
+        if !self.host.is_up() {
+            return;
+        }
+        self.tell_server(Event::Stop, Told::Stop);
+        self.finish_store();
+        self.host.store.close(self.now);
+        self.server_is_gone(false, back_after_micros);
+    }
+
+    /// Lets the store finish before a stop, as the shell does, for a bounded number of turns.
+    fn finish_store(&mut self) {
+        if core::mem::take(&mut self.host.store.held) || self.host.store.full {
+            return;
+        }
+        for _ in 0..1_000 {
+            match self.host.store.turn(self.now, &mut self.draw) {
+                Turn::Rest | Turn::Died => return,
+                Turn::Onward => {}
+                Turn::Tell(told) => self.tell_of_store(told),
+            }
+        }
+    }
+
+    fn server_is_gone(&mut self, crashed: bool, back_after_micros: u64) {
+        self.host.state = None;
+        self.host.wakes_at = None;
+        self.host.generation += 1;
+        self.host.hashing = 0;
+        self.host.turn_is_due = false;
+        self.merge_registered_accounts();
+        let survived = self.host.store.last_durable();
+        self.trace.add(self.now, Seen::ServerGone { crashed, survived });
+        let of_server = self.links.iter().filter(|(_, link)| link.is_of_server());
+        let ids: Vec<LinkId> = of_server.map(|(id, _)| *id).collect();
+        for id in ids {
+            let hard = crashed && self.draw.chance(500);
+            self.kill_end(id, 1, hard);
+        }
+        if !self.host.start_is_due {
+            self.host.start_is_due = true;
+            self.after(back_after_micros, Happening::ServerUp);
+        }
+    }
+
+    /// Tells the server something and carries out what it wants.
+    pub(super) fn tell_server(&mut self, event: Event<'_>, told: Told) {
+        let Some(mut state) = self.host.state.take() else { return };
+        let counts = match told {
+            Told::Tick | Told::Flushed { .. } => false,
+            Told::Received { bytes, .. } => memchr::memchr(b'\n', self.trace.bytes(bytes)).is_some(),
+            Told::LinkOpened { .. }
+            | Told::LinkClosed { .. }
+            | Told::Verified { .. }
+            | Told::Hashed { .. }
+            | Told::Committed { .. }
+            | Told::StoreRefused { .. }
+            | Told::MailLoaded { .. }
+            | Told::Reloaded
+            | Told::Stop => true,
+        };
+        if let Some(tape) = &mut self.host.tape {
+            tape.record(&event, self.now);
+        }
+        self.trace.add(self.now, Seen::Told(told));
+        let mut effects = 0;
+        for effect in state.handle(event, self.now) {
+            effects += 1;
+            self.carry_out(effect);
+        }
+        self.trace.add(self.now, Seen::Returned);
+        self.host.state = Some(state);
+        self.events += u64::from(effects > 0 || counts);
+        let mut dirty = core::mem::take(&mut self.host.dirty);
+        for link in dirty.drain(..) {
+            self.pump(link, 1);
+            self.look_at_output(link);
+        }
+        self.host.dirty = dirty;
+    }
+
+    fn carry_out(&mut self, effect: Effect<'_>) {
+        match effect {
+            Effect::Send { link, bytes } => {
+                let span = self.trace.keep(bytes);
+                self.trace.add(self.now, Seen::Sent { link, bytes: span });
+                self.write(link, 1, bytes);
+                if self.host.dirty.last() != Some(&link) {
+                    self.host.dirty.push(link);
+                }
+            }
+            Effect::Close { link } => {
+                self.trace.add(self.now, Seen::Closed { link });
+                self.close_end(link, 1);
+            }
+            Effect::Pause { link } => self.let_read(link, false),
+            Effect::Resume { link } => self.let_read(link, true),
+            Effect::Verify { ticket, credential, password } => {
+                let right = credential.is_some_and(|credential| is_right(credential, password.reveal()));
+                let guess = self.trace.keep(password.reveal().as_bytes());
+                let seen = Seen::VerifyAsked { ticket, password: guess };
+                self.trace.add(self.now, seen);
+                let verdict = if right { Verdict::Right } else { Verdict::Wrong };
+                self.hash(ServerAnswer::Verified(ticket, verdict));
+            }
+            Effect::Hash { ticket, password } => {
+                self.trace.add(self.now, Seen::HashAsked { ticket });
+                let hash = Credential::new(&(String::from(HASHED) + password.reveal()));
+                self.hash(ServerAnswer::Hashed(ticket, Some(hash)));
+            }
+            Effect::Persist { number, epoch, record } => {
+                self.trace.add(self.now, Seen::Persisted { number, record: record.clone() });
+                self.host.store.persist(number, epoch, record);
+                self.wake_store();
+            }
+            Effect::LoadMail { ticket, user, from, after, limit } => {
+                self.trace.add(self.now, Seen::LoadAsked { user: user.clone() });
+                let load = LoadMail { ticket, user: user.clone(), from: from.cloned(), after, limit };
+                self.host.store.load(load);
+                self.wake_store();
+            }
+            Effect::ScheduleTimeout { at } => self.schedule_server(at),
+            Effect::Report(_) => {}
+        }
+    }
+
+    fn let_read(&mut self, id: LinkId, reading: bool) {
+        let seen = if reading { Seen::Resumed { link: id } } else { Seen::Paused { link: id } };
+        self.trace.add(self.now, seen);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.ends[1].reading = reading;
+        }
+        if reading {
+            self.after(0, Happening::Arrive { link: id, end: 1 });
+        }
+    }
+
+    fn schedule_server(&mut self, at: Time) {
+        self.trace.add(self.now, Seen::Scheduled { at });
+        self.host.generation += 1;
+        self.host.wakes_at = Some(at);
+        let (life, generation) = (self.host.life, self.host.generation);
+        let late = if self.draw.chance(20) { self.draw.below(2_000) } else { 0 };
+        self.at(Time(at.0.saturating_add(late)), Happening::ServerTick { life, generation });
+    }
+
+    pub(super) fn tick_server(&mut self, life: u32, generation: u64) {
+        if life == self.host.life && generation == self.host.generation {
+            self.host.wakes_at = None;
+            self.tell_server(Event::Tick, Told::Tick);
+        }
+    }
+
+    fn hash(&mut self, answer: ServerAnswer) {
+        let busy = self.now < self.weather.hash_busy_until || self.host.hashing >= HASH_QUEUE;
+        self.host.hashing += 1;
+        let answer = match answer {
+            ServerAnswer::Verified(ticket, _) if busy => ServerAnswer::Verified(ticket, Verdict::Overloaded),
+            ServerAnswer::Hashed(ticket, _) if busy => ServerAnswer::Hashed(ticket, None),
+            ServerAnswer::Verified(..) | ServerAnswer::Hashed(..) => answer,
+        };
+        let micros = self.draw.below(self.weather.hash_micros + 1);
+        self.after(micros, Happening::Hashing { life: self.host.life, answer });
+    }
+
+    pub(super) fn answer_hashing(&mut self, life: u32, answer: ServerAnswer) {
+        if life != self.host.life || !self.host.is_up() {
+            return;
+        }
+        self.host.hashing = self.host.hashing.saturating_sub(1);
+        match answer {
+            ServerAnswer::Verified(ticket, verdict) => {
+                if verdict == Verdict::Wrong {
+                    let lock = self.host.settings.block_duration_secs * 1_000_000;
+                    self.instants.push(Time(self.now.0 + lock));
+                }
+                let told = Told::Verified { ticket, verdict: verdict.into() };
+                self.tell_server(Event::Verified { ticket, verdict }, told);
+            }
+            ServerAnswer::Hashed(ticket, credential) => {
+                let told = Told::Hashed { ticket, done: credential.is_some() };
+                self.tell_server(Event::Hashed { ticket, credential }, told);
+            }
+        }
+    }
+
+    /// A turn of the store is due if it has something to do.
+    pub(super) fn wake_store(&mut self) {
+        if !self.host.turn_is_due && self.host.store.is_busy() {
+            self.host.turn_is_due = true;
+            let micros = self.draw.below(self.weather.store_micros + 1);
+            self.after(micros, Happening::StoreTurn { life: self.host.life });
+        }
+    }
+
+    pub(super) fn turn_store(&mut self, life: u32) {
+        if life != self.host.life || !self.host.is_up() {
+            return;
+        }
+        self.host.turn_is_due = false;
+        match self.host.store.turn(self.now, &mut self.draw) {
+            Turn::Rest => {}
+            Turn::Onward => self.see_store(),
+            Turn::Tell(told) => self.tell_of_store(told),
+            Turn::Died => {
+                let back = self.draw.between(1_000, 5_000_000);
+                self.crash_server(back);
+            }
+        }
+        self.wake_store();
+    }
+
+    fn see_store(&mut self) {
+        let seen = match self.host.store.just_synced() {
+            Some(upto) => Seen::Synced { upto },
+            None => Seen::Appended,
+        };
+        self.trace.add(self.now, seen);
+    }
+
+    fn tell_of_store(&mut self, told: StoreTold) {
+        match told {
+            StoreTold::Committed(upto) => {
+                self.tell_server(Event::Committed { upto }, Told::Committed { upto });
+            }
+            StoreTold::Refused(from) => {
+                self.tell_server(Event::StoreRefused { from }, Told::StoreRefused { from });
+            }
+            StoreTold::Loaded { ticket, mail, more } => {
+                let count = u32::try_from(mail.len()).unwrap_or(u32::MAX);
+                self.tell_server(
+                    Event::MailLoaded { ticket, mail, more },
+                    Told::MailLoaded { ticket, count },
+                );
+            }
+        }
+    }
+
+    /// The operator asks to read the files again.
+    pub(super) fn reload_server(&mut self) {
+        if !self.host.is_up() {
+            return;
+        }
+        self.merge_registered_accounts();
+        let accounts = self.host.credentials();
+        let names = accounts.iter().map(|(name, _)| name.clone()).collect();
+        let seen = Seen::FilesChanged { settings: self.settings(), accounts: names };
+        self.trace.add(self.now, seen);
+        let settings = self.settings();
+        self.tell_server(Event::Reloaded { accounts, settings }, Told::Reloaded);
+    }
+
+    /// A client reaches the server.
+    pub(super) fn accept(&mut self, dialler: Holder, from: SocketAddr) -> LinkId {
+        let link = self.new_link(dialler, Holder::Server);
+        let process = match dialler {
+            Holder::Process(process) => Some(process),
+            Holder::Server | Holder::Hand(_) => None,
+        };
+        self.trace.add(self.now, Seen::Caller { link, process });
+        let nonce = self.draw.bytes();
+        self.tell_server(Event::LinkOpened { link, from, nonce }, Told::LinkOpened { link, from });
+        link
+    }
+
+    pub(super) fn server_receives(&mut self, link: LinkId, bytes: &[u8]) {
+        let span = self.trace.keep(bytes);
+        self.tell_server(Event::Received { link, bytes }, Told::Received { link, bytes: span });
+    }
+
+    pub(super) fn server_loses(&mut self, link: LinkId) {
+        self.tell_server(Event::LinkClosed { link }, Told::LinkClosed { link });
+    }
+
+    pub(super) fn flushed(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        if link.ends[1].open {
+            let upto = link.ends[1].flushed;
+            self.tell_server(Event::Flushed { link: id, upto }, Told::Flushed { link: id, upto });
+        }
+    }
+
+    fn look_at_output(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let waiting = link.ends[1].waiting.len();
+        let flushed = link.ends[1].flushed;
+        if waiting > OUTPUT_BYTES {
+            self.cut(id, false);
+        } else if waiting > 0 {
+            self.after(OUTPUT_STALL_MICROS, Happening::Stalled { link: id, flushed });
+        }
+    }
+
+    pub(super) fn look_at_stalled(&mut self, id: LinkId, flushed: u64) {
+        let Some(link) = self.links.get(&id) else { return };
+        if !link.ends[1].waiting.is_empty() && link.ends[1].flushed == flushed {
+            self.cut(id, false);
+        }
+    }
+
+    /// A link falls silent: nothing of the given ends arrives any more.
+    pub(super) fn silence(&mut self, id: LinkId, ends: [bool; 2]) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.silence += 1;
+        for (end, silent) in link.ends.iter_mut().zip(ends) {
+            end.silent |= silent;
+        }
+        let silence = link.silence;
+        let micros = self.draw.between(DEAD_LINK_MICROS - 1_000_000, DEAD_LINK_MICROS);
+        self.after(micros, Happening::Silent { link: id, silence });
+    }
+
+    /// A silent link speaks again.
+    pub(super) fn heal_link(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.silence += 1;
+        for end in &mut link.ends {
+            end.silent = false;
+        }
+        for end in [0, 1] {
+            self.after(0, Happening::Arrive { link: id, end });
+        }
+    }
+}
+
+fn is_right(credential: &Credential, password: &str) -> bool {
+    let stored = credential.reveal();
+    stored.strip_prefix(HASHED).unwrap_or(stored) == password
+}

@@ -1,0 +1,142 @@
+//! What a server was told in one life, to be told again in other chunks.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::draw::Draw;
+use crate::record::{Record, Recovery};
+use crate::server::{Effect, Event, ServerState, Settings};
+use crate::time::Time;
+use crate::words::{Credential, LinkId, Name};
+
+/// The events of one life of a server.
+#[derive(Debug, Default)]
+pub(crate) struct Tape {
+    beginning: Option<Beginning>,
+    events: Vec<(Time, Owned)>,
+}
+
+#[derive(Debug)]
+struct Beginning {
+    settings: Settings,
+    accounts: Vec<(Name, Credential)>,
+    recovery: Recovery,
+    at: Time,
+}
+
+/// An event that owns its bytes.
+#[derive(Debug)]
+enum Owned {
+    Bytes(LinkId, Vec<u8>),
+    Other(Box<Event<'static>>),
+}
+
+/// What came out for one telling of the tape.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Outcome {
+    lines: BTreeMap<LinkId, Vec<u8>>,
+    records: Vec<Record>,
+    closed: Vec<LinkId>,
+}
+
+impl Tape {
+    /// A new life begins; what was recorded of an earlier one is dropped.
+    pub(super) fn start(
+        &mut self,
+        settings: &Settings,
+        accounts: &[(Name, Credential)],
+        recovery: &Recovery,
+        at: Time,
+    ) {
+        self.events.clear();
+        self.beginning = Some(Beginning {
+            settings: settings.clone(),
+            accounts: accounts.to_vec(),
+            recovery: recovery.clone(),
+            at,
+        });
+    }
+
+    pub(super) fn record(&mut self, event: &Event<'_>, now: Time) {
+        self.events.push((now, own(event)));
+    }
+
+    /// Whether the same bytes in smaller chunks have the same effects.
+    pub(crate) fn is_the_same_in_crumbs(&self, seed: u64) -> bool {
+        let mut draw = Draw::new(seed);
+        let whole = self.tell(|length| length);
+        let crumbs =
+            self.tell(|length| usize::try_from(draw.between(1, length.min(9) as u64)).unwrap_or(length));
+        whole == crumbs
+    }
+
+    fn tell(&self, mut part: impl FnMut(usize) -> usize) -> Outcome {
+        let mut outcome = Outcome::default();
+        let Some(beginning) = &self.beginning else { return outcome };
+        let accounts = beginning.accounts.clone();
+        let recovery = beginning.recovery.clone();
+        let mut server = ServerState::new(beginning.settings.clone(), accounts, recovery, 1, beginning.at);
+        for (now, event) in &self.events {
+            match event {
+                Owned::Other(event) => outcome.add(server.handle((**event).clone(), *now)),
+                Owned::Bytes(link, bytes) => {
+                    let mut rest = bytes.as_slice();
+                    while !rest.is_empty() {
+                        let (bytes, later) = rest.split_at(part(rest.len()));
+                        outcome.add(server.handle(Event::Received { link: *link, bytes }, *now));
+                        rest = later;
+                    }
+                }
+            }
+        }
+        outcome
+    }
+}
+
+impl Outcome {
+    fn add<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>) {
+        for effect in effects {
+            match effect {
+                Effect::Send { link, bytes } => {
+                    self.lines.entry(link).or_default().extend_from_slice(bytes);
+                }
+                Effect::Close { link } => self.closed.push(link),
+                Effect::Persist { record, .. } => self.records.push(record.clone()),
+                Effect::Pause { .. }
+                | Effect::Resume { .. }
+                | Effect::Verify { .. }
+                | Effect::Hash { .. }
+                | Effect::LoadMail { .. }
+                | Effect::ScheduleTimeout { .. }
+                | Effect::Report(_) => {}
+            }
+        }
+    }
+}
+
+fn own(event: &Event<'_>) -> Owned {
+    let event = match event {
+        Event::Received { link, bytes } => return Owned::Bytes(*link, bytes.to_vec()),
+        Event::LinkOpened { link, from, nonce } => {
+            Event::LinkOpened { link: *link, from: *from, nonce: *nonce }
+        }
+        Event::Flushed { link, upto } => Event::Flushed { link: *link, upto: *upto },
+        Event::LinkClosed { link } => Event::LinkClosed { link: *link },
+        Event::Verified { ticket, verdict } => Event::Verified { ticket: *ticket, verdict: *verdict },
+        Event::Hashed { ticket, credential } => {
+            Event::Hashed { ticket: *ticket, credential: credential.clone() }
+        }
+        Event::Committed { upto } => Event::Committed { upto: *upto },
+        Event::StoreRefused { from } => Event::StoreRefused { from: *from },
+        Event::MailLoaded { ticket, mail, more } => {
+            Event::MailLoaded { ticket: *ticket, mail: mail.clone(), more: *more }
+        }
+        Event::Reloaded { accounts, settings } => {
+            Event::Reloaded { accounts: accounts.clone(), settings: settings.clone() }
+        }
+        Event::Stop => Event::Stop,
+        Event::Tick => Event::Tick,
+    };
+    Owned::Other(Box::new(event))
+}

@@ -1,0 +1,251 @@
+//! What was seen: an append-only record of everything that crossed a boundary of a real program.
+//!
+//! It is all that [`check`](super::check) and [`coverage`](super::coverage) know.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hash, Hasher};
+use core::net::SocketAddr;
+
+use foldhash::fast::{FixedState, FoldHasher};
+
+use crate::client::Exit;
+use crate::client::view::View;
+use crate::record::{Record, RecordNumber};
+use crate::server::{Settings, Verdict};
+use crate::time::Time;
+use crate::words::{LinkId, Name, Ticket};
+
+/// Bytes kept in the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// A run of a client program, counted over the whole world. A person at a raw link has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ProcessId(pub(crate) u32);
+
+/// One thing that was seen. Calls of the server are followed by its effects and `Returned`.
+#[derive(Debug, Clone)]
+pub(crate) enum Seen {
+    /// A server started on the data folder.
+    ServerStarted { boot: u32, settings: Box<Settings>, accounts: Vec<Name> },
+    /// The server process is gone. Records up to `survived` are durable.
+    ServerGone { crashed: bool, survived: RecordNumber },
+    /// The credentials and settings that the server is about to be given.
+    FilesChanged { settings: Box<Settings>, accounts: Vec<Name> },
+    /// Who is at the other end of a link of the server.
+    Caller { link: LinkId, process: Option<ProcessId> },
+    /// The server was told something.
+    Told(Told),
+    /// The server queued lines.
+    Sent { link: LinkId, bytes: Span },
+    /// The server closed a link.
+    Closed { link: LinkId },
+    /// The server stopped reading a link.
+    Paused { link: LinkId },
+    /// The server reads a link again.
+    Resumed { link: LinkId },
+    /// The server asked for a comparison.
+    VerifyAsked { ticket: Ticket, password: Span },
+    /// The server asked for a hash.
+    HashAsked { ticket: Ticket },
+    /// The server handed out a record.
+    Persisted { number: RecordNumber, record: Record },
+    /// The server asked for stored mail.
+    LoadAsked { user: Name },
+    /// The server asked to be called.
+    Scheduled { at: Time },
+    /// The effects of a call are at their end.
+    Returned,
+    /// The store wrote a batch; it is not synced.
+    Appended,
+    /// The store synced its batch; records up to this one are durable.
+    Synced { upto: RecordNumber },
+    /// A client program started.
+    ClientStarted { process: ProcessId, home: u8 },
+    /// A line was typed at it.
+    Typed { process: ProcessId, line: u64, text: Span },
+    /// It showed something. `delivered`: it is a message that must not be shown twice.
+    Showed { process: ProcessId, view: Box<View>, delivered: bool },
+    /// It noted as shown all messages that it has shown so far.
+    Noted { process: ProcessId },
+    /// It ended by itself.
+    ClientExited { process: ProcessId, exit: Exit },
+    /// It was killed. `unnoted`: messages that were shown, or about to be, and not noted.
+    ClientKilled { process: ProcessId, unnoted: u32 },
+    /// It stopped running, or goes on.
+    Frozen { process: ProcessId, frozen: bool },
+    /// Its output was closed.
+    OutputClosed { process: ProcessId },
+    /// Bytes of a stranger reached the private port of a client.
+    Stranger { process: ProcessId },
+    /// All faults are over.
+    Healed,
+}
+
+impl Seen {
+    /// Whether somebody said something: lines were sent, shown, or recorded.
+    pub(crate) const fn is_said(&self) -> bool {
+        matches!(self, Seen::Sent { .. } | Seen::Showed { .. } | Seen::Persisted { .. } | Seen::Closed { .. })
+    }
+}
+
+/// What the server was told: the event, without what only it must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Told {
+    LinkOpened { link: LinkId, from: SocketAddr },
+    Received { link: LinkId, bytes: Span },
+    Flushed { link: LinkId, upto: u64 },
+    LinkClosed { link: LinkId },
+    Verified { ticket: Ticket, verdict: SeenVerdict },
+    Hashed { ticket: Ticket, done: bool },
+    Committed { upto: RecordNumber },
+    StoreRefused { from: RecordNumber },
+    MailLoaded { ticket: Ticket, count: u32 },
+    Reloaded,
+    Stop,
+    Tick,
+}
+
+/// A verdict that can be hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum SeenVerdict {
+    Right,
+    Wrong,
+    Overloaded,
+}
+
+impl From<Verdict> for SeenVerdict {
+    fn from(verdict: Verdict) -> SeenVerdict {
+        match verdict {
+            Verdict::Right => SeenVerdict::Right,
+            Verdict::Wrong => SeenVerdict::Wrong,
+            Verdict::Overloaded => SeenVerdict::Overloaded,
+        }
+    }
+}
+
+/// The trace of a world.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    entries: Vec<(Time, Seen)>,
+    bytes: Vec<u8>,
+    digest: u64,
+    hashing: FixedState,
+}
+
+impl Trace {
+    pub(crate) fn new() -> Trace {
+        Trace { entries: Vec::new(), bytes: Vec::new(), digest: 0, hashing: FixedState::with_seed(0) }
+    }
+
+    /// Keeps bytes for an entry.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Span { start: index(start), end: index(self.bytes.len()) }
+    }
+
+    /// Adds an entry.
+    pub(crate) fn add(&mut self, now: Time, seen: Seen) {
+        let mut hasher: FoldHasher<'_> = self.hashing.build_hasher();
+        hasher.write_u64(self.digest);
+        hasher.write_u64(now.0);
+        self.mix(&seen, &mut hasher);
+        self.digest = hasher.finish();
+        self.entries.push((now, seen));
+    }
+
+    /// The bytes of an entry.
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.start as usize..span.end as usize).unwrap_or(&[])
+    }
+
+    /// All entries since the last [`forget`](Self::forget).
+    pub(crate) fn entries(&self) -> &[(Time, Seen)] {
+        &self.entries
+    }
+
+    /// A number that differs when two traces do.
+    pub(crate) const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Drops the entries that have been looked at.
+    pub(crate) fn forget(&mut self) {
+        self.entries.clear();
+        self.bytes.clear();
+    }
+
+    fn mix(&self, seen: &Seen, hasher: &mut impl Hasher) {
+        core::mem::discriminant(seen).hash(hasher);
+        match seen {
+            Seen::Sent { link, bytes } => {
+                link.hash(hasher);
+                hasher.write(self.bytes(*bytes));
+            }
+            Seen::Told(Told::Received { link, bytes }) => {
+                link.hash(hasher);
+                hasher.write(self.bytes(*bytes));
+            }
+            Seen::Told(told) => told.hash(hasher),
+            Seen::Typed { process, line, text } => {
+                (process, line).hash(hasher);
+                hasher.write(self.bytes(*text));
+            }
+            Seen::Closed { link } | Seen::Paused { link } | Seen::Resumed { link } => link.hash(hasher),
+            Seen::Persisted { number, record } => {
+                number.hash(hasher);
+                core::mem::discriminant(record).hash(hasher);
+            }
+            Seen::Showed { process, view, .. } => {
+                process.hash(hasher);
+                mix_view(view, hasher);
+            }
+            Seen::VerifyAsked { ticket, .. } | Seen::HashAsked { ticket } => ticket.hash(hasher),
+            Seen::Scheduled { at } => at.hash(hasher),
+            Seen::Noted { process }
+            | Seen::ClientExited { process, .. }
+            | Seen::ClientKilled { process, .. }
+            | Seen::ClientStarted { process, .. }
+            | Seen::OutputClosed { process }
+            | Seen::Stranger { process } => process.hash(hasher),
+            Seen::Frozen { process, frozen } => (process, frozen).hash(hasher),
+            Seen::LoadAsked { user } => user.hash(hasher),
+            Seen::Synced { upto } => upto.hash(hasher),
+            Seen::ServerStarted { .. }
+            | Seen::ServerGone { .. }
+            | Seen::FilesChanged { .. }
+            | Seen::Caller { .. }
+            | Seen::Returned
+            | Seen::Appended
+            | Seen::Healed => {}
+        }
+    }
+}
+
+fn mix_view(view: &View, hasher: &mut impl Hasher) {
+    core::mem::discriminant(view).hash(hasher);
+    match view {
+        View::Message(message) => (&message.text, &message.id, message.again).hash(hasher),
+        View::Result { line, outcome, .. } => (line, outcome.is_ok()).hash(hasher),
+        View::Presence { user, online } => (user, online).hash(hasher),
+        View::LoggedIn { user, unread } => (user, unread).hash(hasher),
+        View::PrivateClosed { user, reason } => (user, reason).hash(hasher),
+        View::Connection(_)
+        | View::Prompt { .. }
+        | View::LoginRefused(_)
+        | View::PrivateRequest { .. }
+        | View::PrivateOpened { .. }
+        | View::Group { .. }
+        | View::Notice(_)
+        | View::Bye(_) => {}
+    }
+}
+
+fn index(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,393 @@
+//! The world: one server, its clients, links and store, and the one clock they all live by.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::vec::Vec;
+use core::cmp::{Ordering, Reverse};
+use core::net::SocketAddr;
+
+use super::client_host::{Folder, Seat};
+use super::draw::Draw;
+use super::hand::Hand;
+use super::link::{Chunking, Found, Holder, Link};
+use super::server_host::{Host, ServerAnswer};
+use super::trace::{ProcessId, Trace};
+use crate::time::Time;
+use crate::words::{LinkId, Name};
+
+/// When simulated time begins: a day in 2024.
+const BEGINNING: Time = Time(1_717_200_000_000_000);
+/// A link that is silent for so long is dead for both ends.
+pub(super) const DEAD_LINK_MICROS: u64 = 15_000_000;
+
+/// What is going to happen at some time.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// Something may be read at an end of a link.
+    Arrive { link: LinkId, end: usize },
+    /// The holder of an end learns how much has left.
+    Flushed { link: LinkId },
+    /// The holder of an end learns that the link is gone.
+    Broken { link: LinkId, end: usize },
+    /// The link has been silent for too long, unless it was healed.
+    Silent { link: LinkId, silence: u32 },
+    /// The server looks whether a slow reader has taken anything since.
+    Stalled { link: LinkId, flushed: u64 },
+    /// The server's timeout.
+    ServerTick { life: u32, generation: u64 },
+    /// A hash is compared or made.
+    Hashing { life: u32, answer: ServerAnswer },
+    /// The store takes a turn.
+    StoreTurn { life: u32 },
+    /// The server process starts.
+    ServerUp,
+    /// A client is told something.
+    Client { process: ProcessId, news: News },
+    /// A frozen client goes on.
+    Thaw { seat: usize },
+    /// A client is killed.
+    Kill { process: ProcessId, hard: bool },
+    /// The disk has room again.
+    Room,
+}
+
+/// What a client is going to be told, or to do.
+#[derive(Debug, Clone)]
+pub(super) enum News {
+    Tick { generation: u64 },
+    Dialled { dial: u32 },
+    PeerDialled { address: SocketAddr },
+    StateAsked { user: Name },
+    Listening,
+    Display,
+    Noted,
+}
+
+#[derive(Debug)]
+struct Due {
+    at: Time,
+    sequence: u64,
+    what: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Due) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Due) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Due) -> Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+/// The faults and speeds of the moment.
+#[derive(Debug, Clone)]
+pub(super) struct Weather {
+    pub(super) latency_micros: u64,
+    pub(super) refuse_dials_until: Time,
+    pub(super) hash_micros: u64,
+    pub(super) hash_busy_until: Time,
+    pub(super) store_micros: u64,
+}
+
+impl Weather {
+    const fn none() -> Weather {
+        Weather {
+            latency_micros: 0,
+            refuse_dials_until: Time::ZERO,
+            hash_micros: 0,
+            hash_busy_until: Time::ZERO,
+            store_micros: 0,
+        }
+    }
+
+    pub(super) const fn fair() -> Weather {
+        Weather {
+            latency_micros: 200,
+            refuse_dials_until: Time::ZERO,
+            hash_micros: 30_000,
+            hash_busy_until: Time::ZERO,
+            store_micros: 400,
+        }
+    }
+}
+
+/// How a world is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Keys the server's hash maps; must not change anything that is seen.
+    pub hash_seed: u64,
+    /// Simple stand-ins take the place of the real clients: only the server is looked at.
+    pub server_only: bool,
+    /// Nothing takes any time, and every step the same.
+    pub calm: bool,
+    /// What the server is told is recorded, to be told again in other chunks.
+    pub taped: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan { hash_seed: 1, server_only: false, calm: false, taped: false }
+    }
+}
+
+/// The world.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(super) plan: Plan,
+    pub(super) now: Time,
+    sequence: u64,
+    queue: BinaryHeap<Reverse<Due>>,
+    pub(super) draw: Draw,
+    pub(super) trace: Trace,
+    pub(super) host: Host,
+    pub(super) links: BTreeMap<LinkId, Link>,
+    last_link: u64,
+    pub(super) seats: Vec<Seat>,
+    pub(super) hands: Vec<Hand>,
+    pub(super) folders: BTreeMap<(u8, Name), Folder>,
+    pub(super) last_process: u32,
+    pub(super) last_text: u32,
+    pub(super) weather: Weather,
+    pub(super) chunking: Chunking,
+    /// Instants at which a lock may end.
+    pub(super) instants: Vec<Time>,
+    /// The name that somebody guessed at last.
+    pub(super) guessed: &'static str,
+    pub(super) events: u64,
+}
+
+impl World {
+    /// A world in which nothing runs yet.
+    pub(crate) fn new(plan: Plan) -> World {
+        World {
+            plan,
+            now: BEGINNING,
+            sequence: 0,
+            queue: BinaryHeap::new(),
+            draw: Draw::new(0),
+            trace: Trace::new(),
+            host: Host::new(plan.taped),
+            links: BTreeMap::new(),
+            last_link: 0,
+            seats: (0..super::client_host::SEATS).map(Seat::new).collect(),
+            hands: Vec::new(),
+            folders: BTreeMap::new(),
+            last_process: 0,
+            last_text: 0,
+            weather: if plan.calm { Weather::none() } else { Weather::fair() },
+            chunking: if plan.calm { Chunking::Whole } else { Chunking::Sometimes },
+            instants: Vec::new(),
+            guessed: super::cast::USERS[0],
+            events: 0,
+        }
+    }
+
+    /// What was seen since [`forget`](Self::forget).
+    pub(crate) const fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Drops what was seen and has been looked at.
+    pub(crate) fn forget(&mut self) {
+        self.trace.forget();
+    }
+
+    /// Events so far that changed something or had an effect.
+    pub(crate) const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The clock.
+    pub(crate) const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Lets something happen after so many microseconds.
+    pub(super) fn after(&mut self, micros: u64, what: Happening) {
+        self.at(Time(self.now.0.saturating_add(micros)), what);
+    }
+
+    /// Lets something happen at a time, behind all that is to happen then already.
+    pub(super) fn at(&mut self, at: Time, what: Happening) {
+        self.sequence += 1;
+        self.queue.push(Reverse(Due { at, sequence: self.sequence, what }));
+    }
+
+    /// Lets time pass: at most so many microseconds, and at most so many happenings at a go. Says
+    /// whether the time is over.
+    pub(crate) fn pass(&mut self, until: Time, mut most: u32) -> bool {
+        while let Some(Reverse(due)) = self.queue.peek() {
+            if due.at > until {
+                break;
+            }
+            if most == 0 {
+                return false;
+            }
+            most -= 1;
+            let Some(Reverse(due)) = self.queue.pop() else { break };
+            self.now = self.now.max(due.at);
+            self.happen(due.what);
+        }
+        self.now = self.now.max(until);
+        true
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Arrive { link, end } => self.arrive(link, end),
+            Happening::Flushed { link } => self.flushed(link),
+            Happening::Broken { link, end } => self.broken(link, end),
+            Happening::Silent { link, silence } => self.silent_for_too_long(link, silence),
+            Happening::Stalled { link, flushed } => self.look_at_stalled(link, flushed),
+            Happening::ServerTick { life, generation } => self.tick_server(life, generation),
+            Happening::Hashing { life, answer } => self.answer_hashing(life, answer),
+            Happening::StoreTurn { life } => self.turn_store(life),
+            Happening::ServerUp => self.start_server(),
+            Happening::Client { process, news } => self.bring(process, news),
+            Happening::Thaw { seat } => self.thaw(seat),
+            Happening::Kill { process, hard } => {
+                if let Some(seat) = self.seat_of(process) {
+                    self.kill_client(seat, hard);
+                }
+            }
+            Happening::Room => {
+                self.host.store.full = false;
+                self.wake_store();
+            }
+        }
+    }
+
+    /// A new link; its number is never used again.
+    pub(super) fn new_link(&mut self, dialler: Holder, dialled: Holder) -> LinkId {
+        self.last_link += 1;
+        let link = LinkId(self.last_link);
+        let near = matches!(dialler, Holder::Hand(_)) && self.draw.chance(400);
+        let latency = if near { 0 } else { self.draw.below(self.weather.latency_micros + 1) };
+        self.links.insert(link, Link::new(dialler, dialled, latency));
+        link
+    }
+
+    /// Queues bytes at an end.
+    pub(super) fn write(&mut self, link: LinkId, end: usize, bytes: &[u8]) {
+        if let Some(link) = self.links.get_mut(&link)
+            && link.ends[end].open
+        {
+            link.ends[end].waiting.extend_from_slice(bytes);
+        }
+    }
+
+    /// Moves what waits at an end into the network.
+    pub(super) fn pump(&mut self, id: LinkId, end: usize) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let before = link.ends[end].flushed;
+        let arrival = link.pump(end, self.now);
+        let flushed = link.ends[end].flushed;
+        let tells = link.ends[end].holder == Holder::Server && link.ends[end].open;
+        if let Some(at) = arrival {
+            self.at(at, Happening::Arrive { link: id, end: 1 - end });
+        }
+        if flushed > before && tells {
+            self.after(0, Happening::Flushed { link: id });
+        }
+    }
+
+    /// An end is closed by its holder, once all that waits has left.
+    pub(super) fn close_end(&mut self, id: LinkId, end: usize) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.ends[end].open = false;
+        link.ends[end].closing = true;
+        self.pump(id, end);
+        self.drop_if_over(id);
+    }
+
+    /// The process that holds an end has died.
+    pub(super) fn kill_end(&mut self, id: LinkId, end: usize, hard: bool) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.ends[end].die(hard);
+        self.close_end(id, end);
+    }
+
+    /// The link breaks: both ends learn it after a while.
+    pub(super) fn cut(&mut self, id: LinkId, hard: bool) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        for end in &mut link.ends {
+            end.die(hard);
+        }
+        for end in 0..2 {
+            let delay = self.draw.below(5_000);
+            self.after(delay, Happening::Broken { link: id, end });
+        }
+    }
+
+    fn arrive(&mut self, id: LinkId, end: usize) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let found = link.read(end, self.now, self.chunking, &mut self.draw);
+        let holder = link.ends[end].holder;
+        let open = link.ends[end].open;
+        match found {
+            Found::Nothing => {}
+            Found::TheEnd => self.broken(id, end),
+            Found::Bytes(bytes) => {
+                if link.has_more(end, self.now) {
+                    self.after(0, Happening::Arrive { link: id, end });
+                }
+                self.pump(id, 1 - end);
+                match holder {
+                    _ if !open => {}
+                    Holder::Server => self.server_receives(id, &bytes),
+                    Holder::Process(process) => self.client_receives(process, id, &bytes),
+                    Holder::Hand(hand) => self.hand_receives(hand, &bytes),
+                }
+            }
+        }
+    }
+
+    /// The holder of an end learns that the link is gone.
+    pub(super) fn broken(&mut self, id: LinkId, end: usize) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !core::mem::take(&mut link.ends[end].open) {
+            return;
+        }
+        link.ends[end].waiting.clear();
+        link.ends[end].closing = true;
+        match link.ends[end].holder {
+            Holder::Server => self.server_loses(id),
+            Holder::Process(process) => self.client_loses(process, id),
+            Holder::Hand(hand) => self.hand_loses(hand),
+        }
+        self.pump(id, end);
+        self.drop_if_over(id);
+    }
+
+    fn drop_if_over(&mut self, id: LinkId) {
+        if self.links.get(&id).is_some_and(Link::is_over) {
+            self.links.remove(&id);
+        }
+    }
+
+    fn silent_for_too_long(&mut self, id: LinkId, silence: u32) {
+        let still = self
+            .links
+            .get(&id)
+            .is_some_and(|link| link.silence == silence && link.ends.iter().any(|end| end.silent));
+        if still {
+            for end in [0, 1] {
+                self.broken(id, end);
+            }
+            self.links.remove(&id);
+        }
+    }
+
+    /// The settings of the server.
+    pub(super) fn settings(&self) -> Box<crate::server::Settings> {
+        Box::new(self.host.settings.clone())
+    }
+}

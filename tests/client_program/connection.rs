@@ -1,0 +1,145 @@
+//! Lost connections, closed outputs, dead clients, crowded folders.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::fake_server::{Connection, FakeServer};
+use crate::program::{Program, command, wait};
+use crate::{PATIENCE, TOKEN};
+
+fn logged_in(state: &Path, server: &FakeServer) -> (Program, Connection) {
+    let mut program = Program::start(state, server.port, &["--json"]);
+    program.types("hans\nfalcon");
+    let connection = server.log_in("hans");
+    assert_eq!(program.object_of("login")["ok"], true);
+    (program, connection)
+}
+
+#[test]
+fn a_lost_connection_is_made_again_and_commands_are_repeated() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut program, mut connection) = logged_in(state.path(), &server);
+    program.types("message yoda one");
+    connection.expect("#1 message yoda one");
+    drop(connection);
+    assert_eq!(program.object(), json!({"type": "connection", "state": "reconnecting"}));
+    let mut connection = server.accept();
+    connection.expect(&format!("resume hans {TOKEN}"));
+    connection.say(&format!("resumed hans unread 0 login 1 token {TOKEN}"));
+    assert_eq!(program.object(), json!({"type": "connection", "state": "resumed"}));
+    connection.expect("#1 message yoda one");
+    connection.say("ok #1 message yoda stored");
+    assert_eq!(program.object()["status"], "stored");
+}
+
+#[test]
+fn without_reconnection_a_lost_connection_is_exit_3() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut program = Program::start(state.path(), server.port, &["--json", "--reconnect", "0"]);
+    program.types("hans\nfalcon");
+    drop(server.log_in("hans"));
+    assert_eq!(program.object_of("bye"), json!({"type": "bye", "reason": "connection_lost"}));
+    assert_eq!(program.end().0, 3);
+}
+
+#[test]
+fn what_was_shown_is_not_shown_again_by_the_next_client() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (program, mut connection) = logged_in(state.path(), &server);
+    connection.say("message 1.1 yoda 1700000000000000 9.1 live one");
+    assert_eq!(program.object()["text"], "one");
+    connection.expect_shown("1.1");
+    program.signal("KILL");
+    program.code();
+    let (program, mut connection) = logged_in(state.path(), &server);
+    connection.say("message 1.1 yoda 1700000000000000 9.1 stored one");
+    connection.say("message 1.2 yoda 1700000000000000 9.2 stored two");
+    assert_eq!(program.object()["text"], "two");
+    connection.expect_shown("1.2");
+}
+
+#[test]
+fn commands_without_a_result_are_told_of_by_the_next_client() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut program, mut connection) = logged_in(state.path(), &server);
+    program.types("message yoda one");
+    connection.expect("#1 message yoda one");
+    program.signal("KILL");
+    program.code();
+    let (program, _connection) = logged_in(state.path(), &server);
+    let text = "The outcome of 1 earlier command is not known; it is not repeated";
+    assert_eq!(program.object_of("notice"), json!({"type": "notice", "text": text}));
+}
+
+#[test]
+fn a_folder_in_use_is_refused_with_one_line() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (_first, _connection) = logged_in(state.path(), &server);
+    let mut second = Program::start(state.path(), server.port, &["--json"]);
+    second.types("hans\nfalcon");
+    let _connection = server.log_in("hans");
+    assert!(second.diagnostic().starts_with("hobnob: another client of this user is running"));
+    assert_eq!(second.end().0, 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_refused_with_one_line() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let file = state.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let file = file.to_str().expect("UTF-8").to_owned();
+    let mut program = Program::start(state.path(), server.port, &["--json", "--state", &file]);
+    program.types("hans\nfalcon");
+    let _connection = server.log_in("hans");
+    assert!(program.diagnostic().starts_with("hobnob: cannot use the state folder"));
+    assert_eq!(program.end().0, 1);
+}
+
+/// A client logged in as hans whose output the test holds.
+fn with_output_held(state: &Path, server: &FakeServer) -> (Child, Connection) {
+    let mut command = command(state);
+    command.args(["--plaintext", "--json", "--user", "hans", &server.port.to_string()]);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the program runs");
+    child.stdin.as_mut().expect("its input").write_all(b"falcon\n").expect("it reads");
+    let connection = server.log_in("hans");
+    (child, connection)
+}
+
+#[test]
+fn a_closed_output_is_exit_1_and_nothing_more_counts_as_shown() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut child, mut connection) = with_output_held(state.path(), &server);
+    drop(child.stdout.take());
+    // While another test starts its program, that one holds all pipes for a moment.
+    let mut number = 0;
+    while child.try_wait().expect("a status").is_none() && number < 1_000_000 {
+        number += 1;
+        if !connection.try_say(&format!("message 1.{number} yoda 1700000000000000 9.{number} live text")) {
+            break;
+        }
+    }
+    assert_eq!(wait(&mut child), 1);
+    assert!(!connection.rest().iter().any(|line| line.starts_with(&format!("ack 1.{number} "))));
+}
+
+#[test]
+fn a_reader_who_stops_reading_does_not_stop_signals() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut child, mut connection) = with_output_held(state.path(), &server);
+    // More than a pipe holds; nobody reads it.
+    let text = "x".repeat(2_000);
+    for number in 1..=100 {
+        connection.say(&format!("message 1.{number} yoda 1700000000000000 9.{number} live {text}"));
+    }
+    let started = Instant::now();
+    let sent = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+    assert!(sent.expect("kill runs").success());
+    assert_eq!(wait(&mut child), 143);
+    assert!(started.elapsed() < PATIENCE / 2);
+    assert!(!connection.rest().iter().any(|line| line.starts_with("ack 1.100 ")));
+}

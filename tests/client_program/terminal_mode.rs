@@ -1,0 +1,239 @@
+//! A person at a terminal.
+
+use portable_pty::CommandBuilder;
+
+use crate::fake_server::{Connection, FakeServer};
+use crate::screen::Terminal;
+
+fn logged_in(state: &tempfile::TempDir, server: &FakeServer) -> (Terminal, Connection) {
+    let mut terminal = Terminal::start(state.path(), server.port, &[]);
+    let mut connection = server.accept();
+    terminal.shows(&["Username:"]);
+    terminal.types("hans\r");
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.shows(&["Username: hans", "Password:"]);
+    terminal.types("falcon\r");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    terminal.shows(&["Welcome, hans!", ">"]);
+    (terminal, connection)
+}
+
+#[test]
+fn a_half_typed_line_survives_what_arrives() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut terminal, mut connection) = logged_in(&state, &server);
+    terminal.types("message luke half ");
+    terminal.shows(&["> message luke half"]);
+    connection.say("online luke");
+    connection.say("message 1.1 luke 1700000000000000 9.1 live Hey Dude");
+    terminal.shows(&["luke logged in", "luke: Hey Dude", "> message luke half"]);
+    connection.expect_shown("1.1");
+    terminal.types("typed\r");
+    connection.expect("#1 message luke half typed");
+    connection.say("ok #1 message luke stored");
+    terminal.shows(&["> message luke half typed", "Your message to luke has been stored", ">"]);
+    terminal.types("logout\r");
+    connection.expect_logout();
+    let (code, _, written) = terminal.end();
+    assert_eq!(code, 0);
+    assert!(!written.contains("falcon"), "the password was shown");
+}
+
+#[test]
+fn everything_typed_ahead_is_taken_and_no_password_shows() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut terminal = Terminal::start(state.path(), server.port, &[]);
+    let mut connection = server.accept();
+    terminal.shows(&["Username:"]);
+    terminal.types("hans\rfalcon\rmessage luke hi\rwhoelse\rlogout\r");
+    connection.log_in("hans");
+    connection.expect("#1 message luke hi");
+    connection.expect("#2 whoelse");
+    connection.say("ok #1 message luke stored\nusers #2 luke\nok #2 whoelse 1");
+    connection.expect_logout();
+    let (code, rows, written) = terminal.end();
+    assert_eq!(code, 0);
+    assert!(!written.contains("falcon"), "the password was shown");
+    let stored = rows.iter().position(|row| row == "Your message to luke has been stored");
+    let luke = rows.iter().position(|row| row == "luke");
+    assert!(stored.is_some() && stored < luke, "{rows:#?}");
+}
+
+#[test]
+fn a_private_request_does_not_steal_the_line_being_typed() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut terminal, mut connection) = logged_in(&state, &server);
+    terminal.types("whoelse");
+    terminal.shows(&["> whoelse"]);
+    connection.say("request luke");
+    terminal.shows(&["luke would like to private message, enter y or n:", "> whoelse"]);
+    terminal.types("\r");
+    connection.expect("#1 whoelse");
+    connection.say("ok #1 whoelse 0");
+    terminal.shows(&["Nobody else", ">"]);
+    terminal.types("n\r");
+    connection.expect("#2 decline luke");
+    connection.say("ok #2 decline luke");
+    terminal.shows(&["Private messaging with luke declined", ">"]);
+}
+
+#[test]
+fn commands_and_names_are_completed_and_remembered() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut terminal, mut connection) = logged_in(&state, &server);
+    connection.say("online lukas");
+    terminal.shows(&["lukas logged in", ">"]);
+    terminal.types("mess\tlu\thi\r");
+    connection.expect("#1 message lukas hi");
+    connection.say("ok #1 message lukas delivered");
+    terminal.types("\x1b[A again\r");
+    connection.expect("#2 message lukas hi again");
+    connection.say("ok #2 message lukas delivered");
+    terminal.types("logout\r");
+    connection.expect_logout();
+    assert_eq!(terminal.end().0, 0);
+    // The next client of the same user remembers, but no password.
+    let (mut terminal, mut connection) = logged_in(&state, &server);
+    terminal.types("\x1b[A\x1b[A\r");
+    connection.expect("#1 message lukas hi again");
+    let history = state.path().join("hobnob").join(format!("127.0.0.1_{}", server.port)).join("hans/history");
+    let history = std::fs::read_to_string(history).expect("is kept");
+    assert!(!history.contains("falcon") && !history.contains("\nhans"), "{history}");
+}
+
+#[test]
+fn hostile_texts_stay_in_their_rows() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut terminal, mut connection) = logged_in(&state, &server);
+    terminal.types("half");
+    terminal.shows(&["> half"]);
+    let padding = "x".repeat(54);
+    connection.say(&format!(
+        "message 1.1 luke 1700000000000000 9.1 live \x1b[2J\x1b[1;1H\x1b[?1049h{padding}yoda: hi"
+    ));
+    connection.say("message 1.2 luke 1700000000000000 9.2 live done");
+    terminal.wait("the text on two rows", |rows| {
+        rows.iter().any(|row| row.starts_with("luke: ^[[2J^[[1;1H^[[?1049hxxx"))
+            && rows.iter().any(|row| row.starts_with("    x") && row.ends_with("yoda: hi"))
+            && rows.ends_with(&["luke: done".into(), "> half".into()])
+    });
+}
+
+#[test]
+fn ctrl_c_is_exit_130_and_the_terminal_is_as_before() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut command = CommandBuilder::new("/bin/sh");
+    let client = env!("CARGO_BIN_EXE_hobnob");
+    let port = server.port;
+    command.args(["-c", &format!("{client} --plaintext --user hans {port}; echo code $?; stty -a")]);
+    let mut terminal = Terminal::spawn(state.path(), command);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.shows(&["Password:"]);
+    terminal.types("falcon\r");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    terminal.shows(&["Welcome, hans!", ">"]);
+    terminal.types("half a line\x03");
+    let (_, rows, _) = terminal.end();
+    assert!(rows.contains(&"code 130".to_owned()), "{rows:#?}");
+    let modes = rows.join(" ");
+    assert!(modes.contains(" echo ") && modes.contains(" icanon ") && !modes.contains(" -echo "), "{modes}");
+}
+
+#[test]
+fn ctrl_d_is_the_end_of_input() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut terminal, connection) = logged_in(&state, &server);
+    terminal.types("\x04");
+    connection.expect_logout();
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[test]
+fn the_last_words_of_the_server_are_read() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let (mut terminal, mut connection) = logged_in(&state, &server);
+    terminal.types("half");
+    terminal.shows(&["> half"]);
+    connection.say("message 1.1 luke 1700000000000000 9.1 live last\nbye server_shutdown");
+    let (code, rows, _) = terminal.end();
+    assert_eq!(code, 3);
+    assert!(rows.ends_with(&["luke: last".into(), "The server has stopped".into()]), "{rows:#?}");
+}
+
+#[test]
+fn a_new_user_types_the_password_twice() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut terminal = Terminal::start(state.path(), server.port, &["--user", "leia"]);
+    let mut connection = server.accept();
+    connection.expect("login leia");
+    connection.say("ask new_password");
+    terminal.shows(&["This is a new user. Enter a password:"]);
+    terminal.types("alderaan\r");
+    terminal.shows(&["Enter the password again:"]);
+    terminal.types("alderaan\r");
+    connection.expect("register leia alderaan");
+    connection.say(&format!("welcome leia unread 0 login 1 token {}", crate::TOKEN));
+    terminal.shows(&["Welcome, leia!", ">"]);
+    terminal.types("logout\r");
+    connection.expect_logout();
+    let (code, _, written) = terminal.end();
+    assert_eq!(code, 0);
+    assert!(!written.contains("alderaan"));
+}
+
+#[test]
+fn retry_login_goes_back_to_the_prompt_and_hides_the_next_password() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut terminal = Terminal::start(state.path(), server.port, &["--retry-login", "--user", "hans"]);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.shows(&["Password:"]);
+    terminal.types("falcon\r");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    terminal.shows(&["Welcome, hans!", ">"]);
+    terminal.types("logout\r");
+    connection.expect_logout();
+    terminal.wait("the prompt", |rows| rows.iter().any(|row| row == "Username:"));
+    terminal.types("luke\r");
+    let mut connection = server.accept();
+    connection.expect("login luke");
+    connection.say("ask password");
+    terminal.shows(&["Password:"]);
+    terminal.types("lightsaber\r");
+    connection.expect("login luke lightsaber");
+    connection.say(&format!("welcome luke unread 0 login 1 token {}", crate::TOKEN));
+    terminal.shows(&["Welcome, luke!", ">"]);
+    terminal.types("logout\r");
+    connection.expect_logout();
+    terminal.types("\x04");
+    let (code, _, written) = terminal.end();
+    assert_eq!(code, 0);
+    assert!(!written.contains("falcon") && !written.contains("lightsaber"));
+}
+
+#[test]
+fn a_password_typed_where_the_output_goes_elsewhere_does_not_show() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut terminal = Terminal::start(state.path(), server.port, &["--json"]);
+    let mut connection = server.accept();
+    terminal.wait("the prompt", |rows| rows.iter().any(|row| row.contains("\"ask\":\"username\"")));
+    terminal.types("hans\n");
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.wait("the prompt", |rows| rows.iter().any(|row| row.contains("\"ask\":\"password\"")));
+    terminal.types("falcon\n");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    terminal.types("\x04");
+    connection.expect_logout();
+    let (code, _, written) = terminal.end();
+    assert_eq!(code, 0);
+    assert!(written.contains("hans") && !written.contains("falcon"), "{written}");
+}

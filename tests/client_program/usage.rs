@@ -1,0 +1,85 @@
+//! What needs no server: options, usage errors, a server that is not there.
+
+use std::net::TcpListener;
+use std::process::{Output, Stdio};
+
+use crate::program::command;
+
+fn run(words: &[&str]) -> Output {
+    let state = tempfile::tempdir().expect("a folder");
+    command(state.path()).args(words).stdin(Stdio::null()).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_say_why_in_one_line() {
+    for (words, reason) in [
+        (&["4000"][..], "--plaintext"),
+        (&["--plaintext", "example.org"], "is no server"),
+        (&["--plaintext", "0"], "is no server"),
+        (&["--plaintext", "--fingerprint", "SHA256:x"], "needs encryption"),
+        (&["--plaintext", "--ca", "x.pem"], "needs encryption"),
+        (&["--plaintext", "--path", "relay"], "needs encryption"),
+        (&["trust", "example.org:4000"], "needs encryption"),
+        (&["--plaintext", "--password-file", "/nonexistent"], "/nonexistent"),
+    ] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let said = text(&output.stderr);
+        assert!(said.starts_with("hobnob: ") && said.contains(reason), "{words:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(output.stdout.is_empty());
+    }
+    for words in
+        [&["--nonsense"][..], &["a", "b", "c"], &["--reconnect", "x"], &["--accept-private", "maybe"]]
+    {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(!output.stderr.is_empty() && output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_shows_examples_first_and_every_option() {
+    let output = run(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = text(&output.stdout);
+    assert!(help.starts_with("Examples:"), "{help}");
+    for option in [
+        "--json",
+        "--user",
+        "--password-file",
+        "--state",
+        "--fingerprint",
+        "--accept-private",
+        "--private-bind",
+        "--retry-login",
+        "--plaintext",
+        "--reconnect",
+        "--ca",
+        "--private-advertise",
+        "--path",
+    ] {
+        assert!(help.contains(option), "{option}");
+    }
+    let version = run(&["--version"]);
+    assert_eq!(text(&version.stdout), concat!("hobnob ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_exit_3_and_one_line() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    drop(listener);
+    for words in [&["--plaintext", &port][..], &["--plaintext", "--json", &port]] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(text(&output.stdout), "");
+        let said = text(&output.stderr);
+        assert!(said.starts_with(&format!("hobnob: cannot reach 127.0.0.1:{port}: ")), "{said}");
+        assert_eq!(said.lines().count(), 1);
+    }
+}

@@ -1,0 +1,30 @@
+//! The two real programs, checked from outside: what is typed, what is shown, how they end.
+//!
+//! One file a topic of the contract. Everything a client shows in JSON is held against the
+//! contract's table of fields as it comes, and every log is searched for passwords and texts.
+
+mod harness;
+
+mod accounts;
+mod blocking;
+mod broadcasts;
+mod crowds;
+mod groups;
+mod known_bugs;
+mod limits;
+mod lists;
+mod lockout;
+mod logins;
+mod mailbox;
+mod messages;
+mod nc;
+mod plain_mode;
+mod private_ends;
+mod private_links;
+mod reload;
+mod resume;
+mod server_options;
+mod sessions;
+mod subcommands;
+mod terminal_mode;
+mod timeouts;

@@ -1,0 +1,122 @@
+//! A person with `nc`: the protocol typed by hand.
+
+use crate::harness::{Server, password};
+
+#[test]
+fn a_session_can_be_typed_and_read() {
+    let server = Server::start(&[]);
+    let mut luke = server.user("luke");
+    luke.ok("message hans patience you must have");
+    let mut nc = server.wire();
+    assert_eq!(nc.asks("login hans"), "ask password");
+    let welcome = nc.log_in("hans", password("hans"));
+    assert!(welcome.starts_with("welcome hans unread 1 login "), "{welcome}");
+    assert!(!welcome.contains("token"), "{welcome}");
+    let message = nc.line();
+    assert!(message.contains(" luke ") && message.ends_with(" stored patience you must have"), "{message}");
+    nc.say("whoelse");
+    nc.expect("users luke");
+    nc.expect("ok whoelse 1");
+    nc.say("message yoda hi");
+    nc.expect("ok message yoda stored");
+    nc.say("message luke hello");
+    nc.expect("ok message luke delivered");
+    luke.message("hello");
+    nc.say("message nobody hi");
+    nc.expect("error unknown_user message");
+    nc.say("shout hello");
+    nc.expect("error unknown_command shout");
+    nc.say("#7 ping luke");
+    nc.expect("ok #7 ping luke online");
+    nc.say("create group crew luke");
+    nc.expect("members crew hans luke");
+    nc.expect("ok create group crew");
+    nc.say("message group crew dinner");
+    nc.expect("ok message group crew 1 0 0 complete");
+    nc.say("broadcast all of you");
+    nc.expect("ok broadcast 1 complete");
+    luke.ok("message hans for the man with nc");
+    let message = nc.line();
+    assert!(message.ends_with(" live for the man with nc"), "{message}");
+    nc.say("help message");
+    assert!(nc.line().starts_with("help "));
+    nc.skip_to("ok help");
+    nc.say("\r\n   \nlogout\r");
+    nc.expect("ok logout");
+    nc.expect("bye logout");
+    assert_eq!(nc.rest(), "");
+    luke.presence("hans", false);
+}
+
+#[test]
+fn before_login_nothing_but_login_is_obeyed() {
+    let server = Server::start(&[]);
+    let mut luke = server.user("luke");
+    let mut stranger = server.wire();
+    for line in [
+        "message luke hi",
+        "broadcast hi",
+        "whoelse",
+        "block luke",
+        "create group g luke",
+        "logout",
+        "offline",
+        "ack - 1",
+    ] {
+        stranger.say(line);
+    }
+    stranger.say("login hans wrong");
+    let answer = stranger.skip_to("refused ");
+    assert_eq!(answer, "refused invalid_credentials 2");
+    luke.has_not("anything of a stranger", |object| {
+        object["type"] == "message" || object["type"] == "presence" || object["type"] == "group"
+    });
+    assert!(luke.users("whoelse").is_empty());
+}
+
+#[test]
+fn a_session_cut_anywhere_ends_once() {
+    let server = Server::start(&[]);
+    let mut luke = server.user("luke");
+    for last in ["", "whoelse", "message luke half a li", "message luke hi\nmess", "#1"] {
+        let mut nc = server.wire_user("hans");
+        nc.say_bytes(last.as_bytes());
+        luke.presence("hans", true);
+        drop(nc);
+        luke.presence("hans", false);
+    }
+    luke.has_not("half a line", |object| object["text"] == "half a li");
+}
+
+#[test]
+fn lines_may_come_in_any_pieces() {
+    let server = Server::start(&[]);
+    let mut luke = server.user("luke");
+    let mut nc = server.wire();
+    nc.stream().set_nodelay(true).expect("an option");
+    for byte in format!("login hans {}\nmessage luke wörter 日本\n", password("hans")).bytes() {
+        nc.say_bytes(&[byte]);
+    }
+    luke.message("wörter 日本");
+    nc.skip_to("ok message luke delivered");
+}
+
+#[test]
+fn nobody_speaks_as_another() {
+    let server = Server::start(&[]);
+    let mut luke = server.user("luke");
+    let mut hans = server.wire_user("hans");
+    for line in [
+        "message 1.1 yoda 0 - live forged",
+        "login yoda wrong",
+        "welcome yoda unread 0 login 1",
+        "resume yoda AAAAAAAAAAAAAAAAAAAAAA",
+        "message luke \u{0}\u{1b} hi",
+    ] {
+        hans.say(line);
+    }
+    hans.skip_to("ok message luke delivered");
+    let message = luke.wait_for("message");
+    assert_eq!(message["from"], "hans");
+    luke.has_not("a forged message", |object| object["from"] == "yoda" || object["user"] == "yoda");
+}

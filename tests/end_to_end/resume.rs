@@ -1,0 +1,155 @@
+//! Connections that are lost and come back; clients and servers that die.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::harness::{Server, password};
+
+#[test]
+fn a_session_goes_on_over_a_restart() {
+    let mut server = Server::start(&[]);
+    let (mut hans, mut yoda) = (server.user("hans"), server.user("yoda"));
+    yoda.ok("block luke");
+    server.kill();
+    hans.wait("the loss", |object| object["state"] == "reconnecting");
+    yoda.wait("the loss", |object| object["state"] == "reconnecting");
+    // Typed while nobody is there; sent when he is back.
+    let line = hans.say("message yoda over the gap");
+    server.start_again();
+    hans.wait("the server", |object| object["state"] == "resumed");
+    assert_eq!(hans.result_of(line)["ok"], true);
+    yoda.message("over the gap");
+    assert_eq!(yoda.count(|object| object["text"] == "over the gap"), 1);
+    assert_eq!(hans.count(|object| object["type"] == "login"), 1, "no second login");
+    hans.log_out();
+    yoda.log_out();
+}
+
+#[test]
+fn everything_sent_before_during_and_after_a_crash_arrives_once_and_in_order() {
+    const COUNT: usize = 300;
+    let mut server = Server::start(&[]);
+    let (mut hans, mut yoda) = (server.user("hans"), server.user("yoda"));
+    hans.say_all((0..COUNT).map(|number| format!("message yoda number {number}")));
+    yoda.message("number 20");
+    server.kill();
+    hans.say_all((COUNT..2 * COUNT).map(|number| format!("message yoda number {number}")));
+    server.start_again();
+    let (code, rest) = hans.end();
+    assert_eq!(code, 0);
+    let good = rest.iter().filter(|object| object["type"] == "result" && object["ok"] == true).count();
+    assert_eq!(good, 2 * COUNT);
+    yoda.message(&format!("number {}", 2 * COUNT - 1));
+    let all = yoda.shown("message");
+    let texts: Vec<&str> = all.iter().filter_map(|object| object["text"].as_str()).collect();
+    let wanted: Vec<String> = (0..2 * COUNT).map(|number| format!("number {number}")).collect();
+    assert_eq!(texts, wanted);
+}
+
+#[test]
+fn without_reconnecting_a_lost_server_is_3() {
+    let mut server = Server::start(&[]);
+    let mut hans = server.user_with("hans", &["--reconnect", "0"]);
+    server.kill();
+    assert_eq!(hans.wait_for("bye")["reason"], "connection_lost");
+    assert_eq!(hans.ended(), 3);
+    server.start_again();
+    let mut yoda = server.user_with("yoda", &["--reconnect", "1"]);
+    server.kill();
+    let line = yoda.say("message hans nobody hears");
+    assert_eq!(yoda.wait_for("bye")["reason"], "connection_lost");
+    assert_eq!(yoda.ended(), 3);
+    let result = yoda.result_of(line);
+    assert_eq!(result["ok"], false);
+    assert!(["not_connected", "outcome_unknown"].contains(&result["error"].as_str().unwrap_or_default()));
+}
+
+#[test]
+fn an_announced_stop_is_3_at_once() {
+    let mut server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    let (code, took) = server.stop();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(hans.wait_for("bye")["reason"], "server_shutdown");
+    assert_eq!(hans.ended(), 3);
+    server.start_again();
+    server.signal(Signal::INT);
+    assert_eq!(server.ended().0, Some(0));
+}
+
+#[test]
+fn a_killed_client_is_gone_at_once_and_can_come_back() {
+    let server = Server::start(&[]);
+    let mut luke = server.user("luke");
+    for _ in 0..5 {
+        server.user("hans").kill();
+        luke.presence("hans", true);
+        luke.presence("hans", false);
+    }
+    assert!(luke.users("whoelse").is_empty());
+    luke.ok("message hans while you were away");
+    let mut hans = server.user("hans");
+    hans.message("while you were away");
+    hans.log_out();
+}
+
+#[test]
+fn a_frozen_client_loses_nothing_and_harms_nobody() {
+    const COUNT: usize = 3_000;
+    let server = Server::start(&[]);
+    let (mut hans, yoda, mut luke) = (server.user("hans"), server.user("yoda"), server.user("luke"));
+    yoda.signal(Signal::STOP);
+    let filling = "x".repeat(200);
+    hans.say_all((0..500).map(|number| format!("message yoda {number} {filling}")));
+    hans.say_all((0..COUNT).map(|number| format!("message luke number {number}")));
+    for number in 0..COUNT {
+        assert_eq!(luke.wait_for("message")["text"], format!("number {number}"));
+    }
+    assert_eq!(luke.ok("message hans are you served")["status"], "delivered");
+    yoda.signal(Signal::CONT);
+    let mut yoda = yoda;
+    yoda.message(&format!("499 {filling}"));
+    assert_eq!(yoda.count(|object| object["type"] == "message"), 500);
+    let (code, rest) = hans.end();
+    assert_eq!(code, 0);
+    assert_eq!(
+        rest.iter().filter(|object| object["type"] == "result" && object["ok"] == true).count(),
+        3_500
+    );
+}
+
+#[test]
+fn a_reader_who_never_reads_harms_nobody() {
+    let server = Server::start(&["output_bytes=65536", "output_stall_secs=1"]);
+    let (mut hans, mut luke) = (server.user("hans"), server.user("luke"));
+    let deaf = server.wire_user("yoda");
+    rustix::net::sockopt::set_socket_recv_buffer_size(deaf.stream(), 4_096).expect("a small buffer");
+    let filling = "x".repeat(3_000);
+    for round in 0..20 {
+        hans.say_all((0..100).map(|_| format!("message yoda {filling}")));
+        hans.ok(&format!("message luke {round}"));
+        luke.message(&round.to_string());
+    }
+    drop(deaf);
+    luke.ok("whoelse");
+    hans.log_out();
+}
+
+#[test]
+fn within_the_grace_a_resume_makes_no_notice() {
+    let server = Server::start(&["resume_grace_secs=30"]);
+    let mut luke = server.user("luke");
+    let hans = server.user("hans");
+    luke.presence("hans", true);
+    hans.kill();
+    assert_eq!(luke.users("whoelse"), ["hans"], "the session outlives its link");
+    assert_eq!(luke.ok("message hans in the grace")["status"], "stored");
+    let mut again = server.client(&[]);
+    again.answer("hans");
+    again.answer(password("hans"));
+    let login = again.wait_for("login");
+    assert_eq!(login["ok"], true, "nobody is shut out by a session without a link: {login}");
+    again.message("in the grace");
+}
