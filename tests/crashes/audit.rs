@@ -43,11 +43,9 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Findings { confirmed, shown, again, unknown, .. } = self;
-        write!(
-            f,
-            "{confirmed} confirmed, {shown} shown, {again} marked as shown again, {unknown} unknown: "
-        )?;
+        let Findings { confirmed, shown, again, broadcast_again, unknown, .. } = self;
+        write!(f, "{confirmed} confirmed, {shown} shown, {again} marked as shown again, ")?;
+        write!(f, "{broadcast_again} broadcasts shown by two clients of a user, {unknown} unknown: ")?;
         write!(f, "{} lost, {} doubled, ", self.lost.len(), self.doubled.len())?;
         write!(f, "{} out of order, {} invented, ", self.disordered.len(), self.invented.len())?;
         write!(f, "{} wrong results", self.results.len())
