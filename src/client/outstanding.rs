@@ -290,7 +290,6 @@ mod tests {
         assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::Blocked);
         outstanding.begin_again();
         assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::OutcomeUnknown);
-        assert_eq!(failure(&mut outstanding, message, Code::UnknownUser), Code::UnknownUser);
         assert_eq!(failure(&mut outstanding, block, Code::StorageUnavailable), Code::StorageUnavailable);
         assert_eq!(failure(&mut outstanding, unsent, Code::Blocked), Code::Blocked);
     }

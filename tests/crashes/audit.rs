@@ -14,6 +14,9 @@ pub(crate) struct Findings {
     pub(crate) shown: usize,
     /// Shown again, and said to be, by a client that came after one that was killed.
     pub(crate) again: usize,
+    /// Broadcasts that a later client of the same user has shown as well: they are remembered only as
+    /// long as a client runs.
+    pub(crate) broadcast_again: usize,
     /// Results that say that the outcome cannot be known.
     pub(crate) unknown: usize,
     pub(crate) lost: Vec<String>,
@@ -40,11 +43,9 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Findings { confirmed, shown, again, unknown, .. } = self;
-        write!(
-            f,
-            "{confirmed} confirmed, {shown} shown, {again} marked as shown again, {unknown} unknown: "
-        )?;
+        let Findings { confirmed, shown, again, broadcast_again, unknown, .. } = self;
+        write!(f, "{confirmed} confirmed, {shown} shown, {again} marked as shown again, ")?;
+        write!(f, "{broadcast_again} broadcasts shown by two clients of a user, {unknown} unknown: ")?;
         write!(f, "{} lost, {} doubled, ", self.lost.len(), self.doubled.len())?;
         write!(f, "{} out of order, {} invented, ", self.disordered.len(), self.invented.len())?;
         write!(f, "{} wrong results", self.results.len())
@@ -116,6 +117,9 @@ fn read_shown<'l>(lives: &'l [Life], findings: &mut Findings) -> HashMap<&'l str
                     fates.entry(text).or_default().seen_by.push(&life.user);
                 }
                 Some((before, true)) if before < number && message["again"] == true => findings.again += 1,
+                Some((before, _)) if before < number && message["kind"] == "broadcast" => {
+                    findings.broadcast_again += 1;
+                }
                 Some((before, killed)) => findings.doubled.push(format!(
                     "{} saw {text:?} in life {before} (killed: {killed}) and {number}: {message}",
                     life.user
