@@ -39,6 +39,10 @@ replay FILE:
 exam:
     cargo run --release --features planted --bin hobnob-sim -- exam
 
+# KILLS SIGKILLs of the real server under load, and one at each storage call of a scripted session.
+crashes KILLS="200":
+    HOBNOB_KILLS={{KILLS}} HOBNOB_CALLS=all cargo test --test crashes
+
 # Fuzzing needs cargo-fuzz and a nightly toolchain; the corpora are replayed by `just test` without them.
 fuzz TARGET SECONDS="60":
     cd fuzz && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}

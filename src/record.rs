@@ -185,7 +185,7 @@ pub enum Outcome {
 }
 
 /// The state that a store hands back at start.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Recovery {
     /// Higher than at every start before, on this data folder or (it is the second of the start) another.
     pub boot: u32,
@@ -197,6 +197,18 @@ pub struct Recovery {
     pub records: Vec<Record>,
     /// Mailboxes that are not empty.
     pub mail: Vec<MailSummary>,
+}
+
+/// Without the secret.
+impl core::fmt::Debug for Recovery {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Recovery")
+            .field("boot", &self.boot)
+            .field("last_written", &self.last_written)
+            .field("records", &self.records)
+            .field("mail", &self.mail)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How much mail of one sender waits for one receiver.

@@ -14,7 +14,10 @@
 //! LINK closed            the server has closed LINK
 //! wait SECONDS           time passes
 //! store holds|commits|refuses      records wait | become durable | are refused from now on
+//! mail holds|answers     stored mail waits to be loaded | is loaded
 //! hashing holds|answers  passwords wait to be compared | are compared
+//! file NAME[=PASSWORD]…  what the credentials file holds from now on
+//! reload                 the operator has it read again
 //! acks                   clients acknowledge every message at once (they do not, at first)
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable
@@ -62,12 +65,15 @@ struct Client {
 struct Stage {
     server: ServerState,
     settings: Settings,
+    /// What the credentials file holds.
+    accounts: Vec<(Name, Credential)>,
     now: Time,
     timeout: Option<Time>,
     clients: BTreeMap<String, Client>,
     next_link: u64,
     mood: StoreMood,
     hashing: bool,
+    loading: bool,
     acks: bool,
     pending: Vec<(RecordNumber, u64, Record)>,
     durable: Vec<Record>,
@@ -89,12 +95,14 @@ impl Stage {
         let mut stage = Stage {
             server,
             settings,
+            accounts: accounts(),
             now,
             timeout: None,
             clients: BTreeMap::new(),
             next_link: 1,
             mood: StoreMood::Commits,
             hashing: true,
+            loading: true,
             acks: false,
             pending: Vec::new(),
             durable: Vec::new(),
@@ -180,6 +188,9 @@ impl Stage {
     fn mail_of(&self, user: &Name, from: Option<&Name>, after: MessageId) -> Vec<Mail> {
         let mut mail: Vec<Mail> = Vec::new();
         for record in self.durable.iter().chain(self.pending.iter().map(|(_, _, record)| record)) {
+            if matches!(record, Record::AccountRemoved { name } if name == user) {
+                mail.clear();
+            }
             if let Record::MailStored { to, mail: stored } = record
                 && to == user
             {
@@ -196,12 +207,18 @@ impl Stage {
         mail
     }
 
+    fn is_free(&self, owed: &Owed) -> bool {
+        match owed {
+            Owed::Verified(..) => self.hashing,
+            Owed::Loaded(..) => self.loading,
+            Owed::Hashed(..) | Owed::Committed(_) | Owed::Refused(_) => true,
+        }
+    }
+
     /// Answers everything that is owed, and acknowledges, until nothing moves any more.
     fn settle(&mut self) {
         loop {
-            if let Some(at) =
-                self.owed.iter().position(|owed| self.hashing || !matches!(owed, Owed::Verified(..)))
-            {
+            if let Some(at) = self.owed.iter().position(|owed| self.is_free(owed)) {
                 match self.owed.remove(at).expect("found") {
                     Owed::Verified(ticket, verdict) => self.handle(Event::Verified { ticket, verdict }),
                     Owed::Hashed(ticket, credential) => {
@@ -291,10 +308,9 @@ impl Stage {
         let mut records: Vec<Record> = self.durable.clone();
         records.retain(|record| !matches!(record, Record::MailStored { .. } | Record::MailRemoved { .. }));
         let mut mail = Vec::new();
-        for user in USERS {
-            let to = Name::new(user).unwrap();
+        for (to, _) in &self.accounts {
             let mut senders: BTreeMap<Name, (u32, u64)> = BTreeMap::new();
-            for stored in self.mail_of(&to, None, MessageId::default()) {
+            for stored in self.mail_of(to, None, MessageId::default()) {
                 let entry = senders.entry(stored.from.clone()).or_default();
                 entry.0 += 1;
                 entry.1 += stored.text.len() as u64;
@@ -305,7 +321,7 @@ impl Stage {
         }
         let recovery = Recovery { boot: self.boot, secret: [0; 32], last_written: self.now, records, mail };
         self.clients.clear();
-        self.server = ServerState::new(self.settings.clone(), accounts(), recovery, 7, self.now);
+        self.server = ServerState::new(self.settings.clone(), self.accounts.clone(), recovery, 7, self.now);
         self.handle(Event::Tick);
         self.settle();
     }
@@ -415,6 +431,13 @@ fn perform(stage: &mut Stage, line: &str) {
             stage.acks = true;
             stage.acknowledge();
         }
+        _ => direct_the_machine(stage, line),
+    }
+}
+
+/// Stage directions about what is around the server.
+fn direct_the_machine(stage: &mut Stage, line: &str) {
+    match line.split_once(' ').unwrap_or((line, "")) {
         ("store", mood) => {
             stage.mood = match mood {
                 "holds" => StoreMood::Holds,
@@ -423,6 +446,10 @@ fn perform(stage: &mut Stage, line: &str) {
                 other => panic!("store {other}"),
             };
             stage.store();
+            stage.settle();
+        }
+        ("mail", mood) => {
+            stage.loading = mood == "answers";
             stage.settle();
         }
         ("hashing", mood) => {
@@ -434,6 +461,18 @@ fn perform(stage: &mut Stage, line: &str) {
             stage.settle();
         }
         ("restart", _) => stage.restart(),
+        ("file", lines) => {
+            let account = |line: &str| {
+                let (name, password) = line.split_once('=').unwrap_or((line, PASSWORD));
+                (Name::new(name).expect("a name"), Credential::new(password))
+            };
+            stage.accounts = lines.split(' ').map(account).collect();
+        }
+        ("reload", _) => {
+            let (accounts, settings) = (stage.accounts.clone(), Box::new(stage.settings.clone()));
+            stage.handle(Event::Reloaded { accounts, settings });
+            stage.settle();
+        }
         other => panic!("no such stage direction: {other:?}"),
     }
 }

@@ -235,7 +235,7 @@ impl Pairs {
     fn readable(&mut self, token: u64, now: Instant, times: Option<&mut Histogram<u64>>) -> Result<bool> {
         let index = usize::try_from(token / 2)?;
         let pair = &mut self.list[index];
-        if token % 2 == 0 {
+        if token.is_multiple_of(2) {
             let lines = pair.sender.read(&mut self.scratch)?;
             pair.take_answers(lines)?;
             return Ok(false);

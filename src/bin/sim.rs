@@ -151,7 +151,7 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
         if seed >= options.seeds.1 || enough {
             break;
         }
-        let plan = Plan { taped: seed % 16 == 0, ..options.plan };
+        let plan = Plan { taped: seed.is_multiple_of(16), ..options.plan };
         let steps = scenario::from_seed(seed, options.length);
         let report = examine(&steps, plan, seed % 16 == 1);
         if let Ok(mut total) = total.lock() {

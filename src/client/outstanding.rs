@@ -278,6 +278,24 @@ mod tests {
     }
 
     #[test]
+    fn a_message_refused_at_its_repetition_may_have_been_shown_before() {
+        let mut outstanding = Outstanding::default();
+        let message = add(&mut outstanding, "message luke hi");
+        let block = add(&mut outstanding, "block luke");
+        let unsent = add(&mut outstanding, "message luke later");
+        let failure =
+            |outstanding: &mut Outstanding, number, code| outstanding.get_mut(number).unwrap().honest(code);
+        outstanding.get_mut(message).unwrap().say();
+        outstanding.get_mut(block).unwrap().say();
+        assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::Blocked);
+        outstanding.begin_again();
+        assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::OutcomeUnknown);
+        assert_eq!(failure(&mut outstanding, message, Code::UnknownUser), Code::UnknownUser);
+        assert_eq!(failure(&mut outstanding, block, Code::StorageUnavailable), Code::StorageUnavailable);
+        assert_eq!(failure(&mut outstanding, unsent, Code::Blocked), Code::Blocked);
+    }
+
+    #[test]
     fn errors_name_the_group_or_the_user_as_their_code_means() {
         let command = Command::parse("add group rebels luke").unwrap();
         let asked = AskedBy::new(Some(1), &command);

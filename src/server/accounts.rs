@@ -122,10 +122,9 @@ impl Accounts {
             self[user].credential = credential;
             return user;
         }
-        let user = UserId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        let mut account = Account::new(name.clone(), credential);
-        account.last_message = self.messages_floor;
-        self.list.push(account);
+        let user = self.departed(name);
+        self[user].credential = credential;
+        self[user].last_message = self.messages_floor;
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
             *looks.entry(skeleton(name.as_str())).or_default() += 1;
@@ -143,6 +142,11 @@ impl Accounts {
         self.find(name).filter(|&user| self[user].credential.is_some())
     }
 
+    /// Whether this is still the place of its name.
+    pub(super) fn is_in_use(&self, user: UserId) -> bool {
+        self.find(self[user].name.as_str()) == Some(user)
+    }
+
     /// Frees the name of a removed account.
     pub(super) fn forget(&mut self, user: UserId) {
         self.messages_floor = self.messages_floor.max(self[user].last_message);
@@ -157,6 +161,12 @@ impl Accounts {
             }
         }
         self[user] = Account::new(name, None);
+    }
+
+    /// A place for somebody who has no account any more but whose mail still waits for others.
+    pub(super) fn departed(&mut self, name: &Name) -> UserId {
+        self.list.push(Account::new(name.clone(), None));
+        UserId(u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// All that are in use, in order of their making.

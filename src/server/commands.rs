@@ -172,7 +172,7 @@ impl ServerState {
         }
     }
 
-    fn note_outcome(&mut self, asker: &Asker, outcome: Outcome) {
+    pub(super) fn note_outcome(&mut self, asker: &Asker, outcome: Outcome) {
         let account = &mut self.accounts[asker.user];
         if let (Some(number), true) = (asker.number, asker.remembered)
             && account.login == asker.login
@@ -253,7 +253,16 @@ impl ServerState {
 
     fn help(&mut self, asker: Asker, about: Option<&str>) {
         let Some(link) = self.asker_link(&asker) else { return };
-        for line in HELP.lines().filter(|line| about.is_none_or(|word| line.split(' ').any(|w| w == word))) {
+        let is_about = |line: &&str| match about {
+            Some(about) => {
+                line.strip_prefix(about).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b' ', ..]))
+            }
+            None => true,
+        };
+        if !HELP.lines().any(|line| is_about(&line)) {
+            return self.fail(&asker, None, Code::UnknownCommand, "help");
+        }
+        for line in HELP.lines().filter(is_about) {
             if let Some(text) = Text::new(line) {
                 self.send(link, &ServerLine::Help(text));
             }
@@ -280,6 +289,9 @@ add group NAME USER
 remove group NAME USER
 leave group NAME
 delete group NAME
+startprivate USER ENDPOINT...
+accept USER ENDPOINT...
+decline USER
 help [COMMAND]
 logout";
 

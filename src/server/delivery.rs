@@ -76,6 +76,9 @@ pub(super) struct Delivery {
     /// Stored mail to be shown first, in this order.
     pub(super) sources: VecDeque<Source>,
     pub(super) loading: Option<Ticket>,
+    /// Stored messages that were acknowledged since the page that is loading was asked for: they
+    /// are in it all the same.
+    pub(super) shown_meanwhile: Vec<MessageId>,
     /// The largest id sent or passed over.
     pub(super) cursor: MessageId,
     /// Whether a deadline for acknowledgement is set.
@@ -242,8 +245,13 @@ impl ServerState {
         if self.settings.offline_delivery == OfflineDelivery::Auto {
             session.delivery.sources.push_back(Source::all(None));
         }
+        // None of them was sent, so none was shown.
+        let full = match self.settings.offline_delivery {
+            OfflineDelivery::Off => Code::Offline,
+            OfflineDelivery::Auto | OfflineDelivery::Manual => Code::MailboxFull,
+        };
         for mut parcel in parcels {
-            self.store_parcel(user, &mut parcel, Code::MailboxFull, Code::StorageUnavailable);
+            self.store_parcel(user, &mut parcel, full, Code::StorageUnavailable);
         }
     }
 
@@ -261,8 +269,8 @@ impl ServerState {
         }
     }
 
-    /// Stores a message under way. Its sender hears `full` if the mailbox is, `refused` if the store
-    /// refuses it.
+    /// Stores a message under way. Its sender hears `full` if it may not be stored, `refused` if the
+    /// store refuses it.
     fn store_parcel(&mut self, to: UserId, parcel: &mut Parcel, full: Code, refused: Code) {
         let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
         let storing = self.settings.offline_delivery != OfflineDelivery::Off;
@@ -404,6 +412,11 @@ impl ServerState {
             }
         }
         if !removed.is_empty() {
+            if let Some(session) =
+                self.accounts[user].session.as_mut().filter(|s| s.delivery.loading.is_some())
+            {
+                session.delivery.shown_meanwhile.extend_from_slice(&removed);
+            }
             let user = self.accounts.name(user).clone();
             self.persist_soft(Record::MailRemoved { user, ids: removed });
         }

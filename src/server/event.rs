@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 
 use super::settings::Settings;
@@ -10,7 +11,7 @@ use crate::words::{Credential, LinkId, Name, Ticket};
 
 /// Something that happened, in the order in which it did. Events for links and tickets that are
 /// gone are ignored.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Event<'a> {
     /// A client connected.
     LinkOpened {
@@ -85,6 +86,28 @@ pub enum Event<'a> {
     Stop,
     /// The time asked for by `ScheduleTimeout` has come. Harmless at any other time.
     Tick,
+}
+
+/// Without nonces, which tokens are made of, and without what clients and users say.
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::LinkOpened { link, from, nonce: _ } => write!(f, "LinkOpened({link:?} from {from})"),
+            Event::Received { link, bytes } => write!(f, "Received({link:?}, {} bytes)", bytes.len()),
+            Event::Flushed { link, upto } => write!(f, "Flushed({link:?} up to {upto})"),
+            Event::LinkClosed { link } => write!(f, "LinkClosed({link:?})"),
+            Event::Verified { ticket, verdict } => write!(f, "Verified({ticket:?}, {verdict:?})"),
+            Event::Hashed { ticket, credential } => write!(f, "Hashed({ticket:?}, {credential:?})"),
+            Event::Committed { upto } => write!(f, "Committed(up to {upto:?})"),
+            Event::StoreRefused { from } => write!(f, "StoreRefused(from {from:?})"),
+            Event::MailLoaded { ticket, mail, more } => {
+                write!(f, "MailLoaded({ticket:?}, {mail:?}, more: {more})")
+            }
+            Event::Reloaded { accounts, settings: _ } => write!(f, "Reloaded({} accounts)", accounts.len()),
+            Event::Stop => write!(f, "Stop"),
+            Event::Tick => write!(f, "Tick"),
+        }
+    }
 }
 
 /// What comparing a password came to.

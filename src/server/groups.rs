@@ -45,7 +45,9 @@ pub(super) struct GroupMessage {
 pub(super) struct GroupChange {
     kind: GroupCommand,
     group: Name,
-    /// Those to be told beside the members that remain.
+    /// Members from this change on; a later change may be under way already.
+    members: Vec<UserId>,
+    /// Those to be told beside them.
     left: Vec<UserId>,
 }
 
@@ -222,8 +224,8 @@ impl ServerState {
         left: Vec<UserId>,
     ) {
         let concerned: Vec<UserId> = members.iter().chain(&left).copied().chain([asker.user]).collect();
-        let change = GroupChange { kind, group: group.clone(), left };
-        let record = self.group_record(group, &members);
+        let record = self.group_record(group.clone(), &members);
+        let change = GroupChange { kind, group, members, left };
         let number = self.persist_firm(record, Then::Group { asker, change });
         for user in concerned {
             self.accounts[user].touched = number;
@@ -250,42 +252,35 @@ impl ServerState {
         change: GroupChange,
         settlement: Settlement,
     ) {
-        let GroupChange { kind, group, left } = change;
+        let GroupChange { kind, group, members, left } = change;
         if let Err(code) = settlement {
             return self.fail(asker, Some(record), code, kind.name());
         }
-        self.note_group_done(asker);
-        let mut lines = self.member_lines(asker.number, &group);
+        self.note_outcome(asker, Outcome::Done);
+        let mut lines = self.lines_of(asker.number, &group, &members);
         ServerLine::Done { number: asker.number, answer: kind.answer(group.as_str()) }.encode(&mut lines);
         let written = self.outbox.write(|out| out.extend_from_slice(&lines));
         self.send_answer(asker, Some(record), written);
-        let mut told = self.groups.get(&group).map_or_else(Vec::new, |group| group.members.clone());
-        told.extend(left);
-        told.retain(|&user| user != asker.user);
         let by = self.accounts.name(asker.user).clone();
-        let mut lines = self.member_lines(None, &group);
+        let mut lines = self.lines_of(None, &group, &members);
         ServerLine::Changed { group: group.as_str(), by: by.as_str() }.encode(&mut lines);
         let written = self.outbox.write(|out| out.extend_from_slice(&lines));
+        let told = members.iter().chain(&left).filter(|&&user| user != asker.user);
         let links: Vec<LinkId> =
-            told.iter().filter_map(|&user| self.accounts[user].session.as_ref()?.link).collect();
+            told.filter_map(|&user| self.accounts[user].session.as_ref()?.link).collect();
         for link in links {
             self.queue(link, RecordNumber(0), written);
         }
     }
 
-    fn note_group_done(&mut self, asker: &Asker) {
-        let account = &mut self.accounts[asker.user];
-        if let (Some(number), true) = (asker.number, asker.is_remembered())
-            && account.login == asker.login
-        {
-            account.ledger.settle(number, Outcome::Done);
-        }
-    }
-
     /// The `members` lines of a group; none if it is no more.
     fn member_lines(&self, number: Option<u64>, group: &Name) -> Vec<u8> {
-        let mut lines = Vec::new();
         let members = self.groups.get(group).map_or(&[][..], |group| &group.members);
+        self.lines_of(number, group, members)
+    }
+
+    fn lines_of(&self, number: Option<u64>, group: &Name, members: &[UserId]) -> Vec<u8> {
+        let mut lines = Vec::new();
         for line in word_lines(&self.accounts.sorted_names(members)) {
             if let Some(members) = Words::new(&line) {
                 ServerLine::Members { number, group: group.as_str(), members }.encode(&mut lines);
@@ -359,10 +354,10 @@ impl ServerState {
     pub(super) fn group_member_settled(&mut self, number: u64, ending: Result<Status, Code>) {
         let Some(message) = self.group_messages.get_mut(&number) else { return };
         match ending {
-            Ok(Status::Delivered) => message.delivered += 1,
-            Ok(Status::Stored) => message.stored += 1,
+            Ok(Status::Delivered) => message.delivered = message.delivered.saturating_add(1),
+            Ok(Status::Stored) => message.stored = message.stored.saturating_add(1),
             Err(code) => {
-                message.refused += 1;
+                message.refused = message.refused.saturating_add(1);
                 message.error = Some(code);
             }
         }

@@ -23,6 +23,9 @@ const REQUESTS_A_USER: usize = 16;
 /// Ports below this belong to others' services; no client listens there.
 const LOWEST_PORT: u16 = 1024;
 
+/// Addresses of one client that the other is told to try.
+const ADDRESSES: usize = 4;
+
 /// A request for a private link that has no answer yet.
 #[derive(Debug, Clone)]
 pub(super) struct PrivateRequest {
@@ -227,7 +230,7 @@ fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[Endpoint]) -> Vec<Soc
             Endpoint::Port(port) => (seen_at, *port),
             Endpoint::Address(address) => {
                 let ip = address.ip().to_canonical();
-                let near = seen_at == reader && is_private(ip);
+                let near = seen_at == reader && is_near(ip, seen_at);
                 (if near { ip } else { seen_at }, address.port())
             }
         };
@@ -236,14 +239,18 @@ fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[Endpoint]) -> Vec<Soc
             addresses.push(address);
         }
     }
+    addresses.truncate(ADDRESSES);
     addresses
 }
 
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
-    }
+/// Whether an address means a neighbour of one who is seen at another. Loopback means the reader's own
+/// machine, so it is good only where the server sees them there as well.
+fn is_near(ip: IpAddr, seen_at: IpAddr) -> bool {
+    let private = match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    private || ip.is_loopback() && seen_at.is_loopback()
 }
 
 #[cfg(test)]
@@ -269,5 +276,24 @@ mod tests {
         let declared = [Endpoint::Address(address("10.0.0.7:5000"))];
         assert_eq!(addresses(ip("192.0.2.1"), ip("192.0.2.1"), &declared), [address("10.0.0.7:5000")]);
         assert_eq!(addresses(ip("192.0.2.1"), ip("192.0.2.9"), &declared), [address("192.0.2.1:5000")]);
+    }
+
+    #[test]
+    fn nobody_is_sent_to_his_own_machine_by_somebody_elsewhere() {
+        let declared = [Endpoint::Address(address("127.0.0.1:5000"))];
+        assert_eq!(addresses(ip("192.0.2.1"), ip("192.0.2.1"), &declared), [address("192.0.2.1:5000")]);
+        let declared = [Endpoint::Address(address("[::1]:5000"))];
+        assert_eq!(addresses(ip("127.0.0.1"), ip("127.0.0.1"), &declared), [address("[::1]:5000")]);
+    }
+
+    #[test]
+    fn at_most_four_addresses_and_no_low_port_are_handed_out() {
+        let declared: Vec<Endpoint> = (1023..=1027).map(Endpoint::Port).collect();
+        let ports = |declared: &[Endpoint]| -> Vec<u16> {
+            addresses(ip("192.0.2.1"), ip("192.0.2.2"), declared).iter().map(SocketAddr::port).collect()
+        };
+        assert_eq!(ports(&declared), [1024, 1025, 1026, 1027]);
+        let declared: Vec<Endpoint> = (1024..=1028).map(Endpoint::Port).collect();
+        assert_eq!(ports(&declared), [1024, 1025, 1026, 1027]);
     }
 }

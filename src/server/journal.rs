@@ -63,7 +63,7 @@ enum Undo {
     Account(UserId),
     Mail {
         to: UserId,
-        from: UserId,
+        from: Name,
         bytes: u64,
     },
     Block {
@@ -182,6 +182,9 @@ impl Journal {
     fn keep_unsaved(&mut self, number: RecordNumber, record: Record) {
         let (key, record) = match record {
             Record::AccountRemoved { ref name } => (SoftKey::Removed(name.clone()), record),
+            // A made-up name that is forgotten: what the store may still hold of it harms nobody, and
+            // there is no end of such names.
+            Record::Failures { suspect: Suspect::Unknown(_), count: 0, .. } => return,
             Record::Failures { ref suspect, .. } => (SoftKey::Failures(suspect.clone()), record),
             Record::SessionBegan { ref user, .. } => (SoftKey::Began(user.clone()), record),
             Record::SessionEnded { ref user, .. } => (SoftKey::Ended(user.clone()), record),
@@ -248,10 +251,11 @@ impl ServerState {
     fn undo_of(&self, record: &Record) -> Undo {
         let id = |name: &Name| self.accounts.find(name.as_str());
         match record {
-            Record::MailStored { to, mail } => match (id(to), id(&mail.from)) {
-                (Some(to), Some(from)) => Undo::Mail { to, from, bytes: mail.text.len() as u64 },
-                _ => Undo::Nothing,
-            },
+            Record::MailStored { to, mail } => id(to).map_or(Undo::Nothing, |to| Undo::Mail {
+                to,
+                from: mail.from.clone(),
+                bytes: mail.text.len() as u64,
+            }),
             Record::Blocked { by, user } | Record::Unblocked { by, user } => match (id(by), id(user)) {
                 (Some(by), Some(user)) => {
                     Undo::Block { by, user, stood: self.accounts[by].has_blocked(user) }
@@ -320,10 +324,21 @@ impl ServerState {
         match undo {
             Undo::Later(_) | Undo::Nothing => {}
             Undo::Account(user) => self.accounts.forget(*user),
-            Undo::Mail { to, from, bytes } => self.uncount_mail(*to, *from, 1, *bytes),
+            Undo::Mail { to, from, bytes } => {
+                if let Some(from) = self.sender_of(*to, from) {
+                    self.uncount_mail(*to, from, 1, *bytes);
+                }
+            }
             Undo::Block { .. } if planted::is(Planted::RefusedBlockStays) => {}
             Undo::Block { by, user, stood } => self.set_block(*by, *user, *stood),
-            Undo::Group { group, before } => self.set_group(group, before.clone()),
+            Undo::Group { group, before } => {
+                let mut members = before.clone();
+                // Who has lost his account meanwhile does not come back with his membership.
+                if let Some(members) = &mut members {
+                    members.retain(|&user| self.accounts.is_in_use(user));
+                }
+                self.set_group(group, members);
+            }
         }
     }
 

@@ -23,6 +23,9 @@ use crate::words::{LinkId, Ticket};
 
 /// An unfinished line may drop so many bytes before its link is closed.
 const ENDLESS_LINE_BYTES: usize = 64 * 1024;
+/// Output that may wait in here for records. The shell's limit does not see it, and a store may take
+/// its time while others go on talking.
+const HELD_BYTES: u64 = 1 << 20;
 /// Input that came although the link was paused; a shell that goes on beyond it is cut off.
 const BACKLOG_BYTES: usize = 1 << 20;
 
@@ -237,6 +240,7 @@ impl ServerState {
             Stage::Anonymous => None,
             Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing => return,
         };
+        let first_word = line.first_word();
         match (line, member) {
             (ClientLine::Request { number, command }, Some(user)) => {
                 self.obey_command(id, user, number, command)
@@ -255,7 +259,9 @@ impl ServerState {
                 | ClientLine::Register { .. }
                 | ClientLine::Resume { .. },
                 Some(_),
-            ) => self.misused(id, Misuse { number: None, command: "login", code: Code::UnknownCommand }),
+            ) => {
+                self.misused(id, Misuse { number: None, command: first_word, code: Code::UnknownCommand });
+            }
             (
                 ClientLine::Request { .. } | ClientLine::Acknowledge { .. } | ClientLine::Active { .. },
                 None,
@@ -350,9 +356,24 @@ impl ServerState {
         } else {
             link.held.push_lines(after, self.outbox.bytes(written));
             link.held_bytes += written.len() as u64;
+            if link.held_bytes > HELD_BYTES {
+                self.overfull.push(id);
+            }
             self.journal.hold(id);
         }
         link.queued()
+    }
+
+    /// Cuts links that would hold more than may wait; the mail of their users is kept. Only now, so
+    /// that nothing loses its link in the middle of a fan-out.
+    pub(super) fn cut_overfull_links(&mut self) {
+        while let Some(id) = self.overfull.pop() {
+            if let Some(from) = self.links.get(&id).map(|link| link.from) {
+                self.outbox.report(Report::LimitReached { setting: "output_bytes", from });
+                self.lose_link(id);
+                self.outbox.close(id);
+            }
+        }
     }
 
     /// Keeps a place in the output of a link for the answer that a record brings.

@@ -80,7 +80,9 @@ impl ServerState {
     pub(super) fn list(&mut self, asker: &Asker, lines: Vec<u8>) {
         let Some(id) = self.asker_link(asker) else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
-        if lines.len() <= PIECE_BYTES && link.listings.is_empty() {
+        // Whoever asks for lists faster than he reads them has to wait for them, however short.
+        let idle = link.listings.is_empty() && link.queued() - link.flushed <= PIECE_BYTES as u64;
+        if lines.len() <= PIECE_BYTES && idle {
             let written = self.outbox.write(|out| out.extend_from_slice(&lines));
             self.queue(id, RecordNumber(0), written);
             return;

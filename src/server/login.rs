@@ -1,5 +1,7 @@
 //! From a name and a password to a session.
 
+use core::net::SocketAddr;
+
 use super::accounts::UserId;
 use super::effect::Report;
 use super::event::Verdict;
@@ -23,7 +25,7 @@ const TRIES_A_LINK: u32 = 3;
 #[derive(Debug, Clone)]
 pub(super) enum SlowLogin {
     /// A password is being compared. The link may be gone by then; the verdict counts all the same.
-    Comparing { link: LinkId, subject: Subject },
+    Comparing { link: LinkId, from: SocketAddr, subject: Subject },
     /// A password for a new account is being hashed.
     Hashing { link: LinkId, name: Name },
 }
@@ -76,12 +78,13 @@ impl ServerState {
             Subject::Unknown(_) => None,
         };
         self.set_stage(id, Stage::LoggingIn(ticket));
-        self.slow_logins.insert(ticket, SlowLogin::Comparing { link: id, subject });
+        self.slow_logins.insert(ticket, SlowLogin::Comparing { link: id, from, subject });
         self.outbox.slow(Slow::Verify { ticket, credential, password });
     }
 
     pub(super) fn verified(&mut self, ticket: Ticket, verdict: Verdict) {
-        let Some(SlowLogin::Comparing { link, subject }) = self.slow_logins.get(&ticket).cloned() else {
+        let Some(SlowLogin::Comparing { link, from, subject }) = self.slow_logins.get(&ticket).cloned()
+        else {
             return;
         };
         self.slow_logins.remove(&ticket);
@@ -93,8 +96,8 @@ impl ServerState {
         }
         match verdict {
             Verdict::Overloaded => self.refuse(link, RecordNumber(0), Refusal::Busy),
-            Verdict::Wrong => self.wrong_password(link, subject),
-            Verdict::Right => self.right_password(link, subject),
+            Verdict::Wrong => self.wrong_password(link, from, subject),
+            Verdict::Right => self.right_password(link, from, subject),
         }
         if !(verdict == Verdict::Overloaded && planted::is(Planted::OverloadHangs)) {
             self.wait_no_more(link, Waits::LOGIN);
@@ -115,14 +118,11 @@ impl ServerState {
         }
     }
 
-    fn wrong_password(&mut self, id: LinkId, subject: Subject) {
-        let from = self.links.get(&id).map(|link| link.from);
-        let nowhere = core::net::SocketAddr::from(([0, 0, 0, 0], 0));
-        let (record, locked_secs) = self.count_failure(subject, from.unwrap_or(nowhere));
-        if let Some(from) = from {
-            self.outbox.report(Report::LoginFailed { from, locked: locked_secs.is_some() });
-        }
-        if let Some(retry_after_secs) = locked_secs {
+    fn wrong_password(&mut self, id: LinkId, from: SocketAddr, subject: Subject) {
+        let address_locked_secs = self.address_locked_secs(from);
+        let (record, locked_secs) = self.count_failure(subject, from);
+        self.outbox.report(Report::LoginFailed { from, locked: locked_secs.is_some() });
+        if let Some(retry_after_secs) = locked_secs.or(address_locked_secs) {
             return self.refuse_for_good(id, record, Refusal::LockedOut { retry_after_secs });
         }
         if planted::is(Planted::CounterPerLink)
@@ -147,8 +147,12 @@ impl ServerState {
         }
     }
 
-    fn right_password(&mut self, id: LinkId, subject: Subject) {
+    fn right_password(&mut self, id: LinkId, from: SocketAddr, subject: Subject) {
         let Subject::Account(user) = subject else { return };
+        if let Some(retry_after_secs) = self.address_locked_secs(from) {
+            // Guesses of one address that run at once get no more answers than guesses in turn.
+            return self.refuse_for_good(id, RecordNumber(0), Refusal::LockedOut { retry_after_secs });
+        }
         if let Some(retry_after_secs) = self.locked_secs(subject)
             && !planted::is(Planted::LockedButRight)
         {
@@ -157,10 +161,11 @@ impl ServerState {
         }
         if self.accounts[user].credential.is_none() {
             // The account was removed while its password was being compared.
-            return self.wrong_password(id, subject);
+            return self.wrong_password(id, from, subject);
         }
         let failed = self.forgive(subject);
-        if !self.links.contains_key(&id) {
+        if !self.is_anonymous(id) {
+            // Gone, or about to close: it says its last words and begins nothing.
             return;
         }
         let replace =
@@ -176,11 +181,13 @@ impl ServerState {
 
     /// Goes on with a session by its token: no password, and the old link makes way at once.
     pub(super) fn resume(&mut self, id: LinkId, name: &str, token: &Token) {
-        let user = self.accounts.find_open(name).filter(|&user| {
+        let resumes = |&user: &UserId| {
             let account = &self.accounts[user];
-            account.token == Some(self.secrets.token_digest(token, account.credential.as_ref()))
-        });
-        match user {
+            let digest =
+                account.credential.as_ref().map(|credential| self.secrets.token_digest(token, credential));
+            digest.is_some() && account.token == digest
+        };
+        match self.accounts.find(name).filter(resumes) {
             Some(user) => self.begin_session(id, user, Entry::Token),
             None => self.refuse(id, RecordNumber(0), Refusal::Stale),
         }
@@ -237,7 +244,7 @@ impl ServerState {
     pub(super) fn registered(&mut self, link: LinkId, user: UserId, settlement: Settlement) {
         let name = self.accounts.name(user).clone();
         self.registering.remove(&name);
-        if self.links.contains_key(&link) {
+        if self.links.get(&link).is_some_and(|link| matches!(link.stage, Stage::LoggingIn(_))) {
             self.set_stage(link, Stage::Anonymous);
         }
         match settlement {
@@ -245,6 +252,8 @@ impl ServerState {
                 self.forget_unknown(&name);
                 if let Some(from) = self.links.get(&link).map(|link| link.from) {
                     self.outbox.report(Report::Registered { user: name, from });
+                }
+                if self.is_anonymous(link) {
                     self.begin_session(link, user, Entry::Password { failed: 0 });
                 }
             }
@@ -256,6 +265,10 @@ impl ServerState {
     /// A link went away while it waited for a try.
     pub(super) fn wait_no_more_for_try(&mut self, id: LinkId, subject: Subject) {
         self.guesses(subject).waiting.retain(|(link, _)| *link != id);
+    }
+
+    fn is_anonymous(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_some_and(|link| link.stage == Stage::Anonymous)
     }
 
     fn set_stage(&mut self, id: LinkId, stage: Stage) {

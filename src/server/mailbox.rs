@@ -13,7 +13,7 @@ use super::settings::HeldOnBlock;
 use crate::planted::{self, Planted};
 use crate::record::{Mail, Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Freshness};
-use crate::words::{MessageId, Ticket};
+use crate::words::{MessageId, Name, Ticket};
 
 /// Messages asked of the store at a time; at most 192 KiB of text.
 const PAGE_MESSAGES: u32 = 48;
@@ -76,6 +76,16 @@ impl ServerState {
         mailbox.bytes += bytes;
         *mailbox.senders.entry(from).or_default() += count;
         self.stored_bytes += bytes;
+    }
+
+    /// Under whom mail of that sender is counted: maybe an account that is gone, or was there before
+    /// one of the same name.
+    pub(super) fn sender_of(&self, to: UserId, name: &Name) -> Option<UserId> {
+        let named = self.accounts.find(name.as_str());
+        let Some(mailbox) = &self.accounts[to].mailbox else { return named };
+        let counted = named.filter(|from| mailbox.senders.contains_key(from));
+        let gone = || mailbox.senders.keys().copied().find(|&from| self.accounts.name(from) == name);
+        counted.or_else(gone).or(named)
     }
 
     pub(super) fn uncount_mail(&mut self, to: UserId, from: UserId, count: u32, bytes: u64) {
@@ -179,7 +189,8 @@ impl ServerState {
         let mut shown = 0;
         let cut = usize::from(more && planted::is(Planted::PageDropsLast));
         let count = mail.len() - cut.min(mail.len());
-        for mail in mail.into_iter().take(count) {
+        let shown_meanwhile = core::mem::take(&mut session.delivery.shown_meanwhile);
+        for mail in mail.into_iter().take(count).filter(|mail| !shown_meanwhile.contains(&mail.id)) {
             shown += u64::from(self.show_mail(user, mail));
         }
         let Some(session) = self.accounts[user].session.as_mut() else { return };
@@ -198,7 +209,7 @@ impl ServerState {
 
     /// Sends a stored message, unless it is held back or under way already.
     fn show_mail(&mut self, user: UserId, mail: Mail) -> bool {
-        let Some(from) = self.accounts.find(mail.from.as_str()) else { return false };
+        let Some(from) = self.sender_of(user, &mail.from) else { return false };
         if self.is_spoken_for(user, mail.id) || self.is_held(user, from) {
             return false;
         }

@@ -31,6 +31,7 @@ pub mod settings;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::fmt;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -56,7 +57,7 @@ use crate::time::Time;
 use crate::words::{Credential, LinkId, Name, Ticket};
 
 /// The server: accounts, sessions, mailboxes, blocks and groups, and what is under way.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ServerState {
     settings: Settings,
     now: Time,
@@ -73,6 +74,8 @@ pub struct ServerState {
     anonymous: BTreeSet<LinkId>,
     /// Links whose input may go on after having waited.
     ready: Vec<LinkId>,
+    /// Links for which too much is held back.
+    overfull: Vec<LinkId>,
     slow_logins: BTreeMap<Ticket, SlowLogin>,
     /// Names for which an account is being made.
     registering: BTreeSet<Name>,
@@ -86,6 +89,20 @@ pub struct ServerState {
     journal: Journal,
     deadlines: Deadlines,
     outbox: Outbox,
+}
+
+/// Says where it stands, and nothing that was typed, sent or held: passwords, tokens and texts are
+/// among that.
+impl fmt::Debug for ServerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerState")
+            .field("now", &self.now)
+            .field("boot", &self.boot)
+            .field("phase", &self.phase)
+            .field("online", &self.online.len())
+            .field("links", &self.links.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether the server still takes anything on.
@@ -120,6 +137,7 @@ impl ServerState {
             links: HashMap::with_hasher(FixedState::with_seed(seed.rotate_left(32))),
             anonymous: BTreeSet::new(),
             ready: Vec::new(),
+            overfull: Vec::new(),
             slow_logins: BTreeMap::new(),
             registering: BTreeSet::new(),
             loads: BTreeMap::new(),
@@ -161,6 +179,7 @@ impl ServerState {
             Event::Tick => {}
         }
         self.go_on_with_ready_links();
+        self.cut_overfull_links();
         if let Some(at) = self.deadlines.next_timeout(self.now) {
             self.outbox.schedule_timeout(at);
         }

@@ -124,7 +124,6 @@ impl Outbox {
 }
 
 /// The effects of one event, in order. All must be taken before the next event.
-#[derive(Debug)]
 #[must_use = "effects that are not carried out are lost"]
 pub struct Effects<'a> {
     arena: &'a [u8],

@@ -25,8 +25,7 @@ impl ServerState {
             match (self.accounts.find(summary.to.as_str()), self.accounts.find(summary.from.as_str())) {
                 (Some(to), Some(from)) => self.count_mail(to, from, summary.count, summary.bytes),
                 (Some(to), None) => {
-                    gone.insert(summary.from.clone());
-                    let from = self.accounts.insert(&summary.from, None);
+                    let from = self.accounts.departed(&summary.from);
                     self.count_mail(to, from, summary.count, summary.bytes);
                 }
                 (None, _) => {
@@ -94,10 +93,12 @@ impl ServerState {
                 self.with_user(user, |server, user| server.apply_session_ended(user, *resumable, *at));
             }
             Record::MailStored { to, mail } => {
-                if let Some(from) = self.accounts.find(mail.from.as_str()) {
-                    let bytes = mail.text.len() as u64;
-                    self.with_user(to, |server, to| server.count_mail(to, from, 1, bytes));
-                }
+                let bytes = mail.text.len() as u64;
+                self.with_user(to, |server, to| {
+                    let known = server.sender_of(to, &mail.from);
+                    let from = known.unwrap_or_else(|| server.accounts.departed(&mail.from));
+                    server.count_mail(to, from, 1, bytes);
+                });
             }
             // Which sender's they are is known where they are acknowledged; the store counts for itself.
             Record::MailRemoved { .. } => {}
@@ -138,13 +139,7 @@ impl ServerState {
         }
         let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
         for (name, credential) in accounts {
-            let known = self.accounts.find(name.as_str());
-            let changed =
-                known.is_some_and(|user| self.accounts[user].credential.as_ref() != Some(&credential));
-            let user = self.accounts.insert(&name, Some(credential));
-            if changed && self.accounts[user].token.is_some() {
-                self.revoke_token(user);
-            }
+            self.accounts.insert(&name, Some(credential));
         }
         for user in self.accounts.ids() {
             let account = &self.accounts[user];

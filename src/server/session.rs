@@ -93,7 +93,8 @@ impl ServerState {
     fn new_login(&mut self, user: UserId, capabilities: Capabilities) -> Option<Token> {
         let token = capabilities.resume.then(|| self.secrets.token());
         let credential = self.accounts[user].credential.as_ref();
-        let digest = token.map(|token| self.secrets.token_digest(&token, credential));
+        let digest =
+            token.zip(credential).map(|(token, credential)| self.secrets.token_digest(&token, credential));
         // From the clock, so that no number comes again should the store lose or refuse the last one:
         // receivers would take new messages for repeats.
         let millisecond = self.now.0 / 1_000;
@@ -244,18 +245,6 @@ impl ServerState {
         if !resumable && !planted::is(Planted::TokenSurvivesLogout) {
             account.token = None;
             account.ledger.clear();
-        }
-    }
-
-    /// Ends the right to resume, as after a changed password.
-    pub(super) fn revoke_token(&mut self, user: UserId) {
-        let account = &mut self.accounts[user];
-        account.token = None;
-        let (name, login, at) = (account.name.clone(), account.login, account.last_login.unwrap_or(self.now));
-        let ended = account.session.is_none().then_some(account.last_end);
-        self.persist_note(Record::SessionBegan { user: name.clone(), login, token: None, at });
-        if let Some(at) = ended {
-            self.persist_note(Record::SessionEnded { user: name, resumable: false, at });
         }
     }
 

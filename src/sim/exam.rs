@@ -39,7 +39,9 @@ pub fn look_for(bug: Planted, first_seed: u64, mut go_on: impl FnMut() -> bool) 
         let steps = scenario::from_seed(seed, LENGTH);
         let report = examine(&steps, plan, seed % 4 == 0);
         events += report.events;
-        if let Some((_, violation)) = report.broken {
+        if let Some((_, violation)) = report.broken
+            && passes_without(bug, &steps, plan, seed % 4 == 0)
+        {
             let small = minimise(&steps, plan, RUNS);
             let steps = small.map_or(0, |small| small.steps.len());
             found = Some(Found { rule: violation.rule.into(), seed, events, steps });
@@ -50,4 +52,12 @@ pub fn look_for(bug: Planted, first_seed: u64, mut go_on: impl FnMut() -> bool) 
     }
     plant(None);
     found
+}
+
+/// Whether a scenario breaks no rule without the bug: only then it is the bug that was found.
+fn passes_without(bug: Planted, steps: &[scenario::Step], plan: Plan, twice: bool) -> bool {
+    plant(None);
+    let passes = examine(steps, plan, twice).broken.is_none();
+    plant(Some(bug));
+    passes
 }

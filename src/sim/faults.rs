@@ -18,7 +18,8 @@ use crate::words::LinkId;
 impl World {
     /// Steps that break or mend something.
     pub(super) fn take_fault(&mut self, step: Step) -> bool {
-        let back = self.draw.between(1_000, if step.argument % 8 == 0 { 90_000_000 } else { 3_000_000 });
+        let back =
+            self.draw.between(1_000, if step.argument.is_multiple_of(8) { 90_000_000 } else { 3_000_000 });
         match step.kind {
             Kind::Cut | Kind::Silence | Kind::Heal => self.trouble_link(step),
             Kind::Latency => {
@@ -32,7 +33,7 @@ impl World {
             Kind::Stop => self.stop_server(back),
             Kind::Reload => self.change_accounts(step),
             Kind::StoreFull => {
-                self.host.store.full = step.argument % 2 == 0;
+                self.host.store.full = step.argument.is_multiple_of(2);
                 let room = self.draw.below(120_000_000);
                 self.after(room, Happening::Room);
             }
@@ -59,9 +60,9 @@ impl World {
         }
         let id = ids[usize::from(step.actor) % ids.len()];
         match step.kind {
-            Kind::Cut => self.cut(id, step.argument % 2 == 0),
+            Kind::Cut => self.cut(id, step.argument.is_multiple_of(2)),
             Kind::Heal => self.heal_link(id),
-            _ => self.silence(id, [step.argument % 3 != 1, step.argument % 3 != 0]),
+            _ => self.silence(id, [step.argument % 3 != 1, !step.argument.is_multiple_of(3)]),
         }
     }
 

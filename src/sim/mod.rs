@@ -4,6 +4,9 @@
 //! cores, model links, a model store and one virtual clock; everything that crosses a boundary goes
 //! into a trace, and the trace alone is judged: by invariants and by a small reference model.
 
+// The checks recognise a few shapes among many; a new shape is none of theirs.
+#![allow(clippy::wildcard_enum_match_arm)]
+
 mod cast;
 mod check;
 mod client_host;

@@ -243,6 +243,10 @@ impl Model {
             known.blocks.remove(&user);
             known.announced.remove(&user);
         }
+        for members in self.groups.values_mut() {
+            members.retain(|member| *member != user);
+        }
+        self.groups.retain(|_, members| !members.is_empty());
     }
 
     pub(crate) fn committed(&mut self, upto: RecordNumber) {

@@ -33,7 +33,7 @@ impl World {
         let micros = self.micros_of(step);
         let until = Time(self.now.0.saturating_add(micros));
         self.pass(until, HAPPENINGS);
-        if step.kind == Kind::WaitDeadline && step.salt % 3 == 0 {
+        if step.kind == Kind::WaitDeadline && step.salt.is_multiple_of(3) {
             self.try_at_once(step);
         }
     }
@@ -45,7 +45,7 @@ impl World {
             link.latency_micros = 0;
         }
         let user = self.guessed;
-        let right = step.salt % 2 == 0;
+        let right = step.salt.is_multiple_of(2);
         self.last_text += 1;
         let guess = if right { self.current_password(user) } else { format!("late{}", self.last_text) };
         self.hand_writes(hand, format!("login {user} {guess}\n").as_bytes());
@@ -164,7 +164,7 @@ impl World {
             Kind::Accept => format!("accept {user}"),
             Kind::Decline => format!("decline {user}"),
             Kind::StopPrivate => format!("stopprivate {user}"),
-            Kind::Help => String::from(if step.salt % 2 == 0 { "help" } else { "help message" }),
+            Kind::Help => String::from(if step.salt.is_multiple_of(2) { "help" } else { "help message" }),
             Kind::Logout => String::from("logout"),
             _ => return None,
         };
@@ -210,12 +210,12 @@ impl World {
                 let signal = all[usize::from(step.argument) % all.len()];
                 self.tell_at(seat, crate::client::Event::Interrupted(signal));
             }
-            Kind::Kill if step.argument % 3 == 0 => {
+            Kind::Kill if step.argument.is_multiple_of(3) => {
                 if let Some(process) = &mut self.seats[seat].process {
                     process.doomed = true;
                 }
             }
-            Kind::Kill => self.kill_client(seat, step.argument % 2 == 0),
+            Kind::Kill => self.kill_client(seat, step.argument.is_multiple_of(2)),
             Kind::Freeze => {
                 self.freeze(seat, true);
                 let micros = self.draw.below(40_000_000);
@@ -243,7 +243,7 @@ impl World {
 
     fn start_at(&mut self, seat: usize, step: Step) {
         let own = u16::try_from(seat % super::cast::ACCOUNTS).unwrap_or(0);
-        let user = self.user(if step.salt % 5 == 0 { step.argument } else { own });
+        let user = self.user(if step.salt.is_multiple_of(5) { step.argument } else { own });
         let password = self.current_password(user);
         if self.plan.server_only {
             return self.start_stand_in(seat, user, &password);
@@ -318,7 +318,7 @@ impl World {
     fn take_hand(&mut self, step: Step) -> bool {
         match step.kind {
             Kind::RawOpen => {
-                let acknowledges = step.argument % 3 == 0;
+                let acknowledges = step.argument.is_multiple_of(3);
                 self.open_hand(step.actor, acknowledges);
             }
             Kind::RawGuesses => self.guess(step),

@@ -293,6 +293,10 @@ impl Durable {
         self.settled.retain(|(of, _), _| of != name);
         self.blocks.retain(|(by, user)| by != name && user != name);
         self.mail.remove(name);
+        for members in self.groups.values_mut() {
+            members.retain(|member| member != name);
+        }
+        self.groups.retain(|_, members| !members.is_empty());
     }
 
     fn page(&self, load: &LoadMail) -> (Vec<Mail>, bool) {

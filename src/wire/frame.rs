@@ -14,11 +14,18 @@ pub enum Frame<'a> {
 }
 
 /// Keeps the beginning of a line whose end has not come yet. Holds no memory between lines.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Framer {
     /// The unfinished line, or the line handed out last.
     kept: Vec<u8>,
     progress: Progress,
+}
+
+/// Says how much is kept, not what: it may be a password.
+impl core::fmt::Debug for Framer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Framer({} bytes, {:?})", self.kept.len(), self.progress)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -167,7 +167,9 @@ fn compare(life: &Life, typed: &Typed, result: Option<&Value>, fate: &Fate<'_>, 
             if seen < promised {
                 findings.lost.push(told());
             }
-            if ok { promised } else { *others }
+            // Whoever blocks the sender now may have seen it before a crash, and is not counted.
+            let is_exact = result.is_some_and(|result| result["withheld"] == false && result["refused"] == 0);
+            if ok && is_exact { promised } else { *others }
         }
         Typed::Broadcast { .. } => usize::MAX,
         Typed::Torn { .. } => 0,

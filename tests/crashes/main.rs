@@ -12,16 +12,16 @@
 //! | `HOBNOB_CALLS` | how many of the storage calls are tried, evenly spread: a number, or `all` |
 
 mod audit;
-//mod disk;
-//mod each_call;
-//mod full_disk;
-//mod many;
-//mod order;
+mod disk;
+mod each_call;
+mod full_disk;
+mod many;
+mod order;
 mod people;
 mod place;
 mod random;
 mod storm;
-//mod strace;
+mod strace;
 mod user;
 mod wire;
 
@@ -39,7 +39,6 @@ fn share_the_machine() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[allow(dead_code)]
 fn have_the_machine() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }

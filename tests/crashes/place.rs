@@ -3,14 +3,19 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::PATIENCE;
 
 /// The password of everybody.
 pub(crate) const PASSWORD: &str = "falcon";
@@ -76,6 +81,20 @@ impl Place {
         connection
     }
 
+    /// Waits until no mail is in the database.
+    pub(crate) fn wait_for_empty_mailboxes(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let count = "SELECT count(*) FROM mail";
+            let waiting: i64 = self.look().query_row(count, [], |row| row.get(0)).expect("a count");
+            if waiting == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{waiting} messages are not taken");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn arguments(&self, port: u16) -> Vec<String> {
         let mut arguments = vec![port.to_string(), "600".into(), "0".into(), "--plaintext".into()];
         arguments.extend(["--data".into(), self.data.display().to_string()]);
@@ -101,7 +120,7 @@ impl Place {
 
     /// A server on a free port.
     pub(crate) fn serve(&self) -> Server {
-        self.serve_on(0, &[]).expect("the server starts")
+        self.serve_on(free_port(), &[]).expect("the server starts")
     }
 
     /// A server on this port, behind a wrapper; an error is what it said before it ended.
@@ -129,6 +148,20 @@ impl Place {
         command.current_dir(self.folder.path()).arg("check").arg("--data").arg(&self.data);
         forget_settings(&mut command);
         command.output().expect("the program runs")
+    }
+}
+
+/// A port that no connection goes out from: one of those could hold it while the server is down, be it
+/// that of a client that tries to reach it.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() % 10_000;
+    loop {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 20_000 + ((first + step) % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

@@ -183,17 +183,7 @@ fn drain(weather: &Weather, stories: &mut [Story]) {
     for (person, story) in everybody.iter_mut().zip(stories.iter()) {
         person.ask(&format!("unblock {}", story.victim));
     }
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let database = weather.place.look();
-        let waiting: i64 =
-            database.query_row("SELECT count(*) FROM mail", [], |row| row.get(0)).expect("a count");
-        if waiting == 0 {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{waiting} messages are not taken");
-        thread::sleep(Duration::from_millis(20));
-    }
+    weather.place.wait_for_empty_mailboxes();
     for (person, story) in everybody.into_iter().zip(stories) {
         story.lives.push(person.leave());
     }

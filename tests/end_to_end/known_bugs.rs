@@ -93,7 +93,7 @@ fn a_replaced_session_ends_once_on_one_state_folder() {
 #[test]
 fn failures_of_other_names_in_between_reset_nothing() {
     let server = Server::start(&[]);
-    let mut fails = |name: &str, password: &str| {
+    let fails = |name: &str, password: &str| {
         let mut client = server.client(&[]);
         client.answer(name);
         client.answer(password);

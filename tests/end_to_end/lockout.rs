@@ -37,23 +37,23 @@ fn failures_are_counted_over_connections() {
 #[test]
 fn a_lock_ends_by_itself_and_attempts_do_not_extend_it() {
     let server = Server::start(&["block_duration=2"]);
+    let began = std::time::Instant::now();
     tries(&server, "hans", &["a", "b", "c"]);
     // One attempt after another until the lock is over: each is refused, and none extends it.
-    let began = std::time::Instant::now();
     while tries(&server, "hans", &[password("hans")])[0]["ok"] == false {
         assert!(began.elapsed().as_secs() < 20, "the lock does not end");
     }
-    assert!(began.elapsed().as_millis() > 900, "the lock was too short: {:?}", began.elapsed());
+    assert!(began.elapsed().as_millis() >= 2_000, "the lock was too short: {:?}", began.elapsed());
     let fresh = tries(&server, "hans", &["a"]);
     assert_eq!(left(&fresh[0]), Some(2), "and the count begins anew");
 }
 
 #[test]
 fn attempts_may_extend_the_lock() {
-    let server = Server::start(&["block_duration=3", "lock_extend=true"]);
+    let server = Server::start(&["block_duration=4", "lock_extend=true"]);
     tries(&server, "hans", &["a", "b", "c"]);
     let began = std::time::Instant::now();
-    while began.elapsed().as_millis() < 3_500 {
+    while began.elapsed().as_millis() < 4_500 {
         let answer = &tries(&server, "hans", &["x"])[0];
         assert_eq!(answer["error"], "locked_out", "{answer}");
     }

@@ -22,14 +22,15 @@ pub(in crate::sim) struct Expected {
     at: Time,
     /// Whom or what it is about.
     subject: String,
-    /// Records that the answer waits for: of earlier commands, and its own.
+    /// The record of earlier commands that the answer waits for.
     after: RecordNumber,
-    decided: bool,
+    /// Its own record, which success waits for.
+    own: Option<RecordNumber>,
 }
 
 impl Expected {
     pub(super) fn anything(&mut self) {
-        self.after = RecordNumber(0);
+        (self.after, self.own) = (RecordNumber(0), None);
         self.allowed = Allowed::Anything;
     }
 }
@@ -89,7 +90,7 @@ impl Check {
                 at,
                 subject,
                 after,
-                decided: false,
+                own: None,
             });
         }
         matches!(command, Command::Offline | Command::Logout) || !subject(command).is_empty()
@@ -131,7 +132,9 @@ impl Check {
             },
             Command::CreateGroup { group, members } => self.create_allowed(user, group, *members),
             Command::MessageGroup { group, .. } | Command::LeaveGroup { group } => {
-                if self.is_member(user, group) {
+                if model.users[user].odd {
+                    Allowed::Anything
+                } else if self.is_member(user, group) {
                     Allowed::Not(Vec::from([Code::UnknownGroup, Code::NotMember]))
                 } else {
                     Allowed::Codes(Vec::from([Code::UnknownGroup]))
@@ -272,6 +275,10 @@ impl Check {
 
     fn owner_allowed(&self, user: User, group: &str) -> Allowed {
         let members = Name::new(group).ok().and_then(|name| self.model.groups.get(&name));
+        let odd = |member: &User| self.model.users[*member].odd;
+        if odd(&user) || members.is_some_and(|members| members.iter().any(odd)) {
+            return Allowed::Anything;
+        }
         match members.map(|members| (members.first() == Some(&user), members.contains(&user))) {
             Some((true, _)) => Allowed::Not(Vec::from([Code::UnknownGroup, Code::NotOwner])),
             Some((false, true)) => Allowed::Codes(Vec::from([Code::NotOwner])),
@@ -281,7 +288,7 @@ impl Check {
 
     fn change_allowed(&self, user: User, group: &str, whom: &str, adds: bool) -> Allowed {
         let owner = self.owner_allowed(user, group);
-        if matches!(owner, Allowed::Codes(_)) {
+        if !matches!(owner, Allowed::Not(_)) {
             return owner;
         }
         match self.about(user, whom) {
@@ -386,7 +393,7 @@ impl Check {
             return Ok(());
         };
         if number.is_none() {
-            return self.text_answered(link, &expected, answer.map_err(|(code, _)| code));
+            return self.text_answered(&expected, answer.map_err(|(code, _)| code));
         }
         let store = matches!(answer, Err((Code::StorageUnavailable | Code::OutcomeUnknown, _)));
         let excused = store && self.refused_at >= expected.at;
@@ -400,7 +407,8 @@ impl Check {
             expected.allowed,
             self.model.users.iter().map(|known| known.name.to_string()).collect::<Vec<_>>()
         );
-        let (after, committed) = (expected.after, self.model.committed);
+        let own = expected.own.filter(|_| answer.is_ok()).unwrap_or_default();
+        let (after, committed) = (expected.after.max(own), self.model.committed);
         let durable = after <= committed || self.refused_at >= expected.at;
         rule!(
             self,
@@ -410,7 +418,7 @@ impl Check {
         );
         self.same_answer(link, &expected, answer.map_err(|(code, _)| code))?;
         self.block_announced(link, answer.ok());
-        self.text_answered(link, &expected, answer.map_err(|(code, _)| code))
+        self.text_answered(&expected, answer.map_err(|(code, _)| code))
     }
 
     /// A repeat of a command that changes something gets the same answer.
@@ -480,10 +488,13 @@ impl Check {
 impl Check {
     /// A record was decided for a command of a user: its answer, and later ones, wait for it.
     pub(super) fn command_record(&mut self, number: RecordNumber, record: &Record) {
-        let (command, by, subject) = match record {
-            Record::Blocked { by, user } => ("block", Some(by), user),
-            Record::Unblocked { by, user } => ("unblock", Some(by), user),
-            Record::GroupSet { group, .. } | Record::GroupRemoved { group } => ("group", None, group),
+        let (commands, by, subject): (&[&str], _, _) = match record {
+            Record::Blocked { by, user } => (&["block"], Some(by), user),
+            Record::Unblocked { by, user } => (&["unblock"], Some(by), user),
+            Record::GroupRemoved { group } => (&["delete group", "leave group"], None, group),
+            Record::GroupSet { group, .. } => {
+                (&["create group", "add group", "remove group", "leave group"], None, group)
+            }
             Record::AccountAdded { .. }
             | Record::AccountRemoved { .. }
             | Record::Failures { .. }
@@ -499,11 +510,14 @@ impl Check {
         let link = session.map_or(caller, |session| session.link);
         let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) else { return };
         let fits = |expected: &&mut Expected| {
-            expected.command.ends_with(command) && expected.subject == subject.as_str() && !expected.decided
+            let fails = matches!(&expected.allowed, Allowed::Codes(codes) if !codes.is_empty());
+            commands.contains(&expected.command)
+                && expected.subject == subject.as_str()
+                && expected.own.is_none()
+                && !fails
         };
         if let Some(expected) = seen.expected.iter_mut().find(fits) {
-            expected.after = expected.after.max(number);
-            expected.decided = true;
+            expected.own = Some(number);
         }
         seen.held = seen.held.max(number);
     }

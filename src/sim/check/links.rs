@@ -140,7 +140,7 @@ impl Check {
     }
 
     /// Whether no link has to wait because of its rate.
-    fn is_unhurried(&self) -> bool {
+    pub(super) fn is_unhurried(&self) -> bool {
         self.model.settings.rate_burst == 0 || self.model.settings.rate_burst >= 4_096
     }
 
@@ -153,6 +153,9 @@ impl Check {
             return Ok(false);
         }
         let at_once = at_once && line.len() <= limit;
+        if line.iter().all(|byte| *byte == b' ') {
+            return Ok(at_once);
+        }
         let Ok(line) = ClientLine::parse(line) else {
             self.activity(link, false);
             return Ok(at_once);
@@ -226,6 +229,7 @@ impl Check {
             session.link = None;
             session.lost_at = Some(self.now);
             session.moving = true;
+            session.presence.clear();
         }
         Ok(())
     }

@@ -279,9 +279,23 @@ impl Check {
         self.locks.attempts.iter().find(fits).map(|attempt| attempt.link)
     }
 
-    fn take_attempt(&mut self, link: LinkId) -> Option<Attempt> {
-        let place = self.locks.attempts.iter().position(|attempt| attempt.link == link)?;
-        Some(self.locks.attempts.remove(place))
+    /// The oldest attempt of a link; `decided`: it is known to have been compared.
+    fn take_attempt(&mut self, link: LinkId, decided: bool) -> Option<Attempt> {
+        let attempts = &mut self.locks.attempts;
+        let place = attempts.iter().position(|attempt| attempt.link == link)?;
+        let mut own = attempts.remove(place);
+        if own.ticket.is_none() && decided {
+            // Of two links with the same password it was the other that was compared first.
+            let same = |other: &&mut Attempt| {
+                other.judged && other.password == own.password && other.name == own.name
+            };
+            if let Some(other) = attempts.iter_mut().find(same) {
+                core::mem::swap(&mut own, other);
+                core::mem::swap(&mut own.link, &mut other.link);
+                core::mem::swap(&mut own.at, &mut other.at);
+            }
+        }
+        Some(own)
     }
 
     /// An attempt at a name that is new, or can be none, came to nothing.
@@ -294,7 +308,7 @@ impl Check {
 
     /// A link is let in.
     pub(super) fn admitted(&mut self, link: LinkId) -> Verdict {
-        let Some(attempt) = self.take_attempt(link) else { return Ok(()) };
+        let Some(attempt) = self.take_attempt(link, true) else { return Ok(()) };
         let fits = attempt.expected.is_none_or(|expected| expected == Outcome::In);
         rule!(self, fits, "only a right password lets in", "{}: {:?}", attempt.name, attempt.expected);
         Ok(())
@@ -308,7 +322,8 @@ impl Check {
         if matches!(refusal, Refusal::BadName | Refusal::Stale) {
             return Ok(());
         }
-        let Some(attempt) = self.take_attempt(link) else { return Ok(()) };
+        let decided = !matches!(refusal, Refusal::LockedOut { .. } | Refusal::Busy);
+        let Some(attempt) = self.take_attempt(link, decided) else { return Ok(()) };
         let from = self.links.seen.get(&link).and_then(|seen| seen.from);
         let limited = from.is_some_and(|from| !from.ip().is_loopback());
         let name = attempt.name.as_str();
@@ -336,7 +351,7 @@ impl Check {
                 let least = now.seconds_until(surely);
                 let most = attempt.at.seconds_until(perhaps);
                 let in_time = retry_after_secs >= least && (1..=most).contains(&retry_after_secs);
-                if extends && perhaps > attempt.at {
+                if extends && perhaps > attempt.at && lock.locked.is_some() {
                     lock.locked = Some((surely, Time(now.0 + duration)));
                 }
                 in_time || limited || extends

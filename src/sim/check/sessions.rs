@@ -17,11 +17,11 @@ impl Check {
         let counts = self.model.settings.invalid_counts_as_activity;
         if let Some(user) = self.model.member_on(link)
             && let Some(session) = self.model.session_mut(user)
+            && (valid || counts)
+            && session.active.1 < now
         {
-            if (valid || counts) && session.active.1 < now {
-                session.active_before = session.active.0;
-                session.active = (now, now);
-            }
+            session.active_before = session.active.0;
+            session.active = (now, now);
         }
     }
 
@@ -182,13 +182,14 @@ impl Check {
         for other in 0..self.model.users.len() {
             let blocks = &self.model.users[subject].blocks;
             let pending = self.model.is_pending(subject, other);
-            let shaky = perhaps || pending || self.model.users[subject].odd;
+            let odd = self.model.users[subject].odd || self.model.users[other].odd;
+            let shaky = perhaps || pending || odd;
             if other == subject || (blocks.contains(&other) && !shaky) {
                 continue;
             }
-            if let Some(session) = self.model.session_mut(other)
-                && session.link.is_some()
-            {
+            if let Some(session) = self.model.session_mut(other) {
+                // A session between two links may be on the next one already.
+                let shaky = shaky || session.link.is_none();
                 session.presence.push_back((subject, online, shaky));
             }
         }
@@ -272,7 +273,6 @@ impl Check {
             session.lost_at = None;
             session.moving = false;
             session.active.1 = session.active.1.max(now);
-            session.presence.clear();
         }
         let own = session.link == Some(link);
         let counted = if own && !resumed { session.unread.take() } else { None };
@@ -288,7 +288,7 @@ impl Check {
     /// No session outlives its timeout by more than a second.
     pub(super) fn sessions_time_out_in_time(&self) -> Verdict {
         let timeout = self.model.settings.timeout_secs;
-        if timeout == 0 {
+        if timeout == 0 || !self.is_unhurried() {
             return Ok(());
         }
         for known in &self.model.users {

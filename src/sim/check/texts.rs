@@ -44,6 +44,8 @@ pub(in crate::sim) struct SentText {
     accepted: bool,
     /// The sender was told that it did not.
     pub(super) refused: bool,
+    /// It was said to the server again, on another link or after a restart.
+    repeated: bool,
 }
 
 /// What kind of message a text is.
@@ -104,6 +106,7 @@ impl Check {
             None => Vec::new(),
         };
         let text = self.texts.sent.entry(number).or_default();
+        text.repeated |= !first;
         if first {
             text.perhaps_forbidden = perhaps;
             text.kind = kind;
@@ -290,7 +293,6 @@ impl Check {
     /// The sender of a text is told what became of it.
     pub(super) fn text_answered(
         &mut self,
-        link: LinkId,
         expected: &Expected,
         answer: Result<&Answer<'_>, Code>,
     ) -> Verdict {
@@ -301,6 +303,8 @@ impl Check {
         let Some(number) = expected.text else { return Ok(()) };
         match answer {
             Err(Code::OutcomeUnknown) => Ok(()),
+            // A server that has restarted cannot know of the first saying; the client must not believe it.
+            Err(_) if self.texts.sent.get(&number).is_some_and(|text| text.repeated) => Ok(()),
             Err(_) => self.text_refused(number),
             Ok(answer) => {
                 if let Some(text) = self.texts.sent.get_mut(&number) {
@@ -308,7 +312,7 @@ impl Check {
                 }
                 match accepted(answer) {
                     Some(Status::Delivered) => self.delivery_is_true(number),
-                    Some(Status::Stored) => self.storing_is_true(link, number),
+                    Some(Status::Stored) => self.storing_is_true(number),
                     None => Ok(()),
                 }
             }
@@ -332,10 +336,13 @@ impl Check {
         Ok(())
     }
 
-    fn storing_is_true(&self, _link: LinkId, number: u32) -> Verdict {
-        let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
+    fn storing_is_true(&mut self, number: u32) -> Verdict {
+        let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
         let (Some(to), Some(sender)) = (text.to, text.sender) else { return Ok(()) };
         let silent = self.model.is_cut_off(sender, to) || text.perhaps_forbidden.contains(&to);
+        if silent {
+            text.perhaps_forbidden.push(to);
+        }
         let shaky = self.model.shaky.contains_key(&(to, sender));
         let durable = text.stored.iter().any(|(user, record)| *user == to && *record <= self.model.committed);
         let earlier = text.stored.is_empty() && text.accepted && self.model.users[to].odd;

@@ -45,6 +45,22 @@ impl ClientLine<'_> {
     }
 }
 
+impl ClientLine<'_> {
+    /// The words it begins with behind its number, as errors name it.
+    #[must_use]
+    pub const fn first_word(&self) -> &'static str {
+        match self {
+            ClientLine::Hello { .. } => "hello",
+            ClientLine::Login { .. } => "login",
+            ClientLine::Register { .. } => "register",
+            ClientLine::Resume { .. } => "resume",
+            ClientLine::Acknowledge { .. } => "ack",
+            ClientLine::Active { .. } => "active",
+            ClientLine::Request { command, .. } => command.name(),
+        }
+    }
+}
+
 impl Command<'_> {
     /// Appends the command with a line feed.
     fn encode(&self, out: &mut Vec<u8>) {

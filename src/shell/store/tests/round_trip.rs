@@ -294,3 +294,12 @@ proptest! {
         prop_assert!(report.is_sound(), "{report}");
     }
 }
+
+#[test]
+fn a_fresh_folder_counts_its_boots_from_the_second_of_the_start() {
+    let (mut options, _answers) = options(None);
+    options.started = Time(5_000_000_000);
+    let (handle, recovery) = crate::shell::store::open(options).unwrap();
+    assert_eq!(recovery.boot, 5_000, "ids of a server that lost its folder must not come again");
+    handle.close();
+}

@@ -1,0 +1,63 @@
+//! A disk of a few megabytes, to fill.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::process::Command;
+
+use crate::report;
+
+/// A mounted file system of its own; it goes when dropped.
+pub(crate) struct Disk {
+    folder: tempfile::TempDir,
+}
+
+impl Disk {
+    /// Nothing, and a word about it, where one may not mount.
+    pub(crate) fn mount(needed_by: &str) -> Option<Disk> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=700", "hobnob-test"]).arg(folder.path());
+        match mount.output() {
+            Ok(output) if output.status.success() => Some(Disk { folder }),
+            Ok(_) | Err(_) => {
+                report(&format!("skipped: {needed_by}: a small file system cannot be mounted"));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves not a byte.
+    pub(crate) fn fill(&self) {
+        let mut filler =
+            File::options().create(true).append(true).open(self.path().join("filler")).expect("a file");
+        for size in [4096, 1] {
+            while let Err(error) = keep_writing(&mut filler, size) {
+                if error.kind() == ErrorKind::StorageFull {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn make_room(&self) {
+        fs::remove_file(self.path().join("filler")).expect("removed");
+    }
+}
+
+fn keep_writing(filler: &mut File, size: usize) -> std::io::Result<()> {
+    let block = vec![b'.'; size];
+    loop {
+        filler.write_all(&block)?;
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}

@@ -1,0 +1,153 @@
+//! Disks that are full, may not be written, or hold something else than was left there.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::audit::audit;
+use crate::disk::Disk;
+use crate::people::Person;
+use crate::place::{Place, free_port};
+use crate::{report, share_the_machine};
+
+#[test]
+fn a_full_disk_refuses_what_needs_it_and_nothing_else() {
+    let _machine = share_the_machine();
+    let Some(disk) = Disk::mount("full disk") else { return };
+    let place = Place::new(&["ann", "bob", "cid"]).keep_in(&disk.path().join("data"));
+    let server = place.serve();
+    let mut ann = Person::enter(&place, server.port, "ann");
+    let mut bob = Person::enter(&place, server.port, "bob");
+    let line = ann.message("cid", "before");
+    assert_eq!(ann.result(line)["status"], "stored");
+    disk.fill();
+    let (mut refused, mut in_a_row) = (0, 0);
+    // What was written already of the log may be written over, so some are still taken.
+    for number in 0.. {
+        let line = ann.message("cid", &format!("while it is full {number}"));
+        let result = ann.result(line);
+        let is_refused = result["error"] == "storage_unavailable";
+        assert!(is_refused || result["ok"] == true, "{result}");
+        refused += usize::from(is_refused);
+        in_a_row = if is_refused { in_a_row + 1 } else { 0 };
+        if in_a_row == 5 {
+            break;
+        }
+        assert!(number < 2_000, "the disk does not fill up");
+        disk.fill();
+    }
+    let small = ["block cid", "create group crew bob"].map(|line| {
+        let result = ann.ask(line);
+        assert!(result["ok"] == true || result["error"] == "storage_unavailable", "{result}");
+        (line, result["ok"] == true)
+    });
+    let line = bob.message("ann", "live while it is full");
+    assert_eq!(bob.result(line)["status"], "delivered");
+    assert_eq!(ann.ask("whoelse")["users"].as_array().map(Vec::len), Some(1));
+    let mut lives = vec![bob.leave()];
+    let mut bob = Person::enter(&place, server.port, "bob");
+    let line = bob.message("ann", "back while it is full");
+    assert_eq!(bob.result(line)["status"], "delivered");
+    disk.make_room();
+    for text in ["after", "and after"] {
+        let line = ann.message("cid", text);
+        assert_eq!(ann.result(line)["status"], "stored", "there is room again");
+    }
+    for (line, taken) in small {
+        assert_eq!(ann.ask(line)["ok"], !taken, "{line}: what was refused is not there, what was taken is");
+    }
+    assert_eq!(ann.ask("unblock cid")["ok"], true);
+    lives.extend([ann.leave(), bob.leave()]);
+    let port = server.port;
+    server.kill();
+    let server = place.serve_on(port, &[]).expect("the server starts again");
+    let cid = Person::enter(&place, server.port, "cid");
+    cid.sees("and after");
+    place.wait_for_empty_mailboxes();
+    lives.push(cid.leave());
+    let findings = audit(&lives);
+    findings.assert_clean();
+    report(&format!("full disk: {refused} refused; {findings}"));
+}
+
+/// The server ends at once with one line that names what is wrong.
+fn assert_refuses(place: &Place, words: &[&str]) {
+    let ended = place.serve_on(free_port(), &[]).err().expect("no server starts on that");
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert_eq!(ended.log.lines().count(), 1, "{}", ended.log);
+    assert!(words.iter().all(|word| ended.log.contains(word)), "{words:?} in {}", ended.log);
+}
+
+/// A folder in which a server was killed with one stored message in its log.
+fn left_behind() -> Place {
+    let place = Place::new(&["ann", "bob"]);
+    let server = place.serve();
+    let mut ann = Person::enter(&place, server.port, "ann");
+    let line = ann.message("bob", "kept");
+    assert_eq!(ann.result(line)["status"], "stored");
+    server.kill();
+    place
+}
+
+#[test]
+fn a_torn_tail_of_the_log_is_cut_off() {
+    let _machine = share_the_machine();
+    let place = left_behind();
+    let log = place.data().join("hobnob.db-wal");
+    let mut file = fs::File::options().append(true).open(&log).expect("the log");
+    file.write_all(&[0x5a; 1_500]).expect("written");
+    drop(file);
+    let server = place.serve();
+    let bob = Person::enter(&place, server.port, "bob");
+    bob.sees("kept");
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    let _machine = share_the_machine();
+    let place = left_behind();
+    fs::remove_file(place.data().join("hobnob.db-wal")).expect("removed");
+    let mut bytes = fs::read(place.database()).expect("the database");
+    for byte in bytes.iter_mut().skip(100) {
+        *byte ^= 0x5a;
+    }
+    fs::write(place.database(), bytes).expect("written");
+    assert_refuses(&place, &["hobnob.db", "damaged"]);
+    fs::write(place.database(), "").expect("written");
+    assert_refuses(&place, &["hobnob.db", "empty"]);
+    fs::write(
+        place.database(),
+        "something else, and long enough to be read as a header of a database ".repeat(9),
+    )
+    .expect("written");
+    assert_refuses(&place, &["hobnob.db"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let _machine = share_the_machine();
+    if rustix::process::geteuid().is_root() {
+        // Root writes where it may not; a file in the place of the folder stops it too.
+        let place = Place::new(&["ann"]);
+        fs::write(place.data(), "").expect("written");
+        assert_refuses(&place, &["data"]);
+        read_only_disk();
+        return;
+    }
+    let place = left_behind();
+    fs::set_permissions(place.data(), fs::Permissions::from_mode(0o500)).expect("a mode");
+    for name in ["hobnob.db", "hobnob.db-wal", "hobnob.db-shm", "lock"] {
+        let _ = fs::set_permissions(place.data().join(name), fs::Permissions::from_mode(0o400));
+    }
+    assert_refuses(&place, &["data"]);
+    fs::set_permissions(place.data(), fs::Permissions::from_mode(0o700)).expect("a mode");
+}
+
+fn read_only_disk() {
+    let Some(disk) = Disk::mount("read-only disk") else { return };
+    let place = Place::new(&["ann"]).keep_in(&disk.path().join("data"));
+    drop(place.serve());
+    let remounted = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(disk.path()).status();
+    assert!(remounted.expect("mount runs").success());
+    assert_refuses(&place, &["data"]);
+}

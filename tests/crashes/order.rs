@@ -1,0 +1,163 @@
+//! What leaves the server before, and what after, its disk has it: shown by a trace of system calls.
+
+use std::collections::HashMap;
+
+use crate::people::Person;
+use crate::place::Place;
+use crate::strace::{self, Strace};
+use crate::wire::Wire;
+use crate::{report, share_the_machine};
+
+/// One line of a trace: a whole call, or one end of it.
+struct Call<'t> {
+    name: &'t str,
+    /// The file or socket, as `-y` shows it.
+    on: &'t str,
+    text: &'t str,
+}
+
+/// Splits `PID name(FD<file>, …` and `PID <... name resumed>…`. The end of a call that was interrupted
+/// by others in the trace is named with the file that its beginning had.
+fn read(lines: &[String]) -> Vec<(Call<'_>, Moment)> {
+    let mut open: HashMap<&str, (&str, &str, &str)> = HashMap::new();
+    let mut calls = Vec::new();
+    for line in lines {
+        let Some((pid, rest)) = line.split_once(' ') else { continue };
+        let rest = rest.trim_start();
+        if rest.starts_with("<... ") {
+            if let Some((name, on, text)) = open.remove(pid) {
+                calls.push((Call { name, on, text }, Moment::End));
+            }
+            continue;
+        }
+        let Some((name, arguments)) = rest.split_once('(') else { continue };
+        let on = arguments.split_once('<').map_or("", |(_, file)| file.split('>').next().unwrap_or(""));
+        if rest.ends_with("<unfinished ...>") {
+            open.insert(pid, (name, on, rest));
+            calls.push((Call { name, on, text: rest }, Moment::Begin));
+        } else {
+            calls.push((Call { name, on, text: rest }, Moment::Whole));
+        }
+    }
+    calls
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    Whole,
+    Begin,
+    End,
+}
+
+fn is_sync(call: &Call<'_>) -> bool {
+    matches!(call.name, "fsync" | "fdatasync") && call.on.ends_with("hobnob.db-wal")
+}
+
+fn is_log_write(call: &Call<'_>) -> bool {
+    call.name.starts_with("pwrite") && call.on.ends_with("hobnob.db-wal")
+}
+
+fn is_file_of(call: &Call<'_>, place: &Place) -> bool {
+    call.on.starts_with(&place.data().display().to_string())
+}
+
+fn watch(place: &Place, pid: u32) -> Strace {
+    let trace = "trace=recvfrom,read,sendto,write,writev,sendmsg,pwrite64,fsync,fdatasync,ftruncate";
+    let options = ["-y", "-s", "70000", "-e", trace].map(str::to_owned);
+    Strace::attach(pid, &options, &place.path("trace")).expect("strace attaches")
+}
+
+/// For each marked command: it was read, then written to the log, then a sync began and returned, and
+/// only then its confirmation left.
+fn check_order(lines: &[String], mark: &str, confirmation: &str) {
+    let calls = read(lines);
+    let find = |from: usize, what: &str, wanted: &dyn Fn(&Call<'_>, Moment) -> bool| {
+        let found = calls[from..].iter().position(|(call, moment)| wanted(call, *moment));
+        from + found.unwrap_or_else(|| panic!("no {what} of {mark} in the trace"))
+    };
+    let is_socket = |call: &Call<'_>| call.on.starts_with("socket:") || call.on.starts_with("TCP");
+    let heard = find(0, "command", &|call, moment| {
+        moment != Moment::Begin
+            && is_socket(call)
+            && matches!(call.name, "recvfrom" | "read")
+            && call.text.contains(mark)
+    });
+    let socket = calls[heard].0.on;
+    let wrote = find(heard, "log write", &|call, _| is_log_write(call));
+    let told = find(heard, "confirmation", &|call, _| {
+        call.on == socket
+            && matches!(call.name, "sendto" | "write" | "writev" | "sendmsg")
+            && call.text.contains(confirmation)
+    });
+    assert!(wrote < told, "{confirmation:?} of {mark} left before the log was written");
+    let last_write = (wrote..told).rev().find(|&at| is_log_write(&calls[at].0)).expect("a log write");
+    // A sync that began before the last page was written does not cover it.
+    let synced = (last_write..told).any(|at| {
+        let (call, moment) = &calls[at];
+        let began_after = *moment == Moment::Whole
+            || (*moment == Moment::End
+                && (last_write..at)
+                    .any(|before| calls[before].1 == Moment::Begin && is_sync(&calls[before].0)));
+        is_sync(call) && began_after
+    });
+    assert!(synced, "{confirmation:?} of {mark} left before the sync had returned");
+}
+
+#[test]
+fn no_confirmation_leaves_before_the_sync_that_covers_it() {
+    let _machine = share_the_machine();
+    if !strace::is_at_hand("confirmation after sync, by system calls") {
+        return;
+    }
+    let place = Place::new(&["ann", "bob", "cid"]);
+    let server = place.serve();
+    let mut ann = Wire::log_in(server.port, "ann");
+    let trace = watch(&place, server.pid());
+    let mut asked = Vec::new();
+    for number in 0..20 {
+        let mark = format!("mark-{number}-end");
+        let stored = ann.ask(&format!("#{} message bob {mark}", number + 1));
+        assert_eq!(stored, format!("ok #{} message bob stored", number + 1));
+        asked.push((mark, format!("ok #{} message", number + 1)));
+    }
+    for (number, command) in [(21, "block cid"), (22, "create group crew bob cid"), (23, "unblock cid")] {
+        let answer = ann.ask(&format!("#{number} {command}"));
+        assert!(answer.starts_with(&format!("ok #{number} ")), "{answer}");
+        asked.push((format!("#{number} {command}"), format!("ok #{number} ")));
+    }
+    let lines = trace.lines();
+    for (mark, confirmation) in &asked {
+        check_order(&lines, mark, confirmation);
+    }
+    report(&format!("trace: {} confirmations, each behind its sync", asked.len()));
+}
+
+#[test]
+fn live_chat_writes_nothing_to_the_disk() {
+    let _machine = share_the_machine();
+    if !strace::is_at_hand("no disk in live chat, by system calls") {
+        return;
+    }
+    let place = Place::new(&["ann", "bob", "cid"]);
+    let server = place.serve();
+    let mut ann = Person::enter(&place, server.port, "ann");
+    let mut bob = Person::enter(&place, server.port, "bob");
+    // Behind this, everything of the logins is on the disk.
+    let line = ann.message("cid", "later");
+    assert_eq!(ann.result(line)["status"], "stored");
+    let trace = watch(&place, server.pid());
+    for number in 0..50 {
+        let (from, to) = if number % 2 == 0 { (&mut ann, "bob") } else { (&mut bob, "ann") };
+        let line = from.message(to, &format!("live {number}"));
+        assert_eq!(from.result(line)["status"], "delivered");
+    }
+    ann.ask("whoelse");
+    let lines = trace.lines();
+    let calls = read(&lines);
+    let sent = calls.iter().filter(|(call, _)| call.name == "sendto" && call.text.contains("live ")).count();
+    assert!(sent >= 50, "{sent} messages in the trace");
+    let stored: Vec<&str> =
+        calls.iter().filter(|(call, _)| is_file_of(call, &place)).map(|(call, _)| call.text).collect();
+    assert!(stored.is_empty(), "{stored:#?}");
+    report(&format!("trace: 50 live messages, {} calls, none of them on the data", calls.len()));
+}

@@ -1,0 +1,191 @@
+//! Limits of the server's core that take more than a transcript: at the limit all is well, one past it
+//! somebody hears of it, and nobody else suffers.
+
+use std::collections::BTreeMap;
+
+use hobnob::record::{RecordNumber, Recovery};
+use hobnob::server::{Effect, Event, Report, ServerState, Settings, Verdict};
+use hobnob::time::Time;
+use hobnob::words::{Credential, LinkId, Name};
+
+const HANS: LinkId = LinkId(1);
+const YODA: LinkId = LinkId(2);
+
+/// A server with what it said. Its store commits when it is told to, and not before.
+struct Server {
+    core: ServerState,
+    now: Time,
+    said: BTreeMap<LinkId, Vec<u8>>,
+    closed: Vec<LinkId>,
+    limits: Vec<&'static str>,
+    paused: Vec<LinkId>,
+    store: Store,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Store {
+    Commits,
+    Stalls,
+}
+
+impl Server {
+    /// With `hans`, `yoda` and so many others.
+    fn new(settings: Settings, others: usize) -> Server {
+        let names = ["hans".into(), "yoda".into()].into_iter();
+        let names = names.chain((0..others).map(|n| format!("a-user-with-a-long-name-{n}")));
+        let accounts = names.map(|name| (Name::new(&name).unwrap(), Credential::new("pw"))).collect();
+        let recovery = Recovery { boot: 1, ..Recovery::default() };
+        let mut server = Server {
+            core: ServerState::new(settings, accounts, recovery, 7, Time(0)),
+            now: Time(0),
+            said: BTreeMap::new(),
+            closed: Vec::new(),
+            limits: Vec::new(),
+            paused: Vec::new(),
+            store: Store::Commits,
+        };
+        server.handle(Event::Tick);
+        server
+    }
+
+    fn handle(&mut self, event: Event<'_>) {
+        let (mut verify, mut commit) = (Vec::new(), None);
+        for effect in self.core.handle(event, self.now) {
+            match effect {
+                Effect::Send { link, bytes } => self.said.entry(link).or_default().extend(bytes),
+                Effect::Close { link } => self.closed.push(link),
+                Effect::Pause { link } => self.paused.push(link),
+                Effect::Resume { link } => self.paused.retain(|&paused| paused != link),
+                Effect::Verify { ticket, .. } => verify.push(ticket),
+                Effect::Persist { number, .. } => commit = Some(number),
+                Effect::Report(Report::LimitReached { setting, .. }) => self.limits.push(setting),
+                Effect::Report(_) | Effect::ScheduleTimeout { .. } => {}
+                Effect::Hash { .. } | Effect::LoadMail { .. } => unreachable!("not in here: {effect:?}"),
+            }
+        }
+        for ticket in verify {
+            self.handle(Event::Verified { ticket, verdict: Verdict::Right });
+        }
+        if let (Some(upto), Store::Commits) = (commit, self.store) {
+            self.handle(Event::Committed { upto });
+        }
+    }
+
+    fn log_in(&mut self, link: LinkId, name: &str) {
+        let from = ([127, 0, 0, 1], 40_000).into();
+        self.handle(Event::LinkOpened { link, from, nonce: [0; 32] });
+        self.say(link, &format!("hello 1 ack\nlogin {name} pw\n"));
+    }
+
+    fn say(&mut self, link: LinkId, lines: &str) {
+        self.handle(Event::Received { link, bytes: lines.as_bytes() });
+    }
+
+    fn heard(&mut self, link: LinkId) -> String {
+        String::from_utf8(self.said.remove(&link).unwrap_or_default()).unwrap()
+    }
+}
+
+fn with_two(settings: Settings) -> Server {
+    let mut server = Server::new(settings, 0);
+    server.log_in(HANS, "hans");
+    server.log_in(YODA, "yoda");
+    server.said.clear();
+    server
+}
+
+#[test]
+fn lists_that_nobody_reads_wait_and_so_does_the_next_line() {
+    let settings = Settings { unauthenticated_max: 0, ..Settings::default() };
+    let mut server = Server::new(settings, 300);
+    for n in 0..300 {
+        server.log_in(LinkId(100 + n), &format!("a-user-with-a-long-name-{n}"));
+    }
+    server.log_in(HANS, "hans");
+    server.said.clear();
+    server.say(HANS, &"whoelse\n".repeat(100));
+    let sent = server.heard(HANS);
+    assert!(sent.ends_with("ok whoelse 300\n") && sent.len() < 100_000, "{} bytes", sent.len());
+    assert_eq!(server.paused, [HANS]);
+    // Once it reads, it gets the rest.
+    let mut lists = sent.matches("ok whoelse 300\n").count();
+    while lists < 100 {
+        server.handle(Event::Flushed { link: HANS, upto: u64::MAX });
+        let more = server.heard(HANS);
+        assert!((1..100_000).contains(&more.len()));
+        lists += more.matches("ok whoelse 300\n").count();
+    }
+    assert_eq!((lists, server.paused.len()), (100, 0));
+}
+
+#[test]
+fn output_that_waits_for_a_store_that_stalls_is_bounded() {
+    let mut server = with_two(Settings::default());
+    server.store = Store::Stalls;
+    // From here on everything for yoda waits for this record.
+    server.say(YODA, "create group crew yoda\n");
+    let broadcast = format!("broadcast {}\n", "x".repeat(4_000));
+    let fitting = (1 << 20) / 4_060;
+    for _ in 0..fitting {
+        server.say(HANS, &broadcast);
+    }
+    assert_eq!(server.heard(YODA), "");
+    assert_eq!(server.closed, []);
+    for _ in 0..10 {
+        server.say(HANS, &broadcast);
+    }
+    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[YODA][..], &["output_bytes"][..]));
+    server.handle(Event::Committed { upto: RecordNumber(1_000) });
+    server.say(HANS, "ping yoda\n");
+    assert!(server.heard(HANS).ends_with("ok ping yoda offline\n"));
+}
+
+#[test]
+fn a_line_at_the_limit_is_taken_and_one_past_it_is_not() {
+    let mut server = with_two(Settings::default());
+    let room = 4_096 + 512 - "broadcast ".len();
+    server.say(HANS, &format!("broadcast {}\n", "x".repeat(room)));
+    assert_eq!(server.heard(HANS), "ok broadcast 1 complete\n");
+    server.say(HANS, &format!("broadcast {}\nping yoda\n", "x".repeat(room + 1)));
+    assert_eq!(server.heard(HANS), "error too_long\nok ping yoda online\n");
+}
+
+#[test]
+fn an_endless_line_ends_its_link_and_no_other() {
+    let mut server = with_two(Settings::default());
+    server.say(HANS, &"x".repeat(64 * 1024));
+    assert_eq!(server.closed, []);
+    server.say(HANS, "x");
+    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[HANS][..], &["line_bytes"][..]));
+    assert_eq!(server.heard(YODA), "offline hans\n");
+}
+
+#[test]
+fn requests_for_private_links_are_limited_for_each_user() {
+    let mut server = Server::new(Settings { unauthenticated_max: 0, ..Settings::default() }, 17);
+    for n in 0..17 {
+        server.log_in(LinkId(100 + n), &format!("a-user-with-a-long-name-{n}"));
+    }
+    server.log_in(HANS, "hans");
+    server.said.clear();
+    for n in 0..16 {
+        server.say(HANS, &format!("startprivate a-user-with-a-long-name-{n} 5000\n"));
+    }
+    assert_eq!(server.heard(HANS), "");
+    server.say(HANS, "startprivate a-user-with-a-long-name-16 5000\n");
+    assert_eq!(server.heard(HANS), "error rate_limited startprivate\n");
+    assert_eq!(server.heard(LinkId(116)), "");
+}
+
+#[test]
+fn debug_output_holds_nothing_that_was_typed() {
+    let mut server = Server::new(Settings::default(), 0);
+    server.handle(Event::LinkOpened { link: HANS, from: ([127, 0, 0, 1], 4_000).into(), nonce: [77; 32] });
+    server.say(HANS, "login hans falc");
+    let recovery = Recovery { secret: [77; 32], ..Recovery::default() };
+    let opened = Event::LinkOpened { link: HANS, from: ([127, 0, 0, 1], 4_000).into(), nonce: [77; 32] };
+    let shown = format!("{:?} {recovery:?} {opened:?}", server.core);
+    let typed = format!("{:?}", Event::Received { link: HANS, bytes: b"login hans falcon" });
+    assert!(!shown.contains("77") && !shown.contains("102") && !shown.contains("falc"), "{shown}");
+    assert_eq!(typed, "Received(LinkId(1), 17 bytes)");
+}

@@ -1,0 +1,71 @@
+//! A bounded simulation: seeds, arbitrary steps, and the scenarios of bugs that were found before.
+//! `just sim` plays more.
+#![cfg(feature = "sim")]
+
+use std::fs;
+use std::path::Path;
+
+use hobnob::sim::run::{Plan, Report, examine};
+use hobnob::sim::scenario::{self, Step};
+use hobnob::sim::{targets, twin};
+use proptest::prelude::*;
+
+const SEEDS: u64 = 40;
+const LENGTH: usize = 400;
+
+fn assert_holds(what: &str, steps: &[Step], report: &Report) {
+    assert!(report.broken.is_none(), "{what}: {:?}\n{}", report.broken, scenario::print(steps));
+}
+
+#[test]
+fn every_rule_holds_in_the_whole_world_and_for_the_server_alone() {
+    let mut events = 0;
+    for seed in 0..SEEDS {
+        let steps = scenario::from_seed(seed, LENGTH);
+        for server_only in [false, true] {
+            let plan = Plan { server_only, ..Plan::default() };
+            let report = examine(&steps, plan, seed % 8 == 0);
+            assert_holds(&format!("seed {seed}, server only: {server_only}"), &steps, &report);
+            events += report.events;
+        }
+    }
+    assert!(events > 100_000, "only {events} events changed anything");
+}
+
+#[test]
+fn a_blocked_user_sees_what_he_would_see_of_one_who_is_offline() {
+    for seed in 0..SEEDS {
+        assert!(twin::compare(seed, LENGTH).is_ok(), "seed {seed}: {:?}", twin::compare(seed, LENGTH));
+    }
+}
+
+#[test]
+fn bugs_of_the_past_stay_fixed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("readable").path();
+        let text = fs::read_to_string(&path).expect("UTF-8");
+        let steps = scenario::parse(&text).unwrap_or_else(|bad| panic!("{}: {bad:?}", path.display()));
+        for server_only in [false, true] {
+            let report = examine(&steps, Plan { server_only, ..Plan::default() }, true);
+            assert_holds(&path.display().to_string(), &steps, &report);
+        }
+    }
+}
+
+#[test]
+fn a_scenario_reads_back_what_it_prints() {
+    let steps = scenario::from_seed(7, 200);
+    assert_eq!(scenario::parse(&scenario::print(&steps)).expect("its own print"), steps);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_rule_holds_for_arbitrary_steps(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {
+        targets::whole_world(&bytes);
+        targets::server_core(&bytes);
+        targets::client_core(&bytes);
+    }
+}
