@@ -112,6 +112,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         nonces: Nonces::new(),
         alarm: Alarm::new(clock),
         dirty: Vec::new(),
+        queued: 0,
         flushed: Vec::new(),
         follow_ups: VecDeque::new(),
         stored: false,

@@ -25,6 +25,9 @@ use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 use crate::words::LinkId;
 
+/// Bytes queued for all connections together before they are written in the middle of a batch. What
+/// everybody is told is queued once for each, and memory once taken is seldom given back.
+const QUEUED_BYTES: usize = 4 << 20;
 /// How long connections may take to end when the server stops.
 const STOP: Duration = Duration::from_millis(1500);
 
@@ -63,6 +66,8 @@ pub(super) struct Hands {
     pub(super) alarm: Alarm,
     /// Links with bytes to write.
     pub(super) dirty: Vec<LinkId>,
+    /// Bytes queued since they were last written.
+    pub(super) queued: usize,
     /// Links whose bytes have left, which the core has not heard yet.
     pub(super) flushed: Vec<(LinkId, u64)>,
     /// What carrying out effects brought about, which the core has not heard yet.
@@ -322,9 +327,14 @@ impl Hands {
             // So much cannot wait for the end of the batch.
             self.write(id);
         }
+        self.queued += bytes.len();
+        if self.queued > QUEUED_BYTES {
+            self.write_dirty();
+        }
     }
 
     fn write_dirty(&mut self) {
+        self.queued = 0;
         let mut dirty = mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
             if let Some(link) = self.links.get(id) {
