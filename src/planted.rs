@@ -1,7 +1,7 @@
 //! Bugs to plant, for the simulator's exam: each must be found by an invariant.
 //!
 //! Without the feature `planted`, [`is`] is constantly false and the planted code is not compiled in.
-//! With it, one bug at a time is chosen at run time by [`plant`]. The choice is the only global of the
+//! With it, one bug at a time is chosen at run time by `plant`. The choice is the only global of the
 //! core; it exists in no program that anybody uses.
 
 macro_rules! planted {

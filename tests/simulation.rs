@@ -29,7 +29,7 @@ fn every_rule_holds_in_the_whole_world_and_for_the_server_alone() {
             events += report.events;
         }
     }
-    assert!(events > 100_000, "only {events} events changed anything");
+    assert!(events > 20_000, "only {events} events changed anything");
 }
 
 #[test]
