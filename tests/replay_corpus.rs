@@ -37,3 +37,15 @@ fn server_line() {
 fn peer_line() {
     replay("peer_line", targets::peer_line);
 }
+
+#[cfg(feature = "sim")]
+#[test]
+fn server_core() {
+    replay("server_core", hobnob::sim::targets::server_core);
+}
+
+#[cfg(feature = "sim")]
+#[test]
+fn client_core() {
+    replay("client_core", hobnob::sim::targets::client_core);
+}
