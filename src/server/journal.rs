@@ -161,11 +161,22 @@ impl Journal {
         }
     }
 
-    /// What is unsaved about a name, in order: it must be written before anything newer about it.
-    fn take_unsaved_about(&mut self, name: &Name) -> Vec<Record> {
+    /// What is unsaved and must be written before a record, in order: all about the account whose state
+    /// it sets, and about accounts that it builds on if they are still to be removed. Behind it, their
+    /// removal would take it along.
+    fn take_unsaved_before(&mut self, record: &Record) -> Vec<Record> {
         if self.unsaved.is_empty() {
             return Vec::new();
         }
+        let is_removed = |name: &&&Name| self.unsaved.contains_key(&SoftKey::Removed((**name).clone()));
+        let built_on = built_on_by(record);
+        let names: Vec<&Name> =
+            subject_of(record).into_iter().chain(built_on.iter().filter(is_removed).copied()).collect();
+        names.into_iter().flat_map(|name| self.take_unsaved_about(name)).collect()
+    }
+
+    /// What is unsaved about a name, in order.
+    fn take_unsaved_about(&mut self, name: &Name) -> Vec<Record> {
         let name = name.clone();
         let keys = [
             SoftKey::Removed(name.clone()),
@@ -228,10 +239,8 @@ impl ServerState {
     }
 
     fn hand_out(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
-        if let Some(name) = subject_of(&record) {
-            for unsaved in self.journal.take_unsaved_about(name) {
-                self.number_record(unsaved.clone(), Undo::Later(unsaved), Then::Nothing);
-            }
+        for unsaved in self.journal.take_unsaved_before(&record) {
+            self.number_record(unsaved.clone(), Undo::Later(unsaved), Then::Nothing);
         }
         if let Record::Failures { suspect, .. } = &record {
             // The whole new value: an older one of a made-up name must not be written over it.
@@ -391,5 +400,58 @@ fn subject_of(record: &Record) -> Option<&Name> {
         | Record::GroupSet { .. }
         | Record::GroupRemoved { .. }
         | Record::Settled { .. } => None,
+    }
+}
+
+/// Other accounts whose removal would change what a record has made.
+fn built_on_by(record: &Record) -> Vec<&Name> {
+    match record {
+        Record::MailStored { to, .. } => alloc::vec![to],
+        Record::Blocked { by, user } => alloc::vec![by, user],
+        Record::GroupSet { members, .. } => members.iter().collect(),
+        Record::Settled { user, .. } => alloc::vec![user],
+        Record::AccountAdded { .. }
+        | Record::AccountRemoved { .. }
+        | Record::Failures { .. }
+        | Record::SessionBegan { .. }
+        | Record::SessionEnded { .. }
+        | Record::MailRemoved { .. }
+        | Record::Unblocked { .. }
+        | Record::GroupRemoved { .. } => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn a_removal_that_is_unsaved_is_written_before_what_is_built_on_the_account() {
+        let name = |name: &str| Name::new(name).unwrap();
+        let (hans, luke) = (name("hans"), name("luke"));
+        let removed = |user: &Name| Record::AccountRemoved { name: user.clone() };
+        let builders = [
+            Record::Blocked { by: luke.clone(), user: hans.clone() },
+            Record::Blocked { by: hans.clone(), user: luke.clone() },
+            Record::GroupSet { group: name("crew"), members: vec![luke.clone(), hans.clone()] },
+            Record::AccountRemoved { name: hans.clone() },
+        ];
+        for record in builders {
+            let mut journal = Journal::default();
+            journal.keep_unsaved(RecordNumber(1), removed(&hans));
+            journal.keep_unsaved(RecordNumber(2), removed(&name("yoda")));
+            assert_eq!(journal.take_unsaved_before(&record), [removed(&hans)], "{record:?}");
+            assert_eq!(journal.take_unsaved_before(&record), []);
+        }
+    }
+
+    #[test]
+    fn what_is_unsaved_about_an_account_that_stays_is_not_written_with_each_message_to_it() {
+        let hans = Name::new("hans").unwrap();
+        let mut journal = Journal::default();
+        journal.keep_unsaved(RecordNumber(1), Record::MailRemoved { user: hans.clone(), ids: vec![] });
+        let block = Record::Blocked { by: hans.clone(), user: hans };
+        assert_eq!(journal.take_unsaved_before(&block), []);
     }
 }
