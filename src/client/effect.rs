@@ -1,5 +1,6 @@
 //! What the client wants done.
 
+use core::fmt;
 use core::net::SocketAddr;
 
 use super::event::{Mark, Signal};
@@ -8,7 +9,7 @@ use crate::time::Time;
 use crate::words::LinkId;
 
 /// Something to do, in this order.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Effect<'a> {
     /// Connect to the server; answer with `Connected` or `Disconnected`.
     Dial,
@@ -76,6 +77,29 @@ pub enum Effect<'a> {
     Exit(Exit),
 }
 
+/// Without the bytes that are sent, which may be a password.
+impl fmt::Debug for Effect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::Dial => write!(f, "Dial"),
+            Effect::Send { bytes } => write!(f, "Send({} bytes)", bytes.len()),
+            Effect::HangUp => write!(f, "HangUp"),
+            Effect::Show(view) => write!(f, "Show({view:?})"),
+            Effect::Deliver { sequence, mark, view } => write!(f, "Deliver({sequence}, {mark:?}, {view:?})"),
+            Effect::NoteOpen { number } => write!(f, "NoteOpen({number})"),
+            Effect::NoteSettled { number } => write!(f, "NoteSettled({number})"),
+            Effect::OpenState { user } => write!(f, "OpenState({user})"),
+            Effect::CloseState => write!(f, "CloseState"),
+            Effect::Listen => write!(f, "Listen"),
+            Effect::DialPeer { address } => write!(f, "DialPeer({address})"),
+            Effect::SendPeer { link, bytes } => write!(f, "SendPeer({link:?}, {} bytes)", bytes.len()),
+            Effect::ClosePeer { link } => write!(f, "ClosePeer({link:?})"),
+            Effect::ScheduleTimeout { at } => write!(f, "ScheduleTimeout({at:?})"),
+            Effect::Exit(exit) => write!(f, "Exit({exit:?})"),
+        }
+    }
+}
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -106,6 +130,22 @@ impl Exit {
             Exit::Signalled(Signal::Interrupt) => 130,
             Exit::Signalled(Signal::Terminate) => 143,
             Exit::Signalled(Signal::HangUp) => 129,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn nothing_that_is_sent_is_printed() {
+        let bytes = b"login hans topsecret\n".as_slice();
+        for effect in [Effect::Send { bytes }, Effect::SendPeer { link: LinkId(1), bytes }] {
+            let printed = format!("{effect:?}");
+            // The bytes of a word, as a list of numbers, are the word.
+            assert!(!printed.contains("topsecret") && !printed.contains("116, 111, 112"), "{printed}");
         }
     }
 }

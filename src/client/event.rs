@@ -1,13 +1,14 @@
 //! What can happen to the client.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 
 use crate::words::{LinkId, MessageId, Name, Origin};
 
 /// Something that happened, in the order in which it did. Events for links and dials that are gone
 /// are ignored.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Event<'a> {
     /// The program has started.
     Started,
@@ -76,6 +77,31 @@ pub enum Event<'a> {
     Tick,
 }
 
+/// Without what is typed, which may be a password, and without what comes from others.
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Started => write!(f, "Started"),
+            Event::Connected => write!(f, "Connected"),
+            Event::Disconnected => write!(f, "Disconnected"),
+            Event::Received { bytes } => write!(f, "Received({} bytes)", bytes.len()),
+            Event::Typed { line, text } => write!(f, "Typed(line {line}, {} bytes)", text.len()),
+            Event::EndOfInput => write!(f, "EndOfInput"),
+            Event::Interrupted(signal) => write!(f, "Interrupted({signal:?})"),
+            Event::Delivered { upto } => write!(f, "Delivered(up to {upto})"),
+            Event::OutputClosed => write!(f, "OutputClosed"),
+            Event::StateOpened(recall) => write!(f, "StateOpened({recall:?})"),
+            Event::StateRefused => write!(f, "StateRefused"),
+            Event::Listening { addresses } => write!(f, "Listening({addresses:?})"),
+            Event::PeerOpened { link, opened } => write!(f, "PeerOpened({link:?}, {opened:?})"),
+            Event::PeerUnreached { address } => write!(f, "PeerUnreached({address})"),
+            Event::PeerReceived { link, bytes } => write!(f, "PeerReceived({link:?}, {} bytes)", bytes.len()),
+            Event::PeerClosed { link } => write!(f, "PeerClosed({link:?})"),
+            Event::Tick => write!(f, "Tick"),
+        }
+    }
+}
+
 /// From which side a private link was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerOpened {
@@ -116,4 +142,25 @@ pub struct Mark {
     pub id: MessageId,
     /// The sender's command.
     pub origin: Option<Origin>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn nothing_that_is_typed_or_heard_is_printed() {
+        let bytes = b"topsecret".as_slice();
+        let events = [
+            Event::Typed { line: 2, text: bytes },
+            Event::Received { bytes },
+            Event::PeerReceived { link: LinkId(1), bytes },
+        ];
+        for event in events {
+            let printed = format!("{event:?}");
+            // The bytes of a word, as a list of numbers, are the word.
+            assert!(!printed.contains("topsecret") && !printed.contains("116, 111, 112"), "{printed}");
+        }
+    }
 }

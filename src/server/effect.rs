@@ -1,5 +1,6 @@
 //! What the server wants done.
 
+use core::fmt;
 use core::net::SocketAddr;
 
 use crate::record::{Record, RecordNumber};
@@ -8,7 +9,7 @@ use crate::wire::Code;
 use crate::words::{Credential, LinkId, MessageId, Name, Password, Ticket};
 
 /// Something to do, in this order.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Effect<'a> {
     /// Queue bytes on a link: whole lines.
     Send {
@@ -77,6 +78,30 @@ pub enum Effect<'a> {
     },
     /// Something for the operator's log.
     Report(&'a Report),
+}
+
+/// Without what is said to clients, which holds tokens and texts.
+impl fmt::Debug for Effect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::Send { link, bytes } => write!(f, "Send({link:?}, {} bytes)", bytes.len()),
+            Effect::Close { link } => write!(f, "Close({link:?})"),
+            Effect::Pause { link } => write!(f, "Pause({link:?})"),
+            Effect::Resume { link } => write!(f, "Resume({link:?})"),
+            Effect::Verify { ticket, credential, password } => {
+                write!(f, "Verify({ticket:?}, {credential:?}, {password:?})")
+            }
+            Effect::Hash { ticket, password } => write!(f, "Hash({ticket:?}, {password:?})"),
+            Effect::Persist { number, epoch, record } => {
+                write!(f, "Persist({number:?} of epoch {epoch}, {record:?})")
+            }
+            Effect::LoadMail { ticket, user, from, after, limit } => {
+                write!(f, "LoadMail({ticket:?}, {user:?} from {from:?} after {after:?}, at most {limit})")
+            }
+            Effect::ScheduleTimeout { at } => write!(f, "ScheduleTimeout({at:?})"),
+            Effect::Report(report) => write!(f, "Report({report:?})"),
+        }
+    }
 }
 
 /// What an operator may want to know. Holds no password and no text.
@@ -153,4 +178,26 @@ pub enum SessionEnd {
     Replaced,
     /// The server stops.
     Stopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn no_token_text_or_password_is_printed() {
+        let ticket = Ticket(1);
+        let (password, credential) = (&Password::new("topsecret"), &Credential::new("topsecret"));
+        let effects = [
+            Effect::Send { link: LinkId(1), bytes: b"welcome hans unread 0 login 1 token topsecret\n" },
+            Effect::Verify { ticket, credential: Some(credential), password },
+            Effect::Hash { ticket, password },
+        ];
+        for effect in effects {
+            let printed = format!("{effect:?}");
+            // The bytes of a word, as a list of numbers, are the word.
+            assert!(!printed.contains("topsecret") && !printed.contains("116, 111, 112"), "{printed}");
+        }
+    }
 }

@@ -29,8 +29,8 @@ const HELD_BYTES: u64 = 1 << 20;
 /// Input that came although the link was paused; a shell that goes on beyond it is cut off.
 const BACKLOG_BYTES: usize = 1 << 20;
 
-/// One connection.
-#[derive(Debug, Clone)]
+/// One connection. No `Debug`: its input may hold a password.
+#[derive(Clone)]
 pub(super) struct Link {
     pub(super) from: SocketAddr,
     pub(super) stage: Stage,

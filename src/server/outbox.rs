@@ -13,7 +13,7 @@ use crate::words::{Credential, LinkId, MessageId, Name, Password, Ticket};
 const ARENA_KEPT_BYTES: usize = 1 << 20;
 
 /// Collects the effects of one event. Lines are written once into the arena; a fan-out shares them.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Outbox {
     arena: Vec<u8>,
     items: Vec<Item>,
@@ -167,12 +167,12 @@ impl Slow {
 }
 
 /// Output of one link that waits: for the record that it reveals, or behind output that does.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct HeldOutput {
     queue: VecDeque<Held>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Held {
     /// Lines that may leave once the record is durable or refused.
     Lines { after: RecordNumber, bytes: Vec<u8> },

@@ -1,16 +1,27 @@
 //! Cuts a stream of bytes, in any chunking, into lines.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::planted::{self, Planted};
 
 /// What the framer found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A whole line, without its line feed and without one carriage return before it.
     Line(&'a [u8]),
     /// A line longer than the limit; it was skipped up to and with its line feed.
     TooLong,
+}
+
+/// Says how long a line is, not what it says: it may hold a password.
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Frame::Line(line) => write!(f, "Line({} bytes)", line.len()),
+            Frame::TooLong => write!(f, "TooLong"),
+        }
+    }
 }
 
 /// Keeps the beginning of a line whose end has not come yet. Holds no memory between lines.
@@ -22,8 +33,8 @@ pub struct Framer {
 }
 
 /// Says how much is kept, not what: it may be a password.
-impl core::fmt::Debug for Framer {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for Framer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Framer({} bytes, {:?})", self.kept.len(), self.progress)
     }
 }
@@ -220,5 +231,10 @@ mod tests {
         assert_eq!(frames(&mut framer, b"1234567", usize::MAX), []);
         assert_eq!(frames(&mut framer, b"8", 4), []);
         assert_eq!(frames(&mut framer, b"\nok\n", 4), [None, line("ok")]);
+    }
+
+    #[test]
+    fn what_a_line_says_is_not_printed() {
+        assert_eq!(alloc::format!("{:?}", Frame::Line(b"login hans topsecret")), "Line(20 bytes)");
     }
 }

@@ -8,8 +8,7 @@ use super::state_folder::{Refusal, StateFolder};
 use crate::client::{PeerOpened, Recall, Signal};
 use crate::words::LinkId;
 
-/// Something that happened outside.
-#[derive(Debug)]
+/// Something that happened outside. No `Debug`: a line may be a password.
 pub(super) enum News {
     /// A dial of the server ended. Dials are numbered.
     Dialled {
