@@ -119,6 +119,32 @@ fn lists_that_nobody_reads_wait_and_so_does_the_next_line() {
 }
 
 #[test]
+fn a_logout_waits_for_the_lists_before_it() {
+    let settings = Settings { unauthenticated_max: 0, ..Settings::default() };
+    let mut server = Server::new(settings, 300);
+    for n in 0..300 {
+        server.log_in(LinkId(100 + n), &format!("a-user-with-a-long-name-{n}"));
+    }
+    server.log_in(HANS, "hans");
+    server.log_in(YODA, "yoda");
+    server.said.clear();
+    server.say(HANS, &format!("{}logout\nping yoda\n", "whoelse\n".repeat(7)));
+    let mut heard = server.heard(HANS);
+    let lists = |heard: &str| heard.matches("ok whoelse 301\n").count();
+    assert!(lists(&heard) < 7, "the lists are too short for this test");
+    assert_eq!((server.closed.len(), server.heard(YODA)), (0, String::new()));
+    while server.closed.is_empty() {
+        server.handle(Event::Flushed { link: HANS, upto: u64::MAX });
+        let more = server.heard(HANS);
+        assert!(!more.is_empty());
+        heard.push_str(&more);
+    }
+    assert_eq!(lists(&heard), 7);
+    assert!(heard.ends_with("ok whoelse 301\nok logout\nbye logout\n"));
+    assert_eq!(server.heard(YODA), "offline hans\n");
+}
+
+#[test]
 fn output_that_waits_for_a_store_that_stalls_is_bounded() {
     let mut server = with_two(Settings::default());
     server.store = Store::Stalls;

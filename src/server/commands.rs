@@ -108,11 +108,13 @@ impl ServerState {
             Command::Accept { user, endpoints } => self.accept_private(asker, user, endpoints),
             Command::Decline { user } => self.decline_private(asker, user),
             Command::Help { about } => self.help(asker, about),
-            Command::Logout => {
-                self.answer(&asker, None, Outcome::Done, Answer::Logout);
-                self.end_session(asker.user, SessionEnd::Logout);
-            }
+            Command::Logout => self.log_out_behind_lists(asker),
         }
+    }
+
+    pub(super) fn log_out(&mut self, asker: Asker) {
+        self.answer(&asker, None, Outcome::Done, Answer::Logout);
+        self.end_session(asker.user, SessionEnd::Logout);
     }
 
     /// The link on which a command's answer leaves: the one it came on or, if it has a number, the

@@ -6,6 +6,7 @@ use core::mem;
 use core::net::{IpAddr, SocketAddr};
 
 use super::accounts::UserId;
+use super::commands::Asker;
 use super::deadlines::Deadline;
 use super::effect::Report;
 use super::listing::Listing;
@@ -45,6 +46,8 @@ pub(super) struct Link {
     pub(super) held: HeldOutput,
     held_bytes: u64,
     pub(super) listings: VecDeque<Listing>,
+    /// A logout that waits for them.
+    pub(super) leaving: Option<Asker>,
     /// Wrong passwords on this link.
     pub(super) failures: u32,
     /// Whether anything has come on it.
@@ -78,6 +81,8 @@ impl Waits {
     pub(super) const RATE: Waits = Waits(2);
     /// For long lists to leave.
     pub(super) const LISTING: Waits = Waits(4);
+    /// For the end: its last command waits for lists to leave.
+    pub(super) const LEAVING: Waits = Waits(8);
 
     const fn any(self) -> bool {
         self.0 != 0
@@ -131,6 +136,7 @@ impl ServerState {
             held: HeldOutput::default(),
             held_bytes: 0,
             listings: VecDeque::new(),
+            leaving: None,
             failures: 0,
             spoke: false,
             login_due,

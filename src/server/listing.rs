@@ -108,8 +108,25 @@ impl ServerState {
             }
             self.queue(id, RecordNumber(0), written);
         }
-        if self.links.get(&id).is_some_and(|link| link.listings.len() <= WAITING_LISTS) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.listings.is_empty()
+            && let Some(asker) = link.leaving.take()
+        {
+            return self.log_out(asker);
+        }
+        if link.listings.len() <= WAITING_LISTS {
             self.wait_no_more(id, Waits::LISTING);
+        }
+    }
+
+    /// Ends a session, once the lists that were asked for before have left.
+    pub(super) fn log_out_behind_lists(&mut self, asker: Asker) {
+        match self.links.get_mut(&asker.link) {
+            Some(link) if !link.listings.is_empty() => {
+                link.leaving = Some(asker);
+                self.wait(asker.link, Waits::LEAVING);
+            }
+            Some(_) | None => self.log_out(asker),
         }
     }
 }
