@@ -1,26 +1,36 @@
-//! Back in service with a hundred thousand messages waiting.
+//! Much mail: back in service with a hundred thousand messages waiting, and a mailbox larger than the
+//! memory that is to be had for it.
 
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::place::Place;
+use crate::place::{PASSWORD, Place};
 use crate::wire::Wire;
-use crate::{have_the_machine, report};
+use crate::{have_the_machine, report, share_the_machine};
 
 const SENDERS: usize = 10;
 const RECEIVERS: usize = 20;
 const MESSAGES: usize = 100_000;
 
+/// Bytes of the texts in one mailbox.
+const LARGE_MAILBOX: usize = 64 << 20;
+
+/// How often the server is started on what the kill has left.
+const STARTS: usize = 5;
+
 /// Lines written before their answers are read.
 const AHEAD: usize = 500;
 
-fn fill(port: u16, sender: usize) {
+/// Sends `text` so many times, to receivers in turn.
+fn fill(port: u16, sender: usize, count: usize, receivers: usize, text: &str) {
     let mut wire = Wire::log_in(port, &format!("sender{sender}"));
-    let mut left = MESSAGES / SENDERS;
+    let mut left = count;
     while left > 0 {
         let count = left.min(AHEAD);
-        let text = "a message of some fifty bytes, as people write them";
-        let line = |number| format!("message receiver{} {text}\n", number % RECEIVERS);
+        let line = |number| format!("message receiver{} {text}\n", number % receivers);
         wire.say(&(0..count).map(line).collect::<String>());
         for _ in 0..count {
             let answer = wire.answer();
@@ -30,49 +40,98 @@ fn fill(port: u16, sender: usize) {
     }
 }
 
+/// A place of so many users, with no quotas.
+fn spacious(receivers: usize) -> Place {
+    let senders = (0..SENDERS).map(|number| format!("sender{number}"));
+    let names: Vec<String> =
+        senders.chain((0..receivers).map(|number| format!("receiver{number}"))).collect();
+    let quotas =
+        ["mailbox_messages", "mailbox_bytes", "mailbox_per_sender", "mailbox_total_bytes", "rate_per_s"];
+    quotas.iter().fold(Place::new(&names), |place, quota| place.set(&format!("{quota}=0")))
+}
+
+#[test]
+fn a_mailbox_is_never_wholly_in_memory() {
+    let _machine = share_the_machine();
+    let place = spacious(1);
+    let server = place.serve();
+    let text = "x".repeat(4_000);
+    fill(server.port, 0, LARGE_MAILBOX / text.len(), 1, &text);
+    let filled = server.memory();
+    server.kill();
+    let server = place.serve();
+    let mut receiver = Wire::log_in(server.port, "receiver0");
+    for number in 0..LARGE_MAILBOX / text.len() {
+        let line = receiver.line();
+        assert!(line.starts_with("message ") && line.ends_with(&text), "{number}: {line}");
+    }
+    let read = server.memory();
+    report(&format!(
+        "large mailbox: {LARGE_MAILBOX} bytes; at most {filled} in memory when it was filled, {read} when it was read"
+    ));
+    assert!(filled.max(read) < LARGE_MAILBOX as u64 / 2, "{filled} {read}");
+}
+
 #[test]
 fn a_server_with_100_000_stored_messages_is_back_within_a_second() {
     let _machine = have_the_machine();
-    let senders = (0..SENDERS).map(|number| format!("sender{number}"));
-    let names: Vec<String> =
-        senders.chain((0..RECEIVERS).map(|number| format!("receiver{number}"))).collect();
-    let mut place = Place::new(&names);
-    for quota in
-        ["mailbox_messages", "mailbox_bytes", "mailbox_per_sender", "mailbox_total_bytes", "rate_per_s"]
-    {
-        place = place.set(&format!("{quota}=0"));
-    }
+    let place = spacious(RECEIVERS);
     let server = place.serve();
     let port = server.port;
     let began = Instant::now();
+    let text = "a message of some fifty bytes, as people write them";
     thread::scope(|scope| {
         for sender in 0..SENDERS {
-            scope.spawn(move || fill(port, sender));
+            scope.spawn(move || fill(port, sender, MESSAGES / SENDERS, RECEIVERS, text));
         }
     });
     let filled = began.elapsed();
-    let mut best = Duration::MAX;
-    let mut server = Some(server);
-    // The best of some counts: other programs may hold the machine, and the log is long only once.
-    for round in 1..=5 {
-        drop(server.take());
-        let began = Instant::now();
-        let again = place.serve_on(port, &[]).expect("the server starts again");
-        let welcome = Wire::connect(port).ask("login receiver7 falcon");
-        let first_login = began.elapsed();
-        assert!(
-            welcome.starts_with(&format!("welcome receiver7 unread {}", MESSAGES / RECEIVERS)),
-            "{welcome}"
-        );
-        report(&format!(
-            "many: {MESSAGES} stored in {filled:?}; start {round}: serving after {:?}, first login after {first_login:?}",
-            again.started_in
-        ));
-        best = best.min(first_login);
-        server = Some(again);
-        if best < Duration::from_secs(1) {
-            break;
+    server.kill();
+    let left = Copy::of(place.data());
+    let log = fs::metadata(place.data().join("hobnob.db-wal")).map_or(0, |file| file.len());
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        left.put_back(place.data());
+        starts.push(back_in_service(&place));
+    }
+    let (best, worst) = (starts.iter().min().expect("starts"), starts.iter().max().expect("starts"));
+    report(&format!(
+        "many: {MESSAGES} stored in {filled:?}; {STARTS} starts on a log of {log} bytes: \
+         first login after {best:?} to {worst:?}"
+    ));
+    // Other programs may hold the machine: one start in time shows what the server needs.
+    assert!(*best < Duration::from_secs(1), "{starts:?}");
+}
+
+/// From the start of the process to the answer to a login that knows of the mail.
+fn back_in_service(place: &Place) -> Duration {
+    let began = Instant::now();
+    let server = place.serve();
+    let welcome = Wire::connect(server.port).ask(&format!("login receiver7 {PASSWORD}"));
+    let took = began.elapsed();
+    let unread = format!("welcome receiver7 unread {} ", MESSAGES / RECEIVERS);
+    assert!(welcome.starts_with(&unread), "{welcome}");
+    took
+}
+
+/// The files of a data folder, as a kill has left them.
+struct Copy(Vec<(OsString, Vec<u8>)>);
+
+impl Copy {
+    fn of(folder: &Path) -> Copy {
+        let files = fs::read_dir(folder).expect("a folder").map(|entry| {
+            let entry = entry.expect("an entry");
+            (entry.file_name(), fs::read(entry.path()).expect("a file"))
+        });
+        Copy(files.collect())
+    }
+
+    fn put_back(&self, folder: &Path) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            fs::remove_file(entry.expect("an entry").path()).expect("removed");
+        }
+        for (name, content) in &self.0 {
+            fs::write(folder.join(name), content).expect("written");
         }
     }
-    assert!(best < Duration::from_secs(1), "{best:?}");
 }

@@ -125,14 +125,13 @@ impl Place {
 
     /// A server on this port, behind a wrapper; an error is what it said before it ended.
     pub(crate) fn serve_on(&self, port: u16, wrapper: &[String]) -> Result<Server, Ended> {
-        let began = Instant::now();
         let mut child = self.command(port, wrapper).spawn().expect("the program runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
         let stderr = child.stderr.take().expect("its log");
         let mut first = String::new();
         stdout.read_line(&mut first).expect("a line");
         let port = first.trim_end().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        let mut server = Server { child, port: 0, stdout, stderr, started_in: began.elapsed() };
+        let mut server = Server { child, port: 0, stdout, stderr };
         match port {
             Some(port) => {
                 server.port = port;
@@ -180,8 +179,6 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     stdout: BufReader<ChildStdout>,
     stderr: ChildStderr,
-    /// From the start of the process to its line `listening on …`.
-    pub(crate) started_in: Duration,
 }
 
 /// How a server ended.
@@ -195,6 +192,13 @@ pub(crate) struct Ended {
 impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that it has had at a time, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure");
+        most.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
