@@ -1,27 +1,35 @@
 //! The server killed, or failed, at each storage call of a scripted session.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::audit::audit;
 use crate::people::{Life, Person};
 use crate::place::{Ended, Place, Server, free_port};
 use crate::strace::{self, STORING, Strace};
-use crate::{PATIENCE, report, share_the_machine};
+use crate::{report, share_the_machine};
 
 const SYNCS: &str = "fsync,fdatasync";
 
 /// Which calls are tried of those that a session makes.
-enum Sample {
+pub(crate) enum Sample {
     All,
     Spread(usize),
 }
 
 impl Sample {
-    fn chosen(default: usize) -> Sample {
+    pub(crate) fn chosen(default: usize) -> Sample {
         match std::env::var("HOBNOB_CALLS").ok().as_deref() {
             Some("all") => Sample::All,
             given => Sample::Spread(given.and_then(|given| given.parse().ok()).unwrap_or(default)),
+        }
+    }
+
+    /// Where the last is not known: how far apart.
+    pub(crate) fn stride(&self, sampled: usize) -> usize {
+        match self {
+            Sample::All => 1,
+            Sample::Spread(_) => sampled,
         }
     }
 
@@ -46,18 +54,7 @@ struct Script<'p> {
 
 impl Script<'_> {
     fn enter(&self, user: &str) -> Person {
-        let deadline = Instant::now() + PATIENCE / 2;
-        let mut last = Vec::new();
-        while Instant::now() < deadline {
-            let person = Person::start(self.place, self.port, user, &[]);
-            if person.is_in() {
-                return person;
-            }
-            // The server has just died.
-            last = person.kill().objects;
-            thread::sleep(Duration::from_millis(20));
-        }
-        panic!("{user} does not get in: {last:?}");
+        Person::enter_at_last(self.place, self.port, user)
     }
 
     /// Each step waits for its results, so the calls come in the same order each time.
@@ -196,7 +193,7 @@ fn a_kill_at_any_storage_call_of_the_start_leaves_a_folder_that_starts() {
     }
     let mut killed = 0;
     let mut step = 1;
-    let stride = if matches!(Sample::chosen(1), Sample::All) { 1 } else { 5 };
+    let stride = Sample::chosen(1).stride(5);
     loop {
         let place = place();
         let wrapper = strace::wrapper(&place, STORING, &format!("signal=KILL:when={step}"));

@@ -13,6 +13,7 @@
 
 mod audit;
 mod disk;
+mod dying_clients;
 mod each_call;
 mod full_disk;
 mod many;

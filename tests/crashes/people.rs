@@ -1,10 +1,13 @@
 //! Real clients, and everything they print.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -69,7 +72,7 @@ impl Screen {
     }
 
     /// A last line without its end was cut by a kill; nobody has read it.
-    fn read(&self, stdout: ChildStdout) {
+    fn read(&self, stdout: impl Read) {
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
         while stdout.read_line(&mut line).is_ok_and(|length| length > 0) && line.ends_with('\n') {
@@ -97,8 +100,34 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Starts `hobnob` as this user, with the user's own state folder, behind a wrapper if there is one.
-    pub(crate) fn start(place: &Place, port: u16, user: &str, wrapper: &[String]) -> Person {
+    /// Starts `hobnob` as this user, with the user's own state folder.
+    pub(crate) fn start(place: &Place, port: u16, user: &str) -> Person {
+        let mut command = Person::command_line(place, port, user, &[]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the client runs");
+        let stdout = child.stdout.take().expect("its output");
+        Person::new(child, stdout, user)
+    }
+
+    /// The same behind a wrapper, its output being a named pipe that the wrapper may know by its path.
+    pub(crate) fn start_behind(
+        wrapper: &[String],
+        output: &Path,
+        place: &Place,
+        port: u16,
+        user: &str,
+    ) -> Person {
+        let made = Command::new("mkfifo").arg(output).status().expect("mkfifo runs");
+        assert!(made.success());
+        // Only so does it open before anybody writes; after that, reading waits.
+        let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let stdout = File::options().read(true).custom_flags(nonblock).open(output).expect("a pipe");
+        let near = File::options().write(true).open(output).expect("a pipe");
+        rustix::fs::fcntl_setfl(&stdout, rustix::fs::OFlags::empty()).expect("flags");
+        let child = Person::command_line(place, port, user, wrapper).stdout(near).spawn();
+        Person::new(child.expect("the client runs"), stdout, user)
+    }
+
+    fn command_line(place: &Place, port: u16, user: &str, wrapper: &[String]) -> Command {
         let program = env!("CARGO_BIN_EXE_hobnob");
         let mut words: Vec<&str> = wrapper.iter().map(String::as_str).collect();
         words.push(program);
@@ -106,14 +135,12 @@ impl Person {
         command.args(&words[1..]).args([&port.to_string(), "--plaintext", "--json", "--user", user]);
         command.arg("--password-file").arg(place.path("password"));
         command.arg("--state").arg(place.path("state").join(user));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Person::run(command, user)
+        command.stdin(Stdio::piped()).stderr(Stdio::null());
+        command
     }
 
-    fn run(mut command: Command, user: &str) -> Person {
-        let mut child = command.spawn().expect("the client runs");
+    fn new(mut child: Child, stdout: impl Read + Send + 'static, user: &str) -> Person {
         let stdin = child.stdin.take();
-        let stdout = child.stdout.take().expect("its output");
         let screen = Arc::new(Screen::default());
         let reading = Arc::clone(&screen);
         let reader = Some(std::thread::spawn(move || reading.read(stdout)));
@@ -122,9 +149,25 @@ impl Person {
 
     /// Starts until it is in.
     pub(crate) fn enter(place: &Place, port: u16, user: &str) -> Person {
-        let person = Person::start(place, port, user, &[]);
+        let person = Person::start(place, port, user);
         assert!(person.is_in(), "{user} does not get in: {:?}", person.screen.lock().objects);
         person
+    }
+
+    /// Starts again and again until it is in: the server may have just died, or not know yet that the one
+    /// before is dead.
+    pub(crate) fn enter_at_last(place: &Place, port: u16, user: &str) -> Person {
+        let deadline = Instant::now() + PATIENCE / 2;
+        let mut last = Vec::new();
+        while Instant::now() < deadline {
+            let person = Person::start(place, port, user);
+            if person.is_in() {
+                return person;
+            }
+            last = person.kill().objects;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{user} does not get in: {last:?}");
     }
 
     /// Waits until it is logged in, or cannot be.

@@ -63,6 +63,14 @@ pub(crate) fn wrapper(place: &Place, calls: &str, fault: &str) -> Vec<String> {
     words
 }
 
+/// A wrapper that kills a program, its child, at such a call, on this file only if one is given.
+pub(crate) fn killing(calls: &str, when: usize, on: Option<&Path>) -> Vec<String> {
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:signal=KILL:when={when}"));
+    let words = ["strace", "-qq", "-D", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let file = on.into_iter().flat_map(|file| ["-P".to_owned(), file.display().to_string()]);
+    words.map(str::to_owned).into_iter().chain(file).collect()
+}
+
 /// strace on a running server.
 pub(crate) struct Strace {
     child: Child,

@@ -153,7 +153,7 @@ impl<'w> User<'w> {
     /// One who comes while the server is down, or whose last connection still stands, tries again.
     fn come(&mut self) {
         self.weather.wait_for_server();
-        let person = Person::start(&self.weather.place, self.weather.port, &self.name, &[]);
+        let person = Person::start(&self.weather.place, self.weather.port, &self.name);
         if person.is_in() {
             self.person = Some(person);
         } else {

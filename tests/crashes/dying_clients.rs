@@ -1,0 +1,105 @@
+//! A client killed at each of its calls: while it is shown what waited, while it is shown what comes,
+//! while it says something itself.
+
+use serde_json::Value;
+
+use crate::audit::audit;
+use crate::each_call::Sample;
+use crate::people::Person;
+use crate::place::Place;
+use crate::strace;
+use crate::{report, share_the_machine};
+
+/// Where a client leaves what others, or its next life, will read. Calls are counted for each thread, so
+/// each has its own round.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Journal,
+    Output,
+    Network,
+}
+
+/// Waiting for bob, and coming while he is there.
+const MESSAGES: usize = 4;
+
+/// What came of a client that was to be killed at its call of this number.
+struct Outcome {
+    was_killed: bool,
+    /// Messages that it had shown by then.
+    shown: usize,
+    /// Messages that its next life was shown as shown again.
+    again: usize,
+}
+
+fn play(target: Target, when: usize) -> Outcome {
+    let place = Place::new(&["ann", "bob"]);
+    let server = place.serve();
+    let mut ann = Person::enter(&place, server.port, "ann");
+    for number in 0..MESSAGES {
+        let line = ann.message("bob", &format!("waiting {number}"));
+        assert_eq!(ann.result(line)["status"], "stored");
+    }
+    let output = place.path("output");
+    let journal = place.path("state").join(format!("bob/127.0.0.1_{}/bob/journal", server.port));
+    let killing = match target {
+        Target::Journal => strace::killing("write,ftruncate", when, Some(&journal)),
+        Target::Output => strace::killing("write,writev", when, Some(&output)),
+        Target::Network => strace::killing("sendto,sendmsg", when, None),
+    };
+    let mut bob = Person::start_behind(&killing, &output, &place, server.port, "bob");
+    for number in 1..=MESSAGES {
+        // One at a time, so that they take calls of their own; but one who is dead keeps nobody waiting.
+        ann.message("bob", &format!("coming {number}"));
+        bob.message("ann", &format!("of bob {number}"));
+        bob.until("a message and a result, or its death", |printed| {
+            let is_done = shown(&printed.objects) == MESSAGES + number && printed.results == number;
+            (is_done || printed.ended).then_some(())
+        });
+    }
+    bob.stutter("message ann torn", "torn");
+    let was_killed = bob.has_ended();
+    let first = bob.kill();
+    ann.settle(0);
+    let bob = Person::enter_at_last(&place, server.port, "bob");
+    place.wait_for_empty_mailboxes();
+    let second = bob.leave();
+    let again = second.objects.iter().filter(|object| object["again"] == true).count();
+    let outcome = Outcome { was_killed, shown: shown(&first.objects), again };
+    let findings = audit(&[ann.leave(), first, second]);
+    assert!(
+        findings.faults().is_empty(),
+        "killed at call {when} on {target:?}: {findings}\n{:#?}",
+        findings.faults()
+    );
+    outcome
+}
+
+fn shown(objects: &[Value]) -> usize {
+    objects.iter().filter(|object| object["type"] == "message").count()
+}
+
+#[test]
+fn a_client_killed_at_any_call_loses_nothing_and_marks_what_comes_again() {
+    let _machine = share_the_machine();
+    if !strace::is_at_hand("clients killed at each call") {
+        return;
+    }
+    let stride = Sample::chosen(1).stride(3);
+    for target in [Target::Journal, Target::Output, Target::Network] {
+        let (mut killed, mut amid, mut again) = (0, 0, 0);
+        for when in (1..).step_by(stride) {
+            let outcome = play(target, when);
+            if !outcome.was_killed {
+                break;
+            }
+            killed += 1;
+            amid += usize::from((1..2 * MESSAGES).contains(&outcome.shown));
+            again += outcome.again;
+        }
+        report(&format!(
+            "clients: killed at {killed} calls on {target:?}, {amid} times in the middle of their messages; \
+             {again} marked as shown again"
+        ));
+        assert!(killed > 1 && amid > 0, "{target:?}: {killed} {amid}");
+    }
+}
