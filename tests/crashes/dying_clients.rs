@@ -7,7 +7,7 @@ use crate::audit::audit;
 use crate::each_call::Sample;
 use crate::people::Person;
 use crate::place::Place;
-use crate::strace;
+use crate::strace::{self, KILL, Moment};
 use crate::{report, share_the_machine};
 
 /// Where a client leaves what others, or its next life, will read. Calls are counted for each thread, so
@@ -41,11 +41,12 @@ fn play(target: Target, when: usize) -> Outcome {
     }
     let output = place.path("output");
     let journal = place.path("state").join(format!("bob/127.0.0.1_{}/bob/journal", server.port));
-    let killing = match target {
-        Target::Journal => strace::killing("write,ftruncate", when, Some(&journal)),
-        Target::Output => strace::killing("write,writev", when, Some(&output)),
-        Target::Network => strace::killing("sendto,sendmsg", when, None),
+    let (options, call) = match target {
+        Target::Journal => (strace::only(&journal), "write"),
+        Target::Output => (strace::only(&output), "write"),
+        Target::Network => (Vec::new(), "sendto"),
     };
+    let killing = strace::breaking(&options, &Moment::new(call, when), KILL);
     let mut bob = Person::start_behind(&killing, &output, &place, server.port, "bob");
     for number in 1..=MESSAGES {
         // One at a time, so that they take calls of their own; but one who is dead keeps nobody waiting.

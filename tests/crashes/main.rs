@@ -17,6 +17,7 @@ mod dying_clients;
 mod each_call;
 mod full_disk;
 mod many;
+mod moments;
 mod order;
 mod people;
 mod place;

@@ -132,6 +132,72 @@ fn no_confirmation_leaves_before_the_sync_that_covers_it() {
     report(&format!("trace: {} confirmations, each behind its sync", asked.len()));
 }
 
+/// For each message that was confirmed: its text was written to the log, then a sync began and returned,
+/// and only then its confirmation left. What others have stored meanwhile makes no difference: the log is
+/// synced only behind whole transactions.
+fn check_each(lines: &[String], messages: &[(String, String)]) -> usize {
+    let calls = read(lines);
+    let is_output = |call: &Call<'_>| {
+        matches!(call.name, "sendto" | "write" | "writev" | "sendmsg") && !is_log_write(call)
+    };
+    let mut syncs = 0;
+    for (text, confirmation) in messages {
+        let at = |what: &str, is_meant: &dyn Fn(&Call<'_>) -> bool| {
+            let found = calls.iter().position(|(call, _)| is_meant(call));
+            found.unwrap_or_else(|| panic!("no {what} of {text} in the trace"))
+        };
+        let wrote = at("log write", &|call| is_log_write(call) && call.text.contains(text));
+        let told = at("confirmation", &|call| is_output(call) && call.text.contains(confirmation));
+        assert!(wrote < told, "{confirmation:?} left before {text:?} was written");
+        assert!(has_synced(&calls[wrote..told]), "{confirmation:?} left before {text:?} was on the disk");
+        syncs += 1;
+    }
+    syncs
+}
+
+/// Whether a sync began and returned in this part of a trace.
+fn has_synced(calls: &[(Call<'_>, Moment)]) -> bool {
+    let mut began = false;
+    calls.iter().filter(|(call, _)| is_sync(call)).any(|(_, moment)| match moment {
+        Moment::Whole => true,
+        Moment::Begin => {
+            began = true;
+            false
+        }
+        Moment::End => began,
+    })
+}
+
+#[test]
+fn under_load_each_confirmation_waits_for_its_own_sync() {
+    let _machine = share_the_machine();
+    if !strace::is_at_hand("confirmation after sync under load, by system calls") {
+        return;
+    }
+    let senders: Vec<String> = (0..6).map(|number| format!("sender{number}")).collect();
+    let names: Vec<&str> = senders.iter().map(String::as_str).chain(["bob"]).collect();
+    let place = Place::new(&names);
+    let server = place.serve();
+    let mut wires: Vec<Wire> = senders.iter().map(|name| Wire::log_in(server.port, name)).collect();
+    let trace = watch(&place, server.pid());
+    let mut messages = Vec::new();
+    // All have two under way at any time, so transactions overlap with what leaves.
+    for round in 0..12 {
+        for (sender, wire) in wires.iter_mut().enumerate() {
+            let number = 100_000 + sender * 1_000 + round;
+            let text = format!("mark-{number}-end");
+            wire.say(&format!("#{number} message bob {text}\n"));
+            messages.push((text, format!("ok #{number} message bob stored")));
+            if round > 0 {
+                assert_eq!(wire.answer(), format!("ok #{} message bob stored", number - 1));
+            }
+        }
+    }
+    wires.iter_mut().for_each(|wire| assert!(wire.answer().ends_with(" stored")));
+    let checked = check_each(&trace.lines(), &messages);
+    report(&format!("trace under load: {checked} confirmations, each behind its own sync"));
+}
+
 #[test]
 fn live_chat_writes_nothing_to_the_disk() {
     let _machine = share_the_machine();

@@ -95,6 +95,19 @@ impl Place {
         }
     }
 
+    /// The texts of all stored mail, in order of ids.
+    pub(crate) fn stored_texts(&self) -> Vec<String> {
+        let database = self.look();
+        let mut statement = database.prepare("SELECT text FROM mail ORDER BY boot, number").expect("a query");
+        let texts = statement.query_map([], |row| row.get(0)).expect("rows");
+        texts.map(|text| text.expect("a text")).collect()
+    }
+
+    /// The credentials file.
+    pub(crate) fn accounts(&self) -> String {
+        fs::read_to_string(self.path("credentials.txt")).expect("a file")
+    }
+
     fn arguments(&self, port: u16) -> Vec<String> {
         let mut arguments = vec![port.to_string(), "600".into(), "0".into(), "--plaintext".into()];
         arguments.extend(["--data".into(), self.data.display().to_string()]);

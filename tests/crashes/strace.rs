@@ -1,5 +1,6 @@
 //! System calls of the server, watched and broken by strace.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -50,25 +51,80 @@ pub(crate) fn files_of(place: &Place) -> Vec<String> {
     files.flat_map(|file| ["-P".to_owned(), file.display().to_string()]).collect()
 }
 
-/// A wrapper that starts a server and breaks its storage calls as told, the server being the child.
-pub(crate) fn wrapper(place: &Place, calls: &str, fault: &str) -> Vec<String> {
-    let mut words: Vec<String> = ["strace", "-qq", "-D", "-f", "-o", "/dev/null"].map(str::to_owned).into();
-    words.extend(files_of(place));
-    words.extend([
-        "-e".to_owned(),
-        format!("trace={calls}"),
-        "-e".to_owned(),
-        format!("inject={calls}:{fault}"),
-    ]);
+/// A call as strace counts them: for each name and each thread by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) name: String,
+    /// The first is 1.
+    pub(crate) number: usize,
+}
+
+impl Moment {
+    pub(crate) fn new(name: &str, number: usize) -> Moment {
+        Moment { name: name.to_owned(), number }
+    }
+
+    /// Options to let it come to this.
+    fn broken(&self, fault: &str) -> [String; 4] {
+        let Moment { name, number } = self;
+        let inject = format!("inject={name}:{fault}:when={number}");
+        ["-e".into(), format!("trace={name}"), "-e".into(), inject]
+    }
+}
+
+/// The program is killed before the call is made.
+pub(crate) const KILL: &str = "signal=KILL";
+
+/// All moments of a trace, in order; those that two threads have in common once.
+pub(crate) fn moments(lines: &[String]) -> Vec<Moment> {
+    let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut moments = Vec::new();
+    for line in lines {
+        let Some((pid, rest)) = line.split_once(' ') else { continue };
+        let Some((name, _)) = rest.trim_start().split_once('(') else { continue };
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            continue;
+        }
+        let number = counts.entry((pid, name)).or_default();
+        *number += 1;
+        let moment = Moment::new(name, *number);
+        if !moments.contains(&moment) {
+            moments.push(moment);
+        }
+    }
+    moments
+}
+
+/// A wrapper that watches a program, its child.
+pub(crate) fn watching(options: &[String], calls: &str, output: &Path) -> Vec<String> {
+    let mut words = wrapper(output);
+    words.extend_from_slice(options);
+    words.extend(["-e".to_owned(), format!("trace={calls}")]);
     words
 }
 
-/// A wrapper that kills a program, its child, at such a call, on this file only if one is given.
-pub(crate) fn killing(calls: &str, when: usize, on: Option<&Path>) -> Vec<String> {
-    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:signal=KILL:when={when}"));
-    let words = ["strace", "-qq", "-D", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
-    let file = on.into_iter().flat_map(|file| ["-P".to_owned(), file.display().to_string()]);
-    words.map(str::to_owned).into_iter().chain(file).collect()
+/// A wrapper that breaks a call of a program, its child.
+pub(crate) fn breaking(options: &[String], moment: &Moment, fault: &str) -> Vec<String> {
+    let mut words = wrapper(Path::new("/dev/null"));
+    words.extend_from_slice(options);
+    words.extend(moment.broken(fault));
+    words
+}
+
+fn wrapper(output: &Path) -> Vec<String> {
+    let output = output.display().to_string();
+    ["strace", "-qq", "-D", "-f", "-o", &output].map(str::to_owned).into()
+}
+
+/// The lines of a trace.
+pub(crate) fn read(output: &Path) -> Vec<String> {
+    let trace = fs::read(output).expect("a trace");
+    String::from_utf8_lossy(&trace).lines().map(str::to_owned).collect()
+}
+
+/// Options that keep to one file.
+pub(crate) fn only(file: &Path) -> Vec<String> {
+    vec!["-P".into(), file.display().to_string()]
 }
 
 /// strace on a running server.
@@ -92,15 +148,9 @@ impl Strace {
         attached.then_some(strace)
     }
 
-    /// Breaks storage calls of a running server as told.
-    pub(crate) fn inject(place: &Place, pid: u32, calls: &str, fault: &str) -> Strace {
-        let mut options = files_of(place);
-        options.extend([
-            "-e".into(),
-            format!("trace={calls}"),
-            "-e".into(),
-            format!("inject={calls}:{fault}"),
-        ]);
+    /// Breaks a call of a running server.
+    pub(crate) fn inject(options: &[String], pid: u32, moment: &Moment, fault: &str) -> Strace {
+        let options = [options, &moment.broken(fault)].concat();
         Strace::attach(pid, &options, Path::new("/dev/null")).expect("strace attaches")
     }
 
@@ -109,8 +159,7 @@ impl Strace {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         let _ = self.child.wait();
-        let trace = fs::read(&self.output).expect("a trace");
-        String::from_utf8_lossy(&trace).lines().map(str::to_owned).collect()
+        read(&self.output)
     }
 }
 
@@ -119,5 +168,27 @@ impl Drop for Strace {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_counted_for_each_call_and_thread() {
+        let trace = [
+            "7  pwrite64(3, \"a\", 1, 0) = 1",
+            "7  fdatasync(3 <unfinished ...>",
+            "8  pwrite64(3, \"(b\", 1, 0) = 1",
+            "7  <... fdatasync resumed>) = 0",
+            "7  pwrite64(3, \"c\", 1, 0) = 1",
+            "7  --- SIGTERM {si_signo=SIGTERM, si_code=SI_USER} ---",
+            "7  fdatasync(3) = 0",
+            "7  +++ exited with 0 +++",
+        ];
+        let found = moments(&trace.map(str::to_owned));
+        let expected = [("pwrite64", 1), ("fdatasync", 1), ("pwrite64", 2), ("fdatasync", 2)];
+        assert_eq!(found, expected.map(|(name, number)| Moment::new(name, number)));
     }
 }

@@ -31,11 +31,33 @@ impl Wire {
         self.0.get_mut().write_all(lines.as_bytes()).expect("written");
     }
 
+    /// Whether it could be said.
+    pub(crate) fn try_say(&mut self, lines: &str) -> bool {
+        self.0.get_mut().write_all(lines.as_bytes()).is_ok()
+    }
+
+    /// The next whole line; nothing when the server is gone.
+    pub(crate) fn try_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok()?;
+        line.strip_suffix('\n').map(str::to_owned)
+    }
+
     /// The next line, without its end; empty when the server is gone.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.0.read_line(&mut line).expect("a line");
         line.trim_end_matches('\n').to_owned()
+    }
+
+    /// The first answer to one line on a connection of its own; nothing if the server is gone or goes.
+    pub(crate) fn try_ask(port: u16, line: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.write_all(format!("{line}\n").as_bytes()).ok()?;
+        // The first line is the greeting.
+        let answer = BufReader::new(stream).lines().nth(1)?.ok()?;
+        Some(answer)
     }
 
     /// Says a line and reads until its answer comes: notices of others are skipped.
