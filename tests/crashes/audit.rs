@@ -34,6 +34,19 @@ impl Findings {
         all.into_iter().flatten().collect()
     }
 
+    /// How many there are of each fault.
+    pub(crate) fn counts(&self) -> String {
+        let Findings { lost, doubled, disordered, invented, results, .. } = self;
+        format!(
+            "{} lost, {} doubled, {} out of order, {} invented, {} wrong results",
+            lost.len(),
+            doubled.len(),
+            disordered.len(),
+            invented.len(),
+            results.len()
+        )
+    }
+
     pub(crate) fn assert_clean(&self) {
         let faults = self.faults();
         let first: Vec<_> = faults.iter().take(20).collect();
@@ -46,9 +59,7 @@ impl fmt::Display for Findings {
         let Findings { confirmed, shown, again, broadcast_again, unknown, .. } = self;
         write!(f, "{confirmed} confirmed, {shown} shown, {again} marked as shown again, ")?;
         write!(f, "{broadcast_again} broadcasts shown by two clients of a user, {unknown} unknown: ")?;
-        write!(f, "{} lost, {} doubled, ", self.lost.len(), self.doubled.len())?;
-        write!(f, "{} out of order, {} invented, ", self.disordered.len(), self.invented.len())?;
-        write!(f, "{} wrong results", self.results.len())
+        f.write_str(&self.counts())
     }
 }
 

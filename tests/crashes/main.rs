@@ -1,6 +1,7 @@
 //! The two real programs, killed: the server at random instants under load and at each of its storage
 //! calls, clients in the middle of a line and of a delivery, disks that fill up or fail. An auditor
-//! reads what the clients printed and counts what was lost, doubled or out of order.
+//! reads what the clients printed and what is in the database, and counts what was lost, doubled or out
+//! of order.
 //!
 //! What the system must allow (system call traces, a small file system of its own) and does not is
 //! named on a line `skipped: …`.
@@ -22,6 +23,7 @@ mod order;
 mod people;
 mod place;
 mod random;
+mod shelf;
 mod storm;
 mod strace;
 mod user;

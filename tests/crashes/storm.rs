@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::audit::audit;
-use crate::people::{Life, Person};
+use crate::audit::{Findings, audit};
+use crate::people::{Life, Person, Typed};
 use crate::place::{Place, Server};
 use crate::random::Random;
+use crate::shelf::{self, Row};
 use crate::user::{Known, Story, User, Weather};
 use crate::wire::Wire;
 use crate::{PATIENCE, report, share_the_machine};
@@ -32,7 +33,7 @@ fn nothing_confirmed_is_lost_or_doubled_when_the_server_is_killed_under_load() {
     let place = Place::new(&everybody).set("registration=open");
     let server = place.serve();
     let weather = Weather::new(place, server.port, names);
-    let (mut stories, server, killer) = thread::scope(|scope| {
+    let (mut stories, server, mut killer) = thread::scope(|scope| {
         let users: Vec<_> = (0..USERS)
             .map(|index| {
                 scope.spawn({
@@ -43,26 +44,64 @@ fn nothing_confirmed_is_lost_or_doubled_when_the_server_is_killed_under_load() {
             .collect();
         // Whatever happens here, the users must come to an end.
         let over = Over(&weather);
-        let mut killer = Killer { weather: &weather, random: Random::new(seed), done: Vec::new() };
+        let mut killer = Killer {
+            weather: &weather,
+            random: Random::new(seed),
+            done: Vec::new(),
+            found: Findings::default(),
+            rows_read: 0,
+        };
         let server = killer.kill_often(server, kills);
         drop(over);
         let stories: Vec<Story> = users.into_iter().map(|user| user.join().expect("a story")).collect();
         (stories, server, killer)
     });
     killer.sum_up();
-    check_facts(&weather, &stories);
+    server.kill();
+    check_database(&mut killer, &stories);
+    let server = weather.place.serve_on(weather.port, &[]).expect("the server starts again");
     drain(&weather, &mut stories);
     let ended = server.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     let check = weather.place.check();
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
-    let contradictions: Vec<&String> = stories.iter().flat_map(|story| &story.contradictions).collect();
-    let lives: Vec<Life> = stories.iter().flat_map(|story| story.lives.clone()).collect();
+    check_lives(&weather, &stories);
+}
+
+/// Nobody is there: all that is confirmed and not shown must be in the database.
+fn check_database(killer: &mut Killer<'_>, stories: &[Story]) {
+    let rows = killer.look();
+    shelf::compare(&rows, &lives_of(stories), &mut killer.found);
+    check_facts(killer.weather, stories);
+    report(&format!(
+        "storm: read the database after each kill, {} messages in all: {}",
+        killer.rows_read,
+        killer.found.counts()
+    ));
+    killer.found.assert_clean();
+}
+
+/// What everybody was told and shown.
+fn check_lives(weather: &Weather, stories: &[Story]) {
+    let lives = lives_of(stories);
     let findings = audit(&lives);
-    let cut_off = weather.cut_off.load(Ordering::Relaxed);
-    report(&format!("storm: {} lives of clients, {cut_off} cut off for good; {findings}", lives.len()));
+    let killed = lives.iter().filter(|life| life.killed && !life.typed.is_empty());
+    let torn = killed.clone().filter(|life| matches!(life.typed.last(), Some(Typed::Torn { .. })));
+    report(&format!(
+        "storm: {} lives of clients, {} ended by a kill, {} of these in the middle of a line, \
+         {} cut off for good; {findings}",
+        lives.len(),
+        killed.count(),
+        torn.count(),
+        weather.cut_off.load(Ordering::Relaxed),
+    ));
     findings.assert_clean();
+    let contradictions: Vec<&String> = stories.iter().flat_map(|story| &story.contradictions).collect();
     assert!(contradictions.is_empty(), "{contradictions:#?}");
+}
+
+fn lives_of(stories: &[Story]) -> Vec<Life> {
+    stories.iter().flat_map(|story| story.lives.clone()).collect()
 }
 
 /// Ends the storm when it goes.
@@ -80,6 +119,9 @@ struct Killer<'w> {
     weather: &'w Weather,
     random: Random,
     done: Vec<Restart>,
+    /// What is wrong in the database, by itself.
+    found: Findings,
+    rows_read: usize,
 }
 
 struct Restart {
@@ -95,6 +137,7 @@ impl Killer<'_> {
             thread::sleep(Duration::from_micros(self.random.below(60_000)));
             self.weather.set_serving(false);
             server.kill();
+            self.look();
             let began = Instant::now();
             server = self.weather.place.serve_on(self.weather.port, &[]).expect("the server starts again");
             let serving = began.elapsed();
@@ -108,6 +151,14 @@ impl Killer<'_> {
         }
         self.wait_for_work();
         server
+    }
+
+    /// Reads what the dead server has left.
+    fn look(&mut self) -> Vec<Row> {
+        let rows = shelf::rows(&self.weather.place);
+        shelf::examine(&rows, &mut self.found);
+        self.rows_read += rows.len();
+        rows
     }
 
     /// A kill is worth something only while there is work.

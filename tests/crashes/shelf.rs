@@ -1,0 +1,151 @@
+//! The auditor's look into the database of a server that was killed.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use rusqlite::Connection;
+
+use crate::audit::Findings;
+use crate::people::{Life, Typed};
+use crate::place::Place;
+
+/// One stored message.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    to: String,
+    from: String,
+    text: String,
+}
+
+/// All stored mail, that of each receiver in order. Read from a copy: the next start is to find what the
+/// kill has left.
+pub(crate) fn rows(place: &Place) -> Vec<Row> {
+    let copy = tempfile::tempdir().expect("a folder");
+    let file = copy.path().join("hobnob.db");
+    fs::copy(place.database(), &file).expect("copied");
+    let log = place.data().join("hobnob.db-wal");
+    if log.exists() {
+        fs::copy(log, copy.path().join("hobnob.db-wal")).expect("copied");
+    }
+    let database = Connection::open(file).expect("a database");
+    let sql = "SELECT a.name, b.name, text FROM mail JOIN names a ON a.id = receiver
+         JOIN names b ON b.id = sender ORDER BY receiver, boot, number";
+    let mut statement = database.prepare(sql).expect("a query");
+    let row = |row: &rusqlite::Row<'_>| Ok(Row { to: row.get(0)?, from: row.get(1)?, text: row.get(2)? });
+    let rows = statement.query_map([], row).expect("rows");
+    rows.map(|row| row.expect("a row")).collect()
+}
+
+/// What is wrong with the rows by themselves: texts hold a number that rises with each that a user types.
+pub(crate) fn examine(rows: &[Row], findings: &mut Findings) {
+    let mut newest: HashMap<(&str, &str), u64> = HashMap::new();
+    for row in rows {
+        let number = row.text.split(' ').nth(1).and_then(|number| number.parse().ok());
+        let number: u64 = number.unwrap_or_else(|| panic!("a text without a number: {row:?}"));
+        match newest.insert((&row.to, &row.from), number) {
+            Some(before) if before == number => findings.doubled.push(format!("stored twice: {row:?}")),
+            Some(before) if before > number => {
+                findings.disordered.push(format!("stored behind {before}: {row:?}"));
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Holds the rows against what everybody was told and shown, once everybody has gone: whatever is
+/// confirmed was shown or is there, and nothing is there that was refused or never typed.
+pub(crate) fn compare(rows: &[Row], lives: &[Life], findings: &mut Findings) {
+    let there: HashSet<(&str, &str)> = rows.iter().map(|row| (&*row.to, &*row.text)).collect();
+    let shown: HashSet<(&str, &str)> = lives
+        .iter()
+        .flat_map(|life| life.objects.iter().map(move |object| (&*life.user, object)))
+        .filter(|(_, object)| object["type"] == "message")
+        .filter_map(|(user, object)| Some((user, object["text"].as_str()?)))
+        .collect();
+    let mut may_be_there: HashMap<&str, &Typed> = HashMap::new();
+    for life in lives {
+        for (index, typed) in life.typed.iter().enumerate() {
+            let line = index + 1;
+            let result = life.objects.iter().find(|o| o["type"] == "result" && o["line"] == line);
+            let is_refused =
+                result.is_some_and(|result| result["ok"] == false && result["error"] != "outcome_unknown");
+            let (Typed::Message { text, .. } | Typed::Group { text, .. }) = typed else { continue };
+            if !is_refused {
+                may_be_there.insert(text, typed);
+            }
+            if let Typed::Message { to, text } = typed
+                && result.is_some_and(|result| result["ok"] == true)
+                && !there.contains(&(&**to, &**text))
+                && !shown.contains(&(&**to, &**text))
+            {
+                findings.lost.push(format!("neither shown nor stored: {typed:?} {result:?}"));
+            }
+        }
+    }
+    for row in rows {
+        let is_right = match may_be_there.get(&*row.text) {
+            Some(Typed::Message { to, .. }) => *to == row.to,
+            Some(Typed::Group { .. }) => true,
+            Some(Typed::Broadcast { .. } | Typed::Torn { .. } | Typed::Command(_)) | None => false,
+        };
+        if !is_right {
+            findings.invented.push(format!("stored, but refused or never typed: {row:?}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(text: &str) -> Row {
+        Row { to: "luke".into(), from: "hans".into(), text: text.into() }
+    }
+
+    fn hans(error: Option<&str>) -> Life {
+        let typed = ["hans 1", "hans 2"].map(|text| Typed::Message { to: "luke".into(), text: text.into() });
+        let result = |line| match error {
+            Some(error) => json!({"type": "result", "line": line, "ok": false, "error": error}),
+            None => json!({"type": "result", "line": line, "ok": true, "status": "stored"}),
+        };
+        Life { user: "hans".into(), killed: false, typed: typed.into(), objects: vec![result(1), result(2)] }
+    }
+
+    fn luke(text: &str) -> Life {
+        let message = json!({"type": "message", "from": "hans", "text": text});
+        Life { user: "luke".into(), killed: false, typed: Vec::new(), objects: vec![message] }
+    }
+
+    #[test]
+    fn rows_that_are_doubled_or_out_of_order_are_found() {
+        let mut findings = Findings::default();
+        examine(&[row("hans 1"), row("hans 2")], &mut findings);
+        assert_eq!(findings.faults().len(), 0);
+        examine(&[row("hans 2"), row("hans 2")], &mut findings);
+        assert_eq!(findings.doubled.len(), 1);
+        examine(&[row("hans 2"), row("hans 1")], &mut findings);
+        assert_eq!(findings.disordered.len(), 1);
+    }
+
+    #[test]
+    fn what_is_confirmed_is_shown_or_there() {
+        let mut findings = Findings::default();
+        compare(&[row("hans 2")], &[hans(None), luke("hans 1")], &mut findings);
+        assert_eq!(findings.faults().len(), 0);
+        compare(&[row("hans 2")], &[hans(None)], &mut findings);
+        assert_eq!(findings.lost.len(), 1);
+    }
+
+    #[test]
+    fn what_was_refused_or_never_typed_is_not_there() {
+        let mut findings = Findings::default();
+        compare(&[row("hans 2")], &[hans(Some("storage_unavailable"))], &mut findings);
+        assert_eq!(findings.invented.len(), 1);
+        compare(&[row("hans 3")], &[hans(None), luke("hans 1"), luke("hans 2")], &mut findings);
+        assert_eq!((findings.invented.len(), findings.lost.len()), (2, 0));
+        compare(&[row("hans 1")], &[hans(Some("outcome_unknown"))], &mut findings);
+        assert_eq!(findings.invented.len(), 2);
+    }
+}
