@@ -1,6 +1,10 @@
 //! A client killed at each of its calls: while it is shown what waited, while it is shown what comes,
 //! while it says something itself.
 
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::audit::audit;
@@ -8,7 +12,7 @@ use crate::each_call::Sample;
 use crate::people::Person;
 use crate::place::Place;
 use crate::strace::{self, KILL, Moment};
-use crate::{report, share_the_machine};
+use crate::{PATIENCE, report, share_the_machine};
 
 /// Where a client leaves what others, or its next life, will read. Calls are counted for each thread, so
 /// each has its own round.
@@ -40,7 +44,7 @@ fn play(target: Target, when: usize) -> Outcome {
         assert_eq!(ann.result(line)["status"], "stored");
     }
     let output = place.path("output");
-    let journal = place.path("state").join(format!("bob/127.0.0.1_{}/bob/journal", server.port));
+    let journal = journal_of_bob(&place, server.port);
     let (options, call) = match target {
         Target::Journal => (strace::only(&journal), "write"),
         Target::Output => (strace::only(&output), "write"),
@@ -75,6 +79,10 @@ fn play(target: Target, when: usize) -> Outcome {
     outcome
 }
 
+fn journal_of_bob(place: &Place, port: u16) -> PathBuf {
+    place.path("state").join(format!("bob/127.0.0.1_{port}/bob/journal"))
+}
+
 fn shown(objects: &[Value]) -> usize {
     objects.iter().filter(|object| object["type"] == "message").count()
 }
@@ -103,4 +111,36 @@ fn a_client_killed_at_any_call_loses_nothing_and_marks_what_comes_again() {
         ));
         assert!(killed > 1 && amid > 0, "{target:?}: {killed} {amid}");
     }
+}
+
+/// More than a pipe holds.
+const UNREAD: usize = 24;
+
+#[test]
+fn what_a_killed_client_could_not_print_comes_to_the_next_one() {
+    let _machine = share_the_machine();
+    let place = Place::new(&["ann", "bob"]);
+    let server = place.serve();
+    let mut ann = Person::enter(&place, server.port, "ann");
+    for number in 1..=UNREAD {
+        let line = ann.message("bob", &format!("{number} {}", "x".repeat(4_000)));
+        assert_eq!(ann.result(line)["status"], "stored");
+    }
+    let (bob, reading) = Person::start_unread(&place, server.port, "bob");
+    let deadline = Instant::now() + PATIENCE;
+    let journal = journal_of_bob(&place, server.port);
+    while fs::read_to_string(&journal).unwrap_or_default().matches("showing ").count() < UNREAD {
+        assert!(Instant::now() < deadline, "the messages do not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Whoever acknowledges too early has done so by now.
+    std::thread::sleep(Duration::from_millis(100));
+    let first = bob.kill_before(reading);
+    let bob = Person::enter_at_last(&place, server.port, "bob");
+    place.wait_for_empty_mailboxes();
+    let second = bob.leave();
+    let (before, after) = (shown(&first.objects), shown(&second.objects));
+    assert!(before < UNREAD && after > 0, "{before} and {after}");
+    report(&format!("clients: killed with {before} of {UNREAD} messages printed, {after} in the next life"));
+    audit(&[ann.leave(), first, second]).assert_clean();
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -89,6 +90,19 @@ impl Screen {
     }
 }
 
+/// Output that is not read before the other end of `wait` is dropped.
+struct Later<R> {
+    wait: Receiver<()>,
+    output: R,
+}
+
+impl<R: Read> Read for Later<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let _ = self.wait.recv();
+        self.output.read(buffer)
+    }
+}
+
 /// A running client; it is killed when dropped.
 pub(crate) struct Person {
     child: Child,
@@ -125,6 +139,15 @@ impl Person {
         rustix::fs::fcntl_setfl(&stdout, rustix::fs::OFlags::empty()).expect("flags");
         let child = Person::command_line(place, port, user, wrapper).stdout(near).spawn();
         Person::new(child.expect("the client runs"), stdout, user)
+    }
+
+    /// Starts it and reads nothing of its output until the sender is dropped.
+    pub(crate) fn start_unread(place: &Place, port: u16, user: &str) -> (Person, Sender<()>) {
+        let (go, wait) = mpsc::channel();
+        let mut command = Person::command_line(place, port, user, &[]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the client runs");
+        let stdout = Later { wait, output: child.stdout.take().expect("its output") };
+        (Person::new(child, stdout, user), go)
     }
 
     fn command_line(place: &Place, port: u16, user: &str, wrapper: &[String]) -> Command {
@@ -263,6 +286,14 @@ impl Person {
     /// SIGKILL.
     pub(crate) fn kill(mut self) -> Life {
         let _ = self.child.kill();
+        self.finish(true)
+    }
+
+    /// SIGKILL, and then what it had printed is read.
+    pub(crate) fn kill_before(mut self, reading: Sender<()>) -> Life {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        drop(reading);
         self.finish(true)
     }
 
