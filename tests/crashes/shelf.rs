@@ -15,6 +15,8 @@ pub(crate) struct Row {
     to: String,
     from: String,
     text: String,
+    /// Of a message to a group: the sender's login and command.
+    of_group: Option<(i64, i64)>,
 }
 
 /// All stored mail, that of each receiver in order. Read from a copy: the next start is to find what the
@@ -28,18 +30,34 @@ pub(crate) fn rows(place: &Place) -> Vec<Row> {
         fs::copy(log, copy.path().join("hobnob.db-wal")).expect("copied");
     }
     let database = Connection::open(file).expect("a database");
-    let sql = "SELECT a.name, b.name, text FROM mail JOIN names a ON a.id = receiver
+    let sql =
+        "SELECT a.name, b.name, text, group_name, login, command FROM mail JOIN names a ON a.id = receiver
          JOIN names b ON b.id = sender ORDER BY receiver, boot, number";
     let mut statement = database.prepare(sql).expect("a query");
-    let row = |row: &rusqlite::Row<'_>| Ok(Row { to: row.get(0)?, from: row.get(1)?, text: row.get(2)? });
+    let row = |row: &rusqlite::Row<'_>| {
+        let is_of_group = row.get::<_, Option<String>>(3)?.is_some();
+        let of_group = if is_of_group { Some((row.get(4)?, row.get(5)?)) } else { None };
+        Ok(Row { to: row.get(0)?, from: row.get(1)?, text: row.get(2)?, of_group })
+    };
     let rows = statement.query_map([], row).expect("rows");
     rows.map(|row| row.expect("a row")).collect()
 }
 
 /// What is wrong with the rows by themselves: texts hold a number that rises with each that a user types.
+///
+/// A message to a group is settled when its last member has it. If the server dies before, the sender says
+/// it again, and it is stored again for those who had it already, also behind what came later: their
+/// clients know it by its command. So the same command may be there twice, but no other of the same text.
 pub(crate) fn examine(rows: &[Row], findings: &mut Findings) {
     let mut newest: HashMap<(&str, &str), u64> = HashMap::new();
+    let mut commands: HashMap<(&str, &str), (i64, i64)> = HashMap::new();
     for row in rows {
+        if let Some(command) = row.of_group {
+            if *commands.entry((&row.to, &row.text)).or_insert(command) != command {
+                findings.doubled.push(format!("stored twice, by two commands: {row:?}"));
+            }
+            continue;
+        }
         let number = row.text.split(' ').nth(1).and_then(|number| number.parse().ok());
         let number: u64 = number.unwrap_or_else(|| panic!("a text without a number: {row:?}"));
         match newest.insert((&row.to, &row.from), number) {
@@ -101,7 +119,11 @@ mod tests {
     use super::*;
 
     fn row(text: &str) -> Row {
-        Row { to: "luke".into(), from: "hans".into(), text: text.into() }
+        Row { to: "luke".into(), from: "hans".into(), text: text.into(), of_group: None }
+    }
+
+    fn group_row(text: &str, command: i64) -> Row {
+        Row { of_group: Some((1, command)), ..row(text) }
     }
 
     fn hans(error: Option<&str>) -> Life {
@@ -127,6 +149,10 @@ mod tests {
         assert_eq!(findings.doubled.len(), 1);
         examine(&[row("hans 2"), row("hans 1")], &mut findings);
         assert_eq!(findings.disordered.len(), 1);
+        examine(&[group_row("hans 1", 1), row("hans 2"), group_row("hans 1", 1)], &mut findings);
+        assert_eq!(findings.faults().len(), 2, "a repeat to a group is known by its command");
+        examine(&[group_row("hans 1", 1), group_row("hans 1", 2)], &mut findings);
+        assert_eq!(findings.doubled.len(), 2);
     }
 
     #[test]
