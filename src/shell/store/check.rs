@@ -62,7 +62,11 @@ impl fmt::Display for CheckReport {
         for problem in &self.problems {
             writeln!(f, "PROBLEM         {problem}")?;
         }
-        f.write_str(if self.is_sound() { "sound" } else { "NOT SOUND: restore a backup" })
+        f.write_str(if self.is_sound() {
+            "sound"
+        } else {
+            "NOT SOUND: put a backup into an empty data folder"
+        })
     }
 }
 

@@ -13,12 +13,24 @@ pub enum OpenError {
     #[error("{} is in use by another server", .0.display())]
     InUse(PathBuf),
     /// The file is not what this program wrote. It is left as it is.
-    #[error("{} is damaged: {why}; restore a backup, or move it away to begin anew", .file.display())]
+    #[error("{} is damaged: {why}; put a backup into an empty data folder, or move this one away to begin anew", .file.display())]
     Damaged {
         /// The database.
         file: PathBuf,
         /// What was found.
         why: String,
+    },
+    /// A copy was put into the place of a database whose log is still there. SQLite would add what the log
+    /// holds to the copy, although it belongs to another file.
+    #[error(
+        "{} is a copy beside the log of another database; move {} away, and its -shm with it",
+        .file.display(), .log.display()
+    )]
+    ForeignLog {
+        /// The database.
+        file: PathBuf,
+        /// The log.
+        log: PathBuf,
     },
     /// Some other program's database.
     #[error("{} is not a Hobnob database", .0.display())]

@@ -1,7 +1,7 @@
 //! The data folder: made private, locked against a second server, the database in it opened.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,11 @@ use rustix::fs::{FlockOperation, flock};
 use super::failure::{OpenError, Trouble};
 use super::schema;
 use crate::time::Time;
+
+/// Where the header of a database says how it is to be read, and what it says if there is no log
+/// (<https://www.sqlite.org/fileformat2.html>, 1.3.3).
+const READ_VERSION: usize = 19;
+const WITHOUT_LOG: u8 = 1;
 
 /// The database within the folder.
 pub(super) const DATABASE: &str = "hobnob.db";
@@ -82,6 +87,7 @@ pub(super) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> 
     let file = place.file();
     if file.exists() {
         refuse_empty(&file)?;
+        refuse_foreign_log(&file)?;
         fs::set_permissions(&file, Permissions::from_mode(0o600))
             .map_err(|source| unusable(&file, source))?;
     } else {
@@ -177,6 +183,23 @@ fn refuse_empty(file: &Path) -> Result<(), OpenError> {
         return Err(OpenError::Damaged { file: file.to_path_buf(), why: "the file is empty".to_owned() });
     }
     Ok(())
+}
+
+/// A server's database says in its header that it has a log; a backup says that it has none.
+pub(super) fn refuse_foreign_log(file: &Path) -> Result<(), OpenError> {
+    let log = log_of(file);
+    let is_copy = || -> io::Result<bool> {
+        let mut header = [0; READ_VERSION + 1];
+        File::open(file)?.read_exact(&mut header)?;
+        Ok(header[READ_VERSION] == WITHOUT_LOG)
+    };
+    match is_copy() {
+        Ok(true) if log.exists() => Err(OpenError::ForeignLog { file: file.to_path_buf(), log }),
+        // What is shorter than a header is somebody else's to name.
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(source) => Err(unusable(file, source)),
+    }
 }
 
 /// The write-ahead log beside a database.

@@ -130,6 +130,9 @@ pub(super) fn open(place: &Place) -> Result<Connection, OpenError> {
 /// Opens the database of a data folder for reading, beside a running server or without one.
 pub(super) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // SQLite opens what is not there only to say that it could not.
+    std::fs::metadata(file).map_err(|source| OpenError::Unusable { path: file.to_path_buf(), source })?;
+    super::folder::refuse_foreign_log(file)?;
     let database = |source| OpenError::Database { file: file.to_path_buf(), source };
     let connection = Connection::open_with_flags(file, flags).map_err(database)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(database)?;

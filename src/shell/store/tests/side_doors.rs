@@ -41,6 +41,38 @@ fn a_backup_beside_a_busy_server_is_the_state_of_one_moment() {
 }
 
 #[test]
+fn a_backup_beside_the_log_of_another_database_is_not_mixed_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path());
+    rig.store([mail_to("hans", 1, "yoda", "in the backup")]);
+    let copy = folder.path().join("copy");
+    backup(folder.path(), &copy).unwrap();
+    rig.store([mail_to("hans", 2, "yoda", "only in the log")]);
+    // A crash leaves its log; then somebody puts the backup into its place.
+    let restored = tempfile::tempdir().unwrap();
+    let [file, log] = ["hobnob.db", "hobnob.db-wal"].map(|name| restored.path().join(name));
+    fs::copy(&copy, &file).unwrap();
+    fs::copy(folder.path().join("hobnob.db-wal"), &log).unwrap();
+    let refusals = [
+        Rig::try_open(restored.path()).err().unwrap(),
+        check(restored.path()).unwrap_err(),
+        match backup(restored.path(), &restored.path().join("copy")).unwrap_err() {
+            BackupError::Source(error) => error,
+            other => panic!("{other}"),
+        },
+    ];
+    for refusal in refusals {
+        assert!(matches!(refusal, super::super::OpenError::ForeignLog { .. }), "{refusal}");
+    }
+    fs::remove_file(log).unwrap();
+    let mut rig = Rig::try_open(restored.path()).unwrap();
+    assert_eq!(rig.page("hans", None, id(0, 0), u32::MAX).0.len(), 1);
+    // Once it is a server's own, its log belongs to it.
+    rig.store([mail_to("hans", 3, "yoda", "later")]);
+    assert!(check(restored.path()).unwrap().is_sound());
+}
+
+#[test]
 fn a_backup_overwrites_nothing_and_leaves_nothing_half_done() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());
