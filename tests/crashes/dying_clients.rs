@@ -80,7 +80,7 @@ fn play(target: Target, when: usize) -> Outcome {
 }
 
 fn journal_of_bob(place: &Place, port: u16) -> PathBuf {
-    place.path("state").join(format!("bob/127.0.0.1_{port}/bob/journal"))
+    place.state_of("bob").join(format!("127.0.0.1_{port}/bob/journal"))
 }
 
 fn shown(objects: &[Value]) -> usize {

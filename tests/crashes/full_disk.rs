@@ -1,13 +1,17 @@
 //! Disks that are full, may not be written, or hold something else than was left there.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::Value;
+
 use crate::audit::audit;
 use crate::disk::Disk;
-use crate::people::Person;
+use crate::people::{Life, Person};
 use crate::place::{Place, free_port};
+use crate::wire::Wire;
 use crate::{report, share_the_machine};
 
 #[test]
@@ -68,6 +72,45 @@ fn a_full_disk_refuses_what_needs_it_and_nothing_else() {
     let findings = audit(&lives);
     findings.assert_clean();
     report(&format!("full disk: {refused} refused; {findings}"));
+}
+
+#[test]
+fn a_client_that_cannot_note_what_it_shows_shows_nothing_more_and_loses_nothing() {
+    let _machine = share_the_machine();
+    let Some(disk) = Disk::mount("full disk of a client") else { return };
+    let place = Place::new(&["ann", "bob", "cid"]).keep_state_in(disk.path());
+    let server = place.serve();
+    let mut ann = Person::enter(&place, server.port, "ann");
+    let bob = Person::enter(&place, server.port, "bob");
+    let line = ann.message("bob", "noted");
+    assert_eq!(ann.result(line)["status"], "delivered");
+    disk.fill();
+    // The file of his notes has room to the end of its last page. Ann has the same trouble with hers, so
+    // a bare connection has to do.
+    let mut wire = Wire::log_in(server.port, "cid");
+    let mut told = 0;
+    while !bob.has_ended() {
+        let answer = wire.ask("message bob too much");
+        assert!(answer == "ok message bob delivered" || answer == "ok message bob stored", "{answer}");
+        told += 1;
+        assert!(told < 5_000, "the disk does not fill up");
+    }
+    let (code, first) = bob.end();
+    assert_eq!(code, Some(1));
+    disk.make_room();
+    let bob = Person::enter_at_last(&place, server.port, "bob");
+    place.wait_for_empty_mailboxes();
+    let second = bob.leave();
+    let shown = |life: &Life| -> BTreeMap<String, bool> {
+        let is_meant = |object: &&Value| object["text"] == "too much";
+        let id_and_again = |object: &Value| (object["id"].to_string(), object["again"] == true);
+        life.objects.iter().filter(is_meant).map(id_and_again).collect()
+    };
+    let (before, after) = (shown(&first), shown(&second));
+    assert!(after.iter().all(|(id, again)| *again || !before.contains_key(id)), "{before:?} {after:?}");
+    assert_eq!(before.len() + after.keys().filter(|id| !before.contains_key(*id)).count(), told);
+    report(&format!("full disk of a client: {} shown, {} in its next life", before.len(), after.len()));
+    drop(ann);
 }
 
 /// The server ends at once with one line that names what is wrong.

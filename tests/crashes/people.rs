@@ -157,7 +157,7 @@ impl Person {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args([&port.to_string(), "--plaintext", "--json", "--user", user]);
         command.arg("--password-file").arg(place.path("password"));
-        command.arg("--state").arg(place.path("state").join(user));
+        command.arg("--state").arg(place.state_of(user));
         command.stdin(Stdio::piped()).stderr(Stdio::null());
         command
     }
@@ -277,6 +277,13 @@ impl Person {
             printed =
                 self.screen.changed.wait_timeout(printed, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits for its end by itself; its exit code, and its life, in which lines may have no result.
+    pub(crate) fn end(mut self) -> (Option<i32>, Life) {
+        self.until("the end", |printed| printed.ended.then_some(()));
+        let status = self.child.wait().expect("its end");
+        (status.code(), self.finish(true))
     }
 
     pub(crate) fn has_ended(&self) -> bool {

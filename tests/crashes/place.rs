@@ -28,6 +28,7 @@ const HASH: &str =
 pub(crate) struct Place {
     folder: tempfile::TempDir,
     data: PathBuf,
+    state: PathBuf,
     settings: Vec<String>,
 }
 
@@ -36,7 +37,8 @@ impl Place {
     pub(crate) fn new<N: AsRef<str>>(names: &[N]) -> Place {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
-        let place = Place { folder, data, settings: Vec::new() };
+        let state = folder.path().join("state");
+        let place = Place { folder, data, state, settings: Vec::new() };
         let line = |name: &N| format!("{} {HASH}\n", name.as_ref());
         place.write("credentials.txt", &names.iter().map(line).collect::<String>());
         place.write("password", &format!("{PASSWORD}\n"));
@@ -53,6 +55,17 @@ impl Place {
     pub(crate) fn keep_in(mut self, data: &Path) -> Place {
         self.data = data.to_path_buf();
         self
+    }
+
+    /// With the state folders of clients somewhere else.
+    pub(crate) fn keep_state_in(mut self, state: &Path) -> Place {
+        self.state = state.to_path_buf();
+        self
+    }
+
+    /// The state folder of a user's clients.
+    pub(crate) fn state_of(&self, user: &str) -> PathBuf {
+        self.state.join(user)
     }
 
     fn write(&self, name: &str, content: &str) {
