@@ -79,6 +79,24 @@ fn a_kill_at_any_storage_call_of_the_stop_loses_nothing() {
 }
 
 #[test]
+fn a_sync_that_fails_in_the_stop_is_told() {
+    let _machine = share_the_machine();
+    if !strace::is_at_hand("failed syncs of the stop") {
+        return;
+    }
+    let place = Place::new(&["ann", "bob"]);
+    let (server, ann) = store_some(&place);
+    let port = server.port;
+    let moment = Moment::new("fsync", 1);
+    let strace = Strace::inject(&strace::files_of(&place), server.pid(), &moment, "error=EIO");
+    let ended = server.stop();
+    drop(strace);
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert!(ended.log.contains("hobnob.db failed and has stopped"), "{}", ended.log);
+    assert_all_is_there(&place, port, ann);
+}
+
+#[test]
 fn a_kill_at_any_storage_call_of_a_start_after_a_kill_loses_nothing() {
     let _machine = share_the_machine();
     if !strace::is_at_hand("kill at each storage call of a start after a kill") {

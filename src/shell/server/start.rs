@@ -88,9 +88,9 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let signals = operator::signals()?;
     let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
-    let forwarding = sender.clone();
+    let (forwarding, forwarded) = (sender.clone(), answered.clone());
     let forward = async move {
-        while let Ok(answer) = answered.recv().await {
+        while let Ok(answer) = forwarded.recv().await {
             if forwarding.send(Item::Stored(answer)).await.is_err() {
                 break;
             }
@@ -101,6 +101,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let hands = Hands {
         clock,
         store,
+        answered,
         hashing: start_hashing(sender.clone())?,
         shared: Shared::new(settings.limits),
         settings,
