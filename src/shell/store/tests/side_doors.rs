@@ -54,15 +54,13 @@ fn a_backup_beside_the_log_of_another_database_is_not_mixed_with_it() {
     fs::copy(&copy, &file).unwrap();
     fs::copy(folder.path().join("hobnob.db-wal"), &log).unwrap();
     let refusals = [
-        Rig::try_open(restored.path()).err().unwrap(),
-        check(restored.path()).unwrap_err(),
-        match backup(restored.path(), &restored.path().join("copy")).unwrap_err() {
-            BackupError::Source(error) => error,
-            other => panic!("{other}"),
-        },
+        Rig::try_open(restored.path()).err().unwrap().to_string(),
+        check(restored.path()).unwrap_err().to_string(),
+        backup(restored.path(), &restored.path().join("copy")).unwrap_err().to_string(),
     ];
     for refusal in refusals {
-        assert!(matches!(refusal, super::super::OpenError::ForeignLog { .. }), "{refusal}");
+        assert!(refusal.contains("hobnob.db is a copy beside the log of another database"), "{refusal}");
+        assert!(refusal.contains("move") && refusal.contains("hobnob.db-wal away"), "{refusal}");
     }
     fs::remove_file(log).unwrap();
     let mut rig = Rig::try_open(restored.path()).unwrap();
