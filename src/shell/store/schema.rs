@@ -24,8 +24,8 @@ const PAGE_BYTES: u32 = 2_048;
 pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
 
 /// Times are microseconds since the epoch. Logins, command numbers and times are 64-bit words without
-/// sign, kept as SQLite's signed ones of the same bits. Tables that are read by a key made of several
-/// columns are WITHOUT ROWID: one tree to write, and a mailbox lies together.
+/// sign, kept as SQLite's signed ones of the same bits. Small tables that are read by a key made of several
+/// columns are WITHOUT ROWID: one tree to write.
 const VERSION_1: &str = "
 CREATE TABLE server (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -96,7 +96,9 @@ CREATE TABLE settled (
     outcome TEXT NOT NULL
 ) STRICT;
 
+-- In the order in which it came; what belongs to a mailbox is found through the index in memory.
 CREATE TABLE mail (
+    id INTEGER PRIMARY KEY,
     receiver INTEGER NOT NULL REFERENCES names,
     boot INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -105,9 +107,8 @@ CREATE TABLE mail (
     login INTEGER,
     command INTEGER,
     sent_at INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    PRIMARY KEY (receiver, boot, number)
-) STRICT, WITHOUT ROWID;
+    text TEXT NOT NULL
+) STRICT;
 ";
 
 /// Opens the database of a server: whole, of a version known here, and brought up to the newest.

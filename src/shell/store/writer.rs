@@ -10,13 +10,11 @@ use async_channel::Sender;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::commands::Commands;
 use super::failure::{OpenError, Severity, Trouble, judge, judge_account};
 use super::folder::{Database, Place};
-use super::names::Names;
 use super::pages::{self, Page};
 use super::rows::Rows;
-use super::{AddAccount, Answer, Options};
+use super::{AddAccount, Answer, Known, Options};
 use crate::record::{Record, RecordNumber};
 use crate::time::Time;
 use crate::words::{Credential, MessageId, Name, Ticket};
@@ -91,12 +89,6 @@ impl Inbox {
     }
 }
 
-/// What recovery has read that the writer goes on with.
-pub(super) struct Known {
-    pub(super) names: Names,
-    pub(super) commands: Commands,
-}
-
 /// Starts the thread. It ends when the inbox is closed and empty, or after a failure.
 pub(super) fn spawn(
     database: Database,
@@ -145,7 +137,7 @@ fn run(database: &Database, known: Known, clock: Clock, inbox: &Inbox, options: 
     let mut writer = Writer {
         db: &database.connection,
         place: &database.place,
-        rows: Rows::new(&database.connection, known.names, known.commands),
+        rows: Rows::new(&database.connection, known),
         clock,
         last_written: Time::ZERO,
         answers: options.answers,
@@ -375,7 +367,7 @@ impl Writer<'_> {
     }
 
     fn read_page(&self, request: &Request) -> Result<(Ticket, Page), Trouble> {
-        Ok((request.ticket, pages::read(self.db, &self.rows.names, request)?))
+        Ok((request.ticket, pages::read(self.db, &self.rows.known, request)?))
     }
 
     fn send_pages(&self, pages: Vec<(Ticket, Page)>) {
