@@ -201,6 +201,8 @@ pub(super) fn tune(db: &Connection) -> Result<(), Trouble> {
     db.pragma_update(None, "cell_size_check", true)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "cache_size", -16_384)?;
+    // Without this, a statement is compiled anew whenever another value is bound to its LIMIT or range.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
