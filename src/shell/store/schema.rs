@@ -16,8 +16,8 @@ const APPLICATION_ID: i32 = 0x486f_626e;
 /// `MIGRATIONS[n]` leads from version n to n+1. What has been released is never changed, only added to.
 const MIGRATIONS: &[&str] = &[VERSION_1];
 
-/// A batch under load has a few messages for each of many receivers, so it touches a page for each: half
-/// of SQLite's usual size is nearly half as much to write, and still holds some ten messages.
+/// The commit of a lone message writes three pages: half of SQLite's usual size is half as much. Under load
+/// pages are filled by a batch, and the size makes no difference.
 const PAGE_BYTES: u32 = 2_048;
 
 /// The version this program writes.
