@@ -58,11 +58,12 @@ impl Inbox {
     /// Adds tasks, all at once: the thread never sees a part of them.
     pub(super) fn put(&self, tasks: &mut Vec<Task>) {
         let mut waiting = self.lock();
-        if waiting.tasks.is_empty() {
-            std::mem::swap(&mut waiting.tasks, tasks);
-        } else {
+        if !waiting.tasks.is_empty() {
+            // The thread was woken for those, or is at work and will look before it sleeps.
             waiting.tasks.append(tasks);
+            return;
         }
+        std::mem::swap(&mut waiting.tasks, tasks);
         drop(waiting);
         self.changed.notify_one();
     }
