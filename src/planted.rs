@@ -133,6 +133,12 @@ planted! {
     BroadcastToSelf,
     /// A token resumes after logout.
     TokenSurvivesLogout,
+    /// Any token resumes a session.
+    AnyTokenResumes,
+    /// The end of a session that was open at a crash is not written.
+    CrashEndNotWritten,
+    /// The last member of a group is counted and gets nothing.
+    LastMemberLeftOut,
     /// A byte is lost where a chunk ends within a character.
     SplitCharacter,
     /// The client shows a message again that it has shown.

@@ -1,6 +1,7 @@
 //! Plays the simulated world from a terminal: `hobnob-sim run --seeds 0..1000`, `hobnob-sim replay FILE`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,17 +13,17 @@ use hobnob::sim::run::{Plan, Report, examine, narrate};
 use hobnob::sim::{scenario, twin};
 
 const USAGE: &str = "\
-hobnob-sim run    [--seeds A..B] [--length N] [--jobs J] [--server-only] [--events N] [--rare]
+hobnob-sim run    [--seeds A..[B]] [--events N] [--length N] [--jobs J] [--server-only] [--rare]
 hobnob-sim small  SEED [--length N] [--server-only] [--story N]
 hobnob-sim replay FILE [--server-only] [--story N]
 hobnob-sim twin   [--seeds A..B] [--length N]
-hobnob-sim exam   [--only NAME] [--seconds N]
+hobnob-sim exam   [--only NAME] [--seconds N] [--write FILE]
 
 run     plays the scenarios of the seeds, until there were N events if asked; --rare: all rare states must be seen
 small   makes the failing scenario of a seed small and prints it as a file
 replay  plays a scenario file; --story: and tells the last N lines of what was seen
 twin    compares what a blocked user sees with what he would see were the blocker offline
-exam    looks for every planted bug (needs the feature `planted`)";
+exam    looks for every planted bug (needs the feature `planted`), each for N seconds, and writes the table of them";
 
 /// Runs spent on making a failure small.
 const RUNS: u32 = 2_000;
@@ -31,12 +32,13 @@ const RUNS: u32 = 2_000;
 struct Options {
     command: String,
     subject: Option<String>,
-    seeds: (u64, u64),
+    seeds: Range<u64>,
     length: usize,
     jobs: usize,
     events: u64,
     story: usize,
     seconds: u64,
+    write: Option<String>,
     rare: bool,
     plan: Plan,
 }
@@ -63,12 +65,13 @@ fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
     let mut options = Options {
         command: words.next()?,
         subject: None,
-        seeds: (0, 1_000),
+        seeds: 0..1_000,
         length: 1_000,
         jobs: 1,
         events: u64::MAX,
         story: 0,
         seconds: 60,
+        write: None,
         rare: false,
         plan: Plan::default(),
     };
@@ -77,13 +80,15 @@ fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
             "--seeds" => {
                 let range = words.next()?;
                 let (from, upto) = range.split_once("..")?;
-                options.seeds = (from.parse().ok()?, upto.parse().ok()?);
+                let upto = if upto.is_empty() { u64::MAX } else { upto.parse().ok()? };
+                options.seeds = from.parse().ok()?..upto;
             }
             "--length" => options.length = words.next()?.parse().ok()?,
             "--jobs" => options.jobs = words.next()?.parse().ok()?,
             "--events" => options.events = words.next()?.parse().ok()?,
             "--story" => options.story = words.next()?.parse().ok()?,
             "--seconds" => options.seconds = words.next()?.parse().ok()?,
+            "--write" => options.write = Some(words.next()?),
             "--only" => options.subject = Some(words.next()?),
             "--server-only" => options.plan.server_only = true,
             "--rare" => options.rare = true,
@@ -120,7 +125,7 @@ impl Total {
 
 fn run(options: &Options) -> ExitCode {
     let start = Instant::now();
-    let next = AtomicU64::new(options.seeds.0);
+    let next = AtomicU64::new(options.seeds.start);
     let total = Mutex::new(Total::default());
     std::thread::scope(|scope| {
         for _ in 0..options.jobs.max(1) {
@@ -131,8 +136,10 @@ fn run(options: &Options) -> ExitCode {
     let failed: usize = total.failed.values().map(Vec::len).sum();
     let per_minute = total.events as f64 * 60e3 / total.cpu_nanos.max(1) as f64;
     println!(
-        "{} events in {:.1} s, {per_minute:.1} million a minute and core",
+        "{} events of seeds {}..{} in {:.1} s, {per_minute:.1} million a minute and core",
         total.events,
+        options.seeds.start,
+        options.seeds.start + total.passed + failed as u64,
         start.elapsed().as_secs_f64()
     );
     for (rule, seeds) in &total.failed {
@@ -148,7 +155,7 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         let enough = total.lock().is_ok_and(|total| total.events >= options.events);
-        if seed >= options.seeds.1 || enough {
+        if seed >= options.seeds.end || enough {
             break;
         }
         let plan = Plan { taped: seed.is_multiple_of(16), ..options.plan };
@@ -237,7 +244,7 @@ fn tell_story(steps: &[scenario::Step], options: &Options) -> ExitCode {
 
 fn twins(options: &Options) -> ExitCode {
     let (mut passed, mut failed) = (0, 0);
-    for seed in options.seeds.0..options.seeds.1 {
+    for seed in options.seeds.clone() {
         match twin::compare(seed, options.length) {
             Ok(()) => passed += 1,
             Err(difference) => {
@@ -259,34 +266,93 @@ fn exam(_: &Options) -> ExitCode {
 #[cfg(feature = "planted")]
 fn exam(options: &Options) -> ExitCode {
     use hobnob::planted::Planted;
-    let (mut passed, mut failed) = (0, 0);
-    println!("| planted bug | found by | seed | events | steps | seconds |\n|---|---|---|---|---|---|");
+    let mut marks = Marks::default();
     for &bug in Planted::ALL {
-        if options.subject.as_ref().is_some_and(|only| only != bug.name()) {
-            continue;
-        }
-        let before = cpu_nanos();
-        let within = || (cpu_nanos() - before) / 1_000_000_000 < options.seconds;
-        let found = hobnob::sim::exam::look_for(bug, options.seeds.0, within);
-        let seconds = (cpu_nanos() - before) as f64 / 1e9;
-        match found {
-            Some(found) => {
-                passed += 1;
-                let (name, rule) = (bug.name(), &found.rule);
-                println!(
-                    "| {name}:{} | {rule} | {} | {} | {} | {seconds:.1} |",
-                    bug.description(),
-                    found.seed,
-                    found.events,
-                    found.steps
-                );
-            }
-            None => {
-                failed += 1;
-                println!("| {}:{} | NOT FOUND | | | | {seconds:.1} |", bug.name(), bug.description());
-            }
+        if options.subject.as_ref().is_none_or(|only| only == bug.name()) {
+            marks.look_for(bug, options);
         }
     }
-    println!("{passed} passed, {failed} failed");
-    if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    println!("{}", marks.summary());
+    if let Some(file) = options.write.as_ref().filter(|_| marks.passed())
+        && let Err(error) = std::fs::write(file, marks.page(options.seconds))
+    {
+        eprintln!("{file}: {error}");
+        return ExitCode::FAILURE;
+    }
+    println!("{} passed, {} failed", marks.steps.len(), marks.failed);
+    if marks.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What an exam comes to.
+#[cfg(feature = "planted")]
+#[derive(Default)]
+struct Marks {
+    rows: String,
+    /// How small each failure became.
+    steps: Vec<usize>,
+    failed: u32,
+}
+
+#[cfg(feature = "planted")]
+impl Marks {
+    /// Steps that a failure may need once it is made small, and what half of them may.
+    const MOST_STEPS: usize = 30;
+    const MEDIAN_STEPS: usize = 12;
+
+    fn look_for(&mut self, bug: hobnob::planted::Planted, options: &Options) {
+        let before = cpu_nanos();
+        let within = || (cpu_nanos() - before) / 1_000_000_000 < options.seconds;
+        let found = hobnob::sim::exam::look_for(bug, options.seeds.start, within);
+        let seconds = (cpu_nanos() - before) as f64 / 1e9;
+        let (name, description) = (bug.name(), bug.description());
+        let row = match found {
+            Some(found) => {
+                self.steps.push(found.steps);
+                let hobnob::sim::exam::Found { rule, seed, events, steps } = found;
+                format!("| {name}:{description} | {rule} | {seed} | {events} | {steps} | {seconds:.1} |")
+            }
+            None => {
+                self.failed += 1;
+                format!("| {name}:{description} | NOT FOUND | | | | {seconds:.1} |")
+            }
+        };
+        println!("{row}");
+        self.rows.push_str(&row);
+        self.rows.push('\n');
+    }
+
+    fn median(&self) -> usize {
+        let mut sorted = self.steps.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+    }
+
+    fn passed(&self) -> bool {
+        let most = self.steps.iter().max().is_none_or(|most| *most <= Marks::MOST_STEPS);
+        self.failed == 0 && most && self.median() <= Marks::MEDIAN_STEPS
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "Found: {} of {}. Steps of the failures made small: {} at most (allowed {}), median {} (allowed {}).",
+            self.steps.len(),
+            self.steps.len() + self.failed as usize,
+            self.steps.iter().max().unwrap_or(&0),
+            Marks::MOST_STEPS,
+            self.median(),
+            Marks::MEDIAN_STEPS
+        )
+    }
+
+    fn page(&self, seconds: u64) -> String {
+        format!(
+            "# The simulator's exam\n\n\
+             Each of these bugs was planted, alone, and looked for on one core for {seconds} s at most; the seconds\n\
+             include making the failure small. `just exam` makes this page; every CI run takes the exam.\n\n\
+             {}\n\n\
+             | planted bug | found by | seed | events | steps | seconds |\n|---|---|---|---|---|---|\n{}",
+            self.summary(),
+            self.rows
+        )
+    }
 }

@@ -106,6 +106,17 @@ impl Delivery {
         Arrival::New { sequence: self.sequence, again: self.doubtful.find(mark).is_some() }
     }
 
+    /// The number of the delivery of a message that has no mark.
+    pub(super) fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Whether the delivery of this number is carried out.
+    pub(super) fn is_carried_out(&self, sequence: u64) -> bool {
+        sequence <= self.delivered
+    }
+
     /// A broadcast came; whether it is to be shown. Broadcasts are not acknowledged.
     pub(super) fn arrive_broadcast(&mut self, mark: &Mark) -> bool {
         let Some(origin) = mark.origin else { return true };

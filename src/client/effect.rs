@@ -21,13 +21,13 @@ pub enum Effect<'a> {
     HangUp,
     /// Show something at once.
     Show(&'a View),
-    /// Show a message that must not be shown twice: note that it is about to be shown, show it, note
-    /// that it was, then answer with `Delivered`. Several in a row may share their notes and their answer.
+    /// Show a message whose sender hears of it: note that it is about to be shown, show it, note that it
+    /// was, then answer with `Delivered`. Several in a row may share their notes and their answer.
     Deliver {
         /// Rises by one.
         sequence: u64,
-        /// To note.
-        mark: &'a Mark,
+        /// To note; a private text, which cannot come again on another link, has none.
+        mark: Option<&'a Mark>,
         /// To show.
         view: &'a View,
     },

@@ -138,7 +138,10 @@ impl ClientState {
             Event::Typed { line, text } => self.input.push(line, text),
             Event::EndOfInput => self.input.end(),
             Event::Interrupted(signal) => self.interrupt(signal),
-            Event::Delivered { upto } => self.delivery.delivered(upto),
+            Event::Delivered { upto } => {
+                self.delivery.delivered(upto);
+                self.acknowledge_texts();
+            }
             Event::OutputClosed => self.abandon(Exit::Failed),
             Event::StateOpened(recall) => self.on_state_opened(recall),
             Event::StateRefused => self.on_state_refused(),

@@ -110,7 +110,7 @@ impl Outbox {
         self.push(Item::Show(view));
     }
 
-    pub(super) fn deliver(&mut self, sequence: u64, mark: Mark, view: View) {
+    pub(super) fn deliver(&mut self, sequence: u64, mark: Option<Mark>, view: View) {
         self.push(Item::Deliver { sequence, mark, view });
     }
 
@@ -176,7 +176,7 @@ enum Item {
     Send(Range<usize>),
     HangUp,
     Show(View),
-    Deliver { sequence: u64, mark: Mark, view: View },
+    Deliver { sequence: u64, mark: Option<Mark>, view: View },
     NoteOpen(u64),
     NoteSettled(u64),
     OpenState(String),
@@ -196,7 +196,9 @@ impl Item {
             Item::Send(range) => Effect::Send { bytes: &bytes[range.clone()] },
             Item::HangUp => Effect::HangUp,
             Item::Show(view) => Effect::Show(view),
-            Item::Deliver { sequence, mark, view } => Effect::Deliver { sequence: *sequence, mark, view },
+            Item::Deliver { sequence, mark, view } => {
+                Effect::Deliver { sequence: *sequence, mark: mark.as_ref(), view }
+            }
             Item::NoteOpen(number) => Effect::NoteOpen { number: *number },
             Item::NoteSettled(number) => Effect::NoteSettled { number: *number },
             Item::OpenState(user) => Effect::OpenState { user },

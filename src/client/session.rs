@@ -234,7 +234,7 @@ impl ClientState {
                 let id = delivery.id.to_string();
                 let message =
                     Message { group: group.map(ToOwned::to_owned), again, ..message(delivery, kind, id) };
-                self.outbox.deliver(sequence, mark, View::Message(message));
+                self.outbox.deliver(sequence, Some(mark), View::Message(message));
             }
             Arrival::Known => self.delivery.gather(self.now),
             Arrival::TooMany => {

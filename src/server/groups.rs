@@ -329,6 +329,7 @@ impl ServerState {
         };
         self.group_messages.insert(number, message);
         let post = Post { from: asker.user, group: Some(group), text: text.as_str().into(), asker };
+        let last = members.last().copied();
         for member in members.into_iter().filter(|&member| member != asker.user) {
             if self.reach(asker.user, member) == Reach::Barred && !planted::is(Planted::BlockSkippedInGroup) {
                 self.note_withheld(number);
@@ -337,7 +338,9 @@ impl ServerState {
             if let Some(message) = self.group_messages.get_mut(&number) {
                 message.open += 1;
             }
-            if let Err(code) = self.post(member, &post, Tell::Group(number)) {
+            if planted::is(Planted::LastMemberLeftOut) && last == Some(member) {
+                self.group_member_settled(number, Ok(Status::Stored));
+            } else if let Err(code) = self.post(member, &post, Tell::Group(number)) {
                 self.group_member_settled(number, Err(code));
             }
         }
@@ -358,7 +361,9 @@ impl ServerState {
             Ok(Status::Stored) => message.stored = message.stored.saturating_add(1),
             Err(code) => {
                 message.refused = message.refused.saturating_add(1);
-                message.error = Some(code);
+                if message.error != Some(Code::OutcomeUnknown) {
+                    message.error = Some(code);
+                }
             }
         }
         self.group_part_done(number);
@@ -373,7 +378,8 @@ impl ServerState {
         let Some(message) = self.group_messages.remove(&number) else { return };
         let GroupMessage { asker, group, delivered, stored, refused, withheld, error, .. } = message;
         let nobody = delivered == 0 && stored == 0;
-        if let (true, Some(code)) = (nobody, error) {
+        // Of whom it is unknown, no count can tell.
+        if let Some(code) = error.filter(|code| nobody || *code == Code::OutcomeUnknown) {
             return self.fail(&asker, None, code, "message group");
         }
         if nobody && withheld {

@@ -185,7 +185,8 @@ impl ServerState {
             let account = &self.accounts[user];
             let digest =
                 account.credential.as_ref().map(|credential| self.secrets.token_digest(token, credential));
-            digest.is_some() && account.token == digest
+            let any = planted::is(Planted::AnyTokenResumes) && account.token.is_some();
+            digest.is_some() && (account.token == digest || any)
         };
         match self.accounts.find(name).filter(resumes) {
             Some(user) => self.begin_session(id, user, Entry::Token),

@@ -53,7 +53,7 @@ pub(super) enum Load {
     /// A page for a session, to be shown.
     Page { user: UserId, serial: u64 },
     /// Mail of a sender that is dropped because he was blocked.
-    Discard { user: UserId, from: UserId },
+    Discard { user: UserId, from: UserId, upto: MessageId },
 }
 
 impl ServerState {
@@ -129,6 +129,17 @@ impl ServerState {
         self.show(user, Source::all(None));
     }
 
+    /// What waited to be asked for is shown to everybody online, as it will be from now on.
+    pub(super) fn show_stored_to_all(&mut self) {
+        for user in self.online.clone() {
+            // In the mode before nothing moved the cursor past mail.
+            if let Some(session) = self.accounts[user].session.as_mut() {
+                session.delivery.cursor = MessageId::default();
+            }
+            self.show_stored(user);
+        }
+    }
+
     /// `offline`: shows what waits, then says how much it was.
     pub(super) fn show_on_command(&mut self, user: UserId, asker: Asker) {
         // Nothing moves the cursor past mail in this mode, so that mail older than it is seen as well.
@@ -176,7 +187,7 @@ impl ServerState {
     pub(super) fn mail_loaded(&mut self, ticket: Ticket, mail: Vec<Mail>, more: bool) {
         match self.loads.remove(&ticket) {
             Some(Load::Page { user, serial }) => self.page_loaded(user, serial, mail, more),
-            Some(Load::Discard { user, from }) => self.discard_loaded(user, from, &mail, more),
+            Some(Load::Discard { user, from, upto }) => self.discard_loaded(user, from, upto, &mail, more),
             None => {}
         }
     }
@@ -248,16 +259,18 @@ impl ServerState {
 
     /// Drops what a sender who was just blocked has stored (`held_on_block=drop`).
     pub(super) fn discard_mail_of(&mut self, user: UserId, from: UserId) {
-        let of_sender =
-            self.accounts[user].mailbox.as_ref().is_some_and(|mailbox| mailbox.senders.contains_key(&from));
-        if of_sender {
-            self.load_for_discard(user, from, MessageId::default());
+        let account = &self.accounts[user];
+        let waits = account.mailbox.as_ref().is_some_and(|mailbox| mailbox.senders.contains_key(&from));
+        // A block that was lifted meanwhile drops nothing.
+        if waits && account.has_blocked(from) {
+            let upto = MessageId { boot: self.boot, number: account.last_message };
+            self.load_for_discard(user, from, upto, MessageId::default());
         }
     }
 
-    fn load_for_discard(&mut self, user: UserId, from: UserId, after: MessageId) {
+    fn load_for_discard(&mut self, user: UserId, from: UserId, upto: MessageId, after: MessageId) {
         let ticket = Ticket(self.next_serial());
-        self.loads.insert(ticket, Load::Discard { user, from });
+        self.loads.insert(ticket, Load::Discard { user, from, upto });
         let (name, from) = (self.accounts.name(user).clone(), self.accounts.name(from).clone());
         self.outbox.slow(Slow::LoadMail {
             ticket,
@@ -268,16 +281,18 @@ impl ServerState {
         });
     }
 
-    fn discard_loaded(&mut self, user: UserId, from: UserId, mail: &[Mail], more: bool) {
+    fn discard_loaded(&mut self, user: UserId, from: UserId, upto: MessageId, mail: &[Mail], more: bool) {
         let Some(last) = mail.last().map(|mail| mail.id) else { return };
         let mut ids: Vec<MessageId> = Vec::new();
-        for mail in mail.iter().filter(|mail| !self.is_spoken_for(user, mail.id)).collect::<Vec<_>>() {
+        // What came behind the block waits for a reader who may have lifted it.
+        let goes = |mail: &&Mail| mail.id <= upto && !self.is_spoken_for(user, mail.id);
+        for mail in mail.iter().filter(goes).collect::<Vec<_>>() {
             self.uncount_mail(user, from, 1, mail.text.len() as u64);
             ids.push(mail.id);
         }
         self.persist_soft(Record::MailRemoved { user: self.accounts.name(user).clone(), ids });
-        if more {
-            self.load_for_discard(user, from, last);
+        if more && last < upto {
+            self.load_for_discard(user, from, upto, last);
         }
     }
 }

@@ -163,12 +163,15 @@ impl ServerState {
     pub fn handle(&mut self, event: Event<'_>, now: Time) -> Effects<'_> {
         self.outbox.begin();
         self.now = self.now.max(now);
+        if let Event::LinkClosed { link } = event {
+            // Before a deadline that would say something on it.
+            self.lose_link(link);
+        }
         self.meet_deadlines();
         match event {
             Event::LinkOpened { link, from, nonce } => self.open_link(link, from, &nonce),
             Event::Received { link, bytes } => self.receive(link, bytes),
             Event::Flushed { link, upto } => self.flushed(link, upto),
-            Event::LinkClosed { link } => self.lose_link(link),
             Event::Verified { ticket, verdict } => self.verified(ticket, verdict),
             Event::Hashed { ticket, credential } => self.hashed(ticket, credential),
             Event::Committed { upto } => self.committed(upto),
@@ -176,7 +179,7 @@ impl ServerState {
             Event::MailLoaded { ticket, mail, more } => self.mail_loaded(ticket, mail, more),
             Event::Reloaded { accounts, settings } => self.reload(accounts, *settings),
             Event::Stop => self.stop(),
-            Event::Tick => {}
+            Event::LinkClosed { .. } | Event::Tick => {}
         }
         self.go_on_with_ready_links();
         self.cut_overfull_links();

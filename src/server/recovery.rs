@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use super::ServerState;
 use super::accounts::UserId;
 use super::effect::Report;
-use super::settings::Settings;
+use super::settings::{OfflineDelivery, Settings};
+use crate::planted::{self, Planted};
 use crate::record::{Record, Recovery, Suspect};
 use crate::words::{Credential, Name};
 
@@ -70,8 +71,12 @@ impl ServerState {
         for user in self.accounts.ids() {
             let account = &self.accounts[user];
             if self.history.is_open(user) {
-                let user = account.name.clone();
-                self.persist_soft(Record::SessionEnded { user, resumable: true, at });
+                let record = Record::SessionEnded { user: account.name.clone(), resumable: true, at };
+                if planted::is(Planted::CrashEndNotWritten) {
+                    self.apply(&record);
+                } else {
+                    self.persist_soft(record);
+                }
             }
         }
     }
@@ -133,9 +138,14 @@ impl ServerState {
     /// right to resume; an account that is gone cannot be logged in to.
     pub(super) fn reload(&mut self, accounts: Vec<(Name, Credential)>, settings: Settings) {
         let timeout_changed = settings.timeout_secs != self.settings.timeout_secs;
+        let shows_by_itself = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
+        let shows_now = shows_by_itself(&settings) && !shows_by_itself(&self.settings);
         self.settings = settings;
         if timeout_changed {
             self.watch_all_idle();
+        }
+        if shows_now {
+            self.show_stored_to_all();
         }
         let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
         for (name, credential) in accounts {

@@ -17,6 +17,16 @@ pub(crate) fn password_of(user: &str, version: u16) -> String {
     format!("right {user} {version} *&^$%#!")
 }
 
+/// A password as it is typed for the so manieth time: no two attempts look the same in the trace.
+pub(crate) fn typed(password: &str, time: u32) -> String {
+    format!("{password} ~{time}")
+}
+
+/// The password that is meant by what was typed.
+pub(crate) fn meant(typed: &str) -> &str {
+    typed.rsplit_once(" ~").map_or(typed, |(password, _)| password)
+}
+
 /// What follows a text's own number: bytes that a careless program would lose or split.
 const TAILS: &[&str] = &[
     "",

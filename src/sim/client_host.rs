@@ -83,7 +83,14 @@ pub(super) struct Process {
 #[derive(Debug)]
 enum Item {
     Show(Box<View>),
-    Deliver { sequence: u64, view: Box<View> },
+    Deliver { sequence: u64, noted: bool, view: Box<View> },
+}
+
+impl Item {
+    /// Whether the state folder is told when it is shown.
+    const fn is_noted(&self) -> bool {
+        matches!(self, Item::Deliver { noted: true, .. })
+    }
 }
 
 impl World {
@@ -205,10 +212,12 @@ impl World {
             }
             Effect::Show(view) => self.display(process, Item::Show(Box::new(view.clone()))),
             Effect::Deliver { sequence, mark, view } => {
-                if let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) {
+                let folder = process.folder.as_ref().and_then(|key| self.folders.get_mut(key));
+                if let (Some(mark), Some(folder)) = (mark, folder) {
                     folder.showing.push_back(mark.clone());
                 }
-                self.display(process, Item::Deliver { sequence, view: Box::new(view.clone()) });
+                let (noted, view) = (mark.is_some(), Box::new(view.clone()));
+                self.display(process, Item::Deliver { sequence, noted, view });
             }
             Effect::NoteOpen { number } => self.note_open(process, number, true),
             Effect::NoteSettled { number } => self.note_open(process, number, false),
@@ -277,7 +286,7 @@ impl World {
     /// The client at a seat is killed: what was about to be noted is not.
     pub(super) fn kill_client(&mut self, seat: usize, hard: bool) {
         let Some(mut process) = self.seats[seat].process.take() else { return };
-        let queued = process.display.iter().filter(|item| matches!(item, Item::Deliver { .. })).count();
+        let queued = process.display.iter().filter(|item| item.is_noted()).count();
         let unnoted = process.unnoted + u32::try_from(queued).unwrap_or(0);
         self.trace.add(self.now, Seen::ClientKilled { process: process.id, unnoted });
         self.close_folder(&mut process, false);
@@ -443,9 +452,9 @@ impl World {
                 }
                 self.trace.add(self.now, Seen::Showed { process: id, view, delivered: false });
             }
-            Item::Deliver { sequence, view } => {
-                self.trace.add(self.now, Seen::Showed { process: id, view, delivered: true });
-                process.unnoted += 1;
+            Item::Deliver { sequence, noted, view } => {
+                self.trace.add(self.now, Seen::Showed { process: id, view, delivered: noted });
+                process.unnoted += u32::from(noted);
                 process.last_sequence = sequence;
                 if core::mem::take(&mut process.doomed) {
                     let micros = self.draw.below(600);
@@ -466,7 +475,11 @@ impl World {
         process.unnoted = 0;
         self.trace.add(self.now, Seen::Noted { process: process.id });
         let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) else { return };
-        let waiting = process.display.iter().filter(|item| matches!(item, Item::Deliver { .. })).count();
+        if process.output_closed {
+            // What could not be printed is not noted as shown.
+            return;
+        }
+        let waiting = process.display.iter().filter(|item| item.is_noted()).count();
         let noted = folder.showing.len().saturating_sub(waiting);
         folder.doubtful.retain(|mark| !folder.showing.range(..noted).any(|shown| shown == mark));
         folder.shown.extend(folder.showing.drain(..noted));

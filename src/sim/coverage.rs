@@ -22,6 +22,10 @@ spelled! {
         CrashBeforeAcknowledgement = "crash between delivery and acknowledgement",
         /// The server died with stored mail out and not acknowledged.
         CrashMidDrain = "crash in the middle of stored mail",
+        /// The server died in its start, or right behind it, before anybody had come.
+        CrashAtStart = "crash at the start, and recovered twice",
+        /// Somebody came back with a token that was not, or no longer, good.
+        StaleToken = "token that is not good any more",
         /// A password came at the very microsecond at which a lock ended.
         LockEndsOnAttempt = "lock ending on the tick of an attempt",
         /// A right password was being compared while the name was locked by another.
@@ -136,6 +140,8 @@ pub(crate) struct Watcher {
     stored: BTreeMap<LinkId, BTreeSet<MessageId>>,
     waiting: BTreeMap<(Name, MessageId), Name>,
     online: BTreeSet<Name>,
+    /// Nobody has come since the server started.
+    alone: bool,
 }
 
 impl Watcher {
@@ -175,8 +181,8 @@ impl Watcher {
             Seen::Showed { view, .. } => self.view(view),
             Seen::ClientKilled { unnoted: 1.., .. } => self.coverage.saw(Rare::KilledBeforeNote),
             Seen::Stranger { .. } => self.coverage.saw(Rare::StrangerSpoke),
-            Seen::ServerStarted { .. }
-            | Seen::FilesChanged { .. }
+            Seen::ServerStarted { .. } => self.alone = true,
+            Seen::FilesChanged { .. }
             | Seen::Caller { .. }
             | Seen::Resumed { .. }
             | Seen::HashAsked { .. }
@@ -203,6 +209,7 @@ impl Watcher {
                 (self.synced, Rare::CrashBeforeConfirm),
                 (live, Rare::CrashBeforeAcknowledgement),
                 (stored, Rare::CrashMidDrain),
+                (self.alone, Rare::CrashAtStart),
             ];
             for (is, rare) in states {
                 if is {
@@ -246,8 +253,8 @@ impl Watcher {
                 self.live.remove(&link);
                 self.stored.remove(&link);
             }
-            Told::LinkOpened { .. }
-            | Told::Flushed { .. }
+            Told::LinkOpened { .. } => self.alone = false,
+            Told::Flushed { .. }
             | Told::Hashed { .. }
             | Told::MailLoaded { .. }
             | Told::Reloaded
@@ -276,6 +283,7 @@ impl Watcher {
             ServerLine::Failed { code: Code::MailboxFull, .. } => self.coverage.saw(Rare::MailboxAtQuota),
             ServerLine::Failed { code: Code::TooLong, .. } => self.coverage.saw(Rare::LineTooLong),
             ServerLine::Refused(Refusal::Busy) => self.coverage.saw(Rare::HashingBusy),
+            ServerLine::Refused(Refusal::Stale) => self.coverage.saw(Rare::StaleToken),
             ServerLine::Bye(Farewell::Timeout) => self.coverage.saw(Rare::TimedOut),
             ServerLine::Bye(Farewell::Replaced) => self.coverage.saw(Rare::Replaced),
             ServerLine::Bye(Farewell::ServerShutdown) => self.coverage.saw(Rare::StoppedWithSessions),

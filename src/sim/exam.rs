@@ -2,9 +2,9 @@
 
 use alloc::string::String;
 
-use super::minimise::minimise;
+use super::minimise::{minimise, shrink};
 use super::run::{Plan, examine};
-use super::scenario;
+use super::scenario::{self, Step};
 use super::twin;
 use crate::planted::{Planted, plant};
 
@@ -17,7 +17,7 @@ pub struct Found {
     pub seed: u64,
     /// Events played until then.
     pub events: u64,
-    /// Steps of the scenario made small; 0 if it was not made small.
+    /// Steps of the scenario made small.
     pub steps: usize,
 }
 
@@ -30,34 +30,44 @@ const RUNS: u32 = 800;
 /// planted is planted everywhere.
 pub fn look_for(bug: Planted, first_seed: u64, mut go_on: impl FnMut() -> bool) -> Option<Found> {
     plant(Some(bug));
-    let mut events = 0;
-    let mut seed = first_seed;
-    let mut found = None;
+    let (mut events, mut seed, mut found) = (0, first_seed, None);
     while found.is_none() && go_on() {
-        // Every other seed looks at the server alone, which is faster.
-        let plan = Plan { server_only: seed % 2 == 1, taped: seed % 4 < 2, ..Plan::default() };
-        let steps = scenario::from_seed(seed, LENGTH);
-        let report = examine(&steps, plan, seed % 4 == 0);
-        events += report.events;
-        if let Some((_, violation)) = report.broken
-            && passes_without(bug, &steps, plan, seed % 4 == 0)
-        {
-            let small = minimise(&steps, plan, RUNS);
-            let steps = small.map_or(0, |small| small.steps.len());
-            found = Some(Found { rule: violation.rule.into(), seed, events, steps });
-        } else if seed % 4 == 1 && twin::compare(seed, LENGTH).is_err() {
-            found = Some(Found { rule: "twin runs are equal".into(), seed, events, steps: 0 });
-        }
+        found = look_at(bug, seed, &mut events);
         seed += 1;
     }
     plant(None);
     found
 }
 
+/// Every other seed looks at the server alone, which is faster; every fourth compares twins as well.
+fn look_at(bug: Planted, seed: u64, events: &mut u64) -> Option<Found> {
+    let plan = Plan { server_only: seed % 2 == 1, taped: seed % 4 < 2, ..Plan::default() };
+    let twice = seed.is_multiple_of(4);
+    let steps = scenario::from_seed(seed, LENGTH);
+    let report = examine(&steps, plan, twice);
+    *events += report.events;
+    if let Some((_, violation)) = report.broken
+        && passes_without(bug, &steps, plan, twice)
+    {
+        let steps = minimise(&steps, plan, RUNS).map_or(LENGTH, |small| small.steps.len());
+        return Some(Found { rule: violation.rule.into(), seed, events: *events, steps });
+    }
+    let steps = (seed % 4 == 1).then(|| twins_made_small(seed)).flatten()?;
+    Some(Found { rule: "twin runs are equal".into(), seed, events: *events, steps })
+}
+
 /// Whether a scenario breaks no rule without the bug: only then it is the bug that was found.
-fn passes_without(bug: Planted, steps: &[scenario::Step], plan: Plan, twice: bool) -> bool {
+fn passes_without(bug: Planted, steps: &[Step], plan: Plan, twice: bool) -> bool {
     plant(None);
     let passes = examine(steps, plan, twice).broken.is_none();
     plant(Some(bug));
     passes
+}
+
+/// How few steps make the twins of a seed differ, if they do.
+fn twins_made_small(seed: u64) -> Option<usize> {
+    let mut steps = twin::steps(seed, LENGTH);
+    twin::compare_steps(&steps).err()?;
+    shrink(&mut steps, |fewer| twin::compare_steps(fewer).err().map(|_| fewer.len()));
+    Some(steps.len())
 }

@@ -29,7 +29,10 @@ impl World {
                 self.chunking = chunking[usize::from(step.actor) % chunking.len()];
             }
             Kind::RefuseDials => self.weather.refuse_dials_until = Time(self.now.0 + back),
-            Kind::Crash => self.crash_server(back),
+            Kind::Crash => {
+                self.host.dies_at_start |= step.salt.is_multiple_of(4);
+                self.crash_server(back);
+            }
             Kind::Stop => self.stop_server(back),
             Kind::Reload => self.change_accounts(step),
             Kind::StoreFull => {
@@ -106,6 +109,7 @@ impl World {
         self.host.store.full = false;
         self.host.store.held = false;
         self.host.store.sync_fails = false;
+        self.host.dies_at_start = false;
         self.start_server();
         self.wake_store();
         let links: Vec<LinkId> = self.links.keys().copied().collect();
@@ -114,6 +118,7 @@ impl World {
             self.freeze(seat, false);
             if let Some(process) = &mut self.seats[seat].process {
                 process.display_micros = 0;
+                process.doomed = false;
             }
         }
         for hand in 0..self.hands.len() {

@@ -6,11 +6,22 @@ use alloc::vec::Vec;
 use super::cast::hand_address;
 use super::link::Holder;
 use super::world::World;
-use crate::wire::{ClientLine, Frame, Framer, ServerLine};
-use crate::words::{LinkId, MessageId};
+use crate::wire::{Admission, ClientLine, Frame, Framer, ServerLine};
+use crate::words::{LinkId, MessageId, Name, Token};
 
 /// Longest line a stand-in reads.
 const LINE_BYTES: usize = 1 << 20;
+/// Tokens remembered, over all raw connections.
+const TOKENS_KEPT: usize = 8;
+
+/// A token that a raw connection was given.
+#[derive(Debug, Clone)]
+pub(super) struct KeptToken {
+    user: Name,
+    token: Token,
+    /// The connection that had it last: its numbers go on.
+    hand: usize,
+}
 
 /// A raw connection.
 #[derive(Debug)]
@@ -43,7 +54,7 @@ impl World {
             answered_early: BTreeSet::new(),
         });
         if acknowledges {
-            self.hand_writes(index, b"hello 1 ack\n");
+            self.hand_writes(index, b"hello 1 ack resume\n");
         }
         Some(index)
     }
@@ -75,6 +86,7 @@ impl World {
             return;
         }
         let (mut shown, mut answered) = (None, false);
+        let mut given = None;
         let mut early = core::mem::take(&mut hand.answered_early);
         while let Some(frame) = hand.framer.next(&mut bytes, LINE_BYTES) {
             let Frame::Line(line) = frame else { continue };
@@ -86,6 +98,9 @@ impl World {
                     answered = true;
                     early.extend(number);
                 }
+                Ok(ServerLine::Welcome(Admission { user, token: Some(token), .. })) => {
+                    given = Name::new(user).ok().map(|user| KeptToken { user, token, hand: index });
+                }
                 _ => {}
             }
         }
@@ -94,9 +109,31 @@ impl World {
         }
         hand.answered_early = early;
         let all = hand.answered;
+        self.tokens.extend(given);
+        let excess = self.tokens.len().saturating_sub(TOKENS_KEPT);
+        self.tokens.drain(..excess);
         if shown.is_some() || answered {
             self.hand_acknowledges(index, shown, (answered && all > 0).then_some(all));
         }
+    }
+
+    /// Somebody comes back by a token that was given to a raw connection, or by one that is made up.
+    pub(super) fn resume_by_hand(&mut self, choice: u16, made_up: bool) {
+        if self.tokens.is_empty() {
+            return;
+        }
+        let place = usize::from(choice) % self.tokens.len();
+        let KeptToken { user, mut token, hand: before } = self.tokens[place].clone();
+        let Some(index) = self.open_hand(3, true) else { return };
+        if made_up {
+            token.0[usize::from(choice) % token.0.len()] ^= 1;
+        } else {
+            self.tokens[place].hand = index;
+            self.hands[index].number = self.hands[before].number;
+            // What was asked on the old connection is asked no more.
+            self.hands[index].answered = self.hands[before].number;
+        }
+        self.hand_writes(index, alloc::format!("resume {user} {token}\n").as_bytes());
     }
 
     fn hand_acknowledges(&mut self, index: usize, shown: Option<MessageId>, answered: Option<u64>) {

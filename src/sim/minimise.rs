@@ -16,50 +16,76 @@ pub struct Small {
     pub runs: u32,
 }
 
-/// Deletes steps from a scenario that breaks a rule, first in large parts and then one by one, as long
-/// as the same rule stays broken and for at most so many runs. `None` if it breaks no rule.
+/// Makes a scenario that breaks a rule small, as long as the same rule stays broken and in at most so
+/// many runs. `None` if it breaks no rule.
 #[must_use]
 pub fn minimise(steps: &[Step], plan: Plan, most_runs: u32) -> Option<Small> {
     let report = play(steps, plan);
-    let (last, violation) = report.broken.clone()?;
+    let (last, violation) = report.broken?;
     let rule = violation.rule;
-    let mut steps = steps.to_vec();
-    steps.truncate(last + 1);
-    let mut small = Small { steps, report, runs: 1 };
-    let mut part = (small.steps.len() / 2).max(1);
-    loop {
-        let before = small.steps.len();
-        small.delete_parts(part, plan, rule, most_runs);
-        if small.runs >= most_runs {
-            return Some(small);
+    let mut runs = 2;
+    let mut small = steps.to_vec();
+    small.truncate(last + 1);
+    shrink(&mut small, |fewer| {
+        if runs >= most_runs {
+            return None;
         }
+        runs += 1;
+        let (last, violation) = play(fewer, plan).broken?;
+        (violation.rule == rule).then_some(last + 1)
+    });
+    let report = play(&small, plan);
+    Some(Small { steps: small, report, runs })
+}
+
+/// Deletes steps, first in large parts and then one by one, until none can be spared. `fails` says
+/// whether fewer steps fail as well, and how many of them are enough for it.
+pub(super) fn shrink(steps: &mut Vec<Step>, mut fails: impl FnMut(&[Step]) -> Option<usize>) {
+    let mut part = (steps.len() / 2).max(1);
+    loop {
+        let before = steps.len();
+        delete_parts(steps, part, &mut fails);
         if part > 1 {
-            part = (part / 2).max(1);
-        } else if small.steps.len() == before {
-            return Some(small);
+            part /= 2;
+        } else if steps.len() == before {
+            return;
         }
     }
 }
 
-impl Small {
-    /// Tries to do without each part of so many steps, from the end on.
-    fn delete_parts(&mut self, part: usize, plan: Plan, rule: &str, most_runs: u32) {
-        let mut end = self.steps.len();
-        while end > 0 && self.runs < most_runs {
-            let start = end.saturating_sub(part);
-            let mut fewer = self.steps.clone();
-            fewer.drain(start..end.min(self.steps.len()));
-            let report = play(&fewer, plan);
-            self.runs += 1;
-            let same = report.broken.as_ref().is_some_and(|(_, violation)| violation.rule == rule);
-            if same {
-                if let Some((last, _)) = report.broken {
-                    fewer.truncate(last + 1);
-                }
-                self.steps = fewer;
-                self.report = play(&self.steps, plan);
-            }
-            end = start.min(self.steps.len());
+/// Tries to do without each part of so many steps, from the end on.
+fn delete_parts(steps: &mut Vec<Step>, part: usize, fails: &mut impl FnMut(&[Step]) -> Option<usize>) {
+    let mut end = steps.len();
+    while end > 0 {
+        let start = end.saturating_sub(part);
+        let mut fewer = steps.clone();
+        fewer.drain(start..end);
+        if let Some(enough) = fails(&fewer) {
+            fewer.truncate(enough);
+            *steps = fewer;
         }
+        end = start.min(steps.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::scenario;
+
+    #[test]
+    fn only_the_steps_that_matter_are_left() {
+        let mut steps = scenario::from_seed(5, 300);
+        let (one, other) = (steps[40], steps[200]);
+        shrink(&mut steps, |fewer| {
+            let enough = fewer.iter().rposition(|step| *step == other)?;
+            fewer[..enough].contains(&one).then_some(enough + 1)
+        });
+        assert_eq!(steps, [one, other]);
+    }
+
+    #[test]
+    fn what_breaks_no_rule_is_not_made_small() {
+        assert_eq!(minimise(&scenario::from_seed(5, 30), Plan::default(), 10), None);
     }
 }

@@ -14,6 +14,9 @@ use crate::time::Time;
 use crate::wire::{Code, Status};
 use crate::words::{LinkId, MessageId, Name};
 
+/// A burst that no scenario comes to.
+const UNHURRIED_BURST: u32 = 4_096;
+
 /// A user or a name that somebody tried, by its place in the table.
 pub(crate) type User = usize;
 
@@ -98,13 +101,21 @@ pub(crate) struct Model {
     pub(crate) committed: RecordNumber,
     /// Pairs of which waiting mail was dropped when a block began: blocker, blocked.
     pub(crate) dropped: BTreeSet<(User, User)>,
+    /// Mail that waited when its sender was blocked, or came while he was: it may be dropped.
+    pub(crate) doomed: BTreeSet<(User, MessageId)>,
+    /// The settings have said so, at some time.
+    pub(crate) drops: bool,
     /// Pairs whose block was undone: blocker, blocked, and when.
     pub(crate) shaky: BTreeMap<(User, User), Time>,
     /// Most that ever waited, so that a full mailbox can be told from a refusal without reason.
     pub(crate) peak: Peak,
+    /// The lowest that the limits of mailboxes have been.
+    pub(crate) limits: Peak,
+    /// Links had to wait because of their rate, at some time.
+    pub(crate) hurried: bool,
 }
 
-/// The fullest that mailboxes have been.
+/// The fullest that mailboxes have been, or the least that they may be.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Peak {
     pub(crate) messages: u64,
@@ -142,6 +153,19 @@ impl Model {
     pub(crate) fn reload(&mut self, settings: &Settings, accounts: &[Name]) {
         self.timeout_before_secs = self.settings.timeout_secs;
         self.settings = settings.clone();
+        self.drops |= settings.held_on_block == HeldOnBlock::Drop;
+        self.hurried |= (1..UNHURRIED_BURST).contains(&settings.rate_burst);
+        // Zero is no limit.
+        let lower = |limit: u64, next: u64| match (limit, next) {
+            (0, any) | (any, 0) => any,
+            (limit, next) => limit.min(next),
+        };
+        self.limits = Peak {
+            messages: lower(self.limits.messages, settings.mailbox_messages.into()),
+            bytes: lower(self.limits.bytes, settings.mailbox_bytes),
+            of_one: lower(self.limits.of_one, settings.mailbox_per_sender.into()),
+            in_all: lower(self.limits.in_all, settings.mailbox_total_bytes),
+        };
         let known: Vec<User> = accounts.iter().map(|name| self.user(name.as_str())).collect();
         let first = self.users.iter().all(|known| !known.account);
         for (user, entry) in self.users.iter_mut().enumerate() {
@@ -160,6 +184,8 @@ impl Model {
                 if self.settings.held_on_block == HeldOnBlock::Drop {
                     self.dropped.insert((by, user));
                 }
+                let of_user = self.users[by].mailbox.iter().filter(|(_, stored)| stored.from == user);
+                self.doomed.extend(of_user.map(|(id, _)| (by, *id)));
                 Undo::Block(by, user)
             }
             Record::Unblocked { by, user } => {
@@ -214,6 +240,9 @@ impl Model {
     fn store(&mut self, to: &Name, mail: &Mail) -> Undo {
         let (to, from) = (self.user(to.as_str()), self.user(mail.from.as_str()));
         let text = super::check::number_of(&mail.text).unwrap_or(0);
+        if self.users[to].blocks.contains(&from) {
+            self.doomed.insert((to, mail.id));
+        }
         self.users[to].mailbox.insert(mail.id, Stored { from, bytes: mail.text.len() as u64, text });
         self.measure(to, from);
         Undo::Store(to, mail.id)

@@ -55,6 +55,7 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::RawCommand, "hand {actor}: a command about user {argument}"),
     (Kind::RawBytes, "hand {actor}: any bytes"),
     (Kind::RawClose, "hand {actor} hangs up"),
+    (Kind::RawResume, "somebody resumes by hand with token {argument}, right or made up"),
     (Kind::Stranger, "a stranger speaks to the private port of client {actor}"),
     (Kind::Setting, "setting {actor} takes its choice {argument}"),
     (Kind::Cut, "link {actor} breaks"),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::check::Check;
 pub use super::check::Violation;
-use super::client_host::SEATS;
+use super::client_host::{Process, SEATS};
 use super::coverage::{Coverage, Watcher};
 use super::scenario::Step;
 pub use super::world::Plan;
@@ -137,11 +137,14 @@ impl Run<'_> {
             self.pass(ROUND_MICROS * 3)?;
             return self.check.end(self.world.now());
         }
-        for _ in 0..ROUNDS {
-            self.world.bring_everybody_back();
+        for round in 0..ROUNDS {
+            self.world.bring_everybody_back(round >= ROUNDS / 2);
             self.pass(ROUND_MICROS)?;
         }
-        self.world.let_everything_out();
+        self.world.lift_all_blocks();
+        self.pass(ROUND_MICROS)?;
+        self.check.nothing_is_held_back(self.world.now())?;
+        self.world.ask_for_mail();
         self.pass(ROUND_MICROS)?;
         self.check.end(self.world.now())?;
         self.rests()
@@ -163,12 +166,13 @@ impl Run<'_> {
 }
 
 impl World {
-    /// Every account without a client gets one; clients that are not logged in end.
-    fn bring_everybody_back(&mut self) {
+    /// Every account without a client gets one; clients that are not logged in end, and so do, when it
+    /// is `enough`, those that go on without the server.
+    fn bring_everybody_back(&mut self, enough: bool) {
         let accounts = self.host.accounts.clone();
         for seat in 0..SEATS {
-            let idle = self.seats[seat].process.as_ref().filter(|process| process.user.is_none());
-            if idle.is_some() {
+            let idle = |process: &Process| process.user.is_none() || (enough && process.link.is_none());
+            if self.seats[seat].process.as_ref().is_some_and(idle) {
                 self.end_input(seat);
             }
         }
@@ -178,15 +182,15 @@ impl World {
             });
             let free = self.seats.iter().position(|seat| seat.process.is_none());
             if let (false, Some(seat)) = (here, free) {
-                let password = Password::new(&self.current_password(name.as_str()));
+                let password = Password::new(&self.right_password(name.as_str()));
                 let user = Some(String::from(name.as_str()));
                 self.start_client(seat, Settings { user, password: Some(password), ..Settings::default() });
             }
         }
     }
 
-    /// All blocks are lifted and all mailboxes emptied by hand, so that what was held back arrives.
-    fn let_everything_out(&mut self) {
+    /// Everybody lifts his blocks, so that what was held back arrives.
+    fn lift_all_blocks(&mut self) {
         let blocks: Vec<_> = self.host.store.blocks().cloned().collect();
         for seat in 0..SEATS {
             let Some(user) = self.seats[seat].process.as_ref().and_then(|process| process.user.clone())
@@ -196,7 +200,15 @@ impl World {
             for (_, blocked) in blocks.iter().filter(|(by, _)| *by == user) {
                 self.enter(seat, alloc::format!("unblock {blocked}").as_bytes());
             }
-            self.enter(seat, b"offline");
+        }
+    }
+
+    /// Everybody who is logged in asks for what waits for him.
+    fn ask_for_mail(&mut self) {
+        for seat in 0..SEATS {
+            if self.seats[seat].process.as_ref().is_some_and(|process| process.user.is_some()) {
+                self.enter(seat, b"offline");
+            }
         }
     }
 }

@@ -108,6 +108,8 @@ spelled! {
         RawBytes = "raw-bytes",
         /// A connection made by hand is closed.
         RawClose = "raw-close",
+        /// Somebody comes back by hand, by a token that was given to another connection.
+        RawResume = "raw-resume",
         /// A stranger speaks to the private port of a client.
         Stranger = "stranger",
         /// A link breaks.
@@ -261,6 +263,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::RawCommand, 20, true),
     (Kind::RawBytes, 4, true),
     (Kind::RawClose, 6, true),
+    (Kind::RawResume, 6, true),
     (Kind::Stranger, 3, true),
     (Kind::Cut, 12, true),
     (Kind::Silence, 6, true),

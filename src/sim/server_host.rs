@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::cast::{ACCOUNTS, USERS, password_of};
+use super::cast::{ACCOUNTS, USERS, meant, password_of};
 use super::draw::Draw;
 use super::link::Holder;
 use super::store::{LoadMail, Store, Told as StoreTold, Turn};
@@ -47,6 +47,8 @@ pub(super) struct Host {
     pub(super) store: Store,
     turn_is_due: bool,
     start_is_due: bool,
+    /// It dies again soon after it has started.
+    pub(super) dies_at_start: bool,
     hashing: u32,
     dirty: Vec<LinkId>,
     /// What the server was told, if it is being recorded.
@@ -66,6 +68,7 @@ impl Host {
             store: Store::new([7; 32]),
             turn_is_due: false,
             start_is_due: false,
+            dies_at_start: false,
             hashing: 0,
             dirty: Vec::new(),
             tape: taped.then(Tape::default),
@@ -104,6 +107,19 @@ impl World {
         let state = ServerState::new(settings, accounts, recovery, seed, self.now);
         self.host.state = Some(Box::new(state));
         self.tell_server(Event::Tick, Told::Tick);
+        if core::mem::take(&mut self.host.dies_at_start) {
+            // Nobody had the time to connect.
+            let micros = self.draw.below(3 * self.weather.store_micros.max(1));
+            self.weather.refuse_dials_until = Time(self.now.0 + micros);
+            self.after(micros, Happening::Crash { life: self.host.life });
+        }
+    }
+
+    pub(super) fn crash_in_life(&mut self, life: u32) {
+        if life == self.host.life {
+            let back = self.draw.between(1_000, 1_000_000);
+            self.crash_server(back);
+        }
     }
 
     fn merge_registered_accounts(&mut self) {
@@ -232,7 +248,7 @@ impl World {
             }
             Effect::Hash { ticket, password } => {
                 self.trace.add(self.now, Seen::HashAsked { ticket });
-                let hash = Credential::new(&(String::from(HASHED) + password.reveal()));
+                let hash = Credential::new(&(String::from(HASHED) + meant(password.reveal())));
                 self.hash(ServerAnswer::Hashed(ticket, Some(hash)));
             }
             Effect::Persist { number, epoch, record } => {
@@ -452,5 +468,5 @@ impl World {
 
 fn is_right(credential: &Credential, password: &str) -> bool {
     let stored = credential.reveal();
-    stored.strip_prefix(HASHED).unwrap_or(stored) == password
+    stored.strip_prefix(HASHED).unwrap_or(stored) == meant(password)
 }

@@ -46,8 +46,7 @@ impl World {
         }
         let user = self.guessed;
         let right = step.salt.is_multiple_of(2);
-        self.last_text += 1;
-        let guess = if right { self.current_password(user) } else { format!("late{}", self.last_text) };
+        let guess = if right { self.right_password(user) } else { self.typed("late") };
         self.hand_writes(hand, format!("login {user} {guess}\n").as_bytes());
         self.pass(self.now, HAPPENINGS);
     }
@@ -244,7 +243,7 @@ impl World {
     fn start_at(&mut self, seat: usize, step: Step) {
         let own = u16::try_from(seat % super::cast::ACCOUNTS).unwrap_or(0);
         let user = self.user(if step.salt.is_multiple_of(5) { step.argument } else { own });
-        let password = self.current_password(user);
+        let password = self.right_password(user);
         if self.plan.server_only {
             return self.start_stand_in(seat, user, &password);
         }
@@ -253,7 +252,7 @@ impl World {
         }
         let wrong = self.draw.chance(60);
         let asked = self.draw.chance(120);
-        let typed = if wrong { String::from("wrong") } else { password };
+        let typed = if wrong { self.typed("wrong") } else { password };
         let accepts = [AcceptPrivate::Ask, AcceptPrivate::Auto, AcceptPrivate::Auto, AcceptPrivate::Never];
         let settings = Settings {
             user: (!asked).then(|| String::from(user)),
@@ -284,21 +283,21 @@ impl World {
     }
 
     /// The password that the credentials file has for a user, or what a made-up one would use.
-    pub(super) fn current_password(&self, user: &str) -> String {
+    pub(super) fn right_password(&mut self, user: &str) -> String {
         let known = self.host.accounts.iter().find(|(name, _)| name.as_str() == user);
         let secret = known.map_or_else(|| password_of(user, 0), |(_, secret)| secret.clone());
-        secret.strip_prefix(super::server_host::HASHED).map(String::from).unwrap_or(secret)
+        self.typed(secret.strip_prefix(super::server_host::HASHED).unwrap_or(&secret))
     }
 
     fn answer(&mut self, seat: usize, step: Step) {
         let user = self.user(step.argument / 8);
         let line = match step.argument % 8 {
             0 | 1 => String::from(user),
-            2 | 3 => self.current_password(user),
-            4 => String::from("wrong again"),
+            2 | 3 => self.right_password(user),
+            4 => self.typed("wrong again"),
             5 => String::new(),
             6 => String::from("#bad name"),
-            _ => String::from("a new password"),
+            _ => self.typed("a new password"),
         };
         if !self.plan.server_only {
             self.type_line(seat, line.as_bytes());
@@ -340,6 +339,7 @@ impl World {
                     self.hand_commands(hand, line.as_bytes());
                 }
             }
+            Kind::RawResume => self.resume_by_hand(step.argument, step.salt.is_multiple_of(4)),
             Kind::RawBytes => self.send_any_bytes(step),
             Kind::RawClose => {
                 if let Some(hand) = self.hand_of(step.actor) {
@@ -355,13 +355,12 @@ impl World {
     fn login_line(&mut self, step: Step) -> String {
         let user = self.user(step.argument);
         if step.kind == Kind::RawRegister {
-            return format!("register {user} a new password\n");
+            return format!("register {user} {}\n", self.typed("a new password"));
         }
-        self.last_text += 1;
         match step.salt % 4 {
-            0 => format!("login {user} {}\n", self.current_password(user)),
-            1 => format!("login {user}\nlogin {user} wrong{}\n", self.last_text),
-            _ => format!("login {user} wrong{}\n", self.last_text),
+            0 => format!("login {user} {}\n", self.right_password(user)),
+            1 => format!("login {user}\nlogin {user} {}\n", self.typed("wrong")),
+            _ => format!("login {user} {}\n", self.typed("wrong")),
         }
     }
 
@@ -372,12 +371,12 @@ impl World {
         for index in 0..self.draw.between(2, 8) {
             let Some(hand) = self.open_hand(7, false) else { return };
             let right = self.draw.chance(150);
-            self.last_text += 1;
-            let guess = if right { self.current_password(user) } else { format!("guess{}", self.last_text) };
-            self.hand_writes(hand, format!("login {user} {guess}\n").as_bytes());
+            let guess = if right { self.right_password(user) } else { self.typed("guess") };
+            let mut lines = format!("login {user} {guess}\n");
             if index == 0 && self.draw.chance(300) {
-                self.hand_writes(hand, format!("login {user} {guess}!\n").repeat(5).as_bytes());
+                lines.extend((0..5).map(|_| format!("login {user} {}\n", self.typed("guess"))));
             }
+            self.hand_writes(hand, lines.as_bytes());
         }
     }
 

@@ -55,9 +55,13 @@ pub struct Difference {
 /// # Errors
 /// The first [`Difference`] that must not be.
 pub fn compare(seed: u64, length: usize) -> Result<(), Difference> {
-    let steps = steps(seed, length);
-    let blocked = lines_of_b(&steps, true);
-    let offline = lines_of_b(&steps, false);
+    compare_steps(&steps(seed, length))
+}
+
+/// Plays both worlds with the same steps.
+pub(super) fn compare_steps(steps: &[Step]) -> Result<(), Difference> {
+    let blocked = lines_of_b(steps, true);
+    let offline = lines_of_b(steps, false);
     let same = blocked.iter().zip(&offline).take_while(|(one, other)| one == other).count();
     if same == blocked.len() && same == offline.len() {
         return Ok(());
@@ -66,7 +70,8 @@ pub fn compare(seed: u64, length: usize) -> Result<(), Difference> {
     Err(Difference { blocked: line(&blocked), offline: line(&offline) })
 }
 
-fn steps(seed: u64, length: usize) -> Vec<Step> {
+/// What happens in both worlds of a seed.
+pub(super) fn steps(seed: u64, length: usize) -> Vec<Step> {
     let mut draw = Draw::new(seed ^ 0x7717);
     let mut steps = Vec::with_capacity(length);
     for _ in 0..length {
@@ -160,11 +165,13 @@ fn comparable(line: &str, about_a: &[String]) -> Option<String> {
         // Whether it was withheld from somebody is to be told.
         return Some(line.replace(" withheld", "").replace(" complete", ""));
     }
-    if first == "introduce" {
-        // The id is drawn anew each time.
-        return Some(line.split(' ').take(3).collect::<Vec<_>>().join(" "));
-    }
-    Some(String::from(line))
+    let without_random = match first {
+        // The id is drawn anew each time, and so is the token.
+        "introduce" => 3,
+        "welcome" | "resumed" => 6,
+        _ => return Some(String::from(line)),
+    };
+    Some(line.split(' ').take(without_random).collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use super::client_host::{Folder, Seat};
 use super::draw::Draw;
-use super::hand::Hand;
+use super::hand::{Hand, KeptToken};
 use super::link::{Chunking, Found, Holder, Link};
 use super::server_host::{Host, ServerAnswer};
 use super::trace::{ProcessId, Trace};
@@ -41,6 +41,8 @@ pub(super) enum Happening {
     StoreTurn { life: u32 },
     /// The server process starts.
     ServerUp,
+    /// The server process dies.
+    Crash { life: u32 },
     /// A client is told something.
     Client { process: ProcessId, news: News },
     /// A frozen client goes on.
@@ -152,9 +154,12 @@ pub(crate) struct World {
     last_link: u64,
     pub(super) seats: Vec<Seat>,
     pub(super) hands: Vec<Hand>,
+    pub(super) tokens: Vec<KeptToken>,
     pub(super) folders: BTreeMap<(u8, Name), Folder>,
     pub(super) last_process: u32,
     pub(super) last_text: u32,
+    /// Counts passwords that were typed.
+    last_password: u32,
     pub(super) weather: Weather,
     pub(super) chunking: Chunking,
     /// Instants at which a lock may end.
@@ -179,9 +184,11 @@ impl World {
             last_link: 0,
             seats: (0..super::client_host::SEATS).map(Seat::new).collect(),
             hands: Vec::new(),
+            tokens: Vec::new(),
             folders: BTreeMap::new(),
             last_process: 0,
             last_text: 0,
+            last_password: 0,
             weather: if plan.calm { Weather::none() } else { Weather::fair() },
             chunking: if plan.calm { Chunking::Whole } else { Chunking::Sometimes },
             instants: Vec::new(),
@@ -251,6 +258,7 @@ impl World {
             Happening::Hashing { life, answer } => self.answer_hashing(life, answer),
             Happening::StoreTurn { life } => self.turn_store(life),
             Happening::ServerUp => self.start_server(),
+            Happening::Crash { life } => self.crash_in_life(life),
             Happening::Client { process, news } => self.bring(process, news),
             Happening::Thaw { seat } => self.thaw(seat),
             Happening::Kill { process, hard } => {
@@ -384,6 +392,12 @@ impl World {
             }
             self.links.remove(&id);
         }
+    }
+
+    /// A password as it is typed now.
+    pub(super) fn typed(&mut self, password: &str) -> alloc::string::String {
+        self.last_password += 1;
+        super::cast::typed(password, self.last_password)
     }
 
     /// The settings of the server.

@@ -19,8 +19,10 @@ pub(super) struct Conversation {
     link: LinkId,
     /// Number of the last text sent.
     sent: u64,
-    /// Number of the last text shown.
-    shown: u64,
+    /// Number of the last text that came.
+    arrived: u64,
+    /// Texts that came and are not acknowledged: their numbers and their deliveries.
+    showing: VecDeque<(u64, u64)>,
     /// Texts that the other has not acknowledged: their numbers and their lines.
     open: VecDeque<(u64, u64)>,
 }
@@ -42,7 +44,8 @@ impl ClientState {
             self.break_link(old);
         }
         self.peers.departed.remove(&user);
-        let conversation = Conversation { link, sent: 0, shown: 0, open: VecDeque::new() };
+        let (showing, open) = (VecDeque::new(), VecDeque::new());
+        let conversation = Conversation { link, sent: 0, arrived: 0, showing, open };
         self.peers.conversations.insert(user.clone(), conversation);
         self.outbox.show(View::PrivateOpened { user, path: Path::Direct });
     }
@@ -105,16 +108,18 @@ impl ClientState {
         }
     }
 
-    /// Shows a text and says so. Texts are numbered without a gap: on one link none can be missing.
+    /// Shows a text. Texts are numbered without a gap: on one link none can be missing.
     fn on_text(&mut self, link: LinkId, user: &str, number: u64, sent_at: Time, text: Text<'_>) {
         let Some(login) = self.session().map(|session| session.login) else { return };
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
-        if number != conversation.shown + 1 {
+        if number != conversation.arrived + 1 {
             return self.break_link(link);
         }
-        conversation.shown = number;
+        conversation.arrived = number;
+        let sequence = self.delivery.next_sequence();
+        conversation.showing.push_back((number, sequence));
         self.peers.shown += 1;
-        self.outbox.show(View::Message(Message {
+        let message = Message {
             kind: MessageKind::Private,
             group: None,
             from: user.to_owned(),
@@ -123,8 +128,22 @@ impl ClientState {
             stored: false,
             again: false,
             id: format!("p{}.{}", login.0, self.peers.shown),
-        }));
-        self.outbox.send_peer(link, &PeerLine::Acknowledge { number });
+        };
+        self.outbox.deliver(sequence, None, View::Message(message));
+    }
+
+    /// Says which texts are shown by now.
+    pub(in super::super) fn acknowledge_texts(&mut self) {
+        for conversation in self.peers.conversations.values_mut() {
+            let shown = conversation
+                .showing
+                .iter()
+                .take_while(|(_, sequence)| self.delivery.is_carried_out(*sequence));
+            let shown = shown.count();
+            if let Some((number, _)) = conversation.showing.drain(..shown).next_back() {
+                self.outbox.send_peer(conversation.link, &PeerLine::Acknowledge { number });
+            }
+        }
     }
 
     fn on_text_acknowledged(&mut self, link: LinkId, user: &str, upto: u64) {

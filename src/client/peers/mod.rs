@@ -44,7 +44,7 @@ pub(super) struct Peers {
     conversations: BTreeMap<String, Conversation>,
     /// Users whose link ended because they went, not because somebody wished it.
     departed: BTreeSet<String>,
-    /// Counts the private messages shown.
+    /// Counts the private messages that came.
     shown: u64,
 }
 

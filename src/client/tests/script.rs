@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::client::view::{Failure, LoginRefused, Message, Success, View};
+use crate::client::view::{Failure, LoginRefused, Message, MessageKind, Success, View};
 use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings, Signal};
 use crate::time::Time;
 use crate::words::{LinkId, LoginNumber, Name, Origin};
@@ -179,7 +179,8 @@ fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Opti
             assert_eq!(sequence, *delivered + 1, "deliveries are numbered without a gap");
             *delivered = sequence;
             let View::Message(message) = view else { panic!("only messages are delivered") };
-            assert_eq!(mark.from.as_str(), message.from);
+            assert!(mark.is_none_or(|mark| mark.from.as_str() == message.from));
+            assert_eq!(mark.is_none(), message.kind == MessageKind::Private);
             format!("deliver {}", shown(view))
         }
         Effect::NoteOpen { number } => format!("note {number} open"),

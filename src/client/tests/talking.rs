@@ -27,10 +27,12 @@ fn texts_flow_both_ways_and_are_acknowledged_when_shown() {
          send active
          send on 1: text 2 1001000000  there",
     );
-    script.peer(1, "text 1 5 hey").does(
-        "show private p7.1 yoda: hey
-         send on 1: ack 1",
+    script.peer(1, "text 1 5 hey").does("deliver private p7.1 yoda: hey");
+    script.peer(1, "text 2 5 hey\ntext 3 5 you").does(
+        "deliver private p7.2 yoda: hey
+         deliver private p7.3 yoda: you",
     );
+    script.shown().does("send on 1: ack 3");
     script.peer(1, "ack 2").does(
         "show result 2 private: to yoda delivered
          show result 3 private: to yoda delivered",
@@ -139,9 +141,9 @@ fn a_link_outlives_the_server() {
     script.types("ping luke").does("show result 4 ping: not_connected (luke)");
     script.peer(1, "ack 1\ntext 1 5 hey").does(
         "show result 3 private: to yoda delivered
-         show private p7.1 yoda: hey
-         send on 1: ack 1",
+         deliver private p7.1 yoda: hey",
     );
+    script.shown().does("send on 1: ack 1");
     script.after(Duration::from_secs(3_600));
     assert!(script.count("dial") > 0, "it tries for ever");
     script.and().peer(1, "close logged_out").does(

@@ -109,11 +109,11 @@ impl Hands {
             Effect::HangUp => self.hang_up(),
             Effect::Show(view) => self.show(view),
             Effect::Deliver { sequence, mark, view } => {
-                if let Some(folder) = &mut self.folder.open {
+                if let (Some(mark), Some(folder)) = (mark, &mut self.folder.open) {
                     folder.journal.note_showing(mark);
                 }
-                self.folder.showing += 1;
-                self.screen.deliver(sequence, view);
+                self.folder.showing += usize::from(mark.is_some());
+                self.screen.deliver(sequence, mark.is_some(), view);
             }
             Effect::NoteOpen { number } => {
                 if let Some(folder) = &mut self.folder.open {
@@ -188,11 +188,11 @@ impl Hands {
     /// A sheet is on the screen. Returns the last delivery that is carried out by that.
     pub(super) fn printed(&mut self, printed: Printed) -> Option<u64> {
         self.screen.printed(printed);
-        self.folder.showing -= printed.deliveries.min(self.folder.showing);
-        if printed.deliveries > 0
+        self.folder.showing -= printed.noted.min(self.folder.showing);
+        if printed.noted > 0
             && let Some(folder) = &mut self.folder.open
         {
-            folder.journal.note_shown(printed.deliveries);
+            folder.journal.note_shown(printed.noted);
             self.write_notes();
         }
         self.close_folder();

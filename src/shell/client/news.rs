@@ -77,8 +77,8 @@ pub(super) enum News {
 pub(super) struct Printed {
     /// How large it was.
     pub(super) bytes: usize,
-    /// How many deliveries it held.
-    pub(super) deliveries: usize,
+    /// How many of its deliveries the state folder is told of.
+    pub(super) noted: usize,
     /// The last one.
     pub(super) upto: Option<u64>,
 }

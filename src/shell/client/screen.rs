@@ -129,9 +129,9 @@ impl Screen {
     }
 
     /// Adds a message that must be reported as shown.
-    pub(super) fn deliver(&mut self, sequence: u64, view: &View) {
+    pub(super) fn deliver(&mut self, sequence: u64, noted: bool, view: &View) {
         self.show(view);
-        self.sheet.printed.deliveries += 1;
+        self.sheet.printed.noted += usize::from(noted);
         self.sheet.printed.upto = Some(sequence);
     }
 
@@ -223,7 +223,7 @@ fn gather(waiting: &Receiver<Sheet>) -> Option<Sheet> {
     for sheet in waiting.try_iter() {
         all.pieces.extend(sheet.pieces);
         all.printed.bytes += sheet.printed.bytes;
-        all.printed.deliveries += sheet.printed.deliveries;
+        all.printed.noted += sheet.printed.noted;
         all.last |= sheet.last;
         all.printed.upto = sheet.printed.upto.or(all.printed.upto);
     }
@@ -257,15 +257,15 @@ mod tests {
     fn sheets_that_wait_together_are_reported_as_one_with_the_last_delivery() {
         let (sheets, waiting) = mpsc::channel();
         let mut screen = Screen::new(Face::People { terminal: false }, sheets);
-        screen.deliver(1, &message("one"));
-        screen.deliver(2, &message("two"));
+        screen.deliver(1, true, &message("one"));
+        screen.deliver(2, false, &message("two"));
         screen.print();
         screen.show(&View::Presence { user: "luke".into(), online: true });
         screen.print();
         screen.print();
         assert!(!screen.is_clear());
         let all = gather(&waiting).expect("sheets wait");
-        assert_eq!((all.printed.deliveries, all.printed.upto), (2, Some(2)));
+        assert_eq!((all.printed.noted, all.printed.upto), (1, Some(2)));
         screen.printed(all.printed);
         assert!(screen.is_clear());
         assert_eq!(all.into_text(), "hans: one\nhans: two\nluke logged in\n");

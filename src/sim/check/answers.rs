@@ -195,16 +195,19 @@ impl Check {
 
     /// Whether any mailbox was ever near its bounds.
     pub(super) fn may_be_full(&self) -> bool {
-        let (settings, peak) = (&self.model.settings, self.model.peak);
+        let (limits, peak) = (self.model.limits, self.model.peak);
         let near = |limit: u64, most: u64, room: u64| limit > 0 && most + room >= limit;
-        near(u64::from(settings.mailbox_messages), peak.messages, 1)
-            || near(u64::from(settings.mailbox_per_sender), peak.of_one, 1)
-            || near(settings.mailbox_bytes, peak.bytes, 4_096)
-            || near(settings.mailbox_total_bytes, peak.in_all, 4_096)
+        near(limits.messages, peak.messages, 1)
+            || near(limits.of_one, peak.of_one, 1)
+            || near(limits.bytes, peak.bytes, 4_096)
+            || near(limits.in_all, peak.in_all, 4_096)
     }
 
     fn ping_allowed(&self, user: User, whom: User) -> Allowed {
-        let status = match (self.model.is_cut_off(user, whom), self.model.settings.ping_reveals_block) {
+        let settings = &self.model.settings;
+        // His own block is no secret to anybody.
+        let own = settings.block_mutual && self.model.users[user].blocks.contains(&whom);
+        let status = match (self.model.is_cut_off(user, whom), settings.ping_reveals_block || own) {
             (true, true) => PingStatus::Blocked,
             (true, false) => PingStatus::Offline,
             (false, _) if self.model.users[whom].session.is_some() => PingStatus::Online,
@@ -319,8 +322,8 @@ impl Check {
                 self.welcomed(link, admission, resumed)
             }
             ServerLine::Refused(refusal) => self.refused(link, *refusal),
-            ServerLine::Ask(Prompt::NewPassword) => {
-                self.new_password_asked(link);
+            ServerLine::Ask(Prompt::Password | Prompt::NewPassword) => {
+                self.name_answered(link);
                 Ok(())
             }
             ServerLine::Done { number, answer } => self.answered(link, *number, Ok(answer)),
@@ -336,7 +339,11 @@ impl Check {
             ServerLine::Offline { user } => self.presence_sent(link, user, false),
             ServerLine::Users { users, .. } => self.listed(link, *users),
             ServerLine::Request { from } => self.request_sent(link, from),
-            ServerLine::Ask(Prompt::Username | Prompt::Password)
+            ServerLine::Bye(farewell) => {
+                self.farewell(link, *farewell);
+                Ok(())
+            }
+            ServerLine::Ask(Prompt::Username)
             | ServerLine::Greeting { .. }
             | ServerLine::Members { .. }
             | ServerLine::Changed { .. }
@@ -344,8 +351,7 @@ impl Check {
             | ServerLine::Introduce { .. }
             | ServerLine::EndPrivate { .. }
             | ServerLine::Help(_)
-            | ServerLine::Notice(_)
-            | ServerLine::Bye(_) => Ok(()),
+            | ServerLine::Notice(_) => Ok(()),
         }
     }
 
@@ -516,7 +522,9 @@ impl Check {
                 && expected.own.is_none()
                 && !fails
         };
-        if let Some(expected) = seen.expected.iter_mut().find(fits) {
+        // A change that was none, as when a member is added again, has no record: which of two it was is open.
+        let mut fitting = seen.expected.iter_mut().filter(fits);
+        if let (Some(expected), None) = (fitting.next(), fitting.next()) {
             expected.own = Some(number);
         }
         seen.held = seen.held.max(number);

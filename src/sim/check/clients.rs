@@ -10,11 +10,16 @@ use crate::client::view::{Bye, Failure, Message, MessageKind, Success, View};
 use crate::sim::trace::ProcessId;
 use crate::wire::{Code, Status};
 
+/// Commands that a client takes before one of them has its result.
+const OPEN_COMMANDS: usize = 256;
+
 /// All client programs that ever ran, and the state folders they used.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Clients {
     running: BTreeMap<ProcessId, Running>,
     folders: BTreeMap<(u8, String), FolderSeen>,
+    /// Where a client was killed that may have shown what it had not noted, for nobody knows whom.
+    doubtful_homes: BTreeSet<u8>,
     somebody: bool,
 }
 
@@ -25,6 +30,8 @@ struct Running {
     user: Option<String>,
     /// Lines typed during the session whose results are not known.
     open: BTreeSet<u64>,
+    /// Lines typed behind more of them than a client takes: at a prompt they answer that instead.
+    ahead: BTreeSet<u64>,
     /// All lines that may have a result.
     typed: BTreeMap<u64, Option<u32>>,
     /// Shown and not noted.
@@ -35,6 +42,7 @@ struct Running {
     last_bye: Option<Bye>,
     output_closed: bool,
     private: BTreeSet<String>,
+    broadcasts: BTreeSet<u32>,
     /// The last text shown of each sender, his program, and kind.
     last: BTreeMap<(String, u64, Lane), u32>,
 }
@@ -75,14 +83,22 @@ impl Clients {
 
     pub(super) fn killed(&mut self, process: ProcessId, unnoted: u32) {
         let Some(running) = self.running.remove(&process) else { return };
-        if let Some(user) = running.user {
-            self.folders.entry((running.home, user)).or_default().doubts += u64::from(unnoted);
+        match running.user {
+            Some(user) => {
+                self.folders.entry((running.home, user)).or_default().doubts += u64::from(unnoted);
+            }
+            // Not even the login was shown.
+            None if unnoted > 0 => drop(self.doubtful_homes.insert(running.home)),
+            None => {}
         }
     }
 
     pub(super) fn output_closed(&mut self, process: ProcessId) {
         if let Some(running) = self.running.get_mut(&process) {
             running.output_closed = true;
+            if let Some(user) = running.user.clone() {
+                self.folders.entry((running.home, user)).or_default().doubts += 1;
+            }
         }
     }
 }
@@ -98,7 +114,12 @@ impl Check {
         let number = core::str::from_utf8(text).ok().and_then(text_typed);
         running.typed.insert(line, number.as_ref().map(|(number, ..)| *number));
         if running.user.is_some() && !running.leaving && !running.bye {
-            running.open.insert(line);
+            let crowded = running.open.len() >= OPEN_COMMANDS;
+            if crowded {
+                running.ahead.insert(line)
+            } else {
+                running.open.insert(line)
+            };
         }
         running.leaving |= text.starts_with(b"logout");
         if let Some((number, kind, to, whole)) = number {
@@ -131,6 +152,7 @@ impl Check {
                 running.user = None;
                 running.leaving = false;
                 running.private.clear();
+                running.ahead.clear();
                 rule!(self, !twice, "the farewell comes once", "{process:?}: {reason}");
                 rule!(
                     self,
@@ -193,7 +215,12 @@ impl Check {
     ) -> Verdict {
         let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
         let typed = running.typed.remove(&line);
-        running.open.remove(&line);
+        running.ahead.remove(&line);
+        // A session that ends settles what is open and takes no more.
+        let ends = outcome.is_err_and(|failure| failure.code == Code::OutcomeUnknown);
+        if running.open.remove(&line) && !ends {
+            running.open.extend(running.ahead.pop_first());
+        }
         rule!(self, typed.is_some(), "every line has one result", "{process:?}: line {line} ({command})");
         let Some(number) = typed.flatten() else { return Ok(()) };
         match outcome {
@@ -237,7 +264,9 @@ impl Check {
             && text.kind == kind
             && text.sender.is_none_or(|from| from == sender)
             && text.to.is_none_or(|to| to == reader);
-        let refused = text.refused;
+        let refused = text.is_refused();
+        // Another state folder knew it already: here it comes when it comes.
+        text.late |= text.shown_to.iter().filter(|shown| **shown == reader).count() > 1;
         rule!(self, fits, "every text has an origin", "{user} is shown {message:?}, sent was {text:?}");
         rule!(self, !refused, "what was refused never appears", "{user} is shown t{number}");
         self.once_and_in_order(process, &user, message, number, delivered)
@@ -254,21 +283,24 @@ impl Check {
         // What does not fit into a mailbox and is repeated after a restart may come late.
         let tight = self.may_be_full();
         let manual = self.model.settings.offline_delivery != crate::server::settings::OfflineDelivery::Auto;
-        let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
-        let folder = self.clients.folders.entry((running.home, user.to_string())).or_default();
-        let fresh = folder.texts.insert(number);
-        let doubts = folder.doubts;
-        if delivered {
-            folder.shown.insert((message.from.clone(), message.id.clone()));
-            running.unnoted.insert((message.from.clone(), message.id.clone()));
-        }
         let lane = match message.kind {
             MessageKind::Broadcast => Lane::Broadcast,
             MessageKind::Private => Lane::Private,
             MessageKind::Direct | MessageKind::Group if manual && !message.stored => Lane::Live,
             MessageKind::Direct | MessageKind::Group => Lane::Mail,
         };
-        let typed_by = self.texts.sent.get(&number).map_or(0, |text| text.typed_by);
+        let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
+        let folder = self.clients.folders.entry((running.home, user.to_string())).or_default();
+        // Broadcasts are not noted: a program knows those that it has shown itself.
+        let texts = if lane == Lane::Broadcast { &mut running.broadcasts } else { &mut folder.texts };
+        let fresh = texts.insert(number);
+        let doubts = folder.doubts + u64::from(self.clients.doubtful_homes.contains(&running.home));
+        if delivered {
+            folder.shown.insert((message.from.clone(), message.id.clone()));
+            running.unnoted.insert((message.from.clone(), message.id.clone()));
+        }
+        let (typed_by, late) =
+            self.texts.sent.get(&number).map_or((0, false), |text| (text.typed_by, text.late));
         let key = (message.from.clone(), typed_by, lane);
         let last = running.last.get(&key).copied().unwrap_or(0);
         if !message.again {
@@ -285,7 +317,7 @@ impl Check {
         rule!(self, !message.again || doubts > 0, "again is said with reason", "t{number} to {user}");
         rule!(
             self,
-            message.again || number > last || tight,
+            message.again || number > last || tight || late,
             "messages keep their order",
             "{user} is shown t{number} of {} behind t{last}",
             message.from

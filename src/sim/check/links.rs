@@ -139,9 +139,9 @@ impl Check {
         Ok(())
     }
 
-    /// Whether no link has to wait because of its rate.
-    pub(super) fn is_unhurried(&self) -> bool {
-        self.model.settings.rate_burst == 0 || self.model.settings.rate_burst >= 4_096
+    /// Whether no link has to wait because of its rate, or of what it did when rates were lower.
+    pub(super) const fn is_unhurried(&self) -> bool {
+        !self.model.hurried
     }
 
     fn line_received(&mut self, link: LinkId, line: &[u8], at_once: bool) -> Result<bool, Violation> {
@@ -168,16 +168,17 @@ impl Check {
         match line {
             ClientLine::Hello { capabilities, .. } => seen.acknowledges |= capabilities.acknowledge,
             ClientLine::Login { name, password } => {
-                if let Some(password) = password {
-                    self.attempt(link, name, password.0, false);
-                }
+                self.attempt(link, name, password.map(|password| password.0), false);
                 return Ok(false);
             }
             ClientLine::Register { name, password } => {
-                self.attempt(link, name, password.0, true);
+                self.attempt(link, name, Some(password.0), true);
                 return Ok(false);
             }
-            ClientLine::Resume { .. } => return Ok(false),
+            ClientLine::Resume { token, .. } => {
+                self.tokens.said(link, token);
+                return Ok(false);
+            }
             ClientLine::Acknowledge { shown, .. } => {
                 if let Some(shown) = shown {
                     self.acknowledged(link, shown)?;
@@ -245,8 +246,11 @@ impl Check {
 
     /// A record was handed out: what its cause is told waits for it.
     pub(super) fn persisted(&mut self, number: RecordNumber, record: &Record) -> Verdict {
+        self.starts_once(number, record)?;
         self.mail_may_go(record)?;
         self.model.decided(number, record, self.now);
+        self.held_record(record);
+        self.token_record(number, record);
         self.command_record(number, record);
         self.session_record(record)?;
         self.lock_record(number, record);

@@ -20,6 +20,8 @@ const TRIES_A_LINK: u32 = 3;
 pub(in crate::sim) struct Locks {
     names: BTreeMap<String, Lock>,
     attempts: Vec<Attempt>,
+    /// Links that may try again, by what they were told in this call.
+    answered: Vec<LinkId>,
     /// Duration, attempts, whether attempts extend a lock.
     rules: (u64, u32, bool),
 }
@@ -30,8 +32,8 @@ struct Lock {
     verifying: u32,
     /// Surely locked until; perhaps locked until.
     locked: Option<(Time, Time)>,
-    /// The record of the lock.
-    locked_by: RecordNumber,
+    /// The first record of the lock, and until when it says.
+    locked_by: (RecordNumber, Time),
     /// What was counted may have been lost, or counted otherwise.
     shaky: bool,
     /// Verdicts since that is so.
@@ -47,8 +49,12 @@ struct Attempt {
     password: String,
     at: Time,
     registers: bool,
+    /// It is a name alone: it is answered and decides nothing.
+    asks: bool,
     ticket: Option<Ticket>,
     expected: Option<Outcome>,
+    /// The count of its name was not known when it came.
+    doubtful: bool,
     /// The record that counts its failure.
     record: Option<RecordNumber>,
     failed: bool,
@@ -86,19 +92,20 @@ impl Locks {
     pub(super) fn store_refused(&mut self) {
         for lock in self.names.values_mut() {
             lock.last_record = RecordNumber(u64::MAX);
-            lock.locked_by = RecordNumber(0);
+            lock.locked_by.0 = RecordNumber(0);
         }
     }
 
     pub(super) fn server_gone(&mut self, survived: RecordNumber) {
         self.attempts.clear();
+        self.answered.clear();
         for lock in self.names.values_mut() {
             if lock.last_record > survived {
                 lock.shake();
             }
             lock.verifying = 0;
             lock.last_record = RecordNumber(0);
-            lock.locked_by = RecordNumber(0);
+            lock.locked_by.0 = RecordNumber(0);
         }
     }
 }
@@ -119,19 +126,22 @@ impl Check {
     }
 
     /// A password reaches the server.
-    pub(super) fn attempt(&mut self, link: LinkId, name: &str, password: &str, registers: bool) {
+    pub(super) fn attempt(&mut self, link: LinkId, name: &str, password: Option<&str>, registers: bool) {
         let member = self.links.seen.get(&link).is_none_or(|seen| seen.user.is_some());
-        if member || crate::words::Name::new(name).is_err() {
+        if member {
             return;
         }
+        let asks = password.is_none() || crate::words::Name::new(name).is_err();
         self.locks.attempts.push(Attempt {
             link,
             name: name.to_string(),
-            password: password.to_string(),
+            password: password.unwrap_or("").to_string(),
             at: self.now,
             registers,
+            asks,
             ticket: None,
             expected: None,
+            doubtful: self.locks.names.get(name).is_some_and(|lock| lock.shaky),
             record: None,
             failed: false,
             judged: false,
@@ -147,36 +157,23 @@ impl Check {
     pub(super) fn verify_asked(&mut self, ticket: Ticket, password: &[u8]) -> Verdict {
         let (locks, most) = (self.names_lock(), self.model.settings.lock_attempts);
         let open = &self.links.seen;
-        let all = &self.locks.attempts;
-        // A link tries one password after the other.
-        let is_first = |place: usize, link: LinkId| {
-            !all[..place]
-                .iter()
-                .any(|before| before.link == link && (before.ticket.is_none() || !before.judged))
-        };
-        let fits = |(place, attempt): (usize, &Attempt)| {
-            let same = attempt.ticket.is_none() && attempt.password.as_bytes() == password;
-            (same && open.contains_key(&attempt.link) && is_first(place, attempt.link)).then_some(place)
-        };
-        let own = |(place, attempt): (usize, &Attempt)| {
-            if self.call == Call::Received(attempt.link) { fits((place, attempt)) } else { None }
-        };
-        let typed = |attempt: &Attempt| {
+        // No two are typed alike, but for a client that says the same again.
+        let typed = |attempt: &&mut Attempt| {
             attempt.ticket.is_none()
+                && !attempt.asks
                 && attempt.password.as_bytes() == password
                 && open.contains_key(&attempt.link)
         };
-        let place = all.iter().enumerate().find_map(own);
-        let place = place.or_else(|| all.iter().enumerate().find_map(fits));
-        let place = place.or_else(|| all.iter().position(typed));
-        let Some(attempt) = place.and_then(|place| self.locks.attempts.get_mut(place)) else {
+        let Some(attempt) = self.locks.attempts.iter_mut().find(typed) else {
             rule!(self, false, "nothing is verified that nobody typed", "{}", words(password));
             return Ok(());
         };
         attempt.ticket = Some(ticket);
         self.tickets.insert(ticket, attempt.link);
         let name = attempt.name.clone();
+        let odd = self.model.find(&name).is_some_and(|user| self.model.users[user].odd);
         let lock = self.locks.names.entry(name.clone()).or_default();
+        lock.shaky |= odd;
         if let Some((surely, _)) = lock.locked {
             rule!(
                 self,
@@ -207,6 +204,7 @@ impl Check {
         else {
             return Ok(());
         };
+        let odd = self.model.find(&attempt.name).is_some_and(|user| self.model.users[user].odd);
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
         lock.verifying = lock.verifying.saturating_sub(1);
         lock.judged += 1;
@@ -215,7 +213,7 @@ impl Check {
             SeenVerdict::Right if lock.locked.is_some_and(|(surely, _)| surely > self.now) => Outcome::Locked,
             SeenVerdict::Right => {
                 lock.count = 0;
-                lock.shaky = false;
+                lock.shaky &= odd;
                 Outcome::In
             }
             SeenVerdict::Wrong if locks => {
@@ -248,7 +246,7 @@ impl Check {
     }
 
     pub(super) fn lock_record(&mut self, number: RecordNumber, record: &Record) {
-        let Record::Failures { suspect, .. } = record else { return };
+        let Record::Failures { suspect, locked_until, .. } = record else { return };
         let Call::Verified(ticket) = self.call else {
             if let Suspect::Account(name) = suspect
                 && let Some(lock) = self.locks.names.get_mut(name.as_str())
@@ -262,8 +260,8 @@ impl Check {
         attempt.record.get_or_insert(number);
         if let Some(lock) = self.locks.names.get_mut(&attempt.name) {
             lock.last_record = number;
-            if lock.locked.is_some() {
-                lock.locked_by = number;
+            if let Some(until) = locked_until.filter(|until| *until != lock.locked_by.1) {
+                lock.locked_by = (number, until);
             }
         }
     }
@@ -279,27 +277,15 @@ impl Check {
         self.locks.attempts.iter().find(fits).map(|attempt| attempt.link)
     }
 
-    /// The oldest attempt of a link; `decided`: it is known to have been compared.
-    fn take_attempt(&mut self, link: LinkId, decided: bool) -> Option<Attempt> {
+    /// The oldest attempt of a link.
+    fn take_attempt(&mut self, link: LinkId) -> Option<Attempt> {
         let attempts = &mut self.locks.attempts;
         let place = attempts.iter().position(|attempt| attempt.link == link)?;
-        let mut own = attempts.remove(place);
-        if own.ticket.is_none() && decided {
-            // Of two links with the same password it was the other that was compared first.
-            let same = |other: &&mut Attempt| {
-                other.judged && other.password == own.password && other.name == own.name
-            };
-            if let Some(other) = attempts.iter_mut().find(same) {
-                core::mem::swap(&mut own, other);
-                core::mem::swap(&mut own.link, &mut other.link);
-                core::mem::swap(&mut own.at, &mut other.at);
-            }
-        }
-        Some(own)
+        Some(attempts.remove(place))
     }
 
-    /// An attempt at a name that is new, or can be none, came to nothing.
-    pub(super) fn new_password_asked(&mut self, link: LinkId) {
+    /// A name was answered without a decision about its password: it is new, or none, or came alone.
+    pub(super) fn name_answered(&mut self, link: LinkId) {
         let first = self.locks.attempts.iter().position(|attempt| attempt.link == link);
         if let Some(place) = first.filter(|place| self.locks.attempts[*place].ticket.is_none()) {
             self.locks.attempts.remove(place);
@@ -308,7 +294,7 @@ impl Check {
 
     /// A link is let in.
     pub(super) fn admitted(&mut self, link: LinkId) -> Verdict {
-        let Some(attempt) = self.take_attempt(link, true) else { return Ok(()) };
+        let Some(attempt) = self.take_attempt(link) else { return Ok(()) };
         let fits = attempt.expected.is_none_or(|expected| expected == Outcome::In);
         rule!(self, fits, "only a right password lets in", "{}: {:?}", attempt.name, attempt.expected);
         Ok(())
@@ -317,13 +303,15 @@ impl Check {
     /// A login was refused: the reason must be the right one.
     pub(super) fn login_refused(&mut self, link: LinkId, refusal: Refusal) -> Verdict {
         if refusal == Refusal::BadName {
-            self.new_password_asked(link);
+            self.name_answered(link);
+        }
+        if !matches!(refusal, Refusal::LockedOut { .. } | Refusal::InvalidCredentials { attempts_left: 0 }) {
+            self.locks.answered.push(link);
         }
         if matches!(refusal, Refusal::BadName | Refusal::Stale) {
             return Ok(());
         }
-        let decided = !matches!(refusal, Refusal::LockedOut { .. } | Refusal::Busy);
-        let Some(attempt) = self.take_attempt(link, decided) else { return Ok(()) };
+        let Some(attempt) = self.take_attempt(link) else { return Ok(()) };
         let from = self.links.seen.get(&link).and_then(|seen| seen.from);
         let limited = from.is_some_and(|from| !from.ip().is_loopback());
         let name = attempt.name.as_str();
@@ -332,9 +320,9 @@ impl Check {
         let duration = self.model.settings.block_duration_secs * 1_000_000;
         let now = self.now;
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
-        let unjudged = attempt.ticket.is_some() && attempt.expected.is_none();
+        let unjudged = attempt.doubtful || (attempt.ticket.is_some() && attempt.expected.is_none());
         if attempt.registers || lock.shaky || unjudged || odd {
-            if lock.shaky && lock.judged == 1 && attempt.at > self.settled_at {
+            if lock.shaky && lock.judged == 1 && !odd && attempt.at > self.settled_at {
                 resync(lock, refusal, self.model.settings.lock_attempts);
             }
             return Ok(());
@@ -358,7 +346,7 @@ impl Check {
             }
             _ => false,
         };
-        let (count, locked, by) = (lock.count, lock.locked, lock.locked_by);
+        let (count, locked, by) = (lock.count, lock.locked, lock.locked_by.0);
         let told = matches!(refusal, Refusal::LockedOut { .. }) && attempt.ticket.is_none() && !limited;
         rule!(
             self,
@@ -375,6 +363,20 @@ impl Check {
             "{name} is told to be locked, {by:?} is not durable"
         );
         self.failure_is_durable(&attempt)
+    }
+
+    /// Who was told to try again can do so: his link is read on, but for what he has typed ahead.
+    pub(super) fn who_was_answered_is_read(&mut self) -> Verdict {
+        for link in core::mem::take(&mut self.locks.answered) {
+            let paused = self.links.seen.get(&link).is_some_and(|seen| seen.paused);
+            let ahead = self.locks.attempts.iter().any(|attempt| attempt.link == link);
+            rule!(self, !paused || ahead, "who may try again is read", "{link:?} is left unread");
+        }
+        // Nobody hears any more what became of the others.
+        let open = &self.links.seen;
+        let waits = |attempt: &Attempt| attempt.ticket.is_some() && !attempt.judged;
+        self.locks.attempts.retain(|attempt| open.contains_key(&attempt.link) || waits(attempt));
+        Ok(())
     }
 
     /// A failure was told: its record must be durable, unless the store refuses.

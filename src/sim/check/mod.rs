@@ -5,26 +5,29 @@
 
 mod answers;
 mod clients;
+mod held;
 mod links;
 mod locks;
 mod sessions;
+mod starts;
 mod texts;
+mod tokens;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::clients::Clients;
+use self::held::Held;
 use self::links::Links;
 use self::locks::Locks;
+use self::starts::Starts;
 use self::texts::Texts;
+use self::tokens::Tokens;
 use super::model::{Model, User};
 use super::trace::{Seen, Told, Trace};
 use crate::time::Time;
 use crate::words::{LinkId, Ticket};
-
-/// TEMPORARY
-pub(super) const KNOWN: &[&str] = &[];
 
 /// A broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +46,7 @@ pub(super) type Verdict = Result<(), Violation>;
 /// Fails with a rule unless a condition holds.
 macro_rules! rule {
     ($check:expr, $holds:expr, $rule:expr, $($detail:tt)*) => {
-        if !$holds && !$crate::sim::check::KNOWN.contains(&$rule) {
+        if !$holds {
             return Err($crate::sim::check::Violation { rule: $rule, at: $check.now, detail: alloc::format!($($detail)*) });
         }
     };
@@ -74,10 +77,15 @@ pub(crate) struct Check {
     pub(super) locks: Locks,
     pub(super) texts: Texts,
     pub(super) clients: Clients,
+    pub(super) tokens: Tokens,
+    held: Held,
+    starts: Starts,
     /// Links and their last answered tickets of this call.
     pub(super) tickets: BTreeMap<Ticket, LinkId>,
     /// Users of whose sessions an old end was written and the newer beginning not yet, in this call.
     overtaken: BTreeSet<User>,
+    /// Users who were let in in this call.
+    welcomed_in_call: BTreeSet<User>,
     scheduled_in_call: u32,
     /// When the server was started, or read its settings again.
     pub(super) settled_at: Time,
@@ -97,8 +105,12 @@ impl Check {
             locks: Locks::default(),
             texts: Texts::default(),
             clients: Clients::default(),
+            tokens: Tokens::default(),
+            held: Held::default(),
+            starts: Starts::default(),
             tickets: BTreeMap::new(),
             overtaken: BTreeSet::new(),
+            welcomed_in_call: BTreeSet::new(),
             scheduled_in_call: 0,
             settled_at: Time::ZERO,
             refused_at: Time::ZERO,
@@ -119,6 +131,7 @@ impl Check {
         match seen {
             Seen::ServerStarted { settings, accounts, .. } => {
                 self.settled_at = self.now;
+                self.starts.begin(accounts);
                 self.model.start(settings, accounts, self.now);
                 self.odd_names_are_shaky();
                 self.locks.settings_changed(settings);
@@ -143,6 +156,9 @@ impl Check {
             Seen::Scheduled { at } => return self.scheduled(*at),
             Seen::Returned => {
                 self.call = Call::None;
+                self.starts.returned();
+                self.who_was_answered_is_read()?;
+                self.nobody_has_two_links()?;
                 return self.nothing_is_overtaken();
             }
             Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
@@ -199,6 +215,8 @@ impl Check {
                 self.refused_at = self.now;
                 self.model.refused(from);
                 self.locks.store_refused();
+                self.tokens.store_refused(self.model.committed);
+                self.held.store_refused();
                 self.links.expect_anything();
                 Ok(())
             }
@@ -221,9 +239,13 @@ impl Check {
         self.links.all_gone();
         self.locks.server_gone(survived);
         self.texts.server_gone(survived);
+        self.tokens.server_gone(survived);
+        self.held.server_gone();
+        self.starts.server_gone(survived);
         self.model.server_gone(survived, self.now);
         self.tickets.clear();
         self.overtaken.clear();
+        self.welcomed_in_call.clear();
     }
 
     fn scheduled(&mut self, at: Time) -> Verdict {
@@ -238,6 +260,7 @@ impl Check {
         self.now = now;
         self.everything_is_answered()?;
         self.presence_is_told()?;
+        self.nothing_is_held_back(now)?;
         self.clients_have_results()?;
         self.accepted_has_arrived()
     }

@@ -1,5 +1,6 @@
 //! Sessions: one a user, ended for a reason, in time, and told to exactly those entitled.
 
+use super::links::LinkSeen;
 use super::{Call, Check, Verdict, rule};
 use crate::record::Record;
 use crate::sim::model::{SessionSeen, User};
@@ -155,16 +156,15 @@ impl Check {
         });
         let own =
             |link: LinkId| session.link == Some(link) && (session.logout_asked || self.is_garbage(link));
-        match self.call {
-            Call::Stop => true,
+        let own_cause = match self.call {
+            Call::Stop | Call::Verified(_) | Call::Committed => true,
             Call::LinkClosed(_) => {
                 (session.lost_at == Some(self.now) || session.moving) && settings.resume_grace_secs == 0
             }
-            Call::Tick => idle || over || session.logout_asked,
-            Call::Received(link) => own(link) || idle || self.comes_back(user, link),
-            Call::Verified(_) | Call::Committed => true,
-            Call::None | Call::Refused | Call::Other => session.logout_asked || idle || over,
-        }
+            Call::Received(link) => own(link) || self.comes_back(user, link),
+            Call::None | Call::Tick | Call::Refused | Call::Other => session.logout_asked,
+        };
+        own_cause || idle || over
     }
 
     fn is_garbage(&self, link: LinkId) -> bool {
@@ -237,24 +237,18 @@ impl Check {
 
     /// A link is let in, by password or by token.
     pub(super) fn welcomed(&mut self, link: LinkId, admission: &Admission<'_>, resumed: bool) -> Verdict {
-        let Admission { user, unread, login, .. } = *admission;
+        let Admission { user, unread, login, token } = *admission;
         let login = login.0;
         let now = self.now;
         let user = self.model.user(user);
-        let others: usize = self
-            .links
-            .seen
-            .iter()
-            .filter(|(id, seen)| **id != link && seen.user == Some(user) && seen.welcomed)
-            .count();
+        if resumed {
+            self.resumed_rightly(link, user, login)?;
+        }
+        self.tokens.given(user, login, token);
         let stale = login < self.model.users[user].login;
-        rule!(
-            self,
-            others == 0 || stale,
-            "one session a user",
-            "{} has another link",
-            self.model.users[user].name
-        );
+        if !stale {
+            self.welcomed_in_call.insert(user);
+        }
         if let Some(seen) = self.links.seen.get_mut(&link) {
             seen.user = Some(user);
             seen.welcomed = true;
@@ -263,12 +257,13 @@ impl Check {
         let known = &mut self.model.users[user];
         let name = known.name.clone();
         let risen = if resumed { login >= known.told_login } else { login > known.told_login };
-        let risen = risen || stale;
+        // After the loss of a login that the disk had no room for, an earlier one stands again.
+        let risen = risen || stale || (resumed && known.blurred);
         rule!(self, risen, "login numbers rise", "{name}: {login} after {}", known.told_login);
         known.told_login = known.told_login.max(login);
         // The session may have ended while its welcome waited.
         let Some(session) = self.model.session_mut(user) else { return self.admitted(link) };
-        if resumed && session.link != Some(link) {
+        if resumed && !stale && session.link != Some(link) {
             session.link = Some(link);
             session.lost_at = None;
             session.moving = false;
@@ -283,6 +278,17 @@ impl Check {
             "{name}: {unread}, should be {counted:?}"
         );
         self.admitted(link)
+    }
+
+    /// Who was let in has no other link, once all of a call is done: the links of a batch close in their order.
+    pub(super) fn nobody_has_two_links(&mut self) -> Verdict {
+        while let Some(user) = self.welcomed_in_call.pop_first() {
+            let own = |seen: &&LinkSeen| seen.user == Some(user) && seen.welcomed;
+            let links = self.links.seen.values().filter(own).count();
+            let name = &self.model.users[user].name;
+            rule!(self, links <= 1, "one session a user", "{name} has {links} links");
+        }
+        Ok(())
     }
 
     /// No session outlives its timeout by more than a second.

@@ -1,6 +1,6 @@
 //! Texts: where each comes from, whom it may reach, and that it arrives once.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -42,10 +42,16 @@ pub(in crate::sim) struct SentText {
     pub(super) shown_to: Vec<User>,
     /// The sender was told that it arrived.
     accepted: bool,
+    /// Members whom the sender of a group message was told that it reaches.
+    promised: u64,
     /// The sender was told that it did not.
-    pub(super) refused: bool,
+    refused: bool,
+    /// The server said so; whether that arrived is seen when it is said again.
+    refusal_sent: bool,
     /// It was said to the server again, on another link or after a restart.
     repeated: bool,
+    /// The server had done nothing with it when it was said again: the first time it was refused.
+    pub(super) late: bool,
 }
 
 /// What kind of message a text is.
@@ -59,9 +65,19 @@ pub(in crate::sim) enum Kind {
 }
 
 impl SentText {
+    pub(super) const fn is_refused(&self) -> bool {
+        self.refused || self.refusal_sent
+    }
+
     /// Whether somebody has been shown it, or has got it by hand.
     pub(super) fn reached(&self, user: User) -> bool {
         self.shown_to.contains(&user) || self.by_hand.contains(&user)
+    }
+
+    /// How many it has reached.
+    fn reached_by(&self) -> u64 {
+        let users: BTreeSet<User> = self.shown_to.iter().chain(&self.by_hand).copied().collect();
+        users.len() as u64
     }
 }
 
@@ -94,7 +110,7 @@ impl Check {
         let to = to.map(|name| self.model.user(name));
         let first = self.texts.sent.get(&number).is_none_or(|text| text.sender.is_none());
         let blockers: Vec<User> = match user {
-            Some(user) if at_once && first => {
+            Some(user) if at_once => {
                 (0..self.model.users.len()).filter(|&other| self.surely_blocks(other, user)).collect()
             }
             Some(_) | None => Vec::new(),
@@ -107,6 +123,8 @@ impl Check {
         };
         let text = self.texts.sent.entry(number).or_default();
         text.repeated |= !first;
+        text.refusal_sent = false;
+        text.late |= !first && text.stored.is_empty() && text.sent_to.is_empty();
         if first {
             text.perhaps_forbidden = perhaps;
             text.kind = kind;
@@ -116,6 +134,8 @@ impl Check {
             }
             text.sender = user;
             text.whole = whole.to_string();
+        }
+        if first || text.late {
             text.forbidden = blockers;
         }
         Some(number)
@@ -142,6 +162,7 @@ impl Check {
         let number = number_of(delivery.text.as_str());
         if !broadcast {
             self.remember_sent(link, delivery.id, number);
+            self.held_sent(link, delivery.id);
         }
         let Some(number) = number else { return Ok(()) };
         self.origin_is_true(number, from, reader, delivery.text.as_str(), group.is_some(), broadcast)?;
@@ -244,10 +265,9 @@ impl Check {
         let Record::MailRemoved { user, ids } = record else { return Ok(()) };
         let user = self.model.user(user.as_str());
         let known = &self.model.users[user];
-        let drops = self.model.settings.held_on_block == HeldOnBlock::Drop;
         for id in ids {
             let from = known.mailbox.get(id).map(|stored| stored.from);
-            let dropped = drops && from.is_some_and(|from| known.blocks.contains(&from));
+            let dropped = self.model.drops && self.model.doomed.contains(&(user, *id));
             rule!(
                 self,
                 known.acknowledged.contains(id) || dropped || from.is_none(),
@@ -282,8 +302,10 @@ impl Check {
         let of_one = mailbox.values().filter(|stored| stored.from == from).count() as u64;
         let bytes: u64 = mailbox.values().map(|stored| stored.bytes).sum();
         let within = |limit: u64, amount: u64| limit == 0 || amount <= limit;
+        // The mail of one who was removed and came again is another's.
+        let own = !self.model.users[from].odd;
         let fits = within(u64::from(settings.mailbox_messages), mailbox.len() as u64)
-            && within(u64::from(settings.mailbox_per_sender), of_one)
+            && (!own || within(u64::from(settings.mailbox_per_sender), of_one))
             && within(settings.mailbox_bytes, bytes);
         let name = &self.model.users[to].name;
         rule!(self, fits, "mailboxes are bounded", "{name}: {} messages, {bytes} bytes", mailbox.len());
@@ -305,7 +327,12 @@ impl Check {
             Err(Code::OutcomeUnknown) => Ok(()),
             // A server that has restarted cannot know of the first saying; the client must not believe it.
             Err(_) if self.texts.sent.get(&number).is_some_and(|text| text.repeated) => Ok(()),
-            Err(_) => self.text_refused(number),
+            Err(_) => {
+                if let Some(text) = self.texts.sent.get_mut(&number) {
+                    text.refusal_sent = true;
+                }
+                self.never_shown(number)
+            }
             Ok(answer) => {
                 if let Some(text) = self.texts.sent.get_mut(&number) {
                     text.accepted = true;
@@ -313,16 +340,23 @@ impl Check {
                 match accepted(answer) {
                     Some(Status::Delivered) => self.delivery_is_true(number),
                     Some(Status::Stored) => self.storing_is_true(number),
-                    None => Ok(()),
+                    None => self.group_is_true(number, answer),
                 }
             }
         }
     }
 
-    /// What was refused never appears.
+    /// The sender knows that a text was refused.
     pub(super) fn text_refused(&mut self, number: u32) -> Verdict {
-        let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
-        text.refused = true;
+        if let Some(text) = self.texts.sent.get_mut(&number) {
+            text.refused = true;
+        }
+        self.never_shown(number)
+    }
+
+    /// What was refused never appears.
+    fn never_shown(&self, number: u32) -> Verdict {
+        let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
         let shown = text.shown_to.len();
         rule!(self, shown == 0, "what was refused never appears", "t{number} was shown");
         Ok(())
@@ -350,25 +384,48 @@ impl Check {
         Ok(())
     }
 
+    /// Of a group message so many were shown, and so many are on disk, as its sender is told.
+    fn group_is_true(&mut self, number: u32, answer: &Answer<'_>) -> Verdict {
+        let Answer::MessageGroup { delivered, stored, .. } = *answer else { return Ok(()) };
+        let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
+        text.promised = delivered + stored;
+        let reached = text.reached_by();
+        let durable = text.stored.iter().filter(|(_, record)| *record <= self.model.committed).count() as u64;
+        rule!(self, delivered <= reached, "delivered means shown", "t{number}: {delivered}, but {reached}");
+        rule!(self, stored <= durable, "stored means durable", "t{number}: {stored}, but {durable}");
+        Ok(())
+    }
+
     /// At the end everything that was accepted was shown.
     pub(super) fn accepted_has_arrived(&self) -> Verdict {
         if self.model.settings.offline_delivery == OfflineDelivery::Off || !self.clients.is_anybody_here() {
             return Ok(());
         }
         for (number, text) in &self.texts.sent {
-            let (Some(to), Some(sender)) = (text.to, text.sender) else { continue };
-            if !text.accepted || text.shown_to.contains(&to) {
-                continue;
+            let Some(sender) = text.sender.filter(|_| text.accepted) else { continue };
+            let excused = |to: User| {
+                self.model.users[to].odd
+                    || self.model.users[sender].odd
+                    || text.perhaps_forbidden.contains(&to)
+                    || self.model.is_cut_off(sender, to)
+                    || self.model.shaky.contains_key(&(to, sender))
+                    || self.model.dropped.contains(&(to, sender))
+            };
+            if let Some(to) = text.to {
+                let fine = text.reached(to) || excused(to);
+                let name = &self.model.users[to].name;
+                rule!(self, fine, "everything accepted arrives", "t{number} to {name}");
             }
-            let known = &self.model.users[to];
-            let excused = known.odd
-                || self.model.users[sender].odd
-                || text.perhaps_forbidden.contains(&to)
-                || self.model.is_cut_off(sender, to)
-                || self.model.shaky.contains_key(&(to, sender))
-                || self.model.dropped.contains(&(to, sender))
-                || text.by_hand.contains(&to);
-            rule!(self, excused, "everything accepted arrives", "t{number} to {}", known.name);
+            let users = 0..self.model.users.len();
+            let perhaps = users.filter(|to| !text.reached(*to) && excused(*to)).count() as u64;
+            let reached = text.reached_by();
+            rule!(
+                self,
+                reached + perhaps >= text.promised,
+                "everything accepted arrives",
+                "t{number} to {} of a group, but {reached}",
+                text.promised
+            );
         }
         Ok(())
     }

@@ -1,0 +1,79 @@
+//! Tokens: a session is resumed by its own token only, and not after an end that was for good.
+
+use alloc::collections::BTreeMap;
+
+use super::{Check, Verdict, rule};
+use crate::record::{Record, RecordNumber};
+use crate::sim::model::User;
+use crate::wire::Farewell;
+use crate::words::{LinkId, Token};
+
+/// What is known of all tokens.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct Tokens {
+    /// What each login was given.
+    given: BTreeMap<(User, u64), Token>,
+    /// What a link said to resume by.
+    said: BTreeMap<LinkId, Token>,
+    /// The record of the last end of each user's sessions.
+    ends: BTreeMap<User, RecordNumber>,
+    /// The last login of each user that ended for good, and the record of its end.
+    over: BTreeMap<User, (u64, RecordNumber)>,
+}
+
+impl Tokens {
+    pub(super) fn given(&mut self, user: User, login: u64, token: Option<Token>) {
+        if let Some(token) = token {
+            self.given.insert((user, login), token);
+        }
+    }
+
+    pub(super) fn said(&mut self, link: LinkId, token: Token) {
+        self.said.insert(link, token);
+    }
+
+    /// An end that is not on the disk may never have been.
+    pub(super) fn store_refused(&mut self, committed: RecordNumber) {
+        self.over.retain(|_, (_, record)| *record <= committed);
+    }
+
+    pub(super) fn server_gone(&mut self, survived: RecordNumber) {
+        self.store_refused(survived);
+        self.over.values_mut().for_each(|(_, record)| *record = RecordNumber(0));
+        self.ends.clear();
+        self.said.clear();
+    }
+}
+
+impl Check {
+    pub(super) fn token_record(&mut self, number: RecordNumber, record: &Record) {
+        if let Record::SessionEnded { user, .. } = record {
+            let user = self.model.user(user.as_str());
+            self.tokens.ends.insert(user, number);
+        }
+    }
+
+    /// A link is told why its session ends.
+    pub(super) fn farewell(&mut self, link: LinkId, farewell: Farewell) {
+        let for_good = match farewell {
+            Farewell::Logout | Farewell::Timeout | Farewell::Replaced => true,
+            Farewell::ServerShutdown | Farewell::Version => false,
+        };
+        let Some(seen) = self.links.seen.get(&link).filter(|_| for_good) else { return };
+        let Some(user) = seen.user else { return };
+        let record = self.tokens.ends.get(&user).copied().unwrap_or(RecordNumber(0));
+        let over = self.tokens.over.entry(user).or_default();
+        *over = (*over).max((seen.login, record));
+    }
+
+    /// A link is told that it goes on with a session.
+    pub(super) fn resumed_rightly(&self, link: LinkId, user: User, login: u64) -> Verdict {
+        let name = &self.model.users[user].name;
+        let said = self.tokens.said.get(&link);
+        let own = said.is_some() && said == self.tokens.given.get(&(user, login));
+        rule!(self, own, "a session is resumed by its own token", "{name}, login {login}");
+        let over = self.tokens.over.get(&user).is_some_and(|(over, _)| login <= *over);
+        rule!(self, !over, "what is over is not resumed", "{name}, login {login}");
+        Ok(())
+    }
+}
