@@ -43,6 +43,13 @@ struct Options {
     plan: Plan,
 }
 
+impl Options {
+    /// Some seeds are recorded, to be told again in other chunks.
+    fn plan_of(&self, seed: u64) -> Plan {
+        Plan { taped: seed.is_multiple_of(16), ..self.plan }
+    }
+}
+
 fn main() -> ExitCode {
     let Some(options) = options(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
@@ -158,9 +165,8 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
         if seed >= options.seeds.end || enough {
             break;
         }
-        let plan = Plan { taped: seed.is_multiple_of(16), ..options.plan };
         let steps = scenario::from_seed(seed, options.length);
-        let report = examine(&steps, plan, seed % 16 == 1);
+        let report = examine(&steps, options.plan_of(seed), seed % 16 == 1);
         if let Ok(mut total) = total.lock() {
             total.add(seed, &report);
         }
@@ -197,7 +203,7 @@ fn small(options: &Options) -> ExitCode {
         return ExitCode::from(2);
     };
     let steps = scenario::from_seed(seed, options.length);
-    let Some(small) = minimise(&steps, options.plan, RUNS) else {
+    let Some(small) = minimise(&steps, options.plan_of(seed), RUNS) else {
         println!("seed {seed} breaks no rule when it is played once");
         return ExitCode::SUCCESS;
     };

@@ -137,7 +137,7 @@ impl ClientState {
     fn on_frame(&mut self, frame: Frame<'_>) {
         let line = match frame {
             Frame::Line(line) => ServerLine::parse(line).ok(),
-            Frame::TooLong => None,
+            Frame::TooLong { .. } => None,
         };
         match (self.link.is_greeted(), line) {
             (true, Some(line)) => self.on_line(&line),

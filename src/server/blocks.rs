@@ -60,7 +60,12 @@ impl ServerState {
     ) {
         if let Err(code) = settlement {
             let command = if blocked { "block" } else { "unblock" };
-            return self.fail(asker, Some(record), code, command);
+            self.fail(asker, Some(record), code, command);
+            // What the block has held back since it was made is in its turn.
+            if blocked {
+                self.show_held_back(asker.user, user);
+            }
+            return;
         }
         self.answer_block(asker, Some(record), user, blocked);
         if blocked && self.settings.block_ends_private {
@@ -69,12 +74,15 @@ impl ServerState {
         if blocked && self.settings.held_on_block == HeldOnBlock::Drop {
             self.discard_mail_of(asker.user, user);
         }
-        if !blocked
-            && !planted::is(Planted::UnblockShowsNothing)
-            && self.settings.offline_delivery != OfflineDelivery::Off
-            && !self.accounts[asker.user].has_blocked(user)
-        {
-            self.show_held(asker.user, user);
+        if !blocked && !planted::is(Planted::UnblockShowsNothing) {
+            self.show_held_back(asker.user, user);
+        }
+    }
+
+    /// No block stands any more between a user and what somebody has sent him.
+    fn show_held_back(&mut self, user: UserId, from: UserId) {
+        if self.settings.offline_delivery != OfflineDelivery::Off && !self.accounts[user].has_blocked(from) {
+            self.show_held(user, from);
         }
     }
 

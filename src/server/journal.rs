@@ -142,6 +142,14 @@ impl Journal {
         self.places.insert(record, link);
     }
 
+    /// Whether a block, or its end, is on its way to the disk.
+    pub(super) fn changes_block(&self, by: UserId, user: UserId) -> bool {
+        let pair = (by, user);
+        self.pending
+            .iter()
+            .any(|pending| matches!(pending.undo, Undo::Block { by, user, .. } if (by, user) == pair))
+    }
+
     pub(super) fn take_place(&mut self, record: RecordNumber) -> Option<LinkId> {
         self.places.remove(&record)
     }

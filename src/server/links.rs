@@ -219,16 +219,22 @@ impl ServerState {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.framer = framer;
         if endless {
-            let from = link.from;
-            self.outbox.report(Report::LimitReached { setting: "line_bytes", from });
-            self.lose_link(id);
-            self.outbox.close(id);
+            self.cut_endless_line(id);
         }
+    }
+
+    fn cut_endless_line(&mut self, id: LinkId) {
+        let Some(from) = self.links.get(&id).map(|link| link.from) else { return };
+        self.outbox.report(Report::LimitReached { setting: "line_bytes", from });
+        self.lose_link(id);
+        self.outbox.close(id);
     }
 
     fn obey_frame(&mut self, id: LinkId, stage: Stage, frame: Frame<'_>) {
         let line = match frame {
-            Frame::TooLong => {
+            // Whether its end came with it must make no difference.
+            Frame::TooLong { bytes } if bytes > ENDLESS_LINE_BYTES => return self.cut_endless_line(id),
+            Frame::TooLong { .. } => {
                 return self.misused(id, Misuse { number: None, command: "", code: Code::TooLong });
             }
             Frame::Line(line) if line.iter().all(|&byte| byte == b' ') => return,

@@ -43,58 +43,72 @@ impl ServerState {
             Ok(to) => to,
             Err(code) => return self.fail(&asker, None, code, "message"),
         };
-        if self.reach(asker.user, to) == Reach::Barred && !planted::is(Planted::BlockSkippedInMessage) {
-            return match self.settings.block_notice {
-                BlockNotice::Tell => self.fail(&asker, None, Code::Blocked, "message"),
-                BlockNotice::Silent => {
-                    let status = Status::Stored;
-                    let name = self.accounts.name(to).clone();
-                    self.answer(
-                        &asker,
-                        None,
-                        Outcome::Message(status),
-                        Answer::Message { to: name.as_str(), status },
-                    );
-                }
-            };
+        let barred =
+            self.reach(asker.user, to) == Reach::Barred && !planted::is(Planted::BlockSkippedInMessage);
+        if barred && self.settings.block_notice == BlockNotice::Tell {
+            return self.fail(&asker, None, Code::Blocked, "message");
+        }
+        if barred && self.is_barred_for_good(asker.user, to) {
+            return self.pretend_stored(&asker, to);
         }
         let post = Post { from: asker.user, group: None, text: text.as_str().into(), asker };
-        if let Err(code) = self.post(to, &post, Tell::Sender(asker)) {
+        let tell = Tell::Sender(asker);
+        // A block that is not durable may come to nothing: what it bars waits in the mailbox, held back.
+        let posted = if barred { self.post_to_mailbox(to, &post, tell) } else { self.post(to, &post, tell) };
+        if let Err(code) = posted {
             self.fail(&asker, None, code, "message");
         }
+    }
+
+    /// Whether a block that is durable stands between two users.
+    fn is_barred_for_good(&self, from: UserId, to: UserId) -> bool {
+        let blocks =
+            |by: UserId, user| self.accounts[by].has_blocked(user) && !self.journal.changes_block(by, user);
+        blocks(to, from) || (self.settings.block_mutual && blocks(from, to))
+    }
+
+    /// `block_notice=silent`: the sender hears what he would of one who is offline.
+    fn pretend_stored(&mut self, asker: &Asker, to: UserId) {
+        let status = Status::Stored;
+        let name = self.accounts.name(to).clone();
+        let answer = Answer::Message { to: name.as_str(), status };
+        self.answer(asker, None, Outcome::Message(status), answer);
     }
 
     /// Sends a message to somebody it may reach, or stores it for him. An error means that it is
     /// neither under way nor stored, and that nobody has been told.
     pub(super) fn post(&mut self, to: UserId, post: &Post, tell: Tell) -> Result<(), Code> {
+        if self.accounts[to].session.as_ref().is_none_or(|session| session.link.is_none()) {
+            return self.post_to_mailbox(to, post, tell);
+        }
         let Post { from, group, text, asker } = post;
-        let here = self.accounts[to].session.as_ref().is_some_and(|session| session.link.is_some());
-        if !here {
-            if self.settings.offline_delivery == OfflineDelivery::Off {
-                return Err(Code::Offline);
+        let id = self.accounts[to].next_message(self.boot);
+        let (group, text, origin) = (group.clone(), text.clone(), asker.origin());
+        let (sent_at, keep) = (self.now, Keep::Memory);
+        self.deliver(to, Parcel { id, from: *from, group, origin, sent_at, text, keep, tell, end: 0 });
+        Ok(())
+    }
+
+    fn post_to_mailbox(&mut self, to: UserId, post: &Post, tell: Tell) -> Result<(), Code> {
+        let Post { from, group, text, asker } = post;
+        if self.settings.offline_delivery == OfflineDelivery::Off {
+            return Err(Code::Offline);
+        }
+        if self.accounts[to].credential.is_none() {
+            return Err(Code::UnknownUser);
+        }
+        if !self.has_room(to, *from, text.len() as u64) {
+            if planted::is(Planted::FullMailboxDrops) {
+                self.tell_sender(to, &tell, Ok(Status::Stored), None);
+                return Ok(());
             }
-            if self.accounts[to].credential.is_none() {
-                return Err(Code::UnknownUser);
-            }
-            if !self.has_room(to, *from, text.len() as u64) {
-                if planted::is(Planted::FullMailboxDrops) {
-                    self.tell_sender(to, &tell, Ok(Status::Stored), None);
-                    return Ok(());
-                }
-                return Err(Code::MailboxFull);
-            }
+            return Err(Code::MailboxFull);
         }
         let id = self.accounts[to].next_message(self.boot);
-        let (group, text, origin, sent_at) = (group.clone(), text.clone(), asker.origin(), self.now);
-        if here {
-            let keep = Keep::Memory;
-            let parcel = Parcel { id, from: *from, group, origin, sent_at, text, keep, tell, end: 0 };
-            self.deliver(to, parcel);
-        } else {
-            let from_name = self.accounts.name(*from).clone();
-            let mail = Mail { id, from: from_name, group, origin, sent_at, text };
-            self.store_mail(to, *from, mail, tell, Code::StorageUnavailable);
-        }
+        let (from_name, group) = (self.accounts.name(*from).clone(), group.clone());
+        let (origin, sent_at, text) = (asker.origin(), self.now, text.clone());
+        let mail = Mail { id, from: from_name, group, origin, sent_at, text };
+        self.store_mail(to, *from, mail, tell, Code::StorageUnavailable);
         Ok(())
     }
 }

@@ -33,10 +33,10 @@ pub(crate) struct Known {
     /// The number of the last login decided, and of the last that somebody was told.
     pub(crate) login: u64,
     pub(crate) told_login: u64,
-    /// Numbers of the commands of this login.
-    pub(crate) numbers: BTreeSet<u64>,
+    /// The commands that have come: login and number.
+    pub(crate) numbers: BTreeSet<(u64, u64)>,
     /// What those that changed something came to.
-    pub(crate) answers: BTreeMap<u64, Result<Option<Status>, Code>>,
+    pub(crate) answers: BTreeMap<(u64, u64), Result<Option<Status>, Code>>,
     pub(crate) last_login: Option<Time>,
     /// Between which times the last session ended.
     pub(crate) ended: Option<(Time, Time)>,

@@ -11,7 +11,10 @@ pub enum Frame<'a> {
     /// A whole line, without its line feed and without one carriage return before it.
     Line(&'a [u8]),
     /// A line longer than the limit; it was skipped up to and with its line feed.
-    TooLong,
+    TooLong {
+        /// How long it was, without its line feed.
+        bytes: usize,
+    },
 }
 
 /// Says how long a line is, not what it says: it may hold a password.
@@ -86,10 +89,10 @@ impl Framer {
             return Some(measured(last, limit));
         }
         // One byte more than the limit may come, if it is a carriage return.
-        let length = self.kept.len().saturating_add(last.len());
+        let length = self.skipped().saturating_add(self.kept.len()).saturating_add(last.len());
         if self.progress != Progress::Unfinished || length > limit.saturating_add(1) {
             *self = Framer::default();
-            return Some(Frame::TooLong);
+            return Some(Frame::TooLong { bytes: length });
         }
         self.kept.extend_from_slice(last);
         self.progress = Progress::HandedOut;
@@ -133,8 +136,9 @@ impl Framer {
 
 /// A line whose line feed is cut off, without its carriage return and held against the limit.
 fn measured(line: &[u8], limit: usize) -> Frame<'_> {
+    let bytes = line.len();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.len() <= limit { Frame::Line(line) } else { Frame::TooLong }
+    if line.len() <= limit { Frame::Line(line) } else { Frame::TooLong { bytes } }
 }
 
 #[cfg(test)]
@@ -147,7 +151,7 @@ mod tests {
         while let Some(frame) = framer.next(&mut chunk, limit) {
             frames.push(match frame {
                 Frame::Line(line) => Some(line.to_vec()),
-                Frame::TooLong => None,
+                Frame::TooLong { .. } => None,
             });
         }
         assert!(chunk.is_empty());

@@ -249,7 +249,7 @@ impl ClientState {
         {
             let line = match frame {
                 Frame::Line(line) => PeerLine::parse(line).ok(),
-                Frame::TooLong => None,
+                Frame::TooLong { .. } => None,
             };
             match line {
                 Some(line) => self.on_peer_line(link, &line),

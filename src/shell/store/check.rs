@@ -140,6 +140,10 @@ fn check_rules(db: &Connection, problems: &mut Vec<String>) -> Result<(), Troubl
             "SELECT count(*) FROM mail WHERE boot > (SELECT boot FROM server) OR boot < 1 OR number < 1",
         ),
         (
+            "messages with the id of another:",
+            "SELECT count(*) FROM (SELECT 1 FROM mail GROUP BY receiver, boot, number HAVING count(*) > 1)",
+        ),
+        (
             "messages with half an origin:",
             "SELECT count(*) FROM mail WHERE (login IS NULL) <> (command IS NULL)",
         ),

@@ -8,7 +8,8 @@
 //!   remains, and the next batch is tried afresh.
 //! * Any other failed write, and every failed sync, ends the store: after a failed sync the system
 //!   may have thrown the pages away and report success the next time, so trying again proves nothing.
-//! * Accounts live in the credentials file. Mail is read in pages and never wholly in memory.
+//! * Accounts live in the credentials file. Mail is read in pages and never wholly in memory; an index in
+//!   memory says where each message lies.
 //!
 //! `--ephemeral` is the same store on a database in memory, so it cannot behave differently.
 
@@ -17,6 +18,7 @@ mod check;
 mod commands;
 mod failure;
 mod folder;
+mod index;
 mod names;
 mod outcome;
 mod pages;
@@ -88,6 +90,13 @@ pub enum Answer {
     Failed(String),
 }
 
+/// What recovery has read of the database that the writer goes on with.
+struct Known {
+    names: names::Names,
+    commands: commands::Commands,
+    index: index::Index,
+}
+
 /// The state task's end of the store. Dropping it is [`close`](Handle::close).
 #[derive(Debug)]
 pub struct Handle {
@@ -118,7 +127,7 @@ fn open_adjusted(
     let inbox = Arc::new(writer::Inbox::default());
     let recovery = remembered.recovery;
     let clock = writer::Clock::start(options.started.max(recovery.last_written));
-    let known = writer::Known { names: remembered.names, commands: remembered.commands };
+    let known = remembered.known;
     let thread = writer::spawn(database, known, clock, Arc::clone(&inbox), options)?;
     Ok((Handle { queued: Vec::new(), inbox, thread: Some(thread) }, recovery))
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row};
 
+use super::Known;
 use super::failure::Trouble;
 use super::names::Names;
-use super::rows::id_columns;
 use super::writer::Request;
 use crate::record::Mail;
 use crate::time::Time;
@@ -19,15 +19,13 @@ pub(super) struct Page {
     pub(super) more: bool,
 }
 
-/// One walk along the key, from an id on.
-pub(super) const PAGE: &str = "
-    SELECT boot, number, sender, group_name, login, command, sent_at, text FROM mail
-    WHERE receiver = :receiver AND (boot, number) > (:boot, :number)
-        AND (:sender IS NULL OR sender = :sender)
-    ORDER BY boot, number LIMIT :limit";
+/// One message, by its row.
+pub(super) const MESSAGE: &str =
+    "SELECT sender, group_name, login, command, sent_at, text FROM mail WHERE id = ?1";
 
 /// Reads the page that is asked for.
-pub(super) fn read(db: &Connection, names: &Names, request: &Request) -> Result<Page, Trouble> {
+pub(super) fn read(db: &Connection, known: &Known, request: &Request) -> Result<Page, Trouble> {
+    let Known { names, index, .. } = known;
     let mut page = Page { mail: Vec::new(), more: false };
     let Some(receiver) = names.known(&request.user) else { return Ok(page) };
     let sender = match request.from.as_ref().map(|from| names.known(from)) {
@@ -36,42 +34,44 @@ pub(super) fn read(db: &Connection, names: &Names, request: &Request) -> Result<
         None => None,
     };
     let limit = request.limit as usize;
-    let (boot, number) = id_columns(request.after);
-    let mut statement = db.prepare_cached(PAGE)?;
-    let mut rows = statement.query(named_params! {
-        ":receiver": receiver, ":boot": boot, ":number": number, ":sender": sender,
-        ":limit": i64::from(request.limit) + 1,
-    })?;
-    while let Some(row) = rows.next()? {
+    let mut statement = db.prepare_cached(MESSAGE)?;
+    for entry in index.above(receiver, request.after) {
+        let mut rows = statement.query([entry.row])?;
+        let row = rows.next()?.ok_or(Trouble::Unreadable("index of mail"))?;
+        if let Some(sender) = sender
+            && row.get::<_, i64>(0)? != sender
+        {
+            continue;
+        }
         if page.mail.len() == limit {
             page.more = true;
             break;
         }
-        page.mail.push(message(row, names)?);
+        page.mail.push(message(entry.id, row, names)?);
     }
     Ok(page)
 }
 
-fn message(row: &Row<'_>, names: &Names) -> Result<Mail, Trouble> {
+fn message(id: MessageId, row: &Row<'_>, names: &Names) -> Result<Mail, Trouble> {
     let unsigned = |value: i64| value.cast_unsigned();
-    let group = match row.get_ref(3)?.as_str_or_null().map_err(|_| Trouble::Unreadable("group of mail"))? {
+    let group = match row.get_ref(1)?.as_str_or_null().map_err(|_| Trouble::Unreadable("group of mail"))? {
         Some(group) => Some(Name::new(group).map_err(|_| Trouble::Unreadable("group of mail"))?),
         None => None,
     };
-    let origin = match (row.get(4)?, row.get(5)?) {
+    let origin = match (row.get(2)?, row.get(3)?) {
         (Some(login), Some(number)) => {
             Some(Origin { login: LoginNumber(unsigned(login)), number: unsigned(number) })
         }
         (None, None) => None,
         _ => return Err(Trouble::Unreadable("origin of mail")),
     };
-    let text = row.get_ref(7)?.as_str().map_err(|_| Trouble::Unreadable("text of mail"))?;
+    let text = row.get_ref(5)?.as_str().map_err(|_| Trouble::Unreadable("text of mail"))?;
     Ok(Mail {
-        id: MessageId { boot: row.get(0)?, number: unsigned(row.get(1)?) },
-        from: names.name(row.get(2)?)?.clone(),
+        id,
+        from: names.name(row.get(0)?)?.clone(),
         group,
         origin,
-        sent_at: Time(unsigned(row.get(6)?)),
+        sent_at: Time(unsigned(row.get(4)?)),
         text: Arc::from(text),
     })
 }

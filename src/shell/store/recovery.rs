@@ -7,17 +7,17 @@ use rusqlite::{Connection, Row};
 use super::commands::{Commands, Progress};
 use super::failure::{OpenError, Trouble};
 use super::folder::Database;
+use super::index::{Entry, Index};
 use super::names::Names;
-use super::{outcome, rows};
+use super::{Known, outcome, rows};
 use crate::record::{Digest, MailSummary, Record, Recovery, Suspect};
 use crate::time::Time;
-use crate::words::{LoginNumber, Name, Origin};
+use crate::words::{LoginNumber, MessageId, Name, Origin};
 
 /// What is remembered, for the core and for the writer.
 pub(super) struct Remembered {
     pub(super) recovery: Recovery,
-    pub(super) names: Names,
-    pub(super) commands: Commands,
+    pub(super) known: Known,
 }
 
 /// Counts this start durably and reads everything that is remembered but the mail itself.
@@ -56,8 +56,9 @@ fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     let commands = read_sessions(db, &names, records)?;
     read_blocks(db, &names, records)?;
     read_groups(db, &names, records)?;
-    recovery.mail = count_mail(db, &names)?;
-    Ok(Remembered { recovery, names, commands })
+    let index;
+    (recovery.mail, index) = walk_mail(db, &names)?;
+    Ok(Remembered { recovery, known: Known { names, commands, index } })
 }
 
 fn read_failures(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
@@ -175,20 +176,26 @@ fn read_groups(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Res
     Ok(())
 }
 
-/// Counts what waits, in one walk over the mail that reads no text. Counters kept up with every message
-/// would cost each of them as much as storing it.
-fn count_mail(db: &Connection, names: &Names) -> Result<Vec<MailSummary>, Trouble> {
+/// Counts what waits and notes where it lies, in one walk over the mail that reads no text. Counters kept
+/// up with every message would cost each of them as much as storing it.
+fn walk_mail(db: &Connection, names: &Names) -> Result<(Vec<MailSummary>, Index), Trouble> {
     let mut counted: BTreeMap<(i64, i64), (u32, u64)> = BTreeMap::new();
-    each(db, "SELECT receiver, sender, octet_length(text) FROM mail", |row| {
-        let (count, bytes) = counted.entry((row.get(0)?, row.get(1)?)).or_default();
+    let mut index = Index::default();
+    each(db, "SELECT id, receiver, boot, number, sender, octet_length(text) FROM mail", |row| {
+        let receiver = row.get(1)?;
+        let id = MessageId { boot: row.get(2)?, number: row.get::<_, i64>(3)?.cast_unsigned() };
+        if !index.read(receiver, Entry { id, row: row.get(0)? }) {
+            return Err(Trouble::Unreadable("mail: an id comes twice"));
+        }
+        let (count, bytes) = counted.entry((receiver, row.get(4)?)).or_default();
         *count += 1;
-        *bytes += u64::from(row.get::<_, u32>(2)?);
+        *bytes += u64::from(row.get::<_, u32>(5)?);
         Ok(())
     })?;
     let summary = |((to, from), (count, bytes))| {
         Ok(MailSummary { to: names.name(to)?.clone(), from: names.name(from)?.clone(), count, bytes })
     };
-    counted.into_iter().map(summary).collect()
+    Ok((counted.into_iter().map(summary).collect::<Result<_, Trouble>>()?, index))
 }
 
 /// Calls `take` with each row.

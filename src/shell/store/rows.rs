@@ -1,9 +1,9 @@
 //! Records as rows: what each one changes in the database.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
 
-use super::commands::Commands;
-use super::names::Names;
+use super::Known;
+use super::index::Entry;
 use crate::record::{Mail, Outcome, Record, Suspect};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
@@ -17,16 +17,15 @@ const STRANGERS_SWEEP: u32 = 1_000;
 /// Applies records within the transaction under way.
 pub(super) struct Rows<'c> {
     db: &'c Connection,
-    pub(super) names: Names,
-    commands: Commands,
+    pub(super) known: Known,
     /// The latest time named by a record.
     latest: Time,
     strangers_written: u32,
 }
 
 impl<'c> Rows<'c> {
-    pub(super) fn new(db: &'c Connection, names: Names, commands: Commands) -> Rows<'c> {
-        Rows { db, names, commands, latest: Time::ZERO, strangers_written: 0 }
+    pub(super) fn new(db: &'c Connection, known: Known) -> Rows<'c> {
+        Rows { db, known, latest: Time::ZERO, strangers_written: 0 }
     }
 
     /// Makes the change that a record stands for. Accounts are not in the database.
@@ -57,7 +56,7 @@ impl<'c> Rows<'c> {
     /// Writes what belongs to the transaction as a whole: that the store was written, `now` or at the
     /// latest time that a record named. Returns that time.
     pub(super) fn finish(&mut self, now: Time) -> Result<Time> {
-        self.commands.sweep(self.db)?;
+        self.known.commands.sweep(self.db)?;
         let written = now.max(self.latest);
         self.db.prepare_cached("UPDATE server SET last_written = ?1")?.execute([written.0.cast_signed()])?;
         Ok(written)
@@ -65,14 +64,16 @@ impl<'c> Rows<'c> {
 
     /// The transaction stands.
     pub(super) fn committed(&mut self) {
-        self.names.committed();
-        self.commands.committed();
+        self.known.names.committed();
+        self.known.commands.committed();
+        self.known.index.committed();
     }
 
     /// The transaction is undone; so is what was remembered of it.
     pub(super) fn rolled_back(&mut self) {
-        self.names.rolled_back();
-        self.commands.rolled_back();
+        self.known.names.rolled_back();
+        self.known.commands.rolled_back();
+        self.known.index.rolled_back();
     }
 
     fn set_failures(
@@ -83,10 +84,10 @@ impl<'c> Rows<'c> {
         since_login: u32,
     ) -> Result<()> {
         if count == 0 && since_login == 0 && locked_until.is_none() {
-            let Some(user) = self.names.known(name) else { return Ok(()) };
+            let Some(user) = self.known.names.known(name) else { return Ok(()) };
             return self.run("DELETE FROM failures WHERE user = ?1", [user]);
         }
-        let user = self.names.number(self.db, name)?;
+        let user = self.known.names.number(self.db, name)?;
         self.run(
             "INSERT OR REPLACE INTO failures (user, count, locked_until, since_login)
              VALUES (?1, ?2, ?3, ?4)",
@@ -120,7 +121,7 @@ impl<'c> Rows<'c> {
 
     fn begin_session(&mut self, name: &Name, login: u64, token: Option<[u8; 16]>, at: Time) -> Result<()> {
         self.latest = self.latest.max(at);
-        let user = self.names.number(self.db, name)?;
+        let user = self.known.names.number(self.db, name)?;
         self.run(
             "INSERT INTO sessions (user, login, token, began) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (user) DO UPDATE SET
@@ -129,13 +130,13 @@ impl<'c> Rows<'c> {
                  login = excluded.login, token = excluded.token, ended = NULL, resumable = NULL",
             params![user, login.cast_signed(), token, signed(at)],
         )?;
-        self.commands.log_in(user, login);
+        self.known.commands.log_in(user, login);
         Ok(())
     }
 
     fn end_session(&mut self, name: &Name, resumable: bool, at: Time) -> Result<()> {
         self.latest = self.latest.max(at);
-        let Some(user) = self.names.known(name) else { return Ok(()) };
+        let Some(user) = self.known.names.known(name) else { return Ok(()) };
         self.run(
             "UPDATE sessions SET ended = ?2, resumable = ?3 WHERE user = ?1",
             params![user, signed(at), resumable],
@@ -144,8 +145,8 @@ impl<'c> Rows<'c> {
 
     fn store_mail(&mut self, to: &Name, mail: &Mail) -> Result<()> {
         self.latest = self.latest.max(mail.sent_at);
-        let receiver = self.names.number(self.db, to)?;
-        let sender = self.names.number(self.db, &mail.from)?;
+        let receiver = self.known.names.number(self.db, to)?;
+        let sender = self.known.names.number(self.db, &mail.from)?;
         let group = mail.group.as_ref().map(Name::as_str);
         let login = mail.origin.map(|origin| origin.login.0.cast_signed());
         let command = mail.origin.map(|origin| origin.number.cast_signed());
@@ -154,33 +155,38 @@ impl<'c> Rows<'c> {
             "INSERT INTO mail (receiver, boot, number, sender, group_name, login, command, sent_at, text)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![receiver, boot, number, sender, group, login, command, signed(mail.sent_at), &*mail.text],
-        )
+        )?;
+        let entry = Entry { id: mail.id, row: self.db.last_insert_rowid() };
+        if self.known.index.add(receiver, entry) { Ok(()) } else { Err(twice(mail.id)) }
     }
 
     fn remove_mail(&mut self, name: &Name, ids: &[MessageId]) -> Result<()> {
-        let Some(receiver) = self.names.known(name) else { return Ok(()) };
-        let mut statement = self.db.prepare_cached(
-            "DELETE FROM mail WHERE receiver = ?1 AND boot = ?2 AND number BETWEEN ?3 AND ?4",
-        )?;
-        // Most often a mailbox is emptied from one end: its ids follow each other.
-        let follows =
-            |a: &MessageId, b: &MessageId| a.boot == b.boot && a.number.checked_add(1) == Some(b.number);
-        for run in ids.chunk_by(follows) {
-            let (boot, first) = id_columns(run[0]);
-            let (_, last) = id_columns(run[run.len() - 1]);
-            statement.execute(params![receiver, boot, first, last])?;
+        let Some(receiver) = self.known.names.known(name) else { return Ok(()) };
+        let rows = self.known.index.remove(receiver, ids);
+        self.delete_mail(rows)
+    }
+
+    fn delete_mail(&self, mut rows: Vec<i64>) -> Result<()> {
+        let mut statement = self.db.prepare_cached("DELETE FROM mail WHERE id BETWEEN ?1 AND ?2")?;
+        rows.sort_unstable();
+        for run in rows.chunk_by(|a, b| a + 1 == *b) {
+            let deleted = statement.execute([run[0], run[run.len() - 1]])?;
+            if deleted != run.len() {
+                return Err(Error::StatementChangedRows(deleted));
+            }
         }
         Ok(())
     }
 
     fn block(&mut self, by: &Name, user: &Name) -> Result<()> {
-        let blocker = self.names.number(self.db, by)?;
-        let blocked = self.names.number(self.db, user)?;
+        let blocker = self.known.names.number(self.db, by)?;
+        let blocked = self.known.names.number(self.db, user)?;
         self.run("INSERT OR IGNORE INTO blocks (blocker, blocked) VALUES (?1, ?2)", [blocker, blocked])
     }
 
     fn unblock(&mut self, by: &Name, user: &Name) -> Result<()> {
-        let (Some(blocker), Some(blocked)) = (self.names.known(by), self.names.known(user)) else {
+        let (Some(blocker), Some(blocked)) = (self.known.names.known(by), self.known.names.known(user))
+        else {
             return Ok(());
         };
         self.run("DELETE FROM blocks WHERE blocker = ?1 AND blocked = ?2", [blocker, blocked])
@@ -198,7 +204,7 @@ impl<'c> Rows<'c> {
             }
         };
         for (place, member) in (0_i64..).zip(members) {
-            let user = self.names.number(self.db, member)?;
+            let user = self.known.names.number(self.db, member)?;
             self.run("INSERT INTO members (group_id, place, user) VALUES (?1, ?2, ?3)", [id, place, user])?;
         }
         Ok(())
@@ -218,17 +224,18 @@ impl<'c> Rows<'c> {
     }
 
     fn settle(&mut self, name: &Name, origin: Origin, outcome: Outcome) -> Result<()> {
-        let user = self.names.number(self.db, name)?;
-        self.commands.settle(self.db, user, origin, outcome)
+        let user = self.known.names.number(self.db, name)?;
+        self.known.commands.settle(self.db, user, origin, outcome)
     }
 
     /// Mail to the account goes, mail from it stays with its receivers. Groups that are left are set by
     /// records of their own; here it only leaves them.
     fn remove_account(&mut self, name: &Name) -> Result<()> {
-        let Some(user) = self.names.known(name) else { return Ok(()) };
-        self.commands.remove(self.db, user)?;
+        let Some(user) = self.known.names.known(name) else { return Ok(()) };
+        self.known.commands.remove(self.db, user)?;
+        let rows = self.known.index.remove_all(user);
+        self.delete_mail(rows)?;
         for sql in [
-            "DELETE FROM mail WHERE receiver = ?1",
             "DELETE FROM blocks WHERE blocker = ?1 OR blocked = ?1",
             "DELETE FROM members WHERE user = ?1",
             "DELETE FROM failures WHERE user = ?1",
@@ -255,10 +262,15 @@ pub(super) fn forget_strangers(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// An id as it stands in the table. Running numbers never come near the end of either type; a caller
-/// who asks for ids above the largest there is must get none.
-pub(super) fn id_columns(id: MessageId) -> (i64, i64) {
+/// An id as it stands in the table. Running numbers never come near the end of the type.
+fn id_columns(id: MessageId) -> (i64, i64) {
     (i64::from(id.boot), i64::try_from(id.number).unwrap_or(i64::MAX))
+}
+
+/// What the database would say of an id that is there already, had it an index of its own.
+fn twice(id: MessageId) -> Error {
+    let code = ffi::Error::new(ffi::SQLITE_CONSTRAINT_UNIQUE);
+    Error::SqliteFailure(code, Some(format!("message {id} of one mailbox comes twice")))
 }
 
 fn signed(time: Time) -> i64 {

@@ -61,10 +61,14 @@ impl Check {
         at_once: bool,
     ) -> bool {
         let text = self.text_requested(link, command, at_once);
-        let user = self.links.seen.get(&link).and_then(|seen| seen.user);
-        let repeat =
-            user.zip(number).is_some_and(|(user, number)| !self.model.users[user].numbers.insert(number));
+        let seen = self.links.seen.get(&link);
+        let (user, login) = seen.map_or((None, 0), |seen| (seen.user, seen.login));
+        let repeat = user
+            .zip(number)
+            .is_some_and(|(user, number)| !self.model.users[user].numbers.insert((login, number)));
         let allowed = match user {
+            // What one may do whose account comes and goes is another matter.
+            Some(user) if self.model.users[user].odd => Allowed::Anything,
             Some(user) if at_once && number.is_some() && !repeat => self.allowed(user, command),
             Some(_) | None => Allowed::Anything,
         };
@@ -179,6 +183,10 @@ impl Check {
         if self.model.is_cut_off(user, to) {
             return match settings.block_notice {
                 BlockNotice::Tell => Allowed::Codes(Vec::from([Code::Blocked])),
+                // A block on its way to the disk may come to nothing, and the mailbox is full for him as for all.
+                BlockNotice::Silent if self.model.is_pending(to, user) || self.model.is_pending(user, to) => {
+                    Allowed::Not(REFUSALS.to_vec())
+                }
                 BlockNotice::Silent => Allowed::Codes(Vec::new()),
             };
         }
@@ -386,10 +394,11 @@ impl Check {
         let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number));
         let Some(expected) = expected else {
             let unread = matches!(answer, Err((Code::Usage | Code::UnknownCommand | Code::TooLong, _)));
-            let user = self.links.seen.get(&link).and_then(|seen| seen.user);
+            let seen = self.links.seen.get(&link);
+            let (user, login) = seen.map_or((None, 0), |seen| (seen.user, seen.login));
             let asked = user
                 .zip(number)
-                .is_some_and(|(user, number)| self.model.users[user].numbers.contains(&number));
+                .is_some_and(|(user, number)| self.model.users[user].numbers.contains(&(login, number)));
             let early = number.is_some_and(|number| {
                 self.links.seen.get(&link).is_some_and(|seen| seen.early.contains(&number))
             });
@@ -402,7 +411,8 @@ impl Check {
             return self.text_answered(&expected, answer.map_err(|(code, _)| code));
         }
         let store = matches!(answer, Err((Code::StorageUnavailable | Code::OutcomeUnknown, _)));
-        let excused = store && self.refused_at >= expected.at;
+        // Settings that change meanwhile decide as well.
+        let excused = (store && self.refused_at >= expected.at) || self.settled_at >= expected.at;
         let fits = excused || self.fits(&expected.allowed, answer.map_err(|(code, _)| code), &list);
         rule!(
             self,
@@ -436,8 +446,8 @@ impl Check {
     ) -> Verdict {
         let user = self.links.seen.get(&link).and_then(|seen| seen.user);
         let (Some(user), Some(number)) = (user, expected.number) else { return Ok(()) };
-        let login = self.links.seen.get(&link).map(|seen| seen.login);
-        if login != Some(self.model.users[user].login) {
+        let login = self.links.seen.get(&link).map_or(0, |seen| seen.login);
+        if login != self.model.users[user].login {
             return Ok(());
         }
         let changes = expected.text.is_some() || !expected.subject.is_empty();
@@ -448,7 +458,7 @@ impl Check {
         if !changes {
             return Ok(());
         }
-        let before = self.model.users[user].answers.insert(number, short);
+        let before = self.model.users[user].answers.insert((login, number), short);
         let same = before.is_none_or(|before| before == short);
         rule!(self, same, "a repeat gets the same answer", "#{number}: {short:?} after {before:?}");
         Ok(())
@@ -474,9 +484,14 @@ impl Check {
     /// The blocker knows now that the block stands.
     fn block_announced(&mut self, link: LinkId, answer: Option<&Answer<'_>>) {
         let user = self.links.seen.get(&link).and_then(|seen| seen.user);
-        let (Some(user), Some(Answer::Block { user: whom })) = (user, answer) else { return };
-        let whom = self.model.user(whom);
-        if self.model.users[user].blocks.contains(&whom) {
+        let (Some(user), Some(Answer::Block { user: name })) = (user, answer) else { return };
+        let whom = self.model.user(name);
+        // A later change of the block is told behind what came between.
+        let changes = |expected: &Expected| {
+            matches!(expected.command, "block" | "unblock") && expected.subject == *name
+        };
+        let last = self.links.seen.get(&link).is_none_or(|seen| !seen.expected.iter().any(changes));
+        if last && self.model.users[user].blocks.contains(&whom) {
             self.model.users[user].announced.insert(whom);
         }
     }

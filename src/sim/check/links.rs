@@ -43,6 +43,8 @@ pub(in crate::sim) struct LinkSeen {
     /// Names of a list whose end has not come.
     pub(super) list: Vec<User>,
     pub(super) failures: u32,
+    /// They may be one more.
+    pub(super) failures_blurred: bool,
     /// Something came that the server may close a link for.
     pub(super) garbage: bool,
 }
@@ -81,6 +83,7 @@ impl Links {
             early: BTreeSet::new(),
             list: Vec::new(),
             failures: 0,
+            failures_blurred: false,
             garbage: false,
         };
         self.seen.insert(link, seen);

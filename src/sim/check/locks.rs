@@ -156,15 +156,8 @@ impl Check {
 
     pub(super) fn verify_asked(&mut self, ticket: Ticket, password: &[u8]) -> Verdict {
         let (locks, most) = (self.names_lock(), self.model.settings.lock_attempts);
-        let open = &self.links.seen;
-        // No two are typed alike, but for a client that says the same again.
-        let typed = |attempt: &&mut Attempt| {
-            attempt.ticket.is_none()
-                && !attempt.asks
-                && attempt.password.as_bytes() == password
-                && open.contains_key(&attempt.link)
-        };
-        let Some(attempt) = self.locks.attempts.iter_mut().find(typed) else {
+        let place = self.attempt_of(password);
+        let Some(attempt) = place.and_then(|place| self.locks.attempts.get_mut(place)) else {
             rule!(self, false, "nothing is verified that nobody typed", "{}", words(password));
             return Ok(());
         };
@@ -197,6 +190,29 @@ impl Check {
         Ok(())
     }
 
+    /// Which attempt a password is of. Most are typed but once; the others are told apart by the call:
+    /// it goes on with the lines of its own link, and with those who wait for its name.
+    fn attempt_of(&self, password: &[u8]) -> Option<usize> {
+        let open = &self.links.seen;
+        let all = &self.locks.attempts;
+        let typed = |attempt: &&Attempt| {
+            attempt.ticket.is_none()
+                && !attempt.asks
+                && attempt.password.as_bytes() == password
+                && open.contains_key(&attempt.link)
+        };
+        let decided = match self.call {
+            Call::Verified(ticket) => all.iter().find(|attempt| attempt.ticket == Some(ticket)),
+            _ => None,
+        };
+        let near = |attempt: &Attempt| {
+            self.call == Call::Received(attempt.link)
+                || decided.is_some_and(|decided| decided.link == attempt.link || decided.name == attempt.name)
+        };
+        let place = all.iter().position(|attempt| typed(&attempt) && near(attempt));
+        place.or_else(|| all.iter().position(|attempt| typed(&attempt)))
+    }
+
     pub(super) fn verified(&mut self, ticket: Ticket, verdict: SeenVerdict) -> Verdict {
         let (locks, most) = (self.names_lock(), self.model.settings.lock_attempts);
         let until = Time(self.now.0 + self.model.settings.block_duration_secs * 1_000_000);
@@ -214,6 +230,10 @@ impl Check {
             SeenVerdict::Right => {
                 lock.count = 0;
                 lock.shaky &= odd;
+                if let Some(seen) = self.links.seen.get_mut(&attempt.link).filter(|_| odd) {
+                    // If the account is gone by now, it was a failure.
+                    seen.failures_blurred = true;
+                }
                 Outcome::In
             }
             SeenVerdict::Wrong if locks => {
@@ -235,7 +255,8 @@ impl Check {
         };
         attempt.judged = true;
         attempt.failed = verdict == SeenVerdict::Wrong;
-        attempt.expected = (!lock.shaky).then_some(outcome);
+        let blurred = !locks && self.links.seen.get(&attempt.link).is_some_and(|seen| seen.failures_blurred);
+        attempt.expected = (!lock.shaky && !blurred).then_some(outcome);
         let (name, locked) = (attempt.name.clone(), lock.locked);
         if outcome == Outcome::Locked {
             for attempt in self.locks.attempts.iter_mut().filter(|attempt| attempt.name == name) {
@@ -273,7 +294,9 @@ impl Check {
 
     /// A link on which a name is being registered.
     pub(super) fn link_registering(&self, name: &str) -> Option<LinkId> {
-        let fits = |attempt: &&Attempt| attempt.registers && attempt.name == name;
+        let open = &self.links.seen;
+        let waits = |link: &LinkId| open.get(link).is_some_and(|seen| seen.user.is_none());
+        let fits = |attempt: &&Attempt| attempt.registers && attempt.name == name && waits(&attempt.link);
         self.locks.attempts.iter().find(fits).map(|attempt| attempt.link)
     }
 

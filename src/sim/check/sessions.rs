@@ -88,15 +88,15 @@ impl Check {
             seen.user = Some(user);
             seen.login = login;
         }
-        let judged = !resumed && !self.model.users[user].odd && !self.model.settings.block_mutual;
+        let odd = |user: User| self.model.users[user].odd;
+        let judged = !resumed
+            && !odd(user)
+            && !self.model.settings.block_mutual
+            && !self.model.users[user].mailbox.values().any(|stored| odd(stored.from));
         let unread = judged.then(|| self.model.unread(user));
         let now = self.now;
         let known = &mut self.model.users[user];
         known.login = login;
-        if !resumed {
-            known.numbers.clear();
-            known.answers.clear();
-        }
         known.session = Some(SessionSeen {
             link,
             active: (now, now),

@@ -35,7 +35,7 @@ pub(in crate::sim) struct SentText {
     /// Under which record it is stored for whom.
     stored: Vec<(User, RecordNumber)>,
     /// Those who got it by hand: acknowledged, or its bytes have left.
-    by_hand: Vec<User>,
+    pub(super) by_hand: Vec<User>,
     /// Those whose link was sent it.
     sent_to: Vec<User>,
     /// Those who were shown it.
@@ -49,7 +49,7 @@ pub(in crate::sim) struct SentText {
     /// The server said so; whether that arrived is seen when it is said again.
     refusal_sent: bool,
     /// It was said to the server again, on another link or after a restart.
-    repeated: bool,
+    pub(super) repeated: bool,
     /// The server had done nothing with it when it was said again: the first time it was refused.
     pub(super) late: bool,
 }

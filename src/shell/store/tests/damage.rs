@@ -68,6 +68,7 @@ fn rows_that_nobody_writes_are_damage() {
         "UPDATE names SET name = name || ' '",
         "UPDATE server SET boot = -5",
         "UPDATE mail SET sender = 99",
+        "UPDATE mail SET number = 7 WHERE number = 8",
         "DELETE FROM server",
     ] {
         let folder = filled();

@@ -78,18 +78,18 @@ fn closing_stores_what_was_queued_even_without_a_wake() {
 }
 
 #[test]
-fn mail_is_found_along_the_key_and_never_by_scanning_or_sorting() {
+fn mail_is_found_by_its_row_and_never_by_scanning() {
     let folder = tempfile::tempdir().unwrap();
     let _rig = Rig::open(folder.path());
     let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
     let plan: Vec<String> = db
-        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::super::pages::PAGE))
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::super::pages::MESSAGE))
         .unwrap()
-        .query_map([1; 5], |row| row.get(3))
+        .query_map([1], |row| row.get(3))
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
-    assert_eq!(plan, ["SEARCH mail USING PRIMARY KEY (receiver=? AND (boot,number)>(?,?))"]);
+    assert_eq!(plan, ["SEARCH mail USING INTEGER PRIMARY KEY (rowid=?)"]);
 }
 
 #[test]

@@ -26,8 +26,9 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on() {
     let mut rig = small(folder.path(), 120);
     rig.store([mail_to("hans", 1, "yoda", "kept"), big(2), big(3)]);
 
-    // One batch: a block and a new user go down with the mail that does not fit.
+    // One batch: a block, a new user and a removal go down with the mail that does not fit.
     let first = rig.persist(Record::Blocked { by: name("hans"), user: name("newcomer") });
+    rig.persist(Record::MailRemoved { user: name("hans"), ids: vec![id(1, 1), id(1, 3)] });
     for number in 10..30 {
         rig.persist(big(number));
     }
@@ -127,6 +128,16 @@ fn any_other_failure_ends_the_store_with_a_line() {
     let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
     let mails: i64 = db.query_row("SELECT count(*) FROM mail", [], |row| row.get(0)).unwrap();
     assert_eq!(mails, 1);
+}
+
+#[test]
+fn a_message_that_comes_twice_ends_the_store() {
+    let mut rig = Rig::with(options(None), |_| Ok(())).unwrap();
+    rig.store([mail_to("hans", 1, "yoda", "kept"), mail_to("luke", 1, "yoda", "an id of his own")]);
+    rig.persist(mail_to("hans", 1, "luke", "the same id"));
+    rig.handle.wake();
+    let Answer::Failed(line) = rig.next() else { panic!("it failed") };
+    assert!(line.contains("message 1.1"), "{line}");
 }
 
 fn account(name: &str) -> Record {

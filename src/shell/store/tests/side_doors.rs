@@ -121,6 +121,10 @@ fn check_finds_what_does_not_hold() {
         ("UPDATE names SET name = name || ' '", "unreadable names"),
         ("DELETE FROM names", "refer to what is not there"),
         ("UPDATE mail SET boot = 77", "start that has not been"),
+        (
+            "INSERT INTO mail SELECT 9, receiver, boot, number, 2, NULL, 1, 1, 1, 'x' FROM mail",
+            "id of another",
+        ),
         ("UPDATE mail SET login = NULL", "half an origin"),
         ("INSERT INTO blocks VALUES (1, 1)", "block themselves"),
         ("DELETE FROM server", "server row"),
