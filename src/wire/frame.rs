@@ -22,7 +22,7 @@ impl fmt::Debug for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Frame::Line(line) => write!(f, "Line({} bytes)", line.len()),
-            Frame::TooLong => write!(f, "TooLong"),
+            Frame::TooLong { bytes } => write!(f, "TooLong({bytes} bytes)"),
         }
     }
 }

@@ -9,16 +9,19 @@ use crate::strace::{self, KILL, Moment, STORING, Strace};
 use crate::wire::Wire;
 use crate::{report, share_the_machine};
 
+/// How SQLite syncs what it has written.
+const SYNC: &str = "fdatasync";
+
 /// Messages stored before something happens.
 const STORED: usize = 5;
 
-/// Messages of two pages or three: more than the log holds before it is moved.
+/// Messages of two pages or three: several times what the log holds before it is moved.
 const LONG_LOG: usize = 4_000;
 
 /// Messages written before their answers are read.
 const AHEAD: usize = 500;
 
-/// Pages that are moved at a time, or nearly.
+/// Pages that are moved in all, or nearly.
 const MOVED_PAGES: usize = 7_000;
 
 /// Ann has stored some messages for bob, and is still there.
@@ -87,7 +90,7 @@ fn a_sync_that_fails_in_the_stop_is_told() {
     let place = Place::new(&["ann", "bob"]);
     let (server, ann) = store_some(&place);
     let port = server.port;
-    let moment = Moment::new("fsync", 1);
+    let moment = Moment::new(SYNC, 1);
     let strace = Strace::inject(&strace::files_of(&place), server.pid(), &moment, "error=EIO");
     let ended = server.stop();
     drop(strace);
@@ -189,7 +192,8 @@ fn a_kill_while_the_log_is_moved_into_the_database_loses_nothing() {
     let writes = Sample::chosen(2).at_most(30).of(&writes);
     let moments = writes.into_iter().map(|number| Moment::new("pwrite64", number));
     let mut killed = Vec::new();
-    for moment in moments.chain([Moment::new("fsync", 1)]) {
+    let syncs = [1, 3].map(|number| Moment::new(SYNC, number));
+    for moment in moments.chain(syncs) {
         let quotas = ["mailbox_messages=0", "mailbox_bytes=0", "mailbox_per_sender=0"];
         let place = quotas.iter().fold(Place::new(&["ann", "bob"]), |place, quota| place.set(quota));
         let server = place.serve();
