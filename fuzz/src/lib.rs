@@ -103,7 +103,7 @@ pub fn cut_in_pieces(stream: &[u8], limit: usize, size: impl Fn(usize) -> usize)
         while let Some(frame) = framer.next(&mut chunk, limit) {
             lines.push(match frame {
                 Frame::Line(line) => Some(line.to_vec()),
-                Frame::TooLong => None,
+                Frame::TooLong { .. } => None,
             });
         }
         left = behind;

@@ -33,8 +33,8 @@ pub(crate) struct Known {
     /// The number of the last login decided, and of the last that somebody was told.
     pub(crate) login: u64,
     pub(crate) told_login: u64,
-    /// The commands that have come: login and number.
-    pub(crate) numbers: BTreeSet<(u64, u64)>,
+    /// How often each command, by login and number, has come and was not answered.
+    pub(crate) numbers: BTreeMap<(u64, u64), u32>,
     /// What those that changed something came to.
     pub(crate) answers: BTreeMap<(u64, u64), Result<Option<Status>, Code>>,
     pub(crate) last_login: Option<Time>,

@@ -1,5 +1,6 @@
 //! Answers: each command gets one, and it is what the reference says.
 
+use alloc::collections::btree_map::Entry;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -63,9 +64,12 @@ impl Check {
         let text = self.text_requested(link, command, at_once);
         let seen = self.links.seen.get(&link);
         let (user, login) = seen.map_or((None, 0), |seen| (seen.user, seen.login));
-        let repeat = user
-            .zip(number)
-            .is_some_and(|(user, number)| !self.model.users[user].numbers.insert((login, number)));
+        let repeat = user.zip(number).is_some_and(|(user, number)| {
+            let asked = self.model.users[user].numbers.entry((login, number));
+            let repeat = matches!(asked, Entry::Occupied(_));
+            *asked.or_default() += 1;
+            repeat
+        });
         let allowed = match user {
             // What one may do whose account comes and goes is another matter.
             Some(user) if self.model.users[user].odd => Allowed::Anything,
@@ -231,7 +235,11 @@ impl Check {
             let hidden = settings.hide_blockers_in_whoelse && known.blocks.contains(&asker);
             known.session.is_some() && if *user == asker { settings.whoelse_include_self } else { !hidden }
         };
-        Allowed::Users((0..self.model.users.len()).filter(shown).collect(), Vec::new())
+        let users = 0..self.model.users.len();
+        // What an account had blocked that came and went may be forgotten.
+        let odd = |user: &User| self.model.users[*user].odd;
+        let surely = users.clone().filter(|user| shown(user) && !odd(user)).collect();
+        Allowed::Users(surely, users.filter(odd).collect())
     }
 
     fn users_since(&self, asker: User, seconds: u64) -> Allowed {
@@ -391,14 +399,10 @@ impl Check {
     ) -> Verdict {
         let seen = self.links.seen.get_mut(&link);
         let list = seen.map(|seen| core::mem::take(&mut seen.list)).unwrap_or_default();
+        let asked = self.count_off(link, number);
         let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number));
         let Some(expected) = expected else {
             let unread = matches!(answer, Err((Code::Usage | Code::UnknownCommand | Code::TooLong, _)));
-            let seen = self.links.seen.get(&link);
-            let (user, login) = seen.map_or((None, 0), |seen| (seen.user, seen.login));
-            let asked = user
-                .zip(number)
-                .is_some_and(|(user, number)| self.model.users[user].numbers.contains(&(login, number)));
             let early = number.is_some_and(|number| {
                 self.links.seen.get(&link).is_some_and(|seen| seen.early.contains(&number))
             });
@@ -435,6 +439,18 @@ impl Check {
         self.same_answer(link, &expected, answer.map_err(|(code, _)| code))?;
         self.block_announced(link, answer.ok());
         self.text_answered(&expected, answer.map_err(|(code, _)| code))
+    }
+
+    /// Whether a command of this number has come, here or on an earlier link, and waits for its answer.
+    fn count_off(&mut self, link: LinkId, number: Option<u64>) -> bool {
+        let (Some(seen), Some(number)) = (self.links.seen.get(&link), number) else { return false };
+        let Some(user) = seen.user else { return false };
+        let waits = self.model.users[user].numbers.get_mut(&(seen.login, number)).filter(|waits| **waits > 0);
+        let asked = waits.is_some();
+        if let Some(waits) = waits {
+            *waits -= 1;
+        }
+        asked
     }
 
     /// A repeat of a command that changes something gets the same answer.

@@ -84,6 +84,8 @@ pub(crate) struct Check {
     pub(super) tickets: BTreeMap<Ticket, LinkId>,
     /// Users of whose sessions an old end was written and the newer beginning not yet, in this call.
     overtaken: BTreeSet<User>,
+    /// Whose link was lost in this call.
+    lost_in_call: Option<User>,
     /// Users who were let in in this call.
     welcomed_in_call: BTreeSet<User>,
     scheduled_in_call: u32,
@@ -110,6 +112,7 @@ impl Check {
             starts: Starts::default(),
             tickets: BTreeMap::new(),
             overtaken: BTreeSet::new(),
+            lost_in_call: None,
             welcomed_in_call: BTreeSet::new(),
             scheduled_in_call: 0,
             settled_at: Time::ZERO,
@@ -159,6 +162,7 @@ impl Check {
                 self.starts.returned();
                 self.who_was_answered_is_read()?;
                 self.nobody_has_two_links()?;
+                self.lost_sessions_end()?;
                 return self.nothing_is_overtaken();
             }
             Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
@@ -246,6 +250,7 @@ impl Check {
         self.tickets.clear();
         self.overtaken.clear();
         self.welcomed_in_call.clear();
+        self.lost_in_call = None;
     }
 
     fn scheduled(&mut self, at: Time) -> Verdict {

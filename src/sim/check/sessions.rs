@@ -3,6 +3,7 @@
 use super::links::LinkSeen;
 use super::{Call, Check, Verdict, rule};
 use crate::record::Record;
+use crate::server::settings::DuplicateLogin;
 use crate::sim::model::{SessionSeen, User};
 use crate::time::Time;
 use crate::wire::Admission;
@@ -35,6 +36,7 @@ impl Check {
             session.link = None;
             session.lost_at = Some(now);
             session.presence.clear();
+            self.lost_in_call = Some(user);
         }
     }
 
@@ -133,8 +135,10 @@ impl Check {
             return Ok(());
         }
         let cause = self.ending_has_cause(user);
+        let late = self.call == Call::Tick && self.is_overdue(user);
         let name = self.model.users[user].name.as_str();
         rule!(self, cause, "a session ends for a reason", "{name}, in {:?}", self.call);
+        rule!(self, !late, "timeouts are exact to a second", "{name} was in too long");
         self.model.users[user].session = None;
         if self.call != Call::Stop {
             self.owe_presence(user, false, false);
@@ -157,7 +161,14 @@ impl Check {
         let own =
             |link: LinkId| session.link == Some(link) && (session.logout_asked || self.is_garbage(link));
         let own_cause = match self.call {
-            Call::Stop | Call::Verified(_) | Call::Committed => true,
+            Call::Stop | Call::Committed => true,
+            // By one who comes in instead, or by what he has typed ahead.
+            Call::Verified(ticket) => {
+                settings.duplicate_login == DuplicateLogin::Replace
+                    || session.link.is_none()
+                    || session.link == self.link_of_ticket(ticket)
+                    || session.logout_asked
+            }
             Call::LinkClosed(_) => {
                 (session.lost_at == Some(self.now) || session.moving) && settings.resume_grace_secs == 0
             }
@@ -293,18 +304,31 @@ impl Check {
 
     /// No session outlives its timeout by more than a second.
     pub(super) fn sessions_time_out_in_time(&self) -> Verdict {
+        for user in 0..self.model.users.len() {
+            let overdue = self.is_overdue(user);
+            let name = self.model.users[user].name.as_str();
+            rule!(self, !overdue, "timeouts are exact to a second", "{name} is still in");
+        }
+        Ok(())
+    }
+
+    /// Whether a session should have ended more than a second ago.
+    fn is_overdue(&self, user: User) -> bool {
         let timeout = self.model.settings.timeout_secs;
-        if timeout == 0 || !self.is_unhurried() {
-            return Ok(());
-        }
-        for known in &self.model.users {
-            let Some(session) = known.session.as_ref().filter(|session| session.link.is_some()) else {
-                continue;
-            };
-            let from = session.active.1.max(self.settled_at);
-            let latest = Time(from.0 + timeout * 1_000_000 + LATE_MICROS);
-            rule!(self, self.now <= latest, "timeouts are exact to a second", "{} is still in", known.name);
-        }
+        let session = self.model.users[user].session.as_ref().filter(|session| session.link.is_some());
+        let Some(session) = session else { return false };
+        let from = session.active.1.max(self.settled_at);
+        let latest = Time(from.0 + timeout * 1_000_000 + LATE_MICROS);
+        timeout > 0 && self.is_unhurried() && self.now > latest
+    }
+
+    /// Without a grace a session ends in the very call that tells of the loss of its link.
+    pub(super) fn lost_sessions_end(&mut self) -> Verdict {
+        let Some(user) = self.lost_in_call.take() else { return Ok(()) };
+        let known = &self.model.users[user];
+        let stands = known.session.as_ref().is_some_and(|session| session.link.is_none());
+        let ghost = stands && self.model.settings.resume_grace_secs == 0;
+        rule!(self, !ghost, "a session ends with its link", "{} goes on", known.name);
         Ok(())
     }
 
