@@ -15,6 +15,8 @@ pub(crate) struct Row {
     to: String,
     from: String,
     text: String,
+    /// Which start of the server has stored it.
+    boot: i64,
     /// Of a message to a group: the sender's login and command.
     of_group: Option<(i64, i64)>,
 }
@@ -31,13 +33,13 @@ pub(crate) fn rows(place: &Place) -> Vec<Row> {
     }
     let database = Connection::open(file).expect("a database");
     let sql =
-        "SELECT a.name, b.name, text, group_name, login, command FROM mail JOIN names a ON a.id = receiver
+        "SELECT a.name, b.name, text, group_name, login, command, boot FROM mail JOIN names a ON a.id = receiver
          JOIN names b ON b.id = sender ORDER BY receiver, boot, number";
     let mut statement = database.prepare(sql).expect("a query");
     let row = |row: &rusqlite::Row<'_>| {
         let is_of_group = row.get::<_, Option<String>>(3)?.is_some();
         let of_group = if is_of_group { Some((row.get(4)?, row.get(5)?)) } else { None };
-        Ok(Row { to: row.get(0)?, from: row.get(1)?, text: row.get(2)?, of_group })
+        Ok(Row { to: row.get(0)?, from: row.get(1)?, text: row.get(2)?, boot: row.get(6)?, of_group })
     };
     let rows = statement.query_map([], row).expect("rows");
     rows.map(|row| row.expect("a row")).collect()
@@ -48,8 +50,11 @@ pub(crate) fn rows(place: &Place) -> Vec<Row> {
 /// A message to a group is settled when its last member has it. If the server dies before, the sender says
 /// it again, and it is stored again for those who had it already, also behind what came later: their
 /// clients know it by its command. So the same command may be there twice, but no other of the same text.
+/// A message to one user that was shown, but whose sender did not hear of it before the crash, is stored
+/// anew as well, behind what came later; so the order is that of each start.
 pub(crate) fn examine(rows: &[Row], findings: &mut Findings) {
-    let mut newest: HashMap<(&str, &str), u64> = HashMap::new();
+    let mut newest: HashMap<(&str, &str, i64), u64> = HashMap::new();
+    let mut texts = HashSet::new();
     let mut commands: HashMap<(&str, &str), (i64, i64)> = HashMap::new();
     for row in rows {
         if let Some(command) = row.of_group {
@@ -60,12 +65,12 @@ pub(crate) fn examine(rows: &[Row], findings: &mut Findings) {
         }
         let number = row.text.split(' ').nth(1).and_then(|number| number.parse().ok());
         let number: u64 = number.unwrap_or_else(|| panic!("a text without a number: {row:?}"));
-        match newest.insert((&row.to, &row.from), number) {
-            Some(before) if before == number => findings.doubled.push(format!("stored twice: {row:?}")),
-            Some(before) if before > number => {
-                findings.disordered.push(format!("stored behind {before}: {row:?}"));
-            }
-            Some(_) | None => {}
+        if !texts.insert((&*row.to, &*row.text)) {
+            findings.doubled.push(format!("stored twice: {row:?}"));
+        } else if let Some(before) = newest.insert((&row.to, &row.from, row.boot), number)
+            && before > number
+        {
+            findings.disordered.push(format!("stored behind {before}: {row:?}"));
         }
     }
 }
@@ -100,6 +105,10 @@ pub(crate) fn compare(rows: &[Row], lives: &[Life], findings: &mut Findings) {
             }
         }
     }
+    // Of what is still to be shown, the order is that of all starts together.
+    let unseen = |row: &&Row| row.of_group.is_none() && !shown.contains(&(&*row.to, &*row.text));
+    let as_of_one: Vec<Row> = rows.iter().filter(unseen).map(|row| Row { boot: 0, ..row.clone() }).collect();
+    examine(&as_of_one, findings);
     for row in rows {
         let is_right = match may_be_there.get(&*row.text) {
             Some(Typed::Message { to, .. }) => *to == row.to,
@@ -119,7 +128,7 @@ mod tests {
     use super::*;
 
     fn row(text: &str) -> Row {
-        Row { to: "luke".into(), from: "hans".into(), text: text.into(), of_group: None }
+        Row { to: "luke".into(), from: "hans".into(), text: text.into(), boot: 1, of_group: None }
     }
 
     fn group_row(text: &str, command: i64) -> Row {
@@ -149,8 +158,18 @@ mod tests {
         assert_eq!(findings.doubled.len(), 1);
         examine(&[row("hans 2"), row("hans 1")], &mut findings);
         assert_eq!(findings.disordered.len(), 1);
+        examine(&[row("hans 2"), Row { boot: 2, ..row("hans 1") }], &mut findings);
+        assert_eq!(findings.disordered.len(), 1, "shown before the crash, and known");
+        compare(&[row("hans 2"), Row { boot: 2, ..row("hans 1") }], &[hans(None)], &mut findings);
+        assert_eq!(findings.disordered.len(), 2, "never shown");
+        compare(
+            &[row("hans 2"), Row { boot: 2, ..row("hans 1") }],
+            &[hans(None), luke("hans 1")],
+            &mut findings,
+        );
+        assert_eq!(findings.disordered.len(), 2);
         examine(&[group_row("hans 1", 1), row("hans 2"), group_row("hans 1", 1)], &mut findings);
-        assert_eq!(findings.faults().len(), 2, "a repeat to a group is known by its command");
+        assert_eq!(findings.faults().len(), 3, "a repeat to a group is known by its command");
         examine(&[group_row("hans 1", 1), group_row("hans 1", 2)], &mut findings);
         assert_eq!(findings.doubled.len(), 2);
     }

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use crate::place::Place;
 use crate::report;
@@ -13,6 +14,9 @@ use crate::report;
 /// Calls that change what is on a disk.
 pub(crate) const STORING: &str =
     "pwrite64,write,writev,fsync,fdatasync,ftruncate,unlink,unlinkat,rename,renameat,renameat2";
+
+/// How long strace may take to let go of a server.
+const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// Whether strace is here and may do its work; says so if not.
 pub(crate) fn is_at_hand(needed_by: &str) -> bool {
@@ -156,18 +160,30 @@ impl Strace {
 
     /// Lets go of the server, or waits for the end if that is gone; the lines of the trace.
     pub(crate) fn lines(mut self) -> Vec<String> {
+        self.let_go();
+        read(&self.output)
+    }
+
+    /// Asked to, strace lets all threads of the server go on without it. If the server is dying just then,
+    /// the two may wait for each other for ever; the end of strace lets go as well.
+    fn let_go(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let deadline = Instant::now() + LETTING_GO;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
-        read(&self.output)
     }
 }
 
 impl Drop for Strace {
     fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
-        let _ = self.child.wait();
+        self.let_go();
     }
 }
 
