@@ -31,6 +31,8 @@ pub(super) struct Hand {
     /// It numbers its commands and acknowledges what it gets.
     pub(super) acknowledges: bool,
     number: u64,
+    /// Its session goes on over another connection: nothing more is asked here.
+    retired: bool,
     framer: Framer,
     answered: u64,
     answered_early: BTreeSet<u64>,
@@ -49,6 +51,7 @@ impl World {
             open: true,
             acknowledges,
             number: 0,
+            retired: false,
             framer: Framer::default(),
             answered: 0,
             answered_early: BTreeSet::new(),
@@ -69,7 +72,7 @@ impl World {
 
     /// A command is sent, with a number if the connection acknowledges.
     pub(super) fn hand_commands(&mut self, index: usize, command: &[u8]) {
-        let Some(hand) = self.hands.get_mut(index) else { return };
+        let Some(hand) = self.hands.get_mut(index).filter(|hand| !hand.retired) else { return };
         let mut line = Vec::with_capacity(command.len() + 16);
         if hand.acknowledges {
             hand.number += 1;
@@ -132,6 +135,10 @@ impl World {
             self.hands[index].number = self.hands[before].number;
             // What was asked on the old connection is asked no more.
             self.hands[index].answered = self.hands[before].number;
+            self.hands[before].retired = true;
+            for seat in self.seats.iter_mut().filter(|seat| seat.hand == Some(before)) {
+                seat.hand = Some(index);
+            }
         }
         self.hand_writes(index, alloc::format!("resume {user} {token}\n").as_bytes());
     }

@@ -87,6 +87,7 @@ impl Locks {
             return;
         }
         self.names.values_mut().for_each(Lock::shake);
+        self.attempts.iter_mut().for_each(|attempt| attempt.doubtful = true);
     }
 
     pub(super) fn store_refused(&mut self) {
@@ -330,6 +331,9 @@ impl Check {
         }
         if !matches!(refusal, Refusal::LockedOut { .. } | Refusal::InvalidCredentials { attempts_left: 0 }) {
             self.locks.answered.push(link);
+        }
+        if refusal == Refusal::Stale {
+            self.tokens.refused(link);
         }
         if matches!(refusal, Refusal::BadName | Refusal::Stale) {
             return Ok(());

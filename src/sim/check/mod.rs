@@ -3,6 +3,7 @@
 //! Nothing here calls the code that is judged; only the wire's grammar is shared, which has its own
 //! tests. [`Check::read`] is called after every step; [`Check::end`] once everything has healed.
 
+mod allowed;
 mod answers;
 mod clients;
 mod held;

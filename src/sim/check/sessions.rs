@@ -44,7 +44,9 @@ impl Check {
         match record {
             Record::SessionBegan { user, login, at, .. } => {
                 let user = self.model.user(user.as_str());
-                if *at != self.now {
+                let known = &self.model.users[user];
+                let again = known.session.is_some() && known.login == login.0 && self.refused_at == self.now;
+                if *at != self.now || again {
                     self.overtaken.remove(&user);
                     return Ok(());
                 }
@@ -172,10 +174,17 @@ impl Check {
             Call::LinkClosed(_) => {
                 (session.lost_at == Some(self.now) || session.moving) && settings.resume_grace_secs == 0
             }
-            Call::Received(link) => own(link) || self.comes_back(user, link),
+            Call::Received(link) => own(link) || self.comes_back(user, link) || self.just_began(user, link),
             Call::None | Call::Tick | Call::Refused | Call::Other => session.logout_asked,
         };
         own_cause || idle || over
+    }
+
+    /// Whether a session has begun, or gone on, in this very call: what was typed ahead is obeyed at once.
+    fn just_began(&self, user: User, link: LinkId) -> bool {
+        let known = &self.model.users[user];
+        let own = known.session.as_ref().is_some_and(|session| session.link == Some(link));
+        own && (known.last_login == Some(self.now) || self.welcomed_in_call.contains(&user))
     }
 
     fn is_garbage(&self, link: LinkId) -> bool {

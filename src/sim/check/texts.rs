@@ -209,6 +209,7 @@ impl Check {
         let shaky = self.model.shaky.contains_key(&(reader, from));
         let never = text.forbidden.contains(&reader) && !shaky;
         let held = self.model.settings.held_on_block != HeldOnBlock::Deliver
+            && !self.model.users[from].odd
             && self.model.users[reader].announced.contains(&from)
             && !self.model.is_pending(reader, from);
         let names = (&self.model.users[reader].name, &self.model.users[from].name);

@@ -32,6 +32,17 @@ impl Tokens {
         self.said.insert(link, token);
     }
 
+    /// What a link said was not good.
+    pub(super) fn refused(&mut self, link: LinkId) {
+        self.said.remove(&link);
+    }
+
+    /// Whose login a link wants to go on with, if its token is one.
+    pub(super) fn claims(&self, link: LinkId) -> Option<(User, u64)> {
+        let said = self.said.get(&link)?;
+        self.given.iter().find(|(_, token)| *token == said).map(|(login, _)| *login)
+    }
+
     /// An end that is not on the disk may never have been.
     pub(super) fn store_refused(&mut self, committed: RecordNumber) {
         self.over.retain(|_, (_, record)| *record <= committed);
