@@ -112,6 +112,11 @@ impl Delivery {
         self.sequence
     }
 
+    /// The number of the delivery handed out last.
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Whether the delivery of this number is carried out.
     pub(super) fn is_carried_out(&self, sequence: u64) -> bool {
         sequence <= self.delivered

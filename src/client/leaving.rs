@@ -24,6 +24,8 @@ pub(super) enum Leaving {
         line: Option<u64>,
         /// When it is said all the same.
         until: Time,
+        /// The last delivery handed out by then: what came before a logout is acknowledged before it.
+        shown: u64,
     },
     /// The server was told.
     Said,
@@ -33,7 +35,7 @@ impl Leaving {
     /// The server is back: it has to answer first what is asked again.
     pub(super) fn begin_again(&mut self, now: Time) {
         match self {
-            Leaving::Waiting { line: Some(_), until } => *until = now + PATIENCE,
+            Leaving::Waiting { line: Some(_), until, .. } => *until = now + PATIENCE,
             Leaving::Waiting { line: None, .. } | Leaving::Said => {}
         }
     }
@@ -51,19 +53,24 @@ impl ClientState {
     /// person does not wait for somebody else's yes to a private link, nor long for anything.
     pub(super) fn leave(&mut self, line: Option<u64>) {
         let patience = self.now + PATIENCE;
+        let shown = self.delivery.last_sequence();
         let Some(session) = self.session() else { return };
         if session.takes_commands() {
             let until = if line.is_some() { patience } else { Time::MAX };
-            session.leaving = Some(Leaving::Waiting { line, until });
+            session.leaving = Some(Leaving::Waiting { line, until, shown });
         }
     }
 
     pub(super) fn leave_when_ready(&mut self) {
         let now = self.now;
         let Phase::Session(session) = &self.phase else { return };
-        let Some(Leaving::Waiting { line, until }) = session.leaving else { return };
+        let Some(Leaving::Waiting { line, until, shown }) = session.leaving else { return };
         match &session.standing {
-            Standing::Online if until <= now || self.owes_nothing(session, line.is_some()) => {
+            Standing::Online
+                if until <= now
+                    || (self.delivery.is_carried_out(shown)
+                        && self.owes_nothing(session, line.is_some())) =>
+            {
                 self.say_logout(line);
             }
             Standing::Lost(lost) if lost.is_given_up() => {
@@ -85,6 +92,7 @@ impl ClientState {
     }
 
     fn say_logout(&mut self, line: Option<u64>) {
+        self.delivery.gather(self.now);
         self.acknowledge();
         let Some(session) = self.session() else { return };
         session.leaving = Some(Leaving::Said);

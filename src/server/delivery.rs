@@ -412,11 +412,7 @@ impl ServerState {
             }
         }
         if !removed.is_empty() {
-            if let Some(session) =
-                self.accounts[user].session.as_mut().filter(|s| s.delivery.loading.is_some())
-            {
-                session.delivery.shown_meanwhile.extend_from_slice(&removed);
-            }
+            self.note_acknowledged(user, &removed);
             let user = self.accounts.name(user).clone();
             self.persist_soft(Record::MailRemoved { user, ids: removed });
         }

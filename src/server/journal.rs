@@ -32,6 +32,8 @@ pub(super) struct Journal {
     settled: RecordNumber,
     epoch: u64,
     pending: VecDeque<Pending>,
+    /// How many of them change whether the first blocks the second.
+    block_changes: BTreeMap<(UserId, UserId), u32>,
     /// Links with held output.
     holding: BTreeSet<LinkId>,
     /// Where a place was kept for the answer that a record brings.
@@ -144,10 +146,24 @@ impl Journal {
 
     /// Whether a block, or its end, is on its way to the disk.
     pub(super) fn changes_block(&self, by: UserId, user: UserId) -> bool {
-        let pair = (by, user);
-        self.pending
-            .iter()
-            .any(|pending| matches!(pending.undo, Undo::Block { by, user, .. } if (by, user) == pair))
+        self.block_changes.contains_key(&(by, user))
+    }
+
+    fn count_block_change(&mut self, undo: &Undo) {
+        if let Undo::Block { by, user, .. } = *undo {
+            *self.block_changes.entry((by, user)).or_default() += 1;
+        }
+    }
+
+    fn count_off_block_change(&mut self, undo: &Undo) {
+        if let Undo::Block { by, user, .. } = *undo
+            && let Some(changes) = self.block_changes.get_mut(&(by, user))
+        {
+            *changes -= 1;
+            if *changes == 0 {
+                self.block_changes.remove(&(by, user));
+            }
+        }
     }
 
     pub(super) fn take_place(&mut self, record: RecordNumber) -> Option<LinkId> {
@@ -260,6 +276,7 @@ impl ServerState {
     fn number_record(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
         self.journal.last.0 += 1;
         let number = self.journal.last;
+        self.journal.count_block_change(&undo);
         self.journal.pending.push_back(Pending { number, undo, then });
         self.outbox.slow(Slow::Persist { number, epoch: self.journal.epoch, record });
         number
@@ -297,6 +314,7 @@ impl ServerState {
     pub(super) fn committed(&mut self, upto: RecordNumber) {
         while self.journal.pending.front().is_some_and(|pending| pending.number <= upto) {
             let Some(pending) = self.journal.pending.pop_front() else { break };
+            self.journal.count_off_block_change(&pending.undo);
             self.journal.settled = self.journal.settled.max(pending.number);
             self.settle_record(pending.number, pending.then, Ok(()));
         }
@@ -316,6 +334,7 @@ impl ServerState {
         self.journal.refusing = true;
         self.outbox.report(Report::StorageRefused { records: refused.len() as u64 });
         for pending in refused.iter().rev() {
+            self.journal.count_off_block_change(&pending.undo);
             if !self.journal.removed_early.contains(&pending.number) {
                 self.undo(&pending.undo);
             }

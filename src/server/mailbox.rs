@@ -47,13 +47,21 @@ impl Source {
     }
 }
 
-/// Something asked of the store.
+/// A page of mail asked of the store, for a session, to be shown.
 #[derive(Debug, Clone)]
-pub(super) enum Load {
-    /// A page for a session, to be shown.
-    Page { user: UserId, serial: u64 },
-    /// Mail of a sender that is dropped because he was blocked.
-    Discard { user: UserId, from: UserId, upto: MessageId },
+pub(super) struct Page {
+    user: UserId,
+    serial: u64,
+}
+
+/// Mail of a sender that is dropped because he was blocked, as far as it came before that.
+#[derive(Debug, Clone)]
+pub(super) struct Discard {
+    user: UserId,
+    from: UserId,
+    upto: MessageId,
+    /// What was acknowledged since the store was asked: it is in the answer all the same.
+    gone: Vec<MessageId>,
 }
 
 impl ServerState {
@@ -176,7 +184,7 @@ impl ServerState {
             None => (None, session.delivery.cursor),
         };
         let ticket = Ticket(self.next_serial());
-        self.loads.insert(ticket, Load::Page { user, serial });
+        self.loads.insert(ticket, Page { user, serial });
         let name = self.accounts.name(user).clone();
         self.outbox.slow(Slow::LoadMail { ticket, user: name, from, after, limit: PAGE_MESSAGES });
         if let Some(session) = self.accounts[user].session.as_mut() {
@@ -185,10 +193,10 @@ impl ServerState {
     }
 
     pub(super) fn mail_loaded(&mut self, ticket: Ticket, mail: Vec<Mail>, more: bool) {
-        match self.loads.remove(&ticket) {
-            Some(Load::Page { user, serial }) => self.page_loaded(user, serial, mail, more),
-            Some(Load::Discard { user, from, upto }) => self.discard_loaded(user, from, upto, &mail, more),
-            None => {}
+        if let Some(Page { user, serial }) = self.loads.remove(&ticket) {
+            self.page_loaded(user, serial, mail, more);
+        } else if let Some(discard) = self.discards.remove(&ticket) {
+            self.discard_loaded(discard, &mail, more);
         }
     }
 
@@ -270,7 +278,7 @@ impl ServerState {
 
     fn load_for_discard(&mut self, user: UserId, from: UserId, upto: MessageId, after: MessageId) {
         let ticket = Ticket(self.next_serial());
-        self.loads.insert(ticket, Load::Discard { user, from, upto });
+        self.discards.insert(ticket, Discard { user, from, upto, gone: Vec::new() });
         let (name, from) = (self.accounts.name(user).clone(), self.accounts.name(from).clone());
         self.outbox.slow(Slow::LoadMail {
             ticket,
@@ -281,11 +289,13 @@ impl ServerState {
         });
     }
 
-    fn discard_loaded(&mut self, user: UserId, from: UserId, upto: MessageId, mail: &[Mail], more: bool) {
+    fn discard_loaded(&mut self, discard: Discard, mail: &[Mail], more: bool) {
+        let Discard { user, from, upto, gone } = discard;
         let Some(last) = mail.last().map(|mail| mail.id) else { return };
         let mut ids: Vec<MessageId> = Vec::new();
         // What came behind the block waits for a reader who may have lifted it.
-        let goes = |mail: &&Mail| mail.id <= upto && !self.is_spoken_for(user, mail.id);
+        let goes =
+            |mail: &&Mail| mail.id <= upto && !gone.contains(&mail.id) && !self.is_spoken_for(user, mail.id);
         for mail in mail.iter().filter(goes).collect::<Vec<_>>() {
             self.uncount_mail(user, from, 1, mail.text.len() as u64);
             ids.push(mail.id);
@@ -293,6 +303,16 @@ impl ServerState {
         self.persist_soft(Record::MailRemoved { user: self.accounts.name(user).clone(), ids });
         if more && last < upto {
             self.load_for_discard(user, from, upto, last);
+        }
+    }
+
+    /// Stored mail was acknowledged. Answers of the store that were asked for before hold it all the same.
+    pub(super) fn note_acknowledged(&mut self, user: UserId, ids: &[MessageId]) {
+        if let Some(session) = self.accounts[user].session.as_mut().filter(|s| s.delivery.loading.is_some()) {
+            session.delivery.shown_meanwhile.extend_from_slice(ids);
+        }
+        for discard in self.discards.values_mut().filter(|discard| discard.user == user) {
+            discard.gone.extend_from_slice(ids);
         }
     }
 }

@@ -78,7 +78,11 @@ impl ServerState {
     /// Sends a message to somebody it may reach, or stores it for him. An error means that it is
     /// neither under way nor stored, and that nobody has been told.
     pub(super) fn post(&mut self, to: UserId, post: &Post, tell: Tell) -> Result<(), Code> {
-        if self.accounts[to].session.as_ref().is_none_or(|session| session.link.is_none()) {
+        let away = self.accounts[to].session.as_ref().is_none_or(|session| session.link.is_none());
+        // Mail that a block has held back is shown once it is durable that the block is lifted, and first.
+        let behind = self.journal.changes_block(to, post.from)
+            && self.settings.offline_delivery != OfflineDelivery::Off;
+        if away || behind {
             return self.post_to_mailbox(to, post, tell);
         }
         let Post { from, group, text, asker } = post;

@@ -46,7 +46,7 @@ use self::journal::Journal;
 use self::links::Link;
 use self::lockout::Lockout;
 use self::login::SlowLogin;
-use self::mailbox::Load;
+use self::mailbox::{Discard, Page};
 pub use self::outbox::Effects;
 use self::outbox::Outbox;
 use self::presence::History;
@@ -79,7 +79,9 @@ pub struct ServerState {
     slow_logins: BTreeMap<Ticket, SlowLogin>,
     /// Names for which an account is being made.
     registering: BTreeSet<Name>,
-    loads: BTreeMap<Ticket, Load>,
+    loads: BTreeMap<Ticket, Page>,
+    /// Mail that is being looked up to be dropped.
+    discards: BTreeMap<Ticket, Discard>,
     group_messages: BTreeMap<u64, GroupMessage>,
     private_requests: PrivateRequests,
     stored_bytes: u64,
@@ -141,6 +143,7 @@ impl ServerState {
             slow_logins: BTreeMap::new(),
             registering: BTreeSet::new(),
             loads: BTreeMap::new(),
+            discards: BTreeMap::new(),
             group_messages: BTreeMap::new(),
             private_requests: PrivateRequests::default(),
             stored_bytes: 0,
@@ -164,8 +167,11 @@ impl ServerState {
         self.outbox.begin();
         self.now = self.now.max(now);
         if let Event::LinkClosed { link } = event {
-            // Before a deadline that would say something on it.
+            // Before a deadline says something on it.
             self.lose_link(link);
+        } else if let Event::StoreRefused { from } = event {
+            // Before a deadline hands out a record that would be refused with the others.
+            self.store_refused(from);
         }
         self.meet_deadlines();
         match event {
@@ -175,11 +181,10 @@ impl ServerState {
             Event::Verified { ticket, verdict } => self.verified(ticket, verdict),
             Event::Hashed { ticket, credential } => self.hashed(ticket, credential),
             Event::Committed { upto } => self.committed(upto),
-            Event::StoreRefused { from } => self.store_refused(from),
             Event::MailLoaded { ticket, mail, more } => self.mail_loaded(ticket, mail, more),
             Event::Reloaded { accounts, settings } => self.reload(accounts, *settings),
             Event::Stop => self.stop(),
-            Event::LinkClosed { .. } | Event::Tick => {}
+            Event::LinkClosed { .. } | Event::StoreRefused { .. } | Event::Tick => {}
         }
         self.go_on_with_ready_links();
         self.cut_overfull_links();
@@ -215,6 +220,7 @@ impl ServerState {
     pub fn is_quiet(&self) -> bool {
         self.slow_logins.is_empty()
             && self.loads.is_empty()
+            && self.discards.is_empty()
             && self.group_messages.is_empty()
             && self.journal.is_quiet()
             && self.deadlines.but_idle() == 0

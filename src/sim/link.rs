@@ -44,6 +44,8 @@ pub(crate) struct End {
     flight: VecDeque<Flight>,
     kernel: usize,
     last_arrival: Time,
+    /// It broke: what is written from now on is lost, as what was written before.
+    dead: bool,
     /// Nothing of this pipe arrives.
     pub(crate) silent: bool,
     /// Arrived and not read by the other end.
@@ -71,6 +73,7 @@ impl End {
             flight: VecDeque::new(),
             kernel: 0,
             last_arrival: Time::ZERO,
+            dead: false,
             silent: false,
             arrived: Vec::new(),
             read: 0,
@@ -81,6 +84,7 @@ impl End {
     /// Loses what has not left the holder yet, and at a hard death what is on the way as well.
     pub(crate) fn die(&mut self, hard: bool) {
         self.waiting.clear();
+        self.dead = true;
         if hard {
             self.flight.clear();
         }
@@ -118,9 +122,11 @@ impl Link {
         if taken > 0 {
             let rest = end.waiting.split_off(taken);
             let bytes = core::mem::replace(&mut end.waiting, rest);
-            end.kernel += taken;
             end.flushed += taken as u64;
-            end.flight.push_back(Flight { at, bytes, last: false });
+            if !end.dead {
+                end.kernel += taken;
+                end.flight.push_back(Flight { at, bytes, last: false });
+            }
             moved = true;
         }
         if end.closing && end.waiting.is_empty() {

@@ -211,6 +211,7 @@ impl World {
             effects += 1;
             self.carry_out(effect);
         }
+        self.host.store.end_call();
         self.trace.add(self.now, Seen::Returned);
         self.host.state = Some(state);
         self.events += u64::from(effects > 0 || counts);

@@ -299,7 +299,9 @@ impl World {
             6 => String::from("#bad name"),
             _ => self.typed("a new password"),
         };
-        if !self.plan.server_only {
+        // A text that became a password is not said again as a text.
+        let is_command = line.split(' ').any(|word| super::check::number_of(word).is_some());
+        if !self.plan.server_only && !is_command {
             self.type_line(seat, line.as_bytes());
         }
     }

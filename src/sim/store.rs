@@ -58,6 +58,8 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Store {
     queue: VecDeque<Entry>,
+    /// Numbers of the last records of calls.
+    ends: BTreeSet<RecordNumber>,
     phase: Phase,
     refused_epoch: Option<u64>,
     durable: Durable,
@@ -73,6 +75,7 @@ impl Store {
     pub(crate) fn new(secret: [u8; 32]) -> Store {
         Store {
             queue: VecDeque::new(),
+            ends: BTreeSet::new(),
             phase: Phase::Idle,
             refused_epoch: None,
             durable: Durable { secret, ..Durable::default() },
@@ -157,9 +160,26 @@ impl Store {
                 let ready = self.queue.iter().take_while(|entry| matches!(entry, Entry::Persist(..))).count();
                 let part = draw.chance(150);
                 let batch = if part { draw.between(1, ready as u64) } else { ready as u64 };
-                self.phase = Phase::Appended(usize::try_from(batch).unwrap_or(ready));
+                let batch = usize::try_from(batch).unwrap_or(ready);
+                self.phase = Phase::Appended(self.whole_calls(batch).min(ready));
                 Turn::Onward
             }
+        }
+    }
+
+    /// The records of one call come to the store together: no batch ends between them.
+    fn whole_calls(&self, batch: usize) -> usize {
+        let ends = |entry: &Entry| matches!(entry, Entry::Persist(number, ..) if self.ends.contains(number));
+        let rest = self.queue.iter().skip(batch.saturating_sub(1)).position(ends).unwrap_or(0);
+        batch + rest
+    }
+
+    /// A call of the server has handed out its last record.
+    pub(crate) fn end_call(&mut self) {
+        if let Some(Entry::Persist(number, ..)) =
+            self.queue.iter().rev().find(|entry| matches!(entry, Entry::Persist(..)))
+        {
+            self.ends.insert(*number);
         }
     }
 
@@ -171,6 +191,7 @@ impl Store {
         };
         let newest = self.queue.iter().filter_map(persisted).max().unwrap_or(epoch);
         self.queue.retain(|entry| matches!(entry, Entry::Load(_)));
+        self.ends.clear();
         self.refused_epoch = Some(newest);
         Told::Refused(from)
     }
@@ -178,6 +199,7 @@ impl Store {
     fn sync(&mut self, records: usize, now: Time) -> RecordNumber {
         for _ in 0..records {
             if let Some(Entry::Persist(number, _, record)) = self.queue.pop_front() {
+                self.ends.remove(&number);
                 self.durable.apply(number, record);
             }
         }
@@ -194,6 +216,7 @@ impl Store {
         }
         self.phase = Phase::Idle;
         self.queue.clear();
+        self.ends.clear();
         self.refused_epoch = None;
         self.sync_fails = false;
     }
@@ -204,6 +227,7 @@ impl Store {
         let all = if self.full { 0 } else { self.queue.len() };
         self.sync(all, now);
         self.queue.clear();
+        self.ends.clear();
         self.phase = Phase::Idle;
         self.refused_epoch = None;
         self.sync_fails = false;

@@ -50,6 +50,19 @@ fn a_typed_logout_gets_its_result_and_then_bye() {
 }
 
 #[test]
+fn a_logout_waits_until_what_came_before_it_is_shown_and_acknowledges_that() {
+    let mut script = Script::session();
+    script.server("message 3.1 yoda 5 2.9 live hello").and();
+    script.types("logout").does("");
+    script.server("message 3.2 yoda 5 2.10 live late").does("deliver direct 3.2 yoda: late");
+    script.happens(Event::Delivered { upto: 1 }).does(
+        "send ack 3.1 -
+         note 1 open
+         send #1 logout",
+    );
+}
+
+#[test]
 fn a_typed_logout_waits_for_results_on_their_way_but_not_long() {
     let mut script = Script::session();
     script.types("message yoda hi").types("logout").types("whoelse").does(

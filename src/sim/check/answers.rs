@@ -159,10 +159,15 @@ impl Check {
     ) -> Verdict {
         let seen = self.links.seen.get_mut(&link);
         let list = seen.map(|seen| core::mem::take(&mut seen.list)).unwrap_or_default();
+        // A line that cannot be read is no command, though it may bear the number of one.
+        let misread = matches!(answer, Err((Code::Usage | Code::UnknownCommand, _)));
+        if misread && number.is_some() {
+            return Ok(());
+        }
+        let unread = misread || matches!(answer, Err((Code::TooLong, _)));
         let asked = self.count_off(link, number);
         let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number));
         let Some(expected) = expected else {
-            let unread = matches!(answer, Err((Code::Usage | Code::UnknownCommand | Code::TooLong, _)));
             let early = number.is_some_and(|number| {
                 self.links.seen.get(&link).is_some_and(|seen| seen.early.contains(&number))
             });

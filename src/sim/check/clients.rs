@@ -96,8 +96,9 @@ impl Clients {
     pub(super) fn output_closed(&mut self, process: ProcessId) {
         if let Some(running) = self.running.get_mut(&process) {
             running.output_closed = true;
-            if let Some(user) = running.user.clone() {
-                self.folders.entry((running.home, user)).or_default().doubts += 1;
+            match running.user.clone() {
+                Some(user) => self.folders.entry((running.home, user)).or_default().doubts += 1,
+                None => drop(self.doubtful_homes.insert(running.home)),
             }
         }
     }

@@ -230,7 +230,6 @@ impl Check {
             SeenVerdict::Right if lock.locked.is_some_and(|(surely, _)| surely > self.now) => Outcome::Locked,
             SeenVerdict::Right => {
                 lock.count = 0;
-                lock.shaky &= odd;
                 if let Some(seen) = self.links.seen.get_mut(&attempt.link).filter(|_| odd) {
                     // If the account is gone by now, it was a failure.
                     seen.failures_blurred = true;
@@ -260,6 +259,8 @@ impl Check {
         attempt.expected = (!lock.shaky && !blurred).then_some(outcome);
         let (name, locked) = (attempt.name.clone(), lock.locked);
         if outcome == Outcome::Locked {
+            // Not a lock that it met when it came and that was over when it was looked at.
+            attempt.met = locked;
             for attempt in self.locks.attempts.iter_mut().filter(|attempt| attempt.name == name) {
                 attempt.met = attempt.met.or(locked);
             }
@@ -397,7 +398,8 @@ impl Check {
         for link in core::mem::take(&mut self.locks.answered) {
             let paused = self.links.seen.get(&link).is_some_and(|seen| seen.paused);
             let ahead = self.locks.attempts.iter().any(|attempt| attempt.link == link);
-            rule!(self, !paused || ahead, "who may try again is read", "{link:?} is left unread");
+            let hurried = !self.is_unhurried();
+            rule!(self, !paused || ahead || hurried, "who may try again is read", "{link:?} is left unread");
         }
         // Nobody hears any more what became of the others.
         let open = &self.links.seen;

@@ -89,6 +89,8 @@ pub(crate) struct Check {
     lost_in_call: Option<User>,
     /// Users who were let in in this call.
     welcomed_in_call: BTreeSet<User>,
+    /// Who came or went while his block of the other changed.
+    blurred_presence: BTreeSet<(User, User)>,
     scheduled_in_call: u32,
     /// When the server was started, or read its settings again.
     pub(super) settled_at: Time,
@@ -114,6 +116,7 @@ impl Check {
             tickets: BTreeMap::new(),
             overtaken: BTreeSet::new(),
             lost_in_call: None,
+            blurred_presence: BTreeSet::new(),
             welcomed_in_call: BTreeSet::new(),
             scheduled_in_call: 0,
             settled_at: Time::ZERO,

@@ -204,6 +204,9 @@ impl Check {
             let pending = self.model.is_pending(subject, other);
             let odd = self.model.users[subject].odd || self.model.users[other].odd;
             let shaky = perhaps || pending || odd;
+            if pending {
+                self.blurred_presence.insert((subject, other));
+            }
             if other == subject || (blocks.contains(&other) && !shaky) {
                 continue;
             }
@@ -243,9 +246,11 @@ impl Check {
                 owed.0 != subject || index > place
             });
         }
+        // While a block between them was on its way to the disk, it was open what would be told.
+        let blurred = self.blurred_presence.contains(&(subject, viewer));
         rule!(
             self,
-            place.is_some() && !passed,
+            blurred || (place.is_some() && !passed),
             "presence reaches exactly the entitled",
             "{} is told that {} is {}",
             names.0,

@@ -124,7 +124,8 @@ impl Check {
         let text = self.texts.sent.entry(number).or_default();
         text.repeated |= !first;
         text.refusal_sent = false;
-        text.late |= !first && text.stored.is_empty() && text.sent_to.is_empty();
+        let untouched = text.stored.is_empty() && text.sent_to.is_empty();
+        text.late |= !first && untouched;
         if first {
             text.perhaps_forbidden = perhaps;
             text.kind = kind;
@@ -135,7 +136,7 @@ impl Check {
             text.sender = user;
             text.whole = whole.to_string();
         }
-        if first || text.late {
+        if first || untouched {
             text.forbidden = blockers;
         }
         Some(number)

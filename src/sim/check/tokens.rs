@@ -83,7 +83,7 @@ impl Check {
         let said = self.tokens.said.get(&link);
         let own = said.is_some() && said == self.tokens.given.get(&(user, login));
         rule!(self, own, "a session is resumed by its own token", "{name}, login {login}");
-        let over = self.tokens.over.get(&user).is_some_and(|(over, _)| login <= *over);
+        let over = self.tokens.over.get(&user).is_some_and(|(over, _)| login == *over);
         rule!(self, !over, "what is over is not resumed", "{name}, login {login}");
         Ok(())
     }
