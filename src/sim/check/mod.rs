@@ -223,6 +223,7 @@ impl Check {
                 self.refused_at = self.now;
                 self.model.refused(from);
                 self.locks.store_refused();
+                self.texts.store_refused(from);
                 self.tokens.store_refused(self.model.committed);
                 self.held.store_refused();
                 self.links.expect_anything();

@@ -175,7 +175,9 @@ impl Check {
                 (session.lost_at == Some(self.now) || session.moving) && settings.resume_grace_secs == 0
             }
             Call::Received(link) => own(link) || self.comes_back(user, link) || self.just_began(user, link),
-            Call::None | Call::Tick | Call::Refused | Call::Other => session.logout_asked,
+            // What was typed ahead of a login may have had to wait for the rate.
+            Call::Tick => session.logout_asked || !self.is_unhurried(),
+            Call::None | Call::Refused | Call::Other => session.logout_asked,
         };
         own_cause || idle || over
     }
@@ -334,6 +336,13 @@ impl Check {
         let from = session.active.1.max(self.settled_at);
         let latest = Time(from.0 + timeout * 1_000_000 + LATE_MICROS);
         timeout > 0 && self.is_unhurried() && self.now > latest
+    }
+
+    /// Whether a session ends in this very call, for it has been idle for so long.
+    pub(super) fn is_somebody_due(&self) -> bool {
+        let timeout = self.model.settings.timeout_secs;
+        let due = |session: &SessionSeen| self.now.0 >= session.active.0.0 + timeout * 1_000_000;
+        timeout > 0 && self.model.users.iter().filter_map(|known| known.session.as_ref()).any(due)
     }
 
     /// Without a grace a session ends in the very call that tells of the loss of its link.

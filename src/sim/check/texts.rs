@@ -10,6 +10,7 @@ use super::{Check, Verdict, number_of, rule};
 use crate::record::{Record, RecordNumber};
 use crate::server::settings::{HeldOnBlock, OfflineDelivery};
 use crate::sim::model::User;
+use crate::time::Time;
 use crate::wire::{Answer, Code, Command, Delivery, Status};
 use crate::words::{LinkId, MessageId};
 
@@ -82,6 +83,13 @@ impl SentText {
 }
 
 impl Texts {
+    /// What was to be stored under a record from this one on never was.
+    pub(super) fn store_refused(&mut self, from: RecordNumber) {
+        for text in self.sent.values_mut() {
+            text.stored.retain(|(_, record)| *record < from);
+        }
+    }
+
     /// What was stored under a record that survived is durable for good; the rest never was.
     pub(super) fn server_gone(&mut self, survived: RecordNumber) {
         for text in self.sent.values_mut() {
@@ -125,7 +133,9 @@ impl Check {
         text.repeated |= !first;
         text.refusal_sent = false;
         let untouched = text.stored.is_empty() && text.sent_to.is_empty();
-        text.late |= !first && untouched;
+        // Or it was given up for want of room, and the word of that was lost.
+        let given_up = text.stored.is_empty() && self.refused_at > Time::ZERO;
+        text.late |= !first && (untouched || given_up);
         if first {
             text.perhaps_forbidden = perhaps;
             text.kind = kind;
