@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use hobnob::planted::Planted;
 use hobnob::sim::run::{Plan, Report, examine};
 use hobnob::sim::scenario::{self, Step};
 use hobnob::sim::{targets, twin};
@@ -47,10 +48,23 @@ fn bugs_of_the_past_stay_fixed() {
         let text = fs::read_to_string(&path).expect("UTF-8");
         let steps = scenario::parse(&text).unwrap_or_else(|bad| panic!("{}: {bad:?}", path.display()));
         for server_only in [false, true] {
-            let report = examine(&steps, Plan { server_only, ..Plan::default() }, true);
+            let report = examine(&steps, Plan { server_only, taped: true, ..Plan::default() }, true);
             assert_holds(&path.display().to_string(), &steps, &report);
         }
     }
+}
+
+/// `just exam` makes the page; every bug that can be planted is on it, found.
+#[test]
+fn the_page_of_the_exam_tells_how_each_planted_bug_was_found() {
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/exam.md")).expect("a page");
+    assert!(!page.contains("NOT FOUND"));
+    for bug in Planted::ALL {
+        let row = format!("\n| {}:{} | ", bug.name(), bug.description());
+        assert!(page.contains(&row), "{row}");
+    }
+    assert_eq!(page.matches("\n| ").count(), Planted::ALL.len() + 1, "rows of bugs that are no more");
 }
 
 #[test]

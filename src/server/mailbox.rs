@@ -132,6 +132,11 @@ impl ServerState {
             && self.accounts[user].has_blocked(from)
     }
 
+    /// Whether it is on its way to the disk that mail is held back no more, and may come to nothing.
+    fn may_be_held(&self, user: UserId, from: UserId) -> bool {
+        self.settings.held_on_block != HeldOnBlock::Deliver && self.journal.changes_block(user, from)
+    }
+
     /// Shows a user who has come in what waits for him.
     pub(super) fn show_stored(&mut self, user: UserId) {
         self.show(user, Source::all(None));
@@ -229,7 +234,7 @@ impl ServerState {
     /// Sends a stored message, unless it is held back or under way already.
     fn show_mail(&mut self, user: UserId, mail: Mail) -> bool {
         let Some(from) = self.sender_of(user, &mail.from) else { return false };
-        if self.is_spoken_for(user, mail.id) || self.is_held(user, from) {
+        if self.is_spoken_for(user, mail.id) || self.is_held(user, from) || self.may_be_held(user, from) {
             return false;
         }
         let parcel = Parcel {
