@@ -266,10 +266,12 @@ impl Check {
             && text.sender.is_none_or(|from| from == sender)
             && text.to.is_none_or(|to| to == reader);
         let refused = text.is_refused();
-        // Who knew it already, by hand or in another state folder, gets it again when it comes; and a
-        // broadcast that is repeated reaches those who have come since.
+        // Who knew it already, by hand or in another state folder, gets it again when it comes; and what was
+        // for many, and is repeated, reaches those who have come since.
         let again = text.shown_to.iter().filter(|shown| **shown == reader).count() > 1;
-        text.late |= again || text.by_hand.contains(&reader) || (kind == Kind::Broadcast && text.repeated);
+        text.late |= again
+            || text.by_hand.contains(&reader)
+            || (matches!(kind, Kind::Broadcast | Kind::Group) && text.repeated);
         rule!(self, fits, "every text has an origin", "{user} is shown {message:?}, sent was {text:?}");
         rule!(self, !refused, "what was refused never appears", "{user} is shown t{number}");
         self.once_and_in_order(process, &user, message, number, delivered)

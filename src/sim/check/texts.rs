@@ -146,9 +146,8 @@ impl Check {
             text.sender = user;
             text.whole = whole.to_string();
         }
-        if first || untouched {
-            text.forbidden = blockers;
-        }
+        // Said again, it is judged as things stand now.
+        text.forbidden = blockers;
         Some(number)
     }
 
