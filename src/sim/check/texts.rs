@@ -146,8 +146,10 @@ impl Check {
             text.sender = user;
             text.whole = whole.to_string();
         }
-        // Said again, it is judged as things stand now.
-        text.forbidden = blockers;
+        // Said again, it is judged as things stand now, for those whom it was not on its way to.
+        let on_its_way =
+            |to: &User| text.sent_to.contains(to) || text.stored.iter().any(|(user, _)| user == to);
+        text.forbidden = blockers.into_iter().filter(|to| !on_its_way(to)).collect();
         Some(number)
     }
 
