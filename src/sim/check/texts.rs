@@ -8,7 +8,7 @@ use super::answers::{Expected, accepted};
 use super::links::Sent;
 use super::{Check, Verdict, number_of, rule};
 use crate::record::{Record, RecordNumber};
-use crate::server::settings::{HeldOnBlock, OfflineDelivery};
+use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
 use crate::sim::model::User;
 use crate::time::Time;
 use crate::wire::{Answer, Code, Command, Delivery, Status};
@@ -393,7 +393,10 @@ impl Check {
         let shaky = self.model.shaky.contains_key(&(to, sender));
         let durable = text.stored.iter().any(|(user, record)| *user == to && *record <= self.model.committed);
         let earlier = text.stored.is_empty() && text.accepted && self.model.users[to].odd;
-        rule!(self, durable || silent || shaky || earlier, "stored means durable", "t{number}");
+        // A crash may bring back what an account that went had blocked.
+        let odd = self.model.users[to].odd || self.model.users[sender].odd;
+        let quiet = odd && self.model.settings.block_notice == BlockNotice::Silent;
+        rule!(self, durable || silent || shaky || earlier || quiet, "stored means durable", "t{number}");
         Ok(())
     }
 
