@@ -217,6 +217,7 @@ impl Check {
             Told::Verified { ticket, verdict } => self.verified(ticket, verdict),
             Told::Committed { upto } => {
                 self.model.committed(upto);
+                self.texts.committed(upto);
                 Ok(())
             }
             Told::StoreRefused { from } => {

@@ -18,6 +18,8 @@ use crate::words::{LinkId, MessageId};
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Texts {
     pub(super) sent: BTreeMap<u32, SentText>,
+    /// Those that were to be stored under records of which nothing is known yet.
+    recent: Vec<(u32, RecordNumber)>,
 }
 
 /// A text and what became of it.
@@ -85,13 +87,20 @@ impl SentText {
 impl Texts {
     /// What was to be stored under a record from this one on never was.
     pub(super) fn store_refused(&mut self, from: RecordNumber) {
-        for text in self.sent.values_mut() {
-            text.stored.retain(|(_, record)| *record < from);
+        for (number, _) in self.recent.drain(..).filter(|(_, record)| *record >= from) {
+            if let Some(text) = self.sent.get_mut(&number) {
+                text.stored.retain(|(_, record)| *record < from);
+            }
         }
+    }
+
+    pub(super) fn committed(&mut self, upto: RecordNumber) {
+        self.recent.retain(|(_, record)| *record > upto);
     }
 
     /// What was stored under a record that survived is durable for good; the rest never was.
     pub(super) fn server_gone(&mut self, survived: RecordNumber) {
+        self.recent.clear();
         for text in self.sent.values_mut() {
             text.stored.retain(|(_, record)| *record <= survived);
             text.stored.iter_mut().for_each(|(_, record)| *record = RecordNumber(0));
@@ -305,6 +314,7 @@ impl Check {
         let forbidden = sent.forbidden.contains(&to) && !shaky;
         sent.stored.retain(|(user, _)| *user != to);
         sent.stored.push((to, number));
+        self.texts.recent.push((text, number));
         rule!(self, !forbidden, "nothing crosses a block", "t{text} is stored");
         Ok(())
     }
