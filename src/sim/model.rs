@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::record::{Mail, Record, RecordNumber};
 use crate::server::Settings;
-use crate::server::settings::HeldOnBlock;
+use crate::server::settings::{HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
 use crate::wire::{Code, Status};
 use crate::words::{LinkId, MessageId, Name};
@@ -113,6 +113,8 @@ pub(crate) struct Model {
     pub(crate) limits: Peak,
     /// Links had to wait because of their rate, at some time.
     pub(crate) hurried: bool,
+    /// Stored mail did not come by itself, at some time: what is live may then come before it.
+    pub(crate) by_hand: bool,
 }
 
 /// The fullest that mailboxes have been, or the least that they may be.
@@ -154,6 +156,7 @@ impl Model {
         self.timeout_before_secs = self.settings.timeout_secs;
         self.settings = settings.clone();
         self.drops |= settings.held_on_block == HeldOnBlock::Drop;
+        self.by_hand |= settings.offline_delivery != OfflineDelivery::Auto;
         self.hurried |= (1..UNHURRIED_BURST).contains(&settings.rate_burst);
         // Zero is no limit.
         let lower = |limit: u64, next: u64| match (limit, next) {

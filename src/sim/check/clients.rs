@@ -287,11 +287,10 @@ impl Check {
     ) -> Verdict {
         // What does not fit into a mailbox and is repeated after a restart may come late.
         let tight = self.may_be_full();
-        let manual = self.model.settings.offline_delivery != crate::server::settings::OfflineDelivery::Auto;
         let lane = match message.kind {
             MessageKind::Broadcast => Lane::Broadcast,
             MessageKind::Private => Lane::Private,
-            MessageKind::Direct | MessageKind::Group if manual && !message.stored => Lane::Live,
+            MessageKind::Direct | MessageKind::Group if self.model.by_hand && !message.stored => Lane::Live,
             MessageKind::Direct | MessageKind::Group => Lane::Mail,
         };
         let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
