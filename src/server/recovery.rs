@@ -168,6 +168,9 @@ impl ServerState {
             self.leave_all_groups(user);
         }
         self.persist_soft(Record::AccountRemoved { name: name.clone() });
+        if let Some(user) = self.accounts.find(name.as_str()) {
+            self.mailbox_emptied(user);
+        }
         self.outbox.report(Report::AccountRemoved { name: name.clone() });
     }
 
