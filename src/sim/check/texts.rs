@@ -288,16 +288,12 @@ impl Check {
         let user = self.model.user(user.as_str());
         let known = &self.model.users[user];
         for id in ids {
-            let from = known.mailbox.get(id).map(|stored| stored.from);
+            let Some(stored) = known.mailbox.get(id).filter(|_| !known.acknowledged.contains(id)) else {
+                continue;
+            };
             let dropped = self.model.drops && self.model.doomed.contains(&(user, *id));
-            rule!(
-                self,
-                known.acknowledged.contains(id) || dropped || from.is_none(),
-                "mail is removed on acknowledgement only",
-                "{} of {}",
-                id,
-                known.name
-            );
+            rule!(self, dropped, "mail is removed on acknowledgement only", "{id} of {}", known.name);
+            self.model.dropped.insert((user, stored.text));
         }
         Ok(())
     }
@@ -435,7 +431,7 @@ impl Check {
                     || text.perhaps_forbidden.contains(&to)
                     || self.model.is_cut_off(sender, to)
                     || self.model.shaky.contains_key(&(to, sender))
-                    || self.model.dropped.contains(&(to, sender))
+                    || self.model.dropped.contains(&(to, *number))
             };
             if let Some(to) = text.to {
                 let fine = text.reached(to) || excused(to);
