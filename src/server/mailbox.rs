@@ -337,6 +337,9 @@ impl ServerState {
     /// Mail is being taken out of the mailbox. What the store was asked for before may hold it all the same.
     pub(super) fn note_gone(&mut self, user: &Name, ids: &[MessageId]) {
         let Some(user) = self.accounts.find(user.as_str()) else { return };
+        if planted::is(Planted::PageShowsWhatIsGone) {
+            return;
+        }
         if let Some(session) = self.accounts[user].session.as_mut()
             && let Some(loading) = &mut session.delivery.loading
         {

@@ -11,7 +11,7 @@ use crate::record::{Record, RecordNumber};
 use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
 use crate::sim::model::User;
 use crate::time::Time;
-use crate::wire::{Answer, Code, Command, Delivery, Status};
+use crate::wire::{Answer, Code, Command, Delivery, Freshness, Status};
 use crate::words::{LinkId, MessageId};
 
 /// All texts that were ever sent, by number.
@@ -184,6 +184,9 @@ impl Check {
         if !broadcast {
             self.remember_sent(link, delivery.id, number);
             self.held_sent(link, delivery.id);
+            let waits = delivery.freshness == Freshness::Live || self.waits(reader, delivery.id);
+            let name = &self.model.users[reader].name;
+            rule!(self, waits, "what is gone from a mailbox is not shown", "{} to {name}", delivery.id);
         }
         let Some(number) = number else { return Ok(()) };
         self.origin_is_true(number, from, reader, delivery.text.as_str(), group.is_some(), broadcast)?;
@@ -194,6 +197,12 @@ impl Check {
             text.sent_to.push(reader);
         }
         Ok(())
+    }
+
+    /// Whether a message is in a mailbox, as far as that can be known.
+    fn waits(&self, user: User, id: MessageId) -> bool {
+        let known = &self.model.users[user];
+        known.odd || known.mailbox.contains_key(&id)
     }
 
     fn origin_is_true(
