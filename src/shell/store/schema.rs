@@ -1,5 +1,6 @@
 //! Tables, their versions, and how a connection is set up.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -131,9 +132,10 @@ pub(super) fn open(place: &Place) -> Result<Connection, OpenError> {
 /// Opens the database of a data folder for reading, beside a running server or without one.
 pub(super) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // SQLite opens what is not there only to say that it could not.
-    std::fs::metadata(file).map_err(|source| OpenError::Unusable { path: file.to_path_buf(), source })?;
-    super::folder::refuse_foreign_log(file)?;
+    if !super::folder::examine(file)? {
+        let source = io::ErrorKind::NotFound.into();
+        return Err(OpenError::Unusable { path: file.to_path_buf(), source });
+    }
     let database = |source| OpenError::Database { file: file.to_path_buf(), source };
     let connection = Connection::open_with_flags(file, flags).map_err(database)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(database)?;

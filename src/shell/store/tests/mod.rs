@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod log;
 mod model;
 mod order;
 mod refusal;
