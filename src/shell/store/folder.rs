@@ -151,6 +151,15 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Whether a server could take the lock, if no other holds it. It is neither taken nor made.
+pub(super) fn look_at_lock(folder: &Path) -> Result<(), OpenError> {
+    let path = folder.join(LOCK);
+    match OpenOptions::new().write(true).open(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a database under another name first: under its own it is never empty, so an empty one is known
 /// for damage and not taken for a new one.
 fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> {
