@@ -368,6 +368,20 @@ fn a_backup_is_made_beside_a_running_server_and_overwrites_nothing() {
 }
 
 #[test]
+fn a_backup_that_was_killed_leaves_nothing_of_its_name() {
+    let place = Place::new(&format!("hans {HASH}\n"));
+    assert_eq!(place.serve(&[]).stop().0, Some(0));
+    // A file may not grow to the length of the database: the system kills who tries.
+    let mut limited = Command::new("sh");
+    limited.current_dir(place.folder.path()).stderr(Stdio::null());
+    limited.args(["-c", "ulimit -f 8; exec \"$0\" backup copy.db", env!("CARGO_BIN_EXE_hobnob-server")]);
+    assert_eq!(limited.status().expect("a run").code(), None, "it was killed");
+    assert!(!place.path("copy.db").exists());
+    let output = place.run(&["backup", "copy.db"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn check_looks_at_settings_credentials_and_store() {
     let place = Place::new(&format!("hans {HASH}\n"));
     assert_eq!(place.run(&["check"]).status.code(), Some(1), "there is no store yet");

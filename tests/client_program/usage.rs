@@ -92,7 +92,8 @@ fn diagnostics_that_cannot_be_written_change_no_exit_code() {
     let state = tempfile::tempdir().expect("a folder");
     let full = || std::fs::File::options().write(true).open("/dev/full").expect("a full device");
     let missing = ["--plaintext", "--password-file", "/nonexistent"];
-    for (words, code) in [(&["--plaintext", &port][..], 3), (&[&port], 2), (&["--nonsense"], 2), (&missing, 2)]
+    for (words, code) in
+        [(&["--plaintext", &port][..], 3), (&[&port], 2), (&["--nonsense"], 2), (&missing, 2)]
     {
         let mut command = command(state.path());
         let command = command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(full());
