@@ -47,6 +47,32 @@ fn without_reconnection_a_lost_connection_is_exit_3() {
 }
 
 #[test]
+fn a_server_that_is_lost_before_the_login_is_exit_3_and_one_line() {
+    let lost = "was lost before the login";
+    let strange = "does not answer as a Hobnob server of this version";
+    for (said, code, words) in [
+        ("", 3, lost),
+        ("hobnob 1 ack resume\n", 3, lost),
+        ("hobnob 1 ack resume\nbye server_shutdown\n", 3, lost),
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", 3, strange),
+        ("hobnob 2 ack\n", 3, lost),
+        ("hobnob 1 ack resume\nbye version\n", 1, "does not want this version of the protocol"),
+    ] {
+        for mode in [&[][..], &["--json"]] {
+            let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+            let program = Program::start(state.path(), server.port, mode);
+            let mut connection = server.accept_silently();
+            connection.send(said.as_bytes());
+            drop(connection);
+            let line = program.diagnostic();
+            assert!(line.starts_with("hobnob: ") && line.ends_with(words), "{said:?}: {line}");
+            assert!(line.contains(&format!("127.0.0.1:{} ", server.port)), "{line}");
+            assert_eq!(program.end().0, code, "{said}");
+        }
+    }
+}
+
+#[test]
 fn what_was_shown_is_not_shown_again_by_the_next_client() {
     let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
     let (program, mut connection) = logged_in(state.path(), &server);
