@@ -12,7 +12,7 @@ fn one_batch_is_committed_with_one_answer() {
     assert!(rig.answers.is_empty(), "nothing happens before the store is woken");
     rig.handle.wake();
     assert_eq!(rig.next(), Answer::Committed { upto: RecordNumber(100) });
-    rig.handle.close();
+    rig.handle.close().unwrap();
     assert!(rig.answers.is_empty());
 }
 
@@ -69,7 +69,7 @@ fn closing_stores_what_was_queued_even_without_a_wake() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());
     rig.persist(mail_to("hans", 1, "yoda", "last words"));
-    rig.handle.close();
+    rig.handle.close().unwrap();
     assert_eq!(rig.answers.try_recv(), Ok(Answer::Committed { upto: RecordNumber(1) }));
     let names: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
