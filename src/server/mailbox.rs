@@ -91,9 +91,9 @@ impl ServerState {
     pub(super) fn sender_of(&self, to: UserId, name: &Name) -> Option<UserId> {
         let named = self.accounts.find(name.as_str());
         let Some(mailbox) = &self.accounts[to].mailbox else { return named };
-        let counted = named.filter(|from| mailbox.senders.contains_key(from));
-        let gone = || mailbox.senders.keys().copied().find(|&from| self.accounts.name(from) == name);
-        counted.or_else(gone).or(named)
+        let is_counted = |from: &UserId| mailbox.senders.contains_key(from);
+        let gone = || self.accounts.departed_places(name).iter().copied().find(is_counted);
+        named.filter(is_counted).or_else(gone).or(named)
     }
 
     pub(super) fn uncount_mail(&mut self, to: UserId, from: UserId, count: u32, bytes: u64) {
