@@ -168,6 +168,9 @@ impl ServerState {
             self.leave_all_groups(user);
         }
         self.persist_soft(Record::AccountRemoved { name: name.clone() });
+        if let Some(user) = self.accounts.find(name.as_str()) {
+            self.mailbox_emptied(user);
+        }
         self.outbox.report(Report::AccountRemoved { name: name.clone() });
     }
 
@@ -237,20 +240,28 @@ mod tests {
     }
 
     #[test]
-    fn mail_of_one_who_is_gone_is_not_that_of_a_new_account_of_his_name() {
+    fn mail_of_one_who_is_gone_and_of_a_new_one_of_his_name_are_counted_apart() {
         let mut server = with_mail_of_a_bot(&["hans", "luke"]);
         let (hans, luke) = (user(&server, "hans"), user(&server, "luke"));
         let gone = server.sender_of(hans, &name("bot")).expect("he has mail there");
-        server.reload(accounts(&["hans", "luke", "yoda", "bot"]), Settings::default());
-        let (bot, yoda) = (user(&server, "bot"), user(&server, "yoda"));
+        server.reload(accounts(&["hans", "luke", "bot"]), Settings::default());
+        let bot = user(&server, "bot");
         assert_ne!(bot, gone);
-        assert_eq!(server.sender_of(hans, &name("bot")), Some(gone), "what waits is of the one before");
-        assert_eq!(server.sender_of(yoda, &name("bot")), Some(bot), "nothing of the one before waits there");
+        assert_eq!(server.sender_of(hans, &name("bot")), Some(bot), "who has the name stands for both");
+        store(&mut server, "hans");
+        assert_eq!((server.unread(hans), server.unread(luke)), (3, 2));
+        // His own goes first, then what was there before him, and nothing of another mailbox.
+        for left in [2, 1] {
+            server.uncount_mail(hans, bot, 1, 5);
+            assert_eq!(server.unread(hans), left);
+        }
+        server.uncount_mail(hans, bot, 1, 5);
+        assert!(server.accounts[hans].mailbox.is_none());
+        // What was asked for before he had the name may be counted off later.
         server.uncount_mail(luke, gone, 2, 10);
         store(&mut server, "luke");
-        assert_eq!(server.sender_of(luke, &name("bot")), Some(bot));
-        assert_eq!((server.unread(hans), server.unread(luke)), (2, 1));
-        assert_eq!(server.accounts.name(gone), server.accounts.name(bot));
+        server.uncount_mail(luke, gone, 1, 5);
+        assert!(server.accounts[luke].mailbox.is_none());
     }
 
     #[test]
