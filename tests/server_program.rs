@@ -371,10 +371,13 @@ fn a_backup_is_made_beside_a_running_server_and_overwrites_nothing() {
 fn a_backup_that_was_killed_leaves_nothing_of_its_name() {
     let place = Place::new(&format!("hans {HASH}\n"));
     assert_eq!(place.serve(&[]).stop().0, Some(0));
-    // A file may not grow to the length of the database: the system kills who tries.
+    let store = rusqlite::Connection::open(place.path("hobnob-data/hobnob.db")).expect("a database");
+    store.execute_batch("CREATE TABLE notes AS SELECT zeroblob(300000)").expect("a large database");
+    drop(store);
+    // No file may grow to the length of the database: the system kills who tries.
     let mut limited = Command::new("sh");
     limited.current_dir(place.folder.path()).stderr(Stdio::null());
-    limited.args(["-c", "ulimit -f 8; exec \"$0\" backup copy.db", env!("CARGO_BIN_EXE_hobnob-server")]);
+    limited.args(["-c", "ulimit -f 64; exec \"$0\" backup copy.db", env!("CARGO_BIN_EXE_hobnob-server")]);
     assert_eq!(limited.status().expect("a run").code(), None, "it was killed");
     assert!(!place.path("copy.db").exists());
     let output = place.run(&["backup", "copy.db"]);
