@@ -20,7 +20,7 @@ fn filled() -> tempfile::TempDir {
         failures(Suspect::Account(name("luke"))),
         failures(Suspect::Unknown(Digest([7; 16]))),
     ]);
-    rig.handle.close();
+    rig.handle.close().unwrap();
     folder
 }
 

@@ -103,7 +103,7 @@ fn garbage_and_lost_blocks_are_damage() {
 #[test]
 fn a_first_write_that_was_cut_off_is_no_damage() {
     let (folder, rig, _) = with_mail(2);
-    rig.handle.close();
+    rig.handle.close().unwrap();
     let torn = [0x5a; 31];
     for content in [&[][..], &torn, &[0; 32], &[0; 5_000], &[&torn[..], &[0; 2_000]].concat()] {
         let copy = tempfile::tempdir().unwrap();
