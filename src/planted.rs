@@ -87,6 +87,8 @@ planted! {
     BlockSkippedInPing,
     /// Stored mail of a blocked sender is shown.
     BlockSkippedInMailbox,
+    /// A block counts as lifted before that is durable.
+    LiftedTooEarly,
     /// A block works in both directions.
     BlockMutual,
     /// Lifting a block does not show what it held back.

@@ -106,7 +106,7 @@ impl ServerState {
             }
         }
         self.check_limits(&members, &members)?;
-        if members.iter().any(|&user| user != asker.user && self.reach(asker.user, user) == Reach::Barred) {
+        if members.iter().any(|&user| user != asker.user && self.reach(asker.user, user).is_barred()) {
             return Err(Code::Blocked);
         }
         Ok((group, members))
@@ -165,7 +165,7 @@ impl ServerState {
         let mut members = group.members.clone();
         members.push(user);
         self.check_limits(&members, &[user])?;
-        if self.reach(asker.user, user) == Reach::Barred {
+        if self.reach(asker.user, user).is_barred() {
             return Err(Code::Blocked);
         }
         Ok((name, Some(members)))
@@ -331,7 +331,9 @@ impl ServerState {
         let post = Post { from: asker.user, group: Some(group), text: text.as_str().into(), asker };
         let last = members.last().copied();
         for member in members.into_iter().filter(|&member| member != asker.user) {
-            if self.reach(asker.user, member) == Reach::Barred && !planted::is(Planted::BlockSkippedInGroup) {
+            let skipped = planted::is(Planted::BlockSkippedInGroup);
+            let reach = if skipped { Reach::Open } else { self.reach(asker.user, member) };
+            if self.refuses_message(reach) {
                 self.note_withheld(number);
                 continue;
             }
@@ -340,7 +342,7 @@ impl ServerState {
             }
             if planted::is(Planted::LastMemberLeftOut) && last == Some(member) {
                 self.group_member_settled(number, Ok(Status::Stored));
-            } else if let Err(code) = self.post(member, &post, Tell::Group(number)) {
+            } else if let Err(code) = self.post(member, reach, &post, Tell::Group(number)) {
                 self.group_member_settled(number, Err(code));
             }
         }

@@ -62,10 +62,9 @@ impl ServerState {
         let line =
             if online { ServerLine::Online { user: name } } else { ServerLine::Offline { user: name } };
         let written = self.outbox.write(|out| line.encode(out));
-        let blocks = &self.accounts[user].blocks;
         let entitled = |other: &&UserId| {
             **other != user
-                && (blocks.binary_search(other).is_err() || planted::is(Planted::PresenceToBlocked))
+                && (!self.block_of(user, **other).is_shut() || planted::is(Planted::PresenceToBlocked))
         };
         let links: Vec<LinkId> = self
             .online
@@ -88,7 +87,7 @@ impl ServerState {
             if user == asker.user {
                 include_self
             } else {
-                !(hide && self.accounts[user].has_blocked(asker.user))
+                !(hide && self.block_of(user, asker.user).is_shut())
             }
         };
         let users: Vec<UserId> = self.online.iter().copied().filter(shown).collect();
@@ -101,7 +100,7 @@ impl ServerState {
             self.now.minus_seconds(seconds.saturating_add(u64::from(planted::is(Planted::HistoryTooLong))));
         let hide = self.settings.hide_blockers_in_history && !planted::is(Planted::BlockSkippedInHistory);
         let shown =
-            |user: &UserId| *user != asker.user && !(hide && self.accounts[*user].has_blocked(asker.user));
+            |user: &UserId| *user != asker.user && !(hide && self.block_of(*user, asker.user).is_shut());
         let users: Vec<UserId> = match self.settings.history_mode {
             HistoryMode::Overlap => {
                 self.online.iter().copied().chain(self.history.ended_since(since)).filter(shown).collect()
