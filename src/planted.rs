@@ -97,6 +97,8 @@ planted! {
     ConfirmBeforeCommit,
     /// A record that the store refused is confirmed.
     ConfirmRefused,
+    /// What is so by a record that is not durable is confirmed as if it were.
+    SoAlreadyIsSure,
     /// A refused block stays in memory.
     RefusedBlockStays,
     /// Output that reveals a record does not wait for it.
