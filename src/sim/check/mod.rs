@@ -89,8 +89,6 @@ pub(crate) struct Check {
     lost_in_call: Option<User>,
     /// Users who were let in in this call.
     welcomed_in_call: BTreeSet<User>,
-    /// Who came or went while his block of the other changed.
-    blurred_presence: BTreeSet<(User, User)>,
     scheduled_in_call: u32,
     /// When the server was started, or read its settings again.
     pub(super) settled_at: Time,
@@ -116,7 +114,6 @@ impl Check {
             tickets: BTreeMap::new(),
             overtaken: BTreeSet::new(),
             lost_in_call: None,
-            blurred_presence: BTreeSet::new(),
             welcomed_in_call: BTreeSet::new(),
             scheduled_in_call: 0,
             settled_at: Time::ZERO,
@@ -227,7 +224,7 @@ impl Check {
                 self.texts.store_refused(from);
                 self.tokens.store_refused(self.model.committed);
                 self.held.store_refused();
-                self.links.expect_anything();
+                self.links.store_refused(from);
                 Ok(())
             }
             Told::Flushed { link, upto } => {

@@ -199,17 +199,12 @@ impl Check {
         session.as_ref().is_some_and(|session| session.link != Some(link))
     }
 
-    /// Every other session whose user the subject has not blocked is to be told.
+    /// Every other session whose user the subject has not blocked, nor may turn out to have, is to be told.
     fn owe_presence(&mut self, subject: User, online: bool, perhaps: bool) {
         for other in 0..self.model.users.len() {
-            let blocks = &self.model.users[subject].blocks;
-            let pending = self.model.is_pending(subject, other);
             let odd = self.model.users[subject].odd || self.model.users[other].odd;
-            let shaky = perhaps || pending || odd;
-            if pending {
-                self.blurred_presence.insert((subject, other));
-            }
-            if other == subject || (blocks.contains(&other) && !shaky) {
+            let shaky = perhaps || odd;
+            if other == subject || (self.model.may_stand(subject, other) && !odd) {
                 continue;
             }
             if let Some(session) = self.model.session_mut(other) {
@@ -248,11 +243,9 @@ impl Check {
                 owed.0 != subject || index > place
             });
         }
-        // While a block between them was on its way to the disk, it was open what would be told.
-        let blurred = self.blurred_presence.contains(&(subject, viewer));
         rule!(
             self,
-            blurred || (place.is_some() && !passed),
+            place.is_some() && !passed,
             "presence reaches exactly the entitled",
             "{} is told that {} is {}",
             names.0,
