@@ -77,6 +77,7 @@ impl ServerState {
         settlement: Settlement,
     ) {
         let BlockChange { asker, user, blocked, already } = *change;
+        self.tell_kept_presence(record, settlement.is_ok());
         if let Err(code) = settlement {
             self.answer_block(change, Some(record), Outcome::Failed(code));
             // What the block has held back since it was made is in its turn.

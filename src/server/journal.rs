@@ -17,6 +17,7 @@ use super::delivery::Tell;
 use super::effect::Report;
 use super::groups::GroupChange;
 use super::outbox::Slow;
+use super::presence::Notice;
 use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber, Suspect};
 use crate::wire::Code;
@@ -35,6 +36,8 @@ pub(super) struct Journal {
     pending: VecDeque<Pending>,
     /// How many of them change whether the first blocks the second.
     block_changes: BTreeMap<(UserId, UserId), u32>,
+    /// Who came or went while such a change was on its way, by the record of that.
+    notices: BTreeMap<RecordNumber, Vec<Notice>>,
     /// How many of them change a group.
     group_changes: BTreeMap<Name, u32>,
     /// Links with held output.
@@ -146,6 +149,20 @@ impl Journal {
     /// Whether a block, or its end, is on its way to the disk.
     pub(super) fn changes_block(&self, by: UserId, user: UserId) -> bool {
         self.block_changes.contains_key(&(by, user))
+    }
+
+    /// Keeps word for a viewer until it is known what the last change of the subject's block came to.
+    pub(super) fn keep_notice(&mut self, notice: Notice) {
+        let pair = (notice.subject, notice.viewer);
+        let changes =
+            |pending: &&Pending| matches!(pending.undo, Undo::Block { by, user, .. } if (by, user) == pair);
+        if let Some(change) = self.pending.iter().rev().find(changes) {
+            self.notices.entry(change.number).or_default().push(notice);
+        }
+    }
+
+    pub(super) fn take_notices(&mut self, change: RecordNumber) -> Vec<Notice> {
+        self.notices.remove(&change).unwrap_or_default()
     }
 
     /// Whether a change of a group is on its way to the disk.
