@@ -221,7 +221,8 @@ impl Check {
             Command::AddToGroup { group, user: whom } => {
                 let whom = model.find(whom)?;
                 let name = Name::new(group).ok()?;
-                model.last_group_change(&name).filter(|_| self.is_member(whom, group))
+                let owns = matches!(self.owner_allowed(user, group), Allowed::Not(_));
+                model.last_group_change(&name).filter(|_| owns && self.is_member(whom, group))
             }
             _ => None,
         }
