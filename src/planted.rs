@@ -139,6 +139,8 @@ planted! {
     CrashEndNotWritten,
     /// The last member of a group is counted and gets nothing.
     LastMemberLeftOut,
+    /// A page of mail is shown with what was taken out of the mailbox since it was asked for.
+    PageShowsWhatIsGone,
     /// A byte is lost where a chunk ends within a character.
     SplitCharacter,
     /// The client shows a message again that it has shown.

@@ -75,14 +75,19 @@ pub(super) struct Delivery {
     behind_bytes: usize,
     /// Stored mail to be shown first, in this order.
     pub(super) sources: VecDeque<Source>,
-    pub(super) loading: Option<Ticket>,
-    /// Stored messages that were acknowledged since the page that is loading was asked for: they
-    /// are in it all the same.
-    pub(super) shown_meanwhile: Vec<MessageId>,
+    pub(super) loading: Option<Loading>,
     /// The largest id sent or passed over.
     pub(super) cursor: MessageId,
     /// Whether a deadline for acknowledgement is set.
     watched: bool,
+}
+
+/// A page of mail that the store was asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Loading {
+    pub(super) ticket: Ticket,
+    /// What was taken out of the mailbox since: it may be in the page all the same.
+    pub(super) gone: Vec<MessageId>,
 }
 
 impl Delivery {
@@ -263,8 +268,8 @@ impl ServerState {
         self.store_behind(user);
         if let Some(session) = self.accounts[user].session.as_mut() {
             let delivery = core::mem::take(&mut session.delivery);
-            if let Some(ticket) = delivery.loading {
-                self.loads.remove(&ticket);
+            if let Some(loading) = delivery.loading {
+                self.loads.remove(&loading.ticket);
             }
         }
     }
@@ -349,6 +354,21 @@ impl ServerState {
         }
     }
 
+    /// The mailbox of a user who is online was emptied: what is on its way out of it is counted no more,
+    /// and the page that is loading is of before.
+    pub(super) fn mailbox_emptied(&mut self, user: UserId) {
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        for parcel in &mut session.delivery.unacknowledged {
+            if let Keep::Mailbox(_) = parcel.keep {
+                parcel.keep = Keep::GivenUp;
+            }
+        }
+        if let Some(loading) = session.delivery.loading.take() {
+            self.loads.remove(&loading.ticket);
+        }
+        self.advance(user);
+    }
+
     /// The sender of a message, or of a group message, hears what became of it.
     pub(super) fn tell_sender(
         &mut self,
@@ -412,7 +432,6 @@ impl ServerState {
             }
         }
         if !removed.is_empty() {
-            self.note_acknowledged(user, &removed);
             let user = self.accounts.name(user).clone();
             self.persist_soft(Record::MailRemoved { user, ids: removed });
         }

@@ -277,6 +277,9 @@ impl ServerState {
         self.journal.last.0 += 1;
         let number = self.journal.last;
         self.journal.count_block_change(&undo);
+        if let Record::MailRemoved { user, ids } = &record {
+            self.note_gone(user, ids);
+        }
         self.journal.pending.push_back(Pending { number, undo, then });
         self.outbox.slow(Slow::Persist { number, epoch: self.journal.epoch, record });
         number
@@ -300,7 +303,6 @@ impl ServerState {
                 group: group.clone(),
                 before: self.groups.get(group).map(|group| group.members.clone()),
             },
-            // An account is applied when its record is durable, see `then`.
             Record::AccountAdded { name, .. } => id(name).map_or(Undo::Nothing, Undo::Account),
             Record::AccountRemoved { .. }
             | Record::Failures { .. }
@@ -366,10 +368,14 @@ impl ServerState {
                 }
             }
             Undo::Block { .. } if planted::is(Planted::RefusedBlockStays) => {}
-            Undo::Block { by, user, stood } => self.set_block(*by, *user, *stood),
+            // Who has lost his account meanwhile comes back neither as blocked nor as a member.
+            Undo::Block { by, user, stood } => {
+                if self.accounts.is_in_use(*by) && self.accounts.is_in_use(*user) {
+                    self.set_block(*by, *user, *stood);
+                }
+            }
             Undo::Group { group, before } => {
                 let mut members = before.clone();
-                // Who has lost his account meanwhile does not come back with his membership.
                 if let Some(members) = &mut members {
                     members.retain(|&user| self.accounts.is_in_use(user));
                 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::ServerState;
 use super::accounts::UserId;
 use super::commands::Asker;
-use super::delivery::{Keep, Parcel, Tell};
+use super::delivery::{Keep, Loading, Parcel, Tell};
 use super::outbox::Slow;
 use super::settings::HeldOnBlock;
 use crate::planted::{self, Planted};
@@ -60,7 +60,7 @@ pub(super) struct Discard {
     user: UserId,
     from: UserId,
     upto: MessageId,
-    /// What was acknowledged since the store was asked: it is in the answer all the same.
+    /// What was taken out of the mailbox since the store was asked: it may be in the answer all the same.
     gone: Vec<MessageId>,
 }
 
@@ -86,17 +86,27 @@ impl ServerState {
         self.stored_bytes += bytes;
     }
 
-    /// Under whom mail of that sender is counted: maybe an account that is gone, or was there before
-    /// one of the same name.
+    /// Whose mail of that sender is: that of who has the name, or of an account that is gone.
     pub(super) fn sender_of(&self, to: UserId, name: &Name) -> Option<UserId> {
-        let named = self.accounts.find(name.as_str());
-        let Some(mailbox) = &self.accounts[to].mailbox else { return named };
-        let counted = named.filter(|from| mailbox.senders.contains_key(from));
-        let gone = || mailbox.senders.keys().copied().find(|&from| self.accounts.name(from) == name);
-        counted.or_else(gone).or(named)
+        self.accounts.find(name.as_str()).or_else(|| self.counted_by_name(to, name))
+    }
+
+    /// Under whom mail of a sender is counted: maybe one that had the name before.
+    fn counted_as(&self, to: UserId, from: UserId) -> Option<UserId> {
+        let mailbox = self.accounts[to].mailbox.as_ref()?;
+        let own = mailbox.senders.contains_key(&from).then_some(from);
+        own.or_else(|| self.counted_by_name(to, self.accounts.name(from)))
+    }
+
+    /// The first of all that had the name, and have it, under whom mail waits there.
+    fn counted_by_name(&self, to: UserId, name: &Name) -> Option<UserId> {
+        let mailbox = self.accounts[to].mailbox.as_ref()?;
+        let before = self.accounts.departed_places(name).iter().copied();
+        before.chain(self.accounts.find(name.as_str())).find(|from| mailbox.senders.contains_key(from))
     }
 
     pub(super) fn uncount_mail(&mut self, to: UserId, from: UserId, count: u32, bytes: u64) {
+        let from = self.counted_as(to, from).unwrap_or(from);
         let Some(mailbox) = self.accounts[to].mailbox.as_mut() else { return };
         mailbox.count = mailbox.count.saturating_sub(count);
         mailbox.bytes = mailbox.bytes.saturating_sub(bytes);
@@ -116,14 +126,19 @@ impl ServerState {
         if let Some(mailbox) = self.accounts[user].mailbox.take() {
             self.stored_bytes = self.stored_bytes.saturating_sub(mailbox.bytes);
         }
+        self.discards.retain(|_, discard| discard.user != user);
     }
 
     /// Stored messages that a user may be shown now: those of senders he has blocked are held back.
     pub(super) fn unread(&self, user: UserId) -> u64 {
         let account = &self.accounts[user];
         let Some(mailbox) = &account.mailbox else { return 0 };
+        let shown = |from: UserId| {
+            let holder = self.accounts.find(self.accounts.name(from).as_str());
+            !self.is_held(user, holder.unwrap_or(from))
+        };
         let senders = mailbox.senders.iter();
-        senders.filter(|(from, _)| !self.is_held(user, **from)).map(|(_, count)| u64::from(*count)).sum()
+        senders.filter(|(from, _)| shown(**from)).map(|(_, count)| u64::from(*count)).sum()
     }
 
     fn is_held(&self, user: UserId, from: UserId) -> bool {
@@ -193,7 +208,7 @@ impl ServerState {
         let name = self.accounts.name(user).clone();
         self.outbox.slow(Slow::LoadMail { ticket, user: name, from, after, limit: PAGE_MESSAGES });
         if let Some(session) = self.accounts[user].session.as_mut() {
-            session.delivery.loading = Some(ticket);
+            session.delivery.loading = Some(Loading { ticket, gone: Vec::new() });
         }
     }
 
@@ -208,13 +223,12 @@ impl ServerState {
     fn page_loaded(&mut self, user: UserId, serial: u64, mail: Vec<Mail>, more: bool) {
         let session = self.accounts[user].session.as_mut().filter(|session| session.serial == serial);
         let Some(session) = session else { return };
-        session.delivery.loading = None;
+        let gone = session.delivery.loading.take().map_or_else(Vec::new, |loading| loading.gone);
         let last = mail.last().map(|mail| mail.id);
         let mut shown = 0;
         let cut = usize::from(more && planted::is(Planted::PageDropsLast));
         let count = mail.len() - cut.min(mail.len());
-        let shown_meanwhile = core::mem::take(&mut session.delivery.shown_meanwhile);
-        for mail in mail.into_iter().take(count).filter(|mail| !shown_meanwhile.contains(&mail.id)) {
+        for mail in mail.into_iter().take(count).filter(|mail| !gone.contains(&mail.id)) {
             shown += u64::from(self.show_mail(user, mail));
         }
         let Some(session) = self.accounts[user].session.as_mut() else { return };
@@ -234,7 +248,8 @@ impl ServerState {
     /// Sends a stored message, unless it is held back or under way already.
     fn show_mail(&mut self, user: UserId, mail: Mail) -> bool {
         let Some(from) = self.sender_of(user, &mail.from) else { return false };
-        if self.is_spoken_for(user, mail.id) || self.is_held(user, from) || self.may_be_held(user, from) {
+        let later = self.is_spoken_for(user, mail.id) || self.comes_in_turn(user, from);
+        if later || self.is_held(user, from) || self.may_be_held(user, from) {
             return false;
         }
         let parcel = Parcel {
@@ -263,6 +278,14 @@ impl ServerState {
             || self.journal.is_unsaved_removal(&account.name, id)
     }
 
+    /// Whether mail of that sender is shown, all of it in order, behind what is being shown: what was
+    /// passed over while it was held back has to come first.
+    fn comes_in_turn(&self, user: UserId, from: UserId) -> bool {
+        let Some(session) = self.accounts[user].session.as_ref() else { return false };
+        let of_sender = |source: &Source| source.only.is_some_and(|(only, _)| only == from);
+        session.delivery.sources.iter().skip(1).any(of_sender)
+    }
+
     fn source_is_empty(&mut self, source: Source) {
         if let Some(asker) = source.asker {
             let messages = source.shown;
@@ -273,7 +296,7 @@ impl ServerState {
     /// Drops what a sender who was just blocked has stored (`held_on_block=drop`).
     pub(super) fn discard_mail_of(&mut self, user: UserId, from: UserId) {
         let account = &self.accounts[user];
-        let waits = account.mailbox.as_ref().is_some_and(|mailbox| mailbox.senders.contains_key(&from));
+        let waits = self.counted_as(user, from).is_some();
         // A block that was lifted meanwhile drops nothing.
         if waits && account.has_blocked(from) {
             let upto = MessageId { boot: self.boot, number: account.last_message };
@@ -305,16 +328,24 @@ impl ServerState {
             self.uncount_mail(user, from, 1, mail.text.len() as u64);
             ids.push(mail.id);
         }
-        self.persist_soft(Record::MailRemoved { user: self.accounts.name(user).clone(), ids });
+        if !ids.is_empty() {
+            self.persist_soft(Record::MailRemoved { user: self.accounts.name(user).clone(), ids });
+        }
         if more && last < upto {
             self.load_for_discard(user, from, upto, last);
         }
     }
 
-    /// Stored mail was acknowledged. Answers of the store that were asked for before hold it all the same.
-    pub(super) fn note_acknowledged(&mut self, user: UserId, ids: &[MessageId]) {
-        if let Some(session) = self.accounts[user].session.as_mut().filter(|s| s.delivery.loading.is_some()) {
-            session.delivery.shown_meanwhile.extend_from_slice(ids);
+    /// Mail is being taken out of the mailbox. What the store was asked for before may hold it all the same.
+    pub(super) fn note_gone(&mut self, user: &Name, ids: &[MessageId]) {
+        let Some(user) = self.accounts.find(user.as_str()) else { return };
+        if planted::is(Planted::PageShowsWhatIsGone) {
+            return;
+        }
+        if let Some(session) = self.accounts[user].session.as_mut()
+            && let Some(loading) = &mut session.delivery.loading
+        {
+            loading.gone.extend_from_slice(ids);
         }
         for discard in self.discards.values_mut().filter(|discard| discard.user == user) {
             discard.gone.extend_from_slice(ids);

@@ -99,12 +99,14 @@ pub(crate) struct Model {
     /// Mail whose removal the store refused: it is back after a restart, unless removed again before.
     unsaved: Vec<(User, MessageId, Stored)>,
     pub(crate) committed: RecordNumber,
-    /// Pairs of which waiting mail was dropped when a block began: blocker, blocked.
-    pub(crate) dropped: BTreeSet<(User, User)>,
+    /// Texts that were dropped out of a mailbox unread, because their sender was blocked.
+    pub(crate) dropped: BTreeSet<(User, u32)>,
     /// Mail that waited when its sender was blocked, or came while he was: it may be dropped.
     pub(crate) doomed: BTreeSet<(User, MessageId)>,
     /// The settings have said so, at some time.
     pub(crate) drops: bool,
+    /// The settings have let mail of the blocked through, at some time: it may be under way.
+    pub(crate) delivers: bool,
     /// Pairs whose block was undone: blocker, blocked, and when.
     pub(crate) shaky: BTreeMap<(User, User), Time>,
     /// Most that ever waited, so that a full mailbox can be told from a refusal without reason.
@@ -155,6 +157,7 @@ impl Model {
     pub(crate) fn reload(&mut self, settings: &Settings, accounts: &[Name]) {
         self.timeout_before_secs = self.settings.timeout_secs;
         self.settings = settings.clone();
+        self.delivers |= settings.held_on_block == HeldOnBlock::Deliver;
         self.drops |= settings.held_on_block == HeldOnBlock::Drop;
         self.by_hand |= settings.offline_delivery != OfflineDelivery::Auto;
         self.hurried |= (1..UNHURRIED_BURST).contains(&settings.rate_burst);
@@ -184,9 +187,6 @@ impl Model {
             Record::Blocked { by, user } => {
                 let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
                 self.users[by].blocks.insert(user);
-                if self.settings.held_on_block == HeldOnBlock::Drop {
-                    self.dropped.insert((by, user));
-                }
                 let of_user = self.users[by].mailbox.iter().filter(|(_, stored)| stored.from == user);
                 self.doomed.extend(of_user.map(|(id, _)| (by, *id)));
                 Undo::Block(by, user)

@@ -152,7 +152,7 @@ impl Check {
         let Some(seen) = self.links.seen.get_mut(&link) else { return Ok(false) };
         if line.len() > limit + 512 {
             seen.garbage = true;
-            self.activity(link, false);
+            self.perhaps_activity(link);
             return Ok(false);
         }
         let at_once = at_once && line.len() <= limit;

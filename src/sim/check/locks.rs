@@ -298,7 +298,10 @@ impl Check {
     pub(super) fn link_registering(&self, name: &str) -> Option<LinkId> {
         let open = &self.links.seen;
         let waits = |link: &LinkId| open.get(link).is_some_and(|seen| seen.user.is_none());
-        let fits = |attempt: &&Attempt| attempt.registers && attempt.name == name && waits(&attempt.link);
+        // A password that was judged was one for the account that had the name before.
+        let fits = |attempt: &&Attempt| {
+            attempt.registers && !attempt.judged && attempt.name == name && waits(&attempt.link)
+        };
         self.locks.attempts.iter().find(fits).map(|attempt| attempt.link)
     }
 

@@ -27,6 +27,14 @@ impl Check {
         }
     }
 
+    /// Something was typed that is answered or closes the link: it may count.
+    pub(super) fn perhaps_activity(&mut self, link: LinkId) {
+        let now = self.now;
+        if let Some(session) = self.model.member_on(link).and_then(|user| self.model.session_mut(user)) {
+            session.active.1 = session.active.1.max(now);
+        }
+    }
+
     /// A session's link is gone, from outside.
     pub(super) fn session_link_lost(&mut self, link: LinkId) {
         let now = self.now;
@@ -338,11 +346,18 @@ impl Check {
         timeout > 0 && self.is_unhurried() && self.now > latest
     }
 
-    /// Whether a session ends in this very call, for it has been idle for so long.
+    /// Whether a session ends in this very call, for it has been idle, or without a link, for so long.
     pub(super) fn is_somebody_due(&self) -> bool {
-        let timeout = self.model.settings.timeout_secs;
-        let due = |session: &SessionSeen| self.now.0 >= session.active.0.0 + timeout * 1_000_000;
-        timeout > 0 && self.model.users.iter().filter_map(|known| known.session.as_ref()).any(due)
+        let settings = &self.model.settings;
+        let over = |from: Time, seconds: u64| self.now.0 >= from.0 + seconds * 1_000_000;
+        let idle = |session: &SessionSeen| {
+            settings.timeout_secs > 0 && over(session.active.0, settings.timeout_secs)
+        };
+        let lost = |session: &SessionSeen| {
+            session.lost_at.is_some_and(|lost| over(lost, settings.resume_grace_secs))
+        };
+        let mut sessions = self.model.users.iter().filter_map(|known| known.session.as_ref());
+        sessions.any(|session| idle(session) || lost(session))
     }
 
     /// Without a grace a session ends in the very call that tells of the loss of its link.

@@ -8,10 +8,10 @@ use super::answers::{Expected, accepted};
 use super::links::Sent;
 use super::{Check, Verdict, number_of, rule};
 use crate::record::{Record, RecordNumber};
-use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
+use crate::server::settings::{BlockNotice, OfflineDelivery};
 use crate::sim::model::User;
 use crate::time::Time;
-use crate::wire::{Answer, Code, Command, Delivery, Status};
+use crate::wire::{Answer, Code, Command, Delivery, Freshness, Status};
 use crate::words::{LinkId, MessageId};
 
 /// All texts that were ever sent, by number.
@@ -184,6 +184,9 @@ impl Check {
         if !broadcast {
             self.remember_sent(link, delivery.id, number);
             self.held_sent(link, delivery.id);
+            let waits = delivery.freshness == Freshness::Live || self.waits(reader, delivery.id);
+            let name = &self.model.users[reader].name;
+            rule!(self, waits, "what is gone from a mailbox is not shown", "{} to {name}", delivery.id);
         }
         let Some(number) = number else { return Ok(()) };
         self.origin_is_true(number, from, reader, delivery.text.as_str(), group.is_some(), broadcast)?;
@@ -194,6 +197,12 @@ impl Check {
             text.sent_to.push(reader);
         }
         Ok(())
+    }
+
+    /// Whether a message is in a mailbox, as far as that can be known.
+    fn waits(&self, user: User, id: MessageId) -> bool {
+        let known = &self.model.users[user];
+        known.odd || known.mailbox.contains_key(&id)
     }
 
     fn origin_is_true(
@@ -229,7 +238,7 @@ impl Check {
         let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
         let shaky = self.model.shaky.contains_key(&(reader, from));
         let never = text.forbidden.contains(&reader) && !shaky;
-        let held = self.model.settings.held_on_block != HeldOnBlock::Deliver
+        let held = !self.model.delivers
             && !self.model.users[from].odd
             && self.model.users[reader].announced.contains(&from)
             && !self.model.is_pending(reader, from);
@@ -288,16 +297,12 @@ impl Check {
         let user = self.model.user(user.as_str());
         let known = &self.model.users[user];
         for id in ids {
-            let from = known.mailbox.get(id).map(|stored| stored.from);
+            let Some(stored) = known.mailbox.get(id).filter(|_| !known.acknowledged.contains(id)) else {
+                continue;
+            };
             let dropped = self.model.drops && self.model.doomed.contains(&(user, *id));
-            rule!(
-                self,
-                known.acknowledged.contains(id) || dropped || from.is_none(),
-                "mail is removed on acknowledgement only",
-                "{} of {}",
-                id,
-                known.name
-            );
+            rule!(self, dropped, "mail is removed on acknowledgement only", "{id} of {}", known.name);
+            self.model.dropped.insert((user, stored.text));
         }
         Ok(())
     }
@@ -435,7 +440,7 @@ impl Check {
                     || text.perhaps_forbidden.contains(&to)
                     || self.model.is_cut_off(sender, to)
                     || self.model.shaky.contains_key(&(to, sender))
-                    || self.model.dropped.contains(&(to, sender))
+                    || self.model.dropped.contains(&(to, *number))
             };
             if let Some(to) = text.to {
                 let fine = text.reached(to) || excused(to);
