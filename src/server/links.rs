@@ -26,6 +26,8 @@ const ENDLESS_LINE_BYTES: usize = 64 * 1024;
 /// Output that may wait in here for records. The shell's limit does not see it, and a store may take
 /// its time while others go on talking.
 const HELD_BYTES: u64 = 1 << 20;
+/// The same for the operator. No setting allows more.
+const HELD_LIMIT: &str = "1 MiB of output that waits for the store";
 /// Input that came although the link was paused; a shell that goes on beyond it is cut off.
 const BACKLOG_BYTES: usize = 1 << 20;
 
@@ -163,11 +165,11 @@ impl ServerState {
         }
     }
 
-    fn close_oldest_silent(&mut self, rivals: &[LinkId], setting: &'static str) {
+    fn close_oldest_silent(&mut self, rivals: &[LinkId], limit: &'static str) {
         let silent = rivals.iter().find(|id| !self.links[*id].spoke);
         if let Some(&oldest) = silent.or(rivals.first()) {
             let from = self.links[&oldest].from;
-            self.outbox.report(Report::LimitReached { setting, from });
+            self.outbox.report(Report::LimitReached { limit, from });
             self.close_link(oldest);
         }
     }
@@ -219,7 +221,7 @@ impl ServerState {
 
     fn cut_endless_line(&mut self, id: LinkId) {
         let Some(from) = self.links.get(&id).map(|link| link.from) else { return };
-        self.outbox.report(Report::LimitReached { setting: "line_bytes", from });
+        self.outbox.report(Report::LimitReached { limit: "line_bytes", from });
         self.lose_link(id);
         self.outbox.close(id);
     }
@@ -371,11 +373,12 @@ impl ServerState {
     }
 
     /// Cuts links that would hold more than may wait; the mail of their users is kept. Only now, so
-    /// that nothing loses its link in the middle of a fan-out.
+    /// that nothing loses its link in the middle of a fan-out, nor by what has left meanwhile.
     pub(super) fn cut_overfull_links(&mut self) {
         while let Some(id) = self.overfull.pop() {
-            if let Some(from) = self.links.get(&id).map(|link| link.from) {
-                self.outbox.report(Report::LimitReached { setting: "output_bytes", from });
+            let overfull = self.links.get(&id).filter(|link| link.held_bytes > HELD_BYTES);
+            if let Some(from) = overfull.map(|link| link.from) {
+                self.outbox.report(Report::LimitReached { limit: HELD_LIMIT, from });
                 self.lose_link(id);
                 self.outbox.close(id);
             }
