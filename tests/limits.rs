@@ -338,6 +338,26 @@ fn an_endless_line_ends_its_link_and_no_other() {
 }
 
 #[test]
+fn a_large_limit_leaves_as_much_room_before_a_line_is_endless() {
+    let limit = 100_000 + 512;
+    let line = |length: usize| format!("broadcast {}\n", "x".repeat(length - "broadcast ".len()));
+    let with_limit = || with_two(Settings { line_bytes: 100_000, ..Settings::default() });
+    let mut server = with_limit();
+    server.say(HANS, &line(limit));
+    server.say(HANS, &line(limit + 1));
+    server.say(HANS, &line(2 * limit));
+    assert_eq!(server.heard(HANS), "ok broadcast 1 complete\nerror too_long\nerror too_long\n");
+    server.say(HANS, &line(2 * limit + 1));
+    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[HANS][..], &["line_bytes"][..]));
+    // The same if its end is still to come.
+    let mut server = with_limit();
+    server.say(HANS, &"x".repeat(2 * limit));
+    assert_eq!(server.closed, []);
+    server.say(HANS, "x");
+    assert_eq!(server.closed, [HANS]);
+}
+
+#[test]
 fn requests_for_private_links_are_limited_for_each_user() {
     let mut server = Server::new(Settings { unauthenticated_max: 0, ..Settings::default() }, 17);
     for n in 0..17 {

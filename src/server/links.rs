@@ -21,7 +21,7 @@ use crate::wire::{
 };
 use crate::words::{LinkId, Ticket};
 
-/// An unfinished line may drop so many bytes before its link is closed.
+/// A line of more bytes closes its link; where lines may be long, one of more than twice the limit.
 const ENDLESS_LINE_BYTES: usize = 64 * 1024;
 /// Output that may wait in here for records. The shell's limit does not see it, and a store may take
 /// its time while others go on talking.
@@ -176,6 +176,7 @@ impl ServerState {
 
     /// Takes bytes off the network: every whole line is obeyed, unless the link has to wait.
     pub(super) fn receive(&mut self, id: LinkId, bytes: &[u8]) {
+        let limit = self.line_limit();
         let Some(link) = self.links.get_mut(&id) else { return };
         link.spoke = true;
         if link.stage == Stage::Closing {
@@ -190,10 +191,6 @@ impl ServerState {
             return;
         }
         let mut framer = mem::take(&mut link.framer);
-        let limit = match self.settings.line_bytes {
-            0 => usize::MAX,
-            bytes => bytes.saturating_add(LINE_ROOM),
-        };
         let (mut rest, mut stage) = (bytes, link.stage);
         while let Some(frame) = framer.next(&mut rest, limit) {
             self.obey_frame(id, stage, frame);
@@ -211,12 +208,25 @@ impl ServerState {
             // So is the one that was left in its place.
             return;
         }
-        let endless = framer.skipped() > ENDLESS_LINE_BYTES;
+        let endless = framer.skipped() > self.endless_line();
         let Some(link) = self.links.get_mut(&id) else { return };
         link.framer = framer;
         if endless {
             self.cut_endless_line(id);
         }
+    }
+
+    /// The longest line that is obeyed.
+    const fn line_limit(&self) -> usize {
+        match self.settings.line_bytes {
+            0 => usize::MAX,
+            bytes => bytes.saturating_add(LINE_ROOM),
+        }
+    }
+
+    /// The longest line that is skipped.
+    fn endless_line(&self) -> usize {
+        self.line_limit().saturating_mul(2).max(ENDLESS_LINE_BYTES)
     }
 
     fn cut_endless_line(&mut self, id: LinkId) {
@@ -229,7 +239,7 @@ impl ServerState {
     fn obey_frame(&mut self, id: LinkId, stage: Stage, frame: Frame<'_>) {
         let line = match frame {
             // Whether its end came with it must make no difference.
-            Frame::TooLong { bytes } if bytes > ENDLESS_LINE_BYTES => return self.cut_endless_line(id),
+            Frame::TooLong { bytes } if bytes > self.endless_line() => return self.cut_endless_line(id),
             Frame::TooLong { .. } => {
                 return self.misused(id, Misuse { number: None, command: "", code: Code::TooLong });
             }
