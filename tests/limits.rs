@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use hobnob::record::{RecordNumber, Recovery};
+use hobnob::record::{Mail, RecordNumber, Recovery};
+use hobnob::server::settings::OfflineDelivery;
 use hobnob::server::{Effect, Event, Report, ServerState, Settings, Verdict};
 use hobnob::time::Time;
-use hobnob::words::{Credential, LinkId, Name};
+use hobnob::words::{Credential, LinkId, MessageId, Name, Ticket};
 
 const HANS: LinkId = LinkId(1);
 const YODA: LinkId = LinkId(2);
@@ -16,8 +17,12 @@ struct Server {
     core: ServerState,
     now: Time,
     said: BTreeMap<LinkId, Vec<u8>>,
+    /// Bytes sent on each link in all.
+    sent: BTreeMap<LinkId, u64>,
     closed: Vec<LinkId>,
     limits: Vec<&'static str>,
+    /// Pages of mail asked of the store and not answered.
+    loads: Vec<Ticket>,
     paused: Vec<LinkId>,
     store: Store,
 }
@@ -29,9 +34,9 @@ enum Store {
 }
 
 impl Server {
-    /// With `hans`, `yoda` and so many others.
+    /// With `hans`, `yoda`, `luke` and so many others.
     fn new(settings: Settings, others: usize) -> Server {
-        let names = ["hans".into(), "yoda".into()].into_iter();
+        let names = ["hans".into(), "yoda".into(), "luke".into()].into_iter();
         let names = names.chain((0..others).map(|n| format!("a-user-with-a-long-name-{n}")));
         let accounts = names.map(|name| (Name::new(&name).unwrap(), Credential::new("pw"))).collect();
         let recovery = Recovery { boot: 1, ..Recovery::default() };
@@ -39,8 +44,10 @@ impl Server {
             core: ServerState::new(settings, accounts, recovery, 7, Time(0)),
             now: Time(0),
             said: BTreeMap::new(),
+            sent: BTreeMap::new(),
             closed: Vec::new(),
             limits: Vec::new(),
+            loads: Vec::new(),
             paused: Vec::new(),
             store: Store::Commits,
         };
@@ -52,15 +59,19 @@ impl Server {
         let (mut verify, mut commit) = (Vec::new(), None);
         for effect in self.core.handle(event, self.now) {
             match effect {
-                Effect::Send { link, bytes } => self.said.entry(link).or_default().extend(bytes),
+                Effect::Send { link, bytes } => {
+                    self.said.entry(link).or_default().extend(bytes);
+                    *self.sent.entry(link).or_default() += bytes.len() as u64;
+                }
                 Effect::Close { link } => self.closed.push(link),
                 Effect::Pause { link } => self.paused.push(link),
                 Effect::Resume { link } => self.paused.retain(|&paused| paused != link),
                 Effect::Verify { ticket, .. } => verify.push(ticket),
                 Effect::Persist { number, .. } => commit = Some(number),
-                Effect::Report(Report::LimitReached { setting, .. }) => self.limits.push(setting),
+                Effect::Report(Report::LimitReached { limit, .. }) => self.limits.push(limit),
+                Effect::LoadMail { ticket, .. } => self.loads.push(ticket),
                 Effect::Report(_) | Effect::ScheduleTimeout { .. } => {}
-                Effect::Hash { .. } | Effect::LoadMail { .. } => unreachable!("not in here: {effect:?}"),
+                Effect::Hash { .. } => unreachable!("not in here: {effect:?}"),
             }
         }
         for ticket in verify {
@@ -94,54 +105,128 @@ fn with_two(settings: Settings) -> Server {
     server
 }
 
+/// With `hans`, who is in so many groups of so many, so that his `grouplist` is as long as a test wants it.
+fn with_groups(groups: usize, members: usize) -> Server {
+    let mut server = Server::new(Settings::default(), members);
+    server.log_in(HANS, "hans");
+    let names: Vec<String> = (0..members).map(|n| format!("a-user-with-a-long-name-{n}")).collect();
+    for group in 0..groups {
+        server.say(HANS, &format!("create group crew{group} {}\n", names.join(" ")));
+    }
+    server.handle(Event::Flushed { link: HANS, upto: u64::MAX });
+    server.said.clear();
+    server
+}
+
+/// How far a link reads at a time.
+#[derive(Clone, Copy, Debug)]
+enum Reads {
+    All,
+    Some(u64),
+}
+
+/// Reads what was sent on a link and what comes of that, until there is no more; says what came meanwhile.
+fn read(server: &mut Server, link: LinkId, reads: Reads) -> String {
+    let (mut upto, mut came) = (0, String::new());
+    while upto < server.sent[&link] && server.closed.is_empty() {
+        upto = match reads {
+            Reads::All => server.sent[&link],
+            Reads::Some(bytes) => (upto + bytes).min(server.sent[&link]),
+        };
+        server.handle(Event::Flushed { link, upto });
+        let more = server.heard(link);
+        assert!(more.len() < 100_000, "{} bytes at once", more.len());
+        came.push_str(&more);
+    }
+    came
+}
+
+const READING: [Reads; 4] = [Reads::All, Reads::Some(300), Reads::Some(1_000), Reads::Some(40_000)];
+
 #[test]
 fn lists_that_nobody_reads_wait_and_so_does_the_next_line() {
-    let settings = Settings { unauthenticated_max: 0, ..Settings::default() };
-    let mut server = Server::new(settings, 300);
-    for n in 0..300 {
-        server.log_in(LinkId(100 + n), &format!("a-user-with-a-long-name-{n}"));
+    // Of 1, 3, 7, 9, 13 and 110 kB: of some the last that waited fills what may be under way, of others
+    // one before it.
+    for (groups, members) in [(1, 30), (1, 100), (3, 85), (3, 110), (5, 100), (40, 100)] {
+        for reads in READING {
+            let mut server = with_groups(groups, members);
+            server.say(HANS, &"grouplist\n".repeat(60));
+            let mut heard = server.heard(HANS);
+            assert!(heard.len() < 100_000, "{} bytes", heard.len());
+            assert_eq!(server.paused, [HANS]);
+            // Once it reads, it gets the rest, and is read.
+            heard += &read(&mut server, HANS, reads);
+            let lists = heard.matches("ok grouplist").count();
+            assert_eq!((lists, server.paused.as_slice()), (60, &[][..]), "{groups} of {members}, {reads:?}");
+            server.say(HANS, "ping yoda\n");
+            assert_eq!(server.heard(HANS), "ok ping yoda offline\n");
+        }
     }
-    server.log_in(HANS, "hans");
-    server.said.clear();
-    server.say(HANS, &"whoelse\n".repeat(100));
-    let sent = server.heard(HANS);
-    assert!(sent.ends_with("ok whoelse 300\n") && sent.len() < 100_000, "{} bytes", sent.len());
-    assert_eq!(server.paused, [HANS]);
-    // Once it reads, it gets the rest.
-    let mut lists = sent.matches("ok whoelse 300\n").count();
-    while lists < 100 {
-        server.handle(Event::Flushed { link: HANS, upto: u64::MAX });
-        let more = server.heard(HANS);
-        assert!((1..100_000).contains(&more.len()));
-        lists += more.matches("ok whoelse 300\n").count();
-    }
-    assert_eq!((lists, server.paused.len()), (100, 0));
 }
 
 #[test]
 fn a_logout_waits_for_the_lists_before_it() {
-    let settings = Settings { unauthenticated_max: 0, ..Settings::default() };
-    let mut server = Server::new(settings, 300);
-    for n in 0..300 {
-        server.log_in(LinkId(100 + n), &format!("a-user-with-a-long-name-{n}"));
+    for (groups, members, lists) in [(3, 85, 8), (3, 110, 7), (3, 110, 8), (40, 100, 1)] {
+        for reads in READING {
+            let mut server = with_groups(groups, members);
+            server.log_in(YODA, "yoda");
+            server.said.clear();
+            server.say(HANS, &format!("{}logout\nping yoda\n", "grouplist\n".repeat(lists)));
+            let mut heard = server.heard(HANS);
+            let count = |heard: &str| heard.matches("ok grouplist").count();
+            assert!(count(&heard) < lists, "the lists are too short for this test");
+            assert_eq!((server.closed.len(), server.heard(YODA)), (0, String::new()));
+            heard += &read(&mut server, HANS, reads);
+            assert_eq!((count(&heard), server.closed.as_slice()), (lists, &[HANS][..]));
+            assert!(heard.ends_with(&format!("ok grouplist {groups}\nok logout\nbye logout\n")));
+            assert_eq!(server.heard(YODA), "offline hans\n");
+        }
     }
-    server.log_in(HANS, "hans");
-    server.log_in(YODA, "yoda");
-    server.said.clear();
-    server.say(HANS, &format!("{}logout\nping yoda\n", "whoelse\n".repeat(7)));
-    let mut heard = server.heard(HANS);
-    let lists = |heard: &str| heard.matches("ok whoelse 301\n").count();
-    assert!(lists(&heard) < 7, "the lists are too short for this test");
-    assert_eq!((server.closed.len(), server.heard(YODA)), (0, String::new()));
-    while server.closed.is_empty() {
-        server.handle(Event::Flushed { link: HANS, upto: u64::MAX });
-        let more = server.heard(HANS);
-        assert!(!more.is_empty());
-        heard.push_str(&more);
+}
+
+#[test]
+fn lists_behind_a_record_go_on_when_it_is_durable() {
+    let mut server = with_groups(3, 85);
+    server.store = Store::Stalls;
+    server.say(HANS, &format!("create group crew hans\n{}logout\n", "grouplist\n".repeat(20)));
+    assert_eq!((server.heard(HANS), server.paused.as_slice()), (String::new(), &[HANS][..]));
+    server.handle(Event::Committed { upto: RecordNumber(1_000) });
+    let heard = server.heard(HANS) + &read(&mut server, HANS, Reads::All);
+    assert_eq!(heard.matches("ok grouplist 4\n").count(), 20);
+    assert!(
+        heard.starts_with("members crew hans\nok create group crew\n") && heard.ends_with("bye logout\n")
+    );
+}
+
+/// What is reported when output waits for a store that stalls: no setting allows more.
+const HELD: &str = "1 MiB of output that waits for the store";
+
+#[test]
+fn output_that_leaves_with_the_record_it_waits_for_cuts_nobody() {
+    let mut server = with_two(Settings::default());
+    let mut model = with_two(Settings::default());
+    server.store = Store::Stalls;
+    // From here on everything for yoda waits for this record, up to the last byte that may.
+    server.say(YODA, "create group crew yoda\n");
+    let mut held = 0;
+    while held < 1 << 20 {
+        let mut length = |x: usize| {
+            model.say(HANS, &format!("broadcast {}\n", "x".repeat(x)));
+            model.heard(YODA).len()
+        };
+        let frame = length(1) - 1;
+        let room = ((1 << 20) - held - frame).min(4_000);
+        server.say(HANS, &format!("broadcast {}\n", "x".repeat(room)));
+        held += frame + room;
     }
-    assert_eq!(lists(&heard), 7);
-    assert!(heard.ends_with("ok whoelse 301\nok logout\nbye logout\n"));
-    assert_eq!(server.heard(YODA), "offline hans\n");
+    assert_eq!((server.heard(YODA), server.closed.as_slice()), (String::new(), &[][..]));
+    // One line more comes by the very event that lets all of them leave.
+    server.now = Time(1_000_000_000);
+    server.say(YODA, "active\n");
+    server.now = Time(1_800_000_000);
+    server.handle(Event::Committed { upto: RecordNumber(1_000) });
+    assert!(server.heard(YODA).ends_with("x\noffline hans\n"));
+    assert_eq!((server.closed.as_slice(), server.limits.len()), (&[HANS][..], 0));
 }
 
 #[test]
@@ -160,10 +245,76 @@ fn output_that_waits_for_a_store_that_stalls_is_bounded() {
     for _ in 0..10 {
         server.say(HANS, &broadcast);
     }
-    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[YODA][..], &["output_bytes"][..]));
+    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[YODA][..], &[HELD][..]));
     server.handle(Event::Committed { upto: RecordNumber(1_000) });
     server.say(HANS, "ping yoda\n");
     assert!(server.heard(HANS).ends_with("ok ping yoda offline\n"));
+}
+
+/// `yoda` comes in and takes none of what hans has sent him; no further page may be asked for.
+fn with_a_full_window(settings: Settings) -> Server {
+    let mut server = Server::new(settings, 0);
+    server.log_in(HANS, "hans");
+    server.say(HANS, &"message yoda hi\n".repeat(300));
+    server.log_in(YODA, "yoda");
+    if server.loads.is_empty() {
+        server.say(YODA, "offline\n");
+    }
+    for page in 0..6 {
+        let ticket = server.loads.pop().expect("a page is asked for");
+        let mail = (1..=48).map(|n| mail(page * 48 + n)).collect();
+        server.handle(Event::MailLoaded { ticket, mail, more: true });
+    }
+    assert!(server.loads.is_empty(), "the window is not full");
+    server.said.clear();
+    server
+}
+
+fn mail(number: u64) -> Mail {
+    let from = Name::new("hans").unwrap();
+    let id = MessageId { boot: 1, number };
+    Mail { id, from, group: None, origin: None, sent_at: Time(0), text: "hi".into() }
+}
+
+/// What was shown is acknowledged, and no more is there of what is asked for then; says how many times.
+fn drain(server: &mut Server) -> usize {
+    server.say(YODA, "ack 1.288 -\n");
+    let mut asked = 0;
+    while let Some(ticket) = server.loads.pop() {
+        asked += 1;
+        server.handle(Event::MailLoaded { ticket, mail: Vec::new(), more: false });
+    }
+    asked
+}
+
+#[test]
+fn mail_that_nobody_takes_is_asked_for_once() {
+    let mut server =
+        with_a_full_window(Settings { offline_delivery: OfflineDelivery::Manual, ..Settings::default() });
+    // One is being answered already, the next one waits, and will show all that any other could.
+    server.say(YODA, "offline\n");
+    assert_eq!(server.heard(YODA), "");
+    server.say(YODA, &"offline\n".repeat(1_000));
+    assert!(server.heard(YODA) == "ok offline 0\n".repeat(1_000), "others wait or are refused");
+    // The link is read all the same: how else would it acknowledge?
+    assert_eq!(drain(&mut server), 2);
+    assert_eq!(server.heard(YODA), "ok offline 288\nok offline 0\n");
+    server.say(YODA, "offline\n");
+    assert_eq!((drain(&mut server), server.heard(YODA)), (1, "ok offline 0\n".into()));
+}
+
+#[test]
+fn a_block_that_comes_and_goes_asks_for_held_mail_once() {
+    let mut server = with_a_full_window(Settings::default());
+    server.say(YODA, &"block hans\nunblock hans\n".repeat(1_000));
+    assert!(server.heard(YODA) == "ok block hans\nok unblock hans\n".repeat(1_000));
+    // What the login still shows, and what was held back.
+    assert_eq!(drain(&mut server), 2);
+    // Nothing is stored of luke that could have been held back.
+    server.say(YODA, "block luke\nunblock luke\n");
+    assert_eq!(drain(&mut server), 0);
+    server.say(YODA, "block hans\nunblock hans\n");
+    assert_eq!(drain(&mut server), 1);
 }
 
 #[test]
@@ -184,6 +335,26 @@ fn an_endless_line_ends_its_link_and_no_other() {
     server.say(HANS, "x");
     assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[HANS][..], &["line_bytes"][..]));
     assert_eq!(server.heard(YODA), "offline hans\n");
+}
+
+#[test]
+fn a_large_limit_leaves_as_much_room_before_a_line_is_endless() {
+    let limit = 100_000 + 512;
+    let line = |length: usize| format!("broadcast {}\n", "x".repeat(length - "broadcast ".len()));
+    let with_limit = || with_two(Settings { line_bytes: 100_000, ..Settings::default() });
+    let mut server = with_limit();
+    server.say(HANS, &line(limit));
+    server.say(HANS, &line(limit + 1));
+    server.say(HANS, &line(2 * limit));
+    assert_eq!(server.heard(HANS), "ok broadcast 1 complete\nerror too_long\nerror too_long\n");
+    server.say(HANS, &line(2 * limit + 1));
+    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[HANS][..], &["line_bytes"][..]));
+    // The same if its end is still to come.
+    let mut server = with_limit();
+    server.say(HANS, &"x".repeat(2 * limit));
+    assert_eq!(server.closed, []);
+    server.say(HANS, "x");
+    assert_eq!(server.closed, [HANS]);
 }
 
 #[test]

@@ -168,6 +168,7 @@ impl Check {
                 self.call = Call::None;
                 self.starts.returned();
                 self.who_was_answered_is_read()?;
+                self.who_has_read_is_read()?;
                 self.nobody_has_two_links()?;
                 self.lost_sessions_end()?;
                 return self.nothing_is_overtaken();
@@ -220,6 +221,7 @@ impl Check {
             Told::Verified { ticket, verdict } => self.verified(ticket, verdict),
             Told::Committed { upto } => {
                 self.model.committed(upto);
+                self.links.committed(upto);
                 self.presence_committed(upto);
                 self.texts.committed(upto);
                 Ok(())
