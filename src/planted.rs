@@ -149,6 +149,8 @@ planted! {
     ClientAcknowledgesEarly,
     /// The client does not repeat open commands after a resume.
     ClientRepeatsNothing,
+    /// The client believes what a group message that was said again is said to have missed.
+    GroupRepeatBelieved,
 }
 
 #[cfg(feature = "planted")]
