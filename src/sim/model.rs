@@ -105,6 +105,8 @@ pub(crate) struct Model {
     pub(crate) doomed: BTreeSet<(User, MessageId)>,
     /// The settings have said so, at some time.
     pub(crate) drops: bool,
+    /// The settings have let mail of the blocked through, at some time: it may be under way.
+    pub(crate) delivers: bool,
     /// Pairs whose block was undone: blocker, blocked, and when.
     pub(crate) shaky: BTreeMap<(User, User), Time>,
     /// Most that ever waited, so that a full mailbox can be told from a refusal without reason.
@@ -155,6 +157,7 @@ impl Model {
     pub(crate) fn reload(&mut self, settings: &Settings, accounts: &[Name]) {
         self.timeout_before_secs = self.settings.timeout_secs;
         self.settings = settings.clone();
+        self.delivers |= settings.held_on_block == HeldOnBlock::Deliver;
         self.drops |= settings.held_on_block == HeldOnBlock::Drop;
         self.by_hand |= settings.offline_delivery != OfflineDelivery::Auto;
         self.hurried |= (1..UNHURRIED_BURST).contains(&settings.rate_burst);

@@ -8,7 +8,7 @@ use super::answers::{Expected, accepted};
 use super::links::Sent;
 use super::{Check, Verdict, number_of, rule};
 use crate::record::{Record, RecordNumber};
-use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
+use crate::server::settings::{BlockNotice, OfflineDelivery};
 use crate::sim::model::User;
 use crate::time::Time;
 use crate::wire::{Answer, Code, Command, Delivery, Freshness, Status};
@@ -241,7 +241,7 @@ impl Check {
         let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
         let shaky = self.model.shaky.contains_key(&(reader, from));
         let never = text.forbidden.contains(&reader) && !shaky;
-        let held = self.model.settings.held_on_block != HeldOnBlock::Deliver
+        let held = !self.model.delivers
             && !self.model.users[from].odd
             && self.model.users[reader].announced.contains(&from)
             && !self.model.is_pending(reader, from);
