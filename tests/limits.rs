@@ -16,6 +16,8 @@ struct Server {
     core: ServerState,
     now: Time,
     said: BTreeMap<LinkId, Vec<u8>>,
+    /// Bytes sent on each link in all.
+    sent: BTreeMap<LinkId, u64>,
     closed: Vec<LinkId>,
     limits: Vec<&'static str>,
     paused: Vec<LinkId>,
@@ -39,6 +41,7 @@ impl Server {
             core: ServerState::new(settings, accounts, recovery, 7, Time(0)),
             now: Time(0),
             said: BTreeMap::new(),
+            sent: BTreeMap::new(),
             closed: Vec::new(),
             limits: Vec::new(),
             paused: Vec::new(),
@@ -52,7 +55,10 @@ impl Server {
         let (mut verify, mut commit) = (Vec::new(), None);
         for effect in self.core.handle(event, self.now) {
             match effect {
-                Effect::Send { link, bytes } => self.said.entry(link).or_default().extend(bytes),
+                Effect::Send { link, bytes } => {
+                    self.said.entry(link).or_default().extend(bytes);
+                    *self.sent.entry(link).or_default() += bytes.len() as u64;
+                }
                 Effect::Close { link } => self.closed.push(link),
                 Effect::Pause { link } => self.paused.push(link),
                 Effect::Resume { link } => self.paused.retain(|&paused| paused != link),
@@ -94,54 +100,97 @@ fn with_two(settings: Settings) -> Server {
     server
 }
 
+/// With `hans`, who is in so many groups of so many, so that his `grouplist` is as long as a test wants it.
+fn with_groups(groups: usize, members: usize) -> Server {
+    let mut server = Server::new(Settings::default(), members);
+    server.log_in(HANS, "hans");
+    let names: Vec<String> = (0..members).map(|n| format!("a-user-with-a-long-name-{n}")).collect();
+    for group in 0..groups {
+        server.say(HANS, &format!("create group crew{group} {}\n", names.join(" ")));
+    }
+    server.handle(Event::Flushed { link: HANS, upto: u64::MAX });
+    server.said.clear();
+    server
+}
+
+/// How far a link reads at a time.
+#[derive(Clone, Copy, Debug)]
+enum Reads {
+    All,
+    Some(u64),
+}
+
+/// Reads what was sent on a link and what comes of that, until there is no more; says what came meanwhile.
+fn read(server: &mut Server, link: LinkId, reads: Reads) -> String {
+    let (mut upto, mut came) = (0, String::new());
+    while upto < server.sent[&link] && server.closed.is_empty() {
+        upto = match reads {
+            Reads::All => server.sent[&link],
+            Reads::Some(bytes) => (upto + bytes).min(server.sent[&link]),
+        };
+        server.handle(Event::Flushed { link, upto });
+        let more = server.heard(link);
+        assert!(more.len() < 100_000, "{} bytes at once", more.len());
+        came.push_str(&more);
+    }
+    came
+}
+
+const READING: [Reads; 4] = [Reads::All, Reads::Some(300), Reads::Some(1_000), Reads::Some(40_000)];
+
 #[test]
 fn lists_that_nobody_reads_wait_and_so_does_the_next_line() {
-    let settings = Settings { unauthenticated_max: 0, ..Settings::default() };
-    let mut server = Server::new(settings, 300);
-    for n in 0..300 {
-        server.log_in(LinkId(100 + n), &format!("a-user-with-a-long-name-{n}"));
+    // Of 1, 3, 7, 9, 13 and 110 kB: of some the last that waited fills what may be under way, of others
+    // one before it.
+    for (groups, members) in [(1, 30), (1, 100), (3, 85), (3, 110), (5, 100), (40, 100)] {
+        for reads in READING {
+            let mut server = with_groups(groups, members);
+            server.say(HANS, &"grouplist\n".repeat(60));
+            let mut heard = server.heard(HANS);
+            assert!(heard.len() < 100_000, "{} bytes", heard.len());
+            assert_eq!(server.paused, [HANS]);
+            // Once it reads, it gets the rest, and is read.
+            heard += &read(&mut server, HANS, reads);
+            let lists = heard.matches("ok grouplist").count();
+            assert_eq!((lists, server.paused.as_slice()), (60, &[][..]), "{groups} of {members}, {reads:?}");
+            server.say(HANS, "ping yoda\n");
+            assert_eq!(server.heard(HANS), "ok ping yoda offline\n");
+        }
     }
-    server.log_in(HANS, "hans");
-    server.said.clear();
-    server.say(HANS, &"whoelse\n".repeat(100));
-    let sent = server.heard(HANS);
-    assert!(sent.ends_with("ok whoelse 300\n") && sent.len() < 100_000, "{} bytes", sent.len());
-    assert_eq!(server.paused, [HANS]);
-    // Once it reads, it gets the rest.
-    let mut lists = sent.matches("ok whoelse 300\n").count();
-    while lists < 100 {
-        server.handle(Event::Flushed { link: HANS, upto: u64::MAX });
-        let more = server.heard(HANS);
-        assert!((1..100_000).contains(&more.len()));
-        lists += more.matches("ok whoelse 300\n").count();
-    }
-    assert_eq!((lists, server.paused.len()), (100, 0));
 }
 
 #[test]
 fn a_logout_waits_for_the_lists_before_it() {
-    let settings = Settings { unauthenticated_max: 0, ..Settings::default() };
-    let mut server = Server::new(settings, 300);
-    for n in 0..300 {
-        server.log_in(LinkId(100 + n), &format!("a-user-with-a-long-name-{n}"));
+    for (groups, members, lists) in [(3, 85, 8), (3, 110, 7), (3, 110, 8), (40, 100, 1)] {
+        for reads in READING {
+            let mut server = with_groups(groups, members);
+            server.log_in(YODA, "yoda");
+            server.said.clear();
+            server.say(HANS, &format!("{}logout\nping yoda\n", "grouplist\n".repeat(lists)));
+            let mut heard = server.heard(HANS);
+            let count = |heard: &str| heard.matches("ok grouplist").count();
+            assert!(count(&heard) < lists, "the lists are too short for this test");
+            assert_eq!((server.closed.len(), server.heard(YODA)), (0, String::new()));
+            heard += &read(&mut server, HANS, reads);
+            assert_eq!((count(&heard), server.closed.as_slice()), (lists, &[HANS][..]));
+            assert!(heard.ends_with(&format!("ok grouplist {groups}\nok logout\nbye logout\n")));
+            assert_eq!(server.heard(YODA), "offline hans\n");
+        }
     }
-    server.log_in(HANS, "hans");
-    server.log_in(YODA, "yoda");
-    server.said.clear();
-    server.say(HANS, &format!("{}logout\nping yoda\n", "whoelse\n".repeat(7)));
-    let mut heard = server.heard(HANS);
-    let lists = |heard: &str| heard.matches("ok whoelse 301\n").count();
-    assert!(lists(&heard) < 7, "the lists are too short for this test");
-    assert_eq!((server.closed.len(), server.heard(YODA)), (0, String::new()));
-    while server.closed.is_empty() {
-        server.handle(Event::Flushed { link: HANS, upto: u64::MAX });
-        let more = server.heard(HANS);
-        assert!(!more.is_empty());
-        heard.push_str(&more);
-    }
-    assert_eq!(lists(&heard), 7);
-    assert!(heard.ends_with("ok whoelse 301\nok logout\nbye logout\n"));
-    assert_eq!(server.heard(YODA), "offline hans\n");
+}
+
+#[test]
+fn lists_behind_a_record_go_on_when_it_is_durable() {
+    let mut server = with_groups(3, 85);
+    server.store = Store::Stalls;
+    server.say(HANS, &format!("create group crew hans\n{}logout\n", "grouplist\n".repeat(20)));
+    assert_eq!((server.heard(HANS), server.paused.as_slice()), (String::new(), &[HANS][..]));
+    server.handle(Event::Committed { upto: RecordNumber(1_000) });
+    let heard = server.heard(HANS) + &read(&mut server, HANS, Reads::All);
+    assert_eq!(heard.matches("ok grouplist 4\n").count(), 20);
+    assert!(
+        heard.starts_with("members crew hans\nok create group crew\n") && heard.ends_with("bye logout\n")
+    );
 }
 
 #[test]

@@ -6,10 +6,9 @@ use core::mem;
 use core::net::{IpAddr, SocketAddr};
 
 use super::accounts::UserId;
-use super::commands::Asker;
 use super::deadlines::Deadline;
 use super::effect::Report;
-use super::listing::Listing;
+use super::listing::Waiting;
 use super::lockout::Subject;
 use super::outbox::{HeldOutput, Release, Written};
 use super::session::Lost;
@@ -45,9 +44,7 @@ pub(super) struct Link {
     pub(super) flushed: u64,
     pub(super) held: HeldOutput,
     held_bytes: u64,
-    pub(super) listings: VecDeque<Listing>,
-    /// A logout that waits for them.
-    pub(super) leaving: Option<Asker>,
+    pub(super) listings: VecDeque<Waiting>,
     /// Wrong passwords on this link.
     pub(super) failures: u32,
     /// Whether anything has come on it.
@@ -79,10 +76,8 @@ impl Waits {
     pub(super) const LOGIN: Waits = Waits(1);
     /// For the rate of deliveries to allow more.
     pub(super) const RATE: Waits = Waits(2);
-    /// For long lists to leave.
+    /// For lists to leave.
     pub(super) const LISTING: Waits = Waits(4);
-    /// For the end: its last command waits for lists to leave.
-    pub(super) const LEAVING: Waits = Waits(8);
 
     const fn any(self) -> bool {
         self.0 != 0
@@ -136,7 +131,6 @@ impl ServerState {
             held: HeldOutput::default(),
             held_bytes: 0,
             listings: VecDeque::new(),
-            leaving: None,
             failures: 0,
             spoke: false,
             login_due,

@@ -18,7 +18,16 @@ const PIECE_BYTES: usize = 32 * 1024;
 /// Long lists that may wait on one link; with more its input waits.
 const WAITING_LISTS: usize = 4;
 
-/// A list that is too long to leave at once.
+/// What waits on a link until the lists before it have left.
+#[derive(Debug, Clone)]
+pub(super) enum Waiting {
+    /// A list.
+    List(Listing),
+    /// A logout. It is the last: nothing more is read.
+    Logout(Asker),
+}
+
+/// A list that could not leave at once.
 #[derive(Debug, Clone)]
 pub(super) struct Listing {
     lines: Vec<u8>,
@@ -87,46 +96,46 @@ impl ServerState {
             self.queue(id, RecordNumber(0), written);
             return;
         }
-        link.listings.push_back(Listing { lines, next: 0 });
-        if link.listings.len() > WAITING_LISTS {
-            self.wait(id, Waits::LISTING);
-        }
+        link.listings.push_back(Waiting::List(Listing { lines, next: 0 }));
         self.continue_listings(id);
     }
 
-    /// Sends the next piece once most of the one before has left.
+    /// Sends the next pieces while most of those before have left. What is left then decides whether the
+    /// link is read: also when the last piece was the one that fills what may be under way.
     pub(super) fn continue_listings(&mut self, id: LinkId) {
         while let Some(link) = self.links.get_mut(&id) {
-            if link.in_flight() > PIECE_BYTES as u64 || !link.held.is_empty() {
-                return;
-            }
-            let Some(listing) = link.listings.front_mut() else { break };
-            let piece = listing.piece();
-            let written = self.outbox.write(|out| out.extend_from_slice(piece));
-            if listing.is_sent() {
-                link.listings.pop_front();
-            }
+            let busy = link.in_flight() > PIECE_BYTES as u64 || !link.held.is_empty();
+            let written = match link.listings.front_mut() {
+                Some(&mut Waiting::Logout(asker)) => {
+                    link.listings.pop_front();
+                    return self.log_out(asker);
+                }
+                Some(Waiting::List(listing)) if !busy => {
+                    let piece = listing.piece();
+                    let written = self.outbox.write(|out| out.extend_from_slice(piece));
+                    if listing.is_sent() {
+                        link.listings.pop_front();
+                    }
+                    written
+                }
+                Some(Waiting::List(_)) | None => break,
+            };
             self.queue(id, RecordNumber(0), written);
         }
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if link.listings.is_empty()
-            && let Some(asker) = link.leaving.take()
-        {
-            return self.log_out(asker);
-        }
-        if link.listings.len() <= WAITING_LISTS {
+        let Some(link) = self.links.get(&id) else { return };
+        let ends = matches!(link.listings.back(), Some(Waiting::Logout(_)));
+        if ends || link.listings.len() > WAITING_LISTS {
+            self.wait(id, Waits::LISTING);
+        } else {
             self.wait_no_more(id, Waits::LISTING);
         }
     }
 
     /// Ends a session, once the lists that were asked for before have left.
     pub(super) fn log_out_behind_lists(&mut self, asker: Asker) {
-        match self.links.get_mut(&asker.link) {
-            Some(link) if !link.listings.is_empty() => {
-                link.leaving = Some(asker);
-                self.wait(asker.link, Waits::LEAVING);
-            }
-            Some(_) | None => self.log_out(asker),
+        if let Some(link) = self.links.get_mut(&asker.link) {
+            link.listings.push_back(Waiting::Logout(asker));
+            self.continue_listings(asker.link);
         }
     }
 }
