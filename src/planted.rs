@@ -151,6 +151,8 @@ planted! {
     ClientRepeatsNothing,
     /// The client believes what a group message that was said again is said to have missed.
     GroupRepeatBelieved,
+    /// A logout does not wait for stored mail that is being shown.
+    LogoutCutsMail,
 }
 
 #[cfg(feature = "planted")]

@@ -78,7 +78,9 @@ impl ServerState {
     /// Sends a message to somebody it may reach, or stores it for him. An error means that it is
     /// neither under way nor stored, and that nobody has been told.
     pub(super) fn post(&mut self, to: UserId, post: &Post, tell: Tell) -> Result<(), Code> {
-        let away = self.accounts[to].session.as_ref().is_none_or(|session| session.link.is_none());
+        // Who leaves is shown what was under way to him, and no more.
+        let session = self.accounts[to].session.as_ref();
+        let away = session.is_none_or(|session| session.link.is_none() || session.delivery.leaving.is_some());
         // Mail that a block has held back is shown once it is durable that the block is lifted, and first.
         let behind = self.journal.changes_block(to, post.from)
             && self.settings.offline_delivery != OfflineDelivery::Off;

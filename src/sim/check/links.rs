@@ -47,6 +47,8 @@ pub(in crate::sim) struct LinkSeen {
     pub(super) failures_blurred: bool,
     /// Something came that the server may close a link for.
     pub(super) garbage: bool,
+    /// What a logout on it waits for.
+    pub(super) leaving: Option<super::goodbye::Waiting>,
 }
 
 /// A message that went out and is not acknowledged.
@@ -85,6 +87,7 @@ impl Links {
             failures: 0,
             failures_blurred: false,
             garbage: false,
+            leaving: None,
         };
         self.seen.insert(link, seen);
     }

@@ -149,7 +149,8 @@ impl Check {
         let name = self.model.users[user].name.as_str();
         rule!(self, cause, "a session ends for a reason", "{name}, in {:?}", self.call);
         rule!(self, !late, "timeouts are exact to a second", "{name} was in too long");
-        self.model.users[user].session = None;
+        let ended = self.model.users[user].session.take();
+        self.logout_over(ended.and_then(|session| session.link));
         if self.call != Call::Stop {
             self.owe_presence(user, false, false);
         }
@@ -180,7 +181,10 @@ impl Check {
                     || session.logout_asked
             }
             Call::LinkClosed(_) => {
-                (session.lost_at == Some(self.now) || session.moving) && settings.resume_grace_secs == 0
+                // Who has said `logout` may wait for his mail; with his link he is out.
+                session.logout_asked
+                    || (session.lost_at == Some(self.now) || session.moving)
+                        && settings.resume_grace_secs == 0
             }
             Call::Received(link) => own(link) || self.comes_back(user, link) || self.just_began(user, link),
             // What was typed ahead of a login may have had to wait for the rate.

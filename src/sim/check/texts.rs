@@ -286,6 +286,9 @@ impl Check {
         let Some(seen) = self.links.seen.get(&link) else { return };
         let Some(user) = seen.user else { return };
         let by_hand = seen.process.is_none();
+        if !sent.is_empty() {
+            self.logout_moved(link);
+        }
         self.model.users[user].acknowledged.extend(sent.iter().map(|sent| sent.id));
         for number in sent.iter().filter_map(|sent| sent.text).filter(|_| by_hand) {
             if let Some(text) = self.texts.sent.get_mut(&number) {
