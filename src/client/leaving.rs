@@ -28,7 +28,8 @@ pub(super) enum Leaving {
         /// is acknowledged before it.
         shown: Option<u64>,
     },
-    /// The server was told.
+    /// The server was told. It lets the session end behind the stored mail that it shows, which is shown
+    /// here and acknowledged as ever.
     Said,
 }
 
@@ -155,7 +156,7 @@ impl ClientState {
         let logged_out = bye == Bye::Logout;
         self.close_private_links(match bye {
             Bye::Timeout => PeerFarewell::TimedOut,
-            Bye::Logout | Bye::ServerShutdown | Bye::ConnectionLost | Bye::Replaced => {
+            Bye::Logout | Bye::LoginTimeout | Bye::ServerShutdown | Bye::ConnectionLost | Bye::Replaced => {
                 PeerFarewell::LoggedOut
             }
         });

@@ -343,7 +343,7 @@ impl Check {
         let said = match (running.last_bye, exit) {
             (None, _) | (Some(_), Exit::Signalled(_)) => true,
             (Some(Bye::Logout), exit) => exit == Exit::Done,
-            (Some(Bye::Timeout), exit) => exit == Exit::TimedOut,
+            (Some(Bye::Timeout | Bye::LoginTimeout), exit) => exit == Exit::TimedOut,
             (Some(Bye::ServerShutdown | Bye::ConnectionLost), exit) => exit == Exit::ServerLost,
             (Some(Bye::Replaced), exit) => exit == Exit::Failed,
         };
