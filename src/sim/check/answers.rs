@@ -71,6 +71,7 @@ impl Check {
         let welcomed = user.is_some();
         if let Some(seen) = self.links.seen.get_mut(&link) {
             if !welcomed {
+                seen.logout_ahead |= matches!(command, Command::Logout);
                 seen.early.extend(number);
                 return true;
             }
