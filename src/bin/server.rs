@@ -81,7 +81,7 @@ enum Task {
         /// Whose
         name: String,
     },
-    /// Replace plain passwords in the credentials file by hashes
+    /// Replace plain passwords in the credentials file by hashes; their sessions can then not be resumed
     HashCredentials,
     /// Copy the store to a new file, also while a server runs
     Backup {

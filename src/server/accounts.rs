@@ -86,6 +86,9 @@ impl Account {
 pub(super) struct Accounts {
     list: Vec<Account>,
     names: HashMap<Name, UserId, FixedState>,
+    /// Places without an account that mail is counted under, or was, by the name they had; of each name
+    /// in the order of their making.
+    departed: BTreeMap<Name, Vec<UserId>>,
     /// What the names look like; made when somebody first registers.
     looks: Option<BTreeMap<String, u32>>,
     /// Above the numbers of all messages to accounts that are gone: one that comes again under the
@@ -98,6 +101,7 @@ impl Accounts {
         Accounts {
             list: Vec::new(),
             names: HashMap::with_hasher(FixedState::with_seed(seed)),
+            departed: BTreeMap::new(),
             looks: None,
             messages_floor: 0,
         }
@@ -122,8 +126,7 @@ impl Accounts {
             self[user].credential = credential;
             return user;
         }
-        let user = self.departed(name);
-        self[user].credential = credential;
+        let user = self.push(name, credential);
         self[user].last_message = self.messages_floor;
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
@@ -160,12 +163,28 @@ impl Accounts {
                 looks.remove(&skeleton(name.as_str()));
             }
         }
-        self[user] = Account::new(name, None);
+        self[user] = Account::new(name.clone(), None);
+        self.departed.entry(name).or_default().push(user);
     }
 
-    /// A place for somebody who has no account any more but whose mail still waits for others.
+    /// The place of somebody who has no account any more but whose mail still waits for others: one for
+    /// all of them.
     pub(super) fn departed(&mut self, name: &Name) -> UserId {
-        self.list.push(Account::new(name.clone(), None));
+        if let Some(&user) = self.departed_places(name).last() {
+            return user;
+        }
+        let user = self.push(name, None);
+        self.departed.insert(name.clone(), Vec::from([user]));
+        user
+    }
+
+    /// Where mail may be counted of those who had that name and are gone, whoever has it now.
+    pub(super) fn departed_places(&self, name: &Name) -> &[UserId] {
+        self.departed.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn push(&mut self, name: &Name, credential: Option<Credential>) -> UserId {
+        self.list.push(Account::new(name.clone(), credential));
         UserId(u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX))
     }
 

@@ -79,7 +79,7 @@ pub(super) struct Delivery {
     pub(super) loading: Option<Loading>,
     /// The user has said that he goes.
     pub(super) leaving: Option<Leaving>,
-    /// The largest id sent or passed over.
+    /// The largest id sent or passed over, but for what is shown of one sender alone.
     pub(super) cursor: MessageId,
     /// Whether a deadline for acknowledgement is set.
     watched: bool,
@@ -199,7 +199,10 @@ impl ServerState {
             session.last_active = self.now;
         }
         let delivery = &mut session.delivery;
-        delivery.cursor = delivery.cursor.max(parcel.id);
+        // Mail of one sender may be shown before older mail of others, which is still to come.
+        if freshness == Freshness::Live {
+            delivery.cursor = delivery.cursor.max(parcel.id);
+        }
         delivery.unacknowledged_bytes += parcel.text.len();
         delivery.unacknowledged.push_back(parcel);
         self.watch(to);

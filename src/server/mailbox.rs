@@ -98,9 +98,11 @@ impl ServerState {
         own.or_else(|| self.counted_by_name(to, self.accounts.name(from)))
     }
 
+    /// The first of all that had the name, and have it, under whom mail waits there.
     fn counted_by_name(&self, to: UserId, name: &Name) -> Option<UserId> {
-        let mut senders = self.accounts[to].mailbox.as_ref()?.senders.keys().copied();
-        senders.find(|&from| self.accounts.name(from) == name)
+        let mailbox = self.accounts[to].mailbox.as_ref()?;
+        let before = self.accounts.departed_places(name).iter().copied();
+        before.chain(self.accounts.find(name.as_str())).find(|from| mailbox.senders.contains_key(from))
     }
 
     pub(super) fn uncount_mail(&mut self, to: UserId, from: UserId, count: u32, bytes: u64) {

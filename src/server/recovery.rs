@@ -191,3 +191,92 @@ impl ServerState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Mail, MailSummary};
+    use crate::time::Time;
+    use crate::words::{MessageId, Name};
+
+    fn name(name: &str) -> Name {
+        Name::new(name).expect("a name")
+    }
+
+    fn accounts(names: &[&str]) -> Vec<(Name, Credential)> {
+        names.iter().map(|of| (name(of), Credential::new("pw"))).collect()
+    }
+
+    /// A server that finds two messages for each of these, from a bot that has no account.
+    fn with_mail_of_a_bot(names: &[&str]) -> ServerState {
+        let summary = |to: &&str| MailSummary { to: name(to), from: name("bot"), count: 2, bytes: 10 };
+        let recovery = Recovery { boot: 2, mail: names.iter().map(summary).collect(), ..Recovery::default() };
+        ServerState::new(Settings::default(), accounts(names), recovery, 1, Time::ZERO)
+    }
+
+    fn user(server: &ServerState, of: &str) -> UserId {
+        server.accounts.find(of).expect("an account")
+    }
+
+    /// Stores a message of the bot, as a command of his would.
+    fn store(server: &mut ServerState, to: &str) {
+        let mail = Mail {
+            id: MessageId { boot: 2, number: 1 },
+            from: name("bot"),
+            group: None,
+            origin: None,
+            sent_at: Time::ZERO,
+            text: "hello".into(),
+        };
+        server.apply(&Record::MailStored { to: name(to), mail });
+    }
+
+    #[test]
+    fn one_who_is_gone_has_one_place_whoever_has_mail_of_his() {
+        let server = with_mail_of_a_bot(&["hans", "luke", "yoda"]);
+        let places = ["hans", "luke", "yoda"].map(|to| server.sender_of(user(&server, to), &name("bot")));
+        assert!(places[0].is_some());
+        assert_eq!(places, [places[0]; 3]);
+    }
+
+    #[test]
+    fn mail_of_one_who_is_gone_and_of_a_new_one_of_his_name_are_counted_apart() {
+        let mut server = with_mail_of_a_bot(&["hans", "luke"]);
+        let (hans, luke) = (user(&server, "hans"), user(&server, "luke"));
+        let gone = server.sender_of(hans, &name("bot")).expect("he has mail there");
+        server.reload(accounts(&["hans", "luke", "bot"]), Settings::default());
+        let bot = user(&server, "bot");
+        assert_ne!(bot, gone);
+        assert_eq!(server.sender_of(hans, &name("bot")), Some(bot), "who has the name stands for both");
+        store(&mut server, "hans");
+        assert_eq!((server.unread(hans), server.unread(luke)), (3, 2));
+        // His own goes first, then what was there before him, and nothing of another mailbox.
+        for left in [2, 1] {
+            server.uncount_mail(hans, bot, 1, 5);
+            assert_eq!(server.unread(hans), left);
+        }
+        server.uncount_mail(hans, bot, 1, 5);
+        assert!(server.accounts[hans].mailbox.is_none());
+        // What was asked for before he had the name may be counted off later.
+        server.uncount_mail(luke, gone, 2, 10);
+        store(&mut server, "luke");
+        server.uncount_mail(luke, gone, 1, 5);
+        assert!(server.accounts[luke].mailbox.is_none());
+    }
+
+    #[test]
+    fn mail_is_counted_under_its_senders_place_after_his_account_went_twice() {
+        let mut server = with_mail_of_a_bot(&["hans", "luke"]);
+        let hans = user(&server, "hans");
+        let first = server.sender_of(hans, &name("bot"));
+        for _ in 0..2 {
+            server.reload(accounts(&["hans", "luke", "bot"]), Settings::default());
+            server.reload(accounts(&["hans", "luke"]), Settings::default());
+        }
+        assert_eq!(server.accounts.find("bot"), None);
+        assert_eq!(server.sender_of(hans, &name("bot")), first);
+        server.uncount_mail(hans, first.expect("counted"), 2, 10);
+        assert_eq!(server.sender_of(hans, &name("bot")), None);
+        assert!(server.accounts[hans].mailbox.is_none());
+    }
+}

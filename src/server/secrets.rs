@@ -40,8 +40,9 @@ impl Secrets {
         Token(front(&drawn.into()))
     }
 
-    /// The digest holds the credential as well: a changed password ends the right to resume, also if
-    /// it was changed while the server was down.
+    /// The digest holds the credential as well: a changed one ends the right to resume, also if it was
+    /// changed while the server was down. The same password as a hash is another credential: what it was
+    /// made of nobody can tell here.
     pub(super) fn token_digest(&self, token: &Token, credential: &Credential) -> Digest {
         self.digest(b"resume", &token.0, credential.reveal())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Server, password};
+use crate::harness::{Place, Server, password};
 
 #[test]
 fn a_session_goes_on_over_a_restart() {
@@ -152,4 +152,31 @@ fn within_the_grace_a_resume_makes_no_notice() {
     let login = again.wait_for("login");
     assert_eq!(login["ok"], true, "nobody is shut out by a session without a link: {login}");
     again.message("in the grace");
+}
+
+#[test]
+fn a_password_that_is_hashed_ends_the_right_to_resume_as_a_new_one_does() {
+    let place = Place::new();
+    let plain = place.read("credentials.txt");
+    let cheap = ["--set", "argon2_kib=64", "--set", "argon2_passes=1"];
+    let hash = |place: &Place| {
+        let output = place.run_server(&[&["hash-credentials"], &cheap[..]].concat());
+        assert!(output.status.success(), "{output:?}");
+    };
+    hash(&place);
+    // Yoda's is a hash already; hash-credentials leaves it as it is.
+    let with_hans_plain: String = std::iter::zip(plain.lines(), place.read("credentials.txt").lines())
+        .map(|(plain, hashed)| format!("{}\n", if plain.starts_with("hans ") { plain } else { hashed }))
+        .collect();
+    place.write("credentials.txt", with_hans_plain);
+    let mut server = Server::start_in(place, &[]);
+    let (mut hans, mut yoda) = (server.user("hans"), server.user("yoda"));
+    server.kill();
+    hash(&server.place);
+    server.start_again();
+    yoda.wait("the server", |object| object["state"] == "resumed");
+    assert_eq!(hans.wait_for("bye")["reason"], "connection_lost");
+    assert_eq!(hans.ended(), 3);
+    server.user("hans").log_out();
+    yoda.log_out();
 }

@@ -54,3 +54,12 @@ pub(super) type Receiver = async_channel::Receiver<Item>;
 pub(super) fn inbox() -> (Sender, Receiver) {
     async_channel::bounded(CAPACITY)
 }
+
+/// Puts what the store says into the inbox, for as long as both are there.
+pub(super) async fn forward(answered: async_channel::Receiver<store::Answer>, inbox: Sender) {
+    while let Ok(answer) = answered.recv().await {
+        if inbox.send(Item::Stored(answer)).await.is_err() {
+            break;
+        }
+    }
+}

@@ -15,7 +15,7 @@ use super::alarm::Alarm;
 use super::config::Sources;
 use super::connection::Shared;
 use super::hashing::Pool;
-use super::inbox::{self, Item};
+use super::inbox;
 use super::links::Links;
 use super::nonces::Nonces;
 use super::operator;
@@ -88,20 +88,11 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let signals = operator::signals()?;
     let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
-    let (forwarding, forwarded) = (sender.clone(), answered.clone());
-    let forward = async move {
-        while let Ok(answer) = forwarded.recv().await {
-            if forwarding.send(Item::Stored(answer)).await.is_err() {
-                break;
-            }
-        }
-    };
-    executor.spawn(forward).detach();
+    executor.spawn(inbox::forward(answered, sender.clone())).detach();
     let core = new_core(&settings, accounts.list, recovery, clock)?;
     let hands = Hands {
         clock,
         store,
-        answered,
         hashing: start_hashing(sender.clone())?,
         shared: Shared::new(settings.limits),
         settings,

@@ -52,8 +52,6 @@ pub(super) struct Hands {
     pub(super) clock: WallClock,
     pub(super) settings: Settings,
     pub(super) store: store::Handle,
-    /// What the store says, before it is in the inbox.
-    pub(super) answered: async_channel::Receiver<Answer>,
     pub(super) hashing: Pool,
     pub(super) executor: Rc<LocalExecutor<'static>>,
     pub(super) shared: Rc<Shared>,
@@ -105,28 +103,12 @@ impl Server {
         }
     }
 
-    /// Everything that was queued is stored, or the store says why not. Its last answers may be on their
-    /// way to the inbox, or in it.
+    /// Everything that was queued is stored, or the store says why not.
     fn close(self) -> Outcome {
-        let Server { hands: Hands { store, answered, .. }, inbox, .. } = self;
-        store.close();
-        let in_the_inbox = std::iter::from_fn(|| inbox.try_recv().ok()).filter_map(|item| match item {
-            Item::Stored(answer) => Some(answer),
-            Item::Opened { .. }
-            | Item::Chunk { .. }
-            | Item::Flushed { .. }
-            | Item::Ended { .. }
-            | Item::Verified { .. }
-            | Item::Hashed { .. }
-            | Item::Reloaded(_)
-            | Item::Stop => None,
-        });
-        let on_their_way = std::iter::from_fn(|| answered.try_recv().ok());
-        let failure = in_the_inbox.chain(on_their_way).find_map(|answer| match answer {
-            Answer::Failed(reason) => Some(reason),
-            Answer::Committed { .. } | Answer::Refused { .. } | Answer::Mail { .. } => None,
-        });
-        failure.map_or(Outcome::Stopped, Outcome::StoreFailed)
+        match self.hands.store.close() {
+            Ok(()) => Outcome::Stopped,
+            Err(reason) => Outcome::StoreFailed(reason),
+        }
     }
 
     /// Waits for something to happen; `None`: the alarm.
@@ -392,3 +374,6 @@ impl From<Hashing> for Item {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,7 @@ use std::thread::JoinHandle;
 
 use async_channel::Sender;
 
+use self::writer::Failed;
 use crate::record::{Mail, Record, RecordNumber, Recovery};
 use crate::time::Time;
 use crate::words::{Credential, MessageId, Name, Ticket};
@@ -56,7 +57,7 @@ pub struct Options {
     /// The credentials file, to name it when `add_account` fails.
     pub credentials: PathBuf,
     /// Where answers go. Unbounded, or read while [`Handle::close`] waits; the core bounds what is
-    /// under way.
+    /// under way. Closed when the store's thread has ended.
     pub answers: Sender<Answer>,
     /// Now. If [`Recovery::last_written`] is later, the caller goes on from there instead.
     pub started: Time,
@@ -86,7 +87,8 @@ pub enum Answer {
         /// Whether more waits behind it.
         more: bool,
     },
-    /// The store has stopped for good, and why. The last answer; the server must end.
+    /// The store has stopped for good, and why. The last answer; the server must end. Who closes the
+    /// store hears it from [`Handle::close`] as well.
     Failed(String),
 }
 
@@ -102,7 +104,8 @@ struct Known {
 pub struct Handle {
     queued: Vec<writer::Task>,
     inbox: Arc<writer::Inbox>,
-    thread: Option<JoinHandle<()>>,
+    /// What it ends with; `None` once that is known.
+    thread: Option<JoinHandle<Result<(), Failed>>>,
 }
 
 /// Opens the store and reads what is remembered. The boot number has grown durably when this returns.
@@ -152,18 +155,25 @@ impl Handle {
     }
 
     /// Waits until all that was queued is durable or answered for, and the file is whole and unlocked.
-    pub fn close(self) {
-        drop(self);
+    ///
+    /// # Errors
+    /// The line for the operator if the store has failed, now or at any time before. Not everything that
+    /// was queued is durable then.
+    pub fn close(mut self) -> Result<(), String> {
+        self.end().map_err(|Failed(line)| line)
+    }
+
+    fn end(&mut self) -> Result<(), Failed> {
+        self.wake();
+        self.inbox.close();
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        thread.join().unwrap_or_else(|_| Err(Failed::by_panic()))
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.wake();
-        self.inbox.close();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been answered with `Failed` already.
-            let _ = thread.join();
-        }
+        // A failure has been answered with `Failed`; whoever still wants to hear of one closes the store.
+        let _ = self.end();
     }
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row};
 
 use super::Known;
 use super::failure::Trouble;
+use super::index::Entry;
 use super::names::Names;
 use super::writer::Request;
 use crate::record::Mail;
@@ -35,19 +36,15 @@ pub(super) fn read(db: &Connection, known: &Known, request: &Request) -> Result<
     };
     let limit = request.limit as usize;
     let mut statement = db.prepare_cached(MESSAGE)?;
-    for entry in index.above(receiver, request.after) {
-        let mut rows = statement.query([entry.row])?;
-        let row = rows.next()?.ok_or(Trouble::Unreadable("index of mail"))?;
-        if let Some(sender) = sender
-            && row.get::<_, i64>(0)? != sender
-        {
-            continue;
-        }
+    let is_wanted = |entry: &&Entry| sender.is_none_or(|sender| entry.is_from(sender));
+    for entry in index.above(receiver, request.after).iter().filter(is_wanted) {
         if page.mail.len() == limit {
             page.more = true;
             break;
         }
-        page.mail.push(message(entry.id, row, names)?);
+        let mut rows = statement.query([entry.row()])?;
+        let row = rows.next()?.ok_or(Trouble::Unreadable("index of mail"))?;
+        page.mail.push(message(entry.id(), row, names)?);
     }
     Ok(page)
 }

@@ -184,10 +184,11 @@ fn walk_mail(db: &Connection, names: &Names) -> Result<(Vec<MailSummary>, Index)
     each(db, "SELECT id, receiver, boot, number, sender, octet_length(text) FROM mail", |row| {
         let receiver = row.get(1)?;
         let id = MessageId { boot: row.get(2)?, number: row.get::<_, i64>(3)?.cast_unsigned() };
-        if !index.read(receiver, Entry { id, row: row.get(0)? }) {
+        let sender: u32 = row.get(4)?;
+        if !index.read(receiver, Entry::new(id, row.get(0)?, sender)) {
             return Err(Trouble::Unreadable("mail: an id comes twice"));
         }
-        let (count, bytes) = counted.entry((receiver, row.get(4)?)).or_default();
+        let (count, bytes) = counted.entry((receiver, i64::from(sender))).or_default();
         *count += 1;
         *bytes += u64::from(row.get::<_, u32>(5)?);
         Ok(())

@@ -156,7 +156,8 @@ impl<'c> Rows<'c> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![receiver, boot, number, sender, group, login, command, signed(mail.sent_at), &*mail.text],
         )?;
-        let entry = Entry { id: mail.id, row: self.db.last_insert_rowid() };
+        let sender = u32::try_from(sender).map_err(|error| Error::ToSqlConversionFailure(error.into()))?;
+        let entry = Entry::new(mail.id, self.db.last_insert_rowid(), sender);
         if self.known.index.add(receiver, entry) { Ok(()) } else { Err(twice(mail.id)) }
     }
 

@@ -98,10 +98,10 @@ pub(super) fn spawn(
     clock: Clock,
     inbox: Arc<Inbox>,
     options: Options,
-) -> Result<JoinHandle<()>, OpenError> {
+) -> Result<JoinHandle<Result<(), Failed>>, OpenError> {
     let body = move || {
         let _last_word = LastWord(options.answers.clone());
-        run(&database, known, clock, &inbox, options);
+        run(&database, known, clock, &inbox, options)
     };
     thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)
 }
@@ -112,7 +112,7 @@ struct LastWord(Sender<Answer>);
 impl Drop for LastWord {
     fn drop(&mut self) {
         if thread::panicking() {
-            let _ = self.0.send_blocking(Answer::Failed("the store's thread panicked".to_owned()));
+            let _ = self.0.send_blocking(Answer::Failed(Failed::by_panic().0));
         }
     }
 }
@@ -134,7 +134,13 @@ impl Clock {
     }
 }
 
-fn run(database: &Database, known: Known, clock: Clock, inbox: &Inbox, options: Options) {
+fn run(
+    database: &Database,
+    known: Known,
+    clock: Clock,
+    inbox: &Inbox,
+    options: Options,
+) -> Result<(), Failed> {
     let answers = options.answers.clone();
     let mut writer = Writer {
         db: &database.connection,
@@ -155,11 +161,11 @@ fn run(database: &Database, known: Known, clock: Clock, inbox: &Inbox, options: 
         ended = writer.take_batch(&tasks);
     }
     drop(writer);
-    if let Err(failed) = ended.and_then(|()| settle_file(database)) {
+    ended.and_then(|()| settle_file(database)).inspect_err(|failed| {
         // The file is left as it is: its log holds what was confirmed, and the next start reads it.
         tracing::error!("{}", failed.0);
-        let _ = answers.send_blocking(Answer::Failed(failed.0));
-    }
+        let _ = answers.send_blocking(Answer::Failed(failed.0.clone()));
+    })
 }
 
 /// Moves the whole log into the database and lets SQLite remove it.
@@ -184,9 +190,14 @@ fn settle_file(database: &Database) -> Result<(), Failed> {
 }
 
 /// The end of the store, with the line for the operator.
-struct Failed(String);
+#[derive(Debug)]
+pub(super) struct Failed(pub(super) String);
 
 impl Failed {
+    pub(super) fn by_panic() -> Failed {
+        Failed("the store's thread panicked".to_owned())
+    }
+
     fn new(file: &std::path::Path, trouble: &Trouble) -> Failed {
         Failed(format!("the store {} failed and has stopped: {trouble}", file.display()))
     }

@@ -297,11 +297,9 @@ impl Check {
     /// A link on which a name is being registered.
     pub(super) fn link_registering(&self, name: &str) -> Option<LinkId> {
         let open = &self.links.seen;
-        let waits = |link: &LinkId| open.get(link).is_some_and(|seen| seen.user.is_none());
-        // A password that was judged was one for the account that had the name before.
-        let fits = |attempt: &&Attempt| {
-            attempt.registers && !attempt.judged && attempt.name == name && waits(&attempt.link)
-        };
+        // One that goes on has been refused, and may not have been told yet.
+        let waits = |link: &LinkId| open.get(link).is_some_and(|seen| seen.user.is_none() && seen.paused);
+        let fits = |attempt: &&Attempt| attempt.registers && attempt.name == name && waits(&attempt.link);
         self.locks.attempts.iter().find(fits).map(|attempt| attempt.link)
     }
 

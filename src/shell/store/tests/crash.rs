@@ -80,6 +80,6 @@ fn what_was_committed_survives_a_kill() {
         // The removal of the newest may or may not have been stored with it.
         let without: Vec<u64> = (1..=newest).filter(|n| n % 7 != 1 || n + 6 >= newest).collect();
         assert!(found == expected || found == without, "{found:?}");
-        rig.handle.close();
+        rig.handle.close().unwrap();
     }
 }

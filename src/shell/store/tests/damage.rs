@@ -15,7 +15,7 @@ fn filled() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());
     rig.store((1..=500).map(|number| mail_to("hans", number, "yoda", &"text ".repeat(20))));
-    rig.handle.close();
+    rig.handle.close().unwrap();
     folder
 }
 
@@ -39,7 +39,7 @@ fn a_second_server_on_one_folder_is_refused_until_the_first_is_gone() {
     let second = error(folder.path());
     assert!(matches!(second, OpenError::InUse(_)), "{second}");
     assert!(second.to_string().contains("in use by another server"));
-    rig.handle.close();
+    rig.handle.close().unwrap();
     assert_eq!(Rig::open(folder.path()).recovery.boot, 2, "a refused start does not count");
 }
 

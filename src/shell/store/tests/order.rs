@@ -1,5 +1,10 @@
 //! Answers come in the order of what was asked.
 
+use rusqlite::StatementStatus;
+
+use super::super::pages::{self, MESSAGE};
+use super::super::writer::Request;
+use super::super::{folder, recovery};
 use super::*;
 
 #[test]
@@ -12,7 +17,7 @@ fn one_batch_is_committed_with_one_answer() {
     assert!(rig.answers.is_empty(), "nothing happens before the store is woken");
     rig.handle.wake();
     assert_eq!(rig.next(), Answer::Committed { upto: RecordNumber(100) });
-    rig.handle.close();
+    rig.handle.close().unwrap();
     assert!(rig.answers.is_empty());
 }
 
@@ -69,7 +74,7 @@ fn closing_stores_what_was_queued_even_without_a_wake() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());
     rig.persist(mail_to("hans", 1, "yoda", "last words"));
-    rig.handle.close();
+    rig.handle.close().unwrap();
     assert_eq!(rig.answers.try_recv(), Ok(Answer::Committed { upto: RecordNumber(1) }));
     let names: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -83,13 +88,34 @@ fn mail_is_found_by_its_row_and_never_by_scanning() {
     let _rig = Rig::open(folder.path());
     let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
     let plan: Vec<String> = db
-        .prepare(&format!("EXPLAIN QUERY PLAN {}", super::super::pages::MESSAGE))
+        .prepare(&format!("EXPLAIN QUERY PLAN {MESSAGE}"))
         .unwrap()
         .query_map([1], |row| row.get(3))
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
     assert_eq!(plan, ["SEARCH mail USING INTEGER PRIMARY KEY (rowid=?)"]);
+}
+
+#[test]
+fn a_page_of_one_sender_reads_no_message_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path());
+    let sender = |number| if number == 7_000 { "yoda".to_owned() } else { format!("user{}", number % 100) };
+    rig.store((1..=10_000).map(|number| mail_to("hans", number, &sender(number), "x")));
+    rig.handle.close().unwrap();
+    let mut database = folder::open(folder.path(), START).unwrap();
+    let known = recovery::boot(&mut database, START).unwrap().known;
+    let read = |from: &str, limit| {
+        let (user, from, after) = (name("hans"), Some(name(from)), id(0, 0));
+        let request = Request { ticket: Ticket(1), user, from, after, limit };
+        let page = pages::read(&database.connection, &known, &request).unwrap();
+        let message = database.connection.prepare_cached(MESSAGE).unwrap();
+        let runs = message.reset_status(StatementStatus::Run);
+        (page.mail.len(), page.more, runs)
+    };
+    assert_eq!(read("yoda", 48), (1, false, 1));
+    assert_eq!(read("user7", 48), (48, true, 48));
 }
 
 #[test]

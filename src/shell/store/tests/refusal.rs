@@ -57,11 +57,11 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on() {
     rig.store([big(71)]);
     assert_eq!(ids(&mut rig), [1, 70, 71]);
 
-    rig.handle.close();
+    rig.handle.close().unwrap();
     let mut rig = Rig::open(folder.path());
     assert_eq!(ids(&mut rig), [1, 70, 71]);
     assert!(rig.recovery.records.is_empty(), "no block of the refused batch: {:?}", rig.recovery.records);
-    rig.handle.close();
+    rig.handle.close().unwrap();
     let report = super::super::check(folder.path()).unwrap();
     assert!(report.is_sound(), "{report}");
 }
@@ -87,7 +87,7 @@ fn a_refused_ring_of_settled_commands_is_taken_up_where_it_was() {
     assert_eq!(rig.next(), Answer::Refused { from });
     rig.epoch = 1;
     rig.store([settled(4)]);
-    rig.handle.close();
+    rig.handle.close().unwrap();
     let rig = Rig::open(folder.path());
     assert_eq!(rig.recovery.records[1..], [settled(1), settled(2), settled(4)]);
 }
@@ -97,7 +97,7 @@ fn a_folder_that_turns_read_only_refuses_and_still_reads() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());
     rig.store([mail_to("hans", 1, "yoda", "kept")]);
-    rig.handle.close();
+    rig.handle.close().unwrap();
     let mut rig =
         Rig::with(options(Some(folder.path())), |db| db.pragma_update(None, "query_only", true)).unwrap();
     for epoch in 0..3 {
@@ -123,7 +123,7 @@ fn any_other_failure_ends_the_store_with_a_line() {
     // What comes later goes nowhere, and nobody waits.
     rig.persist(mail_to("hans", 3, "yoda", "too late"));
     rig.handle.wake();
-    rig.handle.close();
+    assert_eq!(rig.handle.close(), Err(line));
     assert!(rig.answers.recv_blocking().is_err(), "no answer after the last one");
     let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
     let mails: i64 = db.query_row("SELECT count(*) FROM mail", [], |row| row.get(0)).unwrap();
@@ -211,5 +211,7 @@ fn a_panic_of_the_thread_is_told() {
     let mut rig = Rig::with((options, answers), |_| Ok(())).unwrap();
     rig.persist(account("anna"));
     rig.handle.wake();
-    assert!(matches!(rig.next(), Answer::Failed(line) if line.contains("panicked")));
+    let Answer::Failed(line) = rig.next() else { panic!("it failed") };
+    assert!(line.contains("panicked"), "{line}");
+    assert_eq!(rig.handle.close(), Err(line));
 }

@@ -12,7 +12,7 @@ use crate::record::{Digest, Outcome, Suspect};
 use crate::wire::{Code, Status};
 
 fn reopened(data: &Path, rig: Rig) -> Rig {
-    rig.handle.close();
+    rig.handle.close().unwrap();
     Rig::open(data)
 }
 
@@ -168,7 +168,7 @@ fn commands_that_nobody_needs_any_more_are_swept_out_of_the_table() {
         );
         rig.store([settled("luke", 1, batch, Outcome::Done)]);
     }
-    rig.handle.close();
+    rig.handle.close().unwrap();
     let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
     let rows: i64 = db.query_row("SELECT count(*) FROM settled", [], |row| row.get(0)).unwrap();
     // 512 each of the two busy users and 100 of the third are needed.
@@ -203,7 +203,7 @@ fn a_memory_store_keeps_nothing_and_is_a_store_all_the_same() {
     rig.store(records);
     let (mail, more) = rig.page("hans", None, id(0, 0), 9);
     assert_eq!((mail.len(), more), (2, false));
-    rig.handle.close();
+    rig.handle.close().unwrap();
     let rig = Rig::with(options(None), |_| Ok(())).unwrap();
     assert!(rig.recovery.records.is_empty() && rig.recovery.mail.is_empty());
 }
@@ -289,7 +289,7 @@ proptest! {
             rig = reopened(folder.path(), rig);
             model.expect(&mut rig);
         }
-        rig.handle.close();
+        rig.handle.close().unwrap();
         let report = super::super::check(folder.path()).unwrap();
         prop_assert!(report.is_sound(), "{report}");
     }
@@ -301,5 +301,5 @@ fn a_fresh_folder_counts_its_boots_from_the_second_of_the_start() {
     options.started = Time(5_000_000_000);
     let (handle, recovery) = crate::shell::store::open(options).unwrap();
     assert_eq!(recovery.boot, 5_000, "ids of a server that lost its folder must not come again");
-    handle.close();
+    handle.close().unwrap();
 }

@@ -109,7 +109,7 @@ fn check_counts_beside_a_running_server() {
     let shown = report.to_string();
     assert!(shown.contains("3 messages, 12 bytes, for 2 users") && shown.ends_with("sound"), "{shown}");
     rig.store([mail_to("hans", 3, "luke", "the server goes on")]);
-    rig.handle.close();
+    rig.handle.close().unwrap();
     assert_eq!(check(folder.path()).unwrap().mails, 4, "and without a server");
 }
 
@@ -138,7 +138,7 @@ fn check_finds_what_does_not_hold() {
         Record::GroupSet { group: name("jedi"), members: vec![name("luke")] },
         Record::Settled { user: name("luke"), origin, outcome: crate::record::Outcome::Done },
     ]);
-    rig.handle.close();
+    rig.handle.close().unwrap();
     for (sql, problem) in faults {
         let copy = tempfile::tempdir().unwrap();
         fs::copy(folder.path().join("hobnob.db"), copy.path().join("hobnob.db")).unwrap();

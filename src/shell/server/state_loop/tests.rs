@@ -1,0 +1,90 @@
+use super::*;
+use std::io;
+use std::path::PathBuf;
+
+use super::super::inbox::{forward, inbox};
+use crate::record::{Record, RecordNumber};
+use crate::words::{Credential, Name};
+
+const ACCOUNT: RecordNumber = RecordNumber(1);
+
+/// A server on a store in memory, where each new account comes to this.
+fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Answer>) {
+    let clock = WallClock::starting_after(Time::ZERO);
+    let (answers, answered) = async_channel::unbounded();
+    let options = store::Options {
+        data: None,
+        credentials: PathBuf::from("credentials.txt"),
+        answers,
+        started: clock.now(),
+        add_account: Box::new(move |_, _| added()),
+    };
+    let (store, recovery) = store::open(options).expect("a store");
+    let settings = Settings::default();
+    let (sender, inbox) = inbox();
+    let hands = Hands {
+        clock,
+        store,
+        hashing: Pool::start(|_| ()).expect("threads"),
+        executor: Rc::default(),
+        shared: Shared::new(settings.limits),
+        accepting: None,
+        reload: Rc::new(|| ()),
+        sender,
+        links: Links::default(),
+        nonces: Nonces::new(),
+        alarm: Alarm::new(clock),
+        dirty: Vec::new(),
+        queued: 0,
+        flushed: Vec::new(),
+        follow_ups: VecDeque::new(),
+        stored: false,
+        stopping: Stopping::No,
+        settings,
+    };
+    let core = ServerState::new(hands.settings.core.clone(), Vec::new(), recovery, 1, clock.now());
+    (Server { core, hands, inbox }, answered)
+}
+
+fn add_account(server: &mut Server) {
+    let name = Name::new("anna").expect("a name");
+    let credential = Credential::new("falcon");
+    server.hands.store.persist(ACCOUNT, 0, Record::AccountAdded { name, credential });
+    server.hands.store.wake();
+}
+
+fn broken_disk() -> io::Result<()> {
+    Err(io::Error::from_raw_os_error(5))
+}
+
+#[test]
+fn a_server_whose_store_wrote_everything_has_stopped() {
+    let (mut server, answered) = server(|| Ok(()));
+    add_account(&mut server);
+    assert_eq!(server.close(), Outcome::Stopped);
+    assert_eq!(answered.try_recv(), Ok(Answer::Committed { upto: ACCOUNT }));
+}
+
+#[test]
+fn a_store_that_fails_as_it_is_closed_is_told() {
+    let (mut server, _answered) = server(broken_disk);
+    add_account(&mut server);
+    assert!(matches!(server.close(), Outcome::StoreFailed(line) if line.contains("credentials.txt")));
+}
+
+#[test]
+fn a_failure_that_waits_for_room_in_the_inbox_is_told() {
+    let (mut server, answered) = server(broken_disk);
+    let executor = Rc::clone(&server.hands.executor);
+    executor.spawn(forward(answered.clone(), server.hands.sender.clone())).detach();
+    while server.hands.sender.try_send(Item::Ended { link: LinkId(1) }).is_ok() {}
+    add_account(&mut server);
+    // The channel closes with the store's thread.
+    let is_on_its_way = || answered.is_closed() && answered.is_empty();
+    async_io::block_on(executor.run(async {
+        while !is_on_its_way() {
+            yield_now().await;
+        }
+    }));
+    assert!(matches!(server.close(), Outcome::StoreFailed(line) if line.contains("credentials.txt")));
+}
