@@ -143,6 +143,8 @@ planted! {
     PageShowsWhatIsGone,
     /// A byte is lost where a chunk ends within a character.
     SplitCharacter,
+    /// A link whose lists just fill what may be under way is never read again.
+    ListsFillUp,
     /// The client shows a message again that it has shown.
     ClientShowsAgain,
     /// The client acknowledges before a message is shown.

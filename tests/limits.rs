@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use hobnob::record::{RecordNumber, Recovery};
+use hobnob::record::{Mail, RecordNumber, Recovery};
+use hobnob::server::settings::OfflineDelivery;
 use hobnob::server::{Effect, Event, Report, ServerState, Settings, Verdict};
 use hobnob::time::Time;
-use hobnob::words::{Credential, LinkId, Name};
+use hobnob::words::{Credential, LinkId, MessageId, Name, Ticket};
 
 const HANS: LinkId = LinkId(1);
 const YODA: LinkId = LinkId(2);
@@ -20,6 +21,8 @@ struct Server {
     sent: BTreeMap<LinkId, u64>,
     closed: Vec<LinkId>,
     limits: Vec<&'static str>,
+    /// Pages of mail asked of the store and not answered.
+    loads: Vec<Ticket>,
     paused: Vec<LinkId>,
     store: Store,
 }
@@ -31,9 +34,9 @@ enum Store {
 }
 
 impl Server {
-    /// With `hans`, `yoda` and so many others.
+    /// With `hans`, `yoda`, `luke` and so many others.
     fn new(settings: Settings, others: usize) -> Server {
-        let names = ["hans".into(), "yoda".into()].into_iter();
+        let names = ["hans".into(), "yoda".into(), "luke".into()].into_iter();
         let names = names.chain((0..others).map(|n| format!("a-user-with-a-long-name-{n}")));
         let accounts = names.map(|name| (Name::new(&name).unwrap(), Credential::new("pw"))).collect();
         let recovery = Recovery { boot: 1, ..Recovery::default() };
@@ -44,6 +47,7 @@ impl Server {
             sent: BTreeMap::new(),
             closed: Vec::new(),
             limits: Vec::new(),
+            loads: Vec::new(),
             paused: Vec::new(),
             store: Store::Commits,
         };
@@ -64,9 +68,10 @@ impl Server {
                 Effect::Resume { link } => self.paused.retain(|&paused| paused != link),
                 Effect::Verify { ticket, .. } => verify.push(ticket),
                 Effect::Persist { number, .. } => commit = Some(number),
-                Effect::Report(Report::LimitReached { setting, .. }) => self.limits.push(setting),
+                Effect::Report(Report::LimitReached { limit, .. }) => self.limits.push(limit),
+                Effect::LoadMail { ticket, .. } => self.loads.push(ticket),
                 Effect::Report(_) | Effect::ScheduleTimeout { .. } => {}
-                Effect::Hash { .. } | Effect::LoadMail { .. } => unreachable!("not in here: {effect:?}"),
+                Effect::Hash { .. } => unreachable!("not in here: {effect:?}"),
             }
         }
         for ticket in verify {
@@ -193,6 +198,37 @@ fn lists_behind_a_record_go_on_when_it_is_durable() {
     );
 }
 
+/// What is reported when output waits for a store that stalls: no setting allows more.
+const HELD: &str = "1 MiB of output that waits for the store";
+
+#[test]
+fn output_that_leaves_with_the_record_it_waits_for_cuts_nobody() {
+    let mut server = with_two(Settings::default());
+    let mut model = with_two(Settings::default());
+    server.store = Store::Stalls;
+    // From here on everything for yoda waits for this record, up to the last byte that may.
+    server.say(YODA, "create group crew yoda\n");
+    let mut held = 0;
+    while held < 1 << 20 {
+        let mut length = |x: usize| {
+            model.say(HANS, &format!("broadcast {}\n", "x".repeat(x)));
+            model.heard(YODA).len()
+        };
+        let frame = length(1) - 1;
+        let room = ((1 << 20) - held - frame).min(4_000);
+        server.say(HANS, &format!("broadcast {}\n", "x".repeat(room)));
+        held += frame + room;
+    }
+    assert_eq!((server.heard(YODA), server.closed.as_slice()), (String::new(), &[][..]));
+    // One line more comes by the very event that lets all of them leave.
+    server.now = Time(1_000_000_000);
+    server.say(YODA, "active\n");
+    server.now = Time(1_800_000_000);
+    server.handle(Event::Committed { upto: RecordNumber(1_000) });
+    assert!(server.heard(YODA).ends_with("x\noffline hans\n"));
+    assert_eq!((server.closed.as_slice(), server.limits.len()), (&[HANS][..], 0));
+}
+
 #[test]
 fn output_that_waits_for_a_store_that_stalls_is_bounded() {
     let mut server = with_two(Settings::default());
@@ -209,10 +245,76 @@ fn output_that_waits_for_a_store_that_stalls_is_bounded() {
     for _ in 0..10 {
         server.say(HANS, &broadcast);
     }
-    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[YODA][..], &["output_bytes"][..]));
+    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[YODA][..], &[HELD][..]));
     server.handle(Event::Committed { upto: RecordNumber(1_000) });
     server.say(HANS, "ping yoda\n");
     assert!(server.heard(HANS).ends_with("ok ping yoda offline\n"));
+}
+
+/// `yoda` comes in and takes none of what hans has sent him; no further page may be asked for.
+fn with_a_full_window(settings: Settings) -> Server {
+    let mut server = Server::new(settings, 0);
+    server.log_in(HANS, "hans");
+    server.say(HANS, &"message yoda hi\n".repeat(300));
+    server.log_in(YODA, "yoda");
+    if server.loads.is_empty() {
+        server.say(YODA, "offline\n");
+    }
+    for page in 0..6 {
+        let ticket = server.loads.pop().expect("a page is asked for");
+        let mail = (1..=48).map(|n| mail(page * 48 + n)).collect();
+        server.handle(Event::MailLoaded { ticket, mail, more: true });
+    }
+    assert!(server.loads.is_empty(), "the window is not full");
+    server.said.clear();
+    server
+}
+
+fn mail(number: u64) -> Mail {
+    let from = Name::new("hans").unwrap();
+    let id = MessageId { boot: 1, number };
+    Mail { id, from, group: None, origin: None, sent_at: Time(0), text: "hi".into() }
+}
+
+/// What was shown is acknowledged, and no more is there of what is asked for then; says how many times.
+fn drain(server: &mut Server) -> usize {
+    server.say(YODA, "ack 1.288 -\n");
+    let mut asked = 0;
+    while let Some(ticket) = server.loads.pop() {
+        asked += 1;
+        server.handle(Event::MailLoaded { ticket, mail: Vec::new(), more: false });
+    }
+    asked
+}
+
+#[test]
+fn mail_that_nobody_takes_is_asked_for_once() {
+    let mut server =
+        with_a_full_window(Settings { offline_delivery: OfflineDelivery::Manual, ..Settings::default() });
+    // One is being answered already, the next one waits, and will show all that any other could.
+    server.say(YODA, "offline\n");
+    assert_eq!(server.heard(YODA), "");
+    server.say(YODA, &"offline\n".repeat(1_000));
+    assert!(server.heard(YODA) == "ok offline 0\n".repeat(1_000), "others wait or are refused");
+    // The link is read all the same: how else would it acknowledge?
+    assert_eq!(drain(&mut server), 2);
+    assert_eq!(server.heard(YODA), "ok offline 288\nok offline 0\n");
+    server.say(YODA, "offline\n");
+    assert_eq!((drain(&mut server), server.heard(YODA)), (1, "ok offline 0\n".into()));
+}
+
+#[test]
+fn a_block_that_comes_and_goes_asks_for_held_mail_once() {
+    let mut server = with_a_full_window(Settings::default());
+    server.say(YODA, &"block hans\nunblock hans\n".repeat(1_000));
+    assert!(server.heard(YODA) == "ok block hans\nok unblock hans\n".repeat(1_000));
+    // What the login still shows, and what was held back.
+    assert_eq!(drain(&mut server), 2);
+    // Nothing is stored of luke that could have been held back.
+    server.say(YODA, "block luke\nunblock luke\n");
+    assert_eq!(drain(&mut server), 0);
+    server.say(YODA, "block hans\nunblock hans\n");
+    assert_eq!(drain(&mut server), 1);
 }
 
 #[test]
@@ -233,6 +335,26 @@ fn an_endless_line_ends_its_link_and_no_other() {
     server.say(HANS, "x");
     assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[HANS][..], &["line_bytes"][..]));
     assert_eq!(server.heard(YODA), "offline hans\n");
+}
+
+#[test]
+fn a_large_limit_leaves_as_much_room_before_a_line_is_endless() {
+    let limit = 100_000 + 512;
+    let line = |length: usize| format!("broadcast {}\n", "x".repeat(length - "broadcast ".len()));
+    let with_limit = || with_two(Settings { line_bytes: 100_000, ..Settings::default() });
+    let mut server = with_limit();
+    server.say(HANS, &line(limit));
+    server.say(HANS, &line(limit + 1));
+    server.say(HANS, &line(2 * limit));
+    assert_eq!(server.heard(HANS), "ok broadcast 1 complete\nerror too_long\nerror too_long\n");
+    server.say(HANS, &line(2 * limit + 1));
+    assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[HANS][..], &["line_bytes"][..]));
+    // The same if its end is still to come.
+    let mut server = with_limit();
+    server.say(HANS, &"x".repeat(2 * limit));
+    assert_eq!(server.closed, []);
+    server.say(HANS, "x");
+    assert_eq!(server.closed, [HANS]);
 }
 
 #[test]

@@ -111,6 +111,11 @@ impl Delivery {
         self.loading.is_none() && self.unacknowledged_bytes < WINDOW_BYTES && self.unacknowledged.len() < 256
     }
 
+    /// Whether stored mail that is to be shown is going to be, all of it.
+    pub(super) fn covers(&self, source: &Source) -> bool {
+        self.sources.iter().any(|waiting| waiting.covers(source))
+    }
+
     pub(super) fn is_under_way(&self, id: MessageId) -> bool {
         self.unacknowledged.iter().any(|parcel| parcel.id == id)
     }
@@ -261,8 +266,9 @@ impl ServerState {
         if parcels.is_empty() {
             return;
         }
-        if self.settings.offline_delivery == OfflineDelivery::Auto {
-            session.delivery.sources.push_back(Source::all(None));
+        let source = Source::all(None);
+        if self.settings.offline_delivery == OfflineDelivery::Auto && !session.delivery.covers(&source) {
+            session.delivery.sources.push_back(source);
         }
         // None of them was sent, so none was shown.
         let full = match self.settings.offline_delivery {

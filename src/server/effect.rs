@@ -139,8 +139,8 @@ pub enum Report {
     },
     /// A connection was closed because a limit was reached.
     LimitReached {
-        /// Which setting.
-        setting: &'static str,
+        /// Which: the setting, or in words where none changes it.
+        limit: &'static str,
         /// From where.
         from: SocketAddr,
     },

@@ -21,11 +21,13 @@ use crate::wire::{
 };
 use crate::words::{LinkId, Ticket};
 
-/// An unfinished line may drop so many bytes before its link is closed.
+/// A line of more bytes closes its link; where lines may be long, one of more than twice the limit.
 const ENDLESS_LINE_BYTES: usize = 64 * 1024;
 /// Output that may wait in here for records. The shell's limit does not see it, and a store may take
 /// its time while others go on talking.
 const HELD_BYTES: u64 = 1 << 20;
+/// The same for the operator. No setting allows more.
+const HELD_LIMIT: &str = "1 MiB of output that waits for the store";
 /// Input that came although the link was paused; a shell that goes on beyond it is cut off.
 const BACKLOG_BYTES: usize = 1 << 20;
 
@@ -175,17 +177,18 @@ impl ServerState {
         }
     }
 
-    fn close_oldest_silent(&mut self, rivals: &[LinkId], setting: &'static str) {
+    fn close_oldest_silent(&mut self, rivals: &[LinkId], limit: &'static str) {
         let silent = rivals.iter().find(|id| !self.links[*id].spoke);
         if let Some(&oldest) = silent.or(rivals.first()) {
             let from = self.links[&oldest].from;
-            self.outbox.report(Report::LimitReached { setting, from });
+            self.outbox.report(Report::LimitReached { limit, from });
             self.close_link(oldest);
         }
     }
 
     /// Takes bytes off the network: every whole line is obeyed, unless the link has to wait.
     pub(super) fn receive(&mut self, id: LinkId, bytes: &[u8]) {
+        let limit = self.line_limit();
         let Some(link) = self.links.get_mut(&id) else { return };
         link.spoke = true;
         if link.stage == Stage::Closing {
@@ -200,10 +203,6 @@ impl ServerState {
             return;
         }
         let mut framer = mem::take(&mut link.framer);
-        let limit = match self.settings.line_bytes {
-            0 => usize::MAX,
-            bytes => bytes.saturating_add(LINE_ROOM),
-        };
         let (mut rest, mut stage) = (bytes, link.stage);
         while let Some(frame) = framer.next(&mut rest, limit) {
             self.obey_frame(id, stage, frame);
@@ -221,7 +220,7 @@ impl ServerState {
             // So is the one that was left in its place.
             return;
         }
-        let endless = framer.skipped() > ENDLESS_LINE_BYTES;
+        let endless = framer.skipped() > self.endless_line();
         let Some(link) = self.links.get_mut(&id) else { return };
         link.framer = framer;
         if endless {
@@ -229,9 +228,22 @@ impl ServerState {
         }
     }
 
+    /// The longest line that is obeyed.
+    const fn line_limit(&self) -> usize {
+        match self.settings.line_bytes {
+            0 => usize::MAX,
+            bytes => bytes.saturating_add(LINE_ROOM),
+        }
+    }
+
+    /// The longest line that is skipped.
+    fn endless_line(&self) -> usize {
+        self.line_limit().saturating_mul(2).max(ENDLESS_LINE_BYTES)
+    }
+
     fn cut_endless_line(&mut self, id: LinkId) {
         let Some(from) = self.links.get(&id).map(|link| link.from) else { return };
-        self.outbox.report(Report::LimitReached { setting: "line_bytes", from });
+        self.outbox.report(Report::LimitReached { limit: "line_bytes", from });
         self.lose_link(id);
         self.outbox.close(id);
     }
@@ -239,7 +251,7 @@ impl ServerState {
     fn obey_frame(&mut self, id: LinkId, stage: Stage, frame: Frame<'_>) {
         let line = match frame {
             // Whether its end came with it must make no difference.
-            Frame::TooLong { bytes } if bytes > ENDLESS_LINE_BYTES => return self.cut_endless_line(id),
+            Frame::TooLong { bytes } if bytes > self.endless_line() => return self.cut_endless_line(id),
             Frame::TooLong { .. } => {
                 return self.misused(id, Misuse { number: None, command: "", code: Code::TooLong });
             }
@@ -391,11 +403,12 @@ impl ServerState {
     }
 
     /// Cuts links that would hold more than may wait; the mail of their users is kept. Only now, so
-    /// that nothing loses its link in the middle of a fan-out.
+    /// that nothing loses its link in the middle of a fan-out, nor by what has left meanwhile.
     pub(super) fn cut_overfull_links(&mut self) {
         while let Some(id) = self.overfull.pop() {
-            if let Some(from) = self.links.get(&id).map(|link| link.from) {
-                self.outbox.report(Report::LimitReached { setting: "output_bytes", from });
+            let overfull = self.links.get(&id).filter(|link| link.held_bytes > HELD_BYTES);
+            if let Some(from) = overfull.map(|link| link.from) {
+                self.outbox.report(Report::LimitReached { limit: HELD_LIMIT, from });
                 self.lose_link(id);
                 self.outbox.close(id);
             }

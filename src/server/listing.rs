@@ -7,6 +7,7 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::commands::Asker;
 use super::links::Waits;
+use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
 use crate::wire::{Answer, ServerLine, Words};
 use crate::words::LinkId;
@@ -127,9 +128,10 @@ impl ServerState {
         let Some(link) = self.links.get(&id) else { return };
         // Who leaves is read, because he acknowledges.
         let ends = matches!(link.listings.back(), Some(Waiting::Logout(_)));
+        let forgotten = planted::is(Planted::ListsFillUp) && link.in_flight() > PIECE_BYTES as u64;
         if !ends && link.listings.len() > WAITING_LISTS {
             self.wait(id, Waits::LISTING);
-        } else {
+        } else if !forgotten {
             self.wait_no_more(id, Waits::LISTING);
         }
     }

@@ -34,16 +34,24 @@ pub(super) struct Source {
     /// Who asked for it by `offline`, and how many were shown so far.
     asker: Option<Asker>,
     shown: u64,
+    /// Whether a page of it was asked for.
+    begun: bool,
 }
 
 impl Source {
     /// All above the session's cursor.
     pub(super) const fn all(asker: Option<Asker>) -> Source {
-        Source { only: None, asker, shown: 0 }
+        Source { only: None, asker, shown: 0, begun: false }
     }
 
     const fn held(from: UserId) -> Source {
-        Source { only: Some((from, MessageId { boot: 0, number: 0 })), asker: None, shown: 0 }
+        let only = Some((from, MessageId { boot: 0, number: 0 }));
+        Source { only, asker: None, shown: 0, begun: false }
+    }
+
+    /// Whether it will show all that another one, which has not begun either, could show.
+    pub(super) fn covers(&self, other: &Source) -> bool {
+        !self.begun && self.only.map(|(from, _)| from) == other.only.map(|(from, _)| from)
     }
 }
 
@@ -179,16 +187,21 @@ impl ServerState {
 
     /// Shows what was held back while its sender was blocked.
     pub(super) fn show_held(&mut self, user: UserId, from: UserId) {
-        self.show(user, Source::held(from));
+        if self.counted_as(user, from).is_some() {
+            self.show(user, Source::held(from));
+        }
     }
 
+    /// Queues what is to be shown, unless it waits already: somebody who takes none of it could ask for
+    /// ever. His link must not wait for that, because what he acknowledges comes on it.
     fn show(&mut self, user: UserId, source: Source) {
         let nothing_stored = self.accounts[user].mailbox.is_none();
         let Some(session) = self.accounts[user].session.as_mut() else { return };
-        if nothing_stored && session.delivery.sources.is_empty() {
+        let delivery = &mut session.delivery;
+        if nothing_stored && delivery.sources.is_empty() || delivery.covers(&source) {
             return self.source_is_empty(source);
         }
-        session.delivery.sources.push_back(source);
+        delivery.sources.push_back(source);
         self.advance(user);
     }
 
@@ -208,6 +221,9 @@ impl ServerState {
         let name = self.accounts.name(user).clone();
         self.outbox.slow(Slow::LoadMail { ticket, user: name, from, after, limit: PAGE_MESSAGES });
         if let Some(session) = self.accounts[user].session.as_mut() {
+            if let Some(source) = session.delivery.sources.front_mut() {
+                source.begun = true;
+            }
             session.delivery.loading = Some(Loading { ticket, gone: Vec::new() });
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Hand {
     pub(super) open: bool,
     /// It numbers its commands and acknowledges what it gets.
     pub(super) acknowledges: bool,
+    /// It does not, and was let in.
+    pub(super) welcomed: bool,
     number: u64,
     /// Its session goes on over another connection: nothing more is asked here.
     retired: bool,
@@ -50,6 +52,7 @@ impl World {
             link,
             open: true,
             acknowledges,
+            welcomed: false,
             number: 0,
             retired: false,
             framer: Framer::default(),
@@ -86,6 +89,7 @@ impl World {
     pub(super) fn hand_receives(&mut self, index: usize, mut bytes: &[u8]) {
         let Some(hand) = self.hands.get_mut(index) else { return };
         if !hand.acknowledges {
+            hand.welcomed |= memchr::memmem::find(bytes, b"welcome ").is_some();
             return;
         }
         let (mut shown, mut answered) = (None, false);

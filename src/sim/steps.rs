@@ -383,9 +383,12 @@ impl World {
     }
 
     fn send_any_bytes(&mut self, step: Step) {
+        if step.argument / 4 % 4 == 3 {
+            return self.flood_with_lists(step);
+        }
         let Some(hand) = self.hand_of(step.actor) else { return };
         let length = self.draw.below([8, 80, 6_000, 80_000][usize::from(step.argument) % 4]);
-        let bytes: Vec<u8> = match step.argument / 4 % 3 {
+        let bytes: Vec<u8> = match step.argument / 4 % 4 {
             0 => (0..length).map(|_| self.draw.number().to_le_bytes()[0]).collect(),
             1 => b"#1 message\xff "
                 .iter()
@@ -396,6 +399,32 @@ impl World {
             _ => b"#x whoelse\n#2 \nhello 9\nack 1\nresume a b\nactive\n".to_vec(),
         };
         self.hand_writes(hand, &bytes);
+    }
+
+    /// Somebody who came in by hand asks for lists, far faster than he reads them, and may want to go
+    /// behind them. If nobody has come in, somebody does.
+    fn flood_with_lists(&mut self, step: Step) {
+        let recent = self.hands.len().saturating_sub(12);
+        let is_in = |index: &usize| self.hands[*index].open && self.hands[*index].welcomed;
+        let Some(hand) = (recent..self.hands.len()).find(is_in) else {
+            let user = self.user(step.argument / 16);
+            let login = format!("login {user} {}\n", self.right_password(user));
+            if let Some(hand) = self.open_hand(7, false) {
+                self.hand_writes(hand, login.as_bytes());
+            }
+            return;
+        };
+        let list = ["whoelse\n", "whoelsesince 99999\n", "grouplist\n"][usize::from(step.argument) % 3];
+        let mut lines = list.repeat(usize::try_from(self.draw.between(800, 1_200)).unwrap_or(0));
+        if self.draw.chance(300) {
+            lines.push_str("logout\n");
+        }
+        self.hand_writes(hand, lines.as_bytes());
+        // Little by little, so that what may be under way is filled to about its end again and again.
+        let window = usize::try_from(self.draw.between(40, 400)).unwrap_or(0);
+        if let Some(link) = self.links.get_mut(&self.hands[hand].link) {
+            (link.window, link.latency_micros) = (window, 0);
+        }
     }
 
     /// Reads files again, with accounts added, removed or given another password.

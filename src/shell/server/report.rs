@@ -24,8 +24,8 @@ pub(super) fn log(report: &Report) {
         Report::Registered { user, from } => {
             info!("{} registered from {from}", visible(user.as_str()));
         }
-        Report::LimitReached { setting, from } => {
-            info!("connection from {from} closed: limit {setting} reached");
+        Report::LimitReached { limit, from } => {
+            info!("connection from {from} closed, limit reached: {limit}");
         }
         Report::StorageRefused { records } => {
             error!("the store cannot write: {records} changes refused; is the disk full?");

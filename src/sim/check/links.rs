@@ -16,6 +16,11 @@ use crate::words::{LinkId, MessageId};
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Links {
     pub(super) seen: BTreeMap<LinkId, LinkSeen>,
+    /// The last record handed out, and up to which all are durable or refused.
+    handed_out: RecordNumber,
+    settled: RecordNumber,
+    /// What left for its reader in this call.
+    flushed_in_call: Option<(LinkId, u64)>,
 }
 
 /// A link as seen from outside.
@@ -106,11 +111,17 @@ impl Links {
     }
 
     pub(super) fn all_gone(&mut self) {
-        self.seen.clear();
+        *self = Links::default();
+    }
+
+    /// All records up to this one are durable.
+    pub(super) fn committed(&mut self, upto: RecordNumber) {
+        self.settled = self.settled.max(upto);
     }
 
     /// After a refusal of the store answers may differ from what was decided before.
-    pub(super) fn expect_anything(&mut self) {
+    pub(super) fn store_refused(&mut self) {
+        self.settled = self.handed_out;
         for seen in self.seen.values_mut() {
             seen.held = RecordNumber(0);
             seen.expected.iter_mut().for_each(Expected::anything);
@@ -121,10 +132,21 @@ impl Links {
 impl Check {
     /// Bytes have left for the reader of a link.
     pub(super) fn flushed(&mut self, link: LinkId, upto: u64) {
+        self.links.flushed_in_call = Some((link, upto));
         let Some(seen) = self.links.seen.get_mut(&link).filter(|seen| !seen.acknowledges) else { return };
         let gone = seen.sent.iter().take_while(|sent| sent.end <= upto).count();
         let gone: Vec<Sent> = seen.sent.drain(..gone).collect();
         self.has_got(link, &gone);
+    }
+
+    /// A link is left unread for the lists that its reader has not taken, and no longer than that.
+    pub(super) fn who_has_read_is_read(&mut self) -> Verdict {
+        let Some((link, upto)) = self.links.flushed_in_call.take() else { return Ok(()) };
+        let at_rest = self.links.settled >= self.links.handed_out && self.is_unhurried();
+        let deaf = |seen: &LinkSeen| seen.welcomed && seen.paused && seen.sent_bytes == upto;
+        let deaf = at_rest && self.links.seen.get(&link).is_some_and(deaf);
+        rule!(self, !deaf, "who has read everything is read", "{link:?} is left unread");
+        Ok(())
     }
 
     /// Bytes reach the server: its lines are looked at one by one.
@@ -255,6 +277,7 @@ impl Check {
 
     /// A record was handed out: what its cause is told waits for it.
     pub(super) fn persisted(&mut self, number: RecordNumber, record: &Record) -> Verdict {
+        self.links.handed_out = self.links.handed_out.max(number);
         self.starts_once(number, record)?;
         self.mail_may_go(record)?;
         self.model.decided(number, record, self.now);

@@ -166,6 +166,7 @@ impl Check {
                 self.call = Call::None;
                 self.starts.returned();
                 self.who_was_answered_is_read()?;
+                self.who_has_read_is_read()?;
                 self.nobody_has_two_links()?;
                 self.lost_sessions_end()?;
                 return self.nothing_is_overtaken();
@@ -218,6 +219,7 @@ impl Check {
             Told::Verified { ticket, verdict } => self.verified(ticket, verdict),
             Told::Committed { upto } => {
                 self.model.committed(upto);
+                self.links.committed(upto);
                 self.texts.committed(upto);
                 Ok(())
             }
@@ -228,7 +230,7 @@ impl Check {
                 self.texts.store_refused(from);
                 self.tokens.store_refused(self.model.committed);
                 self.held.store_refused();
-                self.links.expect_anything();
+                self.links.store_refused();
                 Ok(())
             }
             Told::Flushed { link, upto } => {
