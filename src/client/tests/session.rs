@@ -128,6 +128,21 @@ fn the_end_of_input_logs_out_behind_the_last_result() {
 }
 
 #[test]
+fn what_comes_behind_a_logout_is_shown_and_acknowledged_until_it_is_answered() {
+    let mut script = Script::session();
+    script.happens(Event::EndOfInput).does("send #1 logout");
+    script.server("message 3.1 yoda 5 2.9 stored one").does("deliver direct 3.1 yoda stored: one");
+    script.shown().after_ms(10).does("send ack 3.1 -");
+    script.server("message 3.2 yoda 5 2.10 stored two").and().shown().after_ms(10).does("send ack 3.2 -");
+    script.server("ok #1 logout\nbye logout").does(
+        "show bye logout
+         hang up
+         close state
+         exit Done",
+    );
+}
+
+#[test]
 fn a_link_lost_behind_a_logout_is_a_logout() {
     let mut script = Script::session();
     script.types("logout").and().happens(Event::Disconnected).does(
