@@ -276,8 +276,9 @@ mod tests {
     #[test]
     fn a_failure_is_its_sentence() {
         for (command, failure, sentence) in samples::failures() {
+            let line = if failure.code == Code::OutcomeUnknown { " (line 1)" } else { "" };
             let view = View::Result { line: 1, command: command.into(), outcome: Err(failure) };
-            assert_eq!(text(&view, Look::default()), format!("{sentence}\n"));
+            assert_eq!(text(&view, Look::default()), format!("{sentence}{line}\n"));
         }
     }
 
