@@ -87,6 +87,8 @@ planted! {
     BlockSkippedInPing,
     /// Stored mail of a blocked sender is shown.
     BlockSkippedInMailbox,
+    /// A block counts as lifted before that is durable.
+    LiftedTooEarly,
     /// A block works in both directions.
     BlockMutual,
     /// Lifting a block does not show what it held back.
@@ -95,6 +97,8 @@ planted! {
     ConfirmBeforeCommit,
     /// A record that the store refused is confirmed.
     ConfirmRefused,
+    /// What is so by a record that is not durable is confirmed as if it were.
+    SoAlreadyIsSure,
     /// A refused block stays in memory.
     RefusedBlockStays,
     /// Output that reveals a record does not wait for it.

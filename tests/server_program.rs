@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -68,11 +68,18 @@ impl Place {
 
     /// Starts a server on a free port and waits until it serves.
     fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_with_log(arguments, Stdio::piped())
+    }
+
+    fn serve_with_log(&self, arguments: &[&str], log: Stdio) -> Server {
         let mut command = self.command(&["0", "--plaintext"]);
-        let command = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command = command.args(arguments).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the program runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
-        let stderr = BufReader::new(child.stderr.take().expect("its log"));
+        let stderr: Box<dyn BufRead> = match child.stderr.take() {
+            Some(log) => Box::new(BufReader::new(log)),
+            None => Box::new(std::io::empty()),
+        };
         let mut first = String::new();
         stdout.read_line(&mut first).expect("a line");
         let address = first.trim_end().strip_prefix("listening on ").map(str::parse);
@@ -89,7 +96,8 @@ struct Server {
     child: Child,
     address: SocketAddr,
     stdout: BufReader<ChildStdout>,
-    stderr: BufReader<ChildStderr>,
+    /// Its log; empty if it was to write that elsewhere.
+    stderr: Box<dyn BufRead>,
 }
 
 impl Server {
@@ -360,6 +368,23 @@ fn a_backup_is_made_beside_a_running_server_and_overwrites_nothing() {
 }
 
 #[test]
+fn a_backup_that_was_killed_leaves_nothing_of_its_name() {
+    let place = Place::new(&format!("hans {HASH}\n"));
+    assert_eq!(place.serve(&[]).stop().0, Some(0));
+    let store = rusqlite::Connection::open(place.path("hobnob-data/hobnob.db")).expect("a database");
+    store.execute_batch("CREATE TABLE notes AS SELECT zeroblob(300000)").expect("a large database");
+    drop(store);
+    // No file may grow to the length of the database: the system kills who tries.
+    let mut limited = Command::new("sh");
+    limited.current_dir(place.folder.path()).stderr(Stdio::null());
+    limited.args(["-c", "ulimit -f 64; exec \"$0\" backup copy.db", env!("CARGO_BIN_EXE_hobnob-server")]);
+    assert_eq!(limited.status().expect("a run").code(), None, "it was killed");
+    assert!(!place.path("copy.db").exists());
+    let output = place.run(&["backup", "copy.db"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn check_looks_at_settings_credentials_and_store() {
     let place = Place::new(&format!("hans {HASH}\n"));
     assert_eq!(place.run(&["check"]).status.code(), Some(1), "there is no store yet");
@@ -413,6 +438,38 @@ fn a_new_account_is_in_the_file_when_it_is_confirmed() {
         assert_ne!(client.read_line(&mut line).expect("a line"), 0, "no welcome");
     }
     assert!(place.read("credentials.txt").starts_with("luke $argon2id$v=19$m=8,t=1,p=1$"));
+}
+
+/// Two logs that take no line: on a full disk, and read by nobody any more.
+fn dead_logs() -> [Stdio; 2] {
+    let full = fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let (_, unread) = std::io::pipe().expect("a pipe");
+    [full.into(), unread.into()]
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_no_server() {
+    for log in dead_logs() {
+        // Warned of at the start, and again at each SIGHUP.
+        let place = Place::new("hans falcon\n");
+        let mut server = place.serve_with_log(&["--ephemeral", "-d"], log);
+        server.signal(Signal::HUP);
+        let mut greeting = String::new();
+        BufReader::new(server.connect()).read_line(&mut greeting).expect("a line");
+        assert!(greeting.starts_with("hobnob 1 "), "{greeting:?}");
+        assert_eq!(server.stop().0, Some(0));
+    }
+}
+
+#[test]
+fn without_a_log_the_exit_codes_are_the_same() {
+    let place = Place::new("hans\n");
+    for arguments in [&["0", "--plaintext"][..], &["--no-such-option"], &["check"]] {
+        for log in dead_logs() {
+            let status = place.command(arguments).stdout(Stdio::null()).stderr(log).status();
+            assert_eq!(status.expect("a run").code(), Some(2), "{arguments:?}");
+        }
+    }
 }
 
 #[test]

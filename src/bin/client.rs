@@ -1,6 +1,7 @@
 //! `hobnob`: command line to settings, then the client.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use hobnob::shell::client::{Options, UsageError, run};
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
-        eprintln!("hobnob: a defect{place}; please report it");
+        say(&format!("a defect{place}; please report it"));
     }));
     let options = match Options::parse(std::env::args_os()) {
         Ok(options) => options,
@@ -24,6 +25,11 @@ fn main() -> ExitCode {
 }
 
 fn complain(error: &dyn Error, code: u8) -> ExitCode {
-    eprintln!("hobnob: {error}");
+    say(&error.to_string());
     ExitCode::from(code)
+}
+
+/// `eprintln!` would panic if nobody takes the line, and the exit code would be lost.
+fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "hobnob: {words}");
 }

@@ -1,5 +1,6 @@
 //! `hobnob-server`: command line to settings, then the server or a subcommand.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -96,7 +97,8 @@ fn main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hobnob-server: {error}");
+            // `eprintln!` would panic if nobody takes the line, and the exit code would be lost.
+            let _ = writeln!(io::stderr(), "hobnob-server: {error}");
             ExitCode::from(exit_code(&error))
         }
     }
@@ -151,7 +153,8 @@ fn sources(line: &CommandLine) -> Result<Sources, ConfigError> {
     Ok(Sources { options, environment: std::env::vars_os().collect(), config: line.config.clone() })
 }
 
-/// Everything but the one line on standard output goes to standard error. A panic is a line too.
+/// Everything but the one line on standard output goes to standard error. A panic is a line too. A line
+/// that cannot be written (the disk is full, the reader has gone) is dropped; the server goes on.
 fn start_log(line: &CommandLine) {
     let level = match (line.debug, line.verbose) {
         (true, _) => LevelFilter::DEBUG,
@@ -160,7 +163,9 @@ fn start_log(line: &CommandLine) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
+        // The subscriber would say that it could not write by a panic.
+        .log_internal_errors(false)
         .with_ansi(false)
         .with_target(false)
         .init();

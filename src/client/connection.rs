@@ -172,7 +172,7 @@ impl ClientState {
     /// The server does not greet, or does not say what a server says.
     pub(super) fn on_silence(&mut self) {
         match self.phase {
-            Phase::Entry(_) => self.exit(Exit::ServerLost),
+            Phase::Entry(_) => self.exit(Exit::Stranger),
             Phase::Session(_) => {
                 self.hang_up();
                 self.on_link_lost();
@@ -189,7 +189,7 @@ impl ClientState {
                 self.return_to_prompt(Exit::TimedOut);
             }
             Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => self.exit(Exit::ServerLost),
-            Farewell::Version => self.exit(Exit::Failed),
+            Farewell::Version => self.exit(Exit::VersionRefused),
         }
     }
 }

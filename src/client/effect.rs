@@ -109,6 +109,10 @@ pub enum Exit {
     Failed,
     /// The server was never reached, stopped, or is lost for good: 3.
     ServerLost,
+    /// What was reached does not greet as a server of this protocol: 3.
+    Stranger,
+    /// The server does not want this version of the protocol: 1.
+    VersionRefused,
     /// Login refused: 4.
     LoginRefused,
     /// Logged out by timeout, or no login in time: 5.
@@ -123,8 +127,8 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::ServerLost => 3,
+            Exit::Failed | Exit::VersionRefused => 1,
+            Exit::ServerLost | Exit::Stranger => 3,
             Exit::LoginRefused => 4,
             Exit::TimedOut => 5,
             Exit::Signalled(Signal::Interrupt) => 130,

@@ -9,6 +9,16 @@ use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Code};
 
+/// A `block` or `unblock` whose record is on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockChange {
+    asker: Asker,
+    user: UserId,
+    blocked: bool,
+    /// What it comes to if it is so already, by a change that is not durable itself.
+    already: Option<Outcome>,
+}
+
 impl ServerState {
     pub(super) fn block(&mut self, asker: Asker, user: &str) {
         self.change_block(asker, user, true, "block", Code::AlreadyBlocked);
@@ -23,26 +33,36 @@ impl ServerState {
             Ok(user) => user,
             Err(code) => return self.fail(&asker, None, code, command),
         };
-        if self.accounts[asker.user].has_blocked(user) == blocked {
-            if self.settings.strict_block {
-                return self.fail(&asker, None, no_change, command);
-            }
-            return self.answer_block(&asker, None, user, blocked);
+        let no_change = if self.settings.strict_block { Outcome::Failed(no_change) } else { Outcome::Done };
+        let already = (self.accounts[asker.user].has_blocked(user) == blocked).then_some(no_change);
+        let change = BlockChange { asker, user, blocked, already };
+        let may_come_to_nothing =
+            self.journal.changes_block(asker.user, user) && !planted::is(Planted::SoAlreadyIsSure);
+        match already {
+            Some(outcome) if !may_come_to_nothing => self.answer_block(&change, None, outcome),
+            Some(_) | None => self.persist_block(change),
         }
+    }
+
+    fn persist_block(&mut self, change: BlockChange) {
+        let BlockChange { asker, user, blocked, already } = change;
         let (by, name) = (self.accounts.name(asker.user).clone(), self.accounts.name(user).clone());
         let record = match blocked {
             true => Record::Blocked { by, user: name },
             false => Record::Unblocked { by, user: name },
         };
-        let number = self.persist_firm(record, Then::Block { asker, user, blocked });
+        let number = match already {
+            Some(_) => self.persist_again(record, Then::Block(change)),
+            None => self.persist_firm(record, Then::Block(change)),
+        };
         // Both could see the change: the blocker by its answer, the blocked by what he is answered.
         self.accounts[asker.user].touched = number;
         self.accounts[user].touched = number;
-        self.persist_settled(&asker, Outcome::Done);
+        self.persist_settled(&asker, already.unwrap_or(Outcome::Done));
         if let Some(link) = self.asker_link(&asker) {
             self.reserve_answer(link, number);
         }
-        if blocked {
+        if blocked && already.is_none() {
             self.drop_private_request(user, asker.user);
             // What was accepted and not sent yet is held back from now on.
             self.store_behind(asker.user);
@@ -53,23 +73,25 @@ impl ServerState {
     pub(super) fn block_settled(
         &mut self,
         record: RecordNumber,
-        asker: &Asker,
-        user: UserId,
-        blocked: bool,
+        change: &BlockChange,
         settlement: Settlement,
     ) {
+        let BlockChange { asker, user, blocked, already } = *change;
+        self.tell_kept_presence(record, settlement.is_ok());
         if let Err(code) = settlement {
-            let command = if blocked { "block" } else { "unblock" };
-            self.fail(asker, Some(record), code, command);
+            self.answer_block(change, Some(record), Outcome::Failed(code));
             // What the block has held back since it was made is in its turn.
             if blocked {
                 self.show_held_back(asker.user, user);
             }
             return;
         }
-        self.answer_block(asker, Some(record), user, blocked);
+        self.answer_block(change, Some(record), already.unwrap_or(Outcome::Done));
+        if already.is_some() {
+            return;
+        }
         if blocked && self.settings.block_ends_private {
-            self.end_private_link(asker, user);
+            self.end_private_link(&asker, user);
         }
         if blocked && self.settings.held_on_block == HeldOnBlock::Drop {
             self.discard_mail_of(asker.user, user);
@@ -81,15 +103,30 @@ impl ServerState {
 
     /// No block stands any more between a user and what somebody has sent him.
     fn show_held_back(&mut self, user: UserId, from: UserId) {
-        if self.settings.offline_delivery != OfflineDelivery::Off && !self.accounts[user].has_blocked(from) {
+        if self.settings.offline_delivery == OfflineDelivery::Off {
+            return;
+        }
+        if !self.accounts[user].has_blocked(from) {
             self.show_held(user, from);
+        }
+        // What he has sent in the other direction meanwhile has waited as well.
+        if self.settings.block_mutual
+            && self.settings.offline_delivery == OfflineDelivery::Auto
+            && !self.reach(user, from).is_shut()
+        {
+            self.show_held(from, user);
         }
     }
 
-    fn answer_block(&mut self, asker: &Asker, record: Option<RecordNumber>, user: UserId, blocked: bool) {
-        let name = self.accounts.name(user).clone();
+    fn answer_block(&mut self, change: &BlockChange, record: Option<RecordNumber>, outcome: Outcome) {
+        let BlockChange { asker, user, blocked, .. } = change;
+        if let Outcome::Failed(code) = outcome {
+            let command = if *blocked { "block" } else { "unblock" };
+            return self.fail(asker, record, code, command);
+        }
+        let name = self.accounts.name(*user).clone();
         let user = name.as_str();
-        let answer = if blocked { Answer::Block { user } } else { Answer::Unblock { user } };
+        let answer = if *blocked { Answer::Block { user } } else { Answer::Unblock { user } };
         self.answer(asker, record, Outcome::Done, answer);
     }
 

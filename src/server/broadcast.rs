@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use super::ServerState;
 use super::accounts::UserId;
 use super::commands::Asker;
-use super::messages::Reach;
 use super::settings::BroadcastReport;
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, RecordNumber};
@@ -19,16 +18,11 @@ impl ServerState {
         for &user in
             self.online.iter().filter(|&&user| user != asker.user || planted::is(Planted::BroadcastToSelf))
         {
-            match self.reach(asker.user, user) {
-                Reach::Barred if planted::is(Planted::BlockSkippedInBroadcast) => {
-                    links.extend(self.accounts[user].session.as_ref().and_then(|session| session.link));
-                }
-                Reach::Open => {
-                    links.extend(self.accounts[user].session.as_ref().and_then(|session| session.link));
-                }
+            if !self.reach(asker.user, user).is_shut() || planted::is(Planted::BlockSkippedInBroadcast) {
+                links.extend(self.accounts[user].session.as_ref().and_then(|session| session.link));
+            } else if self.block_of(user, asker.user).is_shut() {
                 // What the sender's own block keeps from somebody (`block_mutual`) is no news to him.
-                Reach::Barred if self.accounts[user].has_blocked(asker.user) => barred.push(user),
-                Reach::Barred => {}
+                barred.push(user);
             }
         }
         self.charge(asker.user, links.len() as u64);

@@ -4,7 +4,6 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::effect::SessionEnd;
 use super::ledger::Standing;
-use super::messages::Reach;
 use super::outbox::Written;
 use super::settings::OfflineDelivery;
 use crate::planted::{self, Planted};
@@ -226,9 +225,8 @@ impl ServerState {
             Ok(other) => other,
             Err(code) => return self.fail(&asker, None, code, "ping"),
         };
-        let own = self.settings.block_mutual && self.accounts[asker.user].has_blocked(other);
-        let barred =
-            self.reach(asker.user, other) == Reach::Barred && !planted::is(Planted::BlockSkippedInPing);
+        let own = self.settings.block_mutual && self.block_of(asker.user, other).is_shut();
+        let barred = self.reach(asker.user, other).is_shut() && !planted::is(Planted::BlockSkippedInPing);
         let status = if !barred {
             self.presence_of(other)
         } else if self.settings.ping_reveals_block || own {

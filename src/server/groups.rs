@@ -55,6 +55,8 @@ pub(super) struct GroupChange {
 enum GroupCommand {
     Create,
     Add,
+    /// Somebody who is a member already.
+    AddAgain,
     Remove,
     Leave,
     Delete,
@@ -64,7 +66,7 @@ impl GroupCommand {
     const fn name(self) -> &'static str {
         match self {
             GroupCommand::Create => "create group",
-            GroupCommand::Add => "add group",
+            GroupCommand::Add | GroupCommand::AddAgain => "add group",
             GroupCommand::Remove => "remove group",
             GroupCommand::Leave => "leave group",
             GroupCommand::Delete => "delete group",
@@ -74,7 +76,7 @@ impl GroupCommand {
     const fn answer(self, group: &str) -> Answer<'_> {
         match self {
             GroupCommand::Create => Answer::CreateGroup { group },
-            GroupCommand::Add => Answer::AddToGroup { group },
+            GroupCommand::Add | GroupCommand::AddAgain => Answer::AddToGroup { group },
             GroupCommand::Remove => Answer::RemoveFromGroup { group },
             GroupCommand::Leave => Answer::LeaveGroup { group },
             GroupCommand::Delete => Answer::DeleteGroup { group },
@@ -106,7 +108,7 @@ impl ServerState {
             }
         }
         self.check_limits(&members, &members)?;
-        if members.iter().any(|&user| user != asker.user && self.reach(asker.user, user) == Reach::Barred) {
+        if members.iter().any(|&user| user != asker.user && self.reach(asker.user, user).is_barred()) {
             return Err(Code::Blocked);
         }
         Ok((group, members))
@@ -142,8 +144,13 @@ impl ServerState {
             Ok((group, Some(members))) => {
                 self.change_group(asker, GroupCommand::Add, group, members, Vec::new())
             }
+            // He is in it already: nothing changes and nobody is told.
+            Ok((group, None))
+                if self.journal.changes_group(&group) && !planted::is(Planted::SoAlreadyIsSure) =>
+            {
+                self.answer_with_group(asker, group);
+            }
             Ok((group, None)) => {
-                // He is in it already: nothing changes and nobody is told.
                 self.send_members_of(&asker, group.as_str());
                 self.answer(&asker, None, Outcome::Done, Answer::AddToGroup { group: group.as_str() });
             }
@@ -165,7 +172,7 @@ impl ServerState {
         let mut members = group.members.clone();
         members.push(user);
         self.check_limits(&members, &[user])?;
-        if self.reach(asker.user, user) == Reach::Barred {
+        if self.reach(asker.user, user).is_barred() {
             return Err(Code::Blocked);
         }
         Ok((name, Some(members)))
@@ -236,6 +243,20 @@ impl ServerState {
         }
     }
 
+    /// Answers what changes nothing in a group whose last change the store may refuse: with a record of its
+    /// own, so that it shares what becomes of that.
+    fn answer_with_group(&mut self, asker: Asker, group: Name) {
+        let members = self.groups.get(&group).map_or_else(Vec::new, |group| group.members.clone());
+        let record = self.group_record(group.clone(), &members);
+        let change = GroupChange { kind: GroupCommand::AddAgain, group, members, left: Vec::new() };
+        let number = self.persist_again(record, Then::Group { asker, change });
+        self.accounts[asker.user].touched = number;
+        self.persist_settled(&asker, Outcome::Done);
+        if let Some(link) = self.asker_link(&asker) {
+            self.reserve_answer(link, number);
+        }
+    }
+
     fn group_record(&self, group: Name, members: &[UserId]) -> Record {
         if members.is_empty() {
             return Record::GroupRemoved { group };
@@ -261,6 +282,9 @@ impl ServerState {
         ServerLine::Done { number: asker.number, answer: kind.answer(group.as_str()) }.encode(&mut lines);
         let written = self.outbox.write(|out| out.extend_from_slice(&lines));
         self.send_answer(asker, Some(record), written);
+        if kind == GroupCommand::AddAgain {
+            return;
+        }
         let by = self.accounts.name(asker.user).clone();
         let mut lines = self.lines_of(None, &group, &members);
         ServerLine::Changed { group: group.as_str(), by: by.as_str() }.encode(&mut lines);
@@ -331,7 +355,9 @@ impl ServerState {
         let post = Post { from: asker.user, group: Some(group), text: text.as_str().into(), asker };
         let last = members.last().copied();
         for member in members.into_iter().filter(|&member| member != asker.user) {
-            if self.reach(asker.user, member) == Reach::Barred && !planted::is(Planted::BlockSkippedInGroup) {
+            let skipped = planted::is(Planted::BlockSkippedInGroup);
+            let reach = if skipped { Reach::Open } else { self.reach(asker.user, member) };
+            if self.refuses_message(reach) {
                 self.note_withheld(number);
                 continue;
             }
@@ -340,7 +366,7 @@ impl ServerState {
             }
             if planted::is(Planted::LastMemberLeftOut) && last == Some(member) {
                 self.group_member_settled(number, Ok(Status::Stored));
-            } else if let Err(code) = self.post(member, &post, Tell::Group(number)) {
+            } else if let Err(code) = self.post(member, reach, &post, Tell::Group(number)) {
                 self.group_member_settled(number, Err(code));
             }
         }

@@ -12,7 +12,6 @@ use super::accounts::UserId;
 use super::commands::Asker;
 use super::deadlines::Deadline;
 use super::effect::Report;
-use super::messages::Reach;
 use crate::planted::{self, Planted};
 use crate::record::Outcome;
 use crate::time::Time;
@@ -95,7 +94,7 @@ impl ServerState {
 
     fn private_partner(&self, asker: &Asker, user: &str) -> Result<UserId, Code> {
         let to = self.another(asker, user)?;
-        if self.reach(asker.user, to) == Reach::Barred && !planted::is(Planted::BlockSkippedInPrivate) {
+        if self.reach(asker.user, to).is_shut() && !planted::is(Planted::BlockSkippedInPrivate) {
             return Err(Code::Blocked);
         }
         let here = self.accounts[to].session.as_ref().is_some_and(|session| session.link.is_some());
@@ -130,6 +129,11 @@ impl ServerState {
         };
         match self.take_private_request(from, asker.user) {
             None => self.fail(&asker, None, Code::NoRequest, "accept"),
+            // He has blocked the accepter since (`block_mutual`): a block of the accepter ends the request.
+            Some(request) if self.reach(from, asker.user).is_shut() => {
+                self.fail(&request.asker, None, Code::Declined, "startprivate");
+                self.fail(&asker, None, Code::NoRequest, "accept");
+            }
             Some(request) => {
                 self.introduce(&request, &asker, &endpoints);
                 let name = self.accounts.name(from).clone();

@@ -10,12 +10,14 @@ use core::time::Duration;
 
 use super::ServerState;
 use super::accounts::UserId;
+use super::blocks::BlockChange;
 use super::commands::Asker;
 use super::deadlines::Deadline;
 use super::delivery::Tell;
 use super::effect::Report;
 use super::groups::GroupChange;
 use super::outbox::Slow;
+use super::presence::Notice;
 use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber, Suspect};
 use crate::wire::Code;
@@ -34,6 +36,10 @@ pub(super) struct Journal {
     pending: VecDeque<Pending>,
     /// How many of them change whether the first blocks the second.
     block_changes: BTreeMap<(UserId, UserId), u32>,
+    /// Who came or went while such a change was on its way, by the record of that.
+    notices: BTreeMap<RecordNumber, Vec<Notice>>,
+    /// How many of them change a group.
+    group_changes: BTreeMap<Name, u32>,
     /// Links with held output.
     holding: BTreeSet<LinkId>,
     /// Where a place was kept for the answer that a record brings.
@@ -90,11 +96,7 @@ pub(super) enum Then {
         refused: Code,
     },
     /// Answer `block` or `unblock`.
-    Block {
-        asker: Asker,
-        user: UserId,
-        blocked: bool,
-    },
+    Block(BlockChange),
     /// Answer a group command, and tell the members.
     Group {
         asker: Asker,
@@ -149,20 +151,38 @@ impl Journal {
         self.block_changes.contains_key(&(by, user))
     }
 
-    fn count_block_change(&mut self, undo: &Undo) {
-        if let Undo::Block { by, user, .. } = *undo {
-            *self.block_changes.entry((by, user)).or_default() += 1;
+    /// Keeps word for a viewer until it is known what the last change of the subject's block came to.
+    pub(super) fn keep_notice(&mut self, notice: Notice) {
+        let pair = (notice.subject, notice.viewer);
+        let changes =
+            |pending: &&Pending| matches!(pending.undo, Undo::Block { by, user, .. } if (by, user) == pair);
+        if let Some(change) = self.pending.iter().rev().find(changes) {
+            self.notices.entry(change.number).or_default().push(notice);
         }
     }
 
-    fn count_off_block_change(&mut self, undo: &Undo) {
-        if let Undo::Block { by, user, .. } = *undo
-            && let Some(changes) = self.block_changes.get_mut(&(by, user))
-        {
-            *changes -= 1;
-            if *changes == 0 {
-                self.block_changes.remove(&(by, user));
-            }
+    pub(super) fn take_notices(&mut self, change: RecordNumber) -> Vec<Notice> {
+        self.notices.remove(&change).unwrap_or_default()
+    }
+
+    /// Whether a change of a group is on its way to the disk.
+    pub(super) fn changes_group(&self, group: &Name) -> bool {
+        self.group_changes.contains_key(group)
+    }
+
+    fn count_change(&mut self, undo: &Undo) {
+        match undo {
+            Undo::Block { by, user, .. } => *self.block_changes.entry((*by, *user)).or_default() += 1,
+            Undo::Group { group, .. } => *self.group_changes.entry(group.clone()).or_default() += 1,
+            Undo::Later(_) | Undo::Nothing | Undo::Account(_) | Undo::Mail { .. } => {}
+        }
+    }
+
+    fn count_off_change(&mut self, undo: &Undo) {
+        match undo {
+            Undo::Block { by, user, .. } => count_off(&mut self.block_changes, &(*by, *user)),
+            Undo::Group { group, .. } => count_off(&mut self.group_changes, group),
+            Undo::Later(_) | Undo::Nothing | Undo::Account(_) | Undo::Mail { .. } => {}
         }
     }
 
@@ -262,6 +282,11 @@ impl ServerState {
         self.hand_out(record, Undo::Nothing, Then::Nothing);
     }
 
+    /// Hands out once more what is so by a record that is on its way: what becomes of it does so of this.
+    pub(super) fn persist_again(&mut self, record: Record, then: Then) -> RecordNumber {
+        self.hand_out(record, Undo::Nothing, then)
+    }
+
     fn hand_out(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
         for unsaved in self.journal.take_unsaved_before(&record) {
             self.number_record(unsaved.clone(), Undo::Later(unsaved), Then::Nothing);
@@ -276,7 +301,7 @@ impl ServerState {
     fn number_record(&mut self, record: Record, undo: Undo, then: Then) -> RecordNumber {
         self.journal.last.0 += 1;
         let number = self.journal.last;
-        self.journal.count_block_change(&undo);
+        self.journal.count_change(&undo);
         if let Record::MailRemoved { user, ids } = &record {
             self.note_gone(user, ids);
         }
@@ -316,7 +341,7 @@ impl ServerState {
     pub(super) fn committed(&mut self, upto: RecordNumber) {
         while self.journal.pending.front().is_some_and(|pending| pending.number <= upto) {
             let Some(pending) = self.journal.pending.pop_front() else { break };
-            self.journal.count_off_block_change(&pending.undo);
+            self.journal.count_off_change(&pending.undo);
             self.journal.settled = self.journal.settled.max(pending.number);
             self.settle_record(pending.number, pending.then, Ok(()));
         }
@@ -336,7 +361,7 @@ impl ServerState {
         self.journal.refusing = true;
         self.outbox.report(Report::StorageRefused { records: refused.len() as u64 });
         for pending in refused.iter().rev() {
-            self.journal.count_off_block_change(&pending.undo);
+            self.journal.count_off_change(&pending.undo);
             if !self.journal.removed_early.contains(&pending.number) {
                 self.undo(&pending.undo);
             }
@@ -390,9 +415,7 @@ impl ServerState {
             Then::Mail { to, tell, refused } => {
                 self.mail_settled(number, to, &tell, settlement.map_err(|_| refused));
             }
-            Then::Block { asker, user, blocked } => {
-                self.block_settled(number, &asker, user, blocked, settlement);
-            }
+            Then::Block(change) => self.block_settled(number, &change, settlement),
             Then::Group { asker, change } => self.group_settled(number, &asker, change, settlement),
             Then::Registered { link, user } => self.registered(link, user, settlement),
         }
@@ -413,6 +436,15 @@ impl ServerState {
         for (_, record) in unsaved {
             let undo = Undo::Later(record.clone());
             self.number_record(record, undo, Then::Nothing);
+        }
+    }
+}
+
+fn count_off<K: Ord>(changes: &mut BTreeMap<K, u32>, key: &K) {
+    if let Some(count) = changes.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            changes.remove(key);
         }
     }
 }

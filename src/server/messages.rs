@@ -12,12 +12,35 @@ use crate::record::{Mail, Outcome};
 use crate::wire::{Answer, Code, Status};
 use crate::words::{Name, Text};
 
-/// Whether what one user sends may come to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether what one user sends may come to another; the more it is barred, the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {
     Open,
-    /// By a block, of the recipient or (`block_mutual`) of the sender.
+    /// A block was lifted. That is not durable and may come to nothing: then it has stood all along.
+    Opening,
+    /// By a block that is not durable and may come to nothing.
+    Barring,
+    /// By a block for good.
     Barred,
+}
+
+impl Reach {
+    /// For what is seen at once, or never: whether it must not be.
+    pub(super) fn is_shut(self) -> bool {
+        match self {
+            Reach::Open => false,
+            Reach::Opening => !planted::is(Planted::LiftedTooEarly),
+            Reach::Barring | Reach::Barred => true,
+        }
+    }
+
+    /// For what becomes durable behind the lifting of a block, or is refused with it.
+    pub(super) const fn is_barred(self) -> bool {
+        match self {
+            Reach::Open | Reach::Opening => false,
+            Reach::Barring | Reach::Barred => true,
+        }
+    }
 }
 
 /// A message that is about to go to one or more recipients.
@@ -31,10 +54,31 @@ pub(super) struct Post {
 impl ServerState {
     /// Every path on which something of one user could come to another asks here.
     pub(super) fn reach(&self, from: UserId, to: UserId) -> Reach {
-        let barred = self.accounts[to].has_blocked(from)
-            || ((self.settings.block_mutual || planted::is(Planted::BlockMutual))
-                && self.accounts[from].has_blocked(to));
-        if barred { Reach::Barred } else { Reach::Open }
+        let of_recipient = self.block_of(to, from);
+        if self.settings.block_mutual || planted::is(Planted::BlockMutual) {
+            of_recipient.max(self.block_of(from, to))
+        } else {
+            of_recipient
+        }
+    }
+
+    /// What a user's own block does to another: it alone decides who sees that he is online.
+    pub(super) fn block_of(&self, by: UserId, user: UserId) -> Reach {
+        match (self.accounts[by].has_blocked(user), self.journal.changes_block(by, user)) {
+            (false, false) => Reach::Open,
+            (false, true) => Reach::Opening,
+            (true, true) => Reach::Barring,
+            (true, false) => Reach::Barred,
+        }
+    }
+
+    /// Whether a message may neither be sent nor wait in the mailbox until it is known if it may.
+    pub(super) fn refuses_message(&self, reach: Reach) -> bool {
+        match reach {
+            Reach::Open => false,
+            Reach::Opening => self.settings.offline_delivery == OfflineDelivery::Off && reach.is_shut(),
+            Reach::Barring | Reach::Barred => true,
+        }
     }
 
     pub(super) fn message(&mut self, asker: Asker, to: &str, text: Text<'_>) {
@@ -43,31 +87,22 @@ impl ServerState {
             Ok(to) => to,
             Err(code) => return self.fail(&asker, None, code, "message"),
         };
-        let barred =
-            self.reach(asker.user, to) == Reach::Barred && !planted::is(Planted::BlockSkippedInMessage);
-        if barred && self.settings.block_notice == BlockNotice::Tell {
+        let skipped = planted::is(Planted::BlockSkippedInMessage);
+        let reach = if skipped { Reach::Open } else { self.reach(asker.user, to) };
+        if self.refuses_message(reach) && self.settings.block_notice == BlockNotice::Tell {
             return self.fail(&asker, None, Code::Blocked, "message");
         }
-        if barred && self.is_barred_for_good(asker.user, to) {
+        if reach == Reach::Barred {
             return self.pretend_stored(&asker, to);
         }
         let post = Post { from: asker.user, group: None, text: text.as_str().into(), asker };
-        let tell = Tell::Sender(asker);
-        // A block that is not durable may come to nothing: what it bars waits in the mailbox, held back.
-        let posted = if barred { self.post_to_mailbox(to, &post, tell) } else { self.post(to, &post, tell) };
-        if let Err(code) = posted {
+        if let Err(code) = self.post(to, reach, &post, Tell::Sender(asker)) {
             self.fail(&asker, None, code, "message");
         }
     }
 
-    /// Whether a block that is durable stands between two users.
-    fn is_barred_for_good(&self, from: UserId, to: UserId) -> bool {
-        let blocks =
-            |by: UserId, user| self.accounts[by].has_blocked(user) && !self.journal.changes_block(by, user);
-        blocks(to, from) || (self.settings.block_mutual && blocks(from, to))
-    }
-
-    /// `block_notice=silent`: the sender hears what he would of one who is offline.
+    /// `block_notice=silent`: the sender hears `stored`, whatever would have become of the message. Where
+    /// one who is offline is answered otherwise (`offline_delivery=off`, a full mailbox), it tells him.
     fn pretend_stored(&mut self, asker: &Asker, to: UserId) {
         let status = Status::Stored;
         let name = self.accounts.name(to).clone();
@@ -75,16 +110,14 @@ impl ServerState {
         self.answer(asker, None, Outcome::Message(status), answer);
     }
 
-    /// Sends a message to somebody it may reach, or stores it for him. An error means that it is
-    /// neither under way nor stored, and that nobody has been told.
-    pub(super) fn post(&mut self, to: UserId, post: &Post, tell: Tell) -> Result<(), Code> {
+    /// Sends a message to somebody, or stores it for him: also if a block may yet turn out to stand, or not
+    /// to; then it is held back until that is durable. An error means that it is neither under way nor
+    /// stored, and that nobody has been told.
+    pub(super) fn post(&mut self, to: UserId, reach: Reach, post: &Post, tell: Tell) -> Result<(), Code> {
         // Who leaves is shown what was under way to him, and no more.
         let session = self.accounts[to].session.as_ref();
         let away = session.is_none_or(|session| session.link.is_none() || session.delivery.leaving.is_some());
-        // Mail that a block has held back is shown once it is durable that the block is lifted, and first.
-        let behind = self.journal.changes_block(to, post.from)
-            && self.settings.offline_delivery != OfflineDelivery::Off;
-        if away || behind {
+        if away || reach.is_shut() {
             return self.post_to_mailbox(to, post, tell);
         }
         let Post { from, group, text, asker } = post;

@@ -96,7 +96,8 @@ pub enum DuplicateLogin {
 pub enum BlockNotice {
     /// The sender hears `blocked`.
     Tell,
-    /// The sender hears `stored`; the message is discarded.
+    /// The sender hears `stored`; the message is discarded. With `offline_delivery=off`, or where the mailbox
+    /// is full, one who is offline is answered otherwise: then `stored` gives the block away.
     Silent,
 }
 

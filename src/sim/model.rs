@@ -41,7 +41,7 @@ pub(crate) struct Known {
     /// Between which times the last session ended.
     pub(crate) ended: Option<(Time, Time)>,
     pub(crate) blocks: BTreeSet<User>,
-    /// Blocks of which the blocker has been told.
+    /// Blocks of which the blocker has been told, until their lifting is durable.
     pub(crate) announced: BTreeSet<User>,
     pub(crate) mailbox: BTreeMap<MessageId, Stored>,
     /// Ids that its clients have acknowledged.
@@ -186,16 +186,11 @@ impl Model {
         let undo = match record {
             Record::Blocked { by, user } => {
                 let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
-                self.users[by].blocks.insert(user);
-                let of_user = self.users[by].mailbox.iter().filter(|(_, stored)| stored.from == user);
-                self.doomed.extend(of_user.map(|(id, _)| (by, *id)));
-                Undo::Block(by, user)
+                if self.users[by].blocks.insert(user) { self.began_to_block(by, user) } else { Undo::Nothing }
             }
             Record::Unblocked { by, user } => {
                 let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
-                self.users[by].blocks.remove(&user);
-                self.users[by].announced.remove(&user);
-                Undo::Unblock(by, user)
+                if self.users[by].blocks.remove(&user) { Undo::Unblock(by, user) } else { Undo::Nothing }
             }
             Record::GroupSet { group, members } => {
                 let members = members.iter().map(|name| self.user(name.as_str())).collect();
@@ -238,6 +233,12 @@ impl Model {
         };
         let _ = now;
         self.undo.push_back((number, undo));
+    }
+
+    fn began_to_block(&mut self, by: User, user: User) -> Undo {
+        let of_user = self.users[by].mailbox.iter().filter(|(_, stored)| stored.from == user);
+        self.doomed.extend(of_user.map(|(id, _)| (by, *id)));
+        Undo::Block(by, user)
     }
 
     fn store(&mut self, to: &Name, mail: &Mail) -> Undo {
@@ -284,7 +285,9 @@ impl Model {
     pub(crate) fn committed(&mut self, upto: RecordNumber) {
         self.committed = self.committed.max(upto);
         while self.undo.front().is_some_and(|(number, _)| *number <= upto) {
-            self.undo.pop_front();
+            if let Some((_, Undo::Unblock(by, user))) = self.undo.pop_front() {
+                self.users[by].announced.remove(&user);
+            }
         }
     }
 
@@ -316,6 +319,7 @@ impl Model {
         while let Some(undo) = self.undo_from(RecordNumber(survived.0 + 1)) {
             self.undo(undo, now);
         }
+        self.committed(survived);
         self.undo.clear();
         for (user, id, stored) in core::mem::take(&mut self.unsaved) {
             self.users[user].mailbox.insert(id, stored);
@@ -362,17 +366,52 @@ impl Model {
         }
     }
 
-    /// Whether the change that a pair's block last saw is still on its way to the disk.
-    pub(crate) fn is_pending(&self, by: User, user: User) -> bool {
-        self.undo.iter().any(|(_, undo)| match undo {
-            Undo::Block(a, b) | Undo::Unblock(a, b) => (*a, *b) == (by, user),
-            Undo::Group(..)
+    /// The changes of a pair's block that are on their way to the disk: whether each makes or lifts it.
+    fn block_changes(&self, by: User, user: User) -> impl DoubleEndedIterator<Item = (RecordNumber, bool)> {
+        self.undo.iter().filter_map(move |(number, undo)| match undo {
+            Undo::Block(a, b) if (*a, *b) == (by, user) => Some((*number, true)),
+            Undo::Unblock(a, b) if (*a, *b) == (by, user) => Some((*number, false)),
+            Undo::Block(..)
+            | Undo::Unblock(..)
+            | Undo::Group(..)
             | Undo::Store(..)
             | Undo::Remove(..)
             | Undo::Began(..)
             | Undo::Ended(..)
-            | Undo::Nothing => false,
+            | Undo::Nothing => None,
         })
+    }
+
+    /// Whether the change that a pair's block last saw is still on its way to the disk.
+    pub(crate) fn is_pending(&self, by: User, user: User) -> bool {
+        self.last_block_change(by, user).is_some()
+    }
+
+    /// The record of the change that a pair's block last saw, if it is on its way to the disk.
+    pub(crate) fn last_block_change(&self, by: User, user: User) -> Option<RecordNumber> {
+        self.block_changes(by, user).next_back().map(|(number, _)| number)
+    }
+
+    /// The record of the last change of a group, if it is on its way to the disk.
+    pub(crate) fn last_group_change(&self, name: &Name) -> Option<RecordNumber> {
+        let changes = |undo: &Undo| matches!(undo, Undo::Group(group, _) if group == name);
+        self.undo.iter().rev().find(|(_, undo)| changes(undo)).map(|(number, _)| *number)
+    }
+
+    /// Whether a block stands on the disk.
+    pub(crate) fn stands_durably(&self, by: User, user: User) -> bool {
+        let first = self.block_changes(by, user).next();
+        first.map_or_else(|| self.users[by].blocks.contains(&user), |(_, made)| !made)
+    }
+
+    /// Whether a block stands, or may turn out to have stood.
+    pub(crate) fn may_stand(&self, by: User, user: User) -> bool {
+        self.users[by].blocks.contains(&user) || self.is_pending(by, user)
+    }
+
+    /// Whether nothing of `sender` that cannot wait may reach `receiver`.
+    pub(crate) fn is_shut(&self, sender: User, receiver: User) -> bool {
+        self.may_stand(receiver, sender) || (self.settings.block_mutual && self.may_stand(sender, receiver))
     }
 
     /// Whether `sender` cannot reach `receiver`.

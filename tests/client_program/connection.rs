@@ -47,6 +47,32 @@ fn without_reconnection_a_lost_connection_is_exit_3() {
 }
 
 #[test]
+fn a_server_that_is_lost_before_the_login_is_exit_3_and_one_line() {
+    let lost = "was lost before the login";
+    let strange = "does not answer as a Hobnob server of this version";
+    for (said, code, words) in [
+        ("", 3, lost),
+        ("hobnob 1 ack resume\n", 3, lost),
+        ("hobnob 1 ack resume\nbye server_shutdown\n", 3, lost),
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", 3, strange),
+        ("hobnob 2 ack\n", 3, lost),
+        ("hobnob 1 ack resume\nbye version\n", 1, "does not want this version of the protocol"),
+    ] {
+        for mode in [&[][..], &["--json"]] {
+            let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+            let program = Program::start(state.path(), server.port, mode);
+            let mut connection = server.accept_silently();
+            connection.send(said.as_bytes());
+            drop(connection);
+            let line = program.diagnostic();
+            assert!(line.starts_with("hobnob: ") && line.ends_with(words), "{said:?}: {line}");
+            assert!(line.contains(&format!("127.0.0.1:{} ", server.port)), "{line}");
+            assert_eq!(program.end().0, code, "{said}");
+        }
+    }
+}
+
+#[test]
 fn what_was_shown_is_not_shown_again_by_the_next_client() {
     let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
     let (program, mut connection) = logged_in(state.path(), &server);
@@ -125,6 +151,53 @@ fn a_closed_output_is_exit_1_and_nothing_more_counts_as_shown() {
     }
     assert_eq!(wait(&mut child), 1);
     assert!(!connection.rest().iter().any(|line| line.starts_with(&format!("ack 1.{number} "))));
+}
+
+#[test]
+fn an_output_that_takes_nothing_is_exit_1_and_one_line() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let read_only = std::fs::File::open("/dev/null").expect("a device");
+    for (output, told) in
+        [(full, "cannot write to standard output: "), (read_only, "standard output is closed")]
+    {
+        let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+        let mut command = command(state.path());
+        command.args(["--plaintext", "--json", &server.port.to_string()]);
+        let program = command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::piped()).spawn();
+        let ended = program.and_then(Child::wait_with_output).expect("its end");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!((ended.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        assert!(said.starts_with("hobnob: ") && said.contains(told), "{said}");
+    }
+}
+
+#[test]
+fn without_an_output_nothing_is_asked_of_the_server() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut shell = Command::new("sh");
+    shell.env("XDG_STATE_HOME", state.path()).env("HOME", state.path());
+    shell.args(["-c", "exec \"$0\" \"$@\" >&-", env!("CARGO_BIN_EXE_hobnob"), "--plaintext", "--json"]);
+    shell.arg(server.port.to_string()).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let ended = shell.spawn().and_then(Child::wait_with_output).expect("its end");
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "hobnob: standard output is closed\n");
+}
+
+#[test]
+fn an_output_that_is_thrown_away_is_one() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    // As programs that start others like to open it, and as the runtime does in the place of a closed one.
+    let nothing = std::fs::File::options().read(true).write(true).open("/dev/null").expect("a device");
+    let mut command = command(state.path());
+    command.args(["--plaintext", "--json", &server.port.to_string()]);
+    let mut child = command.stdin(Stdio::piped()).stdout(nothing).spawn().expect("the program runs");
+    child.stdin.as_mut().expect("its input").write_all(b"hans\nfalcon\n").expect("it reads");
+    let mut connection = server.log_in("hans");
+    connection.say("message 1.1 yoda 1700000000000000 9.1 live one");
+    connection.expect_shown("1.1");
+    drop(child.stdin.take());
+    connection.expect_logout();
+    assert_eq!(wait(&mut child), 0);
 }
 
 #[test]

@@ -27,12 +27,17 @@ impl FakeServer {
         FakeServer { port, accepted }
     }
 
-    /// The next connection, greeted.
-    pub(crate) fn accept(&self) -> Connection {
+    /// The next connection, not greeted.
+    pub(crate) fn accept_silently(&self) -> Connection {
         let stream = self.accepted.recv_timeout(PATIENCE).expect("a client connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let lines = BufReader::new(stream.try_clone().expect("a second handle"));
-        let mut connection = Connection { stream, lines };
+        Connection { stream, lines }
+    }
+
+    /// The next connection, greeted.
+    pub(crate) fn accept(&self) -> Connection {
+        let mut connection = self.accept_silently();
         connection.say("hobnob 1 ack resume");
         connection.expect("hello 1 ack resume");
         connection

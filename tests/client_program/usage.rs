@@ -83,3 +83,20 @@ fn a_server_that_is_not_there_is_exit_3_and_one_line() {
         assert_eq!(said.lines().count(), 1);
     }
 }
+
+#[test]
+fn diagnostics_that_cannot_be_written_change_no_exit_code() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    drop(listener);
+    let state = tempfile::tempdir().expect("a folder");
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("a full device");
+    let missing = ["--plaintext", "--password-file", "/nonexistent"];
+    for (words, code) in
+        [(&["--plaintext", &port][..], 3), (&[&port], 2), (&["--nonsense"], 2), (&missing, 2)]
+    {
+        let mut command = command(state.path());
+        let command = command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(full());
+        assert_eq!(command.status().expect("the program runs").code(), Some(code), "{words:?}");
+    }
+}

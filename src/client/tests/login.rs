@@ -267,13 +267,13 @@ fn a_server_that_cannot_be_reached_or_does_not_greet_ends_the_program() {
     script.happens(Event::Started).happens(Event::Connected).and();
     script.server("HTTP/1.1 400 Bad Request").does(
         "hang up
-         exit ServerLost",
+         exit Stranger",
     );
     let mut script = Script::new(Settings::default());
     script.happens(Event::Started).happens(Event::Connected).and();
     script.after(Duration::from_secs(10)).does(
         "hang up
-         exit ServerLost",
+         exit Stranger",
     );
 }
 
@@ -307,7 +307,7 @@ fn a_server_that_goes_before_login_says_no_bye() {
     let mut script = Script::greeted(Settings::default());
     script.and().server("bye version").does(
         "hang up
-         exit Failed",
+         exit VersionRefused",
     );
     let mut script = Script::greeted(Settings::default());
     script.and().happens(Event::Disconnected).does("exit ServerLost");

@@ -77,6 +77,8 @@ pub(super) struct Server {
     /// Why it was not reached, as long as it never was.
     unreached: Option<io::Error>,
     reached: bool,
+    /// Whether the end of what was dialled for last has been shown.
+    said_bye: bool,
 }
 
 /// Private links.
@@ -162,6 +164,7 @@ impl Hands {
     }
 
     fn show(&mut self, view: &View) {
+        self.server.said_bye |= matches!(view, View::Bye(_));
         if let Some(prompt) = self.keyboard.heed(view) {
             self.screen.line(prompt);
         }
@@ -244,6 +247,7 @@ impl Hands {
 
     fn dial(&mut self) {
         self.hang_up();
+        self.server.said_bye = false;
         let dial = self.server.dial;
         let (ServerAddress { host, port }, urgent) = (self.places.server.clone(), self.urgent.clone());
         let dialling = async move {
@@ -304,11 +308,27 @@ impl Hands {
         }
     }
 
-    /// Says why the server was never reached, if that is why the program ends.
+    /// Says why the program ends, if the server is the reason and nothing that was shown says so.
     pub(super) fn explain(&mut self, exit: Exit) {
-        if let (Exit::ServerLost, Some(reason)) = (exit, self.server.unreached.take()) {
-            self.screen.say(&format!("cannot reach {}: {reason}", self.places.server));
-        }
+        let server = &self.places.server;
+        let words = match (exit, self.server.unreached.take()) {
+            (Exit::ServerLost, Some(reason)) => format!("cannot reach {server}: {reason}"),
+            (Exit::ServerLost, None) if !self.server.said_bye => {
+                format!("the connection to {server} was lost before the login")
+            }
+            (Exit::Stranger, _) => format!("{server} does not answer as a Hobnob server of this version"),
+            (Exit::VersionRefused, _) => format!("{server} does not want this version of the protocol"),
+            (
+                Exit::ServerLost
+                | Exit::Done
+                | Exit::Failed
+                | Exit::LoginRefused
+                | Exit::TimedOut
+                | Exit::Signalled(_),
+                _,
+            ) => return,
+        };
+        self.screen.say(&words);
     }
 
     fn flush_server(&mut self) {

@@ -20,6 +20,7 @@ mod rows;
 #[cfg(test)]
 mod samples;
 mod screen;
+mod standard_output;
 mod start;
 mod state_folder;
 mod state_loop;

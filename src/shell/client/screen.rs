@@ -230,8 +230,17 @@ fn gather(waiting: &Receiver<Sheet>) -> Option<Sheet> {
     Some(all)
 }
 
-/// Writes a sheet to standard output and standard error. Only the first must work.
+/// Writes a sheet to standard output and standard error. Only the first must work, and the second says so if
+/// it does not.
 pub(super) fn write_to_pipes(sheet: Sheet) -> io::Result<()> {
+    let written = write_pieces(sheet);
+    if let Err(error) = &written {
+        let _ = writeln!(io::stderr(), "hobnob: cannot write to standard output: {error}");
+    }
+    written
+}
+
+fn write_pieces(sheet: Sheet) -> io::Result<()> {
     let mut output = io::stdout().lock();
     for (stream, bytes) in sheet.pieces {
         match stream {

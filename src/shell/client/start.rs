@@ -14,6 +14,7 @@ use super::keyboard::Keyboard;
 use super::news::News;
 use super::options::Options;
 use super::screen::{self, Face, Screen};
+use super::standard_output;
 use super::state_loop::Client;
 use super::terminal::Terminal;
 use crate::client::{ClientState, Signal};
@@ -26,8 +27,12 @@ const INBOX: usize = 64;
 /// Runs the client to its end.
 ///
 /// # Errors
-/// What the system says when a thread, a signal handler or the terminal is not to be had.
+/// What the system says when a thread, a signal handler or the terminal is not to be had, and that there is
+/// no standard output: nothing is asked of the server then, least of all mail.
 pub fn run(options: Options) -> io::Result<u8> {
+    if standard_output::is_missing() {
+        return Err(io::Error::other("standard output is closed"));
+    }
     let executor = Rc::new(LocalExecutor::new());
     let client = assemble(options, Rc::clone(&executor))?;
     // A spawned task: the outermost one would be woken through a pipe.

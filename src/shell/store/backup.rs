@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
-use super::failure::OpenError;
+use super::failure::{OpenError, plain};
 use super::folder::{DATABASE, create_private, sync_folder};
 use super::schema;
 
@@ -48,7 +50,7 @@ pub enum BackupError {
         source: io::Error,
     },
     /// Copying failed.
-    #[error("cannot copy to {}: {source}", .to.display())]
+    #[error("cannot copy to {}: {}", .to.display(), plain(.source))]
     Copy {
         /// The copy.
         to: PathBuf,
@@ -58,30 +60,66 @@ pub enum BackupError {
 }
 
 /// Copies the database of a data folder to the new file `to`: the state of one moment, durable when
-/// this returns. To go back to it, put it into a data folder as `hobnob.db`.
+/// this returns. To go back to it, put it into a data folder as `hobnob.db`. Whatever ends the program, a file
+/// of that name is a whole copy.
 ///
 /// # Errors
 /// [`BackupError`]; then there is no file at `to` but one that was there before.
 pub fn backup(data: &Path, to: &Path) -> Result<Summary, BackupError> {
     let source = schema::open_to_read(&data.join(DATABASE))?;
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(BackupError::Exists(to.to_path_buf()));
+    }
+    // Of a name that no living process uses.
+    let part = with_suffix(to, &format!(".{}.part", std::process::id()));
+    let made = make(&source, &part, to);
+    if made.is_err() {
+        remove(&part);
+    }
+    made
+}
+
+fn make(source: &Connection, part: &Path, to: &Path) -> Result<Summary, BackupError> {
     let target = |source| BackupError::Target { to: to.to_path_buf(), source };
-    match create_private(to) {
-        Ok(file) => drop(file),
+    remove(part);
+    create_private(part).map_err(target)?;
+    let mails = copy(source, part).map_err(|source| BackupError::Copy { to: to.to_path_buf(), source })?;
+    let bytes = File::open(part)
+        .and_then(|file| file.sync_all().and_then(|()| file.metadata()))
+        .map_err(target)?
+        .len();
+    match name(part, to) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(BackupError::Exists(to.to_path_buf()));
+            Err(BackupError::Exists(to.to_path_buf()))
         }
-        Err(error) => return Err(target(error)),
+        named => named.map(|()| Summary { to: to.to_path_buf(), bytes, mails }).map_err(target),
     }
-    let copied = copy(&source, to)
-        .map_err(|source| BackupError::Copy { to: to.to_path_buf(), source })
-        .and_then(|mails| make_durable(to).map(|bytes| (mails, bytes)).map_err(target));
-    match copied {
-        Ok((mails, bytes)) => Ok(Summary { to: to.to_path_buf(), bytes, mails }),
-        Err(error) => {
-            let _ = fs::remove_file(to);
-            Err(error)
+}
+
+/// Gives a whole copy its name, durably, if nothing else has it.
+fn name(part: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, part, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can do that.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            create_private(to)?;
+            fs::rename(part, to)?;
         }
+        renamed => renamed?,
     }
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_folder(folder)
+}
+
+/// Removes what there is of a copy that is not whole.
+fn remove(part: &Path) {
+    let _ = fs::remove_file(part);
+    let _ = fs::remove_file(with_suffix(part, "-journal"));
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 fn copy(source: &Connection, to: &Path) -> rusqlite::Result<u64> {
@@ -103,12 +141,4 @@ fn copy(source: &Connection, to: &Path) -> rusqlite::Result<u64> {
 /// Another program has locked the database for itself alone.
 fn locked() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
-}
-
-fn make_durable(to: &Path) -> io::Result<u64> {
-    let file = File::open(to)?;
-    file.sync_all()?;
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_folder(folder)?;
-    Ok(file.metadata()?.len())
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::failure::{OpenError, Trouble};
-use super::folder::{DATABASE, Place};
-use super::{outcome, schema};
+use super::failure::{OpenError, Trouble, one_line};
+use super::folder::{self, DATABASE, Place};
+use super::{outcome, recovery, schema};
 use crate::words::Name;
 
 /// Problems listed at most; a broken file has thousands.
@@ -21,7 +21,7 @@ pub type CheckError = OpenError;
 pub struct CheckReport {
     /// Version of its tables.
     pub schema: u32,
-    /// How often a server has started on it.
+    /// Of the last start of a server on it.
     pub boot: u32,
     /// Users whose mailbox is not empty.
     pub users_with_mail: u64,
@@ -70,14 +70,16 @@ impl fmt::Display for CheckReport {
     }
 }
 
-/// Checks the database of a data folder: its pages, its references, and what the rows must hold among
-/// themselves. Changes nothing and can be done beside a running server.
+/// Checks the database of a data folder: all that a start of the server looks at, by the same functions, and
+/// beyond that its references and what the rows must hold among themselves. Changes nothing and can be done
+/// beside a running server.
 ///
 /// # Errors
 /// [`OpenError`] if it cannot be read at all; what is wrong within it is in the report.
 pub fn check(data: &Path) -> Result<CheckReport, CheckError> {
     let file = data.join(DATABASE);
     let connection = schema::open_to_read(&file)?;
+    folder::look_at_lock(data)?;
     let schema = schema::recognise(&connection, &file)?;
     match report(connection, schema) {
         Ok(report) => Ok(report),
@@ -90,15 +92,20 @@ fn report(mut db: Connection, schema: u32) -> Result<CheckReport, Trouble> {
     let db = db.transaction()?;
     let mut report = CheckReport { schema, ..CheckReport::default() };
     check_pages(&db, &mut report.problems)?;
+    if report.is_sound() {
+        report.problems.extend(schema::odd_table(&db, schema)?);
+    }
     if !report.is_sound() {
-        // Counting on broken pages would fail half way and say less.
+        // Counting on broken pages or without a table would fail half way and say less.
         return Ok(report);
     }
     let boot = db.query_row("SELECT boot FROM server", [], |row| row.get(0)).optional()?;
     report.boot = boot.unwrap_or(0);
     count(&db, &mut report)?;
+    check_references(&db, &mut report.problems)?;
     check_rules(&db, &mut report.problems)?;
     check_words(&db, &mut report.problems)?;
+    check_start(&db, &mut report)?;
     report.problems.truncate(PROBLEMS_SHOWN);
     Ok(report)
 }
@@ -108,9 +115,13 @@ fn check_pages(db: &Connection, problems: &mut Vec<String>) -> Result<(), Troubl
     for line in statement.query_map([], |row| row.get::<_, String>(0))? {
         let line = line?;
         if line != "ok" {
-            problems.push(schema::one_line(&line));
+            problems.push(one_line(&line));
         }
     }
+    Ok(())
+}
+
+fn check_references(db: &Connection, problems: &mut Vec<String>) -> Result<(), Trouble> {
     let mut statement = db.prepare("SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1")?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
     for row in rows {
@@ -166,6 +177,19 @@ fn check_rules(db: &Connection, problems: &mut Vec<String>) -> Result<(), Troubl
         if broken > 0 {
             problems.push(format!("{rule} {broken}"));
         }
+    }
+    Ok(())
+}
+
+/// What a server would stumble over that none of the rules has named.
+fn check_start(db: &Connection, report: &mut CheckReport) -> Result<(), Trouble> {
+    // An older database is led to the newest version first, which is not done here.
+    if !report.is_sound() || report.schema < schema::NEWEST {
+        return Ok(());
+    }
+    match recovery::recover(db) {
+        Err(trouble) if trouble.is_damage() => report.problems.push(trouble.to_string()),
+        read => drop(read?),
     }
     Ok(())
 }

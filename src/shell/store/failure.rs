@@ -54,7 +54,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The database cannot be read or written.
-    #[error("cannot use {}: {source}", .file.display())]
+    #[error("cannot use {}: {}", .file.display(), plain(.source))]
     Database {
         /// The database.
         file: PathBuf,
@@ -69,7 +69,7 @@ pub enum OpenError {
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
-    #[error(transparent)]
+    #[error("{}", plain(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// A row that no version of this program writes.
     #[error("unreadable {0}")]
@@ -78,19 +78,42 @@ pub(super) enum Trouble {
     NoRandomness(String),
 }
 
+/// What SQLite says, in one line and without the statement that it says it of.
+pub(super) fn plain(error: &rusqlite::Error) -> String {
+    if let rusqlite::Error::SqlInputError { msg, .. } = error {
+        return one_line(msg);
+    }
+    if let rusqlite::Error::IntegralValueOutOfRange(_, number) = error {
+        return format!("a row holds the number {number}, which no server writes there");
+    }
+    if holds_odd_value(error) {
+        return "a row holds a value that no server writes there".to_owned();
+    }
+    one_line(&error.to_string())
+}
+
+/// SQLite tells of damage in several lines.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace("***", "").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn holds_odd_value(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+    )
+}
+
 impl Trouble {
     /// Whether the file itself is broken.
     pub(super) fn is_damage(&self) -> bool {
         match self {
-            Trouble::Sqlite(
-                rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..),
-            ) => true,
-            Trouble::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-            ),
+            Trouble::Sqlite(error) => {
+                let broken = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+                holds_odd_value(error) || error.sqlite_error_code().is_some_and(|code| broken.contains(&code))
+            }
             Trouble::NoRandomness(_) => false,
             Trouble::Unreadable(_) => true,
         }

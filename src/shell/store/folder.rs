@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 
 use super::failure::{OpenError, Trouble};
-use super::schema;
+use super::{schema, wal};
 use crate::time::Time;
 
 /// Where the header of a database says how it is to be read, and what it says if there is no log
@@ -19,6 +19,9 @@ const WITHOUT_LOG: u8 = 1;
 
 /// The database within the folder.
 pub(super) const DATABASE: &str = "hobnob.db";
+
+/// The file that is locked while a server works in the folder.
+const LOCK: &str = "lock";
 
 /// An open database, and the lock on its folder.
 #[derive(Debug)]
@@ -85,9 +88,8 @@ pub(super) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> 
     let lock = lock(folder)?;
     let place = Place::Folder(folder.to_path_buf());
     let file = place.file();
-    if file.exists() {
-        refuse_empty(&file)?;
-        refuse_foreign_log(&file)?;
+    if examine(&file)? {
+        settle_log(&log_of(&file))?;
         fs::set_permissions(&file, Permissions::from_mode(0o600))
             .map_err(|source| unusable(&file, source))?;
     } else {
@@ -134,7 +136,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 /// Takes the lock that goes with the process, however it dies. The file stays: removing it would let
 /// two servers lock two files of one name.
 fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path = folder.join("lock");
+    let path = folder.join(LOCK);
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -149,14 +151,19 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Whether a server could take the lock, if no other holds it. It is neither taken nor made.
+pub(super) fn look_at_lock(folder: &Path) -> Result<(), OpenError> {
+    let path = folder.join(LOCK);
+    match OpenOptions::new().write(true).open(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a database under another name first: under its own it is never empty, so an empty one is known
 /// for damage and not taken for a new one.
 fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> {
     let file = place.file();
-    if log_of(&file).exists() {
-        let why = "the file is gone, but its log is there".to_owned();
-        return Err(OpenError::Damaged { file, why });
-    }
     let new = folder.join("hobnob.db.new");
     let make = || -> io::Result<()> {
         for leftover in [new.clone(), folder.join("hobnob.db.new-journal")] {
@@ -177,24 +184,45 @@ fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> 
     fs::rename(&new, &file).and_then(|()| sync_folder(folder)).map_err(|source| unusable(&file, source))
 }
 
-fn refuse_empty(file: &Path) -> Result<(), OpenError> {
-    let length = fs::metadata(file).map_err(|source| unusable(file, source))?.len();
-    if length == 0 {
-        return Err(OpenError::Damaged { file: file.to_path_buf(), why: "the file is empty".to_owned() });
+/// Looks at a database and its log before SQLite does, which would repair what is broken by leaving it out.
+/// Whether there is a database.
+pub(super) fn examine(file: &Path) -> Result<bool, OpenError> {
+    let log = log_of(file);
+    let damaged = |why: &str| OpenError::Damaged { file: file.to_path_buf(), why: why.to_owned() };
+    match fs::metadata(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(file, error)),
+        Err(_) if log.exists() => return Err(damaged("the file is gone, but its log is there")),
+        Err(_) => return Ok(false),
+        Ok(metadata) if metadata.len() == 0 => return Err(damaged("the file is empty")),
+        Ok(_) => {}
     }
-    Ok(())
+    refuse_foreign_log(file, &log)?;
+    match wal::damage(&log).map_err(|source| unusable(&log, source))? {
+        Some(why) => Err(damaged(&why)),
+        None => Ok(true),
+    }
+}
+
+/// What a killed server has written and not synced is in the log, and counts from now on. It must not be
+/// behind what follows it: a broken transaction with another behind it is taken for damage.
+fn settle_log(log: &Path) -> Result<(), OpenError> {
+    match File::open(log).and_then(|file| file.sync_data()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(log, error)),
+        _ => Ok(()),
+    }
 }
 
 /// A server's database says in its header that it has a log; a backup says that it has none.
-pub(super) fn refuse_foreign_log(file: &Path) -> Result<(), OpenError> {
-    let log = log_of(file);
+fn refuse_foreign_log(file: &Path, log: &Path) -> Result<(), OpenError> {
     let is_copy = || -> io::Result<bool> {
         let mut header = [0; READ_VERSION + 1];
         File::open(file)?.read_exact(&mut header)?;
         Ok(header[READ_VERSION] == WITHOUT_LOG)
     };
     match is_copy() {
-        Ok(true) if log.exists() => Err(OpenError::ForeignLog { file: file.to_path_buf(), log }),
+        Ok(true) if log.exists() => {
+            Err(OpenError::ForeignLog { file: file.to_path_buf(), log: log.to_path_buf() })
+        }
         // What is shorter than a header is somebody else's to name.
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),

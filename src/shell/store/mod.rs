@@ -25,6 +25,7 @@ mod pages;
 mod recovery;
 mod rows;
 mod schema;
+mod wal;
 mod writer;
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ fn count_start(db: &mut Connection, started: Time) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn recover(db: &Connection) -> Result<Remembered, Trouble> {
+/// Reads everything that is remembered but the mail itself.
+pub(super) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     let names = Names::read(db)?;
     let mut recovery = Recovery::default();
     let sql = "SELECT boot, secret, last_written FROM server";

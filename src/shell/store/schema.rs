@@ -1,12 +1,13 @@
 //! Tables, their versions, and how a connection is set up.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::failure::{OpenError, Trouble};
+use super::failure::{OpenError, Trouble, one_line};
 use super::folder::Place;
 use crate::time::Time;
 
@@ -124,16 +125,20 @@ pub(super) fn open(place: &Place) -> Result<Connection, OpenError> {
     if let Some(why) = first_damage(&connection).map_err(in_place)? {
         return Err(OpenError::Damaged { file, why });
     }
-    migrate(&mut connection).map_err(in_place)?;
+    migrate(&mut connection, NEWEST).map_err(in_place)?;
+    if let Some(why) = odd_table(&connection, NEWEST).map_err(in_place)? {
+        return Err(OpenError::Damaged { file, why });
+    }
     Ok(connection)
 }
 
 /// Opens the database of a data folder for reading, beside a running server or without one.
 pub(super) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // SQLite opens what is not there only to say that it could not.
-    std::fs::metadata(file).map_err(|source| OpenError::Unusable { path: file.to_path_buf(), source })?;
-    super::folder::refuse_foreign_log(file)?;
+    if !super::folder::examine(file)? {
+        let source = io::ErrorKind::NotFound.into();
+        return Err(OpenError::Unusable { path: file.to_path_buf(), source });
+    }
     let database = |source| OpenError::Database { file: file.to_path_buf(), source };
     let connection = Connection::open_with_flags(file, flags).map_err(database)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(database)?;
@@ -144,7 +149,7 @@ pub(super) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
 /// Sees to it that the file is ours and no newer than we are, before anything is changed in it.
 /// Returns its version.
 pub(super) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> {
-    let read = || -> Result<(i32, u32), Trouble> {
+    let read = || -> Result<(i32, i32), Trouble> {
         let id = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         Ok((id, version))
@@ -154,10 +159,17 @@ pub(super) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> 
     if id != APPLICATION_ID {
         return Err(OpenError::Foreign(file.to_path_buf()));
     }
-    if found > NEWEST {
-        return Err(OpenError::Newer { file: file.to_path_buf(), found, known: NEWEST });
+    match u32::try_from(found) {
+        Ok(found @ 1..=NEWEST) => Ok(found),
+        Ok(found) if found > NEWEST => {
+            Err(OpenError::Newer { file: file.to_path_buf(), found, known: NEWEST })
+        }
+        // Tables and version are written together.
+        _ => Err(OpenError::Damaged {
+            file: file.to_path_buf(),
+            why: format!("its schema version is {found}"),
+        }),
     }
-    Ok(found)
 }
 
 /// Fills an empty database: tables, and the one row that says what it is.
@@ -165,7 +177,7 @@ pub(super) fn create(db: &mut Connection, started: Time) -> Result<(), Trouble> 
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| Trouble::NoRandomness(error.to_string()))?;
     db.pragma_update(None, "page_size", PAGE_BYTES)?;
-    migrate(db)?;
+    migrate(db, NEWEST)?;
     db.execute(
         "INSERT INTO server (one, boot, secret, last_written) VALUES (1, 0, ?1, ?2)",
         params![secret, started.0.cast_signed()],
@@ -173,11 +185,10 @@ pub(super) fn create(db: &mut Connection, started: Time) -> Result<(), Trouble> 
     Ok(())
 }
 
-/// Leads a database from its version to the newest, each step whole or not at all.
-fn migrate(db: &mut Connection) -> Result<(), Trouble> {
-    let mut version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    while let Some(step) = MIGRATIONS.get(version as usize) {
-        version += 1;
+/// Leads a database from its version to another, each step whole or not at all.
+fn migrate(db: &mut Connection, to: u32) -> Result<(), Trouble> {
+    let from: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (step, version) in MIGRATIONS.iter().zip(1..=to).skip(from as usize) {
         let transaction = db.transaction()?;
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -185,6 +196,25 @@ fn migrate(db: &mut Connection) -> Result<(), Trouble> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// A table of this version that is missing or was changed by other hands. What others have added does not
+/// matter.
+pub(super) fn odd_table(db: &Connection, version: u32) -> Result<Option<String>, Trouble> {
+    let mut model = Connection::open_in_memory()?;
+    migrate(&mut model, version)?;
+    let mut wanted = model.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+    let mut found = db.prepare("SELECT sql FROM sqlite_schema WHERE name = ?1")?;
+    let mut rows = wanted.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, sql): (String, String) = (row.get(0)?, row.get(1)?);
+        match found.query_row([&name], |row| row.get::<_, String>(0)).optional()? {
+            Some(same) if same == sql => {}
+            Some(_) => return Ok(Some(format!("the table {name} was changed by another program"))),
+            None => return Ok(Some(format!("the table {name} is missing"))),
+        }
+    }
+    Ok(None)
 }
 
 /// Settings of the writer's connection; they last as long as it does, but for the journal mode.
@@ -208,11 +238,6 @@ pub(super) fn tune(db: &Connection) -> Result<(), Trouble> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())
-}
-
-/// SQLite tells of damage in several lines.
-pub(super) fn one_line(text: &str) -> String {
-    text.replace("***", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What a quick look over the whole file finds.

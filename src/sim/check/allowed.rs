@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Check;
+use crate::record::RecordNumber;
 use crate::server::settings::{BlockNotice, HistoryMode, OfflineDelivery};
 use crate::sim::model::User;
 use crate::wire::{Answer, Code, Command, PingStatus, Words};
@@ -53,7 +54,7 @@ impl Check {
             Command::WhoelseSince { seconds } => self.users_since(user, *seconds),
             Command::Wholasthr => self.users_since(user, 3_600),
             Command::StartPrivate { user: whom, .. } => match self.about(user, whom) {
-                Ok(whom) if self.model.is_cut_off(user, whom) => {
+                Ok(whom) if self.model.is_shut(user, whom) => {
                     Allowed::Codes(Vec::from([Code::Blocked, Code::Offline]))
                 }
                 Ok(_) => Allowed::Not(REFUSALS.to_vec()),
@@ -116,6 +117,13 @@ impl Check {
             };
         }
         let off = settings.offline_delivery == OfflineDelivery::Off;
+        // It cannot wait until it is durable that the block is lifted.
+        if off && self.model.is_shut(user, to) {
+            return match settings.block_notice {
+                BlockNotice::Tell => Allowed::Codes(Vec::from([Code::Blocked])),
+                BlockNotice::Silent => Allowed::Codes(Vec::from([Code::Offline])),
+            };
+        }
         let mut never = REFUSALS.to_vec();
         if !off {
             never.push(Code::Offline);
@@ -139,8 +147,8 @@ impl Check {
     fn ping_allowed(&self, user: User, whom: User) -> Allowed {
         let settings = &self.model.settings;
         // His own block is no secret to anybody.
-        let own = settings.block_mutual && self.model.users[user].blocks.contains(&whom);
-        let status = match (self.model.is_cut_off(user, whom), settings.ping_reveals_block || own) {
+        let own = settings.block_mutual && self.model.may_stand(user, whom);
+        let status = match (self.model.is_shut(user, whom), settings.ping_reveals_block || own) {
             (true, true) => PingStatus::Blocked,
             (true, false) => PingStatus::Offline,
             (false, _) if self.model.users[whom].session.is_some() => PingStatus::Online,
@@ -153,7 +161,7 @@ impl Check {
         let settings = &self.model.settings;
         let shown = |user: &User| {
             let known = &self.model.users[*user];
-            let hidden = settings.hide_blockers_in_whoelse && known.blocks.contains(&asker);
+            let hidden = settings.hide_blockers_in_whoelse && self.model.may_stand(*user, asker);
             known.session.is_some() && if *user == asker { settings.whoelse_include_self } else { !hidden }
         };
         let users = 0..self.model.users.len();
@@ -168,7 +176,7 @@ impl Check {
         let settings = &self.model.settings;
         let (mut surely, mut perhaps) = (Vec::new(), Vec::new());
         for (user, known) in self.model.users.iter().enumerate() {
-            if user == asker || (settings.hide_blockers_in_history && known.blocks.contains(&asker)) {
+            if user == asker || (settings.hide_blockers_in_history && self.model.may_stand(user, asker)) {
                 continue;
             }
             let (least, most) = match settings.history_mode {
@@ -185,6 +193,39 @@ impl Check {
             }
         }
         Allowed::Users(surely, perhaps)
+    }
+
+    /// Whom the answer may not show as online, whatever becomes of what is on its way to the disk.
+    pub(super) fn hidden_from(&self, user: User, command: &Command<'_>) -> Vec<User> {
+        let settings = &self.model.settings;
+        let hides = match command {
+            Command::Whoelse => settings.hide_blockers_in_whoelse,
+            Command::WhoelseSince { .. } | Command::Wholasthr => settings.hide_blockers_in_history,
+            _ => matches!(command, Command::Ping { .. }),
+        };
+        let odd = |user: User| self.model.users[user].odd;
+        let hidden = |other: &User| !odd(*other) && !odd(user) && self.model.stands_durably(*other, user);
+        (0..self.model.users.len()).filter(|_| hides).filter(hidden).collect()
+    }
+
+    /// The record that makes a change so already which a command asks for, if it is not durable.
+    pub(super) fn already_so_by(&self, user: User, command: &Command<'_>) -> Option<RecordNumber> {
+        let model = &self.model;
+        match command {
+            Command::Block { user: whom } | Command::Unblock { user: whom } => {
+                let whom = model.find(whom)?;
+                let blocks = matches!(command, Command::Block { .. });
+                let already = model.users[user].blocks.contains(&whom) == blocks;
+                model.last_block_change(user, whom).filter(|_| already)
+            }
+            Command::AddToGroup { group, user: whom } => {
+                let whom = model.find(whom)?;
+                let name = Name::new(group).ok()?;
+                let owns = matches!(self.owner_allowed(user, group), Allowed::Not(_));
+                model.last_group_change(&name).filter(|_| owns && self.is_member(whom, group))
+            }
+            _ => None,
+        }
     }
 
     fn is_member(&self, user: User, group: &str) -> bool {

@@ -9,7 +9,7 @@ use super::{Call, Check, Verdict, rule};
 use crate::record::{Record, RecordNumber};
 use crate::sim::model::User;
 use crate::time::Time;
-use crate::wire::{Answer, Code, Command, Prompt, Refusal, ServerLine, Status, Words};
+use crate::wire::{Answer, Code, Command, PingStatus, Prompt, Refusal, ServerLine, Status, Words};
 use crate::words::LinkId;
 
 /// An answer that is owed.
@@ -25,14 +25,19 @@ pub(in crate::sim) struct Expected {
     subject: String,
     /// The record of earlier commands that the answer waits for.
     after: RecordNumber,
-    /// Its own record, which success waits for.
+    /// Its own record, or the one by which it is so already: success waits for it.
     own: Option<RecordNumber>,
+    /// Whom it may not show as online.
+    hidden: Vec<User>,
 }
 
 impl Expected {
-    pub(super) fn anything(&mut self) {
+    /// The store has refused all from this record on. What rests on them fails, else it is open.
+    pub(super) fn store_refused(&mut self, from: RecordNumber) {
+        let fails = self.allowed != Allowed::Anything && self.own.is_some_and(|own| own >= from);
+        let codes = if fails { Some(Vec::from([Code::StorageUnavailable])) } else { None };
+        self.allowed = codes.map_or(Allowed::Anything, Allowed::Codes);
         (self.after, self.own) = (RecordNumber(0), None);
-        self.allowed = Allowed::Anything;
     }
 }
 
@@ -56,10 +61,14 @@ impl Check {
             *asked.or_default() += 1;
             repeat
         });
+        let judged = at_once && number.is_some() && !repeat;
+        let judged = judged.then_some(user).flatten();
+        let hidden = judged.map_or_else(Vec::new, |user| self.hidden_from(user, command));
+        let own = judged.and_then(|user| self.already_so_by(user, command));
         let allowed = match user {
             // What one may do whose account comes and goes is another matter.
             Some(user) if self.model.users[user].odd || self.is_somebody_due() => Allowed::Anything,
-            Some(user) if at_once && number.is_some() && !repeat => self.allowed(user, command),
+            Some(user) if judged.is_some() => self.allowed(user, command),
             Some(_) | None => Allowed::Anything,
         };
         if matches!(command, Command::Logout)
@@ -86,7 +95,8 @@ impl Check {
                 at,
                 subject,
                 after,
-                own: None,
+                own,
+                hidden,
             });
         }
         matches!(command, Command::Offline | Command::Logout) || !subject(command).is_empty()
@@ -199,6 +209,7 @@ impl Check {
             expected.allowed,
             self.model.users.iter().map(|known| known.name.to_string()).collect::<Vec<_>>()
         );
+        self.blockers_stay_hidden(&expected.hidden, answer.ok(), &list)?;
         let own = expected.own.filter(|_| answer.is_ok()).unwrap_or_default();
         let (after, committed) = (expected.after.max(own), self.model.committed);
         let durable = after <= committed || self.refused_at >= expected.at;
@@ -211,6 +222,18 @@ impl Check {
         self.same_answer(link, &expected, answer.map_err(|(code, _)| code))?;
         self.block_announced(link, answer.ok());
         self.text_answered(&expected, answer.map_err(|(code, _)| code))
+    }
+
+    /// No answer shows somebody as online to one whom he has blocked.
+    fn blockers_stay_hidden(&self, hidden: &[User], answer: Option<&Answer<'_>>, list: &[User]) -> Verdict {
+        let pinged = match answer {
+            Some(Answer::Ping { user, status: PingStatus::Online }) => self.model.find(user),
+            Some(_) | None => None,
+        };
+        let shown = list.iter().copied().chain(pinged).find(|user| hidden.contains(user));
+        let name = shown.map(|user| self.model.users[user].name.as_str());
+        rule!(self, shown.is_none(), "nothing crosses a block", "{name:?} is shown by {answer:?}");
+        Ok(())
     }
 
     /// Whether a command of this number has come, here or on an earlier link, and waits for its answer.

@@ -120,11 +120,11 @@ impl Links {
     }
 
     /// After a refusal of the store answers may differ from what was decided before.
-    pub(super) fn store_refused(&mut self) {
+    pub(super) fn store_refused(&mut self, from: RecordNumber) {
         self.settled = self.handed_out;
         for seen in self.seen.values_mut() {
             seen.held = RecordNumber(0);
-            seen.expected.iter_mut().for_each(Expected::anything);
+            seen.expected.iter_mut().for_each(|expected| expected.store_refused(from));
         }
     }
 }

@@ -23,11 +23,13 @@ use self::clients::Clients;
 use self::held::Held;
 use self::links::Links;
 use self::locks::Locks;
+use self::sessions::Owed;
 use self::starts::Starts;
 use self::texts::Texts;
 use self::tokens::Tokens;
 use super::model::{Model, User};
 use super::trace::{Seen, Told, Trace};
+use crate::record::RecordNumber;
 use crate::time::Time;
 use crate::words::{LinkId, Ticket};
 
@@ -90,8 +92,9 @@ pub(crate) struct Check {
     lost_in_call: Option<User>,
     /// Users who were let in in this call.
     welcomed_in_call: BTreeSet<User>,
-    /// Who came or went while his block of the other changed.
-    blurred_presence: BTreeSet<(User, User)>,
+    /// Who came or went while the block between them was on its way to the disk: the record of its last
+    /// change, and whether that lifted it.
+    open_presence: Vec<(RecordNumber, bool, Owed)>,
     scheduled_in_call: u32,
     /// When the server was started, or read its settings again.
     pub(super) settled_at: Time,
@@ -117,8 +120,8 @@ impl Check {
             tickets: BTreeMap::new(),
             overtaken: BTreeSet::new(),
             lost_in_call: None,
-            blurred_presence: BTreeSet::new(),
             welcomed_in_call: BTreeSet::new(),
+            open_presence: Vec::new(),
             scheduled_in_call: 0,
             settled_at: Time::ZERO,
             refused_at: Time::ZERO,
@@ -220,17 +223,19 @@ impl Check {
             Told::Committed { upto } => {
                 self.model.committed(upto);
                 self.links.committed(upto);
+                self.presence_committed(upto);
                 self.texts.committed(upto);
                 Ok(())
             }
             Told::StoreRefused { from } => {
                 self.refused_at = self.now;
                 self.model.refused(from);
+                self.presence_refused(from);
                 self.locks.store_refused();
                 self.texts.store_refused(from);
                 self.tokens.store_refused(self.model.committed);
                 self.held.store_refused();
-                self.links.store_refused();
+                self.links.store_refused(from);
                 Ok(())
             }
             Told::Flushed { link, upto } => {
@@ -247,7 +252,7 @@ impl Check {
         }
     }
 
-    fn server_gone(&mut self, _crashed: bool, survived: crate::record::RecordNumber) {
+    fn server_gone(&mut self, _crashed: bool, survived: RecordNumber) {
         self.call = Call::None;
         self.links.all_gone();
         self.locks.server_gone(survived);
@@ -260,6 +265,7 @@ impl Check {
         self.overtaken.clear();
         self.welcomed_in_call.clear();
         self.lost_in_call = None;
+        self.open_presence.clear();
     }
 
     fn scheduled(&mut self, at: Time) -> Verdict {

@@ -1,8 +1,10 @@
 //! Sessions: one a user, ended for a reason, in time, and told to exactly those entitled.
 
+use alloc::vec::Vec;
+
 use super::links::LinkSeen;
 use super::{Call, Check, Verdict, rule};
-use crate::record::Record;
+use crate::record::{Record, RecordNumber};
 use crate::server::settings::DuplicateLogin;
 use crate::sim::model::{SessionSeen, User};
 use crate::time::Time;
@@ -11,6 +13,18 @@ use crate::words::LinkId;
 
 /// How late a timeout may be.
 const LATE_MICROS: u64 = 1_000_000;
+
+/// Word that somebody is owed of another.
+#[derive(Debug, Clone)]
+pub(super) struct Owed {
+    subject: User,
+    online: bool,
+    viewer: User,
+    /// The viewer's link then.
+    link: Option<LinkId>,
+    /// It may be left out.
+    perhaps: bool,
+}
 
 impl Check {
     /// Something was typed on a link.
@@ -214,23 +228,49 @@ impl Check {
         session.as_ref().is_some_and(|session| session.link != Some(link))
     }
 
-    /// Every other session whose user the subject has not blocked is to be told.
+    /// Every other session whose user the subject has not blocked is to be told; while that is open, it is
+    /// once it is known.
     fn owe_presence(&mut self, subject: User, online: bool, perhaps: bool) {
-        for other in 0..self.model.users.len() {
-            let blocks = &self.model.users[subject].blocks;
-            let pending = self.model.is_pending(subject, other);
+        for other in (0..self.model.users.len()).filter(|other| *other != subject) {
+            let blocks = self.model.users[subject].blocks.contains(&other);
             let odd = self.model.users[subject].odd || self.model.users[other].odd;
-            let shaky = perhaps || pending || odd;
-            if pending {
-                self.blurred_presence.insert((subject, other));
+            let change = self.model.last_block_change(subject, other).filter(|_| !odd);
+            let Some(session) = self.model.session_mut(other) else { continue };
+            let (link, perhaps) = (session.link, perhaps || odd);
+            let owed = Owed { subject, online, viewer: other, link, perhaps };
+            match change {
+                Some(change) => self.open_presence.push((change, !blocks, owed)),
+                None if blocks && !odd => {}
+                None => self.owe(&owed),
             }
-            if other == subject || (blocks.contains(&other) && !shaky) {
-                continue;
-            }
-            if let Some(session) = self.model.session_mut(other) {
-                // A session between two links may be on the next one already.
-                let shaky = shaky || session.link.is_none();
-                session.presence.push_back((subject, online, shaky));
+        }
+    }
+
+    fn owe(&mut self, owed: &Owed) {
+        let Some(session) = self.model.session_mut(owed.viewer) else { return };
+        // A session between two links may be on the next one already.
+        let perhaps = owed.perhaps || owed.link.is_none();
+        if session.link == owed.link || owed.link.is_none() {
+            session.presence.push_back((owed.subject, owed.online, perhaps));
+        }
+    }
+
+    /// Changes of blocks have become durable: who came or went behind them is told, unless blocked.
+    pub(super) fn presence_committed(&mut self, upto: RecordNumber) {
+        let (known, open) = self.open_presence.drain(..).partition(|(change, ..)| *change <= upto);
+        self.open_presence = open;
+        for (_, _, owed) in Vec::into_iter(known).filter(|(_, lifted, _)| *lifted) {
+            self.owe(&owed);
+        }
+    }
+
+    /// Changes of blocks were refused: as if they had never been.
+    pub(super) fn presence_refused(&mut self, from: RecordNumber) {
+        let (refused, open) = self.open_presence.drain(..).partition(|(change, ..)| *change >= from);
+        self.open_presence = open;
+        for (_, _, owed) in Vec::into_iter(refused) {
+            if !self.model.users[owed.subject].blocks.contains(&owed.viewer) {
+                self.owe(&owed);
             }
         }
     }
@@ -263,11 +303,9 @@ impl Check {
                 owed.0 != subject || index > place
             });
         }
-        // While a block between them was on its way to the disk, it was open what would be told.
-        let blurred = self.blurred_presence.contains(&(subject, viewer));
         rule!(
             self,
-            blurred || (place.is_some() && !passed),
+            place.is_some() && !passed,
             "presence reaches exactly the entitled",
             "{} is told that {} is {}",
             names.0,

@@ -130,6 +130,10 @@ impl Check {
         let to = to.map(|name| self.model.user(name));
         let first = self.texts.sent.get(&number).is_none_or(|text| text.sender.is_none());
         let blockers: Vec<User> = match user {
+            // What cannot wait until it is known whether a block stands does not cross it.
+            Some(user) if at_once && kind == Kind::Broadcast => {
+                (0..self.model.users.len()).filter(|&other| self.model.may_stand(other, user)).collect()
+            }
             Some(user) if at_once => {
                 (0..self.model.users.len()).filter(|&other| self.surely_blocks(other, user)).collect()
             }
@@ -240,11 +244,10 @@ impl Check {
     fn block_is_kept(&self, number: u32, from: User, reader: User) -> Verdict {
         let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
         let shaky = self.model.shaky.contains_key(&(reader, from));
-        let never = text.forbidden.contains(&reader) && !shaky;
+        let never = text.forbidden.contains(&reader) && (text.kind == Kind::Broadcast || !shaky);
         let held = !self.model.delivers
             && !self.model.users[from].odd
-            && self.model.users[reader].announced.contains(&from)
-            && !self.model.is_pending(reader, from);
+            && self.model.users[reader].announced.contains(&from);
         let names = (&self.model.users[reader].name, &self.model.users[from].name);
         rule!(
             self,

@@ -19,7 +19,7 @@ fn filled() -> tempfile::TempDir {
     folder
 }
 
-fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+pub(super) fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
     let mut file = OpenOptions::new().write(true).open(path).unwrap();
     file.seek(SeekFrom::Start(at)).unwrap();
     file.write_all(bytes).unwrap();
@@ -110,7 +110,7 @@ fn a_first_start_that_was_cut_off_is_begun_anew() {
 }
 
 /// The files of a store that is still open, as a crash at this moment would leave them.
-fn as_after_a_crash(folder: &Path) -> tempfile::TempDir {
+pub(super) fn as_after_a_crash(folder: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for file in ["hobnob.db", "hobnob.db-wal"] {
         fs::copy(folder.join(file), copy.path().join(file)).unwrap();

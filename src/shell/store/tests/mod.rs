@@ -1,7 +1,9 @@
 //! The store, seen from the server's side.
 
+mod agreement;
 mod crash;
 mod damage;
+mod log;
 mod model;
 mod order;
 mod refusal;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use async_channel::Receiver;
 
 use super::{Answer, Handle, OpenError, Options, open_adjusted};
-use crate::record::{Mail, Record, RecordNumber, Recovery};
+use crate::record::{Digest, Mail, Record, RecordNumber, Recovery, Suspect};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin, Ticket};
 
