@@ -155,6 +155,10 @@ planted! {
     ClientAcknowledgesEarly,
     /// The client does not repeat open commands after a resume.
     ClientRepeatsNothing,
+    /// The client believes what a group message that was said again is said to have missed.
+    GroupRepeatBelieved,
+    /// A logout does not wait for stored mail that is being shown.
+    LogoutCutsMail,
 }
 
 #[cfg(feature = "planted")]

@@ -93,11 +93,13 @@ impl ClientState {
 
     pub(super) fn on_answer(&mut self, number: u64, answer: Answer<'_>) {
         let Some(session) = self.session() else { return };
-        let Some(Asked { command, parts, .. }) = session.commands.settle(number) else { return };
+        let Some(asked) = session.commands.settle(number) else { return };
+        let answer = asked.honest(answer);
+        let Asked { command, parts, .. } = asked;
         if command.is_private() {
             self.on_introduced(number, command);
         } else {
-            self.settled(number, command, Ok(answers::success(answer, parts)));
+            self.settled(number, command, answer.map(|answer| answers::success(answer, parts)));
         }
     }
 
@@ -107,7 +109,7 @@ impl ClientState {
         let Some(number) = number.or(unread.flatten()) else { return };
         if let Some(asked) = session.commands.settle(number) {
             let is_logout = asked.command.name == "logout";
-            let code = asked.honest(code);
+            let code = asked.honest_code(code);
             self.settled(number, asked.command, Err(code));
             if is_logout {
                 self.on_logout_refused();

@@ -185,7 +185,7 @@ impl ClientState {
     pub(super) fn on_early_bye(&mut self, farewell: Farewell) {
         match farewell {
             Farewell::Timeout => {
-                self.outbox.show(View::Bye(Bye::Timeout));
+                self.outbox.show(View::Bye(Bye::LoginTimeout));
                 self.return_to_prompt(Exit::TimedOut);
             }
             Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => self.exit(Exit::ServerLost),

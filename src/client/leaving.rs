@@ -24,10 +24,12 @@ pub(super) enum Leaving {
         line: Option<u64>,
         /// When it is said all the same.
         until: Time,
-        /// The last delivery handed out by then: what came before a logout is acknowledged before it.
-        shown: u64,
+        /// The last delivery handed out when nothing else was left to wait for: what came before a logout
+        /// is acknowledged before it.
+        shown: Option<u64>,
     },
-    /// The server was told.
+    /// The server was told. It lets the session end behind the stored mail that it shows, which is shown
+    /// here and acknowledged as ever.
     Said,
 }
 
@@ -53,11 +55,10 @@ impl ClientState {
     /// person does not wait for somebody else's yes to a private link, nor long for anything.
     pub(super) fn leave(&mut self, line: Option<u64>) {
         let patience = self.now + PATIENCE;
-        let shown = self.delivery.last_sequence();
         let Some(session) = self.session() else { return };
         if session.takes_commands() {
             let until = if line.is_some() { patience } else { Time::MAX };
-            session.leaving = Some(Leaving::Waiting { line, until, shown });
+            session.leaving = Some(Leaving::Waiting { line, until, shown: None });
         }
     }
 
@@ -66,12 +67,15 @@ impl ClientState {
         let Phase::Session(session) = &self.phase else { return };
         let Some(Leaving::Waiting { line, until, shown }) = session.leaving else { return };
         match &session.standing {
-            Standing::Online
-                if until <= now
-                    || (self.delivery.is_carried_out(shown)
-                        && self.owes_nothing(session, line.is_some())) =>
-            {
-                self.say_logout(line);
+            Standing::Online if until <= now => self.say_logout(line),
+            Standing::Online if self.owes_nothing(session, line.is_some()) => {
+                // The results may have come behind messages that are being shown still.
+                let shown = shown.unwrap_or(self.delivery.last_sequence());
+                if self.delivery.is_carried_out(shown) {
+                    self.say_logout(line);
+                } else if let Some(session) = self.session() {
+                    session.leaving = Some(Leaving::Waiting { line, until, shown: Some(shown) });
+                }
             }
             Standing::Lost(lost) if lost.is_given_up() => {
                 self.end_session(Bye::ConnectionLost, Exit::ServerLost);
@@ -152,7 +156,7 @@ impl ClientState {
         let logged_out = bye == Bye::Logout;
         self.close_private_links(match bye {
             Bye::Timeout => PeerFarewell::TimedOut,
-            Bye::Logout | Bye::ServerShutdown | Bye::ConnectionLost | Bye::Replaced => {
+            Bye::Logout | Bye::LoginTimeout | Bye::ServerShutdown | Bye::ConnectionLost | Bye::Replaced => {
                 PeerFarewell::LoggedOut
             }
         });

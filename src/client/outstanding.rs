@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::planted::{self, Planted};
-use crate::wire::{ClientLine, Code, Command, Words};
+use crate::wire::{Answer, ClientLine, Code, Command, Words};
 
 /// Commands of one login. Numbers rise by one from 1.
 #[derive(Default)]
@@ -139,9 +139,18 @@ impl Asked {
 
     /// An error as the person may believe it. A message that was said on an earlier link may have been
     /// delivered there, by a server that has restarted since and cannot know.
-    pub(super) fn honest(&self, code: Code) -> Code {
+    pub(super) fn honest_code(&self, code: Code) -> Code {
         let message = matches!(self.command.name, "message" | "message group");
         if self.said == Said::Again && message { Code::OutcomeUnknown } else { code }
+    }
+
+    /// An answer as the person may believe it: whom a group message is said to have missed now, it may
+    /// have reached when it was said before.
+    pub(super) fn honest<'a>(&self, answer: Answer<'a>) -> Result<Answer<'a>, Code> {
+        let missed =
+            matches!(answer, Answer::MessageGroup { refused, withheld, .. } if refused > 0 || withheld);
+        let believed = self.said != Said::Again || planted::is(Planted::GroupRepeatBelieved);
+        if missed && !believed { Err(Code::OutcomeUnknown) } else { Ok(answer) }
     }
 }
 
@@ -283,8 +292,9 @@ mod tests {
         let message = add(&mut outstanding, "message luke hi");
         let block = add(&mut outstanding, "block luke");
         let unsent = add(&mut outstanding, "message luke later");
-        let failure =
-            |outstanding: &mut Outstanding, number, code| outstanding.get_mut(number).unwrap().honest(code);
+        let failure = |outstanding: &mut Outstanding, number, code| {
+            outstanding.get_mut(number).unwrap().honest_code(code)
+        };
         outstanding.get_mut(message).unwrap().say();
         outstanding.get_mut(block).unwrap().say();
         assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::Blocked);
@@ -292,6 +302,29 @@ mod tests {
         assert_eq!(failure(&mut outstanding, message, Code::Blocked), Code::OutcomeUnknown);
         assert_eq!(failure(&mut outstanding, block, Code::StorageUnavailable), Code::StorageUnavailable);
         assert_eq!(failure(&mut outstanding, unsent, Code::Blocked), Code::Blocked);
+    }
+
+    #[test]
+    fn whom_a_repeated_group_message_misses_it_may_have_reached_before() {
+        let mut outstanding = Outstanding::default();
+        let number = add(&mut outstanding, "message group rebels hi");
+        let asked = outstanding.get_mut(number).unwrap();
+        asked.say();
+        let answer = |refused, withheld| Answer::MessageGroup {
+            group: "rebels",
+            delivered: 1,
+            stored: 1,
+            refused,
+            withheld,
+        };
+        for answer in [answer(0, false), answer(1, false), answer(0, true)] {
+            assert_eq!(asked.honest(answer), Ok(answer));
+        }
+        outstanding.begin_again();
+        let asked = outstanding.get_mut(number).unwrap();
+        assert_eq!(asked.honest(answer(0, false)), Ok(answer(0, false)), "nobody was missed");
+        assert_eq!(asked.honest(answer(1, false)), Err(Code::OutcomeUnknown));
+        assert_eq!(asked.honest(answer(0, true)), Err(Code::OutcomeUnknown));
     }
 
     #[test]

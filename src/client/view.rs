@@ -282,18 +282,39 @@ pub enum Notice {
     PasswordsDiffer,
 }
 
-spelled! {
-    /// How a session ended.
-    Bye {
-        /// The user asked.
-        Logout = "logout",
-        /// Nothing was heard of the user for too long.
-        Timeout = "timeout",
-        /// The server stopped.
-        ServerShutdown = "server_shutdown",
-        /// The connection is lost for good.
-        ConnectionLost = "connection_lost",
-        /// The user logged in elsewhere.
-        Replaced = "replaced",
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bye {
+    /// The user asked.
+    Logout,
+    /// Nothing was heard of the user for too long.
+    Timeout,
+    /// There was no session yet: the time to log in was over.
+    LoginTimeout,
+    /// The server stopped.
+    ServerShutdown,
+    /// The connection is lost for good.
+    ConnectionLost,
+    /// The user logged in elsewhere.
+    Replaced,
+}
+
+impl Bye {
+    /// Its spelling; a timeout is one, before a login or after.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Bye::Logout => "logout",
+            Bye::Timeout | Bye::LoginTimeout => "timeout",
+            Bye::ServerShutdown => "server_shutdown",
+            Bye::ConnectionLost => "connection_lost",
+            Bye::Replaced => "replaced",
+        }
+    }
+}
+
+impl core::fmt::Display for Bye {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
     }
 }

@@ -107,7 +107,7 @@ impl ServerState {
             Command::Accept { user, endpoints } => self.accept_private(asker, user, endpoints),
             Command::Decline { user } => self.decline_private(asker, user),
             Command::Help { about } => self.help(asker, about),
-            Command::Logout => self.log_out_behind_lists(asker),
+            Command::Logout => self.leave(asker),
         }
     }
 

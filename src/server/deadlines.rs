@@ -18,6 +18,8 @@ pub(super) enum Deadline {
     Acknowledgement(UserId, u64),
     /// A session without a link is given up.
     Grace(UserId, u64),
+    /// A logout may have waited for its mail for too long. Lazy as well.
+    Leaving(UserId, u64),
     /// A link may cause deliveries again.
     Throttle(LinkId),
     /// A request for a private link gets no answer any more.

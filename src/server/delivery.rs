@@ -10,6 +10,7 @@ use super::accounts::UserId;
 use super::commands::Asker;
 use super::deadlines::Deadline;
 use super::journal::{Settlement, Then};
+use super::leaving::Leaving;
 use super::mailbox::Source;
 use super::settings::OfflineDelivery;
 use crate::planted::{self, Planted};
@@ -76,6 +77,8 @@ pub(super) struct Delivery {
     /// Stored mail to be shown first, in this order.
     pub(super) sources: VecDeque<Source>,
     pub(super) loading: Option<Loading>,
+    /// The user has said that he goes.
+    pub(super) leaving: Option<Leaving>,
     /// The largest id sent or passed over, but for what is shown of one sender alone.
     pub(super) cursor: MessageId,
     /// Whether a deadline for acknowledgement is set.
@@ -93,6 +96,14 @@ pub(super) struct Loading {
 impl Delivery {
     fn window_is_open(&self) -> bool {
         self.unacknowledged_bytes < WINDOW_BYTES && self.unacknowledged.len() < WINDOW_MESSAGES
+    }
+
+    /// Whether nothing is under way, and nothing waits to be.
+    pub(super) fn is_done(&self) -> bool {
+        self.unacknowledged.is_empty()
+            && self.behind.is_empty()
+            && self.sources.is_empty()
+            && self.loading.is_none()
     }
 
     /// Whether the next page of stored mail may be asked for.
@@ -376,6 +387,7 @@ impl ServerState {
             self.loads.remove(&loading.ticket);
         }
         self.advance(user);
+        self.leaving_moved(user);
     }
 
     /// The sender of a message, or of a group message, hears what became of it.
@@ -445,6 +457,7 @@ impl ServerState {
             self.persist_soft(Record::MailRemoved { user, ids: removed });
         }
         self.advance(user);
+        self.leaving_moved(user);
     }
 
     /// Sends on what may be sent now: stored mail first, then what waits behind it.

@@ -65,8 +65,20 @@ pub(super) enum Stage {
     Waiting(Subject),
     /// It carries this user's session.
     Member(UserId),
+    /// It carries this user's session, which ends: only what he acknowledges is still of interest.
+    Leaving(UserId),
     /// Only what is held is still to be sent.
     Closing,
+}
+
+impl Stage {
+    /// Whose session the link carries.
+    pub(super) const fn user(self) -> Option<UserId> {
+        match self {
+            Stage::Member(user) | Stage::Leaving(user) => Some(user),
+            Stage::Anonymous | Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing => None,
+        }
+    }
 }
 
 /// Why a link takes no input for now; several reasons may hold at once.
@@ -256,6 +268,12 @@ impl ServerState {
         let member = match stage {
             Stage::Member(user) => Some(user),
             Stage::Anonymous => None,
+            Stage::Leaving(user) => {
+                if let ClientLine::Acknowledge { shown, answered } = line {
+                    self.acknowledged(user, shown, answered);
+                }
+                return;
+            }
             Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing => return,
         };
         let first_word = line.first_word();
@@ -301,8 +319,10 @@ impl ServerState {
     }
 
     fn misused(&mut self, id: LinkId, misuse: Misuse<'_>) {
-        if let Some(Stage::Member(user)) = self.links.get(&id).map(|link| link.stage) {
-            self.note_activity(user, false);
+        match self.links.get(&id).map(|link| link.stage) {
+            Some(Stage::Member(user)) => self.note_activity(user, false),
+            Some(Stage::Leaving(_)) => return,
+            Some(Stage::Anonymous | Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing) | None => {}
         }
         let Misuse { number, command, code } = misuse;
         self.send(id, &ServerLine::Failed { number, code, command });
@@ -362,7 +382,7 @@ impl ServerState {
     pub(super) fn queue(&mut self, id: LinkId, after: RecordNumber, written: Written) -> u64 {
         let Some(link) = self.links.get_mut(&id) else { return 0 };
         let touched = match link.stage {
-            Stage::Member(user) => self.accounts[user].touched,
+            Stage::Member(user) | Stage::Leaving(user) => self.accounts[user].touched,
             Stage::Closing => return link.queued(),
             Stage::Anonymous | Stage::LoggingIn(_) | Stage::Waiting(_) => RecordNumber(0),
         };
@@ -414,7 +434,7 @@ impl ServerState {
         }
         link.held_bytes += written.len() as u64;
         let (sent, grown) = (link.sent, written.len() as u64);
-        if let Stage::Member(user) = link.stage {
+        if let Some(user) = link.stage.user() {
             self.shift_unsent(user, sent, grown);
         }
         true
@@ -454,7 +474,7 @@ impl ServerState {
             self.continue_listings(id);
         }
         if let Some(link) = self.links.get(&id)
-            && let Stage::Member(user) = link.stage
+            && let Some(user) = link.stage.user()
             && !link.capabilities.acknowledge
         {
             self.left_for_network(user, flushed);
@@ -470,8 +490,10 @@ impl ServerState {
         }
         self.links.remove(&id);
         self.journal.hold_no_more(id);
-        if let Stage::Member(user) = stage {
-            self.session_lost_link(user, Lost::ByNetwork);
+        match stage {
+            Stage::Member(user) => self.session_lost_link(user, Lost::ByNetwork),
+            Stage::Leaving(user) => self.leaving_link_lost(id, user),
+            Stage::Anonymous | Stage::LoggingIn(_) | Stage::Waiting(_) | Stage::Closing => {}
         }
     }
 

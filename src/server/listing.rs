@@ -24,7 +24,7 @@ const WAITING_LISTS: usize = 4;
 pub(super) enum Waiting {
     /// A list.
     List(Listing),
-    /// A logout. It is the last: nothing more is read.
+    /// A logout. It is the last: nothing more is obeyed.
     Logout(Asker),
 }
 
@@ -108,7 +108,9 @@ impl ServerState {
             let busy = link.in_flight() > PIECE_BYTES as u64 || !link.held.is_empty();
             let written = match link.listings.front_mut() {
                 Some(&mut Waiting::Logout(asker)) => {
-                    link.listings.pop_front();
+                    if self.owes_mail(asker.user) {
+                        break;
+                    }
                     return self.log_out(asker);
                 }
                 Some(Waiting::List(listing)) if !busy => {
@@ -124,20 +126,13 @@ impl ServerState {
             self.queue(id, RecordNumber(0), written);
         }
         let Some(link) = self.links.get(&id) else { return };
+        // Who leaves is read, because he acknowledges.
         let ends = matches!(link.listings.back(), Some(Waiting::Logout(_)));
         let forgotten = planted::is(Planted::ListsFillUp) && link.in_flight() > PIECE_BYTES as u64;
-        if ends || link.listings.len() > WAITING_LISTS {
+        if !ends && link.listings.len() > WAITING_LISTS {
             self.wait(id, Waits::LISTING);
         } else if !forgotten {
             self.wait_no_more(id, Waits::LISTING);
-        }
-    }
-
-    /// Ends a session, once the lists that were asked for before have left.
-    pub(super) fn log_out_behind_lists(&mut self, asker: Asker) {
-        if let Some(link) = self.links.get_mut(&asker.link) {
-            link.listings.push_back(Waiting::Logout(asker));
-            self.continue_listings(asker.link);
         }
     }
 }

@@ -240,11 +240,15 @@ impl ServerState {
         let session = self.accounts[user].session.as_mut().filter(|session| session.serial == serial);
         let Some(session) = session else { return };
         let gone = session.delivery.loading.take().map_or_else(Vec::new, |loading| loading.gone);
+        // What came behind his logout waits for the next login.
+        let upto = session.delivery.leaving.map(|leaving| leaving.upto);
+        let late = |id: MessageId| upto.is_some_and(|upto| id > upto);
+        let more = more && !mail.last().is_some_and(|mail| late(mail.id));
         let last = mail.last().map(|mail| mail.id);
         let mut shown = 0;
         let cut = usize::from(more && planted::is(Planted::PageDropsLast));
         let count = mail.len() - cut.min(mail.len());
-        for mail in mail.into_iter().take(count).filter(|mail| !gone.contains(&mail.id)) {
+        for mail in mail.into_iter().take(count).filter(|mail| !gone.contains(&mail.id) && !late(mail.id)) {
             shown += u64::from(self.show_mail(user, mail));
         }
         let Some(session) = self.accounts[user].session.as_mut() else { return };
@@ -259,6 +263,7 @@ impl ServerState {
             self.source_is_empty(source);
         }
         self.advance(user);
+        self.leaving_moved(user);
     }
 
     /// Sends a stored message, unless it is held back or under way already.

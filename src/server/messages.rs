@@ -114,7 +114,9 @@ impl ServerState {
     /// to; then it is held back until that is durable. An error means that it is neither under way nor
     /// stored, and that nobody has been told.
     pub(super) fn post(&mut self, to: UserId, reach: Reach, post: &Post, tell: Tell) -> Result<(), Code> {
-        let away = self.accounts[to].session.as_ref().is_none_or(|session| session.link.is_none());
+        // Who leaves is shown what was under way to him, and no more.
+        let session = self.accounts[to].session.as_ref();
+        let away = session.is_none_or(|session| session.link.is_none() || session.delivery.leaving.is_some());
         if away || reach.is_shut() {
             return self.post_to_mailbox(to, post, tell);
         }

@@ -15,6 +15,7 @@ pub mod event;
 mod groups;
 mod introductions;
 mod journal;
+mod leaving;
 mod ledger;
 mod links;
 mod listing;
@@ -76,6 +77,8 @@ pub struct ServerState {
     ready: Vec<LinkId>,
     /// Links for which too much is held back.
     overfull: Vec<LinkId>,
+    /// Links whose logout waits for nothing any more.
+    leavers: Vec<LinkId>,
     slow_logins: BTreeMap<Ticket, SlowLogin>,
     /// Names for which an account is being made.
     registering: BTreeSet<Name>,
@@ -140,6 +143,7 @@ impl ServerState {
             anonymous: BTreeSet::new(),
             ready: Vec::new(),
             overfull: Vec::new(),
+            leavers: Vec::new(),
             slow_logins: BTreeMap::new(),
             registering: BTreeSet::new(),
             loads: BTreeMap::new(),
@@ -186,6 +190,7 @@ impl ServerState {
             Event::Stop => self.stop(),
             Event::LinkClosed { .. } | Event::StoreRefused { .. } | Event::Tick => {}
         }
+        self.let_leavers_go();
         self.go_on_with_ready_links();
         self.cut_overfull_links();
         if let Some(at) = self.deadlines.next_timeout(self.now) {
@@ -201,6 +206,7 @@ impl ServerState {
                 Deadline::Idle(user, serial) => self.idle_due(user, serial),
                 Deadline::Acknowledgement(user, serial) => self.acknowledgement_due(user, serial),
                 Deadline::Grace(user, serial) => self.grace_over(user, serial),
+                Deadline::Leaving(user, serial) => self.leaving_due(user, serial),
                 Deadline::Throttle(link) => self.throttle_over(link),
                 Deadline::PrivateRequest(from, to, serial) => self.private_request_expired(from, to, serial),
                 Deadline::Rewrite => self.rewrite_unsaved(),

@@ -11,6 +11,7 @@ mod broadcasts;
 mod crowds;
 mod groups;
 mod known_bugs;
+mod leaving;
 mod limits;
 mod lists;
 mod lockout;

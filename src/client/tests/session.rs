@@ -63,6 +63,24 @@ fn a_logout_waits_until_what_came_before_it_is_shown_and_acknowledges_that() {
 }
 
 #[test]
+fn what_comes_before_the_last_result_is_acknowledged_before_the_logout() {
+    let mut script = Script::session();
+    script.types("offline").happens(Event::EndOfInput).and();
+    script.server(
+        "message 3.1 yoda 5 2.9 stored one
+         message 3.2 yoda 5 2.10 stored two
+         ok #1 offline 2",
+    );
+    script.does(
+        "deliver direct 3.1 yoda stored: one
+         deliver direct 3.2 yoda stored: two
+         show result 1 offline: Offline { messages: 2 }
+         note 1 settled",
+    );
+    script.shown().does("send ack 3.2 1 / #2 logout");
+}
+
+#[test]
 fn a_typed_logout_waits_for_results_on_their_way_but_not_long() {
     let mut script = Script::session();
     script.types("message yoda hi").types("logout").types("whoelse").does(
@@ -102,6 +120,21 @@ fn the_end_of_input_logs_out_behind_the_last_result() {
     script.after_ms(60_000).does("");
     script.server("ok #1 message yoda stored").and();
     script.server("ok #2 logout\nbye logout").does(
+        "show bye logout
+         hang up
+         close state
+         exit Done",
+    );
+}
+
+#[test]
+fn what_comes_behind_a_logout_is_shown_and_acknowledged_until_it_is_answered() {
+    let mut script = Script::session();
+    script.happens(Event::EndOfInput).does("send #1 logout");
+    script.server("message 3.1 yoda 5 2.9 stored one").does("deliver direct 3.1 yoda stored: one");
+    script.shown().after_ms(10).does("send ack 3.1 -");
+    script.server("message 3.2 yoda 5 2.10 stored two").and().shown().after_ms(10).does("send ack 3.2 -");
+    script.server("ok #1 logout\nbye logout").does(
         "show bye logout
          hang up
          close state

@@ -6,7 +6,7 @@ use super::rows::{name, names, push_wrapped};
 use super::wording;
 use crate::client::view::{Connection, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View};
 use crate::shell::visible::visible;
-use crate::wire::{PingStatus, Status};
+use crate::wire::{Code, PingStatus, Status};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, Default)]
@@ -97,8 +97,12 @@ fn lines(view: &View) -> Vec<Line> {
         View::Connection(Connection::Resumed) => event("Connected again".into()),
         View::LoggedIn { user, unread } => welcome(user, *unread),
         View::LoginRefused(refused) => login_refused(*refused),
-        View::Result { line: _, command, outcome } => match outcome {
+        View::Result { line, command, outcome } => match outcome {
             Ok(success) => done(command, success),
+            // Of several alike somebody has to know which it was.
+            Err(failure) if failure.code == Code::OutcomeUnknown => {
+                trouble(&format!("{} (line {line})", wording::failure(command, failure)))
+            }
             Err(failure) => trouble(&wording::failure(command, failure)),
         },
         View::Message(message) => vec![said(message)],
@@ -272,8 +276,9 @@ mod tests {
     #[test]
     fn a_failure_is_its_sentence() {
         for (command, failure, sentence) in samples::failures() {
+            let line = if failure.code == Code::OutcomeUnknown { " (line 1)" } else { "" };
             let view = View::Result { line: 1, command: command.into(), outcome: Err(failure) };
-            assert_eq!(text(&view, Look::default()), format!("{sentence}\n"));
+            assert_eq!(text(&view, Look::default()), format!("{sentence}{line}\n"));
         }
     }
 

@@ -79,7 +79,27 @@ pub(super) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
             "Error. The server cannot store this now. Please try again later",
         ),
         failed("whoelse", Code::NotConnected, "", "Error. Not connected to the server"),
-        failed("message", Code::OutcomeUnknown, "luke", "Error. Whether this was done is not known"),
+        failed(
+            "message",
+            Code::OutcomeUnknown,
+            "luke",
+            "Error. Whether this was done is not known: message luke",
+        ),
+        failed(
+            "message group",
+            Code::OutcomeUnknown,
+            "rebels",
+            "Error. Whether this was done is not known: message group rebels",
+        ),
+        failed(
+            "message group",
+            Code::Blocked,
+            "rebels",
+            "Your message could not be delivered as the members have blocked you",
+        ),
+        failed("message group", Code::Offline, "rebels", "Error. Nobody in group rebels is online"),
+        failed("message group", Code::MailboxFull, "rebels", "Error. The mailboxes of group rebels are full"),
+        failed("create group", Code::Blocked, "rebels", "Error. One of the users has blocked you"),
         failed("startprivate", Code::KeyChanged, "luke", "Error. The key of luke has changed"),
         failed("accept", Code::NoRequest, "luke", "Error. luke has not asked to private message"),
         failed("add group", Code::AlreadyMember, "luke", "Error. luke is already in the group"),
@@ -93,6 +113,7 @@ pub(super) fn views() -> Vec<Sample> {
     views.extend(notice_views());
     views.extend(message_views());
     views.extend(private_views());
+    views.extend(failure_views());
     views.extend(success_views());
     views.extend(group_success_views());
     views
@@ -148,6 +169,7 @@ fn session_views() -> Vec<Sample> {
         refused(LoginRefused::BadName, r#""bad_name""#, "Error. Invalid username\n"),
         refused(LoginRefused::Busy, r#""busy""#, "The server is busy. Please try again later\n"),
         bye(Bye::Logout, ""),
+        bye(Bye::LoginTimeout, "You have not logged in in time\n"),
         bye(Bye::Timeout, "You have been logged out as nothing was heard of you for too long\n"),
         bye(Bye::ServerShutdown, "The server has stopped\n"),
         bye(Bye::ConnectionLost, "The connection to the server is lost\n"),
@@ -246,6 +268,16 @@ type Sample = (View, String, &'static str);
 fn row(command: &str, success: Success, fields: &str, text: &'static str) -> Sample {
     let json = format!(r#"{{"type":"result","line":5,"command":"{command}","ok":true{fields}}}"#);
     (View::Result { line: 5, command: command.into(), outcome: Ok(success) }, json, text)
+}
+
+fn failure_views() -> Vec<Sample> {
+    let failure = Failure { code: Code::OutcomeUnknown, subject: Some("luke".into()) };
+    let text = "Error. Whether this was done is not known: message luke";
+    let json = format!(
+        r#"{{"type":"result","line":5,"command":"message","ok":false,"error":"outcome_unknown","text":"{text}"}}"#
+    );
+    let view = View::Result { line: 5, command: "message".into(), outcome: Err(failure) };
+    vec![(view, json, "Error. Whether this was done is not known: message luke (line 5)\n")]
 }
 
 fn strings(words: &[&str]) -> Vec<String> {

@@ -15,6 +15,11 @@ pub(super) fn failure(command: &str, failure: &Failure) -> String {
         Code::UnknownUser => "Error. Invalid user".into(),
         Code::Oneself => format!("Error. Cannot {} self", verb(command)),
         Code::Blocked => blocked(command, user),
+        // A message that reaches some of a group is none that failed.
+        Code::Offline if command == "message group" => format!("Error. Nobody in group {group} is online"),
+        Code::MailboxFull if command == "message group" => {
+            format!("Error. The mailboxes of group {group} are full")
+        }
         Code::AlreadyBlocked => format!("Error. {user} is already blocked"),
         Code::NotBlocked => format!("Error. {user} was not blocked"),
         Code::Offline if command == "private" => format!("Error. {user} is no longer online"),
@@ -33,7 +38,10 @@ pub(super) fn failure(command: &str, failure: &Failure) -> String {
         Code::RateLimited => "Error. Too many requests. Please try again later".into(),
         Code::StorageUnavailable => "Error. The server cannot store this now. Please try again later".into(),
         Code::NotConnected => "Error. Not connected to the server".into(),
-        Code::OutcomeUnknown => "Error. Whether this was done is not known".into(),
+        Code::OutcomeUnknown => {
+            let about = subject.map_or_else(String::new, |subject| format!(" {subject}"));
+            format!("Error. Whether this was done is not known: {command}{about}")
+        }
         Code::KeyChanged => format!("Error. The key of {user} has changed"),
         Code::NoRequest => format!("Error. {user} has not asked to private message"),
         Code::AlreadyMember => format!("Error. {user} is already in the group"),
@@ -44,6 +52,8 @@ pub(super) fn failure(command: &str, failure: &Failure) -> String {
 fn blocked(command: &str, user: &str) -> String {
     match command {
         "message" => "Your message could not be delivered as the recipient has blocked you".into(),
+        "message group" => "Your message could not be delivered as the members have blocked you".into(),
+        "create group" => "Error. One of the users has blocked you".into(),
         "startprivate" | "accept" => "Private messaging is not possible as the user has blocked you".into(),
         _ => format!("Error. {user} has blocked you"),
     }
@@ -135,6 +145,7 @@ pub(super) fn notice(notice: Notice) -> String {
 pub(super) fn bye(bye: Bye) -> Option<&'static str> {
     match bye {
         Bye::Logout => None,
+        Bye::LoginTimeout => Some("You have not logged in in time"),
         Bye::Timeout => Some("You have been logged out as nothing was heard of you for too long"),
         Bye::ServerShutdown => Some("The server has stopped"),
         Bye::ConnectionLost => Some("The connection to the server is lost"),

@@ -75,10 +75,12 @@ impl Check {
             && let Some(session) = user.and_then(|user| self.model.session_mut(user))
         {
             session.logout_asked = true;
+            self.logout_asked(link);
         }
         let welcomed = user.is_some();
         if let Some(seen) = self.links.seen.get_mut(&link) {
             if !welcomed {
+                seen.logout_ahead |= matches!(command, Command::Logout);
                 seen.early.extend(number);
                 return true;
             }
@@ -112,7 +114,12 @@ impl Check {
                 self.name_answered(link);
                 Ok(())
             }
-            ServerLine::Done { number, answer } => self.answered(link, *number, Ok(answer)),
+            ServerLine::Done { number, answer } => {
+                if let Answer::Logout = answer {
+                    self.logout_answered(link)?;
+                }
+                self.answered(link, *number, Ok(answer))
+            }
             ServerLine::Failed { number, code, command } => {
                 self.answered(link, *number, Err((*code, command)))
             }

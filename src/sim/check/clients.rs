@@ -233,6 +233,11 @@ impl Check {
                 rule!(self, shown, "delivered means shown", "t{number}");
                 Ok(())
             }
+            Ok(Success::GroupMessage { delivered, stored, refused, withheld, .. })
+                if *refused > 0 || *withheld =>
+            {
+                self.group_refused(number, delivered + stored)
+            }
             Ok(_) => Ok(()),
         }
     }
@@ -274,6 +279,7 @@ impl Check {
             || (matches!(kind, Kind::Broadcast | Kind::Group) && text.repeated);
         rule!(self, fits, "every text has an origin", "{user} is shown {message:?}, sent was {text:?}");
         rule!(self, !refused, "what was refused never appears", "{user} is shown t{number}");
+        self.not_more_than_told(number)?;
         self.once_and_in_order(process, &user, message, number, delivered)
     }
 
@@ -337,7 +343,7 @@ impl Check {
         let said = match (running.last_bye, exit) {
             (None, _) | (Some(_), Exit::Signalled(_)) => true,
             (Some(Bye::Logout), exit) => exit == Exit::Done,
-            (Some(Bye::Timeout), exit) => exit == Exit::TimedOut,
+            (Some(Bye::Timeout | Bye::LoginTimeout), exit) => exit == Exit::TimedOut,
             (Some(Bye::ServerShutdown | Bye::ConnectionLost), exit) => exit == Exit::ServerLost,
             (Some(Bye::Replaced), exit) => exit == Exit::Failed,
         };

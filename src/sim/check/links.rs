@@ -52,6 +52,10 @@ pub(in crate::sim) struct LinkSeen {
     pub(super) failures_blurred: bool,
     /// Something came that the server may close a link for.
     pub(super) garbage: bool,
+    /// `logout` was typed ahead, before it was let in.
+    pub(super) logout_ahead: bool,
+    /// What a logout on it waits for.
+    pub(super) leaving: Option<super::goodbye::Waiting>,
 }
 
 /// A message that went out and is not acknowledged.
@@ -90,6 +94,8 @@ impl Links {
             failures: 0,
             failures_blurred: false,
             garbage: false,
+            leaving: None,
+            logout_ahead: false,
         };
         self.seen.insert(link, seen);
     }

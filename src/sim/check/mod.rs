@@ -6,6 +6,7 @@
 mod allowed;
 mod answers;
 mod clients;
+mod goodbye;
 mod held;
 mod links;
 mod locks;

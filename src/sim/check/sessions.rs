@@ -110,9 +110,11 @@ impl Check {
         rule!(self, known.session.is_none(), "one session a user", "{} has one already", known.name);
         let resumed = login == known.login;
         self.overtaken.remove(&user);
+        let mut ahead = false;
         if let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) {
             seen.user = Some(user);
             seen.login = login;
+            ahead = seen.logout_ahead;
         }
         let odd = |user: User| self.model.users[user].odd;
         let judged = !resumed
@@ -128,6 +130,7 @@ impl Check {
             active: (now, now),
             active_before: now,
             unread,
+            logout_asked: ahead,
             ..SessionSeen::default()
         });
         self.owe_presence(user, true, resumed);
@@ -163,7 +166,8 @@ impl Check {
         let name = self.model.users[user].name.as_str();
         rule!(self, cause, "a session ends for a reason", "{name}, in {:?}", self.call);
         rule!(self, !late, "timeouts are exact to a second", "{name} was in too long");
-        self.model.users[user].session = None;
+        let ended = self.model.users[user].session.take();
+        self.logout_over(ended.and_then(|session| session.link));
         if self.call != Call::Stop {
             self.owe_presence(user, false, false);
         }
@@ -182,8 +186,8 @@ impl Check {
         let over = session.lost_at.is_some_and(|lost| {
             self.now.since(lost).as_secs() >= settings.resume_grace_secs || self.settled_at >= lost
         });
-        let own =
-            |link: LinkId| session.link == Some(link) && (session.logout_asked || self.is_garbage(link));
+        let asked = session.logout_asked;
+        let own = |link: LinkId| session.link == Some(link) && (asked || self.is_garbage(link));
         let own_cause = match self.call {
             Call::Stop | Call::Committed => true,
             // By one who comes in instead, or by what he has typed ahead.
@@ -191,15 +195,18 @@ impl Check {
                 settings.duplicate_login == DuplicateLogin::Replace
                     || session.link.is_none()
                     || session.link == self.link_of_ticket(ticket)
-                    || session.logout_asked
+                    || asked
             }
             Call::LinkClosed(_) => {
-                (session.lost_at == Some(self.now) || session.moving) && settings.resume_grace_secs == 0
+                // Who has said `logout` may wait for his mail; with his link he is out.
+                asked
+                    || (session.lost_at == Some(self.now) || session.moving)
+                        && settings.resume_grace_secs == 0
             }
             Call::Received(link) => own(link) || self.comes_back(user, link) || self.just_began(user, link),
             // What was typed ahead of a login may have had to wait for the rate.
-            Call::Tick => session.logout_asked || !self.is_unhurried(),
-            Call::None | Call::Refused | Call::Other => session.logout_asked,
+            Call::Tick => asked || !self.is_unhurried(),
+            Call::None | Call::Refused | Call::Other => asked,
         };
         own_cause || idle || over
     }
@@ -323,6 +330,7 @@ impl Check {
             seen.welcomed = true;
             seen.login = login;
         }
+        let ahead = self.links.seen.get(&link).is_some_and(|seen| seen.logout_ahead);
         let known = &mut self.model.users[user];
         let name = known.name.clone();
         let risen = if resumed { login >= known.told_login } else { login > known.told_login };
@@ -336,6 +344,7 @@ impl Check {
             session.link = Some(link);
             session.lost_at = None;
             session.moving = false;
+            session.logout_asked |= ahead;
             session.active.1 = session.active.1.max(now);
         }
         let own = session.link == Some(link);

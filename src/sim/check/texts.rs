@@ -47,6 +47,9 @@ pub(in crate::sim) struct SentText {
     accepted: bool,
     /// Members whom the sender of a group message was told that it reaches.
     promised: u64,
+    /// Those whom a group message reaches, as its sender was told, if he was told as well that it misses
+    /// somebody.
+    pub(super) told: Option<u64>,
     /// The sender was told that it did not.
     refused: bool,
     /// The server said so; whether that arrived is seen when it is said again.
@@ -286,6 +289,9 @@ impl Check {
         let Some(seen) = self.links.seen.get(&link) else { return };
         let Some(user) = seen.user else { return };
         let by_hand = seen.process.is_none();
+        if !sent.is_empty() {
+            self.logout_moved(link);
+        }
         self.model.users[user].acknowledged.extend(sent.iter().map(|sent| sent.id));
         for number in sent.iter().filter_map(|sent| sent.text).filter(|_| by_hand) {
             if let Some(text) = self.texts.sent.get_mut(&number) {
@@ -383,6 +389,28 @@ impl Check {
             text.refused = true;
         }
         self.never_shown(number)
+    }
+
+    /// The sender knows that a group message misses somebody, and how many it reaches.
+    pub(super) fn group_refused(&mut self, number: u32, reached: u64) -> Verdict {
+        if let Some(text) = self.texts.sent.get_mut(&number) {
+            text.told = Some(reached);
+        }
+        self.not_more_than_told(number)
+    }
+
+    /// Whom a group message missed, as its sender was told, is never shown it.
+    pub(super) fn not_more_than_told(&self, number: u32) -> Verdict {
+        let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
+        let Some(told) = text.told else { return Ok(()) };
+        let reached = text.reached_by();
+        rule!(
+            self,
+            reached <= told,
+            "what was refused never appears",
+            "t{number} to {told} of a group, but {reached}"
+        );
+        Ok(())
     }
 
     /// What was refused never appears.
