@@ -22,10 +22,22 @@ pub(super) fn message(kind: MessageKind, from: &str, text: &str) -> Message {
 
 /// Every code at least once: the command, the failure, its sentence.
 pub(super) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
-    let failed = |command, code, subject: &str, sentence| {
-        let subject = (!subject.is_empty()).then(|| subject.to_owned());
-        (command, Failure { code, subject }, sentence)
-    };
+    let mut failures = failures_about_users();
+    failures.extend(failures_about_groups());
+    failures
+}
+
+fn failed(
+    command: &'static str,
+    code: Code,
+    subject: &str,
+    sentence: &'static str,
+) -> (&'static str, Failure, &'static str) {
+    let subject = (!subject.is_empty()).then(|| subject.to_owned());
+    (command, Failure { code, subject }, sentence)
+}
+
+fn failures_about_users() -> Vec<(&'static str, Failure, &'static str)> {
     vec![
         failed("xyzzy", Code::UnknownCommand, "", "Error. Invalid command"),
         failed("message", Code::Usage, "", "Error. Invalid command. Usage: message USER TEXT"),
@@ -45,7 +57,6 @@ pub(super) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
             "hans",
             "Private messaging is not possible as the user has blocked you",
         ),
-        failed("add group", Code::Blocked, "hans", "Error. hans has blocked you"),
         failed("block", Code::AlreadyBlocked, "hans", "Error. hans is already blocked"),
         failed("unblock", Code::NotBlocked, "yoda", "Error. yoda was not blocked"),
         failed("startprivate", Code::Offline, "luke", "Error. luke is not online"),
@@ -65,11 +76,6 @@ pub(super) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
             "luke",
             "Error. luke could not be reached for private messaging",
         ),
-        failed("message group", Code::UnknownGroup, "rebels", "Error. Invalid group"),
-        failed("create group", Code::GroupExists, "rebels", "Error. Group rebels already exists"),
-        failed("create group", Code::BadName, "", "Error. Invalid name"),
-        failed("remove group", Code::NotMember, "luke", "Error. luke is not in the group"),
-        failed("delete group", Code::NotOwner, "", "Error. Only the owner of the group may do this"),
         failed("message", Code::MailboxFull, "luke", "Error. The mailbox of luke is full"),
         failed("startprivate", Code::RateLimited, "luke", "Error. Too many requests. Please try again later"),
         failed(
@@ -85,6 +91,21 @@ pub(super) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
             "luke",
             "Error. Whether this was done is not known: message luke",
         ),
+        failed("startprivate", Code::KeyChanged, "luke", "Error. The key of luke has changed"),
+        failed("accept", Code::NoRequest, "luke", "Error. luke has not asked to private message"),
+    ]
+}
+
+fn failures_about_groups() -> Vec<(&'static str, Failure, &'static str)> {
+    vec![
+        failed("add group", Code::Blocked, "hans", "Error. hans has blocked you"),
+        failed("message group", Code::UnknownGroup, "rebels", "Error. Invalid group"),
+        failed("create group", Code::GroupExists, "rebels", "Error. Group rebels already exists"),
+        failed("create group", Code::BadName, "", "Error. Invalid name"),
+        failed("remove group", Code::NotMember, "luke", "Error. luke is not in the group"),
+        failed("delete group", Code::NotOwner, "", "Error. Only the owner of the group may do this"),
+        failed("add group", Code::AlreadyMember, "luke", "Error. luke is already in the group"),
+        failed("create group", Code::Limit, "", "Error. The limit of groups or members is reached"),
         failed(
             "message group",
             Code::OutcomeUnknown,
@@ -100,10 +121,6 @@ pub(super) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
         failed("message group", Code::Offline, "rebels", "Error. Nobody in group rebels is online"),
         failed("message group", Code::MailboxFull, "rebels", "Error. The mailboxes of group rebels are full"),
         failed("create group", Code::Blocked, "rebels", "Error. One of the users has blocked you"),
-        failed("startprivate", Code::KeyChanged, "luke", "Error. The key of luke has changed"),
-        failed("accept", Code::NoRequest, "luke", "Error. luke has not asked to private message"),
-        failed("add group", Code::AlreadyMember, "luke", "Error. luke is already in the group"),
-        failed("create group", Code::Limit, "", "Error. The limit of groups or members is reached"),
     ]
 }
 
