@@ -272,6 +272,10 @@ impl Check {
             return Ok(());
         };
         seen.paused = paused;
+        if !paused {
+            // What had come before is obeyed now.
+            self.perhaps_activity(link);
+        }
         Ok(())
     }
 
