@@ -294,14 +294,10 @@ impl Check {
         let place = due.or_else(|| session.presence.iter().position(fits));
         let passed =
             session.presence.iter().take(place.unwrap_or(0)).any(|owed| owed.0 == subject && !owed.2);
+        // What may or may not be told before may be what comes next: which is which is not seen.
         if let Some(place) = place {
-            let upto = session.presence.remove(place);
-            debug_assert!(upto.is_some());
-            let mut index = 0;
-            session.presence.retain(|owed| {
-                index += 1;
-                owed.0 != subject || index > place
-            });
+            let told = session.presence.remove(place);
+            debug_assert!(told.is_some());
         }
         rule!(
             self,
