@@ -52,7 +52,7 @@ impl ServerState {
             false => Record::Unblocked { by, user: name },
         };
         let number = match already {
-            Some(_) => self.persist_again(record, Then::Block(change)),
+            Some(_) => self.persist_answer(record, Then::Block(change)),
             None => self.persist_firm(record, Then::Block(change)),
         };
         // Both could see the change: the blocker by its answer, the blocked by what he is answered.

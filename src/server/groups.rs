@@ -249,7 +249,7 @@ impl ServerState {
         let members = self.groups.get(&group).map_or_else(Vec::new, |group| group.members.clone());
         let record = self.group_record(group.clone(), &members);
         let change = GroupChange { kind: GroupCommand::AddAgain, group, members, left: Vec::new() };
-        let number = self.persist_again(record, Then::Group { asker, change });
+        let number = self.persist_answer(record, Then::Group { asker, change });
         self.accounts[asker.user].touched = number;
         self.persist_settled(&asker, Outcome::Done);
         if let Some(link) = self.asker_link(&asker) {

@@ -282,8 +282,9 @@ impl ServerState {
         self.hand_out(record, Undo::Nothing, Then::Nothing);
     }
 
-    /// Hands out once more what is so by a record that is on its way: what becomes of it does so of this.
-    pub(super) fn persist_again(&mut self, record: Record, then: Then) -> RecordNumber {
+    /// Hands out a record that changes nothing here, for the answer that waits for it: as durable as what it
+    /// says is, or refused with it.
+    pub(super) fn persist_answer(&mut self, record: Record, then: Then) -> RecordNumber {
         self.hand_out(record, Undo::Nothing, then)
     }
 

@@ -6,10 +6,11 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::commands::Asker;
 use super::delivery::{Keep, Parcel, Tell};
+use super::journal::Then;
 use super::settings::{BlockNotice, OfflineDelivery};
 use crate::planted::{self, Planted};
-use crate::record::{Mail, Outcome};
-use crate::wire::{Answer, Code, Status};
+use crate::record::{Mail, Outcome, Record};
+use crate::wire::{Code, Status};
 use crate::words::{Name, Text};
 
 /// Whether what one user sends may come to another; the more it is barred, the greater.
@@ -101,13 +102,22 @@ impl ServerState {
         }
     }
 
-    /// `block_notice=silent`: the sender hears `stored`, whatever would have become of the message. Where
-    /// one who is offline is answered otherwise (`offline_delivery=off`, a full mailbox), it tells him.
+    /// `block_notice=silent`: the sender hears `stored`, whatever would have become of the message, when it
+    /// is durable that he does: neither the time it takes nor a repeat gives the block away. Where one who is
+    /// offline is answered otherwise (`offline_delivery=off`, a full mailbox), it does.
     fn pretend_stored(&mut self, asker: &Asker, to: UserId) {
-        let status = Status::Stored;
-        let name = self.accounts.name(to).clone();
-        let answer = Answer::Message { to: name.as_str(), status };
-        self.answer(asker, None, Outcome::Message(status), answer);
+        let tell = Tell::Sender(*asker);
+        let Some(origin) = asker.origin().filter(|_| asker.is_remembered()) else {
+            return self.tell_sender(to, &tell, Ok(Status::Stored), None);
+        };
+        let user = self.accounts.name(asker.user).clone();
+        let record = Record::Settled { user, origin, outcome: Outcome::Message(Status::Stored) };
+        let then = Then::Mail { to, tell, refused: Code::StorageUnavailable };
+        let number = self.persist_answer(record, then);
+        self.accounts[asker.user].touched = number;
+        if let Some(link) = self.asker_link(asker) {
+            self.reserve_answer(link, number);
+        }
     }
 
     /// Sends a message to somebody, or stores it for him: also if a block may yet turn out to stand, or not
