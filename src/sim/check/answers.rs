@@ -72,7 +72,7 @@ impl Check {
             Some(_) | None => Allowed::Anything,
         };
         if matches!(command, Command::Logout)
-            && let Some(session) = user.and_then(|user| self.model.session_mut(user))
+            && let Some(session) = asker.and_then(|(user, _)| self.model.session_mut(user))
         {
             session.logout_asked = true;
             self.logout_asked(link);

@@ -276,7 +276,9 @@ impl Check {
         let again = text.shown_to.iter().filter(|shown| **shown == reader).count() > 1;
         text.late |= again
             || text.by_hand.contains(&reader)
-            || (matches!(kind, Kind::Broadcast | Kind::Group) && text.repeated);
+            || (matches!(kind, Kind::Broadcast | Kind::Group) && text.repeated)
+            // What was to wait in the mailbox, and was lost there before anybody was told, comes as live.
+            || (self.model.by_hand && text.repeated);
         rule!(self, fits, "every text has an origin", "{user} is shown {message:?}, sent was {text:?}");
         rule!(self, !refused, "what was refused never appears", "{user} is shown t{number}");
         self.not_more_than_told(number)?;
