@@ -245,7 +245,7 @@ impl ServerState {
     }
 
     /// Stores what was sent, accepted no later than `upto`, and is nowhere else.
-    fn store_unacknowledged(&mut self, user: UserId, upto: Time) {
+    pub(super) fn store_unacknowledged(&mut self, user: UserId, upto: Time) {
         let Some(session) = self.accounts[user].session.as_mut() else { return };
         let mut parcels = core::mem::take(&mut session.delivery.unacknowledged);
         for parcel in

@@ -10,6 +10,7 @@ use super::journal::Then;
 use super::settings::{BlockNotice, OfflineDelivery};
 use crate::planted::{self, Planted};
 use crate::record::{Mail, Outcome, Record};
+use crate::time::Time;
 use crate::wire::{Code, Status};
 use crate::words::{Name, Text};
 
@@ -153,6 +154,8 @@ impl ServerState {
             }
             return Err(Code::MailboxFull);
         }
+        // What he was sent before and has not acknowledged must not be lost where this is kept.
+        self.store_unacknowledged(to, Time::MAX);
         let id = self.accounts[to].next_message(self.boot);
         let (from_name, group) = (self.accounts.name(*from).clone(), group.clone());
         let (origin, sent_at, text) = (asker.origin(), self.now, text.clone());

@@ -361,8 +361,8 @@ impl Check {
                 attempts_left == left
             }
             (Refusal::AlreadyOnline, Some(Outcome::In)) => true,
-            // Others have failed too often from there meanwhile.
-            (Refusal::LockedOut { .. }, Some(Outcome::In)) => limited,
+            // He and others have failed too often from there meanwhile.
+            (Refusal::LockedOut { .. }, Some(Outcome::In | Outcome::Left(_))) => limited,
             (Refusal::Busy, Some(Outcome::Busy)) => true,
             (Refusal::Busy, None) => attempt.ticket.is_none(),
             (Refusal::LockedOut { retry_after_secs }, Some(Outcome::Locked) | None) => {
