@@ -147,15 +147,19 @@ impl ServerState {
         if self.accounts[to].credential.is_none() {
             return Err(Code::UnknownUser);
         }
-        if !self.has_room(to, *from, text.len() as u64) {
+        let bytes = text.len() as u64;
+        if self.has_room(to, *from, bytes) {
+            // What is under way to him came before, and must not be lost where this is kept.
+            self.store_unacknowledged(to, Time::MAX);
+            self.store_behind(to);
+        }
+        if !self.has_room(to, *from, bytes) {
             if planted::is(Planted::FullMailboxDrops) {
                 self.tell_sender(to, &tell, Ok(Status::Stored), None);
                 return Ok(());
             }
             return Err(Code::MailboxFull);
         }
-        // What he was sent before and has not acknowledged must not be lost where this is kept.
-        self.store_unacknowledged(to, Time::MAX);
         let id = self.accounts[to].next_message(self.boot);
         let (from_name, group) = (self.accounts.name(*from).clone(), group.clone());
         let (origin, sent_at, text) = (asker.origin(), self.now, text.clone());
