@@ -37,6 +37,8 @@ struct Running {
     /// Shown and not noted.
     unnoted: BTreeSet<(String, String)>,
     leaving: bool,
+    /// Lines that may end a session, this one or, typed ahead, a later one.
+    logouts: BTreeSet<u64>,
     bye: bool,
     /// Why its last session ended, if nothing was asked since.
     last_bye: Option<Bye>,
@@ -122,7 +124,10 @@ impl Check {
                 running.open.insert(line)
             };
         }
-        running.leaving |= text.starts_with(b"logout");
+        if text.starts_with(b"logout") {
+            running.leaving = true;
+            running.logouts.insert(line);
+        }
         if let Some((number, kind, to, whole)) = number {
             let sender = running.user.clone();
             let to = to.map(|name| self.model.user(&name));
@@ -141,6 +146,7 @@ impl Check {
         match view {
             View::LoggedIn { user, .. } => {
                 running.user = Some(user.clone());
+                running.leaving = !running.logouts.is_empty();
                 running.bye = false;
                 running.last_bye = None;
                 running.last.clear();
@@ -217,6 +223,7 @@ impl Check {
         let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
         let typed = running.typed.remove(&line);
         running.ahead.remove(&line);
+        running.logouts.remove(&line);
         // A session that ends settles what is open and takes no more.
         let ends = outcome.is_err_and(|failure| failure.code == Code::OutcomeUnknown);
         if running.open.remove(&line) && !ends {
