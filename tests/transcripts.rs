@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use hobnob::record::{Mail, MailSummary, Record, RecordNumber, Recovery};
+use hobnob::record::{Mail, MailSummary, Record, RecordNumber, Recovery, Suspect};
 use hobnob::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
 };
@@ -305,8 +305,7 @@ impl Stage {
         self.owed.clear();
         self.epoch = 0;
         self.timeout = None;
-        let mut records: Vec<Record> = self.durable.clone();
-        records.retain(|record| !matches!(record, Record::MailStored { .. } | Record::MailRemoved { .. }));
+        let records = remembered(&self.durable);
         let mut mail = Vec::new();
         for (to, _) in &self.accounts {
             let mut senders: BTreeMap<Name, (u32, u64)> = BTreeMap::new();
@@ -475,6 +474,25 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
         }
         other => panic!("no such stage direction: {other:?}"),
     }
+}
+
+/// What a store gives back of the records it was given, but for mail.
+fn remembered(durable: &[Record]) -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    for record in durable {
+        match record {
+            Record::MailStored { .. } | Record::MailRemoved { .. } => {}
+            Record::AccountRemoved { name: gone } => records.retain(|record| match record {
+                Record::Failures { suspect: Suspect::Account(name), .. }
+                | Record::SessionBegan { user: name, .. }
+                | Record::SessionEnded { user: name, .. } => name != gone,
+                Record::Blocked { by, user } | Record::Unblocked { by, user } => by != gone && user != gone,
+                _ => true,
+            }),
+            other => records.push(other.clone()),
+        }
+    }
+    records
 }
 
 fn play(path: &Path) {

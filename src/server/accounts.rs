@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 use core::ops::{Index, IndexMut};
 
 use foldhash::fast::FixedState;
@@ -163,7 +164,8 @@ impl Accounts {
                 looks.remove(&skeleton(name.as_str()));
             }
         }
-        self[user] = Account::new(name.clone(), None);
+        let guesses = mem::take(&mut self[user].guesses);
+        self[user] = Account { guesses, ..Account::new(name.clone(), None) };
         self.departed.entry(name).or_default().push(user);
     }
 

@@ -36,6 +36,19 @@ pub(super) struct Guesses {
     pub(super) waiting: VecDeque<(LinkId, Password)>,
 }
 
+impl Guesses {
+    /// Counts anew: the account has come or gone. Comparisons under way and those who wait for them are
+    /// answered all the same.
+    pub(super) fn begin_anew(&mut self) {
+        let waiting = core::mem::take(&mut self.waiting);
+        *self = Guesses { verifying: self.verifying, waiting, ..Guesses::default() };
+    }
+
+    fn is_idle(&self) -> bool {
+        self.verifying == 0 && self.waiting.is_empty()
+    }
+}
+
 /// Whose guesses: an account's, or a made-up name's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
@@ -98,12 +111,8 @@ impl ServerState {
         if self.lockout.ages.len() < UNKNOWN_NAMES {
             return;
         }
-        let idle = |digest: &Digest| {
-            self.lockout
-                .unknown
-                .get(digest)
-                .is_none_or(|(_, guesses)| guesses.verifying == 0 && guesses.waiting.is_empty())
-        };
+        let idle =
+            |digest: &Digest| self.lockout.unknown.get(digest).is_none_or(|(_, guesses)| guesses.is_idle());
         let oldest =
             self.lockout.ages.iter().find(|(_, digest)| idle(digest)).map(|(age, digest)| (*age, *digest));
         if let Some((age, digest)) = oldest {
@@ -203,6 +212,10 @@ impl ServerState {
 
     fn persist_guesses(&mut self, subject: Subject) -> RecordNumber {
         let suspect = match subject {
+            // An account that was removed meanwhile: nothing of it is left to the next of that name.
+            Subject::Account(user) if self.accounts[user].credential.is_none() => {
+                return self.guesses(subject).record;
+            }
             Subject::Account(user) => Suspect::Account(self.accounts.name(user).clone()),
             Subject::Unknown(digest) => Suspect::Unknown(digest),
         };
@@ -273,8 +286,37 @@ impl ServerState {
     /// The guesses of a made-up name whose account has just been made are of no more use.
     pub(super) fn forget_unknown(&mut self, name: &Name) {
         let digest = self.secrets.name_digest(name.as_str());
-        if let Some((age, _)) = self.lockout.unknown.remove(&digest) {
-            self.lockout.ages.remove(&age);
+        let Some((age, guesses)) = self.lockout.unknown.get_mut(&digest) else { return };
+        if guesses.is_idle() {
+            self.lockout.ages.remove(age);
+            self.lockout.unknown.remove(&digest);
+        } else {
+            guesses.begin_anew();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Recovery;
+    use crate::server::Settings;
+
+    #[test]
+    fn who_waits_to_try_a_made_up_name_still_does_when_somebody_registers_it() {
+        let mut server =
+            ServerState::new(Settings::default(), Vec::new(), Recovery::default(), 1, Time::ZERO);
+        let name = Name::new("leia").expect("a name");
+        let subject = server.subject("leia");
+        let guesses = server.guesses(subject);
+        (guesses.count, guesses.verifying) = (2, 1);
+        guesses.waiting.push_back((LinkId(1), Password::new("pw")));
+        server.forget_unknown(&name);
+        let guesses = server.guesses(subject);
+        assert_eq!((guesses.count, guesses.verifying, guesses.waiting.len()), (0, 1, 1));
+        guesses.begin_anew();
+        (guesses.verifying, guesses.waiting) = (0, VecDeque::new());
+        server.forget_unknown(&name);
+        assert!(server.lockout.unknown.is_empty() && server.lockout.ages.is_empty());
     }
 }

@@ -183,6 +183,7 @@ impl ServerState {
         }
         let account = &mut self.accounts[user];
         account.credential = None;
+        account.guesses.begin_anew();
         account.blocks = Vec::new();
         account.token = None;
         account.last_login = None;

@@ -52,6 +52,8 @@ struct Attempt {
     /// It is a name alone: it is answered and decides nothing.
     asks: bool,
     ticket: Option<Ticket>,
+    /// It is being hashed for a new account.
+    hashing: bool,
     expected: Option<Outcome>,
     /// The count of its name was not known when it came.
     doubtful: bool,
@@ -141,6 +143,7 @@ impl Check {
             registers,
             asks,
             ticket: None,
+            hashing: false,
             expected: None,
             doubtful: self.locks.names.get(name).is_some_and(|lock| lock.shaky),
             record: None,
@@ -294,13 +297,28 @@ impl Check {
         self.tickets.get(&ticket).copied()
     }
 
+    /// A link registers a new name: the one whose lines are read, unless it goes on with older ones.
+    pub(super) fn hash_asked(&mut self) {
+        let Call::Received(link) = self.call else { return };
+        let waits = |attempt: &&mut Attempt| {
+            attempt.link == link && attempt.registers && attempt.ticket.is_none() && !attempt.hashing
+        };
+        if let Some(attempt) = self.locks.attempts.iter_mut().find(waits) {
+            attempt.hashing = true;
+        }
+    }
+
     /// A link on which a name is being registered.
     pub(super) fn link_registering(&self, name: &str) -> Option<LinkId> {
         let open = &self.links.seen;
         // One that goes on has been refused, and may not have been told yet.
         let waits = |link: &LinkId| open.get(link).is_some_and(|seen| seen.user.is_none() && seen.paused);
-        let fits = |attempt: &&Attempt| attempt.registers && attempt.name == name && waits(&attempt.link);
-        self.locks.attempts.iter().find(fits).map(|attempt| attempt.link)
+        let fits = |attempt: &&Attempt| {
+            attempt.registers && attempt.name == name && attempt.ticket.is_none() && waits(&attempt.link)
+        };
+        let fitting = || self.locks.attempts.iter().filter(fits);
+        let surely = fitting().find(|attempt| attempt.hashing);
+        surely.or_else(|| fitting().next()).map(|attempt| attempt.link)
     }
 
     /// The oldest attempt of a link.

@@ -186,8 +186,8 @@ impl Check {
             Seen::ClientKilled { process, unnoted } => self.clients.killed(*process, *unnoted),
             Seen::OutputClosed { process } => self.clients.output_closed(*process),
             Seen::Healed => self.healed = true,
-            Seen::HashAsked { .. }
-            | Seen::LoadAsked { .. }
+            Seen::HashAsked { .. } => self.hash_asked(),
+            Seen::LoadAsked { .. }
             | Seen::Appended
             | Seen::Synced { .. }
             | Seen::Frozen { .. }
