@@ -15,9 +15,9 @@
 //! wait SECONDS           time passes
 //! store holds|commits|refuses      records wait | become durable | are refused from now on
 //! mail holds|answers     stored mail waits to be loaded | is loaded
-//! hashing holds|answers  passwords wait to be compared | are compared
+//! hashing holds|answers  passwords wait to be compared or hashed | are
 //! file NAME[=PASSWORD]…  what the credentials file holds from now on
-//! reload                 the operator has it read again
+//! reload [KEY=VALUE]…    the operator has it read again, and the settings, which are these from now on
 //! acks                   clients acknowledge every message at once (they do not, at first)
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable
@@ -209,9 +209,9 @@ impl Stage {
 
     fn is_free(&self, owed: &Owed) -> bool {
         match owed {
-            Owed::Verified(..) => self.hashing,
+            Owed::Verified(..) | Owed::Hashed(..) => self.hashing,
             Owed::Loaded(..) => self.loading,
-            Owed::Hashed(..) | Owed::Committed(_) | Owed::Refused(_) => true,
+            Owed::Committed(_) | Owed::Refused(_) => true,
         }
     }
 
@@ -467,7 +467,10 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
             };
             stage.accounts = lines.split(' ').map(account).collect();
         }
-        ("reload", _) => {
+        ("reload", changed) => {
+            for (key, value) in changed.split(' ').filter_map(|setting| setting.split_once('=')) {
+                set(&mut stage.settings, key, value);
+            }
             let (accounts, settings) = (stage.accounts.clone(), Box::new(stage.settings.clone()));
             stage.handle(Event::Reloaded { accounts, settings });
             stage.settle();
