@@ -190,8 +190,11 @@ impl ServerState {
             Event::Stop => self.stop(),
             Event::LinkClosed { .. } | Event::StoreRefused { .. } | Event::Tick => {}
         }
-        self.let_leavers_go();
-        self.go_on_with_ready_links();
+        // Either may be what the other has waited for.
+        while !(self.leavers.is_empty() && self.ready.is_empty()) {
+            self.let_leavers_go();
+            self.go_on_with_ready_links();
+        }
         self.cut_overfull_links();
         if let Some(at) = self.deadlines.next_timeout(self.now) {
             self.outbox.schedule_timeout(at);
