@@ -25,7 +25,13 @@ const TRIES_A_LINK: u32 = 3;
 #[derive(Debug, Clone)]
 pub(super) enum SlowLogin {
     /// A password is being compared. The link may be gone by then; the verdict counts all the same.
-    Comparing { link: LinkId, from: SocketAddr, subject: Subject },
+    Comparing {
+        link: LinkId,
+        from: SocketAddr,
+        subject: Subject,
+        /// What it is compared with: the file may be read again before the verdict is there.
+        credential: Option<Credential>,
+    },
     /// A password for a new account is being hashed.
     Hashing { link: LinkId, name: Name },
 }
@@ -78,15 +84,14 @@ impl ServerState {
             Subject::Unknown(_) => None,
         };
         self.set_stage(id, Stage::LoggingIn(ticket));
-        self.slow_logins.insert(ticket, SlowLogin::Comparing { link: id, from, subject });
+        let comparing = SlowLogin::Comparing { link: id, from, subject, credential: credential.clone() };
+        self.slow_logins.insert(ticket, comparing);
         self.outbox.slow(Slow::Verify { ticket, credential, password });
     }
 
     pub(super) fn verified(&mut self, ticket: Ticket, verdict: Verdict) {
-        let Some(SlowLogin::Comparing { link, from, subject }) = self.slow_logins.get(&ticket).cloned()
-        else {
-            return;
-        };
+        let slow = self.slow_logins.get(&ticket).cloned();
+        let Some(SlowLogin::Comparing { link, from, subject, credential }) = slow else { return };
         self.slow_logins.remove(&ticket);
         let guesses = self.guesses(subject);
         guesses.verifying = guesses.verifying.saturating_sub(1);
@@ -97,7 +102,7 @@ impl ServerState {
         match verdict {
             Verdict::Overloaded => self.refuse(link, RecordNumber(0), Refusal::Busy),
             Verdict::Wrong => self.wrong_password(link, from, subject),
-            Verdict::Right => self.right_password(link, from, subject),
+            Verdict::Right => self.right_password(link, from, subject, credential.as_ref()),
         }
         if !(verdict == Verdict::Overloaded && planted::is(Planted::OverloadHangs)) {
             self.wait_no_more(link, Waits::LOGIN);
@@ -147,7 +152,14 @@ impl ServerState {
         }
     }
 
-    fn right_password(&mut self, id: LinkId, from: SocketAddr, subject: Subject) {
+    /// `compared` is what the password is right for.
+    fn right_password(
+        &mut self,
+        id: LinkId,
+        from: SocketAddr,
+        subject: Subject,
+        compared: Option<&Credential>,
+    ) {
         let Subject::Account(user) = subject else { return };
         if let Some(retry_after_secs) = self.address_locked_secs(from) {
             // Guesses of one address that run at once get no more answers than guesses in turn.
@@ -162,6 +174,10 @@ impl ServerState {
         if self.accounts[user].credential.is_none() {
             // The account was removed while its password was being compared.
             return self.wrong_password(id, from, subject);
+        }
+        if self.accounts[user].credential.as_ref() != compared {
+            // So was its line changed. Whether the password is right for that one too, the next try tells.
+            return self.refuse(id, RecordNumber(0), Refusal::Busy);
         }
         let failed = self.forgive(subject);
         if !self.is_anonymous(id) {

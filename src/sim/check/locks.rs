@@ -57,6 +57,8 @@ struct Attempt {
     expected: Option<Outcome>,
     /// The count of its name was not known when it came.
     doubtful: bool,
+    /// The file was read again while its password was compared: with another line it may be `busy`.
+    overtaken: bool,
     /// The record that counts its failure.
     record: Option<RecordNumber>,
     failed: bool,
@@ -90,6 +92,11 @@ impl Locks {
         }
         self.names.values_mut().for_each(Lock::shake);
         self.attempts.iter_mut().for_each(|attempt| attempt.doubtful = true);
+    }
+
+    /// The credentials file is read again.
+    pub(super) fn file_read(&mut self) {
+        self.attempts.iter_mut().for_each(|attempt| attempt.overtaken |= attempt.ticket.is_some());
     }
 
     pub(super) fn store_refused(&mut self) {
@@ -146,6 +153,7 @@ impl Check {
             hashing: false,
             expected: None,
             doubtful: self.locks.names.get(name).is_some_and(|lock| lock.shaky),
+            overtaken: false,
             record: None,
             failed: false,
             judged: false,
@@ -233,6 +241,9 @@ impl Check {
             SeenVerdict::Right if lock.locked.is_some_and(|(surely, _)| surely > self.now) => Outcome::Locked,
             SeenVerdict::Right => {
                 lock.count = 0;
+                if attempt.overtaken {
+                    lock.shake();
+                }
                 if let Some(seen) = self.links.seen.get_mut(&attempt.link).filter(|_| odd) {
                     // If the account is gone by now, it was a failure.
                     seen.failures_blurred = true;

@@ -151,6 +151,7 @@ impl Check {
                 self.settled_at = self.now;
                 self.model.reload(settings, accounts);
                 self.odd_names_are_shaky();
+                self.locks.file_read();
                 self.locks.settings_changed(settings);
             }
             Seen::ServerGone { crashed, survived } => self.server_gone(*crashed, *survived),
