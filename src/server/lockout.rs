@@ -193,18 +193,21 @@ impl ServerState {
         (record, locked.then(|| self.now.seconds_until(until)))
     }
 
-    /// A right password: counting begins anew. Returns the failures since the login before.
-    pub(super) fn forgive(&mut self, subject: Subject) -> u32 {
+    /// A right password, which lets its user in or does not: counting begins anew. Returns the failures since
+    /// the login before; they are told, and forgotten, if this is one.
+    pub(super) fn forgive(&mut self, subject: Subject, login: bool) -> u32 {
         let keep = planted::is(Planted::SuccessKeepsCount);
         let guesses = self.guesses(subject);
         let since_login = guesses.since_login;
         if keep {
             return since_login;
         }
-        if guesses.count > 0 || since_login > 0 {
+        if guesses.count > 0 || login && since_login > 0 {
             guesses.count = 0;
-            guesses.since_login = 0;
             guesses.locked_until = None;
+            if login {
+                guesses.since_login = 0;
+            }
             self.persist_guesses(subject);
         }
         since_login

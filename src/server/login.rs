@@ -179,15 +179,18 @@ impl ServerState {
             // So was its line changed. Whether the password is right for that one too, the next try tells.
             return self.refuse(id, RecordNumber(0), Refusal::Busy);
         }
-        let failed = self.forgive(subject);
-        if !self.is_anonymous(id) {
+        let replace =
+            self.settings.duplicate_login == DuplicateLogin::Replace || planted::is(Planted::SecondLoginWins);
+        let stands = self.accounts[user].session.as_ref().map(|session| session.link.is_some());
+        let denied = stands == Some(true) && !replace;
+        let here = self.is_anonymous(id);
+        let failed = self.forgive(subject, here && !denied);
+        if !here {
             // Gone, or about to close: it says its last words and begins nothing.
             return;
         }
-        let replace =
-            self.settings.duplicate_login == DuplicateLogin::Replace || planted::is(Planted::SecondLoginWins);
-        match self.accounts[user].session.as_ref().map(|session| session.link.is_some()) {
-            Some(true) if !replace => return self.refuse(id, RecordNumber(0), Refusal::AlreadyOnline),
+        match stands {
+            Some(true) if denied => return self.refuse(id, RecordNumber(0), Refusal::AlreadyOnline),
             Some(true) => self.end_session(user, SessionEnd::Replaced),
             Some(false) => self.end_session(user, SessionEnd::LinkLost),
             None => {}
