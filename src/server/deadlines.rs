@@ -16,7 +16,7 @@ pub(super) enum Deadline {
     Idle(UserId, u64),
     /// The oldest message under way to a session should have been acknowledged. Lazy as well.
     Acknowledgement(UserId, u64),
-    /// A session without a link is given up.
+    /// A session without a link may have to be given up. Lazy as well.
     Grace(UserId, u64),
     /// A logout may have waited for its mail for too long. Lazy as well.
     Leaving(UserId, u64),

@@ -208,7 +208,7 @@ impl ServerState {
                 Deadline::Login(link) => self.login_overdue(link),
                 Deadline::Idle(user, serial) => self.idle_due(user, serial),
                 Deadline::Acknowledgement(user, serial) => self.acknowledgement_due(user, serial),
-                Deadline::Grace(user, serial) => self.grace_over(user, serial),
+                Deadline::Grace(user, serial) => self.grace_due(user, serial),
                 Deadline::Leaving(user, serial) => self.leaving_due(user, serial),
                 Deadline::Throttle(link) => self.throttle_over(link),
                 Deadline::PrivateRequest(from, to, serial) => self.private_request_expired(from, to, serial),

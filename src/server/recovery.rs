@@ -137,12 +137,13 @@ impl ServerState {
     /// The operator read accounts and settings again. Sessions go on; a changed password ends the
     /// right to resume; an account that is gone cannot be logged in to.
     pub(super) fn reload(&mut self, accounts: Vec<(Name, Credential)>, settings: Settings) {
-        let timeout_changed = settings.timeout_secs != self.settings.timeout_secs;
+        let waits = |settings: &Settings| (settings.timeout_secs, settings.resume_grace_secs);
+        let waits_changed = waits(&settings) != waits(&self.settings);
         let shows_by_itself = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
         let shows_now = shows_by_itself(&settings) && !shows_by_itself(&self.settings);
         self.settings = settings;
-        if timeout_changed {
-            self.watch_all_idle();
+        if waits_changed {
+            self.watch_all();
         }
         if shows_now {
             self.show_stored_to_all();

@@ -168,12 +168,15 @@ impl ServerState {
         self.outbox.close(id);
     }
 
-    pub(super) fn grace_over(&mut self, user: UserId, serial: u64) {
-        let over = self.now - Duration::from_secs(self.settings.resume_grace_secs);
-        let waits =
-            |session: &Session| session.serial == serial && session.link.is_none() && session.lost_at <= over;
-        if self.accounts[user].session.as_ref().is_some_and(|session| waits(session)) {
+    /// The session may have been without a link for too long; if not, this looks again when it could have been.
+    pub(super) fn grace_due(&mut self, user: UserId, serial: u64) {
+        let waits = |session: &&Session| session.serial == serial && session.link.is_none();
+        let Some(session) = self.accounts[user].session.as_deref().filter(waits) else { return };
+        let due = session.lost_at + Duration::from_secs(self.settings.resume_grace_secs);
+        if due <= self.now {
             self.end_session(user, SessionEnd::LinkLost);
+        } else {
+            self.deadlines.add(due, Deadline::Grace(user, serial));
         }
     }
 
@@ -264,11 +267,13 @@ impl ServerState {
         }
     }
 
-    /// The time allowed to be idle has changed: every session is looked at when it could be over.
-    pub(super) fn watch_all_idle(&mut self) {
+    /// The time allowed to be idle, or to be without a link, has changed: every session is looked at when it
+    /// could be over.
+    pub(super) fn watch_all(&mut self) {
         for user in self.online.clone() {
             if let Some(serial) = self.accounts[user].session.as_ref().map(|session| session.serial) {
                 self.idle_due(user, serial);
+                self.grace_due(user, serial);
             }
         }
     }
