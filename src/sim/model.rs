@@ -54,6 +54,8 @@ pub(crate) struct SessionSeen {
     pub(crate) link: Option<LinkId>,
     /// When its link was lost.
     pub(crate) lost_at: Option<Time>,
+    /// When a link was lost that had asked to take it up: whether it did may not have been told yet.
+    pub(crate) perhaps_lost_at: Time,
     /// The server closed its link and went on with it: it moves to another.
     pub(crate) moving: bool,
     /// The last sign of activity, at least and at most.

@@ -52,6 +52,11 @@ impl Check {
     /// A session's link is gone, from outside.
     pub(super) fn session_link_lost(&mut self, link: LinkId) {
         let now = self.now;
+        if let Some((user, _)) = self.tokens.claims(link)
+            && let Some(session) = self.model.session_mut(user)
+        {
+            session.perhaps_lost_at = now;
+        }
         if let Some(user) = self.model.member_on(link)
             && let Some(session) = self.model.session_mut(user)
         {
@@ -369,12 +374,14 @@ impl Check {
         Ok(())
     }
 
-    /// No session outlives its timeout by more than a second.
+    /// No session outlives its timeout, or without a link its grace, by more than a second.
     pub(super) fn sessions_time_out_in_time(&self) -> Verdict {
         for user in 0..self.model.users.len() {
             let overdue = self.is_overdue(user);
             let name = self.model.users[user].name.as_str();
             rule!(self, !overdue, "timeouts are exact to a second", "{name} is still in");
+            let forgotten = self.outlives_its_grace(user);
+            rule!(self, !forgotten, "a grace is over in its time", "{name} is still in, without a link");
         }
         Ok(())
     }
@@ -387,6 +394,18 @@ impl Check {
         let from = session.active.1.max(self.settled_at);
         let latest = Time(from.0 + timeout * 1_000_000 + LATE_MICROS);
         timeout > 0 && self.is_unhurried() && self.now > latest
+    }
+
+    /// Whether a session that nobody takes up should have been given up more than a second ago.
+    fn outlives_its_grace(&self, user: User) -> bool {
+        let session = self.model.users[user].session.as_ref();
+        // One that moves to another link may wait for the store to say so there.
+        let alone = |session: &&SessionSeen| session.link.is_none() && !session.moving;
+        let Some(session) = session.filter(alone) else { return false };
+        let Some(lost_at) = session.lost_at.map(|at| at.max(session.perhaps_lost_at)) else { return false };
+        let grace = self.model.settings.resume_grace_secs;
+        let latest = Time(lost_at.max(self.settled_at).0 + grace * 1_000_000 + LATE_MICROS);
+        self.now > latest && self.nothing_is_held() && self.is_unhurried()
     }
 
     /// Whether a session ends in this very call, for it has been idle, or without a link, for so long.
