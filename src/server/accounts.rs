@@ -45,6 +45,8 @@ pub(super) struct Account {
     /// Beginning and end of the last session, if there was one. While online the end is not in use.
     pub(super) last_login: Option<Time>,
     pub(super) last_end: Time,
+    /// When the deliveries that the user has caused are paid for, at the rate that is set.
+    pub(super) paid_until: Time,
     /// Groups the user is a member of, sorted.
     pub(super) groups: Vec<Name>,
     pub(super) session: Option<Box<Session>>,
@@ -65,6 +67,7 @@ impl Account {
             ledger: Ledger::default(),
             last_login: None,
             last_end: Time::ZERO,
+            paid_until: Time::ZERO,
             groups: Vec::new(),
             session: None,
         }

@@ -20,8 +20,8 @@ pub(super) enum Deadline {
     Grace(UserId, u64),
     /// A logout may have waited for its mail for too long. Lazy as well.
     Leaving(UserId, u64),
-    /// A link may cause deliveries again.
-    Throttle(LinkId),
+    /// A session may cause deliveries again. Lazy as well.
+    Throttle(UserId, u64),
     /// A request for a private link gets no answer any more.
     PrivateRequest(UserId, UserId, u64),
     /// Soft records that the store refused are tried again.

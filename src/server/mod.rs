@@ -210,7 +210,7 @@ impl ServerState {
                 Deadline::Acknowledgement(user, serial) => self.acknowledgement_due(user, serial),
                 Deadline::Grace(user, serial) => self.grace_due(user, serial),
                 Deadline::Leaving(user, serial) => self.leaving_due(user, serial),
-                Deadline::Throttle(link) => self.throttle_over(link),
+                Deadline::Throttle(user, serial) => self.throttle_due(user, serial),
                 Deadline::PrivateRequest(from, to, serial) => self.private_request_expired(from, to, serial),
                 Deadline::Rewrite => self.rewrite_unsaved(),
             }

@@ -139,11 +139,16 @@ impl ServerState {
     pub(super) fn reload(&mut self, accounts: Vec<(Name, Credential)>, settings: Settings) {
         let waits = |settings: &Settings| (settings.timeout_secs, settings.resume_grace_secs);
         let waits_changed = waits(&settings) != waits(&self.settings);
+        let rate = |settings: &Settings| (settings.rate_burst, settings.rate_per_s);
+        let rate_changed = rate(&settings) != rate(&self.settings);
         let shows_by_itself = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
         let shows_now = shows_by_itself(&settings) && !shows_by_itself(&self.settings);
         self.settings = settings;
         if waits_changed {
             self.watch_all();
+        }
+        if rate_changed {
+            self.rate_changed();
         }
         if shows_now {
             self.show_stored_to_all();

@@ -29,8 +29,6 @@ pub(super) struct Session {
     /// Where it stands in the list of those online.
     place: usize,
     pub(super) last_active: Time,
-    /// When the deliveries caused so far are paid for, at the settled rate.
-    paid_until: Time,
     pub(super) delivery: Delivery,
 }
 
@@ -84,6 +82,8 @@ impl ServerState {
         if let Entry::Password { failed: count @ 1.. } = entry {
             self.send(id, &ServerLine::Notice(Notice::FailedLogins { count }));
         }
+        // What was caused before, on another link or in another session, may not be paid for.
+        self.charge(user, 0);
         if self.settings.offline_delivery == OfflineDelivery::Auto {
             self.show_stored(user);
         }
@@ -115,7 +115,6 @@ impl ServerState {
             capabilities,
             place: self.online.len(),
             last_active: self.now,
-            paid_until: self.now,
             delivery: Delivery::default(),
         };
         self.online.push(user);
@@ -300,29 +299,52 @@ impl ServerState {
         }
     }
 
-    /// Charges a session for deliveries; beyond its burst its link waits unread.
+    /// Charges a user for deliveries; beyond his burst his link waits unread.
     pub(super) fn charge(&mut self, user: UserId, deliveries: u64) {
-        let (burst, rate) = (u64::from(self.settings.rate_burst), u64::from(self.settings.rate_per_s));
-        if burst == 0 || rate == 0 {
+        let rate = u64::from(self.settings.rate_per_s);
+        if rate == 0 || self.settings.rate_burst == 0 {
             return;
         }
-        let now = self.now;
-        let Some(session) = self.accounts[user].session.as_mut() else { return };
-        // In nanoseconds, so that high rates lose nothing to rounding.
-        let cost = Duration::from_nanos(deliveries.saturating_mul(1_000_000_000) / rate);
-        let allowed = Duration::from_nanos(burst.saturating_mul(1_000_000_000) / rate);
-        session.paid_until = session.paid_until.max(now) + cost;
-        let free_at = session.paid_until - allowed;
-        if free_at > now
+        let paid_until = self.accounts[user].paid_until.max(self.now);
+        self.accounts[user].paid_until = paid_until + time_for(deliveries, rate);
+        if let Some(free_at) = self.throttled_until(user)
+            && let Some(session) = self.accounts[user].session.as_ref()
             && let Some(link) = session.link
         {
+            let deadline = Deadline::Throttle(user, session.serial);
             self.wait(link, Waits::RATE);
-            self.deadlines.add(free_at, Deadline::Throttle(link));
+            self.deadlines.add(free_at, deadline);
         }
     }
 
-    pub(super) fn throttle_over(&mut self, link: LinkId) {
-        self.wait_no_more(link, Waits::RATE);
+    /// When what a user has caused will be within his burst, if it is not.
+    fn throttled_until(&self, user: UserId) -> Option<Time> {
+        let (burst, rate) = (u64::from(self.settings.rate_burst), u64::from(self.settings.rate_per_s));
+        if burst == 0 || rate == 0 {
+            return None;
+        }
+        let free_at = self.accounts[user].paid_until - time_for(burst, rate);
+        (free_at > self.now).then_some(free_at)
+    }
+
+    /// A session may cause deliveries again, unless it has caused more since that was expected.
+    pub(super) fn throttle_due(&mut self, user: UserId, serial: u64) {
+        let session = self.accounts[user].session.as_ref().filter(|session| session.serial == serial);
+        let Some(link) = session.and_then(|session| session.link) else { return };
+        match self.throttled_until(user) {
+            Some(free_at) => self.deadlines.add(free_at, Deadline::Throttle(user, serial)),
+            None => self.wait_no_more(link, Waits::RATE),
+        }
+    }
+
+    /// The rate of deliveries has changed: nobody waits for what he owes at the one before.
+    pub(super) fn rate_changed(&mut self) {
+        for user in self.accounts.ids() {
+            self.accounts[user].paid_until = self.now;
+            if let Some(link) = self.accounts[user].session.as_ref().and_then(|session| session.link) {
+                self.wait_no_more(link, Waits::RATE);
+            }
+        }
     }
 
     /// Tells everybody, stores what is under way, and ends.
@@ -339,4 +361,9 @@ impl ServerState {
             self.say_farewell(link, Farewell::ServerShutdown);
         }
     }
+}
+
+/// How long so many deliveries take, in nanoseconds, so that high rates lose nothing to rounding.
+const fn time_for(deliveries: u64, rate: u64) -> Duration {
+    Duration::from_nanos(deliveries.saturating_mul(1_000_000_000) / rate)
 }
