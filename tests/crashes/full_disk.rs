@@ -74,6 +74,29 @@ fn a_full_disk_refuses_what_needs_it_and_nothing_else() {
     report(&format!("full disk: {refused} refused; {findings}"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_file_lengths_is_a_full_disk() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let _machine = share_the_machine();
+    let place = Place::new(&["ann", "cid"]);
+    let server = place.serve();
+    let pid = Pid::from_raw(server.pid().cast_signed());
+    let limit = |current| prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).expect("a limit");
+    let mut ann = Person::enter(&place, server.port, "ann");
+    let line = ann.message("cid", "before");
+    assert_eq!(ann.result(line)["status"], "stored");
+    limit(Some(4096));
+    let line = ann.message("cid", "beyond the limit");
+    assert_eq!(ann.result(line)["error"], "storage_unavailable");
+    limit(None);
+    let line = ann.message("cid", "after");
+    assert_eq!(ann.result(line)["status"], "stored");
+    server.kill();
+    assert_eq!(place.stored_texts(), ["before", "after"]);
+}
+
 #[test]
 fn a_client_that_cannot_note_what_it_shows_shows_nothing_more_and_loses_nothing() {
     let _machine = share_the_machine();
