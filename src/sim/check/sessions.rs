@@ -405,7 +405,7 @@ impl Check {
         let Some(lost_at) = session.lost_at.map(|at| at.max(session.perhaps_lost_at)) else { return false };
         let grace = self.model.settings.resume_grace_secs;
         let latest = Time(lost_at.max(self.settled_at).0 + grace * 1_000_000 + LATE_MICROS);
-        self.now > latest && self.nothing_is_held() && self.is_unhurried()
+        self.now > latest && self.is_at_rest()
     }
 
     /// Whether a session ends in this very call, for it has been idle, or without a link, for so long.
