@@ -241,23 +241,25 @@ impl ServerState {
         let Some(SlowLogin::Hashing { link, name }) = self.slow_logins.get(&ticket).cloned() else { return };
         self.slow_logins.remove(&ticket);
         let here = self.links.get(&link).is_some_and(|link| link.stage == Stage::LoggingIn(ticket));
-        match credential {
-            Some(credential) if here && self.accounts.find(name.as_str()).is_none() => {
+        let refusal = match credential {
+            Some(credential) if here && !self.accounts.looks_like_another(&name) => {
                 let user = self.accounts.insert(&name, None);
                 self.persist_firm(
-                    Record::AccountAdded { name: name.clone(), credential },
+                    Record::AccountAdded { name, credential },
                     Then::Registered { link, user },
                 );
+                return;
             }
-            Some(_) | None => {
-                self.registering.remove(&name);
-                if here {
-                    self.set_stage(link, Stage::Anonymous);
-                }
-                self.refuse(link, RecordNumber(0), Refusal::Busy);
-                self.wait_no_more(link, Waits::LOGIN);
-            }
+            // Somebody was faster, with a name that looks like it.
+            Some(_) if self.accounts.find(name.as_str()).is_none() => Refusal::BadName,
+            Some(_) | None => Refusal::Busy,
+        };
+        self.registering.remove(&name);
+        if here {
+            self.set_stage(link, Stage::Anonymous);
         }
+        self.refuse(link, RecordNumber(0), refusal);
+        self.wait_no_more(link, Waits::LOGIN);
     }
 
     /// The new account is in the credentials file, or could not be written.
