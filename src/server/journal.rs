@@ -21,7 +21,7 @@ use super::presence::Notice;
 use crate::planted::{self, Planted};
 use crate::record::{Record, RecordNumber, Suspect};
 use crate::wire::Code;
-use crate::words::{LinkId, MessageId, Name};
+use crate::words::{Credential, LinkId, MessageId, Name};
 
 /// How long to wait before soft records that were refused are tried again.
 const REWRITE_AFTER: Duration = Duration::from_secs(1);
@@ -68,7 +68,10 @@ enum Undo {
     Later(Record),
     /// The record changed nothing in memory.
     Nothing,
-    Account(UserId),
+    Account {
+        user: UserId,
+        credential: Credential,
+    },
     Mail {
         to: UserId,
         from: Name,
@@ -174,7 +177,7 @@ impl Journal {
         match undo {
             Undo::Block { by, user, .. } => *self.block_changes.entry((*by, *user)).or_default() += 1,
             Undo::Group { group, .. } => *self.group_changes.entry(group.clone()).or_default() += 1,
-            Undo::Later(_) | Undo::Nothing | Undo::Account(_) | Undo::Mail { .. } => {}
+            Undo::Later(_) | Undo::Nothing | Undo::Account { .. } | Undo::Mail { .. } => {}
         }
     }
 
@@ -182,7 +185,7 @@ impl Journal {
         match undo {
             Undo::Block { by, user, .. } => count_off(&mut self.block_changes, &(*by, *user)),
             Undo::Group { group, .. } => count_off(&mut self.group_changes, group),
-            Undo::Later(_) | Undo::Nothing | Undo::Account(_) | Undo::Mail { .. } => {}
+            Undo::Later(_) | Undo::Nothing | Undo::Account { .. } | Undo::Mail { .. } => {}
         }
     }
 
@@ -329,7 +332,8 @@ impl ServerState {
                 group: group.clone(),
                 before: self.groups.get(group).map(|group| group.members.clone()),
             },
-            Record::AccountAdded { name, .. } => id(name).map_or(Undo::Nothing, Undo::Account),
+            Record::AccountAdded { name, credential } => id(name)
+                .map_or(Undo::Nothing, |user| Undo::Account { user, credential: credential.clone() }),
             Record::AccountRemoved { .. }
             | Record::Failures { .. }
             | Record::SessionBegan { .. }
@@ -396,7 +400,12 @@ impl ServerState {
         };
         match undo {
             Undo::Later(_) | Undo::Nothing => {}
-            Undo::Account(user) => self.accounts.forget(*user),
+            // With another line it is in the file by now, by the operator's hand, and stays.
+            Undo::Account { user, credential } => {
+                if self.accounts[*user].credential.as_ref() == Some(credential) {
+                    self.accounts.forget(*user);
+                }
+            }
             Undo::Mail { to, from, bytes } => {
                 if let Some(from) = self.sender_of(*to, from) {
                     self.uncount_mail(*to, from, 1, *bytes);
