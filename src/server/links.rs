@@ -166,20 +166,20 @@ impl ServerState {
         {
             let same = |server: &ServerState, id: &LinkId| limited_address(server.links[id].from) == Some(ip);
             let rivals: Vec<LinkId> = self.anonymous.iter().copied().filter(|id| same(self, id)).collect();
-            if rivals.len() >= per_address {
-                self.close_oldest_silent(&rivals, "unauthenticated_per_address");
-            }
+            self.close_oldest_silent(rivals, per_address, "unauthenticated_per_address");
         }
         let all = self.settings.unauthenticated_max as usize;
         if all > 0 && self.anonymous.len() >= all {
             let rivals: Vec<LinkId> = self.anonymous.iter().copied().collect();
-            self.close_oldest_silent(&rivals, "unauthenticated_max");
+            self.close_oldest_silent(rivals, all, "unauthenticated_max");
         }
     }
 
-    fn close_oldest_silent(&mut self, rivals: &[LinkId], limit: &'static str) {
-        let silent = rivals.iter().find(|id| !self.links[*id].spoke);
-        if let Some(&oldest) = silent.or(rivals.first()) {
+    /// Closes links until there is room for one more: one, unless the bound has been lowered.
+    fn close_oldest_silent(&mut self, mut rivals: Vec<LinkId>, bound: usize, limit: &'static str) {
+        while rivals.len() >= bound {
+            let silent = rivals.iter().position(|id| !self.links[id].spoke);
+            let oldest = rivals.remove(silent.unwrap_or(0));
             let from = self.links[&oldest].from;
             self.outbox.report(Report::LimitReached { limit, from });
             self.close_link(oldest);
