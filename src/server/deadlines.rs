@@ -71,6 +71,11 @@ impl Deadlines {
         Some(earliest)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.set.len()
+    }
+
     /// Deadlines that are not [`Deadline::Idle`], for the invariant that nothing else is left when all is quiet.
     pub(super) fn but_idle(&self) -> usize {
         self.set.iter().filter(|(_, deadline)| !matches!(deadline, Deadline::Idle(..))).count()

@@ -302,6 +302,8 @@ impl ServerState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
+
     use crate::record::Recovery;
     use crate::server::Settings;
 

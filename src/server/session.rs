@@ -29,6 +29,8 @@ pub(super) struct Session {
     /// Where it stands in the list of those online.
     place: usize,
     pub(super) last_active: Time,
+    /// When it will be looked at again whether it is idle.
+    looked_at: Option<Time>,
     pub(super) delivery: Delivery,
 }
 
@@ -115,6 +117,7 @@ impl ServerState {
             capabilities,
             place: self.online.len(),
             last_active: self.now,
+            looked_at: None,
             delivery: Delivery::default(),
         };
         self.online.push(user);
@@ -122,7 +125,7 @@ impl ServerState {
         account.session = Some(Box::new(session));
         let (name, login, token) = (account.name.clone(), account.login, account.token);
         let record = self.persist_soft(Record::SessionBegan { user: name, login, token, at: self.now });
-        self.watch_idle(user, serial);
+        self.idle_due(user, serial);
         self.tell_presence(user, true, record);
         record
     }
@@ -186,6 +189,7 @@ impl ServerState {
         }
         self.store_all_under_way(user);
         self.withdraw_private_requests(user);
+        self.look_at(user, None);
         let Some(session) = self.accounts[user].session.take() else { return };
         self.leave_online(&session);
         let resumable = match why {
@@ -259,13 +263,6 @@ impl ServerState {
         }
     }
 
-    fn watch_idle(&mut self, user: UserId, serial: u64) {
-        if self.settings.timeout_secs > 0 {
-            let at = self.now + Duration::from_secs(self.settings.timeout_secs);
-            self.deadlines.add(at, Deadline::Idle(user, serial));
-        }
-    }
-
     /// The time allowed to be idle, or to be without a link, has changed: every session is looked at when it
     /// could be over.
     pub(super) fn watch_all(&mut self) {
@@ -295,7 +292,21 @@ impl ServerState {
         if due <= self.now {
             self.end_session(user, SessionEnd::Timeout);
         } else {
-            self.deadlines.add(due, Deadline::Idle(user, serial));
+            self.look_at(user, Some(due));
+        }
+    }
+
+    /// Sets when it is looked at again whether a session is idle, and at no other time.
+    fn look_at(&mut self, user: UserId, due: Option<Time>) {
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        let deadline = Deadline::Idle(user, session.serial);
+        if let Some(before) = core::mem::replace(&mut session.looked_at, due)
+            && !planted::is(Planted::StaleTimer)
+        {
+            self.deadlines.remove(before, deadline);
+        }
+        if let Some(due) = due {
+            self.deadlines.add(due, deadline);
         }
     }
 
@@ -366,4 +377,40 @@ impl ServerState {
 /// How long so many deliveries take, in nanoseconds, so that high rates lose nothing to rounding.
 const fn time_for(deliveries: u64, rate: u64) -> Duration {
     Duration::from_nanos(deliveries.saturating_mul(1_000_000_000) / rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    use crate::record::Recovery;
+    use crate::server::{Effect, Event, Settings, Verdict};
+    use crate::words::{Credential, Name, Ticket};
+
+    fn tickets(server: &mut ServerState, event: Event<'_>) -> Vec<Ticket> {
+        let ticket = |effect: Effect<'_>| match effect {
+            Effect::Verify { ticket, .. } => Some(ticket),
+            _ => None,
+        };
+        server.handle(event, Time::ZERO).filter_map(ticket).collect()
+    }
+
+    #[test]
+    fn sessions_that_are_over_leave_no_deadlines_behind() {
+        let hans = (Name::new("hans").unwrap(), Credential::new("pw"));
+        let mut server =
+            ServerState::new(Settings::default(), Vec::from([hans]), Recovery::default(), 1, Time::ZERO);
+        for number in 1..=100 {
+            let link = LinkId(number);
+            let from = "192.0.2.1:40000".parse().unwrap();
+            tickets(&mut server, Event::LinkOpened { link, from, nonce: [0; 32] });
+            let asked = tickets(&mut server, Event::Received { link, bytes: b"login hans pw\n" });
+            tickets(&mut server, Event::Verified { ticket: asked[0], verdict: Verdict::Right });
+            assert_eq!(server.online_count(), 1);
+            tickets(&mut server, Event::LinkClosed { link });
+            assert_eq!(server.online_count(), 0);
+        }
+        assert_eq!(server.deadlines.len(), 0);
+    }
 }
