@@ -127,7 +127,12 @@ impl Accounts {
     /// Makes an account, or gives the one of that name its credential.
     pub(super) fn insert(&mut self, name: &Name, credential: Option<Credential>) -> UserId {
         if let Some(&user) = self.names.get(name) {
-            self[user].credential = credential;
+            let account = &mut self[user];
+            if account.credential.is_none() {
+                // What was judged since then was a guess at the one that is gone.
+                account.guesses.begin_anew();
+            }
+            account.credential = credential;
             return user;
         }
         let user = self.push(name, credential);
