@@ -207,6 +207,16 @@ impl ServerState {
         }
     }
 
+    /// A user goes on over another link: what he asked for without a number is answered on the old one only.
+    pub(super) fn withdraw_unnumbered_requests(&mut self, user: UserId) {
+        for (from, to) in self.private_requests.concerning(user) {
+            let request = self.private_requests.get(from, to);
+            if from == user && request.is_some_and(|request| request.asker.number.is_none()) {
+                self.end_private_request(from, to, Code::Offline);
+            }
+        }
+    }
+
     /// `block_ends_private`: the blocker's client closes the link that may stand.
     pub(super) fn end_private_link(&mut self, asker: &Asker, user: UserId) {
         let name = self.accounts.name(user).clone();

@@ -149,6 +149,7 @@ impl ServerState {
         self.store_all_under_way(user);
         match lost {
             Lost::ByResume => {
+                self.withdraw_unnumbered_requests(user);
                 if let Some(old) = old {
                     self.detach(old);
                 }
