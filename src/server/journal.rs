@@ -242,7 +242,10 @@ impl Journal {
             Record::AccountRemoved { ref name } => (SoftKey::Removed(name.clone()), record),
             // A made-up name that is forgotten: what the store may still hold of it harms nobody, and
             // there is no end of such names.
-            Record::Failures { suspect: Suspect::Unknown(_), count: 0, .. } => return,
+            Record::Failures { suspect: suspect @ Suspect::Unknown(_), count: 0, .. } => {
+                self.unsaved.remove(&SoftKey::Failures(suspect));
+                return;
+            }
             Record::Failures { ref suspect, .. } => (SoftKey::Failures(suspect.clone()), record),
             Record::SessionBegan { ref user, .. } => (SoftKey::Began(user.clone()), record),
             Record::SessionEnded { ref user, .. } => (SoftKey::Ended(user.clone()), record),
@@ -509,6 +512,8 @@ mod tests {
     use super::*;
     use alloc::vec;
 
+    use crate::record::Digest;
+
     #[test]
     fn a_removal_that_is_unsaved_is_written_before_what_is_built_on_the_account() {
         let name = |name: &str| Name::new(name).unwrap();
@@ -527,6 +532,19 @@ mod tests {
             assert_eq!(journal.take_unsaved_before(&record), [removed(&hans)], "{record:?}");
             assert_eq!(journal.take_unsaved_before(&record), []);
         }
+    }
+
+    #[test]
+    fn of_a_made_up_name_that_is_forgotten_nothing_stays_unsaved() {
+        let failures = |count| {
+            let suspect = Suspect::Unknown(Digest([1; 16]));
+            Record::Failures { suspect, count, locked_until: None, since_login: count }
+        };
+        let mut journal = Journal::default();
+        // Refused together: it was forgotten while its failures were being written.
+        journal.keep_unsaved(RecordNumber(1), failures(2));
+        journal.keep_unsaved(RecordNumber(2), failures(0));
+        assert!(journal.unsaved.is_empty());
     }
 
     #[test]
