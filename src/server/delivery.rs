@@ -91,6 +91,8 @@ pub(super) struct Loading {
     pub(super) ticket: Ticket,
     /// What was taken out of the mailbox since: it may be in the page all the same.
     pub(super) gone: Vec<MessageId>,
+    /// The mailbox was emptied since: nothing of the page is in it.
+    pub(super) all_gone: bool,
 }
 
 impl Delivery {

@@ -208,6 +208,11 @@ impl Journal {
         }
     }
 
+    /// Whether an account was removed, which could not be written yet: the store has its mail still.
+    pub(super) fn is_unsaved_emptying(&self, user: &Name) -> bool {
+        !self.unsaved.is_empty() && self.unsaved.contains_key(&SoftKey::Removed(user.clone()))
+    }
+
     /// What is unsaved and must be written before a record, in order: all about the account whose state
     /// it sets, and about accounts that it builds on if they are still to be removed. Behind it, their
     /// removal would take it along.
@@ -311,6 +316,8 @@ impl ServerState {
         self.journal.count_change(&undo);
         if let Record::MailRemoved { user, ids } = &record {
             self.note_gone(user, ids);
+        } else if let Record::AccountRemoved { name } = &record {
+            self.note_all_gone(name);
         }
         self.journal.pending.push_back(Pending { number, undo, then });
         self.outbox.slow(Slow::Persist { number, epoch: self.journal.epoch, record });

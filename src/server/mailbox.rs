@@ -224,7 +224,7 @@ impl ServerState {
             if let Some(source) = session.delivery.sources.front_mut() {
                 source.begun = true;
             }
-            session.delivery.loading = Some(Loading { ticket, gone: Vec::new() });
+            session.delivery.loading = Some(Loading { ticket, gone: Vec::new(), all_gone: false });
         }
     }
 
@@ -237,9 +237,18 @@ impl ServerState {
     }
 
     fn page_loaded(&mut self, user: UserId, serial: u64, mail: Vec<Mail>, more: bool) {
-        let session = self.accounts[user].session.as_mut().filter(|session| session.serial == serial);
+        let account = &mut self.accounts[user];
+        let session = account.session.as_mut().filter(|session| session.serial == serial);
         let Some(session) = session else { return };
-        let gone = session.delivery.loading.take().map_or_else(Vec::new, |loading| loading.gone);
+        let (gone, all_gone) =
+            session.delivery.loading.take().map_or_else(Default::default, |page| (page.gone, page.all_gone));
+        if all_gone {
+            // What came behind the removal is in the next.
+            return self.advance(user);
+        }
+        // What the store has still of a mailbox that was emptied, and what comes for it would be behind that.
+        let (mail, more) =
+            if self.journal.is_unsaved_emptying(&account.name) { (Vec::new(), false) } else { (mail, more) };
         // What came behind his logout waits for the next login.
         let upto = session.delivery.leaving.map(|leaving| leaving.upto);
         let late = |id: MessageId| upto.is_some_and(|upto| id > upto);
@@ -340,6 +349,9 @@ impl ServerState {
 
     fn discard_loaded(&mut self, discard: Discard, mail: &[Mail], more: bool) {
         let Discard { user, from, upto, gone } = discard;
+        if self.journal.is_unsaved_emptying(self.accounts.name(user)) {
+            return;
+        }
         let Some(last) = mail.last().map(|mail| mail.id) else { return };
         let mut ids: Vec<MessageId> = Vec::new();
         // What came behind the block waits for a reader who may have lifted it.
@@ -355,6 +367,18 @@ impl ServerState {
         if more && last < upto {
             self.load_for_discard(user, from, upto, last);
         }
+    }
+
+    /// The mailbox is being emptied, maybe for the second time, because the store refused that. What it was
+    /// asked for before may hold mail of it all the same.
+    pub(super) fn note_all_gone(&mut self, user: &Name) {
+        let Some(user) = self.accounts.find(user.as_str()) else { return };
+        if let Some(session) = self.accounts[user].session.as_mut()
+            && let Some(loading) = &mut session.delivery.loading
+        {
+            loading.all_gone = true;
+        }
+        self.discards.retain(|_, discard| discard.user != user);
     }
 
     /// Mail is being taken out of the mailbox. What the store was asked for before may hold it all the same.
