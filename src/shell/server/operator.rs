@@ -9,7 +9,7 @@ use smol::LocalExecutor;
 
 use super::config::Sources;
 use super::inbox::{Item, Sender};
-use super::reload::reload;
+use super::reload::reload_again;
 
 /// Signals the server listens to.
 ///
@@ -44,7 +44,7 @@ pub(super) fn reloader(
     Rc::new(move || {
         let (sources, inbox) = (sources.clone(), inbox.clone());
         let reading = async move {
-            match smol::unblock(move || reload(&sources)).await {
+            match smol::unblock(move || reload_again(&sources)).await {
                 Ok(reload) => {
                     for warning in &reload.accounts.warnings {
                         tracing::warn!("{warning}");

@@ -56,6 +56,19 @@ pub fn reload(sources: &Sources) -> Result<Reload, ReloadError> {
     Ok(Reload { settings, accounts })
 }
 
+/// The same for a server that runs. A file that is not there any more is no list without accounts: all that
+/// is stored for them would go.
+///
+/// # Errors
+/// [`ReloadError`] says what is wrong and where.
+pub fn reload_again(sources: &Sources) -> Result<Reload, ReloadError> {
+    let reload = reload(sources)?;
+    match reload.accounts.stamp {
+        Some(_) => Ok(reload),
+        None => Err(CredentialsError::Gone { path: reload.settings.credentials }.into()),
+    }
+}
+
 impl Reload {
     /// Whether the credentials file was changed since it was read.
     #[must_use]

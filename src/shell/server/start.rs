@@ -24,7 +24,7 @@ use super::settings::Settings;
 use super::state_loop::{Hands, Outcome, Server, Stopping};
 use crate::record::Recovery;
 use crate::server::ServerState;
-use crate::shell::credentials::append;
+use crate::shell::credentials::{CredentialsError, append};
 use crate::shell::sockets;
 use crate::shell::store;
 use crate::shell::wall_clock::WallClock;
@@ -82,6 +82,9 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         .map_err(|why| Failure::Listen { address, why })?;
     let (answers, answered) = async_channel::unbounded();
     let (store, recovery) = open_store(&settings, answers)?;
+    if accounts.stamp.is_none() && recovery.remembers_accounts() {
+        return Err(ReloadError::from(CredentialsError::Gone { path: settings.credentials }).into());
+    }
     let (sender, inbox) = inbox::inbox();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
     let clock = WallClock::starting_after(recovery.last_written);
