@@ -340,6 +340,17 @@ proptest! {
 }
 
 #[test]
+fn a_clock_that_is_off_by_a_century_leaves_numbers_for_later_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    for boot in 1..4 {
+        let (mut options, answers) = options(Some(folder.path()));
+        options.started = Time((u64::from(u32::MAX) + 7) * 1_000_000);
+        let rig = Rig::with((options, answers), |_| Ok(())).unwrap();
+        assert_eq!(rig.recovery.boot, boot);
+    }
+}
+
+#[test]
 fn a_fresh_folder_counts_its_boots_from_the_second_of_the_start() {
     let (mut options, _answers) = options(None);
     options.started = Time(5_000_000_000);
