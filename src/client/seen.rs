@@ -5,8 +5,10 @@ use alloc::collections::{BTreeMap, VecDeque};
 use super::event::Mark;
 use crate::words::{MessageId, Name, Origin};
 
-/// Marks kept of one sender; the oldest goes first.
-const MARKS_PER_SENDER: usize = 512;
+/// Marks kept of one sender; the oldest goes first. Far more than may wait of him by default (1,000): a server
+/// that could not write that mail was shown (its disk was full) brings all of it again, the oldest first, and
+/// were that forgotten, each message shown again would have the next one forgotten.
+const MARKS_PER_SENDER: usize = 8_192;
 
 /// Marks kept in all; the oldest goes first.
 const MARKS_IN_ALL: usize = 65_536;
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn the_oldest_mark_of_a_sender_goes_first() {
         let mut seen = Seen::default();
-        for id in 1..=513 {
+        for id in 1..=MARKS_PER_SENDER as u64 + 1 {
             seen.note(&mark("hans", id, Some(id)), id);
         }
         assert_eq!(seen.find(&mark("hans", 1, Some(1))), None);

@@ -75,6 +75,37 @@ fn a_full_disk_refuses_what_needs_it_and_nothing_else() {
     report(&format!("full disk: {refused} refused; {findings}"));
 }
 
+/// As much as one sender may store by default.
+const OF_ONE_SENDER: usize = 1_000;
+
+#[test]
+fn mail_that_a_full_disk_could_not_forget_is_shown_once_all_the_same() {
+    let _machine = share_the_machine();
+    let Some(disk) = Disk::of("4m", "removals on a full disk") else { return };
+    let place = Place::new(&["ann", "bob"]).keep_in(&disk.path().join("data"));
+    let server = place.serve();
+    let port = server.port;
+    let mut ann = Person::enter(&place, port, "ann");
+    for number in 0..OF_ONE_SENDER {
+        ann.message("bob", &format!("waiting {number}"));
+    }
+    assert!(ann.settle(0));
+    disk.fill();
+    let bob = Person::enter(&place, port, "bob");
+    bob.sees(&format!("waiting {}", OF_ONE_SENDER - 1));
+    server.kill();
+    let first = bob.kill();
+    let kept = place.stored_texts().len();
+    disk.make_room();
+    let server = place.serve_on(port, &[]).expect("the server starts again");
+    let bob = Person::enter_at_last(&place, port, "bob");
+    place.wait_for_empty_mailboxes();
+    let findings = audit(&[ann.leave(), first, bob.leave()]);
+    report(&format!("removals on a full disk: {kept} stored after they were shown; {findings}"));
+    findings.assert_clean();
+    drop(server);
+}
+
 /// Pages of a log that the first page of its index knows.
 const INDEXED: u64 = 4_062;
 /// What a page takes in the log.
