@@ -167,6 +167,7 @@ pub(super) fn judge_account(error: &io::Error) -> Severity {
             | io::ErrorKind::PermissionDenied
             | io::ErrorKind::NotFound
             | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::ResourceBusy
             | io::ErrorKind::InvalidData
             | io::ErrorKind::InvalidInput
     );
@@ -242,6 +243,7 @@ mod tests {
         assert_eq!(judge_account(&io::Error::from_raw_os_error(28)), Severity::NoRoom);
         assert_eq!(judge_account(&io::Error::from_raw_os_error(122)), Severity::NoRoom);
         assert_eq!(judge_account(&io::Error::from_raw_os_error(30)), Severity::NoRoom);
+        assert_eq!(judge_account(&io::ErrorKind::ResourceBusy.into()), Severity::NoRoom);
         assert_eq!(judge_account(&io::Error::from_raw_os_error(5)), Severity::Fatal);
     }
 }
