@@ -147,6 +147,8 @@ planted! {
     PageShowsWhatIsGone,
     /// A byte is lost where a chunk ends within a character.
     SplitCharacter,
+    /// Who waits for a try at a name whose account is removed waits for ever.
+    RemovalForgetsWaiting,
     /// A link whose lists just fill what may be under way is never read again.
     ListsFillUp,
     /// The client shows a message again that it has shown.

@@ -480,19 +480,21 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
 fn remembered(durable: &[Record]) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     for record in durable {
-        match record {
-            Record::MailStored { .. } | Record::MailRemoved { .. } => {}
-            Record::AccountRemoved { name: gone } => records.retain(|record| match record {
-                Record::Failures { suspect: Suspect::Account(name), .. }
-                | Record::SessionBegan { user: name, .. }
-                | Record::SessionEnded { user: name, .. } => name != gone,
-                Record::Blocked { by, user } | Record::Unblocked { by, user } => by != gone && user != gone,
-                _ => true,
-            }),
-            other => records.push(other.clone()),
+        if let Record::AccountRemoved { name } = record {
+            records.retain(|record| !goes_with(record, name));
+        } else if !matches!(record, Record::MailStored { .. } | Record::MailRemoved { .. }) {
+            records.push(record.clone());
         }
     }
     records
+}
+
+/// Whether a record is forgotten with an account.
+fn goes_with(record: &Record, gone: &Name) -> bool {
+    let suspect = Suspect::Account(gone.clone());
+    matches!(record, Record::Failures { suspect: of, .. } if *of == suspect)
+        || matches!(record, Record::SessionBegan { user, .. } | Record::SessionEnded { user, .. } if user == gone)
+        || matches!(record, Record::Blocked { by, user } | Record::Unblocked { by, user } if by == gone || user == gone)
 }
 
 fn play(path: &Path) {

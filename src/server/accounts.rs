@@ -164,7 +164,10 @@ impl Accounts {
                 looks.remove(&skeleton(name.as_str()));
             }
         }
-        let guesses = mem::take(&mut self[user].guesses);
+        let mut guesses = mem::take(&mut self[user].guesses);
+        if planted::is(Planted::RemovalForgetsWaiting) {
+            guesses = Guesses::default();
+        }
         self[user] = Account { guesses, ..Account::new(name.clone(), None) };
         self.departed.entry(name).or_default().push(user);
     }

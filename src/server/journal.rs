@@ -361,10 +361,14 @@ impl ServerState {
         self.journal.epoch += 1;
         self.journal.refusing = true;
         self.outbox.report(Report::StorageRefused { records: refused.len() as u64 });
+        let mut removed: BTreeSet<&Name> = BTreeSet::new();
         for pending in refused.iter().rev() {
             self.journal.count_off_change(&pending.undo);
+            if let Undo::Later(Record::AccountRemoved { name }) = &pending.undo {
+                removed.insert(name);
+            }
             if !self.journal.removed_early.contains(&pending.number) {
-                self.undo(&pending.undo);
+                self.undo(&pending.undo, &removed);
             }
         }
         for pending in refused {
@@ -384,7 +388,12 @@ impl ServerState {
         self.release_all_held();
     }
 
-    fn undo(&mut self, undo: &Undo) {
+    /// Takes a change back, but for what the removal of these accounts did after it. Who has lost his account
+    /// meanwhile comes back neither as blocked nor as a member, also if his session still stands.
+    fn undo(&mut self, undo: &Undo, removed: &BTreeSet<&Name>) {
+        let stays = |server: &ServerState, user: UserId| {
+            server.accounts.is_in_use(user) && !removed.contains(server.accounts.name(user))
+        };
         match undo {
             Undo::Later(_) | Undo::Nothing => {}
             Undo::Account(user) => self.accounts.forget(*user),
@@ -394,16 +403,15 @@ impl ServerState {
                 }
             }
             Undo::Block { .. } if planted::is(Planted::RefusedBlockStays) => {}
-            // Who has lost his account meanwhile comes back neither as blocked nor as a member.
             Undo::Block { by, user, stood } => {
-                if self.accounts.is_in_use(*by) && self.accounts.is_in_use(*user) {
+                if stays(self, *by) && stays(self, *user) {
                     self.set_block(*by, *user, *stood);
                 }
             }
             Undo::Group { group, before } => {
                 let mut members = before.clone();
                 if let Some(members) = &mut members {
-                    members.retain(|&user| self.accounts.is_in_use(user));
+                    members.retain(|&user| stays(self, user));
                 }
                 self.set_group(group, members);
             }

@@ -154,6 +154,42 @@ fn what_an_index_that_cannot_grow_leaves_in_the_log_is_not_refused() {
     drop(server);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_file_lengths_is_a_full_disk() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let _machine = share_the_machine();
+    let place = Place::new(&["ann", "cid"]);
+    let server = place.serve();
+    let pid = Pid::from_raw(server.pid().cast_signed());
+    let limit = |current| prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).expect("a limit");
+    let mut ann = Person::enter(&place, server.port, "ann");
+    let mut taken = Vec::new();
+    // At the end of what the log holds, and within a page of it. A refused page may stay behind its end,
+    // and is written over by the next.
+    for room in [0, 100] {
+        let log = fs::metadata(place.data().join("hobnob.db-wal")).map_or(0, |log| log.len());
+        limit(Some(log + room));
+        let refused = (0..20).find_map(|number| {
+            let text = format!("{number} with room for {room}");
+            let line = ann.message("cid", &text);
+            let result = ann.result(line);
+            if result["status"] == "stored" {
+                taken.push(text);
+            }
+            result.get("error").cloned()
+        });
+        assert_eq!(refused, Some("storage_unavailable".into()));
+        limit(None);
+        taken.push(format!("after room for {room}"));
+        let line = ann.message("cid", &taken[taken.len() - 1]);
+        assert_eq!(ann.result(line)["status"], "stored");
+    }
+    server.kill();
+    assert_eq!(place.stored_texts(), taken);
+}
+
 #[test]
 fn a_client_that_cannot_note_what_it_shows_shows_nothing_more_and_loses_nothing() {
     let _machine = share_the_machine();

@@ -45,7 +45,8 @@ fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Resul
     let (urgent, urgent_news) = unbounded();
     let (inbox, inbox_news) = bounded(INBOX);
     let (linked, last_link) = bounded(1);
-    let signals = Signals::new([SystemSignal::Int, SystemSignal::Term, SystemSignal::Hup])?;
+    let signals =
+        Signals::new([SystemSignal::Int, SystemSignal::Term, SystemSignal::Hup, SystemSignal::Xfsz])?;
     executor.spawn(watch(signals, urgent.clone())).detach();
     let on_terminal = io::stdout().is_terminal();
     settings.terminal = !json && on_terminal && io::stdin().is_terminal();
@@ -86,7 +87,10 @@ fn at_terminal(face: Face, urgent: &Sender<News>, limit: usize) -> io::Result<(K
 
 async fn watch(mut signals: Signals, urgent: Sender<News>) {
     while let Some(Ok(signal)) = signals.next().await {
-        let signal = if signal == SystemSignal::Term {
+        let signal = if signal == SystemSignal::Xfsz {
+            // A file would grow beyond the limit of the process: who writes is refused, as on a full disk.
+            continue;
+        } else if signal == SystemSignal::Term {
             Signal::Terminate
         } else if signal == SystemSignal::Hup {
             Signal::HangUp

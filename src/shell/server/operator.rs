@@ -11,12 +11,13 @@ use super::config::Sources;
 use super::inbox::{Item, Sender};
 use super::reload::reload_again;
 
-/// Signals the server listens to.
+/// Signals the server listens to. It is told as well when a file would grow beyond the limit of the
+/// process, so that this does not end it: who writes is refused, as on a full disk.
 ///
 /// # Errors
 /// What the system says.
 pub(super) fn signals() -> io::Result<Signals> {
-    Signals::new([Signal::Int, Signal::Term, Signal::Hup])
+    Signals::new([Signal::Int, Signal::Term, Signal::Hup, Signal::Xfsz])
 }
 
 /// Hands on what the operator says, for ever.
@@ -24,6 +25,7 @@ pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Se
     while let Some(signal) = signals.next().await {
         match signal {
             Ok(Signal::Hup) => reload(),
+            Ok(Signal::Xfsz) => {}
             Ok(_) => {
                 if inbox.send(Item::Stop).await.is_err() {
                     return;

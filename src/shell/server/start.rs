@@ -76,6 +76,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     for warning in &accounts.warnings {
         tracing::warn!("{warning}");
     }
+    let signals = operator::signals()?;
     raise_file_limit();
     let address = SocketAddr::new(settings.bind, settings.port);
     let listener = sockets::listen(address, settings.limits.dead_link_secs)
@@ -88,7 +89,6 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let (sender, inbox) = inbox::inbox();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
     let clock = WallClock::starting_after(recovery.last_written);
-    let signals = operator::signals()?;
     let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
     executor.spawn(inbox::forward(answered, sender.clone())).detach();

@@ -140,8 +140,8 @@ pub(super) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
         // The shared index grows when the transaction is in the log, and has been synced: whoever reads the
         // log will find it.
         ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMMAP => Severity::Fatal,
-        // SQLite calls every write that fails so, but for ENOSPC: a quota reached and a mount that turned
-        // read-only are among them. The folder knows.
+        // SQLite calls every write that fails so, but for ENOSPC: a quota reached, a limit of file
+        // lengths, and a mount that turned read-only are among them. The folder knows.
         ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE | ffi::SQLITE_IOERR_SHMOPEN => {
             if folder.is_some_and(has_no_room) { Severity::NoRoom } else { Severity::Fatal }
         }
@@ -174,16 +174,25 @@ pub(super) fn judge_account(error: &io::Error) -> Severity {
     if no_room { Severity::NoRoom } else { Severity::Fatal }
 }
 
-/// Tries to write two pages into the folder. They are not synced: a failed sync proves nothing here.
+/// Tries to write two pages into the folder, as far into a file as its longest one reaches: there may be
+/// a limit of lengths. They are not synced: a failed sync proves nothing here.
 fn has_no_room(folder: &Path) -> bool {
     let path = folder.join("room");
     let _ = std::fs::remove_file(&path);
+    let longest = longest_file(folder);
     let written = super::folder::create_private(&path).and_then(|mut file| {
-        use io::Write;
+        use io::{Seek, SeekFrom, Write};
+        file.seek(SeekFrom::Start(longest))?;
         file.write_all(&[0; 8192])
     });
     let _ = std::fs::remove_file(&path);
     written.is_err_and(|error| judge_account(&error) == Severity::NoRoom)
+}
+
+fn longest_file(folder: &Path) -> u64 {
+    let length = |entry: io::Result<std::fs::DirEntry>| entry.and_then(|entry| entry.metadata()).ok();
+    let lengths = std::fs::read_dir(folder).into_iter().flatten().filter_map(length);
+    lengths.map(|file| file.len()).max().unwrap_or(0)
 }
 
 #[cfg(test)]

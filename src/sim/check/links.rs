@@ -142,7 +142,7 @@ impl Check {
     /// A link is left unread for the lists that its reader has not taken, and no longer than that.
     pub(super) fn who_has_read_is_read(&mut self) -> Verdict {
         let Some((link, upto)) = self.links.flushed_in_call.take() else { return Ok(()) };
-        let at_rest = self.links.settled >= self.links.handed_out && self.is_unhurried();
+        let at_rest = self.is_at_rest();
         let deaf = |seen: &LinkSeen| seen.welcomed && seen.paused && seen.sent_bytes == upto;
         let deaf = at_rest && self.links.seen.get(&link).is_some_and(deaf);
         rule!(self, !deaf, "who has read everything is read", "{link:?} is left unread");
@@ -168,6 +168,11 @@ impl Check {
             at_once = self.line_received(link, line, at_once)?;
         }
         Ok(())
+    }
+
+    /// Whether nothing waits for a record or for a rate.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.links.settled >= self.links.handed_out && self.is_unhurried()
     }
 
     /// Whether no link has to wait because of its rate, or of what it did when rates were lower.

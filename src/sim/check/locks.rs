@@ -429,6 +429,35 @@ impl Check {
         Ok(())
     }
 
+    /// Who waits for a try at a name has somebody to wait for.
+    pub(super) fn who_waits_to_try_will(&self) -> Verdict {
+        if self.locks.attempts.is_empty() || !self.is_at_rest() {
+            return Ok(());
+        }
+        let attempts = &self.locks.attempts;
+        let waits = |place: usize, attempt: &Attempt| {
+            let seen = self.links.seen.get(&attempt.link);
+            seen.is_some_and(|seen| seen.paused && seen.user.is_none())
+                && attempt.ticket.is_none()
+                && !attempt.asks
+                && !attempt.registers
+                && attempts[..place].iter().all(|before| before.link != attempt.link)
+        };
+        for (_, attempt) in attempts.iter().enumerate().filter(|(place, attempt)| waits(*place, attempt)) {
+            let under_way = |other: &Attempt| other.ticket.is_some() && !other.judged;
+            let awaited = attempts.iter().any(|other| other.name == attempt.name && under_way(other));
+            rule!(
+                self,
+                awaited,
+                "who waits for a try has somebody to wait for",
+                "{:?} waits to try {}",
+                attempt.link,
+                attempt.name
+            );
+        }
+        Ok(())
+    }
+
     /// A failure was told: its record must be durable, unless the store refuses.
     fn failure_is_durable(&self, attempt: &Attempt) -> Verdict {
         if !attempt.failed || !self.names_lock() {

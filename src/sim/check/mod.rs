@@ -169,6 +169,7 @@ impl Check {
                 self.call = Call::None;
                 self.starts.returned();
                 self.who_was_answered_is_read()?;
+                self.who_waits_to_try_will()?;
                 self.who_has_read_is_read()?;
                 self.nobody_has_two_links()?;
                 self.lost_sessions_end()?;
