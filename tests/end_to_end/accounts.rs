@@ -153,3 +153,12 @@ fn a_file_that_is_gone_takes_no_account_and_no_mail_with_it() {
     luke.message("kept");
     luke.log_out();
 }
+
+#[test]
+fn a_file_that_was_never_there_may_be_read_again() {
+    let place = Place::new();
+    fs::remove_file(place.path("credentials.txt")).expect("removed");
+    let server = Server::start_in(place, &["registration=open"]);
+    server.signal(Signal::HUP);
+    server.logs("accounts and settings are read again", 1);
+}

@@ -9,7 +9,7 @@ use smol::LocalExecutor;
 
 use super::config::Sources;
 use super::inbox::{Item, Sender};
-use super::reload::reload_again;
+use super::reload::reload;
 
 /// Signals the server listens to. It is told as well when a file would grow beyond the limit of the
 /// process, so that this does not end it: who writes is refused, as on a full disk.
@@ -46,7 +46,7 @@ pub(super) fn reloader(
     Rc::new(move || {
         let (sources, inbox) = (sources.clone(), inbox.clone());
         let reading = async move {
-            match smol::unblock(move || reload_again(&sources)).await {
+            match smol::unblock(move || reload(&sources)).await {
                 Ok(reload) => {
                     for warning in &reload.accounts.warnings {
                         tracing::warn!("{warning}");

@@ -56,24 +56,24 @@ pub fn reload(sources: &Sources) -> Result<Reload, ReloadError> {
     Ok(Reload { settings, accounts })
 }
 
-/// The same for a server that runs. A file that is not there any more is no list without accounts: all that
-/// is stored for them would go.
-///
-/// # Errors
-/// [`ReloadError`] says what is wrong and where.
-pub fn reload_again(sources: &Sources) -> Result<Reload, ReloadError> {
-    let reload = reload(sources)?;
-    match reload.accounts.stamp {
-        Some(_) => Ok(reload),
-        None => Err(CredentialsError::Gone { path: reload.settings.credentials }.into()),
-    }
-}
-
 impl Reload {
     /// Whether the credentials file was changed since it was read.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         credentials::stamp(&self.settings.credentials) != self.accounts.stamp
+    }
+
+    /// Whether there is no credentials file. It is no list without accounts where some are known: all that is
+    /// stored for them would go.
+    #[must_use]
+    pub const fn lacks_accounts(&self) -> bool {
+        self.accounts.stamp.is_none()
+    }
+
+    /// The refusal for that.
+    #[must_use]
+    pub fn gone(self) -> ReloadError {
+        CredentialsError::Gone { path: self.settings.credentials }.into()
     }
 
     /// Settings that differ from the running ones but need a restart.

@@ -24,7 +24,7 @@ use super::settings::Settings;
 use super::state_loop::{Hands, Outcome, Server, Stopping};
 use crate::record::Recovery;
 use crate::server::ServerState;
-use crate::shell::credentials::{CredentialsError, append};
+use crate::shell::credentials::append;
 use crate::shell::sockets;
 use crate::shell::store;
 use crate::shell::wall_clock::WallClock;
@@ -72,20 +72,21 @@ impl Failure {
 /// # Errors
 /// [`Failure`] says in one line what is wrong.
 pub fn run(sources: Sources) -> Result<(), Failure> {
-    let Reload { settings, accounts } = reload(&sources)?;
-    for warning in &accounts.warnings {
+    let found = reload(&sources)?;
+    for warning in &found.accounts.warnings {
         tracing::warn!("{warning}");
     }
     let signals = operator::signals()?;
     raise_file_limit();
-    let address = SocketAddr::new(settings.bind, settings.port);
-    let listener = sockets::listen(address, settings.limits.dead_link_secs)
+    let address = SocketAddr::new(found.settings.bind, found.settings.port);
+    let listener = sockets::listen(address, found.settings.limits.dead_link_secs)
         .map_err(|why| Failure::Listen { address, why })?;
     let (answers, answered) = async_channel::unbounded();
-    let (store, recovery) = open_store(&settings, answers)?;
-    if accounts.stamp.is_none() && recovery.remembers_accounts() {
-        return Err(ReloadError::from(CredentialsError::Gone { path: settings.credentials }).into());
+    let (store, recovery) = open_store(&found.settings, answers)?;
+    if found.lacks_accounts() && recovery.remembers_accounts() {
+        return Err(found.gone().into());
     }
+    let Reload { settings, accounts } = found;
     let (sender, inbox) = inbox::inbox();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
     let clock = WallClock::starting_after(recovery.last_written);
