@@ -199,6 +199,16 @@ pub struct Recovery {
     pub mail: Vec<MailSummary>,
 }
 
+impl Recovery {
+    /// Whether anything is remembered of somebody with an account.
+    #[must_use]
+    pub fn remembers_accounts(&self) -> bool {
+        let of_account =
+            |record: &Record| !matches!(record, Record::Failures { suspect: Suspect::Unknown(_), .. });
+        !self.mail.is_empty() || self.records.iter().any(of_account)
+    }
+}
+
 /// Without the secret.
 impl core::fmt::Debug for Recovery {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -12,11 +12,17 @@ use crate::wire::{Answer, ClientLine, Code, Command};
 
 /// Commands whose result is open; the rest of the typed lines waits.
 const WINDOW: usize = 256;
+/// Commands from the oldest open one on, those with a result among them. The server remembers as many, and
+/// so does each receiver: a repeat of the oldest is known to both.
+const SPAN: u64 = 512;
 
 impl ClientState {
     pub(super) fn has_room_for_commands(&self) -> bool {
         match &self.phase {
-            Phase::Session(session) => session.commands.len() + self.peers.open_results() < WINDOW,
+            Phase::Session(session) => {
+                let open = session.commands.len() + self.peers.open_results();
+                open < WINDOW && session.commands.span() < SPAN
+            }
             Phase::Entry(_) | Phase::Over => false,
         }
     }

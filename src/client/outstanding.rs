@@ -93,6 +93,13 @@ impl Outstanding {
         self.open.first_key_value().map_or(self.last, |(first, _)| first - 1)
     }
 
+    /// How many were begun from the oldest open one on: so many the server must know, lest it does one of
+    /// them twice. What waits for a person is only asked again.
+    pub(super) fn span(&self) -> u64 {
+        let oldest = self.open.iter().find(|(_, asked)| !asked.command.is_private());
+        oldest.map_or(0, |(oldest, _)| self.last + 1 - oldest)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }

@@ -5,8 +5,10 @@ use alloc::collections::{BTreeMap, VecDeque};
 use super::event::Mark;
 use crate::words::{MessageId, Name, Origin};
 
-/// Marks kept of one sender; the oldest goes first.
-const MARKS_PER_SENDER: usize = 512;
+/// Marks kept of one sender; the oldest goes first. Far more than may wait of him by default (1,000): a server
+/// that could not write that mail was shown (its disk was full) brings all of it again, the oldest first, and
+/// were that forgotten, each message shown again would have the next one forgotten.
+const MARKS_PER_SENDER: usize = 8_192;
 
 /// Marks kept in all; the oldest goes first.
 const MARKS_IN_ALL: usize = 65_536;
@@ -25,7 +27,7 @@ pub(super) struct Seen {
 struct Sender {
     /// Oldest first, each with its age.
     marks: VecDeque<(u64, MessageId, Option<Origin>)>,
-    ids: BTreeMap<MessageId, u64>,
+    ids: BTreeMap<MessageId, (u64, Option<Origin>)>,
     origins: BTreeMap<Origin, u64>,
 }
 
@@ -33,8 +35,14 @@ impl Seen {
     /// The sequence number under which a message was delivered, if it was.
     pub(super) fn find(&self, mark: &Mark) -> Option<u64> {
         let sender = self.senders.get(&mark.from)?;
-        let by_id = sender.ids.get(&mark.id);
-        by_id.or_else(|| mark.origin.and_then(|origin| sender.origins.get(&origin))).copied()
+        let by_origin = || mark.origin.and_then(|origin| sender.origins.get(&origin)).copied();
+        match sender.ids.get(&mark.id) {
+            // Of another command: the id is that of a server that keeps nothing and was started twice within
+            // a second.
+            Some((_, Some(origin))) if mark.origin.is_some_and(|of_this| of_this != *origin) => by_origin(),
+            Some((sequence, _)) => Some(*sequence),
+            None => by_origin(),
+        }
     }
 
     /// Whether a message of this command is known, whatever its id.
@@ -53,7 +61,7 @@ impl Seen {
     pub(super) fn note(&mut self, mark: &Mark, sequence: u64) {
         let sender = self.senders.entry(mark.from.clone()).or_default();
         sender.marks.push_back((self.next_age, mark.id, mark.origin));
-        sender.ids.insert(mark.id, sequence);
+        sender.ids.insert(mark.id, (sequence, mark.origin));
         if let Some(origin) = mark.origin {
             sender.origins.insert(origin, sequence);
         }
@@ -74,7 +82,9 @@ impl Seen {
         let Some(sender) = self.senders.get_mut(name) else { return };
         if let Some((age, id, origin)) = sender.marks.pop_front() {
             self.ages.remove(&age);
-            sender.ids.remove(&id);
+            if sender.ids.get(&id).is_some_and(|(_, of_last)| *of_last == origin) {
+                sender.ids.remove(&id);
+            }
             if let Some(origin) = origin {
                 sender.origins.remove(&origin);
             }
@@ -108,9 +118,24 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_is_given_for_another_command_is_new() {
+        let mut seen = Seen::default();
+        seen.note(&mark("hans", 7, Some(3)), 42);
+        assert_eq!(seen.find(&mark("hans", 7, Some(4))), None);
+        seen.note(&mark("hans", 7, Some(4)), 43);
+        assert_eq!(seen.find(&mark("hans", 7, Some(3))), Some(42));
+        assert_eq!(seen.find(&mark("hans", 7, Some(4))), Some(43));
+        // What goes first takes its own command along only.
+        seen.forget_oldest_of(&Name::new("hans").unwrap());
+        assert_eq!(seen.find(&mark("hans", 7, Some(3))), None);
+        assert_eq!(seen.find(&mark("hans", 7, Some(4))), Some(43));
+        assert_eq!(seen.find(&mark("hans", 7, None)), Some(43));
+    }
+
+    #[test]
     fn the_oldest_mark_of_a_sender_goes_first() {
         let mut seen = Seen::default();
-        for id in 1..=513 {
+        for id in 1..=MARKS_PER_SENDER as u64 + 1 {
             seen.note(&mark("hans", id, Some(id)), id);
         }
         assert_eq!(seen.find(&mark("hans", 1, Some(1))), None);

@@ -102,7 +102,7 @@ impl ServerState {
     }
 
     /// No block stands any more between a user and what somebody has sent him.
-    fn show_held_back(&mut self, user: UserId, from: UserId) {
+    pub(super) fn show_held_back(&mut self, user: UserId, from: UserId) {
         if self.settings.offline_delivery == OfflineDelivery::Off {
             return;
         }

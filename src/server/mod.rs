@@ -235,6 +235,12 @@ impl ServerState {
             && self.deadlines.but_idle() == 0
     }
 
+    /// Whether anybody may log in.
+    #[must_use]
+    pub fn has_accounts(&self) -> bool {
+        self.accounts.ids().into_iter().any(|user| self.accounts[user].credential.is_some())
+    }
+
     /// Users with a session.
     #[must_use]
     pub fn online_count(&self) -> usize {

@@ -170,14 +170,30 @@ impl ServerState {
 
     /// An account is gone from the credentials file: so are its mail, blocks and memberships.
     pub(super) fn remove_account(&mut self, name: &Name) {
-        if let Some(user) = self.accounts.find(name.as_str()) {
+        let removed = self.accounts.find(name.as_str());
+        let parted = removed.map_or_else(Vec::new, |user| self.parted_from(user));
+        if let Some(user) = removed {
             self.leave_all_groups(user);
         }
         self.persist_soft(Record::AccountRemoved { name: name.clone() });
         if let Some(user) = self.accounts.find(name.as_str()) {
             self.mailbox_emptied(user);
         }
+        if let Some(user) = removed {
+            // What the blocks have held back is in its turn, before what he may send while his session stands.
+            for other in parted {
+                self.show_held_back(other, user);
+            }
+        }
         self.outbox.report(Report::AccountRemoved { name: name.clone() });
+    }
+
+    /// Those with a block between them and a user, whoever of the two made it.
+    fn parted_from(&self, user: UserId) -> Vec<UserId> {
+        let parted = |&other: &UserId| {
+            self.accounts[other].has_blocked(user) || self.accounts[user].has_blocked(other)
+        };
+        self.accounts.ids().into_iter().filter(parted).collect()
     }
 
     fn apply_removal(&mut self, name: &Name) {

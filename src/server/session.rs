@@ -372,6 +372,8 @@ impl ServerState {
         while let Some(&link) = self.anonymous.first() {
             self.say_farewell(link, Farewell::ServerShutdown);
         }
+        // There may be room again, and no time left to wait for it.
+        self.rewrite_unsaved();
     }
 }
 

@@ -15,9 +15,15 @@ pub(crate) struct Disk {
 impl Disk {
     /// Nothing, and a word about it, where one may not mount.
     pub(crate) fn mount(needed_by: &str) -> Option<Disk> {
+        Disk::of("1m", needed_by)
+    }
+
+    /// The same, of this size.
+    pub(crate) fn of(size: &str, needed_by: &str) -> Option<Disk> {
         let folder = tempfile::tempdir().expect("a folder");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=700", "hobnob-test"]).arg(folder.path());
+        let options = format!("size={size},mode=700");
+        mount.args(["-t", "tmpfs", "-o", &options, "hobnob-test"]).arg(folder.path());
         match mount.output() {
             Ok(output) if output.status.success() => Some(Disk { folder }),
             Ok(_) | Err(_) => {
@@ -42,6 +48,14 @@ impl Disk {
                 }
             }
         }
+    }
+
+    /// Leaves so many bytes, in whole pages.
+    pub(crate) fn leave(&self, bytes: u64) {
+        self.fill();
+        let filler = File::options().write(true).open(self.path().join("filler")).expect("a file");
+        let length = filler.metadata().expect("a length").len();
+        filler.set_len(length.saturating_sub(bytes)).expect("cut");
     }
 
     pub(crate) fn make_room(&self) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -72,6 +73,85 @@ fn a_full_disk_refuses_what_needs_it_and_nothing_else() {
     let findings = audit(&lives);
     findings.assert_clean();
     report(&format!("full disk: {refused} refused; {findings}"));
+}
+
+/// As much as one sender may store by default.
+const OF_ONE_SENDER: usize = 1_000;
+
+#[test]
+fn mail_that_a_full_disk_could_not_forget_is_shown_once_all_the_same() {
+    let _machine = share_the_machine();
+    let Some(disk) = Disk::of("4m", "removals on a full disk") else { return };
+    let place = Place::new(&["ann", "bob"]).keep_in(&disk.path().join("data"));
+    let server = place.serve();
+    let port = server.port;
+    let mut ann = Person::enter(&place, port, "ann");
+    for number in 0..OF_ONE_SENDER {
+        ann.message("bob", &format!("waiting {number}"));
+    }
+    assert!(ann.settle(0));
+    disk.fill();
+    let bob = Person::enter(&place, port, "bob");
+    bob.sees(&format!("waiting {}", OF_ONE_SENDER - 1));
+    server.kill();
+    let first = bob.kill();
+    let kept = place.stored_texts().len();
+    disk.make_room();
+    let server = place.serve_on(port, &[]).expect("the server starts again");
+    let bob = Person::enter_at_last(&place, port, "bob");
+    place.wait_for_empty_mailboxes();
+    let findings = audit(&[ann.leave(), first, bob.leave()]);
+    report(&format!("removals on a full disk: {kept} stored after they were shown; {findings}"));
+    findings.assert_clean();
+    drop(server);
+}
+
+/// Pages of a log that the first page of its index knows.
+const INDEXED: u64 = 4_062;
+/// What a page takes in the log.
+const FRAME: u64 = 2_072;
+
+#[test]
+fn what_an_index_that_cannot_grow_leaves_in_the_log_is_not_refused() {
+    let _machine = share_the_machine();
+    let Some(disk) = Disk::of("32m", "an index that cannot grow") else { return };
+    let place = Place::new(&["ann", "bob"]).keep_in(&disk.path().join("data"));
+    let place = place.set("mailbox_per_sender=0").set("mailbox_bytes=0");
+    let mut server = place.serve();
+    let port = server.port;
+    let mut ann = Person::enter(&place, port, "ann");
+    let log = place.data().join("hobnob.db-wal");
+    let frames = || fs::metadata(&log).map_or(0, |log| log.len()) / FRAME;
+    // A reader keeps the log from being begun anew.
+    let reader = place.look();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM mail").expect("a transaction");
+    let filling = "x".repeat(4_000);
+    while frames() + 16 < INDEXED {
+        let line = ann.message("bob", &format!("long {} {filling}", frames()));
+        assert_eq!(ann.result(line)["status"], "stored");
+    }
+    let mut unanswered = 0;
+    while server.is_running() {
+        assert!(frames() < INDEXED + 16, "the index grows");
+        // Room for the transaction, and none for the index.
+        disk.leave(16_384);
+        unanswered = ann.message("bob", &format!("near {}", frames()));
+        while server.is_running() && !ann.has_result(unanswered) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if ann.has_result(unanswered) {
+            assert_eq!(ann.result(unanswered)["status"], "stored", "it is in the log");
+        }
+    }
+    drop(reader);
+    assert_eq!(server.end().code, Some(1));
+    disk.make_room();
+    let server = place.serve_on(port, &[]).expect("the server starts again");
+    assert_eq!(ann.result(unanswered)["status"], "stored");
+    let stored = place.stored_texts();
+    let distinct: std::collections::BTreeSet<_> = stored.iter().collect();
+    assert_eq!((stored.len(), distinct.len()), (unanswered, unanswered), "each once");
+    drop(server);
 }
 
 #[cfg(target_os = "linux")]

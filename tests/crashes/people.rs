@@ -245,6 +245,10 @@ impl Person {
         })
     }
 
+    pub(crate) fn has_result(&self, line: usize) -> bool {
+        self.screen.lock().result(line).is_some()
+    }
+
     /// Waits until at most `open` lines have no result; false if it has ended before.
     pub(crate) fn settle(&self, open: usize) -> bool {
         let typed = self.typed.len();

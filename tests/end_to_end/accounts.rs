@@ -1,6 +1,10 @@
 //! The credentials file and registration.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use rustix::process::Signal;
 
 use crate::harness::{Place, Server, password};
 
@@ -121,4 +125,40 @@ fn a_file_that_others_can_read_is_warned_of() {
     let server = Server::start_in(place, &[]);
     assert!(server.log().contains("read"), "{}", server.log());
     assert!(!server.log().contains(password("hans")));
+}
+
+#[test]
+fn a_file_that_is_gone_takes_no_account_and_no_mail_with_it() {
+    let mut server = Server::start(&["registration=open"]);
+    let mut hans = server.user("hans");
+    hans.ok("message luke kept");
+    hans.log_out();
+    let [file, away] = ["credentials.txt", "away.txt"].map(|name| server.place.path(name));
+    fs::rename(&file, &away).expect("renamed");
+    server.signal(Signal::HUP);
+    server.logs("nothing was changed", 1);
+    assert!(server.log().contains("credentials.txt: the file is gone"), "{}", server.log());
+    server.stop();
+    let mut command = server.place.server_command();
+    command.args(["0", "--plaintext", "--set", "registration=open"]);
+    let mut refused = command.stdout(Stdio::piped()).spawn().expect("the program runs");
+    let mut line = String::new();
+    BufReader::new(refused.stdout.take().expect("its output")).read_line(&mut line).expect("text");
+    // One that starts would serve for ever.
+    let _ = if line.is_empty() { Ok(()) } else { refused.kill() };
+    assert_eq!((&*line, refused.wait().expect("its end").code()), ("", Some(2)));
+    fs::rename(&away, &file).expect("renamed");
+    server.start_again();
+    let mut luke = server.user("luke");
+    luke.message("kept");
+    luke.log_out();
+}
+
+#[test]
+fn a_file_that_was_never_there_may_be_read_again() {
+    let place = Place::new();
+    fs::remove_file(place.path("credentials.txt")).expect("removed");
+    let server = Server::start_in(place, &["registration=open"]);
+    server.signal(Signal::HUP);
+    server.logs("accounts and settings are read again", 1);
 }

@@ -1,5 +1,6 @@
 //! Typed lines and their results.
 
+use super::private::listening;
 use super::script::Script;
 use crate::client::Settings;
 use alloc::format;
@@ -153,6 +154,31 @@ fn at_most_256_commands_are_open_and_the_input_waits_behind_256_more() {
          send #257 whoelse",
     );
     assert!(script.wants_input());
+}
+
+#[test]
+fn the_input_waits_when_511_more_were_begun_since_the_oldest_open_command() {
+    let mut script = Script::session();
+    script.types("message yoda hi");
+    for number in 2..=512 {
+        script.types("message luke hi").server(&format!("ok #{number} message luke delivered"));
+    }
+    script.and().types("message luke hi");
+    assert_eq!(script.count("send #"), 0);
+    script.server("ok #1 message yoda stored");
+    assert_eq!(script.count("send #513 message luke hi"), 1);
+}
+
+#[test]
+fn a_private_request_keeps_nothing_waiting_that_was_typed_behind_it() {
+    let mut script = Script::session();
+    listening(script.types("startprivate luke"));
+    assert_eq!(script.count("send #1 startprivate luke"), 1);
+    for number in 2..=600 {
+        script.types("message luke hi").server(&format!("ok #{number} message luke delivered"));
+    }
+    script.and().types("message luke hi");
+    assert_eq!(script.count("send #601 "), 1);
 }
 
 #[test]

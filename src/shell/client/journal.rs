@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use crate::client::{Mark, Recall};
 use crate::words::Name;
 
-/// Marks remembered of one sender.
-const MARKS_PER_SENDER: usize = 512;
+/// Marks remembered of one sender, as many as the core keeps.
+const MARKS_PER_SENDER: usize = 8_192;
 /// Marks remembered in all.
 const MARKS: usize = 65_536;
 /// A journal larger than this is written anew when it is opened.
@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(recall.shown.last(), Some(&mark("hans", 40_000)));
         assert_eq!((recall.doubtful.as_slice(), recall.unsettled), (&[mark("yoda", 1)][..], 1));
         drop(journal);
-        assert!(fs::metadata(&path).expect("is there").len() < 64 * 1024);
+        assert!(fs::metadata(&path).expect("is there").len() < COMPACT_AT_OPEN / 2);
         let (_, again) = Journal::open(&path).expect("opens");
         assert_eq!(again, recall);
     }

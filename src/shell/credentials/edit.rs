@@ -1,10 +1,14 @@
 //! Changes to the credentials file: each rewrites it as a whole, keeping every other line.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use thiserror::Error;
 
 use super::phc::is_phc;
@@ -17,13 +21,20 @@ use crate::words::{Credential, Name};
 #[error("no such account")]
 pub struct Missing;
 
+/// How long a server waits for its turn. Everything durable waits behind it, and whoever can read the folder
+/// can lock it.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Adds an account, durably; makes the file if need be. An account that is there already stays as
 /// it is: adding twice is adding once, and what the operator wrote meanwhile wins.
 ///
 /// # Errors
-/// What the system says; the file is unchanged then.
+/// What the system says, or that others work on the file too long; it is unchanged then.
 pub fn append(path: &Path, name: &Name, credential: &Credential) -> io::Result<()> {
-    rewrite(path, |lines| {
+    let turn = lock_folder_soon(path)?;
+    rewrite_in_turn(&turn, path, |lines| {
         let there = lines.iter().any(|line| line.is_of(name));
         (!there).then(|| lines.push(Line::new(name, credential)))
     })
@@ -69,26 +80,29 @@ pub fn remove(path: &Path, name: &Name) -> io::Result<Result<(), Missing>> {
 /// # Errors
 /// What the system says, or `hash`; the file is unchanged then.
 pub fn hash_plain(path: &Path, mut hash: impl FnMut(&str) -> io::Result<Credential>) -> io::Result<usize> {
+    // All hashes are made first: nobody else has his turn while the file is rewritten.
+    let mut hashed: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
+    let bytes = content(path)?;
+    for line in split(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)) {
+        if let Ok(Some((name, password))) = entry(&line.content)
+            && !is_phc(password.reveal())
+        {
+            let fresh = Line::new(&name, &hash(password.reveal())?);
+            hashed.insert(line.content, fresh.content);
+        }
+    }
     let mut count = 0;
-    let mut failure = None;
     rewrite(path, |lines| {
+        // What was changed meanwhile stays as it is.
         for line in lines.iter_mut() {
-            let Ok(Some((name, password))) = entry(&line.content) else { continue };
-            if is_phc(password.reveal()) {
-                continue;
+            if let Some(fresh) = hashed.remove(&line.content) {
+                line.content = fresh;
+                count += 1;
             }
-            match hash(password.reveal()) {
-                Ok(credential) => line.content = Line::new(&name, &credential).content,
-                Err(error) => {
-                    failure = Some(error);
-                    return None;
-                }
-            }
-            count += 1;
         }
         (count > 0).then_some(())
     })?;
-    failure.map_or(Ok(count), Err)
+    Ok(count)
 }
 
 /// A line of the file, its line end apart.
@@ -111,12 +125,18 @@ impl Line {
 /// Lets `change` work on the lines and writes them back if it did something. Two programs that
 /// change the file at the same time wait for each other.
 fn rewrite<T>(path: &Path, change: impl FnOnce(&mut Vec<Line>) -> Option<T>) -> io::Result<Option<T>> {
-    let _turn = lock_folder(path)?;
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
+    let turn = folder(path)?;
+    // A file system without locks is used without.
+    let _ = rustix::fs::flock(&turn, FlockOperation::LockExclusive);
+    rewrite_in_turn(&turn, path, change)
+}
+
+fn rewrite_in_turn<T>(
+    _turn: &File,
+    path: &Path,
+    change: impl FnOnce(&mut Vec<Line>) -> Option<T>,
+) -> io::Result<Option<T>> {
+    let bytes = content(path)?;
     let (mark, text) = match bytes.strip_prefix(BYTE_ORDER_MARK) {
         Some(text) => (BYTE_ORDER_MARK, text),
         None => (b"".as_slice(), bytes.as_slice()),
@@ -148,12 +168,29 @@ fn split(text: &[u8]) -> Vec<Line> {
     lines.map(line).collect()
 }
 
-/// Takes turns on the folder of the file, which stays where it is while the file is replaced. A
-/// file system without locks is used without.
-fn lock_folder(path: &Path) -> io::Result<File> {
-    let folder = File::open(folder_of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())))?;
-    let _ = rustix::fs::flock(&folder, FlockOperation::LockExclusive);
-    Ok(folder)
+/// What is in the file; nothing if there is none.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
+/// The folder of the file, which stays where it is while the file is replaced: turns are taken on it.
+fn folder(path: &Path) -> io::Result<File> {
+    File::open(folder_of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())))
+}
+
+/// Takes a turn if it comes soon.
+fn lock_folder_soon(path: &Path) -> io::Result<File> {
+    let (turn, began) = (folder(path)?, Instant::now());
+    while rustix::fs::flock(&turn, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        if began.elapsed() > PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another program has locked its folder"));
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(turn)
 }
 
 #[cfg(test)]
@@ -231,6 +268,32 @@ mod tests {
         let content = format!("# plain secrets\nhans falcon\n\n{hashed}r2d2 *&^$%#!");
         let expected = format!("# plain secrets\nhans <falcon>\n\n{hashed}r2d2 <*&^$%#!>");
         assert_eq!(after(&content, change), expected);
+    }
+
+    #[test]
+    fn others_have_their_turn_while_hashes_are_made() {
+        let change = |path: &Path| {
+            let count = hash_plain(path, |_| {
+                append(path, &name("luke"), &Credential::new("x"))?;
+                set(path, &name("yoda"), &Credential::new("new"))?;
+                Ok(Credential::new("<hash>"))
+            })?;
+            assert_eq!(count, 1);
+            Ok(())
+        };
+        assert_eq!(after("hans falcon\nyoda y\n", change), "hans <hash>\nyoda new\nluke x\n");
+    }
+
+    #[test]
+    fn a_server_does_not_wait_for_ever_for_its_turn() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("credentials.txt");
+        let other = File::open(folder.path()).expect("a folder");
+        rustix::fs::flock(&other, FlockOperation::LockShared).expect("a lock");
+        let add = || append(&path, &name("luke"), &Credential::new("x"));
+        assert_eq!(add().map_err(|error| error.kind()), Err(io::ErrorKind::ResourceBusy));
+        drop(other);
+        assert!(add().is_ok());
     }
 
     #[test]

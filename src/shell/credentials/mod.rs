@@ -81,6 +81,16 @@ pub enum CredentialsError {
         /// What the system says.
         why: io::Error,
     },
+    /// It is not there, and something is remembered of those who were in it.
+    #[error(
+        "{}: the file is gone, but not what is stored for its accounts; put it back, or make an empty one to \
+         remove them all",
+        visible(&path.to_string_lossy())
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line is not of the form.
     #[error("{}:{line}: {fault}", visible(&path.to_string_lossy()))]
     Malformed {

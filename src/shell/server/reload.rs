@@ -63,6 +63,19 @@ impl Reload {
         credentials::stamp(&self.settings.credentials) != self.accounts.stamp
     }
 
+    /// Whether there is no credentials file. It is no list without accounts where some are known: all that is
+    /// stored for them would go.
+    #[must_use]
+    pub const fn lacks_accounts(&self) -> bool {
+        self.accounts.stamp.is_none()
+    }
+
+    /// The refusal for that.
+    #[must_use]
+    pub fn gone(self) -> ReloadError {
+        CredentialsError::Gone { path: self.settings.credentials }.into()
+    }
+
     /// Settings that differ from the running ones but need a restart.
     #[must_use]
     pub fn needing_restart(&self, running: &Settings) -> Vec<&'static str> {

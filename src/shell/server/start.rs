@@ -72,17 +72,21 @@ impl Failure {
 /// # Errors
 /// [`Failure`] says in one line what is wrong.
 pub fn run(sources: Sources) -> Result<(), Failure> {
-    let Reload { settings, accounts } = reload(&sources)?;
-    for warning in &accounts.warnings {
+    let found = reload(&sources)?;
+    for warning in &found.accounts.warnings {
         tracing::warn!("{warning}");
     }
     let signals = operator::signals()?;
     raise_file_limit();
-    let address = SocketAddr::new(settings.bind, settings.port);
-    let listener = sockets::listen(address, settings.limits.dead_link_secs)
+    let address = SocketAddr::new(found.settings.bind, found.settings.port);
+    let listener = sockets::listen(address, found.settings.limits.dead_link_secs)
         .map_err(|why| Failure::Listen { address, why })?;
     let (answers, answered) = async_channel::unbounded();
-    let (store, recovery) = open_store(&settings, answers)?;
+    let (store, recovery) = open_store(&found.settings, answers)?;
+    if found.lacks_accounts() && recovery.remembers_accounts() {
+        return Err(found.gone().into());
+    }
+    let Reload { settings, accounts } = found;
     let (sender, inbox) = inbox::inbox();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
     let clock = WallClock::starting_after(recovery.last_written);

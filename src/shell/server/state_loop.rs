@@ -231,6 +231,9 @@ impl Server {
             // Somebody, maybe this server, has changed the file since: read that one.
             return (self.hands.reload)();
         }
+        if reload.lacks_accounts() && self.core.has_accounts() {
+            return tracing::error!("nothing was changed: {}", reload.gone());
+        }
         for setting in reload.needing_restart(&self.hands.settings) {
             tracing::warn!("{setting} has changed; that takes a restart");
         }

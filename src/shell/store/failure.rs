@@ -137,19 +137,13 @@ pub(super) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
     match failure.extended_code {
         // The file was moved or deleted under us: what is written now nobody will find again.
         ffi::SQLITE_READONLY_DBMOVED => Severity::Fatal,
+        // The shared index grows when the transaction is in the log, and has been synced: whoever reads the
+        // log will find it.
+        ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMMAP => Severity::Fatal,
         // SQLite calls every write that fails so, but for ENOSPC: a quota reached, a limit of file
-        // lengths, a mount that turned read-only, and the shared index that could not grow are among
-        // them. The folder knows.
-        ffi::SQLITE_IOERR_WRITE
-        | ffi::SQLITE_IOERR_TRUNCATE
-        | ffi::SQLITE_IOERR_SHMOPEN
-        | ffi::SQLITE_IOERR_SHMSIZE
-        | ffi::SQLITE_IOERR_SHMMAP => {
-            if folder.is_some_and(has_no_room) {
-                Severity::NoRoom
-            } else {
-                Severity::Fatal
-            }
+        // lengths, and a mount that turned read-only are among them. The folder knows.
+        ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE | ffi::SQLITE_IOERR_SHMOPEN => {
+            if folder.is_some_and(has_no_room) { Severity::NoRoom } else { Severity::Fatal }
         }
         code => match code & 0xff {
             // Busy: somebody works on the file with another program. Nothing was written.
@@ -173,6 +167,7 @@ pub(super) fn judge_account(error: &io::Error) -> Severity {
             | io::ErrorKind::PermissionDenied
             | io::ErrorKind::NotFound
             | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::ResourceBusy
             | io::ErrorKind::InvalidData
             | io::ErrorKind::InvalidInput
     );
@@ -223,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_sync_is_fatal_whatever_the_folder_says() {
+    fn what_may_have_been_written_is_fatal_whatever_the_folder_says() {
         let codes = [
             ffi::SQLITE_IOERR_FSYNC,
             ffi::SQLITE_IOERR_DIR_FSYNC,
@@ -231,9 +226,14 @@ mod tests {
             ffi::SQLITE_CORRUPT,
             ffi::SQLITE_READONLY_DBMOVED,
             ffi::SQLITE_CONSTRAINT,
+            // The transaction is in the log by then.
+            ffi::SQLITE_IOERR_SHMSIZE,
+            ffi::SQLITE_IOERR_SHMMAP,
         ];
         for code in codes {
-            assert_eq!(judge(&sqlite(code), Some(Path::new("/dev/null/no"))), Severity::Fatal, "{code}");
+            for folder in [None, Some(Path::new("/dev/null/no"))] {
+                assert_eq!(judge(&sqlite(code), folder), Severity::Fatal, "{code}");
+            }
         }
         assert_eq!(judge(&Trouble::Unreadable("name"), None), Severity::Fatal);
     }
@@ -252,6 +252,7 @@ mod tests {
         assert_eq!(judge_account(&io::Error::from_raw_os_error(28)), Severity::NoRoom);
         assert_eq!(judge_account(&io::Error::from_raw_os_error(122)), Severity::NoRoom);
         assert_eq!(judge_account(&io::Error::from_raw_os_error(30)), Severity::NoRoom);
+        assert_eq!(judge_account(&io::ErrorKind::ResourceBusy.into()), Severity::NoRoom);
         assert_eq!(judge_account(&io::Error::from_raw_os_error(5)), Severity::Fatal);
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn boot(database: &mut Database, started: Time) -> Result<Remembered,
 fn count_start(db: &mut Connection, started: Time) -> Result<(), Trouble> {
     let transaction = db.transaction()?;
     // Without its row a database would count from 1 again and give ids twice.
-    let second = u32::try_from(started.0 / 1_000_000).unwrap_or(u32::MAX);
+    // A clock that is off by a century says nothing, lest no number is left above.
+    let second = u32::try_from(started.0 / 1_000_000).unwrap_or(0);
     if transaction.execute("UPDATE server SET boot = max(boot + 1, ?1) WHERE boot >= 0", [second])? != 1 {
         return Err(Trouble::Unreadable("server row"));
     }

@@ -10,7 +10,7 @@ use crate::record::{Record, RecordNumber};
 use crate::sim::model::User;
 use crate::time::Time;
 use crate::wire::{Answer, Code, Command, PingStatus, Prompt, Refusal, ServerLine, Status, Words};
-use crate::words::LinkId;
+use crate::words::{LinkId, Name, Origin};
 
 /// An answer that is owed.
 #[derive(Debug, Clone)]
@@ -32,6 +32,11 @@ pub(in crate::sim) struct Expected {
 }
 
 impl Expected {
+    /// Whether it cannot be a success.
+    fn fails(&self) -> bool {
+        matches!(&self.allowed, Allowed::Codes(codes) if !codes.is_empty())
+    }
+
     /// The store has refused all from this record on. What rests on them fails, else it is open.
     pub(super) fn store_refused(&mut self, from: RecordNumber) {
         let fails = self.allowed != Allowed::Anything && self.own.is_some_and(|own| own >= from);
@@ -316,8 +321,8 @@ impl Check {
             | Record::SessionBegan { .. }
             | Record::SessionEnded { .. }
             | Record::MailStored { .. }
-            | Record::MailRemoved { .. }
-            | Record::Settled { .. } => return,
+            | Record::MailRemoved { .. } => return,
+            Record::Settled { user, origin, .. } => return self.command_settled(number, user, *origin),
         };
         let by = by.and_then(|by| self.model.find(by.as_str()));
         let session = by.and_then(|by| self.model.users[by].session.as_ref());
@@ -325,11 +330,10 @@ impl Check {
         let link = session.map_or(caller, |session| session.link);
         let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) else { return };
         let fits = |expected: &&mut Expected| {
-            let fails = matches!(&expected.allowed, Allowed::Codes(codes) if !codes.is_empty());
             commands.contains(&expected.command)
                 && expected.subject == subject.as_str()
                 && expected.own.is_none()
-                && !fails
+                && !expected.fails()
         };
         // A change that was none, as when a member is added again, has no record: which of two it was is open.
         let mut fitting = seen.expected.iter_mut().filter(fits);
@@ -337,6 +341,24 @@ impl Check {
             expected.own = Some(number);
         }
         seen.held = seen.held.max(number);
+    }
+
+    /// The record before was decided for the command of this number, and for no other.
+    fn command_settled(&mut self, number: RecordNumber, user: &Name, origin: Origin) {
+        let decided = Some(RecordNumber(number.0 - 1));
+        let user = self.model.find(user.as_str());
+        let session = user.and_then(|user| self.model.users[user].session.as_ref());
+        let link = session.and_then(|session| session.link);
+        let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) else { return };
+        for expected in seen.expected.iter_mut().filter(|expected| expected.own == decided) {
+            expected.own = None;
+        }
+        let changes = |expected: &&mut Expected| {
+            expected.number == Some(origin.number) && expected.text.is_none() && !expected.fails()
+        };
+        if let Some(expected) = seen.expected.iter_mut().find(changes) {
+            expected.own = decided;
+        }
     }
 }
 

@@ -208,7 +208,7 @@ fn a_memory_store_keeps_nothing_and_is_a_store_all_the_same() {
     assert!(rig.recovery.records.is_empty() && rig.recovery.mail.is_empty());
 }
 
-const USERS: [&str; 4] = ["hans", "yoda", "luke", "vader"];
+const USERS: [&str; 4] = ["hans", "Hans", "luke", "vader"];
 
 /// Any record over a few users; message ids and logins are put right by `count_up`.
 fn any_record() -> impl Strategy<Value = Record> {
@@ -243,6 +243,8 @@ fn any_record() -> impl Strategy<Value = Record> {
         1 => user().prop_map(|group| Record::GroupRemoved { group }),
         2 => (user(), 0..3_u32, proptest::option::of(time()))
             .prop_map(|(user, count, locked)| failures(Suspect::Account(user), count, locked)),
+        1 => (0..3_u8, 0..3_u32, proptest::option::of(time()))
+            .prop_map(|(of, count, locked)| failures(Suspect::Unknown(Digest([of; 16])), count, locked)),
         1 => user().prop_map(|name| Record::AccountRemoved { name }),
     ]
 }
@@ -292,6 +294,59 @@ proptest! {
         rig.handle.close().unwrap();
         let report = super::super::check(folder.path()).unwrap();
         prop_assert!(report.is_sound(), "{report}");
+    }
+}
+
+/// Pages of a store in which [`boulder`] has no place, and all else in a test of records has.
+const PAGES: u32 = 150;
+
+fn boulder() -> Record {
+    mail_to("hans", 1_000_000, "newcomer", &"x".repeat(400_000))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A batch that is refused leaves nothing in the store, nor in what the store remembers of its tables.
+    #[test]
+    fn any_records_between_batches_that_are_refused(
+        batches in proptest::collection::vec(
+            (proptest::collection::vec(any_record(), 1..12), proptest::option::of(0..12_usize)), 1..12)
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rig = Rig::with(options(Some(folder.path())), |db| {
+            db.pragma_update_and_check(None, "max_page_count", PAGES, |_| Ok(()))
+        }).unwrap();
+        let mut model = Model::default();
+        let (mut number, mut logins) = (0, BTreeMap::new());
+        for (mut batch, refused) in batches {
+            batch.iter_mut().for_each(|record| count_up(record, &mut number, &mut logins));
+            let Some(at) = refused else {
+                batch.iter().for_each(|record| model.apply(record));
+                rig.store(batch);
+                continue;
+            };
+            batch.insert(at.min(batch.len()), boulder());
+            let numbers: Vec<_> = batch.into_iter().map(|record| rig.persist(record)).collect();
+            rig.handle.wake();
+            prop_assert_eq!(rig.next(), Answer::Refused { from: numbers[0] });
+            rig.epoch += 1;
+            model.expect_mail(&mut rig);
+        }
+        model.expect(&mut reopened(folder.path(), rig));
+        let report = super::super::check(folder.path()).unwrap();
+        prop_assert!(report.is_sound(), "{report}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_off_by_a_century_leaves_numbers_for_later_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    for boot in 1..4 {
+        let (mut options, answers) = options(Some(folder.path()));
+        options.started = Time((u64::from(u32::MAX) + 7) * 1_000_000);
+        let rig = Rig::with((options, answers), |_| Ok(())).unwrap();
+        assert_eq!(rig.recovery.boot, boot);
     }
 }
 
