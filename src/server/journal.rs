@@ -342,8 +342,9 @@ impl ServerState {
                 group: group.clone(),
                 before: self.groups.get(group).map(|group| group.members.clone()),
             },
-            Record::AccountAdded { name, credential } => id(name)
-                .map_or(Undo::Nothing, |user| Undo::Account { user, credential: credential.clone() }),
+            Record::AccountAdded { name, credential } => {
+                id(name).map_or(Undo::Nothing, |user| Undo::Account { user, credential: credential.clone() })
+            }
             Record::AccountRemoved { .. }
             | Record::Failures { .. }
             | Record::SessionBegan { .. }

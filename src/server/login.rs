@@ -244,10 +244,7 @@ impl ServerState {
         let refusal = match credential {
             Some(credential) if here && !self.accounts.looks_like_another(&name) => {
                 let user = self.accounts.insert(&name, None);
-                self.persist_firm(
-                    Record::AccountAdded { name, credential },
-                    Then::Registered { link, user },
-                );
+                self.persist_firm(Record::AccountAdded { name, credential }, Then::Registered { link, user });
                 return;
             }
             // Somebody was faster, with a name that looks like it.
