@@ -392,11 +392,13 @@ mod tests {
     use crate::words::{Credential, Name, Ticket};
 
     fn tickets(server: &mut ServerState, event: Event<'_>) -> Vec<Ticket> {
-        let ticket = |effect: Effect<'_>| match effect {
-            Effect::Verify { ticket, .. } => Some(ticket),
-            _ => None,
-        };
-        server.handle(event, Time::ZERO).filter_map(ticket).collect()
+        let mut tickets = Vec::new();
+        for effect in server.handle(event, Time::ZERO) {
+            if let Effect::Verify { ticket, .. } = effect {
+                tickets.push(ticket);
+            }
+        }
+        tickets
     }
 
     #[test]
