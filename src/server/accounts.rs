@@ -20,7 +20,7 @@ use crate::time::Time;
 use crate::words::look_alike::skeleton;
 use crate::words::{Credential, LoginNumber, MessageId, Name};
 
-/// An account's place in the table. Never reused.
+/// An account's place in the table. Reused only if the account never came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct UserId(pub(super) u32);
 
@@ -93,6 +93,8 @@ pub(super) struct Accounts {
     /// Places without an account that mail is counted under, or was, by the name they had; of each name
     /// in the order of their making.
     departed: BTreeMap<Name, Vec<UserId>>,
+    /// Places of accounts that were taken back before anybody could have met them.
+    spare: Vec<UserId>,
     /// What the names look like; made when somebody first registers.
     looks: Option<BTreeMap<String, u32>>,
     /// Above the numbers of all messages to accounts that are gone: one that comes again under the
@@ -106,6 +108,7 @@ impl Accounts {
             list: Vec::new(),
             names: HashMap::with_hasher(FixedState::with_seed(seed)),
             departed: BTreeMap::new(),
+            spare: Vec::new(),
             looks: None,
             messages_floor: 0,
         }
@@ -159,8 +162,25 @@ impl Accounts {
         self.find(self[user].name.as_str()) == Some(user)
     }
 
+    /// Takes back an account that the store refused, and with it all that was built on it: its place is free.
+    pub(super) fn retract(&mut self, user: UserId) {
+        let name = self.free_name(user);
+        self[user] = Account::new(name, None);
+        self.spare.push(user);
+    }
+
     /// Frees the name of a removed account.
     pub(super) fn forget(&mut self, user: UserId) {
+        let name = self.free_name(user);
+        let mut guesses = mem::take(&mut self[user].guesses);
+        if planted::is(Planted::RemovalForgetsWaiting) {
+            guesses = Guesses::default();
+        }
+        self[user] = Account { guesses, ..Account::new(name.clone(), None) };
+        self.departed.entry(name).or_default().push(user);
+    }
+
+    fn free_name(&mut self, user: UserId) -> Name {
         self.messages_floor = self.messages_floor.max(self[user].last_message);
         let name = self[user].name.clone();
         self.names.remove(&name);
@@ -172,12 +192,7 @@ impl Accounts {
                 looks.remove(&skeleton(name.as_str()));
             }
         }
-        let mut guesses = mem::take(&mut self[user].guesses);
-        if planted::is(Planted::RemovalForgetsWaiting) {
-            guesses = Guesses::default();
-        }
-        self[user] = Account { guesses, ..Account::new(name.clone(), None) };
-        self.departed.entry(name).or_default().push(user);
+        name
     }
 
     /// The place of somebody who has no account any more but whose mail still waits for others: one for
@@ -197,7 +212,12 @@ impl Accounts {
     }
 
     fn push(&mut self, name: &Name, credential: Option<Credential>) -> UserId {
-        self.list.push(Account::new(name.clone(), credential));
+        let account = Account::new(name.clone(), credential);
+        if let Some(user) = self.spare.pop() {
+            self[user] = account;
+            return user;
+        }
+        self.list.push(account);
         UserId(u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -232,5 +252,26 @@ impl Index<UserId> for Accounts {
 impl IndexMut<UserId> for Accounts {
     fn index_mut(&mut self, user: UserId) -> &mut Account {
         &mut self.list[user.0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_were_taken_back_leave_no_places_behind() {
+        let mut accounts = Accounts::new(1);
+        let hans = accounts.insert(&Name::new("hans").unwrap(), None);
+        for number in 0..100 {
+            let name = Name::new(&alloc::format!("new{number}")).unwrap();
+            assert!(!accounts.looks_like_another(&name));
+            let user = accounts.insert(&name, Some(Credential::new("pw")));
+            assert!(user != hans && accounts.find_open(name.as_str()) == Some(user));
+            accounts.retract(user);
+            assert_eq!(accounts.find(name.as_str()), None);
+            assert!(!accounts.looks_like_another(&name));
+        }
+        assert_eq!((accounts.list.len(), accounts.departed.len()), (2, 0));
     }
 }

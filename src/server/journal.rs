@@ -414,7 +414,7 @@ impl ServerState {
             // With another line it is in the file by now, by the operator's hand, and stays.
             Undo::Account { user, credential } => {
                 if self.accounts[*user].credential.as_ref() == Some(credential) {
-                    self.accounts.forget(*user);
+                    self.accounts.retract(*user);
                 }
             }
             Undo::Mail { to, from, bytes } => {
