@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod credentials;
+pub mod folder_lock;
 pub mod replace_file;
 pub mod server;
 pub mod sockets;

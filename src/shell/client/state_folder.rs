@@ -1,14 +1,13 @@
 //! The client's state folder: one for each server and user, used by one client at a time.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
 
 use super::journal::Journal;
 use crate::client::Recall;
+use crate::shell::folder_lock::FolderLock;
 
 /// An open and locked state folder. The lock goes with it.
 #[derive(Debug)]
@@ -16,7 +15,7 @@ pub(super) struct StateFolder {
     /// Notes about what was shown and which results are open.
     pub(super) journal: Journal,
     path: PathBuf,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 /// Why a state folder cannot be used.
@@ -61,13 +60,7 @@ fn open(path: &Path) -> io::Result<Option<(StateFolder, Recall)>> {
     for folder in path.ancestors().take(2) {
         fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     }
-    let lock =
-        File::options().write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
+    let Some(lock) = FolderLock::take(path)? else { return Ok(None) };
     let (journal, recall) = Journal::open(&path.join("journal"))?;
     Ok(Some((StateFolder { journal, path: path.into(), _lock: lock }, recall)))
 }

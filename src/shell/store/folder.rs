@@ -6,10 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
-use rustix::fs::{FlockOperation, flock};
 
 use super::failure::{OpenError, Trouble};
 use super::{schema, wal};
+use crate::shell::folder_lock::{FolderLock, LOCK};
 use crate::time::Time;
 
 /// Where the header of a database says how it is to be read, and what it says if there is no log
@@ -20,16 +20,13 @@ const WITHOUT_LOG: u8 = 1;
 /// The database within the folder.
 pub(super) const DATABASE: &str = "hobnob.db";
 
-/// The file that is locked while a server works in the folder.
-const LOCK: &str = "lock";
-
 /// An open database, and the lock on its folder.
 #[derive(Debug)]
 pub(super) struct Database {
     /// Declared before the lock, so closed before another server may come.
     pub(super) connection: Connection,
     pub(super) place: Place,
-    _lock: Option<File>,
+    _lock: Option<FolderLock>,
 }
 
 /// Where a database is, for messages.
@@ -133,21 +130,11 @@ fn make_private(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the lock that goes with the process, however it dies. The file stays: removing it would let
-/// two servers lock two files of one name.
-fn lock(folder: &Path) -> Result<File, OpenError> {
-    let path = folder.join(LOCK);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|source| unusable(&path, source))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(folder.to_path_buf())),
-        Err(error) => Err(unusable(&path, error.into())),
+fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+    match FolderLock::take(folder) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(OpenError::InUse(folder.to_path_buf())),
+        Err(error) => Err(unusable(&folder.join(LOCK), error)),
     }
 }
 
