@@ -36,8 +36,9 @@ struct Lock {
     locked_by: (RecordNumber, Time),
     /// What was counted may have been lost, or counted otherwise.
     shaky: bool,
-    /// Verdicts since that is so.
+    /// Verdicts since that is so, and how often it was.
     judged: u32,
+    shakes: u32,
     last_record: RecordNumber,
 }
 
@@ -62,8 +63,9 @@ struct Attempt {
     /// The record that counts its failure.
     record: Option<RecordNumber>,
     failed: bool,
-    /// Its verdict is known.
+    /// Its verdict is known, and how often its name's count had been shaken by then.
     judged: bool,
+    shakes: u32,
     /// The lock that it met, or made.
     met: Option<(Time, Time)>,
 }
@@ -80,6 +82,7 @@ impl Lock {
     fn shake(&mut self) {
         self.shaky = true;
         self.judged = 0;
+        self.shakes += 1;
     }
 }
 
@@ -157,6 +160,7 @@ impl Check {
             record: None,
             failed: false,
             judged: false,
+            shakes: 0,
             met: self
                 .locks
                 .names
@@ -268,6 +272,7 @@ impl Check {
             }
         };
         attempt.judged = true;
+        attempt.shakes = lock.shakes;
         attempt.failed = verdict == SeenVerdict::Wrong;
         let blurred = !locks && self.links.seen.get(&attempt.link).is_some_and(|seen| seen.failures_blurred);
         attempt.expected = (!lock.shaky && !blurred).then_some(outcome);
@@ -380,7 +385,8 @@ impl Check {
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
         let unjudged = attempt.doubtful || (attempt.ticket.is_some() && attempt.expected.is_none());
         if attempt.registers || lock.shaky || unjudged || odd {
-            if lock.shaky && lock.judged == 1 && !odd && attempt.at > self.settled_at {
+            let is_last = lock.judged == 1 && attempt.shakes == lock.shakes;
+            if lock.shaky && is_last && !odd && attempt.at > self.settled_at {
                 resync(lock, refusal, self.model.settings.lock_attempts);
             }
             return Ok(());
