@@ -86,6 +86,7 @@ impl ClientState {
             session.forget_parts();
             let resumable = may_resume && session.token.is_some();
             self.delivery.lose_link();
+            self.peers.doubt_requests();
             if !resumable {
                 return self.give_up();
             }

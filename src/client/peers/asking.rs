@@ -30,6 +30,19 @@ pub(super) struct Draft {
     kind: Kind,
 }
 
+/// Somebody who asks for a private link.
+pub(super) struct Request {
+    from: String,
+    /// The server was lost since, so it may be open no longer; if it is said again, it is another.
+    doubtful: bool,
+}
+
+impl Request {
+    pub(super) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     StartPrivate,
@@ -126,17 +139,18 @@ impl ClientState {
 
     /// USER asks for a private link.
     pub(in super::super) fn on_private_request(&mut self, from: &str) {
-        let known = self.peers.requests.iter().any(|user| user == from);
+        let known = self.peers.requests.iter().any(|request| request.from == from && !request.doubtful);
         // Who is asking for the same himself has agreed.
         if known || self.is_asking(from) {
             return;
         }
+        self.forget_request(from);
         match self.settings.accept_private {
             AcceptPrivate::Auto if self.peers.has_room() => {
                 self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept })
             }
             AcceptPrivate::Ask if self.peers.requests.len() < REQUESTS => {
-                self.peers.requests.push_back(from.to_owned());
+                self.peers.requests.push_back(Request { from: from.to_owned(), doubtful: false });
                 self.outbox.show(View::PrivateRequest { from: from.to_owned() });
             }
             AcceptPrivate::Never | AcceptPrivate::Auto | AcceptPrivate::Ask => {
@@ -152,7 +166,7 @@ impl ClientState {
 
     /// Whether there was one.
     pub(super) fn forget_request(&mut self, from: &str) -> bool {
-        let place = self.peers.requests.iter().position(|user| user == from);
+        let place = self.peers.requests.iter().position(|request| request.from == from);
         place.and_then(|place| self.peers.requests.remove(place)).is_some()
     }
 
@@ -169,9 +183,11 @@ impl ClientState {
         }
     }
 
-    /// `y` or `n`
+    /// `y` or `n`: to the oldest request that is open for sure, if there is one.
     pub(in super::super) fn reply_to_oldest(&mut self, line: u64, yes: bool) {
-        if let Some(user) = self.peers.requests.front().cloned() {
+        let requests = &self.peers.requests;
+        let oldest = requests.iter().find(|request| !request.doubtful).or(requests.front());
+        if let Some(user) = oldest.map(|request| request.from.clone()) {
             self.reply(Some(line), &user, yes);
         } else {
             let failure = Failure { code: Code::UnknownCommand, subject: None };

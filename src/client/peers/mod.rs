@@ -13,7 +13,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use asking::{Draft, Listening};
+use asking::{Draft, Listening, Request};
 use conversation::Conversation;
 use meeting::{Meeting, PeerLink};
 
@@ -35,7 +35,7 @@ pub(super) struct Peers {
     /// Commands that wait until it is known where this client listens.
     drafts: Vec<Draft>,
     /// Who asks for a private link, oldest first.
-    requests: VecDeque<String>,
+    requests: VecDeque<Request>,
     /// Introductions that are acted on, by user.
     meetings: BTreeMap<String, Meeting>,
     /// Every connection with another client, standing or not.
@@ -71,6 +71,11 @@ impl Peers {
 
     fn has_room(&self) -> bool {
         self.conversations.len() + self.meetings.len() + self.drafts.len() < LINKS
+    }
+
+    /// The server is lost: who asked may have been told so, and nobody tells this client.
+    pub(super) fn doubt_requests(&mut self) {
+        self.requests.iter_mut().for_each(Request::doubt);
     }
 
     /// When the patience with some link or introduction ends.

@@ -299,6 +299,23 @@ fn y_and_n_answer_the_oldest_request() {
 }
 
 #[test]
+fn a_request_after_the_server_was_lost_is_another_and_comes_first() {
+    let mut script = Script::session();
+    script.server("request luke\nrequest yoda").happens(Event::Disconnected).after_ms(100);
+    script.happens(Event::Connected).server("hobnob 1\nresumed hans unread 0 login 7").and();
+    // The server withdrew both when it lost this client, and could not say so.
+    script.server("request yoda\nrequest yoda").does("show request of yoda");
+    script.types("n").types("n").types("n").does(
+        "note 1 open
+         send #1 decline yoda
+         note 2 open
+         send #2 decline luke
+         show result 3 n: unknown_command
+         send active invalid",
+    );
+}
+
+#[test]
 fn accepting_what_is_not_open_is_left_to_the_server() {
     let mut script = Script::session();
     script.server("request yoda\nwithdrawn yoda").and();
