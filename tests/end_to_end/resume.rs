@@ -202,3 +202,21 @@ fn a_group_message_that_waits_for_one_member_is_shown_once_whatever_follows_it()
     assert_eq!(yoda.count(|object| object["text"] == "only once"), 1);
     luke.signal(Signal::CONT);
 }
+
+#[test]
+fn who_asks_for_a_private_link_again_after_a_cut_is_heard() {
+    let server = Server::start(&[]);
+    let (mut hans, cable) = (server.user("hans"), Cable::to(server.port));
+    let mut yoda = Client::start(&server.place, cable.port, &["--json"]);
+    yoda.log_in("yoda", password("yoda"));
+    hans.presence("yoda", true);
+    let line = hans.say("startprivate yoda");
+    yoda.wait_for("private_request");
+    cable.cut();
+    assert_eq!(hans.result_of(line)["error"], "offline");
+    yoda.wait("the server", |object| object["state"] == "resumed");
+    let line = hans.say("startprivate yoda");
+    yoda.wait_for("private_request");
+    yoda.ok("accept hans");
+    assert_eq!(hans.result_of(line)["ok"], true);
+}
