@@ -88,6 +88,13 @@ impl Outstanding {
         self.open.pop_first()
     }
 
+    /// Takes out the oldest command that asks for a private link with this user.
+    pub(super) fn settle_private(&mut self, user: &str) -> Option<(u64, AskedBy)> {
+        let mut open = self.open.iter();
+        let number = open.find(|(_, asked)| asked.command.asks_for_private(user)).map(|(number, _)| *number)?;
+        self.open.remove(&number).map(|asked| (number, asked.command))
+    }
+
     /// All answers up to and with this number have come.
     pub(super) fn answered(&self) -> u64 {
         self.open.first_key_value().map_or(self.last, |(first, _)| first - 1)
@@ -180,6 +187,11 @@ impl AskedBy {
     /// Whether its result waits for a private link to stand.
     pub(super) fn is_private(&self) -> bool {
         matches!(self.name, "startprivate" | "accept")
+    }
+
+    /// Whether it asks for a private link with this user.
+    pub(super) fn asks_for_private(&self, user: &str) -> bool {
+        self.is_private() && self.user.as_deref() == Some(user)
     }
 
     /// What an error speaks of.

@@ -96,9 +96,7 @@ impl Session {
 
     /// Whether an own command asks for a private link with this user.
     pub(super) fn asks_for_private(&self, user: &str) -> bool {
-        self.commands
-            .iter()
-            .any(|asked| asked.command.is_private() && asked.command.user.as_deref() == Some(user))
+        self.commands.iter().any(|asked| asked.command.asks_for_private(user))
     }
 
     /// Whether typed lines are taken as commands.

@@ -394,10 +394,17 @@ impl ClientState {
         let meeting = self.peers.meetings.remove(&user);
         self.turn(link, Stage::Standing { user: user.clone() });
         self.drop_links_meeting(&user);
-        self.begin_conversation(link, user);
-        if let Some((number, command)) = meeting.and_then(|meeting| meeting.asked) {
+        self.begin_conversation(link, user.clone());
+        let asked = meeting.and_then(|meeting| meeting.asked);
+        if let Some((number, command)) = asked.or_else(|| self.unanswered(&user)) {
             self.meeting_result(number, command);
         }
+    }
+
+    /// The command that asked for the link and has no answer yet, because the server was lost behind its
+    /// introduction. It is not repeated: asked anew, the server would have the other asked anew.
+    fn unanswered(&mut self, user: &str) -> Option<(u64, AskedBy)> {
+        self.session()?.commands.settle_private(user)
     }
 
     /// A link on which the other says what cannot be is closed.

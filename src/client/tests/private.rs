@@ -346,6 +346,25 @@ fn crossing_requests_are_consent() {
 }
 
 #[test]
+fn a_link_that_stands_before_the_answer_is_the_answer() {
+    for (beginning, command, role, result) in [
+        ("", "startprivate yoda", "requester", "startprivate: ok yoda direct"),
+        ("request yoda", "accept yoda", "accepter", "accept: ok yoda"),
+    ] {
+        let mut script = Script::session();
+        listening(script.server(beginning).types(command));
+        script.server(&introduction("yoda", role)).happens(Event::Disconnected);
+        script.peer_dialled(1, "192.0.2.2:6000").peer(1, "ready").and();
+        script.peer(1, if role == "requester" { "opened" } else { "nominate" });
+        assert_eq!(script.count(&format!("show result 1 {result}")), 1);
+        script.after_ms(100).happens(Event::Connected).server("hobnob 1").and();
+        // Asked again by a server that has restarted, the other would have said no.
+        script.server("resumed hans unread 0 login 7\nerror #1 declined startprivate");
+        assert_eq!((script.count("send #1"), script.count("show result")), (0, 0));
+    }
+}
+
+#[test]
 fn the_end_of_input_waits_for_the_link() {
     let mut script = requester();
     script.happens(Event::EndOfInput).does("");
