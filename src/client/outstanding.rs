@@ -91,7 +91,8 @@ impl Outstanding {
     /// Takes out the oldest command that asks for a private link with this user.
     pub(super) fn settle_private(&mut self, user: &str) -> Option<(u64, AskedBy)> {
         let mut open = self.open.iter();
-        let number = open.find(|(_, asked)| asked.command.asks_for_private(user)).map(|(number, _)| *number)?;
+        let number =
+            open.find(|(_, asked)| asked.command.asks_for_private(user)).map(|(number, _)| *number)?;
         self.open.remove(&number).map(|asked| (number, asked.command))
     }
 

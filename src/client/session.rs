@@ -201,9 +201,7 @@ impl ClientState {
             ServerLine::Offline { user } => self.on_presence(user, false),
             ServerLine::Request { from } => self.on_private_request(from),
             ServerLine::Withdrawn { from } => self.on_withdrawn(from),
-            ServerLine::EndPrivate { user } => {
-                self.close_conversation(user);
-            }
+            ServerLine::EndPrivate { user } => self.end_private(user),
             ServerLine::Introduce { user, role, id, addresses } => {
                 self.on_introduction(user, *role, *id, addresses);
             }

@@ -81,9 +81,16 @@ impl ClientState {
         self.result(Self::local_private(line, "stopprivate", user), outcome);
     }
 
+    /// The server wants no link with a user, whether it stands or is being made.
+    pub(in super::super) fn end_private(&mut self, user: &str) {
+        if !self.close_conversation(user) {
+            self.abandon_meeting(user);
+        }
+    }
+
     /// Closes the conversation with a user from this side, as the person or the server wants it;
     /// says whether there was one.
-    pub(in super::super) fn close_conversation(&mut self, user: &str) -> bool {
+    fn close_conversation(&mut self, user: &str) -> bool {
         let Some(conversation) = self.peers.conversations.remove(user) else { return false };
         let stopped = PeerFarewell::Stopped;
         self.outbox.send_peer(conversation.link, &PeerLine::Close(stopped));

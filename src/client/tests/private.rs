@@ -365,6 +365,21 @@ fn a_link_that_stands_before_the_answer_is_the_answer() {
 }
 
 #[test]
+fn a_block_ends_a_link_that_is_being_made() {
+    let mut script = requester();
+    script.peer_dialled(1, "192.0.2.2:6000").peer(1, "ready").and();
+    script.server("endprivate yoda").does(
+        "close 1
+         show result 1 startprivate: unreachable (yoda)
+         note 1 settled",
+    );
+    script.peer(1, "opened").does("");
+    let mut script = accepter();
+    script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).and();
+    script.server("endprivate yoda").and().peer(4, "nominate").does("");
+}
+
+#[test]
 fn the_end_of_input_waits_for_the_link() {
     let mut script = requester();
     script.happens(Event::EndOfInput).does("");
