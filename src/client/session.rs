@@ -250,6 +250,9 @@ impl ClientState {
     }
 
     fn on_presence(&mut self, user: &str, online: bool) {
+        if online {
+            self.peers.welcome_back(user);
+        }
         self.outbox.show(View::Presence { user: user.to_owned(), online });
     }
 

@@ -78,6 +78,11 @@ impl Peers {
         self.requests.iter_mut().for_each(Request::doubt);
     }
 
+    /// Who has gone is there again; without a link all the same.
+    pub(super) fn welcome_back(&mut self, user: &str) {
+        self.departed.remove(user);
+    }
+
     /// When the patience with some link or introduction ends.
     pub(super) fn due(&self) -> Option<Time> {
         let links = self.links.values().filter_map(PeerLink::due);

@@ -87,6 +87,17 @@ fn stopprivate_ends_the_link_for_both() {
 }
 
 #[test]
+fn who_has_logged_in_anew_is_not_offline() {
+    for end in ["close logged_out", "close timed_out"] {
+        let mut script = talking();
+        script.peer(1, end).server("offline yoda\nonline luke").types("private yoda hi");
+        assert_eq!(script.count("show result 2 private: offline (yoda)"), 1);
+        script.server("online yoda").types("private yoda hi");
+        assert_eq!(script.count("show result 3 private: not_private (yoda)"), 1);
+    }
+}
+
+#[test]
 fn a_link_that_breaks_is_lost_once() {
     let mut script = talking();
     script.types("private yoda hi").and();
