@@ -77,7 +77,10 @@ impl ClientState {
                     session.leaving = Some(Leaving::Waiting { line, until, shown: Some(shown) });
                 }
             }
-            Standing::Lost(lost) if lost.is_given_up() => {
+            // Other clients may still say that they have shown a text.
+            Standing::Lost(lost)
+                if lost.is_given_up() && (until <= now || self.owes_nothing(session, line.is_some())) =>
+            {
                 self.end_session(Bye::ConnectionLost, Exit::ServerLost);
             }
             Standing::Online | Standing::Lost(_) | Standing::Opening(_) => {}

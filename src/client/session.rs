@@ -79,13 +79,11 @@ impl Session {
 
     /// When something has to be done.
     pub(super) fn due(&self, patience_secs: u64) -> Option<Time> {
+        let leaving = self.leaving.and_then(Leaving::due);
         match &self.standing {
             Standing::Opening(_) => None,
-            Standing::Online => {
-                let leaving = self.leaving.and_then(Leaving::due);
-                [self.activity.due(), leaving].into_iter().flatten().min()
-            }
-            Standing::Lost(lost) => lost.due(patience_secs),
+            Standing::Online => earlier(self.activity.due(), leaving),
+            Standing::Lost(lost) => earlier(lost.due(patience_secs), leaving.filter(|_| lost.is_given_up())),
         }
     }
 
@@ -104,6 +102,10 @@ impl Session {
         let open = !matches!(self.standing, Standing::Opening(_));
         open && self.leaving.is_none()
     }
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    [one, other].into_iter().flatten().min()
 }
 
 impl ClientState {

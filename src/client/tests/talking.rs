@@ -168,6 +168,31 @@ fn a_link_outlives_the_server() {
 }
 
 #[test]
+fn without_the_server_the_end_waits_for_texts_all_the_same() {
+    let alone = Settings { reconnect_secs: 0, ..Settings::default() };
+    let mut script = talking_with(alone.clone());
+    script.happens(Event::Disconnected).types("private yoda hi").and();
+    script.happens(Event::EndOfInput).after(Duration::from_secs(60)).does("");
+    script.peer(1, "ack 1").does(
+        "show result 2 private: to yoda delivered
+         send on 1: close logged_out
+         close 1
+         show closed yoda logged_out
+         show bye connection_lost
+         close state
+         exit ServerLost",
+    );
+    // Who types it does not wait long.
+    let mut script = talking_with(alone);
+    script.happens(Event::Disconnected).types("private yoda hi").types("logout").and();
+    script.after_ms(4_999).does("");
+    script.after_ms(1);
+    assert_eq!(script.count("show result 2 private: outcome_unknown (yoda)"), 1);
+    assert_eq!(script.count("show result 3 logout: not_connected"), 1);
+    assert_eq!(script.count("exit ServerLost"), 1);
+}
+
+#[test]
 fn a_server_that_comes_back_late_is_taken_up_again() {
     let mut script = talking_with(Settings { reconnect_secs: 2, ..Settings::default() });
     script.types("ping luke").happens(Event::Disconnected).after_ms(5_000).happens(Event::Connected);
