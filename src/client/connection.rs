@@ -11,7 +11,7 @@ use crate::wire::{Capabilities, ClientLine, Farewell, Frame, Framer, ServerLine,
 
 /// Longest line of a server that is read. Its own limit is the operator's to set, so this one leaves
 /// room: a message that was cut off here would be lost.
-const SERVER_LINE_BYTES: usize = 1 << 20;
+pub(super) const SERVER_LINE_BYTES: usize = 1 << 20;
 
 /// How long a server may take to greet, or to answer `resume`.
 pub(super) const GREETING_PATIENCE: Duration = Duration::from_secs(10);

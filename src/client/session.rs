@@ -7,6 +7,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::activity::Activity;
+use super::connection::SERVER_LINE_BYTES;
 use super::delivery::Arrival;
 use super::effect::Exit;
 use super::event::{Mark, Recall};
@@ -16,7 +17,7 @@ use super::reconnect::Lost;
 use super::view::{Message, MessageKind, Notice, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
-use crate::wire::{Admission, Delivery, Freshness, ServerLine, Words};
+use crate::wire::{Admission, Delivery, Farewell, Frame, Framer, Freshness, ServerLine, Words};
 use crate::words::{LoginNumber, Name, Token};
 
 /// Bytes of the server that wait while the state folder is opened.
@@ -169,11 +170,12 @@ impl ClientState {
             self.outbox.show(View::Notice(Notice::Unsettled { count: recall.unsettled }));
         }
         self.delivery.begin(recall);
-        if lost {
+        match farewell(&held).filter(|_| lost) {
+            // It was the last word.
+            Some(farewell) => self.on_bye(farewell),
             // The server says again what matters once the session is resumed.
-            self.on_link_lost();
-        } else {
-            self.receive(&held);
+            None if lost => self.on_link_lost(),
+            None => self.receive(&held),
         }
     }
 
@@ -274,6 +276,19 @@ impl ClientState {
         let members = core::mem::take(&mut session.roster).members_of(group);
         self.outbox.show(View::Group { group: group.to_owned(), by: by.to_owned(), members });
     }
+}
+
+/// The word that ends the session, if it is among whole lines.
+fn farewell(mut bytes: &[u8]) -> Option<Farewell> {
+    let mut framer = Framer::default();
+    while let Some(frame) = framer.next(&mut bytes, SERVER_LINE_BYTES) {
+        if let Frame::Line(line) = frame
+            && let Ok(ServerLine::Bye(farewell)) = ServerLine::parse(line)
+        {
+            return Some(farewell);
+        }
+    }
+    None
 }
 
 /// What the message is recognised by; `None` if its sender has no name.

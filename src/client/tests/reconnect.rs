@@ -140,6 +140,24 @@ fn a_loss_while_the_state_folder_opens_is_seen_to_afterwards() {
 }
 
 #[test]
+fn a_farewell_while_the_state_folder_opens_is_the_end() {
+    for (farewell, exit) in
+        [("replaced", "Failed"), ("timeout", "TimedOut"), ("server_shutdown", "ServerLost")]
+    {
+        let mut script = Script::greeted(Settings::default());
+        script.types("hans").server("ask password").types("falcon");
+        script.server(&format!("welcome hans unread 0 login 7 token {TOKEN}\nonline luke\nbye {farewell}"));
+        script.happens(Event::Disconnected).and();
+        script.happens(Event::StateOpened(crate::client::Recall::default())).does(&format!(
+            "show login hans unread 0
+             show bye {farewell}
+             close state
+             exit {exit}"
+        ));
+    }
+}
+
+#[test]
 fn a_logout_that_waits_for_a_lost_server_has_no_connection() {
     let mut script = Script::session();
     script.happens(Event::Disconnected).types("logout").and();
