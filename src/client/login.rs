@@ -225,9 +225,12 @@ impl ClientState {
             ServerLine::Ask(prompt) => self.on_ask(*prompt),
             ServerLine::Refused(refusal) => self.on_refused(*refusal),
             ServerLine::Welcome(admission) => {
-                if let Some(request) = self.waiting() {
-                    let name = request.name().clone();
+                let Some(name) = self.waiting().map(|request| request.name().clone()) else { return };
+                if admission.user == name.as_str() {
                     self.begin_session(name, admission);
+                } else {
+                    // What is noted under this name would be believed of another user.
+                    self.on_silence();
                 }
             }
             ServerLine::Failed { number: None, code, .. } => self.on_login_failed(*code),

@@ -173,6 +173,10 @@ impl ClientState {
     fn on_resumed(&mut self, admission: &Admission<'_>) {
         let now = self.now;
         let Some(session) = self.session() else { return };
+        // The numbers of the commands mean nothing in another login: repeated there, they would be new.
+        if admission.login != session.login || admission.user != session.user.as_str() {
+            return self.on_resume_refused();
+        }
         session.standing = Standing::Online;
         if let Some(leaving) = &mut session.leaving {
             leaving.begin_again(now);

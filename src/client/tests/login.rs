@@ -31,6 +31,13 @@ fn the_username_is_asked_then_the_password() {
 }
 
 #[test]
+fn a_welcome_for_another_is_none() {
+    let mut script = Script::greeted(Settings::default());
+    script.types("hans").server("ask password").types("falcon").and();
+    script.server("welcome yoda unread 0 login 7").does("hang up\nexit Stranger");
+}
+
+#[test]
 fn nothing_is_shown_before_the_state_folder_is_open() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").server("ask password").types("falcon").and();

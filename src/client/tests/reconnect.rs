@@ -84,6 +84,22 @@ fn a_session_that_is_over_for_the_server_ends() {
 }
 
 #[test]
+fn another_login_is_not_the_session_and_nothing_is_repeated_in_it() {
+    for other in ["resumed hans unread 0 login 8", "resumed yoda unread 0 login 7"] {
+        let mut script = Script::session();
+        script.types("message yoda hi");
+        greeted_again(&mut script).and().server(other).does(
+            "hang up
+             show result 1 message: outcome_unknown (yoda)
+             note 1 settled
+             show bye connection_lost
+             close state
+             exit ServerLost",
+        );
+    }
+}
+
+#[test]
 fn a_server_that_still_sees_the_old_link_is_asked_again() {
     for delay in ["refused already_online", "refused busy", "bye timeout"] {
         let mut script = Script::session();
