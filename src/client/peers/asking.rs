@@ -9,7 +9,7 @@ use super::super::outstanding::AskedBy;
 use super::super::settings::AcceptPrivate;
 use super::super::view::{Failure, View};
 use super::ClientState;
-use crate::wire::{Code, Command, Endpoint, MAX_ENDPOINTS};
+use crate::wire::{ClientLine, Code, Command, Endpoint, MAX_ENDPOINTS};
 
 /// Requests that may be open; further ones are declined.
 const REQUESTS: usize = 64;
@@ -146,7 +146,7 @@ impl ClientState {
         }
         self.forget_request(from);
         match self.settings.accept_private {
-            AcceptPrivate::Auto if self.peers.has_room() => {
+            AcceptPrivate::Auto if self.peers.has_room() && self.has_room_for_commands() => {
                 self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept })
             }
             AcceptPrivate::Ask if self.peers.requests.len() < REQUESTS => {
@@ -154,8 +154,19 @@ impl ClientState {
                 self.outbox.show(View::PrivateRequest { from: from.to_owned() });
             }
             AcceptPrivate::Never | AcceptPrivate::Auto | AcceptPrivate::Ask => {
-                self.request(None, Command::Decline { user: from });
+                self.turn_away(from);
             }
+        }
+    }
+
+    /// Nobody typed this, so nothing holds it back where typed lines wait for answers. A command without a
+    /// number takes no place among those that the server remembers, and is not repeated.
+    fn turn_away(&mut self, from: &str) {
+        let decline = Command::Decline { user: from };
+        if self.has_room_for_commands() {
+            self.request(None, decline);
+        } else {
+            self.outbox.send(&ClientLine::Request { number: None, command: decline });
         }
     }
 

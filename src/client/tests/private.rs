@@ -418,6 +418,20 @@ fn sixty_four_requests_may_be_open() {
 }
 
 #[test]
+fn what_the_client_says_by_itself_leaves_the_server_able_to_know_a_repeat() {
+    for accept_private in [AcceptPrivate::Never, AcceptPrivate::Auto] {
+        let mut script = Script::session_with(Settings { accept_private, ..Settings::default() });
+        listening(script.types("message luke hi")).types("startprivate yoda").and();
+        for number in 3..600 {
+            script.server(&format!("request u{number}\nok #{number} decline u{number}"));
+        }
+        assert_eq!((script.count("send #512 "), script.count("send #513 ")), (1, 0));
+        assert_eq!(script.count("send decline u"), 87);
+        script.server("error no_request decline");
+    }
+}
+
+#[test]
 fn who_asks_again_has_given_up_the_meeting_before() {
     let mut script = accepter();
     script.server("request yoda").does("show request of yoda");
