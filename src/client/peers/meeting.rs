@@ -42,8 +42,9 @@ pub(super) struct Meeting {
     dials: Vec<SocketAddr>,
     /// The link that the requester has chosen.
     nominated: Option<LinkId>,
-    /// The command whose result this decides, once the server has answered it.
-    asked: Option<(u64, AskedBy)>,
+    /// The commands whose result this decides, once the server has answered them: one, of a server that
+    /// knows its part.
+    asked: Vec<(u64, AskedBy)>,
 }
 
 impl Meeting {
@@ -52,7 +53,7 @@ impl Meeting {
     }
 
     pub(super) fn awaits_result(&self) -> bool {
-        self.asked.as_ref().is_some_and(|(_, command)| command.line.is_some())
+        self.asked.iter().any(|(_, command)| command.line.is_some())
     }
 }
 
@@ -125,7 +126,7 @@ impl ClientState {
             }
         }
         let until = self.now + MEETING_PATIENCE;
-        let meeting = Meeting { role, id, until, dials, nominated: None, asked: None };
+        let meeting = Meeting { role, id, until, dials, nominated: None, asked: Vec::new() };
         self.peers.meetings.insert(user.to_owned(), meeting);
         self.admit_early(user);
     }
@@ -134,7 +135,7 @@ impl ClientState {
     pub(in super::super) fn on_introduced(&mut self, number: u64, command: AskedBy) {
         let user = command.user.clone().unwrap_or_default();
         if let Some(meeting) = self.peers.meetings.get_mut(&user) {
-            meeting.asked = Some((number, command));
+            meeting.asked.push((number, command));
         } else if self.peers.talks_with(&user) {
             self.meeting_result(number, command);
         } else {
@@ -161,7 +162,7 @@ impl ClientState {
     }
 
     pub(super) fn fail_meeting(&mut self, meeting: Meeting) {
-        if let Some((number, command)) = meeting.asked {
+        for (number, command) in meeting.asked {
             self.settled(number, command, Err(Code::Unreachable));
         }
     }
@@ -395,8 +396,11 @@ impl ClientState {
         self.turn(link, Stage::Standing { user: user.clone() });
         self.drop_links_meeting(&user);
         self.begin_conversation(link, user.clone());
-        let asked = meeting.and_then(|meeting| meeting.asked);
-        if let Some((number, command)) = asked.or_else(|| self.unanswered(&user)) {
+        let mut asked = meeting.map(|meeting| meeting.asked).unwrap_or_default();
+        if asked.is_empty() {
+            asked.extend(self.unanswered(&user));
+        }
+        for (number, command) in asked {
             self.meeting_result(number, command);
         }
     }

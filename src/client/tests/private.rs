@@ -380,6 +380,16 @@ fn a_block_ends_a_link_that_is_being_made() {
 }
 
 #[test]
+fn a_server_that_answers_two_commands_with_one_introduction_leaves_none_open() {
+    let mut script = Script::session();
+    listening(script.server("request yoda").types("startprivate yoda")).types("accept yoda");
+    script.server(&introduction("yoda", "requester"));
+    script.server("ok #1 startprivate yoda\nok #2 accept yoda").and().after_ms(15_000);
+    assert_eq!(script.count("show result 1 startprivate: unreachable (yoda)"), 1);
+    assert_eq!(script.count("show result 2 accept: unreachable (yoda)"), 1);
+}
+
+#[test]
 fn the_end_of_input_waits_for_the_link() {
     let mut script = requester();
     script.happens(Event::EndOfInput).does("");
