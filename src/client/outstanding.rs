@@ -24,6 +24,8 @@ pub(super) struct Asked {
     pub(super) said: Said,
     /// Parts of the answer that have come.
     pub(super) parts: Parts,
+    /// Whether the user it asks a private link with was introduced, on this link to the server.
+    introduced: bool,
 }
 
 /// How often a command's line has left.
@@ -68,8 +70,13 @@ impl Outstanding {
         let asked_by = AskedBy::new(line, &command);
         let mut bytes = Vec::new();
         ClientLine::Request { number: Some(self.last), command }.encode(&mut bytes);
-        let asked =
-            Asked { command: asked_by, bytes: bytes.into(), said: Said::NotYet, parts: Parts::default() };
+        let asked = Asked {
+            command: asked_by,
+            bytes: bytes.into(),
+            said: Said::NotYet,
+            parts: Parts::default(),
+            introduced: false,
+        };
         self.open.insert(self.last, asked);
         self.last
     }
@@ -86,6 +93,13 @@ impl Outstanding {
     /// Takes out the oldest command.
     pub(super) fn settle_oldest(&mut self) -> Option<(u64, Asked)> {
         self.open.pop_first()
+    }
+
+    /// Notes that a user was introduced; whether a command asks for that and has not had it yet.
+    pub(super) fn introduce(&mut self, user: &str) -> bool {
+        let mut open = self.open.values_mut();
+        let asked = open.find(|asked| !asked.introduced && asked.command.asks_for_private(user));
+        asked.map(|asked| asked.introduced = true).is_some()
     }
 
     /// Takes out the oldest command that asks for a private link with this user.
@@ -124,6 +138,7 @@ impl Outstanding {
         }
         for asked in self.open.values_mut() {
             asked.parts = Parts::default();
+            asked.introduced = false;
             if asked.said == Said::Once {
                 asked.said = Said::Again;
             }

@@ -113,7 +113,8 @@ impl ClientState {
         id: Token,
         addresses: &[SocketAddr],
     ) {
-        if !self.expects(user) {
+        // Once for each command, so that the server cannot have many addresses dialled by many of them.
+        if !self.session().is_some_and(|session| session.commands.introduce(user)) {
             return;
         }
         self.forget_request(user);

@@ -173,6 +173,18 @@ fn an_answer_without_introduction_is_unreachable() {
 }
 
 #[test]
+fn a_command_is_introduced_once_on_each_link_to_the_server() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and();
+    script.server(&introduction("yoda", "requester")).does("dial peer 192.0.2.2:6000");
+    script.server(&format!("introduce yoda requester {OTHER_ID} 192.0.2.3:6000")).does("");
+    script.happens(Event::Disconnected).after_ms(100).happens(Event::Connected);
+    script.server("hobnob 1\nresumed hans unread 0 login 7").and();
+    script.server(&format!("introduce yoda requester {OTHER_ID} 192.0.2.3:6000"));
+    script.does("dial peer 192.0.2.3:6000");
+}
+
+#[test]
 fn at_most_four_addresses_are_dialled_and_each_once() {
     let mut script = Script::session();
     listening(script.types("startprivate yoda")).and();
