@@ -100,7 +100,8 @@ async fn write(stream: &mut TcpStream, leaving: &Receiver<Vec<u8>>) -> End {
             bytes.append(&mut more);
         }
         if stream.write_all(&bytes).await.is_err() {
-            return End::Theirs;
+            // What came before is still to be read, and may say why. The end of that ends the link.
+            while leaving.recv().await.is_ok() {}
         }
     }
     End::Ours
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
     use async_channel::bounded;
     use smol::LocalExecutor;
-    use smol::future::block_on;
+    use smol::future::{block_on, yield_now};
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
 
@@ -207,6 +208,49 @@ mod tests {
         assert!(
             matches!(&reported[..], [News::FromServer { bytes, .. }, News::ServerGone { dial: 1 }] if bytes == b"bye logout\n")
         );
+        Ok(())
+    }
+
+    #[test]
+    fn what_came_before_a_write_that_fails_is_reported() -> io::Result<()> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        let executor = LocalExecutor::new();
+        let (news, reported) = bounded(1);
+        let heard = block_on(executor.run(async {
+            let stream = dial("127.0.0.1", port).await?;
+            let (mut far, _) = listener.accept()?;
+            let (link, leaving) = Link::new();
+            let task = executor.spawn(serve(stream, leaving, news, report));
+            link.send(&mut b"unread\n".to_vec());
+            far.write_all(b"online luke\n")?;
+            while reported.is_empty() {
+                yield_now().await;
+            }
+            // Nobody takes the next news yet.
+            far.write_all(b"bye replaced\n")?;
+            far.set_nonblocking(true)?;
+            while far.peek(&mut [0]).is_err() {
+                yield_now().await;
+            }
+            // Closed with bytes unread: what is written now fails.
+            drop(far);
+            link.send(&mut b"late\n".to_vec());
+            while !link.outgoing.is_empty() {
+                yield_now().await;
+            }
+            let mut heard = Vec::new();
+            while let Ok(news) = reported.recv().await {
+                if let News::FromServer { bytes, .. } = news {
+                    heard.extend(bytes);
+                } else {
+                    heard.extend(b"gone");
+                }
+            }
+            task.await;
+            Ok::<_, io::Error>(heard)
+        }))?;
+        assert_eq!(String::from_utf8_lossy(&heard), "online luke\nbye replaced\ngone");
         Ok(())
     }
 
