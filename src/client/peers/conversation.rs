@@ -81,11 +81,10 @@ impl ClientState {
         self.result(Self::local_private(line, "stopprivate", user), outcome);
     }
 
-    /// The server wants no link with a user, whether it stands or is being made.
+    /// The server wants no link with a user: neither one that stands nor one that is being made.
     pub(in super::super) fn end_private(&mut self, user: &str) {
-        if !self.close_conversation(user) {
-            self.abandon_meeting(user);
-        }
+        self.close_conversation(user);
+        self.abandon_meeting(user);
     }
 
     /// Closes the conversation with a user from this side, as the person or the server wants it;

@@ -389,6 +389,11 @@ fn a_block_ends_a_link_that_is_being_made() {
     let mut script = accepter();
     script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).and();
     script.server("endprivate yoda").and().peer(4, "nominate").does("");
+    // One that stands, and another that is to take its place.
+    let mut script = talking();
+    script.server("request yoda").types("y").server(&format!("introduce yoda accepter {OTHER_ID}"));
+    script.peer_came(4).peer(4, &call(OTHER_ID, "yoda", "hans")).and();
+    script.server("endprivate yoda").and().peer(4, "nominate").does("");
 }
 
 #[test]
