@@ -123,6 +123,7 @@ impl ClientState {
         for address in addresses.iter().filter(|address| address.port() != 0) {
             if dials.len() < DIALS && !dials.contains(address) {
                 self.outbox.dial_peer(*address);
+                *self.peers.dialling.entry(*address).or_default() += 1;
                 dials.push(*address);
             }
         }
@@ -185,6 +186,7 @@ impl ClientState {
         let until = self.now + HANDSHAKE_PATIENCE;
         let stage = match opened {
             PeerOpened::Dialled(address) => {
+                self.end_dial(address);
                 self.call(link, address).map(|user| Stage::Calling { user, until })
             }
             PeerOpened::Accepted(_) => {
@@ -225,7 +227,22 @@ impl ClientState {
         expected
     }
 
+    /// One dial of an address has come to something; whether it was the last.
+    fn end_dial(&mut self, address: SocketAddr) -> bool {
+        let Some(left) = self.peers.dialling.get_mut(&address) else { return true };
+        *left -= 1;
+        let last = *left == 0;
+        if last {
+            self.peers.dialling.remove(&address);
+        }
+        last
+    }
+
+    /// A dial for an introduction that is over says nothing about one that goes on.
     pub(in super::super) fn on_peer_unreached(&mut self, address: SocketAddr) {
+        if !self.end_dial(address) {
+            return;
+        }
         for meeting in self.peers.meetings.values_mut() {
             meeting.dials.retain(|dialled| *dialled != address);
         }

@@ -12,6 +12,7 @@ mod meeting;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use asking::{Draft, Listening, Request};
 use conversation::Conversation;
@@ -38,6 +39,9 @@ pub(super) struct Peers {
     requests: VecDeque<Request>,
     /// Introductions that are acted on, by user.
     meetings: BTreeMap<String, Meeting>,
+    /// Dials that have not come to anything yet, of each address; some may be of introductions that are
+    /// over.
+    dialling: BTreeMap<SocketAddr, usize>,
     /// Every connection with another client, standing or not.
     links: BTreeMap<LinkId, PeerLink>,
     /// Links that stand, by user.

@@ -407,6 +407,15 @@ fn a_server_that_answers_two_commands_with_one_introduction_leaves_none_open() {
 }
 
 #[test]
+fn a_dial_of_a_meeting_that_is_over_does_not_spoil_the_next() {
+    let mut script = accepter();
+    script.server("request yoda").types("y");
+    script.server(&format!("introduce yoda accepter {OTHER_ID} 192.0.2.2:6000\nok #2 accept yoda")).and();
+    script.happens(Event::PeerUnreached { address: "192.0.2.2:6000".parse().unwrap() });
+    script.peer_dialled(7, "192.0.2.2:6000").does(&format!("send on 7: {}", call(OTHER_ID, "hans", "yoda")));
+}
+
+#[test]
 fn the_end_of_input_waits_for_the_link() {
     let mut script = requester();
     script.happens(Event::EndOfInput).does("");
