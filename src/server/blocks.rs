@@ -64,8 +64,7 @@ impl ServerState {
         }
         if blocked && already.is_none() {
             self.drop_private_request(user, asker.user);
-            // What was accepted and not sent yet is held back from now on.
-            self.store_behind(asker.user);
+            self.hold_back_behind(asker.user, user);
         }
     }
 
