@@ -64,8 +64,7 @@ impl ServerState {
         }
         if blocked && already.is_none() {
             self.drop_private_request(user, asker.user);
-            // What was accepted and not sent yet is held back from now on.
-            self.store_behind(asker.user);
+            self.hold_back_behind(asker.user, user);
         }
     }
 
@@ -96,7 +95,11 @@ impl ServerState {
         if blocked && self.settings.held_on_block == HeldOnBlock::Drop {
             self.discard_mail_of(asker.user, user);
         }
-        if !blocked && !planted::is(Planted::UnblockShowsNothing) {
+        // A block may have ended with its subject's account before it was durable.
+        let ended = blocked
+            && !self.accounts[asker.user].has_blocked(user)
+            && !self.journal.changes_block(asker.user, user);
+        if (!blocked && !planted::is(Planted::UnblockShowsNothing)) || ended {
             self.show_held_back(asker.user, user);
         }
     }

@@ -265,6 +265,23 @@ impl ServerState {
     pub(super) fn store_behind(&mut self, user: UserId) {
         let Some(session) = self.accounts[user].session.as_mut() else { return };
         let parcels = session.delivery.take_behind();
+        self.store_unsent(user, parcels);
+    }
+
+    /// What one sender has sent and was not sent on yet is held back. With it is stored what waits of others,
+    /// for mail is shown in the order of its ids; where nothing is stored, that stays where it is.
+    pub(super) fn hold_back_behind(&mut self, user: UserId, from: UserId) {
+        let storing = self.settings.offline_delivery != OfflineDelivery::Off;
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
+        let behind = session.delivery.take_behind();
+        let (held, others): (VecDeque<Parcel>, VecDeque<Parcel>) =
+            behind.into_iter().partition(|parcel| storing || parcel.from == from);
+        others.into_iter().for_each(|parcel| session.delivery.push_behind(parcel));
+        self.store_unsent(user, held);
+    }
+
+    fn store_unsent(&mut self, user: UserId, parcels: VecDeque<Parcel>) {
+        let Some(session) = self.accounts[user].session.as_mut() else { return };
         if parcels.is_empty() {
             return;
         }

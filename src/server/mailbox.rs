@@ -279,7 +279,8 @@ impl ServerState {
     fn show_mail(&mut self, user: UserId, mail: Mail) -> bool {
         let Some(from) = self.sender_of(user, &mail.from) else { return false };
         let later = self.is_spoken_for(user, mail.id) || self.comes_in_turn(user, from);
-        if later || self.is_held(user, from) || self.may_be_held(user, from) {
+        let dropped = self.is_being_dropped(user, from, mail.id);
+        if later || dropped || self.is_held(user, from) || self.may_be_held(user, from) {
             return false;
         }
         let parcel = Parcel {
@@ -332,6 +333,12 @@ impl ServerState {
             let upto = MessageId { boot: self.boot, number: account.last_message };
             self.load_for_discard(user, from, upto, MessageId::default());
         }
+    }
+
+    /// Whether the look-up that drops what a block found has not come to a message yet.
+    fn is_being_dropped(&self, user: UserId, from: UserId, id: MessageId) -> bool {
+        let mut discards = self.discards.values();
+        discards.any(|discard| discard.user == user && discard.from == from && id <= discard.upto)
     }
 
     fn load_for_discard(&mut self, user: UserId, from: UserId, upto: MessageId, after: MessageId) {
@@ -395,5 +402,69 @@ impl ServerState {
         for discard in self.discards.values_mut().filter(|discard| discard.user == user) {
             discard.gone.extend_from_slice(ids);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::record::{MailSummary, Recovery};
+    use crate::server::settings::OfflineDelivery;
+    use crate::server::{Effect, Event, Settings, Verdict};
+    use crate::time::Time;
+    use crate::words::{Credential, LinkId};
+
+    /// What an event leads to: pages that are asked for, and whether a message is sent.
+    fn handle(server: &mut ServerState, event: Event<'_>) -> (Vec<Ticket>, bool) {
+        let (mut asked, mut shown) = (Vec::new(), false);
+        for effect in server.handle(event, Time::ZERO) {
+            if let Effect::LoadMail { ticket, .. } | Effect::Verify { ticket, .. } = effect {
+                asked.push(ticket);
+            } else if let Effect::Send { bytes, .. } = effect {
+                shown |= bytes.starts_with(b"message ");
+            }
+        }
+        (asked, shown)
+    }
+
+    #[test]
+    fn what_a_block_drops_is_not_shown_because_it_was_lifted_before_the_last_page() {
+        let name = |name: &str| Name::new(name).unwrap();
+        let accounts = ["hans", "luke"].map(|of| (name(of), Credential::new("pw")));
+        let summary = MailSummary { to: name("hans"), from: name("luke"), count: 2, bytes: 10 };
+        let recovery = Recovery { boot: 2, mail: Vec::from([summary]), ..Recovery::default() };
+        let settings = Settings {
+            offline_delivery: OfflineDelivery::Manual,
+            held_on_block: HeldOnBlock::Drop,
+            ..Settings::default()
+        };
+        let mut server = ServerState::new(settings, Vec::from(accounts), recovery, 1, Time::ZERO);
+        let mail = |number| Mail {
+            id: MessageId { boot: 1, number },
+            from: name("luke"),
+            group: None,
+            origin: None,
+            sent_at: Time::ZERO,
+            text: "hello".into(),
+        };
+        let loaded =
+            |ticket, number, more| Event::MailLoaded { ticket, mail: Vec::from([mail(number)]), more };
+        let link = LinkId(1);
+        let committed = Event::Committed { upto: RecordNumber(99) };
+        let from = "192.0.2.1:40000".parse().unwrap();
+        handle(&mut server, Event::LinkOpened { link, from, nonce: [0; 32] });
+        let (ticket, _) = handle(&mut server, Event::Received { link, bytes: b"login hans pw\n" });
+        handle(&mut server, Event::Verified { ticket: ticket[0], verdict: Verdict::Right });
+        handle(&mut server, Event::Received { link, bytes: b"block luke\n" });
+        let (first, _) = handle(&mut server, committed.clone());
+        handle(&mut server, Event::Received { link, bytes: b"unblock luke\n" });
+        let (held, _) = handle(&mut server, committed);
+        // The store was asked for what the block held back before it is asked for the rest of what it drops.
+        let (rest, _) = handle(&mut server, loaded(first[0], 1, true));
+        assert_eq!(handle(&mut server, loaded(held[0], 2, false)), (Vec::new(), false));
+        handle(&mut server, loaded(rest[0], 2, false));
+        let hans = server.accounts.find("hans").unwrap();
+        assert!(server.accounts[hans].mailbox.is_none() && server.discards.is_empty());
     }
 }
