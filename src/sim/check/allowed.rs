@@ -248,16 +248,22 @@ impl Check {
             }
         }
         if codes.is_empty() {
-            return Allowed::Not([Code::GroupExists].iter().chain(&REFUSALS).copied().collect());
+            // Members who went may be back after a crash, and their group with them.
+            let gone = if self.somebody_is_odd() { None } else { Some(Code::GroupExists) };
+            return Allowed::Not(gone.iter().chain(&REFUSALS).copied().collect());
         }
         codes.push(Code::Limit);
         Allowed::Codes(codes)
     }
 
+    fn somebody_is_odd(&self) -> bool {
+        self.model.users.iter().any(|known| known.odd)
+    }
+
     fn owner_allowed(&self, user: User, group: &str) -> Allowed {
         let members = Name::new(group).ok().and_then(|name| self.model.groups.get(&name));
         // Members who went may be back after a crash, as owners too.
-        if self.model.users.iter().any(|known| known.odd) {
+        if self.somebody_is_odd() {
             return Allowed::Anything;
         }
         match members.map(|members| (members.first() == Some(&user), members.contains(&user))) {

@@ -76,11 +76,14 @@ impl Check {
         if known.odd || self.model.settings.held_on_block == HeldOnBlock::Drop {
             return Vec::new();
         }
+        let settled = |by: User, user: User| {
+            !self.model.is_pending(by, user) && !self.model.shaky.contains_key(&(by, user))
+        };
         let shown = |from: User| {
             !self.model.users[from].odd
                 && !self.model.is_cut_off(from, user)
-                && !self.model.is_pending(user, from)
-                && !self.model.shaky.contains_key(&(user, from))
+                && settled(user, from)
+                && (!self.model.settings.block_mutual || settled(from, user))
         };
         let waiting = known
             .mailbox
