@@ -214,7 +214,12 @@ impl<'w> User<'w> {
         }
     }
 
+    /// Only while the group is there for sure: what was refused for want of it, and is said again because
+    /// the word of that was lost, may be accepted behind later messages (R28).
     fn write_to_group(&mut self) {
+        if self.story.has_group != Known::Yes || self.pending.values().any(|(fact, _)| *fact == Fact::Group) {
+            return;
+        }
         let text = self.text();
         let line = format!("message group {} {text}", self.story.group);
         let typed = Typed::Group { others: self.others.len(), text };
