@@ -19,6 +19,10 @@ pub struct RecordNumber(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 16]);
 
+/// A keyed digest of a command's words, to tell a repeat from another command under the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WordsDigest(pub u64);
+
 /// Whose failures are counted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suspect {
@@ -51,27 +55,39 @@ impl core::fmt::Debug for Mail {
     }
 }
 
-/// One durable change.
-///
-/// *Firm* records belong to a command that fails if they cannot be stored; *soft* ones hold a whole
-/// new value, so a later one replaces an earlier one of the same key, and they are written when the
-/// store can again.
+/// One thing that the store keeps. Records are written in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// Firm: a new account (`registration=open`); goes to the credentials file.
-    AccountAdded {
-        /// The name.
-        name: Name,
-        /// An argon2id PHC string.
-        credential: Credential,
+    /// Holds at once, whether or not it is written yet.
+    Fact(Fact),
+    /// Holds once it is durable. A change that the store refuses has never been.
+    Change(Change),
+    /// A message waits for its receiver. It is in the mailbox once this is durable.
+    MailStored {
+        /// Receiver.
+        to: Name,
+        /// The message.
+        mail: Mail,
     },
-    /// Soft: the account is no longer in the credentials file. Its mail, blocks, memberships, history
-    /// and counters go with it.
-    AccountRemoved {
-        /// The name.
-        name: Name,
+    /// Written in one batch with the change or the mail of a numbered command: what the command came to, so
+    /// that a repeat after a restart is answered and not done again.
+    Settled {
+        /// Who commanded.
+        user: Name,
+        /// The command.
+        origin: Origin,
+        /// What it came to.
+        outcome: Outcome,
+        /// Digest of the command as encoded; `None` in folders of earlier versions.
+        words: Option<WordsDigest>,
     },
-    /// Soft: the failures counted for a name, and its lock.
+}
+
+/// Something that has happened. Each holds a whole new value, so a later one replaces an earlier one of the
+/// same key, but for [`Fact::MailRemoved`], which adds up. A fact that the store refuses is written later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// The failures counted for a name, and its lock.
     Failures {
         /// Whose.
         suspect: Suspect,
@@ -82,7 +98,7 @@ pub enum Record {
         /// Failures since the last login that succeeded; for a notice.
         since_login: u32,
     },
-    /// Soft: a session began or was resumed.
+    /// A session began or was resumed.
     SessionBegan {
         /// Whose.
         user: Name,
@@ -93,7 +109,7 @@ pub enum Record {
         /// When.
         at: Time,
     },
-    /// Soft: a session ended. After a crash, every open one ended when the server last wrote.
+    /// A session ended. After a crash, every open one ended when the server last wrote.
     SessionEnded {
         /// Whose.
         user: Name,
@@ -102,55 +118,56 @@ pub enum Record {
         /// When.
         at: Time,
     },
-    /// Firm: a message waits for its receiver.
-    MailStored {
-        /// Receiver.
-        to: Name,
-        /// The message.
-        mail: Mail,
-    },
-    /// Soft: messages need not wait any more. Adds up with others of the same user.
+    /// Messages were acknowledged, or dropped, and need not wait any more.
     MailRemoved {
         /// Receiver.
         user: Name,
         /// Which.
         ids: Vec<MessageId>,
     },
-    /// Firm: `user` no longer reaches `by`.
+}
+
+/// Something that a user, or the operator's file, wants to be so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A new account (`registration=open`); goes to the credentials file.
+    AccountAdded {
+        /// The name.
+        name: Name,
+        /// An argon2id PHC string.
+        credential: Credential,
+    },
+    /// The account is no longer in the credentials file. Its mail, blocks, memberships, history and counters
+    /// go with it.
+    AccountRemoved {
+        /// The name.
+        name: Name,
+    },
+    /// `user` no longer reaches `by`.
     Blocked {
         /// The blocker.
         by: Name,
         /// The blocked.
         user: Name,
     },
-    /// Firm: the block is lifted.
+    /// The block is lifted.
     Unblocked {
         /// Who had blocked.
         by: Name,
         /// Who was blocked.
         user: Name,
     },
-    /// Firm: a group as it is from now on: created, or with other members.
+    /// A group as it is from now on: created, or with other members.
     GroupSet {
         /// Name of the group.
         group: Name,
         /// Members, the longest-standing first; never empty. The first is the owner.
         members: Vec<Name>,
     },
-    /// Firm: a group is no more.
+    /// A group is no more.
     GroupRemoved {
         /// Name of the group.
         group: Name,
-    },
-    /// Firm, written together with the record it answers for: a numbered command has been done, so a
-    /// repeat after a restart is answered and not done again.
-    Settled {
-        /// Who commanded.
-        user: Name,
-        /// The command.
-        origin: Origin,
-        /// What it came to.
-        outcome: Outcome,
     },
 }
 
@@ -203,8 +220,9 @@ impl Recovery {
     /// Whether anything is remembered of somebody with an account.
     #[must_use]
     pub fn remembers_accounts(&self) -> bool {
-        let of_account =
-            |record: &Record| !matches!(record, Record::Failures { suspect: Suspect::Unknown(_), .. });
+        let of_account = |record: &Record| {
+            !matches!(record, Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. }))
+        };
         !self.mail.is_empty() || self.records.iter().any(of_account)
     }
 }

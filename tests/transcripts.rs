@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use hobnob::record::{Mail, MailSummary, Record, RecordNumber, Recovery, Suspect};
+use hobnob::record::{Change, Fact, Mail, MailSummary, Record, RecordNumber, Recovery, Suspect};
 use hobnob::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
 };
@@ -188,7 +188,7 @@ impl Stage {
     fn mail_of(&self, user: &Name, from: Option<&Name>, after: MessageId) -> Vec<Mail> {
         let mut mail: Vec<Mail> = Vec::new();
         for record in self.durable.iter().chain(self.pending.iter().map(|(_, _, record)| record)) {
-            if matches!(record, Record::AccountRemoved { name } if name == user) {
+            if matches!(record, Record::Change(Change::AccountRemoved { name }) if name == user) {
                 mail.clear();
             }
             if let Record::MailStored { to, mail: stored } = record
@@ -196,7 +196,7 @@ impl Stage {
             {
                 mail.push(stored.clone());
             }
-            if let Record::MailRemoved { user: owner, ids } = record
+            if let Record::Fact(Fact::MailRemoved { user: owner, ids }) = record
                 && owner == user
             {
                 mail.retain(|m| !ids.contains(&m.id));
@@ -483,9 +483,9 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
 fn remembered(durable: &[Record]) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     for record in durable {
-        if let Record::AccountRemoved { name } = record {
+        if let Record::Change(Change::AccountRemoved { name }) = record {
             records.retain(|record| !goes_with(record, name));
-        } else if !matches!(record, Record::MailStored { .. } | Record::MailRemoved { .. }) {
+        } else if !matches!(record, Record::MailStored { .. } | Record::Fact(Fact::MailRemoved { .. })) {
             records.push(record.clone());
         }
     }
@@ -495,9 +495,9 @@ fn remembered(durable: &[Record]) -> Vec<Record> {
 /// Whether a record is forgotten with an account.
 fn goes_with(record: &Record, gone: &Name) -> bool {
     let suspect = Suspect::Account(gone.clone());
-    matches!(record, Record::Failures { suspect: of, .. } if *of == suspect)
-        || matches!(record, Record::SessionBegan { user, .. } | Record::SessionEnded { user, .. } if user == gone)
-        || matches!(record, Record::Blocked { by, user } | Record::Unblocked { by, user } if by == gone || user == gone)
+    matches!(record, Record::Fact(Fact::Failures { suspect: of, .. }) if *of == suspect)
+        || matches!(record, Record::Fact(Fact::SessionBegan { user, .. }) | Record::Fact(Fact::SessionEnded { user, .. }) if user == gone)
+        || matches!(record, Record::Change(Change::Blocked { by, user }) | Record::Change(Change::Unblocked { by, user }) if by == gone || user == gone)
 }
 
 fn play(path: &Path) {

@@ -6,7 +6,7 @@ use super::commands::Asker;
 use super::journal::{Settlement, Then};
 use super::settings::{HeldOnBlock, OfflineDelivery};
 use crate::planted::{self, Planted};
-use crate::record::{Outcome, Record, RecordNumber};
+use crate::record::{Change, Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Code};
 
 /// A `block` or `unblock` whose record is on its way.
@@ -48,8 +48,8 @@ impl ServerState {
         let BlockChange { asker, user, blocked, already } = change;
         let (by, name) = (self.accounts.name(asker.user).clone(), self.accounts.name(user).clone());
         let record = match blocked {
-            true => Record::Blocked { by, user: name },
-            false => Record::Unblocked { by, user: name },
+            true => Record::Change(Change::Blocked { by, user: name }),
+            false => Record::Change(Change::Unblocked { by, user: name }),
         };
         let number = match already {
             Some(_) => self.persist_answer(record, Then::Block(change)),
@@ -148,7 +148,7 @@ impl ServerState {
     pub(super) fn persist_settled(&mut self, asker: &Asker, outcome: Outcome) {
         if let (Some(origin), true) = (asker.origin(), asker.is_remembered()) {
             let user = self.accounts.name(asker.user).clone();
-            self.persist_note(Record::Settled { user, origin, outcome });
+            self.persist_note(Record::Settled { user, origin, outcome, words: None });
         }
     }
 }

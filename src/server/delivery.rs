@@ -14,7 +14,7 @@ use super::leaving::Leaving;
 use super::mailbox::Source;
 use super::settings::OfflineDelivery;
 use crate::planted::{self, Planted};
-use crate::record::{Mail, Outcome, Record, RecordNumber};
+use crate::record::{Fact, Mail, Outcome, Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::{self, Answer, Code, Freshness, ServerLine, Status};
 use crate::words::{MessageId, Name, Origin, Ticket};
@@ -361,7 +361,7 @@ impl ServerState {
             if let (Some(origin), true) = (origin, asker.is_remembered()) {
                 let user = self.accounts.name(from).clone();
                 let outcome = Outcome::Message(Status::Stored);
-                self.persist_note(Record::Settled { user, origin, outcome });
+                self.persist_note(Record::Settled { user, origin, outcome, words: None });
             }
             if let Some(link) = self.asker_link(&asker) {
                 self.reserve_answer(link, number);
@@ -473,7 +473,7 @@ impl ServerState {
         }
         if !removed.is_empty() {
             let user = self.accounts.name(user).clone();
-            self.persist_soft(Record::MailRemoved { user, ids: removed });
+            self.persist_soft(Record::Fact(Fact::MailRemoved { user, ids: removed }));
         }
         self.advance(user);
         self.leaving_moved(user);

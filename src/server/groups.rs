@@ -11,7 +11,7 @@ use super::journal::{Settlement, Then};
 use super::listing::word_lines;
 use super::messages::{Post, Reach};
 use crate::planted::{self, Planted};
-use crate::record::{Outcome, Record, RecordNumber};
+use crate::record::{Change, Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Code, ServerLine, Status, Words};
 use crate::words::{LinkId, Name, Text};
 
@@ -259,10 +259,10 @@ impl ServerState {
 
     fn group_record(&self, group: Name, members: &[UserId]) -> Record {
         if members.is_empty() {
-            return Record::GroupRemoved { group };
+            return Record::Change(Change::GroupRemoved { group });
         }
         let members = members.iter().map(|&user| self.accounts.name(user).clone()).collect();
-        Record::GroupSet { group, members }
+        Record::Change(Change::GroupSet { group, members })
     }
 
     /// The change is durable: its command is answered, and the members are told; or the store refused it.

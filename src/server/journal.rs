@@ -19,7 +19,7 @@ use super::groups::GroupChange;
 use super::outbox::Slow;
 use super::presence::Notice;
 use crate::planted::{self, Planted};
-use crate::record::{Record, RecordNumber, Suspect};
+use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
 use crate::wire::Code;
 use crate::words::{Credential, LinkId, MessageId, Name};
 
@@ -203,7 +203,7 @@ impl Journal {
             return false;
         }
         match self.unsaved.get(&SoftKey::Mail(user.clone())) {
-            Some((_, Record::MailRemoved { ids, .. })) => ids.contains(&id),
+            Some((_, Record::Fact(Fact::MailRemoved { ids, .. }))) => ids.contains(&id),
             _ => false,
         }
     }
@@ -244,29 +244,31 @@ impl Journal {
 
     fn keep_unsaved(&mut self, number: RecordNumber, record: Record) {
         let (key, record) = match record {
-            Record::AccountRemoved { ref name } => (SoftKey::Removed(name.clone()), record),
+            Record::Change(Change::AccountRemoved { ref name }) => (SoftKey::Removed(name.clone()), record),
             // A made-up name that is forgotten: what the store may still hold of it harms nobody, and
             // there is no end of such names.
-            Record::Failures { suspect: suspect @ Suspect::Unknown(_), count: 0, .. } => {
+            Record::Fact(Fact::Failures { suspect: suspect @ Suspect::Unknown(_), count: 0, .. }) => {
                 self.unsaved.remove(&SoftKey::Failures(suspect));
                 return;
             }
-            Record::Failures { ref suspect, .. } => (SoftKey::Failures(suspect.clone()), record),
-            Record::SessionBegan { ref user, .. } => (SoftKey::Began(user.clone()), record),
-            Record::SessionEnded { ref user, .. } => (SoftKey::Ended(user.clone()), record),
-            Record::MailRemoved { user, mut ids } => {
+            Record::Fact(Fact::Failures { ref suspect, .. }) => (SoftKey::Failures(suspect.clone()), record),
+            Record::Fact(Fact::SessionBegan { ref user, .. }) => (SoftKey::Began(user.clone()), record),
+            Record::Fact(Fact::SessionEnded { ref user, .. }) => (SoftKey::Ended(user.clone()), record),
+            Record::Fact(Fact::MailRemoved { user, mut ids }) => {
                 let key = SoftKey::Mail(user.clone());
-                if let Some((_, Record::MailRemoved { ids: before, .. })) = self.unsaved.remove(&key) {
+                if let Some((_, Record::Fact(Fact::MailRemoved { ids: before, .. }))) =
+                    self.unsaved.remove(&key)
+                {
                     ids.extend(before);
                 }
-                (key, Record::MailRemoved { user, ids })
+                (key, Record::Fact(Fact::MailRemoved { user, ids }))
             }
-            Record::AccountAdded { .. }
+            Record::Change(Change::AccountAdded { .. })
             | Record::MailStored { .. }
-            | Record::Blocked { .. }
-            | Record::Unblocked { .. }
-            | Record::GroupSet { .. }
-            | Record::GroupRemoved { .. }
+            | Record::Change(Change::Blocked { .. })
+            | Record::Change(Change::Unblocked { .. })
+            | Record::Change(Change::GroupSet { .. })
+            | Record::Change(Change::GroupRemoved { .. })
             | Record::Settled { .. } => return,
         };
         self.unsaved.insert(key, (number.0, record));
@@ -303,7 +305,7 @@ impl ServerState {
         for unsaved in self.journal.take_unsaved_before(&record) {
             self.number_record(unsaved.clone(), Undo::Later(unsaved), Then::Nothing);
         }
-        if let Record::Failures { suspect, .. } = &record {
+        if let Record::Fact(Fact::Failures { suspect, .. }) = &record {
             // The whole new value: an older one of a made-up name must not be written over it.
             self.journal.unsaved.remove(&SoftKey::Failures(suspect.clone()));
         }
@@ -314,9 +316,9 @@ impl ServerState {
         self.journal.last.0 += 1;
         let number = self.journal.last;
         self.journal.count_change(&undo);
-        if let Record::MailRemoved { user, ids } = &record {
+        if let Record::Fact(Fact::MailRemoved { user, ids }) = &record {
             self.note_gone(user, ids);
-        } else if let Record::AccountRemoved { name } = &record {
+        } else if let Record::Change(Change::AccountRemoved { name }) = &record {
             self.note_all_gone(name);
         }
         self.journal.pending.push_back(Pending { number, undo, then });
@@ -332,24 +334,27 @@ impl ServerState {
                 from: mail.from.clone(),
                 bytes: mail.text.len() as u64,
             }),
-            Record::Blocked { by, user } | Record::Unblocked { by, user } => match (id(by), id(user)) {
-                (Some(by), Some(user)) => {
-                    Undo::Block { by, user, stood: self.accounts[by].has_blocked(user) }
+            Record::Change(Change::Blocked { by, user }) | Record::Change(Change::Unblocked { by, user }) => {
+                match (id(by), id(user)) {
+                    (Some(by), Some(user)) => {
+                        Undo::Block { by, user, stood: self.accounts[by].has_blocked(user) }
+                    }
+                    _ => Undo::Nothing,
                 }
-                _ => Undo::Nothing,
-            },
-            Record::GroupSet { group, .. } | Record::GroupRemoved { group } => Undo::Group {
+            }
+            Record::Change(Change::GroupSet { group, .. })
+            | Record::Change(Change::GroupRemoved { group }) => Undo::Group {
                 group: group.clone(),
                 before: self.groups.get(group).map(|group| group.members.clone()),
             },
-            Record::AccountAdded { name, credential } => {
+            Record::Change(Change::AccountAdded { name, credential }) => {
                 id(name).map_or(Undo::Nothing, |user| Undo::Account { user, credential: credential.clone() })
             }
-            Record::AccountRemoved { .. }
-            | Record::Failures { .. }
-            | Record::SessionBegan { .. }
-            | Record::SessionEnded { .. }
-            | Record::MailRemoved { .. }
+            Record::Change(Change::AccountRemoved { .. })
+            | Record::Fact(Fact::Failures { .. })
+            | Record::Fact(Fact::SessionBegan { .. })
+            | Record::Fact(Fact::SessionEnded { .. })
+            | Record::Fact(Fact::MailRemoved { .. })
             | Record::Settled { .. } => Undo::Nothing,
         }
     }
@@ -379,7 +384,7 @@ impl ServerState {
         let mut removed: BTreeSet<&Name> = BTreeSet::new();
         for pending in refused.iter().rev() {
             self.journal.count_off_change(&pending.undo);
-            if let Undo::Later(Record::AccountRemoved { name }) = &pending.undo {
+            if let Undo::Later(Record::Change(Change::AccountRemoved { name })) = &pending.undo {
                 removed.insert(name);
             }
             if !self.journal.removed_early.contains(&pending.number) {
@@ -481,18 +486,18 @@ fn count_off<K: Ord>(changes: &mut BTreeMap<K, u32>, key: &K) {
 /// The account whose own state a record sets.
 fn subject_of(record: &Record) -> Option<&Name> {
     match record {
-        Record::AccountAdded { name, .. }
-        | Record::AccountRemoved { name }
-        | Record::Failures { suspect: Suspect::Account(name), .. }
-        | Record::SessionBegan { user: name, .. }
-        | Record::SessionEnded { user: name, .. } => Some(name),
-        Record::Failures { suspect: Suspect::Unknown(_), .. }
+        Record::Change(Change::AccountAdded { name, .. })
+        | Record::Change(Change::AccountRemoved { name })
+        | Record::Fact(Fact::Failures { suspect: Suspect::Account(name), .. })
+        | Record::Fact(Fact::SessionBegan { user: name, .. })
+        | Record::Fact(Fact::SessionEnded { user: name, .. }) => Some(name),
+        Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. })
         | Record::MailStored { .. }
-        | Record::MailRemoved { .. }
-        | Record::Blocked { .. }
-        | Record::Unblocked { .. }
-        | Record::GroupSet { .. }
-        | Record::GroupRemoved { .. }
+        | Record::Fact(Fact::MailRemoved { .. })
+        | Record::Change(Change::Blocked { .. })
+        | Record::Change(Change::Unblocked { .. })
+        | Record::Change(Change::GroupSet { .. })
+        | Record::Change(Change::GroupRemoved { .. })
         | Record::Settled { .. } => None,
     }
 }
@@ -501,17 +506,17 @@ fn subject_of(record: &Record) -> Option<&Name> {
 fn built_on_by(record: &Record) -> Vec<&Name> {
     match record {
         Record::MailStored { to, .. } => alloc::vec![to],
-        Record::Blocked { by, user } => alloc::vec![by, user],
-        Record::GroupSet { members, .. } => members.iter().collect(),
+        Record::Change(Change::Blocked { by, user }) => alloc::vec![by, user],
+        Record::Change(Change::GroupSet { members, .. }) => members.iter().collect(),
         Record::Settled { user, .. } => alloc::vec![user],
-        Record::AccountAdded { .. }
-        | Record::AccountRemoved { .. }
-        | Record::Failures { .. }
-        | Record::SessionBegan { .. }
-        | Record::SessionEnded { .. }
-        | Record::MailRemoved { .. }
-        | Record::Unblocked { .. }
-        | Record::GroupRemoved { .. } => Vec::new(),
+        Record::Change(Change::AccountAdded { .. })
+        | Record::Change(Change::AccountRemoved { .. })
+        | Record::Fact(Fact::Failures { .. })
+        | Record::Fact(Fact::SessionBegan { .. })
+        | Record::Fact(Fact::SessionEnded { .. })
+        | Record::Fact(Fact::MailRemoved { .. })
+        | Record::Change(Change::Unblocked { .. })
+        | Record::Change(Change::GroupRemoved { .. }) => Vec::new(),
     }
 }
 
@@ -526,12 +531,15 @@ mod tests {
     fn a_removal_that_is_unsaved_is_written_before_what_is_built_on_the_account() {
         let name = |name: &str| Name::new(name).unwrap();
         let (hans, luke) = (name("hans"), name("luke"));
-        let removed = |user: &Name| Record::AccountRemoved { name: user.clone() };
+        let removed = |user: &Name| Record::Change(Change::AccountRemoved { name: user.clone() });
         let builders = [
-            Record::Blocked { by: luke.clone(), user: hans.clone() },
-            Record::Blocked { by: hans.clone(), user: luke.clone() },
-            Record::GroupSet { group: name("crew"), members: vec![luke.clone(), hans.clone()] },
-            Record::AccountRemoved { name: hans.clone() },
+            Record::Change(Change::Blocked { by: luke.clone(), user: hans.clone() }),
+            Record::Change(Change::Blocked { by: hans.clone(), user: luke.clone() }),
+            Record::Change(Change::GroupSet {
+                group: name("crew"),
+                members: vec![luke.clone(), hans.clone()],
+            }),
+            Record::Change(Change::AccountRemoved { name: hans.clone() }),
         ];
         for record in builders {
             let mut journal = Journal::default();
@@ -546,7 +554,7 @@ mod tests {
     fn of_a_made_up_name_that_is_forgotten_nothing_stays_unsaved() {
         let failures = |count| {
             let suspect = Suspect::Unknown(Digest([1; 16]));
-            Record::Failures { suspect, count, locked_until: None, since_login: count }
+            Record::Fact(Fact::Failures { suspect, count, locked_until: None, since_login: count })
         };
         let mut journal = Journal::default();
         // Refused together: it was forgotten while its failures were being written.
@@ -559,8 +567,11 @@ mod tests {
     fn what_is_unsaved_about_an_account_that_stays_is_not_written_with_each_message_to_it() {
         let hans = Name::new("hans").unwrap();
         let mut journal = Journal::default();
-        journal.keep_unsaved(RecordNumber(1), Record::MailRemoved { user: hans.clone(), ids: vec![] });
-        let block = Record::Blocked { by: hans.clone(), user: hans };
+        journal.keep_unsaved(
+            RecordNumber(1),
+            Record::Fact(Fact::MailRemoved { user: hans.clone(), ids: vec![] }),
+        );
+        let block = Record::Change(Change::Blocked { by: hans.clone(), user: hans });
         assert_eq!(journal.take_unsaved_before(&block), []);
     }
 }

@@ -11,7 +11,7 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::links::limited_address;
 use crate::planted::{self, Planted};
-use crate::record::{Digest, Record, RecordNumber, Suspect};
+use crate::record::{Digest, Fact, Record, RecordNumber, Suspect};
 use crate::time::Time;
 use crate::words::{LinkId, Name, Password};
 
@@ -119,12 +119,12 @@ impl ServerState {
             self.lockout.ages.remove(&age);
             let forgotten = self.lockout.unknown.remove(&digest);
             if forgotten.is_some_and(|(_, guesses)| guesses.count > 0) {
-                self.persist_soft(Record::Failures {
+                self.persist_soft(Record::Fact(Fact::Failures {
                     suspect: Suspect::Unknown(digest),
                     count: 0,
                     locked_until: None,
                     since_login: 0,
-                });
+                }));
             }
         }
     }
@@ -223,12 +223,12 @@ impl ServerState {
             Subject::Unknown(digest) => Suspect::Unknown(digest),
         };
         let guesses = self.guesses(subject);
-        let record = Record::Failures {
+        let record = Record::Fact(Fact::Failures {
             suspect,
             count: guesses.count,
             locked_until: guesses.locked_until,
             since_login: guesses.since_login,
-        };
+        });
         if planted::is(Planted::LockNotStored) {
             return RecordNumber(0);
         }

@@ -12,7 +12,7 @@ use super::session::Entry;
 use super::settings::{DuplicateLogin, Registration};
 use super::{ServerState, SessionEnd};
 use crate::planted::{self, Planted};
-use crate::record::{Record, RecordNumber};
+use crate::record::{Change, Record, RecordNumber};
 use crate::wire::{Farewell, Prompt, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, Name, Password, Secret, Ticket, Token};
 
@@ -244,7 +244,10 @@ impl ServerState {
         let refusal = match credential {
             Some(credential) if here && !self.accounts.looks_like_another(&name) => {
                 let user = self.accounts.insert(&name, None);
-                self.persist_firm(Record::AccountAdded { name, credential }, Then::Registered { link, user });
+                self.persist_firm(
+                    Record::Change(Change::AccountAdded { name, credential }),
+                    Then::Registered { link, user },
+                );
                 return;
             }
             // Somebody was faster, with a name that looks like it.

@@ -11,7 +11,7 @@ use super::delivery::{Keep, Loading, Parcel, Tell};
 use super::outbox::Slow;
 use super::settings::HeldOnBlock;
 use crate::planted::{self, Planted};
-use crate::record::{Mail, Outcome, Record, RecordNumber};
+use crate::record::{Fact, Mail, Outcome, Record, RecordNumber};
 use crate::wire::{Answer, Freshness};
 use crate::words::{MessageId, Name, Ticket};
 
@@ -296,7 +296,7 @@ impl ServerState {
         };
         if planted::is(Planted::RemovedWhenSent) {
             let name = self.accounts.name(user).clone();
-            self.persist_soft(Record::MailRemoved { user: name, ids: alloc::vec![parcel.id] });
+            self.persist_soft(Record::Fact(Fact::MailRemoved { user: name, ids: alloc::vec![parcel.id] }));
         }
         self.send_parcel(user, parcel, Freshness::Stored);
         true
@@ -369,7 +369,10 @@ impl ServerState {
             ids.push(mail.id);
         }
         if !ids.is_empty() {
-            self.persist_soft(Record::MailRemoved { user: self.accounts.name(user).clone(), ids });
+            self.persist_soft(Record::Fact(Fact::MailRemoved {
+                user: self.accounts.name(user).clone(),
+                ids,
+            }));
         }
         if more && last < upto {
             self.load_for_discard(user, from, upto, last);

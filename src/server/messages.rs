@@ -112,7 +112,7 @@ impl ServerState {
             return self.tell_sender(to, &tell, Ok(Status::Stored), None);
         };
         let user = self.accounts.name(asker.user).clone();
-        let record = Record::Settled { user, origin, outcome: Outcome::Message(Status::Stored) };
+        let record = Record::Settled { user, origin, outcome: Outcome::Message(Status::Stored), words: None };
         let then = Then::Mail { to, tell, refused: Code::StorageUnavailable };
         let number = self.persist_answer(record, then);
         self.accounts[asker.user].touched = number;

@@ -8,7 +8,7 @@ use super::accounts::UserId;
 use super::effect::Report;
 use super::settings::{OfflineDelivery, Settings};
 use crate::planted::{self, Planted};
-use crate::record::{Record, Recovery, Suspect};
+use crate::record::{Change, Fact, Record, Recovery, Suspect};
 use crate::words::{Credential, Name};
 
 impl ServerState {
@@ -48,20 +48,20 @@ impl ServerState {
             }
         };
         match record {
-            Record::Failures { suspect: Suspect::Account(name), .. }
-            | Record::SessionBegan { user: name, .. }
-            | Record::SessionEnded { user: name, .. } => note(name),
-            Record::Blocked { by, user } | Record::Unblocked { by, user } => {
+            Record::Fact(Fact::Failures { suspect: Suspect::Account(name), .. })
+            | Record::Fact(Fact::SessionBegan { user: name, .. })
+            | Record::Fact(Fact::SessionEnded { user: name, .. }) => note(name),
+            Record::Change(Change::Blocked { by, user }) | Record::Change(Change::Unblocked { by, user }) => {
                 note(by);
                 note(user);
             }
-            Record::GroupSet { members, .. } => members.iter().for_each(note),
-            Record::AccountAdded { .. }
-            | Record::AccountRemoved { .. }
-            | Record::Failures { suspect: Suspect::Unknown(_), .. }
+            Record::Change(Change::GroupSet { members, .. }) => members.iter().for_each(note),
+            Record::Change(Change::AccountAdded { .. })
+            | Record::Change(Change::AccountRemoved { .. })
+            | Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. })
             | Record::MailStored { .. }
-            | Record::MailRemoved { .. }
-            | Record::GroupRemoved { .. }
+            | Record::Fact(Fact::MailRemoved { .. })
+            | Record::Change(Change::GroupRemoved { .. })
             | Record::Settled { .. } => {}
         }
     }
@@ -71,7 +71,8 @@ impl ServerState {
         for user in self.accounts.ids() {
             let account = &self.accounts[user];
             if self.history.is_open(user) {
-                let record = Record::SessionEnded { user: account.name.clone(), resumable: true, at };
+                let record =
+                    Record::Fact(Fact::SessionEnded { user: account.name.clone(), resumable: true, at });
                 if planted::is(Planted::CrashEndNotWritten) {
                     self.apply(&record);
                 } else {
@@ -84,17 +85,17 @@ impl ServerState {
     /// What a record does to the state. Total: names nobody has are skipped.
     pub(super) fn apply(&mut self, record: &Record) {
         match record {
-            Record::AccountAdded { name, credential } => {
+            Record::Change(Change::AccountAdded { name, credential }) => {
                 self.accounts.insert(name, Some(credential.clone()));
             }
-            Record::AccountRemoved { name } => self.apply_removal(name),
-            Record::Failures { suspect, count, locked_until, since_login } => {
+            Record::Change(Change::AccountRemoved { name }) => self.apply_removal(name),
+            Record::Fact(Fact::Failures { suspect, count, locked_until, since_login }) => {
                 self.apply_failures(suspect, *count, *locked_until, *since_login);
             }
-            Record::SessionBegan { user, login, token, at } => {
+            Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
                 self.with_user(user, |server, user| server.apply_session_began(user, *login, *token, *at));
             }
-            Record::SessionEnded { user, resumable, at } => {
+            Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
                 self.with_user(user, |server, user| server.apply_session_ended(user, *resumable, *at));
             }
             Record::MailStored { to, mail } => {
@@ -106,15 +107,15 @@ impl ServerState {
                 });
             }
             // Which sender's they are is known where they are acknowledged; the store counts for itself.
-            Record::MailRemoved { .. } => {}
-            Record::Blocked { by, user } => self.apply_block(by, user, true),
-            Record::Unblocked { by, user } => self.apply_block(by, user, false),
-            Record::GroupSet { group, members } => {
+            Record::Fact(Fact::MailRemoved { .. }) => {}
+            Record::Change(Change::Blocked { by, user }) => self.apply_block(by, user, true),
+            Record::Change(Change::Unblocked { by, user }) => self.apply_block(by, user, false),
+            Record::Change(Change::GroupSet { group, members }) => {
                 let members = members.iter().filter_map(|name| self.accounts.find(name.as_str())).collect();
                 self.set_group(group, Some(members));
             }
-            Record::GroupRemoved { group } => self.set_group(group, None),
-            Record::Settled { user, origin, outcome } => self.with_user(user, |server, user| {
+            Record::Change(Change::GroupRemoved { group }) => self.set_group(group, None),
+            Record::Settled { user, origin, outcome, words: _ } => self.with_user(user, |server, user| {
                 if server.accounts[user].login == origin.login {
                     server.accounts[user].ledger.settle(origin.number, *outcome);
                 }
@@ -175,7 +176,7 @@ impl ServerState {
         if let Some(user) = removed {
             self.leave_all_groups(user);
         }
-        self.persist_soft(Record::AccountRemoved { name: name.clone() });
+        self.persist_soft(Record::Change(Change::AccountRemoved { name: name.clone() }));
         if let Some(user) = self.accounts.find(name.as_str()) {
             self.mailbox_emptied(user);
         }

@@ -11,7 +11,7 @@ use super::links::{Stage, Waits};
 use super::settings::OfflineDelivery;
 use super::{Phase, ServerState};
 use crate::planted::{self, Planted};
-use crate::record::{Record, RecordNumber};
+use crate::record::{Fact, Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::{Admission, Capabilities, Farewell, Notice, ServerLine};
 use crate::words::{LinkId, LoginNumber, Token};
@@ -124,7 +124,8 @@ impl ServerState {
         let account = &mut self.accounts[user];
         account.session = Some(Box::new(session));
         let (name, login, token) = (account.name.clone(), account.login, account.token);
-        let record = self.persist_soft(Record::SessionBegan { user: name, login, token, at: self.now });
+        let record =
+            self.persist_soft(Record::Fact(Fact::SessionBegan { user: name, login, token, at: self.now }));
         self.idle_due(user, serial);
         self.tell_presence(user, true, record);
         record
@@ -198,7 +199,11 @@ impl ServerState {
             SessionEnd::Logout | SessionEnd::Timeout | SessionEnd::Replaced => false,
         };
         let name = self.accounts.name(user).clone();
-        let record = self.persist_soft(Record::SessionEnded { user: name.clone(), resumable, at: self.now });
+        let record = self.persist_soft(Record::Fact(Fact::SessionEnded {
+            user: name.clone(),
+            resumable,
+            at: self.now,
+        }));
         self.outbox.report(Report::LoggedOut { user: name, why });
         let untold = why == SessionEnd::Timeout && planted::is(Planted::TimeoutNotTold);
         if why != SessionEnd::Stopped && !untold {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::trace::{Seen, SeenVerdict, Told, Trace};
 use crate::client::view::{Failure, View};
-use crate::record::Record;
+use crate::record::{Change, Fact, Record};
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, Farewell, Freshness, Refusal, ServerLine};
@@ -296,16 +296,16 @@ impl Watcher {
 
     fn record(&mut self, record: &Record) {
         match record {
-            Record::Failures { locked_until: Some(until), .. } => {
+            Record::Fact(Fact::Failures { locked_until: Some(until), .. }) => {
                 self.locks.insert(*until);
                 self.verifying.values_mut().for_each(|since| *since = true);
             }
-            Record::SessionBegan { user, at, .. } => {
+            Record::Fact(Fact::SessionBegan { user, at, .. }) => {
                 self.began = true;
                 self.online.insert(user.clone());
                 self.written(*at);
             }
-            Record::SessionEnded { user, at, .. } => {
+            Record::Fact(Fact::SessionEnded { user, at, .. }) => {
                 self.online.remove(user);
                 self.written(*at);
             }
@@ -317,24 +317,24 @@ impl Watcher {
                     Some(_) | None => {}
                 }
             }
-            Record::MailRemoved { user, ids } => {
+            Record::Fact(Fact::MailRemoved { user, ids }) => {
                 self.waiting.retain(|(to, id), _| to != user || !ids.contains(id));
             }
-            Record::Blocked { by, user } => {
+            Record::Change(Change::Blocked { by, user }) => {
                 if self.waiting.iter().any(|((to, _), from)| to == by && from == user) {
                     self.coverage.saw(Rare::BlockBetweenAcceptAndDelivery);
                 }
             }
-            Record::AccountRemoved { name } => {
+            Record::Change(Change::AccountRemoved { name }) => {
                 if self.online.contains(name) {
                     self.coverage.saw(Rare::RemovedWhileOnline);
                 }
             }
-            Record::Failures { .. }
-            | Record::AccountAdded { .. }
-            | Record::Unblocked { .. }
-            | Record::GroupSet { .. }
-            | Record::GroupRemoved { .. }
+            Record::Fact(Fact::Failures { .. })
+            | Record::Change(Change::AccountAdded { .. })
+            | Record::Change(Change::Unblocked { .. })
+            | Record::Change(Change::GroupSet { .. })
+            | Record::Change(Change::GroupRemoved { .. })
             | Record::Settled { .. } => {}
         }
     }

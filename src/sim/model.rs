@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::record::{Mail, Record, RecordNumber};
+use crate::record::{Change, Fact, Mail, Record, RecordNumber};
 use crate::server::Settings;
 use crate::server::settings::{HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
@@ -186,21 +186,23 @@ impl Model {
     /// A record was decided.
     pub(crate) fn decided(&mut self, number: RecordNumber, record: &Record, now: Time) {
         let undo = match record {
-            Record::Blocked { by, user } => {
+            Record::Change(Change::Blocked { by, user }) => {
                 let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
                 if self.users[by].blocks.insert(user) { self.began_to_block(by, user) } else { Undo::Nothing }
             }
-            Record::Unblocked { by, user } => {
+            Record::Change(Change::Unblocked { by, user }) => {
                 let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
                 if self.users[by].blocks.remove(&user) { Undo::Unblock(by, user) } else { Undo::Nothing }
             }
-            Record::GroupSet { group, members } => {
+            Record::Change(Change::GroupSet { group, members }) => {
                 let members = members.iter().map(|name| self.user(name.as_str())).collect();
                 Undo::Group(group.clone(), self.groups.insert(group.clone(), members))
             }
-            Record::GroupRemoved { group } => Undo::Group(group.clone(), self.groups.remove(group)),
+            Record::Change(Change::GroupRemoved { group }) => {
+                Undo::Group(group.clone(), self.groups.remove(group))
+            }
             Record::MailStored { to, mail } => self.store(to, mail),
-            Record::MailRemoved { user, ids } => {
+            Record::Fact(Fact::MailRemoved { user, ids }) => {
                 let user = self.user(user.as_str());
                 let mailbox = &mut self.users[user].mailbox;
                 let mut gone: Vec<_> = ids.iter().filter_map(|id| mailbox.remove_entry(id)).collect();
@@ -213,25 +215,25 @@ impl Model {
                 });
                 Undo::Remove(user, gone)
             }
-            Record::SessionBegan { user, at, .. } => {
+            Record::Fact(Fact::SessionBegan { user, at, .. }) => {
                 let user = self.user(user.as_str());
                 Undo::Began(user, self.users[user].last_login.replace(*at))
             }
-            Record::SessionEnded { user, at, .. } => {
+            Record::Fact(Fact::SessionEnded { user, at, .. }) => {
                 let user = self.user(user.as_str());
                 Undo::Ended(user, self.users[user].ended.replace((*at, *at)))
             }
-            Record::AccountRemoved { name } => {
+            Record::Change(Change::AccountRemoved { name }) => {
                 let user = self.user(name.as_str());
                 self.forget(user);
                 Undo::Nothing
             }
-            Record::AccountAdded { name, .. } => {
+            Record::Change(Change::AccountAdded { name, .. }) => {
                 let user = self.user(name.as_str());
                 self.users[user].odd = true;
                 Undo::Nothing
             }
-            Record::Failures { .. } | Record::Settled { .. } => Undo::Nothing,
+            Record::Fact(Fact::Failures { .. }) | Record::Settled { .. } => Undo::Nothing,
         };
         let _ = now;
         self.undo.push_back((number, undo));

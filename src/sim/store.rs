@@ -4,7 +4,9 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::draw::Draw;
-use crate::record::{Mail, MailSummary, Outcome, Record, RecordNumber, Recovery, Suspect};
+use crate::record::{
+    Change, Fact, Mail, MailSummary, Outcome, Record, RecordNumber, Recovery, Suspect, WordsDigest,
+};
 use crate::time::Time;
 use crate::words::{Credential, LoginNumber, MessageId, Name, Origin, Ticket};
 
@@ -250,7 +252,7 @@ struct Durable {
     accounts: Vec<(Name, Credential)>,
     failures: BTreeMap<Suspect, Record>,
     sessions: BTreeMap<Name, Session>,
-    settled: BTreeMap<(Name, Origin), Outcome>,
+    settled: BTreeMap<(Name, Origin), (Outcome, Option<WordsDigest>)>,
     blocks: BTreeSet<(Name, Name)>,
     groups: BTreeMap<Name, Vec<Name>>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
@@ -270,43 +272,45 @@ impl Durable {
         self.applied += 1;
         let place = self.applied;
         match record {
-            Record::AccountAdded { name, credential } => self.accounts.push((name, credential)),
-            Record::AccountRemoved { name } => self.forget(&name),
-            Record::Failures { ref suspect, .. } => {
+            Record::Change(Change::AccountAdded { name, credential }) => {
+                self.accounts.push((name, credential))
+            }
+            Record::Change(Change::AccountRemoved { name }) => self.forget(&name),
+            Record::Fact(Fact::Failures { ref suspect, .. }) => {
                 self.failures.insert(suspect.clone(), record);
             }
-            Record::SessionBegan { ref user, login, .. } => {
+            Record::Fact(Fact::SessionBegan { ref user, login, .. }) => {
                 let session = self.sessions.entry(user.clone()).or_default();
                 if session.login != login {
                     self.settled.retain(|(of, origin), _| of != user || origin.login >= login);
                 }
                 *session = Session { login, began: Some((place, record)), ended: session.ended.take() };
             }
-            Record::SessionEnded { ref user, .. } => {
+            Record::Fact(Fact::SessionEnded { ref user, .. }) => {
                 let user = user.clone();
                 self.sessions.entry(user).or_default().ended = Some((place, record));
             }
             Record::MailStored { to, mail } => {
                 self.mail.entry(to).or_default().insert(mail.id, mail);
             }
-            Record::MailRemoved { user, ids } => {
+            Record::Fact(Fact::MailRemoved { user, ids }) => {
                 let mailbox = self.mail.entry(user).or_default();
                 mailbox.retain(|id, _| !ids.contains(id));
             }
-            Record::Blocked { by, user } => {
+            Record::Change(Change::Blocked { by, user }) => {
                 self.blocks.insert((by, user));
             }
-            Record::Unblocked { by, user } => {
+            Record::Change(Change::Unblocked { by, user }) => {
                 self.blocks.remove(&(by, user));
             }
-            Record::GroupSet { group, members } => {
+            Record::Change(Change::GroupSet { group, members }) => {
                 self.groups.insert(group, members);
             }
-            Record::GroupRemoved { group } => {
+            Record::Change(Change::GroupRemoved { group }) => {
                 self.groups.remove(&group);
             }
-            Record::Settled { user, origin, outcome } => {
-                self.settled.insert((user, origin), outcome);
+            Record::Settled { user, origin, outcome, words } => {
+                self.settled.insert((user, origin), (outcome, words));
             }
         }
     }
@@ -334,23 +338,24 @@ impl Durable {
 
     fn recovery(&self) -> Recovery {
         let mut records = Vec::new();
-        let blocked = |(by, user): &(Name, Name)| Record::Blocked { by: by.clone(), user: user.clone() };
+        let blocked = |(by, user): &(Name, Name)| {
+            Record::Change(Change::Blocked { by: by.clone(), user: user.clone() })
+        };
         records.extend(self.blocks.iter().map(blocked));
-        records.extend(
-            self.groups
-                .iter()
-                .map(|(group, members)| Record::GroupSet { group: group.clone(), members: members.clone() }),
-        );
+        records.extend(self.groups.iter().map(|(group, members)| {
+            Record::Change(Change::GroupSet { group: group.clone(), members: members.clone() })
+        }));
         records.extend(self.failures.values().cloned());
         for session in self.sessions.values() {
             let mut both = [session.began.clone(), session.ended.clone()];
             both.sort_by_key(|record| record.as_ref().map(|(place, _)| *place));
             records.extend(both.into_iter().flatten().map(|(_, record)| record));
         }
-        records.extend(self.settled.iter().map(|((user, origin), outcome)| Record::Settled {
+        records.extend(self.settled.iter().map(|((user, origin), (outcome, words))| Record::Settled {
             user: user.clone(),
             origin: *origin,
             outcome: *outcome,
+            words: *words,
         }));
         Recovery {
             boot: self.boot,
@@ -385,7 +390,7 @@ mod tests {
 
     fn blocked(number: u64) -> (RecordNumber, Record) {
         let name = |text: &str| Name::new(text).expect("a name");
-        (RecordNumber(number), Record::Blocked { by: name("hans"), user: name("vader") })
+        (RecordNumber(number), Record::Change(Change::Blocked { by: name("hans"), user: name("vader") }))
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::folder::Database;
 use super::index::{Entry, Index};
 use super::names::Names;
 use super::{Known, outcome, rows};
-use crate::record::{Digest, MailSummary, Record, Recovery, Suspect};
+use crate::record::{Change, Digest, Fact, MailSummary, Record, Recovery, Suspect};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
 
@@ -77,12 +77,12 @@ fn read_failures(db: &Connection, names: &Names, records: &mut Vec<Record>) -> R
 
 fn failures(row: &Row<'_>, suspect: Suspect) -> Result<Record, Trouble> {
     let locked_until: Option<i64> = row.get(1)?;
-    Ok(Record::Failures {
+    Ok(Record::Fact(Fact::Failures {
         suspect,
         count: row.get(0)?,
         locked_until: locked_until.map(|time| Time(time.cast_unsigned())),
         since_login: row.get(2)?,
-    })
+    }))
 }
 
 /// For each user in the order of life: the session began, was resumed, settled commands, ended.
@@ -100,17 +100,17 @@ fn read_sessions(db: &Connection, names: &Names, records: &mut Vec<Record>) -> R
         };
         // A resumed session is told twice, so that whoever applies it knows both times.
         for at in [time(3)?, time(4)?].into_iter().flatten() {
-            records.push(Record::SessionBegan {
+            records.push(Record::Fact(Fact::SessionBegan {
                 user: user.clone(),
                 login: LoginNumber(row.get::<_, i64>(1)?.cast_unsigned()),
                 token: token.map(Digest),
                 at,
-            });
+            }));
         }
         records.extend(settled.remove(&id).into_iter().flatten());
         if let Some(at) = time(5)? {
             let resumable = row.get::<_, Option<bool>>(6)?.unwrap_or(false);
-            records.push(Record::SessionEnded { user: user.clone(), resumable, at });
+            records.push(Record::Fact(Fact::SessionEnded { user: user.clone(), resumable, at }));
         }
         Ok(())
     })?;
@@ -151,6 +151,7 @@ fn read_settled(
             user: names.name(user)?.clone(),
             origin: Origin { login: LoginNumber(login), number },
             outcome: outcome::parse(text).ok_or(Trouble::Unreadable("outcome"))?,
+            words: None,
         });
         Ok(())
     })?;
@@ -160,7 +161,7 @@ fn read_settled(
 fn read_blocks(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
     each(db, "SELECT blocker, blocked FROM blocks ORDER BY blocker, blocked", |row| {
         let (by, user) = (names.name(row.get(0)?)?.clone(), names.name(row.get(1)?)?.clone());
-        records.push(Record::Blocked { by, user });
+        records.push(Record::Change(Change::Blocked { by, user }));
         Ok(())
     })
 }
@@ -174,7 +175,9 @@ fn read_groups(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Res
         groups.entry(group).or_default().push(names.name(row.get(1)?)?.clone());
         Ok(())
     })?;
-    records.extend(groups.into_iter().map(|(group, members)| Record::GroupSet { group, members }));
+    records.extend(
+        groups.into_iter().map(|(group, members)| Record::Change(Change::GroupSet { group, members })),
+    );
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
 
 use super::Known;
 use super::index::Entry;
-use crate::record::{Mail, Outcome, Record, Suspect};
+use crate::record::{Change, Fact, Mail, Outcome, Record, Suspect};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
 
@@ -31,25 +31,33 @@ impl<'c> Rows<'c> {
     /// Makes the change that a record stands for. Accounts are not in the database.
     pub(super) fn apply(&mut self, record: &Record) -> Result<()> {
         match record {
-            Record::AccountAdded { .. } => Ok(()),
-            Record::AccountRemoved { name } => self.remove_account(name),
-            Record::Failures { suspect: Suspect::Account(name), count, locked_until, since_login } => {
-                self.set_failures(name, *count, *locked_until, *since_login)
-            }
-            Record::Failures { suspect: Suspect::Unknown(digest), count, locked_until, since_login } => {
-                self.set_stranger(&digest.0, *count, *locked_until, *since_login)
-            }
-            Record::SessionBegan { user, login, token, at } => {
+            Record::Change(Change::AccountAdded { .. }) => Ok(()),
+            Record::Change(Change::AccountRemoved { name }) => self.remove_account(name),
+            Record::Fact(Fact::Failures {
+                suspect: Suspect::Account(name),
+                count,
+                locked_until,
+                since_login,
+            }) => self.set_failures(name, *count, *locked_until, *since_login),
+            Record::Fact(Fact::Failures {
+                suspect: Suspect::Unknown(digest),
+                count,
+                locked_until,
+                since_login,
+            }) => self.set_stranger(&digest.0, *count, *locked_until, *since_login),
+            Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
                 self.begin_session(user, login.0, token.map(|digest| digest.0), *at)
             }
-            Record::SessionEnded { user, resumable, at } => self.end_session(user, *resumable, *at),
+            Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
+                self.end_session(user, *resumable, *at)
+            }
             Record::MailStored { to, mail } => self.store_mail(to, mail),
-            Record::MailRemoved { user, ids } => self.remove_mail(user, ids),
-            Record::Blocked { by, user } => self.block(by, user),
-            Record::Unblocked { by, user } => self.unblock(by, user),
-            Record::GroupSet { group, members } => self.set_group(group, members),
-            Record::GroupRemoved { group } => self.remove_group(group),
-            Record::Settled { user, origin, outcome } => self.settle(user, *origin, *outcome),
+            Record::Fact(Fact::MailRemoved { user, ids }) => self.remove_mail(user, ids),
+            Record::Change(Change::Blocked { by, user }) => self.block(by, user),
+            Record::Change(Change::Unblocked { by, user }) => self.unblock(by, user),
+            Record::Change(Change::GroupSet { group, members }) => self.set_group(group, members),
+            Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
+            Record::Settled { user, origin, outcome, words: _ } => self.settle(user, *origin, *outcome),
         }
     }
 

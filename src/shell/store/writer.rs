@@ -15,7 +15,7 @@ use super::folder::{Database, Place};
 use super::pages::{self, Page};
 use super::rows::Rows;
 use super::{AddAccount, Answer, Known, Options};
-use crate::record::{Record, RecordNumber};
+use crate::record::{Change, Record, RecordNumber};
 use crate::time::Time;
 use crate::words::{Credential, MessageId, Name, Ticket};
 
@@ -238,7 +238,11 @@ impl Writer<'_> {
             self.write(plain)?;
             rest = match from_account {
                 [
-                    Task::Persist { number, epoch, record: Record::AccountAdded { name, credential } },
+                    Task::Persist {
+                        number,
+                        epoch,
+                        record: Record::Change(Change::AccountAdded { name, credential }),
+                    },
                     later @ ..,
                 ] => {
                     self.add_account(*number, *epoch, name, credential)?;
@@ -419,7 +423,7 @@ impl Writer<'_> {
 
 impl Task {
     fn is_account(&self) -> bool {
-        matches!(self, Task::Persist { record: Record::AccountAdded { .. }, .. })
+        matches!(self, Task::Persist { record: Record::Change(Change::AccountAdded { .. }), .. })
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::allowed::Allowed;
 use super::{Call, Check, Verdict, rule};
-use crate::record::{Record, RecordNumber};
+use crate::record::{Change, Fact, Record, RecordNumber};
 use crate::sim::model::User;
 use crate::time::Time;
 use crate::wire::{Answer, Code, Command, PingStatus, Prompt, Refusal, ServerLine, Status, Words};
@@ -309,19 +309,19 @@ impl Check {
     /// A record was decided for a command of a user: its answer, and later ones, wait for it.
     pub(super) fn command_record(&mut self, number: RecordNumber, record: &Record) {
         let (commands, by, subject): (&[&str], _, _) = match record {
-            Record::Blocked { by, user } => (&["block"], Some(by), user),
-            Record::Unblocked { by, user } => (&["unblock"], Some(by), user),
-            Record::GroupRemoved { group } => (&["delete group", "leave group"], None, group),
-            Record::GroupSet { group, .. } => {
+            Record::Change(Change::Blocked { by, user }) => (&["block"], Some(by), user),
+            Record::Change(Change::Unblocked { by, user }) => (&["unblock"], Some(by), user),
+            Record::Change(Change::GroupRemoved { group }) => (&["delete group", "leave group"], None, group),
+            Record::Change(Change::GroupSet { group, .. }) => {
                 (&["create group", "add group", "remove group", "leave group"], None, group)
             }
-            Record::AccountAdded { .. }
-            | Record::AccountRemoved { .. }
-            | Record::Failures { .. }
-            | Record::SessionBegan { .. }
-            | Record::SessionEnded { .. }
+            Record::Change(Change::AccountAdded { .. })
+            | Record::Change(Change::AccountRemoved { .. })
+            | Record::Fact(Fact::Failures { .. })
+            | Record::Fact(Fact::SessionBegan { .. })
+            | Record::Fact(Fact::SessionEnded { .. })
             | Record::MailStored { .. }
-            | Record::MailRemoved { .. } => return,
+            | Record::Fact(Fact::MailRemoved { .. }) => return,
             Record::Settled { user, origin, .. } => return self.command_settled(number, user, *origin),
         };
         let by = by.and_then(|by| self.model.find(by.as_str()));

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{Check, Verdict, rule};
-use crate::record::Record;
+use crate::record::{Change, Fact, Record};
 use crate::server::settings::{HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
 use crate::words::{LinkId, MessageId};
@@ -27,25 +27,27 @@ impl Held {
 impl Check {
     pub(super) fn held_record(&mut self, record: &Record) {
         match record {
-            Record::Unblocked { by, user } => self.block_lifted(by.as_str(), user.as_str()),
-            Record::Blocked { by, .. } => {
+            Record::Change(Change::Unblocked { by, user }) => self.block_lifted(by.as_str(), user.as_str()),
+            Record::Change(Change::Blocked { by, .. }) => {
                 let by = self.model.user(by.as_str());
                 if let Some(link) = self.model.session_mut(by).and_then(|session| session.link) {
                     self.held.owed.remove(&link);
                 }
             }
-            Record::MailRemoved { ids, .. } => {
+            Record::Fact(Fact::MailRemoved { ids, .. }) => {
                 for owed in self.held.owed.values_mut() {
                     owed.retain(|id| !ids.contains(id));
                 }
             }
-            Record::AccountAdded { .. } | Record::AccountRemoved { .. } => self.held.owed.clear(),
-            Record::Failures { .. }
-            | Record::SessionBegan { .. }
-            | Record::SessionEnded { .. }
+            Record::Change(Change::AccountAdded { .. }) | Record::Change(Change::AccountRemoved { .. }) => {
+                self.held.owed.clear()
+            }
+            Record::Fact(Fact::Failures { .. })
+            | Record::Fact(Fact::SessionBegan { .. })
+            | Record::Fact(Fact::SessionEnded { .. })
             | Record::MailStored { .. }
-            | Record::GroupSet { .. }
-            | Record::GroupRemoved { .. }
+            | Record::Change(Change::GroupSet { .. })
+            | Record::Change(Change::GroupRemoved { .. })
             | Record::Settled { .. } => {}
         }
     }

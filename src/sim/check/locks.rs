@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Call, Check, Verdict, rule, words};
-use crate::record::{Record, RecordNumber, Suspect};
+use crate::record::{Fact, Record, RecordNumber, Suspect};
 use crate::server::Settings;
 use crate::sim::trace::SeenVerdict;
 use crate::time::Time;
@@ -288,7 +288,7 @@ impl Check {
     }
 
     pub(super) fn lock_record(&mut self, number: RecordNumber, record: &Record) {
-        let Record::Failures { suspect, locked_until, .. } = record else { return };
+        let Record::Fact(Fact::Failures { suspect, locked_until, .. }) = record else { return };
         let Call::Verified(ticket) = self.call else {
             if let Suspect::Account(name) = suspect
                 && let Some(lock) = self.locks.names.get_mut(name.as_str())

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::links::LinkSeen;
 use super::{Call, Check, Verdict, rule};
-use crate::record::{Record, RecordNumber};
+use crate::record::{Change, Fact, Record, RecordNumber};
 use crate::server::settings::DuplicateLogin;
 use crate::sim::model::{SessionSeen, User};
 use crate::time::Time;
@@ -69,7 +69,7 @@ impl Check {
 
     pub(super) fn session_record(&mut self, record: &Record) -> Verdict {
         match record {
-            Record::SessionBegan { user, login, at, .. } => {
+            Record::Fact(Fact::SessionBegan { user, login, at, .. }) => {
                 let user = self.model.user(user.as_str());
                 let known = &self.model.users[user];
                 let again = known.session.is_some() && known.login == login.0 && self.refused_at == self.now;
@@ -79,7 +79,7 @@ impl Check {
                 }
                 self.session_began(user, login.0)
             }
-            Record::SessionEnded { user, at, .. } => {
+            Record::Fact(Fact::SessionEnded { user, at, .. }) => {
                 let user = self.model.user(user.as_str());
                 if *at != self.now {
                     self.written_again(user, *at);
@@ -87,15 +87,15 @@ impl Check {
                 }
                 self.session_ended(user)
             }
-            Record::AccountAdded { .. }
-            | Record::AccountRemoved { .. }
-            | Record::Failures { .. }
+            Record::Change(Change::AccountAdded { .. })
+            | Record::Change(Change::AccountRemoved { .. })
+            | Record::Fact(Fact::Failures { .. })
             | Record::MailStored { .. }
-            | Record::MailRemoved { .. }
-            | Record::Blocked { .. }
-            | Record::Unblocked { .. }
-            | Record::GroupSet { .. }
-            | Record::GroupRemoved { .. }
+            | Record::Fact(Fact::MailRemoved { .. })
+            | Record::Change(Change::Blocked { .. })
+            | Record::Change(Change::Unblocked { .. })
+            | Record::Change(Change::GroupSet { .. })
+            | Record::Change(Change::GroupRemoved { .. })
             | Record::Settled { .. } => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::answers::{Expected, accepted};
 use super::links::Sent;
 use super::{Check, Verdict, number_of, rule};
-use crate::record::{Record, RecordNumber};
+use crate::record::{Fact, Record, RecordNumber};
 use crate::server::settings::{BlockNotice, OfflineDelivery};
 use crate::sim::model::User;
 use crate::time::Time;
@@ -302,7 +302,7 @@ impl Check {
 
     /// Stored mail is removed on acknowledgement only.
     pub(super) fn mail_may_go(&mut self, record: &Record) -> Verdict {
-        let Record::MailRemoved { user, ids } = record else { return Ok(()) };
+        let Record::Fact(Fact::MailRemoved { user, ids }) = record else { return Ok(()) };
         let user = self.model.user(user.as_str());
         let known = &self.model.users[user];
         for id in ids {

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use super::{Check, Verdict, rule};
-use crate::record::{Record, RecordNumber};
+use crate::record::{Fact, Record, RecordNumber};
 use crate::sim::model::User;
 use crate::wire::Farewell;
 use crate::words::{LinkId, Token};
@@ -58,7 +58,7 @@ impl Tokens {
 
 impl Check {
     pub(super) fn token_record(&mut self, number: RecordNumber, record: &Record) {
-        if let Record::SessionEnded { user, .. } = record {
+        if let Record::Fact(Fact::SessionEnded { user, .. }) = record {
             let user = self.model.user(user.as_str());
             self.tokens.ends.insert(user, number);
         }

@@ -3,7 +3,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::super::inbox::{forward, inbox};
-use crate::record::{Record, RecordNumber};
+use crate::record::{Change, Record, RecordNumber};
 use crate::words::{Credential, Name};
 
 const ACCOUNT: RecordNumber = RecordNumber(1);
@@ -49,7 +49,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
 fn add_account(server: &mut Server) {
     let name = Name::new("anna").expect("a name");
     let credential = Credential::new("falcon");
-    server.hands.store.persist(ACCOUNT, 0, Record::AccountAdded { name, credential });
+    server.hands.store.persist(ACCOUNT, 0, Record::Change(Change::AccountAdded { name, credential }));
     server.hands.store.wake();
 }
 

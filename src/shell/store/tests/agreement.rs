@@ -1,5 +1,6 @@
 //! `check` and the server are of one mind about a folder.
 
+use crate::record::{Change, Fact};
 use std::fs;
 
 use super::super::check;
@@ -9,14 +10,20 @@ use super::*;
 fn filled() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());
-    let failures = |suspect| Record::Failures { suspect, count: 1, locked_until: None, since_login: 1 };
+    let failures =
+        |suspect| Record::Fact(Fact::Failures { suspect, count: 1, locked_until: None, since_login: 1 });
     let origin = Origin { login: LoginNumber(1), number: 1 };
     rig.store([
-        Record::SessionBegan { user: name("luke"), login: LoginNumber(1), token: None, at: START },
+        Record::Fact(Fact::SessionBegan {
+            user: name("luke"),
+            login: LoginNumber(1),
+            token: None,
+            at: START,
+        }),
         mail_to("hans", 1, "yoda", "hi"),
-        Record::Blocked { by: name("hans"), user: name("vader") },
-        Record::GroupSet { group: name("jedi"), members: vec![name("luke")] },
-        Record::Settled { user: name("luke"), origin, outcome: crate::record::Outcome::Done },
+        Record::Change(Change::Blocked { by: name("hans"), user: name("vader") }),
+        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")] }),
+        Record::Settled { user: name("luke"), origin, outcome: crate::record::Outcome::Done, words: None },
         failures(Suspect::Account(name("luke"))),
         failures(Suspect::Unknown(Digest([7; 16]))),
     ]);

@@ -1,5 +1,6 @@
 //! A process that is killed while it stores.
 
+use crate::record::Fact;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -19,7 +20,10 @@ fn victim() {
         mail.id.boot = boot;
         rig.persist(Record::MailStored { to: name("hans"), mail });
         if number % 7 == 0 {
-            rig.persist(Record::MailRemoved { user: name("hans"), ids: vec![id(boot, number - 6)] });
+            rig.persist(Record::Fact(Fact::MailRemoved {
+                user: name("hans"),
+                ids: vec![id(boot, number - 6)],
+            }));
         }
         rig.handle.wake();
         if number % 5 == 0 {

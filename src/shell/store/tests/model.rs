@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rig, id};
-use crate::record::{Digest, Mail, MailSummary, Outcome, Record, Suspect};
+use crate::record::{Change, Digest, Fact, Mail, MailSummary, Outcome, Record, Suspect};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
 
@@ -38,16 +38,16 @@ impl Model {
 
     pub(super) fn apply(&mut self, record: &Record) {
         match record.clone() {
-            Record::AccountAdded { .. } => {}
-            Record::AccountRemoved { name } => self.remove(&name),
-            Record::Failures { suspect, count, locked_until, since_login } => {
+            Record::Change(Change::AccountAdded { .. }) => {}
+            Record::Change(Change::AccountRemoved { name }) => self.remove(&name),
+            Record::Fact(Fact::Failures { suspect, count, locked_until, since_login }) => {
                 self.failures.insert(suspect.clone(), (count, locked_until, since_login));
                 if (count, locked_until, since_login) == (0, None, 0) {
                     self.failures.remove(&suspect);
                 }
             }
-            Record::SessionBegan { user, login, token, at } => self.begin(user, login, token, at),
-            Record::SessionEnded { user, resumable, at } => {
+            Record::Fact(Fact::SessionBegan { user, login, token, at }) => self.begin(user, login, token, at),
+            Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
                 if let Some(session) = self.sessions.get_mut(&user) {
                     session.ended = Some((resumable, at));
                 }
@@ -55,26 +55,26 @@ impl Model {
             Record::MailStored { to, mail } => {
                 assert!(self.mail.entry(to).or_default().insert(mail.id, mail).is_none(), "an id twice");
             }
-            Record::MailRemoved { user, ids } => {
+            Record::Fact(Fact::MailRemoved { user, ids }) => {
                 let mailbox = self.mail.entry(user.clone()).or_default();
                 mailbox.retain(|id, _| !ids.contains(id));
                 if mailbox.is_empty() {
                     self.mail.remove(&user);
                 }
             }
-            Record::Blocked { by, user } => {
+            Record::Change(Change::Blocked { by, user }) => {
                 self.blocks.insert((by, user));
             }
-            Record::Unblocked { by, user } => {
+            Record::Change(Change::Unblocked { by, user }) => {
                 self.blocks.remove(&(by, user));
             }
-            Record::GroupSet { group, members } => {
+            Record::Change(Change::GroupSet { group, members }) => {
                 self.groups.insert(group, members);
             }
-            Record::GroupRemoved { group } => {
+            Record::Change(Change::GroupRemoved { group }) => {
                 self.groups.remove(&group);
             }
-            Record::Settled { user, origin, outcome } => self.settle(&user, origin, outcome),
+            Record::Settled { user, origin, outcome, words: _ } => self.settle(&user, origin, outcome),
         }
     }
 

@@ -1,5 +1,6 @@
 //! No room, and worse.
 
+use crate::record::{Change, Fact};
 use std::io;
 use std::sync::Mutex;
 
@@ -27,8 +28,8 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on() {
     rig.store([mail_to("hans", 1, "yoda", "kept"), big(2), big(3)]);
 
     // One batch: a block, a new user and a removal go down with the mail that does not fit.
-    let first = rig.persist(Record::Blocked { by: name("hans"), user: name("newcomer") });
-    rig.persist(Record::MailRemoved { user: name("hans"), ids: vec![id(1, 1), id(1, 3)] });
+    let first = rig.persist(Record::Change(Change::Blocked { by: name("hans"), user: name("newcomer") }));
+    rig.persist(Record::Fact(Fact::MailRemoved { user: name("hans"), ids: vec![id(1, 1), id(1, 3)] }));
     for number in 10..30 {
         rig.persist(big(number));
     }
@@ -53,7 +54,7 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on() {
     assert_eq!(rig.next(), Answer::Refused { from: second });
     rig.epoch = 2;
     rig.store([mail_to("hans", 70, "newcomer", "fits")]);
-    rig.store([Record::MailRemoved { user: name("hans"), ids: vec![id(1, 2), id(1, 3)] }]);
+    rig.store([Record::Fact(Fact::MailRemoved { user: name("hans"), ids: vec![id(1, 2), id(1, 3)] })]);
     rig.store([big(71)]);
     assert_eq!(ids(&mut rig), [1, 70, 71]);
 
@@ -75,9 +76,15 @@ fn a_refused_ring_of_settled_commands_is_taken_up_where_it_was() {
         user: name("hans"),
         origin: Origin { login: LoginNumber(1), number },
         outcome: Outcome::Done,
+        words: None,
     };
     let at = START;
-    rig.store([Record::SessionBegan { user: name("hans"), login: LoginNumber(1), token: None, at }]);
+    rig.store([Record::Fact(Fact::SessionBegan {
+        user: name("hans"),
+        login: LoginNumber(1),
+        token: None,
+        at,
+    })]);
     rig.store([settled(1), settled(2)]);
     let from = rig.persist(settled(3));
     for number in 10..30 {
@@ -116,7 +123,7 @@ fn any_other_failure_ends_the_store_with_a_line() {
         Rig::with(options(Some(folder.path())), |db| db.execute_batch("DROP TABLE blocks")).unwrap();
     rig.store([mail_to("hans", 1, "yoda", "kept")]);
     rig.persist(mail_to("hans", 2, "yoda", "lost with its batch"));
-    rig.persist(Record::Blocked { by: name("hans"), user: name("yoda") });
+    rig.persist(Record::Change(Change::Blocked { by: name("hans"), user: name("yoda") }));
     rig.handle.wake();
     let Answer::Failed(line) = rig.next() else { panic!("it failed") };
     assert!(line.contains("hobnob.db") && line.contains("blocks"), "{line}");
@@ -141,7 +148,10 @@ fn a_message_that_comes_twice_ends_the_store() {
 }
 
 fn account(name: &str) -> Record {
-    Record::AccountAdded { name: super::name(name), credential: Credential::new("$argon2id$x") }
+    Record::Change(Change::AccountAdded {
+        name: super::name(name),
+        credential: Credential::new("$argon2id$x"),
+    })
 }
 
 /// A store whose credentials file takes names that do not begin with `x`; those it took.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::model::Model;
 use super::*;
-use crate::record::{Digest, Outcome, Suspect};
+use crate::record::{Change, Digest, Fact, Outcome, Suspect};
 use crate::wire::{Code, Status};
 
 fn reopened(data: &Path, rig: Rig) -> Rig {
@@ -18,23 +18,25 @@ fn reopened(data: &Path, rig: Rig) -> Rig {
 
 fn began(user: &str, login: u64, at: u64) -> Record {
     let token = Some(Digest([login as u8; 16]));
-    Record::SessionBegan { user: name(user), login: LoginNumber(login), token, at: Time(at) }
+    Record::Fact(Fact::SessionBegan { user: name(user), login: LoginNumber(login), token, at: Time(at) })
 }
 
 fn settled(user: &str, login: u64, number: u64, outcome: Outcome) -> Record {
     let origin = Origin { login: LoginNumber(login), number };
-    Record::Settled { user: name(user), origin, outcome }
+    Record::Settled { user: name(user), origin, outcome, words: None }
 }
 
 fn failures(suspect: Suspect, count: u32, locked_until: Option<Time>) -> Record {
-    Record::Failures { suspect, count, locked_until, since_login: count }
+    Record::Fact(Fact::Failures { suspect, count, locked_until, since_login: count })
 }
 
 /// One of each kind, with values at the ends of their ranges.
 fn one_of_each() -> Vec<Record> {
-    let group = |group: &str, members: &[&str]| Record::GroupSet {
-        group: name(group),
-        members: members.iter().map(|member| name(member)).collect(),
+    let group = |group: &str, members: &[&str]| {
+        Record::Change(Change::GroupSet {
+            group: name(group),
+            members: members.iter().map(|member| name(member)).collect(),
+        })
     };
     let odd = Mail {
         id: id(u32::MAX - 1, 9),
@@ -51,11 +53,16 @@ fn one_of_each() -> Vec<Record> {
         failures(Suspect::Account(name("luke")), 2, None),
         failures(Suspect::Account(name("luke")), 0, None),
         began("hans", 1, 10),
-        Record::SessionEnded { user: name("hans"), resumable: false, at: Time(20) },
+        Record::Fact(Fact::SessionEnded { user: name("hans"), resumable: false, at: Time(20) }),
         began("yoda", 4, 30),
-        Record::SessionEnded { user: name("yoda"), resumable: true, at: Time(40) },
+        Record::Fact(Fact::SessionEnded { user: name("yoda"), resumable: true, at: Time(40) }),
         began("yoda", 4, 50),
-        Record::SessionBegan { user: name("luke"), login: LoginNumber(u64::MAX), token: None, at: Time(60) },
+        Record::Fact(Fact::SessionBegan {
+            user: name("luke"),
+            login: LoginNumber(u64::MAX),
+            token: None,
+            at: Time(60),
+        }),
         settled("yoda", 4, u64::MAX, Outcome::Message(Status::Stored)),
         settled("yoda", 4, 2, Outcome::Broadcast { recipients: 5, withheld: true }),
         settled("hans", 1, 1, Outcome::Failed(Code::MailboxFull)),
@@ -64,15 +71,15 @@ fn one_of_each() -> Vec<Record> {
         mail_to("hans", 3, "yoda", "three"),
         Record::MailStored { to: name("luke"), mail: odd },
         mail_to("vader", 1, "luke", "father?"),
-        Record::MailRemoved { user: name("hans"), ids: vec![id(1, 1), id(1, 99)] },
-        Record::MailRemoved { user: name("vader"), ids: vec![id(1, 1)] },
-        Record::Blocked { by: name("hans"), user: name("vader") },
-        Record::Blocked { by: name("yoda"), user: name("vader") },
-        Record::Unblocked { by: name("yoda"), user: name("vader") },
+        Record::Fact(Fact::MailRemoved { user: name("hans"), ids: vec![id(1, 1), id(1, 99)] }),
+        Record::Fact(Fact::MailRemoved { user: name("vader"), ids: vec![id(1, 1)] }),
+        Record::Change(Change::Blocked { by: name("hans"), user: name("vader") }),
+        Record::Change(Change::Blocked { by: name("yoda"), user: name("vader") }),
+        Record::Change(Change::Unblocked { by: name("yoda"), user: name("vader") }),
         group("jedi", &["yoda", "luke"]),
         group("jedi", &["luke", "yoda", "hans"]),
         group("sith", &["vader"]),
-        Record::GroupRemoved { group: name("sith") },
+        Record::Change(Change::GroupRemoved { group: name("sith") }),
     ]
 }
 
@@ -93,7 +100,7 @@ fn an_account_that_is_removed_leaves_only_what_it_sent() {
     let mut rig = Rig::open(folder.path());
     let mut records = one_of_each();
     for user in ["yoda", "luke", "hans"] {
-        records.push(Record::AccountRemoved { name: name(user) });
+        records.push(Record::Change(Change::AccountRemoved { name: name(user) }));
     }
     records.push(mail_to("r2d2", 1, "yoda", "still here"));
     rig.store(records.clone());
@@ -111,7 +118,7 @@ fn boot_numbers_rise_and_secret_and_time_stay() {
     assert_ne!(secret, [0; 32]);
     assert_eq!(rig.recovery.last_written, START);
     let late = Time(START.0 + 3_600_000_000);
-    rig.store([Record::SessionEnded { user: name("hans"), resumable: true, at: late }]);
+    rig.store([Record::Fact(Fact::SessionEnded { user: name("hans"), resumable: true, at: late })]);
     for boot in 2..5 {
         rig = reopened(folder.path(), rig);
         assert_eq!(rig.recovery.boot, boot);
@@ -225,27 +232,27 @@ fn any_record() -> impl Strategy<Value = Record> {
             Record::MailStored { to, mail }
         }),
         4 => (user(), proptest::collection::vec((1..60_u64).prop_map(|n| id(1, n)), 0..9))
-            .prop_map(|(user, ids)| Record::MailRemoved { user, ids }),
+            .prop_map(|(user, ids)| Record::Fact(Fact::MailRemoved { user, ids })),
         2 => (user(), 1..4_u64, any::<bool>(), time()).prop_map(|(user, login, token, at)| {
             let token = token.then_some(Digest([7; 16]));
-            Record::SessionBegan { user, login: LoginNumber(login), token, at }
+            Record::Fact(Fact::SessionBegan { user, login: LoginNumber(login), token, at })
         }),
         2 => (user(), any::<bool>(), time())
-            .prop_map(|(user, resumable, at)| Record::SessionEnded { user, resumable, at }),
+            .prop_map(|(user, resumable, at)| Record::Fact(Fact::SessionEnded { user, resumable, at })),
         2 => (user(), 1..4_u64, any::<u64>()).prop_map(|(user, login, number)| {
             let origin = Origin { login: LoginNumber(login), number };
-            Record::Settled { user, origin, outcome: Outcome::Done }
+            Record::Settled { user, origin, outcome: Outcome::Done, words: None }
         }),
-        2 => pair().prop_map(|(by, user)| Record::Blocked { by, user }),
-        2 => pair().prop_map(|(by, user)| Record::Unblocked { by, user }),
+        2 => pair().prop_map(|(by, user)| Record::Change(Change::Blocked { by, user })),
+        2 => pair().prop_map(|(by, user)| Record::Change(Change::Unblocked { by, user })),
         2 => (user(), Just(USERS.map(name).to_vec()).prop_shuffle(), 1..4_usize)
-            .prop_map(|(group, members, count)| Record::GroupSet { group, members: members[..count].to_vec() }),
-        1 => user().prop_map(|group| Record::GroupRemoved { group }),
+            .prop_map(|(group, members, count)| Record::Change(Change::GroupSet { group, members: members[..count].to_vec() })),
+        1 => user().prop_map(|group| Record::Change(Change::GroupRemoved { group })),
         2 => (user(), 0..3_u32, proptest::option::of(time()))
             .prop_map(|(user, count, locked)| failures(Suspect::Account(user), count, locked)),
         1 => (0..3_u8, 0..3_u32, proptest::option::of(time()))
             .prop_map(|(of, count, locked)| failures(Suspect::Unknown(Digest([of; 16])), count, locked)),
-        1 => user().prop_map(|name| Record::AccountRemoved { name }),
+        1 => user().prop_map(|name| Record::Change(Change::AccountRemoved { name })),
     ]
 }
 
@@ -256,7 +263,7 @@ fn count_up(record: &mut Record, number: &mut u64, logins: &mut BTreeMap<Name, u
         *number += 1;
         mail.id.number = *number;
     }
-    if let Record::SessionBegan { user, login, .. } = record {
+    if let Record::Fact(Fact::SessionBegan { user, login, .. }) = record {
         let current = logins.entry(user.clone()).or_default();
         *current += u64::from(*current == 0 || login.0 % 2 == 0);
         login.0 = *current;

@@ -1,5 +1,6 @@
 //! Backup and check, beside a running server.
 
+use crate::record::{Change, Fact};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -19,7 +20,7 @@ fn a_backup_beside_a_busy_server_is_the_state_of_one_moment() {
             let n = round * 40 + number;
             rig.persist(mail_to("hans", 2 * n, "yoda", &"x".repeat(500)));
             rig.persist(mail_to("hans", 2 * n + 1, "yoda", &"x".repeat(500)));
-            rig.persist(Record::MailRemoved { user: name("hans"), ids: vec![id(1, n)] });
+            rig.persist(Record::Fact(Fact::MailRemoved { user: name("hans"), ids: vec![id(1, n)] }));
             rig.handle.wake();
         }
         let copy = copies.path().join(format!("{round}")).join("hobnob.db");
@@ -97,9 +98,14 @@ fn check_counts_beside_a_running_server() {
         mail_to("hans", 1, "yoda", "four"),
         mail_to("hans", 2, "luke", "seven77"),
         mail_to("luke", 1, "yoda", "x"),
-        Record::Blocked { by: name("hans"), user: name("vader") },
-        Record::GroupSet { group: name("jedi"), members: vec![name("luke")] },
-        Record::SessionBegan { user: name("luke"), login: LoginNumber(1), token: None, at: START },
+        Record::Change(Change::Blocked { by: name("hans"), user: name("vader") }),
+        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")] }),
+        Record::Fact(Fact::SessionBegan {
+            user: name("luke"),
+            login: LoginNumber(1),
+            token: None,
+            at: START,
+        }),
     ]);
     let report = check(folder.path()).unwrap();
     assert!(report.is_sound());
@@ -133,10 +139,15 @@ fn check_finds_what_does_not_hold() {
     let mut rig = Rig::open(folder.path());
     let origin = Origin { login: LoginNumber(1), number: 1 };
     rig.store([
-        Record::SessionBegan { user: name("luke"), login: LoginNumber(1), token: None, at: START },
+        Record::Fact(Fact::SessionBegan {
+            user: name("luke"),
+            login: LoginNumber(1),
+            token: None,
+            at: START,
+        }),
         mail_to("hans", 1, "yoda", "hi"),
-        Record::GroupSet { group: name("jedi"), members: vec![name("luke")] },
-        Record::Settled { user: name("luke"), origin, outcome: crate::record::Outcome::Done },
+        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")] }),
+        Record::Settled { user: name("luke"), origin, outcome: crate::record::Outcome::Done, words: None },
     ]);
     rig.handle.close().unwrap();
     for (sql, problem) in faults {
