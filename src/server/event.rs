@@ -36,6 +36,13 @@ pub enum Event<'a> {
         /// How many so far, counted over the whole life of the link.
         upto: u64,
     },
+    /// The client has said all that it will: the end of its stream, behind everything that was received. It may
+    /// still listen. Answered by `Close`, at the latest when nothing of what it asked for is under way any more;
+    /// the link can still be lost before.
+    StreamEnded {
+        /// Which.
+        link: LinkId,
+    },
     /// The link is gone: its client hung up, it broke, fell silent, or was too slow. Never follows a `Close`.
     LinkClosed {
         /// Which.
@@ -95,6 +102,7 @@ impl fmt::Debug for Event<'_> {
             Event::LinkOpened { link, from, nonce: _ } => write!(f, "LinkOpened({link:?} from {from})"),
             Event::Received { link, bytes } => write!(f, "Received({link:?}, {} bytes)", bytes.len()),
             Event::Flushed { link, upto } => write!(f, "Flushed({link:?} up to {upto})"),
+            Event::StreamEnded { link } => write!(f, "StreamEnded({link:?})"),
             Event::LinkClosed { link } => write!(f, "LinkClosed({link:?})"),
             Event::Verified { ticket, verdict } => write!(f, "Verified({ticket:?}, {verdict:?})"),
             Event::Hashed { ticket, credential } => write!(f, "Hashed({ticket:?}, {credential:?})"),

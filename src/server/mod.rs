@@ -188,6 +188,11 @@ impl ServerState {
             Event::MailLoaded { ticket, mail, more } => self.mail_loaded(ticket, mail, more),
             Event::Reloaded { accounts, settings } => self.reload(accounts, *settings),
             Event::Stop => self.stop(),
+            Event::StreamEnded { link } if self.links.contains_key(&link) => {
+                self.lose_link(link);
+                self.outbox.close(link);
+            }
+            Event::StreamEnded { .. } => {}
             Event::LinkClosed { .. } | Event::StoreRefused { .. } | Event::Tick => {}
         }
         // Either may be what the other has waited for.

@@ -125,6 +125,7 @@ fn own(event: &Event<'_>) -> Owned {
         }
         Event::Flushed { link, upto } => Event::Flushed { link: *link, upto: *upto },
         Event::LinkClosed { link } => Event::LinkClosed { link: *link },
+        Event::StreamEnded { link } => Event::StreamEnded { link: *link },
         Event::Verified { ticket, verdict } => Event::Verified { ticket: *ticket, verdict: *verdict },
         Event::Hashed { ticket, credential } => {
             Event::Hashed { ticket: *ticket, credential: credential.clone() }
