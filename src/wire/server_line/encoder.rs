@@ -100,6 +100,7 @@ impl Line<'_> {
             Refusal::AlreadyOnline => self.field("already_online"),
             Refusal::BadName => self.field("bad_name"),
             Refusal::Busy => self.field("busy"),
+            Refusal::NameTaken => self.field("name_taken"),
             Refusal::Stale => self.field("stale"),
         }
     }
