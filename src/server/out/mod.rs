@@ -17,7 +17,6 @@ pub use self::outbox::Effects;
 use self::outbox::Outbox;
 pub(in crate::server) use self::outbox::{Slow, Written};
 use super::effect::Report;
-use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::ServerLine;
 use crate::words::LinkId;
@@ -166,9 +165,6 @@ impl Output {
 
     /// Lists on a link that have not left whole.
     pub(in crate::server) fn lists_waiting(&self, link: LinkId) -> usize {
-        let forgotten = |output: &LinkOutput| {
-            planted::is(Planted::ListsFillUp) && output.in_flight() > PIECE_BYTES as u64
-        };
-        self.links.get(&link).map_or(0, |output| output.lists.len() + 16 * usize::from(forgotten(output)))
+        self.links.get(&link).map_or(0, |output| output.lists.len())
     }
 }

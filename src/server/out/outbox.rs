@@ -3,8 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::server::effect::{Effect, Report};
 use crate::record::{Record, RecordNumber};
+use crate::server::effect::{Effect, Report};
 use crate::time::Time;
 use crate::words::{Credential, LinkId, MessageId, Name, Password, Ticket};
 

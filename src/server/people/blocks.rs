@@ -1,154 +1,130 @@
-//! `block` and `unblock`.
+//! `block` and `unblock`, and the one place that decides whether one user may reach another.
 
-use super::ServerState;
-use super::accounts::UserId;
-use super::commands::Asker;
-use super::journal::{Settlement, Then};
-use super::settings::{HeldOnBlock, OfflineDelivery};
+use alloc::vec::Vec;
+
+use super::introductions;
 use crate::planted::{self, Planted};
-use crate::record::{Change, Outcome, Record, RecordNumber};
-use crate::wire::{Answer, Code};
+use crate::record::{Change, Outcome};
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Asker, another};
+use crate::server::papers::lane::{Subject, Subjects};
+use crate::server::wishes::Decision;
+use crate::wire::{Answer, Code, CommandKind, ServerLine};
+use crate::words::Name;
 
-/// A `block` or `unblock` whose record is on its way.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BlockChange {
-    asker: Asker,
-    user: UserId,
-    blocked: bool,
-    /// What it comes to if it is so already, by a change that is not durable itself.
-    already: Option<Outcome>,
+/// Whether something of one user may come to another. Every path on which it could asks here.
+pub(in crate::server) fn may_reach(server: &ServerState, from: UserId, to: UserId) -> bool {
+    let mutual = server.settings.block_mutual || planted::is(Planted::BlockMutual);
+    !has_blocked(server, to, from) && !(mutual && has_blocked(server, from, to))
 }
 
-impl ServerState {
-    pub(super) fn block(&mut self, asker: Asker, user: &str) {
-        self.change_block(asker, user, true, "block", Code::AlreadyBlocked);
-    }
+/// Whether a user has blocked another: this alone decides who sees that they are online.
+pub(in crate::server) fn has_blocked(server: &ServerState, by: UserId, user: UserId) -> bool {
+    server.accounts[by].ties.blocks.binary_search(&user).is_ok()
+}
 
-    pub(super) fn unblock(&mut self, asker: Asker, user: &str) {
-        self.change_block(asker, user, false, "unblock", Code::NotBlocked);
+/// What a change of a block reads and writes.
+pub(in crate::server) fn subjects(server: &ServerState, asker: &Asker, user: &str) -> Subjects {
+    let by = Subject::Account(server.accounts.name(asker.user).clone());
+    match server.accounts.find(user) {
+        None => Subjects { reads: Vec::from([by]), writes: Vec::new() },
+        Some(user) => Subjects {
+            reads: Vec::from([by, Subject::Account(server.accounts.name(user).clone())]),
+            writes: Vec::from([Subject::Pair(asker.user, user)]),
+        },
     }
+}
 
-    fn change_block(&mut self, asker: Asker, user: &str, blocked: bool, command: &str, no_change: Code) {
-        let user = match self.another(&asker, user) {
-            Ok(user) => user,
-            Err(code) => return self.fail(&asker, None, code, command),
-        };
-        let no_change = if self.settings.strict_block { Outcome::Failed(no_change) } else { Outcome::Done };
-        let already = (self.accounts[asker.user].has_blocked(user) == blocked).then_some(no_change);
-        let change = BlockChange { asker, user, blocked, already };
-        let may_come_to_nothing =
-            self.journal.changes_block(asker.user, user) && !planted::is(Planted::SoAlreadyIsSure);
-        match already {
-            Some(outcome) if !may_come_to_nothing => self.answer_block(&change, None, outcome),
-            Some(_) | None => self.persist_block(change),
+/// Decides a `block` or `unblock` whose turn has come.
+pub(in crate::server) fn decide(server: &mut ServerState, asker: &Asker, user: &str) -> Decision {
+    let user = match another(server, asker, user) {
+        _ if server.accounts[asker.user].is_leaving() => Err(Code::StorageUnavailable),
+        Ok(user) if server.accounts[user].is_leaving() => Err(Code::UnknownUser),
+        found => found,
+    };
+    let user = match user {
+        Ok(user) => user,
+        Err(code) => {
+            answers::fail(server, asker, code);
+            return Decision::Answered;
         }
+    };
+    let blocks = asker.kind == CommandKind::Block;
+    if has_blocked(server, asker.user, user) == blocks {
+        already_so(server, asker, user);
+        return Decision::Answered;
     }
+    let (by, user) = (server.accounts.name(asker.user).clone(), server.accounts.name(user).clone());
+    let change = if blocks { Change::Blocked { by, user } } else { Change::Unblocked { by, user } };
+    Decision::Change { change, concerned: Vec::new() }
+}
 
-    fn persist_block(&mut self, change: BlockChange) {
-        let BlockChange { asker, user, blocked, already } = change;
-        let (by, name) = (self.accounts.name(asker.user).clone(), self.accounts.name(user).clone());
-        let record = match blocked {
-            true => Record::Change(Change::Blocked { by, user: name }),
-            false => Record::Change(Change::Unblocked { by, user: name }),
-        };
-        let number = match already {
-            Some(_) => self.persist_answer(record, Then::Block(change)),
-            None => self.persist_firm(record, Then::Block(change)),
-        };
-        // Both could see the change: the blocker by its answer, the blocked by what he is answered.
-        self.accounts[asker.user].touched = number;
-        self.accounts[user].touched = number;
-        self.persist_settled(&asker, already.unwrap_or(Outcome::Done));
-        if let Some(link) = self.asker_link(&asker) {
-            self.reserve_answer(link, number);
-        }
-        if blocked && already.is_none() {
-            self.drop_private_request(user, asker.user);
-            self.hold_back_behind(asker.user, user);
-        }
+fn already_so(server: &mut ServerState, asker: &Asker, user: UserId) {
+    if server.settings.strict_block {
+        let blocks = asker.kind == CommandKind::Block;
+        let code = if blocks { Code::AlreadyBlocked } else { Code::NotBlocked };
+        answers::fail(server, asker, code);
+    } else {
+        answer(server, asker, user);
     }
+}
 
-    /// The block is durable, or the store refused it.
-    pub(super) fn block_settled(
-        &mut self,
-        record: RecordNumber,
-        change: &BlockChange,
-        settlement: Settlement,
-    ) {
-        let BlockChange { asker, user, blocked, already } = *change;
-        self.tell_kept_presence(record, settlement.is_ok());
-        if let Err(code) = settlement {
-            self.answer_block(change, Some(record), Outcome::Failed(code));
-            // What the block has held back since it was made is in its turn.
-            if blocked {
-                self.show_held_back(asker.user, user);
-            }
-            return;
-        }
-        self.answer_block(change, Some(record), already.unwrap_or(Outcome::Done));
-        if already.is_some() {
-            return;
-        }
-        if blocked && self.settings.block_ends_private {
-            self.end_private_link(&asker, user);
-        }
-        if blocked && self.settings.held_on_block == HeldOnBlock::Drop {
-            self.discard_mail_of(asker.user, user);
-        }
-        // A block may have ended with its subject's account before it was durable.
-        let ended = blocked
-            && !self.accounts[asker.user].has_blocked(user)
-            && !self.journal.changes_block(asker.user, user);
-        if (!blocked && !planted::is(Planted::UnblockShowsNothing)) || ended {
-            self.show_held_back(asker.user, user);
+fn answer(server: &mut ServerState, asker: &Asker, user: UserId) {
+    let name = server.accounts.name(user).clone();
+    let user = name.as_str();
+    let blocks = asker.kind == CommandKind::Block;
+    let answer = if blocks { Answer::Block { user } } else { Answer::Unblock { user } };
+    answers::answer(server, asker, Outcome::Done, answer);
+}
+
+/// The change is durable and applied: answers its command, and ends what a block ends. Returns the other
+/// user, if the account is still there.
+pub(in crate::server) fn has_changed(server: &mut ServerState, asker: &Asker, user: &str) -> Option<UserId> {
+    let user = server.accounts.find(user)?;
+    answer(server, asker, user);
+    if asker.kind == CommandKind::Block {
+        introductions::end_blocked(server, user, asker.user);
+        if server.settings.block_ends_private {
+            end_private_link(server, asker, user);
         }
     }
+    Some(user)
+}
 
-    /// No block stands any more between a user and what somebody has sent him.
-    pub(super) fn show_held_back(&mut self, user: UserId, from: UserId) {
-        if self.settings.offline_delivery == OfflineDelivery::Off {
-            return;
-        }
-        if !self.accounts[user].has_blocked(from) {
-            self.show_held(user, from);
-        }
-        // What he has sent in the other direction meanwhile has waited as well.
-        if self.settings.block_mutual
-            && self.settings.offline_delivery == OfflineDelivery::Auto
-            && !self.reach(user, from).is_shut()
-        {
-            self.show_held(from, user);
-        }
+/// `block_ends_private`: the blocker's client closes the link that may stand.
+fn end_private_link(server: &mut ServerState, asker: &Asker, user: UserId) {
+    let name = server.accounts.name(user).clone();
+    if let Some(link) = answers::asker_link(server, asker) {
+        server.out.send(link, &ServerLine::EndPrivate { user: name.as_str() });
     }
+}
 
-    fn answer_block(&mut self, change: &BlockChange, record: Option<RecordNumber>, outcome: Outcome) {
-        let BlockChange { asker, user, blocked, .. } = change;
-        if let Outcome::Failed(code) = outcome {
-            let command = if *blocked { "block" } else { "unblock" };
-            return self.fail(asker, record, code, command);
-        }
-        let name = self.accounts.name(*user).clone();
-        let user = name.as_str();
-        let answer = if *blocked { Answer::Block { user } } else { Answer::Unblock { user } };
-        self.answer(asker, record, Outcome::Done, answer);
+/// Applies a record: names that nobody has are skipped.
+pub(in crate::server) fn apply(server: &mut ServerState, by: &Name, user: &Name, blocks: bool) {
+    let ids = (server.accounts.find(by.as_str()), server.accounts.find(user.as_str()));
+    if let (Some(by), Some(user)) = ids {
+        set(&mut server.accounts[by].ties.blocks, user, blocks);
+        set(&mut server.accounts[user].ties.blocked_by, by, blocks);
     }
+}
 
-    pub(super) fn set_block(&mut self, by: UserId, user: UserId, blocked: bool) {
-        let blocks = &mut self.accounts[by].blocks;
-        match (blocks.binary_search(&user), blocked) {
-            (Err(at), true) => blocks.insert(at, user),
-            (Ok(at), false) => {
-                blocks.remove(at);
-            }
-            (Ok(_), true) | (Err(_), false) => {}
-        }
+/// Takes a user out of all blocks.
+pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
+    for other in core::mem::take(&mut server.accounts[user].ties.blocks) {
+        set(&mut server.accounts[other].ties.blocked_by, user, false);
     }
+    for other in core::mem::take(&mut server.accounts[user].ties.blocked_by) {
+        set(&mut server.accounts[other].ties.blocks, user, false);
+    }
+}
 
-    /// Notes along with a command's record what it came to, so that a repeat after a restart is known.
-    pub(super) fn persist_settled(&mut self, asker: &Asker, outcome: Outcome) {
-        if let (Some(origin), true) = (asker.origin(), asker.is_remembered()) {
-            let user = self.accounts.name(asker.user).clone();
-            self.persist_note(Record::Settled { user, origin, outcome, words: None });
+fn set(users: &mut Vec<UserId>, user: UserId, is_in: bool) {
+    match (users.binary_search(&user), is_in) {
+        (Err(at), true) => users.insert(at, user),
+        (Ok(at), false) => {
+            users.remove(at);
         }
+        (Ok(_), true) | (Err(_), false) => {}
     }
 }

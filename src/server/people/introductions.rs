@@ -1,19 +1,20 @@
 //! Private links: asking, consenting, and introducing the two clients to each other.
 //!
-//! No address leaves before the answer, and none of somebody who has blocked the asker.
+//! No address leaves before the answer, and none of a user who has blocked the asker.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::ServerState;
-use super::accounts::UserId;
-use super::commands::Asker;
-use super::deadlines::Deadline;
-use super::effect::Report;
+use super::blocks;
 use crate::planted::{self, Planted};
 use crate::record::Outcome;
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Asker, another, asker_link, fail};
+use crate::server::deadlines::Deadline;
+use crate::server::effect::Report;
 use crate::time::Time;
 use crate::wire::{Answer, Code, Endpoint, Role, ServerLine};
 
@@ -21,13 +22,12 @@ use crate::wire::{Answer, Code, Endpoint, Role, ServerLine};
 const REQUESTS_A_USER: usize = 16;
 /// Ports below this belong to others' services; no client listens there.
 const LOWEST_PORT: u16 = 1024;
-
 /// Addresses of one client that the other is told to try.
 const ADDRESSES: usize = 4;
 
 /// A request for a private link that has no answer yet.
 #[derive(Debug, Clone)]
-pub(super) struct PrivateRequest {
+struct Request {
     asker: Asker,
     endpoints: Vec<Endpoint>,
     serial: u64,
@@ -36,27 +36,27 @@ pub(super) struct PrivateRequest {
 
 /// The open requests, found from either side.
 #[derive(Debug, Clone, Default)]
-pub(super) struct PrivateRequests {
-    by_asker: BTreeMap<(UserId, UserId), PrivateRequest>,
+pub(super) struct Requests {
+    by_asker: BTreeMap<(UserId, UserId), Request>,
     by_asked: BTreeSet<(UserId, UserId)>,
 }
 
-impl PrivateRequests {
-    fn get(&self, from: UserId, to: UserId) -> Option<&PrivateRequest> {
+impl Requests {
+    fn get(&self, from: UserId, to: UserId) -> Option<&Request> {
         self.by_asker.get(&(from, to))
     }
 
-    fn insert(&mut self, from: UserId, to: UserId, request: PrivateRequest) {
+    fn insert(&mut self, from: UserId, to: UserId, request: Request) {
         self.by_asker.insert((from, to), request);
         self.by_asked.insert((to, from));
     }
 
-    fn remove(&mut self, from: UserId, to: UserId) -> Option<PrivateRequest> {
+    fn remove(&mut self, from: UserId, to: UserId) -> Option<Request> {
         self.by_asked.remove(&(to, from));
         self.by_asker.remove(&(from, to))
     }
 
-    /// Who asks and who is asked, where the user is either.
+    /// The pairs of asker and asked in which the user is either.
     fn concerning(&self, user: UserId) -> Vec<(UserId, UserId)> {
         let all = (user, UserId(0))..=(user, UserId(u32::MAX));
         let asked = self.by_asker.range(all.clone()).map(|(pair, _)| *pair);
@@ -64,174 +64,175 @@ impl PrivateRequests {
     }
 }
 
-impl ServerState {
-    pub(super) fn start_private(&mut self, asker: Asker, user: &str, endpoints: Vec<Endpoint>) {
-        let to = match self.private_partner(&asker, user) {
-            Ok(to) => to,
-            Err(code) => return self.fail(&asker, None, code, "startprivate"),
-        };
-        if let Some(request) = self.private_requests.get(asker.user, to) {
-            // A repeat of the same command after a lost link is no second request.
-            if request.asker.number.is_none() || request.asker.number != asker.number {
-                self.fail(&asker, None, Code::AlreadyPrivate, "startprivate");
+pub(in crate::server) fn start(
+    server: &mut ServerState,
+    asker: &Asker,
+    user: &str,
+    endpoints: Vec<Endpoint>,
+) {
+    let to = match partner(server, asker, user) {
+        Ok(to) => to,
+        Err(code) => return fail(server, asker, code),
+    };
+    if let Some(request) = server.people.requests.get(asker.user, to) {
+        // A repeat of the same command after a lost link is no second request.
+        if request.asker.number.is_none() || request.asker.number != asker.number {
+            fail(server, asker, Code::AlreadyPrivate);
+        }
+        return;
+    }
+    if let Some(request) = take(server, to, asker.user) {
+        // Both want it: that is consent.
+        introduce(server, &request, asker, &endpoints);
+        let name = server.accounts.name(to).clone();
+        let answer = Answer::StartPrivate { user: name.as_str() };
+        return answers::answer(server, asker, Outcome::Done, answer);
+    }
+    let busy = |user: UserId| server.people.requests.concerning(user).len() >= REQUESTS_A_USER;
+    if busy(asker.user) || busy(to) {
+        let user = server.accounts.name(asker.user).clone();
+        server.out.report(Report::CommandFailed { user, code: Code::RateLimited });
+        return fail(server, asker, Code::RateLimited);
+    }
+    ask(server, asker, to, endpoints);
+}
+
+fn partner(server: &ServerState, asker: &Asker, user: &str) -> Result<UserId, Code> {
+    let to = another(server, asker, user)?;
+    if !blocks::may_reach(server, asker.user, to) && !planted::is(Planted::BlockSkippedInPrivate) {
+        return Err(Code::Blocked);
+    }
+    if server.accounts[to].link().is_some() { Ok(to) } else { Err(Code::Offline) }
+}
+
+fn ask(server: &mut ServerState, asker: &Asker, to: UserId, endpoints: Vec<Endpoint>) {
+    let serial = server.next_serial();
+    let patience = match server.settings.private_request_secs {
+        0 => Duration::MAX,
+        seconds => Duration::from_secs(seconds),
+    };
+    let expires = server.now + patience;
+    server.deadlines.add(expires, Deadline::PrivateRequest(asker.user, to, serial));
+    let request = Request { asker: *asker, endpoints, serial, expires };
+    server.people.requests.insert(asker.user, to, request);
+    if let Some(link) = server.accounts[to].link() {
+        let from = server.accounts.name(asker.user).as_str();
+        server.out.send(link, &ServerLine::Request { from });
+    }
+}
+
+fn take(server: &mut ServerState, from: UserId, to: UserId) -> Option<Request> {
+    let request = server.people.requests.remove(from, to)?;
+    server.deadlines.remove(request.expires, Deadline::PrivateRequest(from, to, request.serial));
+    Some(request)
+}
+
+pub(in crate::server) fn accept(server: &mut ServerState, asker: &Asker, user: &str, endpoints: &[Endpoint]) {
+    let from = match another(server, asker, user) {
+        Ok(from) => from,
+        Err(code) => return fail(server, asker, code),
+    };
+    match take(server, from, asker.user) {
+        None => fail(server, asker, Code::NoRequest),
+        // The asker has blocked the accepter since (`block_mutual`): a block of the accepter ends the request.
+        Some(request) if !blocks::may_reach(server, from, asker.user) => {
+            fail(server, &request.asker, Code::Declined);
+            fail(server, asker, Code::NoRequest);
+        }
+        Some(request) => {
+            introduce(server, &request, asker, endpoints);
+            let name = server.accounts.name(from).clone();
+            answers::answer(server, asker, Outcome::Done, Answer::Accept { user: name.as_str() });
+        }
+    }
+}
+
+pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: &str) {
+    let from = match another(server, asker, user) {
+        Ok(from) => from,
+        Err(code) => return fail(server, asker, code),
+    };
+    match take(server, from, asker.user) {
+        None => fail(server, asker, Code::NoRequest),
+        Some(request) => {
+            if planted::is(Planted::DeclineIntroduces) {
+                return introduce(server, &request, asker, &[]);
             }
+            fail(server, &request.asker, Code::Declined);
+            let name = server.accounts.name(from).clone();
+            answers::answer(server, asker, Outcome::Done, Answer::Decline { user: name.as_str() });
+        }
+    }
+}
+
+/// Tells each of two clients who the other is, where it may be, and the secret they share.
+fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, endpoints: &[Endpoint]) {
+    let id = server.secrets.token();
+    let (first, second) = (observed(server, &request.asker), observed(server, accepter));
+    let (Some(first), Some(second)) = (first, second) else {
+        // The command of one came on a link that is not theirs any more.
+        return fail(server, &request.asker, Code::Offline);
+    };
+    let sides = [
+        (request.asker, *accepter, Role::Requester, addresses(second, first, endpoints)),
+        (*accepter, request.asker, Role::Accepter, addresses(first, second, &request.endpoints)),
+    ];
+    for (reader, other, role, addresses) in sides {
+        if let Some(link) = asker_link(server, &reader) {
+            let user = server.accounts.name(other.user).as_str();
+            server.out.send(link, &ServerLine::Introduce { user, role, id, addresses });
+        }
+    }
+    let name = server.accounts.name(accepter.user).clone();
+    let answer = Answer::StartPrivate { user: name.as_str() };
+    answers::answer(server, &request.asker, Outcome::Done, answer);
+}
+
+fn observed(server: &ServerState, asker: &Asker) -> Option<IpAddr> {
+    let link = asker_link(server, asker)?;
+    let session = server.accounts[asker.user].session.as_ref();
+    session.filter(|session| session.link == Some(link)).map(|session| session.from.ip().to_canonical())
+}
+
+/// Requests that have no answer in time.
+pub(in crate::server) fn expired(server: &mut ServerState, from: UserId, to: UserId, serial: u64) {
+    if server.people.requests.get(from, to).is_some_and(|request| request.serial == serial) {
+        if planted::is(Planted::ExpiryNotAnswered) {
+            server.people.requests.remove(from, to);
             return;
         }
-        if let Some(request) = self.take_private_request(to, asker.user) {
-            // Both want it: that is consent.
-            self.introduce(&request, &asker, &endpoints);
-            let name = self.accounts.name(to).clone();
-            return self.answer(&asker, None, Outcome::Done, Answer::StartPrivate { user: name.as_str() });
-        }
-        let busy = |user: UserId| self.private_requests.concerning(user).len() >= REQUESTS_A_USER;
-        if busy(asker.user) || busy(to) {
-            let user = self.accounts.name(asker.user).clone();
-            self.outbox.report(Report::CommandFailed { user, code: Code::RateLimited });
-            return self.fail(&asker, None, Code::RateLimited, "startprivate");
-        }
-        self.ask_for_private(asker, to, endpoints);
+        end(server, from, to, Code::NoAnswer);
     }
+}
 
-    fn private_partner(&self, asker: &Asker, user: &str) -> Result<UserId, Code> {
-        let to = self.another(asker, user)?;
-        if self.reach(asker.user, to).is_shut() && !planted::is(Planted::BlockSkippedInPrivate) {
-            return Err(Code::Blocked);
-        }
-        let here = self.accounts[to].session.as_ref().is_some_and(|session| session.link.is_some());
-        if here { Ok(to) } else { Err(Code::Offline) }
+/// A block ends the request of the user who is blocked, as if it had been declined.
+pub(super) fn end_blocked(server: &mut ServerState, from: UserId, to: UserId) {
+    end(server, from, to, Code::Declined);
+}
+
+/// A user is not there any more: their requests are withdrawn, and those to them have failed.
+pub(in crate::server) fn withdraw_all(server: &mut ServerState, user: UserId) {
+    for (from, to) in server.people.requests.concerning(user) {
+        end(server, from, to, Code::Offline);
     }
+}
 
-    fn ask_for_private(&mut self, asker: Asker, to: UserId, endpoints: Vec<Endpoint>) {
-        let serial = self.next_serial();
-        let patience = match self.settings.private_request_secs {
-            0 => Duration::MAX,
-            seconds => Duration::from_secs(seconds),
-        };
-        let expires = self.now + patience;
-        self.deadlines.add(expires, Deadline::PrivateRequest(asker.user, to, serial));
-        self.private_requests.insert(asker.user, to, PrivateRequest { asker, endpoints, serial, expires });
-        let from = self.accounts.name(asker.user).clone();
-        if let Some(link) = self.accounts[to].session.as_ref().and_then(|session| session.link) {
-            self.send(link, &ServerLine::Request { from: from.as_str() });
+/// A user goes on over another link: what they asked for without a number is answered on the old one only.
+pub(in crate::server) fn withdraw_unnumbered(server: &mut ServerState, user: UserId) {
+    for (from, to) in server.people.requests.concerning(user) {
+        let request = server.people.requests.get(from, to);
+        if from == user && request.is_some_and(|request| request.asker.number.is_none()) {
+            end(server, from, to, Code::Offline);
         }
     }
+}
 
-    fn take_private_request(&mut self, from: UserId, to: UserId) -> Option<PrivateRequest> {
-        let request = self.private_requests.remove(from, to)?;
-        self.deadlines.remove(request.expires, Deadline::PrivateRequest(from, to, request.serial));
-        Some(request)
-    }
-
-    pub(super) fn accept_private(&mut self, asker: Asker, user: &str, endpoints: Vec<Endpoint>) {
-        let from = match self.another(&asker, user) {
-            Ok(from) => from,
-            Err(code) => return self.fail(&asker, None, code, "accept"),
-        };
-        match self.take_private_request(from, asker.user) {
-            None => self.fail(&asker, None, Code::NoRequest, "accept"),
-            // He has blocked the accepter since (`block_mutual`): a block of the accepter ends the request.
-            Some(request) if self.reach(from, asker.user).is_shut() => {
-                self.fail(&request.asker, None, Code::Declined, "startprivate");
-                self.fail(&asker, None, Code::NoRequest, "accept");
-            }
-            Some(request) => {
-                self.introduce(&request, &asker, &endpoints);
-                let name = self.accounts.name(from).clone();
-                self.answer(&asker, None, Outcome::Done, Answer::Accept { user: name.as_str() });
-            }
-        }
-    }
-
-    pub(super) fn decline_private(&mut self, asker: Asker, user: &str) {
-        let from = match self.another(&asker, user) {
-            Ok(from) => from,
-            Err(code) => return self.fail(&asker, None, code, "decline"),
-        };
-        match self.take_private_request(from, asker.user) {
-            None => self.fail(&asker, None, Code::NoRequest, "decline"),
-            Some(request) => {
-                if planted::is(Planted::DeclineIntroduces) {
-                    return self.introduce(&request, &asker, &[]);
-                }
-                self.fail(&request.asker, None, Code::Declined, "startprivate");
-                let name = self.accounts.name(from).clone();
-                self.answer(&asker, None, Outcome::Done, Answer::Decline { user: name.as_str() });
-            }
-        }
-    }
-
-    /// Tells each of two clients who the other is, where it may be, and the secret they share.
-    fn introduce(&mut self, request: &PrivateRequest, accepter: &Asker, endpoints: &[Endpoint]) {
-        let id = self.secrets.token();
-        let (first, second) = (self.observed(&request.asker), self.observed(accepter));
-        let (Some(first), Some(second)) = (first, second) else { return };
-        let sides = [
-            (request.asker, *accepter, Role::Requester, addresses(second, first, endpoints)),
-            (*accepter, request.asker, Role::Accepter, addresses(first, second, &request.endpoints)),
-        ];
-        for (reader, other, role, addresses) in sides {
-            let user = self.accounts.name(other.user).clone();
-            if let Some(link) = self.asker_link(&reader) {
-                self.send(link, &ServerLine::Introduce { user: user.as_str(), role, id, addresses });
-            }
-        }
-        let to = accepter.user;
-        let name = self.accounts.name(to).clone();
-        self.answer(&request.asker, None, Outcome::Done, Answer::StartPrivate { user: name.as_str() });
-    }
-
-    fn observed(&self, asker: &Asker) -> Option<IpAddr> {
-        let link = self.asker_link(asker)?;
-        self.links.get(&link).map(|link| link.from.ip().to_canonical())
-    }
-
-    pub(super) fn private_request_expired(&mut self, from: UserId, to: UserId, serial: u64) {
-        if self.private_requests.get(from, to).is_some_and(|request| request.serial == serial) {
-            if planted::is(Planted::ExpiryNotAnswered) {
-                self.private_requests.remove(from, to);
-                return;
-            }
-            self.end_private_request(from, to, Code::NoAnswer);
-        }
-    }
-
-    /// A block ends the request of the one who is blocked, as if it had been declined.
-    pub(super) fn drop_private_request(&mut self, from: UserId, to: UserId) {
-        self.end_private_request(from, to, Code::Declined);
-    }
-
-    /// A user is not there any more: requests of his are withdrawn, those to him have failed.
-    pub(super) fn withdraw_private_requests(&mut self, user: UserId) {
-        for (from, to) in self.private_requests.concerning(user) {
-            self.end_private_request(from, to, Code::Offline);
-        }
-    }
-
-    /// A user goes on over another link: what he asked for without a number is answered on the old one only.
-    pub(super) fn withdraw_unnumbered_requests(&mut self, user: UserId) {
-        for (from, to) in self.private_requests.concerning(user) {
-            let request = self.private_requests.get(from, to);
-            if from == user && request.is_some_and(|request| request.asker.number.is_none()) {
-                self.end_private_request(from, to, Code::Offline);
-            }
-        }
-    }
-
-    /// `block_ends_private`: the blocker's client closes the link that may stand.
-    pub(super) fn end_private_link(&mut self, asker: &Asker, user: UserId) {
-        let name = self.accounts.name(user).clone();
-        if let Some(link) = self.asker_link(asker) {
-            self.send(link, &ServerLine::EndPrivate { user: name.as_str() });
-        }
-    }
-
-    fn end_private_request(&mut self, from: UserId, to: UserId, code: Code) {
-        let Some(request) = self.take_private_request(from, to) else { return };
-        self.fail(&request.asker, None, code, "startprivate");
-        let name = self.accounts.name(from).clone();
-        if let Some(link) = self.accounts[to].session.as_ref().and_then(|session| session.link) {
-            self.send(link, &ServerLine::Withdrawn { from: name.as_str() });
-        }
+fn end(server: &mut ServerState, from: UserId, to: UserId, code: Code) {
+    let Some(request) = take(server, from, to) else { return };
+    fail(server, &request.asker, code);
+    if let Some(link) = server.accounts[to].link() {
+        let from = server.accounts.name(from).as_str();
+        server.out.send(link, &ServerLine::Withdrawn { from });
     }
 }
 
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_sent_to_his_own_machine_by_somebody_elsewhere() {
+    fn nobody_is_sent_to_their_own_machine_by_somebody_elsewhere() {
         let declared = [Endpoint::Address(address("127.0.0.1:5000"))];
         assert_eq!(addresses(ip("192.0.2.1"), ip("192.0.2.1"), &declared), [address("192.0.2.1:5000")]);
         let declared = [Endpoint::Address(address("[::1]:5000"))];

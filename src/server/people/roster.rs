@@ -1,150 +1,106 @@
-//! Who is online, who was, and telling others.
+//! Who is online: telling others, and lists.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::ServerState;
-use super::accounts::{Account, UserId};
-use super::commands::Asker;
-use super::messages::Reach;
-use super::outbox::Written;
-use super::settings::HistoryMode;
+use super::blocks;
 use crate::planted::{self, Planted};
-use crate::record::RecordNumber;
-use crate::time::Time;
-use crate::wire::{Answer, ServerLine};
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Asker};
+use crate::server::out::word_lines;
+use crate::server::settings::HistoryMode;
+use crate::wire::{Answer, ServerLine, Words};
 use crate::words::LinkId;
 
-/// Last logins and last ends, by time, so that a period costs what it returns.
+/// Users with a session, in no order that means anything, but the same in every run.
 #[derive(Debug, Clone, Default)]
-pub(super) struct History {
-    logins: BTreeSet<(Time, UserId)>,
-    ends: BTreeSet<(Time, UserId)>,
-    /// Users whose last session has not ended.
-    open: BTreeSet<UserId>,
+pub(in crate::server) struct Roster {
+    users: Vec<UserId>,
 }
 
-impl History {
-    pub(super) fn began(&mut self, user: UserId, account: &Account, at: Time) {
-        self.forget(user, account);
-        self.logins.insert((at, user));
-        self.open.insert(user);
+/// A user's place in the roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) struct Place(usize);
+
+impl Roster {
+    pub(in crate::server) fn users(&self) -> &[UserId] {
+        &self.users
     }
 
-    pub(super) fn ended(&mut self, user: UserId, at: Time) {
-        self.open.remove(&user);
-        self.ends.insert((at, user));
+    pub(in crate::server) fn enter(&mut self, user: UserId) -> Place {
+        self.users.push(user);
+        Place(self.users.len() - 1)
     }
 
-    pub(super) fn forget(&mut self, user: UserId, account: &Account) {
-        if let Some(login) = account.last_login {
-            self.logins.remove(&(login, user));
-        }
-        self.ends.remove(&(account.last_end, user));
-        self.open.remove(&user);
-    }
-
-    pub(super) fn is_open(&self, user: UserId) -> bool {
-        self.open.contains(&user)
-    }
-
-    fn ended_since(&self, since: Time) -> impl Iterator<Item = UserId> {
-        self.ends.range((since, UserId(0))..).map(|(_, user)| *user)
-    }
-
-    fn logged_in_since(&self, since: Time) -> impl Iterator<Item = UserId> {
-        self.logins.range((since, UserId(0))..).map(|(_, user)| *user)
+    /// Takes a user out; the one who has that place from now on.
+    pub(in crate::server) fn leave(&mut self, user: UserId, place: Place) -> Option<UserId> {
+        let left = self.users.swap_remove(place.0);
+        assert!(left == user, "a user is at their place in the roster");
+        self.users.get(place.0).copied()
     }
 }
 
-/// Word that somebody came or went, which waits for a change of his block of the viewer.
-#[derive(Debug, Clone)]
-pub(super) struct Notice {
-    pub(super) subject: UserId,
-    pub(super) viewer: UserId,
-    link: LinkId,
-    online: bool,
-    /// What it reveals itself.
-    record: RecordNumber,
-    /// Whether the change is that the block is lifted.
-    lifted: bool,
+/// Tells every other user online that somebody came or went, but for those whom the subject has blocked.
+pub(in crate::server) fn tell_presence(server: &mut ServerState, user: UserId, online: bool) {
+    let entitled = |viewer: &UserId| {
+        *viewer != user
+            && (!blocks::has_blocked(server, user, *viewer) || planted::is(Planted::PresenceToBlocked))
+    };
+    let viewers = server.people.roster.users.iter().copied().filter(entitled);
+    let links: Vec<LinkId> = viewers.filter_map(|viewer| server.accounts[viewer].link()).collect();
+    let name = server.accounts.name(user).as_str();
+    let line = if online { ServerLine::Online { user: name } } else { ServerLine::Offline { user: name } };
+    let written = server.out.write_line(&line);
+    for link in links {
+        server.out.queue(link, written);
+        if planted::is(Planted::PresenceTwice) {
+            server.out.queue(link, written);
+        }
+    }
 }
 
-impl ServerState {
-    /// Tells every other user online that somebody came or went, but for those he has blocked. Where a block
-    /// may come to nothing, or its lifting, it waits until that is known.
-    pub(super) fn tell_presence(&mut self, user: UserId, online: bool, record: RecordNumber) {
-        let written = self.write_presence(user, online);
-        let (mut links, mut waiting): (Vec<LinkId>, Vec<Notice>) = (Vec::new(), Vec::new());
-        for &viewer in self.online.iter().filter(|&&viewer| viewer != user) {
-            let Some(link) = self.accounts[viewer].session.as_ref().and_then(|session| session.link) else {
-                continue;
-            };
-            let block = self.block_of(user, viewer);
-            if !block.is_shut() || planted::is(Planted::PresenceToBlocked) {
-                links.push(link);
-            } else if block != Reach::Barred {
-                let lifted = !block.is_barred();
-                waiting.push(Notice { subject: user, viewer, link, online, record, lifted });
-            }
+pub(in crate::server) fn whoelse(server: &mut ServerState, asker: &Asker) {
+    let hide = server.settings.hide_blockers_in_whoelse && !planted::is(Planted::BlockSkippedInWhoelse);
+    let include_self = server.settings.whoelse_include_self;
+    let shown = |user: &UserId| {
+        if *user == asker.user {
+            include_self
+        } else {
+            !(hide && blocks::has_blocked(server, *user, asker.user))
         }
-        for link in links {
-            self.queue(link, record, written);
-            if planted::is(Planted::PresenceTwice) {
-                self.queue(link, record, written);
-            }
+    };
+    let users: Vec<UserId> = server.people.roster.users.iter().copied().filter(shown).collect();
+    list(server, asker, &users, Answer::Whoelse { count: users.len() as u64 });
+}
+
+/// Users with a session within the last seconds, or (`history_mode=login`) with a login.
+pub(in crate::server) fn whoelse_since(server: &mut ServerState, asker: &Asker, seconds: u64) -> Vec<UserId> {
+    let more = u64::from(planted::is(Planted::HistoryTooLong));
+    let since = server.now.minus_seconds(seconds.saturating_add(more));
+    let hide = server.settings.hide_blockers_in_history && !planted::is(Planted::BlockSkippedInHistory);
+    let shown =
+        |user: &UserId| *user != asker.user && !(hide && blocks::has_blocked(server, *user, asker.user));
+    let (roster, history) = (&server.people.roster, &server.people.history);
+    let mut users: Vec<UserId> = match server.settings.history_mode {
+        HistoryMode::Overlap => {
+            roster.users.iter().copied().chain(history.ended_since(since)).filter(shown).collect()
         }
-        for notice in waiting {
-            self.journal.keep_notice(notice);
-        }
-    }
+        HistoryMode::Login => history.logged_in_since(since).filter(shown).collect(),
+    };
+    users.sort_unstable();
+    users.dedup();
+    users
+}
 
-    /// It is known what a change of a block came to: who came or went meanwhile is told, or never.
-    pub(super) fn tell_kept_presence(&mut self, change: RecordNumber, durable: bool) {
-        for notice in self.journal.take_notices(change) {
-            let Notice { subject, viewer, link, online, record, lifted } = notice;
-            let entitled = if durable { lifted } else { !self.accounts[subject].has_blocked(viewer) };
-            if entitled {
-                let written = self.write_presence(subject, online);
-                self.queue(link, record, written);
-            }
-        }
+/// Lists users, sorted by name, before an answer.
+pub(in crate::server) fn list(server: &mut ServerState, asker: &Asker, users: &[UserId], answer: Answer<'_>) {
+    let mut lines = Vec::new();
+    for line in word_lines(&server.accounts.sorted_names(users)) {
+        let Some(users) = Words::new(&line) else { unreachable!("names hold no line feed") };
+        ServerLine::Users { number: asker.number, users }.encode(&mut lines);
     }
-
-    fn write_presence(&mut self, user: UserId, online: bool) -> Written {
-        let name = self.accounts.name(user).as_str();
-        let line =
-            if online { ServerLine::Online { user: name } } else { ServerLine::Offline { user: name } };
-        self.outbox.write(|out| line.encode(out))
-    }
-
-    pub(super) fn whoelse(&mut self, asker: Asker) {
-        let hide = self.settings.hide_blockers_in_whoelse && !planted::is(Planted::BlockSkippedInWhoelse);
-        let include_self = self.settings.whoelse_include_self;
-        let shown = |&user: &UserId| {
-            if user == asker.user {
-                include_self
-            } else {
-                !(hide && self.block_of(user, asker.user).is_shut())
-            }
-        };
-        let users: Vec<UserId> = self.online.iter().copied().filter(shown).collect();
-        self.list_users(asker, users, |count| Answer::Whoelse { count });
-    }
-
-    /// Users with a session within the last seconds, or (`history_mode=login`) with a login.
-    pub(super) fn whoelse_since(&mut self, asker: Asker, seconds: u64, answer: fn(u64) -> Answer<'static>) {
-        let since =
-            self.now.minus_seconds(seconds.saturating_add(u64::from(planted::is(Planted::HistoryTooLong))));
-        let hide = self.settings.hide_blockers_in_history && !planted::is(Planted::BlockSkippedInHistory);
-        let shown =
-            |user: &UserId| *user != asker.user && !(hide && self.block_of(*user, asker.user).is_shut());
-        let users: Vec<UserId> = match self.settings.history_mode {
-            HistoryMode::Overlap => {
-                self.online.iter().copied().chain(self.history.ended_since(since)).filter(shown).collect()
-            }
-            HistoryMode::Login => self.history.logged_in_since(since).filter(shown).collect(),
-        };
-        self.list_users(asker, users, answer);
+    ServerLine::Done { number: asker.number, answer }.encode(&mut lines);
+    if let Some(link) = answers::asker_link(server, asker) {
+        server.out.list(link, lines);
     }
 }

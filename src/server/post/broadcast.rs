@@ -2,59 +2,61 @@
 
 use alloc::vec::Vec;
 
-use super::ServerState;
-use super::accounts::UserId;
-use super::commands::Asker;
-use super::settings::BroadcastReport;
 use crate::planted::{self, Planted};
-use crate::record::{Outcome, RecordNumber};
-use crate::wire::{Answer, Delivery, Freshness, ServerLine};
+use crate::record::Outcome;
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Asker};
+use crate::server::out::word_lines;
+use crate::server::people::blocks;
+use crate::server::session;
+use crate::server::settings::BroadcastReport;
+use crate::wire::{Answer, Delivery, Freshness, ServerLine, Words};
 use crate::words::{LinkId, MessageId, Text};
 
-impl ServerState {
-    pub(super) fn broadcast(&mut self, asker: Asker, text: Text<'_>) {
-        let mut links: Vec<LinkId> = Vec::with_capacity(self.online.len());
-        let mut barred: Vec<UserId> = Vec::new();
-        for &user in
-            self.online.iter().filter(|&&user| user != asker.user || planted::is(Planted::BroadcastToSelf))
-        {
-            if !self.reach(asker.user, user).is_shut() || planted::is(Planted::BlockSkippedInBroadcast) {
-                links.extend(self.accounts[user].session.as_ref().and_then(|session| session.link));
-            } else if self.block_of(user, asker.user).is_shut() {
-                // What the sender's own block keeps from somebody (`block_mutual`) is no news to him.
-                barred.push(user);
-            }
+pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text: Text<'_>) {
+    let mut links: Vec<LinkId> = Vec::with_capacity(server.people.roster.users().len());
+    let mut barred: Vec<UserId> = Vec::new();
+    let to_self = planted::is(Planted::BroadcastToSelf);
+    for &user in server.people.roster.users().iter().filter(|&&user| user != asker.user || to_self) {
+        let skipped = planted::is(Planted::BlockSkippedInBroadcast);
+        if blocks::may_reach(server, asker.user, user) || skipped {
+            links.extend(server.accounts[user].link());
+        } else if blocks::has_blocked(server, user, asker.user) {
+            // What the sender's own block keeps from somebody (`block_mutual`) is no news to the sender.
+            barred.push(user);
         }
-        self.charge(asker.user, links.len() as u64);
-        self.broadcasts += 1;
-        let line = ServerLine::Broadcast(Delivery {
-            id: MessageId { boot: self.boot, number: self.broadcasts },
-            from: self.accounts.name(asker.user).as_str(),
-            sent_at: self.now,
-            origin: asker.origin(),
-            freshness: Freshness::Live,
-            text,
-        });
-        // Written once, shared by all.
-        let written = self.outbox.write(|out| line.encode(out));
-        for &link in &links {
-            self.queue(link, RecordNumber(0), written);
-        }
-        self.report_broadcast(&asker, links.len(), &barred);
     }
+    session::charge(server, asker.user, links.len() as u64);
+    server.post.broadcasts += 1;
+    let line = ServerLine::Broadcast(Delivery {
+        id: MessageId { boot: server.boot, number: server.post.broadcasts },
+        from: server.accounts.name(asker.user).as_str(),
+        sent_at: server.now,
+        origin: asker.origin(),
+        freshness: Freshness::Live,
+        text,
+    });
+    // Written once, shared by all.
+    let written = server.out.write_line(&line);
+    for &link in &links {
+        server.out.queue(link, written);
+    }
+    report(server, asker, links.len(), &barred);
+}
 
-    fn report_broadcast(&mut self, asker: &Asker, recipients: usize, barred: &[UserId]) {
-        if self.settings.broadcast_report == BroadcastReport::Names {
-            let names: Vec<crate::words::Name> =
-                barred.iter().map(|&user| self.accounts.name(user).clone()).collect();
-            let mut names: Vec<&str> = names.iter().map(crate::words::Name::as_str).collect();
-            names.sort_unstable();
-            self.send_users(asker, &names);
+fn report(server: &mut ServerState, asker: &Asker, recipients: usize, barred: &[UserId]) {
+    let mut lines = Vec::new();
+    if server.settings.broadcast_report == BroadcastReport::Names {
+        for line in word_lines(&server.accounts.sorted_names(barred)) {
+            let Some(users) = Words::new(&line) else { unreachable!("names hold no line feed") };
+            ServerLine::Users { number: asker.number, users }.encode(&mut lines);
         }
-        let withheld = !barred.is_empty() && self.settings.broadcast_report != BroadcastReport::None;
-        let outcome =
-            Outcome::Broadcast { recipients: u32::try_from(recipients).unwrap_or(u32::MAX), withheld };
-        let recipients = recipients as u64;
-        self.answer(asker, None, outcome, Answer::Broadcast { recipients, withheld });
     }
+    let withheld = !barred.is_empty() && server.settings.broadcast_report != BroadcastReport::None;
+    let outcome = Outcome::Broadcast { recipients: u32::try_from(recipients).unwrap_or(u32::MAX), withheld };
+    let answer = Answer::Broadcast { recipients: recipients as u64, withheld };
+    ServerLine::Done { number: asker.number, answer }.encode(&mut lines);
+    let written = server.out.write(|out| out.extend_from_slice(&lines));
+    answers::answer_written(server, asker, outcome, written);
 }

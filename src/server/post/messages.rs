@@ -1,170 +1,175 @@
-//! `message`, and the one place that decides whether somebody may reach somebody.
+//! `message`: to one user, at once or through their mailbox.
 
 use alloc::sync::Arc;
 
-use super::ServerState;
-use super::accounts::UserId;
-use super::commands::Asker;
-use super::delivery::{Keep, Parcel, Tell};
-use super::journal::Then;
-use super::settings::{BlockNotice, OfflineDelivery};
+use super::delivery::{self, Keep, Parcel};
+use super::storing;
 use crate::planted::{self, Planted};
-use crate::record::{Mail, Outcome, Record};
+use crate::record::{Mail, Outcome};
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Asker, Tell, another};
+use crate::server::papers::Then;
+use crate::server::people::blocks;
+use crate::server::session;
+use crate::server::settings::{BlockNotice, OfflineDelivery};
 use crate::time::Time;
-use crate::wire::{Code, Status};
-use crate::words::{Name, Text};
+use crate::wire::{Answer, Code, Status};
+use crate::words::{Name, Origin, Text};
 
-/// Whether what one user sends may come to another; the more it is barred, the greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reach {
-    Open,
-    /// A block was lifted. That is not durable and may come to nothing: then it has stood all along.
-    Opening,
-    /// By a block that is not durable and may come to nothing.
-    Barring,
-    /// By a block for good.
-    Barred,
-}
+/// Live messages of one sender to one receiver that may wait for stored ones; beyond that they are stored.
+const WAITING_MESSAGES: usize = 64;
 
-impl Reach {
-    /// For what is seen at once, or never: whether it must not be.
-    pub(super) fn is_shut(self) -> bool {
-        match self {
-            Reach::Open => false,
-            Reach::Opening => !planted::is(Planted::LiftedTooEarly),
-            Reach::Barring | Reach::Barred => true,
-        }
-    }
-
-    /// For what becomes durable behind the lifting of a block, or is refused with it.
-    pub(super) const fn is_barred(self) -> bool {
-        match self {
-            Reach::Open | Reach::Opening => false,
-            Reach::Barring | Reach::Barred => true,
-        }
-    }
-}
-
-/// A message that is about to go to one or more recipients.
-pub(super) struct Post {
+/// A message before it has an id.
+#[derive(Debug, Clone)]
+pub(super) struct Letter {
     pub(super) from: UserId,
     pub(super) group: Option<Name>,
+    pub(super) origin: Option<Origin>,
     pub(super) text: Arc<str>,
-    pub(super) asker: Asker,
 }
 
-impl ServerState {
-    /// Every path on which something of one user could come to another asks here.
-    pub(super) fn reach(&self, from: UserId, to: UserId) -> Reach {
-        let of_recipient = self.block_of(to, from);
-        if self.settings.block_mutual || planted::is(Planted::BlockMutual) {
-            of_recipient.max(self.block_of(from, to))
-        } else {
-            of_recipient
+pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &str, text: Text<'_>) {
+    session::charge(server, asker.user, 1);
+    let to = match another(server, asker, to) {
+        Ok(to) => to,
+        Err(code) => return answers::fail(server, asker, code),
+    };
+    session::begin_message(server, asker);
+    let tell = Tell::Sender(*asker);
+    let open = blocks::may_reach(server, asker.user, to) || planted::is(Planted::BlockSkippedInMessage);
+    if !open && server.settings.block_notice == BlockNotice::Tell {
+        return tell_sender(server, to, &tell, Err(Code::Blocked));
+    }
+    if !open {
+        return pretend_stored(server, asker, to);
+    }
+    let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: text.as_str().into() };
+    post(server, to, letter, tell);
+}
+
+/// `block_notice=silent`: the sender hears `stored`, whatever would have become of the message, when it is
+/// durable that they do: neither the time it takes nor a repeat gives the block away. Where a message to
+/// somebody offline is answered otherwise (`offline_delivery=off`, a full mailbox), it does.
+fn pretend_stored(server: &mut ServerState, asker: &Asker, to: UserId) {
+    let tell = Tell::Sender(*asker);
+    let outcome = Outcome::Message(Status::Stored);
+    match answers::settled_record(server, asker, outcome) {
+        None => tell_sender(server, to, &tell, Ok(Status::Stored)),
+        Some(record) => {
+            let ServerState { papers, out, .. } = server;
+            papers.persist(out, record, Then::Pretended { to, tell });
         }
     }
+}
 
-    /// What a user's own block does to another: it alone decides who sees that he is online.
-    pub(super) fn block_of(&self, by: UserId, user: UserId) -> Reach {
-        match (self.accounts[by].has_blocked(user), self.journal.changes_block(by, user)) {
-            (false, false) => Reach::Open,
-            (false, true) => Reach::Opening,
-            (true, true) => Reach::Barring,
-            (true, false) => Reach::Barred,
+/// Sends a message to a user whom it may reach, or stores it for them. Whoever is to be told hears what
+/// became of it, now or later.
+pub(super) fn post(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    if !is_here(server, to) {
+        return post_to_mailbox(server, to, letter, tell);
+    }
+    let from = letter.from;
+    if !server.post.queues.is_storing(from, to) || planted::is(Planted::LiveBeforeStored) {
+        return send(server, to, letter, tell);
+    }
+    if server.post.queues.waiting(from, to) < WAITING_MESSAGES {
+        return server.post.queues.wait(to, letter, tell);
+    }
+    for (letter, tell) in server.post.queues.take_waiting(from, to) {
+        post_to_mailbox(server, to, letter, tell);
+    }
+    post_to_mailbox(server, to, letter, tell);
+}
+
+/// Whether a message can be sent to a user now. One who leaves is shown what was under way, and no more.
+fn is_here(server: &ServerState, to: UserId) -> bool {
+    let session = server.accounts[to].session.as_ref();
+    session.is_some_and(|session| session.link.is_some() && !session.delivery.is_leaving())
+}
+
+fn send(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    let Letter { from, group, origin, text } = letter;
+    let id = server.accounts[to].inbox.next_id(server.boot);
+    let (sent_at, keep) = (server.now, Keep::Memory(from));
+    delivery::deliver(server, to, Parcel { id, group, origin, sent_at, text, keep, tell, end: 0 });
+}
+
+fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    let Letter { from, group, origin, text } = letter;
+    if server.settings.offline_delivery == OfflineDelivery::Off {
+        return tell_sender(server, to, &tell, Err(Code::Offline));
+    }
+    if server.accounts[to].is_leaving() {
+        return tell_sender(server, to, &tell, Err(Code::UnknownUser));
+    }
+    let bytes = text.len() as u64;
+    if storing::has_room(server, to, from, bytes) {
+        // What is under way to the user was sent before, and must not be lost where this is kept.
+        storing::store_unacknowledged(server, to, Time::MAX);
+        storing::store_unsent(server, to);
+    }
+    if !storing::has_room(server, to, from, bytes) {
+        let dropped = planted::is(Planted::FullMailboxDrops);
+        let ending = if dropped { Ok(Status::Stored) } else { Err(Code::MailboxFull) };
+        return tell_sender(server, to, &tell, ending);
+    }
+    let id = server.accounts[to].inbox.next_id(server.boot);
+    let from_name = server.accounts.name(from).clone();
+    let mail = Mail { id, from: from_name, group, origin, sent_at: server.now, text };
+    storing::store(server, to, from, mail, tell, Code::StorageUnavailable);
+}
+
+/// Messages of one sender to one receiver may be sent on: what they waited for is stored, or was refused.
+pub(super) fn send_waiting(server: &mut ServerState, from: UserId, to: UserId) {
+    while let Some((letter, tell)) = server.post.queues.take_free(from, to) {
+        judge_and_post(server, to, letter, tell);
+    }
+}
+
+/// The receiver is not there any more, or leaves: messages that waited to be sent are stored.
+pub(super) fn store_waiting(server: &mut ServerState, to: UserId) {
+    for from in server.post.queues.senders_to(to) {
+        for (letter, tell) in server.post.queues.take_waiting(from, to) {
+            judge_and_post(server, to, letter, tell);
         }
     }
+}
 
-    /// Whether a message may neither be sent nor wait in the mailbox until it is known if it may.
-    pub(super) fn refuses_message(&self, reach: Reach) -> bool {
-        match reach {
-            Reach::Open => false,
-            Reach::Opening => self.settings.offline_delivery == OfflineDelivery::Off && reach.is_shut(),
-            Reach::Barring | Reach::Barred => true,
-        }
+/// Posts a message that has waited, as things are now.
+fn judge_and_post(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    if blocks::may_reach(server, letter.from, to) {
+        return post(server, to, letter, tell);
     }
-
-    pub(super) fn message(&mut self, asker: Asker, to: &str, text: Text<'_>) {
-        self.charge(asker.user, 1);
-        let to = match self.another(&asker, to) {
-            Ok(to) => to,
-            Err(code) => return self.fail(&asker, None, code, "message"),
-        };
-        let skipped = planted::is(Planted::BlockSkippedInMessage);
-        let reach = if skipped { Reach::Open } else { self.reach(asker.user, to) };
-        if self.refuses_message(reach) && self.settings.block_notice == BlockNotice::Tell {
-            return self.fail(&asker, None, Code::Blocked, "message");
-        }
-        if reach == Reach::Barred {
-            return self.pretend_stored(&asker, to);
-        }
-        let post = Post { from: asker.user, group: None, text: text.as_str().into(), asker };
-        if let Err(code) = self.post(to, reach, &post, Tell::Sender(asker)) {
-            self.fail(&asker, None, code, "message");
-        }
+    let silent = server.settings.block_notice == BlockNotice::Silent;
+    match tell {
+        Tell::Sender(asker) if silent => pretend_stored(server, &asker, to),
+        tell => tell_sender(server, to, &tell, Err(Code::Blocked)),
     }
+}
 
-    /// `block_notice=silent`: the sender hears `stored`, whatever would have become of the message, when it
-    /// is durable that he does: neither the time it takes nor a repeat gives the block away. Where one who is
-    /// offline is answered otherwise (`offline_delivery=off`, a full mailbox), it does.
-    fn pretend_stored(&mut self, asker: &Asker, to: UserId) {
-        let tell = Tell::Sender(*asker);
-        let Some(origin) = asker.origin().filter(|_| asker.is_remembered()) else {
-            return self.tell_sender(to, &tell, Ok(Status::Stored), None);
-        };
-        let user = self.accounts.name(asker.user).clone();
-        let record = Record::Settled { user, origin, outcome: Outcome::Message(Status::Stored), words: None };
-        let then = Then::Mail { to, tell, refused: Code::StorageUnavailable };
-        let number = self.persist_answer(record, then);
-        self.accounts[asker.user].touched = number;
-        if let Some(link) = self.asker_link(asker) {
-            self.reserve_answer(link, number);
-        }
-    }
-
-    /// Sends a message to somebody, or stores it for him: also if a block may yet turn out to stand, or not
-    /// to; then it is held back until that is durable. An error means that it is neither under way nor
-    /// stored, and that nobody has been told.
-    pub(super) fn post(&mut self, to: UserId, reach: Reach, post: &Post, tell: Tell) -> Result<(), Code> {
-        // Who leaves is shown what was under way to him, and no more.
-        let session = self.accounts[to].session.as_ref();
-        let away = session.is_none_or(|session| session.link.is_none() || session.delivery.leaving.is_some());
-        if away || reach.is_shut() {
-            return self.post_to_mailbox(to, post, tell);
-        }
-        let Post { from, group, text, asker } = post;
-        let id = self.accounts[to].next_message(self.boot);
-        let (group, text, origin) = (group.clone(), text.clone(), asker.origin());
-        let (sent_at, keep) = (self.now, Keep::Memory);
-        self.deliver(to, Parcel { id, from: *from, group, origin, sent_at, text, keep, tell, end: 0 });
-        Ok(())
-    }
-
-    fn post_to_mailbox(&mut self, to: UserId, post: &Post, tell: Tell) -> Result<(), Code> {
-        let Post { from, group, text, asker } = post;
-        if self.settings.offline_delivery == OfflineDelivery::Off {
-            return Err(Code::Offline);
-        }
-        if self.accounts[to].credential.is_none() {
-            return Err(Code::UnknownUser);
-        }
-        let bytes = text.len() as u64;
-        if self.has_room(to, *from, bytes) {
-            // What is under way to him came before, and must not be lost where this is kept.
-            self.store_unacknowledged(to, Time::MAX);
-            self.store_behind(to);
-        }
-        if !self.has_room(to, *from, bytes) {
-            if planted::is(Planted::FullMailboxDrops) {
-                self.tell_sender(to, &tell, Ok(Status::Stored), None);
-                return Ok(());
+/// The sender of a message, or of a group message, hears what became of it.
+pub(in crate::server) fn tell_sender(
+    server: &mut ServerState,
+    to: UserId,
+    tell: &Tell,
+    ending: Result<Status, Code>,
+) {
+    match tell {
+        Tell::Nobody => {}
+        Tell::Group(number) => super::group_messages::member_settled(server, *number, ending),
+        Tell::Sender(asker) => {
+            match ending {
+                Ok(status) => {
+                    let to = server.accounts.name(to).as_str();
+                    let answer = Answer::Message { to, status };
+                    let line = crate::wire::ServerLine::Done { number: asker.number, answer };
+                    let written = server.out.write_line(&line);
+                    answers::answer_written(server, asker, Outcome::Message(status), written);
+                }
+                Err(code) => answers::fail(server, asker, code),
             }
-            return Err(Code::MailboxFull);
+            session::end_message(server, asker);
         }
-        let id = self.accounts[to].next_message(self.boot);
-        let (from_name, group) = (self.accounts.name(*from).clone(), group.clone());
-        let (origin, sent_at, text) = (asker.origin(), self.now, text.clone());
-        let mail = Mail { id, from: from_name, group, origin, sent_at, text };
-        self.store_mail(to, *from, mail, tell, Code::StorageUnavailable);
-        Ok(())
     }
 }
