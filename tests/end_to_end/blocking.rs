@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::Server;
+use support::Server;
 
 #[test]
 fn nothing_of_the_blocked_reaches_the_blocker() {
