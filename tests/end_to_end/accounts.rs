@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use rustix::process::Signal;
-
 use support::{Place, Server, password};
 
 #[test]

@@ -1,7 +1,6 @@
 //! Blocks: one direction, on every path, until they are taken back.
 
 use serde_json::json;
-
 use support::Server;
 
 #[test]

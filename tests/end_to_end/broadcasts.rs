@@ -1,7 +1,6 @@
 //! Broadcasts: to everybody online, never stored.
 
 use serde_json::json;
-
 use support::Server;
 
 #[test]

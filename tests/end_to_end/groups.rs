@@ -1,7 +1,6 @@
 //! Groups.
 
 use serde_json::{Value, json};
-
 use support::{Client, Server};
 
 fn members(object: &Value) -> Vec<&str> {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
-
 use support::{Cable, Client, Ended, Server, password};
 
 fn over(cable: &Cable, server: &Server, name: &str) -> Client {

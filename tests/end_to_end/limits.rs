@@ -1,7 +1,6 @@
 //! Limits of lines and names; bad bytes.
 
 use serde_json::json;
-
 use support::{Place, Server};
 
 #[test]

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use serde_json::json;
-
 use support::Server;
 
 #[test]

@@ -1,7 +1,6 @@
 //! Three failures in a row lock a name, everywhere.
 
 use serde_json::{Value, json};
-
 use support::{Client, Server, password};
 
 /// Tries passwords for a name on a connection of its own; returns the answers.

@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-
 use support::{Place, Server, password};
 
 fn types(objects: &[Value]) -> Vec<&str> {

@@ -1,7 +1,6 @@
 //! Direct messages: delivered, stored, refused.
 
 use serde_json::json;
-
 use support::Server;
 
 #[test]

@@ -3,7 +3,6 @@
 use std::process::Stdio;
 
 use rustix::process::Signal;
-
 use support::{Client, Server, password};
 
 fn user(server: &Server, name: &str, options: &[&str]) -> Client {

@@ -1,7 +1,6 @@
 //! How private links end: with a client, with the server, with time.
 
 use rustix::process::Signal;
-
 use support::{Client, Ended, Server};
 
 fn linked(server: &Server, options: &[&str]) -> (Client, Client) {

@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
-
 use support::{Client, Server};
 
 /// Two clients with a link that the first has asked for.

@@ -1,7 +1,6 @@
 //! SIGHUP: accounts and settings are read again.
 
 use rustix::process::Signal;
-
 use support::{Place, Server, password};
 
 #[test]

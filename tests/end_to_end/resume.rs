@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-
 use support::{Cable, Client, Ended, Place, Server, password};
 
 #[test]

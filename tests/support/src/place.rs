@@ -55,7 +55,9 @@ impl Place {
         let line = |name: &N| format!("{} {HASH}\n", name.as_ref());
         let place = Place::with(&names.iter().map(line).collect::<String>());
         place.write("password", format!("{PASSWORD}\n"));
-        place.set("block_duration=600").set("timeout=0")
+        // An absolute path, so that a trace of system calls knows it in each of them.
+        let data = place.path("data");
+        place.keep_in(&data).set("block_duration=600").set("timeout=0")
     }
 
     /// With a setting for every server here.
