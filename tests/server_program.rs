@@ -76,7 +76,7 @@ fn a_taken_port_is_one_line_and_exit_1() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port().to_string();
     // The warning of plain passwords would be a second line.
-    place.write("credentials.txt", &format!("hans {HASH}\n"));
+    place.write("credentials.txt", format!("hans {HASH}\n"));
     assert_fails(&place.run_server(&[&port, "--plaintext"]), 1, &["cannot listen on 127.0.0.1:", &port]);
 }
 
@@ -157,10 +157,10 @@ fn a_bad_file_at_sighup_changes_nothing_and_says_why() {
     let place = Place::with(&format!("hans {HASH}\n"));
     place.write("hobnob.toml", "timeout = 60\n");
     let mut server = place.serve_with(&["--config", "hobnob.toml", "--ephemeral", "-v"]);
-    place.write("credentials.txt", &format!("hans {HASH}\nyoda\n"));
+    place.write("credentials.txt", format!("hans {HASH}\nyoda\n"));
     server.signal(Signal::HUP);
     assert!(server.log_line("nothing was changed").contains("credentials.txt:2: no password"));
-    place.write("credentials.txt", &format!("hans {HASH}\n"));
+    place.write("credentials.txt", format!("hans {HASH}\n"));
     place.write("hobnob.toml", "timeout = soon\n");
     server.signal(Signal::HUP);
     assert!(server.log_line("nothing was changed").contains("hobnob.toml:1:"));

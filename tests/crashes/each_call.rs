@@ -124,7 +124,7 @@ impl<'p> Script<'p> {
                 assert_eq!(person.ask("unblock cid")["ok"], blocked);
             }
         }
-        database::wait_for_empty_mailboxes(&self.place);
+        database::wait_for_empty_mailboxes(self.place);
         self.lives.extend(everybody.map(|(_, person)| person.leave()));
         audit(&self.lives).assert_clean();
     }
@@ -179,7 +179,7 @@ fn play_through(place: &Place, mut server: Server, strace: Option<Strace>) -> Op
     } else {
         assert_eq!(stopped.code, Some(0), "{}", stopped.log);
     }
-    let check = database::check(&place);
+    let check = database::check(place);
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
     ended
 }

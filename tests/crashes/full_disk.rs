@@ -238,7 +238,7 @@ fn a_client_that_cannot_note_what_it_shows_shows_nothing_more_and_loses_nothing(
 
 /// The server ends at once with one line that names what is wrong.
 fn assert_refuses(place: &Place, words: &[&str]) {
-    let ended = place.serve_on(free_port(), &[]).err().expect("no server starts on that");
+    let ended = place.serve_on(free_port(), &[]).expect_err("no server starts on that");
     assert_eq!(ended.code, Some(1), "{}", ended.log);
     assert_eq!(ended.log.lines().count(), 1, "{}", ended.log);
     assert!(words.iter().all(|word| ended.log.contains(word)), "{words:?} in {}", ended.log);

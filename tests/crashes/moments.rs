@@ -41,12 +41,12 @@ fn assert_all_is_there(place: &Place, port: u16, ann: Person) {
     let mut server = place.serve_on(port, &[]).expect("the server starts");
     let bob = Person::enter(place, server.port, "bob");
     bob.sees(&format!("stored {STORED}"));
-    database::wait_for_empty_mailboxes(&place);
+    database::wait_for_empty_mailboxes(place);
     let findings = audit(&[ann.leave(), bob.leave()]);
     findings.assert_clean();
     assert_eq!(findings.confirmed, STORED);
     assert_eq!(server.stop().code, Some(0));
-    assert!(database::check(&place).status.success());
+    assert!(database::check(place).status.success());
 }
 
 #[test]
