@@ -8,6 +8,7 @@
 //! login NAME             opens a link called NAME, logs in with the password `pw`, drops what all are told
 //! open LINK [IP]         opens a link, from 192.0.2.1 or IP
 //! LINK> TEXT             the client says TEXT; `$NAME` stands for a word kept before
+//! LINK>> TEXT            the client says TEXT together with what it says next, in one write
 //! LINK< TEXT             the server says TEXT; `*` stands for one word, `$NAME` for one that is kept
 //! LINK~                  drops what the server has said to LINK
 //! close LINK             the link is lost, both ways

@@ -24,6 +24,9 @@ pub(crate) fn perform(stage: &mut Stage, line: &str) {
         return assert!(stage.clients[name].closed, "{name} is still open");
     }
     stage.nothing_unsaid();
+    if let Some((name, text)) = line.split_once(">> ").filter(|(name, _)| !name.contains(' ')) {
+        return stage.say_later(name, text);
+    }
     if let Some((name, text)) = line.split_once("> ").filter(|(name, _)| !name.contains(' ')) {
         return stage.say(name, text);
     }

@@ -27,6 +27,8 @@ pub(crate) struct Client {
     pub(crate) id: LinkId,
     pub(crate) said: VecDeque<String>,
     pub(crate) closed: bool,
+    /// To be said together with what comes next.
+    unsaid: String,
 }
 
 pub(crate) struct Stage {
@@ -181,26 +183,36 @@ impl Stage {
     pub(crate) fn open(&mut self, name: &str, from: IpAddr) {
         let id = LinkId(self.next_link);
         self.next_link += 1;
-        self.clients.insert(name.into(), Client { id, said: VecDeque::new(), closed: false });
+        self.clients
+            .insert(name.into(), Client { id, said: VecDeque::new(), closed: false, unsaid: String::new() });
         let from = SocketAddr::new(from, 40_000);
         self.handle(Event::LinkOpened { link: id, from, nonce: [id.0 as u8; 32] });
         assert_eq!(self.clients[name].said.front().map(String::as_str), Some("hobnob 1 ack resume"));
     }
 
+    /// Says this, and what was to be said with it.
     pub(crate) fn say(&mut self, name: &str, text: &str) {
+        self.say_later(name, text);
+        let client = self.clients.get_mut(name).expect("a known link");
+        let (id, text) = (client.id, std::mem::take(&mut client.unsaid));
+        self.handle(Event::Received { link: id, bytes: text.as_bytes() });
+        self.settle();
+        if self.acks {
+            self.acknowledge();
+        }
+    }
+
+    /// Keeps this to be said with what comes next.
+    pub(crate) fn say_later(&mut self, name: &str, text: &str) {
         let words: Vec<&str> = text
             .split(' ')
             .map(|word| {
                 word.strip_prefix('$').and_then(|kept| self.kept.get(kept)).map_or(word, String::as_str)
             })
             .collect();
-        let text = words.join(" ");
-        let id = self.clients[name].id;
-        self.handle(Event::Received { link: id, bytes: format!("{text}\n").as_bytes() });
-        self.settle();
-        if self.acks {
-            self.acknowledge();
-        }
+        let client = self.clients.get_mut(name).expect("a known link");
+        client.unsaid.push_str(&words.join(" "));
+        client.unsaid.push('\n');
     }
 
     pub(crate) fn acknowledge(&mut self) {
