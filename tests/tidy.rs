@@ -167,9 +167,15 @@ fn unsafe_stays_in_the_shell() {
 
 #[test]
 fn the_papers_are_there_and_short() {
-    for paper in
-        ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"]
-    {
+    for paper in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "PROTOCOL.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+    ] {
         assert!(root().join(paper).is_file(), "{paper} is missing");
     }
     let lines = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("UTF-8").lines().count();

@@ -13,6 +13,7 @@
 //! | `HOBNOB_CALLS` | how many of the storage calls are tried, evenly spread: a number, or `all` |
 
 mod audit;
+mod database;
 mod disk;
 mod dying_clients;
 mod each_call;
@@ -21,20 +22,14 @@ mod many;
 mod moments;
 mod order;
 mod people;
-mod place;
 mod random;
 mod shelf;
 mod storm;
 mod strace;
 mod user;
-mod wire;
 
 use std::io::Write;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
-
-/// Longer than anything here takes; what waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held by whoever measures time, and by the others together.
 static MACHINE: RwLock<()> = RwLock::new(());

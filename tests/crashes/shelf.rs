@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use rusqlite::Connection;
+use support::Place;
 
 use crate::audit::Findings;
+use crate::database;
 use crate::people::{Life, Typed};
-use crate::place::Place;
 
 /// One stored message.
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ pub(crate) struct Row {
 pub(crate) fn rows(place: &Place) -> Vec<Row> {
     let copy = tempfile::tempdir().expect("a folder");
     let file = copy.path().join("hobnob.db");
-    fs::copy(place.database(), &file).expect("copied");
+    fs::copy(database::path(place), &file).expect("copied");
     let log = place.data().join("hobnob.db-wal");
     if log.exists() {
         fs::copy(log, copy.path().join("hobnob.db-wal")).expect("copied");

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::place::Place;
+use support::Place;
+
 use crate::report;
 
 /// Calls that change what is on a disk.

@@ -6,10 +6,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use support::{PATIENCE, Place};
 
-use crate::PATIENCE;
 use crate::people::{Life, Person, Typed};
-use crate::place::Place;
 use crate::random::Random;
 
 /// Lines without a result that a user has at most.
@@ -310,9 +309,9 @@ impl<'w> User<'w> {
                 let line = object["line"].as_u64().map(|line| line as usize);
                 object["type"] == "result" && line.is_some_and(|line| self.pending.contains_key(&line))
             };
-            let fresh = printed.objects.get(self.looked_at..).unwrap_or_default();
+            let fresh = printed.values.get(self.looked_at..).unwrap_or_default();
             let answers = fresh.iter().filter(is_wanted).cloned().collect::<Vec<_>>();
-            self.looked_at = printed.objects.len();
+            self.looked_at = printed.values.len();
             Some((printed.results, answers))
         });
         let fresh = results.saturating_sub(std::mem::replace(&mut self.counted, results));

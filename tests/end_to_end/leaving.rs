@@ -1,6 +1,6 @@
 //! Logging out: what was announced is shown first, and nothing is shown twice.
 
-use crate::harness::{Client, Server, password};
+use support::{Client, Server, password};
 
 /// Messages that wait for yoda: more than are under way at once.
 const WAITING: usize = 3_000;

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use serde_json::json;
-
-use crate::harness::Server;
+use support::Server;
 
 #[test]
 fn whoelse_is_sorted_and_without_oneself() {

@@ -1,8 +1,7 @@
 //! Three failures in a row lock a name, everywhere.
 
 use serde_json::{Value, json};
-
-use crate::harness::{Client, Server, password};
+use support::{Client, Server, password};
 
 /// Tries passwords for a name on a connection of its own; returns the answers.
 fn tries(server: &Server, name: &str, passwords: &[&str]) -> Vec<Value> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Server};
+use support::{Client, Server};
 
 fn timed_out(client: &mut Client) {
     assert_eq!(client.wait_for("bye")["reason"], "timeout");
@@ -17,10 +17,10 @@ fn an_idle_user_is_logged_out_and_the_program_ends() {
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(hans.ended(), 5);
     let mut luke = server.client(&["--retry-login"]);
-    luke.log_in("luke", crate::harness::password("luke"));
+    luke.log_in("luke", support::password("luke"));
     timed_out(&mut luke);
     assert_eq!(luke.wait_for("prompt")["ask"], "username");
-    luke.log_in("luke", crate::harness::password("luke"));
+    luke.log_in("luke", support::password("luke"));
     luke.log_out();
 }
 

@@ -10,7 +10,7 @@ const ERRORS: &str = "unknown_command usage too_long unknown_user self blocked a
      already_member limit";
 
 /// Asserts that an object is one of the contract, with these fields and no others.
-pub(super) fn check(object: &Value) {
+pub(crate) fn check(object: &Value) {
     let fields: BTreeSet<&str> = object
         .as_object()
         .expect("an object")

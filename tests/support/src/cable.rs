@@ -6,18 +6,23 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Passes bytes between whoever connects and a server.
-pub(crate) struct Cable {
-    pub(crate) port: u16,
+#[derive(Debug)]
+pub struct Cable {
+    /// Where clients connect.
+    pub port: u16,
     strands: Arc<Mutex<Vec<Strand>>>,
 }
 
+#[derive(Debug)]
 struct Strand {
     client: TcpStream,
     server: TcpStream,
 }
 
 impl Cable {
-    pub(crate) fn to(port: u16) -> Cable {
+    /// To the server on this port.
+    #[must_use]
+    pub fn to(port: u16) -> Cable {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let own = listener.local_addr().expect("an address").port();
         let strands = Arc::new(Mutex::new(Vec::new()));
@@ -35,7 +40,7 @@ impl Cable {
     }
 
     /// Cuts all that is connected: both sides see it.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         for strand in self.strands.lock().expect("not poisoned").drain(..) {
             let _ = strand.client.shutdown(Shutdown::Both);
             let _ = strand.server.shutdown(Shutdown::Both);
@@ -43,7 +48,7 @@ impl Cable {
     }
 
     /// Cuts the client's side only: the server still believes in the connection.
-    pub(crate) fn cut_half(&self) {
+    pub fn cut_half(&self) {
         for strand in self.strands.lock().expect("not poisoned").iter() {
             let _ = strand.client.shutdown(Shutdown::Both);
         }
