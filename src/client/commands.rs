@@ -6,9 +6,10 @@ use super::input::Typed;
 use super::intent::{self, Intent, Misread, Way};
 use super::outstanding::{Asked, AskedBy, Parts, Said};
 use super::session::Standing;
+use super::verb::Verb;
 use super::view::{Failure, Success, View};
 use super::{ClientState, Phase, answers, help};
-use crate::wire::{Answer, ClientLine, Code, Command};
+use crate::wire::{Answer, ClientLine, Code, Command, CommandKind};
 
 /// Commands whose result is open; the rest of the typed lines waits.
 const WINDOW: usize = 256;
@@ -114,7 +115,7 @@ impl ClientState {
         let unread = (code == Code::TooLong).then(|| session.commands.longest_sent());
         let Some(number) = number.or(unread.flatten()) else { return };
         if let Some(asked) = session.commands.settle(number) {
-            let is_logout = asked.command.name == "logout";
+            let is_logout = asked.command.is_logout();
             let code = asked.honest_code(code);
             self.settled(number, asked.command, Err(code));
             if is_logout {
@@ -135,20 +136,20 @@ impl ClientState {
 
     pub(super) fn result(&mut self, command: AskedBy, outcome: Result<Success, Code>) {
         let Some(line) = command.line else { return };
-        let name = command.name.to_owned();
+        let verb = command.verb.into();
         let outcome = outcome.map_err(|code| Failure { code, subject: command.subject(code) });
-        self.outbox.show(View::Result { line, command: name, outcome });
+        self.outbox.show(View::Result { line, command: verb, outcome });
     }
 
     /// The result of a command that stays with the client.
     pub(super) fn local_result(
         &mut self,
         line: u64,
-        name: &'static str,
+        verb: Verb,
         user: Option<&str>,
         outcome: Result<Success, Code>,
     ) {
-        self.result(AskedBy::local(line, name, user), outcome);
+        self.result(AskedBy::local(line, verb, user), outcome);
     }
 
     /// Results for lines that nobody will take any more.
@@ -159,7 +160,7 @@ impl ClientState {
             }
             match intent::read(&typed.text, self.settings.line_bytes) {
                 Ok(intent) => {
-                    self.local_result(typed.line, intent.name(), None, Err(Code::NotConnected));
+                    self.local_result(typed.line, intent.verb(), None, Err(Code::NotConnected));
                 }
                 Err(misread) => self.misread(typed.line, misread),
             }
@@ -170,7 +171,7 @@ impl ClientState {
     /// the command is not to be had would be a false comfort.
     fn verify(&mut self, line: u64, user: &str) {
         let code = if self.peers.talks_with(user) { Code::UnknownCommand } else { Code::NotPrivate };
-        self.local_result(line, "verify", Some(user), Err(code));
+        self.local_result(line, Verb::Verify, Some(user), Err(code));
     }
 
     /// All links run directly from client to client; nothing is relayed yet.
@@ -180,12 +181,12 @@ impl ClientState {
             Way::Direct | Way::Auto => Ok(Success::User { user: user.to_owned() }),
             Way::Relay => Err(Code::Unreachable),
         };
-        self.local_result(line, "path", Some(user), outcome);
+        self.local_result(line, Verb::Path, Some(user), outcome);
     }
 
     fn explain(&mut self, line: u64, about: Option<&str>) {
         let outcome = help::text(about).map(|text| Success::Help { text }).ok_or(Code::UnknownCommand);
-        self.local_result(line, "help", about, outcome);
+        self.local_result(line, Verb::Server(CommandKind::Help), about, outcome);
     }
 
     pub(super) fn is_oneself(&mut self, user: &str) -> bool {

@@ -1,9 +1,9 @@
 //! What a typed line means: commands for the server, and those that stay with the client.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use crate::wire::{Code, Command, Misuse};
+use super::verb::{Named, Verb};
+use crate::wire::{Code, Command, CommandKind, Misuse};
 use crate::words::Text;
 
 /// Characters of a first word that are repeated to whoever typed it.
@@ -37,19 +37,19 @@ pub(super) enum Intent<'a> {
 }
 
 impl Intent<'_> {
-    /// As results name it.
-    pub(super) const fn name(&self) -> &'static str {
+    /// Which command it is.
+    pub(super) const fn verb(&self) -> Verb {
         match self {
-            Intent::Request(command) => command.name(),
-            Intent::StartPrivate { .. } => "startprivate",
-            Intent::Accept { .. } | Intent::Reply(true) => "accept",
-            Intent::Decline { .. } | Intent::Reply(false) => "decline",
-            Intent::Private { .. } => "private",
-            Intent::StopPrivate { .. } => "stopprivate",
-            Intent::Verify { .. } => "verify",
-            Intent::Path { .. } => "path",
-            Intent::Help { .. } => "help",
-            Intent::Logout => "logout",
+            Intent::Request(command) => Verb::Server(command.kind()),
+            Intent::StartPrivate { .. } => Verb::Server(CommandKind::StartPrivate),
+            Intent::Accept { .. } | Intent::Reply(true) => Verb::Server(CommandKind::Accept),
+            Intent::Decline { .. } | Intent::Reply(false) => Verb::Server(CommandKind::Decline),
+            Intent::Private { .. } => Verb::Private,
+            Intent::StopPrivate { .. } => Verb::StopPrivate,
+            Intent::Verify { .. } => Verb::Verify,
+            Intent::Path { .. } => Verb::Path,
+            Intent::Help { .. } => Verb::Server(CommandKind::Help),
+            Intent::Logout => Verb::Server(CommandKind::Logout),
         }
     }
 }
@@ -68,15 +68,15 @@ pub(super) enum Way {
 /// A typed line that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Misread {
-    /// The command's name, or the first word typed (shortened).
-    pub(super) command: String,
+    /// The command, or the first word typed (shortened).
+    pub(super) command: Named,
     /// [`Code::UnknownCommand`], [`Code::Usage`] or [`Code::TooLong`].
     pub(super) code: Code,
 }
 
 impl From<Misuse<'_>> for Misread {
     fn from(misuse: Misuse<'_>) -> Misread {
-        Misread { command: misuse.command.to_owned(), code: misuse.code }
+        Misread { command: misuse.command.into(), code: misuse.code }
     }
 }
 
@@ -95,12 +95,12 @@ pub(super) fn read(line: &[u8], limit: usize) -> Result<Intent<'_>, Misread> {
 }
 
 /// The name of the command that a line begins with as far as it can be read, else its first word.
-fn named(line: &[u8]) -> String {
+fn named(line: &[u8]) -> Named {
     let start = line.trim_ascii_start();
     let word = start.split(|byte| *byte == b' ').next().unwrap_or_default();
     match Misuse::unreadable(line).command {
-        "" => String::from_utf8_lossy(word).chars().take(NAMED_CHARS).collect(),
-        command => command.to_owned(),
+        "" => Named::Word(String::from_utf8_lossy(word).chars().take(NAMED_CHARS).collect()),
+        command => command.into(),
     }
 }
 
@@ -109,13 +109,13 @@ fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
     let (word, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
     let (command, intent) = match word {
         "y" | "n" if words(rest).next().is_none() => return Some(Ok(Intent::Reply(word == "y"))),
-        "private" => ("private", private(rest)),
-        "stopprivate" => ("stopprivate", one(rest).map(|user| Intent::StopPrivate { user })),
-        "verify" => ("verify", one(rest).map(|user| Intent::Verify { user })),
-        "path" => ("path", path(rest)),
+        "private" => (Verb::Private, private(rest)),
+        "stopprivate" => (Verb::StopPrivate, one(rest).map(|user| Intent::StopPrivate { user })),
+        "verify" => (Verb::Verify, one(rest).map(|user| Intent::Verify { user })),
+        "path" => (Verb::Path, path(rest)),
         _ => return None,
     };
-    Some(intent.ok_or_else(|| Misread { command: command.to_owned(), code: Code::Usage }))
+    Some(intent.ok_or_else(|| Misread { command: command.into(), code: Code::Usage }))
 }
 
 /// Commands that the server knows; of some of them the client makes more.
@@ -128,7 +128,7 @@ fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
         Command::Accept { user, ref endpoints } if endpoints.is_empty() => Ok(Intent::Accept { user }),
         // Where this client listens is not typed.
         Command::StartPrivate { .. } | Command::Accept { .. } => {
-            Err(Misread { command: command.name().to_owned(), code: Code::Usage })
+            Err(Misread { command: Verb::Server(command.kind()).into(), code: Code::Usage })
         }
         Command::Decline { user } => Ok(Intent::Decline { user }),
         Command::Help { about } => Ok(Intent::Help { about }),
@@ -182,10 +182,11 @@ fn path(rest: &str) -> Option<Intent<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     fn refused(line: &[u8]) -> (String, Code) {
         let misread = read(line, 40).unwrap_err();
-        (misread.command, misread.code)
+        (misread.command.to_string(), misread.code)
     }
 
     #[test]

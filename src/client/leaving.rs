@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use super::effect::Exit;
 use super::event::Signal;
-use super::outstanding::AskedBy;
-use super::outstanding::Said;
+use super::outstanding::{AskedBy, Said};
 use super::session::{Session, Standing};
+use super::verb::Verb;
 use super::view::{Bye, Success, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
-use crate::wire::{ClientLine, Code, Command, Farewell, PeerFarewell};
+use crate::wire::{ClientLine, Code, Command, CommandKind, Farewell, PeerFarewell};
 
 /// How long a typed `logout` waits for results that are on their way.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -169,7 +169,7 @@ impl ClientState {
         self.settle_commands();
         if let Some(Leaving::Waiting { line: Some(line), .. }) = leaving {
             let outcome = if logged_out { Ok(Success::Logout) } else { Err(Code::NotConnected) };
-            self.result(AskedBy::local(line, "logout", None), outcome);
+            self.result(AskedBy::local(line, Verb::Server(CommandKind::Logout), None), outcome);
         }
         let stays = self.settings.retry_login && matches!(exit, Exit::Done | Exit::TimedOut);
         // What was typed behind a logout was not meant for this session.

@@ -40,12 +40,14 @@ mod session;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod verb;
 pub mod view;
 
 pub use effect::{Effect, Exit};
 pub use event::{Event, Mark, PeerOpened, Recall, Signal};
 pub use outbox::Effects;
 pub use settings::{AcceptPrivate, Settings};
+pub use verb::{Named, Verb};
 
 use alloc::boxed::Box;
 use core::fmt;

@@ -6,8 +6,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::verb::Verb;
 use crate::planted::{self, Planted};
-use crate::wire::{Answer, ClientLine, Code, Command, Words};
+use crate::wire::{Answer, ClientLine, Code, Command, CommandKind, Words};
 
 /// Commands of one login. Numbers rise by one from 1.
 #[derive(Default)]
@@ -44,8 +45,8 @@ pub(super) enum Said {
 pub(super) struct AskedBy {
     /// The line that was typed; `None` for what the client said by itself.
     pub(super) line: Option<u64>,
-    /// As results name it.
-    pub(super) name: &'static str,
+    /// Which command it is.
+    pub(super) verb: Verb,
     /// The user it speaks of.
     pub(super) user: Option<String>,
     /// The group it speaks of.
@@ -148,7 +149,7 @@ impl Outstanding {
 
     /// The logout, if one is open.
     pub(super) fn logout(&self) -> Option<u64> {
-        self.open.iter().find(|(_, asked)| asked.command.name == "logout").map(|(number, _)| *number)
+        self.open.iter().find(|(_, asked)| asked.command.is_logout()).map(|(number, _)| *number)
     }
 
     /// The command that the server found too long to read even its number. Only lines that have left
@@ -170,7 +171,8 @@ impl Asked {
     /// An error as the person may believe it. A message that was said on an earlier link may have been
     /// delivered there, by a server that has restarted since and cannot know.
     pub(super) fn honest_code(&self, code: Code) -> Code {
-        let message = matches!(self.command.name, "message" | "message group");
+        let message =
+            matches!(self.command.verb, Verb::Server(CommandKind::Message | CommandKind::MessageGroup));
         if self.said == Said::Again && message { Code::OutcomeUnknown } else { code }
     }
 
@@ -189,20 +191,24 @@ impl AskedBy {
         let (user, group) = subjects(command);
         AskedBy {
             line,
-            name: command.name(),
+            verb: Verb::Server(command.kind()),
             user: user.map(ToOwned::to_owned),
             group: group.map(ToOwned::to_owned),
         }
     }
 
     /// A command that stays with the client.
-    pub(super) fn local(line: u64, name: &'static str, user: Option<&str>) -> AskedBy {
-        AskedBy { line: Some(line), name, user: user.map(ToOwned::to_owned), group: None }
+    pub(super) fn local(line: u64, verb: Verb, user: Option<&str>) -> AskedBy {
+        AskedBy { line: Some(line), verb, user: user.map(ToOwned::to_owned), group: None }
     }
 
     /// Whether its result waits for a private link to stand.
     pub(super) fn is_private(&self) -> bool {
-        matches!(self.name, "startprivate" | "accept")
+        matches!(self.verb, Verb::Server(CommandKind::StartPrivate | CommandKind::Accept))
+    }
+
+    pub(super) fn is_logout(&self) -> bool {
+        self.verb == Verb::Server(CommandKind::Logout)
     }
 
     /// Whether it asks for a private link with this user.

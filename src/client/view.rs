@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::verb::Named;
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, PingStatus, Prompt, Status};
@@ -32,8 +33,8 @@ pub enum View {
     Result {
         /// Which line.
         line: u64,
-        /// The command's name, or the first word typed.
-        command: String,
+        /// The command, or the first word typed.
+        command: Named,
         /// What it came to.
         outcome: Result<Success, Failure>,
     },

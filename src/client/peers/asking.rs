@@ -7,9 +7,10 @@ use core::net::SocketAddr;
 
 use super::super::outstanding::AskedBy;
 use super::super::settings::AcceptPrivate;
+use super::super::verb::{Named, Verb};
 use super::super::view::{Failure, View};
 use super::ClientState;
-use crate::wire::{ClientLine, Code, Command, Endpoint, MAX_ENDPOINTS};
+use crate::wire::{ClientLine, Code, Command, CommandKind, Endpoint, MAX_ENDPOINTS};
 
 /// Requests that may be open; further ones are declined.
 const REQUESTS: usize = 64;
@@ -81,7 +82,10 @@ impl ClientState {
         };
         match refusal {
             Some(code) => {
-                self.result(Self::local_private(line, "startprivate", user), Err(code));
+                self.result(
+                    Self::local_private(line, Verb::Server(CommandKind::StartPrivate), user),
+                    Err(code),
+                );
                 self.note_activity(true);
             }
             None => self.ask_with_address(Draft {
@@ -202,7 +206,7 @@ impl ClientState {
             self.reply(Some(line), &user, yes);
         } else {
             let failure = Failure { code: Code::UnknownCommand, subject: None };
-            let command = if yes { "y" } else { "n" }.to_owned();
+            let command = Named::Word(if yes { "y" } else { "n" }.to_owned());
             self.outbox.show(View::Result { line, command, outcome: Err(failure) });
             self.note_activity(false);
         }

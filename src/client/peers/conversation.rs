@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 
+use super::super::verb::Verb;
 use super::super::view::{Message, MessageKind, Path, PrivateEnd, Success, View};
 use super::ClientState;
 use crate::time::Time;
@@ -66,7 +67,7 @@ impl ClientState {
         } else {
             Code::NotPrivate
         };
-        self.result(Self::local_private(line, "private", to), Err(code));
+        self.result(Self::local_private(line, Verb::Private, to), Err(code));
     }
 
     /// `stopprivate USER`
@@ -78,7 +79,7 @@ impl ClientState {
         } else {
             Err(Code::NotPrivate)
         };
-        self.result(Self::local_private(line, "stopprivate", user), outcome);
+        self.result(Self::local_private(line, Verb::StopPrivate, user), outcome);
     }
 
     /// The server wants no link with a user: neither one that stands nor one that is being made.
@@ -159,7 +160,7 @@ impl ClientState {
         }
         while let Some(line) = self.next_acknowledged(user, upto) {
             let success = Success::Message { to: user.to_owned(), status: Status::Delivered };
-            self.result(Self::local_private(line, "private", user), Ok(success));
+            self.result(Self::local_private(line, Verb::Private, user), Ok(success));
         }
     }
 
@@ -187,7 +188,7 @@ impl ClientState {
         }
         self.show_closed(user.clone(), reason);
         for (_, line) in ended.open {
-            self.result(Self::local_private(line, "private", &user), Err(Code::OutcomeUnknown));
+            self.result(Self::local_private(line, Verb::Private, &user), Err(Code::OutcomeUnknown));
         }
     }
 }

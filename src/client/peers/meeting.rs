@@ -9,10 +9,11 @@ use core::time::Duration;
 
 use super::super::event::PeerOpened;
 use super::super::outstanding::AskedBy;
+use super::super::verb::Verb;
 use super::super::view::{Path, Success};
 use super::ClientState;
 use crate::time::Time;
-use crate::wire::{Code, Frame, Framer, PeerLine, Role, VERSION};
+use crate::wire::{Code, CommandKind, Frame, Framer, PeerLine, Role, VERSION};
 use crate::words::{LinkId, Token};
 
 /// How long two clients try to reach each other; an introduction lives twice as long at the server.
@@ -148,9 +149,10 @@ impl ClientState {
 
     fn meeting_result(&mut self, number: u64, command: AskedBy) {
         let user = command.user.clone().unwrap_or_default();
-        let success = match command.name {
-            "startprivate" => Success::Private { user, path: Path::Direct },
-            _ => Success::User { user },
+        let success = if command.verb == Verb::Server(CommandKind::StartPrivate) {
+            Success::Private { user, path: Path::Direct }
+        } else {
+            Success::User { user }
         };
         self.settled(number, command, Ok(success));
     }

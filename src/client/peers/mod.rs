@@ -20,6 +20,7 @@ use meeting::{Meeting, PeerLink};
 
 use super::outbox::Outbox;
 use super::outstanding::AskedBy;
+use super::verb::Verb;
 use super::view::{PrivateEnd, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
@@ -150,8 +151,8 @@ impl ClientState {
         }
     }
 
-    fn local_private(line: u64, name: &'static str, user: &str) -> AskedBy {
-        AskedBy::local(line, name, Some(user))
+    fn local_private(line: u64, verb: Verb, user: &str) -> AskedBy {
+        AskedBy::local(line, verb, Some(user))
     }
 
     fn show_closed(&mut self, user: String, reason: PrivateEnd) {

@@ -18,7 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
         }
         View::LoginRefused(refused) => write_refused(Object::begin(out, "login").with("ok", false), *refused),
         View::Result { line, command, outcome } => {
-            let object = Object::begin(out, "result").with("line", line).with("command", command);
+            let object = Object::begin(out, "result").with("line", line).with("command", command.as_str());
             match outcome {
                 Ok(success) => write_success(object.with("ok", true), success),
                 Err(failure) => object

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::rows::{name, names, push_wrapped};
 use super::wording;
 use crate::client::view::{Connection, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View};
+use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
-use crate::wire::{Code, PingStatus, Status};
+use crate::wire::{Code, CommandKind, PingStatus, Status};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, Default)]
@@ -171,7 +172,7 @@ fn group_changed(group: &str, by: &str, members: &[String]) -> String {
 }
 
 /// What the eye can see by itself needs no line.
-fn done(command: &str, success: &Success) -> Vec<Line> {
+fn done(command: &Named, success: &Success) -> Vec<Line> {
     match success {
         Success::Message { to: _, status: Status::Delivered } => Vec::new(),
         Success::Message { to, status: Status::Stored } => {
@@ -212,23 +213,25 @@ fn withheld_from(withheld: bool, users: &[String]) -> Vec<Line> {
     }
 }
 
-fn user_done(command: &str, user: &str) -> Vec<Line> {
+fn user_done(command: &Named, user: &str) -> Vec<Line> {
     let user = name(user);
     match command {
-        "block" => answer(format!("{user} is blocked")),
-        "unblock" => answer(format!("{user} is unblocked")),
-        "decline" => answer(format!("Private messaging with {user} declined")),
-        _ => Vec::new(),
+        Named::Command(Verb::Server(CommandKind::Block)) => answer(format!("{user} is blocked")),
+        Named::Command(Verb::Server(CommandKind::Unblock)) => answer(format!("{user} is unblocked")),
+        Named::Command(Verb::Server(CommandKind::Decline)) => {
+            answer(format!("Private messaging with {user} declined"))
+        }
+        Named::Command(_) | Named::Word(_) => Vec::new(),
     }
 }
 
-fn group_done(command: &str, group: &str, members: &[String]) -> String {
+fn group_done(command: &Named, group: &str, members: &[String]) -> String {
     let (group, members) = (name(group), names(members));
     match command {
-        "create group" => format!("Group {group} created: {members}"),
-        "leave group" => format!("Group {group} left"),
-        "delete group" => format!("Group {group} deleted"),
-        _ => format!("Group {group} changed: {members}"),
+        Named::Command(Verb::Server(CommandKind::CreateGroup)) => format!("Group {group} created: {members}"),
+        Named::Command(Verb::Server(CommandKind::LeaveGroup)) => format!("Group {group} left"),
+        Named::Command(Verb::Server(CommandKind::DeleteGroup)) => format!("Group {group} deleted"),
+        Named::Command(_) | Named::Word(_) => format!("Group {group} changed: {members}"),
     }
 }
 
