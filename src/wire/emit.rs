@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Write};
+use core::net::SocketAddr;
 
 use super::client_line::{Capabilities, Words};
 use crate::words::{MessageId, Origin};
@@ -80,6 +81,11 @@ impl<'o> Line<'o> {
         // Writing into memory cannot fail.
         let _ = write!(Buffer(self.out), "{value}");
         self
+    }
+
+    /// One space and an address, without the zone that one machine may know it by.
+    pub(super) fn address(self, address: SocketAddr) -> Line<'o> {
+        self.shown(SocketAddr::new(address.ip(), address.port()))
     }
 
     /// The words of the capabilities that are there.
@@ -175,6 +181,7 @@ impl fmt::Write for Buffer<'_> {
 mod tests {
     use super::*;
     use alloc::string::{String, ToString};
+    use core::net::{Ipv6Addr, SocketAddrV6};
 
     fn spelt(number: u64) -> String {
         let mut out = b"#".to_vec();
@@ -195,6 +202,15 @@ mod tests {
             let number = number >> (number % 64);
             assert_eq!(spelt(number), ["#", &number.to_string()].concat());
         }
+    }
+
+    /// A reader refuses a zone, and with it the whole line.
+    #[test]
+    fn addresses_are_written_without_their_zone() {
+        let mut out = Vec::new();
+        let scoped = SocketAddrV6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), 5123, 7, 2);
+        Line::begin(&mut out, "accept").address(SocketAddr::V6(scoped)).end();
+        assert_eq!(out, b"accept [fe80::1]:5123\n");
     }
 
     #[test]

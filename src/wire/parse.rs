@@ -3,6 +3,8 @@
 //! People type more than one space between words and mean nothing by it; programs do not. So there
 //! are two ways to take a word: [`argument`] skips a run of spaces before it, [`field`] exactly one.
 
+use core::net::{IpAddr, SocketAddr};
+
 use nom::combinator::{map_opt, rest, verify};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
@@ -165,6 +167,21 @@ pub(super) fn origin(word: &str) -> Option<Origin> {
 fn at_the_dot(word: &str) -> Option<(&str, &str)> {
     let dot = word.bytes().position(|byte| byte == b'.')?;
     Some((&word[..dot], &word[dot + 1..]))
+}
+
+/// `10.0.0.2:5123` or `[::1]:5123`. A zone means something to one machine only, so there is none.
+pub(super) fn address(word: &str) -> Option<SocketAddr> {
+    let (host, port) = word.rsplit_once(':')?;
+    let ip = match host.strip_prefix('[') {
+        Some(host) => IpAddr::V6(host.strip_suffix(']')?.parse().ok()?),
+        None => IpAddr::V4(host.parse().ok()?),
+    };
+    Some(SocketAddr::new(ip, port_number(port)?))
+}
+
+/// [`decimal`] that fits 16 bits.
+pub(super) fn port_number(word: &str) -> Option<u16> {
+    decimal(word).and_then(|number| u16::try_from(number).ok())
 }
 
 /// 32 hexadecimal digits.

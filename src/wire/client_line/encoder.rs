@@ -89,7 +89,7 @@ impl Command<'_> {
             Command::StartPrivate { user, endpoints } | Command::Accept { user, endpoints } => {
                 endpoints.iter().fold(line.field(user), |line, endpoint| match endpoint {
                     Endpoint::Port(port) => line.number(u64::from(*port)),
-                    Endpoint::Address(address) => line.shown(address),
+                    Endpoint::Address(address) => line.address(*address),
                 })
             }
             Command::Help { about: Some(about) } => line.rest(about),

@@ -8,8 +8,8 @@ use nom::sequence::preceded;
 use super::misuse::command_name;
 use super::{Capabilities, ClientLine, Command, Endpoint, MAX_ENDPOINTS, Words};
 use crate::wire::parse::{
-    Parsed, argument, but_for_spaces, command_number, decimal, message_id, one_line, or_dash,
-    saturating_decimal, secret, small_decimal, spaces, text, token, word,
+    Parsed, address, argument, but_for_spaces, command_number, decimal, message_id, one_line, or_dash,
+    port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
 use crate::wire::{Code, CommandKind, Misuse};
 
@@ -198,10 +198,7 @@ fn endpoints(rest: &str) -> Parsed<'_, alloc::vec::Vec<Endpoint>> {
 
 /// `5123`, `10.0.0.2:5123` or `[::1]:5123`.
 fn endpoint(word: &str) -> Option<Endpoint> {
-    match decimal(word) {
-        Some(port) => u16::try_from(port).ok().map(Endpoint::Port),
-        None => word.parse().ok().map(Endpoint::Address),
-    }
+    port_number(word).map(Endpoint::Port).or_else(|| address(word).map(Endpoint::Address))
 }
 
 /// The name of a command, of one word or two.

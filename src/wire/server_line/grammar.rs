@@ -1,5 +1,8 @@
 //! The grammar of lines from the server: exactly one space between words, one spelling each.
 
+use alloc::string::ToString;
+use core::net::SocketAddr;
+
 use nom::Parser;
 use nom::combinator::{map, map_opt, opt, rest, success, verify};
 use nom::multi::many0;
@@ -10,8 +13,8 @@ use crate::wire::Garbled;
 use crate::wire::client_line::Capabilities;
 use crate::wire::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::wire::parse::{
-    Parsed, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin, small_decimal,
-    space, text, time, to_the_end, token, word,
+    Parsed, address, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin,
+    small_decimal, space, text, time, to_the_end, token, word,
 };
 use crate::words::{LoginNumber, MessageId};
 
@@ -156,11 +159,16 @@ fn delivery_behind_id(id: MessageId, rest: &str) -> Parsed<'_, Delivery<'_>> {
 
 fn introduce(rest: &str) -> Parsed<'_, ServerLine<'_>> {
     let role = map_opt(field, Role::from_word);
-    let addresses = many0(map_opt(field, |word| word.parse().ok()));
+    let addresses = many0(map_opt(field, one_spelling));
     map((field, role, map_opt(field, token), addresses), |(user, role, id, addresses)| {
         ServerLine::Introduce { user, role, id, addresses }
     })
     .parse(rest)
+}
+
+/// Programs write addresses in one way: an IPv6 address as RFC 5952 says.
+fn one_spelling(word: &str) -> Option<SocketAddr> {
+    address(word).filter(|address| address.to_string() == word)
 }
 
 fn notice(rest: &str) -> Parsed<'_, Notice> {
@@ -408,6 +416,11 @@ mod tests {
             "users yoda ",
             "introduce yoda friend abababababababababababababababab",
             "introduce yoda accepter abababababababababababababababab 10.0.0.2",
+            "introduce yoda accepter abababababababababababababababab 10.0.0.2:05123",
+            "introduce yoda accepter abababababababababababababababab [::1]:05123",
+            "introduce yoda accepter abababababababababababababababab [::1%1]:5123",
+            "introduce yoda accepter abababababababababababababababab [0:0::1]:5123",
+            "introduce yoda accepter abababababababababababababababab [::AB]:5123",
             "online yo\nda",
         ] {
             assert_eq!(ServerLine::parse(line.as_bytes()), Err(Garbled), "{line:?}");
