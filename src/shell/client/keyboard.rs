@@ -187,6 +187,15 @@ impl Keyboard {
         self.end = End::Reached;
     }
 
+    /// The program ends before what was typed for it was read: it may be a password, and is not for the
+    /// shell to run.
+    pub(super) fn discard_typed(&mut self) {
+        match &mut self.source {
+            Source::Terminal { terminal, .. } => terminal.discard_typed(),
+            Source::Pipe { .. } => {}
+        }
+    }
+
     /// Whether a person types.
     pub(super) const fn is_terminal(&self) -> bool {
         matches!(self.source, Source::Terminal { .. })

@@ -174,10 +174,13 @@ impl Client {
         self.hands.screen.print_last();
         let code = self.last_output(exit).await;
         let Client { hands, linked, .. } = self;
-        let Hands { keyboard, folder, linked: ours, .. } = hands;
+        let Hands { mut keyboard, folder, linked: ours, .. } = hands;
         drop((ours, folder));
         let closed = async { linked.recv().await.unwrap_or(()) };
         or(closed, pause(END)).await;
+        if exit != Exit::Done {
+            keyboard.discard_typed();
+        }
         // Last, so that the terminal is left as it was found.
         drop(keyboard);
         code

@@ -116,6 +116,8 @@ pub(super) struct Terminal {
     roster: Roster,
     /// As it was found.
     modes: Termios,
+    /// What happens at the end to what was typed and not read.
+    unread: OptionalActions,
 }
 
 impl Terminal {
@@ -136,12 +138,17 @@ impl Terminal {
         let typist = Typist { editor, dumb, history: None, gate, news };
         thread::Builder::new().name("terminal".into()).spawn(move || typist.run(&asked))?;
         quieten(&modes)?;
-        Ok((Terminal { asks, roster, modes }, printer))
+        Ok((Terminal { asks, roster, modes, unread: OptionalActions::Drain }, printer))
     }
 
     /// The names that completion offers.
     pub(super) fn roster(&self) -> Roster {
         self.roster.clone()
+    }
+
+    /// What was typed and not read is lost with the program, not left to the next one.
+    pub(super) fn discard_typed(&mut self) {
+        self.unread = OptionalActions::Flush;
     }
 
     /// Asks for a line.
@@ -155,7 +162,7 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         // If the terminal is gone, there is nothing to put right.
         let _ = io::stdout().write_all(CLEAN).and_then(|()| io::stdout().flush());
-        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.modes);
+        let _ = tcsetattr(io::stdin(), self.unread, &self.modes);
     }
 }
 
