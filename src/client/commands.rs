@@ -32,7 +32,7 @@ impl ClientState {
         if typed.is_blank() {
             return;
         }
-        match intent::read(&typed.text, self.settings.line_bytes) {
+        match intent::read(&typed.text, &self.settings) {
             Ok(intent) => self.carry_out(typed.line, intent),
             Err(misread) => {
                 self.misread(typed.line, misread);
@@ -158,7 +158,7 @@ impl ClientState {
             if typed.is_blank() {
                 continue;
             }
-            match intent::read(&typed.text, self.settings.line_bytes) {
+            match intent::read(&typed.text, &self.settings) {
                 Ok(intent) => {
                     self.local_result(typed.line, intent.verb(), None, Err(Code::NotConnected));
                 }

@@ -77,8 +77,8 @@ const fn more_of_server(kind: CommandKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::intent;
     use crate::client::verb::Named;
+    use crate::client::{Settings, intent};
 
     #[test]
     fn every_command_is_explained_and_can_be_typed_so() {
@@ -86,7 +86,7 @@ mod tests {
             let form = verb.form();
             let line = form.replace("...", "").replace("[COMMAND]", "").replace("|auto|relay", "");
             let line = line.replace("SECONDS", "60");
-            assert_eq!(intent::read(line.as_bytes(), 100).unwrap().verb(), verb, "{line}");
+            assert_eq!(intent::read(line.as_bytes(), &Settings::default()).unwrap().verb(), verb, "{line}");
             assert_eq!(Named::from(verb.name()), Named::Command(verb));
             assert!(text(Some(verb.name())).unwrap().starts_with(&form));
             assert!(overview().contains(&form));

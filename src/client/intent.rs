@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::settings::Settings;
 use super::verb::{Named, Verb};
 use crate::wire::{Code, Command, CommandKind, Misuse};
 use crate::words::Text;
@@ -20,7 +21,7 @@ pub(super) enum Intent<'a> {
     Accept { user: &'a str },
     /// `decline USER`
     Decline { user: &'a str },
-    /// `y` (true) or `n`: answers the oldest open request for a private link.
+    /// `y` (true) or `n`, at a terminal: answers the oldest open request for a private link.
     Reply(bool),
     /// `private USER TEXT`
     Private { to: &'a str, text: Text<'a> },
@@ -80,15 +81,21 @@ impl From<Misuse<'_>> for Misread {
     }
 }
 
-/// Reads a typed line of at most `limit` bytes.
-pub(super) fn read(line: &[u8], limit: usize) -> Result<Intent<'_>, Misread> {
-    if line.len() > limit {
+/// Reads a typed line.
+pub(super) fn read<'a>(line: &'a [u8], settings: &Settings) -> Result<Intent<'a>, Misread> {
+    if line.len() > settings.line_bytes {
         return Err(Misread { command: named(line), code: Code::TooLong });
     }
     let Ok(text) = core::str::from_utf8(line) else {
         return Err(Misread { command: named(line), code: Code::Usage });
     };
-    match local(text.trim_start_matches(' ')) {
+    let command = text.trim_start_matches(' ');
+    if settings.terminal
+        && let Some(yes) = reply(command.trim_end_matches(' '))
+    {
+        return Ok(Intent::Reply(yes));
+    }
+    match local(command) {
         Some(read) => read,
         None => read_request(text),
     }
@@ -104,11 +111,19 @@ fn named(line: &[u8]) -> Named {
     }
 }
 
+/// `y` or `n`. Scripts name whom they mean.
+fn reply(word: &str) -> Option<bool> {
+    match word {
+        "y" => Some(true),
+        "n" => Some(false),
+        _ => None,
+    }
+}
+
 /// Commands that the server does not know; `None` if it is none of them.
 fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
     let (word, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
     let (command, intent) = match word {
-        "y" | "n" if words(rest).next().is_none() => return Some(Ok(Intent::Reply(word == "y"))),
         "private" => (Verb::Private, private(rest)),
         "stopprivate" => (Verb::StopPrivate, one(rest).map(|user| Intent::StopPrivate { user })),
         "verify" => (Verb::Verify, one(rest).map(|user| Intent::Verify { user })),
@@ -184,8 +199,12 @@ mod tests {
     use super::*;
     use alloc::string::ToString;
 
+    fn settings(terminal: bool) -> Settings {
+        Settings { terminal, line_bytes: 40, ..Settings::default() }
+    }
+
     fn refused(line: &[u8]) -> (String, Code) {
-        let misread = read(line, 40).unwrap_err();
+        let misread = read(line, &settings(false)).unwrap_err();
         (misread.command.to_string(), misread.code)
     }
 
@@ -196,8 +215,6 @@ mod tests {
             ("startprivate hans", Intent::StartPrivate { user: "hans" }),
             ("  accept   hans ", Intent::Accept { user: "hans" }),
             ("decline hans", Intent::Decline { user: "hans" }),
-            ("y", Intent::Reply(true)),
-            ("n ", Intent::Reply(false)),
             ("private hans hi", private("hi")),
             ("  private   hans   hi ", private("  hi ")),
             ("stopprivate hans", Intent::StopPrivate { user: "hans" }),
@@ -208,8 +225,17 @@ mod tests {
             ("logout", Intent::Logout),
             ("whoelse", Intent::Request(Command::Whoelse)),
         ] {
-            assert_eq!(read(line.as_bytes(), 40), Ok(intent), "{line}");
+            assert_eq!(read(line.as_bytes(), &settings(false)), Ok(intent), "{line}");
         }
+    }
+
+    #[test]
+    fn y_and_n_are_answers_at_a_terminal_only() {
+        for (line, yes) in [("y", true), ("n", false), ("  y  ", true)] {
+            assert_eq!(read(line.as_bytes(), &settings(true)), Ok(Intent::Reply(yes)), "{line}");
+            assert_eq!(refused(line.as_bytes()), (line.trim().into(), Code::UnknownCommand));
+        }
+        assert!(read(b"y please", &settings(true)).is_err());
     }
 
     #[test]
@@ -242,7 +268,7 @@ mod tests {
         assert_eq!(refused(&[b'x'; 41]), ("x".repeat(32), Code::TooLong));
         let long = b"message hans 0123456789012345678901234567";
         assert_eq!(refused(long), ("message".into(), Code::TooLong));
-        assert!(read(&long[..40], 40).is_ok());
+        assert!(read(&long[..40], &settings(false)).is_ok());
         assert_eq!(refused(b"message hans \xff"), ("message".into(), Code::Usage));
         assert_eq!(refused(b"\xff"), ("\u{fffd}".into(), Code::Usage));
     }
