@@ -53,6 +53,15 @@ enum Request {
     Register(Name, Password),
 }
 
+/// What a refused login leads to.
+enum Next {
+    Username,
+    Password(Name),
+    NewPassword(Name),
+    /// The way in ends here.
+    Leave,
+}
+
 impl Request {
     fn name(&self) -> &Name {
         match self {
@@ -147,9 +156,9 @@ impl ClientState {
     pub(super) fn take_answer(&mut self, typed: &Typed) {
         let Some(entry) = self.entry() else { return };
         match &entry.step {
-            Step::Username if typed.is_blank() => {}
+            Step::Username if typed.is_blank() => self.repeat_prompt(Prompt::Username),
             Step::Username => self.take_username(core::str::from_utf8(&typed.text).unwrap_or_default()),
-            Step::Password { .. } if typed.is_blank() => {}
+            Step::Password { .. } if typed.is_blank() => self.repeat_prompt(Prompt::Password),
             Step::Password { name } => {
                 let name = name.clone();
                 self.take_password(name, typed);
@@ -162,33 +171,40 @@ impl ClientState {
         }
     }
 
-    fn take_username(&mut self, name: &str) {
-        match Name::new(name) {
-            Ok(name) => self.ask_server(Request::Introduce(name)),
-            Err(_) => {
-                self.refuse(LoginRefused::BadName);
-                self.ask_username();
-            }
+    /// Nothing was typed: at a terminal that asks again, on a pipe the next line is the answer.
+    fn repeat_prompt(&mut self, ask: Prompt) {
+        if self.settings.terminal {
+            self.prompt(ask, false);
         }
     }
 
-    /// A line that is too long cannot be sent and is asked for again. One that is no text is the
-    /// wrong password, which is for the server to say.
+    fn take_username(&mut self, name: &str) {
+        match Name::new(name) {
+            Ok(name) => self.ask_server(Request::Introduce(name)),
+            Err(_) => self.refuse(LoginRefused::BadName, Next::Username),
+        }
+    }
+
+    /// One that is not UTF-8 is sent as near as it can be: only the server says that a password is wrong,
+    /// and it counts the tries.
     fn take_password(&mut self, name: Name, typed: &Typed) {
         if typed.text.len() > self.settings.line_bytes {
-            self.prompt(Prompt::Password, false);
+            self.refuse_password(Next::Password(name));
         } else {
             let password = Password::new(&String::from_utf8_lossy(&typed.text));
             self.ask_server(Request::Login(name, password));
         }
     }
 
-    /// A person at a terminal does not see what he types, so he types it twice.
+    /// A person at a terminal does not see what they type, so they type it twice.
     fn take_new_password(&mut self, name: Name, first: Option<Password>, typed: &Typed) {
-        let short = typed.text.len() <= self.settings.line_bytes && !typed.is_blank();
+        if typed.is_blank() {
+            return self.ask_new_password(name, None);
+        }
+        let short = typed.text.len() <= self.settings.line_bytes;
         let Some(password) = core::str::from_utf8(&typed.text).ok().filter(|_| short).map(Password::new)
         else {
-            return self.ask_new_password(name, None);
+            return self.refuse_password(Next::NewPassword(name));
         };
         match first {
             None if self.settings.terminal => self.ask_new_password(name, Some(password)),
@@ -289,70 +305,71 @@ impl ClientState {
         let Some(name) = self.waiting().map(|request| request.name().clone()) else { return };
         match refusal {
             Refusal::InvalidCredentials { attempts_left } => {
-                self.refuse(LoginRefused::InvalidCredentials { attempts_left });
-                self.on_wrong_password(name, attempts_left);
+                if let Some(entry) = self.entry() {
+                    entry.failure = Some((name.clone(), attempts_left));
+                }
+                let next = if attempts_left == 0 { Next::Leave } else { Next::Password(name) };
+                self.refuse(LoginRefused::InvalidCredentials { attempts_left }, next);
             }
             Refusal::LockedOut { retry_after_secs } => {
-                let just_now = self.was_last_try(&name);
-                self.refuse(LoginRefused::LockedOut { retry_after_secs, just_now });
-                self.return_to_prompt(Exit::LoginRefused);
+                let just_now = self.attempts_left(&name) == Some(1);
+                self.refuse(LoginRefused::LockedOut { retry_after_secs, just_now }, Next::Leave);
             }
-            Refusal::AlreadyOnline => {
-                self.refuse(LoginRefused::AlreadyOnline);
-                self.ask_username();
-            }
-            Refusal::BadName => {
-                self.refuse(LoginRefused::BadName);
-                self.ask_username();
-            }
-            Refusal::NameTaken => {
-                self.refuse(LoginRefused::NameTaken);
-                self.ask_username();
-            }
+            Refusal::AlreadyOnline => self.refuse(LoginRefused::AlreadyOnline, Next::Username),
+            Refusal::BadName => self.refuse(LoginRefused::BadName, Next::Username),
+            Refusal::NameTaken => self.refuse(LoginRefused::NameTaken, Next::Username),
             Refusal::Busy => self.on_busy(),
-            // Nothing was to be resumed; whatever the server means, begin anew.
+            // Nothing was to be resumed; whatever the server means, start over.
             Refusal::Stale => self.ask_username(),
         }
     }
 
-    /// The server could not even look at it: what it cannot take has to be typed anew, what it cannot
+    /// The server could not even look at it: what it cannot take has to be typed again, what it cannot
     /// do now is tried again.
     fn on_login_failed(&mut self, code: Code) {
         let Some(request) = self.waiting().cloned() else { return };
         match (code, request) {
             (Code::TooLong | Code::Usage | Code::BadName, Request::Introduce(_)) => {
-                self.refuse(LoginRefused::BadName);
-                self.ask_username();
+                self.refuse(LoginRefused::BadName, Next::Username);
             }
-            (Code::TooLong | Code::Usage | Code::BadName, Request::Login(name, _)) => self.ask_password(name),
+            (Code::TooLong | Code::Usage | Code::BadName, Request::Login(name, _)) => {
+                self.refuse_password(Next::Password(name));
+            }
             (Code::TooLong | Code::Usage | Code::BadName, Request::Register(name, _)) => {
-                self.ask_new_password(name, None);
+                self.refuse_password(Next::NewPassword(name));
             }
             (_, Request::Introduce(_) | Request::Login(..) | Request::Register(..)) => self.on_busy(),
         }
     }
 
-    fn refuse(&mut self, refused: LoginRefused) {
+    /// Says that a login was refused, and asks again unless nobody is there to answer.
+    fn refuse(&mut self, refused: LoginRefused, next: Next) {
         self.outbox.show(View::LoginRefused(refused));
         if let Some(entry) = self.entry() {
             entry.refused = true;
         }
-    }
-
-    fn on_wrong_password(&mut self, name: Name, attempts_left: u32) {
-        if let Some(entry) = self.entry() {
-            entry.failure = Some((name.clone(), attempts_left));
-        }
-        match attempts_left {
-            0 => self.return_to_prompt(Exit::LoginRefused),
-            _ => self.ask_password(name),
+        match next {
+            _ if self.unattended => self.exit(Exit::LoginRefused),
+            Next::Username => self.ask_username(),
+            Next::Password(name) => self.ask_password(name),
+            Next::NewPassword(name) => self.ask_new_password(name, None),
+            Next::Leave => self.return_to_prompt(Exit::LoginRefused),
         }
     }
 
-    /// Whether one more wrong password had to lock this name, as far as this connection knows.
-    fn was_last_try(&mut self, name: &Name) -> bool {
-        let failure = self.entry().and_then(|entry| entry.failure.as_ref());
-        failure.is_some_and(|(failed, left)| failed == name && *left == 1)
+    /// The password cannot be said in a line, so it is wrong without costing a try.
+    fn refuse_password(&mut self, next: Next) {
+        let attempts_left = match &next {
+            Next::Password(name) => self.attempts_left(name),
+            Next::NewPassword(_) | Next::Username | Next::Leave => None,
+        };
+        self.refuse(LoginRefused::UnusablePassword { attempts_left }, next);
+    }
+
+    /// How many tries the server has said are left for this name, on this connection.
+    fn attempts_left(&mut self, name: &Name) -> Option<u32> {
+        let (failed, left) = self.entry()?.failure.as_ref()?;
+        (failed == name).then_some(*left)
     }
 
     /// Too many logins at this moment: that is nobody's fault, so nobody has to type again.
@@ -362,8 +379,7 @@ impl ClientState {
         let Step::Waiting { request, busy_since } = &entry.step else { return };
         let since = busy_since.unwrap_or(now);
         if now >= since + BUSY_PATIENCE {
-            self.refuse(LoginRefused::Busy);
-            self.ask_username();
+            self.refuse(LoginRefused::Busy, Next::Username);
         } else {
             entry.step = Step::Busy { request: request.clone(), since, again_at: now + BUSY_PAUSE };
         }

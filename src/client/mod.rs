@@ -75,6 +75,9 @@ pub struct ClientState {
     peers: Peers,
     delivery: Delivery,
     jitter: Jitter,
+    /// The password comes from a file and nobody sits at a terminal: a refused login ends the program, so
+    /// that no command on the pipe is taken for a name or a password.
+    unattended: bool,
     /// The timeout asked for last, if it has not come.
     scheduled: Option<Time>,
 }
@@ -95,6 +98,7 @@ impl ClientState {
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> ClientState {
         ClientState {
+            unattended: settings.password.is_some() && !settings.terminal,
             settings,
             now: Time::ZERO,
             outbox: Outbox::default(),

@@ -10,7 +10,8 @@ use crate::words::Password;
 pub struct Settings {
     /// Answers the first username prompt (`--user`).
     pub user: Option<String>,
-    /// Answers the first password prompt (`--password-file`).
+    /// Answers the first password prompt (`--password-file`). Without a terminal, a refused login then ends
+    /// the program.
     pub password: Option<Password>,
     /// `--accept-private`
     pub accept_private: AcceptPrivate,
@@ -18,7 +19,8 @@ pub struct Settings {
     pub reconnect_secs: u64,
     /// `--retry-login`: back to the prompt after a lockout, logout or timeout.
     pub retry_login: bool,
-    /// Whether a person sits at a terminal: a new password is asked twice.
+    /// Whether a person sits at a terminal: a new password is asked twice, an empty line asks again, `y` and
+    /// `n` answer questions.
     pub terminal: bool,
     /// `--private-advertise`: an address to name beside the one listened on.
     pub private_advertise: Option<SocketAddr>,

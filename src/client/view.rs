@@ -101,6 +101,11 @@ pub enum LoginRefused {
         /// Tries left before the name is locked.
         attempts_left: u32,
     },
+    /// The password is too long or not UTF-8, so it was not tried.
+    UnusablePassword {
+        /// Tries left before the name is locked, if the server has said so.
+        attempts_left: Option<u32>,
+    },
     /// The name is locked.
     LockedOut {
         /// Seconds until it is not.

@@ -54,6 +54,9 @@ fn write_refused(object: Object<'_>, refused: LoginRefused) {
         LoginRefused::InvalidCredentials { attempts_left } => {
             object.with("error", "invalid_credentials").with("attempts_left", attempts_left)
         }
+        LoginRefused::UnusablePassword { attempts_left } => {
+            object.with("error", "invalid_credentials").with("attempts_left", attempts_left)
+        }
         LoginRefused::LockedOut { retry_after_secs, just_now: _ } => {
             object.with("error", "locked_out").with("retry_after", retry_after_secs)
         }

@@ -100,6 +100,7 @@ pub(super) fn refused(refused: LoginRefused) -> String {
     match refused {
         LoginRefused::InvalidCredentials { attempts_left: 0 } => "Invalid Password".into(),
         LoginRefused::InvalidCredentials { .. } => "Invalid Password. Please try again".into(),
+        LoginRefused::UnusablePassword { .. } => "Error. The password is too long or not UTF-8".into(),
         LoginRefused::LockedOut { just_now: true, .. } => {
             "Invalid Password. Your account has been blocked. Please try again later".into()
         }
