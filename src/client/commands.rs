@@ -5,7 +5,7 @@ use alloc::borrow::ToOwned;
 use super::input::Typed;
 use super::intent::{self, Intent, Misread, Way};
 use super::outstanding::{Asked, AskedBy, Parts, Said};
-use super::session::Standing;
+use super::standing::Standing;
 use super::verb::Verb;
 use super::view::{Failure, Success, View};
 use super::{ClientState, Phase, answers, help};

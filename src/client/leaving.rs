@@ -1,60 +1,21 @@
 //! How a session ends: by logout, by the server's word, by a signal, or by the loss of the server.
 
-use core::time::Duration;
-
 use super::effect::Exit;
 use super::event::Signal;
 use super::outstanding::{AskedBy, Said};
-use super::session::{Session, Standing};
+use super::session::Session;
+use super::standing::{LOGOUT_PATIENCE, Leaving, Standing};
 use super::verb::Verb;
 use super::view::{Bye, Success, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
 use crate::wire::{ClientLine, Code, Command, CommandKind, Farewell, PeerFarewell};
 
-/// How long a typed `logout` waits for results that are on their way.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A logout under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaving {
-    /// Earlier commands have no result yet.
-    Waiting {
-        /// The line of the typed `logout`; none at the end of the input.
-        line: Option<u64>,
-        /// When it is said all the same.
-        until: Time,
-        /// The last delivery handed out when nothing else was left to wait for: what came before a logout
-        /// is acknowledged before it.
-        shown: Option<u64>,
-    },
-    /// The server was told. It lets the session end behind the stored mail that it shows, which is shown
-    /// here and acknowledged as ever.
-    Said,
-}
-
-impl Leaving {
-    /// The server is back: it has to answer first what is asked again.
-    pub(super) fn begin_again(&mut self, now: Time) {
-        match self {
-            Leaving::Waiting { line: Some(_), until, .. } => *until = now + PATIENCE,
-            Leaving::Waiting { line: None, .. } | Leaving::Said => {}
-        }
-    }
-
-    pub(super) fn due(self) -> Option<Time> {
-        match self {
-            Leaving::Waiting { until, .. } => Some(until).filter(|until| *until < Time::MAX),
-            Leaving::Said => None,
-        }
-    }
-}
-
 impl ClientState {
     /// `logout` was typed, or the input has ended. The end of the input waits for every result; a
     /// person does not wait for somebody else's yes to a private link, nor long for anything.
     pub(super) fn leave(&mut self, line: Option<u64>) {
-        let patience = self.now + PATIENCE;
+        let patience = self.now + LOGOUT_PATIENCE;
         let Some(session) = self.session() else { return };
         if session.takes_commands() {
             let until = if line.is_some() { patience } else { Time::MAX };

@@ -38,6 +38,7 @@ mod reconnect;
 mod seen;
 mod session;
 pub mod settings;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod verb;
@@ -58,8 +59,8 @@ use input::{Input, Typed};
 use login::Entry;
 use outbox::Outbox;
 use peers::Peers;
-use reconnect::Jitter;
 use session::Session;
+use standing::Jitter;
 
 use crate::time::Time;
 

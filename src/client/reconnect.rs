@@ -1,71 +1,11 @@
 //! The server is lost: dialling again with growing pauses, resuming, repeating what has no answer.
 
-use core::time::Duration;
-
 use super::ClientState;
 use super::connection::GREETING_PATIENCE;
 use super::effect::Exit;
-use super::leaving::Leaving;
-use super::session::Standing;
+use super::standing::{Leaving, Lost, Stage, Standing};
 use super::view::{Bye, Connection, View};
-use crate::time::Time;
 use crate::wire::{Admission, ClientLine, Refusal, ServerLine};
-
-/// The first pause; each is twice the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// A session without its connection.
-pub(super) struct Lost {
-    since: Time,
-    attempts: u32,
-    stage: Stage,
-    /// It has taken too long: commands for the server fail at once. A private link may keep the
-    /// session alive all the same.
-    given_up: bool,
-}
-
-enum Stage {
-    Pausing {
-        until: Time,
-    },
-    /// Connecting, or waiting for the greeting.
-    Dialling,
-    /// The server has to answer until then.
-    Resuming {
-        until: Time,
-    },
-    /// The session cannot be resumed.
-    Hopeless,
-}
-
-impl Lost {
-    pub(super) fn is_given_up(&self) -> bool {
-        self.given_up
-    }
-
-    /// When something has to be done, if the person waits for so many seconds.
-    pub(super) fn due(&self, patience_secs: u64) -> Option<Time> {
-        let stage = match self.stage {
-            Stage::Pausing { until } | Stage::Resuming { until } => Some(until),
-            Stage::Dialling | Stage::Hopeless => None,
-        };
-        let patience = (!self.given_up).then(|| self.end_of_patience(patience_secs));
-        [stage, patience].into_iter().flatten().min()
-    }
-
-    fn end_of_patience(&self, patience_secs: u64) -> Time {
-        self.since + Duration::from_secs(patience_secs)
-    }
-
-    fn pause(&mut self, now: Time, jitter: &mut Jitter) {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << self.attempts.min(10));
-        self.attempts = self.attempts.saturating_add(1);
-        self.stage = Stage::Pausing { until: now + jitter.shorten(doubled.min(LONGEST_PAUSE)) };
-    }
-}
 
 impl ClientState {
     /// The connection is gone, or was given up.
@@ -81,8 +21,7 @@ impl ClientState {
             return self.end_session(Bye::Logout, Exit::Done);
         }
         if session.is_online() {
-            let lost = Lost { since: now, attempts: 0, stage: Stage::Hopeless, given_up: false };
-            session.standing = Standing::Lost(lost);
+            session.standing = Standing::Lost(Lost::new(now));
             session.forget_parts();
             let resumable = may_resume && session.token.is_some();
             self.delivery.lose_link();
@@ -219,54 +158,5 @@ impl ClientState {
         if alone && self.session().is_some_and(|session| session.is_cut_off()) {
             self.end_session(Bye::ConnectionLost, Exit::ServerLost);
         }
-    }
-}
-
-/// Makes the pauses of many clients differ, so that they do not all come back at once.
-pub(super) struct Jitter(u64);
-
-impl Jitter {
-    pub(super) fn new(seed: u64) -> Jitter {
-        Jitter(seed)
-    }
-
-    /// Between half of a pause and the whole of it.
-    fn shorten(&mut self, pause: Duration) -> Duration {
-        let half = pause / 2;
-        let micros = u64::try_from(half.as_micros()).unwrap_or(u64::MAX);
-        half + Duration::from_micros(self.draw() % micros.max(1))
-    }
-
-    /// `SplitMix64` (Steele, Lea, Flood 2014).
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pauses(seed: u64) -> [u64; 8] {
-        let mut lost = Lost { since: Time(0), attempts: 0, stage: Stage::Hopeless, given_up: true };
-        let mut jitter = Jitter::new(seed);
-        core::array::from_fn(|_| {
-            lost.pause(Time(0), &mut jitter);
-            lost.due(0).map_or(0, |due| due.0 / 1_000)
-        })
-    }
-
-    #[test]
-    fn pauses_double_up_to_five_seconds_and_differ_by_seed() {
-        let longest = [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000];
-        for (pause, longest) in pauses(7).into_iter().zip(longest) {
-            assert!((longest / 2..=longest).contains(&pause), "{pause} of {longest}");
-        }
-        assert_ne!(pauses(7), pauses(8));
-        assert_eq!(pauses(7), pauses(7));
     }
 }

@@ -11,9 +11,8 @@ use super::connection::SERVER_LINE_BYTES;
 use super::delivery::Arrival;
 use super::effect::Exit;
 use super::event::{Mark, Recall};
-use super::leaving::Leaving;
 use super::outstanding::{Outstanding, Parts};
-use super::reconnect::Lost;
+use super::standing::{Leaving, Lost, Opening, Standing};
 use super::view::{Message, MessageKind, Notice, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
@@ -35,24 +34,6 @@ pub(super) struct Session {
     pub(super) leaving: Option<Leaving>,
     /// Members lines that have come before their `changed`.
     roster: Parts,
-}
-
-/// How a session stands.
-pub(super) enum Standing {
-    /// The state folder is being opened; what the server says waits.
-    Opening(Opening),
-    /// Connected.
-    Online,
-    /// The connection is lost and being made again.
-    Lost(Lost),
-}
-
-/// What waits for the state folder.
-pub(super) struct Opening {
-    unread: u64,
-    held: Vec<u8>,
-    /// The connection was lost meanwhile.
-    lost: bool,
 }
 
 impl Session {
