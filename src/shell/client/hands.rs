@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use smol::{LocalExecutor, Task};
 use super::keyboard::Keyboard;
 use super::links::{self, DEAD_LINK_SECS, Link, LinkNews};
 use super::news::{News, Printed};
-use super::options::ServerAddress;
+use super::options::{Places, ServerAddress};
 use super::screen::Screen;
 use super::state_folder::{Refusal, StateFolder};
 use crate::client::view::View;
@@ -30,17 +30,6 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// The pause after an incoming link could not be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Where things are.
-#[derive(Debug)]
-pub(super) struct Places {
-    /// The server.
-    pub(super) server: ServerAddress,
-    /// The folder of all state folders, or why there is none.
-    pub(super) state: Result<PathBuf, String>,
-    /// Where to listen for private links; `None`: where the server is reached from.
-    pub(super) private_bind: Option<IpAddr>,
-}
 
 /// Everything effects work on.
 pub(super) struct Hands {

@@ -11,7 +11,7 @@ use rustyline::{Context, Helper};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::completion::Roster;
-use super::terminal::Gate;
+use super::gate::Gate;
 
 /// Beside the editor while a line is typed.
 pub(super) struct LineHelper {

@@ -6,6 +6,7 @@
 
 mod completion;
 mod echo;
+mod gate;
 mod hands;
 mod journal;
 mod json;

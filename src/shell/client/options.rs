@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use etcetera::BaseStrategy as _;
 
-use super::hands::Places;
 use crate::client::{AcceptPrivate, Settings};
 use crate::words::Password;
 
@@ -163,6 +162,17 @@ impl CommandLine {
         needs(self.path == Way::Relay, "--path relay")?;
         if self.plaintext { Ok(()) } else { Err(UsageError::NotPlaintext) }
     }
+}
+
+/// Where things are.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// The server.
+    pub(super) server: ServerAddress,
+    /// The folder of all state folders, or why there is none.
+    pub(super) state: Result<PathBuf, String>,
+    /// Where to listen for private links; `None`: where the server is reached from.
+    pub(super) private_bind: Option<IpAddr>,
 }
 
 /// Where a server is: a name or an address, and a port.

@@ -5,10 +5,9 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
@@ -16,6 +15,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
 
 use super::completion::Roster;
+use super::gate::{Gate, Stage};
 use super::line_helper::LineHelper;
 use super::news::News;
 use super::screen::Sheet;
@@ -23,9 +23,6 @@ use crate::client::Signal;
 
 /// Lines remembered.
 const HISTORY: usize = 1_000;
-/// How long output waits for a line to be edited before it is written directly: what was handed to
-/// the editor just before a line was finished shows when the next one begins, and goes first.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// Moves up and, by its line feed, down again: shows nothing.
 const NOTHING: &str = "\x1b[A\n";
 /// To the left, clear what is below, leave pasting, show the cursor.
@@ -47,69 +44,6 @@ pub(super) enum Ask {
     Drain,
 }
 
-/// What is going on at the bottom of the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing.
-    Idle,
-    /// A line is edited.
-    Editing,
-    /// It is finished, but the terminal is not back as it was.
-    Leaving,
-    /// The program ends; the editor is to stand still before it draws again.
-    Closing,
-    /// The editor stands still.
-    Still,
-}
-
-/// Says what is going on at the bottom of the screen, and lets nothing change meanwhile.
-#[derive(Debug)]
-pub(super) struct Gate {
-    stage: Mutex<Stage>,
-    changed: Condvar,
-}
-
-impl Gate {
-    fn lock(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a while as long as a stage is not the right one.
-    fn wait(&self, not_yet: impl Fn(Stage) -> bool) -> MutexGuard<'_, Stage> {
-        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, |stage| not_yet(*stage));
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// The end of the program is not taken back.
-    fn set(&self, next: Stage) {
-        let mut stage = self.lock();
-        if next == Stage::Still || !matches!(*stage, Stage::Closing | Stage::Still) {
-            *stage = next;
-        }
-        self.changed.notify_all();
-    }
-
-    /// The editor has taken the terminal over.
-    pub(super) fn begin(&self) {
-        self.set(Stage::Editing);
-    }
-
-    /// The line is finished.
-    pub(super) fn leave(&self) {
-        self.set(Stage::Leaving);
-    }
-
-    /// The editor is about to draw. Does not return when the program ends.
-    pub(super) fn draw(&self) {
-        if matches!(*self.lock(), Stage::Closing | Stage::Still) {
-            self.set(Stage::Still);
-            loop {
-                thread::park();
-            }
-        }
-    }
-}
-
 /// A terminal in use. Dropping it leaves it as it was found.
 pub(super) struct Terminal {
     asks: Sender<Ask>,
@@ -125,7 +59,7 @@ impl Terminal {
     /// what writes sheets to it.
     pub(super) fn open(news: async_channel::Sender<News>) -> io::Result<(Terminal, Printer)> {
         let modes = tcgetattr(io::stdin())?;
-        let gate = Arc::new(Gate { stage: Mutex::new(Stage::Idle), changed: Condvar::new() });
+        let gate = Arc::new(Gate::new());
         let roster = Roster::default();
         let mut editor = Editor::with_config(config()?).map_err(io::Error::other)?;
         editor.set_helper(Some(LineHelper::new(Arc::clone(&gate), roster.clone())));
