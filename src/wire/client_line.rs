@@ -4,19 +4,14 @@ mod encoder;
 mod grammar;
 mod misuse;
 
+pub use misuse::Misuse;
+
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::command::CommandKind;
+use super::parts::{Capabilities, Words};
 use crate::words::{MessageId, Secret, Text, Token};
-
-/// What a client can do beyond reading lines; said in `hello`, before login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Capabilities {
-    /// It acknowledges messages after showing them (`ack`).
-    pub acknowledge: bool,
-    /// It keeps a token and can resume its session (`resume`).
-    pub resume: bool,
-}
 
 /// One line from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +176,42 @@ pub enum Command<'a> {
     Logout,
 }
 
+impl Command<'_> {
+    /// Which command it is.
+    #[must_use]
+    pub const fn kind(&self) -> CommandKind {
+        match self {
+            Command::Message { .. } => CommandKind::Message,
+            Command::Broadcast { .. } => CommandKind::Broadcast,
+            Command::Whoelse => CommandKind::Whoelse,
+            Command::WhoelseSince { .. } => CommandKind::WhoelseSince,
+            Command::Wholasthr => CommandKind::Wholasthr,
+            Command::Block { .. } => CommandKind::Block,
+            Command::Unblock { .. } => CommandKind::Unblock,
+            Command::Offline => CommandKind::Offline,
+            Command::Ping { .. } => CommandKind::Ping,
+            Command::CreateGroup { .. } => CommandKind::CreateGroup,
+            Command::MessageGroup { .. } => CommandKind::MessageGroup,
+            Command::GroupList => CommandKind::GroupList,
+            Command::AddToGroup { .. } => CommandKind::AddToGroup,
+            Command::RemoveFromGroup { .. } => CommandKind::RemoveFromGroup,
+            Command::LeaveGroup { .. } => CommandKind::LeaveGroup,
+            Command::DeleteGroup { .. } => CommandKind::DeleteGroup,
+            Command::StartPrivate { .. } => CommandKind::StartPrivate,
+            Command::Accept { .. } => CommandKind::Accept,
+            Command::Decline { .. } => CommandKind::Decline,
+            Command::Help { .. } => CommandKind::Help,
+            Command::Logout => CommandKind::Logout,
+        }
+    }
+
+    /// The name of its kind.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+}
+
 /// Endpoints a client may declare in one line.
 pub const MAX_ENDPOINTS: usize = 8;
 
@@ -191,27 +222,4 @@ pub enum Endpoint {
     Port(u16),
     /// A full address: `10.0.0.2:5123` or `[::1]:5123`.
     Address(SocketAddr),
-}
-
-/// Words separated by runs of spaces; possibly none.
-#[derive(Debug, Clone, Copy, Eq)]
-pub struct Words<'a>(&'a str);
-
-impl<'a> Words<'a> {
-    /// Takes a part of a line; `None` if it holds a line feed.
-    #[must_use]
-    pub fn new(line: &'a str) -> Option<Words<'a>> {
-        memchr::memchr(b'\n', line.as_bytes()).is_none().then_some(Words(line))
-    }
-
-    /// The words in order.
-    pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        self.0.split(' ').filter(|word| !word.is_empty())
-    }
-}
-
-impl PartialEq for Words<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
 }

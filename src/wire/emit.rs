@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Display, Write};
 use core::net::SocketAddr;
 
-use super::client_line::{Capabilities, Words};
+use super::parts::{Capabilities, Words};
 use crate::words::{MessageId, Origin};
 
 /// A line being written at the end of a buffer.

@@ -8,13 +8,16 @@ pub mod command;
 mod emit;
 pub mod frame;
 mod parse;
+pub mod parts;
 pub mod peer_line;
 pub mod server_line;
 
-pub use client_line::{Capabilities, ClientLine, Command, Endpoint, MAX_ENDPOINTS, Words};
+pub use client_line::{ClientLine, Command, Endpoint, MAX_ENDPOINTS, Misuse};
 pub use code::{Code, Farewell, Freshness, PeerFarewell, PingStatus, Prompt, Refusal, Role, Status};
 pub use command::CommandKind;
 pub use frame::{Frame, Framer};
+pub use parse::Garbled;
+pub use parts::{Capabilities, Words};
 pub use peer_line::PeerLine;
 pub use server_line::{Admission, Answer, Delivery, Notice, ServerLine};
 
@@ -23,19 +26,3 @@ pub const VERSION: u32 = 1;
 
 /// What a line may be longer than the longest line typed: room for what programs put around a text.
 pub const LINE_ROOM: usize = 512;
-
-/// A line that cannot be obeyed. The command it would have been is named so that its sender knows
-/// which of his lines is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Misuse<'a> {
-    /// The number, if one could be read.
-    pub number: Option<u64>,
-    /// The command's name, or the first word of the line, cut to 32 characters; empty if there is none.
-    pub command: &'a str,
-    /// [`Code::UnknownCommand`] or [`Code::Usage`].
-    pub code: Code,
-}
-
-/// A line of a server or a peer that this version does not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Garbled;

@@ -9,9 +9,13 @@ use nom::combinator::{map_opt, rest, verify};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-use super::client_line::Words;
+use super::parts::Words;
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Origin, Secret, Text, Token};
+
+/// A line of a server or a peer that this version does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Garbled;
 
 pub(super) type Parsed<'a, T> = IResult<&'a str, T, ()>;
 
@@ -115,6 +119,16 @@ pub(super) fn answered_number(input: &str) -> Parsed<'_, Option<u64>> {
 #[inline]
 pub(super) fn command_number(word: &str) -> Option<u64> {
     word.strip_prefix('#').and_then(decimal)
+}
+
+/// `#42` in front of a command.
+pub(super) fn numbered(line: &str) -> Parsed<'_, u64> {
+    preceded(spaces, map_opt(word, command_number)).parse(line)
+}
+
+/// The word `group` after one or more spaces.
+pub(super) fn keyword_group(rest: &str) -> Parsed<'_, &str> {
+    verify(argument, |word: &str| word == "group").parse(rest)
 }
 
 /// Digits without sign or leading zero; `None` if the number is too large.

@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use nom::Parser;
 use nom::combinator::{map, map_opt, success};
 
-use super::Garbled;
 use super::code::PeerFarewell;
 use super::emit::Line;
-use super::parse::{Parsed, decimal, field, one_line, small_decimal, text, time, to_the_end, token, word};
+use super::parse::{
+    Garbled, Parsed, decimal, field, one_line, small_decimal, text, time, to_the_end, token, word,
+};
 use crate::time::Time;
 use crate::words::{Text, Token};
 

@@ -6,8 +6,9 @@ mod grammar;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::client_line::{Capabilities, Words};
 use super::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
+use super::command::CommandKind;
+use super::parts::{Capabilities, Words};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Origin, Text, Token};
 
@@ -279,4 +280,34 @@ pub enum Answer<'a> {
     Help,
     /// `logout`; `bye` follows.
     Logout,
+}
+
+impl Answer<'_> {
+    /// Which command is answered.
+    #[must_use]
+    pub const fn kind(&self) -> CommandKind {
+        match self {
+            Answer::Message { .. } => CommandKind::Message,
+            Answer::Broadcast { .. } => CommandKind::Broadcast,
+            Answer::Whoelse { .. } => CommandKind::Whoelse,
+            Answer::WhoelseSince { .. } => CommandKind::WhoelseSince,
+            Answer::Wholasthr { .. } => CommandKind::Wholasthr,
+            Answer::Block { .. } => CommandKind::Block,
+            Answer::Unblock { .. } => CommandKind::Unblock,
+            Answer::Offline { .. } => CommandKind::Offline,
+            Answer::Ping { .. } => CommandKind::Ping,
+            Answer::CreateGroup { .. } => CommandKind::CreateGroup,
+            Answer::MessageGroup { .. } => CommandKind::MessageGroup,
+            Answer::GroupList { .. } => CommandKind::GroupList,
+            Answer::AddToGroup { .. } => CommandKind::AddToGroup,
+            Answer::RemoveFromGroup { .. } => CommandKind::RemoveFromGroup,
+            Answer::LeaveGroup { .. } => CommandKind::LeaveGroup,
+            Answer::DeleteGroup { .. } => CommandKind::DeleteGroup,
+            Answer::StartPrivate { .. } => CommandKind::StartPrivate,
+            Answer::Accept { .. } => CommandKind::Accept,
+            Answer::Decline { .. } => CommandKind::Decline,
+            Answer::Help => CommandKind::Help,
+            Answer::Logout => CommandKind::Logout,
+        }
+    }
 }

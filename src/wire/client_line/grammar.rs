@@ -5,13 +5,15 @@ use nom::combinator::{map, map_opt, opt, recognize, success, verify};
 use nom::multi::{many_m_n, many0_count};
 use nom::sequence::preceded;
 
-use super::misuse::command_name;
-use super::{Capabilities, ClientLine, Command, Endpoint, MAX_ENDPOINTS, Words};
+use super::misuse::{Misuse, command_name};
+use super::{ClientLine, Command, Endpoint, MAX_ENDPOINTS};
+use crate::wire::code::Code;
+use crate::wire::command::CommandKind;
 use crate::wire::parse::{
-    Parsed, address, argument, but_for_spaces, command_number, decimal, message_id, one_line, or_dash,
-    port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
+    Parsed, address, argument, but_for_spaces, decimal, keyword_group, message_id, numbered, one_line,
+    or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
-use crate::wire::{Code, CommandKind, Misuse};
+use crate::wire::parts::{Capabilities, Words};
 
 impl<'a> ClientLine<'a> {
     /// Reads one line (without its line feed).
@@ -66,11 +68,6 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
         _ => return Ok(ClientLine::Request { number: None, command: command(line)? }),
     };
     but_for_spaces(parsed).ok_or(Code::Usage)
-}
-
-/// `#42` in front of a command.
-pub(super) fn numbered(line: &str) -> Parsed<'_, u64> {
-    preceded(spaces, map_opt(word, command_number)).parse(line)
 }
 
 fn hello(rest: &str) -> Parsed<'_, ClientLine<'_>> {
@@ -181,10 +178,6 @@ fn of_group(rest: &str) -> Parsed<'_, &str> {
 /// At least one.
 fn members(rest: &str) -> Parsed<'_, Words<'_>> {
     verify(words, |words: &Words<'_>| words.iter().next().is_some()).parse(rest)
-}
-
-pub(super) fn keyword_group(rest: &str) -> Parsed<'_, &str> {
-    verify(argument, |word: &str| word == "group").parse(rest)
 }
 
 /// The rest of the line as words.

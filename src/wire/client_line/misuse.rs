@@ -3,9 +3,21 @@
 use nom::Parser;
 use nom::sequence::preceded;
 
-use super::grammar::{keyword_group, numbered};
-use crate::wire::parse::{spaces, word};
-use crate::wire::{Code, CommandKind, Misuse};
+use crate::wire::code::Code;
+use crate::wire::command::CommandKind;
+use crate::wire::parse::{keyword_group, numbered, spaces, word};
+
+/// A line that cannot be obeyed. The command it would have been is named so that its sender knows
+/// which of his lines is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misuse<'a> {
+    /// The number, if one could be read.
+    pub number: Option<u64>,
+    /// The command's name, or the first word of the line, cut to 32 characters; empty if there is none.
+    pub command: &'a str,
+    /// [`Code::UnknownCommand`] or [`Code::Usage`].
+    pub code: Code,
+}
 
 /// Characters of a first word that are repeated to whoever typed it.
 const NAMED_CHARS: usize = 32;

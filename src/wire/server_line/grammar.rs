@@ -9,13 +9,12 @@ use nom::multi::many0;
 use nom::sequence::{pair, preceded};
 
 use super::{Admission, Answer, Delivery, Notice, ServerLine};
-use crate::wire::Garbled;
-use crate::wire::client_line::Capabilities;
 use crate::wire::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::wire::parse::{
-    Parsed, address, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin,
+    Garbled, Parsed, address, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin,
     small_decimal, space, text, time, to_the_end, token, word,
 };
+use crate::wire::parts::Capabilities;
 use crate::words::{LoginNumber, MessageId};
 
 impl<'a> ServerLine<'a> {
@@ -252,7 +251,7 @@ fn keyword<'a>(expected: &'static str) -> impl Parser<&'a str, Output = &'a str,
 mod tests {
     use super::*;
     use crate::time::Time;
-    use crate::wire::client_line::Words;
+    use crate::wire::parts::Words;
     use crate::words::{Origin, Text, Token};
     use alloc::string::String;
     use alloc::vec;
