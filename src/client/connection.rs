@@ -115,15 +115,12 @@ impl ClientState {
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         let generation = self.link.generation;
         let mut framer = mem::take(&mut self.link.framer);
-        let mut used = 0;
+        let mut rest = bytes;
         while self.link.is_up() && self.link.generation == generation {
-            if self.hold(&bytes[used..]) {
+            if self.hold(rest) {
                 break;
             }
-            let mut rest = &bytes[used..];
-            let frame = framer.next(&mut rest, SERVER_LINE_BYTES);
-            used = bytes.len() - rest.len();
-            match frame {
+            match framer.next(&mut rest, SERVER_LINE_BYTES) {
                 Some(frame) => self.on_frame(frame),
                 None => break,
             }

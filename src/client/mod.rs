@@ -18,6 +18,9 @@
 //! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume\nlogin hans\n" }));
 //! ```
 
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
 mod activity;
 mod answers;
 mod commands;

@@ -193,7 +193,7 @@ impl Item {
     fn lend<'a>(&'a self, bytes: &'a [u8]) -> Effect<'a> {
         match self {
             Item::Dial => Effect::Dial,
-            Item::Send(range) => Effect::Send { bytes: &bytes[range.clone()] },
+            Item::Send(range) => Effect::Send { bytes: within(bytes, range) },
             Item::HangUp => Effect::HangUp,
             Item::Show(view) => Effect::Show(view),
             Item::Deliver { sequence, mark, view } => {
@@ -205,12 +205,18 @@ impl Item {
             Item::CloseState => Effect::CloseState,
             Item::Listen => Effect::Listen,
             Item::DialPeer(address) => Effect::DialPeer { address: *address },
-            Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: &bytes[range.clone()] },
+            Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: within(bytes, range) },
             Item::ClosePeer(link) => Effect::ClosePeer { link: *link },
             Item::ScheduleTimeout(at) => Effect::ScheduleTimeout { at: *at },
             Item::Exit(exit) => Effect::Exit(*exit),
         }
     }
+}
+
+/// The lines of an item. Its range was made when they were written, and nothing is taken from the buffer
+/// before all items are.
+fn within<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a [u8] {
+    bytes.get(range.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -71,20 +71,20 @@ impl Framer {
     pub fn next<'f, 'c: 'f>(&'f mut self, chunk: &mut &'c [u8], limit: usize) -> Option<Frame<'f>> {
         if planted::is(Planted::SplitCharacter)
             && !self.kept.is_empty()
-            && chunk.first().is_some_and(|byte| byte & 0xc0 == 0x80)
+            && let Some((0x80..=0xbf, rest)) = chunk.split_first()
         {
-            *chunk = &chunk[1..];
+            *chunk = rest;
         }
         if self.progress == Progress::HandedOut {
             *self = Framer::default();
         }
-        let Some(end) = memchr::memchr(b'\n', chunk) else {
+        let found = memchr::memchr(b'\n', chunk).and_then(|end| chunk.split_at_checked(end));
+        let Some((last, [_line_feed, rest @ ..])) = found else {
             self.keep(chunk, limit);
             *chunk = &[];
             return None;
         };
-        let last = &chunk[..end];
-        *chunk = &chunk[end + 1..];
+        *chunk = rest;
         if self.progress == Progress::Unfinished && self.kept.is_empty() {
             return Some(measured(last, limit));
         }

@@ -2,6 +2,9 @@
 //!
 //! Every type here reads back what it writes: `parse(encode(x)) == x`. `PROTOCOL.md` has the ABNF.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
 pub mod client_line;
 pub mod code;
 pub mod command;

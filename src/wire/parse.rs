@@ -179,8 +179,8 @@ pub(super) fn origin(word: &str) -> Option<Origin> {
 /// What is before and behind the first dot.
 #[inline]
 fn at_the_dot(word: &str) -> Option<(&str, &str)> {
-    let dot = word.bytes().position(|byte| byte == b'.')?;
-    Some((&word[..dot], &word[dot + 1..]))
+    let (before, after) = word.split_at_checked(word.bytes().position(|byte| byte == b'.')?)?;
+    Some((before, after.strip_prefix('.')?))
 }
 
 /// `10.0.0.2:5123` or `[::1]:5123`. A zone means something to one machine only, so there is none.

@@ -223,8 +223,11 @@ impl ClientState {
                 .is_some_and(|session| session.commands.iter().any(|asked| asked.command.is_private()));
         let strangers: Vec<_> =
             self.peers.links.iter().filter(|(_, link)| link.is_stranger()).map(|(link, _)| *link).collect();
-        if expected && strangers.len() >= STRANGERS {
-            self.drop_link(strangers[0]);
+        if expected
+            && strangers.len() >= STRANGERS
+            && let Some(longest) = strangers.first()
+        {
+            self.drop_link(*longest);
         }
         expected
     }

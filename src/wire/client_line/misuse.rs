@@ -27,10 +27,10 @@ impl<'a> Misuse<'a> {
     /// front of the bad bytes.
     #[must_use]
     pub fn unreadable(line: &'a [u8]) -> Misuse<'a> {
-        let line = memchr::memchr(b'\n', line).map_or(line, |end| &line[..end]);
+        let line = memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line);
         let readable = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         // The last word may go on behind what can be read.
-        let whole_words = readable.rfind(' ').map_or("", |end| &readable[..end]);
+        let whole_words = readable.rsplit_once(' ').map_or("", |(whole_words, _)| whole_words);
         Misuse::of(whole_words, Code::Usage)
     }
 
@@ -55,7 +55,7 @@ pub(super) fn command_name(line: &str) -> &str {
 }
 
 fn shortened(word: &str) -> &str {
-    word.char_indices().nth(NAMED_CHARS).map_or(word, |(end, _)| &word[..end])
+    word.char_indices().nth(NAMED_CHARS).and_then(|(end, _)| word.get(..end)).unwrap_or(word)
 }
 
 #[cfg(test)]
