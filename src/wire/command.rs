@@ -51,7 +51,7 @@ macro_rules! commands {
                 match self { $(CommandKind::$variant => $help,)+ }
             }
 
-            /// The one of this name.
+            /// The kind with this name.
             #[must_use]
             pub fn from_name(name: &str) -> Option<CommandKind> {
                 match name {
@@ -111,7 +111,7 @@ impl CommandKind {
         }
     }
 
-    /// The first one whose line begins with this word. Of `message` and `message group` it is the former.
+    /// The kind whose name begins with this word; for `message` it is the one without `group`.
     pub(super) fn begun_with(word: &str) -> Option<CommandKind> {
         let word = if word == "wholasthtr" { "wholasthr" } else { word };
         CommandKind::ALL.iter().copied().find(|kind| kind.verb() == word)

@@ -116,7 +116,7 @@ impl<'o> Line<'o> {
     }
 }
 
-/// The number of a command, in front of it.
+/// The number of a command, before it.
 #[inline]
 pub(super) fn push_command_number(out: &mut Vec<u8>, number: u64) {
     out.push(b'#');
@@ -151,7 +151,7 @@ fn push_leading(out: &mut Vec<u8>, number: u64) {
     // Zero itself has one digit.
     let zeros = (digits.trailing_zeros() / 8).min(7);
     let spelt = (digits | ZEROS) >> (8 * zeros);
-    // So many bytes are always copied, and those too many cut off: that takes no call.
+    // All eight bytes are always copied and the surplus is cut off: that needs no call.
     out.extend_from_slice(&spelt.to_le_bytes());
     out.truncate(out.len() - zeros as usize);
 }

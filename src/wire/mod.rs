@@ -27,5 +27,5 @@ pub use server_line::{Admission, Answer, Delivery, Notice, ServerLine};
 /// The version of the protocol that this code speaks.
 pub const VERSION: u32 = 1;
 
-/// What a line may be longer than the longest line typed: room for what programs put around a text.
+/// How much longer than the longest typed line a line may be: room for what programs add around a text.
 pub const LINE_ROOM: usize = 512;

@@ -24,22 +24,22 @@ pub enum PeerLine<'a> {
     Call {
         /// Protocol version.
         version: u32,
-        /// Of the introduction.
+        /// The id of the introduction.
         id: Token,
         /// The caller's user.
         from: &'a str,
-        /// The user called.
+        /// The user who is called.
         to: &'a str,
     },
     /// `ready`: the called side knows the introduction.
     Ready,
     /// `nominate`: the requester chooses this link.
     Nominate,
-    /// `opened`: the accepter agrees; the link stands.
+    /// `opened`: the accepter agrees; the link is open.
     Opened,
     /// `text NUMBER SENT_AT TEXT`
     Text {
-        /// Running number on this private conversation and direction, from 1.
+        /// Counts the texts of this direction of the link from 1.
         number: u64,
         /// The sender's clock.
         sent_at: Time,

@@ -46,7 +46,7 @@ impl ClientLine<'_> {
 }
 
 impl ClientLine<'_> {
-    /// The words it begins with behind its number, as errors name it.
+    /// The words it begins with, after its number; errors name it so.
     #[must_use]
     pub const fn first_word(&self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
-//! The grammar of lines from a client: words apart by runs of spaces, a text behind exactly one.
+//! The grammar of lines from a client: words are separated by runs of spaces, a text follows
+//! exactly one.
 
 use nom::Parser;
 use nom::combinator::{map, map_opt, opt, recognize, success, verify};
@@ -52,7 +53,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// A whole line. The commonest come first.
+/// A whole line. The most common come first.
 fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
     if let Ok((rest, number)) = numbered(line) {
         return Ok(ClientLine::Request { number: Some(number), command: command(rest)? });
@@ -78,7 +79,7 @@ fn hello(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     .parse(rest)
 }
 
-/// Words of which the unknown ones are skipped, so that later versions can say more.
+/// Unknown words are skipped, so that later versions can say more.
 fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
     map(words, |words| Capabilities {
         acknowledge: words.iter().any(|word| word == "ack"),
@@ -110,14 +111,14 @@ fn active(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     map(invalid, |invalid| ClientLine::Active { valid: invalid.is_none() }).parse(rest)
 }
 
-/// A command and its arguments. The commonest come first.
+/// A command and its arguments. The most common come first.
 fn command(line: &str) -> Result<Command<'_>, Code> {
     let (rest, first) = preceded(spaces, word).parse(line).map_err(|_| Code::Usage)?;
     let kind = CommandKind::begun_with(first).ok_or(Code::UnknownCommand)?;
     but_for_spaces(arguments(kind, rest)).ok_or(Code::Usage)
 }
 
-/// What follows the first word of a command.
+/// The rest of a command after its first word.
 fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
     match kind {
         CommandKind::Message => message(rest),
@@ -160,7 +161,7 @@ fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
     }
 }
 
-/// `group` is no user: the name of a group follows it.
+/// `group` is not a user: the name of a group follows it.
 fn message(rest: &str) -> Parsed<'_, Command<'_>> {
     let (after_user, to) = argument(rest)?;
     if to == "group" {
@@ -253,7 +254,7 @@ mod tests {
 
     /// R7
     #[test]
-    fn texts_begin_behind_one_space_and_stay_as_they_are() {
+    fn texts_begin_after_one_space_and_stay_as_they_are() {
         for (line, to, said) in [
             ("message yoda hi", "yoda", "hi"),
             ("   message   yoda hi there ", "yoda", "hi there "),

@@ -1,4 +1,4 @@
-//! Names the command that somebody meant by a line that cannot be obeyed.
+//! Names the command that was meant by a line that cannot be obeyed.
 
 use nom::Parser;
 use nom::sequence::preceded;
@@ -7,8 +7,8 @@ use crate::wire::code::Code;
 use crate::wire::command::CommandKind;
 use crate::wire::parse::{keyword_group, numbered, spaces, word};
 
-/// A line that cannot be obeyed. The command it would have been is named so that its sender knows
-/// which of his lines is meant.
+/// A line that cannot be obeyed. It names the command, so that its sender knows which of their lines is
+/// meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Misuse<'a> {
     /// The number, if one could be read.
@@ -23,18 +23,18 @@ pub struct Misuse<'a> {
 const NAMED_CHARS: usize = 32;
 
 impl<'a> Misuse<'a> {
-    /// What is wrong with a line that is no UTF-8: [`Code::Usage`], of the command that can be read in
-    /// front of the bad bytes.
+    /// The misuse in a line that is not UTF-8: [`Code::Usage`] of the command that can be read before
+    /// the bad bytes.
     #[must_use]
     pub fn unreadable(line: &'a [u8]) -> Misuse<'a> {
         let line = memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line);
         let readable = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        // The last word may go on behind what can be read.
+        // The last word may continue in the bad bytes.
         let whole_words = readable.rsplit_once(' ').map_or("", |(whole_words, _)| whole_words);
         Misuse::of(whole_words, Code::Usage)
     }
 
-    /// What is wrong with a line that does not parse.
+    /// The misuse in a line that does not parse.
     pub(super) fn of(line: &'a str, code: Code) -> Misuse<'a> {
         match numbered(line) {
             Ok((line, number)) => Misuse { number: Some(number), command: command_name(line), code },

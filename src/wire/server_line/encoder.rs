@@ -69,7 +69,7 @@ impl ServerLine<'_> {
 }
 
 impl Line<'_> {
-    /// A delivery behind its id.
+    /// What follows the id of a delivery.
     fn delivery(self, delivery: &Delivery<'_>, freshness: Freshness) -> Self {
         self.field(delivery.from)
             .number(delivery.sent_at.0)
