@@ -11,10 +11,10 @@ use super::view::{Failure, Success, View};
 use super::{ClientState, Phase, answers, help};
 use crate::wire::{Answer, ClientLine, Code, Command, CommandKind};
 
-/// Commands whose result is open; the rest of the typed lines waits.
+/// Commands without a result at a time; further typed lines wait.
 const WINDOW: usize = 256;
-/// Commands from the oldest open one on, those with a result among them. The server remembers as many, and
-/// so does each receiver: a repeat of the oldest is known to both.
+/// Distance between the oldest and the newest open command. The server and each receiver remember this many
+/// commands, so that both recognise a repeat of the oldest.
 const SPAN: u64 = 512;
 
 impl ClientState {
@@ -63,7 +63,7 @@ impl ClientState {
         self.note_activity(true);
     }
 
-    /// Gives a command for the server its number and sends it, or keeps it until it can be sent.
+    /// Numbers a command for the server and sends it, or keeps it until it can be sent.
     pub(super) fn request(&mut self, line: Option<u64>, command: Command<'_>) {
         let Some(session) = self.session() else { return };
         let number = session.commands.add(line, command);
@@ -89,7 +89,7 @@ impl ClientState {
         self.outbox.send_encoded(&asked.bytes);
     }
 
-    /// A part of the list that the answer to a command will be.
+    /// Part of a list that belongs to the answer of a command.
     pub(super) fn on_part(&mut self, number: u64, add: impl FnOnce(&mut Parts) -> bool) {
         let Some(session) = self.session() else { return };
         let fits = session.commands.get_mut(number).is_none_or(|asked| add(&mut asked.parts));
@@ -124,7 +124,7 @@ impl ClientState {
         }
     }
 
-    /// The result of a command that the server has heard of.
+    /// Shows the result of a command that was sent to the server.
     pub(super) fn settled(&mut self, number: u64, command: AskedBy, outcome: Result<Success, Code>) {
         let noted = command.line.is_some();
         self.result(command, outcome);
@@ -141,7 +141,7 @@ impl ClientState {
         self.outbox.show(View::Result { line, command: verb, outcome });
     }
 
-    /// The result of a command that stays with the client.
+    /// Shows the result of a command that the server does not see.
     pub(super) fn local_result(
         &mut self,
         line: u64,
@@ -152,7 +152,7 @@ impl ClientState {
         self.result(AskedBy::local(line, verb, user), outcome);
     }
 
-    /// Results for lines that nobody will take any more.
+    /// Fails all waiting lines.
     pub(super) fn refuse_waiting_lines(&mut self) {
         while let Some(typed) = self.input.pop() {
             if typed.is_blank() {
@@ -167,8 +167,8 @@ impl ClientState {
         }
     }
 
-    /// Private links have no keys yet, so there is nothing to compare: to say anything else than that
-    /// the command is not to be had would be a false comfort.
+    /// Private links have no keys yet, so there is nothing to compare. Any other answer than that the command
+    /// does not exist would be false comfort.
     fn verify(&mut self, line: u64, user: &str) {
         let code = if self.peers.talks_with(user) { Code::UnknownCommand } else { Code::NotPrivate };
         self.local_result(line, Verb::Verify, Some(user), Err(code));
@@ -193,7 +193,7 @@ impl ClientState {
         self.session().is_some_and(|session| session.user.as_str() == user)
     }
 
-    /// A line was typed that the server does not see.
+    /// Notes that a line was typed that the server does not see.
     pub(super) fn note_activity(&mut self, valid: bool) {
         if let Some(session) = self.session() {
             session.activity.note(valid);
@@ -201,7 +201,7 @@ impl ClientState {
         }
     }
 
-    /// Tells the server of such lines, if it is time.
+    /// Tells the server about such lines, if it is time.
     pub(super) fn tell_activity(&mut self) {
         let now = self.now;
         let Some(session) = self.session() else { return };
@@ -220,7 +220,7 @@ impl ClientState {
         }
     }
 
-    /// Sends an acknowledgement, if enough waits for it.
+    /// Sends an acknowledgement if it is due.
     pub(super) fn acknowledge_when_due(&mut self) {
         if self.delivery.due().is_some_and(|due| due <= self.now) {
             self.acknowledge();

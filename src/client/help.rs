@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::verb::Verb;
 use crate::wire::CommandKind;
 
-/// The text for a command of one or two words, or for all of them; `None` if there is no such
-/// command.
+/// The help for a command, named by its first word or all of them, or for all commands; `None` if there is no
+/// such command.
 pub(super) fn text(about: Option<&str>) -> Option<String> {
     let Some(about) = about else { return Some(overview()) };
     let about = if about == "wholasthtr" { "wholasthr" } else { about };

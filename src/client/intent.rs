@@ -1,4 +1,4 @@
-//! What a typed line means: commands for the server, and those that stay with the client.
+//! Parses typed lines: commands for the server, and those that the client carries out itself.
 
 use alloc::string::String;
 
@@ -7,13 +7,13 @@ use super::verb::{Named, Verb};
 use crate::wire::{Code, Command, CommandKind, Misuse};
 use crate::words::Text;
 
-/// Characters of a first word that are repeated to whoever typed it.
+/// Characters of an unknown first word that the result repeats.
 const NAMED_CHARS: usize = 32;
 
-/// A typed line that was understood.
+/// A parsed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Intent<'a> {
-    /// Of the server alone.
+    /// A command for the server.
     Request(Command<'a>),
     /// `startprivate USER`
     StartPrivate { user: &'a str },
@@ -55,18 +55,18 @@ impl Intent<'_> {
     }
 }
 
-/// How a private link shall run.
+/// The way that a private link is to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// From client to client only.
+    /// Only from client to client.
     Direct,
-    /// As it works.
+    /// Whichever works.
     Auto,
-    /// Through the server only.
+    /// Only through the server.
     Relay,
 }
 
-/// A typed line that was not understood.
+/// A typed line that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Misread {
     /// The command, or the first word typed (shortened).
@@ -81,7 +81,7 @@ impl From<Misuse<'_>> for Misread {
     }
 }
 
-/// Reads a typed line.
+/// Parses a typed line.
 pub(super) fn read<'a>(line: &'a [u8], settings: &Settings) -> Result<Intent<'a>, Misread> {
     if line.len() > settings.line_bytes {
         return Err(Misread { command: named(line), code: Code::TooLong });
@@ -101,7 +101,7 @@ pub(super) fn read<'a>(line: &'a [u8], settings: &Settings) -> Result<Intent<'a>
     }
 }
 
-/// The name of the command that a line begins with as far as it can be read, else its first word.
+/// The name of the command that a line begins with, as far as it can be read, otherwise its first word.
 fn named(line: &[u8]) -> Named {
     let start = line.trim_ascii_start();
     let word = start.split(|byte| *byte == b' ').next().unwrap_or_default();
@@ -111,7 +111,7 @@ fn named(line: &[u8]) -> Named {
     }
 }
 
-/// `y` or `n`. Scripts name whom they mean.
+/// `y` or `n`; for a person only. A script has to say whose request it answers.
 fn reply(word: &str) -> Option<bool> {
     match word {
         "y" => Some(true),
@@ -133,7 +133,7 @@ fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
     Some(intent.ok_or_else(|| Misread { command: command.into(), code: Code::Usage }))
 }
 
-/// Commands that the server knows; of some of them the client makes more.
+/// Commands that the server knows, some of which the client carries out itself or adds to.
 fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
     let command = Command::parse(line)?;
     match command {
@@ -176,7 +176,7 @@ fn words(rest: &str) -> impl Iterator<Item = &str> {
     rest.split(' ').filter(|word| !word.is_empty())
 }
 
-/// ` USER TEXT`; the text begins behind one space and is kept byte for byte.
+/// ` USER TEXT`; the text begins after one space and is kept byte for byte.
 fn private(rest: &str) -> Option<Intent<'_>> {
     let (to, text) = rest.trim_start_matches(' ').split_once(' ')?;
     Some(Intent::Private { to, text: Text::new(text)? })

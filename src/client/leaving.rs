@@ -1,4 +1,4 @@
-//! How a session ends: by logout, by the server's word, by a signal, or by the loss of the server.
+//! How a session ends: by logout, by the server's `bye`, by a signal, or by the loss of the server.
 
 use super::effect::Exit;
 use super::event::Signal;
@@ -12,8 +12,8 @@ use crate::time::Time;
 use crate::wire::{ClientLine, Code, Command, CommandKind, Farewell, PeerFarewell};
 
 impl ClientState {
-    /// `logout` was typed, or the input has ended. The end of the input waits for every result; a
-    /// person does not wait for somebody else's yes to a private link, nor long for anything.
+    /// `logout` was typed, or the input has ended. The end of the input waits for every result. A typed
+    /// `logout` waits a limited time, and not for other users to accept a private link.
     pub(super) fn leave(&mut self, line: Option<u64>) {
         let patience = self.now + LOGOUT_PATIENCE;
         let Some(session) = self.session() else { return };
@@ -30,7 +30,7 @@ impl ClientState {
         match &session.standing {
             Standing::Online if until <= now => self.say_logout(line),
             Standing::Online if self.owes_nothing(session, line.is_some()) => {
-                // The results may have come behind messages that are being shown still.
+                // The results may have arrived after messages that are still being shown.
                 let shown = shown.unwrap_or(self.delivery.last_sequence());
                 if self.delivery.is_carried_out(shown) {
                     self.say_logout(line);
@@ -38,7 +38,7 @@ impl ClientState {
                     session.leaving = Some(Leaving::Waiting { line, until, shown: Some(shown) });
                 }
             }
-            // Other clients may still say that they have shown a text.
+            // Other clients may still acknowledge texts.
             Standing::Lost(lost)
                 if lost.is_given_up() && (until <= now || self.owes_nothing(session, line.is_some())) =>
             {
@@ -67,7 +67,7 @@ impl ClientState {
         self.request(line, Command::Logout);
     }
 
-    /// The server does not let go: then the client does.
+    /// The server has refused the logout: end the session without it.
     pub(super) fn on_logout_refused(&mut self) {
         self.end_session(Bye::Logout, Exit::Done);
     }
@@ -94,8 +94,7 @@ impl ClientState {
         }
     }
 
-    /// Ends the program without another word to the person: nothing can be shown, or no session has
-    /// begun yet.
+    /// Ends the program without showing anything: nothing can be shown, or no session has begun yet.
     pub(super) fn abandon(&mut self, exit: Exit) {
         if self.session().is_some() {
             self.peers.say_farewell(PeerFarewell::LoggedOut, &mut self.outbox);
@@ -104,7 +103,7 @@ impl ClientState {
         self.exit(exit);
     }
 
-    /// Nobody waits for the answer, so it has no number.
+    /// Nothing waits for the answer, so it has no number.
     fn send_last_logout(&mut self) {
         let resuming = self.session().is_some_and(|session| session.lost().is_some());
         if self.link.is_greeted() && !resuming {
@@ -112,8 +111,7 @@ impl ClientState {
         }
     }
 
-    /// Ends the session: every command gets its result, private links are closed, `bye` is the last
-    /// word.
+    /// Ends the session: every command gets its result, private links are closed, `bye` comes last.
     pub(super) fn end_session(&mut self, bye: Bye, exit: Exit) {
         let Some(session) = self.session() else { return };
         let leaving = session.leaving;
@@ -133,7 +131,7 @@ impl ClientState {
             self.result(AskedBy::local(line, Verb::Server(CommandKind::Logout), None), outcome);
         }
         let stays = self.settings.retry_login && matches!(exit, Exit::Done | Exit::TimedOut);
-        // What was typed behind a logout was not meant for this session.
+        // Lines typed after a logout were not meant for this session.
         if leaving.is_none() && !stays {
             self.refuse_waiting_lines();
         }
@@ -143,7 +141,7 @@ impl ClientState {
         if stays { self.return_to_prompt(exit) } else { self.exit(exit) }
     }
 
-    /// The server has obeyed a logout that it did not answer.
+    /// The server has carried out a logout that it did not answer.
     fn settle_logout(&mut self) {
         let Some(session) = self.session() else { return };
         let number = session.commands.logout();
@@ -154,7 +152,7 @@ impl ClientState {
         }
     }
 
-    /// Every command gets its result: what has left may have been obeyed.
+    /// Gives every command its result: one that was sent may have been carried out.
     pub(super) fn settle_commands(&mut self) {
         while let Some((number, asked)) = self.session().and_then(|session| session.commands.settle_oldest())
         {

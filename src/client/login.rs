@@ -11,19 +11,19 @@ use crate::time::Time;
 use crate::wire::{ClientLine, Code, Prompt, Refusal, ServerLine};
 use crate::words::{Name, Password, Secret};
 
-/// How long a busy server is asked again.
+/// How long to retry while the server is busy.
 const BUSY_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The pause between.
+/// The pause between two attempts.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// A person or a script on the way in.
+/// The login of a person or a script.
 #[derive(Default)]
 pub(super) struct Entry {
     step: Step,
     /// Whether the last login was refused.
     refused: bool,
-    /// The wrong password before, on this connection: for whom, and how many tries were left.
+    /// The last wrong password on this connection: for whom, and how many tries were left.
     failure: Option<(Name, u32)>,
 }
 
@@ -36,18 +36,18 @@ enum Step {
     Username,
     /// The password is asked for.
     Password { name: Name },
-    /// The password of a new account is asked for; for the second time, if there is a first.
+    /// The password of a new account is asked for, a second time if `first` is there.
     NewPassword { name: Name, first: Option<Password> },
-    /// The server has to answer. It was too busy since then, if so.
+    /// The server's answer is awaited. `busy_since`: since when the server has been too busy, if it is.
     Waiting { request: Request, busy_since: Option<Time> },
-    /// The server was too busy and is asked again.
+    /// The server was too busy; the request is repeated.
     Busy { request: Request, since: Time, again_at: Time },
 }
 
-/// What is asked of the server.
+/// A request to the server.
 #[derive(Clone)]
 enum Request {
-    /// What it wants to know of this name.
+    /// Ask what this name needs to log in.
     Introduce(Name),
     Login(Name, Password),
     Register(Name, Password),
@@ -58,7 +58,7 @@ enum Next {
     Username,
     Password(Name),
     NewPassword(Name),
-    /// The way in ends here.
+    /// The program ends, or begins again with `--retry-login`.
     Leave,
 }
 
@@ -96,7 +96,7 @@ impl Entry {
         if self.refused { Exit::LoginRefused } else { Exit::Done }
     }
 
-    /// When the busy server is asked again.
+    /// When to ask the busy server again.
     pub(super) fn due(&self) -> Option<Time> {
         match self.step {
             Step::Busy { again_at, .. } => Some(again_at),
@@ -137,7 +137,7 @@ impl ClientState {
         }
     }
 
-    /// Asks for a username, unless the command line has answered already.
+    /// Asks for a username, unless the command line has given one.
     fn ask_username(&mut self) {
         match self.settings.user.take() {
             Some(name) => self.take_username(&name),
@@ -171,7 +171,7 @@ impl ClientState {
         }
     }
 
-    /// Nothing was typed: at a terminal that asks again, on a pipe the next line is the answer.
+    /// An empty line asks again at a terminal; on a pipe it is skipped.
     fn repeat_prompt(&mut self, ask: Prompt) {
         if self.settings.terminal {
             self.prompt(ask, false);
@@ -185,8 +185,8 @@ impl ClientState {
         }
     }
 
-    /// One that is not UTF-8 is sent as near as it can be: only the server says that a password is wrong,
-    /// and it counts the tries.
+    /// One that is not UTF-8 is sent with replacement characters: it is wrong in any case, and the server
+    /// counts the tries.
     fn take_password(&mut self, name: Name, typed: &Typed) {
         if typed.text.len() > self.settings.line_bytes {
             self.refuse_password(Next::Password(name));
@@ -245,13 +245,13 @@ impl ClientState {
                 if admission.user == name.as_str() {
                     self.begin_session(name, admission);
                 } else {
-                    // What is noted under this name would be believed of another user.
+                    // The state folder would mix up two users.
                     self.on_silence();
                 }
             }
             ServerLine::Failed { number: None, code, .. } => self.on_login_failed(*code),
             ServerLine::Bye(farewell) => self.on_early_bye(*farewell),
-            // Nothing else concerns a client that is not logged in.
+            // The others do not concern a client that is not logged in.
             ServerLine::Greeting { .. }
             | ServerLine::Resumed(_)
             | ServerLine::Done { .. }
@@ -273,7 +273,7 @@ impl ClientState {
         }
     }
 
-    /// What the server has to answer, if anything.
+    /// The request that the server has not answered, if there is one.
     fn waiting(&mut self) -> Option<&Request> {
         match &self.entry()?.step {
             Step::Waiting { request, .. } => Some(request),
@@ -319,13 +319,13 @@ impl ClientState {
             Refusal::BadName => self.refuse(LoginRefused::BadName, Next::Username),
             Refusal::NameTaken => self.refuse(LoginRefused::NameTaken, Next::Username),
             Refusal::Busy => self.on_busy(),
-            // Nothing was to be resumed; whatever the server means, start over.
+            // Nothing was to be resumed: start over.
             Refusal::Stale => self.ask_username(),
         }
     }
 
-    /// The server could not even look at it: what it cannot take has to be typed again, what it cannot
-    /// do now is tried again.
+    /// The server could not read or carry out the request: what it cannot read has to be typed again, what it
+    /// cannot do now is retried.
     fn on_login_failed(&mut self, code: Code) {
         let Some(request) = self.waiting().cloned() else { return };
         match (code, request) {
@@ -342,7 +342,7 @@ impl ClientState {
         }
     }
 
-    /// Says that a login was refused, and asks again unless nobody is there to answer.
+    /// Shows that a login was refused and asks again, unless the client is unattended.
     fn refuse(&mut self, refused: LoginRefused, next: Next) {
         self.outbox.show(View::LoginRefused(refused));
         if let Some(entry) = self.entry() {
@@ -357,7 +357,7 @@ impl ClientState {
         }
     }
 
-    /// The password cannot be said in a line, so it is wrong without costing a try.
+    /// The password does not fit into a line: it is wrong, but costs no try.
     fn refuse_password(&mut self, next: Next) {
         let attempts_left = match &next {
             Next::Password(name) => self.attempts_left(name),
@@ -366,13 +366,13 @@ impl ClientState {
         self.refuse(LoginRefused::UnusablePassword { attempts_left }, next);
     }
 
-    /// How many tries the server has said are left for this name, on this connection.
+    /// The tries left for this name, if the server has said so on this connection.
     fn attempts_left(&mut self, name: &Name) -> Option<u32> {
         let (failed, left) = self.entry()?.failure.as_ref()?;
         (failed == name).then_some(*left)
     }
 
-    /// Too many logins at this moment: that is nobody's fault, so nobody has to type again.
+    /// Too many logins at the moment: the client retries by itself, nobody has to type again.
     fn on_busy(&mut self) {
         let now = self.now;
         let Some(entry) = self.entry() else { return };
@@ -385,7 +385,7 @@ impl ClientState {
         }
     }
 
-    /// Asks a busy server again when it is time.
+    /// Repeats the request to a busy server when it is time.
     pub(super) fn retry_busy(&mut self) {
         let now = self.now;
         let Some(entry) = self.entry() else { return };
@@ -397,9 +397,8 @@ impl ClientState {
         }
     }
 
-    /// The way in, or the session, has come to an end: with `--retry-login` somebody else may try.
-    /// The server is dialled when he has said his name, so that nobody holds a connection while the
-    /// prompt stands open for hours.
+    /// The login or the session has ended: with `--retry-login` somebody may log in again. The server is
+    /// dialled once they have typed a name, so that a prompt that is open for hours holds no connection.
     pub(super) fn return_to_prompt(&mut self, otherwise: Exit) {
         if !self.settings.retry_login || self.input.is_exhausted() {
             return self.exit(otherwise);

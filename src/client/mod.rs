@@ -1,7 +1,7 @@
 //! The client as a state machine: events in, effects out.
 //!
-//! It knows no socket, no terminal, no file and no clock. Whoever drives it hands in what happened
-//! and carries out what comes back; `Started` is the first event, `Exit` the last effect.
+//! It uses no socket, no terminal, no file and no clock. Its driver hands in events and carries out the effects
+//! that come back; `Started` is the first event, `Exit` the last effect.
 //!
 //! ```
 //! use hobnob::client::{ClientState, Effect, Event, Settings};
@@ -70,7 +70,7 @@ use crate::time::Time;
 /// The client: its login, its outstanding commands, its private links.
 pub struct ClientState {
     settings: Settings,
-    /// Of the event in hand.
+    /// The time of the current event.
     now: Time,
     outbox: Outbox,
     input: Input,
@@ -79,20 +79,20 @@ pub struct ClientState {
     peers: Peers,
     delivery: Delivery,
     jitter: Jitter,
-    /// The password comes from a file and nobody sits at a terminal: a refused login ends the program, so
-    /// that no command on the pipe is taken for a name or a password.
+    /// The password comes from a file and there is no terminal: a refused login ends the program, so that no
+    /// command on the pipe is taken for a name or a password.
     unattended: bool,
-    /// The timeout asked for last, if it has not come.
+    /// The pending timeout.
     scheduled: Option<Time>,
 }
 
-/// Where the client stands.
+/// What the client is doing.
 enum Phase {
     /// Before a session.
     Entry(Entry),
     /// Logged in, with or without a connection at the moment.
     Session(Box<Session>),
-    /// The program ends.
+    /// The program is ending.
     Over,
 }
 
@@ -116,8 +116,7 @@ impl ClientState {
         }
     }
 
-    /// Takes notice of an event and says what to do about it. All effects must be taken before the
-    /// next call.
+    /// Handles an event and returns what to do. All effects must be taken before the next call.
     ///
     /// # Panics
     /// If effects of the event before were not taken.
@@ -133,7 +132,7 @@ impl ClientState {
         self.outbox.lend()
     }
 
-    /// Whether more lines may be typed: false while so many wait that the input must.
+    /// Whether more lines may be handed in: false while too many wait.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.input.has_room()
@@ -164,8 +163,7 @@ impl ClientState {
         }
     }
 
-    /// Takes waiting lines as far as somebody asks for them, logs out behind the last, and ends a
-    /// session that nothing keeps.
+    /// Takes waiting lines while they are wanted, logs out after the last, and ends a session that is cut off.
     fn proceed(&mut self) {
         while self.takes_line() {
             let Some(typed) = self.input.pop() else { break };
@@ -210,7 +208,7 @@ impl ClientState {
     }
 }
 
-/// Says where it stands, and nothing that was typed or read.
+/// Prints the phase, and nothing that was typed or read.
 impl fmt::Debug for ClientState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = match &self.phase {

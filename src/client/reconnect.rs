@@ -1,4 +1,4 @@
-//! The server is lost: dialling again with growing pauses, resuming, repeating what has no answer.
+//! Reconnecting: dials again after growing pauses, resumes the session, repeats commands without an answer.
 
 use super::ClientState;
 use super::connection::GREETING_PATIENCE;
@@ -8,7 +8,7 @@ use super::view::{Bye, Connection, View};
 use crate::wire::{Admission, ClientLine, Refusal, ServerLine};
 
 impl ClientState {
-    /// The connection is gone, or was given up.
+    /// The connection was lost or closed.
     pub(super) fn on_link_lost(&mut self) {
         if self.lose_link_early() {
             return;
@@ -17,7 +17,7 @@ impl ClientState {
         let may_resume = self.settings.reconnect_secs > 0;
         let Some(session) = self.session() else { return };
         if session.leaving == Some(Leaving::Said) {
-            // What the server would have answered is plain.
+            // The answer would have been to log out.
             return self.end_session(Bye::Logout, Exit::Done);
         }
         if session.is_online() {
@@ -43,7 +43,7 @@ impl ClientState {
         }
     }
 
-    /// What is due while the server is lost.
+    /// Handles the timeouts of a lost connection.
     pub(super) fn pass_reconnect(&mut self) {
         let now = self.now;
         let patience_secs = self.settings.reconnect_secs;
@@ -79,13 +79,13 @@ impl ClientState {
     pub(super) fn on_resume_line(&mut self, line: &ServerLine<'_>) {
         match line {
             ServerLine::Resumed(admission) => self.on_resumed(admission),
-            // The server may not know yet that the old connection is dead, or be too busy now.
+            // The server may not know yet that the old connection is dead, or be too busy at the moment.
             ServerLine::Refused(Refusal::AlreadyOnline | Refusal::Busy) | ServerLine::Bye(_) => {
                 self.hang_up();
                 self.pause();
             }
             ServerLine::Refused(_) | ServerLine::Failed { number: None, .. } => self.on_resume_refused(),
-            // Whatever belongs to a session waits until it is resumed.
+            // Lines of a session are not expected before it is resumed.
             ServerLine::Greeting { .. }
             | ServerLine::Ask(_)
             | ServerLine::Welcome(_)
@@ -108,11 +108,11 @@ impl ClientState {
         }
     }
 
-    /// The session goes on: everything without an answer is said again, in order.
+    /// The session continues: all commands without an answer are repeated, in order.
     fn on_resumed(&mut self, admission: &Admission<'_>) {
         let now = self.now;
         let Some(session) = self.session() else { return };
-        // The numbers of the commands mean nothing in another login: repeated there, they would be new.
+        // In another login the numbers would be new, and the commands be carried out twice.
         if admission.login != session.login || admission.user != session.user.as_str() {
             return self.on_resume_refused();
         }
@@ -141,7 +141,7 @@ impl ClientState {
         self.give_up();
     }
 
-    /// Nothing more is expected of the server. If no private link stands, that is the end.
+    /// Gives up on the server. Without a private link that ends the session.
     fn give_up(&mut self) {
         let Some(lost) = self.session().and_then(|session| session.lost()) else { return };
         if lost.given_up {

@@ -1,11 +1,11 @@
-//! How a session stands: connected, without its connection, about to end.
+//! The state of a session: opening, connected, reconnecting, leaving.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::time::Time;
 
-/// How a session stands.
+/// The state of the session's connection.
 pub(super) enum Standing {
     /// The state folder is being opened; what the server says waits.
     Opening(Opening),
@@ -15,7 +15,7 @@ pub(super) enum Standing {
     Lost(Lost),
 }
 
-/// What waits for the state folder.
+/// What is kept until the state folder is open.
 pub(super) struct Opening {
     pub(super) unread: u64,
     pub(super) held: Vec<u8>,
@@ -33,19 +33,19 @@ pub(super) enum Leaving {
     Waiting {
         /// The line of the typed `logout`; none at the end of the input.
         line: Option<u64>,
-        /// When it is said all the same.
+        /// When it is sent in any case.
         until: Time,
-        /// The last delivery handed out when nothing else was left to wait for: what came before a logout
-        /// is acknowledged before it.
+        /// The last delivery handed out when all results had arrived: what arrived before a logout is
+        /// acknowledged before it.
         shown: Option<u64>,
     },
-    /// The server was told. It lets the session end behind the stored mail that it shows, which is shown
-    /// here and acknowledged as ever.
+    /// It was sent. The server ends the session after the stored mail that is under way, which is still shown
+    /// and acknowledged.
     Said,
 }
 
 impl Leaving {
-    /// The server is back: it has to answer first what is asked again.
+    /// The server is back: it has to answer the repeated commands first.
     pub(super) fn begin_again(&mut self, now: Time) {
         match self {
             Leaving::Waiting { line: Some(_), until, .. } => *until = now + LOGOUT_PATIENCE,
@@ -72,19 +72,19 @@ pub(super) struct Lost {
     since: Time,
     attempts: u32,
     pub(super) stage: Stage,
-    /// It has taken too long: commands for the server fail at once. A private link may keep the
-    /// session alive all the same.
+    /// It has taken too long: commands for the server fail immediately. A private link may still keep the
+    /// session alive.
     pub(super) given_up: bool,
 }
 
-/// What is done about it.
+/// The stage of reconnecting.
 pub(super) enum Stage {
     Pausing {
         until: Time,
     },
     /// Connecting, or waiting for the greeting.
     Dialling,
-    /// The server has to answer until then.
+    /// The server's answer to `resume` is awaited until then.
     Resuming {
         until: Time,
     },
@@ -101,7 +101,7 @@ impl Lost {
         self.given_up
     }
 
-    /// When something has to be done, if the person waits for so many seconds.
+    /// The next timeout, if reconnecting is given up after so many seconds.
     pub(super) fn due(&self, patience_secs: u64) -> Option<Time> {
         let stage = match self.stage {
             Stage::Pausing { until } | Stage::Resuming { until } => Some(until),

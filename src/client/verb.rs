@@ -1,4 +1,4 @@
-//! The commands that people type: those that the server knows, and those that stay with the client.
+//! The commands that people type: those of the server, and those that the client carries out itself.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -21,7 +21,7 @@ pub enum Verb {
     Path,
 }
 
-/// Those that the server does not know.
+/// Those that the client carries out itself.
 const LOCAL: [Verb; 4] = [Verb::Private, Verb::StopPrivate, Verb::Verify, Verb::Path];
 
 impl Verb {
@@ -85,7 +85,7 @@ impl fmt::Display for Verb {
     }
 }
 
-/// What a result names: a command, or the first word of a line that is none.
+/// What a result is about: a command, or the first word of a line that is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
     /// A command.
