@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_is_acknowledged_behind_what_came_before_it() {
+    fn a_repeat_is_acknowledged_after_what_came_before_it() {
         let mut delivery = Delivery::default();
         delivery.begin(Recall { shown: vec![mark(1)], ..Recall::default() });
         assert_eq!(delivery.arrive(&mark(2)), new(1));

@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_has_the_same_bytes_and_starts_its_lists_anew() {
+    fn a_repeat_has_the_same_bytes_and_starts_its_lists_again() {
         let mut outstanding = Outstanding::default();
         let number = add(&mut outstanding, "whoelsesince  060");
         let users = Words::new("hans yoda").unwrap();

@@ -112,7 +112,7 @@ mod tests {
         let mut seen = Seen::default();
         seen.note(&mark("hans", 7, Some(3)), 42);
         assert_eq!(seen.find(&mark("hans", 7, None)), Some(42));
-        assert_eq!(seen.find(&mark("hans", 8, Some(3))), Some(42), "stored anew after a restart");
+        assert_eq!(seen.find(&mark("hans", 8, Some(3))), Some(42), "stored again after a restart");
         assert_eq!(seen.find(&mark("hans", 8, None)), None);
         assert_eq!(seen.find(&mark("hans", 8, Some(4))), None);
         assert_eq!(seen.find(&mark("yoda", 7, Some(3))), None);

@@ -7,10 +7,10 @@ use crate::client::Verb;
 use crate::client::view::{MessageKind, Success, View};
 use crate::words::is_visible;
 
-/// Names remembered.
+/// Names that are remembered.
 const NAMES: usize = 10_000;
 
-/// Names that were seen, shared with the line editor.
+/// Names seen so far, shared with the line editor.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roster(Arc<Mutex<Names>>);
 
@@ -49,7 +49,7 @@ impl Roster {
         }
     }
 
-    /// Where the word at the end of `line` begins, and what it may become.
+    /// Where the word at the end of `line` begins, and its completions.
     pub(super) fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let start = line.rfind(' ').map_or(0, |space| space + 1);
         let (before, word) = line.split_at(start);

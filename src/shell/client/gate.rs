@@ -1,29 +1,29 @@
-//! Says who may write to the terminal: the line editor, or the output beside it.
+//! Takes turns at the terminal: the line editor, or output that is written directly.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long output waits for a line to be edited before it is written directly: what was handed to
-/// the editor just before a line was finished shows when the next one begins, and goes first.
+/// How long output waits for the editor before it is written directly: text that was handed to the editor just
+/// before a line was finished is shown with the next prompt, and has to come first.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What is going on at the bottom of the screen.
+/// The state of the line editor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Nothing.
     Idle,
     /// A line is edited.
     Editing,
-    /// It is finished, but the terminal is not back as it was.
+    /// The line is finished, but the terminal modes are not restored yet.
     Leaving,
-    /// The program ends; the editor is to stand still before it draws again.
+    /// The program is ending; the editor has to stop before it draws again.
     Closing,
-    /// The editor stands still.
+    /// The editor has stopped.
     Still,
 }
 
-/// Says what is going on at the bottom of the screen, and lets nothing change meanwhile.
+/// Holds the state of the line editor, and keeps it from changing during direct output.
 #[derive(Debug)]
 pub(super) struct Gate {
     stage: Mutex<Stage>,
@@ -39,13 +39,13 @@ impl Gate {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a while as long as a stage is not the right one.
+    /// Waits until the stage is right, for a limited time.
     pub(super) fn wait(&self, not_yet: impl Fn(Stage) -> bool) -> MutexGuard<'_, Stage> {
         let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, |stage| not_yet(*stage));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The end of the program is not taken back.
+    /// Changes the stage; `Closing` and `Still` are final.
     pub(super) fn set(&self, next: Stage) {
         let mut stage = self.lock();
         if next == Stage::Still || !matches!(*stage, Stage::Closing | Stage::Still) {

@@ -121,7 +121,7 @@ fn rfc3339(time: Time) -> String {
     format!("{instant:.3}")
 }
 
-/// An object being written, its fields in the order of the calls.
+/// An object being written; its fields are in the order of the calls.
 struct Object<'a> {
     out: &'a mut Vec<u8>,
 }

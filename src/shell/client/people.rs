@@ -9,7 +9,7 @@ use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
 use crate::wire::{Code, CommandKind, PingStatus, Status};
 
-/// How lines look.
+/// The look of lines.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Look {
     /// The width of the terminal; longer lines are broken. `None`: not a terminal.
@@ -18,15 +18,14 @@ pub(super) struct Look {
     pub(super) colour: bool,
 }
 
-/// Appends a view as text; prompts are not among it.
+/// Appends a view as text; prompts are left out.
 pub(super) fn write(out: &mut String, view: &View, look: Look) {
     for line in lines(view) {
         line.write(out, look);
     }
 }
 
-/// Whether a view tells of the program's own state rather than of the session: on a pipe, such
-/// lines go to standard error.
+/// Whether a view is about the program rather than the session: on a pipe, such lines go to standard error.
 pub(super) const fn is_diagnostic(view: &View) -> bool {
     matches!(view, View::Connection(_))
 }
@@ -40,13 +39,13 @@ struct Line {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
-    /// A message; so many bytes name its sender.
+    /// A message; this many bytes name its sender.
     Said(usize),
-    /// Something happened by itself.
+    /// An event that nobody here has caused.
     Event,
     /// An answer.
     Answer,
-    /// An answer that says no.
+    /// An error.
     Trouble,
 }
 
@@ -71,7 +70,7 @@ impl Line {
             Tone::Trouble => ("\x1b[31m", out.len()),
             Tone::Answer => return,
         };
-        // A sender so long that his name is broken stays plain.
+        // A sender name so long that it is broken stays plain.
         if out.get(start..end).is_some_and(|lead| self.text.starts_with(lead) || end == out.len()) {
             out.insert_str(end, "\x1b[0m");
             out.insert_str(start, code);
@@ -100,7 +99,7 @@ fn lines(view: &View) -> Vec<Line> {
         View::LoginRefused(refused) => login_refused(*refused),
         View::Result { line, command, outcome } => match outcome {
             Ok(success) => done(command, success),
-            // Of several alike somebody has to know which it was.
+            // The line number tells apart several commands that are alike.
             Err(failure) if failure.code == Code::OutcomeUnknown => {
                 trouble(&format!("{} (line {line})", wording::failure(command, failure)))
             }
@@ -171,7 +170,7 @@ fn group_changed(group: &str, by: &str, members: &[String]) -> String {
     }
 }
 
-/// What the eye can see by itself needs no line.
+/// A success that is visible by itself needs no line.
 fn done(command: &Named, success: &Success) -> Vec<Line> {
     match success {
         Success::Message { to: _, status: Status::Delivered } => Vec::new(),

@@ -4,7 +4,7 @@ use crate::client::view::{Bye, Failure, LoginRefused, Notice};
 use crate::client::{Named, Verb};
 use crate::wire::{Code, CommandKind};
 
-/// Why a command failed. Names in it are as they came.
+/// The sentence for a failed command. Names in it are not escaped.
 pub(super) fn failure(command: &Named, failure: &Failure) -> String {
     let subject = failure.subject.as_deref();
     let user = subject.unwrap_or("the user");
@@ -16,7 +16,7 @@ pub(super) fn failure(command: &Named, failure: &Failure) -> String {
         Code::UnknownUser => "Error. Invalid user".into(),
         Code::Oneself => format!("Error. Cannot {} self", action(command)),
         Code::Blocked => blocked(command, user),
-        // A message that reaches some of a group is none that failed.
+        // A group message fails only if nobody gets it.
         Code::Offline if *command == Named::Command(MESSAGE_GROUP) => {
             format!("Error. Nobody in group {group} is online")
         }
@@ -70,7 +70,7 @@ fn blocked(command: &Named, user: &str) -> String {
     }
 }
 
-/// What somebody cannot do to themselves.
+/// The action that makes no sense with oneself.
 fn action(command: &Named) -> &str {
     match command {
         Named::Command(START_PRIVATE | Verb::Private | Verb::StopPrivate) => "private message",
@@ -95,7 +95,7 @@ const REMOVE_FROM_GROUP: Verb = Verb::Server(CommandKind::RemoveFromGroup);
 const START_PRIVATE: Verb = Verb::Server(CommandKind::StartPrivate);
 const ACCEPT: Verb = Verb::Server(CommandKind::Accept);
 
-/// Why a login was refused.
+/// The sentence for a refused login.
 pub(super) fn refused(refused: LoginRefused) -> String {
     match refused {
         LoginRefused::InvalidCredentials { attempts_left: 0 } => "Invalid Password".into(),
@@ -114,7 +114,7 @@ pub(super) fn refused(refused: LoginRefused) -> String {
     }
 }
 
-/// Something about one's own session.
+/// The sentence for a notice.
 pub(super) fn notice(notice: Notice) -> String {
     match notice {
         Notice::FailedLogins { count: 1 } => "1 failed login to your account since you were last here".into(),
@@ -131,7 +131,7 @@ pub(super) fn notice(notice: Notice) -> String {
     }
 }
 
-/// How a session ended; nothing after a logout, which the user asked for.
+/// The sentence for the end of a session; none after a logout.
 pub(super) fn bye(bye: Bye) -> Option<&'static str> {
     match bye {
         Bye::Logout => None,
