@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::super::event::PeerOpened;
@@ -18,6 +18,9 @@ use crate::words::{LinkId, Token};
 
 /// How long two clients try to reach each other; an introduction lives twice as long at the server.
 const MEETING_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The lowest port that is dialled.
+const LOWEST_PORT: u16 = 1_024;
 
 /// How long a new link may take to identify itself.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
@@ -103,6 +106,16 @@ impl PeerLink {
     }
 }
 
+/// Whether a client may listen there. The server chooses the addresses, so they must not lead to the services of
+/// a system, which have the ports below, nor to a neighbour that only this machine knows.
+fn may_be_dialled(address: &SocketAddr) -> bool {
+    let reachable = match address.ip().to_canonical() {
+        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_unicast_link_local(),
+    };
+    reachable && address.port() >= LOWEST_PORT
+}
+
 impl ClientState {
     /// The server introduces a user with whom this client has requested or accepted a link. It cannot make this
     /// client call anybody else.
@@ -121,7 +134,7 @@ impl ClientState {
         self.forget_request(user);
         self.abandon_meeting(user);
         let mut dials: Vec<SocketAddr> = Vec::new();
-        for address in addresses.iter().filter(|address| address.port() != 0) {
+        for address in addresses.iter().filter(|address| may_be_dialled(address)) {
             if dials.len() < DIALS && !dials.contains(address) {
                 self.outbox.dial_peer(*address);
                 *self.peers.dialling.entry(*address).or_default() += 1;

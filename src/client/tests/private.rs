@@ -188,13 +188,31 @@ fn a_command_is_introduced_once_on_each_link_to_the_server() {
 fn at_most_four_addresses_are_dialled_and_each_once() {
     let mut script = Script::session();
     listening(script.types("startprivate yoda")).and();
-    let addresses = "192.0.2.2:1 192.0.2.2:1 192.0.2.2:0 192.0.2.2:2 192.0.2.2:3 192.0.2.2:4 192.0.2.2:5";
+    let addresses = [1, 1, 2, 3, 4, 5].map(|port| format!("192.0.2.2:600{port}")).join(" ");
     script.server(&format!("introduce yoda requester {ID} {addresses}")).does(
-        "dial peer 192.0.2.2:1
-         dial peer 192.0.2.2:2
-         dial peer 192.0.2.2:3
-         dial peer 192.0.2.2:4",
+        "dial peer 192.0.2.2:6001
+         dial peer 192.0.2.2:6002
+         dial peer 192.0.2.2:6003
+         dial peer 192.0.2.2:6004",
     );
+}
+
+/// R35
+#[test]
+fn no_service_of_a_system_and_no_address_without_a_meaning_is_dialled() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and();
+    let refused = [
+        "192.0.2.2:0",
+        "192.0.2.2:1023",
+        "0.0.0.0:6000",
+        "169.254.1.1:6000",
+        "[::]:6000",
+        "[fe80::1]:6000",
+        "[::ffff:169.254.1.1]:6000",
+    ];
+    script.server(&format!("introduce yoda requester {ID} {} [fd00::1]:1024", refused.join(" ")));
+    script.does("dial peer [fd00::1]:1024");
 }
 
 #[test]
