@@ -39,6 +39,48 @@ fn a_half_typed_line_survives_what_arrives() {
 }
 
 #[test]
+fn an_empty_line_at_a_prompt_asks_again() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut terminal = Terminal::start(state.path(), server.port, &[]);
+    let mut connection = server.accept();
+    terminal.shows(&["Username:"]);
+    terminal.types("\r");
+    terminal.shows(&["Username:", "Username:"]);
+    terminal.types("  \rhans\r");
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.shows(&["Username: hans", "Password:"]);
+    terminal.types("\r");
+    terminal.shows(&["Password:", "Password:"]);
+    terminal.types("falcon\r");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    terminal.shows(&["Welcome, hans!", ">"]);
+}
+
+#[test]
+fn what_was_typed_for_a_client_that_failed_is_not_left_to_the_shell() {
+    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let mut command = CommandBuilder::new("/bin/sh");
+    let client = env!("CARGO_BIN_EXE_hobnob");
+    let port = server.port;
+    // A read that finds nothing ends after half a second.
+    let rest = "stty -icanon min 0 time 5; echo left:$(head -c 20)";
+    let script = format!("{client} --plaintext --user hans {port}; echo code $?; {rest}");
+    command.args(["-c", &script]);
+    let mut terminal = Terminal::spawn(state.path(), command);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    // Typed blindly, before anything asks for it.
+    terminal.types("falcon\r");
+    connection.say("refused locked_out 60");
+    let (_, rows, written) = terminal.end();
+    assert!(rows.contains(&"code 4".to_owned()), "{rows:#?}");
+    assert!(rows.ends_with(&["left:".to_owned()]), "{rows:#?}");
+    assert!(!written.contains("falcon"), "{written}");
+}
+
+#[test]
 fn everything_typed_ahead_is_taken_and_no_password_shows() {
     let server = FakeServer::start();
     let mut terminal = server.terminal(&[]);
