@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Result, params};
 
 use super::outcome;
-use crate::record::Outcome;
+use crate::record::{Outcome, WordsDigest};
 use crate::words::Origin;
 
 /// Commands remembered for each user.
@@ -66,16 +66,18 @@ impl Commands {
         user: i64,
         origin: Origin,
         result: Outcome,
+        words: Option<WordsDigest>,
     ) -> Result<()> {
         let progress = self.progress(user);
         let turn = progress.turn + 1;
         self.set(user, Some(Progress { turn, ..progress }));
         self.added += 1;
         let (login, command) = (origin.login.0.cast_signed(), origin.number.cast_signed());
+        let words = words.map(|words| words.0.cast_signed());
         db.prepare_cached(
-            "INSERT INTO settled (user, turn, login, command, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO settled (user, turn, login, command, outcome, words) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![user, turn, login, command, outcome::print(result)])?;
+        .execute(params![user, turn, login, command, outcome::print(result), words])?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::folder::Database;
 use super::index::{Entry, Index};
 use super::names::Names;
 use super::{Known, outcome, rows};
-use crate::record::{Change, Digest, Fact, MailSummary, Record, Recovery, Suspect};
+use crate::record::{Change, Digest, Fact, MailSummary, Record, Recovery, Suspect, WordsDigest};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
 
@@ -138,7 +138,7 @@ fn read_settled(
     progress: &HashMap<i64, Progress>,
 ) -> Result<HashMap<i64, Vec<Record>>, Trouble> {
     let mut settled: HashMap<i64, Vec<Record>> = HashMap::new();
-    each(db, "SELECT user, turn, login, command, outcome FROM settled ORDER BY id", |row| {
+    each(db, "SELECT user, turn, login, command, outcome, words FROM settled ORDER BY id", |row| {
         let (user, turn) = (row.get(0)?, row.get(1)?);
         let login = row.get::<_, i64>(2)?.cast_unsigned();
         let is_needed = |of: &Progress| of.login == login && of.needs(turn, login);
@@ -147,11 +147,12 @@ fn read_settled(
         }
         let text = row.get_ref(4)?.as_str().map_err(|_| Trouble::Unreadable("outcome"))?;
         let number = row.get::<_, i64>(3)?.cast_unsigned();
+        let words: Option<i64> = row.get(5)?;
         settled.entry(user).or_default().push(Record::Settled {
             user: names.name(user)?.clone(),
             origin: Origin { login: LoginNumber(login), number },
             outcome: outcome::parse(text).ok_or(Trouble::Unreadable("outcome"))?,
-            words: None,
+            words: words.map(|words| WordsDigest(words.cast_unsigned())),
         });
         Ok(())
     })?;

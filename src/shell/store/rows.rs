@@ -4,7 +4,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
 
 use super::Known;
 use super::index::Entry;
-use crate::record::{Change, Fact, Mail, Outcome, Record, Suspect};
+use crate::record::{Change, Fact, Mail, Outcome, Record, Suspect, WordsDigest};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
 
@@ -57,7 +57,7 @@ impl<'c> Rows<'c> {
             Record::Change(Change::Unblocked { by, user }) => self.unblock(by, user),
             Record::Change(Change::GroupSet { group, members }) => self.set_group(group, members),
             Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
-            Record::Settled { user, origin, outcome, words: _ } => self.settle(user, *origin, *outcome),
+            Record::Settled { user, origin, outcome, words } => self.settle(user, *origin, *outcome, *words),
         }
     }
 
@@ -232,9 +232,15 @@ impl<'c> Rows<'c> {
             .optional()
     }
 
-    fn settle(&mut self, name: &Name, origin: Origin, outcome: Outcome) -> Result<()> {
+    fn settle(
+        &mut self,
+        name: &Name,
+        origin: Origin,
+        outcome: Outcome,
+        words: Option<WordsDigest>,
+    ) -> Result<()> {
         let user = self.known.names.number(self.db, name)?;
-        self.known.commands.settle(self.db, user, origin, outcome)
+        self.known.commands.settle(self.db, user, origin, outcome, words)
     }
 
     /// Mail to the account goes, mail from it stays with its receivers. Groups that are left are set by

@@ -6,9 +6,11 @@ mod damage;
 mod log;
 mod model;
 mod order;
+mod purge;
 mod refusal;
 mod round_trip;
 mod side_doors;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
