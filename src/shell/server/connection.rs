@@ -171,6 +171,11 @@ impl Connection {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn has_unread(&self) -> bool {
+        self.socket.get_ref().peek(&mut [0]).is_ok_and(|count| count > 0)
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.phase.get() == Phase::Closing
     }

@@ -10,7 +10,7 @@ use crate::shell::store;
 use crate::words::{Credential, LinkId, Ticket};
 
 /// Items that may wait. Connections wait before they read more, and TCP pushes back.
-const CAPACITY: usize = 256;
+pub(super) const CAPACITY: usize = 256;
 
 /// Something that happened outside.
 pub(super) enum Item {

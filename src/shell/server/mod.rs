@@ -5,6 +5,7 @@
 
 mod accept;
 mod alarm;
+mod barrier;
 mod bell;
 pub mod commands;
 pub mod config;

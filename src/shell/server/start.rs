@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::accept::Accepting;
 use super::alarm::Alarm;
+use super::barrier::Barrier;
 use super::config::Sources;
 use super::connection::Shared;
 use super::hashing::Pool;
@@ -107,6 +108,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         links: Links::default(),
         nonces: Nonces::new(),
         alarm: Alarm::new(clock),
+        barrier: Barrier::new()?,
         dirty: Vec::new(),
         queued: 0,
         flushed: Vec::new(),

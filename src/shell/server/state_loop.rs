@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::future::{or, yield_now};
 use smol::LocalExecutor;
 
 use super::accept::Accepting;
 use super::alarm::{Alarm, until};
+use super::barrier::Barrier;
 use super::connection::{Connection, Shared, Written};
 use super::hashing::{Hashing, Pool};
-use super::inbox::{Item, Receiver, Sender};
+use super::inbox::{self, Item, Receiver, Sender};
 use super::links::Links;
 use super::nonces::Nonces;
 use super::reload::Reload;
@@ -64,6 +65,7 @@ pub(super) struct Hands {
     pub(super) links: Links,
     pub(super) nonces: Nonces,
     pub(super) alarm: Alarm,
+    pub(super) barrier: Barrier,
     /// Links with bytes to write.
     pub(super) dirty: Vec<LinkId>,
     /// Bytes queued since they were last written.
@@ -82,7 +84,7 @@ pub(super) struct Hands {
 pub(super) enum Stopping {
     No,
     /// Connections have until then to end.
-    Until(Instant),
+    Until(Time),
 }
 
 impl Server {
@@ -97,7 +99,7 @@ impl Server {
                 return self.close();
             }
             let item = self.next().await;
-            if let Err(reason) = self.drain(item) {
+            if let Err(reason) = self.turn(item).await {
                 return Outcome::StoreFailed(reason);
             }
         }
@@ -111,34 +113,57 @@ impl Server {
         }
     }
 
-    /// Waits for something to happen; `None`: the alarm.
+    /// Waits for something to happen: an item, or `None` if it is time for something.
     async fn next(&mut self) -> Option<Item> {
         if !self.hands.flushed.is_empty() {
             // There is more to tell the core; connections get their turn first.
             yield_now().await;
             return self.inbox.try_recv().ok();
         }
-        let Server { inbox, hands: Hands { alarm, stopping, .. }, .. } = self;
+        let Server { inbox, hands: Hands { clock, alarm, stopping, .. }, .. } = self;
         let deadline = match stopping {
             Stopping::No => None,
             Stopping::Until(deadline) => Some(*deadline),
         };
         let item = async { inbox.recv().await.ok() };
         let alarm = async {
-            or(alarm.rings(), until(deadline)).await;
+            or(alarm.rings(), until(*clock, deadline)).await;
             None
         };
         or(item, alarm).await
     }
 
-    /// Takes an item and all that wait behind it. Their number cannot grow meanwhile but for what
-    /// other threads add.
-    fn drain(&mut self, first: Option<Item>) -> Result<(), String> {
-        let now = self.hands.clock.now();
-        match first {
-            Some(item) => self.take(item, now)?,
-            None => self.tell(Event::Tick, now),
+    /// Takes what has happened. A deadline that has come is met after that: a server that stood still must not
+    /// take those for silent whose lines it has not read.
+    async fn turn(&mut self, first: Option<Item>) -> Result<(), String> {
+        if let Some(item) = first {
+            self.take(item, self.hands.clock.now())?;
         }
+        self.drain()?;
+        if self.hands.alarm.take_due() {
+            self.catch_up().await?;
+            self.tell(Event::Tick, self.hands.clock.now());
+        }
+        Ok(())
+    }
+
+    /// Reads every socket that is ready once.
+    async fn catch_up(&mut self) -> Result<(), String> {
+        self.hands.barrier.passed().await;
+        // Each turn of the connections fills the inbox at most once.
+        for _ in 0..=self.hands.links.len() / inbox::CAPACITY + 1 {
+            yield_now().await;
+            if self.inbox.is_empty() {
+                break;
+            }
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// Takes all items that wait. Their number cannot grow meanwhile but for what other threads add.
+    fn drain(&mut self) -> Result<(), String> {
+        let now = self.hands.clock.now();
         for _ in 0..self.inbox.len() {
             let Ok(item) = self.inbox.try_recv() else { break };
             self.take(item, now)?;
@@ -253,18 +278,18 @@ impl Server {
     fn stop(&mut self, now: Time) {
         match self.hands.stopping {
             Stopping::No => {
-                self.hands.stopping = Stopping::Until(Instant::now() + STOP);
+                self.hands.stopping = Stopping::Until(now + STOP);
                 self.hands.accepting = None;
                 self.tell(Event::Stop, now);
             }
-            Stopping::Until(_) => self.hands.stopping = Stopping::Until(Instant::now()),
+            Stopping::Until(_) => self.hands.stopping = Stopping::Until(now),
         }
     }
 
     fn has_stopped(&self) -> bool {
         match self.hands.stopping {
             Stopping::No => false,
-            Stopping::Until(deadline) => self.hands.links.is_empty() || deadline <= Instant::now(),
+            Stopping::Until(deadline) => self.hands.links.len() == 0 || deadline <= self.hands.clock.now(),
         }
     }
 }
