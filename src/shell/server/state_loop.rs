@@ -206,6 +206,11 @@ impl Server {
                     self.tell(Event::Received { link, bytes: &bytes }, now);
                 }
             }
+            Item::StreamEnded { link } => {
+                if self.hands.is_open(link) {
+                    self.tell(Event::StreamEnded { link }, now);
+                }
+            }
             Item::Flushed { link, upto } => self.tell(Event::Flushed { link, upto }, now),
             Item::Ended { link } => self.ended(link, now),
             Item::Verified { ticket, verdict } => self.tell(Event::Verified { ticket, verdict }, now),
@@ -244,8 +249,6 @@ impl Server {
 
     fn ended(&mut self, link: LinkId, now: Time) {
         let Some(gone) = self.hands.links.remove(link) else { return };
-        // One who has said all may still listen.
-        let _ = gone.connection.write();
         if !gone.connection.is_closing() {
             self.tell(Event::LinkClosed { link }, now);
         }
