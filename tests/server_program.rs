@@ -492,3 +492,33 @@ fn secrets_are_in_no_log() {
         assert!(!log.contains(secret), "{log}");
     }
 }
+
+/// Resident memory of a process, in KiB.
+fn resident_kib(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn logins_one_after_the_other_take_the_memory_of_one_hash() {
+    let place = Place::new(&format!("hans {HASH}\n"));
+    // The threads hash in 4 MiB each.
+    let server = place.serve(&["--ephemeral", "--set", "argon2_kib=4096", "--set", "argon2_passes=1"]);
+    let guess = |n: u32| {
+        // A name of its own for each, so that none is locked.
+        let mut client = BufReader::new(server.connect());
+        client.get_mut().write_all(format!("login nobody{n} guess\n").as_bytes()).expect("written");
+        let mut line = String::new();
+        while !line.starts_with("refused ") {
+            line.clear();
+            assert_ne!(client.read_line(&mut line).expect("a line"), 0, "no answer");
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    (0..2 * threads).for_each(guess);
+    let before = resident_kib(server.child.id());
+    (2 * threads..2 * threads + 16).for_each(guess);
+    let after = resident_kib(server.child.id());
+    assert!(after < before + 2 * 4096, "{before} KiB, then {after} KiB");
+}

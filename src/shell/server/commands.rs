@@ -8,7 +8,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::config::{ConfigError, Sources};
-use super::hashing::{HashFailed, hash};
+use super::hashing::{HashFailed, Hasher};
 use super::settings::SETTINGS;
 use crate::server::settings::Registration;
 use crate::shell::credentials::{self, CredentialsError};
@@ -97,7 +97,7 @@ pub fn passwd(sources: &Sources, name: &str) -> Result<(), CommandError> {
     let name = Name::new(name).map_err(|_| CommandError::BadName { name: name.to_string() })?;
     credentials::read(&settings.credentials, true)?;
     let password = ask_password()?;
-    let credential = hash(&password, settings.limits.hash_cost)?;
+    let credential = Hasher::default().hash(&password, settings.limits.hash_cost)?;
     let new =
         credentials::set(&settings.credentials, &name, &credential).map_err(CommandError::NotWritten)?;
     say(&format!("{} {name}; a running server takes it up at SIGHUP", if new { "added" } else { "changed" }));
@@ -140,8 +140,9 @@ pub fn hash_credentials(sources: &Sources) -> Result<(), CommandError> {
     let settings = sources.load()?;
     credentials::read(&settings.credentials, true)?;
     let cost = settings.limits.hash_cost;
+    let mut hasher = Hasher::default();
     let hashed = credentials::hash_plain(&settings.credentials, |password| {
-        hash(password, cost).map_err(io::Error::other)
+        hasher.hash(password, cost).map_err(io::Error::other)
     });
     let count = hashed.map_err(CommandError::NotWritten)?;
     say(&format!("{count} password(s) hashed"));

@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 mod connection;
 pub mod hashing;
+mod hashing_threads;
 mod inbox;
 mod links;
 mod nonces;

@@ -15,7 +15,7 @@ use super::alarm::Alarm;
 use super::barrier::Barrier;
 use super::config::Sources;
 use super::connection::Shared;
-use super::hashing::Pool;
+use super::hashing_threads::Pool;
 use super::inbox;
 use super::links::Links;
 use super::nonces::Nonces;

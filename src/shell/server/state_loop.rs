@@ -13,7 +13,7 @@ use super::accept::Accepting;
 use super::alarm::{Alarm, until};
 use super::barrier::Barrier;
 use super::connection::{Connection, Shared, Written};
-use super::hashing::{Hashing, Pool};
+use super::hashing_threads::{Hashing, Pool};
 use super::inbox::{self, Item, Receiver, Sender};
 use super::links::Links;
 use super::nonces::Nonces;
