@@ -52,6 +52,9 @@ pub enum Failure {
     /// The store, while the server ran.
     #[error("the store has failed, and nothing can be confirmed without it: {0}")]
     StoreFailed(String),
+    /// The store, when the server stopped.
+    #[error("{}", store::CloseError::Hangs)]
+    StoreHangs,
     /// Threads, signals, randomness.
     #[error("the system refuses what a server needs: {0}")]
     System(#[from] io::Error),
@@ -63,7 +66,11 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Failure::Setup(_) => 2,
-            Failure::Listen { .. } | Failure::Store(_) | Failure::StoreFailed(_) | Failure::System(_) => 1,
+            Failure::Listen { .. }
+            | Failure::Store(_)
+            | Failure::StoreFailed(_)
+            | Failure::StoreHangs
+            | Failure::System(_) => 1,
         }
     }
 }
@@ -138,6 +145,7 @@ fn serve(mut server: Server, listener: TcpListener) -> Result<(), Failure> {
     match async_io::block_on(executor.run(running)) {
         Outcome::Stopped => Ok(()),
         Outcome::StoreFailed(reason) => Err(Failure::StoreFailed(reason)),
+        Outcome::StoreHangs => Err(Failure::StoreHangs),
     }
 }
 

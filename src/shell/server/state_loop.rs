@@ -21,7 +21,7 @@ use super::reload::Reload;
 use super::report;
 use super::settings::Settings;
 use crate::server::{Effect, Event, ServerState};
-use crate::shell::store::{self, Answer};
+use crate::shell::store::{self, Answer, CloseError};
 use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 use crate::words::LinkId;
@@ -29,8 +29,10 @@ use crate::words::LinkId;
 /// Bytes queued for all connections together before they are written in the middle of a batch. What
 /// everybody is told is queued once for each, and memory once taken is seldom given back.
 const QUEUED_BYTES: usize = 4 << 20;
-/// How long connections may take to end when the server stops.
+/// How long connections may take to end, and the store to write what it has, when the server stops.
 const STOP: Duration = Duration::from_millis(1500);
+/// How long the store is waited for in any case, once it knows that nothing follows.
+const LAST_WRITE: Duration = Duration::from_millis(300);
 
 /// How the server ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub(super) enum Outcome {
     Stopped,
     /// The store failed, for this reason.
     StoreFailed(String),
+    /// The store did not finish; its thread may wait for the disk for ever.
+    StoreHangs,
 }
 
 /// The state and everything that is there to serve it.
@@ -107,9 +111,14 @@ impl Server {
 
     /// Everything that was queued is stored, or the store says why not.
     fn close(self) -> Outcome {
-        match self.hands.store.close() {
+        let left = match self.hands.stopping {
+            Stopping::No => Duration::ZERO,
+            Stopping::Until(deadline) => deadline.since(self.hands.clock.now()),
+        };
+        match self.hands.store.close_within(left.max(LAST_WRITE)) {
             Ok(()) => Outcome::Stopped,
-            Err(reason) => Outcome::StoreFailed(reason),
+            Err(CloseError::Failed(reason)) => Outcome::StoreFailed(reason),
+            Err(CloseError::Hangs) => Outcome::StoreHangs,
         }
     }
 

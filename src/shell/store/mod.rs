@@ -38,7 +38,7 @@ pub use failure::OpenError;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_channel::Sender;
 
@@ -105,8 +105,21 @@ struct Known {
 pub struct Handle {
     queued: Vec<writer::Task>,
     inbox: Arc<writer::Inbox>,
-    /// What it ends with; `None` once that is known.
-    thread: Option<JoinHandle<Result<(), Failed>>>,
+    /// `None` once it has ended, or is left to itself.
+    thread: Option<writer::Thread>,
+}
+
+/// Why a store was not closed well. `Display` is the line for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// It has failed, now or at any time before. Not everything that was queued is durable.
+    #[error("{0}")]
+    Failed(String),
+    /// It still works on what was queued, or waits for the disk.
+    #[error(
+        "the store did not finish in time: what had been confirmed is on the disk, what was under way may not be"
+    )]
+    Hangs,
 }
 
 /// Opens the store and reads what is remembered. The boot number has grown durably when this returns.
@@ -158,17 +171,31 @@ impl Handle {
     /// Waits until all that was queued is durable or answered for, and the file is whole and unlocked.
     ///
     /// # Errors
-    /// The line for the operator if the store has failed, now or at any time before. Not everything that
-    /// was queued is durable then.
-    pub fn close(mut self) -> Result<(), String> {
-        self.end().map_err(|Failed(line)| line)
+    /// [`CloseError::Failed`].
+    pub fn close(mut self) -> Result<(), CloseError> {
+        self.end().map_err(|Failed(line)| CloseError::Failed(line))
+    }
+
+    /// [`close`](Self::close), but waits no longer than this: a disk may take for ever. The thread is left to
+    /// itself then, and the caller is expected to end the process.
+    ///
+    /// # Errors
+    /// [`CloseError`]. A store that has written everything and was only about to tidy up its file is closed well
+    /// enough.
+    pub fn close_within(mut self, patience: Duration) -> Result<(), CloseError> {
+        self.wake();
+        self.inbox.close();
+        match self.thread.take().and_then(|thread| thread.join_within(patience)) {
+            Some(ended) => ended.map_err(|Failed(line)| CloseError::Failed(line)),
+            None if self.inbox.is_emptied() => Ok(()),
+            None => Err(CloseError::Hangs),
+        }
     }
 
     fn end(&mut self) -> Result<(), Failed> {
         self.wake();
         self.inbox.close();
-        let Some(thread) = self.thread.take() else { return Ok(()) };
-        thread.join().unwrap_or_else(|_| Err(Failed::by_panic()))
+        self.thread.take().map_or(Ok(()), writer::Thread::join)
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_channel::Sender;
 use rusqlite::Connection;
@@ -46,6 +48,8 @@ pub(super) struct Request {
 pub(super) struct Inbox {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    /// The thread has taken all there was and is done with it.
+    emptied: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +90,11 @@ impl Inbox {
         Some(std::mem::take(&mut waiting.tasks))
     }
 
+    /// Whether all that came before it was closed is durable or answered for.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.emptied.load(Ordering::Acquire)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,12 +107,42 @@ pub(super) fn spawn(
     clock: Clock,
     inbox: Arc<Inbox>,
     options: Options,
-) -> Result<JoinHandle<Result<(), Failed>>, OpenError> {
+) -> Result<Thread, OpenError> {
+    let (alive, ended) = mpsc::channel();
     let body = move || {
+        let _alive: mpsc::Sender<Never> = alive;
         let _last_word = LastWord(options.answers.clone());
         run(&database, known, clock, &inbox, options)
     };
-    thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)
+    let handle = thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)?;
+    Ok(Thread { handle, ended })
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(super) struct Thread {
+    handle: JoinHandle<Result<(), Failed>>,
+    /// Nothing is sent; it closes as the thread ends.
+    ended: mpsc::Receiver<Never>,
+}
+
+#[derive(Debug)]
+enum Never {}
+
+impl Thread {
+    /// Waits for its end.
+    pub(super) fn join(self) -> Result<(), Failed> {
+        self.handle.join().unwrap_or_else(|_| Err(Failed::by_panic()))
+    }
+
+    /// Waits for its end, but no longer than this; `None` if it still runs, and may for ever.
+    pub(super) fn join_within(self, patience: Duration) -> Option<Result<(), Failed>> {
+        match self.ended.recv_timeout(patience) {
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(self.join()),
+            Ok(never) => match never {},
+        }
+    }
 }
 
 /// Says so if the thread panics: nobody may wait for a store that is gone.
@@ -161,6 +200,7 @@ fn run(
         ended = writer.take_batch(&tasks);
     }
     drop(writer);
+    inbox.emptied.store(ended.is_ok(), Ordering::Release);
     ended.and_then(|()| settle_file(database)).inspect_err(|failed| {
         // The file is left as it is: its log holds what was confirmed, and the next start reads it.
         tracing::error!("{}", failed.0);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_channel::Receiver;
 
-use super::{Answer, Handle, OpenError, Options, open_adjusted};
+use super::{Answer, CloseError, Handle, OpenError, Options, open_adjusted};
 use crate::record::{Digest, Mail, Record, RecordNumber, Recovery, Suspect};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin, Ticket};

@@ -3,6 +3,7 @@
 use crate::record::{Change, Fact};
 use std::io;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 use crate::words::Credential;
@@ -130,7 +131,7 @@ fn any_other_failure_ends_the_store_with_a_line() {
     // What comes later goes nowhere, and nobody waits.
     rig.persist(mail_to("hans", 3, "yoda", "too late"));
     rig.handle.wake();
-    assert_eq!(rig.handle.close(), Err(line));
+    assert_eq!(rig.handle.close(), Err(CloseError::Failed(line)));
     assert!(rig.answers.recv_blocking().is_err(), "no answer after the last one");
     let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
     let mails: i64 = db.query_row("SELECT count(*) FROM mail", [], |row| row.get(0)).unwrap();
@@ -223,5 +224,39 @@ fn a_panic_of_the_thread_is_told() {
     rig.handle.wake();
     let Answer::Failed(line) = rig.next() else { panic!("it failed") };
     assert!(line.contains("panicked"), "{line}");
-    assert_eq!(rig.handle.close(), Err(line));
+    assert_eq!(rig.handle.close(), Err(CloseError::Failed(line)));
+}
+
+/// A store whose credentials file is written when the sender says so.
+fn with_slow_accounts() -> (Rig, std::sync::mpsc::Sender<()>) {
+    let (mut options, answers) = options(None);
+    let (go, gate) = std::sync::mpsc::channel();
+    options.add_account = Box::new(move |_, _| gate.recv().map_err(io::Error::other));
+    (Rig::with((options, answers), |_| Ok(())).unwrap(), go)
+}
+
+#[test]
+fn a_store_that_hangs_is_left_to_itself() {
+    let (mut rig, go) = with_slow_accounts();
+    rig.store([mail_to("hans", 1, "yoda", "confirmed")]);
+    rig.persist(account("anna"));
+    rig.handle.wake();
+    assert_eq!(rig.handle.close_within(Duration::from_millis(20)), Err(CloseError::Hangs));
+    // It goes on by itself, and its answers tell.
+    go.send(()).unwrap();
+    assert_eq!(rig.answers.recv_blocking(), Ok(Answer::Committed { upto: RecordNumber(2) }));
+    assert!(rig.answers.recv_blocking().is_err(), "it has ended");
+}
+
+#[test]
+fn a_store_that_is_only_slow_is_waited_for() {
+    let (mut rig, go) = with_slow_accounts();
+    rig.persist(account("anna"));
+    rig.handle.wake();
+    let slow = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        go.send(())
+    });
+    assert_eq!(rig.handle.close_within(Duration::from_secs(60)), Ok(()));
+    slow.join().unwrap().unwrap();
 }
