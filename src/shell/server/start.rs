@@ -90,14 +90,15 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let listener = sockets::listen(address, found.settings.limits.dead_link_secs)
         .map_err(|why| Failure::Listen { address, why })?;
     let (answers, answered) = async_channel::unbounded();
-    let (store, recovery) = open_store(&found.settings, answers)?;
+    let clock = WallClock::starting_after(Time::ZERO);
+    let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
+    let clock = clock.set_after(recovery.last_written);
     if found.lacks_accounts() && recovery.remembers_accounts() {
         return Err(found.gone().into());
     }
     let Reload { settings, accounts } = found;
     let (sender, inbox) = inbox::inbox();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
-    let clock = WallClock::starting_after(recovery.last_written);
     let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
     executor.spawn(inbox::forward(answered, sender.clone())).detach();
@@ -158,6 +159,7 @@ fn announce(address: SocketAddr) {
 fn open_store(
     settings: &Settings,
     answers: async_channel::Sender<store::Answer>,
+    started: Time,
 ) -> Result<(store::Handle, Recovery), Failure> {
     let data = (!settings.ephemeral).then(|| settings.data.clone());
     let credentials = settings.credentials.clone();
@@ -165,7 +167,6 @@ fn open_store(
         let credentials = credentials.clone();
         Box::new(move |name: &Name, credential: &Credential| append(&credentials, name, credential))
     };
-    let started = WallClock::starting_after(Time::ZERO).now();
     Ok(store::open(store::Options { data, credentials, answers, started, add_account })?)
 }
 

@@ -200,7 +200,7 @@ impl Server {
             }
         }
         if mem::take(&mut self.hands.stored) {
-            self.hands.store.wake();
+            self.hands.store.wake(now);
         }
         Ok(())
     }

@@ -104,6 +104,8 @@ struct Known {
 #[derive(Debug)]
 pub struct Handle {
     queued: Vec<writer::Task>,
+    /// When something was handed over last.
+    now: Time,
     inbox: Arc<writer::Inbox>,
     /// `None` once it has ended, or is left to itself.
     thread: Option<writer::Thread>,
@@ -143,10 +145,9 @@ fn open_adjusted(
     adjust(&database.connection).map_err(|error| database.place.trouble(error.into()))?;
     let inbox = Arc::new(writer::Inbox::default());
     let recovery = remembered.recovery;
-    let clock = writer::Clock::start(options.started.max(recovery.last_written));
-    let known = remembered.known;
-    let thread = writer::spawn(database, known, clock, Arc::clone(&inbox), options)?;
-    Ok((Handle { queued: Vec::new(), inbox, thread: Some(thread) }, recovery))
+    let now = options.started.max(recovery.last_written);
+    let thread = writer::spawn(database, remembered.known, now, Arc::clone(&inbox), options)?;
+    Ok((Handle { queued: Vec::new(), now, inbox, thread: Some(thread) }, recovery))
 }
 
 impl Handle {
@@ -161,10 +162,16 @@ impl Handle {
         self.queued.push(writer::Task::Load(writer::Request { ticket, user, from, after, limit }));
     }
 
-    /// Hands over everything queued since the last call, in one go.
-    pub fn wake(&mut self) {
+    /// Hands over everything queued since the last call, in one go. It is `now`: what is written then counts as
+    /// written at that time.
+    pub fn wake(&mut self, now: Time) {
+        self.now = now;
+        self.hand_over();
+    }
+
+    fn hand_over(&mut self) {
         if !self.queued.is_empty() {
-            self.inbox.put(&mut self.queued);
+            self.inbox.put(&mut self.queued, self.now);
         }
     }
 
@@ -183,7 +190,7 @@ impl Handle {
     /// [`CloseError`]. A store that has written everything and was only about to tidy up its file is closed well
     /// enough.
     pub fn close_within(mut self, patience: Duration) -> Result<(), CloseError> {
-        self.wake();
+        self.hand_over();
         self.inbox.close();
         match self.thread.take().and_then(|thread| thread.join_within(patience)) {
             Some(ended) => ended.map_err(|Failed(line)| CloseError::Failed(line)),
@@ -193,7 +200,7 @@ impl Handle {
     }
 
     fn end(&mut self) -> Result<(), Failed> {
-        self.wake();
+        self.hand_over();
         self.inbox.close();
         self.thread.take().map_or(Ok(()), writer::Thread::join)
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_channel::Sender;
 use rusqlite::Connection;
@@ -55,13 +55,16 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 struct Waiting {
     tasks: Vec<Task>,
+    /// When the last of them was handed over.
+    now: Time,
     closed: bool,
 }
 
 impl Inbox {
     /// Adds tasks, all at once: the thread never sees a part of them.
-    pub(super) fn put(&self, tasks: &mut Vec<Task>) {
+    pub(super) fn put(&self, tasks: &mut Vec<Task>, now: Time) {
         let mut waiting = self.lock();
+        waiting.now = now;
         if !waiting.tasks.is_empty() {
             // The thread was woken for those, or is at work and will look before it sleeps.
             waiting.tasks.append(tasks);
@@ -78,8 +81,8 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// Waits for tasks and takes all there are; `None` when closed and empty.
-    fn take(&self) -> Option<Vec<Task>> {
+    /// Waits for tasks and takes all there are, with the time; `None` when closed and empty.
+    fn take(&self) -> Option<(Vec<Task>, Time)> {
         let mut waiting = self.lock();
         while waiting.tasks.is_empty() {
             if waiting.closed {
@@ -87,7 +90,7 @@ impl Inbox {
             }
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        Some(std::mem::take(&mut waiting.tasks))
+        Some((std::mem::take(&mut waiting.tasks), waiting.now))
     }
 
     /// Whether all that came before it was closed is durable or answered for.
@@ -104,7 +107,7 @@ impl Inbox {
 pub(super) fn spawn(
     database: Database,
     known: Known,
-    clock: Clock,
+    last_written: Time,
     inbox: Arc<Inbox>,
     options: Options,
 ) -> Result<Thread, OpenError> {
@@ -112,7 +115,7 @@ pub(super) fn spawn(
     let body = move || {
         let _alive: mpsc::Sender<Never> = alive;
         let _last_word = LastWord(options.answers.clone());
-        run(&database, known, clock, &inbox, options)
+        run(&database, known, last_written, &inbox, options)
     };
     let handle = thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)?;
     Ok(Thread { handle, ended })
@@ -156,27 +159,10 @@ impl Drop for LastWord {
     }
 }
 
-/// Wall time that only goes on.
-pub(super) struct Clock {
-    base: Time,
-    since: Instant,
-}
-
-impl Clock {
-    /// It is `base` now.
-    pub(super) fn start(base: Time) -> Clock {
-        Clock { base, since: Instant::now() }
-    }
-
-    fn now(&self) -> Time {
-        self.base + self.since.elapsed()
-    }
-}
-
 fn run(
     database: &Database,
     known: Known,
-    clock: Clock,
+    last_written: Time,
     inbox: &Inbox,
     options: Options,
 ) -> Result<(), Failed> {
@@ -185,8 +171,7 @@ fn run(
         db: &database.connection,
         place: &database.place,
         rows: Rows::new(&database.connection, known),
-        clock,
-        last_written: Time::ZERO,
+        last_written,
         answers: options.answers,
         add_account: options.add_account,
         credentials: options.credentials,
@@ -196,7 +181,8 @@ fn run(
     };
     let mut ended = Ok(());
     while ended.is_ok() {
-        let Some(tasks) = inbox.take() else { break };
+        let Some((tasks, now)) = inbox.take() else { break };
+        writer.last_written = writer.last_written.max(now);
         ended = writer.take_batch(&tasks);
     }
     drop(writer);
@@ -255,7 +241,7 @@ struct Writer<'c> {
     db: &'c Connection,
     place: &'c Place,
     rows: Rows<'c>,
-    clock: Clock,
+    /// The latest time that is known here: of a batch, or named by a record.
     last_written: Time,
     answers: Sender<Answer>,
     add_account: AddAccount,
@@ -335,7 +321,7 @@ impl Writer<'_> {
                 Task::Load(request) => pages.push(self.read_page(request)?),
             }
         }
-        let written = self.rows.finish(self.clock.now().max(self.last_written))?;
+        let written = self.rows.finish(self.last_written)?;
         self.db.prepare_cached("COMMIT")?.execute([])?;
         self.last_written = written;
         self.rows.committed();

@@ -51,7 +51,7 @@ fn add_account(server: &mut Server) {
     let name = Name::new("anna").expect("a name");
     let credential = Credential::new("falcon");
     server.hands.store.persist(ACCOUNT, 0, Record::Change(Change::AccountAdded { name, credential }));
-    server.hands.store.wake();
+    server.hands.store.wake(Time(1));
 }
 
 fn broken_disk() -> io::Result<()> {

@@ -76,7 +76,7 @@ impl Rig {
         for record in records {
             last = Some(self.persist(record));
         }
-        self.handle.wake();
+        self.handle.wake(START);
         if let Some(upto) = last {
             while self.next() != (Answer::Committed { upto }) {}
         }
@@ -85,7 +85,7 @@ impl Rig {
     /// Reads one page and waits for it.
     fn page(&mut self, user: &str, from: Option<&str>, after: MessageId, limit: u32) -> (Vec<Mail>, bool) {
         self.handle.load(Ticket(77), name(user), from.map(name), after, limit);
-        self.handle.wake();
+        self.handle.wake(START);
         let answer = self.next();
         let Answer::Mail { ticket: Ticket(77), mail, more } = answer else { panic!("no page: {answer:?}") };
         (mail, more)

@@ -15,7 +15,7 @@ fn one_batch_is_committed_with_one_answer() {
         rig.persist(mail_to("hans", number, "yoda", "hi"));
     }
     assert!(rig.answers.is_empty(), "nothing happens before the store is woken");
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Committed { upto: RecordNumber(100) });
     rig.handle.close().unwrap();
     assert!(rig.answers.is_empty());
@@ -27,7 +27,7 @@ fn commits_rise_and_end_with_the_last_record() {
     let mut rig = Rig::open(folder.path());
     for number in 1..=200 {
         rig.persist(mail_to("hans", number, "yoda", "hi"));
-        rig.handle.wake();
+        rig.handle.wake(START);
     }
     let mut last = RecordNumber(0);
     while last < RecordNumber(200) {
@@ -45,7 +45,7 @@ fn a_page_holds_what_was_stored_before_it_was_asked_for_and_nothing_later() {
     rig.handle.load(Ticket(5), name("hans"), None, id(0, 0), 10);
     rig.persist(mail_to("hans", 2, "yoda", "after"));
     rig.handle.load(Ticket(6), name("hans"), None, id(0, 0), 1);
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Committed { upto: RecordNumber(2) });
     let first = mail(1, "yoda", "before");
     assert_eq!(rig.next(), Answer::Mail { ticket: Ticket(5), mail: vec![first.clone()], more: false });

@@ -91,7 +91,7 @@ fn a_purge_that_is_refused_takes_nothing() {
     rig.store([mail_to("hans", 1, "luke", "stays")]);
     let from = rig.persist(removed("hans"));
     rig.persist(mail_to("luke", 1, "hans", &"x".repeat(400_000)));
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Refused { from });
     assert_eq!(rig.page("hans", None, id(0, 0), 9).0.len(), 1);
     rig.handle.close().unwrap();

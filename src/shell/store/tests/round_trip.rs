@@ -343,7 +343,7 @@ proptest! {
             };
             batch.insert(at.min(batch.len()), boulder());
             let numbers: Vec<_> = batch.into_iter().map(|record| rig.persist(record)).collect();
-            rig.handle.wake();
+            rig.handle.wake(START);
             prop_assert_eq!(rig.next(), Answer::Refused { from: numbers[0] });
             rig.epoch += 1;
             model.expect_mail(&mut rig);

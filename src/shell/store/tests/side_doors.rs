@@ -21,7 +21,7 @@ fn a_backup_beside_a_busy_server_is_the_state_of_one_moment() {
             rig.persist(mail_to("hans", 2 * n, "yoda", &"x".repeat(500)));
             rig.persist(mail_to("hans", 2 * n + 1, "yoda", &"x".repeat(500)));
             rig.persist(Record::Fact(Fact::MailRemoved { user: name("hans"), ids: vec![id(1, n)] }));
-            rig.handle.wake();
+            rig.handle.wake(START);
         }
         let copy = copies.path().join(format!("{round}")).join("hobnob.db");
         fs::create_dir(copy.parent().unwrap()).unwrap();
