@@ -8,6 +8,7 @@ mod accounts;
 mod blocks;
 mod broadcast;
 mod commands;
+pub mod credentials_file;
 mod deadlines;
 mod delivery;
 pub mod effect;

@@ -21,6 +21,7 @@ use std::time::SystemTime;
 
 use thiserror::Error;
 
+use crate::server::credentials_file::{CredentialsFile, Refusal};
 use crate::shell::visible::visible;
 use crate::words::look_alike::skeleton;
 use crate::words::{Credential, Name};
@@ -28,11 +29,11 @@ use crate::words::{Credential, Name};
 /// What stands between the lines of a file that begins with a byte order mark.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A credentials file that was read and found good.
+/// A credentials file that was read and found good, or the lack of one.
 #[derive(Debug, Clone)]
 pub struct Accounts {
-    /// In the order of the file.
-    pub list: Vec<(Name, Credential)>,
+    /// The accounts, if there is a file.
+    pub file: CredentialsFile,
     /// What the operator should know.
     pub warnings: Vec<Warning>,
     /// Which state of the file this was.
@@ -81,6 +82,12 @@ pub enum CredentialsError {
         /// What the system says.
         why: io::Error,
     },
+    /// It is not there, and no account can be made.
+    #[error("{}: there is no such file (make it with `hobnob-server passwd NAME`, or set registration=open)", visible(&path.to_string_lossy()))]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is not there, and something is remembered of those who were in it.
     #[error(
         "{}: the file is gone, but not what is stored for its accounts; put it back, or make an empty one to \
@@ -107,6 +114,19 @@ pub enum CredentialsError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl CredentialsError {
+    /// Why a server does not work with a file, or without one.
+    #[must_use]
+    pub fn refused(refusal: Refusal, path: &Path) -> CredentialsError {
+        let path = path.to_path_buf();
+        match refusal {
+            Refusal::Missing => CredentialsError::Missing { path },
+            Refusal::Gone => CredentialsError::Gone { path },
+            Refusal::Empty => CredentialsError::Empty { path },
+        }
+    }
 }
 
 /// What is wrong with a line.
@@ -160,30 +180,26 @@ impl Stamp {
     }
 }
 
-/// Reads the file. Without one, or without an account in it, there are no accounts: fine only
-/// where `may_be_empty`.
+/// Reads the file, if there is one. Whether a server can work with it is not decided here.
 ///
 /// # Errors
 /// [`CredentialsError`] names the file, the line and the reason.
-pub fn read(path: &Path, may_be_empty: bool) -> Result<Accounts, CredentialsError> {
+pub fn read(path: &Path) -> Result<Accounts, CredentialsError> {
     let unreadable = |why| CredentialsError::Unreadable { path: path.to_path_buf(), why };
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_empty => {
-            return Ok(Accounts { list: Vec::new(), warnings: Vec::new(), stamp: None });
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Accounts { file: CredentialsFile::Missing, warnings: Vec::new(), stamp: None });
         }
         Err(error) => return Err(unreadable(error)),
     };
     let bytes = fs::read(path).map_err(unreadable)?;
     let malformed = |(line, fault)| CredentialsError::Malformed { path: path.to_path_buf(), line, fault };
     let (list, mut warnings) = parse(&bytes).map_err(malformed)?;
-    if list.is_empty() && !may_be_empty {
-        return Err(CredentialsError::Empty { path: path.to_path_buf() });
-    }
     if metadata.mode() & 0o044 != 0 {
         warnings.insert(0, Warning::OthersCanRead { mode: metadata.mode() & 0o7777 });
     }
-    Ok(Accounts { list, warnings, stamp: Some(Stamp::of(&metadata)) })
+    Ok(Accounts { file: CredentialsFile::Read(list), warnings, stamp: Some(Stamp::of(&metadata)) })
 }
 
 type Parsed = (Vec<(Name, Credential)>, Vec<Warning>);
@@ -330,22 +346,21 @@ mod tests {
         let path = folder.path().join("credentials.txt");
         fs::write(&path, format!("hans {HASH}\n"))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
-        let accounts = read(&path, false).expect("a good file");
+        let accounts = read(&path).expect("a good file");
         assert_eq!(accounts.warnings, [Warning::OthersCanRead { mode: 0o644 }]);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        assert_eq!(read(&path, false).expect("a good file").warnings, []);
+        assert_eq!(read(&path).expect("a good file").warnings, []);
         Ok(())
     }
 
     #[test]
-    fn an_empty_or_missing_file_needs_open_registration() -> io::Result<()> {
+    fn a_missing_file_is_told_from_an_empty_one() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("credentials.txt");
-        assert!(matches!(read(&path, false), Err(CredentialsError::Unreadable { .. })));
-        assert_eq!(read(&path, true).expect("none yet").list, []);
+        assert_eq!(read(&path).expect("none yet").file, CredentialsFile::Missing);
         fs::write(&path, "# nobody\n")?;
-        assert!(matches!(read(&path, false), Err(CredentialsError::Empty { .. })));
-        assert_eq!(read(&path, true).expect("nobody yet").list, []);
+        assert_eq!(read(&path).expect("nobody yet").file, CredentialsFile::Read(Vec::new()));
+        assert!(matches!(read(&path.join("x")), Err(CredentialsError::Unreadable { .. })));
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ use super::inbox;
 use super::links::Links;
 use super::nonces::Nonces;
 use super::operator;
-use super::reload::{Reload, ReloadError, reload};
+use super::reload::{ReloadError, reload};
 use super::settings::Settings;
 use super::state_loop::{Hands, Outcome, Server, Stopping};
 use crate::record::Recovery;
@@ -93,16 +93,13 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let clock = WallClock::starting_after(Time::ZERO);
     let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
     let clock = clock.set_after(recovery.last_written);
-    if found.lacks_accounts() && recovery.remembers_accounts() {
-        return Err(found.gone().into());
-    }
-    let Reload { settings, accounts } = found;
+    let (settings, accounts) = found.accept(recovery.remembers_accounts())?;
     let (sender, inbox) = inbox::inbox();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
     let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
     executor.spawn(inbox::forward(answered, sender.clone())).detach();
-    let core = new_core(&settings, accounts.list, recovery, clock)?;
+    let core = new_core(&settings, accounts, recovery, clock)?;
     let hands = Hands {
         clock,
         store,

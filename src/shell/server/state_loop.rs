@@ -17,7 +17,7 @@ use super::hashing_threads::{Hashing, Pool};
 use super::inbox::{self, Item, Receiver, Sender};
 use super::links::Links;
 use super::nonces::Nonces;
-use super::reload::Reload;
+use super::reload::{Reload, needing_restart};
 use super::report;
 use super::settings::Settings;
 use crate::server::{Effect, Event, ServerState};
@@ -268,13 +268,13 @@ impl Server {
             // Somebody, maybe this server, has changed the file since: read that one.
             return (self.hands.reload)();
         }
-        if reload.lacks_accounts() && self.core.has_accounts() {
-            return tracing::error!("nothing was changed: {}", reload.gone());
-        }
-        for setting in reload.needing_restart(&self.hands.settings) {
+        let (settings, accounts) = match reload.accept(self.core.has_accounts()) {
+            Ok(accepted) => accepted,
+            Err(error) => return tracing::error!("nothing was changed: {error}"),
+        };
+        for setting in needing_restart(&settings, &self.hands.settings) {
             tracing::warn!("{setting} has changed; that takes a restart");
         }
-        let Reload { settings, accounts } = reload;
         self.hands.settings.limits = settings.limits;
         self.hands.shared.limits.set(settings.limits);
         if let Some(accepting) = &self.hands.accepting
@@ -283,7 +283,7 @@ impl Server {
             tracing::warn!("dead_link_secs stays as it was: {error}");
         }
         let settings = Box::new(settings.core);
-        self.tell(Event::Reloaded { accounts: accounts.list, settings }, now);
+        self.tell(Event::Reloaded { accounts, settings }, now);
         tracing::info!("accounts and settings are read again");
     }
 
