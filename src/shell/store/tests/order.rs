@@ -2,9 +2,9 @@
 
 use rusqlite::StatementStatus;
 
-use super::super::pages::{self, MESSAGE};
-use super::super::writer::Request;
-use super::super::{folder, recovery};
+use super::super::disk;
+use super::super::tables::pages::{self, MESSAGE, Request};
+use super::super::tables::recovery;
 use super::*;
 
 #[test]
@@ -104,8 +104,8 @@ fn a_page_of_one_sender_reads_no_message_of_another() {
     let sender = |number| if number == 7_000 { "yoda".to_owned() } else { format!("user{}", number % 100) };
     rig.store((1..=10_000).map(|number| mail_to("hans", number, &sender(number), "x")));
     rig.handle.close().unwrap();
-    let mut database = folder::open(folder.path(), START).unwrap();
-    let known = recovery::boot(&mut database, START).unwrap().known;
+    let mut database = disk::open(folder.path(), START).unwrap();
+    let known = recovery::boot(&mut database.connection, START).unwrap().known;
     let read = |from: &str, limit| {
         let (user, from, after) = (name("hans"), Some(name(from)), id(0, 0));
         let request = Request { ticket: Ticket(1), user, from, after, limit };
