@@ -11,8 +11,8 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::list::{BYTE_ORDER_MARK, entry};
 use super::phc::is_phc;
-use super::{BYTE_ORDER_MARK, entry};
 use crate::shell::replace_file::{folder_of, replace_file};
 use crate::words::{Credential, Name};
 
