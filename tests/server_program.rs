@@ -337,3 +337,89 @@ fn secrets_are_in_no_log() {
         assert!(!log.contains(secret), "{log}");
     }
 }
+
+/// Resident memory of a process, in KiB.
+fn resident_kib(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn logins_one_after_the_other_take_the_memory_of_one_hash() {
+    let place = Place::new(&format!("hans {HASH}\n"));
+    // The threads hash in 4 MiB each.
+    let server = place.serve(&["--ephemeral", "--set", "argon2_kib=4096", "--set", "argon2_passes=1"]);
+    let guess = |n: u32| {
+        // A name of its own for each, so that none is locked.
+        let mut client = BufReader::new(server.connect());
+        client.get_mut().write_all(format!("login nobody{n} guess\n").as_bytes()).expect("written");
+        let mut line = String::new();
+        while !line.starts_with("refused ") {
+            line.clear();
+            assert_ne!(client.read_line(&mut line).expect("a line"), 0, "no answer");
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    (0..2 * threads).for_each(guess);
+    let before = resident_kib(server.child.id());
+    (2 * threads..2 * threads + 16).for_each(guess);
+    let after = resident_kib(server.child.id());
+    assert!(after < before + 2 * 4096, "{before} KiB, then {after} KiB");
+}
+
+/// A client that has logged in, or registered.
+fn client_who_said(server: &Server, line: &str) -> BufReader<TcpStream> {
+    let mut client = BufReader::new(server.connect());
+    client.get_mut().write_all(format!("{line}\n").as_bytes()).expect("written");
+    let mut answer = String::new();
+    while !answer.starts_with("welcome ") {
+        answer.clear();
+        assert_ne!(client.read_line(&mut answer).expect("a line"), 0, "no welcome");
+    }
+    client
+}
+
+#[test]
+fn a_store_that_hangs_does_not_keep_the_server_from_its_end() {
+    let place = Place::new("hans falcon\n");
+    let open = &["--set", "registration=open", "--set", "argon2_kib=8", "--set", "argon2_passes=1"];
+    let mut server = place.serve(open);
+    let mut hans = client_who_said(&server, "login hans falcon");
+    // Whoever opens this file to read it waits for somebody who writes it.
+    let credentials = place.path("credentials.txt");
+    fs::remove_file(&credentials).expect("removed");
+    assert!(Command::new("mkfifo").arg(&credentials).status().expect("a run").success());
+    let mut luke = server.connect();
+    luke.write_all(b"register luke light==saber\n").expect("written");
+    // The store has been asked when the hash is made; nothing tells that from outside.
+    std::thread::sleep(Duration::from_millis(500));
+    let (code, took, _) = server.stop();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(code, Some(1));
+    let line = server.log_line("the store");
+    assert!(line.contains("did not finish") && line.contains("confirmed"), "{line}");
+    let mut said = String::new();
+    hans.read_to_string(&mut said).expect("text");
+    assert!(said.ends_with("bye server_shutdown\n"), "{said:?}");
+}
+
+#[test]
+fn a_reader_of_the_store_does_not_keep_the_server_from_its_end() {
+    let place = Place::new("hans falcon\n");
+    let cheap = &["--set", "argon2_kib=8", "--set", "argon2_passes=1"];
+    let mut server = place.serve(cheap);
+    let file = place.path("hobnob-data/hobnob.db");
+    let reader = rusqlite::Connection::open(&file).expect("a database");
+    // While somebody reads, the log cannot be emptied.
+    reader.execute_batch("BEGIN; SELECT count(*) FROM sessions").expect("a transaction");
+    let hans = client_who_said(&server, "login hans falcon");
+    let (code, took, _) = server.stop();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(code, Some(0), "everything is written");
+    drop((reader, hans));
+    let login: i64 = rusqlite::Connection::open(&file)
+        .and_then(|db| db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)))
+        .expect("a count");
+    assert_eq!(login, 1);
+}

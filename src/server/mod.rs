@@ -12,6 +12,7 @@
 mod accounts;
 mod answers;
 mod apply;
+pub mod credentials_file;
 mod deadlines;
 mod door;
 pub mod effect;

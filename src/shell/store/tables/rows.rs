@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
 
-use super::Known;
 use super::index::Entry;
-use crate::record::{Change, Fact, Mail, Outcome, Record, Suspect};
+use super::known::Known;
+use crate::record::{Change, Fact, Mail, Outcome, Record, Suspect, WordsDigest};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
 
@@ -15,21 +15,21 @@ const STRANGERS_KEPT: i64 = 10_000;
 const STRANGERS_SWEEP: u32 = 1_000;
 
 /// Applies records within the transaction under way.
-pub(super) struct Rows<'c> {
+pub(crate) struct Rows<'c> {
     db: &'c Connection,
-    pub(super) known: Known,
+    pub(crate) known: Known,
     /// The latest time named by a record.
     latest: Time,
     strangers_written: u32,
 }
 
 impl<'c> Rows<'c> {
-    pub(super) fn new(db: &'c Connection, known: Known) -> Rows<'c> {
+    pub(crate) fn new(db: &'c Connection, known: Known) -> Rows<'c> {
         Rows { db, known, latest: Time::ZERO, strangers_written: 0 }
     }
 
     /// Makes the change that a record stands for. Accounts are not in the database.
-    pub(super) fn apply(&mut self, record: &Record) -> Result<()> {
+    pub(crate) fn apply(&mut self, record: &Record) -> Result<()> {
         match record {
             Record::Change(Change::AccountAdded { .. }) => Ok(()),
             Record::Change(Change::AccountRemoved { name }) => self.remove_account(name),
@@ -57,13 +57,13 @@ impl<'c> Rows<'c> {
             Record::Change(Change::Unblocked { by, user }) => self.unblock(by, user),
             Record::Change(Change::GroupSet { group, members }) => self.set_group(group, members),
             Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
-            Record::Settled { user, origin, outcome, words: _ } => self.settle(user, *origin, *outcome),
+            Record::Settled { user, origin, outcome, words } => self.settle(user, *origin, *outcome, *words),
         }
     }
 
     /// Writes what belongs to the transaction as a whole: that the store was written, `now` or at the
     /// latest time that a record named. Returns that time.
-    pub(super) fn finish(&mut self, now: Time) -> Result<Time> {
+    pub(crate) fn finish(&mut self, now: Time) -> Result<Time> {
         self.known.commands.sweep(self.db)?;
         let written = now.max(self.latest);
         self.db.prepare_cached("UPDATE server SET last_written = ?1")?.execute([written.0.cast_signed()])?;
@@ -71,17 +71,13 @@ impl<'c> Rows<'c> {
     }
 
     /// The transaction stands.
-    pub(super) fn committed(&mut self) {
-        self.known.names.committed();
-        self.known.commands.committed();
-        self.known.index.committed();
+    pub(crate) fn committed(&mut self) {
+        self.known.committed();
     }
 
     /// The transaction is undone; so is what was remembered of it.
-    pub(super) fn rolled_back(&mut self) {
-        self.known.names.rolled_back();
-        self.known.commands.rolled_back();
-        self.known.index.rolled_back();
+    pub(crate) fn rolled_back(&mut self) {
+        self.known.rolled_back();
     }
 
     fn set_failures(
@@ -232,9 +228,15 @@ impl<'c> Rows<'c> {
             .optional()
     }
 
-    fn settle(&mut self, name: &Name, origin: Origin, outcome: Outcome) -> Result<()> {
+    fn settle(
+        &mut self,
+        name: &Name,
+        origin: Origin,
+        outcome: Outcome,
+        words: Option<WordsDigest>,
+    ) -> Result<()> {
         let user = self.known.names.number(self.db, name)?;
-        self.known.commands.settle(self.db, user, origin, outcome)
+        self.known.commands.settle(self.db, user, origin, outcome, words)
     }
 
     /// Mail to the account goes, mail from it stays with its receivers. Groups that are left are set by
@@ -262,7 +264,7 @@ impl<'c> Rows<'c> {
 }
 
 /// Drops the failures of names without an account that were tried longest ago, beyond the bound.
-pub(super) fn forget_strangers(db: &Connection) -> Result<()> {
+pub(crate) fn forget_strangers(db: &Connection) -> Result<()> {
     db.prepare_cached(
         "DELETE FROM strangers
          WHERE turn <= (SELECT turn FROM strangers ORDER BY turn DESC LIMIT 1 OFFSET ?1)",

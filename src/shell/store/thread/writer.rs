@@ -1,207 +1,37 @@
-//! The one thread that writes: batches, refusals, checkpoints.
+//! Batches, refusals, accounts, and when the log is moved.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use async_channel::Sender;
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
-use super::failure::{OpenError, Severity, Trouble, judge, judge_account};
-use super::folder::{Database, Place};
-use super::pages::{self, Page};
-use super::rows::Rows;
-use super::{AddAccount, Answer, Known, Options};
+use super::checkpoint::checkpoint;
+use super::failed::Failed;
+use super::queue::{Answer, Task};
 use crate::record::{Change, Record, RecordNumber};
+use crate::shell::store::disk::{Database, Place, Severity, Trouble, judge, judge_account};
+use crate::shell::store::tables::pages::{self, Page, Request};
+use crate::shell::store::tables::{Known, Rows};
 use crate::time::Time;
-use crate::words::{Credential, MessageId, Name, Ticket};
+use crate::words::{Credential, Name, Ticket};
+
+/// Adds an account to the credentials file and returns once that is durable. An error means that
+/// nothing was added.
+pub type AddAccount = Box<dyn Fn(&Name, &Credential) -> io::Result<()> + Send>;
+
+/// What the thread has to do with beside the database.
+pub(crate) struct Outlets {
+    pub(crate) answers: Sender<Answer>,
+    /// The credentials file, to name it when `add_account` fails.
+    pub(crate) credentials: PathBuf,
+    pub(crate) add_account: AddAccount,
+}
 
 /// Pages of 2 KiB in the log after which they are moved to the database. Nothing is committed meanwhile, so
 /// they are few: under load 500 take some 3 ms, 8,000 some 30. A log that is soon written over from its
 /// beginning also syncs faster than one that grows. Pages written often are still moved once for many times.
 const CHECKPOINT_FRAMES: i64 = 500;
-
-/// One thing to do.
-#[derive(Debug)]
-pub(super) enum Task {
-    Persist { number: RecordNumber, epoch: u64, record: Record },
-    Load(Request),
-}
-
-/// A page of mail that is wanted.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) ticket: Ticket,
-    pub(super) user: Name,
-    pub(super) from: Option<Name>,
-    pub(super) after: MessageId,
-    pub(super) limit: u32,
-}
-
-/// What waits for the thread.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    waiting: Mutex<Waiting>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    tasks: Vec<Task>,
-    closed: bool,
-}
-
-impl Inbox {
-    /// Adds tasks, all at once: the thread never sees a part of them.
-    pub(super) fn put(&self, tasks: &mut Vec<Task>) {
-        let mut waiting = self.lock();
-        if !waiting.tasks.is_empty() {
-            // The thread was woken for those, or is at work and will look before it sleeps.
-            waiting.tasks.append(tasks);
-            return;
-        }
-        std::mem::swap(&mut waiting.tasks, tasks);
-        drop(waiting);
-        self.changed.notify_one();
-    }
-
-    /// No more will come.
-    pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_one();
-    }
-
-    /// Waits for tasks and takes all there are; `None` when closed and empty.
-    fn take(&self) -> Option<Vec<Task>> {
-        let mut waiting = self.lock();
-        while waiting.tasks.is_empty() {
-            if waiting.closed {
-                return None;
-            }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-        Some(std::mem::take(&mut waiting.tasks))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Starts the thread. It ends when the inbox is closed and empty, or after a failure.
-pub(super) fn spawn(
-    database: Database,
-    known: Known,
-    clock: Clock,
-    inbox: Arc<Inbox>,
-    options: Options,
-) -> Result<JoinHandle<Result<(), Failed>>, OpenError> {
-    let body = move || {
-        let _last_word = LastWord(options.answers.clone());
-        run(&database, known, clock, &inbox, options)
-    };
-    thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)
-}
-
-/// Says so if the thread panics: nobody may wait for a store that is gone.
-struct LastWord(Sender<Answer>);
-
-impl Drop for LastWord {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let _ = self.0.send_blocking(Answer::Failed(Failed::by_panic().0));
-        }
-    }
-}
-
-/// Wall time that only goes on.
-pub(super) struct Clock {
-    base: Time,
-    since: Instant,
-}
-
-impl Clock {
-    /// It is `base` now.
-    pub(super) fn start(base: Time) -> Clock {
-        Clock { base, since: Instant::now() }
-    }
-
-    fn now(&self) -> Time {
-        self.base + self.since.elapsed()
-    }
-}
-
-fn run(
-    database: &Database,
-    known: Known,
-    clock: Clock,
-    inbox: &Inbox,
-    options: Options,
-) -> Result<(), Failed> {
-    let answers = options.answers.clone();
-    let mut writer = Writer {
-        db: &database.connection,
-        place: &database.place,
-        rows: Rows::new(&database.connection, known),
-        clock,
-        last_written: Time::ZERO,
-        answers: options.answers,
-        add_account: options.add_account,
-        credentials: options.credentials,
-        refused: None,
-        refusing: false,
-        checkpoint_at: CHECKPOINT_FRAMES,
-    };
-    let mut ended = Ok(());
-    while ended.is_ok() {
-        let Some(tasks) = inbox.take() else { break };
-        ended = writer.take_batch(&tasks);
-    }
-    drop(writer);
-    ended.and_then(|()| settle_file(database)).inspect_err(|failed| {
-        // The file is left as it is: its log holds what was confirmed, and the next start reads it.
-        tracing::error!("{}", failed.0);
-        let _ = answers.send_blocking(Answer::Failed(failed.0.clone()));
-    })
-}
-
-/// Moves the whole log into the database and lets SQLite remove it.
-fn settle_file(database: &Database) -> Result<(), Failed> {
-    if database.place.folder().is_none() {
-        return Ok(());
-    }
-    let file = database.place.file();
-    match checkpoint(&database.connection, "TRUNCATE") {
-        Ok(log) if log.busy => Ok(()),
-        Ok(_) => database
-            .connection
-            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
-            .map(drop)
-            .map_err(|error| Failed::new(&file, &error.into())),
-        Err(trouble) if judge(&trouble, database.place.folder()) == Severity::NoRoom => {
-            tracing::warn!("{} keeps its log: {trouble}", file.display());
-            Ok(())
-        }
-        Err(trouble) => Err(Failed::new(&file, &trouble)),
-    }
-}
-
-/// The end of the store, with the line for the operator.
-#[derive(Debug)]
-pub(super) struct Failed(pub(super) String);
-
-impl Failed {
-    pub(super) fn by_panic() -> Failed {
-        Failed("the store's thread panicked".to_owned())
-    }
-
-    fn new(file: &std::path::Path, trouble: &Trouble) -> Failed {
-        Failed(format!("the store {} failed and has stopped: {trouble}", file.display()))
-    }
-}
 
 /// The records of a batch that are to be written.
 #[derive(Clone, Copy)]
@@ -211,15 +41,13 @@ struct Span {
     epoch: u64,
 }
 
-struct Writer<'c> {
+pub(super) struct Writer<'c> {
     db: &'c Connection,
     place: &'c Place,
     rows: Rows<'c>,
-    clock: Clock,
+    /// The latest time that is known here: of a batch, or named by a record.
     last_written: Time,
-    answers: Sender<Answer>,
-    add_account: AddAccount,
-    credentials: PathBuf,
+    outlets: Outlets,
     /// Records of this epoch or an earlier one are dropped.
     refused: Option<u64>,
     /// Whether the last batch was refused; for the log.
@@ -227,10 +55,29 @@ struct Writer<'c> {
     checkpoint_at: i64,
 }
 
-impl Writer<'_> {
-    /// Does all that is waiting. An account is made durable by itself, behind the records before it:
+impl<'c> Writer<'c> {
+    pub(super) fn new(
+        database: &'c Database,
+        known: Known,
+        last_written: Time,
+        outlets: Outlets,
+    ) -> Writer<'c> {
+        Writer {
+            db: &database.connection,
+            place: &database.place,
+            rows: Rows::new(&database.connection, known),
+            last_written,
+            outlets,
+            refused: None,
+            refusing: false,
+            checkpoint_at: CHECKPOINT_FRAMES,
+        }
+    }
+
+    /// Does all that is waiting; it is `now`. An account is made durable by itself, behind the records before it:
     /// two files cannot be written as one, and so a refusal leaves nothing in either.
-    fn take_batch(&mut self, tasks: &[Task]) -> Result<(), Failed> {
+    pub(super) fn take_batch(&mut self, tasks: &[Task], now: Time) -> Result<(), Failed> {
+        self.last_written = self.last_written.max(now);
         let mut rest = tasks;
         while !rest.is_empty() {
             let account = rest.iter().position(Task::is_account).unwrap_or(rest.len());
@@ -295,7 +142,7 @@ impl Writer<'_> {
                 Task::Load(request) => pages.push(self.read_page(request)?),
             }
         }
-        let written = self.rows.finish(self.clock.now().max(self.last_written))?;
+        let written = self.rows.finish(self.last_written)?;
         self.db.prepare_cached("COMMIT")?.execute([])?;
         self.last_written = written;
         self.rows.committed();
@@ -321,7 +168,7 @@ impl Writer<'_> {
         if !self.is_live(epoch) {
             return Ok(());
         }
-        match (self.add_account)(name, credential) {
+        match (self.outlets.add_account)(name, credential) {
             Ok(()) => {
                 self.answer(Answer::Committed { upto: number });
                 Ok(())
@@ -331,7 +178,7 @@ impl Writer<'_> {
     }
 
     fn account_refused(&mut self, number: RecordNumber, epoch: u64, error: &io::Error) -> Result<(), Failed> {
-        let file = self.credentials.display();
+        let file = self.outlets.credentials.display();
         match judge_account(error) {
             Severity::NoRoom => {
                 let why = format!("{file}: {error}");
@@ -395,7 +242,7 @@ impl Writer<'_> {
 
     /// A server that no longer listens has nothing to be told.
     fn answer(&self, answer: Answer) {
-        let _ = self.answers.send_blocking(answer);
+        let _ = self.outlets.answers.send_blocking(answer);
     }
 
     /// Moves the log into the database once it is long. While somebody reads (a backup, `check`), a part
@@ -419,28 +266,4 @@ impl Writer<'_> {
     fn failed(&self, trouble: &Trouble) -> Failed {
         Failed::new(&self.place.file(), trouble)
     }
-}
-
-impl Task {
-    fn is_account(&self) -> bool {
-        matches!(self, Task::Persist { record: Record::Change(Change::AccountAdded { .. }), .. })
-    }
-}
-
-/// What a checkpoint reports.
-struct Log {
-    /// Another program is in the way.
-    busy: bool,
-    /// Pages in the log.
-    frames: i64,
-    /// How many of them are in the database as well.
-    moved: i64,
-}
-
-/// `NOOP` only looks; `PASSIVE` moves what nobody reads; `TRUNCATE` all, and empties the log.
-fn checkpoint(db: &Connection, mode: &str) -> Result<Log, Trouble> {
-    let mut statement = db.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
-    let log = statement
-        .query_row([], |row| Ok(Log { busy: row.get(0)?, frames: row.get(1)?, moved: row.get(2)? }))?;
-    Ok(log)
 }

@@ -1,6 +1,5 @@
 //! Tables, their versions, and how a connection is set up.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,21 +7,21 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::failure::{OpenError, Trouble, one_line};
-use super::folder::Place;
+use super::place::Place;
 use crate::time::Time;
 
 /// In the header of the file, so that others can tell whose it is: `Hobn`.
 const APPLICATION_ID: i32 = 0x486f_626e;
 
 /// `MIGRATIONS[n]` leads from version n to n+1. What has been released is never changed, only added to.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The commit of a lone message writes three pages: half of SQLite's usual size is half as much. Under load
 /// pages are filled by a batch, and the size makes no difference.
 const PAGE_BYTES: u32 = 2_048;
 
 /// The version this program writes.
-pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
+pub(crate) const NEWEST: u32 = MIGRATIONS.len() as u32;
 
 /// Times are microseconds since the epoch. Logins, command numbers and times are 64-bit words without
 /// sign, kept as SQLite's signed ones of the same bits. Small tables that are read by a key made of several
@@ -112,43 +111,30 @@ CREATE TABLE mail (
 ) STRICT;
 ";
 
+/// A keyed digest of each settled command, to tell a repeat from another command under the same number. Null
+/// for commands that version 1 settled.
+const VERSION_2: &str = "ALTER TABLE settled ADD COLUMN words INTEGER;";
+
 /// Opens the database of a server: whole, of a version known here, and brought up to the newest.
-pub(super) fn open(place: &Place) -> Result<Connection, OpenError> {
+pub(crate) fn open(place: &Place) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let file = place.file();
     let in_place = |trouble| place.trouble(trouble);
     let mut connection = Connection::open_with_flags(&file, flags).map_err(|error| in_place(error.into()))?;
     // Somebody may look at the file with another program; longer than this is a refusal (`failure::judge`).
     connection.busy_timeout(Duration::from_secs(2)).map_err(|error| in_place(error.into()))?;
-    recognise(&connection, &file)?;
+    let version = recognise(&connection, &file)?;
     tune(&connection).map_err(in_place)?;
-    if let Some(why) = first_damage(&connection).map_err(in_place)? {
+    if let Some(why) = first_damage(&connection, version).map_err(in_place)? {
         return Err(OpenError::Damaged { file, why });
     }
     migrate(&mut connection, NEWEST).map_err(in_place)?;
-    if let Some(why) = odd_table(&connection, NEWEST).map_err(in_place)? {
-        return Err(OpenError::Damaged { file, why });
-    }
-    Ok(connection)
-}
-
-/// Opens the database of a data folder for reading, beside a running server or without one.
-pub(super) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if !super::folder::examine(file)? {
-        let source = io::ErrorKind::NotFound.into();
-        return Err(OpenError::Unusable { path: file.to_path_buf(), source });
-    }
-    let database = |source| OpenError::Database { file: file.to_path_buf(), source };
-    let connection = Connection::open_with_flags(file, flags).map_err(database)?;
-    connection.busy_timeout(Duration::from_secs(10)).map_err(database)?;
-    recognise(&connection, file)?;
     Ok(connection)
 }
 
 /// Sees to it that the file is ours and no newer than we are, before anything is changed in it.
 /// Returns its version.
-pub(super) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> {
+pub(crate) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> {
     let read = || -> Result<(i32, i32), Trouble> {
         let id = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -173,7 +159,7 @@ pub(super) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> 
 }
 
 /// Fills an empty database: tables, and the one row that says what it is.
-pub(super) fn create(db: &mut Connection, started: Time) -> Result<(), Trouble> {
+pub(crate) fn create(db: &mut Connection, started: Time) -> Result<(), Trouble> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| Trouble::NoRandomness(error.to_string()))?;
     db.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -200,7 +186,7 @@ fn migrate(db: &mut Connection, to: u32) -> Result<(), Trouble> {
 
 /// A table of this version that is missing or was changed by other hands. What others have added does not
 /// matter.
-pub(super) fn odd_table(db: &Connection, version: u32) -> Result<Option<String>, Trouble> {
+pub(crate) fn odd_table(db: &Connection, version: u32) -> Result<Option<String>, Trouble> {
     let mut model = Connection::open_in_memory()?;
     migrate(&mut model, version)?;
     let mut wanted = model.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
@@ -218,7 +204,7 @@ pub(super) fn odd_table(db: &Connection, version: u32) -> Result<Option<String>,
 }
 
 /// Settings of the writer's connection; they last as long as it does, but for the journal mode.
-pub(super) fn tune(db: &Connection) -> Result<(), Trouble> {
+pub(crate) fn tune(db: &Connection) -> Result<(), Trouble> {
     // A database in memory stays in mode `memory`; others can always be WAL on a local disk.
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // The log is synced at every commit, and the disk's own cache flushed where that is a separate call.
@@ -240,8 +226,12 @@ pub(super) fn tune(db: &Connection) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// What a quick look over the whole file finds.
-fn first_damage(db: &Connection) -> Result<Option<String>, Trouble> {
+/// What a quick look over the whole file finds. It comes before a migration: a step that meets a table which is
+/// not as it should be fails in words of SQLite's own, or does not fail.
+fn first_damage(db: &Connection, version: u32) -> Result<Option<String>, Trouble> {
     let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((found != "ok").then(|| one_line(&found)))
+    if found != "ok" {
+        return Ok(Some(one_line(&found)));
+    }
+    odd_table(db, version)
 }

@@ -12,7 +12,7 @@ use crate::words::MessageId;
 /// A message: its id, its row, and the number of its sender, so that a page of one sender need not read
 /// what others have written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     number: u64,
     row: i64,
     // Side by side, where the id alone would leave a gap.
@@ -23,27 +23,27 @@ pub(super) struct Entry {
 const _: () = assert!(size_of::<Entry>() == 24, "ARCHITECTURE.md names this size");
 
 impl Entry {
-    pub(super) const fn new(id: MessageId, row: i64, sender: u32) -> Entry {
+    pub(crate) const fn new(id: MessageId, row: i64, sender: u32) -> Entry {
         Entry { number: id.number, row, boot: id.boot, sender }
     }
 
-    pub(super) const fn id(&self) -> MessageId {
+    pub(crate) const fn id(&self) -> MessageId {
         MessageId { boot: self.boot, number: self.number }
     }
 
-    pub(super) const fn row(&self) -> i64 {
+    pub(crate) const fn row(&self) -> i64 {
         self.row
     }
 
     /// Whether it came from the user of this number.
-    pub(super) fn is_from(&self, sender: i64) -> bool {
+    pub(crate) fn is_from(&self, sender: i64) -> bool {
         i64::from(self.sender) == sender
     }
 }
 
 /// The mailboxes that are not empty, by the number of their user.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// In order of ids.
     mailboxes: HashMap<i64, Vec<Entry>>,
     /// What the transaction under way has changed.
@@ -59,7 +59,7 @@ enum Change {
 impl Index {
     /// Adds a message; `false` if the mailbox has one of that id.
     #[must_use]
-    pub(super) fn add(&mut self, user: i64, entry: Entry) -> bool {
+    pub(crate) fn add(&mut self, user: i64, entry: Entry) -> bool {
         let added = self.read(user, entry);
         if added {
             self.undo.push(Change::Added(user, entry.id()));
@@ -69,7 +69,7 @@ impl Index {
 
     /// [`add`](Self::add)s a message that the database holds already.
     #[must_use]
-    pub(super) fn read(&mut self, user: i64, entry: Entry) -> bool {
+    pub(crate) fn read(&mut self, user: i64, entry: Entry) -> bool {
         let mailbox = self.mailboxes.entry(user).or_default();
         // Most often it is the newest.
         let at = match mailbox.last() {
@@ -84,7 +84,7 @@ impl Index {
     }
 
     /// Removes those of some messages that are there; their rows.
-    pub(super) fn remove(&mut self, user: i64, ids: &[MessageId]) -> Vec<i64> {
+    pub(crate) fn remove(&mut self, user: i64, ids: &[MessageId]) -> Vec<i64> {
         let mut removed = Vec::new();
         let Some(mailbox) = self.mailboxes.get_mut(&user) else { return Vec::new() };
         // Most often a mailbox is emptied from one end: its ids follow each other.
@@ -103,24 +103,24 @@ impl Index {
     }
 
     /// Removes a mailbox; its rows.
-    pub(super) fn remove_all(&mut self, user: i64) -> Vec<i64> {
+    pub(crate) fn remove_all(&mut self, user: i64) -> Vec<i64> {
         let removed = self.mailboxes.remove(&user).unwrap_or_default();
         self.forget(user, removed)
     }
 
     /// The messages of a mailbox with ids above one, in their order.
-    pub(super) fn above(&self, user: i64, id: MessageId) -> &[Entry] {
+    pub(crate) fn above(&self, user: i64, id: MessageId) -> &[Entry] {
         let mailbox = self.mailboxes.get(&user).map_or(&[][..], Vec::as_slice);
         mailbox.get(mailbox.partition_point(|entry| entry.id() <= id)..).unwrap_or_default()
     }
 
     /// The transaction stands.
-    pub(super) fn committed(&mut self) {
+    pub(crate) fn committed(&mut self) {
         self.undo.clear();
     }
 
     /// The transaction is undone.
-    pub(super) fn rolled_back(&mut self) {
+    pub(crate) fn rolled_back(&mut self) {
         while let Some(change) = self.undo.pop() {
             match change {
                 Change::Added(user, id) => {

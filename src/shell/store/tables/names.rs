@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-use super::failure::Trouble;
+use crate::shell::store::disk::Trouble;
 use crate::words::Name;
 
 /// The table of names, in memory both ways. Bounded by the accounts: only their names are in it.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     ids: HashMap<Name, i64>,
     names: HashMap<i64, Name>,
     /// Inserted by the transaction under way; gone again if it is rolled back.
@@ -18,7 +18,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Reads the table.
-    pub(super) fn read(db: &Connection) -> Result<Names, Trouble> {
+    pub(crate) fn read(db: &Connection) -> Result<Names, Trouble> {
         let mut names = Names::default();
         let mut statement = db.prepare("SELECT id, name FROM names")?;
         let mut rows = statement.query([])?;
@@ -31,17 +31,17 @@ impl Names {
     }
 
     /// The number of a name that is in the table.
-    pub(super) fn known(&self, name: &Name) -> Option<i64> {
+    pub(crate) fn known(&self, name: &Name) -> Option<i64> {
         self.ids.get(name).copied()
     }
 
     /// The name with a number that another table holds.
-    pub(super) fn name(&self, id: i64) -> Result<&Name, Trouble> {
+    pub(crate) fn name(&self, id: i64) -> Result<&Name, Trouble> {
         self.names.get(&id).ok_or(Trouble::Unreadable("reference to a name"))
     }
 
     /// The number of a name; enters it if it is new.
-    pub(super) fn number(&mut self, db: &Connection, name: &Name) -> rusqlite::Result<i64> {
+    pub(crate) fn number(&mut self, db: &Connection, name: &Name) -> rusqlite::Result<i64> {
         if let Some(id) = self.known(name) {
             return Ok(id);
         }
@@ -53,12 +53,12 @@ impl Names {
     }
 
     /// The transaction stands.
-    pub(super) fn committed(&mut self) {
+    pub(crate) fn committed(&mut self) {
         self.fresh.clear();
     }
 
     /// The transaction is undone.
-    pub(super) fn rolled_back(&mut self) {
+    pub(crate) fn rolled_back(&mut self) {
         for id in self.fresh.drain(..) {
             if let Some(name) = self.names.remove(&id) {
                 self.ids.remove(&name);

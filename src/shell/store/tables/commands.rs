@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Result, params};
 
 use super::outcome;
-use crate::record::Outcome;
+use crate::record::{Outcome, WordsDigest};
 use crate::words::Origin;
 
 /// Commands remembered for each user.
-pub(super) const KEPT: i64 = 512;
+pub(crate) const KEPT: i64 = 512;
 
 /// Rows looked at for each one added. Above 1, so that the table stays within a small multiple of what
 /// is needed.
@@ -20,24 +20,24 @@ const SWEPT_PER_ROW: i64 = 2;
 
 /// How far a user has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// The login number of the last session; commands of earlier ones will not be repeated.
-    pub(super) login: u64,
+    pub(crate) login: u64,
     /// How many commands were settled.
-    pub(super) turn: i64,
+    pub(crate) turn: i64,
 }
 
 impl Progress {
     /// Whether a command may still be repeated. One of a later login than the session's has come before
     /// the record of its session, which is written when the store can.
-    pub(super) fn needs(&self, turn: i64, login: u64) -> bool {
+    pub(crate) fn needs(&self, turn: i64, login: u64) -> bool {
         turn > self.turn - KEPT && login >= self.login
     }
 }
 
 /// The table of settled commands.
 #[derive(Debug, Default)]
-pub(super) struct Commands {
+pub(crate) struct Commands {
     users: HashMap<i64, Progress>,
     /// What the transaction under way has changed in `users`, with what was there before.
     undo: Vec<(i64, Option<Progress>)>,
@@ -49,45 +49,47 @@ pub(super) struct Commands {
 
 impl Commands {
     /// Goes on from what recovery has read.
-    pub(super) fn new(users: HashMap<i64, Progress>) -> Commands {
+    pub(crate) fn new(users: HashMap<i64, Progress>) -> Commands {
         Commands { users, ..Commands::default() }
     }
 
     /// A session began: commands of earlier logins are done with.
-    pub(super) fn log_in(&mut self, user: i64, login: u64) {
+    pub(crate) fn log_in(&mut self, user: i64, login: u64) {
         let progress = self.progress(user);
         self.set(user, Some(Progress { login, ..progress }));
     }
 
     /// Adds what a command came to.
-    pub(super) fn settle(
+    pub(crate) fn settle(
         &mut self,
         db: &Connection,
         user: i64,
         origin: Origin,
         result: Outcome,
+        words: Option<WordsDigest>,
     ) -> Result<()> {
         let progress = self.progress(user);
         let turn = progress.turn + 1;
         self.set(user, Some(Progress { turn, ..progress }));
         self.added += 1;
         let (login, command) = (origin.login.0.cast_signed(), origin.number.cast_signed());
+        let words = words.map(|words| words.0.cast_signed());
         db.prepare_cached(
-            "INSERT INTO settled (user, turn, login, command, outcome) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO settled (user, turn, login, command, outcome, words) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![user, turn, login, command, outcome::print(result)])?;
+        .execute(params![user, turn, login, command, outcome::print(result), words])?;
         Ok(())
     }
 
     /// Forgets a user.
-    pub(super) fn remove(&mut self, db: &Connection, user: i64) -> Result<()> {
+    pub(crate) fn remove(&mut self, db: &Connection, user: i64) -> Result<()> {
         self.set(user, None);
         db.prepare_cached("DELETE FROM settled WHERE user = ?1")?.execute([user])?;
         Ok(())
     }
 
     /// Looks at some more rows, from where it stopped, and removes those that nobody needs.
-    pub(super) fn sweep(&mut self, db: &Connection) -> Result<()> {
+    pub(crate) fn sweep(&mut self, db: &Connection) -> Result<()> {
         let looked_at = self.added * SWEPT_PER_ROW;
         if looked_at == 0 {
             return Ok(());
@@ -119,13 +121,13 @@ impl Commands {
     }
 
     /// The transaction stands.
-    pub(super) fn committed(&mut self) {
+    pub(crate) fn committed(&mut self) {
         self.undo.clear();
         self.added = 0;
     }
 
     /// The transaction is undone.
-    pub(super) fn rolled_back(&mut self) {
+    pub(crate) fn rolled_back(&mut self) {
         while let Some((user, before)) = self.undo.pop() {
             match before {
                 Some(progress) => self.users.insert(user, progress),

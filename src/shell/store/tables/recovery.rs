@@ -5,26 +5,25 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, Row};
 
 use super::commands::{Commands, Progress};
-use super::failure::{OpenError, Trouble};
-use super::folder::Database;
 use super::index::{Entry, Index};
+use super::known::Known;
 use super::names::Names;
-use super::{Known, outcome, rows};
-use crate::record::{Change, Digest, Fact, MailSummary, Record, Recovery, Suspect};
+use super::{outcome, rows};
+use crate::record::{Change, Digest, Fact, MailSummary, Record, Recovery, Suspect, WordsDigest};
+use crate::shell::store::disk::Trouble;
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
 
 /// What is remembered, for the core and for the writer.
-pub(super) struct Remembered {
-    pub(super) recovery: Recovery,
-    pub(super) known: Known,
+pub(crate) struct Remembered {
+    pub(crate) recovery: Recovery,
+    pub(crate) known: Known,
 }
 
 /// Counts this start durably and reads everything that is remembered but the mail itself.
-pub(super) fn boot(database: &mut Database, started: Time) -> Result<Remembered, OpenError> {
-    count_start(&mut database.connection, started)
-        .and_then(|()| recover(&database.connection))
-        .map_err(|trouble| database.place.trouble(trouble))
+pub(crate) fn boot(db: &mut Connection, started: Time) -> Result<Remembered, Trouble> {
+    count_start(db, started)?;
+    recover(db)
 }
 
 /// Raises the boot number: above the last one, and to the second of this start, so that a server that
@@ -44,7 +43,7 @@ fn count_start(db: &mut Connection, started: Time) -> Result<(), Trouble> {
 }
 
 /// Reads everything that is remembered but the mail itself.
-pub(super) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
+pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     let names = Names::read(db)?;
     let mut recovery = Recovery::default();
     let sql = "SELECT boot, secret, last_written FROM server";
@@ -138,7 +137,7 @@ fn read_settled(
     progress: &HashMap<i64, Progress>,
 ) -> Result<HashMap<i64, Vec<Record>>, Trouble> {
     let mut settled: HashMap<i64, Vec<Record>> = HashMap::new();
-    each(db, "SELECT user, turn, login, command, outcome FROM settled ORDER BY id", |row| {
+    each(db, "SELECT user, turn, login, command, outcome, words FROM settled ORDER BY id", |row| {
         let (user, turn) = (row.get(0)?, row.get(1)?);
         let login = row.get::<_, i64>(2)?.cast_unsigned();
         let is_needed = |of: &Progress| of.login == login && of.needs(turn, login);
@@ -147,11 +146,12 @@ fn read_settled(
         }
         let text = row.get_ref(4)?.as_str().map_err(|_| Trouble::Unreadable("outcome"))?;
         let number = row.get::<_, i64>(3)?.cast_unsigned();
+        let words: Option<i64> = row.get(5)?;
         settled.entry(user).or_default().push(Record::Settled {
             user: names.name(user)?.clone(),
             origin: Origin { login: LoginNumber(login), number },
             outcome: outcome::parse(text).ok_or(Trouble::Unreadable("outcome"))?,
-            words: None,
+            words: words.map(|words| WordsDigest(words.cast_unsigned())),
         });
         Ok(())
     })?;

@@ -6,7 +6,7 @@ use crate::record::Outcome;
 use crate::wire::{Code, Status};
 
 /// The one spelling of an outcome.
-pub(super) fn print(outcome: Outcome) -> Cow<'static, str> {
+pub(crate) fn print(outcome: Outcome) -> Cow<'static, str> {
     match outcome {
         Outcome::Message(status) => Cow::Borrowed(status.as_str()),
         Outcome::Broadcast { recipients, withheld } => {
@@ -25,7 +25,7 @@ fn suffix(withheld: bool) -> &'static str {
 }
 
 /// The outcome spelled so.
-pub(super) fn parse(text: &str) -> Option<Outcome> {
+pub(crate) fn parse(text: &str) -> Option<Outcome> {
     if let Some(status) = Status::from_word(text) {
         return Some(Outcome::Message(status));
     }

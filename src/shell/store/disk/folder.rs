@@ -2,12 +2,15 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::failure::{OpenError, Trouble};
+use super::files::{create_private, sync_folder};
+use super::place::Place;
 use super::{schema, wal};
 use crate::shell::folder_lock::{FolderLock, LOCK};
 use crate::time::Time;
@@ -17,57 +20,17 @@ use crate::time::Time;
 const READ_VERSION: usize = 19;
 const WITHOUT_LOG: u8 = 1;
 
-/// The database within the folder.
-pub(super) const DATABASE: &str = "hobnob.db";
-
 /// An open database, and the lock on its folder.
 #[derive(Debug)]
-pub(super) struct Database {
+pub(crate) struct Database {
     /// Declared before the lock, so closed before another server may come.
-    pub(super) connection: Connection,
-    pub(super) place: Place,
+    pub(crate) connection: Connection,
+    pub(crate) place: Place,
     _lock: Option<FolderLock>,
 }
 
-/// Where a database is, for messages.
-#[derive(Debug, Clone)]
-pub(super) enum Place {
-    Memory,
-    Folder(PathBuf),
-}
-
-impl Place {
-    /// The data folder, if there is one.
-    pub(super) fn folder(&self) -> Option<&Path> {
-        match self {
-            Place::Memory => None,
-            Place::Folder(folder) => Some(folder),
-        }
-    }
-
-    /// The database file.
-    pub(super) fn file(&self) -> PathBuf {
-        match self {
-            Place::Memory => PathBuf::from(":memory:"),
-            Place::Folder(folder) => folder.join(DATABASE),
-        }
-    }
-
-    /// Says at which file something failed.
-    pub(super) fn trouble(&self, trouble: Trouble) -> OpenError {
-        let damage = trouble.is_damage();
-        match trouble {
-            Trouble::NoRandomness(why) => OpenError::System(io::Error::other(why)),
-            Trouble::Sqlite(source) if !damage => OpenError::Database { file: self.file(), source },
-            Trouble::Sqlite(_) | Trouble::Unreadable(_) => {
-                OpenError::Damaged { file: self.file(), why: trouble.to_string() }
-            }
-        }
-    }
-}
-
 /// A database that nobody will see again.
-pub(super) fn in_memory(started: Time) -> Result<Database, OpenError> {
+pub(crate) fn in_memory(started: Time) -> Result<Database, OpenError> {
     let place = Place::Memory;
     let open = || -> Result<Connection, Trouble> {
         let mut connection = Connection::open_in_memory()?;
@@ -80,7 +43,7 @@ pub(super) fn in_memory(started: Time) -> Result<Database, OpenError> {
 }
 
 /// Opens the database in `folder`; makes both, written `started`, if they are missing.
-pub(super) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> {
+pub(crate) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> {
     make_private(folder).map_err(|source| unusable(folder, source))?;
     let lock = lock(folder)?;
     let place = Place::Folder(folder.to_path_buf());
@@ -96,17 +59,18 @@ pub(super) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> 
     Ok(Database { connection, place, _lock: Some(lock) })
 }
 
-/// Makes an empty file that only its owner can read. Fails if it exists.
-pub(super) fn create_private(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // The mode above is cut by the umask, never widened; this widens what was cut too far.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+/// Opens the database of a data folder for reading, beside a running server or without one.
+pub(crate) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if !examine(file)? {
+        let source = io::ErrorKind::NotFound.into();
+        return Err(OpenError::Unusable { path: file.to_path_buf(), source });
+    }
+    let database = |source| OpenError::Database { file: file.to_path_buf(), source };
+    let connection = Connection::open_with_flags(file, flags).map_err(database)?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(database)?;
+    schema::recognise(&connection, file)?;
+    Ok(connection)
 }
 
 /// Makes the folder 0700. One that was there and holds something keeps its mode: it may be a home or
@@ -139,7 +103,7 @@ fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
 }
 
 /// Whether a server could take the lock, if no other holds it. It is neither taken nor made.
-pub(super) fn look_at_lock(folder: &Path) -> Result<(), OpenError> {
+pub(crate) fn look_at_lock(folder: &Path) -> Result<(), OpenError> {
     let path = folder.join(LOCK);
     match OpenOptions::new().write(true).open(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&path, error)),
@@ -173,7 +137,7 @@ fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> 
 
 /// Looks at a database and its log before SQLite does, which would repair what is broken by leaving it out.
 /// Whether there is a database.
-pub(super) fn examine(file: &Path) -> Result<bool, OpenError> {
+fn examine(file: &Path) -> Result<bool, OpenError> {
     let log = log_of(file);
     let damaged = |why: &str| OpenError::Damaged { file: file.to_path_buf(), why: why.to_owned() };
     match fs::metadata(file) {

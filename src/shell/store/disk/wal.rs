@@ -30,7 +30,7 @@ enum Damage {
 }
 
 /// What is broken in a log although it was written whole; a log that is not there has nothing to break.
-pub(super) fn damage(log: &Path) -> io::Result<Option<String>> {
+pub(crate) fn damage(log: &Path) -> io::Result<Option<String>> {
     let mut before = None;
     for _ in 0..LOOKS {
         let found = match File::open(log) {

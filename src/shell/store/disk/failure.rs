@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
+use super::files::create_private;
+
 /// Why a store did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -68,7 +70,7 @@ pub enum OpenError {
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     #[error("{}", plain(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// A row that no version of this program writes.
@@ -79,7 +81,7 @@ pub(super) enum Trouble {
 }
 
 /// What SQLite says, in one line and without the statement that it says it of.
-pub(super) fn plain(error: &rusqlite::Error) -> String {
+pub(crate) fn plain(error: &rusqlite::Error) -> String {
     if let rusqlite::Error::SqlInputError { msg, .. } = error {
         return one_line(msg);
     }
@@ -93,7 +95,7 @@ pub(super) fn plain(error: &rusqlite::Error) -> String {
 }
 
 /// SQLite tells of damage in several lines.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.replace("***", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -108,7 +110,7 @@ fn holds_odd_value(error: &rusqlite::Error) -> bool {
 
 impl Trouble {
     /// Whether the file itself is broken.
-    pub(super) fn is_damage(&self) -> bool {
+    pub(crate) fn is_damage(&self) -> bool {
         match self {
             Trouble::Sqlite(error) => {
                 let broken = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
@@ -122,7 +124,7 @@ impl Trouble {
 
 /// How the writer takes a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     /// Nothing was written and room may come back: refuse the batch, go on.
     NoRoom,
     /// Stop.
@@ -130,7 +132,7 @@ pub(super) enum Severity {
 }
 
 /// Judges a failure of the database in `folder`.
-pub(super) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
+pub(crate) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
     let Trouble::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = trouble else {
         return Severity::Fatal;
     };
@@ -157,7 +159,7 @@ pub(super) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
 
 /// Whether the credentials file could not grow for want of room or permission, or the change was
 /// turned down before anything was written.
-pub(super) fn judge_account(error: &io::Error) -> Severity {
+pub(crate) fn judge_account(error: &io::Error) -> Severity {
     let no_room = matches!(
         error.kind(),
         io::ErrorKind::StorageFull
@@ -180,7 +182,7 @@ fn has_no_room(folder: &Path) -> bool {
     let path = folder.join("room");
     let _ = std::fs::remove_file(&path);
     let longest = longest_file(folder);
-    let written = super::folder::create_private(&path).and_then(|mut file| {
+    let written = create_private(&path).and_then(|mut file| {
         use io::{Seek, SeekFrom, Write};
         file.seek(SeekFrom::Start(longest))?;
         file.write_all(&[0; 8192])

@@ -4,28 +4,37 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
-use super::Known;
-use super::failure::Trouble;
 use super::index::Entry;
+use super::known::Known;
 use super::names::Names;
-use super::writer::Request;
 use crate::record::Mail;
+use crate::shell::store::disk::Trouble;
 use crate::time::Time;
-use crate::words::{LoginNumber, MessageId, Name, Origin};
+use crate::words::{LoginNumber, MessageId, Name, Origin, Ticket};
+
+/// A page of mail that is wanted.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) ticket: Ticket,
+    pub(crate) user: Name,
+    pub(crate) from: Option<Name>,
+    pub(crate) after: MessageId,
+    pub(crate) limit: u32,
+}
 
 /// One page of a mailbox.
 #[derive(Debug)]
-pub(super) struct Page {
-    pub(super) mail: Vec<Mail>,
-    pub(super) more: bool,
+pub(crate) struct Page {
+    pub(crate) mail: Vec<Mail>,
+    pub(crate) more: bool,
 }
 
 /// One message, by its row.
-pub(super) const MESSAGE: &str =
+pub(crate) const MESSAGE: &str =
     "SELECT sender, group_name, login, command, sent_at, text FROM mail WHERE id = ?1";
 
 /// Reads the page that is asked for.
-pub(super) fn read(db: &Connection, known: &Known, request: &Request) -> Result<Page, Trouble> {
+pub(crate) fn read(db: &Connection, known: &Known, request: &Request) -> Result<Page, Trouble> {
     let Known { names, index, .. } = known;
     let mut page = Page { mail: Vec::new(), more: false };
     let Some(receiver) = names.known(&request.user) else { return Ok(page) };
