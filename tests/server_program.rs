@@ -295,7 +295,7 @@ fn a_new_account_is_in_the_file_when_it_is_confirmed() {
     assert!(place.read("credentials.txt").starts_with("luke $argon2id$v=19$m=8,t=1,p=1$"));
 }
 
-/// Two logs that take no line: on a full disk, and read by nobody any more.
+/// Two logs that take no line: on a full disk, and without a reader.
 fn dead_logs() -> [Stdio; 2] {
     let full = fs::File::options().write(true).open("/dev/full").expect("a full device");
     let (_, unread) = std::io::pipe().expect("a pipe");

@@ -1,4 +1,4 @@
-//! Rules about the source itself: who may import whom, how long things may be, what must not be written.
+//! Rules about the source: which place may import which, how long files may be, words that are banned.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -145,7 +145,7 @@ fn a_closed_output_is_exit_1_and_nothing_more_counts_as_shown() {
     let server = FakeServer::start();
     let (mut child, mut connection) = with_output_held(&server);
     drop(child.stdout.take());
-    // While another test starts its program, that one holds all pipes for a moment.
+    // A program that another test is starting holds this pipe too, for a moment.
     let mut number = 0;
     while child.try_wait().expect("a status").is_none() && number < 1_000_000 {
         number += 1;
@@ -192,7 +192,7 @@ fn without_an_output_nothing_is_asked_of_the_server() {
 #[test]
 fn an_output_that_is_thrown_away_is_one() {
     let server = FakeServer::start();
-    // As programs that start others like to open it, and as the runtime does in the place of a closed one.
+    // Opened for both, as by daemons, and by the runtime if it was closed.
     let nothing = std::fs::File::options().read(true).write(true).open("/dev/null").expect("a device");
     let mut child = command(&server).stdout(nothing).spawn().expect("the program runs");
     child.stdin.as_mut().expect("its input").write_all(b"hans\nfalcon\n").expect("it reads");

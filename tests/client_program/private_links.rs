@@ -37,7 +37,7 @@ fn introduced() -> Pair {
     Pair { hans, luke, of_hans, of_luke, _place: server.place }
 }
 
-/// The port in what a client declares: a port, or an address and a port.
+/// The port of an endpoint that a client declares: a port, or an address and a port.
 fn endpoint(line: &str, command: &str) -> u16 {
     let endpoint = line.strip_prefix(command).unwrap_or_else(|| panic!("{line}"));
     let port = endpoint.split(' ').next().and_then(|first| first.rsplit(':').next());

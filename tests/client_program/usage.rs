@@ -1,4 +1,4 @@
-//! What needs no server: options, usage errors, a server that is not there.
+//! Options, usage errors, a server that is not there.
 
 use std::net::TcpListener;
 use std::process::{Output, Stdio};

@@ -15,8 +15,8 @@ use crate::people::Person;
 use crate::strace::{self, KILL, Moment};
 use crate::{report, share_the_machine};
 
-/// Where a client leaves what others, or its next life, will read. Calls are counted for each thread, so
-/// each has its own round.
+/// The file or socket whose calls are counted. Each is used by one thread, and strace counts for each thread,
+/// so each has a round.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     Journal,
@@ -24,10 +24,10 @@ enum Target {
     Network,
 }
 
-/// Waiting for bob, and coming while he is there.
+/// Messages that wait for bob, and as many that come while he is online.
 const MESSAGES: usize = 4;
 
-/// What came of a client that was to be killed at its call of this number.
+/// The fate of a client that was to be killed at its call of this number.
 struct Outcome {
     was_killed: bool,
     /// Messages that it had shown by then.
@@ -54,7 +54,7 @@ fn play(target: Target, when: usize) -> Outcome {
     let killing = strace::breaking(&options, &Moment::new(call, when), KILL);
     let mut bob = Person::start_behind(&killing, &output, &place, server.port, "bob");
     for number in 1..=MESSAGES {
-        // One at a time, so that they take calls of their own; but one who is dead keeps nobody waiting.
+        // One at a time, so that each takes separate calls. A dead client is not waited for.
         ann.message("bob", &format!("coming {number}"));
         bob.message("ann", &format!("of bob {number}"));
         bob.until("a message and a result, or its death", |printed| {

@@ -66,7 +66,7 @@ impl Sample {
     }
 }
 
-/// A session of three users, and what they have printed at its end.
+/// A session of three users and their lives at its end.
 struct Script<'p> {
     place: &'p Place,
     port: u16,
@@ -110,7 +110,7 @@ impl<'p> Script<'p> {
         self.lives.push(ann.leave());
     }
 
-    /// What was confirmed is there: groups, the block or none, and all mail for whoever comes.
+    /// Checks that all is there that was confirmed: groups, the block or none, all mail.
     fn prove(&mut self) {
         let mut everybody = ["ann", "bob", "cid"].map(|user| (user, self.enter(user)));
         for (user, person) in &mut everybody {

@@ -1,4 +1,4 @@
-//! Disks that are full, may not be written, or hold something else than was left there.
+//! Disks that are full, read-only or damaged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +27,7 @@ fn a_full_disk_refuses_what_needs_it_and_nothing_else() {
     assert_eq!(ann.result(line)["status"], "stored");
     disk.fill();
     let (mut refused, mut in_a_row) = (0, 0);
-    // What was written already of the log may be written over, so some are still taken.
+    // Pages of the log can be overwritten, so some messages are still taken.
     for number in 0.. {
         let line = ann.message("cid", &format!("while it is full {number}"));
         let result = ann.result(line);
@@ -108,7 +108,7 @@ fn mail_that_a_full_disk_could_not_forget_is_shown_once_all_the_same() {
 
 /// Pages of a log that the first page of its index knows.
 const INDEXED: u64 = 4_062;
-/// What a page takes in the log.
+/// Bytes of a page in the log.
 const FRAME: u64 = 2_072;
 
 #[test]
@@ -122,7 +122,7 @@ fn what_an_index_that_cannot_grow_leaves_in_the_log_is_not_refused() {
     let mut ann = Person::enter(&place, port, "ann");
     let log = place.data().join("hobnob.db-wal");
     let frames = || fs::metadata(&log).map_or(0, |log| log.len()) / FRAME;
-    // A reader keeps the log from being begun anew.
+    // A reader keeps the log from being restarted.
     let reader = database::look(&place);
     reader.execute_batch("BEGIN; SELECT count(*) FROM mail").expect("a transaction");
     let filling = "x".repeat(4_000);
@@ -166,7 +166,7 @@ fn a_limit_of_file_lengths_is_a_full_disk() {
     let limit = |current| prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).expect("a limit");
     let mut ann = Person::enter(&place, server.port, "ann");
     let mut taken = Vec::new();
-    // At the end of what the log holds, and within a page of it. A refused page may stay behind its end,
+    // At the end of the valid log, and within a page of it. A refused page may remain after that end,
     // and is written over by the next.
     for room in [0, 100] {
         let log = fs::metadata(place.data().join("hobnob.db-wal")).map_or(0, |log| log.len());
@@ -181,8 +181,8 @@ fn a_limit_of_file_lengths_is_a_full_disk() {
             result.get("error").cloned()
         });
         assert_eq!(refused, Some("storage_unavailable".into()));
-        // The first refusal has the log emptied. The next answer comes behind that: were the limit gone in
-        // the midst of it, a write would have failed for no reason.
+        // The first refusal makes the store empty its log. The next answer comes after that: if the limit
+        // were lifted meanwhile, a write would have failed for no reason.
         let text = format!("next with room for {room}");
         let line = ann.message("cid", &text);
         if ann.result(line)["status"] == "stored" {
@@ -208,8 +208,8 @@ fn a_client_that_cannot_note_what_it_shows_shows_nothing_more_and_loses_nothing(
     let line = ann.message("bob", "noted");
     assert_eq!(ann.result(line)["status"], "delivered");
     disk.fill();
-    // The file of his notes has room to the end of its last page. Ann has the same trouble with hers, so
-    // a bare connection has to do.
+    // The file of bob's notes has room to the end of its last page. Ann's is as full, so a bare connection
+    // sends.
     let mut wire = Wire::user(server.port, "cid");
     let mut told = 0;
     while !bob.has_ended() {

@@ -161,7 +161,7 @@ fn a_kill_at_any_call_of_a_registration_leaves_a_whole_file() {
     assert!(["fsync", "rename"].iter().all(|name| kinds(&killed).contains_key(name)), "{killed:?}");
 }
 
-/// Sends so many long messages, one behind the other, and counts the answers until the server is gone.
+/// Sends long messages in batches and counts the answers until the server is gone.
 fn send_until_the_end(port: u16, text: &str) -> usize {
     let mut wire = Wire::user(port, "ann");
     let mut confirmed = 0;

@@ -1,4 +1,4 @@
-//! What leaves the server before, and what after, its disk has it: shown by a trace of system calls.
+//! No confirmation leaves the server before its disk has the record: shown by a trace of system calls.
 
 use std::collections::HashMap;
 
@@ -129,12 +129,12 @@ fn no_confirmation_leaves_before_the_sync_that_covers_it() {
     for (mark, confirmation) in &asked {
         check_order(&lines, mark, confirmation);
     }
-    report(&format!("trace: {} confirmations, each behind its sync", asked.len()));
+    report(&format!("trace: {} confirmations, each after its sync", asked.len()));
 }
 
 /// For each message that was confirmed: its text was written to the log, then a sync began and returned,
-/// and only then its confirmation left. What others have stored meanwhile makes no difference: the log is
-/// synced only behind whole transactions.
+/// and only then its confirmation left. Messages that others store meanwhile make no difference: the log is
+/// synced only after whole transactions.
 fn check_each(lines: &[String], messages: &[(String, String)]) -> usize {
     let calls = read(lines);
     let is_output = |call: &Call<'_>| {
@@ -195,7 +195,7 @@ fn under_load_each_confirmation_waits_for_its_own_sync() {
     }
     wires.iter_mut().for_each(|wire| assert!(wire.answer().ends_with(" stored")));
     let checked = check_each(&trace.lines(), &messages);
-    report(&format!("trace under load: {checked} confirmations, each behind its own sync"));
+    report(&format!("trace under load: {checked} confirmations, each after its own sync"));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn live_chat_writes_nothing_to_the_disk() {
     let server = place.serve();
     let mut ann = Person::enter(&place, server.port, "ann");
     let mut bob = Person::enter(&place, server.port, "bob");
-    // Behind this, everything of the logins is on the disk.
+    // After this answer, everything of the logins is on the disk.
     let line = ann.message("cid", "later");
     assert_eq!(ann.result(line)["status"], "stored");
     let trace = watch(&place, server.id());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use support::{Client, PATIENCE, Place, Shown};
 
-/// What a line that was typed is for.
+/// The purpose of a line that was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Typed {
     /// A message to a user.
@@ -32,9 +32,9 @@ pub(crate) struct Life {
     pub(crate) user: String,
     /// Whether it was killed.
     pub(crate) killed: bool,
-    /// What was typed, from line 1.
+    /// Lines typed, from line 1.
     pub(crate) typed: Vec<Typed>,
-    /// What it printed.
+    /// Objects printed.
     pub(crate) objects: Vec<Value>,
 }
 
@@ -64,7 +64,7 @@ impl Person {
         Person::new(Client::spawn(Person::command_line(place, port, user, &[]), true), user)
     }
 
-    /// The same behind a wrapper, its output being a named pipe that the wrapper may know by its path.
+    /// The same under a wrapper; the output is a named pipe, which the wrapper may know by its path.
     pub(crate) fn start_behind(
         wrapper: &[String],
         output: &Path,
@@ -74,7 +74,7 @@ impl Person {
     ) -> Person {
         let made = Command::new("mkfifo").arg(output).status().expect("mkfifo runs");
         assert!(made.success());
-        // Only so does it open before anybody writes; after that, reading waits.
+        // Opens before there is a writer; after that, reads block.
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let stdout = File::options().read(true).custom_flags(nonblock).open(output).expect("a pipe");
         let near = File::options().write(true).open(output).expect("a pipe");
@@ -104,15 +104,15 @@ impl Person {
         Person { client, user: user.to_owned(), typed: Vec::new() }
     }
 
-    /// Starts until it is in.
+    /// Starts and is logged in.
     pub(crate) fn enter(place: &Place, port: u16, user: &str) -> Person {
         let person = Person::start(place, port, user);
         assert!(person.is_in(), "{user} does not get in: {:?}", person.client.output().lock().values);
         person
     }
 
-    /// Starts again and again until it is in: the server may have just died, or not know yet that the one
-    /// before is dead.
+    /// Starts again until it is logged in: the server may just have died, or not know yet that the client
+    /// before has.
     pub(crate) fn enter_at_last(place: &Place, port: u16, user: &str) -> Person {
         let deadline = Instant::now() + PATIENCE / 2;
         let mut last = Vec::new();
@@ -157,7 +157,7 @@ impl Person {
         self.write(part);
     }
 
-    /// One who has gone hears nothing.
+    /// A client that has ended reads nothing.
     fn write(&mut self, text: &str) {
         self.client.try_write(text.as_bytes());
     }
@@ -223,7 +223,7 @@ impl Person {
         self.finish(true)
     }
 
-    /// SIGKILL, and then what it had printed is read.
+    /// SIGKILL; only then its output is read.
     pub(crate) fn kill_before(mut self, reading: Sender<()>) -> Life {
         self.client.die();
         drop(reading);

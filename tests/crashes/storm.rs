@@ -43,7 +43,7 @@ fn nothing_confirmed_is_lost_or_doubled_when_the_server_is_killed_under_load() {
                 })
             })
             .collect();
-        // Whatever happens here, the users must come to an end.
+        // If this thread panics, the users must end as well.
         let over = Over(&weather);
         let mut killer = Killer {
             weather: &weather,
@@ -69,7 +69,7 @@ fn nothing_confirmed_is_lost_or_doubled_when_the_server_is_killed_under_load() {
     check_lives(&weather, &stories);
 }
 
-/// Nobody is there: all that is confirmed and not shown must be in the database.
+/// With all clients gone, everything confirmed and not shown must be in the database.
 fn check_database(killer: &mut Killer<'_>, stories: &[Story]) {
     let rows = killer.look();
     shelf::compare(&rows, &lives_of(stories), &mut killer.found);
@@ -82,7 +82,7 @@ fn check_database(killer: &mut Killer<'_>, stories: &[Story]) {
     killer.found.assert_clean();
 }
 
-/// What everybody was told and shown.
+/// Checks everything that the users were told and shown.
 fn check_lives(weather: &Weather, stories: &[Story]) {
     let lives = lives_of(stories);
     let findings = audit(&lives);
@@ -120,7 +120,7 @@ struct Killer<'w> {
     weather: &'w Weather,
     random: Random,
     done: Vec<Restart>,
-    /// What is wrong in the database, by itself.
+    /// Faults within the database.
     found: Findings,
     rows_read: usize,
 }

@@ -65,7 +65,7 @@ fn idle_clients_and_an_idle_server_burn_no_time() {
     let wires: Vec<Wire> = ["yoda", "luke", "vader"].map(|name| server.wire_user(name)).into();
     hans.ok("whoelse");
     let before = (ticks(server.id()), ticks(hans.id()));
-    // The rule is about time that passes while nothing happens.
+    // Nothing but time must pass here: the rule is about an idle machine.
     std::thread::sleep(std::time::Duration::from_secs(1));
     let after = (ticks(server.id()), ticks(hans.id()));
     assert!(after.0 - before.0 <= 5 && after.1 - before.1 <= 5, "{before:?} {after:?}");

@@ -1,4 +1,4 @@
-//! What other messengers got wrong and is not to happen here, as far as no other file has it.
+//! Bugs of other messengers that must not happen here and are in no other file.
 
 use std::time::Duration;
 

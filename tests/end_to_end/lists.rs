@@ -1,4 +1,4 @@
-//! Who is and was online, presence, ping, help.
+//! Lists of users online now and before, presence, ping, help.
 
 use std::time::Instant;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use support::{Client, Server, password};
 
-/// Tries passwords for a name on a connection of its own; returns the answers.
+/// Tries passwords for a name on a new connection; returns the answers.
 fn tries(server: &Server, name: &str, passwords: &[&str]) -> Vec<Value> {
     let mut client = server.client(&[]);
     client.answer(name);

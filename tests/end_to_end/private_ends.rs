@@ -42,7 +42,7 @@ fn an_interrupted_peer_has_logged_out() {
 fn a_peer_that_times_out_ends_the_link() {
     let server = Server::start(&["timeout=2"]);
     let (mut hans, mut yoda) = linked(&server, &[]);
-    // Hans stays active by commands of his own; yoda does nothing.
+    // Hans stays active by commands; yoda does nothing.
     let closed = loop {
         hans.ok("whoelse");
         if hans.count(|object| object["type"] == "private_closed") > 0 {

@@ -13,7 +13,7 @@ fn a_session_goes_on_over_a_restart() {
     server.kill();
     hans.wait("the loss", |object| object["state"] == "reconnecting");
     yoda.wait("the loss", |object| object["state"] == "reconnecting");
-    // Typed while nobody is there; sent when he is back.
+    // Typed while there is no connection; sent on the next one.
     let line = hans.say("message yoda over the gap");
     server.start_again();
     hans.wait("the server", |object| object["state"] == "resumed");

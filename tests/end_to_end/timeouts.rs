@@ -24,8 +24,7 @@ fn an_idle_user_is_logged_out_and_the_program_ends() {
     luke.log_out();
 }
 
-/// Does something again and again; says whether the user was logged out before it was done for
-/// twice the timeout.
+/// Repeats an action for twice the timeout; says whether the user was logged out meanwhile.
 fn is_idle(mut client: Client, timeout: Duration, mut does: impl FnMut(&mut Client)) -> bool {
     let began = Instant::now();
     while began.elapsed() < timeout * 2 {
@@ -91,7 +90,7 @@ fn private_texts_are_activity_of_the_sender() {
     let mut yoda = server.user_with("yoda", &["--accept-private", "auto"]);
     hans.ok("startprivate yoda");
     let began = Instant::now();
-    // Yoda only receives, so he goes first; hans types private texts only.
+    // Yoda only receives, so yoda times out first; hans types private texts only.
     while !yoda.is_over() {
         hans.ask("private yoda hi");
         assert!(began.elapsed() < TIMEOUT * 10, "receiving private texts is no activity");

@@ -1,4 +1,4 @@
-//! Bytes that are nearly a line: what arbitrary bytes would hit once in a lifetime.
+//! Bytes that are nearly a line, which arbitrary bytes hardly ever are.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

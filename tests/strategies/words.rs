@@ -1,7 +1,7 @@
 //! The words that lines are made of.
 //!
-//! Lines borrow from the bytes they are read from. What a strategy makes up has nothing to borrow
-//! from, so it is leaked: a few hundred bytes for each case of a test.
+//! Lines borrow from the bytes they are read from. Generated words have nothing to borrow from, so they
+//! are leaked: a few hundred bytes for each case of a test.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -29,7 +29,7 @@ pub fn word() -> impl Strategy<Value = &'static str> {
     .prop_map(leaked)
 }
 
-/// What can stand for a user or a group: no `#` in front, and not `group`.
+/// Names of users and groups: no `#` in front, and not `group`.
 pub fn name() -> impl Strategy<Value = &'static str> {
     word().prop_filter("no name", |word| !word.starts_with('#') && *word != "group")
 }

@@ -5,11 +5,11 @@
 //!
 //! ```text
 //! set KEY=VALUE          a setting, before anything else
-//! login NAME             opens a link called NAME, logs in with the password `pw`, drops what all are told
+//! login NAME             opens a link called NAME, logs in with the password `pw`, drops all that was said
 //! open LINK [IP]         opens a link, from 192.0.2.1 or IP
-//! LINK> TEXT             the client says TEXT; `$NAME` stands for a word kept before
+//! LINK> TEXT             the client says TEXT; `$NAME` is a word kept before
 //! LINK>> TEXT            the client says TEXT together with what it says next, in one write
-//! LINK< TEXT             the server says TEXT; `*` stands for one word, `$NAME` for one that is kept
+//! LINK< TEXT             the server says TEXT; `*` is any word, `$NAME` one to keep
 //! LINK~                  drops what the server has said to LINK
 //! close LINK             the link is lost, both ways
 //! end LINK               the client ends its stream; it still hears what is said
@@ -20,7 +20,7 @@
 //! mail holds|answers     stored mail waits to be loaded | is loaded
 //! hashing holds|answers  passwords wait to be compared or hashed | are
 //! file NAME[=PASSWORD]…  what the credentials file holds from now on
-//! reload [KEY=VALUE]…    the operator has it read again, and the settings, which are these from now on
+//! reload [KEY=VALUE]…    the operator reloads the file and the settings, with these changed
 //! acks                   clients acknowledge every message at once (they do not, at first)
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable

@@ -61,7 +61,7 @@ pub(crate) fn perform(stage: &mut Stage, line: &str) {
     }
 }
 
-/// Stage directions about what is around the server.
+/// Performs a line about the machine around the server: store, hashing, files, operator.
 fn direct_the_machine(stage: &mut Stage, line: &str) {
     match line.split_once(' ').unwrap_or((line, "")) {
         ("store", mood) => {

@@ -14,7 +14,7 @@ use crate::store::{self, Store};
 const USERS: [&str; 5] = ["hans", "yoda", "luke", "vader", "r2d2"];
 pub(crate) const PASSWORD: &str = "pw";
 
-/// Events that come as the answer to an effect.
+/// Events that answer effects and have not been handed in.
 enum Owed {
     Verified(Ticket, Verdict),
     Hashed(Ticket, Credential),
@@ -27,14 +27,14 @@ pub(crate) struct Client {
     pub(crate) id: LinkId,
     pub(crate) said: VecDeque<String>,
     pub(crate) closed: bool,
-    /// To be said together with what comes next.
-    unsaid: String,
+    /// Lines to be sent in one write with the next one.
+    unsent: String,
 }
 
 pub(crate) struct Stage {
     server: ServerState,
     pub(crate) settings: Settings,
-    /// What the credentials file holds.
+    /// The content of the credentials file.
     pub(crate) accounts: Vec<(Name, Credential)>,
     now: Time,
     timeout: Option<Time>,
@@ -136,7 +136,7 @@ impl Stage {
         self.owe(verdict);
     }
 
-    /// Makes durable what the store has by now, and nothing more.
+    /// Makes the records durable that the store has now, and no later ones.
     pub(crate) fn sync(&mut self) {
         let verdict = self.store.sync();
         self.owe(verdict);
@@ -158,7 +158,7 @@ impl Stage {
         }
     }
 
-    /// Answers everything that is owed, and acknowledges, until nothing moves any more.
+    /// Hands in events until none is owed or due.
     pub(crate) fn settle(&mut self) {
         loop {
             if let Some(at) = self.owed.iter().position(|owed| self.is_free(owed)) {
@@ -184,17 +184,17 @@ impl Stage {
         let id = LinkId(self.next_link);
         self.next_link += 1;
         self.clients
-            .insert(name.into(), Client { id, said: VecDeque::new(), closed: false, unsaid: String::new() });
+            .insert(name.into(), Client { id, said: VecDeque::new(), closed: false, unsent: String::new() });
         let from = SocketAddr::new(from, 40_000);
         self.handle(Event::LinkOpened { link: id, from, nonce: [id.0 as u8; 32] });
         assert_eq!(self.clients[name].said.front().map(String::as_str), Some("hobnob 1 ack resume"));
     }
 
-    /// Says this, and what was to be said with it.
+    /// Sends a line, in one write with those kept for it.
     pub(crate) fn say(&mut self, name: &str, text: &str) {
         self.say_later(name, text);
         let client = self.clients.get_mut(name).expect("a known link");
-        let (id, text) = (client.id, std::mem::take(&mut client.unsaid));
+        let (id, text) = (client.id, std::mem::take(&mut client.unsent));
         self.handle(Event::Received { link: id, bytes: text.as_bytes() });
         self.settle();
         if self.acks {
@@ -202,7 +202,7 @@ impl Stage {
         }
     }
 
-    /// Keeps this to be said with what comes next.
+    /// Keeps a line for the next write.
     pub(crate) fn say_later(&mut self, name: &str, text: &str) {
         let words: Vec<&str> = text
             .split(' ')
@@ -211,8 +211,8 @@ impl Stage {
             })
             .collect();
         let client = self.clients.get_mut(name).expect("a known link");
-        client.unsaid.push_str(&words.join(" "));
-        client.unsaid.push('\n');
+        client.unsent.push_str(&words.join(" "));
+        client.unsent.push('\n');
     }
 
     pub(crate) fn acknowledge(&mut self) {

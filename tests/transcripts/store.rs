@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hobnob::record::{Change, Fact, Mail, MailSummary, Record, RecordNumber, Suspect};
 use hobnob::words::{MessageId, Name};
 
-/// What a store does with the records that it is given.
+/// How a store treats the records that it is given.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Mood {
     Holds,
@@ -13,7 +13,7 @@ pub(crate) enum Mood {
     Refuses,
 }
 
-/// What it says about them.
+/// Its answer to records.
 pub(crate) enum Verdict {
     Committed(RecordNumber),
     Refused(RecordNumber),
@@ -35,7 +35,7 @@ impl Store {
         self.pending.push((number, epoch, record.clone()));
     }
 
-    /// Does what it is in the mood for with the records it has.
+    /// Treats the records it has by its mood.
     pub(crate) fn work(&mut self) -> Option<Verdict> {
         self.pending.retain(|(_, epoch, _)| *epoch >= self.epoch);
         let from = self.pending.first()?.0;
@@ -50,7 +50,7 @@ impl Store {
         }
     }
 
-    /// Makes the records durable that it has, whatever its mood.
+    /// Makes the records durable that it has, in any mood.
     pub(crate) fn sync(&mut self) -> Option<Verdict> {
         let upto = self.pending.last()?.0;
         self.durable.extend(self.pending.drain(..).map(|(_, _, record)| record));
@@ -63,7 +63,7 @@ impl Store {
         self.epoch = 0;
     }
 
-    /// Mail that is to be read behind all records it was given, in order of ids.
+    /// The mailbox of a user after all records given so far, in order of ids.
     pub(crate) fn mail_of(&self, user: &Name, from: Option<&Name>, after: MessageId) -> Vec<Mail> {
         let mut mail: Vec<Mail> = Vec::new();
         for record in self.durable.iter().chain(self.pending.iter().map(|(_, _, record)| record)) {
@@ -86,7 +86,7 @@ impl Store {
         mail
     }
 
-    /// How much mail of each sender waits for a user.
+    /// Count and bytes of a user's mail, for each sender.
     pub(crate) fn mail_summary(&self, to: &Name) -> Vec<MailSummary> {
         let mut senders: BTreeMap<Name, (u32, u64)> = BTreeMap::new();
         for stored in self.mail_of(to, None, MessageId::default()) {
@@ -98,7 +98,7 @@ impl Store {
         senders.into_iter().map(summary).collect()
     }
 
-    /// What it gives back of the records it was given, but for mail.
+    /// The records that a restart reads back, mail excepted.
     pub(crate) fn remembered(&self) -> Vec<Record> {
         let mut records: Vec<Record> = Vec::new();
         for record in &self.durable {

@@ -34,7 +34,7 @@ pub struct Client {
     commands: Vec<u64>,
 }
 
-/// What a client has shown so far.
+/// The output of a client so far.
 #[derive(Debug, Default)]
 pub struct Shown {
     /// Objects, or in plain mode strings.
@@ -62,7 +62,7 @@ impl Shown {
 }
 
 impl Client {
-    /// A client of the server on this port, with a state folder of its own unless the options name one.
+    /// A client of the server on this port, with a new state folder unless the options name one.
     #[must_use]
     pub fn start(place: &Place, port: u16, options: &[&str]) -> Client {
         let mut command = place.client_command();
@@ -323,7 +323,7 @@ impl Client {
         self.output.lock().values[..self.looked_at].iter().filter(|value| is_it(value)).count()
     }
 
-    /// All that it shows, for who looks at it in another way.
+    /// All its output.
     #[must_use]
     pub fn output(&self) -> &Watched<Shown> {
         &self.output
@@ -355,14 +355,14 @@ impl Client {
         self.die();
     }
 
-    /// SIGKILL, and its end; what it has shown may still be on its way.
+    /// SIGKILL, and its end; its output may not have been read yet.
     pub fn die(&mut self) {
         // It may be gone already.
         let _ = self.child.kill();
         self.child.wait().expect("its end");
     }
 
-    /// What it has said on its standard error so far.
+    /// Its standard error so far.
     #[must_use]
     pub fn diagnostics(&self) -> String {
         self.diagnostics.lock().text.clone()
@@ -452,7 +452,7 @@ pub fn exit_code(child: &mut Child) -> i32 {
     }
 }
 
-/// Reads lines to the end of a stream. What is no JSON stays a string, for its reader to complain of.
+/// Reads lines to the end of a stream. A line that is no JSON stays a string, which the test rejects.
 fn read(stream: impl Read, json: bool, shown: &Watched<Shown>) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();

@@ -1,4 +1,4 @@
-//! A server whose lines the test says itself.
+//! A server whose lines the test writes.
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
@@ -7,7 +7,7 @@ use std::thread;
 use crate::terminal::SMALL;
 use crate::{Client, PATIENCE, Place, Terminal, Wire};
 
-/// What `welcome` hands out.
+/// The token in its `welcome`.
 pub const TOKEN: &str = "00112233445566778899aabbccddeeff";
 
 /// A port that clients connect to, and the place in which those clients keep their state.

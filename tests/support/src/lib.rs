@@ -1,4 +1,4 @@
-//! What the tests of the two programs share.
+//! Support for the tests of the two programs.
 //!
 //! * [`Place`]: a folder with accounts, settings and state, in which programs run.
 //! * [`Server`]: the real server in a place; it starts, stops, is killed, and starts again.

@@ -135,7 +135,7 @@ impl Place {
         self.server_command_behind(&[])
     }
 
-    /// The server's program behind a wrapper, such as strace.
+    /// The server's program under a wrapper, such as strace.
     #[must_use]
     pub fn server_command_behind(&self, wrapper: &[String]) -> Command {
         self.command("hobnob-server", wrapper)
@@ -147,7 +147,7 @@ impl Place {
         self.client_command_behind(&[])
     }
 
-    /// The client's program behind a wrapper, such as strace.
+    /// The client's program under a wrapper, such as strace.
     #[must_use]
     pub fn client_command_behind(&self, wrapper: &[String]) -> Command {
         self.command("hobnob", wrapper)

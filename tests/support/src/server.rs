@@ -18,7 +18,7 @@ use crate::{Client, Place, Terminal, USERS, Watched, Wire, free_port, password, 
 /// Hashing that costs next to no work.
 const CHEAP: [&str; 4] = ["--set", "argon2_kib=8", "--set", "argon2_passes=1"];
 
-/// Says everything it can in its log, which is searched for secrets.
+/// Options for a full log, which is searched for secrets.
 const TALKATIVE: [&str; 2] = ["-d", "-v"];
 
 /// A server, killed with the test. Its log may hold no password and no text.
@@ -133,7 +133,7 @@ impl Server {
         assert_eq!(rest, "", "standard output");
         let status = self.child.wait().expect("its end");
         let took = began.elapsed();
-        // Whoever has wrapped it may hold its log a little longer.
+        // A wrapper may hold its log a little longer.
         let ended = self.log.wait(|log| (log.open == 0).then_some(()));
         assert!(ended.is_some(), "the log is still open");
         let log = self.log.lock().text[self.began..].to_owned();
@@ -164,7 +164,7 @@ impl Server {
         most.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
-    /// What it has logged, earlier runs included.
+    /// Its log, earlier runs included.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.lock().text.clone()
@@ -255,8 +255,8 @@ impl Place {
         self.serve_on(free_port(), &[]).expect("the server starts")
     }
 
-    /// A server on this port, behind a wrapper such as strace, if that is not empty; or how it ended
-    /// instead of serving.
+    /// A server on this port, under a wrapper such as strace unless that is empty; or how it ended instead
+    /// of serving.
     ///
     /// # Errors
     /// The server ended before it served.
@@ -287,7 +287,7 @@ fn command(place: &Place, port: &str, wrapper: &[String], options: &[OsString]) 
     if options.first().is_none_or(|first| first.to_string_lossy().starts_with('-')) {
         command.arg(port);
     }
-    // Of a setting that is given twice the later one holds: what a test says wins.
+    // Of a setting given twice the later one holds, so those of the test come last.
     command.args(["--plaintext"]).args(CHEAP).args(place.server_options()).args(options);
     command.stdout(Stdio::piped());
     command

@@ -25,7 +25,7 @@ pub struct Terminal {
     master: Option<Box<dyn MasterPty + Send>>,
 }
 
-/// What has come to a screen so far.
+/// The output on a screen so far.
 pub struct Screen {
     parser: Parser,
     bytes: Vec<u8>,
@@ -48,7 +48,7 @@ impl Screen {
 }
 
 impl Terminal {
-    /// A client of the server on this port in a large terminal, with a state folder of its own.
+    /// A client of the server on this port in a large terminal, with a new state folder.
     #[must_use]
     pub fn start(place: &Place, port: u16, options: &[&str], environment: &[(&str, &str)]) -> Terminal {
         let (port, state) = (port.to_string(), place.fresh_state());

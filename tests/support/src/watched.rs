@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::PATIENCE;
 
-/// A value with whoever waits for a change of it.
+/// A value whose changes can be waited for.
 #[derive(Debug, Default)]
 pub struct Watched<T> {
     value: Mutex<T>,
@@ -20,7 +20,7 @@ impl<T> Watched<T> {
         Watched { value: Mutex::new(value), changed: Condvar::new() }
     }
 
-    /// The value now. A test that failed while it held the value has said so.
+    /// The value now, also after a panic of a thread that held it.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +48,7 @@ impl<T> Watched<T> {
     }
 }
 
-/// What a program has said on a stream so far.
+/// The text of a stream so far.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) text: String,

@@ -32,7 +32,7 @@ impl Wire {
         wire
     }
 
-    /// Over a connection that stands.
+    /// Over an open connection.
     #[must_use]
     pub fn over(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -97,7 +97,7 @@ impl Wire {
         self.answer()
     }
 
-    /// Says one line on a connection of its own; its answer, or `None` if the server is gone or goes.
+    /// Says one line on a new connection; its answer, or `None` if the server is gone or goes.
     #[must_use]
     pub fn try_ask(port: u16, line: &str) -> Option<String> {
         let mut wire = Wire::over(TcpStream::connect(("127.0.0.1", port)).ok()?);
