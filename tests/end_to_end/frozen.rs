@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::Server;
+use support::Server;
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 

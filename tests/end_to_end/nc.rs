@@ -124,13 +124,12 @@ fn nobody_speaks_as_another() {
 /// What `nc -N` does: says all at once, ends its stream, and reads until the server ends its own.
 fn piped(server: &Server, input: &str) -> String {
     let mut nc = server.wire();
-    nc.say_bytes(input.as_bytes());
+    nc.send(input.as_bytes());
     nc.stream().shutdown(std::net::Shutdown::Write).expect("the end of the stream");
     nc.rest()
 }
 
 #[test]
-#[ignore = "until the core decides what came before the end of a stream (ruling 55)"]
 fn commands_that_are_piped_with_their_end_are_answered() {
     let server = Server::start(&[]);
     let mut luke = server.user("luke");
