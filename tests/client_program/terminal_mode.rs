@@ -1,6 +1,6 @@
 //! A person at a terminal.
 
-use support::{Connection, FakeServer, Terminal};
+use support::{Connection, FakeServer, Place, Terminal};
 
 fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
     let mut terminal = server.terminal(&[]);
@@ -40,8 +40,8 @@ fn a_half_typed_line_survives_what_arrives() {
 
 #[test]
 fn an_empty_line_at_a_prompt_asks_again() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut terminal = Terminal::start(state.path(), server.port, &[]);
+    let server = FakeServer::start();
+    let mut terminal = server.terminal(&[]);
     let mut connection = server.accept();
     terminal.shows(&["Username:"]);
     terminal.types("\r");
@@ -54,21 +54,20 @@ fn an_empty_line_at_a_prompt_asks_again() {
     terminal.shows(&["Password:", "Password:"]);
     terminal.types("falcon\r");
     connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", support::TOKEN));
     terminal.shows(&["Welcome, hans!", ">"]);
 }
 
 #[test]
 fn what_was_typed_for_a_client_that_failed_is_not_left_to_the_shell() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut command = CommandBuilder::new("/bin/sh");
+    let server = FakeServer::start();
     let client = env!("CARGO_BIN_EXE_hobnob");
     let port = server.port;
     // A read that finds nothing ends after half a second.
     let rest = "stty -icanon min 0 time 5; echo left:$(head -c 20)";
     let script = format!("{client} --plaintext --user hans {port}; echo code $?; {rest}");
-    command.args(["-c", &script]);
-    let mut terminal = Terminal::spawn(state.path(), command);
+    let place = Place::samples();
+    let mut terminal = Terminal::script(&place, &script);
     let mut connection = server.accept();
     connection.expect("login hans");
     // Typed blindly, before anything asks for it.
