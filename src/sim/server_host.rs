@@ -193,6 +193,7 @@ impl World {
             Told::Tick | Told::Flushed { .. } => false,
             Told::Received { bytes, .. } => memchr::memchr(b'\n', self.trace.bytes(bytes)).is_some(),
             Told::LinkOpened { .. }
+            | Told::StreamEnded { .. }
             | Told::LinkClosed { .. }
             | Told::Verified { .. }
             | Told::Hashed { .. }
