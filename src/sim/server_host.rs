@@ -413,6 +413,10 @@ impl World {
         self.tell_server(Event::Received { link, bytes }, Told::Received { link, bytes: span });
     }
 
+    pub(super) fn server_hears_the_end(&mut self, link: LinkId) {
+        self.tell_server(Event::StreamEnded { link }, Told::StreamEnded { link });
+    }
+
     pub(super) fn server_loses(&mut self, link: LinkId) {
         self.tell_server(Event::LinkClosed { link }, Told::LinkClosed { link });
     }
