@@ -305,6 +305,10 @@ impl ClientState {
                 self.refuse(LoginRefused::BadName);
                 self.ask_username();
             }
+            Refusal::NameTaken => {
+                self.refuse(LoginRefused::NameTaken);
+                self.ask_username();
+            }
             Refusal::Busy => self.on_busy(),
             // Nothing was to be resumed; whatever the server means, begin anew.
             Refusal::Stale => self.ask_username(),

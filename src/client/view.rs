@@ -113,6 +113,8 @@ pub enum LoginRefused {
     BadName,
     /// Too many logins for too long.
     Busy,
+    /// Somebody else has just registered the name.
+    NameTaken,
 }
 
 /// What a command came to when it succeeded.

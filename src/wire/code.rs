@@ -196,6 +196,8 @@ pub enum Refusal {
     BadName,
     /// Too many logins at this moment: `busy`. Counts as no failure.
     Busy,
+    /// Somebody else has just registered the name: `name_taken`. Counts as no failure.
+    NameTaken,
     /// The token resumes nothing any more: `stale`.
     Stale,
 }

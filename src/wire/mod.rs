@@ -4,6 +4,7 @@
 
 pub mod client_line;
 pub mod code;
+pub mod command;
 mod emit;
 pub mod frame;
 mod parse;
@@ -12,6 +13,7 @@ pub mod server_line;
 
 pub use client_line::{Capabilities, ClientLine, Command, Endpoint, MAX_ENDPOINTS, Words};
 pub use code::{Code, Farewell, Freshness, PeerFarewell, PingStatus, Prompt, Refusal, Role, Status};
+pub use command::CommandKind;
 pub use frame::{Frame, Framer};
 pub use peer_line::PeerLine;
 pub use server_line::{Admission, Answer, Delivery, Notice, ServerLine};

@@ -220,6 +220,16 @@ fn a_busy_server_is_asked_again_for_thirty_seconds() {
 }
 
 #[test]
+fn who_registers_a_name_too_late_is_asked_for_another() {
+    let mut script = Script::greeted(Settings::default());
+    script.types("hans").server("ask new_password").types("falcon").and();
+    script.server("refused name_taken").does(
+        "show refused name taken
+         show prompt username",
+    );
+}
+
+#[test]
 fn lines_are_answers_as_they_are_asked_for_and_then_commands() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").types("falcon").types("whoelse").and();

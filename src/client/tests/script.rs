@@ -236,6 +236,7 @@ fn refusal(refused: LoginRefused) -> String {
         LoginRefused::AlreadyOnline => "already online".into(),
         LoginRefused::BadName => "bad name".into(),
         LoginRefused::Busy => "busy".into(),
+        LoginRefused::NameTaken => "name taken".into(),
     }
 }
 

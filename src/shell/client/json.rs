@@ -60,6 +60,7 @@ fn write_refused(object: Object<'_>, refused: LoginRefused) {
         LoginRefused::AlreadyOnline => object.with("error", "already_online"),
         LoginRefused::BadName => object.with("error", "bad_name"),
         LoginRefused::Busy => object.with("error", "busy"),
+        LoginRefused::NameTaken => object.with("error", "name_taken"),
     }
     .end();
 }

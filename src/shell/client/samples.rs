@@ -185,6 +185,11 @@ fn session_views() -> Vec<Sample> {
         refused(LoginRefused::AlreadyOnline, r#""already_online""#, "Your account is already logged in\n"),
         refused(LoginRefused::BadName, r#""bad_name""#, "Error. Invalid username\n"),
         refused(LoginRefused::Busy, r#""busy""#, "The server is busy. Please try again later\n"),
+        refused(
+            LoginRefused::NameTaken,
+            r#""name_taken""#,
+            "Error. This username has just been taken. Please choose another\n",
+        ),
         bye(Bye::Logout, ""),
         bye(Bye::LoginTimeout, "You have not logged in in time\n"),
         bye(Bye::Timeout, "You have been logged out as nothing was heard of you for too long\n"),

@@ -121,6 +121,7 @@ pub(super) fn refused(refused: LoginRefused) -> String {
         LoginRefused::AlreadyOnline => "Your account is already logged in".into(),
         LoginRefused::BadName => "Error. Invalid username".into(),
         LoginRefused::Busy => "The server is busy. Please try again later".into(),
+        LoginRefused::NameTaken => "Error. This username has just been taken. Please choose another".into(),
     }
 }
 

@@ -5,7 +5,7 @@ use nom::sequence::preceded;
 
 use super::grammar::{keyword_group, numbered};
 use crate::wire::parse::{spaces, word};
-use crate::wire::{Code, Misuse};
+use crate::wire::{Code, CommandKind, Misuse};
 
 /// Characters of a first word that are repeated to whoever typed it.
 const NAMED_CHARS: usize = 32;
@@ -35,24 +35,10 @@ impl<'a> Misuse<'a> {
 /// word, shortened.
 pub(super) fn command_name(line: &str) -> &str {
     let Ok((rest, first)) = preceded(spaces, word).parse(line) else { return "" };
-    match (first, two_words(first)) {
-        ("wholasthtr", _) => "wholasthr",
-        ("message", Some(name)) if keyword_group(rest).is_ok() => name,
-        ("message", _) | (_, None) => shortened(first),
-        (_, Some(name)) => name,
-    }
-}
-
-/// The name of the command of two words that begins with this one.
-pub(super) fn two_words(first: &str) -> Option<&'static str> {
-    match first {
-        "message" => Some("message group"),
-        "create" => Some("create group"),
-        "add" => Some("add group"),
-        "remove" => Some("remove group"),
-        "leave" => Some("leave group"),
-        "delete" => Some("delete group"),
-        _ => None,
+    match CommandKind::begun_with(first) {
+        Some(CommandKind::Message) if keyword_group(rest).is_ok() => CommandKind::MessageGroup.name(),
+        Some(kind) => kind.name(),
+        None => shortened(first),
     }
 }
 

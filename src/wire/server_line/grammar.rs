@@ -120,6 +120,7 @@ fn refusal(rest: &str) -> Parsed<'_, Refusal> {
         "already_online" => success(Refusal::AlreadyOnline).parse(rest),
         "bad_name" => success(Refusal::BadName).parse(rest),
         "busy" => success(Refusal::Busy).parse(rest),
+        "name_taken" => success(Refusal::NameTaken).parse(rest),
         "stale" => success(Refusal::Stale).parse(rest),
         _ => Err(nom::Err::Error(())),
     }

@@ -1,11 +1,10 @@
-//! Effects on their way out, and output that waits for its record.
+//! The effects of one event, on their way out.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::effect::{Effect, Report};
 use crate::record::{Record, RecordNumber};
+use crate::server::effect::{Effect, Report};
 use crate::time::Time;
 use crate::words::{Credential, LinkId, MessageId, Name, Password, Ticket};
 
@@ -14,7 +13,7 @@ const ARENA_KEPT_BYTES: usize = 1 << 20;
 
 /// Collects the effects of one event. Lines are written once into the arena; a fan-out shares them.
 #[derive(Clone, Default)]
-pub(super) struct Outbox {
+pub(in crate::server) struct Outbox {
     arena: Vec<u8>,
     items: Vec<Item>,
     taken: usize,
@@ -34,7 +33,7 @@ enum Item {
 
 /// Effects that are rare or do slow work; boxed so that `Send` stays small.
 #[derive(Debug, Clone)]
-pub(super) enum Slow {
+pub(in crate::server) enum Slow {
     Verify { ticket: Ticket, credential: Option<Credential>, password: Password },
     Hash { ticket: Ticket, password: Password },
     Persist { number: RecordNumber, epoch: u64, record: Record },
@@ -44,20 +43,20 @@ pub(super) enum Slow {
 
 /// Bytes of the arena that were written together.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Written {
+pub(in crate::server) struct Written {
     start: usize,
     end: usize,
 }
 
 impl Written {
-    pub(super) const fn len(self) -> usize {
+    pub(in crate::server) const fn len(self) -> usize {
         self.end - self.start
     }
 }
 
 impl Outbox {
     /// Forgets the effects of the event before, which must have been taken.
-    pub(super) fn begin(&mut self) {
+    pub(in crate::server) fn begin(&mut self) {
         if !self.offered {
             return;
         }
@@ -72,17 +71,13 @@ impl Outbox {
     }
 
     /// Writes bytes that one or more links will be sent.
-    pub(super) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Written {
+    pub(in crate::server) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Written {
         let start = self.arena.len();
         write(&mut self.arena);
         Written { start, end: self.arena.len() }
     }
 
-    pub(super) fn bytes(&self, written: Written) -> &[u8] {
-        &self.arena[written.start..written.end]
-    }
-
-    pub(super) fn send(&mut self, link: LinkId, written: Written) {
+    pub(in crate::server) fn send(&mut self, link: LinkId, written: Written) {
         if let Some(Item::Send { link: last, end, .. }) = self.items.last_mut()
             && *last == link
             && *end == written.start
@@ -93,31 +88,31 @@ impl Outbox {
         self.items.push(Item::Send { link, start: written.start, end: written.end });
     }
 
-    pub(super) fn close(&mut self, link: LinkId) {
+    pub(in crate::server) fn close(&mut self, link: LinkId) {
         self.items.push(Item::Close(link));
     }
 
-    pub(super) fn pause(&mut self, link: LinkId) {
+    pub(in crate::server) fn pause(&mut self, link: LinkId) {
         self.items.push(Item::Pause(link));
     }
 
-    pub(super) fn resume(&mut self, link: LinkId) {
+    pub(in crate::server) fn resume(&mut self, link: LinkId) {
         self.items.push(Item::Resume(link));
     }
 
-    pub(super) fn slow(&mut self, slow: Slow) {
+    pub(in crate::server) fn slow(&mut self, slow: Slow) {
         self.items.push(Item::Slow(Box::new(slow)));
     }
 
-    pub(super) fn report(&mut self, report: Report) {
+    pub(in crate::server) fn report(&mut self, report: Report) {
         self.slow(Slow::Report(report));
     }
 
-    pub(super) fn schedule_timeout(&mut self, at: Time) {
+    pub(in crate::server) fn schedule_timeout(&mut self, at: Time) {
         self.items.push(Item::ScheduleTimeout(at));
     }
 
-    pub(super) fn effects(&mut self) -> Effects<'_> {
+    pub(in crate::server) fn effects(&mut self) -> Effects<'_> {
         self.offered = true;
         Effects { arena: &self.arena, items: &self.items, taken: &mut self.taken }
     }
@@ -162,82 +157,6 @@ impl Slow {
                 Effect::LoadMail { ticket: *ticket, user, from: from.as_ref(), after: *after, limit: *limit }
             }
             Slow::Report(report) => Effect::Report(report),
-        }
-    }
-}
-
-/// Output of one link that waits: for the record that it reveals, or behind output that does.
-#[derive(Clone, Default)]
-pub(super) struct HeldOutput {
-    queue: VecDeque<Held>,
-}
-
-#[derive(Clone)]
-enum Held {
-    /// Lines that may leave once the record is durable or refused.
-    Lines { after: RecordNumber, bytes: Vec<u8> },
-    /// The place of an answer that is not known before its record is durable or refused.
-    Answer { record: RecordNumber },
-    /// Nothing comes after this: the link closes.
-    Close,
-}
-
-/// What a link may do next with its held output.
-pub(super) enum Release {
-    Lines(Vec<u8>),
-    Close,
-}
-
-impl HeldOutput {
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    pub(super) fn push_lines(&mut self, after: RecordNumber, lines: &[u8]) {
-        if let Some(Held::Lines { after: last, bytes }) = self.queue.back_mut() {
-            *last = after.max(*last);
-            bytes.extend_from_slice(lines);
-        } else {
-            self.queue.push_back(Held::Lines { after, bytes: lines.to_vec() });
-        }
-    }
-
-    pub(super) fn reserve_answer(&mut self, record: RecordNumber) {
-        self.queue.push_back(Held::Answer { record });
-    }
-
-    pub(super) fn push_close(&mut self) {
-        self.queue.push_back(Held::Close);
-    }
-
-    /// Puts the answer in the place that was kept for it; says whether there was one.
-    pub(super) fn fill_answer(&mut self, record: RecordNumber, lines: &[u8]) -> bool {
-        let place =
-            self.queue.iter_mut().find(|held| matches!(held, Held::Answer { record: r } if *r == record));
-        match place {
-            Some(held) => {
-                *held = Held::Lines { after: RecordNumber(0), bytes: lines.to_vec() };
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// The next output that waits for nothing beyond `settled`.
-    pub(super) fn release(&mut self, settled: RecordNumber) -> Option<Release> {
-        match self.queue.front()? {
-            Held::Lines { after, .. } if *after > settled => None,
-            Held::Answer { .. } => None,
-            Held::Lines { .. } | Held::Close => match self.queue.pop_front()? {
-                Held::Lines { bytes, .. } => {
-                    if self.queue.is_empty() {
-                        self.queue = VecDeque::new();
-                    }
-                    Some(Release::Lines(bytes))
-                }
-                Held::Answer { .. } => None,
-                Held::Close => Some(Release::Close),
-            },
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Secrets made from the randomness that links bring along, and digests under the folder's key.
 
 use blake2::{Blake2s256, Digest as _};
+use siphasher::sip::SipHasher24;
 
-use crate::record::Digest;
+use crate::record::{Digest, WordsDigest};
 use crate::words::{Credential, Token};
 
 /// Mixes what comes in and hands out what nobody can foresee who has not seen it all.
 #[derive(Clone)]
-pub(super) struct Secrets {
+pub(in crate::server) struct Secrets {
     pool: [u8; 32],
     drawn: u64,
     /// Of the data folder; keys the digests.
@@ -21,16 +22,16 @@ impl core::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    pub(super) fn new(key: [u8; 32]) -> Secrets {
+    pub(in crate::server) fn new(key: [u8; 32]) -> Secrets {
         Secrets { pool: key, drawn: 0, key }
     }
 
-    pub(super) fn absorb(&mut self, nonce: &[u8; 32]) {
+    pub(in crate::server) fn absorb(&mut self, nonce: &[u8; 32]) {
         self.pool = Blake2s256::new().chain_update(self.pool).chain_update(nonce).finalize().into();
     }
 
     /// A token that was never handed out before.
-    pub(super) fn token(&mut self) -> Token {
+    pub(in crate::server) fn token(&mut self) -> Token {
         self.drawn += 1;
         let drawn = Blake2s256::new()
             .chain_update(b"token")
@@ -43,12 +44,17 @@ impl Secrets {
     /// The digest holds the credential as well: a changed one ends the right to resume, also if it was
     /// changed while the server was down. The same password as a hash is another credential: what it was
     /// made of nobody can tell here.
-    pub(super) fn token_digest(&self, token: &Token, credential: &Credential) -> Digest {
+    pub(in crate::server) fn token_digest(&self, token: &Token, credential: &Credential) -> Digest {
         self.digest(b"resume", &token.0, credential.reveal())
     }
 
-    pub(super) fn name_digest(&self, name: &str) -> Digest {
+    pub(in crate::server) fn name_digest(&self, name: &str) -> Digest {
         self.digest(b"name", &[], name)
+    }
+
+    /// Tells the words of a command from others; the key makes it the same after a restart.
+    pub(in crate::server) fn words_digest(&self, command: &[u8]) -> WordsDigest {
+        WordsDigest(SipHasher24::new_with_key(&front(&self.key)).hash(command))
     }
 
     /// `fixed` has one length for each purpose, so that no two inputs run together.
