@@ -46,8 +46,9 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
         Wish::Group { asker, group, users } => groups::decide(server, asker, group, users),
         Wish::Register { link, name, credential } => door::decide_account(server, *link, name, credential),
         Wish::Purge { name } => {
-            let change = Change::AccountRemoved { name: name.clone() };
-            Decision::Change { change, concerned: Vec::new() }
+            let user = server.accounts.find(name.as_str());
+            let concerned = user.map_or_else(Vec::new, |user| blocks::blockers_of(server, user).to_vec());
+            Decision::Change { change: Change::AccountRemoved { name: name.clone() }, concerned }
         }
     };
     match decision {
@@ -121,7 +122,13 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
         (Wish::Register { link, name, .. }, settlement) => {
             door::account_decided(server, *link, name, settlement);
         }
-        (Wish::Purge { name }, Ok(())) => door::purged(server, name),
+        (Wish::Purge { name }, Ok(())) => {
+            door::purged(server, name);
+            // What blocks of the account have held back is free.
+            for &user in concerned {
+                post::pages::show_held(server, user, name);
+            }
+        }
         (Wish::Purge { .. }, Err(_)) => server.try_again_later(),
     }
 }

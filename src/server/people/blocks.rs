@@ -24,6 +24,11 @@ pub(in crate::server) fn has_blocked(server: &ServerState, by: UserId, user: Use
     server.accounts[by].ties.blocks.binary_search(&user).is_ok()
 }
 
+/// Users who have blocked a user.
+pub(in crate::server) fn blockers_of(server: &ServerState, user: UserId) -> &[UserId] {
+    &server.accounts[user].ties.blocked_by
+}
+
 /// What a change of a block reads and writes.
 pub(in crate::server) fn subjects(server: &ServerState, asker: &Asker, user: &str) -> Subjects {
     let by = Subject::Account(server.accounts.name(asker.user).clone());

@@ -105,13 +105,11 @@ pub(super) fn block_changed(server: &mut ServerState, asker: &Asker, user: UserI
 
 /// No block keeps a user any more from what another has sent them.
 pub(super) fn show_held_back(server: &mut ServerState, user: UserId, from: UserId) {
-    if server.settings.offline_delivery == OfflineDelivery::Off {
-        return;
-    }
-    pages::show_held(server, user, from);
+    let (name, sender) = (server.accounts.name(user).clone(), server.accounts.name(from).clone());
+    pages::show_held(server, user, &sender);
     // With mutual blocks, messages of the one who had blocked wait as well.
     if server.settings.block_mutual && server.settings.offline_delivery == OfflineDelivery::Auto {
-        pages::show_held(server, from, user);
+        pages::show_held(server, from, &name);
     }
 }
 

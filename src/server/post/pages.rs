@@ -87,11 +87,11 @@ pub(in crate::server) fn show_on_command(server: &mut ServerState, asker: &Asker
 }
 
 /// Shows what a block held back.
-pub(super) fn show_held(server: &mut ServerState, user: UserId, from: UserId) {
-    let from = server.accounts.name(from).clone();
+pub(in crate::server) fn show_held(server: &mut ServerState, user: UserId, from: &Name) {
     let mailbox = server.accounts[user].inbox.mailbox.as_deref();
-    if mailbox.is_some_and(|mailbox| mailbox.has_mail_of(&from)) && !is_held(server, user, &from) {
-        show(server, user, Source::held(from));
+    let waits = mailbox.is_some_and(|mailbox| mailbox.has_mail_of(from)) && !is_held(server, user, from);
+    if waits && server.settings.offline_delivery != OfflineDelivery::Off {
+        show(server, user, Source::held(from.clone()));
         delivery::advance(server, user);
     }
 }
@@ -110,7 +110,9 @@ pub(super) fn show_new(server: &mut ServerState, user: UserId, id: MessageId) {
 /// Queues what is to be shown, unless it is going to be: a user who takes none of it could ask for ever.
 pub(super) fn show(server: &mut ServerState, user: UserId, source: Source) {
     let account = &mut server.accounts[user];
-    let nothing_stored = account.inbox.mailbox.as_deref().is_none_or(|mailbox| !mailbox.has_mail());
+    // An account that is to be purged is shown live messages only.
+    let nothing_stored =
+        account.is_leaving() || account.inbox.mailbox.as_deref().is_none_or(|mailbox| !mailbox.has_mail());
     let Some(session) = account.session.as_mut() else { return };
     let delivery = &mut session.delivery;
     let loading = delivery.loading.is_some();
@@ -194,6 +196,7 @@ fn show_mail(server: &mut ServerState, user: UserId, mail: Mail) -> bool {
     // Mail that was held back comes in its own turn, all of it in order.
     let mut later = session.delivery.sources.iter().skip(1);
     let in_turn = later.any(|source| source.only.as_ref() == Some(&mail.from));
+    let gone = gone || server.accounts[user].is_leaving();
     let elsewhere = gone || in_turn || session.delivery.is_under_way(mail.id);
     if elsewhere || discard::is_dropped(server, user, &mail) || is_held(server, user, &mail.from) {
         return false;
