@@ -182,8 +182,9 @@ pub(in crate::server) fn flushed(server: &mut ServerState, id: LinkId, upto: u64
 pub(in crate::server) fn stream_ended(server: &mut ServerState, id: LinkId) {
     let Some(link) = server.door.links.get_mut(&id) else { return };
     if link.capabilities.resume {
-        link_lost(server, id);
-        return server.out.close(id);
+        // Closed before what it carried ends, so that nothing more is said on it.
+        server.out.close(id);
+        return link_lost(server, id);
     }
     link.ended = true;
     if planted::is(Planted::LogoutAtEndOfStreamDropsLines) {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::allowed::Allowed;
 use super::links::LinkSeen;
-use super::wishes::{command_of, is_change};
+use super::wishes::{Line, command_of, is_change};
 use super::{Check, Verdict, rule, words};
 use crate::sim::known::Asked;
 use crate::sim::model::User;
@@ -95,7 +95,8 @@ impl Check {
         let order = self.wishes.next_line();
         let at_once = certain && self.is_obeyed_at_once(link);
         let number_is = number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line));
-        let text = self.text_requested(link, command, at_once, order);
+        let told = number.is_some();
+        let text = self.text_requested(link, command, at_once, told, order);
         let judged = at_once && number_is == Number::Fresh && is_answered_later(command);
         let allowed = judged.then(|| self.allowed(user, command));
         if is_change(command) && number_is != Number::Misused {
@@ -168,8 +169,8 @@ impl Check {
         self.count_off(link, number);
         let Some(user) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
         let login = self.links.seen.get(&link).map_or(0, |seen| seen.login);
-        let wish = self.wishes.answered(link, (user, login), number, expected.order);
-        self.line_has_its_turn(user, Some(link), expected.order)?;
+        let line = Line { user, login, link, number, order: expected.order };
+        self.line_has_its_turn(&line)?;
         self.notices_come_first(user, expected.order)?;
         match expected.number_is {
             Number::Misused => {
@@ -179,11 +180,12 @@ impl Check {
             }
             Number::Fresh if number.is_some() || !is_late(expected.command) => {
                 self.answer_fits(user, &expected, &said, &list, &members)?;
-                let unasked = said.is_ok() && !wish.is_some_and(|recorded| recorded);
+                let unasked = said.is_ok() && !self.wishes.has_a_record(&line);
                 self.success_has_a_record(user, &expected, unasked)?;
             }
             Number::Fresh | Number::Again | Number::PerhapsMisused => {}
         }
+        self.wishes.answered(&line);
         let said = said.map_err(|(code, _)| code);
         self.same_answer(link, &expected, said)?;
         self.text_answered(&expected, said)

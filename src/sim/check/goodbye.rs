@@ -59,7 +59,7 @@ impl Check {
     pub(super) fn farewell_waits(&mut self, link: LinkId, farewell: Farewell) -> Verdict {
         let over = self.links.seen.get(&link).and_then(|seen| seen.over);
         let Some((at, record)) = over.filter(|_| farewell != Farewell::ServerShutdown) else { return Ok(()) };
-        let waited = self.now.0 >= at.0 + PATIENCE_MICROS;
+        let waited = self.now.0 >= at.0 + PATIENCE_MICROS || self.call == Call::Stop;
         let known = waited || self.is_settled(record);
         rule!(self, known, "a farewell waits for its record", "{link:?}: {farewell}, {record:?}");
         Ok(())

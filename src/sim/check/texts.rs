@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::answers::{Expected, accepted};
 use super::links::Sent;
+use super::wishes::Line;
 use super::{Check, Verdict, number_of, rule};
 use crate::record::RecordNumber;
 use crate::server::settings::OfflineDelivery;
@@ -126,6 +127,7 @@ impl Check {
         link: LinkId,
         command: &Command<'_>,
         at_once: bool,
+        told: bool,
         order: u64,
     ) -> Option<u32> {
         let (kind, to, whole) = match command {
@@ -143,7 +145,7 @@ impl Check {
         let blockers: Vec<User> = users.clone().filter(|other| blocks(*other)).collect();
         let cut_off = |to: User| user.is_some_and(|user| self.model.is_cut_off(user, to));
         let perhaps: Vec<User> = users.filter(|other| cut_off(*other)).collect();
-        let waits_for_nothing = at_once && first && kind == Kind::Direct && self.is_decided_at_once(user, to);
+        let waits_for_nothing = at_once && told && first && kind == Kind::Direct && self.is_decided_at_once(user, to);
         self.texts.due.extend(waits_for_nothing.then_some(number));
         let text = self.texts.sent.entry(number).or_default();
         text.repeated |= !first;
@@ -241,9 +243,11 @@ impl Check {
     /// A text goes on its way: what its sender asked for before is done, and told.
     pub(super) fn text_has_its_turn(&mut self, number: u32) -> Verdict {
         let text = self.texts.sent.get(&number);
-        let Some((sender, order)) = text.and_then(|text| Some((text.sender?, text.order))) else { return Ok(()) };
-        self.line_has_its_turn(sender, None, order)?;
-        self.notices_come_first(sender, order)
+        let Some((user, order)) = text.and_then(|text| Some((text.sender?, text.order))) else { return Ok(()) };
+        // Whichever line it came on last: its first place is what counts.
+        let line = Line { user, login: 0, link: LinkId(0), number: None, order };
+        self.line_has_its_turn(&line)?;
+        self.notices_come_first(user, order)
     }
 
     /// Whether a message is in a mailbox, as far as that can be known.

@@ -35,6 +35,17 @@ pub(super) struct Wish {
     is_settled: bool,
 }
 
+/// A line that something is said or done for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub(super) user: User,
+    pub(super) login: u64,
+    pub(super) link: LinkId,
+    pub(super) number: Option<u64>,
+    /// Its place among the lines of all users.
+    pub(super) order: u64,
+}
+
 impl Wishes {
     /// The place of the next line among those of all users.
     pub(super) const fn next_line(&mut self) -> u64 {
@@ -102,30 +113,19 @@ impl Wishes {
         }
     }
 
-    /// A command is answered on a link. Says whether its change is with the store or durable, if it is for one.
-    pub(super) fn answered(
-        &mut self,
-        link: LinkId,
-        asker: (User, u64),
-        number: Option<u64>,
-        order: u64,
-    ) -> Option<bool> {
-        let (user, login) = asker;
-        let mut recorded = None;
+    /// A line is answered.
+    pub(super) fn answered(&mut self, line: &Line) {
         self.open.retain(|wish| {
-            let own = wish.user == user
-                && match number {
-                    Some(_) => (wish.login, wish.number) == (login, number),
-                    None => (wish.link, wish.order) == (Some(link), order),
-                };
             // What was asked for before on a lost link, and is not with the store, has come to an end unheard.
-            let unheard = wish.user == user && wish.link.is_none() && wish.record.is_none() && wish.order < order;
-            if own {
-                recorded = Some(wish.record.is_some());
-            }
-            !own && !unheard
+            let before = wish.user == line.user && wish.order < line.order;
+            let unheard = before && wish.link.is_none() && wish.record.is_none();
+            !line.is_of(wish) && !unheard
         });
-        recorded
+    }
+
+    /// Whether the change that a line asks for is, or was, with the store.
+    pub(super) fn has_a_record(&self, line: &Line) -> bool {
+        self.open.iter().any(|wish| line.is_of(wish) && wish.record.is_some())
     }
 
     /// The wishes of each user whose turn it is: nothing of the same user comes before.
@@ -148,12 +148,24 @@ impl Wishes {
         }
     }
 
-    /// Whether a later line of a user must wait: for a change on the same link, or one with the store.
-    fn hold_up(&self, user: User, link: Option<LinkId>, order: u64) -> Option<&Wish> {
+    /// What a line must wait for: a change that was asked for before it, on the same link, or is with the store.
+    fn hold_up(&self, line: &Line) -> Option<&Wish> {
         self.open.iter().find(|wish| {
             let with_store = wish.record.is_some() && !wish.is_settled;
-            wish.user == user && wish.order < order && (with_store || (link.is_some() && wish.link == link))
+            let before = wish.user == line.user && wish.order < line.order && !line.is_of(wish);
+            before && (with_store || wish.link == Some(line.link))
         })
+    }
+}
+
+impl Line {
+    /// Whether it is the line, or a repeat of it, that asks for a change.
+    fn is_of(&self, wish: &Wish) -> bool {
+        wish.user == self.user
+            && match self.number {
+                Some(_) => (wish.login, wish.number) == (self.login, self.number),
+                None => (wish.link, wish.order) == (Some(self.link), self.order),
+            }
     }
 }
 
@@ -197,10 +209,10 @@ pub(super) const fn is_change(command: &Command<'_>) -> bool {
 
 impl Check {
     /// Something is said, or done, for a line: nothing that its user asked for before may be open.
-    pub(super) fn line_has_its_turn(&mut self, user: User, link: Option<LinkId>, order: u64) -> Verdict {
-        let free = self.at_some_point(|check| check.wishes.hold_up(user, link, order).is_none());
-        let before = self.wishes.hold_up(user, link, order).map(|wish| words(&wish.line));
-        let name = &self.model.users[user].name;
+    pub(super) fn line_has_its_turn(&mut self, line: &Line) -> Verdict {
+        let free = self.at_some_point(|check| check.wishes.hold_up(line).is_none());
+        let before = self.wishes.hold_up(line).map(|wish| words(&wish.line));
+        let name = &self.model.users[line.user].name;
         rule!(self, free, "the next line waits for a change", "of {name}, behind {before:?}");
         Ok(())
     }
