@@ -112,13 +112,14 @@ impl Check {
         Ok(())
     }
 
-    /// Nobody who wants to go is kept, whatever the disk does.
+    /// Nobody who wants to go is kept, but for the change that they have asked for before.
     pub(super) fn logouts_are_carried_out(&self) -> Verdict {
         let late = |at: Time| self.now.0 > at.0 + PATIENCE_MICROS + LATE_MICROS;
         for (link, seen) in &self.links.seen {
             let untold = seen.over.filter(|(at, _)| late(*at));
             rule!(self, untold.is_none(), "a farewell waits two seconds at most", "{link:?}: {untold:?}");
-            let Some(leaving) = seen.leaving.as_ref().filter(|_| seen.over.is_none()) else { continue };
+            let waits = seen.user.is_some_and(|user| self.wishes.does_wait(user));
+            let Some(leaving) = seen.leaving.as_ref().filter(|_| seen.over.is_none() && !waits) else { continue };
             let kept = late(leaving.moved_at.max(self.settled_at)) && self.is_unhurried() && self.is_flushed(*link);
             rule!(self, !kept, "a logout is carried out", "{link:?}: {leaving:?}");
         }
