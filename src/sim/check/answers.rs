@@ -170,6 +170,10 @@ impl Check {
         let Some(user) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
         let login = self.links.seen.get(&link).map_or(0, |seen| seen.login);
         let line = Line { user, login, link, number, order: expected.order };
+        if let Some(record) = self.wishes.record_of(&line) {
+            self.is_settled(record);
+            self.perhaps_activity(link);
+        }
         self.line_has_its_turn(&line)?;
         self.notices_come_first(user, expected.order)?;
         match expected.number_is {
@@ -180,7 +184,7 @@ impl Check {
             }
             Number::Fresh if number.is_some() || !is_late(expected.command) => {
                 self.answer_fits(user, &expected, &said, &list, &members)?;
-                let unasked = said.is_ok() && !self.wishes.has_a_record(&line);
+                let unasked = said.is_ok() && self.wishes.record_of(&line).is_none();
                 self.success_has_a_record(user, &expected, unasked)?;
             }
             Number::Fresh | Number::Again | Number::PerhapsMisused => {}

@@ -54,6 +54,9 @@ impl Check {
         let ended = known.session.is_none() && known.coming.is_none();
         let mail = self.at_some_point(|check| !check.model.mail_under_way().any(|(to, _)| to == name));
         rule!(self, ended && mail, "an account is purged when nothing of it is under way", "{name}");
+        if let Some(gone) = self.purges.gone.get_mut(&user) {
+            gone.free_since = None;
+        }
         Ok(())
     }
 

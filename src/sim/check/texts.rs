@@ -183,7 +183,8 @@ impl Check {
             Some(session) => session.link.is_none_or(reads),
             None => known.coming.is_none(),
         };
-        decided && !known.odd && !self.model.users[from].odd
+        // Who is blocked and not told so hears `stored` as late as it would be.
+        decided && !self.model.is_cut_off(from, to) && !known.odd && !self.model.users[from].odd
     }
 
     /// A block is lifted: what waits for its turn may be obeyed now, and reach.

@@ -58,7 +58,11 @@ impl Wishes {
         let (user, login) = asker;
         let same = |wish: &&mut Wish| number.is_some() && (wish.user, wish.login, wish.number) == (user, login, number);
         match self.open.iter_mut().find(same) {
-            Some(wish) => wish.link = Some(link),
+            Some(wish) => {
+                wish.link = Some(link);
+                // It may have been dropped before, and then comes behind what was said again before it.
+                wish.order = if wish.record.is_some() { wish.order } else { order };
+            }
             None => self.open.push(Wish {
                 user,
                 link: Some(link),
@@ -123,9 +127,9 @@ impl Wishes {
         });
     }
 
-    /// Whether the change that a line asks for is, or was, with the store.
-    pub(super) fn has_a_record(&self, line: &Line) -> bool {
-        self.open.iter().any(|wish| line.is_of(wish) && wish.record.is_some())
+    /// The change that a line asks for, if it is or was with the store.
+    pub(super) fn record_of(&self, line: &Line) -> Option<RecordNumber> {
+        self.open.iter().find(|wish| line.is_of(wish))?.record
     }
 
     /// The wishes of each user whose turn it is: nothing of the same user comes before.
