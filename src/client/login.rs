@@ -11,6 +11,9 @@ use crate::time::Time;
 use crate::wire::{ClientLine, Code, Prompt, Refusal, ServerLine};
 use crate::words::{Name, Password, Secret};
 
+/// Tries that a name has, as far as the server has not said otherwise.
+const USUAL_TRIES: u32 = 3;
+
 /// How long to retry while the server is busy.
 const BUSY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -362,7 +365,8 @@ impl ClientState {
         let attempts_left = match &next {
             Next::Password(name) => self.attempts_left(name),
             Next::NewPassword(_) | Next::Username | Next::Leave => None,
-        };
+        }
+        .unwrap_or(USUAL_TRIES);
         self.refuse(LoginRefused::UnusablePassword { attempts_left }, next);
     }
 

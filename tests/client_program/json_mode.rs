@@ -93,7 +93,7 @@ fn a_password_that_is_too_long_to_be_sent_is_a_refused_login_and_costs_no_try() 
     program.answer(&"x".repeat(4_097));
     let refused =
         |left| json!({"type": "login", "ok": false, "error": "invalid_credentials", "attempts_left": left});
-    assert_eq!(program.object(), refused(json!(null)), "nobody has said how many are left");
+    assert_eq!(program.object(), refused(json!(3)), "nobody has said how many are left");
     assert_eq!(program.object(), json!({"type": "prompt", "ask": "password"}));
     program.answer("wrong");
     connection.expect("login hans wrong");
@@ -124,7 +124,7 @@ fn a_new_password_that_is_too_long_to_be_sent_is_a_refused_login() {
         program.write(&bad);
         program.answer("");
         let refused =
-            json!({"type": "login", "ok": false, "error": "invalid_credentials", "attempts_left": null});
+            json!({"type": "login", "ok": false, "error": "invalid_credentials", "attempts_left": 3});
         assert_eq!(program.object(), refused);
         assert_eq!(program.object(), json!({"type": "prompt", "ask": "new_password"}));
     }
