@@ -97,7 +97,7 @@ fn without_a_terminal_a_refused_password_file_ends_the_program() {
         ("refused locked_out 9", "locked 9"),
         ("refused already_online", "already online"),
         ("refused name_taken", "name taken"),
-        ("error too_long", "unusable None"),
+        ("error too_long", "unusable 3"),
     ] {
         let (user, password) = (Some("hans".into()), Some(Password::new("falcon")));
         let mut script = Script::greeted(Settings { user, password, ..retrying() });
@@ -245,13 +245,13 @@ fn a_password_that_is_too_long_is_asked_again() {
     let mut script = Script::greeted(Settings { line_bytes: 20, ..Settings::default() });
     script.types("hans").server("ask password").and();
     script.types(&"x".repeat(21)).does(
-        "show refused unusable None
+        "show refused unusable 3
          show prompt password",
     );
     script.types("").does("");
     script.types("wrong").server("refused invalid_credentials 2").and();
     script.types(&"x".repeat(21)).does(
-        "show refused unusable Some(2)
+        "show refused unusable 2
          show prompt password",
     );
     script.types(&"x".repeat(20)).does("send login hans xxxxxxxxxxxxxxxxxxxx");
@@ -407,7 +407,7 @@ fn what_the_server_cannot_read_is_typed_again_and_what_it_cannot_do_is_tried_aga
     );
     script.types("hans").server("ask password").types("falcon").and();
     script.server("error too_long").does(
-        "show refused unusable None
+        "show refused unusable 3
          show prompt password",
     );
     script.types("leia").server("error storage_unavailable login").and();
@@ -415,7 +415,7 @@ fn what_the_server_cannot_read_is_typed_again_and_what_it_cannot_do_is_tried_aga
     let mut script = Script::greeted(Settings::default());
     script.types("leia").server("ask new_password").types("x").and();
     script.server("error usage register").does(
-        "show refused unusable None
+        "show refused unusable 3
          show prompt new_password",
     );
 }
