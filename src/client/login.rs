@@ -11,9 +11,6 @@ use crate::time::Time;
 use crate::wire::{ClientLine, Code, Prompt, Refusal, ServerLine};
 use crate::words::{Name, Password, Secret};
 
-/// Tries that a name has, as far as the server has not said otherwise.
-const USUAL_TRIES: u32 = 3;
-
 /// How long to retry while the server is busy.
 const BUSY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,6 +43,9 @@ enum Step {
     /// The server was too busy; the request is repeated.
     Busy { request: Request, since: Time, again_at: Time },
 }
+
+/// Wrong passwords that lock a name by default: the tries left if the server has not named a number.
+const ATTEMPTS: u32 = 3;
 
 /// A request to the server.
 #[derive(Clone)]
@@ -365,8 +365,8 @@ impl ClientState {
         let attempts_left = match &next {
             Next::Password(name) => self.attempts_left(name),
             Next::NewPassword(_) | Next::Username | Next::Leave => None,
-        }
-        .unwrap_or(USUAL_TRIES);
+        };
+        let attempts_left = attempts_left.unwrap_or(ATTEMPTS);
         self.refuse(LoginRefused::UnusablePassword { attempts_left }, next);
     }
 

@@ -103,7 +103,7 @@ pub enum LoginRefused {
     },
     /// The password is too long or not UTF-8, so it was not tried.
     UnusablePassword {
-        /// Tries left before the name is locked: what the server said last, or 3.
+        /// Tries left before the name is locked, as far as this client knows.
         attempts_left: u32,
     },
     /// The name is locked.

@@ -189,7 +189,7 @@ fn with_retry_login_a_lockout_leads_back_to_the_prompt_and_the_next_name_dials()
 }
 
 #[test]
-fn what_is_no_name_is_asked_again_and_costs_nothing() {
+fn a_bad_name_is_asked_again_and_costs_no_try() {
     let mut script = Script::greeted(Settings::default());
     script.and().types("").types("   ").does("");
     for bad in ["han s", "#hans", "group", &"h".repeat(33)] {
@@ -273,7 +273,7 @@ fn a_busy_server_is_asked_again_for_thirty_seconds() {
 }
 
 #[test]
-fn who_registers_a_name_too_late_is_asked_for_another() {
+fn a_late_registrant_is_asked_for_another_name() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").server("ask new_password").types("falcon").and();
     script.server("refused name_taken").does(
@@ -399,7 +399,7 @@ fn a_session_that_was_not_asked_for_does_not_begin() {
 }
 
 #[test]
-fn what_the_server_cannot_read_is_typed_again_and_what_it_cannot_do_is_tried_again() {
+fn unreadable_answers_are_typed_again_and_refused_work_is_retried() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").and().server("error too_long").does(
         "show refused bad name

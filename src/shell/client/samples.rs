@@ -178,11 +178,6 @@ fn session_views() -> Vec<Sample> {
             "Error. The password is too long or not UTF-8\n",
         ),
         refused(
-            LoginRefused::UnusablePassword { attempts_left: 3 },
-            r#""invalid_credentials","attempts_left":3"#,
-            "Error. The password is too long or not UTF-8\n",
-        ),
-        refused(
             LoginRefused::LockedOut { retry_after_secs: 60, just_now: true },
             r#""locked_out","retry_after":60"#,
             "Invalid Password. Your account has been blocked. Please try again later\n",
