@@ -94,7 +94,7 @@ impl Check {
         let login = seen.login;
         let order = self.wishes.next_line();
         let at_once = certain && self.is_obeyed_at_once(link);
-        let number_is = number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line));
+        let number_is = number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line, order));
         let told = number.is_some();
         let text = self.text_requested(link, command, at_once, told, order);
         let judged = at_once && number_is == Number::Fresh && is_answered_later(command);
@@ -103,6 +103,9 @@ impl Check {
             self.wishes.ask((user, login), link, number, &line, order);
         }
         let (at, name) = (self.now, command.name());
+        // The answer to a repeat may be that of the first time.
+        let asked = number.and_then(|number| self.model.asked_mut(user, login, number));
+        let order = asked.filter(|_| number_is == Number::Again).map_or(order, |asked| asked.order);
         let expected = Expected { number, command: name, line, order, text, at, number_is, allowed };
         if let Some(seen) = self.links.seen.get_mut(&link) {
             seen.expected.push_back(expected);
@@ -124,14 +127,14 @@ impl Check {
     }
 
     /// What a number is used for; it is used from now on.
-    fn number_is(&mut self, asker: (User, u64), number: u64, link: LinkId, line: &[u8]) -> Number {
+    fn number_is(&mut self, asker: (User, u64), number: u64, link: LinkId, line: &[u8], order: u64) -> Number {
         let (user, login) = asker;
         let known = &mut self.model.users[user];
         let remembered = known.answered.0 != login || number > known.answered.1;
         let asked = match known.numbers.entry((login, number)) {
             Entry::Vacant(entry) => {
                 let words = line.to_vec();
-                entry.insert(Asked { waits: 1, words, link: Some(link), answered: false });
+                entry.insert(Asked { waits: 1, words, link: Some(link), order, answered: false });
                 return Number::Fresh;
             }
             Entry::Occupied(entry) => entry.into_mut(),
@@ -172,6 +175,9 @@ impl Check {
         let line = Line { user, login, link, number, order: expected.order };
         if let Some(record) = self.wishes.record_of(&line) {
             self.is_settled(record);
+        }
+        if self.wishes.is_for(&line) {
+            // Whoever waits is not idle.
             self.perhaps_activity(link);
         }
         self.line_has_its_turn(&line)?;

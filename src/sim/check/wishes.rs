@@ -127,6 +127,11 @@ impl Wishes {
         });
     }
 
+    /// Whether a line asks for a change that is not answered.
+    pub(super) fn is_for(&self, line: &Line) -> bool {
+        self.open.iter().any(|wish| line.is_of(wish))
+    }
+
     /// The change that a line asks for, if it is or was with the store.
     pub(super) fn record_of(&self, line: &Line) -> Option<RecordNumber> {
         self.open.iter().find(|wish| line.is_of(wish))?.record
