@@ -48,6 +48,15 @@ enum Number {
 type Said<'a> = Result<&'a Answer<'a>, (Code, &'a str)>;
 
 impl Expected {
+    /// Whether `usage`, or anything else, may be its answer.
+    fn may_be(&self, misused: bool) -> bool {
+        match self.number_is {
+            Number::Fresh | Number::Again => !misused,
+            Number::Misused => misused,
+            Number::PerhapsMisused => true,
+        }
+    }
+
     /// Whether it is answered as soon as it is obeyed, or its record is known.
     pub(super) fn is_answered_soon(&self) -> bool {
         let later = ["message", "message group", "startprivate", "accept", "offline", "logout"];
@@ -60,7 +69,7 @@ impl LinkSeen {
     fn take_expected(&mut self, number: Option<u64>, said: &Said<'_>) -> Option<Expected> {
         let misused = matches!(said, Err((Code::Usage, _)));
         let fits = |expected: &Expected| match number {
-            Some(_) => expected.number == number && (expected.number_is == Number::Misused) == misused,
+            Some(_) => expected.number == number && expected.may_be(misused),
             None => expected.number.is_none() && is_said_of(said, expected),
         };
         let place = self.expected.iter().position(fits);
@@ -99,8 +108,8 @@ impl Check {
         let text = self.text_requested(link, command, at_once, told, order);
         let judged = at_once && number_is == Number::Fresh && is_answered_later(command);
         let allowed = judged.then(|| self.allowed(user, command));
-        if is_change(command) && number_is != Number::Misused {
-            self.wishes.ask((user, login), link, number, &line, order);
+        if is_change(command) {
+            self.wishes.ask(&Line { user, words: &line, login, link, number, order });
         }
         let (at, name) = (self.now, command.name());
         // The answer to a repeat may be that of the first time.
@@ -158,6 +167,13 @@ impl Check {
         let Some((user, login)) = seen.and_then(|seen| Some((seen.user?, seen.login))) else { return };
         let known = &mut self.model.users[user];
         known.answered = known.answered.max((login, answered.unwrap_or(0)));
+        // A number that is forgotten is free for what waits.
+        let expected = self.links.seen.get_mut(&link).map(|seen| seen.expected.iter_mut());
+        for expected in expected.into_iter().flatten().filter(|expected| expected.number <= answered) {
+            if expected.number_is == Number::Misused {
+                expected.number_is = Number::PerhapsMisused;
+            }
+        }
     }
 
     /// An answer goes out: it is owed, and it is one that is allowed.
@@ -172,7 +188,7 @@ impl Check {
         self.count_off(link, number);
         let Some(user) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
         let login = self.links.seen.get(&link).map_or(0, |seen| seen.login);
-        let line = Line { user, login, link, number, order: expected.order };
+        let line = Line { user, words: &expected.line, login, link, number, order: expected.order };
         if let Some(record) = self.wishes.record_of(&line) {
             self.is_settled(record);
         }
