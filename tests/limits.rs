@@ -1,5 +1,5 @@
-//! Limits of the server's core that take more than a transcript: at the limit all is well, one past it
-//! somebody hears of it, and nobody else suffers.
+//! Limits of the server's core that take more than a transcript: nothing happens at the limit; one past it,
+//! the user concerned hears of it, and nobody else is affected.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use hobnob::words::{Credential, LinkId, MessageId, Name, Ticket};
 const HANS: LinkId = LinkId(1);
 const YODA: LinkId = LinkId(2);
 
-/// A server with what it said. Its store commits when it is told to, and not before.
+/// A server and its output. Its store commits when it is told to, and not before.
 struct Server {
     core: ServerState,
     now: Time,
@@ -105,7 +105,7 @@ fn with_two(settings: Settings) -> Server {
     server
 }
 
-/// With `hans`, who is in so many groups of so many, so that his `grouplist` is as long as a test wants it.
+/// With `hans` in so many groups of so many members: the `grouplist` of hans is as long as a test needs.
 fn with_groups(groups: usize, members: usize) -> Server {
     let mut server = Server::new(Settings::default(), members);
     server.log_in(HANS, "hans");
@@ -125,7 +125,7 @@ enum Reads {
     Some(u64),
 }
 
-/// Reads what was sent on a link and what comes of that, until there is no more; says what came meanwhile.
+/// Reads a link until no more is sent on it; returns all that was.
 fn read(server: &mut Server, link: LinkId, reads: Reads) -> String {
     let (mut upto, mut came) = (0, String::new());
     while upto < server.sent[&link] && server.closed.is_empty() {
@@ -198,7 +198,7 @@ fn lists_behind_a_record_go_on_when_it_is_durable() {
     );
 }
 
-/// What is reported when output waits for a store that stalls: no setting allows more.
+/// The report when output waits for a store that stalls: no setting allows more.
 const HELD: &str = "1 MiB of output that waits for the store";
 
 #[test]
@@ -251,7 +251,7 @@ fn output_that_waits_for_a_store_that_stalls_is_bounded() {
     assert!(server.heard(HANS).ends_with("ok ping yoda offline\n"));
 }
 
-/// `yoda` comes in and takes none of what hans has sent him; no further page may be asked for.
+/// Logs `yoda` in, who takes none of the mail of hans; no further page may be asked for.
 fn with_a_full_window(settings: Settings) -> Server {
     let mut server = Server::new(settings, 0);
     server.log_in(HANS, "hans");
@@ -276,7 +276,7 @@ fn mail(number: u64) -> Mail {
     Mail { id, from, group: None, origin: None, sent_at: Time(0), text: "hi".into() }
 }
 
-/// What was shown is acknowledged, and no more is there of what is asked for then; says how many times.
+/// Acknowledges messages as they are shown, and answers that no mail is left; counts the questions.
 fn drain(server: &mut Server) -> usize {
     server.say(YODA, "ack 1.288 -\n");
     let mut asked = 0;
@@ -349,7 +349,7 @@ fn a_large_limit_leaves_as_much_room_before_a_line_is_endless() {
     assert_eq!(server.heard(HANS), "ok broadcast 1 complete\nerror too_long\nerror too_long\n");
     server.say(HANS, &line(2 * limit + 1));
     assert_eq!((server.closed.as_slice(), server.limits.as_slice()), (&[HANS][..], &["line_bytes"][..]));
-    // The same if its end is still to come.
+    // The same if the end of the line has not come.
     let mut server = with_limit();
     server.say(HANS, &"x".repeat(2 * limit));
     assert_eq!(server.closed, []);

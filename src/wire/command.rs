@@ -1,8 +1,5 @@
 //! The commands of the protocol, in one table: names, arguments, help, and what a repeat must not do.
 
-use super::client_line::Command;
-use super::server_line::Answer;
-
 /// How a command that is repeated has to be treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Repeat {
@@ -54,7 +51,7 @@ macro_rules! commands {
                 match self { $(CommandKind::$variant => $help,)+ }
             }
 
-            /// The one of this name.
+            /// The kind with this name.
             #[must_use]
             pub fn from_name(name: &str) -> Option<CommandKind> {
                 match name {
@@ -114,7 +111,7 @@ impl CommandKind {
         }
     }
 
-    /// The first one whose line begins with this word. Of `message` and `message group` it is the former.
+    /// The kind whose name begins with this word; for `message` it is the one without `group`.
     pub(super) fn begun_with(word: &str) -> Option<CommandKind> {
         let word = if word == "wholasthtr" { "wholasthr" } else { word };
         CommandKind::ALL.iter().copied().find(|kind| kind.verb() == word)
@@ -126,75 +123,10 @@ impl CommandKind {
     }
 }
 
-impl Command<'_> {
-    /// Which command it is.
-    #[must_use]
-    pub const fn kind(&self) -> CommandKind {
-        match self {
-            Command::Message { .. } => CommandKind::Message,
-            Command::Broadcast { .. } => CommandKind::Broadcast,
-            Command::Whoelse => CommandKind::Whoelse,
-            Command::WhoelseSince { .. } => CommandKind::WhoelseSince,
-            Command::Wholasthr => CommandKind::Wholasthr,
-            Command::Block { .. } => CommandKind::Block,
-            Command::Unblock { .. } => CommandKind::Unblock,
-            Command::Offline => CommandKind::Offline,
-            Command::Ping { .. } => CommandKind::Ping,
-            Command::CreateGroup { .. } => CommandKind::CreateGroup,
-            Command::MessageGroup { .. } => CommandKind::MessageGroup,
-            Command::GroupList => CommandKind::GroupList,
-            Command::AddToGroup { .. } => CommandKind::AddToGroup,
-            Command::RemoveFromGroup { .. } => CommandKind::RemoveFromGroup,
-            Command::LeaveGroup { .. } => CommandKind::LeaveGroup,
-            Command::DeleteGroup { .. } => CommandKind::DeleteGroup,
-            Command::StartPrivate { .. } => CommandKind::StartPrivate,
-            Command::Accept { .. } => CommandKind::Accept,
-            Command::Decline { .. } => CommandKind::Decline,
-            Command::Help { .. } => CommandKind::Help,
-            Command::Logout => CommandKind::Logout,
-        }
-    }
-
-    /// The name of its kind.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        self.kind().name()
-    }
-}
-
-impl Answer<'_> {
-    /// Which command is answered.
-    #[must_use]
-    pub const fn kind(&self) -> CommandKind {
-        match self {
-            Answer::Message { .. } => CommandKind::Message,
-            Answer::Broadcast { .. } => CommandKind::Broadcast,
-            Answer::Whoelse { .. } => CommandKind::Whoelse,
-            Answer::WhoelseSince { .. } => CommandKind::WhoelseSince,
-            Answer::Wholasthr { .. } => CommandKind::Wholasthr,
-            Answer::Block { .. } => CommandKind::Block,
-            Answer::Unblock { .. } => CommandKind::Unblock,
-            Answer::Offline { .. } => CommandKind::Offline,
-            Answer::Ping { .. } => CommandKind::Ping,
-            Answer::CreateGroup { .. } => CommandKind::CreateGroup,
-            Answer::MessageGroup { .. } => CommandKind::MessageGroup,
-            Answer::GroupList { .. } => CommandKind::GroupList,
-            Answer::AddToGroup { .. } => CommandKind::AddToGroup,
-            Answer::RemoveFromGroup { .. } => CommandKind::RemoveFromGroup,
-            Answer::LeaveGroup { .. } => CommandKind::LeaveGroup,
-            Answer::DeleteGroup { .. } => CommandKind::DeleteGroup,
-            Answer::StartPrivate { .. } => CommandKind::StartPrivate,
-            Answer::Accept { .. } => CommandKind::Accept,
-            Answer::Decline { .. } => CommandKind::Decline,
-            Answer::Help => CommandKind::Help,
-            Answer::Logout => CommandKind::Logout,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Command;
     use alloc::format;
 
     /// Each form is a command of its own kind once its capitals stand for words.

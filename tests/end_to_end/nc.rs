@@ -1,6 +1,6 @@
 //! A person with `nc`: the protocol typed by hand.
 
-use crate::harness::{Server, password};
+use support::{Server, password};
 
 #[test]
 fn a_session_can_be_typed_and_read() {
@@ -80,7 +80,7 @@ fn a_session_cut_anywhere_ends_once() {
     let mut luke = server.user("luke");
     for last in ["", "whoelse", "message luke half a li", "message luke hi\nmess", "#1"] {
         let mut nc = server.wire_user("hans");
-        nc.say_bytes(last.as_bytes());
+        nc.send(last.as_bytes());
         luke.presence("hans", true);
         drop(nc);
         luke.presence("hans", false);
@@ -95,7 +95,7 @@ fn lines_may_come_in_any_pieces() {
     let mut nc = server.wire();
     nc.stream().set_nodelay(true).expect("an option");
     for byte in format!("login hans {}\nmessage luke wörter 日本\n", password("hans")).bytes() {
-        nc.say_bytes(&[byte]);
+        nc.send(&[byte]);
     }
     luke.message("wörter 日本");
     nc.skip_to("ok message luke delivered");
@@ -119,4 +119,47 @@ fn nobody_speaks_as_another() {
     let message = luke.wait_for("message");
     assert_eq!(message["from"], "hans");
     luke.has_not("a forged message", |object| object["from"] == "yoda" || object["user"] == "yoda");
+}
+
+/// What `nc -N` does: says all at once, ends its stream, and reads until the server ends its own.
+fn piped(server: &Server, input: &str) -> String {
+    let mut nc = server.wire();
+    nc.send(input.as_bytes());
+    nc.stream().shutdown(std::net::Shutdown::Write).expect("the end of the stream");
+    nc.rest()
+}
+
+#[test]
+fn commands_that_are_piped_with_their_end_are_answered() {
+    let server = Server::start(&[]);
+    let mut luke = server.user("luke");
+    let login = format!("login hans {}\n", password("hans"));
+    for repeat in 1..=5 {
+        let said =
+            piped(&server, &format!("{login}message yoda {repeat}\nmessage luke {repeat}\nping luke\n"));
+        assert!(said.starts_with("welcome hans "), "{said}");
+        for answer in ["ok message yoda stored", "ok message luke delivered", "ok ping luke online"] {
+            assert_eq!(said.lines().filter(|line| *line == answer).count(), 1, "{answer}: {said}");
+        }
+        luke.message(&repeat.to_string());
+    }
+    let mut yoda = server.user("yoda");
+    for repeat in 1..=5 {
+        yoda.message(&repeat.to_string());
+    }
+    // Without a command the session ends just as well.
+    assert!(piped(&server, &login).starts_with("welcome hans "));
+    assert_eq!(piped(&server, ""), "");
+    luke.presence("hans", false);
+    luke.log_out();
+}
+
+#[test]
+fn what_was_answered_arrives_though_more_was_said_after_the_logout() {
+    let server = Server::start(&[]);
+    let mut nc = server.wire_user("hans");
+    let unread = "ping luke\n".repeat(5_000);
+    nc.say(&format!("whoelse\nlogout\n{unread}"));
+    let said = nc.rest();
+    assert!(said.starts_with("ok whoelse 0\nok logout\nbye logout\n"), "{said}");
 }

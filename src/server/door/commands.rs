@@ -30,6 +30,10 @@ pub(super) fn obey_command(
     let words = remembered.map(|_| digest(server, &command));
     let login = server.accounts[user].login;
     let asker = Asker { user, login, link, number, kind, words };
+    // What only asks is asked again, but not under the number of something else.
+    if remembered.is_none() && number.is_some_and(|number| server.accounts[user].ledger.knows(number)) {
+        return refuse_number(server, &asker);
+    }
     if let Some(number) = remembered.filter(|_| !planted::is(Planted::RepeatDoneAgain)) {
         match server.accounts[user].ledger.standing(number, words) {
             Standing::New => server.accounts[user].ledger.open(number, words),

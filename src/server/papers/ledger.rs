@@ -46,6 +46,11 @@ impl Ledger {
         entry.outcome.map_or(Standing::Open, Standing::Settled)
     }
 
+    /// Whether a command of this number is remembered.
+    pub(in crate::server) fn knows(&self, number: u64) -> bool {
+        self.position(number).is_ok()
+    }
+
     /// Notes that a command is under way.
     pub(in crate::server) fn open(&mut self, number: u64, words: Option<WordsDigest>) {
         self.set(Entry { number, words, outcome: None });

@@ -173,6 +173,16 @@ fn session_views() -> Vec<Sample> {
             "Invalid Password\n",
         ),
         refused(
+            LoginRefused::UnusablePassword { attempts_left: Some(2) },
+            r#""invalid_credentials","attempts_left":2"#,
+            "Error. The password is too long or not UTF-8\n",
+        ),
+        refused(
+            LoginRefused::UnusablePassword { attempts_left: None },
+            r#""invalid_credentials","attempts_left":null"#,
+            "Error. The password is too long or not UTF-8\n",
+        ),
+        refused(
             LoginRefused::LockedOut { retry_after_secs: 60, just_now: true },
             r#""locked_out","retry_after":60"#,
             "Invalid Password. Your account has been blocked. Please try again later\n",

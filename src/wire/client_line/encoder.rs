@@ -46,7 +46,7 @@ impl ClientLine<'_> {
 }
 
 impl ClientLine<'_> {
-    /// The words it begins with behind its number, as errors name it.
+    /// The words it begins with, after its number; errors name it so.
     #[must_use]
     pub const fn first_word(&self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ impl Command<'_> {
             Command::StartPrivate { user, endpoints } | Command::Accept { user, endpoints } => {
                 endpoints.iter().fold(line.field(user), |line, endpoint| match endpoint {
                     Endpoint::Port(port) => line.number(u64::from(*port)),
-                    Endpoint::Address(address) => line.shown(address),
+                    Endpoint::Address(address) => line.address(*address),
                 })
             }
             Command::Help { about: Some(about) } => line.rest(about),

@@ -1,17 +1,20 @@
-//! The grammar of lines from a client: words apart by runs of spaces, a text behind exactly one.
+//! The grammar of lines from a client: words are separated by runs of spaces, a text follows
+//! exactly one.
 
 use nom::Parser;
 use nom::combinator::{map, map_opt, opt, recognize, success, verify};
 use nom::multi::{many_m_n, many0_count};
 use nom::sequence::preceded;
 
-use super::misuse::command_name;
-use super::{Capabilities, ClientLine, Command, Endpoint, MAX_ENDPOINTS, Words};
+use super::misuse::{Misuse, command_name};
+use super::{ClientLine, Command, Endpoint, MAX_ENDPOINTS};
+use crate::wire::code::Code;
+use crate::wire::command::CommandKind;
 use crate::wire::parse::{
-    Parsed, argument, but_for_spaces, command_number, decimal, message_id, one_line, or_dash,
-    saturating_decimal, secret, small_decimal, spaces, text, token, word,
+    Parsed, address, argument, but_for_spaces, decimal, keyword_group, message_id, numbered, one_line,
+    or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
-use crate::wire::{Code, CommandKind, Misuse};
+use crate::wire::parts::{Capabilities, Words};
 
 impl<'a> ClientLine<'a> {
     /// Reads one line (without its line feed).
@@ -50,7 +53,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// A whole line. The commonest come first.
+/// A whole line. The most common come first.
 fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
     if let Ok((rest, number)) = numbered(line) {
         return Ok(ClientLine::Request { number: Some(number), command: command(rest)? });
@@ -68,11 +71,6 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
     but_for_spaces(parsed).ok_or(Code::Usage)
 }
 
-/// `#42` in front of a command.
-pub(super) fn numbered(line: &str) -> Parsed<'_, u64> {
-    preceded(spaces, map_opt(word, command_number)).parse(line)
-}
-
 fn hello(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     map((map_opt(argument, small_decimal), capabilities), |(version, capabilities)| ClientLine::Hello {
         version,
@@ -81,7 +79,7 @@ fn hello(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     .parse(rest)
 }
 
-/// Words of which the unknown ones are skipped, so that later versions can say more.
+/// Unknown words are skipped, so that later versions can say more.
 fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
     map(words, |words| Capabilities {
         acknowledge: words.iter().any(|word| word == "ack"),
@@ -113,14 +111,14 @@ fn active(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     map(invalid, |invalid| ClientLine::Active { valid: invalid.is_none() }).parse(rest)
 }
 
-/// A command and its arguments. The commonest come first.
+/// A command and its arguments. The most common come first.
 fn command(line: &str) -> Result<Command<'_>, Code> {
     let (rest, first) = preceded(spaces, word).parse(line).map_err(|_| Code::Usage)?;
     let kind = CommandKind::begun_with(first).ok_or(Code::UnknownCommand)?;
     but_for_spaces(arguments(kind, rest)).ok_or(Code::Usage)
 }
 
-/// What follows the first word of a command.
+/// The rest of a command after its first word.
 fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
     match kind {
         CommandKind::Message => message(rest),
@@ -163,7 +161,7 @@ fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
     }
 }
 
-/// `group` is no user: the name of a group follows it.
+/// `group` is not a user: the name of a group follows it.
 fn message(rest: &str) -> Parsed<'_, Command<'_>> {
     let (after_user, to) = argument(rest)?;
     if to == "group" {
@@ -183,10 +181,6 @@ fn members(rest: &str) -> Parsed<'_, Words<'_>> {
     verify(words, |words: &Words<'_>| words.iter().next().is_some()).parse(rest)
 }
 
-pub(super) fn keyword_group(rest: &str) -> Parsed<'_, &str> {
-    verify(argument, |word: &str| word == "group").parse(rest)
-}
-
 /// The rest of the line as words.
 fn words(rest: &str) -> Parsed<'_, Words<'_>> {
     map_opt(recognize((many0_count(argument), spaces)), Words::new).parse(rest)
@@ -198,10 +192,7 @@ fn endpoints(rest: &str) -> Parsed<'_, alloc::vec::Vec<Endpoint>> {
 
 /// `5123`, `10.0.0.2:5123` or `[::1]:5123`.
 fn endpoint(word: &str) -> Option<Endpoint> {
-    match decimal(word) {
-        Some(port) => u16::try_from(port).ok().map(Endpoint::Port),
-        None => word.parse().ok().map(Endpoint::Address),
-    }
+    port_number(word).map(Endpoint::Port).or_else(|| address(word).map(Endpoint::Address))
 }
 
 /// The name of a command, of one word or two.
@@ -263,7 +254,7 @@ mod tests {
 
     /// R7
     #[test]
-    fn texts_begin_behind_one_space_and_stay_as_they_are() {
+    fn texts_begin_after_one_space_and_stay_as_they_are() {
         for (line, to, said) in [
             ("message yoda hi", "yoda", "hi"),
             ("   message   yoda hi there ", "yoda", "hi there "),

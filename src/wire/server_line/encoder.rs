@@ -50,7 +50,7 @@ impl ServerLine<'_> {
             ServerLine::EndPrivate { user } => Line::begin(out, "endprivate").field(user).end(),
             ServerLine::Introduce { user, role, id, addresses } => {
                 let line = Line::begin(out, "introduce").field(user).field(role.as_str()).shown(id);
-                addresses.iter().fold(line, |line, address| line.shown(address)).end();
+                addresses.iter().fold(line, |line, address| line.address(*address)).end();
             }
             ServerLine::Help(text) => Line::begin(out, "help").rest(text.as_str()).end(),
             ServerLine::Greeting { version, capabilities } => {
@@ -69,7 +69,7 @@ impl ServerLine<'_> {
 }
 
 impl Line<'_> {
-    /// A delivery behind its id.
+    /// What follows the id of a delivery.
     fn delivery(self, delivery: &Delivery<'_>, freshness: Freshness) -> Self {
         self.field(delivery.from)
             .number(delivery.sent_at.0)
