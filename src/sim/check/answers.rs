@@ -77,7 +77,12 @@ impl LinkSeen {
             let same = |expected: &Expected| number.is_some() && !misused && expected.number == number;
             self.expected.iter().position(same)
         });
-        self.expected.remove(place?)
+        let taken = self.expected.remove(place?);
+        // One answer may be that of the repeats as well that came meanwhile.
+        self.expected.retain(|expected| {
+            number.is_none() || expected.number != number || expected.number_is != Number::Again
+        });
+        taken
     }
 }
 

@@ -92,9 +92,10 @@ impl Wishes {
         self.open.iter().any(|wish| wish.user == user)
     }
 
-    /// Whether a user waits for a change on a link that stands.
+    /// Whether a user waits for a change that was asked for on a link that stands, or is with the store.
     pub(super) fn does_wait(&self, user: User) -> bool {
-        self.open.iter().any(|wish| wish.user == user && wish.link.is_some())
+        let waits = |wish: &Wish| wish.link.is_some() || wish.record.is_some();
+        self.open.iter().any(|wish| wish.user == user && waits(wish))
     }
 
     /// A record is durable. Says who asked for it, by which line.
