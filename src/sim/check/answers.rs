@@ -27,6 +27,8 @@ pub(in crate::sim) struct Expected {
     pub(super) text: Option<u32>,
     pub(super) at: Time,
     number_is: Number,
+    /// It was not obeyed when it came.
+    waited: bool,
     /// What was allowed when it came, if it was obeyed at once and is answered later.
     allowed: Option<Allowed>,
 }
@@ -120,7 +122,7 @@ impl Check {
         // The answer to a repeat may be that of the first time.
         let asked = number.and_then(|number| self.model.asked_mut(user, login, number));
         let order = asked.filter(|_| number_is == Number::Again).map_or(order, |asked| asked.order);
-        let expected = Expected { number, command: name, line, order, text, at, number_is, allowed };
+        let expected = Expected { number, command: name, line, order, text, at, number_is, waited: !at_once, allowed };
         if let Some(seen) = self.links.seen.get_mut(&link) {
             seen.expected.push_back(expected);
         }
@@ -190,15 +192,17 @@ impl Check {
         self.logout_moved(link);
         let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number, &said));
         let Some(expected) = expected else { return self.answers_nothing(link, number, &said) };
-        self.count_off(link, number);
+        if expected.number_is != Number::Misused {
+            self.count_off(link, number);
+        }
         let Some(user) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
         let login = self.links.seen.get(&link).map_or(0, |seen| seen.login);
         let line = Line { user, words: &expected.line, login, link, number, order: expected.order };
         if let Some(record) = self.wishes.record_of(&line) {
             self.is_settled(record);
         }
-        if self.wishes.is_for(&line) {
-            // Whoever waits is not idle.
+        if expected.waited || self.wishes.is_for(&line) {
+            // Whoever waits is not idle, and a line that has waited counts when it is obeyed.
             self.perhaps_activity(link);
         }
         self.line_has_its_turn(&line)?;
