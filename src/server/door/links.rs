@@ -182,7 +182,6 @@ pub(in crate::server) fn flushed(server: &mut ServerState, id: LinkId, upto: u64
 pub(in crate::server) fn stream_ended(server: &mut ServerState, id: LinkId) {
     let Some(link) = server.door.links.get_mut(&id) else { return };
     if link.capabilities.resume {
-        // Closed before what it carried ends, so that nothing more is said on it.
         server.out.close(id);
         return link_lost(server, id);
     }

@@ -39,8 +39,12 @@ impl Check {
         }
     }
 
-    /// Whether nothing is lost if it is never written: mail whose storing was refused as well.
+    /// Whether nothing is lost if it is never written: mail whose storing was refused as well, and the end of a
+    /// lock of a name that nobody has.
     fn is_moot(&self, fact: &Fact) -> bool {
+        if let Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. } = fact {
+            return true;
+        }
         let Fact::MailRemoved { user, ids } = fact else { return false };
         self.model
             .find(user.as_str())

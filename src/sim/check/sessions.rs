@@ -16,12 +16,14 @@ impl Check {
     pub(super) fn activity(&mut self, link: LinkId, valid: bool) {
         let now = self.now;
         let counts = self.model.settings.invalid_counts_as_activity;
-        if let Some(user) = self.model.member_on(link)
-            && let Some(session) = self.model.session_mut(user)
+        let Some(user) = self.model.member_on(link) else { return };
+        // A line that waits counts when it is obeyed, if ever.
+        let waits = self.wishes.is_anything_open(user);
+        if let Some(session) = self.model.session_mut(user)
             && (valid || counts)
             && session.active.1 < now
         {
-            session.active = (now, now);
+            session.active = (if waits { session.active.0 } else { now }, now);
         }
     }
 
