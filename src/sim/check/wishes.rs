@@ -92,12 +92,6 @@ impl Wishes {
         self.open.iter().any(|wish| wish.user == user)
     }
 
-    /// Whether a user waits for a change that was asked for on a link that stands, or is with the store.
-    pub(super) fn does_wait(&self, user: User) -> bool {
-        let waits = |wish: &Wish| wish.link.is_some() || wish.record.is_some();
-        self.open.iter().any(|wish| wish.user == user && waits(wish))
-    }
-
     /// A record is durable. Says who asked for it, by which line.
     pub(super) fn applied(&mut self, number: RecordNumber) -> Option<(User, u64)> {
         let wish = self.open.iter_mut().find(|wish| wish.record == Some(number))?;
