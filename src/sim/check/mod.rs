@@ -305,6 +305,7 @@ impl Check {
     /// A call of the server is over.
     fn returned(&mut self) -> Verdict {
         while self.step_on() {}
+        self.sessions_are_taken_up()?;
         self.call = Call::None;
         self.starts.returned();
         self.who_was_answered_is_read()?;
@@ -317,6 +318,7 @@ impl Check {
         self.wishes_are_answered()?;
         self.wishes_wait_for_something()?;
         self.changes_are_told()?;
+        self.whoever_waits_for_nothing_is_answered()?;
         self.presence_is_told()?;
         self.texts_are_decided()
     }
