@@ -113,13 +113,13 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
 }
 
 /// A login was decided and its link is gone: it was in for no time, and was told so by nobody.
-pub(super) fn never_entered(server: &mut ServerState, user: UserId) {
+pub(super) fn never_entered(server: &mut ServerState, user: UserId, decided_at: Time) {
     let account = &mut server.accounts[user];
     account.entering = None;
     account.token = None;
     account.ledger.clear();
     let user_name = account.name.clone();
-    history::session_began(server, user, server.now);
+    history::session_began(server, user, decided_at);
     history::session_ended(server, user, server.now);
     let ended = Fact::SessionEnded { user: user_name, resumable: false, at: server.now };
     let ServerState { papers, out, .. } = server;
@@ -337,8 +337,8 @@ pub(in crate::server) fn stop(server: &mut ServerState) {
     for link in rest {
         match links::stage(server, link) {
             Some(Stage::Parting(..)) => links::part(server, link),
-            Some(Stage::Entering(user, _)) => {
-                never_entered(server, user);
+            Some(Stage::Entering(user, entry)) => {
+                never_entered(server, user, entry.at);
                 say_farewell(server, link, Farewell::ServerShutdown);
             }
             _ => say_farewell(server, link, Farewell::ServerShutdown),
