@@ -7,8 +7,8 @@ use smol::Task;
 use super::connection::Connection;
 use crate::words::LinkId;
 
-/// Bits of an id that say where its connection is kept. The rest is a running number, so ids rise
-/// and are never reused.
+/// Bits of an id that hold the slot of its connection. The other bits count, so ids increase and are never
+/// reused.
 const SLOT_BITS: u32 = 24;
 const SLOTS: usize = 1 << SLOT_BITS;
 
@@ -16,7 +16,7 @@ const SLOTS: usize = 1 << SLOT_BITS;
 pub(super) struct Link {
     pub(super) id: LinkId,
     pub(super) connection: Rc<Connection>,
-    /// Has bytes to write since the last time they were written.
+    /// Has output that was queued since the last write.
     pub(super) dirty: bool,
     _task: Task<()>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Takes in a connection that `open` makes for its id; `None` if there are too many.
+    /// Adds the connection that `open` makes for its id; `None` if there are too many.
     pub(super) fn insert(
         &mut self,
         open: impl FnOnce(LinkId) -> (Rc<Connection>, Task<()>),

@@ -1,4 +1,5 @@
-//! Any records, in any batches, some of them refused, over any starts: what a start reads is what a model says.
+//! Any records, in any batches, some of them refused, over any starts: what a start reads is what a model
+//! says.
 
 use std::collections::BTreeMap;
 
@@ -142,8 +143,8 @@ impl Trial {
         self.model.expect(self.rig.insert(small(self.folder.path())));
     }
 
-    /// Makes ids unique and logins rise: a session begins, or is resumed, and a command is of its user's login
-    /// or settled late, of the one before.
+    /// Makes ids unique and logins rise: a session begins, or is resumed, and a command is of its user's
+    /// login or settled late, of the one before.
     fn count_up(&mut self, record: &mut Record) {
         if let Record::MailStored { mail, .. } = record {
             self.number += 1;
