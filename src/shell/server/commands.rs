@@ -7,9 +7,9 @@ use std::path::Path;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::config::{ConfigError, Sources};
 use super::hashing::{HashFailed, Hasher};
-use super::settings::SETTINGS;
+use super::setup::config::{ConfigError, Sources};
+use super::setup::settings::SETTINGS;
 use crate::shell::credentials::{self, CredentialsError};
 use crate::shell::store;
 use crate::shell::visible::visible;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use async_net::TcpStream;
 
-use super::reload::Reload;
+use super::setup::reload::Reload;
 use crate::server::Verdict;
 use crate::shell::store;
 use crate::words::{Credential, LinkId, Ticket};

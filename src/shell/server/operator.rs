@@ -7,9 +7,9 @@ use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use smol::LocalExecutor;
 
-use super::config::Sources;
 use super::inbox::{Item, Sender};
-use super::reload::reload;
+use super::setup::config::Sources;
+use super::setup::reload::reload;
 
 /// The signals the server handles. SIGXFSZ is among them because by default it ends the process; handled, the
 /// write fails instead, as on a full disk.

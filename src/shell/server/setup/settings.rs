@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use super::hashing::Cost;
 use crate::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
 };
+use crate::shell::server::hashing::Cost;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]

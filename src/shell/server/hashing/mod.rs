@@ -1,10 +1,13 @@
 //! Password hashing and verification. Every guess costs the same work.
 
+mod threads;
+
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+pub(crate) use self::threads::{Hashing, Pool};
 use crate::server::Verdict;
 use crate::shell::credentials::{is_phc, parse_phc};
 use crate::words::Credential;

@@ -15,8 +15,8 @@ use futures_lite::FutureExt;
 use futures_lite::future::or;
 
 use super::bell::Bell;
-use super::inbox::{Item, Sender};
-use super::settings::Limits;
+use crate::shell::server::inbox::{Item, Sender};
+use crate::shell::server::setup::settings::Limits;
 use crate::words::LinkId;
 
 /// Most bytes of one read. Bounds the inbox as well, which holds a number of reads.
@@ -33,14 +33,14 @@ const HANG_UP: Duration = Duration::from_millis(300);
 const RESET_LOOK: Duration = Duration::from_secs(1);
 
 /// Buffers shared by all connections, so that an idle one owns none.
-pub(super) struct Shared {
-    pub(super) limits: Cell<Limits>,
+pub(crate) struct Shared {
+    pub(crate) limits: Cell<Limits>,
     read: RefCell<Box<[u8]>>,
     spare: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Shared {
-    pub(super) fn new(limits: Limits) -> Rc<Shared> {
+    pub(crate) fn new(limits: Limits) -> Rc<Shared> {
         Rc::new(Shared {
             limits: Cell::new(limits),
             read: RefCell::new(vec![0; READ_BYTES].into()),
@@ -50,7 +50,7 @@ impl Shared {
 }
 
 /// A connection, shared by its own task and the state task; both run on one thread.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     link: LinkId,
     socket: Arc<Async<TcpStream>>,
     shared: Rc<Shared>,
@@ -92,7 +92,7 @@ enum Input {
 
 /// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(crate) enum Written {
     /// The output buffer is empty.
     All {
         /// Bytes over the life of the link.
@@ -105,7 +105,7 @@ pub(super) enum Written {
 }
 
 impl Connection {
-    pub(super) fn new(link: LinkId, socket: async_net::TcpStream, shared: Rc<Shared>) -> Connection {
+    pub(crate) fn new(link: LinkId, socket: async_net::TcpStream, shared: Rc<Shared>) -> Connection {
         Connection {
             link,
             socket: socket.into(),
@@ -121,7 +121,7 @@ impl Connection {
     }
 
     /// Appends to the output buffer; returns its length.
-    pub(super) fn queue(&self, bytes: &[u8]) -> usize {
+    pub(crate) fn queue(&self, bytes: &[u8]) -> usize {
         if self.phase.get() == Phase::Lost {
             return 0;
         }
@@ -134,7 +134,7 @@ impl Connection {
     }
 
     /// Writes the output buffer without blocking, unless the connection's own task is writing it.
-    pub(super) fn write(&self) -> Written {
+    pub(crate) fn write(&self) -> Written {
         if self.stuck.get() {
             return Written::Part;
         }
@@ -150,17 +150,17 @@ impl Connection {
     }
 
     /// Length of the output buffer.
-    pub(super) fn backlog(&self) -> usize {
+    pub(crate) fn backlog(&self) -> usize {
         self.waiting.borrow().len()
     }
 
-    pub(super) fn pause(&self) {
+    pub(crate) fn pause(&self) {
         if self.phase.get() == Phase::Reading {
             self.phase.set(Phase::Paused);
         }
     }
 
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         if self.phase.get() == Phase::Paused {
             self.phase.set(Phase::Reading);
             self.read_on.ring();
@@ -168,14 +168,14 @@ impl Connection {
     }
 
     /// Ends the connection after its output was written, or after a while.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.phase.set(Phase::Closing);
         self.read_on.ring();
         self.write_on.ring();
     }
 
     /// Drops the output buffer and takes no more output.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         *self.waiting.borrow_mut() = Vec::new();
         if self.phase.get() != Phase::Closing {
             self.phase.set(Phase::Lost);
@@ -183,11 +183,11 @@ impl Connection {
     }
 
     #[cfg(test)]
-    pub(super) fn has_unread(&self) -> bool {
+    pub(crate) fn has_unread(&self) -> bool {
         self.socket.get_ref().peek(&mut [0]).is_ok_and(|count| count > 0)
     }
 
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.phase.get() == Phase::Closing
     }
 
@@ -220,7 +220,7 @@ impl Connection {
 
     /// The task of the connection: reads and writes until it ends, then reports that. A panic ends only this
     /// connection.
-    pub(super) async fn serve(self: Rc<Connection>, inbox: Sender) {
+    pub(crate) async fn serve(self: Rc<Connection>, inbox: Sender) {
         let both = or(self.read_all(&inbox), self.write_rest(&inbox));
         if AssertUnwindSafe(both).catch_unwind().await.is_err() {
             tracing::error!("a connection ended by a defect in its task");

@@ -5,13 +5,13 @@ use std::thread;
 
 use zeroize::Zeroizing;
 
-use super::hashing::{Cost, HashFailed, Hasher};
+use super::{Cost, HashFailed, Hasher};
 use crate::server::Verdict;
 use crate::words::{Credential, Password, Ticket};
 
 /// The result of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Hashing {
+pub(crate) enum Hashing {
     /// The answer to [`Pool::verify`].
     Verified(Ticket, Verdict),
     /// The answer to [`Pool::hash`].
@@ -19,7 +19,7 @@ pub(super) enum Hashing {
 }
 
 /// Hashing threads, one fewer than there are cores, with a bounded queue.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     jobs: async_channel::Sender<Job>,
 }
 
@@ -37,7 +37,7 @@ enum Task {
 
 impl Pool {
     /// Starts the threads. They pass each result to `answer` and end when the pool is dropped.
-    pub(super) fn start(answer: impl Fn(Hashing) + Clone + Send + 'static) -> std::io::Result<Pool> {
+    pub(crate) fn start(answer: impl Fn(Hashing) + Clone + Send + 'static) -> std::io::Result<Pool> {
         let (jobs, waiting) = async_channel::unbounded::<Job>();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         for n in 0..cores.saturating_sub(1).max(1) {
@@ -54,7 +54,7 @@ impl Pool {
 
     /// Queues a verification. If `queue` jobs wait already, returns the refusal at once.
     #[must_use]
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &self,
         ticket: Ticket,
         credential: Option<&Credential>,
@@ -67,7 +67,7 @@ impl Pool {
 
     /// Queues a hash. If `queue` jobs wait already, returns the refusal at once.
     #[must_use]
-    pub(super) fn hash(
+    pub(crate) fn hash(
         &self,
         ticket: Ticket,
         password: &Password,

@@ -8,21 +8,21 @@ use async_net::TcpListener;
 use smol::{LocalExecutor, Task};
 use socket2::SockRef;
 
-use super::inbox::{Item, Sender};
+use crate::shell::server::inbox::{Item, Sender};
 use crate::shell::sockets;
 
 /// Pause when the system is out of files or memory. Connections wait in the backlog meanwhile.
 const SHORT_OF_FILES: Duration = Duration::from_millis(100);
 
 /// The listening socket and its task; dropping it closes the port.
-pub(super) struct Accepting {
+pub(crate) struct Accepting {
     listener: TcpListener,
     _task: Task<()>,
 }
 
 impl Accepting {
     /// Starts accepting.
-    pub(super) fn start(
+    pub(crate) fn start(
         listener: TcpListener,
         executor: &LocalExecutor<'static>,
         inbox: Sender,
@@ -32,7 +32,7 @@ impl Accepting {
     }
 
     /// Changes `dead_link_secs` for connections accepted from now on.
-    pub(super) fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
+    pub(crate) fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
         sockets::tune(SockRef::from(&self.listener), secs)
     }
 }
