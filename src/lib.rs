@@ -272,10 +272,12 @@
 extern crate alloc;
 
 pub mod client;
+#[doc(hidden)]
 pub mod planted;
 pub mod record;
 pub mod server;
 #[cfg(feature = "shell")]
+#[doc(hidden)]
 pub mod shell;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -21,6 +21,14 @@ impl WallClock {
         WallClock { origin, started: Instant::now() }
     }
 
+    /// The same clock, set forward if it does not stand after `earliest` yet. To be done before anybody else has
+    /// looked at it.
+    #[must_use]
+    pub fn set_after(self, earliest: Time) -> WallClock {
+        let behind = Time(earliest.0.saturating_add(1)).since(self.now());
+        WallClock { origin: self.origin + behind, ..self }
+    }
+
     /// Now.
     #[must_use]
     pub fn now(&self) -> Time {
@@ -44,6 +52,16 @@ mod tests {
         let clock = WallClock::starting_after(future);
         assert!(clock.now() > future);
         assert!(clock.now() < future + Duration::from_secs(60));
+    }
+
+    #[test]
+    fn it_is_set_forward_and_never_back() {
+        let clock = WallClock::starting_after(Time::ZERO);
+        let future = clock.now() + Duration::from_secs(3600);
+        assert!(clock.set_after(future).now() > future);
+        let now = clock.now();
+        let same = clock.set_after(now - Duration::from_secs(3600));
+        assert_eq!(same.origin, clock.origin);
     }
 
     #[test]

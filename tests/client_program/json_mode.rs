@@ -75,6 +75,152 @@ fn options_answer_the_first_prompts() {
     assert_eq!(program.end().0, 0);
 }
 
+/// A file with this password in it.
+fn password_file(password: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(password.as_bytes()).expect("written");
+    file
+}
+
+#[test]
+fn a_password_that_is_too_long_to_be_sent_is_a_refused_login_and_costs_no_try() {
+    let server = FakeServer::start();
+    let mut program = server.client(&["--json", "--user", "hans"]);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    connection.say("ask password");
+    assert_eq!(program.skip_to("prompt")["ask"], "password");
+    program.answer(&"x".repeat(4_097));
+    let refused =
+        |left| json!({"type": "login", "ok": false, "error": "invalid_credentials", "attempts_left": left});
+    assert_eq!(program.object(), refused(json!(null)), "nobody has said how many are left");
+    assert_eq!(program.object(), json!({"type": "prompt", "ask": "password"}));
+    program.answer("wrong");
+    connection.expect("login hans wrong");
+    connection.say("refused invalid_credentials 2");
+    assert_eq!(program.object(), refused(json!(2)));
+    assert_eq!(program.object(), json!({"type": "prompt", "ask": "password"}));
+    program.answer(&"x".repeat(100_000));
+    assert_eq!(program.object(), refused(json!(2)));
+    assert_eq!(program.object(), json!({"type": "prompt", "ask": "password"}));
+    program.answer(&"x".repeat(4_096));
+    connection.expect(&format!("login hans {}", "x".repeat(4_096)));
+    connection.say("error too_long");
+    assert_eq!(program.object(), refused(json!(2)), "what the server cannot read is refused as well");
+    assert_eq!(program.object(), json!({"type": "prompt", "ask": "password"}));
+    program.end_input();
+    assert_eq!(program.end(), (4, vec![]));
+}
+
+#[test]
+fn a_new_password_that_is_too_long_to_be_sent_is_a_refused_login() {
+    let server = FakeServer::start();
+    let mut program = server.client(&["--json", "--user", "leia"]);
+    let mut connection = server.accept();
+    connection.expect("login leia");
+    connection.say("ask new_password");
+    assert_eq!(program.skip_to("prompt")["ask"], "new_password");
+    for bad in ["x".repeat(4_097).into_bytes(), b"\xff".to_vec()] {
+        program.write(&bad);
+        program.answer("");
+        let refused =
+            json!({"type": "login", "ok": false, "error": "invalid_credentials", "attempts_left": null});
+        assert_eq!(program.object(), refused);
+        assert_eq!(program.object(), json!({"type": "prompt", "ask": "new_password"}));
+    }
+    program.answer("alderaan");
+    connection.expect("register leia alderaan");
+}
+
+#[test]
+fn a_refused_password_file_ends_the_program_and_takes_nothing_more_from_a_pipe() {
+    for refusal in [
+        "invalid_credentials 2",
+        "invalid_credentials 0",
+        "locked_out 60",
+        "already_online",
+        "bad_name",
+        "name_taken",
+    ] {
+        let server = FakeServer::start();
+        let file = password_file("wrong\n");
+        let path = file.path().to_str().expect("UTF-8");
+        let options = ["--json", "--retry-login", "--user", "hans", "--password-file", path];
+        let mut program = server.client(&options);
+        program.answer("falcon\nluke\nlightsaber\nwhoelse");
+        let mut connection = server.accept();
+        connection.expect("login hans");
+        connection.say("ask password");
+        connection.expect("login hans wrong");
+        connection.say(&format!("refused {refusal}"));
+        assert_eq!(program.skip_to("login")["ok"], false, "{refusal}");
+        assert_eq!(connection.hear(), None, "{refusal}: nothing more is said");
+        assert_eq!(program.end(), (4, vec![]), "{refusal}");
+    }
+}
+
+#[test]
+fn a_password_file_without_a_name_takes_the_name_and_no_more_from_a_pipe() {
+    let server = FakeServer::start();
+    let file = password_file("wrong\n");
+    let path = file.path().to_str().expect("UTF-8");
+    let mut program = server.client(&["--json", "--password-file", path]);
+    program.answer("\nhans\nfalcon");
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    connection.say("ask password");
+    connection.expect("login hans wrong");
+    connection.say("refused invalid_credentials 2");
+    assert_eq!(program.skip_to("login")["attempts_left"], 2);
+    assert_eq!(connection.hear(), None, "nothing more is said");
+    assert_eq!(program.end(), (4, vec![]));
+
+    let mut program = server.client(&["--json", "--password-file", path]);
+    let _connection = server.accept();
+    program.answer("no name\nhans");
+    assert_eq!(program.skip_to("login")["error"], "bad_name");
+    assert_eq!(program.end(), (4, vec![]));
+}
+
+#[test]
+fn a_busy_server_is_asked_again_before_a_password_file_counts_as_refused() {
+    let server = FakeServer::start();
+    let file = password_file("falcon\n");
+    let path = file.path().to_str().expect("UTF-8");
+    let options = ["--json", "--user", "hans", "--password-file", path];
+    let mut program = server.client(&options);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    connection.say("ask password");
+    connection.expect("login hans falcon");
+    connection.say("refused busy");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", support::TOKEN));
+    assert_eq!(program.skip_to("login")["ok"], true);
+    program.answer("y\nn");
+    for (line, command) in [(1, "y"), (2, "n")] {
+        let result = program.object();
+        let of_line = (result["line"].as_u64(), &result["command"], &result["error"]);
+        assert_eq!(of_line, (Some(line), &json!(command), &json!("unknown_command")));
+    }
+}
+
+#[test]
+fn y_and_n_are_no_commands_on_a_pipe() {
+    let server = FakeServer::start();
+    let (mut program, mut connection) = logged_in(&server, &[]);
+    connection.say("request luke");
+    assert_eq!(program.object(), json!({"type": "private_request", "from": "luke"}));
+    program.answer("y\nn\ndecline luke");
+    for (line, command) in [(3, "y"), (4, "n")] {
+        let result = program.object();
+        let of_line = (result["line"].as_u64(), &result["command"], &result["error"]);
+        assert_eq!(of_line, (Some(line), &json!(command), &json!("unknown_command")));
+    }
+    assert_eq!(connection.hear_command().as_deref(), Some("active invalid"));
+    connection.expect("#1 decline luke");
+}
+
 #[test]
 fn the_end_of_input_after_a_refusal_is_exit_4() {
     let server = FakeServer::start();

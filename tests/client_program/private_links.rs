@@ -11,7 +11,7 @@ struct Pair {
     _place: Place,
 }
 
-/// Two clients, introduced: hans has asked, luke has said `y`.
+/// Two clients, introduced: hans has asked, luke has accepted.
 fn introduced() -> Pair {
     let server = FakeServer::start();
     let start = |user: &str| {
@@ -28,7 +28,7 @@ fn introduced() -> Pair {
     let port_of_hans = endpoint(&asked, "#1 startprivate luke ");
     of_luke.say("request hans");
     assert_eq!(luke.object(), json!({"type": "private_request", "from": "hans"}));
-    luke.say("y");
+    luke.say("accept hans");
     let accepted = of_luke.hear_command().expect("a command");
     let port_of_luke = endpoint(&accepted, "#1 accept hans ");
     let id = "0123456789abcdef0123456789abcdef";

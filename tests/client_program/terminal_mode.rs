@@ -1,6 +1,6 @@
 //! A person at a terminal.
 
-use support::{Connection, FakeServer, Terminal};
+use support::{Connection, FakeServer, Place, Terminal};
 
 fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
     let mut terminal = server.terminal(&[]);
@@ -36,6 +36,47 @@ fn a_half_typed_line_survives_what_arrives() {
     let (code, _, written) = terminal.end();
     assert_eq!(code, 0);
     assert!(!written.contains("falcon"), "the password was shown");
+}
+
+#[test]
+fn an_empty_line_at_a_prompt_asks_again() {
+    let server = FakeServer::start();
+    let mut terminal = server.terminal(&[]);
+    let mut connection = server.accept();
+    terminal.shows(&["Username:"]);
+    terminal.types("\r");
+    terminal.shows(&["Username:", "Username:"]);
+    terminal.types("  \rhans\r");
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.shows(&["Username: hans", "Password:"]);
+    terminal.types("\r");
+    terminal.shows(&["Password:", "Password:"]);
+    terminal.types("falcon\r");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", support::TOKEN));
+    terminal.shows(&["Welcome, hans!", ">"]);
+}
+
+#[test]
+fn what_was_typed_for_a_client_that_failed_is_not_left_to_the_shell() {
+    let server = FakeServer::start();
+    let client = env!("CARGO_BIN_EXE_hobnob");
+    let port = server.port;
+    // A read that finds nothing ends after half a second.
+    let rest = "stty -icanon min 0 time 5; echo left:$(head -c 20)";
+    let script = format!("{client} --plaintext --user hans {port}; echo code $?; {rest}");
+    let place = Place::samples();
+    let mut terminal = Terminal::script(&place, &script);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    // Typed blindly, before anything asks for it.
+    terminal.types("falcon\r");
+    connection.say("refused locked_out 60");
+    let (_, rows, written) = terminal.end();
+    assert!(rows.contains(&"code 4".to_owned()), "{rows:#?}");
+    assert!(rows.ends_with(&["left:".to_owned()]), "{rows:#?}");
+    assert!(!written.contains("falcon"), "{written}");
 }
 
 #[test]

@@ -120,3 +120,46 @@ fn nobody_speaks_as_another() {
     assert_eq!(message["from"], "hans");
     luke.has_not("a forged message", |object| object["from"] == "yoda" || object["user"] == "yoda");
 }
+
+/// What `nc -N` does: says all at once, ends its stream, and reads until the server ends its own.
+fn piped(server: &Server, input: &str) -> String {
+    let mut nc = server.wire();
+    nc.send(input.as_bytes());
+    nc.stream().shutdown(std::net::Shutdown::Write).expect("the end of the stream");
+    nc.rest()
+}
+
+#[test]
+fn commands_that_are_piped_with_their_end_are_answered() {
+    let server = Server::start(&[]);
+    let mut luke = server.user("luke");
+    let login = format!("login hans {}\n", password("hans"));
+    for repeat in 1..=5 {
+        let said =
+            piped(&server, &format!("{login}message yoda {repeat}\nmessage luke {repeat}\nping luke\n"));
+        assert!(said.starts_with("welcome hans "), "{said}");
+        for answer in ["ok message yoda stored", "ok message luke delivered", "ok ping luke online"] {
+            assert_eq!(said.lines().filter(|line| *line == answer).count(), 1, "{answer}: {said}");
+        }
+        luke.message(&repeat.to_string());
+    }
+    let mut yoda = server.user("yoda");
+    for repeat in 1..=5 {
+        yoda.message(&repeat.to_string());
+    }
+    // Without a command the session ends just as well.
+    assert!(piped(&server, &login).starts_with("welcome hans "));
+    assert_eq!(piped(&server, ""), "");
+    luke.presence("hans", false);
+    luke.log_out();
+}
+
+#[test]
+fn what_was_answered_arrives_though_more_was_said_after_the_logout() {
+    let server = Server::start(&[]);
+    let mut nc = server.wire_user("hans");
+    let unread = "ping luke\n".repeat(5_000);
+    nc.say(&format!("whoelse\nlogout\n{unread}"));
+    let said = nc.rest();
+    assert!(said.starts_with("ok whoelse 0\nok logout\nbye logout\n"), "{said}");
+}

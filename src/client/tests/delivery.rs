@@ -49,7 +49,7 @@ fn a_repeat_is_acknowledged_but_not_shown_again() {
     script.server("message 3.1 yoda 5 2.9 live hello").shown().after_ms(10).and();
     script.server("message 3.1 yoda 5 2.9 stored hello").does("");
     script.after_ms(10).does("send ack 3.1 -");
-    // The server lost its own note of it and stored it anew.
+    // The server lost its own note of it and stored it again.
     script.server("message 4.1 yoda 5 2.9 stored hello").does("");
     script.after_ms(10).does("send ack 4.1 -");
 }

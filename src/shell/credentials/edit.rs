@@ -5,14 +5,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::list::{BYTE_ORDER_MARK, entry};
 use super::phc::is_phc;
-use super::{BYTE_ORDER_MARK, entry};
 use crate::shell::replace_file::{folder_of, replace_file};
 use crate::words::{Credential, Name};
 
@@ -24,8 +24,8 @@ pub struct Missing;
 /// How long a server waits for its turn. Everything durable waits behind it, and whoever can read the folder
 /// can lock it.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// The pause between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How often it looks meanwhile.
+const LOOKS: u32 = 100;
 
 /// Adds an account, durably; makes the file if need be. An account that is there already stays as
 /// it is: adding twice is adding once, and what the operator wrote meanwhile wins.
@@ -183,12 +183,14 @@ fn folder(path: &Path) -> io::Result<File> {
 
 /// Takes a turn if it comes soon.
 fn lock_folder_soon(path: &Path) -> io::Result<File> {
-    let (turn, began) = (folder(path)?, Instant::now());
+    let turn = folder(path)?;
+    let mut looks = 0;
     while rustix::fs::flock(&turn, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-        if began.elapsed() > PATIENCE {
+        if looks == LOOKS {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another program has locked its folder"));
         }
-        thread::sleep(PAUSE);
+        looks += 1;
+        thread::sleep(PATIENCE / LOOKS);
     }
     Ok(turn)
 }

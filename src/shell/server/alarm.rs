@@ -1,58 +1,74 @@
-//! The one timer: rings when the core wants to be called, and seldom otherwise.
+//! The one timer: rings when the core asked to be called.
 
-use std::time::Instant;
+use std::mem;
 
 use async_io::Timer;
 
 use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 
-/// Rings once for each time it was set to. Setting it to a later time does not touch the timer
-/// underneath: that fires at the old time, is set anew, and nobody is told. So a deadline that is
-/// pushed back with every message costs nothing.
+/// Rings once for each time it was set to. Setting it to a later time leaves the timer underneath alone: that
+/// fires at the old time and is set again without telling anybody, so a deadline that each message puts off
+/// costs nothing.
 pub(super) struct Alarm {
     clock: WallClock,
-    wanted: Option<Instant>,
-    armed: Option<Instant>,
+    wanted: Option<Time>,
+    /// A time that was set has come and was not taken yet. Setting another does not put it off.
+    due: bool,
+    armed: Option<Time>,
     timer: Timer,
 }
 
 impl Alarm {
     pub(super) fn new(clock: WallClock) -> Alarm {
-        Alarm { clock, wanted: None, armed: None, timer: Timer::never() }
+        Alarm { clock, wanted: None, due: false, armed: None, timer: Timer::never() }
     }
 
-    /// Rings at this time, and not at the one before.
+    /// Rings at this time, and not at the one before unless that has come already.
     pub(super) fn set(&mut self, at: Time) {
-        self.wanted = self.clock.instant(at);
+        self.due |= self.has_come();
+        self.wanted = Some(at);
     }
 
-    /// Waits until it rings. May be dropped and called again.
+    /// Whether the time has come; true once for each time that was set.
+    pub(super) fn take_due(&mut self) -> bool {
+        if self.has_come() {
+            self.wanted = None;
+            self.due = true;
+        }
+        mem::take(&mut self.due)
+    }
+
+    /// Waits until [`take_due`](Self::take_due) would say yes. May be dropped and called again.
     pub(super) async fn rings(&mut self) {
-        loop {
-            match self.wanted {
-                Some(wanted) if self.armed.is_none_or(|armed| wanted < armed) => {
-                    self.armed = Some(wanted);
-                    self.timer.set_at(wanted);
-                }
-                Some(_) | None => {}
+        while !self.due && !self.has_come() {
+            if let Some(wanted) = self.wanted
+                && self.armed.is_none_or(|armed| wanted < armed)
+            {
+                self.armed = Some(wanted);
+                self.timer = timer(self.clock, wanted);
             }
             (&mut self.timer).await;
             self.armed = None;
-            if self.wanted.is_some_and(|wanted| wanted <= Instant::now()) {
-                self.wanted = None;
-                return;
-            }
         }
+    }
+
+    fn has_come(&self) -> bool {
+        self.wanted.is_some_and(|wanted| wanted <= self.clock.now())
     }
 }
 
-/// Waits until an instant; for ever if there is none.
-pub(super) async fn until(deadline: Option<Instant>) {
+/// Waits until a time; for ever if there is none.
+pub(super) async fn until(clock: WallClock, deadline: Option<Time>) {
     match deadline {
-        Some(deadline) => drop(Timer::after(deadline.saturating_duration_since(Instant::now())).await),
+        Some(deadline) => drop(timer(clock, deadline).await),
         None => std::future::pending().await,
     }
+}
+
+/// Never fires if the system cannot express the time.
+fn timer(clock: WallClock, at: Time) -> Timer {
+    clock.instant(at).map_or_else(Timer::never, Timer::at)
 }
 
 #[cfg(test)]
@@ -74,20 +90,44 @@ mod tests {
         async_io::block_on(or(rung, late))
     }
 
+    fn after(clock: WallClock, millis: u64) -> Time {
+        clock.now() + Duration::from_millis(millis)
+    }
+
     #[test]
     fn it_rings_once_at_the_time_set_last() {
         let clock = WallClock::starting_after(Time::ZERO);
         let mut alarm = Alarm::new(clock);
-        alarm.set(clock.now() + Duration::from_millis(20));
+        alarm.set(after(clock, 20));
         assert!(!ring_within(&mut alarm, Duration::from_millis(1)), "too early");
-        let later = clock.now() + Duration::from_millis(60);
+        assert!(!alarm.take_due());
+        let later = after(clock, 60);
         alarm.set(later);
         assert!(ring_within(&mut alarm, Duration::from_secs(60)));
         assert!(clock.now() >= later, "the time before does not count");
+        assert!(alarm.take_due());
+        assert!(!alarm.take_due());
         assert!(!ring_within(&mut alarm, Duration::from_millis(50)), "it rang already");
         alarm.set(Time::MAX);
         assert!(!ring_within(&mut alarm, Duration::from_millis(1)));
-        alarm.set(clock.now() + Duration::from_millis(1));
+        alarm.set(after(clock, 1));
         assert!(ring_within(&mut alarm, Duration::from_secs(60)), "an earlier time counts at once");
+    }
+
+    #[test]
+    fn a_time_that_has_come_is_not_put_off() {
+        let clock = WallClock::starting_after(Time::ZERO);
+        let mut alarm = Alarm::new(clock);
+        // Each event under load asks for a moment later than now.
+        for _ in 0..3 {
+            alarm.set(clock.now());
+        }
+        let later = after(clock, 50);
+        alarm.set(later);
+        assert!(ring_within(&mut alarm, Duration::from_secs(60)));
+        assert!(clock.now() < later && alarm.take_due());
+        assert!(!alarm.take_due(), "the later time is still to come");
+        assert!(ring_within(&mut alarm, Duration::from_secs(60)));
+        assert!(clock.now() >= later && alarm.take_due());
     }
 }

@@ -8,9 +8,8 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::config::{ConfigError, Sources};
-use super::hashing::{HashFailed, hash};
+use super::hashing::{HashFailed, Hasher};
 use super::settings::SETTINGS;
-use crate::server::settings::Registration;
 use crate::shell::credentials::{self, CredentialsError};
 use crate::shell::store;
 use crate::shell::visible::visible;
@@ -95,9 +94,9 @@ impl CommandError {
 pub fn passwd(sources: &Sources, name: &str) -> Result<(), CommandError> {
     let settings = sources.load()?;
     let name = Name::new(name).map_err(|_| CommandError::BadName { name: name.to_string() })?;
-    credentials::read(&settings.credentials, true)?;
+    credentials::read(&settings.credentials)?;
     let password = ask_password()?;
-    let credential = hash(&password, settings.limits.hash_cost)?;
+    let credential = Hasher::default().hash(&password, settings.limits.hash_cost)?;
     let new =
         credentials::set(&settings.credentials, &name, &credential).map_err(CommandError::NotWritten)?;
     say(&format!("{} {name}; a running server takes it up at SIGHUP", if new { "added" } else { "changed" }));
@@ -110,8 +109,9 @@ pub fn passwd(sources: &Sources, name: &str) -> Result<(), CommandError> {
 /// [`CommandError`].
 pub fn users(sources: &Sources) -> Result<(), CommandError> {
     let settings = sources.load()?;
-    let accounts = credentials::read(&settings.credentials, true)?;
-    let mut names: Vec<&Name> = accounts.list.iter().map(|(name, _)| name).collect();
+    let accounts = credentials::read(&settings.credentials)?;
+    let accounts = accounts.file.into_accounts();
+    let mut names: Vec<&Name> = accounts.iter().map(|(name, _)| name).collect();
     names.sort_unstable();
     print(names);
     Ok(())
@@ -123,7 +123,7 @@ pub fn users(sources: &Sources) -> Result<(), CommandError> {
 /// [`CommandError`]; the file is unchanged then.
 pub fn remove(sources: &Sources, name: &str) -> Result<(), CommandError> {
     let settings = sources.load()?;
-    credentials::read(&settings.credentials, true)?;
+    credentials::read(&settings.credentials)?;
     let unknown = || CommandError::UnknownUser { name: name.to_string() };
     let name = Name::new(name).map_err(|_| unknown())?;
     let removed = credentials::remove(&settings.credentials, &name).map_err(CommandError::NotWritten)?;
@@ -138,10 +138,11 @@ pub fn remove(sources: &Sources, name: &str) -> Result<(), CommandError> {
 /// [`CommandError`]; the file is unchanged then.
 pub fn hash_credentials(sources: &Sources) -> Result<(), CommandError> {
     let settings = sources.load()?;
-    credentials::read(&settings.credentials, true)?;
+    credentials::read(&settings.credentials)?;
     let cost = settings.limits.hash_cost;
+    let mut hasher = Hasher::default();
     let hashed = credentials::hash_plain(&settings.credentials, |password| {
-        hash(password, cost).map_err(io::Error::other)
+        hasher.hash(password, cost).map_err(io::Error::other)
     });
     let count = hashed.map_err(CommandError::NotWritten)?;
     say(&format!("{count} password(s) hashed"));
@@ -166,12 +167,14 @@ pub fn backup(sources: &Sources, to: &Path) -> Result<(), CommandError> {
 pub fn check(sources: &Sources) -> Result<(), CommandError> {
     let settings = sources.load()?;
     print(SETTINGS.iter().map(|setting| format!("{}={}", setting.name, setting.show(&settings))));
-    let may_be_empty = settings.core.registration == Registration::Open;
-    let accounts = credentials::read(&settings.credentials, may_be_empty)?;
+    let accounts = credentials::read(&settings.credentials)?;
     for warning in &accounts.warnings {
         tracing::warn!("{warning}");
     }
-    print([format!("accounts        {}", accounts.list.len())]);
+    // Whether a server would miss those that it remembers, only its store could tell.
+    let accepted = accounts.file.accept(settings.core.registration, false);
+    let list = accepted.map_err(|refusal| CredentialsError::refused(refusal, &settings.credentials))?;
+    print([format!("accounts        {}", list.len())]);
     let report = store::check(&settings.data).map_err(CommandError::Check)?;
     print([&report]);
     let folder = || settings.data.to_string_lossy().into_owned();

@@ -29,7 +29,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long the other side may take to hang up then. Closing earlier with something unread would
 /// reset the connection and lose the last words on their way.
 const HANG_UP: Duration = Duration::from_millis(300);
-/// How often a connection with unread bytes that must wait is looked at for a reset.
+/// How often a connection that is not read, or was read to its end, is looked at for a reset.
 const RESET_LOOK: Duration = Duration::from_secs(1);
 
 /// What all connections share: buffers that are only borrowed, so that an idle connection has none.
@@ -60,6 +60,8 @@ pub(super) struct Connection {
     written: Cell<u64>,
     /// Where the connection is in its life.
     phase: Cell<Phase>,
+    /// The end of the stream was read.
+    stream_ended: Cell<bool>,
     /// The socket takes no more for now: the connection's own task writes when it does.
     stuck: Cell<bool>,
     /// Rings when there may be something to read again.
@@ -77,6 +79,15 @@ enum Phase {
     /// What waits is written, then it ends. What comes is thrown away.
     Closing,
     /// It is broken or too slow. Nothing is written any more.
+    Lost,
+}
+
+/// How the input of a connection came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// The client has said all that it will.
+    Ended,
+    /// The connection is broken or dead, or the program ends.
     Lost,
 }
 
@@ -103,6 +114,7 @@ impl Connection {
             waiting: RefCell::default(),
             written: Cell::new(0),
             phase: Cell::new(Phase::Reading),
+            stream_ended: Cell::new(false),
             stuck: Cell::new(false),
             read_on: Bell::default(),
             write_on: Bell::default(),
@@ -171,6 +183,11 @@ impl Connection {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn has_unread(&self) -> bool {
+        self.socket.get_ref().peek(&mut [0]).is_ok_and(|count| count > 0)
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.phase.get() == Phase::Closing
     }
@@ -213,44 +230,54 @@ impl Connection {
         let _ = inbox.send(Item::Ended { link: self.link }).await;
     }
 
-    /// Reads until the other side is gone.
+    /// Hands on what is read and tells the end of the stream. Returns when the connection is of no use any more.
     async fn read_all(&self, inbox: &Sender) {
+        if self.read_to_end(inbox).await == Input::Lost {
+            return;
+        }
+        self.stream_ended.set(true);
+        if !self.is_closing() {
+            if inbox.send(Item::StreamEnded { link: self.link }).await.is_err() {
+                return;
+            }
+        } else if self.backlog() == 0 {
+            return;
+        }
+        // The client still listens. Its socket reads as ready from now on, so that is not waited for.
+        self.reset().await;
+    }
+
+    /// Hands on what is read, up to the end of the stream.
+    async fn read_to_end(&self, inbox: &Sender) -> Input {
         loop {
             if self.phase.get() == Phase::Paused {
                 let resumed = async {
                     self.read_on.heard().await;
-                    true
+                    None
                 };
-                let gone = async {
-                    self.gone_while_paused().await;
-                    false
-                };
-                if or(resumed, Box::pin(gone)).await {
-                    continue;
+                let over = async { Some(self.over_while_paused().await) };
+                match or(resumed, Box::pin(over)).await {
+                    None => continue,
+                    Some(input) => return input,
                 }
-                return;
             }
             if poll_fn(|context| self.socket.poll_readable(context)).await.is_err() {
-                return;
+                return Input::Lost;
             }
             if self.phase.get() == Phase::Paused {
                 continue;
             }
             match self.read_some() {
                 Ok(None) => {}
-                Ok(Some(bytes)) if bytes.is_empty() => break,
+                Ok(Some(bytes)) if bytes.is_empty() => return Input::Ended,
                 Ok(Some(_)) if self.is_closing() => {}
                 Ok(Some(bytes)) => {
                     if inbox.send(Item::Chunk { link: self.link, bytes }).await.is_err() {
-                        return;
+                        return Input::Lost;
                     }
                 }
-                Err(_) => return,
+                Err(_) => return Input::Lost,
             }
-        }
-        if self.is_closing() && self.backlog() > 0 {
-            // The other side has said all it had to say, and still listens to the last words.
-            std::future::pending::<()>().await;
         }
     }
 
@@ -264,20 +291,26 @@ impl Connection {
         }
     }
 
-    /// Waits until the other side is gone although nothing is read. Behind unread bytes only a
-    /// reset shows; the end of the stream comes in its turn.
-    async fn gone_while_paused(&self) {
+    /// Waits until the input is over although nothing is read. Behind unread bytes only a reset shows; the end of
+    /// the stream is read after them.
+    async fn over_while_paused(&self) -> Input {
         loop {
             if poll_fn(|context| self.socket.poll_readable(context)).await.is_err() {
-                return;
+                return Input::Lost;
             }
             match self.socket.get_ref().peek(&mut [0]) {
-                Ok(0) => return,
+                Ok(0) => return Input::Ended,
                 Ok(_) => break,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-                Err(_) => return,
+                Err(_) => return Input::Lost,
             }
         }
+        self.reset().await;
+        Input::Lost
+    }
+
+    /// Waits until the connection is reset, or found dead, without reading.
+    async fn reset(&self) {
         while matches!(self.socket.get_ref().take_error(), Ok(None)) {
             Timer::after(RESET_LOOK).await;
         }
@@ -337,7 +370,7 @@ impl Connection {
             Timer::after(LAST_WORDS).await;
         };
         or(last_words, too_long).await;
-        if self.socket.get_ref().shutdown(Shutdown::Write).is_ok() {
+        if self.socket.get_ref().shutdown(Shutdown::Write).is_ok() && !self.stream_ended.get() {
             Timer::after(HANG_UP).await;
         }
     }

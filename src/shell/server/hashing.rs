@@ -1,16 +1,13 @@
-//! Passwords: hashing and comparing them on threads of their own, with the same work for every guess.
+//! Passwords: hashing and comparing them, with the same work for every guess.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
-
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::server::Verdict;
 use crate::shell::credentials::{is_phc, parse_phc};
-use crate::words::{Credential, Password, Ticket};
+use crate::words::Credential;
 
 /// What a hash costs: settings `argon2_kib` and `argon2_passes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,147 +23,116 @@ pub struct Cost {
 #[error("no memory or randomness to hash a password")]
 pub struct HashFailed;
 
-/// Makes the credential of a password, with a fresh salt.
-///
-/// # Errors
-/// [`HashFailed`].
-pub fn hash(password: &str, cost: Cost) -> Result<Credential, HashFailed> {
-    let hash: PasswordHash = argon2id(cost)?.hash_password(password.as_bytes()).map_err(|_| HashFailed)?;
-    Ok(Credential::new(&hash.to_string()))
+/// Hashes one password after the other in the same memory. The allocator does not give back what a hash takes
+/// each time, so memory of its own for each would add up. Between two passwords it holds zeros, and no more of
+/// them than the last [`Cost`] asks for.
+#[derive(Default)]
+pub struct Hasher {
+    memory: Vec<Block>,
 }
 
-/// Compares a password with a credential. A hash is checked by its own parameters; for a plain
-/// password, and for no credential at all, one hash is made and thrown away.
-///
-/// # Errors
-/// [`HashFailed`]: the password may be right or wrong.
-pub fn verify(credential: Option<&Credential>, password: &str, cost: Cost) -> Result<Verdict, HashFailed> {
-    let right = match credential.map(Credential::reveal) {
-        Some(hash) if is_phc(hash) => return verify_hash(hash, password, cost),
-        Some(plain) => bool::from(plain.as_bytes().ct_eq(password.as_bytes())),
-        None => false,
-    };
-    hash(password, cost)?;
-    Ok(if right { Verdict::Right } else { Verdict::Wrong })
-}
-
-fn verify_hash(hash: &str, password: &str, cost: Cost) -> Result<Verdict, HashFailed> {
-    let Ok(expected) = parse_phc(hash) else { return Ok(Verdict::Wrong) };
-    match argon2id(cost)?.verify_password(password.as_bytes(), &expected) {
-        Ok(()) => Ok(Verdict::Right),
-        Err(password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
-        Err(_) => Err(HashFailed),
-    }
-}
-
-fn argon2id(cost: Cost) -> Result<Argon2<'static>, HashFailed> {
-    let params = Params::new(cost.kib, cost.passes, 1, None).map_err(|_| HashFailed)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-/// What a hashing thread found out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hashing {
-    /// The answer to [`Pool::verify`].
-    Verified(Ticket, Verdict),
-    /// The answer to [`Pool::hash`].
-    Hashed(Ticket, Option<Credential>),
-}
-
-/// Threads that hash, one fewer than the machine has cores, and a bounded queue before them.
-pub struct Pool {
-    jobs: async_channel::Sender<Job>,
-}
-
-struct Job {
-    ticket: Ticket,
-    password: Zeroizing<String>,
-    cost: Cost,
-    task: Task,
-}
-
-enum Task {
-    Verify(Option<Credential>),
-    Hash,
-}
-
-impl Pool {
-    /// Starts the threads. They hand each answer to `answer` and end with the pool.
-    pub fn start(answer: impl Fn(Hashing) + Clone + Send + 'static) -> std::io::Result<Pool> {
-        let (jobs, waiting) = async_channel::unbounded::<Job>();
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        for n in 0..cores.saturating_sub(1).max(1) {
-            let (waiting, answer) = (waiting.clone(), answer.clone());
-            thread::Builder::new().name(format!("hashing-{n}")).spawn(move || {
-                while let Ok(job) = waiting.recv_blocking() {
-                    answer(job.run());
-                }
-            })?;
-        }
-        Ok(Pool { jobs })
+impl Hasher {
+    /// Makes the credential of a password, with a fresh salt.
+    ///
+    /// # Errors
+    /// [`HashFailed`].
+    pub fn hash(&mut self, password: &str, cost: Cost) -> Result<Credential, HashFailed> {
+        let mut salt = [0; Salt::RECOMMENDED_LENGTH];
+        getrandom::fill(&mut salt).map_err(|_| HashFailed)?;
+        let params = params(cost)?;
+        let mut output = Zeroizing::new([0; Params::DEFAULT_OUTPUT_LEN]);
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+        let filled = self.fill(&argon2, password, &salt, output.as_mut_slice());
+        self.keep(&params);
+        filled?;
+        let hash = PasswordHash {
+            algorithm: argon2::ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&params).map_err(|_| HashFailed)?,
+            salt: Some(Salt::new(&salt).map_err(|_| HashFailed)?),
+            hash: Some(Output::new(output.as_slice()).map_err(|_| HashFailed)?),
+        };
+        Ok(Credential::new(&hash.to_string()))
     }
 
-    /// Compares a password on a thread. If `queue` jobs wait already the answer is returned at once.
-    #[must_use]
+    /// Compares a password with a credential. A hash is checked by its own parameters; for a plain
+    /// password, and for no credential at all, one hash is made and thrown away.
+    ///
+    /// # Errors
+    /// [`HashFailed`]: the password may be right or wrong.
     pub fn verify(
-        &self,
-        ticket: Ticket,
+        &mut self,
         credential: Option<&Credential>,
-        password: &Password,
+        password: &str,
         cost: Cost,
-        queue: usize,
-    ) -> Option<Hashing> {
-        self.submit(Job::new(ticket, password, cost, Task::Verify(credential.cloned())), queue)
+    ) -> Result<Verdict, HashFailed> {
+        let right = match credential.map(Credential::reveal) {
+            Some(hash) if is_phc(hash) => return self.verify_hash(hash, password, cost),
+            Some(plain) => bool::from(plain.as_bytes().ct_eq(password.as_bytes())),
+            None => false,
+        };
+        self.hash(password, cost)?;
+        Ok(if right { Verdict::Right } else { Verdict::Wrong })
     }
 
-    /// Hashes a password on a thread. If `queue` jobs wait already the answer is returned at once.
-    #[must_use]
-    pub fn hash(&self, ticket: Ticket, password: &Password, cost: Cost, queue: usize) -> Option<Hashing> {
-        self.submit(Job::new(ticket, password, cost, Task::Hash), queue)
+    fn verify_hash(&mut self, hash: &str, password: &str, cost: Cost) -> Result<Verdict, HashFailed> {
+        let Ok(expected) = parse_phc(hash) else { return Ok(Verdict::Wrong) };
+        let (Some(salt), Some(wanted)) = (&expected.salt, &expected.hash) else { return Ok(Verdict::Wrong) };
+        let version = expected.version.map_or(Ok(Version::V0x13), Version::try_from);
+        let version = version.map_err(|_| HashFailed)?;
+        let own = Params::try_from(&expected).map_err(|_| HashFailed)?;
+        let setting = params(cost)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, version, own);
+        let mut output = Zeroizing::new(vec![0; wanted.len()]);
+        let filled = self.fill(&argon2, password, salt, &mut output);
+        self.keep(&setting);
+        filled?;
+        let right = bool::from(output.as_slice().ct_eq(wanted.as_ref()));
+        Ok(if right { Verdict::Right } else { Verdict::Wrong })
     }
 
-    /// `queue` 0: no limit.
-    fn submit(&self, job: Job, queue: usize) -> Option<Hashing> {
-        if queue != 0 && self.jobs.len() >= queue {
-            return Some(job.overloaded());
-        }
-        self.jobs.try_send(job).err().map(|refused| refused.into_inner().overloaded())
+    /// Fills the memory, and `output` from it.
+    fn fill(
+        &mut self,
+        argon2: &Argon2<'_>,
+        password: &str,
+        salt: &[u8],
+        output: &mut [u8],
+    ) -> Result<(), HashFailed> {
+        let needed = argon2.params().block_count();
+        let missing = needed.saturating_sub(self.memory.len());
+        self.memory.try_reserve_exact(missing).map_err(|_| HashFailed)?;
+        self.memory.resize(self.memory.len() + missing, Block::default());
+        argon2
+            .hash_password_into_with_memory(password.as_bytes(), salt, output, &mut self.memory)
+            .map_err(|_| HashFailed)
+    }
+
+    /// Wipes the memory and gives back what hashes of these parameters do not need.
+    fn keep(&mut self, params: &Params) {
+        self.memory.iter_mut().for_each(Zeroize::zeroize);
+        self.memory.truncate(params.block_count());
+        self.memory.shrink_to_fit();
     }
 }
 
-impl Job {
-    fn new(ticket: Ticket, password: &Password, cost: Cost, task: Task) -> Job {
-        Job { ticket, password: Zeroizing::new(password.reveal().to_string()), cost, task }
-    }
-
-    fn run(self) -> Hashing {
-        // A panic in here must not cost a thread; whoever waits is asked to try again.
-        let outcome = catch_unwind(AssertUnwindSafe(|| match &self.task {
-            Task::Verify(credential) => verify(credential.as_ref(), &self.password, self.cost)
-                .map(|verdict| Hashing::Verified(self.ticket, verdict)),
-            Task::Hash => hash(&self.password, self.cost)
-                .map(|credential| Hashing::Hashed(self.ticket, Some(credential))),
-        }));
-        match outcome {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(HashFailed)) | Err(_) => self.overloaded(),
-        }
-    }
-
-    fn overloaded(&self) -> Hashing {
-        match self.task {
-            Task::Verify(_) => Hashing::Verified(self.ticket, Verdict::Overloaded),
-            Task::Hash => Hashing::Hashed(self.ticket, None),
-        }
-    }
+fn params(cost: Cost) -> Result<Params, HashFailed> {
+    Params::new(cost.kib, cost.passes, 1, None).map_err(|_| HashFailed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
 
     const CHEAP: Cost = Cost { kib: 8, passes: 1 };
+
+    fn hash(password: &str, cost: Cost) -> Result<Credential, HashFailed> {
+        Hasher::default().hash(password, cost)
+    }
+
+    fn verify(credential: Option<&Credential>, password: &str, cost: Cost) -> Result<Verdict, HashFailed> {
+        Hasher::default().verify(credential, password, cost)
+    }
 
     #[test]
     fn a_made_hash_admits_its_password_only() {
@@ -197,34 +163,44 @@ mod tests {
         assert_eq!(verify(Some(&Credential::new("x")), "x", impossible), Err(HashFailed));
     }
 
+    /// Hashes of other programs: of both versions, with lanes, and of an unusual length.
     #[test]
-    fn the_pool_answers_and_refuses_beyond_its_queue() {
-        let (answers, answered) = mpsc::channel();
-        let (go, gate) = async_channel::bounded::<()>(1);
-        let pool = Pool::start(move |answer| {
-            // Every thread stops at its first answer until the test lets it go on.
-            let _ = answers.send(answer);
-            let _ = gate.recv_blocking();
-        })
-        .expect("threads");
-        let password = Password::new("falcon");
-        let credential = Credential::new("falcon");
-        let threads = thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1);
-        for n in 0..threads as u64 {
-            assert_eq!(pool.verify(Ticket(n), Some(&credential), &password, CHEAP, 2), None);
-            assert!(matches!(answered.recv(), Ok(Hashing::Verified(_, Verdict::Right))));
+    fn hashes_from_elsewhere_admit_their_password() {
+        for (version, lanes, length) in
+            [(Version::V0x10, 1, 32), (Version::V0x13, 2, 32), (Version::V0x13, 1, 16)]
+        {
+            let params = Params::new(64, 2, lanes, Some(length)).expect("parameters");
+            let foreign = Argon2::new(Algorithm::Argon2id, version, params);
+            let hash = argon2::PasswordHasher::hash_password(&foreign, b"falcon").expect("a hash");
+            let credential = Credential::new(&hash.to_string());
+            assert_eq!(verify(Some(&credential), "falcon", CHEAP), Ok(Verdict::Right), "{hash}");
+            assert_eq!(verify(Some(&credential), "falcom", CHEAP), Ok(Verdict::Wrong), "{hash}");
         }
-        assert_eq!(pool.hash(Ticket(90), &password, CHEAP, 2), None);
-        assert_eq!(pool.hash(Ticket(91), &password, CHEAP, 2), None);
-        assert_eq!(pool.hash(Ticket(92), &password, CHEAP, 2), Some(Hashing::Hashed(Ticket(92), None)));
-        let busy = pool.verify(Ticket(93), None, &password, CHEAP, 2);
-        assert_eq!(busy, Some(Hashing::Verified(Ticket(93), Verdict::Overloaded)));
-        drop(go);
-        let mut hashed = [answered.recv(), answered.recv()].map(|answer| match answer {
-            Ok(Hashing::Hashed(ticket, Some(_))) => ticket.0,
-            other => panic!("{other:?}"),
-        });
-        hashed.sort_unstable();
-        assert_eq!(hashed, [90, 91]);
+    }
+
+    #[test]
+    fn one_piece_of_memory_serves_all_passwords_and_holds_nothing_between_them() {
+        let cost = Cost { kib: 64, passes: 1 };
+        let mut hasher = Hasher::default();
+        let made = hasher.hash("falcon", cost).expect("a hash");
+        let memory = hasher.memory.as_ptr();
+        for password in ["falcon", "wrong", "saber"] {
+            hasher.verify(Some(&made), password, cost).expect("a verdict");
+            hasher.verify(None, password, cost).expect("a verdict");
+            hasher.hash(password, cost).expect("a hash");
+            assert_eq!((hasher.memory.as_ptr(), hasher.memory.capacity()), (memory, 64));
+            assert!(hasher.memory.iter().all(|block| block.as_ref().iter().all(|&word| word == 0)));
+        }
+    }
+
+    #[test]
+    fn the_memory_follows_the_setting() {
+        let mut hasher = Hasher::default();
+        let dear = hasher.hash("falcon", Cost { kib: 256, passes: 1 }).expect("a hash");
+        assert_eq!(hasher.memory.capacity(), 256);
+        assert_eq!(hasher.verify(Some(&dear), "falcon", CHEAP), Ok(Verdict::Right));
+        assert_eq!(hasher.memory.capacity(), 8, "a hash of a dearer time does not stay");
+        hasher.hash("falcon", Cost { kib: 64, passes: 1 }).expect("a hash");
+        assert_eq!(hasher.memory.capacity(), 64);
     }
 }

@@ -10,7 +10,7 @@ use crate::shell::store;
 use crate::words::{Credential, LinkId, Ticket};
 
 /// Items that may wait. Connections wait before they read more, and TCP pushes back.
-const CAPACITY: usize = 256;
+pub(super) const CAPACITY: usize = 256;
 
 /// Something that happened outside.
 pub(super) enum Item {
@@ -24,12 +24,16 @@ pub(super) enum Item {
         link: LinkId,
         bytes: Box<[u8]>,
     },
+    /// The client has said all; it may still listen.
+    StreamEnded {
+        link: LinkId,
+    },
     /// The connection's own task has written; counted over the life of the link.
     Flushed {
         link: LinkId,
         upto: u64,
     },
-    /// The connection's task is over: the other side is gone, or was too slow.
+    /// The connection's task is over: the connection is closed or lost, or its client was too slow.
     Ended {
         link: LinkId,
     },

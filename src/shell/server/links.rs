@@ -61,8 +61,8 @@ impl Links {
         Some(link)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.free.len() == self.slots.len()
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
     }
 }
 

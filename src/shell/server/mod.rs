@@ -5,11 +5,13 @@
 
 mod accept;
 mod alarm;
+mod barrier;
 mod bell;
 pub mod commands;
 pub mod config;
 mod connection;
 pub mod hashing;
+mod hashing_threads;
 mod inbox;
 mod links;
 mod nonces;

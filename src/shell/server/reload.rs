@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use super::config::{ConfigError, Sources};
 use super::settings::Settings;
-use crate::server::settings::Registration;
 use crate::shell::credentials::{self, Accounts, CredentialsError};
+use crate::words::{Credential, Name};
 
 /// Good settings and good accounts.
 #[derive(Debug, Clone)]
@@ -51,9 +51,12 @@ pub fn reload(sources: &Sources) -> Result<Reload, ReloadError> {
     if !settings.bind.to_canonical().is_loopback() && !settings.allow_plaintext {
         return Err(ReloadError::PlaintextBeyondLoopback { bind: settings.bind });
     }
-    let accounts =
-        credentials::read(&settings.credentials, settings.core.registration == Registration::Open)?;
-    Ok(Reload { settings, accounts })
+    let accounts = credentials::read(&settings.credentials)?;
+    // What is refused whatever is remembered is refused before anything is opened.
+    match accounts.file.refusal(settings.core.registration, false) {
+        Some(refusal) => Err(CredentialsError::refused(refusal, &settings.credentials).into()),
+        None => Ok(Reload { settings, accounts }),
+    }
 }
 
 impl Reload {
@@ -63,30 +66,30 @@ impl Reload {
         credentials::stamp(&self.settings.credentials) != self.accounts.stamp
     }
 
-    /// Whether there is no credentials file. It is no list without accounts where some are known: all that is
-    /// stored for them would go.
-    #[must_use]
-    pub const fn lacks_accounts(&self) -> bool {
-        self.accounts.stamp.is_none()
+    /// The settings, and the accounts to serve, if the core takes them. `remembered`: something is kept for
+    /// somebody who had an account.
+    ///
+    /// # Errors
+    /// Why it does not take them.
+    pub fn accept(self, remembered: bool) -> Result<(Settings, Vec<(Name, Credential)>), ReloadError> {
+        let Reload { settings, accounts } = self;
+        match accounts.file.accept(settings.core.registration, remembered) {
+            Ok(list) => Ok((settings, list)),
+            Err(refusal) => Err(CredentialsError::refused(refusal, &settings.credentials).into()),
+        }
     }
+}
 
-    /// The refusal for that.
-    #[must_use]
-    pub fn gone(self) -> ReloadError {
-        CredentialsError::Gone { path: self.settings.credentials }.into()
-    }
-
-    /// Settings that differ from the running ones but need a restart.
-    #[must_use]
-    pub fn needing_restart(&self, running: &Settings) -> Vec<&'static str> {
-        let Settings { bind, port, credentials, data, .. } = &self.settings;
-        let differing = [
-            ("bind", *bind != running.bind),
-            ("port", *port != running.port),
-            ("credentials", *credentials != running.credentials),
-            ("data", *data != running.data),
-            ("ephemeral", self.settings.ephemeral != running.ephemeral),
-        ];
-        differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
-    }
+/// Settings that differ from the running ones but need a restart.
+#[must_use]
+pub fn needing_restart(wanted: &Settings, running: &Settings) -> Vec<&'static str> {
+    let Settings { bind, port, credentials, data, .. } = wanted;
+    let differing = [
+        ("bind", *bind != running.bind),
+        ("port", *port != running.port),
+        ("credentials", *credentials != running.credentials),
+        ("data", *data != running.data),
+        ("ephemeral", wanted.ephemeral != running.ephemeral),
+    ];
+    differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }

@@ -12,14 +12,15 @@ use thiserror::Error;
 
 use super::accept::Accepting;
 use super::alarm::Alarm;
+use super::barrier::Barrier;
 use super::config::Sources;
 use super::connection::Shared;
-use super::hashing::Pool;
+use super::hashing_threads::Pool;
 use super::inbox;
 use super::links::Links;
 use super::nonces::Nonces;
 use super::operator;
-use super::reload::{Reload, ReloadError, reload};
+use super::reload::{ReloadError, reload};
 use super::settings::Settings;
 use super::state_loop::{Hands, Outcome, Server, Stopping};
 use crate::record::Recovery;
@@ -51,6 +52,9 @@ pub enum Failure {
     /// The store, while the server ran.
     #[error("the store has failed, and nothing can be confirmed without it: {0}")]
     StoreFailed(String),
+    /// The store, when the server stopped.
+    #[error("{}", store::CloseError::Hangs)]
+    StoreHangs,
     /// Threads, signals, randomness.
     #[error("the system refuses what a server needs: {0}")]
     System(#[from] io::Error),
@@ -62,7 +66,11 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Failure::Setup(_) => 2,
-            Failure::Listen { .. } | Failure::Store(_) | Failure::StoreFailed(_) | Failure::System(_) => 1,
+            Failure::Listen { .. }
+            | Failure::Store(_)
+            | Failure::StoreFailed(_)
+            | Failure::StoreHangs
+            | Failure::System(_) => 1,
         }
     }
 }
@@ -82,18 +90,16 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let listener = sockets::listen(address, found.settings.limits.dead_link_secs)
         .map_err(|why| Failure::Listen { address, why })?;
     let (answers, answered) = async_channel::unbounded();
-    let (store, recovery) = open_store(&found.settings, answers)?;
-    if found.lacks_accounts() && recovery.remembers_accounts() {
-        return Err(found.gone().into());
-    }
-    let Reload { settings, accounts } = found;
+    let clock = WallClock::starting_after(Time::ZERO);
+    let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
+    let clock = clock.set_after(recovery.last_written);
+    let (settings, accounts) = found.accept(recovery.remembers_accounts())?;
     let (sender, inbox) = inbox::inbox();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
-    let clock = WallClock::starting_after(recovery.last_written);
     let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
     executor.spawn(inbox::forward(answered, sender.clone())).detach();
-    let core = new_core(&settings, accounts.list, recovery, clock)?;
+    let core = new_core(&settings, accounts, recovery, clock)?;
     let hands = Hands {
         clock,
         store,
@@ -107,6 +113,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         links: Links::default(),
         nonces: Nonces::new(),
         alarm: Alarm::new(clock),
+        barrier: Barrier::new()?,
         dirty: Vec::new(),
         queued: 0,
         flushed: Vec::new(),
@@ -136,6 +143,7 @@ fn serve(mut server: Server, listener: TcpListener) -> Result<(), Failure> {
     match async_io::block_on(executor.run(running)) {
         Outcome::Stopped => Ok(()),
         Outcome::StoreFailed(reason) => Err(Failure::StoreFailed(reason)),
+        Outcome::StoreHangs => Err(Failure::StoreHangs),
     }
 }
 
@@ -148,6 +156,7 @@ fn announce(address: SocketAddr) {
 fn open_store(
     settings: &Settings,
     answers: async_channel::Sender<store::Answer>,
+    started: Time,
 ) -> Result<(store::Handle, Recovery), Failure> {
     let data = (!settings.ephemeral).then(|| settings.data.clone());
     let credentials = settings.credentials.clone();
@@ -155,7 +164,6 @@ fn open_store(
         let credentials = credentials.clone();
         Box::new(move |name: &Name, credential: &Credential| append(&credentials, name, credential))
     };
-    let started = WallClock::starting_after(Time::ZERO).now();
     Ok(store::open(store::Options { data, credentials, answers, started, add_account })?)
 }
 

@@ -4,23 +4,24 @@ use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::future::{or, yield_now};
 use smol::LocalExecutor;
 
 use super::accept::Accepting;
 use super::alarm::{Alarm, until};
+use super::barrier::Barrier;
 use super::connection::{Connection, Shared, Written};
-use super::hashing::{Hashing, Pool};
-use super::inbox::{Item, Receiver, Sender};
+use super::hashing_threads::{Hashing, Pool};
+use super::inbox::{self, Item, Receiver, Sender};
 use super::links::Links;
 use super::nonces::Nonces;
-use super::reload::Reload;
+use super::reload::{Reload, needing_restart};
 use super::report;
 use super::settings::Settings;
 use crate::server::{Effect, Event, ServerState};
-use crate::shell::store::{self, Answer};
+use crate::shell::store::{self, Answer, CloseError};
 use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 use crate::words::LinkId;
@@ -28,8 +29,10 @@ use crate::words::LinkId;
 /// Bytes queued for all connections together before they are written in the middle of a batch. What
 /// everybody is told is queued once for each, and memory once taken is seldom given back.
 const QUEUED_BYTES: usize = 4 << 20;
-/// How long connections may take to end when the server stops.
+/// How long connections may take to end, and the store to write what it has, when the server stops.
 const STOP: Duration = Duration::from_millis(1500);
+/// How long the store is waited for in any case, once it knows that nothing follows.
+const LAST_WRITE: Duration = Duration::from_millis(300);
 
 /// How the server ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(super) enum Outcome {
     Stopped,
     /// The store failed, for this reason.
     StoreFailed(String),
+    /// The store did not finish; its thread may wait for the disk for ever.
+    StoreHangs,
 }
 
 /// The state and everything that is there to serve it.
@@ -64,6 +69,7 @@ pub(super) struct Hands {
     pub(super) links: Links,
     pub(super) nonces: Nonces,
     pub(super) alarm: Alarm,
+    pub(super) barrier: Barrier,
     /// Links with bytes to write.
     pub(super) dirty: Vec<LinkId>,
     /// Bytes queued since they were last written.
@@ -82,7 +88,7 @@ pub(super) struct Hands {
 pub(super) enum Stopping {
     No,
     /// Connections have until then to end.
-    Until(Instant),
+    Until(Time),
 }
 
 impl Server {
@@ -97,7 +103,7 @@ impl Server {
                 return self.close();
             }
             let item = self.next().await;
-            if let Err(reason) = self.drain(item) {
+            if let Err(reason) = self.turn(item).await {
                 return Outcome::StoreFailed(reason);
             }
         }
@@ -105,40 +111,68 @@ impl Server {
 
     /// Everything that was queued is stored, or the store says why not.
     fn close(self) -> Outcome {
-        match self.hands.store.close() {
+        let left = match self.hands.stopping {
+            Stopping::No => Duration::ZERO,
+            Stopping::Until(deadline) => deadline.since(self.hands.clock.now()),
+        };
+        match self.hands.store.close_within(left.max(LAST_WRITE)) {
             Ok(()) => Outcome::Stopped,
-            Err(reason) => Outcome::StoreFailed(reason),
+            Err(CloseError::Failed(reason)) => Outcome::StoreFailed(reason),
+            Err(CloseError::Hangs) => Outcome::StoreHangs,
         }
     }
 
-    /// Waits for something to happen; `None`: the alarm.
+    /// Waits for something to happen: an item, or `None` if it is time for something.
     async fn next(&mut self) -> Option<Item> {
         if !self.hands.flushed.is_empty() {
             // There is more to tell the core; connections get their turn first.
             yield_now().await;
             return self.inbox.try_recv().ok();
         }
-        let Server { inbox, hands: Hands { alarm, stopping, .. }, .. } = self;
+        let Server { inbox, hands: Hands { clock, alarm, stopping, .. }, .. } = self;
         let deadline = match stopping {
             Stopping::No => None,
             Stopping::Until(deadline) => Some(*deadline),
         };
         let item = async { inbox.recv().await.ok() };
         let alarm = async {
-            or(alarm.rings(), until(deadline)).await;
+            or(alarm.rings(), until(*clock, deadline)).await;
             None
         };
         or(item, alarm).await
     }
 
-    /// Takes an item and all that wait behind it. Their number cannot grow meanwhile but for what
-    /// other threads add.
-    fn drain(&mut self, first: Option<Item>) -> Result<(), String> {
-        let now = self.hands.clock.now();
-        match first {
-            Some(item) => self.take(item, now)?,
-            None => self.tell(Event::Tick, now),
+    /// Takes what has happened. A deadline that has come is met after that: a server that stood still must not
+    /// take those for silent whose lines it has not read.
+    async fn turn(&mut self, first: Option<Item>) -> Result<(), String> {
+        if let Some(item) = first {
+            self.take(item, self.hands.clock.now())?;
         }
+        self.drain()?;
+        if self.hands.alarm.take_due() {
+            self.catch_up().await?;
+            self.tell(Event::Tick, self.hands.clock.now());
+        }
+        Ok(())
+    }
+
+    /// Reads every socket that is ready once.
+    async fn catch_up(&mut self) -> Result<(), String> {
+        self.hands.barrier.passed().await;
+        // Each turn of the connections fills the inbox at most once.
+        for _ in 0..=self.hands.links.len() / inbox::CAPACITY + 1 {
+            yield_now().await;
+            if self.inbox.is_empty() {
+                break;
+            }
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// Takes all items that wait. Their number cannot grow meanwhile but for what other threads add.
+    fn drain(&mut self) -> Result<(), String> {
+        let now = self.hands.clock.now();
         for _ in 0..self.inbox.len() {
             let Ok(item) = self.inbox.try_recv() else { break };
             self.take(item, now)?;
@@ -166,7 +200,7 @@ impl Server {
             }
         }
         if mem::take(&mut self.hands.stored) {
-            self.hands.store.wake();
+            self.hands.store.wake(now);
         }
         Ok(())
     }
@@ -179,6 +213,11 @@ impl Server {
                 // A chunk may have been on its way when the link was closed.
                 if self.hands.is_open(link) {
                     self.tell(Event::Received { link, bytes: &bytes }, now);
+                }
+            }
+            Item::StreamEnded { link } => {
+                if self.hands.is_open(link) {
+                    self.tell(Event::StreamEnded { link }, now);
                 }
             }
             Item::Flushed { link, upto } => self.tell(Event::Flushed { link, upto }, now),
@@ -219,8 +258,6 @@ impl Server {
 
     fn ended(&mut self, link: LinkId, now: Time) {
         let Some(gone) = self.hands.links.remove(link) else { return };
-        // One who has said all may still listen.
-        let _ = gone.connection.write();
         if !gone.connection.is_closing() {
             self.tell(Event::LinkClosed { link }, now);
         }
@@ -231,13 +268,13 @@ impl Server {
             // Somebody, maybe this server, has changed the file since: read that one.
             return (self.hands.reload)();
         }
-        if reload.lacks_accounts() && self.core.has_accounts() {
-            return tracing::error!("nothing was changed: {}", reload.gone());
-        }
-        for setting in reload.needing_restart(&self.hands.settings) {
+        let (settings, accounts) = match reload.accept(self.core.has_accounts()) {
+            Ok(accepted) => accepted,
+            Err(error) => return tracing::error!("nothing was changed: {error}"),
+        };
+        for setting in needing_restart(&settings, &self.hands.settings) {
             tracing::warn!("{setting} has changed; that takes a restart");
         }
-        let Reload { settings, accounts } = reload;
         self.hands.settings.limits = settings.limits;
         self.hands.shared.limits.set(settings.limits);
         if let Some(accepting) = &self.hands.accepting
@@ -246,25 +283,25 @@ impl Server {
             tracing::warn!("dead_link_secs stays as it was: {error}");
         }
         let settings = Box::new(settings.core);
-        self.tell(Event::Reloaded { accounts: accounts.list, settings }, now);
+        self.tell(Event::Reloaded { accounts, settings }, now);
         tracing::info!("accounts and settings are read again");
     }
 
     fn stop(&mut self, now: Time) {
         match self.hands.stopping {
             Stopping::No => {
-                self.hands.stopping = Stopping::Until(Instant::now() + STOP);
+                self.hands.stopping = Stopping::Until(now + STOP);
                 self.hands.accepting = None;
                 self.tell(Event::Stop, now);
             }
-            Stopping::Until(_) => self.hands.stopping = Stopping::Until(Instant::now()),
+            Stopping::Until(_) => self.hands.stopping = Stopping::Until(now),
         }
     }
 
     fn has_stopped(&self) -> bool {
         match self.hands.stopping {
             Stopping::No => false,
-            Stopping::Until(deadline) => self.hands.links.is_empty() || deadline <= Instant::now(),
+            Stopping::Until(deadline) => self.hands.links.len() == 0 || deadline <= self.hands.clock.now(),
         }
     }
 }

@@ -10,9 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::failure::{OpenError, plain};
-use super::folder::{DATABASE, create_private, sync_folder};
-use super::schema;
+use super::disk::{self, DATABASE, OpenError, create_private, plain, sync_folder};
 
 /// What was copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +64,7 @@ pub enum BackupError {
 /// # Errors
 /// [`BackupError`]; then there is no file at `to` but one that was there before.
 pub fn backup(data: &Path, to: &Path) -> Result<Summary, BackupError> {
-    let source = schema::open_to_read(&data.join(DATABASE))?;
+    let source = disk::open_to_read(&data.join(DATABASE))?;
     if fs::symlink_metadata(to).is_ok() {
         return Err(BackupError::Exists(to.to_path_buf()));
     }

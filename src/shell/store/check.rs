@@ -5,9 +5,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::failure::{OpenError, Trouble, one_line};
-use super::folder::{self, DATABASE, Place};
-use super::{outcome, recovery, schema};
+use super::disk::{self, DATABASE, OpenError, Place, Trouble, one_line, schema};
+use super::tables::{outcome, recovery};
 use crate::words::Name;
 
 /// Problems listed at most; a broken file has thousands.
@@ -78,8 +77,8 @@ impl fmt::Display for CheckReport {
 /// [`OpenError`] if it cannot be read at all; what is wrong within it is in the report.
 pub fn check(data: &Path) -> Result<CheckReport, CheckError> {
     let file = data.join(DATABASE);
-    let connection = schema::open_to_read(&file)?;
-    folder::look_at_lock(data)?;
+    let connection = disk::open_to_read(&file)?;
+    disk::look_at_lock(data)?;
     let schema = schema::recognise(&connection, &file)?;
     match report(connection, schema) {
         Ok(report) => Ok(report),

@@ -15,41 +15,29 @@
 
 mod backup;
 mod check;
-mod commands;
-mod failure;
-mod folder;
-mod index;
-mod names;
-mod outcome;
-mod pages;
-mod recovery;
-mod rows;
-mod schema;
-mod wal;
-mod writer;
+mod disk;
+mod tables;
+mod thread;
 
 #[cfg(test)]
 mod tests;
 
 pub use backup::{BackupError, Summary, backup};
 pub use check::{CheckError, CheckReport, check};
-pub use failure::OpenError;
+pub use disk::OpenError;
+pub use thread::{AddAccount, Answer};
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_channel::Sender;
 
-use self::writer::Failed;
-use crate::record::{Mail, Record, RecordNumber, Recovery};
+use self::tables::{pages::Request, recovery};
+use self::thread::{Failed, Inbox, Outlets, Task, Thread};
+use crate::record::{Record, RecordNumber, Recovery};
 use crate::time::Time;
-use crate::words::{Credential, MessageId, Name, Ticket};
-
-/// Adds an account to the credentials file and returns once that is durable. An error means that
-/// nothing was added.
-pub type AddAccount = Box<dyn Fn(&Name, &Credential) -> io::Result<()> + Send>;
+use crate::words::{MessageId, Name, Ticket};
 
 /// What a store is opened with.
 pub struct Options {
@@ -66,47 +54,28 @@ pub struct Options {
     pub add_account: AddAccount,
 }
 
-/// What the store reports, in the order of what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// All records up to this one that were not refused are durable.
-    Committed {
-        /// The last one.
-        upto: RecordNumber,
-    },
-    /// This record and all later ones of its epoch or an earlier one are not and will not be stored.
-    Refused {
-        /// The first one.
-        from: RecordNumber,
-    },
-    /// A page of mail.
-    Mail {
-        /// Of the request.
-        ticket: Ticket,
-        /// In order of ids.
-        mail: Vec<Mail>,
-        /// Whether more waits behind it.
-        more: bool,
-    },
-    /// The store has stopped for good, and why. The last answer; the server must end. Who closes the
-    /// store hears it from [`Handle::close`] as well.
-    Failed(String),
-}
-
-/// What recovery has read of the database that the writer goes on with.
-struct Known {
-    names: names::Names,
-    commands: commands::Commands,
-    index: index::Index,
-}
-
 /// The state task's end of the store. Dropping it is [`close`](Handle::close).
 #[derive(Debug)]
 pub struct Handle {
-    queued: Vec<writer::Task>,
-    inbox: Arc<writer::Inbox>,
-    /// What it ends with; `None` once that is known.
-    thread: Option<JoinHandle<Result<(), Failed>>>,
+    queued: Vec<Task>,
+    /// When something was handed over last.
+    now: Time,
+    inbox: Arc<Inbox>,
+    /// `None` once it has ended, or is left to itself.
+    thread: Option<Thread>,
+}
+
+/// Why a store was not closed well. `Display` is the line for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// It has failed, now or at any time before. Not everything that was queued is durable.
+    #[error("{0}")]
+    Failed(String),
+    /// It still works on what was queued, or waits for the disk.
+    #[error(
+        "the store did not finish in time: what had been confirmed is on the disk, what was under way may not be"
+    )]
+    Hangs,
 }
 
 /// Opens the store and reads what is remembered. The boot number has grown durably when this returns.
@@ -122,53 +91,75 @@ fn open_adjusted(
     options: Options,
     adjust: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
 ) -> Result<(Handle, Recovery), OpenError> {
-    let mut database = match &options.data {
-        Some(folder) => folder::open(folder, options.started)?,
-        None => folder::in_memory(options.started)?,
+    let Options { data, credentials, answers, started, add_account } = options;
+    let mut database = match &data {
+        Some(folder) => disk::open(folder, started)?,
+        None => disk::in_memory(started)?,
     };
-    let remembered = recovery::boot(&mut database, options.started)?;
+    let remembered = recovery::boot(&mut database.connection, started)
+        .map_err(|trouble| database.place.trouble(trouble))?;
     adjust(&database.connection).map_err(|error| database.place.trouble(error.into()))?;
-    let inbox = Arc::new(writer::Inbox::default());
     let recovery = remembered.recovery;
-    let clock = writer::Clock::start(options.started.max(recovery.last_written));
-    let known = remembered.known;
-    let thread = writer::spawn(database, known, clock, Arc::clone(&inbox), options)?;
-    Ok((Handle { queued: Vec::new(), inbox, thread: Some(thread) }, recovery))
+    let now = started.max(recovery.last_written);
+    let inbox = Arc::new(Inbox::default());
+    let outlets = Outlets { answers, credentials, add_account };
+    let thread = thread::spawn(database, remembered.known, now, Arc::clone(&inbox), outlets)?;
+    Ok((Handle { queued: Vec::new(), now, inbox, thread: Some(thread) }, recovery))
 }
 
 impl Handle {
     /// Queues a record. Records handed over by one [`wake`](Self::wake) are stored together or not at all.
     pub fn persist(&mut self, number: RecordNumber, epoch: u64, record: Record) {
-        self.queued.push(writer::Task::Persist { number, epoch, record });
+        self.queued.push(Task::Persist { number, epoch, record });
     }
 
     /// Queues the reading of at most `limit` messages of `user` (from `from` only, if given) with ids
     /// above `after`, as they are behind all records queued before.
     pub fn load(&mut self, ticket: Ticket, user: Name, from: Option<Name>, after: MessageId, limit: u32) {
-        self.queued.push(writer::Task::Load(writer::Request { ticket, user, from, after, limit }));
+        self.queued.push(Task::Load(Request { ticket, user, from, after, limit }));
     }
 
-    /// Hands over everything queued since the last call, in one go.
-    pub fn wake(&mut self) {
+    /// Hands over everything queued since the last call, in one go. It is `now`: what is written then counts as
+    /// written at that time.
+    pub fn wake(&mut self, now: Time) {
+        self.now = now;
+        self.hand_over();
+    }
+
+    fn hand_over(&mut self) {
         if !self.queued.is_empty() {
-            self.inbox.put(&mut self.queued);
+            self.inbox.put(&mut self.queued, self.now);
         }
     }
 
     /// Waits until all that was queued is durable or answered for, and the file is whole and unlocked.
     ///
     /// # Errors
-    /// The line for the operator if the store has failed, now or at any time before. Not everything that
-    /// was queued is durable then.
-    pub fn close(mut self) -> Result<(), String> {
-        self.end().map_err(|Failed(line)| line)
+    /// [`CloseError::Failed`].
+    pub fn close(mut self) -> Result<(), CloseError> {
+        self.end().map_err(|Failed(line)| CloseError::Failed(line))
+    }
+
+    /// [`close`](Self::close), but waits no longer than this: a disk may take for ever. The thread is left to
+    /// itself then, and the caller is expected to end the process.
+    ///
+    /// # Errors
+    /// [`CloseError`]. A store that has written everything and was only about to tidy up its file is closed well
+    /// enough.
+    pub fn close_within(mut self, patience: Duration) -> Result<(), CloseError> {
+        self.hand_over();
+        self.inbox.close();
+        match self.thread.take().and_then(|thread| thread.join_within(patience)) {
+            Some(ended) => ended.map_err(|Failed(line)| CloseError::Failed(line)),
+            None if self.inbox.is_emptied() => Ok(()),
+            None => Err(CloseError::Hangs),
+        }
     }
 
     fn end(&mut self) -> Result<(), Failed> {
-        self.wake();
+        self.hand_over();
         self.inbox.close();
-        let Some(thread) = self.thread.take() else { return Ok(()) };
-        thread.join().unwrap_or_else(|_| Err(Failed::by_panic()))
+        self.thread.take().map_or(Ok(()), Thread::join)
     }
 }
 

@@ -39,13 +39,43 @@ impl Fixture {
         async_io::block_on(self.executor.run(self.inbox.recv())).expect("an item")
     }
 
-    /// The bytes that come until the task says `ended`.
+    /// The bytes that come until the stream ends.
     fn received(&self) -> Vec<u8> {
         let mut received = Vec::new();
-        while let Item::Chunk { bytes, .. } = self.next() {
+        let mut item = self.next();
+        while let Item::Chunk { bytes, .. } = item {
             received.extend_from_slice(&bytes);
+            item = self.next();
         }
+        assert!(matches!(item, Item::StreamEnded { link: LinkId(1) }));
         received
+    }
+
+    /// Whether the task says nothing and does next to nothing for a while.
+    fn is_at_rest(&self) -> bool {
+        let resting = async {
+            let mut turns = 0;
+            let end = std::time::Instant::now() + Duration::from_millis(200);
+            while std::time::Instant::now() < end {
+                while self.executor.try_tick() {
+                    turns += 1;
+                }
+                Timer::after(Duration::from_millis(1)).await;
+            }
+            turns < 5 && self.inbox.is_empty()
+        };
+        async_io::block_on(resting)
+    }
+
+    /// Resets the connection from the client's side.
+    fn reset(&mut self) {
+        socket2::SockRef::from(&self.client).set_linger(Some(Duration::ZERO)).expect("linger");
+        let elsewhere = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        self.client = TcpStream::connect(elsewhere.local_addr().expect("an address")).expect("connected");
+    }
+
+    fn stream_ends(&self) -> bool {
+        matches!(self.next(), Item::StreamEnded { link: LinkId(1) })
     }
 
     fn has_ended(&self) -> bool {
@@ -89,10 +119,40 @@ fn a_paused_connection_reads_nothing_until_it_resumes() {
 }
 
 #[test]
-fn a_hang_up_shows_while_paused() {
-    let fixture = Fixture::standard();
+fn the_end_of_the_stream_is_told_once_and_the_connection_stays() {
+    let mut fixture = Fixture::standard();
+    fixture.client.write_all(b"a line\n").expect("written");
+    fixture.client.shutdown(Shutdown::Write).expect("shut down");
+    assert_eq!(fixture.received(), b"a line\n");
+    assert!(fixture.is_at_rest(), "a socket at its end reads as ready for ever");
+    fixture.connection.queue(b"an answer\n");
+    assert_eq!(fixture.connection.write(), Written::All { upto: 10 });
+    fixture.connection.queue(b"and one that comes with the close\n");
+    fixture.connection.close();
+    assert!(fixture.has_ended());
+    let mut received = Vec::new();
+    fixture.client.read_to_end(&mut received).expect("bytes, then the end");
+    assert_eq!(received, b"an answer\nand one that comes with the close\n");
+}
+
+#[test]
+fn a_reset_shows_after_the_end_of_the_stream() {
+    let mut fixture = Fixture::standard();
+    fixture.client.shutdown(Shutdown::Write).expect("shut down");
+    assert!(fixture.stream_ends());
+    fixture.reset();
+    assert!(fixture.has_ended());
+}
+
+#[test]
+fn the_end_of_the_stream_shows_while_paused() {
+    let mut fixture = Fixture::standard();
     fixture.connection.pause();
-    fixture.client.shutdown(Shutdown::Both).expect("shut down");
+    fixture.client.shutdown(Shutdown::Write).expect("shut down");
+    assert!(fixture.stream_ends());
+    fixture.connection.resume();
+    assert!(fixture.is_at_rest(), "it is told once");
+    fixture.reset();
     assert!(fixture.has_ended());
 }
 
@@ -101,15 +161,9 @@ fn a_reset_shows_while_paused_even_behind_unread_bytes() {
     let mut fixture = Fixture::standard();
     fixture.connection.pause();
     fixture.client.write_all(b"unread").expect("written");
-    let executor = &fixture.executor;
-    async_io::block_on(executor.run(futures_lite::future::yield_now()));
-    let client = socket2::SockRef::from(&fixture.client);
-    client.set_linger(Some(Duration::ZERO)).expect("linger");
-    let Fixture { client, inbox, executor, connection, _task } = fixture;
-    drop(client);
-    let item = async_io::block_on(executor.run(inbox.recv())).expect("an item");
-    assert!(matches!(item, Item::Ended { .. }));
-    drop((connection, _task));
+    assert!(fixture.is_at_rest());
+    fixture.reset();
+    assert!(fixture.has_ended());
 }
 
 #[test]

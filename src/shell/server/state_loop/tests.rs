@@ -34,6 +34,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         links: Links::default(),
         nonces: Nonces::new(),
         alarm: Alarm::new(clock),
+        barrier: Barrier::new().expect("sockets"),
         dirty: Vec::new(),
         queued: 0,
         flushed: Vec::new(),
@@ -50,7 +51,7 @@ fn add_account(server: &mut Server) {
     let name = Name::new("anna").expect("a name");
     let credential = Credential::new("falcon");
     server.hands.store.persist(ACCOUNT, 0, Record::Change(Change::AccountAdded { name, credential }));
-    server.hands.store.wake();
+    server.hands.store.wake(Time(1));
 }
 
 fn broken_disk() -> io::Result<()> {
@@ -87,4 +88,39 @@ fn a_failure_that_waits_for_room_in_the_inbox_is_told() {
         }
     }));
     assert!(matches!(server.close(), Outcome::StoreFailed(line) if line.contains("credentials.txt")));
+}
+
+/// Connections of which each has sent a line that the server has not been told of.
+fn unread_lines(server: &mut Server, count: usize) -> (Vec<std::net::TcpStream>, Vec<LinkId>) {
+    use std::io::Write;
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (mut clients, mut links) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        clients.push(std::net::TcpStream::connect(address).expect("connected"));
+        let (socket, _) = listener.accept().expect("accepted");
+        let socket = async_net::TcpStream::try_from(socket).expect("a socket");
+        links.push(server.hands.open(socket).expect("a place"));
+    }
+    // The tasks of the connections wait for something to read.
+    let executor = Rc::clone(&server.hands.executor);
+    while executor.try_tick() {}
+    for client in &mut clients {
+        client.write_all(b"whoelse\n").expect("written");
+    }
+    (clients, links)
+}
+
+#[test]
+fn all_that_could_be_read_is_read_before_a_deadline_is_met() {
+    let (mut server, _answered) = server(|| Ok(()));
+    // More than the inbox holds.
+    let (_clients, links) = unread_lines(&mut server, 400);
+    let executor = Rc::clone(&server.hands.executor);
+    async_io::block_on(executor.run(server.catch_up())).expect("a store");
+    assert!(server.inbox.is_empty());
+    for link in links {
+        let link = server.hands.links.get(link).expect("it is open");
+        assert!(!link.connection.has_unread());
+    }
 }

@@ -25,7 +25,7 @@ fn victim() {
                 ids: vec![id(boot, number - 6)],
             }));
         }
-        rig.handle.wake();
+        rig.handle.wake(START);
         if number % 5 == 0 {
             let upto = RecordNumber(rig.number);
             while rig.next() != (Answer::Committed { upto }) {}

@@ -6,16 +6,18 @@ mod damage;
 mod log;
 mod model;
 mod order;
+mod purge;
 mod refusal;
 mod round_trip;
 mod side_doors;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_channel::Receiver;
 
-use super::{Answer, Handle, OpenError, Options, open_adjusted};
+use super::{Answer, CloseError, Handle, OpenError, Options, open_adjusted};
 use crate::record::{Digest, Mail, Record, RecordNumber, Recovery, Suspect};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin, Ticket};
@@ -74,7 +76,7 @@ impl Rig {
         for record in records {
             last = Some(self.persist(record));
         }
-        self.handle.wake();
+        self.handle.wake(START);
         if let Some(upto) = last {
             while self.next() != (Answer::Committed { upto }) {}
         }
@@ -83,7 +85,7 @@ impl Rig {
     /// Reads one page and waits for it.
     fn page(&mut self, user: &str, from: Option<&str>, after: MessageId, limit: u32) -> (Vec<Mail>, bool) {
         self.handle.load(Ticket(77), name(user), from.map(name), after, limit);
-        self.handle.wake();
+        self.handle.wake(START);
         let answer = self.next();
         let Answer::Mail { ticket: Ticket(77), mail, more } = answer else { panic!("no page: {answer:?}") };
         (mail, more)

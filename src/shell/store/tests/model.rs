@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rig, id};
-use crate::record::{Change, Digest, Fact, Mail, MailSummary, Outcome, Record, Suspect};
+use crate::record::{Change, Digest, Fact, Mail, MailSummary, Outcome, Record, Suspect, WordsDigest};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
+
+/// What is remembered of a settled command.
+type Settled = (Origin, Outcome, Option<WordsDigest>);
 
 /// The state after some records.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     failures: BTreeMap<Suspect, (u32, Option<Time>, u32)>,
     sessions: BTreeMap<Name, Session>,
-    settled: BTreeMap<Name, Vec<(Origin, Outcome)>>,
+    settled: BTreeMap<Name, Vec<Settled>>,
     blocks: BTreeSet<(Name, Name)>,
     groups: BTreeMap<Name, Vec<Name>>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
@@ -74,12 +77,12 @@ impl Model {
             Record::Change(Change::GroupRemoved { group }) => {
                 self.groups.remove(&group);
             }
-            Record::Settled { user, origin, outcome, words: _ } => self.settle(&user, origin, outcome),
+            Record::Settled { user, origin, outcome, words } => self.settle(&user, (origin, outcome, words)),
         }
     }
 
     fn begin(&mut self, user: Name, login: LoginNumber, token: Option<Digest>, at: Time) {
-        self.settled.entry(user.clone()).or_default().retain(|(origin, _)| origin.login == login);
+        self.settled.entry(user.clone()).or_default().retain(|(origin, ..)| origin.login == login);
         self.begin_session(user, login, token, at);
     }
 
@@ -97,19 +100,19 @@ impl Model {
         }
     }
 
-    fn settle(&mut self, user: &Name, origin: Origin, outcome: Outcome) {
+    fn settle(&mut self, user: &Name, command: Settled) {
         let settled = self.settled.entry(user.clone()).or_default();
-        settled.push((origin, outcome));
+        settled.push(command);
         let excess = settled.len().saturating_sub(512);
         settled.drain(..excess);
     }
 
     /// What of the settled commands a start needs: those of each user's last login.
-    fn needed(&self) -> BTreeMap<&Name, Vec<(Origin, Outcome)>> {
-        let of_login = |(user, settled): (_, &Vec<(Origin, Outcome)>)| {
+    fn needed(&self) -> BTreeMap<&Name, Vec<Settled>> {
+        let of_login = |(user, settled): (_, &Vec<Settled>)| {
             let login = self.sessions.get(user)?.login;
             let needed: Vec<_> =
-                settled.iter().filter(|(origin, _)| origin.login == login).copied().collect();
+                settled.iter().filter(|(origin, ..)| origin.login == login).copied().collect();
             (!needed.is_empty()).then_some((user, needed))
         };
         self.settled.iter().filter_map(of_login).collect()

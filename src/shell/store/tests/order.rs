@@ -2,9 +2,9 @@
 
 use rusqlite::StatementStatus;
 
-use super::super::pages::{self, MESSAGE};
-use super::super::writer::Request;
-use super::super::{folder, recovery};
+use super::super::disk;
+use super::super::tables::pages::{self, MESSAGE, Request};
+use super::super::tables::recovery;
 use super::*;
 
 #[test]
@@ -15,7 +15,7 @@ fn one_batch_is_committed_with_one_answer() {
         rig.persist(mail_to("hans", number, "yoda", "hi"));
     }
     assert!(rig.answers.is_empty(), "nothing happens before the store is woken");
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Committed { upto: RecordNumber(100) });
     rig.handle.close().unwrap();
     assert!(rig.answers.is_empty());
@@ -27,7 +27,7 @@ fn commits_rise_and_end_with_the_last_record() {
     let mut rig = Rig::open(folder.path());
     for number in 1..=200 {
         rig.persist(mail_to("hans", number, "yoda", "hi"));
-        rig.handle.wake();
+        rig.handle.wake(START);
     }
     let mut last = RecordNumber(0);
     while last < RecordNumber(200) {
@@ -45,7 +45,7 @@ fn a_page_holds_what_was_stored_before_it_was_asked_for_and_nothing_later() {
     rig.handle.load(Ticket(5), name("hans"), None, id(0, 0), 10);
     rig.persist(mail_to("hans", 2, "yoda", "after"));
     rig.handle.load(Ticket(6), name("hans"), None, id(0, 0), 1);
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Committed { upto: RecordNumber(2) });
     let first = mail(1, "yoda", "before");
     assert_eq!(rig.next(), Answer::Mail { ticket: Ticket(5), mail: vec![first.clone()], more: false });
@@ -104,8 +104,8 @@ fn a_page_of_one_sender_reads_no_message_of_another() {
     let sender = |number| if number == 7_000 { "yoda".to_owned() } else { format!("user{}", number % 100) };
     rig.store((1..=10_000).map(|number| mail_to("hans", number, &sender(number), "x")));
     rig.handle.close().unwrap();
-    let mut database = folder::open(folder.path(), START).unwrap();
-    let known = recovery::boot(&mut database, START).unwrap().known;
+    let mut database = disk::open(folder.path(), START).unwrap();
+    let known = recovery::boot(&mut database.connection, START).unwrap().known;
     let read = |from: &str, limit| {
         let (user, from, after) = (name("hans"), Some(name(from)), id(0, 0));
         let request = Request { ticket: Ticket(1), user, from, after, limit };

@@ -3,6 +3,7 @@
 use crate::record::{Change, Fact};
 use std::io;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 use crate::words::Credential;
@@ -34,14 +35,14 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on() {
         rig.persist(big(number));
     }
     rig.handle.load(Ticket(77), name("hans"), None, id(0, 0), 9);
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Refused { from: first });
     let Answer::Mail { mail, .. } = rig.next() else { panic!("the page comes all the same") };
     assert_eq!(mail.len(), 3);
 
     // Handed over before the core knew: dropped without a word, small as it is.
     rig.persist(mail_to("hans", 40, "yoda", "dropped"));
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(ids(&mut rig), [1, 2, 3]);
 
     // The next epoch is tried: too big again, then small enough, then with room made.
@@ -50,7 +51,7 @@ fn a_full_disk_refuses_the_batch_whole_and_the_store_goes_on() {
     for number in 51..70 {
         rig.persist(big(number));
     }
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Refused { from: second });
     rig.epoch = 2;
     rig.store([mail_to("hans", 70, "newcomer", "fits")]);
@@ -90,7 +91,7 @@ fn a_refused_ring_of_settled_commands_is_taken_up_where_it_was() {
     for number in 10..30 {
         rig.persist(big(number));
     }
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Refused { from });
     rig.epoch = 1;
     rig.store([settled(4)]);
@@ -110,7 +111,7 @@ fn a_folder_that_turns_read_only_refuses_and_still_reads() {
     for epoch in 0..3 {
         rig.epoch = epoch;
         let from = rig.persist(mail_to("hans", 2, "yoda", "refused"));
-        rig.handle.wake();
+        rig.handle.wake(START);
         assert_eq!(rig.next(), Answer::Refused { from });
     }
     assert_eq!(ids(&mut rig), [1]);
@@ -124,13 +125,13 @@ fn any_other_failure_ends_the_store_with_a_line() {
     rig.store([mail_to("hans", 1, "yoda", "kept")]);
     rig.persist(mail_to("hans", 2, "yoda", "lost with its batch"));
     rig.persist(Record::Change(Change::Blocked { by: name("hans"), user: name("yoda") }));
-    rig.handle.wake();
+    rig.handle.wake(START);
     let Answer::Failed(line) = rig.next() else { panic!("it failed") };
     assert!(line.contains("hobnob.db") && line.contains("blocks"), "{line}");
     // What comes later goes nowhere, and nobody waits.
     rig.persist(mail_to("hans", 3, "yoda", "too late"));
-    rig.handle.wake();
-    assert_eq!(rig.handle.close(), Err(line));
+    rig.handle.wake(START);
+    assert_eq!(rig.handle.close(), Err(CloseError::Failed(line)));
     assert!(rig.answers.recv_blocking().is_err(), "no answer after the last one");
     let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
     let mails: i64 = db.query_row("SELECT count(*) FROM mail", [], |row| row.get(0)).unwrap();
@@ -142,7 +143,7 @@ fn a_message_that_comes_twice_ends_the_store() {
     let mut rig = Rig::with(options(None), |_| Ok(())).unwrap();
     rig.store([mail_to("hans", 1, "yoda", "kept"), mail_to("luke", 1, "yoda", "an id of his own")]);
     rig.persist(mail_to("hans", 1, "luke", "the same id"));
-    rig.handle.wake();
+    rig.handle.wake(START);
     let Answer::Failed(line) = rig.next() else { panic!("it failed") };
     assert!(line.contains("message 1.1"), "{line}");
 }
@@ -178,7 +179,7 @@ fn accounts_go_to_the_credentials_file_in_their_turn() {
         rig.persist(account("anna"));
         rig.persist(mail_to("anna", 1, "yoda", "welcome"));
         rig.persist(account("bob"));
-        rig.handle.wake();
+        rig.handle.wake(START);
         for upto in 1..=3 {
             assert_eq!(rig.next(), Answer::Committed { upto: RecordNumber(upto) });
         }
@@ -194,7 +195,7 @@ fn a_full_credentials_file_refuses_the_account_and_what_follows() {
     let from = rig.persist(account("xaver"));
     rig.persist(mail_to("hans", 2, "yoda", "behind"));
     rig.persist(account("late"));
-    rig.handle.wake();
+    rig.handle.wake(START);
     assert_eq!(rig.next(), Answer::Committed { upto: RecordNumber(1) });
     assert_eq!(rig.next(), Answer::Refused { from });
     rig.epoch = 1;
@@ -208,7 +209,7 @@ fn a_credentials_file_that_fails_to_sync_ends_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let (mut rig, _) = with_accounts(Some(folder.path()), 5);
     rig.persist(account("xaver"));
-    rig.handle.wake();
+    rig.handle.wake(START);
     let Answer::Failed(line) = rig.next() else { panic!("it failed") };
     assert!(line.contains("credentials.txt"), "{line}");
 }
@@ -220,8 +221,42 @@ fn a_panic_of_the_thread_is_told() {
     options.add_account = Box::new(|_, _| panic!("on purpose"));
     let mut rig = Rig::with((options, answers), |_| Ok(())).unwrap();
     rig.persist(account("anna"));
-    rig.handle.wake();
+    rig.handle.wake(START);
     let Answer::Failed(line) = rig.next() else { panic!("it failed") };
     assert!(line.contains("panicked"), "{line}");
-    assert_eq!(rig.handle.close(), Err(line));
+    assert_eq!(rig.handle.close(), Err(CloseError::Failed(line)));
+}
+
+/// A store whose credentials file is written when the sender says so.
+fn with_slow_accounts() -> (Rig, std::sync::mpsc::Sender<()>) {
+    let (mut options, answers) = options(None);
+    let (go, gate) = std::sync::mpsc::channel();
+    options.add_account = Box::new(move |_, _| gate.recv().map_err(io::Error::other));
+    (Rig::with((options, answers), |_| Ok(())).unwrap(), go)
+}
+
+#[test]
+fn a_store_that_hangs_is_left_to_itself() {
+    let (mut rig, go) = with_slow_accounts();
+    rig.store([mail_to("hans", 1, "yoda", "confirmed")]);
+    rig.persist(account("anna"));
+    rig.handle.wake(START);
+    assert_eq!(rig.handle.close_within(Duration::from_millis(20)), Err(CloseError::Hangs));
+    // It goes on by itself, and its answers tell.
+    go.send(()).unwrap();
+    assert_eq!(rig.answers.recv_blocking(), Ok(Answer::Committed { upto: RecordNumber(2) }));
+    assert!(rig.answers.recv_blocking().is_err(), "it has ended");
+}
+
+#[test]
+fn a_store_that_is_only_slow_is_waited_for() {
+    let (mut rig, go) = with_slow_accounts();
+    rig.persist(account("anna"));
+    rig.handle.wake(START);
+    let slow = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        go.send(())
+    });
+    assert_eq!(rig.handle.close_within(Duration::from_secs(60)), Ok(()));
+    slow.join().unwrap().unwrap();
 }

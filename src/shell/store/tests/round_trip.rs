@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::model::Model;
 use super::*;
-use crate::record::{Change, Digest, Fact, Outcome, Suspect};
+use crate::record::{Change, Digest, Fact, Outcome, Suspect, WordsDigest};
 use crate::wire::{Code, Status};
 
 fn reopened(data: &Path, rig: Rig) -> Rig {
@@ -24,6 +24,12 @@ fn began(user: &str, login: u64, at: u64) -> Record {
 fn settled(user: &str, login: u64, number: u64, outcome: Outcome) -> Record {
     let origin = Origin { login: LoginNumber(login), number };
     Record::Settled { user: name(user), origin, outcome, words: None }
+}
+
+/// As [`settled`], of a command with a digest.
+fn settled_of(user: &str, login: u64, number: u64, outcome: Outcome, words: u64) -> Record {
+    let origin = Origin { login: LoginNumber(login), number };
+    Record::Settled { user: name(user), origin, outcome, words: Some(WordsDigest(words)) }
 }
 
 fn failures(suspect: Suspect, count: u32, locked_until: Option<Time>) -> Record {
@@ -64,6 +70,8 @@ fn one_of_each() -> Vec<Record> {
             at: Time(60),
         }),
         settled("yoda", 4, u64::MAX, Outcome::Message(Status::Stored)),
+        settled_of("yoda", 4, 3, Outcome::Done, u64::MAX),
+        settled_of("yoda", 4, 5, Outcome::Done, 0),
         settled("yoda", 4, 2, Outcome::Broadcast { recipients: 5, withheld: true }),
         settled("hans", 1, 1, Outcome::Failed(Code::MailboxFull)),
         mail_to("hans", 1, "yoda", "one"),
@@ -239,9 +247,9 @@ fn any_record() -> impl Strategy<Value = Record> {
         }),
         2 => (user(), any::<bool>(), time())
             .prop_map(|(user, resumable, at)| Record::Fact(Fact::SessionEnded { user, resumable, at })),
-        2 => (user(), 1..4_u64, any::<u64>()).prop_map(|(user, login, number)| {
+        2 => (user(), 1..4_u64, any::<u64>(), any::<Option<u64>>()).prop_map(|(user, login, number, words)| {
             let origin = Origin { login: LoginNumber(login), number };
-            Record::Settled { user, origin, outcome: Outcome::Done, words: None }
+            Record::Settled { user, origin, outcome: Outcome::Done, words: words.map(WordsDigest) }
         }),
         2 => pair().prop_map(|(by, user)| Record::Change(Change::Blocked { by, user })),
         2 => pair().prop_map(|(by, user)| Record::Change(Change::Unblocked { by, user })),
@@ -335,7 +343,7 @@ proptest! {
             };
             batch.insert(at.min(batch.len()), boulder());
             let numbers: Vec<_> = batch.into_iter().map(|record| rig.persist(record)).collect();
-            rig.handle.wake();
+            rig.handle.wake(START);
             prop_assert_eq!(rig.next(), Answer::Refused { from: numbers[0] });
             rig.epoch += 1;
             model.expect_mail(&mut rig);

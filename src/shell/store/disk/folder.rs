@@ -1,0 +1,193 @@
+//! The data folder: made private, locked against a second server, the database in it opened.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::failure::{OpenError, Trouble};
+use super::files::{create_private, sync_folder};
+use super::place::Place;
+use super::{schema, wal};
+use crate::shell::folder_lock::{FolderLock, LOCK};
+use crate::time::Time;
+
+/// Where the header of a database says how it is to be read, and what it says if there is no log
+/// (<https://www.sqlite.org/fileformat2.html>, 1.3.3).
+const READ_VERSION: usize = 19;
+const WITHOUT_LOG: u8 = 1;
+
+/// An open database, and the lock on its folder.
+#[derive(Debug)]
+pub(crate) struct Database {
+    /// Declared before the lock, so closed before another server may come.
+    pub(crate) connection: Connection,
+    pub(crate) place: Place,
+    _lock: Option<FolderLock>,
+}
+
+/// A database that nobody will see again.
+pub(crate) fn in_memory(started: Time) -> Result<Database, OpenError> {
+    let place = Place::Memory;
+    let open = || -> Result<Connection, Trouble> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::create(&mut connection, started)?;
+        schema::tune(&connection)?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|trouble| place.trouble(trouble))?;
+    Ok(Database { connection, place, _lock: None })
+}
+
+/// Opens the database in `folder`; makes both, written `started`, if they are missing.
+pub(crate) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> {
+    make_private(folder).map_err(|source| unusable(folder, source))?;
+    let lock = lock(folder)?;
+    let place = Place::Folder(folder.to_path_buf());
+    let file = place.file();
+    if examine(&file)? {
+        settle_log(&log_of(&file))?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))
+            .map_err(|source| unusable(&file, source))?;
+    } else {
+        create(folder, &place, started)?;
+    }
+    let connection = schema::open(&place)?;
+    Ok(Database { connection, place, _lock: Some(lock) })
+}
+
+/// Opens the database of a data folder for reading, beside a running server or without one.
+pub(crate) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if !examine(file)? {
+        let source = io::ErrorKind::NotFound.into();
+        return Err(OpenError::Unusable { path: file.to_path_buf(), source });
+    }
+    let database = |source| OpenError::Database { file: file.to_path_buf(), source };
+    let connection = Connection::open_with_flags(file, flags).map_err(database)?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(database)?;
+    schema::recognise(&connection, file)?;
+    Ok(connection)
+}
+
+/// Makes the folder 0700. One that was there and holds something keeps its mode: it may be a home or
+/// `/tmp`. The files in it are 0600 in any case.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let parent = match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !folder.exists() {
+        fs::create_dir_all(parent)?;
+        DirBuilder::new().mode(0o700).create(folder)?;
+        sync_folder(parent)?;
+    }
+    if fs::read_dir(folder)?.next().is_none() {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    if fs::metadata(folder)?.permissions().mode() & 0o077 != 0 {
+        tracing::warn!("{} can be entered by others; chmod 700 it", folder.display());
+    }
+    Ok(())
+}
+
+fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
+    match FolderLock::take(folder) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(OpenError::InUse(folder.to_path_buf())),
+        Err(error) => Err(unusable(&folder.join(LOCK), error)),
+    }
+}
+
+/// Whether a server could take the lock, if no other holds it. It is neither taken nor made.
+pub(crate) fn look_at_lock(folder: &Path) -> Result<(), OpenError> {
+    let path = folder.join(LOCK);
+    match OpenOptions::new().write(true).open(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a database under another name first: under its own it is never empty, so an empty one is known
+/// for damage and not taken for a new one.
+fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> {
+    let file = place.file();
+    let new = folder.join("hobnob.db.new");
+    let make = || -> io::Result<()> {
+        for leftover in [new.clone(), folder.join("hobnob.db.new-journal")] {
+            match fs::remove_file(leftover) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        create_private(&new).map(drop)
+    };
+    make().map_err(|source| unusable(&new, source))?;
+    let fill = || -> Result<(), Trouble> {
+        let mut connection = Connection::open(&new)?;
+        schema::create(&mut connection, started)?;
+        Ok(connection.close().map_err(|(_, error)| error)?)
+    };
+    fill().map_err(|trouble| place.trouble(trouble))?;
+    fs::rename(&new, &file).and_then(|()| sync_folder(folder)).map_err(|source| unusable(&file, source))
+}
+
+/// Looks at a database and its log before SQLite does, which would repair what is broken by leaving it out.
+/// Whether there is a database.
+fn examine(file: &Path) -> Result<bool, OpenError> {
+    let log = log_of(file);
+    let damaged = |why: &str| OpenError::Damaged { file: file.to_path_buf(), why: why.to_owned() };
+    match fs::metadata(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(file, error)),
+        Err(_) if log.exists() => return Err(damaged("the file is gone, but its log is there")),
+        Err(_) => return Ok(false),
+        Ok(metadata) if metadata.len() == 0 => return Err(damaged("the file is empty")),
+        Ok(_) => {}
+    }
+    refuse_foreign_log(file, &log)?;
+    match wal::damage(&log).map_err(|source| unusable(&log, source))? {
+        Some(why) => Err(damaged(&why)),
+        None => Ok(true),
+    }
+}
+
+/// What a killed server has written and not synced is in the log, and counts from now on. It must not be
+/// behind what follows it: a broken transaction with another behind it is taken for damage.
+fn settle_log(log: &Path) -> Result<(), OpenError> {
+    match File::open(log).and_then(|file| file.sync_data()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(log, error)),
+        _ => Ok(()),
+    }
+}
+
+/// A server's database says in its header that it has a log; a backup says that it has none.
+fn refuse_foreign_log(file: &Path, log: &Path) -> Result<(), OpenError> {
+    let is_copy = || -> io::Result<bool> {
+        let mut header = [0; READ_VERSION + 1];
+        File::open(file)?.read_exact(&mut header)?;
+        Ok(header[READ_VERSION] == WITHOUT_LOG)
+    };
+    match is_copy() {
+        Ok(true) if log.exists() => {
+            Err(OpenError::ForeignLog { file: file.to_path_buf(), log: log.to_path_buf() })
+        }
+        // What is shorter than a header is somebody else's to name.
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(source) => Err(unusable(file, source)),
+    }
+}
+
+/// The write-ahead log beside a database.
+fn log_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+fn unusable(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Unusable { path: path.to_path_buf(), source }
+}

@@ -1,0 +1,237 @@
+//! Tables, their versions, and how a connection is set up.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::failure::{OpenError, Trouble, one_line};
+use super::place::Place;
+use crate::time::Time;
+
+/// In the header of the file, so that others can tell whose it is: `Hobn`.
+const APPLICATION_ID: i32 = 0x486f_626e;
+
+/// `MIGRATIONS[n]` leads from version n to n+1. What has been released is never changed, only added to.
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+
+/// The commit of a lone message writes three pages: half of SQLite's usual size is half as much. Under load
+/// pages are filled by a batch, and the size makes no difference.
+const PAGE_BYTES: u32 = 2_048;
+
+/// The version this program writes.
+pub(crate) const NEWEST: u32 = MIGRATIONS.len() as u32;
+
+/// Times are microseconds since the epoch. Logins, command numbers and times are 64-bit words without
+/// sign, kept as SQLite's signed ones of the same bits. Small tables that are read by a key made of several
+/// columns are WITHOUT ROWID: one tree to write.
+const VERSION_1: &str = "
+CREATE TABLE server (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    boot INTEGER NOT NULL,
+    secret BLOB NOT NULL CHECK (length(secret) = 32),
+    last_written INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE names (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- Failed logins of accounts.
+CREATE TABLE failures (
+    user INTEGER PRIMARY KEY REFERENCES names,
+    count INTEGER NOT NULL,
+    locked_until INTEGER,
+    since_login INTEGER NOT NULL
+) STRICT;
+
+-- Failed logins of names without an account, the last one tried with the highest turn.
+CREATE TABLE strangers (
+    turn INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 16),
+    count INTEGER NOT NULL,
+    locked_until INTEGER,
+    since_login INTEGER NOT NULL
+) STRICT;
+
+-- The last session of each user. resumed: when last, if ever; ended is null while it stands.
+CREATE TABLE sessions (
+    user INTEGER PRIMARY KEY REFERENCES names,
+    login INTEGER NOT NULL,
+    token BLOB CHECK (length(token) = 16),
+    began INTEGER NOT NULL,
+    resumed INTEGER,
+    ended INTEGER,
+    resumable INTEGER
+) STRICT;
+
+CREATE TABLE blocks (
+    blocker INTEGER NOT NULL REFERENCES names,
+    blocked INTEGER NOT NULL REFERENCES names,
+    PRIMARY KEY (blocker, blocked)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE groups (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- The first member owns the group; places need not be without gaps.
+CREATE TABLE members (
+    group_id INTEGER NOT NULL REFERENCES groups,
+    place INTEGER NOT NULL,
+    user INTEGER NOT NULL REFERENCES names,
+    PRIMARY KEY (group_id, place)
+) STRICT, WITHOUT ROWID;
+
+-- What the last commands of each user came to; turn counts them for each user.
+CREATE TABLE settled (
+    id INTEGER PRIMARY KEY,
+    user INTEGER NOT NULL REFERENCES names,
+    turn INTEGER NOT NULL,
+    login INTEGER NOT NULL,
+    command INTEGER NOT NULL,
+    outcome TEXT NOT NULL
+) STRICT;
+
+-- In the order in which it came; what belongs to a mailbox is found through the index in memory.
+CREATE TABLE mail (
+    id INTEGER PRIMARY KEY,
+    receiver INTEGER NOT NULL REFERENCES names,
+    boot INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    sender INTEGER NOT NULL REFERENCES names,
+    group_name TEXT,
+    login INTEGER,
+    command INTEGER,
+    sent_at INTEGER NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+";
+
+/// A keyed digest of each settled command, to tell a repeat from another command under the same number. Null
+/// for commands that version 1 settled.
+const VERSION_2: &str = "ALTER TABLE settled ADD COLUMN words INTEGER;";
+
+/// Opens the database of a server: whole, of a version known here, and brought up to the newest.
+pub(crate) fn open(place: &Place) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let file = place.file();
+    let in_place = |trouble| place.trouble(trouble);
+    let mut connection = Connection::open_with_flags(&file, flags).map_err(|error| in_place(error.into()))?;
+    // Somebody may look at the file with another program; longer than this is a refusal (`failure::judge`).
+    connection.busy_timeout(Duration::from_secs(2)).map_err(|error| in_place(error.into()))?;
+    let version = recognise(&connection, &file)?;
+    tune(&connection).map_err(in_place)?;
+    if let Some(why) = first_damage(&connection, version).map_err(in_place)? {
+        return Err(OpenError::Damaged { file, why });
+    }
+    migrate(&mut connection, NEWEST).map_err(in_place)?;
+    Ok(connection)
+}
+
+/// Sees to it that the file is ours and no newer than we are, before anything is changed in it.
+/// Returns its version.
+pub(crate) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> {
+    let read = || -> Result<(i32, i32), Trouble> {
+        let id = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let version = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok((id, version))
+    };
+    let place = || Place::Folder(file.parent().unwrap_or(Path::new("")).to_path_buf());
+    let (id, found) = read().map_err(|trouble| place().trouble(trouble))?;
+    if id != APPLICATION_ID {
+        return Err(OpenError::Foreign(file.to_path_buf()));
+    }
+    match u32::try_from(found) {
+        Ok(found @ 1..=NEWEST) => Ok(found),
+        Ok(found) if found > NEWEST => {
+            Err(OpenError::Newer { file: file.to_path_buf(), found, known: NEWEST })
+        }
+        // Tables and version are written together.
+        _ => Err(OpenError::Damaged {
+            file: file.to_path_buf(),
+            why: format!("its schema version is {found}"),
+        }),
+    }
+}
+
+/// Fills an empty database: tables, and the one row that says what it is.
+pub(crate) fn create(db: &mut Connection, started: Time) -> Result<(), Trouble> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| Trouble::NoRandomness(error.to_string()))?;
+    db.pragma_update(None, "page_size", PAGE_BYTES)?;
+    migrate(db, NEWEST)?;
+    db.execute(
+        "INSERT INTO server (one, boot, secret, last_written) VALUES (1, 0, ?1, ?2)",
+        params![secret, started.0.cast_signed()],
+    )?;
+    Ok(())
+}
+
+/// Leads a database from its version to another, each step whole or not at all.
+fn migrate(db: &mut Connection, to: u32) -> Result<(), Trouble> {
+    let from: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (step, version) in MIGRATIONS.iter().zip(1..=to).skip(from as usize) {
+        let transaction = db.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// A table of this version that is missing or was changed by other hands. What others have added does not
+/// matter.
+pub(crate) fn odd_table(db: &Connection, version: u32) -> Result<Option<String>, Trouble> {
+    let mut model = Connection::open_in_memory()?;
+    migrate(&mut model, version)?;
+    let mut wanted = model.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+    let mut found = db.prepare("SELECT sql FROM sqlite_schema WHERE name = ?1")?;
+    let mut rows = wanted.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, sql): (String, String) = (row.get(0)?, row.get(1)?);
+        match found.query_row([&name], |row| row.get::<_, String>(0)).optional()? {
+            Some(same) if same == sql => {}
+            Some(_) => return Ok(Some(format!("the table {name} was changed by another program"))),
+            None => return Ok(Some(format!("the table {name} is missing"))),
+        }
+    }
+    Ok(None)
+}
+
+/// Settings of the writer's connection; they last as long as it does, but for the journal mode.
+pub(crate) fn tune(db: &Connection) -> Result<(), Trouble> {
+    // A database in memory stays in mode `memory`; others can always be WAL on a local disk.
+    db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // The log is synced at every commit, and the disk's own cache flushed where that is a separate call.
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "fullfsync", true)?;
+    db.pragma_update(None, "checkpoint_fullfsync", true)?;
+    // SQLite's own checkpoints, after a commit and at the end, hide their errors. The writer makes its
+    // own and hears of a failed sync.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // References are checked by `check`, not at each row.
+    db.pragma_update(None, "foreign_keys", false)?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "cache_size", -16_384)?;
+    // Without this, a statement is compiled anew whenever another value is bound to its LIMIT or range.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// What a quick look over the whole file finds. It comes before a migration: a step that meets a table which is
+/// not as it should be fails in words of SQLite's own, or does not fail.
+fn first_damage(db: &Connection, version: u32) -> Result<Option<String>, Trouble> {
+    let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Ok(Some(one_line(&found)));
+    }
+    odd_table(db, version)
+}

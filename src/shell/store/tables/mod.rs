@@ -1,0 +1,13 @@
+//! The tables: records as rows, and rows as what a start finds.
+
+mod commands;
+mod index;
+mod known;
+mod names;
+pub(crate) mod outcome;
+pub(crate) mod pages;
+pub(crate) mod recovery;
+mod rows;
+
+pub(crate) use known::Known;
+pub(crate) use rows::Rows;

@@ -1,0 +1,219 @@
+//! What a start finds: the database as records that rebuild the state of the core.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Connection, Row};
+
+use super::commands::{Commands, Progress};
+use super::index::{Entry, Index};
+use super::known::Known;
+use super::names::Names;
+use super::{outcome, rows};
+use crate::record::{Change, Digest, Fact, MailSummary, Record, Recovery, Suspect, WordsDigest};
+use crate::shell::store::disk::Trouble;
+use crate::time::Time;
+use crate::words::{LoginNumber, MessageId, Name, Origin};
+
+/// What is remembered, for the core and for the writer.
+pub(crate) struct Remembered {
+    pub(crate) recovery: Recovery,
+    pub(crate) known: Known,
+}
+
+/// Counts this start durably and reads everything that is remembered but the mail itself.
+pub(crate) fn boot(db: &mut Connection, started: Time) -> Result<Remembered, Trouble> {
+    count_start(db, started)?;
+    recover(db)
+}
+
+/// Raises the boot number: above the last one, and to the second of this start, so that a server that
+/// lost its folder, or keeps nothing, gives no id that clients have seen. `last_written` stays: sessions that stood at a crash ended then, and they
+/// are not ended in the store before the core has said so.
+fn count_start(db: &mut Connection, started: Time) -> Result<(), Trouble> {
+    let transaction = db.transaction()?;
+    // Without its row a database would count from 1 again and give ids twice.
+    // A clock that is off by a century says nothing, lest no number is left above.
+    let second = u32::try_from(started.0 / 1_000_000).unwrap_or(0);
+    if transaction.execute("UPDATE server SET boot = max(boot + 1, ?1) WHERE boot >= 0", [second])? != 1 {
+        return Err(Trouble::Unreadable("server row"));
+    }
+    rows::forget_strangers(&transaction)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Reads everything that is remembered but the mail itself.
+pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
+    let names = Names::read(db)?;
+    let mut recovery = Recovery::default();
+    let sql = "SELECT boot, secret, last_written FROM server";
+    let server = db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (boot, secret, last_written): (u32, [u8; 32], i64) = server;
+    recovery.boot = boot;
+    recovery.secret = secret;
+    recovery.last_written = Time(last_written.cast_unsigned());
+    let records = &mut recovery.records;
+    read_failures(db, &names, records)?;
+    let commands = read_sessions(db, &names, records)?;
+    read_blocks(db, &names, records)?;
+    read_groups(db, &names, records)?;
+    let index;
+    (recovery.mail, index) = walk_mail(db, &names)?;
+    Ok(Remembered { recovery, known: Known { names, commands, index } })
+}
+
+fn read_failures(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT count, locked_until, since_login, user FROM failures ORDER BY user", |row| {
+        let suspect = Suspect::Account(names.name(row.get(3)?)?.clone());
+        records.push(failures(row, suspect)?);
+        Ok(())
+    })?;
+    each(db, "SELECT count, locked_until, since_login, digest FROM strangers ORDER BY turn", |row| {
+        records.push(failures(row, Suspect::Unknown(Digest(row.get(3)?)))?);
+        Ok(())
+    })
+}
+
+fn failures(row: &Row<'_>, suspect: Suspect) -> Result<Record, Trouble> {
+    let locked_until: Option<i64> = row.get(1)?;
+    Ok(Record::Fact(Fact::Failures {
+        suspect,
+        count: row.get(0)?,
+        locked_until: locked_until.map(|time| Time(time.cast_unsigned())),
+        since_login: row.get(2)?,
+    }))
+}
+
+/// For each user in the order of life: the session began, was resumed, settled commands, ended.
+fn read_sessions(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<Commands, Trouble> {
+    let progress = read_progress(db)?;
+    let mut settled = read_settled(db, names, &progress)?;
+    let sql = "SELECT user, login, token, began, resumed, ended, resumable FROM sessions ORDER BY user";
+    each(db, sql, |row| {
+        let id = row.get(0)?;
+        let user = names.name(id)?;
+        let token: Option<[u8; 16]> = row.get(2)?;
+        let time = |column| -> rusqlite::Result<Option<Time>> {
+            let time: Option<i64> = row.get(column)?;
+            Ok(time.map(|time| Time(time.cast_unsigned())))
+        };
+        // A resumed session is told twice, so that whoever applies it knows both times.
+        for at in [time(3)?, time(4)?].into_iter().flatten() {
+            records.push(Record::Fact(Fact::SessionBegan {
+                user: user.clone(),
+                login: LoginNumber(row.get::<_, i64>(1)?.cast_unsigned()),
+                token: token.map(Digest),
+                at,
+            }));
+        }
+        records.extend(settled.remove(&id).into_iter().flatten());
+        if let Some(at) = time(5)? {
+            let resumable = row.get::<_, Option<bool>>(6)?.unwrap_or(false);
+            records.push(Record::Fact(Fact::SessionEnded { user: user.clone(), resumable, at }));
+        }
+        Ok(())
+    })?;
+    Ok(Commands::new(progress))
+}
+
+fn read_progress(db: &Connection) -> Result<HashMap<i64, Progress>, Trouble> {
+    let mut users: HashMap<i64, Progress> = HashMap::new();
+    each(db, "SELECT user, login FROM sessions", |row| {
+        users.entry(row.get(0)?).or_default().login = row.get::<_, i64>(1)?.cast_unsigned();
+        Ok(())
+    })?;
+    each(db, "SELECT user, turn FROM settled", |row| {
+        let progress = users.entry(row.get(0)?).or_default();
+        progress.turn = progress.turn.max(row.get(1)?);
+        Ok(())
+    })?;
+    Ok(users)
+}
+
+/// Commands of each user's last login, in the order in which they were settled.
+fn read_settled(
+    db: &Connection,
+    names: &Names,
+    progress: &HashMap<i64, Progress>,
+) -> Result<HashMap<i64, Vec<Record>>, Trouble> {
+    let mut settled: HashMap<i64, Vec<Record>> = HashMap::new();
+    each(db, "SELECT user, turn, login, command, outcome, words FROM settled ORDER BY id", |row| {
+        let (user, turn) = (row.get(0)?, row.get(1)?);
+        let login = row.get::<_, i64>(2)?.cast_unsigned();
+        let is_needed = |of: &Progress| of.login == login && of.needs(turn, login);
+        if !progress.get(&user).is_some_and(is_needed) {
+            return Ok(());
+        }
+        let text = row.get_ref(4)?.as_str().map_err(|_| Trouble::Unreadable("outcome"))?;
+        let number = row.get::<_, i64>(3)?.cast_unsigned();
+        let words: Option<i64> = row.get(5)?;
+        settled.entry(user).or_default().push(Record::Settled {
+            user: names.name(user)?.clone(),
+            origin: Origin { login: LoginNumber(login), number },
+            outcome: outcome::parse(text).ok_or(Trouble::Unreadable("outcome"))?,
+            words: words.map(|words| WordsDigest(words.cast_unsigned())),
+        });
+        Ok(())
+    })?;
+    Ok(settled)
+}
+
+fn read_blocks(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT blocker, blocked FROM blocks ORDER BY blocker, blocked", |row| {
+        let (by, user) = (names.name(row.get(0)?)?.clone(), names.name(row.get(1)?)?.clone());
+        records.push(Record::Change(Change::Blocked { by, user }));
+        Ok(())
+    })
+}
+
+fn read_groups(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    let mut groups: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
+    let sql = "SELECT name, user FROM members JOIN groups ON id = group_id ORDER BY group_id, place";
+    each(db, sql, |row| {
+        let group = row.get_ref(0)?.as_str().map_err(|_| Trouble::Unreadable("name of a group"))?;
+        let group = Name::new(group).map_err(|_| Trouble::Unreadable("name of a group"))?;
+        groups.entry(group).or_default().push(names.name(row.get(1)?)?.clone());
+        Ok(())
+    })?;
+    records.extend(
+        groups.into_iter().map(|(group, members)| Record::Change(Change::GroupSet { group, members })),
+    );
+    Ok(())
+}
+
+/// Counts what waits and notes where it lies, in one walk over the mail that reads no text. Counters kept
+/// up with every message would cost each of them as much as storing it.
+fn walk_mail(db: &Connection, names: &Names) -> Result<(Vec<MailSummary>, Index), Trouble> {
+    let mut counted: BTreeMap<(i64, i64), (u32, u64)> = BTreeMap::new();
+    let mut index = Index::default();
+    each(db, "SELECT id, receiver, boot, number, sender, octet_length(text) FROM mail", |row| {
+        let receiver = row.get(1)?;
+        let id = MessageId { boot: row.get(2)?, number: row.get::<_, i64>(3)?.cast_unsigned() };
+        let sender: u32 = row.get(4)?;
+        if !index.read(receiver, Entry::new(id, row.get(0)?, sender)) {
+            return Err(Trouble::Unreadable("mail: an id comes twice"));
+        }
+        let (count, bytes) = counted.entry((receiver, i64::from(sender))).or_default();
+        *count += 1;
+        *bytes += u64::from(row.get::<_, u32>(5)?);
+        Ok(())
+    })?;
+    let summary = |((to, from), (count, bytes))| {
+        Ok(MailSummary { to: names.name(to)?.clone(), from: names.name(from)?.clone(), count, bytes })
+    };
+    Ok((counted.into_iter().map(summary).collect::<Result<_, Trouble>>()?, index))
+}
+
+/// Calls `take` with each row.
+fn each(
+    db: &Connection,
+    sql: &str,
+    mut take: impl FnMut(&Row<'_>) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let mut statement = db.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! Records as rows: what each one changes in the database.
+
+use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
+
+use super::index::Entry;
+use super::known::Known;
+use crate::record::{Change, Fact, Mail, Outcome, Record, Suspect, WordsDigest};
+use crate::time::Time;
+use crate::words::{MessageId, Name, Origin};
+
+/// Names without an account whose failures are kept; the core bounds its table so as well.
+const STRANGERS_KEPT: i64 = 10_000;
+
+/// After so many of them were written, the oldest beyond the bound go.
+const STRANGERS_SWEEP: u32 = 1_000;
+
+/// Applies records within the transaction under way.
+pub(crate) struct Rows<'c> {
+    db: &'c Connection,
+    pub(crate) known: Known,
+    /// The latest time named by a record.
+    latest: Time,
+    strangers_written: u32,
+}
+
+impl<'c> Rows<'c> {
+    pub(crate) fn new(db: &'c Connection, known: Known) -> Rows<'c> {
+        Rows { db, known, latest: Time::ZERO, strangers_written: 0 }
+    }
+
+    /// Makes the change that a record stands for. Accounts are not in the database.
+    pub(crate) fn apply(&mut self, record: &Record) -> Result<()> {
+        match record {
+            Record::Change(Change::AccountAdded { .. }) => Ok(()),
+            Record::Change(Change::AccountRemoved { name }) => self.remove_account(name),
+            Record::Fact(Fact::Failures {
+                suspect: Suspect::Account(name),
+                count,
+                locked_until,
+                since_login,
+            }) => self.set_failures(name, *count, *locked_until, *since_login),
+            Record::Fact(Fact::Failures {
+                suspect: Suspect::Unknown(digest),
+                count,
+                locked_until,
+                since_login,
+            }) => self.set_stranger(&digest.0, *count, *locked_until, *since_login),
+            Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
+                self.begin_session(user, login.0, token.map(|digest| digest.0), *at)
+            }
+            Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
+                self.end_session(user, *resumable, *at)
+            }
+            Record::MailStored { to, mail } => self.store_mail(to, mail),
+            Record::Fact(Fact::MailRemoved { user, ids }) => self.remove_mail(user, ids),
+            Record::Change(Change::Blocked { by, user }) => self.block(by, user),
+            Record::Change(Change::Unblocked { by, user }) => self.unblock(by, user),
+            Record::Change(Change::GroupSet { group, members }) => self.set_group(group, members),
+            Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
+            Record::Settled { user, origin, outcome, words } => self.settle(user, *origin, *outcome, *words),
+        }
+    }
+
+    /// Writes what belongs to the transaction as a whole: that the store was written, `now` or at the
+    /// latest time that a record named. Returns that time.
+    pub(crate) fn finish(&mut self, now: Time) -> Result<Time> {
+        self.known.commands.sweep(self.db)?;
+        let written = now.max(self.latest);
+        self.db.prepare_cached("UPDATE server SET last_written = ?1")?.execute([written.0.cast_signed()])?;
+        Ok(written)
+    }
+
+    /// The transaction stands.
+    pub(crate) fn committed(&mut self) {
+        self.known.committed();
+    }
+
+    /// The transaction is undone; so is what was remembered of it.
+    pub(crate) fn rolled_back(&mut self) {
+        self.known.rolled_back();
+    }
+
+    fn set_failures(
+        &mut self,
+        name: &Name,
+        count: u32,
+        locked_until: Option<Time>,
+        since_login: u32,
+    ) -> Result<()> {
+        if count == 0 && since_login == 0 && locked_until.is_none() {
+            let Some(user) = self.known.names.known(name) else { return Ok(()) };
+            return self.run("DELETE FROM failures WHERE user = ?1", [user]);
+        }
+        let user = self.known.names.number(self.db, name)?;
+        self.run(
+            "INSERT OR REPLACE INTO failures (user, count, locked_until, since_login)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![user, count, locked_until.map(signed), since_login],
+        )
+    }
+
+    fn set_stranger(
+        &mut self,
+        digest: &[u8; 16],
+        count: u32,
+        locked_until: Option<Time>,
+        since_login: u32,
+    ) -> Result<()> {
+        // Goes and comes again even if it only changes, so that it gets the highest turn.
+        self.run("DELETE FROM strangers WHERE digest = ?1", [digest])?;
+        if count == 0 && since_login == 0 && locked_until.is_none() {
+            return Ok(());
+        }
+        self.run(
+            "INSERT INTO strangers (digest, count, locked_until, since_login) VALUES (?1, ?2, ?3, ?4)",
+            params![digest, count, locked_until.map(signed), since_login],
+        )?;
+        self.strangers_written += 1;
+        if self.strangers_written >= STRANGERS_SWEEP {
+            self.strangers_written = 0;
+            forget_strangers(self.db)?;
+        }
+        Ok(())
+    }
+
+    fn begin_session(&mut self, name: &Name, login: u64, token: Option<[u8; 16]>, at: Time) -> Result<()> {
+        self.latest = self.latest.max(at);
+        let user = self.known.names.number(self.db, name)?;
+        self.run(
+            "INSERT INTO sessions (user, login, token, began) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (user) DO UPDATE SET
+                 began = iif(login = excluded.login, began, excluded.began),
+                 resumed = iif(login = excluded.login, excluded.began, NULL),
+                 login = excluded.login, token = excluded.token, ended = NULL, resumable = NULL",
+            params![user, login.cast_signed(), token, signed(at)],
+        )?;
+        self.known.commands.log_in(user, login);
+        Ok(())
+    }
+
+    fn end_session(&mut self, name: &Name, resumable: bool, at: Time) -> Result<()> {
+        self.latest = self.latest.max(at);
+        let Some(user) = self.known.names.known(name) else { return Ok(()) };
+        self.run(
+            "UPDATE sessions SET ended = ?2, resumable = ?3 WHERE user = ?1",
+            params![user, signed(at), resumable],
+        )
+    }
+
+    fn store_mail(&mut self, to: &Name, mail: &Mail) -> Result<()> {
+        self.latest = self.latest.max(mail.sent_at);
+        let receiver = self.known.names.number(self.db, to)?;
+        let sender = self.known.names.number(self.db, &mail.from)?;
+        let group = mail.group.as_ref().map(Name::as_str);
+        let login = mail.origin.map(|origin| origin.login.0.cast_signed());
+        let command = mail.origin.map(|origin| origin.number.cast_signed());
+        let (boot, number) = id_columns(mail.id);
+        self.run(
+            "INSERT INTO mail (receiver, boot, number, sender, group_name, login, command, sent_at, text)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![receiver, boot, number, sender, group, login, command, signed(mail.sent_at), &*mail.text],
+        )?;
+        let sender = u32::try_from(sender).map_err(|error| Error::ToSqlConversionFailure(error.into()))?;
+        let entry = Entry::new(mail.id, self.db.last_insert_rowid(), sender);
+        if self.known.index.add(receiver, entry) { Ok(()) } else { Err(twice(mail.id)) }
+    }
+
+    fn remove_mail(&mut self, name: &Name, ids: &[MessageId]) -> Result<()> {
+        let Some(receiver) = self.known.names.known(name) else { return Ok(()) };
+        let rows = self.known.index.remove(receiver, ids);
+        self.delete_mail(rows)
+    }
+
+    fn delete_mail(&self, mut rows: Vec<i64>) -> Result<()> {
+        let mut statement = self.db.prepare_cached("DELETE FROM mail WHERE id BETWEEN ?1 AND ?2")?;
+        rows.sort_unstable();
+        for run in rows.chunk_by(|a, b| a + 1 == *b) {
+            let deleted = statement.execute([run[0], run[run.len() - 1]])?;
+            if deleted != run.len() {
+                return Err(Error::StatementChangedRows(deleted));
+            }
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, by: &Name, user: &Name) -> Result<()> {
+        let blocker = self.known.names.number(self.db, by)?;
+        let blocked = self.known.names.number(self.db, user)?;
+        self.run("INSERT OR IGNORE INTO blocks (blocker, blocked) VALUES (?1, ?2)", [blocker, blocked])
+    }
+
+    fn unblock(&mut self, by: &Name, user: &Name) -> Result<()> {
+        let (Some(blocker), Some(blocked)) = (self.known.names.known(by), self.known.names.known(user))
+        else {
+            return Ok(());
+        };
+        self.run("DELETE FROM blocks WHERE blocker = ?1 AND blocked = ?2", [blocker, blocked])
+    }
+
+    fn set_group(&mut self, group: &Name, members: &[Name]) -> Result<()> {
+        let id = match self.group(group)? {
+            Some(id) => {
+                self.run("DELETE FROM members WHERE group_id = ?1", [id])?;
+                id
+            }
+            None => {
+                self.run("INSERT INTO groups (name) VALUES (?1)", [group.as_str()])?;
+                self.db.last_insert_rowid()
+            }
+        };
+        for (place, member) in (0_i64..).zip(members) {
+            let user = self.known.names.number(self.db, member)?;
+            self.run("INSERT INTO members (group_id, place, user) VALUES (?1, ?2, ?3)", [id, place, user])?;
+        }
+        Ok(())
+    }
+
+    fn remove_group(&mut self, group: &Name) -> Result<()> {
+        let Some(id) = self.group(group)? else { return Ok(()) };
+        self.run("DELETE FROM members WHERE group_id = ?1", [id])?;
+        self.run("DELETE FROM groups WHERE id = ?1", [id])
+    }
+
+    fn group(&self, group: &Name) -> Result<Option<i64>> {
+        self.db
+            .prepare_cached("SELECT id FROM groups WHERE name = ?1")?
+            .query_row([group.as_str()], |row| row.get(0))
+            .optional()
+    }
+
+    fn settle(
+        &mut self,
+        name: &Name,
+        origin: Origin,
+        outcome: Outcome,
+        words: Option<WordsDigest>,
+    ) -> Result<()> {
+        let user = self.known.names.number(self.db, name)?;
+        self.known.commands.settle(self.db, user, origin, outcome, words)
+    }
+
+    /// Mail to the account goes, mail from it stays with its receivers. Groups that are left are set by
+    /// records of their own; here it only leaves them.
+    fn remove_account(&mut self, name: &Name) -> Result<()> {
+        let Some(user) = self.known.names.known(name) else { return Ok(()) };
+        self.known.commands.remove(self.db, user)?;
+        let rows = self.known.index.remove_all(user);
+        self.delete_mail(rows)?;
+        for sql in [
+            "DELETE FROM blocks WHERE blocker = ?1 OR blocked = ?1",
+            "DELETE FROM members WHERE user = ?1",
+            "DELETE FROM failures WHERE user = ?1",
+            "DELETE FROM sessions WHERE user = ?1",
+        ] {
+            self.run(sql, [user])?;
+        }
+        self.run("DELETE FROM groups WHERE id NOT IN (SELECT group_id FROM members)", [])
+    }
+
+    fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<()> {
+        self.db.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+}
+
+/// Drops the failures of names without an account that were tried longest ago, beyond the bound.
+pub(crate) fn forget_strangers(db: &Connection) -> Result<()> {
+    db.prepare_cached(
+        "DELETE FROM strangers
+         WHERE turn <= (SELECT turn FROM strangers ORDER BY turn DESC LIMIT 1 OFFSET ?1)",
+    )?
+    .execute([STRANGERS_KEPT])?;
+    Ok(())
+}
+
+/// An id as it stands in the table. Running numbers never come near the end of the type.
+fn id_columns(id: MessageId) -> (i64, i64) {
+    (i64::from(id.boot), i64::try_from(id.number).unwrap_or(i64::MAX))
+}
+
+/// What the database would say of an id that is there already, had it an index of its own.
+fn twice(id: MessageId) -> Error {
+    let code = ffi::Error::new(ffi::SQLITE_CONSTRAINT_UNIQUE);
+    Error::SqliteFailure(code, Some(format!("message {id} of one mailbox comes twice")))
+}
+
+fn signed(time: Time) -> i64 {
+    time.0.cast_signed()
+}

@@ -1,0 +1,125 @@
+//! Data folders of earlier versions.
+
+use std::fs;
+
+use super::super::{backup, check};
+use super::model::Model;
+use super::*;
+use crate::record::{Change, Fact, Outcome, WordsDigest};
+use crate::wire::{Code, Status};
+
+/// The data folder that version 1 left, with some SQL on top.
+fn version_1(more: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
+    db.execute_batch(include_str!("version_1.sql")).unwrap();
+    db.execute_batch(more).unwrap();
+    folder
+}
+
+fn version_of(folder: &Path) -> u32 {
+    let db = rusqlite::Connection::open(folder.join("hobnob.db")).unwrap();
+    db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+}
+
+fn settled(user: &str, login: u64, number: u64, outcome: Outcome, words: Option<u64>) -> Record {
+    let origin = Origin { login: LoginNumber(login), number };
+    Record::Settled { user: name(user), origin, outcome, words: words.map(WordsDigest) }
+}
+
+/// What is in `version_1.sql`.
+fn kept() -> Vec<Record> {
+    let failures = |suspect, count, locked_until| {
+        Record::Fact(Fact::Failures { suspect, count, locked_until, since_login: count })
+    };
+    let began = |user: &str, login, token: Option<u8>, at| {
+        let token = token.map(|byte| Digest([byte; 16]));
+        Record::Fact(Fact::SessionBegan { user: name(user), login: LoginNumber(login), token, at: Time(at) })
+    };
+    let to_group = Mail {
+        id: id(1, 9),
+        from: name("yoda"),
+        group: Some(name("jedi")),
+        origin: Some(Origin { login: LoginNumber(u64::MAX), number: u64::MAX }),
+        sent_at: Time(7),
+        text: Arc::from("a text"),
+    };
+    let members = vec![name("luke"), name("yoda"), name("hans")];
+    vec![
+        failures(Suspect::Account(name("hans")), 2, None),
+        failures(Suspect::Account(name("vader")), 3, Some(Time::MAX)),
+        failures(Suspect::Unknown(Digest([9; 16])), 1, Some(Time(5))),
+        began("hans", 1, Some(1), 10),
+        settled("hans", 1, 1, Outcome::Failed(Code::MailboxFull), None),
+        Record::Fact(Fact::SessionEnded { user: name("hans"), resumable: false, at: Time(20) }),
+        began("luke", u64::MAX, None, 60),
+        began("yoda", 4, Some(4), 30),
+        began("yoda", 4, Some(4), 50),
+        settled("yoda", 4, u64::MAX, Outcome::Message(Status::Stored), None),
+        settled("yoda", 4, 2, Outcome::Broadcast { recipients: 5, withheld: true }, None),
+        Record::Change(Change::Blocked { by: name("hans"), user: name("vader") }),
+        Record::Change(Change::GroupSet { group: name("jedi"), members }),
+        mail_to("hans", 2, "luke", "two"),
+        mail_to("hans", 3, "yoda", "three"),
+        Record::MailStored { to: name("luke"), mail: to_group },
+    ]
+}
+
+#[test]
+fn a_folder_of_version_1_keeps_everything_and_takes_digests_from_now_on() {
+    let folder = version_1("");
+    let mut records = kept();
+    let mut rig = Rig::open(folder.path());
+    Model::of(&records).expect(&mut rig);
+    assert_eq!((rig.recovery.boot, rig.recovery.secret), (2, [0x5a; 32]));
+    let later = settled("yoda", 4, 6, Outcome::Done, Some(u64::MAX - 1));
+    rig.store([later.clone()]);
+    records.push(later);
+    rig.handle.close().unwrap();
+    let report = check(folder.path()).unwrap();
+    assert!(report.is_sound() && report.schema == 2, "{report}");
+    Model::of(&records).expect(&mut Rig::open(folder.path()));
+}
+
+#[test]
+fn check_and_backup_take_a_folder_of_version_1_as_it_is() {
+    let folder = version_1("");
+    let report = check(folder.path()).unwrap();
+    assert!(report.is_sound(), "{report}");
+    assert_eq!((report.schema, report.boot, report.mails, report.blocks), (1, 1, 3, 1));
+    let copy = tempfile::tempdir().unwrap();
+    backup(folder.path(), &copy.path().join("hobnob.db")).unwrap();
+    assert_eq!([folder.path(), copy.path()].map(version_of), [1, 1], "nothing is changed in either");
+    Model::of(&kept()).expect(&mut Rig::open(copy.path()));
+}
+
+#[test]
+fn a_backup_holds_the_digests() {
+    let folder = version_1("");
+    let mut records = kept();
+    let later = settled("yoda", 4, 6, Outcome::Done, Some(7));
+    records.push(later.clone());
+    let mut rig = Rig::open(folder.path());
+    rig.store([later]);
+    let copy = tempfile::tempdir().unwrap();
+    backup(folder.path(), &copy.path().join("hobnob.db")).unwrap();
+    Model::of(&records).expect(&mut Rig::open(copy.path()));
+}
+
+#[test]
+fn a_damaged_folder_of_version_1_is_refused_before_it_is_migrated() {
+    for (sql, why) in [
+        ("DROP TABLE settled", "the table settled is missing"),
+        ("ALTER TABLE settled ADD COLUMN words INTEGER", "the table settled was changed by another program"),
+        ("DROP TABLE blocks", "the table blocks is missing"),
+    ] {
+        let folder = version_1(sql);
+        let before = fs::read(folder.path().join("hobnob.db")).unwrap();
+        let refused = Rig::try_open(folder.path()).err().unwrap().to_string();
+        assert!(refused.contains("damaged") && refused.contains(why), "{sql}: {refused}");
+        assert_eq!(version_of(folder.path()), 1);
+        assert!(fs::read(folder.path().join("hobnob.db")).unwrap()[100..] == before[100..], "{sql}: changed");
+        let report = check(folder.path()).unwrap();
+        assert!(report.problems.iter().any(|problem| problem.contains(why)), "{sql}: {report}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Moving the log into the database.
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::failed::Failed;
+use crate::shell::store::disk::{Database, Severity, Trouble, judge};
+
+/// Moves the whole log into the database and lets SQLite remove it.
+pub(super) fn settle_file(database: &Database) -> Result<(), Failed> {
+    if database.place.folder().is_none() {
+        return Ok(());
+    }
+    let file = database.place.file();
+    match checkpoint(&database.connection, "TRUNCATE") {
+        Ok(log) if log.busy => Ok(()),
+        Ok(_) => database
+            .connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+            .map(drop)
+            .map_err(|error| Failed::new(&file, &error.into())),
+        Err(trouble) if judge(&trouble, database.place.folder()) == Severity::NoRoom => {
+            tracing::warn!("{} keeps its log: {trouble}", file.display());
+            Ok(())
+        }
+        Err(trouble) => Err(Failed::new(&file, &trouble)),
+    }
+}
+
+/// What a checkpoint reports.
+pub(super) struct Log {
+    /// Another program is in the way.
+    busy: bool,
+    /// Pages in the log.
+    pub(super) frames: i64,
+    /// How many of them are in the database as well.
+    pub(super) moved: i64,
+}
+
+/// `NOOP` only looks; `PASSIVE` moves what nobody reads; `TRUNCATE` all, and empties the log.
+pub(super) fn checkpoint(db: &Connection, mode: &str) -> Result<Log, Trouble> {
+    let mut statement = db.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    let log = statement
+        .query_row([], |row| Ok(Log { busy: row.get(0)?, frames: row.get(1)?, moved: row.get(2)? }))?;
+    Ok(log)
+}

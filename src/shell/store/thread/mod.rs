@@ -1,0 +1,105 @@
+//! The one thread that works on the database.
+
+mod checkpoint;
+mod failed;
+mod queue;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use async_channel::Sender;
+
+use self::checkpoint::settle_file;
+pub(crate) use self::failed::Failed;
+pub use self::queue::Answer;
+pub(crate) use self::queue::{Inbox, Task};
+pub use self::writer::AddAccount;
+pub(crate) use self::writer::Outlets;
+use self::writer::Writer;
+use super::disk::{Database, OpenError};
+use super::tables::Known;
+use crate::time::Time;
+
+/// Starts the thread. It ends when the inbox is closed and empty, or after a failure.
+pub(crate) fn spawn(
+    database: Database,
+    known: Known,
+    last_written: Time,
+    inbox: Arc<Inbox>,
+    outlets: Outlets,
+) -> Result<Thread, OpenError> {
+    let (alive, ended) = mpsc::channel();
+    let body = move || {
+        let _alive: mpsc::Sender<Never> = alive;
+        let _last_word = LastWord(outlets.answers.clone());
+        run(&database, known, last_written, &inbox, outlets)
+    };
+    let handle = thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)?;
+    Ok(Thread { handle, ended })
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    handle: JoinHandle<Result<(), Failed>>,
+    /// Nothing is sent; it closes as the thread ends.
+    ended: mpsc::Receiver<Never>,
+}
+
+#[derive(Debug)]
+enum Never {}
+
+impl Thread {
+    /// Waits for its end.
+    pub(crate) fn join(self) -> Result<(), Failed> {
+        self.handle.join().unwrap_or_else(|_| Err(Failed::by_panic()))
+    }
+
+    /// Waits for its end, but no longer than this; `None` if it still runs, and may for ever.
+    pub(crate) fn join_within(self, patience: Duration) -> Option<Result<(), Failed>> {
+        match self.ended.recv_timeout(patience) {
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(self.join()),
+            Ok(never) => match never {},
+        }
+    }
+}
+
+/// Says so if the thread panics: nobody may wait for a store that is gone.
+struct LastWord(Sender<Answer>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.0.send_blocking(Answer::Failed(Failed::by_panic().0));
+        }
+    }
+}
+
+fn run(
+    database: &Database,
+    known: Known,
+    last_written: Time,
+    inbox: &Inbox,
+    outlets: Outlets,
+) -> Result<(), Failed> {
+    let answers = outlets.answers.clone();
+    let mut writer = Writer::new(database, known, last_written, outlets);
+    let mut ended = Ok(());
+    while ended.is_ok() {
+        let Some((tasks, now)) = inbox.take() else { break };
+        ended = writer.take_batch(&tasks, now);
+    }
+    drop(writer);
+    if ended.is_ok() {
+        inbox.set_emptied();
+    }
+    ended.and_then(|()| settle_file(database)).inspect_err(|failed| {
+        // The file is left as it is: its log holds what was confirmed, and the next start reads it.
+        tracing::error!("{}", failed.0);
+        let _ = answers.send_blocking(Answer::Failed(failed.0.clone()));
+    })
+}

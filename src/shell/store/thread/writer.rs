@@ -1,0 +1,269 @@
+//! Batches, refusals, accounts, and when the log is moved.
+
+use std::io;
+use std::path::PathBuf;
+
+use async_channel::Sender;
+use rusqlite::Connection;
+
+use super::checkpoint::checkpoint;
+use super::failed::Failed;
+use super::queue::{Answer, Task};
+use crate::record::{Change, Record, RecordNumber};
+use crate::shell::store::disk::{Database, Place, Severity, Trouble, judge, judge_account};
+use crate::shell::store::tables::pages::{self, Page, Request};
+use crate::shell::store::tables::{Known, Rows};
+use crate::time::Time;
+use crate::words::{Credential, Name, Ticket};
+
+/// Adds an account to the credentials file and returns once that is durable. An error means that
+/// nothing was added.
+pub type AddAccount = Box<dyn Fn(&Name, &Credential) -> io::Result<()> + Send>;
+
+/// What the thread has to do with beside the database.
+pub(crate) struct Outlets {
+    pub(crate) answers: Sender<Answer>,
+    /// The credentials file, to name it when `add_account` fails.
+    pub(crate) credentials: PathBuf,
+    pub(crate) add_account: AddAccount,
+}
+
+/// Pages of 2 KiB in the log after which they are moved to the database. Nothing is committed meanwhile, so
+/// they are few: under load 500 take some 3 ms, 8,000 some 30. A log that is soon written over from its
+/// beginning also syncs faster than one that grows. Pages written often are still moved once for many times.
+const CHECKPOINT_FRAMES: i64 = 500;
+
+/// The records of a batch that are to be written.
+#[derive(Clone, Copy)]
+struct Span {
+    first: RecordNumber,
+    last: RecordNumber,
+    epoch: u64,
+}
+
+pub(super) struct Writer<'c> {
+    db: &'c Connection,
+    place: &'c Place,
+    rows: Rows<'c>,
+    /// The latest time that is known here: of a batch, or named by a record.
+    last_written: Time,
+    outlets: Outlets,
+    /// Records of this epoch or an earlier one are dropped.
+    refused: Option<u64>,
+    /// Whether the last batch was refused; for the log.
+    refusing: bool,
+    checkpoint_at: i64,
+}
+
+impl<'c> Writer<'c> {
+    pub(super) fn new(
+        database: &'c Database,
+        known: Known,
+        last_written: Time,
+        outlets: Outlets,
+    ) -> Writer<'c> {
+        Writer {
+            db: &database.connection,
+            place: &database.place,
+            rows: Rows::new(&database.connection, known),
+            last_written,
+            outlets,
+            refused: None,
+            refusing: false,
+            checkpoint_at: CHECKPOINT_FRAMES,
+        }
+    }
+
+    /// Does all that is waiting; it is `now`. An account is made durable by itself, behind the records before it:
+    /// two files cannot be written as one, and so a refusal leaves nothing in either.
+    pub(super) fn take_batch(&mut self, tasks: &[Task], now: Time) -> Result<(), Failed> {
+        self.last_written = self.last_written.max(now);
+        let mut rest = tasks;
+        while !rest.is_empty() {
+            let account = rest.iter().position(Task::is_account).unwrap_or(rest.len());
+            let (plain, from_account) = rest.split_at(account);
+            self.write(plain)?;
+            rest = match from_account {
+                [
+                    Task::Persist {
+                        number,
+                        epoch,
+                        record: Record::Change(Change::AccountAdded { name, credential }),
+                    },
+                    later @ ..,
+                ] => {
+                    self.add_account(*number, *epoch, name, credential)?;
+                    later
+                }
+                other => other,
+            };
+        }
+        Ok(())
+    }
+
+    /// One transaction, if there is anything to write, and the mail that was asked for.
+    fn write(&mut self, tasks: &[Task]) -> Result<(), Failed> {
+        let Some(span) = self.span(tasks) else {
+            let pages = self.read_pages(tasks).map_err(|trouble| self.failed(&trouble))?;
+            self.send_pages(pages);
+            return Ok(());
+        };
+        match self.transact(tasks) {
+            Ok(pages) => {
+                self.refusing = false;
+                self.answer(Answer::Committed { upto: span.last });
+                self.send_pages(pages);
+                self.checkpoint_if_due()
+            }
+            Err(trouble) if judge(&trouble, self.place.folder()) == Severity::NoRoom => {
+                self.roll_back().map_err(|trouble| self.failed(&trouble))?;
+                let is_news = !self.refusing;
+                self.refuse(span.first, span.epoch, &format!("{}: {trouble}", self.place.file().display()));
+                let pages = self.read_pages(tasks).map_err(|trouble| self.failed(&trouble))?;
+                self.send_pages(pages);
+                if is_news {
+                    // An emptied log is room, if the database need not grow for it.
+                    self.checkpoint_at = 0;
+                    self.checkpoint_if_due()?;
+                }
+                Ok(())
+            }
+            Err(trouble) => Err(self.failed(&trouble)),
+        }
+    }
+
+    fn transact(&mut self, tasks: &[Task]) -> Result<Vec<(Ticket, Page)>, Trouble> {
+        let mut pages = Vec::new();
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        for task in tasks {
+            match task {
+                Task::Persist { epoch, record, .. } if self.is_live(*epoch) => self.rows.apply(record)?,
+                Task::Persist { .. } => {}
+                Task::Load(request) => pages.push(self.read_page(request)?),
+            }
+        }
+        let written = self.rows.finish(self.last_written)?;
+        self.db.prepare_cached("COMMIT")?.execute([])?;
+        self.last_written = written;
+        self.rows.committed();
+        Ok(pages)
+    }
+
+    fn roll_back(&mut self) -> Result<(), Trouble> {
+        self.rows.rolled_back();
+        // A full disk may have ended the transaction already.
+        if !self.db.is_autocommit() {
+            self.db.execute_batch("ROLLBACK")?;
+        }
+        Ok(())
+    }
+
+    fn add_account(
+        &mut self,
+        number: RecordNumber,
+        epoch: u64,
+        name: &Name,
+        credential: &Credential,
+    ) -> Result<(), Failed> {
+        if !self.is_live(epoch) {
+            return Ok(());
+        }
+        match (self.outlets.add_account)(name, credential) {
+            Ok(()) => {
+                self.answer(Answer::Committed { upto: number });
+                Ok(())
+            }
+            Err(error) => self.account_refused(number, epoch, &error),
+        }
+    }
+
+    fn account_refused(&mut self, number: RecordNumber, epoch: u64, error: &io::Error) -> Result<(), Failed> {
+        let file = self.outlets.credentials.display();
+        match judge_account(error) {
+            Severity::NoRoom => {
+                let why = format!("{file}: {error}");
+                self.refuse(number, epoch, &why);
+                Ok(())
+            }
+            Severity::Fatal => {
+                Err(Failed(format!("writing {file} failed and the store has stopped: {error}")))
+            }
+        }
+    }
+
+    /// From here on nothing of this epoch is written: later records may build on those refused.
+    fn refuse(&mut self, from: RecordNumber, epoch: u64, why: &str) {
+        if !self.refusing {
+            tracing::warn!("cannot store: {why}");
+        }
+        self.refusing = true;
+        self.refused = Some(epoch);
+        self.answer(Answer::Refused { from });
+    }
+
+    fn is_live(&self, epoch: u64) -> bool {
+        self.refused.is_none_or(|refused| epoch > refused)
+    }
+
+    fn span(&self, tasks: &[Task]) -> Option<Span> {
+        let mut span: Option<Span> = None;
+        for task in tasks {
+            if let Task::Persist { number, epoch, .. } = task
+                && self.is_live(*epoch)
+            {
+                let first = span.map_or(*number, |span| span.first);
+                let epoch = span.map_or(*epoch, |span| span.epoch.max(*epoch));
+                span = Some(Span { first, last: *number, epoch });
+            }
+        }
+        span
+    }
+
+    /// Reads what is asked for, with none of the records around it.
+    fn read_pages(&self, tasks: &[Task]) -> Result<Vec<(Ticket, Page)>, Trouble> {
+        tasks
+            .iter()
+            .filter_map(|task| match task {
+                Task::Persist { .. } => None,
+                Task::Load(request) => Some(self.read_page(request)),
+            })
+            .collect()
+    }
+
+    fn read_page(&self, request: &Request) -> Result<(Ticket, Page), Trouble> {
+        Ok((request.ticket, pages::read(self.db, &self.rows.known, request)?))
+    }
+
+    fn send_pages(&self, pages: Vec<(Ticket, Page)>) {
+        for (ticket, Page { mail, more }) in pages {
+            self.answer(Answer::Mail { ticket, mail, more });
+        }
+    }
+
+    /// A server that no longer listens has nothing to be told.
+    fn answer(&self, answer: Answer) {
+        let _ = self.outlets.answers.send_blocking(answer);
+    }
+
+    /// Moves the log into the database once it is long. While somebody reads (a backup, `check`), a part
+    /// of it stays; then it is tried again when as much has been added.
+    fn checkpoint_if_due(&mut self) -> Result<(), Failed> {
+        let Some(folder) = self.place.folder() else { return Ok(()) };
+        let length = checkpoint(self.db, "NOOP").map_err(|trouble| self.failed(&trouble))?.frames;
+        if length < self.checkpoint_at {
+            return Ok(());
+        }
+        self.checkpoint_at = match checkpoint(self.db, "PASSIVE") {
+            Ok(log) if log.moved >= log.frames => CHECKPOINT_FRAMES,
+            Ok(log) => log.frames + CHECKPOINT_FRAMES,
+            // The database cannot grow. The log holds everything, and is read at the next start.
+            Err(trouble) if judge(&trouble, Some(folder)) == Severity::NoRoom => length + CHECKPOINT_FRAMES,
+            Err(trouble) => return Err(self.failed(&trouble)),
+        };
+        Ok(())
+    }
+
+    fn failed(&self, trouble: &Trouble) -> Failed {
+        Failed::new(&self.place.file(), trouble)
+    }
+}
