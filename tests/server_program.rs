@@ -338,19 +338,12 @@ fn secrets_are_in_no_log() {
     }
 }
 
-/// Resident memory of a process, in KiB.
-fn resident_kib(id: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
 #[test]
 fn logins_one_after_the_other_take_the_memory_of_one_hash() {
     let place = Place::with(&format!("hans {HASH}\n"));
     // The threads hash in 4 MiB each.
     let server = place.serve_with(&["--ephemeral", "--set", "argon2_kib=4096", "--set", "argon2_passes=1"]);
-    // A name of its own for each, so that none is locked.
+    // A new name each time, so that none is locked.
     let guess = |n: u32| {
         let mut client = server.wire();
         client.say(&format!("login nobody{n} guess"));
@@ -358,10 +351,11 @@ fn logins_one_after_the_other_take_the_memory_of_one_hash() {
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
     (0..2 * threads).for_each(guess);
-    let before = resident_kib(server.id());
+    let before = server.memory();
     (2 * threads..2 * threads + 16).for_each(guess);
-    let after = resident_kib(server.id());
-    assert!(after < before + 2 * 4096, "{before} KiB, then {after} KiB");
+    let after = server.memory();
+    let two_hashes = 2 * 4096 * 1024;
+    assert!(after < before + two_hashes, "{before} bytes, then {after}");
 }
 
 #[test]
@@ -371,13 +365,13 @@ fn a_store_that_hangs_does_not_keep_the_server_from_its_end() {
     let mut server = place.serve_with(open);
     let mut hans = server.wire();
     hans.log_in("hans", "falcon");
-    // Whoever opens this file to read it waits for somebody who writes it.
+    // A reader of this file blocks until there is a writer.
     let credentials = place.path("credentials.txt");
     fs::remove_file(&credentials).expect("removed");
     assert!(Command::new("mkfifo").arg(&credentials).status().expect("a run").success());
     let mut luke = server.wire();
     luke.say("register luke light==saber");
-    // The store has been asked when the hash is made; nothing tells that from outside.
+    // The store has the record soon after the hash is made, which nothing shows from outside.
     std::thread::sleep(Duration::from_millis(500));
     let Ended { code, took, log, .. } = server.stop();
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -394,7 +388,7 @@ fn a_reader_of_the_store_does_not_keep_the_server_from_its_end() {
     let mut server = place.serve_with(&["--set", "argon2_kib=8", "--set", "argon2_passes=1"]);
     let file = place.data().join("hobnob.db");
     let reader = rusqlite::Connection::open(&file).expect("a database");
-    // While somebody reads, the log cannot be emptied.
+    // While there is a reader, the log cannot be emptied.
     reader.execute_batch("BEGIN; SELECT count(*) FROM sessions").expect("a transaction");
     let mut hans = server.wire();
     hans.log_in("hans", "falcon");
