@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_shown_on_a_lost_link_is_not_acknowledged_on_the_next() {
+    fn messages_of_a_lost_link_are_not_acknowledged_on_the_next() {
         let mut delivery = Delivery::default();
         assert_eq!(delivery.arrive(&mark(1)), new(1));
         delivery.delivered(1);

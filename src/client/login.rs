@@ -44,6 +44,9 @@ enum Step {
     Busy { request: Request, since: Time, again_at: Time },
 }
 
+/// Wrong passwords that lock a name by default: the tries left if the server has not named a number.
+const ATTEMPTS: u32 = 3;
+
 /// A request to the server.
 #[derive(Clone)]
 enum Request {
@@ -363,6 +366,7 @@ impl ClientState {
             Next::Password(name) => self.attempts_left(name),
             Next::NewPassword(_) | Next::Username | Next::Leave => None,
         };
+        let attempts_left = attempts_left.unwrap_or(ATTEMPTS);
         self.refuse(LoginRefused::UnusablePassword { attempts_left }, next);
     }
 

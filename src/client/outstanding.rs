@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_repeated_group_message_misses_it_may_have_reached_before() {
+    fn a_repeated_group_message_may_have_reached_before_those_it_misses() {
         let mut outstanding = Outstanding::default();
         let number = add(&mut outstanding, "message group rebels hi");
         let asked = outstanding.get_mut(number).unwrap();

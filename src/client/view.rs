@@ -103,8 +103,8 @@ pub enum LoginRefused {
     },
     /// The password is too long or not UTF-8, so it was not tried.
     UnusablePassword {
-        /// Tries left before the name is locked, if the server has said so.
-        attempts_left: Option<u32>,
+        /// Tries left before the name is locked, as far as this client knows.
+        attempts_left: u32,
     },
     /// The name is locked.
     LockedOut {

@@ -213,6 +213,9 @@ impl ServerState {
         let upto = self.papers.last();
         let records = self.papers.refuse(from);
         self.out.report(Report::StorageRefused { records });
+        if self.papers.keeps_facts() {
+            self.try_again_later();
+        }
         while let Some(settled) = self.papers.settle_next(upto) {
             self.settle(settled, false);
         }
@@ -225,12 +228,7 @@ impl ServerState {
             Record::Fact(Fact::MailRemoved { user, ids }) if durable => {
                 storing::removal_written(self, &user, &ids);
             }
-            Record::Fact(_) if durable => {}
-            Record::Fact(fact) => {
-                if self.papers.keep_fact(number, fact) {
-                    self.try_again_later();
-                }
-            }
+            Record::Fact(_) => {}
             record if durable || planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
             Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
         }

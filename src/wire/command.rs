@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_is_remembered() {
+    fn changes_and_messages_are_remembered() {
         let names = |chosen: fn(CommandKind) -> bool| {
             let kinds = CommandKind::ALL.iter().copied().filter(|kind| chosen(*kind));
             kinds.map(CommandKind::name).collect::<alloc::vec::Vec<_>>()

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_line_says_is_not_printed() {
+    fn the_content_of_a_line_is_not_printed() {
         assert_eq!(alloc::format!("{:?}", Frame::Line(b"login hans topsecret")), "Line(20 bytes)");
     }
 }

@@ -79,7 +79,7 @@ fn a_server_that_is_lost_before_the_login_is_exit_3_and_one_line() {
 }
 
 #[test]
-fn what_was_shown_is_not_shown_again_by_the_next_client() {
+fn messages_are_not_shown_again_by_the_next_client() {
     let server = FakeServer::start();
     let (mut program, mut connection) = logged_in(&server);
     connection.say("message 1.1 yoda 1700000000000000 9.1 live one");

@@ -59,7 +59,7 @@ fn an_empty_line_at_a_prompt_asks_again() {
 }
 
 #[test]
-fn what_was_typed_for_a_client_that_failed_is_not_left_to_the_shell() {
+fn typed_input_is_not_left_to_the_shell_when_the_client_fails() {
     let server = FakeServer::start();
     // A read that finds nothing ends after half a second.
     let rest = "stty -icanon min 0 time 5; echo left:$(head -c 20)";

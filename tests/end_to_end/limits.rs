@@ -78,6 +78,8 @@ fn an_endless_name_or_password_is_refused_and_the_next_one_taken() {
     assert_eq!(client.wait_for("login")["error"], "bad_name");
     client.answer("hans");
     client.answer(&"x".repeat(20_000));
+    let refused = client.wait_for("login");
+    assert_eq!((&refused["error"], &refused["attempts_left"]), (&"invalid_credentials".into(), &3.into()));
     client.answer(support::password("hans"));
     client.wait("a login", |object| object["ok"] == true && object["user"] == "hans");
 }

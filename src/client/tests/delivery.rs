@@ -55,7 +55,7 @@ fn a_repeat_is_acknowledged_but_not_shown_again() {
 }
 
 #[test]
-fn what_an_earlier_run_has_shown_is_known_and_what_it_may_have_shown_says_so() {
+fn messages_of_an_earlier_run_are_known_and_doubtful_ones_marked() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").server("ask password").types("falcon").server("welcome hans unread 3 login 7").and();
     let recall = Recall {

@@ -97,7 +97,7 @@ fn without_a_terminal_a_refused_password_file_ends_the_program() {
         ("refused locked_out 9", "locked 9"),
         ("refused already_online", "already online"),
         ("refused name_taken", "name taken"),
-        ("error too_long", "unusable None"),
+        ("error too_long", "unusable 3"),
     ] {
         let (user, password) = (Some("hans".into()), Some(Password::new("falcon")));
         let mut script = Script::greeted(Settings { user, password, ..retrying() });
@@ -189,7 +189,7 @@ fn with_retry_login_a_lockout_leads_back_to_the_prompt_and_the_next_name_dials()
 }
 
 #[test]
-fn what_is_no_name_is_asked_again_and_costs_nothing() {
+fn a_bad_name_is_asked_again_and_costs_no_try() {
     let mut script = Script::greeted(Settings::default());
     script.and().types("").types("   ").does("");
     for bad in ["han s", "#hans", "group", &"h".repeat(33)] {
@@ -245,13 +245,13 @@ fn a_password_that_is_too_long_is_asked_again() {
     let mut script = Script::greeted(Settings { line_bytes: 20, ..Settings::default() });
     script.types("hans").server("ask password").and();
     script.types(&"x".repeat(21)).does(
-        "show refused unusable None
+        "show refused unusable 3
          show prompt password",
     );
     script.types("").does("");
     script.types("wrong").server("refused invalid_credentials 2").and();
     script.types(&"x".repeat(21)).does(
-        "show refused unusable Some(2)
+        "show refused unusable 2
          show prompt password",
     );
     script.types(&"x".repeat(20)).does("send login hans xxxxxxxxxxxxxxxxxxxx");
@@ -273,7 +273,7 @@ fn a_busy_server_is_asked_again_for_thirty_seconds() {
 }
 
 #[test]
-fn who_registers_a_name_too_late_is_asked_for_another() {
+fn a_late_registrant_is_asked_for_another_name() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").server("ask new_password").types("falcon").and();
     script.server("refused name_taken").does(
@@ -399,7 +399,7 @@ fn a_session_that_was_not_asked_for_does_not_begin() {
 }
 
 #[test]
-fn what_the_server_cannot_read_is_typed_again_and_what_it_cannot_do_is_tried_again() {
+fn unreadable_answers_are_typed_again_and_refused_work_is_retried() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").and().server("error too_long").does(
         "show refused bad name
@@ -407,7 +407,7 @@ fn what_the_server_cannot_read_is_typed_again_and_what_it_cannot_do_is_tried_aga
     );
     script.types("hans").server("ask password").types("falcon").and();
     script.server("error too_long").does(
-        "show refused unusable None
+        "show refused unusable 3
          show prompt password",
     );
     script.types("leia").server("error storage_unavailable login").and();
@@ -415,7 +415,7 @@ fn what_the_server_cannot_read_is_typed_again_and_what_it_cannot_do_is_tried_aga
     let mut script = Script::greeted(Settings::default());
     script.types("leia").server("ask new_password").types("x").and();
     script.server("error usage register").does(
-        "show refused unusable None
+        "show refused unusable 3
          show prompt new_password",
     );
 }

@@ -256,7 +256,7 @@ fn four_strangers_may_wait_and_the_oldest_makes_room() {
 }
 
 #[test]
-fn who_comes_before_his_introduction_waits_for_it() {
+fn a_caller_before_the_introduction_waits_for_it() {
     let mut script = Script::session();
     listening(script.types("startprivate yoda")).and();
     script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).does("");
@@ -472,7 +472,7 @@ fn sixty_four_requests_may_be_open() {
 }
 
 #[test]
-fn what_the_client_says_by_itself_leaves_the_server_able_to_know_a_repeat() {
+fn commands_of_the_client_itself_leave_room_to_recognise_repeats() {
     for accept_private in [AcceptPrivate::Never, AcceptPrivate::Auto] {
         let mut script = Script::session_with(Settings { accept_private, ..Settings::default() });
         listening(script.types("message luke hi")).types("startprivate yoda").and();
@@ -486,7 +486,7 @@ fn what_the_client_says_by_itself_leaves_the_server_able_to_know_a_repeat() {
 }
 
 #[test]
-fn who_asks_again_has_given_up_the_meeting_before() {
+fn a_new_request_gives_up_the_meeting_before() {
     let mut script = accepter();
     script.server("request yoda").does("show request of yoda");
     script.types("accept yoda").does(

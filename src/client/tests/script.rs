@@ -229,7 +229,7 @@ fn shown(view: &View) -> String {
 fn refusal(refused: LoginRefused) -> String {
     match refused {
         LoginRefused::InvalidCredentials { attempts_left } => format!("invalid {attempts_left}"),
-        LoginRefused::UnusablePassword { attempts_left } => format!("unusable {attempts_left:?}"),
+        LoginRefused::UnusablePassword { attempts_left } => format!("unusable {attempts_left}"),
         LoginRefused::LockedOut { retry_after_secs, just_now: true } => {
             format!("locked {retry_after_secs} just now")
         }

@@ -63,7 +63,7 @@ fn a_logout_waits_until_what_came_before_it_is_shown_and_acknowledges_that() {
 }
 
 #[test]
-fn what_comes_before_the_last_result_is_acknowledged_before_the_logout() {
+fn messages_before_the_last_result_are_acknowledged_before_the_logout() {
     let mut script = Script::session();
     script.types("offline").happens(Event::EndOfInput).and();
     script.server(
@@ -128,7 +128,7 @@ fn the_end_of_input_logs_out_after_the_last_result() {
 }
 
 #[test]
-fn what_arrives_after_a_logout_is_shown_and_acknowledged_until_it_is_answered() {
+fn messages_after_a_logout_are_shown_and_acknowledged_until_it_is_answered() {
     let mut script = Script::session();
     script.happens(Event::EndOfInput).does("send #1 logout");
     script.server("message 3.1 yoda 5 2.9 stored one").does("deliver direct 3.1 yoda stored: one");

@@ -122,7 +122,7 @@ fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: T
 
 /// Messages of one sender to one receiver may be sent on: what they waited for is stored, or was refused.
 pub(super) fn send_waiting(server: &mut ServerState, from: UserId, to: UserId) {
-    while let Some((letter, tell)) = server.post.queues.take_free(from, to) {
+    for (letter, tell) in server.post.queues.take_free(from, to) {
         judge_and_post(server, to, letter, tell);
     }
 }

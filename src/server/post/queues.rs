@@ -55,12 +55,13 @@ impl Queues {
         queue.waiting.push_back((letter, tell));
     }
 
-    /// The next message that waits for nothing any more.
-    pub(super) fn take_free(&mut self, from: UserId, to: UserId) -> Option<(Letter, Tell)> {
-        let queue = self.pairs.get_mut(&(from, to)).filter(|queue| queue.storing == 0)?;
-        let first = queue.waiting.pop_front();
+    /// The messages that wait for nothing any more.
+    pub(super) fn take_free(&mut self, from: UserId, to: UserId) -> VecDeque<(Letter, Tell)> {
+        let queue = self.pairs.get_mut(&(from, to)).filter(|queue| queue.storing == 0);
+        let free = queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default();
+        // Before they are posted: one that has to be stored makes those behind it wait again.
         self.drop_if_empty(from, to);
-        first
+        free
     }
 
     /// All messages that wait, whatever they wait for.

@@ -51,10 +51,8 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
 
 fn write_refused(object: Object<'_>, refused: LoginRefused) {
     match refused {
-        LoginRefused::InvalidCredentials { attempts_left } => {
-            object.with("error", "invalid_credentials").with("attempts_left", attempts_left)
-        }
-        LoginRefused::UnusablePassword { attempts_left } => {
+        LoginRefused::InvalidCredentials { attempts_left }
+        | LoginRefused::UnusablePassword { attempts_left } => {
             object.with("error", "invalid_credentials").with("attempts_left", attempts_left)
         }
         LoginRefused::LockedOut { retry_after_secs, just_now: _ } => {

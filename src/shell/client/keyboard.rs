@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_not_printed() {
+    fn typed_lines_are_not_printed() {
         assert_eq!(format!("{:?}", Next::Line(2, b"topsecret")), "Line(2, 9 bytes)");
     }
 }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_last_arrives_although_bytes_are_unread() -> io::Result<()> {
+    fn the_last_bytes_sent_arrive_although_others_are_unread() -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let executor = LocalExecutor::new();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_a_write_that_fails_is_reported() -> io::Result<()> {
+    fn bytes_read_before_a_failed_write_are_reported() -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let executor = LocalExecutor::new();

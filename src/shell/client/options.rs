@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_encryption_says_so() {
+    fn options_that_need_encryption_say_so() {
         for words in ["trust h:1", "--plaintext --fingerprint SHA256:x", "--ca f --plaintext", "--path relay"]
         {
             assert!(matches!(parse(words), Err(UsageError::NeedsEncryption(_))), "{words}");

@@ -173,13 +173,8 @@ fn session_views() -> Vec<Sample> {
             "Invalid Password\n",
         ),
         refused(
-            LoginRefused::UnusablePassword { attempts_left: Some(2) },
+            LoginRefused::UnusablePassword { attempts_left: 2 },
             r#""invalid_credentials","attempts_left":2"#,
-            "Error. The password is too long or not UTF-8\n",
-        ),
-        refused(
-            LoginRefused::UnusablePassword { attempts_left: None },
-            r#""invalid_credentials","attempts_left":null"#,
             "Error. The password is too long or not UTF-8\n",
         ),
         refused(
