@@ -231,7 +231,8 @@ impl ServerState {
                 storing::removal_written(self, &user, &ids);
             }
             Record::Fact(_) => {}
-            record if durable || planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
+            record if durable => apply::apply(self, &record),
+            Record::Change(_) if planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
             Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
         }
         match then {

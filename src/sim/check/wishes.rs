@@ -92,12 +92,6 @@ impl Wishes {
         self.open.iter().any(|wish| wish.user == user)
     }
 
-    /// Whether a user waits for a change that was asked for on a link that stands, or is with the store.
-    pub(super) fn does_wait(&self, user: User) -> bool {
-        let waits = |wish: &Wish| wish.link.is_some() || wish.record.is_some();
-        self.open.iter().any(|wish| wish.user == user && waits(wish))
-    }
-
     /// A record is durable. Says who asked for it, by which line.
     pub(super) fn applied(&mut self, number: RecordNumber) -> Option<(User, u64)> {
         let wish = self.open.iter_mut().find(|wish| wish.record == Some(number))?;
@@ -232,8 +226,18 @@ impl Check {
         let silent = self.wishes.open.iter().filter(|wish| wish.is_settled).find(heard);
         let silent = silent.map(|wish| (self.model.users[wish.user].name.as_str(), words(&wish.line)));
         rule!(self, silent.is_none(), "a change is answered when its fate is known", "{silent:?}");
-        self.wishes.open.retain(|wish| !wish.is_settled);
+        self.drop_wishes(|wish| wish.is_settled);
         Ok(())
+    }
+
+    /// Wishes have come to an end: until now their users were not idle.
+    fn drop_wishes(&mut self, ended: impl Fn(&Wish) -> bool) {
+        let now = self.now;
+        for wish in self.wishes.open.extract_if(.., |wish| ended(wish)) {
+            if let Some(session) = &mut self.model.users[wish.user].session {
+                session.active.1 = session.active.1.max(now);
+            }
+        }
     }
 
     /// With nothing under way no change waits for its turn, on a lost link neither.
@@ -245,7 +249,7 @@ impl Check {
         let waiting = self.wishes.first().find(waits);
         let waiting = waiting.map(|wish| (self.model.users[wish.user].name.as_str(), words(&wish.line)));
         rule!(self, waiting.is_none(), "a change waits only for what conflicts", "{waiting:?}");
-        self.wishes.open.retain(|wish| wish.link.is_some());
+        self.drop_wishes(|wish| wish.link.is_none());
         Ok(())
     }
 }
