@@ -128,18 +128,12 @@ impl Check {
         for (link, seen) in &self.links.seen {
             let untold = seen.over.filter(|(at, _)| late(*at));
             rule!(self, untold.is_none(), "a farewell waits two seconds at most", "{link:?}: {untold:?}");
-<<<<<<< HEAD
-            let waits = seen.user.is_some_and(|user| self.wishes.does_wait(user));
+            let waits = seen.user.is_some_and(|user| self.wishes.is_anything_open(user));
             let Some(leaving) = seen.leaving.as_ref().filter(|_| seen.over.is_none() && !waits) else {
                 continue;
             };
             let kept =
                 late(leaving.moved_at.max(self.settled_at)) && self.is_unhurried() && self.is_flushed(*link);
-=======
-            let waits = seen.user.is_some_and(|user| self.wishes.is_anything_open(user));
-            let Some(leaving) = seen.leaving.as_ref().filter(|_| seen.over.is_none() && !waits) else { continue };
-            let kept = late(leaving.moved_at.max(self.settled_at)) && self.is_unhurried() && self.is_flushed(*link);
->>>>>>> sim
             rule!(self, !kept, "a logout is carried out", "{link:?}: {leaving:?}");
         }
         Ok(())
