@@ -15,6 +15,8 @@ mod apply;
 pub mod credentials_file;
 mod deadlines;
 mod door;
+#[cfg(feature = "sim")]
+mod durable;
 pub mod effect;
 pub mod event;
 mod out;

@@ -7,13 +7,13 @@ use async_io::Timer;
 use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 
-/// Rings once for each time it was set to. Setting it to a later time leaves the timer underneath alone: that
-/// fires at the old time and is set again without telling anybody, so a deadline that each message puts off
-/// costs nothing.
+/// Rings once for each time it is set to. Setting it to a later time does not touch the underlying timer,
+/// which fires at the old time and is then set again. So a deadline that every message postpones costs
+/// nothing.
 pub(super) struct Alarm {
     clock: WallClock,
     wanted: Option<Time>,
-    /// A time that was set has come and was not taken yet. Setting another does not put it off.
+    /// A time that was set has come and was not taken yet. Setting another does not postpone it.
     due: bool,
     armed: Option<Time>,
     timer: Timer,
@@ -24,13 +24,13 @@ impl Alarm {
         Alarm { clock, wanted: None, due: false, armed: None, timer: Timer::never() }
     }
 
-    /// Rings at this time, and not at the one before unless that has come already.
+    /// Sets the time to ring. Replaces the one before unless that has come already.
     pub(super) fn set(&mut self, at: Time) {
         self.due |= self.has_come();
         self.wanted = Some(at);
     }
 
-    /// Whether the time has come; true once for each time that was set.
+    /// Whether the time has come. True once for each time that was set.
     pub(super) fn take_due(&mut self) -> bool {
         if self.has_come() {
             self.wanted = None;
@@ -39,7 +39,7 @@ impl Alarm {
         mem::take(&mut self.due)
     }
 
-    /// Waits until [`take_due`](Self::take_due) would say yes. May be dropped and called again.
+    /// Waits until [`take_due`](Self::take_due) would return true. Cancel safe.
     pub(super) async fn rings(&mut self) {
         while !self.due && !self.has_come() {
             if let Some(wanted) = self.wanted
@@ -58,7 +58,7 @@ impl Alarm {
     }
 }
 
-/// Waits until a time; for ever if there is none.
+/// Waits until a time, forever if there is none.
 pub(super) async fn until(clock: WallClock, deadline: Option<Time>) {
     match deadline {
         Some(deadline) => drop(timer(clock, deadline).await),
@@ -66,7 +66,7 @@ pub(super) async fn until(clock: WallClock, deadline: Option<Time>) {
     }
 }
 
-/// Never fires if the system cannot express the time.
+/// A timer that never fires if the system cannot express the time.
 fn timer(clock: WallClock, at: Time) -> Timer {
     clock.instant(at).map_or_else(Timer::never, Timer::at)
 }

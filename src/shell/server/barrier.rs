@@ -1,13 +1,13 @@
-//! Tells when everything that was ready to be read has been reported.
+//! Waits until the reactor has reported every socket that is ready.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 
 use async_io::Async;
 
-/// A socket with a byte in it that nobody reads. The system queues ready sockets in the order in which they
-/// became ready or were watched, and the reactor wakes tasks in that order. So when this one, watched last, is
-/// reported, every task whose socket was ready before has been woken.
+/// A socket that is always readable. epoll queues sockets in the order in which they become ready or are
+/// registered, and the reactor wakes tasks in that order. So when this socket, registered last, is reported,
+/// the task of every socket that was ready before has been woken.
 pub(super) struct Barrier {
     always_ready: Async<UnixStream>,
     _other_end: UnixStream,
@@ -20,9 +20,9 @@ impl Barrier {
         Ok(Barrier { always_ready: Async::new(always_ready)?, _other_end: other_end })
     }
 
-    /// Waits until all tasks are woken whose sockets are ready now.
+    /// Returns when the task of every socket that is ready now has been woken.
     pub(super) async fn passed(&self) {
-        // A reactor that fails reports nothing more to anybody.
+        // An error of the reactor shows on every other socket as well.
         let _ = self.always_ready.readable().await;
     }
 }

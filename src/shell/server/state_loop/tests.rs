@@ -1,9 +1,19 @@
 use super::*;
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 
+use super::super::alarm::Alarm;
+use super::super::barrier::Barrier;
+use super::super::connections::{Links, Shared};
+use super::super::hashing::Pool;
 use super::super::inbox::{forward, inbox};
+use super::super::nonces::Nonces;
+use super::super::setup::settings::Settings;
 use crate::record::{Change, Record, RecordNumber};
+use crate::shell::store;
+use crate::shell::wall_clock::WallClock;
 use crate::words::{Credential, Name};
 
 const ACCOUNT: RecordNumber = RecordNumber(1);

@@ -7,31 +7,31 @@ use smol::Task;
 use super::connection::Connection;
 use crate::words::LinkId;
 
-/// Bits of an id that say where its connection is kept. The rest is a running number, so ids rise
-/// and are never reused.
+/// Bits of an id that hold the slot of its connection. The other bits count, so ids increase and are never
+/// reused.
 const SLOT_BITS: u32 = 24;
 const SLOTS: usize = 1 << SLOT_BITS;
 
 /// An open connection with its task; the task ends when this is dropped.
-pub(super) struct Link {
-    pub(super) id: LinkId,
-    pub(super) connection: Rc<Connection>,
-    /// Has bytes to write since the last time they were written.
-    pub(super) dirty: bool,
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) connection: Rc<Connection>,
+    /// Has output that was queued since the last write.
+    pub(crate) dirty: bool,
     _task: Task<()>,
 }
 
 /// All open connections.
 #[derive(Default)]
-pub(super) struct Links {
+pub(crate) struct Links {
     slots: Vec<Option<Link>>,
     free: Vec<usize>,
     opened: u64,
 }
 
 impl Links {
-    /// Takes in a connection that `open` makes for its id; `None` if there are too many.
-    pub(super) fn insert(
+    /// Adds the connection that `open` makes for its id; `None` if there are too many.
+    pub(crate) fn insert(
         &mut self,
         open: impl FnOnce(LinkId) -> (Rc<Connection>, Task<()>),
     ) -> Option<LinkId> {
@@ -50,18 +50,18 @@ impl Links {
         Some(id)
     }
 
-    pub(super) fn get(&mut self, id: LinkId) -> Option<&mut Link> {
+    pub(crate) fn get(&mut self, id: LinkId) -> Option<&mut Link> {
         self.slots.get_mut(slot_of(id))?.as_mut().filter(|link| link.id == id)
     }
 
-    pub(super) fn remove(&mut self, id: LinkId) -> Option<Link> {
+    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
         let slot = slot_of(id);
         let link = self.slots.get_mut(slot)?.take_if(|link| link.id == id)?;
         self.free.push(slot);
         Some(link)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 }
