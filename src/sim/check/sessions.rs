@@ -53,7 +53,7 @@ impl Check {
             Record::Fact(Fact::SessionBegan { .. }) => self.session_began(number, record),
             Record::Fact(Fact::SessionEnded { user, at, .. }) => {
                 let user = self.model.user(user.as_str());
-                if *at != self.now {
+                if *at != self.now || self.facts.is_again() {
                     self.written_again(user, *at);
                     return Ok(());
                 }
@@ -131,7 +131,8 @@ impl Check {
             self.now.since(lost).as_secs() >= settings.resume_grace_secs || self.settled_at >= lost
         });
         // What was typed ahead of a login may have had to wait for the rate.
-        over || !self.is_unhurried() || (idle && !self.wishes.is_anything_open(user))
+        let waits = session.link.is_some() && self.wishes.is_anything_open(user);
+        over || !self.is_unhurried() || (idle && !waits)
     }
 
     fn is_garbage(&self, link: LinkId) -> bool {
