@@ -4,6 +4,9 @@
 //! store, and read back at start into that same function. Accounts live in the credentials file,
 //! everything else in the store.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 

@@ -2,6 +2,9 @@
 //!
 //! There is no `now()` here on purpose. Whoever drives a state machine says what time it is.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
+
 use core::ops::{Add, Sub};
 use core::time::Duration;
 

@@ -1,5 +1,8 @@
 //! The words of the field: names, texts, secrets and ids, valid by construction.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
+
 pub mod look_alike;
 
 use alloc::boxed::Box;
@@ -255,7 +258,8 @@ impl FromStr for Token {
         }
         let mut bytes = [0; 16];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            let [high, low] = pair else { return Err(BadId) };
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
         }
         Ok(Token(bytes))
     }

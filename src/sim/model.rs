@@ -367,11 +367,6 @@ impl Model {
         self.under_way.is_empty()
     }
 
-    /// The last record that is applied.
-    pub(crate) const fn applied(&self) -> RecordNumber {
-        self.applied
-    }
-
     /// Whether a block stands, or stood at a time or later.
     pub(crate) fn has_stood_since(&self, by: User, user: User, at: Time) -> bool {
         let lifted = self.stood_until.get(&(by, user));
