@@ -166,7 +166,14 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
             break;
         }
         let steps = scenario::from_seed(seed, options.length);
-        let report = examine(&steps, options.plan_of(seed), seed % 16 == 1);
+        let play = || examine(&steps, options.plan_of(seed), seed % 16 == 1);
+        let Ok(report) = std::panic::catch_unwind(play) else {
+            println!("seed {seed} panicked");
+            if let Ok(mut total) = total.lock() {
+                total.failed.entry("no assertion fails".to_owned()).or_default().push(seed);
+            }
+            continue;
+        };
         if let Ok(mut total) = total.lock() {
             total.add(seed, &report);
         }

@@ -340,6 +340,13 @@ impl Model {
         self.removals.get(&(user, id)).is_some_and(|removal| removal.stored.is_some())
     }
 
+    /// Mail of a user that is durable and was acknowledged, where that is not durable.
+    pub(crate) fn to_be_removed(&self, user: User) -> impl Iterator<Item = MessageId> {
+        let removals = self.removals.range((user, MessageId::default())..);
+        let own = removals.take_while(move |((of, _), _)| *of == user);
+        own.filter(|(_, removal)| removal.stored.is_some()).map(|((_, id), _)| *id)
+    }
+
     /// Whether mail is in a mailbox, or under way there.
     pub(crate) fn has_mail(&self, user: User, id: MessageId) -> bool {
         let name = &self.users[user].name;
@@ -410,7 +417,7 @@ impl Model {
 }
 
 /// How a command ended that the disk remembers.
-const fn ending_of(outcome: Outcome) -> Ending {
+pub(super) const fn ending_of(outcome: Outcome) -> Ending {
     match outcome {
         Outcome::Message(status) => Ok(Some(status)),
         Outcome::Broadcast { .. } | Outcome::Group { .. } | Outcome::Done => Ok(None),

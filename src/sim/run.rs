@@ -118,7 +118,8 @@ impl Run<'_> {
         self.watcher.watch(self.world.trace());
         let verdict = self.check.read(self.world.trace());
         self.world.forget();
-        verdict
+        verdict?;
+        if self.world.host.is_up() { self.check.agrees_with(&self.world.host.store) } else { Ok(()) }
     }
 
     fn pass(&mut self, micros: u64) -> Result<(), Violation> {

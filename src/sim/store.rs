@@ -132,6 +132,21 @@ impl Store {
         self.durable.blocks.iter()
     }
 
+    /// Groups and their members, as far as durable.
+    pub(crate) const fn groups(&self) -> &BTreeMap<Name, Vec<Name>> {
+        &self.durable.groups
+    }
+
+    /// Stored mail, by its receivers and ids, as far as durable.
+    pub(crate) fn mail(&self) -> impl Iterator<Item = (&Name, MessageId)> {
+        self.durable.mail.iter().flat_map(|(to, mailbox)| mailbox.keys().map(move |id| (to, *id)))
+    }
+
+    /// What numbered commands came to, as far as durable.
+    pub(crate) fn settled(&self) -> impl Iterator<Item = (&Name, Origin, Outcome)> {
+        self.durable.settled.iter().map(|((user, origin), (outcome, _))| (user, *origin, *outcome))
+    }
+
     /// One turn: begin a batch, sync it, or confirm it.
     pub(crate) fn turn(&mut self, now: Time, draw: &mut Draw) -> Turn {
         match self.phase {

@@ -340,6 +340,18 @@ impl Check {
         Ok(())
     }
 
+    /// A line that nothing holds up is obeyed, and answered if its answer is known then.
+    pub(super) fn whoever_waits_for_nothing_is_answered(&self) -> Verdict {
+        for (link, seen) in self.links.seen.iter().filter(|(_, seen)| !seen.expected.is_empty()) {
+            let odd = seen.user.is_none_or(|user| self.model.users[user].odd);
+            let free = !odd && self.is_at_rest() && self.is_obeyed_at_once(*link) && self.is_flushed(*link);
+            let waiting = seen.expected.iter().find(|expected| free && expected.is_answered_soon());
+            let line = waiting.map(|expected| words(&expected.line));
+            rule!(self, line.is_none(), "what waits for nothing is done at once", "{link:?}: {line:?}");
+        }
+        Ok(())
+    }
+
     /// At the end nothing is owed any more.
     pub(super) fn everything_is_answered(&self) -> Verdict {
         for (link, seen) in &self.links.seen {
