@@ -90,7 +90,7 @@ struct User {
     acknowledged: u64,
 }
 
-/// What the core wants to be told next.
+/// The next event that the core waits for.
 enum Owed {
     Verified(Ticket),
     Committed(RecordNumber),
@@ -222,7 +222,7 @@ impl Town {
         messages
     }
 
-    /// A message has come to a user.
+    /// Takes a message that was sent to a user.
     fn show(&mut self, user: usize, line: &mut Vec<u8>) {
         let receiver = &mut self.users[user];
         if receiver.received == receiver.acknowledged {
@@ -252,7 +252,7 @@ impl Town {
         assert!(answers as u64 == shown, "{answers} of {shown} senders have heard of it");
     }
 
-    /// The sender says now and then which answers he has.
+    /// Acknowledges answers now and then, as a sender does.
     fn take_answers(&mut self, user: usize, line: &mut Vec<u8>) {
         let sender = &mut self.users[user];
         if sender.sent - sender.answered >= 2 * ACKNOWLEDGE_AFTER {
@@ -324,7 +324,7 @@ fn nanos_each(mut work: impl FnMut() -> bool) -> f64 {
     median(rounds.collect())
 }
 
-/// CPU time of this thread: what others do on the machine counts less.
+/// CPU time of this thread, on which other programs have less influence.
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()

@@ -87,8 +87,6 @@ planted! {
     BlockSkippedInPing,
     /// Stored mail of a blocked sender is shown.
     BlockSkippedInMailbox,
-    /// A block counts as lifted before that is durable.
-    LiftedTooEarly,
     /// A block works in both directions.
     BlockMutual,
     /// Lifting a block does not show what it held back.
@@ -97,12 +95,30 @@ planted! {
     ConfirmBeforeCommit,
     /// A record that the store refused is confirmed.
     ConfirmRefused,
-    /// What is so by a record that is not durable is confirmed as if it were.
-    SoAlreadyIsSure,
-    /// A refused block stays in memory.
-    RefusedBlockStays,
-    /// Output that reveals a record does not wait for it.
-    OutputDoesNotWait,
+    /// A change holds when it is decided, before it is durable.
+    ChangeHoldsEarly,
+    /// A change is answered when it is handed to the store.
+    AnswerBeforeCommit,
+    /// What the store refused is applied all the same.
+    RefusedChangeApplied,
+    /// Changes that conflict are under way together.
+    WishesOvertake,
+    /// The line after a change does not wait for it.
+    NextLineDoesNotWait,
+    /// `welcome` is said before its record is durable.
+    WelcomeEarly,
+    /// The members of a group hear of its change only after what is said next.
+    NoticeLate,
+    /// A fact that the store refused is not written again.
+    FactForgotten,
+    /// A purge that the store refused is not tried again.
+    PurgeOnce,
+    /// Mail on its way to the disk takes no room in its mailbox.
+    RoomNotPromised,
+    /// A repeat is known by its number alone, whatever its words.
+    WordsIgnored,
+    /// Lines that wait when a stream ends are dropped.
+    LogoutAtEndOfStreamDropsLines,
     /// A message counts as delivered when it is sent.
     DeliveredWhenSent,
     /// Stored mail is removed when it is sent, not when it is acknowledged.

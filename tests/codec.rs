@@ -1,4 +1,4 @@
-//! Whatever a writer writes, the reader of the other side reads: for every line there is.
+//! Every line reads back as it was written, in all three directions.
 
 use hobnob::wire::{ClientLine, Command, PeerLine, ServerLine};
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ proptest! {
         prop_assert_eq!(ClientLine::parse(&bytes), Ok(line));
     }
 
-    /// What a person types without a number is the same command.
+    /// A command without a number is the same command.
     #[test]
     fn a_command_reads_back(command in lines::command()) {
         let line = ClientLine::Request { number: None, command: command.clone() };

@@ -1,149 +1,14 @@
 //! The server as its operator meets it: the real program, its lines, its exit codes.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
-/// Longer than anything here takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-const HASH: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$2+JCoQtY/2x5F0VB9pEVP3xBNguWP1T25Ui0PtZuk8o";
-
-/// A folder with a credentials file; programs run in it.
-struct Place {
-    folder: tempfile::TempDir,
-}
-
-impl Place {
-    fn new(credentials: &str) -> Place {
-        let place = Place { folder: tempfile::tempdir().expect("a folder") };
-        place.write("credentials.txt", credentials);
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        fs::write(self.path(name), content).expect("written");
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).expect("a mode");
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).expect("text")
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hobnob-server"));
-        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("HOBNOB_") {
-                command.env_remove(variable);
-            }
-        }
-        command
-    }
-
-    /// Runs the program to its end.
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("the program runs")
-    }
-
-    fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
-        let mut command = self.command(arguments);
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program runs");
-        let mut stdin = child.stdin.take().expect("its input");
-        // A program that refuses its arguments need not read.
-        match stdin.write_all(input.as_bytes()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            written => written.expect("written"),
-        }
-        drop(stdin);
-        child.wait_with_output().expect("its end")
-    }
-
-    /// Starts a server on a free port and waits until it serves.
-    fn serve(&self, arguments: &[&str]) -> Server {
-        self.serve_with_log(arguments, Stdio::piped())
-    }
-
-    fn serve_with_log(&self, arguments: &[&str], log: Stdio) -> Server {
-        let mut command = self.command(&["0", "--plaintext"]);
-        let command = command.args(arguments).stdout(Stdio::piped()).stderr(log);
-        let mut child = command.spawn().expect("the program runs");
-        let mut stdout = BufReader::new(child.stdout.take().expect("its output"));
-        let stderr: Box<dyn BufRead> = match child.stderr.take() {
-            Some(log) => Box::new(BufReader::new(log)),
-            None => Box::new(std::io::empty()),
-        };
-        let mut first = String::new();
-        stdout.read_line(&mut first).expect("a line");
-        let address = first.trim_end().strip_prefix("listening on ").map(str::parse);
-        let Some(Ok(address)) = address else {
-            let log = child.wait_with_output().map(|output| output.status);
-            panic!("{first:?} {log:?} {:?}", stderr.lines().collect::<Vec<_>>());
-        };
-        Server { child, address, stdout, stderr }
-    }
-}
-
-/// A running server; it is killed with the test.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    stdout: BufReader<ChildStdout>,
-    /// Its log; empty if it was to write that elsewhere.
-    stderr: Box<dyn BufRead>,
-}
-
-impl Server {
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).expect("a signal");
-    }
-
-    /// Reads the log up to a line with this in it.
-    fn log_line(&mut self, part: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.stderr.read_line(&mut line).expect("a line"), 0, "no {part:?} in the log");
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    /// Sends SIGTERM; returns the exit code, how long it took, and the rest of stdout.
-    fn stop(&mut self) -> (Option<i32>, Duration, String) {
-        let began = Instant::now();
-        self.signal(Signal::TERM);
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).expect("text");
-        let status = self.child.wait().expect("its end");
-        (status.code(), began.elapsed(), rest)
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).expect("connected");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use rustix::process::Signal;
+use support::{Ended, HASH, Place, Wire};
 
 /// Asserts that a program failed with one line on stderr that names all of this.
 fn assert_fails(output: &Output, code: i32, words: &[&str]) {
@@ -156,59 +21,50 @@ fn assert_fails(output: &Output, code: i32, words: &[&str]) {
 
 #[test]
 fn it_says_where_it_listens_and_nothing_else_on_stdout() {
-    let place = Place::new("hans falcon\n");
-    let mut server = place.serve(&[]);
+    let place = Place::with("hans falcon\n");
+    let mut server = place.serve_with(&[]);
     assert_eq!(server.address.ip().to_string(), "127.0.0.1");
     let warning = server.log_line("plain password");
     assert!(warning.contains("hash-credentials") && !warning.contains("falcon"), "{warning}");
-    let _client = server.connect();
-    let (code, took, rest) = server.stop();
-    assert_eq!((code, rest.as_str()), (Some(0), ""));
+    let _client = server.wire();
+    let Ended { code, took, .. } = server.stop();
+    assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]
 fn an_interrupt_stops_it_too() {
-    let place = Place::new(&format!("hans {HASH}\n"));
-    let mut server = place.serve(&["--ephemeral"]);
+    let place = Place::with(&format!("hans {HASH}\n"));
+    let mut server = place.serve_with(&["--ephemeral"]);
     server.signal(Signal::INT);
-    assert_eq!(server.child.wait().expect("its end").code(), Some(0));
-    let mut log = String::new();
-    server.stderr.read_to_string(&mut log).expect("text");
-    assert_eq!(log, "", "there is nothing to warn of");
+    let Ended { code, log, .. } = server.ended();
+    assert_eq!((code, log.as_str()), (Some(0), ""), "there is nothing to warn of");
 }
 
 #[test]
 fn the_data_folder_is_private() {
-    let place = Place::new(&format!("hans {HASH}\n"));
-    let _server = place.serve(&["--data", "state/here"]);
+    let place = Place::with(&format!("hans {HASH}\n"));
+    let _server = place.serve_with(&["--data", "state/here"]);
     let mode = fs::metadata(place.path("state/here")).expect("a folder").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
 
 #[test]
 fn a_client_is_greeted() {
-    let place = Place::new("hans falcon\n");
-    let server = place.serve(&["--ephemeral"]);
-    let mut greeting = String::new();
-    BufReader::new(server.connect()).read_line(&mut greeting).expect("a line");
-    assert!(greeting.starts_with("hobnob 1 "), "{greeting:?}");
+    let place = Place::with("hans falcon\n");
+    let server = place.serve_with(&["--ephemeral"]);
+    // It takes the greeting.
+    drop(server.wire());
 }
 
 #[test]
 fn a_client_logs_in_and_is_told_when_the_server_stops() {
-    let place = Place::new("hans falcon\n");
-    let mut server = place.serve(&["--ephemeral", "--set", "argon2_kib=8", "--set", "argon2_passes=1"]);
-    let mut client = BufReader::new(server.connect());
-    let mut line = String::new();
-    client.get_mut().write_all(b"login hans falcon\n").expect("written");
-    while !line.starts_with("welcome hans ") {
-        line.clear();
-        assert_ne!(client.read_line(&mut line).expect("a line"), 0, "no welcome");
-    }
-    let (code, took, _) = server.stop();
-    let mut rest = String::new();
-    client.read_to_string(&mut rest).expect("text");
+    let place = Place::with("hans falcon\n");
+    let mut server = place.serve_with(&["--ephemeral", "--set", "argon2_kib=8", "--set", "argon2_passes=1"]);
+    let mut client = server.wire();
+    client.log_in("hans", "falcon");
+    let Ended { code, took, .. } = server.stop();
+    let rest = client.rest();
     assert!(rest.ends_with("bye server_shutdown\n"), "{rest:?}");
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -216,21 +72,21 @@ fn a_client_logs_in_and_is_told_when_the_server_stops() {
 
 #[test]
 fn a_taken_port_is_one_line_and_exit_1() {
-    let place = Place::new("hans falcon\n");
+    let place = Place::with("hans falcon\n");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port().to_string();
     // The warning of plain passwords would be a second line.
-    place.write("credentials.txt", &format!("hans {HASH}\n"));
-    assert_fails(&place.run(&[&port, "--plaintext"]), 1, &["cannot listen on 127.0.0.1:", &port]);
+    place.write("credentials.txt", format!("hans {HASH}\n"));
+    assert_fails(&place.run_server(&[&port, "--plaintext"]), 1, &["cannot listen on 127.0.0.1:", &port]);
 }
 
 #[test]
 fn usage_errors_are_exit_2() {
-    let place = Place::new("hans falcon\n");
+    let place = Place::with("hans falcon\n");
     for arguments in
         [&["--no-such-option"][..], &["1", "2", "3", "4"], &["passwd"], &["--set"], &["users", "x"]]
     {
-        let output = place.run(arguments);
+        let output = place.run_server(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
     }
@@ -238,7 +94,7 @@ fn usage_errors_are_exit_2() {
 
 #[test]
 fn bad_settings_are_named_and_exit_2() {
-    let place = Place::new("hans falcon\n");
+    let place = Place::with("hans falcon\n");
     place.write("bad.toml", "colour = \"red\"\n");
     place.write("broken.toml", "timeout =\n");
     for (arguments, words) in [
@@ -253,28 +109,29 @@ fn bad_settings_are_named_and_exit_2() {
         (&["--plaintext", "--config", "broken.toml"], &["broken.toml:1"]),
         (&["--plaintext", "--config", "missing.toml"], &["missing.toml"]),
     ] {
-        let output = place.run(arguments);
+        let output = place.run_server(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
         assert!(words.iter().all(|word| stderr.contains(word)), "{arguments:?}: {stderr}");
     }
-    let output = place.command(&["--plaintext"]).env("HOBNOB_COLOUR", "red").output().expect("a run");
+    let output =
+        place.server_command().arg("--plaintext").env("HOBNOB_COLOUR", "red").output().expect("a run");
     assert_fails(&output, 2, &["HOBNOB_COLOUR"]);
 }
 
 #[test]
 fn without_plaintext_it_says_that_tls_is_missing() {
-    let place = Place::new("hans falcon\n");
-    assert_fails(&place.run(&["0"]), 2, &["--plaintext", "TLS"]);
+    let place = Place::with("hans falcon\n");
+    assert_fails(&place.run_server(&["0"]), 2, &["--plaintext", "TLS"]);
 }
 
 #[test]
 fn plaintext_stays_on_this_machine_unless_allowed() {
-    let place = Place::new(&format!("hans {HASH}\n"));
+    let place = Place::with(&format!("hans {HASH}\n"));
     let beyond = &["0", "--plaintext", "--bind", "0.0.0.0"];
-    assert_fails(&place.run(beyond), 2, &["0.0.0.0", "allow_plaintext=true"]);
-    let mut server = place.serve(&["--bind", "0.0.0.0", "--set", "allow_plaintext=true", "--ephemeral"]);
-    assert_eq!(server.stop().0, Some(0));
+    assert_fails(&place.run_server(beyond), 2, &["0.0.0.0", "allow_plaintext=true"]);
+    let mut server = place.serve_with(&["--bind", "0.0.0.0", "--set", "allow_plaintext=true", "--ephemeral"]);
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]
@@ -285,41 +142,42 @@ fn bad_credentials_are_named_and_exit_2() {
         ("# nobody\n", &["credentials.txt", "no accounts"]),
         ("\nhans $argon2id$v=19$m=8\n", &["credentials.txt:2:", "hash"]),
     ] {
-        let place = Place::new(content);
-        assert_fails(&place.run(&["0", "--plaintext"]), 2, words);
+        let place = Place::with(content);
+        assert_fails(&place.run_server(&["0", "--plaintext"]), 2, words);
     }
-    let place = Place::new("");
+    let place = Place::with("");
     fs::remove_file(place.path("credentials.txt")).expect("removed");
-    assert_fails(&place.run(&["0", "--plaintext"]), 2, &["credentials.txt"]);
-    let mut server = place.serve(&["--set", "registration=open", "--ephemeral"]);
-    assert_eq!(server.stop().0, Some(0), "with open registration nobody is needed");
+    assert_fails(&place.run_server(&["0", "--plaintext"]), 2, &["credentials.txt"]);
+    let mut server = place.serve_with(&["--set", "registration=open", "--ephemeral"]);
+    assert_eq!(server.stop().code, Some(0), "with open registration nobody is needed");
 }
 
 #[test]
 fn a_bad_file_at_sighup_changes_nothing_and_says_why() {
-    let place = Place::new(&format!("hans {HASH}\n"));
+    let place = Place::with(&format!("hans {HASH}\n"));
     place.write("hobnob.toml", "timeout = 60\n");
-    let mut server = place.serve(&["--config", "hobnob.toml", "--ephemeral", "-v"]);
-    place.write("credentials.txt", &format!("hans {HASH}\nyoda\n"));
+    let mut server = place.serve_with(&["--config", "hobnob.toml", "--ephemeral", "-v"]);
+    place.write("credentials.txt", format!("hans {HASH}\nyoda\n"));
     server.signal(Signal::HUP);
     assert!(server.log_line("nothing was changed").contains("credentials.txt:2: no password"));
-    place.write("credentials.txt", &format!("hans {HASH}\n"));
+    place.write("credentials.txt", format!("hans {HASH}\n"));
     place.write("hobnob.toml", "timeout = soon\n");
     server.signal(Signal::HUP);
     assert!(server.log_line("nothing was changed").contains("hobnob.toml:1:"));
     place.write("hobnob.toml", "port = 1\ndata = \"elsewhere\"\n");
     server.signal(Signal::HUP);
     assert!(server.log_line("restart").contains("data"), "the port is an option, which wins");
-    let _client = server.connect();
-    assert_eq!(server.stop().0, Some(0));
+    let _client = server.wire();
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]
 fn passwd_adds_and_changes_accounts() {
-    let place = Place::new("# all of us\nhans falcon\n");
+    let place = Place::with("# all of us\nhans falcon\n");
     let cheap = &["--set", "argon2_kib=8", "--set", "argon2_passes=1"];
-    let passwd =
-        |name: &str, input: &str| place.run_with_input(&[&["passwd", name], &cheap[..]].concat(), input);
+    let passwd = |name: &str, input: &str| {
+        place.run_server_with_input(&[&["passwd", name], &cheap[..]].concat(), input)
+    };
     assert!(passwd("luke", "light==saber\n").status.success());
     let content = place.read("credentials.txt");
     let added = content.strip_prefix("# all of us\nhans falcon\nluke ").expect("a new line");
@@ -333,22 +191,22 @@ fn passwd_adds_and_changes_accounts() {
 
 #[test]
 fn users_are_listed_and_removed() {
-    let place = Place::new("yoda a\nHans b\n# c\nhans d\n");
-    let users = || String::from_utf8(place.run(&["users"]).stdout).expect("text");
+    let place = Place::with("yoda a\nHans b\n# c\nhans d\n");
+    let users = || String::from_utf8(place.run_server(&["users"]).stdout).expect("text");
     assert_eq!(users(), "Hans\nhans\nyoda\n");
-    assert!(place.run(&["remove", "hans"]).status.success());
+    assert!(place.run_server(&["remove", "hans"]).status.success());
     assert_eq!(users(), "Hans\nyoda\n");
     assert_eq!(place.read("credentials.txt"), "yoda a\nHans b\n# c\n");
-    assert_fails(&place.run(&["remove", "hans"]), 1, &["hans", "no account"]);
-    let elsewhere = place.run(&["--credentials", "missing.txt", "remove", "yoda"]);
+    assert_fails(&place.run_server(&["remove", "hans"]), 1, &["hans", "no account"]);
+    let elsewhere = place.run_server(&["--credentials", "missing.txt", "remove", "yoda"]);
     assert_fails(&elsewhere, 1, &["yoda", "no account"]);
 }
 
 #[test]
 fn plain_passwords_are_hashed_in_place() {
-    let place = Place::new(&format!("# c\r\nhans falcon\r\nyoda {HASH}"));
+    let place = Place::with(&format!("# c\r\nhans falcon\r\nyoda {HASH}"));
     let cheap = &["--set", "argon2_kib=8", "--set", "argon2_passes=1"];
-    let hash = || place.run(&[&["hash-credentials"], &cheap[..]].concat());
+    let hash = || place.run_server(&[&["hash-credentials"], &cheap[..]].concat());
     assert!(hash().status.success());
     let content = place.read("credentials.txt");
     assert!(content.starts_with("# c\r\nhans $argon2id$v=19$m=8,t=1,p=1$"), "{content}");
@@ -362,89 +220,82 @@ fn plain_passwords_are_hashed_in_place() {
 
 #[test]
 fn a_backup_is_made_beside_a_running_server_and_overwrites_nothing() {
-    let place = Place::new(&format!("hans {HASH}\n"));
-    let mut server = place.serve(&[]);
-    let output = place.run(&["backup", "copy.db"]);
+    let place = Place::with(&format!("hans {HASH}\n"));
+    let mut server = place.serve_with(&[]);
+    let output = place.run_server(&["backup", "copy.db"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(fs::metadata(place.path("copy.db")).is_ok_and(|copy| copy.len() > 0));
-    assert_fails(&place.run(&["backup", "copy.db"]), 1, &["copy.db"]);
-    assert_eq!(server.stop().0, Some(0));
+    assert_fails(&place.run_server(&["backup", "copy.db"]), 1, &["copy.db"]);
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]
 fn a_backup_that_was_killed_leaves_nothing_of_its_name() {
-    let place = Place::new(&format!("hans {HASH}\n"));
-    assert_eq!(place.serve(&[]).stop().0, Some(0));
+    let place = Place::with(&format!("hans {HASH}\n"));
+    assert_eq!(place.serve_with(&[]).stop().code, Some(0));
     let store = rusqlite::Connection::open(place.path("hobnob-data/hobnob.db")).expect("a database");
     store.execute_batch("CREATE TABLE notes AS SELECT zeroblob(300000)").expect("a large database");
     drop(store);
     // No file may grow to the length of the database: the system kills who tries.
-    let mut limited = Command::new("sh");
-    limited.current_dir(place.folder.path()).stderr(Stdio::null());
-    limited.args(["-c", "ulimit -f 64; exec \"$0\" backup copy.db", env!("CARGO_BIN_EXE_hobnob-server")]);
-    assert_eq!(limited.status().expect("a run").code(), None, "it was killed");
+    let shell = ["sh", "-c", "ulimit -f 64; exec \"$0\" backup copy.db"].map(str::to_owned);
+    let mut limited = place.server_command_behind(&shell);
+    assert_eq!(limited.stderr(Stdio::null()).status().expect("a run").code(), None, "it was killed");
     assert!(!place.path("copy.db").exists());
-    let output = place.run(&["backup", "copy.db"]);
+    let output = place.run_server(&["backup", "copy.db"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn check_looks_at_settings_credentials_and_store() {
-    let place = Place::new(&format!("hans {HASH}\n"));
-    assert_eq!(place.run(&["check"]).status.code(), Some(1), "there is no store yet");
-    assert_eq!(place.serve(&[]).stop().0, Some(0));
-    let output = place.run(&["check", "--set", "timeout=7"]);
+    let place = Place::with(&format!("hans {HASH}\n"));
+    assert_eq!(place.run_server(&["check"]).status.code(), Some(1), "there is no store yet");
+    assert_eq!(place.serve_with(&[]).stop().code, Some(0));
+    let output = place.run_server(&["check", "--set", "timeout=7"]);
     let found = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for words in ["timeout=7\n", "accounts        1\n", "\nsound\n"] {
         assert!(found.contains(words), "{words:?} in {found}");
     }
     place.write("hobnob-data/hobnob.db", "this is no database, however long it may be");
-    assert_eq!(place.run(&["check"]).status.code(), Some(1));
+    assert_eq!(place.run_server(&["check"]).status.code(), Some(1));
     place.write("credentials.txt", "hans\n");
-    assert_eq!(place.run(&["check"]).status.code(), Some(2));
+    assert_eq!(place.run_server(&["check"]).status.code(), Some(2));
 }
 
 #[test]
 fn a_data_folder_serves_one_server() {
-    let place = Place::new(&format!("hans {HASH}\n"));
-    let mut server = place.serve(&[]);
-    assert_fails(&place.run(&["0", "--plaintext"]), 1, &["hobnob-data", "in use"]);
-    assert_eq!(server.stop().0, Some(0));
-    assert_eq!(place.serve(&[]).stop().0, Some(0), "the lock goes with the server");
+    let place = Place::with(&format!("hans {HASH}\n"));
+    let mut server = place.serve_with(&[]);
+    assert_fails(&place.run_server(&["0", "--plaintext"]), 1, &["hobnob-data", "in use"]);
+    assert_eq!(server.stop().code, Some(0));
+    assert_eq!(place.serve_with(&[]).stop().code, Some(0), "the lock goes with the server");
 }
 
 #[test]
 fn help_shows_examples_first_and_every_setting() {
-    let place = Place::new("");
-    let output = place.run(&["--help"]);
+    let place = Place::with("");
+    let output = place.run_server(&["--help"]);
     let help = String::from_utf8(output.stdout).expect("text");
     assert!(output.status.success() && help.starts_with("Examples:\n"), "{help}");
     for words in ["hash-credentials", "--set <KEY=VALUE>", "registration=closed", "dead_link_secs=15"] {
         assert!(help.contains(words), "{words}");
     }
-    let output = place.run(&["--version"]);
+    let output = place.run_server(&["--version"]);
     let version = String::from_utf8(output.stdout).expect("text");
     assert_eq!(version, format!("hobnob-server {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
 fn a_new_account_is_in_the_file_when_it_is_confirmed() {
-    let place = Place::new("");
+    let place = Place::with("");
     let open = &["--set", "registration=open", "--set", "argon2_kib=8", "--set", "argon2_passes=1"];
-    let server = place.serve(open);
-    let mut client = server.connect();
-    client.write_all(b"register luke light==saber\n").expect("written");
-    let mut client = BufReader::new(client);
-    let mut line = String::new();
-    while !line.starts_with("welcome luke ") {
-        line.clear();
-        assert_ne!(client.read_line(&mut line).expect("a line"), 0, "no welcome");
-    }
+    let server = place.serve_with(open);
+    let welcome = server.wire().asks("register luke light==saber");
+    assert!(welcome.starts_with("welcome luke "), "{welcome}");
     assert!(place.read("credentials.txt").starts_with("luke $argon2id$v=19$m=8,t=1,p=1$"));
 }
 
-/// Two logs that take no line: on a full disk, and read by nobody any more.
+/// Two logs that take no line: on a full disk, and without a reader.
 fn dead_logs() -> [Stdio; 2] {
     let full = fs::File::options().write(true).open("/dev/full").expect("a full device");
     let (_, unread) = std::io::pipe().expect("a pipe");
@@ -455,22 +306,20 @@ fn dead_logs() -> [Stdio; 2] {
 fn a_log_that_cannot_be_written_stops_no_server() {
     for log in dead_logs() {
         // Warned of at the start, and again at each SIGHUP.
-        let place = Place::new("hans falcon\n");
+        let place = Place::with("hans falcon\n");
         let mut server = place.serve_with_log(&["--ephemeral", "-d"], log);
         server.signal(Signal::HUP);
-        let mut greeting = String::new();
-        BufReader::new(server.connect()).read_line(&mut greeting).expect("a line");
-        assert!(greeting.starts_with("hobnob 1 "), "{greeting:?}");
-        assert_eq!(server.stop().0, Some(0));
+        drop(Wire::connect(server.port));
+        assert_eq!(server.stop().code, Some(0));
     }
 }
 
 #[test]
 fn without_a_log_the_exit_codes_are_the_same() {
-    let place = Place::new("hans\n");
+    let place = Place::with("hans\n");
     for arguments in [&["0", "--plaintext"][..], &["--no-such-option"], &["check"]] {
         for log in dead_logs() {
-            let status = place.command(arguments).stdout(Stdio::null()).stderr(log).status();
+            let status = place.server_command().args(arguments).stdout(Stdio::null()).stderr(log).status();
             assert_eq!(status.expect("a run").code(), Some(2), "{arguments:?}");
         }
     }
@@ -478,16 +327,12 @@ fn without_a_log_the_exit_codes_are_the_same() {
 
 #[test]
 fn secrets_are_in_no_log() {
-    let place = Place::new("hans falcon\n");
-    let mut server = place.serve(&["--ephemeral", "-d"]);
-    let mut client = server.connect();
-    client
-        .write_all(b"login hans falcon\nlogin hans wrongsecret\nmessage hans topsecret\n")
-        .expect("written");
-    let (code, ..) = server.stop();
+    let place = Place::with("hans falcon\n");
+    let mut server = place.serve_with(&["--ephemeral", "-d"]);
+    let mut client = server.wire();
+    client.say("login hans falcon\nlogin hans wrongsecret\nmessage hans topsecret");
+    let Ended { code, log, .. } = server.stop();
     assert_eq!(code, Some(0));
-    let mut log = String::new();
-    server.stderr.read_to_string(&mut log).expect("text");
     for secret in ["falcon", "wrongsecret", "topsecret"] {
         assert!(!log.contains(secret), "{log}");
     }

@@ -1,4 +1,4 @@
-//! Rules about the source itself: who may import whom, how long things may be, what must not be written.
+//! Rules about the source: which place may import which, how long files may be, words that are banned.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -167,9 +167,15 @@ fn unsafe_stays_in_the_shell() {
 
 #[test]
 fn the_papers_are_there_and_short() {
-    for paper in
-        ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"]
-    {
+    for paper in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "PROTOCOL.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+    ] {
         assert!(root().join(paper).is_file(), "{paper} is missing");
     }
     let lines = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("UTF-8").lines().count();

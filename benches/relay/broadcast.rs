@@ -12,10 +12,10 @@ use super::program::Program;
 
 /// Broadcasts under way: sent, and not yet received by as many as there are receivers.
 const UNDER_WAY: u64 = 64;
-/// What is under way when a run ends must arrive within this.
+/// Messages under way at the end of a run must arrive within this.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A sender and those who hear him.
+/// A sender and its receivers.
 pub(crate) struct Audience {
     sender: Connection,
     receivers: Vec<Connection>,

@@ -72,7 +72,7 @@ impl Connection {
         Ok(Connection { stream: socket.into(), unfinished: Vec::new(), out: Vec::new() })
     }
 
-    /// Writes what is to be written. What is under way is so little that it always fits, sooner or later.
+    /// Writes the buffer. So little is under way that it always fits in the end.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let mut rest = self.out.as_slice();
         while !rest.is_empty() {

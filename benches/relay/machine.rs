@@ -1,4 +1,4 @@
-//! What the machine gives and takes: cores, files, CPU time, memory.
+//! Resources of the machine: cores, files, CPU time, memory.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -10,9 +10,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// The two cores a run uses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cores {
-    /// For what is measured.
+    /// For the program that is measured.
     pub(crate) server: usize,
-    /// For what causes the load.
+    /// For the load.
     pub(crate) load: usize,
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn memory_kib(process: u32) -> Result<u64> {
     pss.context("no Pss in smaps_rollup")
 }
 
-/// How busy the machine is anyway.
+/// How busy the machine is without this run.
 pub(crate) fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').take(3).collect::<Vec<&str>>().join(" ")

@@ -7,8 +7,8 @@
 //! cargo bench --bench relay -- batched latency some parts
 //! ```
 //!
-//! What is measured runs on one core, the load on another. The machine drifts, so ours and its
-//! yardstick take turns, the middle of the rounds is shown, and only ratios mean much.
+//! The measured program runs on one core, the load on another. The machine drifts, so ours and its
+//! yardstick take turns, the median of the rounds is shown, and only ratios mean much.
 
 mod broadcast;
 mod connection;

@@ -9,15 +9,15 @@ use hobnob::words::Token;
 use super::connection::{Connection, Poller, scratch};
 use super::program::{PASSWORD, Program, user};
 
-/// Logins under way at a time; as shipped, the server lets 128 connections be on their way in. The
-/// more at once, the fewer writes tell the others.
+/// Logins under way at a time; by default the server allows 128 connections that are not logged in. The more
+/// at once, the fewer writes carry their notices.
 const AT_ONCE: usize = 120;
 /// A login that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// So long without a line, and nothing is under way any more.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// What a client says first, before `login` or `resume`.
+/// The first line of a client, before `login` or `resume`.
 pub(crate) const HELLO: &str = "hello 1 ack resume\n";
 
 /// A session, logged in.
@@ -27,7 +27,7 @@ pub(crate) struct Member {
     pub(crate) token: Option<Token>,
 }
 
-/// Sessions that stand together.
+/// Sessions that are open at the same time.
 pub(crate) struct Members {
     pub(crate) list: Vec<Member>,
     poller: Poller,
@@ -35,7 +35,7 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Logs in the users with these numbers, and waits until nobody is told anything any more.
+    /// Logs in the users with these numbers, and waits until all notices have come.
     pub(crate) fn log_in(server: &Program, numbers: std::ops::Range<usize>) -> Result<Members> {
         let list = Vec::with_capacity(numbers.len());
         let mut members = Members { list, poller: Poller::new()?, scratch: scratch() };

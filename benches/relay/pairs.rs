@@ -17,12 +17,12 @@ pub(crate) const TEXT_BYTES: usize = 48;
 /// An acknowledgement waits for so many messages, or for so long.
 const ACKNOWLEDGE_AFTER: u64 = 64;
 const ACKNOWLEDGE_WITHIN: Duration = Duration::from_millis(10);
-/// What is under way when a run ends must arrive within this.
+/// Messages under way at the end of a run must arrive within this.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// So long without a line, and nothing is under way any more.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// What a run came to.
+/// The figures of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) deliveries: u64,
@@ -52,19 +52,19 @@ struct Pair {
     received: u64,
     /// In front of the number in the ids of messages.
     boot: u64,
-    /// What the receiver has acknowledged.
+    /// The last message that the receiver has acknowledged.
     acknowledged: u64,
-    /// What the sender has answers for, and has said that he has.
+    /// Answers that the sender has, and those it has acknowledged.
     answered: u64,
     answered_told: u64,
     /// When the messages under way were sent, if that is asked for.
     departures: VecDeque<Instant>,
 }
 
-/// Who is spoken to.
+/// The program under load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
-    /// A yardstick: lines that nobody looks at.
+    /// A yardstick: lines that are not parsed.
     Bytes,
     /// The server: commands, deliveries, acknowledgements, answers.
     Commands,
@@ -139,7 +139,7 @@ impl Pairs {
         self.run_beside(program, under_way, length, None, None)
     }
 
-    /// The same, taking the time of each message, and beside others who store.
+    /// The same, with the time of each message, beside senders whose messages are stored.
     pub(crate) fn run_beside(
         &mut self,
         program: &Program,
@@ -301,7 +301,7 @@ impl Pairs {
         self.list.iter().map(|pair| pair.received).sum()
     }
 
-    /// Waits for what is under way, so that the next run starts afresh.
+    /// Waits for messages under way, so that the next run starts without any.
     fn finish(&mut self, mut storers: Option<&mut Storers>) -> Result<()> {
         let began = Instant::now();
         let mut tokens = Vec::new();

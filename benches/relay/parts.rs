@@ -1,4 +1,4 @@
-//! The figures, part by part. What is compared is measured in turns: the machine drifts.
+//! The figures, part by part. Figures to be compared are measured in turns, because the machine drifts.
 
 use std::time::{Duration, Instant};
 
@@ -116,7 +116,7 @@ fn broadcast(bench: &Bench, table: &mut Table) -> Result<()> {
         bares.push(over_bare.run(&bare, bench.length)?);
         runs.push(ours.run(&server, bench.length)?);
     }
-    // The best of the others, Redis, came to 0.52.
+    // The best of the others, Redis, reached 0.52.
     let target = Target::AtLeast(0.52, 0.75);
     table.add(Row::ratio("broadcast to 1,000, beside bare", "k/s", rate(&runs), rate(&bares), target));
     table.add(Row::alone("  CPU", "s/M", cpu(&runs), Target::None).beside(cpu(&bares)));

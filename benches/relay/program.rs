@@ -1,4 +1,4 @@
-//! The programs that are measured, each in a process of its own on the server's core.
+//! The programs that are measured, each in a separate process on the server's core.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -16,12 +16,12 @@ use super::members::Members;
 use super::pairs::{Run, TEXT_BYTES, leading_number, nanos};
 use super::program::{Program, user};
 
-/// What is under way when a run ends must be answered within this.
+/// Messages under way at the end of a run must be answered within this.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A sender has not heard of so many messages at most.
+/// At most so many messages of a sender are not answered.
 const ANSWERS_KEPT: u64 = 64;
 
-/// One who writes to somebody who is not there.
+/// A sender whose receiver is offline.
 struct Storer {
     connection: Connection,
     line: Vec<u8>,
@@ -32,7 +32,7 @@ struct Storer {
     departures: VecDeque<Instant>,
 }
 
-/// Those who store, and how long each waited.
+/// All such senders, and how long each answer took.
 pub(crate) struct Storers {
     list: Vec<Storer>,
     times: Histogram<u64>,
@@ -43,14 +43,14 @@ pub(crate) struct Storers {
 /// When the next message is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
-    /// When one before is answered; so many are under way for each sender.
+    /// When an earlier one is answered; so many are under way for each sender.
     Answered(u64),
     /// At fixed times, one sender after the other.
     Every { gap: Duration, due: Instant, turn: usize },
 }
 
 impl Storers {
-    /// Users `first` and following write to as many behind them, who have never logged in.
+    /// Users `first` and following write to as many after them, who have never logged in.
     pub(crate) fn log_in(server: &Program, count: usize, first: usize) -> Result<Storers> {
         let members = Members::log_in(server, first..first + count)?;
         let storer = |(n, connection)| {

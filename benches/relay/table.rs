@@ -18,14 +18,14 @@ pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) unit: &'static str,
     pub(crate) ours: f64,
-    /// What ours is held against, measured in the same run.
+    /// The yardstick of the same run.
     pub(crate) other: Option<f64>,
     /// The figure that is judged: the ratio, or ours itself.
     pub(crate) judged: Judged,
     pub(crate) target: Target,
 }
 
-/// What of a row the target is about.
+/// The part of a row that the target is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judged {
     Ratio,
@@ -133,7 +133,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// The middle one.
+/// The median.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,8 +1,8 @@
-//! What ours is held against: a relay that copies bytes without looking at them, and a plain copy
-//! between two sockets that the relay itself is held against. Each runs in a process of its own.
+//! Yardsticks: a relay that copies bytes without parsing them, beside which the server is measured, and a
+//! plain copy between two sockets, beside which the relay is measured. Each runs in a separate process.
 //!
-//! A connection says what it is in one line, `source ROUTE` or `sink ROUTE`, and hears `ok`. What
-//! comes from the source of a route goes to all its sinks.
+//! A connection names its part in one line, `source ROUTE` or `sink ROUTE`, and hears `ok`. Bytes from the
+//! source of a route go to all its sinks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -122,7 +122,7 @@ fn announce() -> Result<TcpListener> {
     Ok(listener)
 }
 
-/// The next connection and what it says it is.
+/// The next connection and its part.
 fn accept(listener: &TcpListener) -> Result<(TcpStream, End)> {
     let (mut stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;

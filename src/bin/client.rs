@@ -1,4 +1,4 @@
-//! `hobnob`: command line to settings, then the client.
+//! `hobnob`: turns the command line into settings and runs the client.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ fn complain(error: &dyn Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// `eprintln!` would panic if nobody takes the line, and the exit code would be lost.
+/// `eprintln!` would panic if standard error is closed, and the exit code would be lost.
 fn say(words: &str) {
     let _ = writeln!(io::stderr(), "hobnob: {words}");
 }

@@ -1,4 +1,4 @@
-//! Tells the server of typed lines that it does not see: at most once a second, and without content.
+//! Tells the server about typed lines that it does not see, at most once a second and without their content.
 
 use core::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::time::Time;
 /// Least time between two such lines.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is still to be told.
+/// What the server has not been told yet.
 #[derive(Default)]
 pub(super) struct Activity {
     told: Option<Time>,
-    /// Whether a valid command is among what was not told yet.
+    /// Whether a valid command was typed since the server was last told; `None`: nothing was typed.
     untold: Option<bool>,
 }
 
@@ -21,12 +21,12 @@ impl Activity {
         self.untold = Some(valid || self.untold == Some(true));
     }
 
-    /// When there is something to tell.
+    /// When the server is to be told; `None`: there is nothing to tell.
     pub(super) fn due(&self) -> Option<Time> {
         self.untold.map(|_| self.told.map_or(Time::ZERO, |told| told + PAUSE))
     }
 
-    /// What is to be told now, if anything: whether a valid command was typed.
+    /// Whether a valid command was typed, if the server is to be told now.
     pub(super) fn take(&mut self, now: Time) -> Option<bool> {
         let valid = self.due().is_some_and(|due| due <= now).then(|| self.untold.take()).flatten()?;
         self.told = Some(now);

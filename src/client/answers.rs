@@ -1,4 +1,4 @@
-//! What the server's answers come to, as results.
+//! Turns the server's answers into results.
 
 use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use super::outstanding::Parts;
 use super::view::Success;
 use crate::wire::Answer;
 
-/// The success that an answer tells of, with the lists that came before it.
+/// The result of a successful command: its answer and the lists that came before it.
 pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
     match answer {
         Answer::Message { to, status } => Success::Message { to: to.to_owned(), status },

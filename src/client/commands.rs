@@ -5,15 +5,16 @@ use alloc::borrow::ToOwned;
 use super::input::Typed;
 use super::intent::{self, Intent, Misread, Way};
 use super::outstanding::{Asked, AskedBy, Parts, Said};
-use super::session::Standing;
+use super::standing::Standing;
+use super::verb::Verb;
 use super::view::{Failure, Success, View};
 use super::{ClientState, Phase, answers, help};
-use crate::wire::{Answer, ClientLine, Code, Command};
+use crate::wire::{Answer, ClientLine, Code, Command, CommandKind};
 
-/// Commands whose result is open; the rest of the typed lines waits.
+/// Commands without a result at a time; further typed lines wait.
 const WINDOW: usize = 256;
-/// Commands from the oldest open one on, those with a result among them. The server remembers as many, and
-/// so does each receiver: a repeat of the oldest is known to both.
+/// Distance between the oldest and the newest open command. The server and each receiver remember this many
+/// commands, so that both recognise a repeat of the oldest.
 const SPAN: u64 = 512;
 
 impl ClientState {
@@ -31,7 +32,7 @@ impl ClientState {
         if typed.is_blank() {
             return;
         }
-        match intent::read(&typed.text, self.settings.line_bytes) {
+        match intent::read(&typed.text, &self.settings) {
             Ok(intent) => self.carry_out(typed.line, intent),
             Err(misread) => {
                 self.misread(typed.line, misread);
@@ -62,7 +63,7 @@ impl ClientState {
         self.note_activity(true);
     }
 
-    /// Gives a command for the server its number and sends it, or keeps it until it can be sent.
+    /// Numbers a command for the server and sends it, or keeps it until it can be sent.
     pub(super) fn request(&mut self, line: Option<u64>, command: Command<'_>) {
         let Some(session) = self.session() else { return };
         let number = session.commands.add(line, command);
@@ -88,7 +89,7 @@ impl ClientState {
         self.outbox.send_encoded(&asked.bytes);
     }
 
-    /// A part of the list that the answer to a command will be.
+    /// Part of a list that belongs to the answer of a command.
     pub(super) fn on_part(&mut self, number: u64, add: impl FnOnce(&mut Parts) -> bool) {
         let Some(session) = self.session() else { return };
         let fits = session.commands.get_mut(number).is_none_or(|asked| add(&mut asked.parts));
@@ -114,7 +115,7 @@ impl ClientState {
         let unread = (code == Code::TooLong).then(|| session.commands.longest_sent());
         let Some(number) = number.or(unread.flatten()) else { return };
         if let Some(asked) = session.commands.settle(number) {
-            let is_logout = asked.command.name == "logout";
+            let is_logout = asked.command.is_logout();
             let code = asked.honest_code(code);
             self.settled(number, asked.command, Err(code));
             if is_logout {
@@ -123,7 +124,7 @@ impl ClientState {
         }
     }
 
-    /// The result of a command that the server has heard of.
+    /// Shows the result of a command that was sent to the server.
     pub(super) fn settled(&mut self, number: u64, command: AskedBy, outcome: Result<Success, Code>) {
         let noted = command.line.is_some();
         self.result(command, outcome);
@@ -135,42 +136,42 @@ impl ClientState {
 
     pub(super) fn result(&mut self, command: AskedBy, outcome: Result<Success, Code>) {
         let Some(line) = command.line else { return };
-        let name = command.name.to_owned();
+        let verb = command.verb.into();
         let outcome = outcome.map_err(|code| Failure { code, subject: command.subject(code) });
-        self.outbox.show(View::Result { line, command: name, outcome });
+        self.outbox.show(View::Result { line, command: verb, outcome });
     }
 
-    /// The result of a command that stays with the client.
+    /// Shows the result of a command that the server does not see.
     pub(super) fn local_result(
         &mut self,
         line: u64,
-        name: &'static str,
+        verb: Verb,
         user: Option<&str>,
         outcome: Result<Success, Code>,
     ) {
-        self.result(AskedBy::local(line, name, user), outcome);
+        self.result(AskedBy::local(line, verb, user), outcome);
     }
 
-    /// Results for lines that nobody will take any more.
+    /// Fails all waiting lines.
     pub(super) fn refuse_waiting_lines(&mut self) {
         while let Some(typed) = self.input.pop() {
             if typed.is_blank() {
                 continue;
             }
-            match intent::read(&typed.text, self.settings.line_bytes) {
+            match intent::read(&typed.text, &self.settings) {
                 Ok(intent) => {
-                    self.local_result(typed.line, intent.name(), None, Err(Code::NotConnected));
+                    self.local_result(typed.line, intent.verb(), None, Err(Code::NotConnected));
                 }
                 Err(misread) => self.misread(typed.line, misread),
             }
         }
     }
 
-    /// Private links have no keys yet, so there is nothing to compare: to say anything else than that
-    /// the command is not to be had would be a false comfort.
+    /// Private links have no keys yet, so there is nothing to compare. Any other answer than that the command
+    /// does not exist would be false comfort.
     fn verify(&mut self, line: u64, user: &str) {
         let code = if self.peers.talks_with(user) { Code::UnknownCommand } else { Code::NotPrivate };
-        self.local_result(line, "verify", Some(user), Err(code));
+        self.local_result(line, Verb::Verify, Some(user), Err(code));
     }
 
     /// All links run directly from client to client; nothing is relayed yet.
@@ -180,19 +181,19 @@ impl ClientState {
             Way::Direct | Way::Auto => Ok(Success::User { user: user.to_owned() }),
             Way::Relay => Err(Code::Unreachable),
         };
-        self.local_result(line, "path", Some(user), outcome);
+        self.local_result(line, Verb::Path, Some(user), outcome);
     }
 
     fn explain(&mut self, line: u64, about: Option<&str>) {
         let outcome = help::text(about).map(|text| Success::Help { text }).ok_or(Code::UnknownCommand);
-        self.local_result(line, "help", about, outcome);
+        self.local_result(line, Verb::Server(CommandKind::Help), about, outcome);
     }
 
     pub(super) fn is_oneself(&mut self, user: &str) -> bool {
         self.session().is_some_and(|session| session.user.as_str() == user)
     }
 
-    /// A line was typed that the server does not see.
+    /// Notes that a line was typed that the server does not see.
     pub(super) fn note_activity(&mut self, valid: bool) {
         if let Some(session) = self.session() {
             session.activity.note(valid);
@@ -200,7 +201,7 @@ impl ClientState {
         }
     }
 
-    /// Tells the server of such lines, if it is time.
+    /// Tells the server about such lines, if it is time.
     pub(super) fn tell_activity(&mut self) {
         let now = self.now;
         let Some(session) = self.session() else { return };
@@ -219,7 +220,7 @@ impl ClientState {
         }
     }
 
-    /// Sends an acknowledgement, if enough waits for it.
+    /// Sends an acknowledgement if it is due.
     pub(super) fn acknowledge_when_due(&mut self) {
         if self.delivery.due().is_some_and(|due| due <= self.now) {
             self.acknowledge();

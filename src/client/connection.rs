@@ -9,11 +9,11 @@ use super::{ClientState, Phase};
 use crate::time::Time;
 use crate::wire::{Capabilities, ClientLine, Farewell, Frame, Framer, ServerLine, VERSION};
 
-/// Longest line of a server that is read. Its own limit is the operator's to set, so this one leaves
-/// room: a message that was cut off here would be lost.
+/// Longest line that is read from a server. Operators may raise the server's own limit, so this one is
+/// generous: a message cut off here would be lost.
 pub(super) const SERVER_LINE_BYTES: usize = 1 << 20;
 
-/// How long a server may take to greet, or to answer `resume`.
+/// How long to wait for a server's greeting, or its answer to `resume`.
 pub(super) const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The connection to the server, of which there is at most one.
@@ -21,7 +21,7 @@ pub(super) const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct ServerLink {
     stage: Stage,
     framer: Framer,
-    /// Counts the connections, so that the rest of a chunk does not reach the next one.
+    /// Counts the connections, so that the rest of a chunk from one connection is not taken for the next one's.
     generation: u64,
 }
 
@@ -30,7 +30,7 @@ enum Stage {
     #[default]
     Down,
     Dialling,
-    /// Connected; the server has to greet until then.
+    /// Connected; the server's greeting is awaited until then.
     Silent {
         until: Time,
     },
@@ -42,7 +42,7 @@ impl ServerLink {
         self.stage == Stage::Down
     }
 
-    /// Whether the server has greeted, so that it listens.
+    /// Whether the server has greeted.
     pub(super) fn is_greeted(&self) -> bool {
         self.stage == Stage::Greeted
     }
@@ -54,7 +54,7 @@ impl ServerLink {
         }
     }
 
-    /// When the patience with a silent server ends.
+    /// When to give up on a silent server.
     pub(super) fn due(&self) -> Option<Time> {
         match self.stage {
             Stage::Silent { until } => Some(until),
@@ -79,7 +79,7 @@ impl ClientState {
         self.outbox.dial();
     }
 
-    /// Closes the connection, or gives up making it.
+    /// Closes the connection, or stops connecting.
     pub(super) fn hang_up(&mut self) {
         if !self.link.is_down() {
             self.link.turn(Stage::Down);
@@ -110,20 +110,17 @@ impl ClientState {
         }
     }
 
-    /// Bytes in any chunking. What a line leads to is done before the next line is looked at, so that
-    /// the chunking makes no difference.
+    /// Takes bytes in any chunking. Each line is dealt with completely before the next one is read, so that the
+    /// chunking makes no difference.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         let generation = self.link.generation;
         let mut framer = mem::take(&mut self.link.framer);
-        let mut used = 0;
+        let mut rest = bytes;
         while self.link.is_up() && self.link.generation == generation {
-            if self.hold(&bytes[used..]) {
+            if self.hold(rest) {
                 break;
             }
-            let mut rest = &bytes[used..];
-            let frame = framer.next(&mut rest, SERVER_LINE_BYTES);
-            used = bytes.len() - rest.len();
-            match frame {
+            match framer.next(&mut rest, SERVER_LINE_BYTES) {
                 Some(frame) => self.on_frame(frame),
                 None => break,
             }
@@ -141,10 +138,10 @@ impl ClientState {
         };
         match (self.link.is_greeted(), line) {
             (true, Some(line)) => self.on_line(&line),
-            // A later version of the server may say more than this client knows.
+            // A later version of the server may send lines that this client does not know.
             (true, None) => {}
             (false, Some(ServerLine::Greeting { .. })) => self.on_greeting(),
-            // Whatever this is, it is no server of ours.
+            // This is not a Hobnob server.
             (false, _) => self.on_silence(),
         }
     }
@@ -169,7 +166,7 @@ impl ClientState {
         }
     }
 
-    /// The server does not greet, or does not say what a server says.
+    /// The server does not greet, or does not speak the protocol.
     pub(super) fn on_silence(&mut self) {
         match self.phase {
             Phase::Entry(_) => self.exit(Exit::Stranger),
@@ -181,7 +178,7 @@ impl ClientState {
         }
     }
 
-    /// The server ends the connection before a login.
+    /// The server says goodbye before a login.
     pub(super) fn on_early_bye(&mut self, farewell: Farewell) {
         match farewell {
             Farewell::Timeout => {

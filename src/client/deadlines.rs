@@ -1,7 +1,7 @@
-//! What is due, and when the next thing is.
+//! Timeouts: what is due now, and when the next one is.
 //!
-//! There are few clocks in a client, so they are asked in turn; a tick that comes early, late or
-//! twice finds nothing to do.
+//! A client has few timeouts, so all of them are checked at each event; a tick that comes early, late or twice
+//! does no harm.
 
 use core::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{ClientState, Phase};
 use crate::time::Time;
 
 impl ClientState {
-    /// Does what is due by now.
+    /// Handles all timeouts that have expired.
     pub(super) fn pass_deadlines(&mut self) {
         self.delivery.gather(self.now);
         self.acknowledge_when_due();
@@ -22,7 +22,7 @@ impl ClientState {
         self.pass_peer_deadlines();
     }
 
-    /// Asks for a tick at the next deadline, unless one comes before it anyway.
+    /// Requests a tick at the next deadline, unless an earlier one is pending.
     pub(super) fn schedule(&mut self) {
         let Some(due) = self.next_deadline() else { return };
         let at = due.max(self.now + Duration::from_micros(1));

@@ -1,7 +1,7 @@
-//! Messages shown once, and acknowledged only when they are.
+//! Shows each message once, and acknowledges it only when it was shown.
 //!
-//! Acknowledgements are cumulative in the order of the link, so a message that was known already is
-//! acknowledged behind those that came before it.
+//! Acknowledgements are cumulative in the order of the link, so a message that is recognised as shown is
+//! acknowledged only after all that arrived before it.
 
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -12,51 +12,51 @@ use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::words::MessageId;
 
-/// Longest wait of an acknowledgement.
+/// Longest delay of an acknowledgement.
 const ACK_DELAY: Duration = Duration::from_millis(10);
 
-/// Most messages and answers that wait for their acknowledgement.
+/// Messages and answers after which an acknowledgement is not delayed any longer.
 const ACK_BATCH: usize = 64;
 
-/// Messages that may have come and not be shown yet; a server that sends more breaks the rules.
+/// Messages that may have arrived and not been shown yet; a server that sends more violates the protocol.
 const ARRIVED: usize = 65_536;
 
-/// What has come, what is shown, what is acknowledged.
+/// Which messages have arrived, were shown and were acknowledged.
 #[derive(Default)]
 pub(super) struct Delivery {
     seen: Seen,
-    /// Broadcasts have ids of their own and are known by their origin, in this run only.
+    /// Broadcasts have ids of their own and are recognised by their origin, in this run only.
     broadcasts: Seen,
     /// Messages that an earlier run may have shown.
     doubtful: Seen,
-    /// Of the delivery handed out last.
+    /// Sequence number of the delivery handed out last.
     sequence: u64,
-    /// Of the last delivery that is carried out.
+    /// Sequence number of the last delivery carried out.
     delivered: u64,
-    /// Messages of this link, not acknowledged, each with the delivery that must be carried out
+    /// Messages of this link that are not acknowledged, each with the delivery that has to be carried out
     /// before.
     arrived: VecDeque<(MessageId, u64)>,
-    /// What the next acknowledgement says.
+    /// The contents of the next acknowledgement.
     shown: Option<MessageId>,
     answered: Option<u64>,
-    /// What the server knows to be answered, as far as is known.
+    /// The last command that the server was told to be answered.
     told: u64,
-    /// How many messages and answers it stands for.
+    /// How many messages and answers it covers.
     batch: usize,
     due: Option<Time>,
 }
 
-/// What to do about a message.
+/// What to do with a message that has arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// Show it under this number.
+    /// Show it.
     New {
-        /// Of its delivery.
+        /// Sequence number of its delivery.
         sequence: u64,
         /// Whether an earlier run may have shown it.
         again: bool,
     },
-    /// It was shown, or is about to be.
+    /// It was shown already, or is about to be.
     Known,
     /// The server has sent more than it may without acknowledgement.
     TooMany,
@@ -70,8 +70,8 @@ pub(super) struct Acknowledgement {
 }
 
 impl Delivery {
-    /// A new session: only what the state folder recalls is known. Deliveries of the session before
-    /// may still be on their way, so their numbers go on.
+    /// Begins a session: only what the state folder recalls is known. Deliveries of the session before may
+    /// still be under way, so the numbering continues.
     pub(super) fn begin(&mut self, recall: Recall) {
         let (sequence, delivered) = (self.sequence, self.delivered);
         *self = Delivery { sequence, delivered, ..Delivery::default() };
@@ -79,14 +79,14 @@ impl Delivery {
         recall.doubtful.iter().for_each(|mark| self.doubtful.note_once(mark));
     }
 
-    /// The link is lost: what came on it will be acknowledged when it comes again.
+    /// The link is lost: its messages will be acknowledged when they arrive again.
     pub(super) fn lose_link(&mut self) {
         self.arrived.clear();
         self.shown = None;
         self.told = 0;
     }
 
-    /// A direct or group message came.
+    /// A direct or group message has arrived.
     pub(super) fn arrive(&mut self, mark: &Mark) -> Arrival {
         if self.arrived.len() >= ARRIVED {
             return Arrival::TooMany;
@@ -122,7 +122,7 @@ impl Delivery {
         sequence <= self.delivered
     }
 
-    /// A broadcast came; whether it is to be shown. Broadcasts are not acknowledged.
+    /// A broadcast has arrived; returns whether to show it. Broadcasts are not acknowledged.
     pub(super) fn arrive_broadcast(&mut self, mark: &Mark) -> bool {
         let Some(origin) = mark.origin else { return true };
         let known = self.broadcasts.knows_origin(&mark.from, origin);
@@ -137,7 +137,7 @@ impl Delivery {
         self.delivered = self.delivered.max(upto.min(self.sequence));
     }
 
-    /// All commands up to this number have their answers.
+    /// All commands up to this number are answered.
     pub(super) fn answered(&mut self, upto: u64, now: Time) {
         if upto > self.told {
             self.told = upto;
@@ -146,7 +146,7 @@ impl Delivery {
         }
     }
 
-    /// Gathers what is shown by now into the next acknowledgement.
+    /// Adds everything shown so far to the next acknowledgement.
     pub(super) fn gather(&mut self, now: Time) {
         while let Some((id, sequence)) = self.arrived.front().copied()
             && sequence <= self.delivered
@@ -162,12 +162,12 @@ impl Delivery {
         self.due.get_or_insert(now + ACK_DELAY);
     }
 
-    /// When the next acknowledgement must leave: at once if it stands for enough.
+    /// When to send the next acknowledgement: immediately if it covers enough.
     pub(super) fn due(&self) -> Option<Time> {
         if self.batch >= ACK_BATCH { Some(Time::ZERO) } else { self.due }
     }
 
-    /// The acknowledgement of all that was gathered, if there is anything.
+    /// The next acknowledgement, if there is anything to acknowledge.
     pub(super) fn take(&mut self) -> Option<Acknowledgement> {
         self.due = None;
         self.batch = 0;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_is_acknowledged_behind_what_came_before_it() {
+    fn a_repeat_is_acknowledged_after_what_came_before_it() {
         let mut delivery = Delivery::default();
         delivery.begin(Recall { shown: vec![mark(1)], ..Recall::default() });
         assert_eq!(delivery.arrive(&mark(2)), new(1));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_shown_on_a_lost_link_is_not_acknowledged_on_the_next() {
+    fn messages_of_a_lost_link_are_not_acknowledged_on_the_next() {
         let mut delivery = Delivery::default();
         assert_eq!(delivery.arrive(&mark(1)), new(1));
         delivery.delivered(1);

@@ -1,4 +1,4 @@
-//! What the client wants done.
+//! What the shell has to do for the client.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -8,7 +8,7 @@ use super::view::View;
 use crate::time::Time;
 use crate::words::LinkId;
 
-/// Something to do, in this order.
+/// Something to do. Effects are carried out in order.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Effect<'a> {
     /// Connect to the server; answer with `Connected` or `Disconnected`.
@@ -18,21 +18,21 @@ pub enum Effect<'a> {
         /// Whole lines.
         bytes: &'a [u8],
     },
-    /// Close the connection to the server once all has left. No `Disconnected` is needed.
+    /// Close the connection to the server once everything is sent. No `Disconnected` is needed.
     HangUp,
-    /// Show something at once.
+    /// Show something.
     Show(&'a View),
-    /// Show a message whose sender hears of it: note that it is about to be shown, show it, note that it
-    /// was, then answer with `Delivered`. Several in a row may share their notes and their answer.
+    /// Show a message and report it: note that it is about to be shown, show it, note that it was shown, then
+    /// answer with `Delivered`. Several in a row may share their notes and their answer.
     Deliver {
         /// Rises by one.
         sequence: u64,
-        /// To note; a private text, which cannot come again on another link, has none.
+        /// What to note; `None` for a private text, which never arrives a second time.
         mark: Option<&'a Mark>,
         /// To show.
         view: &'a View,
     },
-    /// Note that the result of a command is open. Before its bytes leave.
+    /// Note that a command has no result yet, before its bytes are sent.
     NoteOpen {
         /// The command's number.
         number: u64,
@@ -47,37 +47,37 @@ pub enum Effect<'a> {
         /// The user.
         user: &'a str,
     },
-    /// Close the state folder: the session is over, all is settled.
+    /// Close the state folder: the session is over.
     CloseState,
     /// Listen for private links; answer with `Listening`.
     Listen,
     /// Connect to another client; answer with `PeerOpened` or `PeerUnreached`.
     DialPeer {
-        /// Where.
+        /// The address.
         address: SocketAddr,
     },
     /// Send bytes on a private link.
     SendPeer {
-        /// On which.
+        /// The link.
         link: LinkId,
         /// Whole lines.
         bytes: &'a [u8],
     },
-    /// Close a private link once all has left. It is gone for the core from now on.
+    /// Close a private link once everything is sent. The core takes it for closed from now on.
     ClosePeer {
-        /// Which.
+        /// The link.
         link: LinkId,
     },
-    /// Call with `Tick` at this time. Replaces the one before; always later than now.
+    /// Send `Tick` at this time, which is later than now. Replaces the time requested before.
     ScheduleTimeout {
-        /// When.
+        /// The time.
         at: Time,
     },
     /// End the program. Nothing follows.
     Exit(Exit),
 }
 
-/// Without the bytes that are sent, which may be a password.
+/// Prints no sent bytes: they may hold a password.
 impl fmt::Debug for Effect<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,9 +109,9 @@ pub enum Exit {
     Failed,
     /// The server was never reached, stopped, or is lost for good: 3.
     ServerLost,
-    /// What was reached does not greet as a server of this protocol: 3.
+    /// The other side is not a Hobnob server: 3.
     Stranger,
-    /// The server does not want this version of the protocol: 1.
+    /// The server does not speak this version of the protocol: 1.
     VersionRefused,
     /// Login refused: 4.
     LoginRefused,

@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 
 use crate::words::{LinkId, MessageId, Name, Origin};
 
-/// Something that happened, in the order in which it did. Events for links and dials that are gone
-/// are ignored.
+/// Something that has happened. Events are handed in in the order in which they happened; those of links and
+/// dials that are gone are ignored.
 #[derive(Clone)]
 pub enum Event<'a> {
     /// The program has started.
@@ -16,7 +16,7 @@ pub enum Event<'a> {
     Connected,
     /// A `Dial` of the server failed, or the connection to it ended.
     Disconnected,
-    /// Bytes came from the server, in any chunking.
+    /// Bytes have arrived from the server, in any chunking.
     Received {
         /// At least one.
         bytes: &'a [u8],
@@ -32,12 +32,12 @@ pub enum Event<'a> {
     EndOfInput,
     /// A signal asks the program to end.
     Interrupted(Signal),
-    /// `Deliver` effects are carried out: shown, and noted in the state folder.
+    /// `Deliver` effects are carried out: the messages are shown and noted in the state folder.
     Delivered {
         /// The sequence number of the last one.
         upto: u64,
     },
-    /// Nothing can be shown any more (standard output is closed).
+    /// Standard output is closed: nothing can be shown any more.
     OutputClosed,
     /// `OpenState` succeeded.
     StateOpened(Recall),
@@ -46,38 +46,38 @@ pub enum Event<'a> {
     StateRefused,
     /// `Listen` succeeded, or failed (no address).
     Listening {
-        /// Where others may connect to.
+        /// Addresses that other clients may connect to.
         addresses: Vec<SocketAddr>,
     },
     /// A `DialPeer` succeeded, or somebody connected to the private port.
     PeerOpened {
-        /// Its link from now on.
+        /// The new link.
         link: LinkId,
-        /// Who connected.
+        /// The side that has connected.
         opened: PeerOpened,
     },
     /// A `DialPeer` failed.
     PeerUnreached {
-        /// Where it had been dialled.
+        /// The address.
         address: SocketAddr,
     },
-    /// Bytes came on a private link, in any chunking.
+    /// Bytes have arrived on a private link, in any chunking.
     PeerReceived {
-        /// On which.
+        /// The link.
         link: LinkId,
         /// At least one.
         bytes: &'a [u8],
     },
-    /// A private link is gone.
+    /// A private link is closed.
     PeerClosed {
-        /// Which.
+        /// The link.
         link: LinkId,
     },
-    /// The time asked for by `ScheduleTimeout` has come. Harmless at any other time.
+    /// The time requested by `ScheduleTimeout` has come. Harmless at any other time.
     Tick,
 }
 
-/// Without what is typed, which may be a password, and without what comes from others.
+/// Prints nothing that was typed, which may be a password, nor anything from others.
 impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -102,12 +102,12 @@ impl fmt::Debug for Event<'_> {
     }
 }
 
-/// From which side a private link was opened.
+/// Which side has connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerOpened {
-    /// By this client, to this address.
+    /// This client, to this address.
     Dialled(SocketAddr),
-    /// By somebody else.
+    /// The other side.
     Accepted(SocketAddr),
 }
 
@@ -118,7 +118,7 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM: exit 143.
     Terminate,
-    /// The terminal is gone: exit 129.
+    /// SIGHUP, the terminal is gone: exit 129.
     HangUp,
 }
 
@@ -127,13 +127,13 @@ pub enum Signal {
 pub struct Recall {
     /// Messages that were shown, oldest first.
     pub shown: Vec<Mark>,
-    /// Messages that were about to be shown when the client died; they may have been.
+    /// Messages that were about to be shown when the client died; they may have been shown.
     pub doubtful: Vec<Mark>,
-    /// Commands whose result was still open when the client died.
+    /// Commands that had no result yet when the client died.
     pub unsettled: u32,
 }
 
-/// What a shown message is recognised by.
+/// What identifies a shown message when it arrives again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     /// Sender.

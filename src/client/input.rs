@@ -1,12 +1,12 @@
-//! Typed lines that wait for a prompt or for room among the open commands.
+//! Typed lines that wait for a prompt or until fewer commands are open.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-/// Lines that may wait; the shell reads no more while so many do.
+/// Lines that may wait; the shell stops reading while so many do.
 const WAITING_LINES: usize = 256;
 
-/// A line as it was typed. It may be a password, so it cannot be printed.
+/// A line as it was typed. It may be a password, so it has no `Debug`.
 pub(super) struct Typed {
     /// Counts the lines of the input from 1.
     pub(super) line: u64,
@@ -15,13 +15,13 @@ pub(super) struct Typed {
 }
 
 impl Typed {
-    /// Whether nothing but white space was typed: such a line gives nothing.
+    /// Whether it is nothing but white space: such a line is ignored.
     pub(super) fn is_blank(&self) -> bool {
         self.text.trim_ascii().is_empty()
     }
 }
 
-/// The lines in the order of their typing.
+/// The lines in the order in which they were typed.
 #[derive(Default)]
 pub(super) struct Input {
     waiting: VecDeque<Typed>,
@@ -42,7 +42,7 @@ impl Input {
         self.waiting.pop_front()
     }
 
-    /// Whether the input is at its end and all of it was taken.
+    /// Whether the input has ended and all lines were taken.
     pub(super) fn is_exhausted(&self) -> bool {
         self.ended && self.waiting.is_empty()
     }

@@ -1,18 +1,19 @@
-//! What a typed line means: commands for the server, and those that stay with the client.
+//! Parses typed lines: commands for the server, and those that the client carries out itself.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use crate::wire::{Code, Command, Misuse};
+use super::settings::Settings;
+use super::verb::{Named, Verb};
+use crate::wire::{Code, Command, CommandKind, Misuse};
 use crate::words::Text;
 
-/// Characters of a first word that are repeated to whoever typed it.
+/// Characters of an unknown first word that the result repeats.
 const NAMED_CHARS: usize = 32;
 
-/// A typed line that was understood.
+/// A parsed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Intent<'a> {
-    /// Of the server alone.
+    /// A command for the server.
     Request(Command<'a>),
     /// `startprivate USER`
     StartPrivate { user: &'a str },
@@ -20,7 +21,7 @@ pub(super) enum Intent<'a> {
     Accept { user: &'a str },
     /// `decline USER`
     Decline { user: &'a str },
-    /// `y` (true) or `n`: answers the oldest open request for a private link.
+    /// `y` (true) or `n`, at a terminal: answers the oldest open request for a private link.
     Reply(bool),
     /// `private USER TEXT`
     Private { to: &'a str, text: Text<'a> },
@@ -37,70 +38,85 @@ pub(super) enum Intent<'a> {
 }
 
 impl Intent<'_> {
-    /// As results name it.
-    pub(super) const fn name(&self) -> &'static str {
+    /// Which command it is.
+    pub(super) const fn verb(&self) -> Verb {
         match self {
-            Intent::Request(command) => command.name(),
-            Intent::StartPrivate { .. } => "startprivate",
-            Intent::Accept { .. } | Intent::Reply(true) => "accept",
-            Intent::Decline { .. } | Intent::Reply(false) => "decline",
-            Intent::Private { .. } => "private",
-            Intent::StopPrivate { .. } => "stopprivate",
-            Intent::Verify { .. } => "verify",
-            Intent::Path { .. } => "path",
-            Intent::Help { .. } => "help",
-            Intent::Logout => "logout",
+            Intent::Request(command) => Verb::Server(command.kind()),
+            Intent::StartPrivate { .. } => Verb::Server(CommandKind::StartPrivate),
+            Intent::Accept { .. } | Intent::Reply(true) => Verb::Server(CommandKind::Accept),
+            Intent::Decline { .. } | Intent::Reply(false) => Verb::Server(CommandKind::Decline),
+            Intent::Private { .. } => Verb::Private,
+            Intent::StopPrivate { .. } => Verb::StopPrivate,
+            Intent::Verify { .. } => Verb::Verify,
+            Intent::Path { .. } => Verb::Path,
+            Intent::Help { .. } => Verb::Server(CommandKind::Help),
+            Intent::Logout => Verb::Server(CommandKind::Logout),
         }
     }
 }
 
-/// How a private link shall run.
+/// The way that a private link is to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// From client to client only.
+    /// Only from client to client.
     Direct,
-    /// As it works.
+    /// Whichever works.
     Auto,
-    /// Through the server only.
+    /// Only through the server.
     Relay,
 }
 
-/// A typed line that was not understood.
+/// A typed line that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Misread {
-    /// The command's name, or the first word typed (shortened).
-    pub(super) command: String,
+    /// The command, or the first word typed (shortened).
+    pub(super) command: Named,
     /// [`Code::UnknownCommand`], [`Code::Usage`] or [`Code::TooLong`].
     pub(super) code: Code,
 }
 
 impl From<Misuse<'_>> for Misread {
     fn from(misuse: Misuse<'_>) -> Misread {
-        Misread { command: misuse.command.to_owned(), code: misuse.code }
+        Misread { command: misuse.command.into(), code: misuse.code }
     }
 }
 
-/// Reads a typed line of at most `limit` bytes.
-pub(super) fn read(line: &[u8], limit: usize) -> Result<Intent<'_>, Misread> {
-    if line.len() > limit {
+/// Parses a typed line.
+pub(super) fn read<'a>(line: &'a [u8], settings: &Settings) -> Result<Intent<'a>, Misread> {
+    if line.len() > settings.line_bytes {
         return Err(Misread { command: named(line), code: Code::TooLong });
     }
     let Ok(text) = core::str::from_utf8(line) else {
         return Err(Misread { command: named(line), code: Code::Usage });
     };
-    match local(text.trim_start_matches(' ')) {
+    let command = text.trim_start_matches(' ');
+    if settings.terminal
+        && let Some(yes) = reply(command.trim_end_matches(' '))
+    {
+        return Ok(Intent::Reply(yes));
+    }
+    match local(command) {
         Some(read) => read,
         None => read_request(text),
     }
 }
 
-/// The name of the command that a line begins with as far as it can be read, else its first word.
-fn named(line: &[u8]) -> String {
+/// The name of the command that a line begins with, as far as it can be read, otherwise its first word.
+fn named(line: &[u8]) -> Named {
     let start = line.trim_ascii_start();
     let word = start.split(|byte| *byte == b' ').next().unwrap_or_default();
     match Misuse::unreadable(line).command {
-        "" => String::from_utf8_lossy(word).chars().take(NAMED_CHARS).collect(),
-        command => command.to_owned(),
+        "" => Named::Word(String::from_utf8_lossy(word).chars().take(NAMED_CHARS).collect()),
+        command => command.into(),
+    }
+}
+
+/// `y` or `n`; for a person only. A script has to say whose request it answers.
+fn reply(word: &str) -> Option<bool> {
+    match word {
+        "y" => Some(true),
+        "n" => Some(false),
+        _ => None,
     }
 }
 
@@ -108,17 +124,16 @@ fn named(line: &[u8]) -> String {
 fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
     let (word, rest) = line.split_at(line.find(' ').unwrap_or(line.len()));
     let (command, intent) = match word {
-        "y" | "n" if words(rest).next().is_none() => return Some(Ok(Intent::Reply(word == "y"))),
-        "private" => ("private", private(rest)),
-        "stopprivate" => ("stopprivate", one(rest).map(|user| Intent::StopPrivate { user })),
-        "verify" => ("verify", one(rest).map(|user| Intent::Verify { user })),
-        "path" => ("path", path(rest)),
+        "private" => (Verb::Private, private(rest)),
+        "stopprivate" => (Verb::StopPrivate, one(rest).map(|user| Intent::StopPrivate { user })),
+        "verify" => (Verb::Verify, one(rest).map(|user| Intent::Verify { user })),
+        "path" => (Verb::Path, path(rest)),
         _ => return None,
     };
-    Some(intent.ok_or_else(|| Misread { command: command.to_owned(), code: Code::Usage }))
+    Some(intent.ok_or_else(|| Misread { command: command.into(), code: Code::Usage }))
 }
 
-/// Commands that the server knows; of some of them the client makes more.
+/// Commands that the server knows, some of which the client carries out itself or adds to.
 fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
     let command = Command::parse(line)?;
     match command {
@@ -128,7 +143,7 @@ fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
         Command::Accept { user, ref endpoints } if endpoints.is_empty() => Ok(Intent::Accept { user }),
         // Where this client listens is not typed.
         Command::StartPrivate { .. } | Command::Accept { .. } => {
-            Err(Misread { command: command.name().to_owned(), code: Code::Usage })
+            Err(Misread { command: Verb::Server(command.kind()).into(), code: Code::Usage })
         }
         Command::Decline { user } => Ok(Intent::Decline { user }),
         Command::Help { about } => Ok(Intent::Help { about }),
@@ -161,7 +176,7 @@ fn words(rest: &str) -> impl Iterator<Item = &str> {
     rest.split(' ').filter(|word| !word.is_empty())
 }
 
-/// ` USER TEXT`; the text begins behind one space and is kept byte for byte.
+/// ` USER TEXT`; the text begins after one space and is kept byte for byte.
 fn private(rest: &str) -> Option<Intent<'_>> {
     let (to, text) = rest.trim_start_matches(' ').split_once(' ')?;
     Some(Intent::Private { to, text: Text::new(text)? })
@@ -182,10 +197,15 @@ fn path(rest: &str) -> Option<Intent<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
+
+    fn settings(terminal: bool) -> Settings {
+        Settings { terminal, line_bytes: 40, ..Settings::default() }
+    }
 
     fn refused(line: &[u8]) -> (String, Code) {
-        let misread = read(line, 40).unwrap_err();
-        (misread.command, misread.code)
+        let misread = read(line, &settings(false)).unwrap_err();
+        (misread.command.to_string(), misread.code)
     }
 
     #[test]
@@ -195,8 +215,6 @@ mod tests {
             ("startprivate hans", Intent::StartPrivate { user: "hans" }),
             ("  accept   hans ", Intent::Accept { user: "hans" }),
             ("decline hans", Intent::Decline { user: "hans" }),
-            ("y", Intent::Reply(true)),
-            ("n ", Intent::Reply(false)),
             ("private hans hi", private("hi")),
             ("  private   hans   hi ", private("  hi ")),
             ("stopprivate hans", Intent::StopPrivate { user: "hans" }),
@@ -207,8 +225,17 @@ mod tests {
             ("logout", Intent::Logout),
             ("whoelse", Intent::Request(Command::Whoelse)),
         ] {
-            assert_eq!(read(line.as_bytes(), 40), Ok(intent), "{line}");
+            assert_eq!(read(line.as_bytes(), &settings(false)), Ok(intent), "{line}");
         }
+    }
+
+    #[test]
+    fn y_and_n_are_answers_at_a_terminal_only() {
+        for (line, yes) in [("y", true), ("n", false), ("  y  ", true)] {
+            assert_eq!(read(line.as_bytes(), &settings(true)), Ok(Intent::Reply(yes)), "{line}");
+            assert_eq!(refused(line.as_bytes()), (line.trim().into(), Code::UnknownCommand));
+        }
+        assert!(read(b"y please", &settings(true)).is_err());
     }
 
     #[test]
@@ -241,7 +268,7 @@ mod tests {
         assert_eq!(refused(&[b'x'; 41]), ("x".repeat(32), Code::TooLong));
         let long = b"message hans 0123456789012345678901234567";
         assert_eq!(refused(long), ("message".into(), Code::TooLong));
-        assert!(read(&long[..40], 40).is_ok());
+        assert!(read(&long[..40], &settings(false)).is_ok());
         assert_eq!(refused(b"message hans \xff"), ("message".into(), Code::Usage));
         assert_eq!(refused(b"\xff"), ("\u{fffd}".into(), Code::Usage));
     }

@@ -1,60 +1,21 @@
-//! How a session ends: by logout, by the server's word, by a signal, or by the loss of the server.
-
-use core::time::Duration;
+//! How a session ends: by logout, by the server's `bye`, by a signal, or by the loss of the server.
 
 use super::effect::Exit;
 use super::event::Signal;
-use super::outstanding::AskedBy;
-use super::outstanding::Said;
-use super::session::{Session, Standing};
+use super::outstanding::{AskedBy, Said};
+use super::session::Session;
+use super::standing::{LOGOUT_PATIENCE, Leaving, Standing};
+use super::verb::Verb;
 use super::view::{Bye, Success, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
-use crate::wire::{ClientLine, Code, Command, Farewell, PeerFarewell};
-
-/// How long a typed `logout` waits for results that are on their way.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A logout under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaving {
-    /// Earlier commands have no result yet.
-    Waiting {
-        /// The line of the typed `logout`; none at the end of the input.
-        line: Option<u64>,
-        /// When it is said all the same.
-        until: Time,
-        /// The last delivery handed out when nothing else was left to wait for: what came before a logout
-        /// is acknowledged before it.
-        shown: Option<u64>,
-    },
-    /// The server was told. It lets the session end behind the stored mail that it shows, which is shown
-    /// here and acknowledged as ever.
-    Said,
-}
-
-impl Leaving {
-    /// The server is back: it has to answer first what is asked again.
-    pub(super) fn begin_again(&mut self, now: Time) {
-        match self {
-            Leaving::Waiting { line: Some(_), until, .. } => *until = now + PATIENCE,
-            Leaving::Waiting { line: None, .. } | Leaving::Said => {}
-        }
-    }
-
-    pub(super) fn due(self) -> Option<Time> {
-        match self {
-            Leaving::Waiting { until, .. } => Some(until).filter(|until| *until < Time::MAX),
-            Leaving::Said => None,
-        }
-    }
-}
+use crate::wire::{ClientLine, Code, Command, CommandKind, Farewell, PeerFarewell};
 
 impl ClientState {
-    /// `logout` was typed, or the input has ended. The end of the input waits for every result; a
-    /// person does not wait for somebody else's yes to a private link, nor long for anything.
+    /// `logout` was typed, or the input has ended. The end of the input waits for every result. A typed
+    /// `logout` waits a limited time, and not for other users to accept a private link.
     pub(super) fn leave(&mut self, line: Option<u64>) {
-        let patience = self.now + PATIENCE;
+        let patience = self.now + LOGOUT_PATIENCE;
         let Some(session) = self.session() else { return };
         if session.takes_commands() {
             let until = if line.is_some() { patience } else { Time::MAX };
@@ -69,7 +30,7 @@ impl ClientState {
         match &session.standing {
             Standing::Online if until <= now => self.say_logout(line),
             Standing::Online if self.owes_nothing(session, line.is_some()) => {
-                // The results may have come behind messages that are being shown still.
+                // The results may have arrived after messages that are still being shown.
                 let shown = shown.unwrap_or(self.delivery.last_sequence());
                 if self.delivery.is_carried_out(shown) {
                     self.say_logout(line);
@@ -77,7 +38,7 @@ impl ClientState {
                     session.leaving = Some(Leaving::Waiting { line, until, shown: Some(shown) });
                 }
             }
-            // Other clients may still say that they have shown a text.
+            // Other clients may still acknowledge texts.
             Standing::Lost(lost)
                 if lost.is_given_up() && (until <= now || self.owes_nothing(session, line.is_some())) =>
             {
@@ -106,7 +67,7 @@ impl ClientState {
         self.request(line, Command::Logout);
     }
 
-    /// The server does not let go: then the client does.
+    /// The server has refused the logout: end the session without it.
     pub(super) fn on_logout_refused(&mut self) {
         self.end_session(Bye::Logout, Exit::Done);
     }
@@ -133,8 +94,7 @@ impl ClientState {
         }
     }
 
-    /// Ends the program without another word to the person: nothing can be shown, or no session has
-    /// begun yet.
+    /// Ends the program without showing anything: nothing can be shown, or no session has begun yet.
     pub(super) fn abandon(&mut self, exit: Exit) {
         if self.session().is_some() {
             self.peers.say_farewell(PeerFarewell::LoggedOut, &mut self.outbox);
@@ -143,7 +103,7 @@ impl ClientState {
         self.exit(exit);
     }
 
-    /// Nobody waits for the answer, so it has no number.
+    /// Nothing waits for the answer, so it has no number.
     fn send_last_logout(&mut self) {
         let resuming = self.session().is_some_and(|session| session.lost().is_some());
         if self.link.is_greeted() && !resuming {
@@ -151,8 +111,7 @@ impl ClientState {
         }
     }
 
-    /// Ends the session: every command gets its result, private links are closed, `bye` is the last
-    /// word.
+    /// Ends the session: every command gets its result, private links are closed, `bye` comes last.
     pub(super) fn end_session(&mut self, bye: Bye, exit: Exit) {
         let Some(session) = self.session() else { return };
         let leaving = session.leaving;
@@ -169,10 +128,10 @@ impl ClientState {
         self.settle_commands();
         if let Some(Leaving::Waiting { line: Some(line), .. }) = leaving {
             let outcome = if logged_out { Ok(Success::Logout) } else { Err(Code::NotConnected) };
-            self.result(AskedBy::local(line, "logout", None), outcome);
+            self.result(AskedBy::local(line, Verb::Server(CommandKind::Logout), None), outcome);
         }
         let stays = self.settings.retry_login && matches!(exit, Exit::Done | Exit::TimedOut);
-        // What was typed behind a logout was not meant for this session.
+        // Lines typed after a logout were not meant for this session.
         if leaving.is_none() && !stays {
             self.refuse_waiting_lines();
         }
@@ -182,7 +141,7 @@ impl ClientState {
         if stays { self.return_to_prompt(exit) } else { self.exit(exit) }
     }
 
-    /// The server has obeyed a logout that it did not answer.
+    /// The server has carried out a logout that it did not answer.
     fn settle_logout(&mut self) {
         let Some(session) = self.session() else { return };
         let number = session.commands.logout();
@@ -193,7 +152,7 @@ impl ClientState {
         }
     }
 
-    /// Every command gets its result: what has left may have been obeyed.
+    /// Gives every command its result: one that was sent may have been carried out.
     pub(super) fn settle_commands(&mut self) {
         while let Some((number, asked)) = self.session().and_then(|session| session.commands.settle_oldest())
         {

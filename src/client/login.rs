@@ -11,19 +11,19 @@ use crate::time::Time;
 use crate::wire::{ClientLine, Code, Prompt, Refusal, ServerLine};
 use crate::words::{Name, Password, Secret};
 
-/// How long a busy server is asked again.
+/// How long to retry while the server is busy.
 const BUSY_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The pause between.
+/// The pause between two attempts.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// A person or a script on the way in.
+/// The login of a person or a script.
 #[derive(Default)]
 pub(super) struct Entry {
     step: Step,
     /// Whether the last login was refused.
     refused: bool,
-    /// The wrong password before, on this connection: for whom, and how many tries were left.
+    /// The last wrong password on this connection: for whom, and how many tries were left.
     failure: Option<(Name, u32)>,
 }
 
@@ -36,21 +36,33 @@ enum Step {
     Username,
     /// The password is asked for.
     Password { name: Name },
-    /// The password of a new account is asked for; for the second time, if there is a first.
+    /// The password of a new account is asked for, a second time if `first` is there.
     NewPassword { name: Name, first: Option<Password> },
-    /// The server has to answer. It was too busy since then, if so.
+    /// The server's answer is awaited. `busy_since`: since when the server has been too busy, if it is.
     Waiting { request: Request, busy_since: Option<Time> },
-    /// The server was too busy and is asked again.
+    /// The server was too busy; the request is repeated.
     Busy { request: Request, since: Time, again_at: Time },
 }
 
-/// What is asked of the server.
+/// Wrong passwords that lock a name by default: the tries left if the server has not named a number.
+const ATTEMPTS: u32 = 3;
+
+/// A request to the server.
 #[derive(Clone)]
 enum Request {
-    /// What it wants to know of this name.
+    /// Ask what this name needs to log in.
     Introduce(Name),
     Login(Name, Password),
     Register(Name, Password),
+}
+
+/// What a refused login leads to.
+enum Next {
+    Username,
+    Password(Name),
+    NewPassword(Name),
+    /// The program ends, or begins again with `--retry-login`.
+    Leave,
 }
 
 impl Request {
@@ -87,7 +99,7 @@ impl Entry {
         if self.refused { Exit::LoginRefused } else { Exit::Done }
     }
 
-    /// When the busy server is asked again.
+    /// When to ask the busy server again.
     pub(super) fn due(&self) -> Option<Time> {
         match self.step {
             Step::Busy { again_at, .. } => Some(again_at),
@@ -128,7 +140,7 @@ impl ClientState {
         }
     }
 
-    /// Asks for a username, unless the command line has answered already.
+    /// Asks for a username, unless the command line has given one.
     fn ask_username(&mut self) {
         match self.settings.user.take() {
             Some(name) => self.take_username(&name),
@@ -147,9 +159,9 @@ impl ClientState {
     pub(super) fn take_answer(&mut self, typed: &Typed) {
         let Some(entry) = self.entry() else { return };
         match &entry.step {
-            Step::Username if typed.is_blank() => {}
+            Step::Username if typed.is_blank() => self.repeat_prompt(Prompt::Username),
             Step::Username => self.take_username(core::str::from_utf8(&typed.text).unwrap_or_default()),
-            Step::Password { .. } if typed.is_blank() => {}
+            Step::Password { .. } if typed.is_blank() => self.repeat_prompt(Prompt::Password),
             Step::Password { name } => {
                 let name = name.clone();
                 self.take_password(name, typed);
@@ -162,33 +174,40 @@ impl ClientState {
         }
     }
 
-    fn take_username(&mut self, name: &str) {
-        match Name::new(name) {
-            Ok(name) => self.ask_server(Request::Introduce(name)),
-            Err(_) => {
-                self.refuse(LoginRefused::BadName);
-                self.ask_username();
-            }
+    /// An empty line asks again at a terminal; on a pipe it is skipped.
+    fn repeat_prompt(&mut self, ask: Prompt) {
+        if self.settings.terminal {
+            self.prompt(ask, false);
         }
     }
 
-    /// A line that is too long cannot be sent and is asked for again. One that is no text is the
-    /// wrong password, which is for the server to say.
+    fn take_username(&mut self, name: &str) {
+        match Name::new(name) {
+            Ok(name) => self.ask_server(Request::Introduce(name)),
+            Err(_) => self.refuse(LoginRefused::BadName, Next::Username),
+        }
+    }
+
+    /// One that is not UTF-8 is sent with replacement characters: it is wrong in any case, and the server
+    /// counts the tries.
     fn take_password(&mut self, name: Name, typed: &Typed) {
         if typed.text.len() > self.settings.line_bytes {
-            self.prompt(Prompt::Password, false);
+            self.refuse_password(Next::Password(name));
         } else {
             let password = Password::new(&String::from_utf8_lossy(&typed.text));
             self.ask_server(Request::Login(name, password));
         }
     }
 
-    /// A person at a terminal does not see what he types, so he types it twice.
+    /// A person at a terminal does not see what they type, so they type it twice.
     fn take_new_password(&mut self, name: Name, first: Option<Password>, typed: &Typed) {
-        let short = typed.text.len() <= self.settings.line_bytes && !typed.is_blank();
+        if typed.is_blank() {
+            return self.ask_new_password(name, None);
+        }
+        let short = typed.text.len() <= self.settings.line_bytes;
         let Some(password) = core::str::from_utf8(&typed.text).ok().filter(|_| short).map(Password::new)
         else {
-            return self.ask_new_password(name, None);
+            return self.refuse_password(Next::NewPassword(name));
         };
         match first {
             None if self.settings.terminal => self.ask_new_password(name, Some(password)),
@@ -229,13 +248,13 @@ impl ClientState {
                 if admission.user == name.as_str() {
                     self.begin_session(name, admission);
                 } else {
-                    // What is noted under this name would be believed of another user.
+                    // The state folder would mix up two users.
                     self.on_silence();
                 }
             }
             ServerLine::Failed { number: None, code, .. } => self.on_login_failed(*code),
             ServerLine::Bye(farewell) => self.on_early_bye(*farewell),
-            // Nothing else concerns a client that is not logged in.
+            // The others do not concern a client that is not logged in.
             ServerLine::Greeting { .. }
             | ServerLine::Resumed(_)
             | ServerLine::Done { .. }
@@ -257,7 +276,7 @@ impl ClientState {
         }
     }
 
-    /// What the server has to answer, if anything.
+    /// The request that the server has not answered, if there is one.
     fn waiting(&mut self) -> Option<&Request> {
         match &self.entry()?.step {
             Step::Waiting { request, .. } => Some(request),
@@ -289,83 +308,88 @@ impl ClientState {
         let Some(name) = self.waiting().map(|request| request.name().clone()) else { return };
         match refusal {
             Refusal::InvalidCredentials { attempts_left } => {
-                self.refuse(LoginRefused::InvalidCredentials { attempts_left });
-                self.on_wrong_password(name, attempts_left);
+                if let Some(entry) = self.entry() {
+                    entry.failure = Some((name.clone(), attempts_left));
+                }
+                let next = if attempts_left == 0 { Next::Leave } else { Next::Password(name) };
+                self.refuse(LoginRefused::InvalidCredentials { attempts_left }, next);
             }
             Refusal::LockedOut { retry_after_secs } => {
-                let just_now = self.was_last_try(&name);
-                self.refuse(LoginRefused::LockedOut { retry_after_secs, just_now });
-                self.return_to_prompt(Exit::LoginRefused);
+                let just_now = self.attempts_left(&name) == Some(1);
+                self.refuse(LoginRefused::LockedOut { retry_after_secs, just_now }, Next::Leave);
             }
-            Refusal::AlreadyOnline => {
-                self.refuse(LoginRefused::AlreadyOnline);
-                self.ask_username();
-            }
-            Refusal::BadName => {
-                self.refuse(LoginRefused::BadName);
-                self.ask_username();
-            }
+            Refusal::AlreadyOnline => self.refuse(LoginRefused::AlreadyOnline, Next::Username),
+            Refusal::BadName => self.refuse(LoginRefused::BadName, Next::Username),
+            Refusal::NameTaken => self.refuse(LoginRefused::NameTaken, Next::Username),
             Refusal::Busy => self.on_busy(),
-            // Nothing was to be resumed; whatever the server means, begin anew.
+            // Nothing was to be resumed: start over.
             Refusal::Stale => self.ask_username(),
         }
     }
 
-    /// The server could not even look at it: what it cannot take has to be typed anew, what it cannot
-    /// do now is tried again.
+    /// The server could not read or carry out the request: what it cannot read has to be typed again, what it
+    /// cannot do now is retried.
     fn on_login_failed(&mut self, code: Code) {
         let Some(request) = self.waiting().cloned() else { return };
         match (code, request) {
             (Code::TooLong | Code::Usage | Code::BadName, Request::Introduce(_)) => {
-                self.refuse(LoginRefused::BadName);
-                self.ask_username();
+                self.refuse(LoginRefused::BadName, Next::Username);
             }
-            (Code::TooLong | Code::Usage | Code::BadName, Request::Login(name, _)) => self.ask_password(name),
+            (Code::TooLong | Code::Usage | Code::BadName, Request::Login(name, _)) => {
+                self.refuse_password(Next::Password(name));
+            }
             (Code::TooLong | Code::Usage | Code::BadName, Request::Register(name, _)) => {
-                self.ask_new_password(name, None);
+                self.refuse_password(Next::NewPassword(name));
             }
             (_, Request::Introduce(_) | Request::Login(..) | Request::Register(..)) => self.on_busy(),
         }
     }
 
-    fn refuse(&mut self, refused: LoginRefused) {
+    /// Shows that a login was refused and asks again, unless the client is unattended.
+    fn refuse(&mut self, refused: LoginRefused, next: Next) {
         self.outbox.show(View::LoginRefused(refused));
         if let Some(entry) = self.entry() {
             entry.refused = true;
         }
-    }
-
-    fn on_wrong_password(&mut self, name: Name, attempts_left: u32) {
-        if let Some(entry) = self.entry() {
-            entry.failure = Some((name.clone(), attempts_left));
-        }
-        match attempts_left {
-            0 => self.return_to_prompt(Exit::LoginRefused),
-            _ => self.ask_password(name),
+        match next {
+            _ if self.unattended => self.exit(Exit::LoginRefused),
+            Next::Username => self.ask_username(),
+            Next::Password(name) => self.ask_password(name),
+            Next::NewPassword(name) => self.ask_new_password(name, None),
+            Next::Leave => self.return_to_prompt(Exit::LoginRefused),
         }
     }
 
-    /// Whether one more wrong password had to lock this name, as far as this connection knows.
-    fn was_last_try(&mut self, name: &Name) -> bool {
-        let failure = self.entry().and_then(|entry| entry.failure.as_ref());
-        failure.is_some_and(|(failed, left)| failed == name && *left == 1)
+    /// The password does not fit into a line: it is wrong, but costs no try.
+    fn refuse_password(&mut self, next: Next) {
+        let attempts_left = match &next {
+            Next::Password(name) => self.attempts_left(name),
+            Next::NewPassword(_) | Next::Username | Next::Leave => None,
+        };
+        let attempts_left = attempts_left.unwrap_or(ATTEMPTS);
+        self.refuse(LoginRefused::UnusablePassword { attempts_left }, next);
     }
 
-    /// Too many logins at this moment: that is nobody's fault, so nobody has to type again.
+    /// The tries left for this name, if the server has said so on this connection.
+    fn attempts_left(&mut self, name: &Name) -> Option<u32> {
+        let (failed, left) = self.entry()?.failure.as_ref()?;
+        (failed == name).then_some(*left)
+    }
+
+    /// Too many logins at the moment: the client retries by itself, nobody has to type again.
     fn on_busy(&mut self) {
         let now = self.now;
         let Some(entry) = self.entry() else { return };
         let Step::Waiting { request, busy_since } = &entry.step else { return };
         let since = busy_since.unwrap_or(now);
         if now >= since + BUSY_PATIENCE {
-            self.refuse(LoginRefused::Busy);
-            self.ask_username();
+            self.refuse(LoginRefused::Busy, Next::Username);
         } else {
             entry.step = Step::Busy { request: request.clone(), since, again_at: now + BUSY_PAUSE };
         }
     }
 
-    /// Asks a busy server again when it is time.
+    /// Repeats the request to a busy server when it is time.
     pub(super) fn retry_busy(&mut self) {
         let now = self.now;
         let Some(entry) = self.entry() else { return };
@@ -377,9 +401,8 @@ impl ClientState {
         }
     }
 
-    /// The way in, or the session, has come to an end: with `--retry-login` somebody else may try.
-    /// The server is dialled when he has said his name, so that nobody holds a connection while the
-    /// prompt stands open for hours.
+    /// The login or the session has ended: with `--retry-login` somebody may log in again. The server is
+    /// dialled once they have typed a name, so that a prompt that is open for hours holds no connection.
     pub(super) fn return_to_prompt(&mut self, otherwise: Exit) {
         if !self.settings.retry_login || self.input.is_exhausted() {
             return self.exit(otherwise);

@@ -1,7 +1,7 @@
 //! The client as a state machine: events in, effects out.
 //!
-//! It knows no socket, no terminal, no file and no clock. Whoever drives it hands in what happened
-//! and carries out what comes back; `Started` is the first event, `Exit` the last effect.
+//! It uses no socket, no terminal, no file and no clock. Its driver hands in events and carries out the effects
+//! that come back; `Started` is the first event, `Exit` the last effect.
 //!
 //! ```
 //! use hobnob::client::{ClientState, Effect, Event, Settings};
@@ -17,6 +17,9 @@
 //! let sent = client.handle(Event::Received { bytes }, Time(2)).next();
 //! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume\nlogin hans\n" }));
 //! ```
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 mod activity;
 mod answers;
@@ -38,14 +41,17 @@ mod reconnect;
 mod seen;
 mod session;
 pub mod settings;
+mod standing;
 #[cfg(test)]
 mod tests;
+mod verb;
 pub mod view;
 
 pub use effect::{Effect, Exit};
 pub use event::{Event, Mark, PeerOpened, Recall, Signal};
 pub use outbox::Effects;
 pub use settings::{AcceptPrivate, Settings};
+pub use verb::{Named, Verb};
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -56,15 +62,15 @@ use input::{Input, Typed};
 use login::Entry;
 use outbox::Outbox;
 use peers::Peers;
-use reconnect::Jitter;
 use session::Session;
+use standing::Jitter;
 
 use crate::time::Time;
 
 /// The client: its login, its outstanding commands, its private links.
 pub struct ClientState {
     settings: Settings,
-    /// Of the event in hand.
+    /// The time of the current event.
     now: Time,
     outbox: Outbox,
     input: Input,
@@ -73,17 +79,20 @@ pub struct ClientState {
     peers: Peers,
     delivery: Delivery,
     jitter: Jitter,
-    /// The timeout asked for last, if it has not come.
+    /// The password comes from a file and there is no terminal: a refused login ends the program, so that no
+    /// command on the pipe is taken for a name or a password.
+    unattended: bool,
+    /// The pending timeout.
     scheduled: Option<Time>,
 }
 
-/// Where the client stands.
+/// What the client is doing.
 enum Phase {
     /// Before a session.
     Entry(Entry),
     /// Logged in, with or without a connection at the moment.
     Session(Box<Session>),
-    /// The program ends.
+    /// The program is ending.
     Over,
 }
 
@@ -93,6 +102,7 @@ impl ClientState {
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> ClientState {
         ClientState {
+            unattended: settings.password.is_some() && !settings.terminal,
             settings,
             now: Time::ZERO,
             outbox: Outbox::default(),
@@ -106,8 +116,7 @@ impl ClientState {
         }
     }
 
-    /// Takes notice of an event and says what to do about it. All effects must be taken before the
-    /// next call.
+    /// Handles an event and returns what to do. All effects must be taken before the next call.
     ///
     /// # Panics
     /// If effects of the event before were not taken.
@@ -123,7 +132,7 @@ impl ClientState {
         self.outbox.lend()
     }
 
-    /// Whether more lines may be typed: false while so many wait that the input must.
+    /// Whether more lines may be handed in: false while too many wait.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.input.has_room()
@@ -154,8 +163,7 @@ impl ClientState {
         }
     }
 
-    /// Takes waiting lines as far as somebody asks for them, logs out behind the last, and ends a
-    /// session that nothing keeps.
+    /// Takes waiting lines while they are wanted, logs out after the last, and ends a session that is cut off.
     fn proceed(&mut self) {
         while self.takes_line() {
             let Some(typed) = self.input.pop() else { break };
@@ -200,7 +208,7 @@ impl ClientState {
     }
 }
 
-/// Says where it stands, and nothing that was typed or read.
+/// Prints the phase, and nothing that was typed or read.
 impl fmt::Debug for ClientState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = match &self.phase {

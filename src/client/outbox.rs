@@ -1,4 +1,4 @@
-//! What handling an event leaves to be done, in order, until the shell has taken it.
+//! Collects the effects of an event, in order, until the shell has taken them.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::wire::{ClientLine, PeerLine};
 use crate::words::LinkId;
 
-/// The effects of one event, in order. Take them all: what is left trips an assertion at the next
+/// The effects of one event, in order. Take them all: effects left behind trip an assertion at the next
 /// [`handle`](super::ClientState::handle).
 #[must_use = "effects that are not carried out are lost"]
 pub struct Effects<'a> {
@@ -37,15 +37,15 @@ impl<'a> Iterator for Effects<'a> {
     }
 }
 
-/// Shows how many are left; never the lines, which may hold a password.
+/// Prints how many are left; never the lines, which may hold a password.
 impl core::fmt::Debug for Effects<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Effects({} left)", self.size_hint().0)
     }
 }
 
-/// Collects effects. Lines lie end to end in one buffer, so that sending allocates nothing once
-/// the buffer has grown.
+/// Collects effects. Lines are written into one buffer, so that sending allocates nothing once the buffer has
+/// grown.
 #[derive(Default)]
 pub(super) struct Outbox {
     items: Vec<Item>,
@@ -54,7 +54,7 @@ pub(super) struct Outbox {
     exited: bool,
 }
 
-/// A buffer that has grown beyond this is given back.
+/// A buffer that has grown beyond this is freed.
 const KEPT_BYTES: usize = 65_536;
 
 impl Outbox {
@@ -70,7 +70,7 @@ impl Outbox {
         self.taken = 0;
     }
 
-    /// Lends the batch out.
+    /// Returns the batch.
     pub(super) fn lend(&mut self) -> Effects<'_> {
         Effects { items: &self.items, bytes: &self.bytes, taken: &mut self.taken }
     }
@@ -97,7 +97,7 @@ impl Outbox {
         self.sent(start);
     }
 
-    /// Lines that follow one another directly leave as one piece.
+    /// Lines that follow one another directly are sent as one piece.
     fn sent(&mut self, start: usize) {
         let end = self.bytes.len();
         match self.items.last_mut() {
@@ -170,7 +170,7 @@ impl Outbox {
     }
 }
 
-/// An effect that owns what it speaks of; lines are ranges of the buffer.
+/// An effect that owns its data; lines are ranges of the buffer.
 enum Item {
     Dial,
     Send(Range<usize>),
@@ -193,7 +193,7 @@ impl Item {
     fn lend<'a>(&'a self, bytes: &'a [u8]) -> Effect<'a> {
         match self {
             Item::Dial => Effect::Dial,
-            Item::Send(range) => Effect::Send { bytes: &bytes[range.clone()] },
+            Item::Send(range) => Effect::Send { bytes: within(bytes, range) },
             Item::HangUp => Effect::HangUp,
             Item::Show(view) => Effect::Show(view),
             Item::Deliver { sequence, mark, view } => {
@@ -205,12 +205,18 @@ impl Item {
             Item::CloseState => Effect::CloseState,
             Item::Listen => Effect::Listen,
             Item::DialPeer(address) => Effect::DialPeer { address: *address },
-            Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: &bytes[range.clone()] },
+            Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: within(bytes, range) },
             Item::ClosePeer(link) => Effect::ClosePeer { link: *link },
             Item::ScheduleTimeout(at) => Effect::ScheduleTimeout { at: *at },
             Item::Exit(exit) => Effect::Exit(*exit),
         }
     }
+}
+
+/// The lines of an item. Its range was made when they were written, and nothing is taken from the buffer
+/// before all items are.
+fn within<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a [u8] {
+    bytes.get(range.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]

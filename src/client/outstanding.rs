@@ -1,4 +1,4 @@
-//! Commands that the server has not answered yet, by their numbers.
+//! Commands that the server has not answered yet, by number.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -6,8 +6,9 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::verb::Verb;
 use crate::planted::{self, Planted};
-use crate::wire::{Answer, ClientLine, Code, Command, Words};
+use crate::wire::{Answer, ClientLine, Code, Command, CommandKind, Words};
 
 /// Commands of one login. Numbers rise by one from 1.
 #[derive(Default)]
@@ -24,31 +25,31 @@ pub(super) struct Asked {
     pub(super) said: Said,
     /// Parts of the answer that have come.
     pub(super) parts: Parts,
-    /// Whether the user it asks a private link with was introduced, on this link to the server.
+    /// Whether the user of a requested private link was introduced on this connection to the server.
     introduced: bool,
 }
 
-/// How often a command's line has left.
+/// How often a command was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
-    /// It has not.
+    /// Not yet.
     NotYet,
-    /// Once: it may have been obeyed.
+    /// Once: it may have been carried out.
     Once,
-    /// On an earlier link, and again: what is answered now may not tell what the first one did.
+    /// On an earlier connection and again: the answer may not tell what the first one did.
     Again,
 }
 
-/// What a result needs to know of its command.
+/// The data of a command that its result needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AskedBy {
-    /// The line that was typed; `None` for what the client said by itself.
+    /// The line that was typed; `None` for a command that the client has sent by itself.
     pub(super) line: Option<u64>,
-    /// As results name it.
-    pub(super) name: &'static str,
-    /// The user it speaks of.
+    /// Which command it is.
+    pub(super) verb: Verb,
+    /// The user it names.
     pub(super) user: Option<String>,
-    /// The group it speaks of.
+    /// The group it names.
     pub(super) group: Option<String>,
 }
 
@@ -60,11 +61,11 @@ pub(super) struct Parts {
     bytes: usize,
 }
 
-/// Bytes of the parts of one answer: far more than any honest list has.
+/// Bytes of the parts of one answer: far more than any real list has.
 const PARTS_BYTES: usize = 64 << 20;
 
 impl Outstanding {
-    /// Gives a command its number and keeps it until it is answered.
+    /// Numbers a command and keeps it until it is answered.
     pub(super) fn add(&mut self, line: Option<u64>, command: Command<'_>) -> u64 {
         self.last += 1;
         let asked_by = AskedBy::new(line, &command);
@@ -85,24 +86,24 @@ impl Outstanding {
         self.open.get_mut(&number)
     }
 
-    /// Takes out a command that is answered.
+    /// Removes a command that is answered.
     pub(super) fn settle(&mut self, number: u64) -> Option<Asked> {
         self.open.remove(&number)
     }
 
-    /// Takes out the oldest command.
+    /// Removes the oldest command.
     pub(super) fn settle_oldest(&mut self) -> Option<(u64, Asked)> {
         self.open.pop_first()
     }
 
-    /// Notes that a user was introduced; whether a command asks for that and has not had it yet.
+    /// Notes that a user was introduced; returns whether a command had requested that and not got it yet.
     pub(super) fn introduce(&mut self, user: &str) -> bool {
         let mut open = self.open.values_mut();
         let asked = open.find(|asked| !asked.introduced && asked.command.asks_for_private(user));
         asked.map(|asked| asked.introduced = true).is_some()
     }
 
-    /// Takes out the oldest command that asks for a private link with this user.
+    /// Removes the oldest command that requests a private link with this user.
     pub(super) fn settle_private(&mut self, user: &str) -> Option<(u64, AskedBy)> {
         let mut open = self.open.iter();
         let number =
@@ -110,13 +111,14 @@ impl Outstanding {
         self.open.remove(&number).map(|asked| (number, asked.command))
     }
 
-    /// All answers up to and with this number have come.
+    /// All commands up to and including this number are answered.
     pub(super) fn answered(&self) -> u64 {
         self.open.first_key_value().map_or(self.last, |(first, _)| first - 1)
     }
 
-    /// How many were begun from the oldest open one on: so many the server must know, lest it does one of
-    /// them twice. What waits for a person is only asked again.
+    /// How many numbers were used from the oldest open command on: the server has to remember this many in
+    /// order not to carry out one of them twice. Requests that wait for a person do not count: a repeat only
+    /// asks again.
     pub(super) fn span(&self) -> u64 {
         let oldest = self.open.iter().find(|(_, asked)| !asked.command.is_private());
         oldest.map_or(0, |(oldest, _)| self.last + 1 - oldest)
@@ -130,8 +132,7 @@ impl Outstanding {
         self.open.values()
     }
 
-    /// All commands, oldest first, to be said again on a new link; their answers will come from the
-    /// beginning.
+    /// All commands, oldest first, to be repeated on a new connection, where their answers begin again.
     pub(super) fn begin_again(&mut self) -> Vec<u64> {
         if planted::is(Planted::ClientRepeatsNothing) {
             return Vec::new();
@@ -148,11 +149,11 @@ impl Outstanding {
 
     /// The logout, if one is open.
     pub(super) fn logout(&self) -> Option<u64> {
-        self.open.iter().find(|(_, asked)| asked.command.name == "logout").map(|(number, _)| *number)
+        self.open.iter().find(|(_, asked)| asked.command.is_logout()).map(|(number, _)| *number)
     }
 
-    /// The command that the server found too long to read even its number. Only lines that have left
-    /// can be it, and if one of them is too long, the longest is.
+    /// The command that was too long for the server to read even its number. It is among those sent, and if one
+    /// of them is too long, the longest is.
     pub(super) fn longest_sent(&self) -> Option<u64> {
         let sent = self.open.iter().filter(|(_, asked)| asked.said != Said::NotYet);
         sent.max_by_key(|(_, asked)| asked.bytes.len()).map(|(number, _)| *number)
@@ -160,22 +161,23 @@ impl Outstanding {
 }
 
 impl Asked {
-    /// Its line leaves now.
+    /// It is sent now.
     pub(super) fn say(&mut self) {
         if self.said == Said::NotYet {
             self.said = Said::Once;
         }
     }
 
-    /// An error as the person may believe it. A message that was said on an earlier link may have been
-    /// delivered there, by a server that has restarted since and cannot know.
+    /// The error to show. A message that was sent on an earlier connection may have been delivered then, by a
+    /// server that has restarted since and does not know.
     pub(super) fn honest_code(&self, code: Code) -> Code {
-        let message = matches!(self.command.name, "message" | "message group");
+        let message =
+            matches!(self.command.verb, Verb::Server(CommandKind::Message | CommandKind::MessageGroup));
         if self.said == Said::Again && message { Code::OutcomeUnknown } else { code }
     }
 
-    /// An answer as the person may believe it: whom a group message is said to have missed now, it may
-    /// have reached when it was said before.
+    /// The answer to show: a group message may have reached a member when it was first sent, even if the answer
+    /// to its repeat says that it did not.
     pub(super) fn honest<'a>(&self, answer: Answer<'a>) -> Result<Answer<'a>, Code> {
         let missed =
             matches!(answer, Answer::MessageGroup { refused, withheld, .. } if refused > 0 || withheld);
@@ -189,28 +191,32 @@ impl AskedBy {
         let (user, group) = subjects(command);
         AskedBy {
             line,
-            name: command.name(),
+            verb: Verb::Server(command.kind()),
             user: user.map(ToOwned::to_owned),
             group: group.map(ToOwned::to_owned),
         }
     }
 
     /// A command that stays with the client.
-    pub(super) fn local(line: u64, name: &'static str, user: Option<&str>) -> AskedBy {
-        AskedBy { line: Some(line), name, user: user.map(ToOwned::to_owned), group: None }
+    pub(super) fn local(line: u64, verb: Verb, user: Option<&str>) -> AskedBy {
+        AskedBy { line: Some(line), verb, user: user.map(ToOwned::to_owned), group: None }
     }
 
-    /// Whether its result waits for a private link to stand.
+    /// Whether its result waits until a private link is open.
     pub(super) fn is_private(&self) -> bool {
-        matches!(self.name, "startprivate" | "accept")
+        matches!(self.verb, Verb::Server(CommandKind::StartPrivate | CommandKind::Accept))
     }
 
-    /// Whether it asks for a private link with this user.
+    pub(super) fn is_logout(&self) -> bool {
+        self.verb == Verb::Server(CommandKind::Logout)
+    }
+
+    /// Whether it requests a private link with this user.
     pub(super) fn asks_for_private(&self, user: &str) -> bool {
         self.is_private() && self.user.as_deref() == Some(user)
     }
 
-    /// What an error speaks of.
+    /// The user or group that an error is about.
     pub(super) fn subject(self, code: Code) -> Option<String> {
         let of_group = matches!(
             code,
@@ -220,7 +226,7 @@ impl AskedBy {
     }
 }
 
-/// The user and the group that a command speaks of.
+/// The user and the group that a command names.
 fn subjects<'a>(command: &Command<'a>) -> (Option<&'a str>, Option<&'a str>) {
     match *command {
         Command::Message { to: user, .. }
@@ -249,13 +255,13 @@ fn subjects<'a>(command: &Command<'a>) -> (Option<&'a str>, Option<&'a str>) {
 }
 
 impl Parts {
-    /// Adds names to the list of users; false if it grows beyond all measure.
+    /// Adds names to the list of users; false if it grows too large.
     pub(super) fn add_users(&mut self, users: Words<'_>) -> bool {
         extend(&mut self.users, users, &mut self.bytes);
         self.bytes <= PARTS_BYTES
     }
 
-    /// Adds names to the members of a group; false if the list grows beyond all measure.
+    /// Adds names to the members of a group; false if the list grows too large.
     pub(super) fn add_members(&mut self, group: &str, members: Words<'_>) -> bool {
         match self.groups.last_mut() {
             Some((last, list)) if last == group => extend(list, members, &mut self.bytes),
@@ -269,7 +275,7 @@ impl Parts {
         self.bytes <= PARTS_BYTES
     }
 
-    /// The members of a group that came, sorted.
+    /// The members of a group, sorted.
     pub(super) fn members_of(&mut self, group: &str) -> Vec<String> {
         let place = self.groups.iter().position(|(name, _)| name == group);
         let mut members = place.map(|place| self.groups.swap_remove(place).1).unwrap_or_default();
@@ -310,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_has_the_same_bytes_and_starts_its_lists_anew() {
+    fn a_repeat_has_the_same_bytes_and_starts_its_lists_again() {
         let mut outstanding = Outstanding::default();
         let number = add(&mut outstanding, "whoelsesince  060");
         let users = Words::new("hans yoda").unwrap();
@@ -340,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_repeated_group_message_misses_it_may_have_reached_before() {
+    fn a_repeated_group_message_may_have_reached_before_those_it_misses() {
         let mut outstanding = Outstanding::default();
         let number = add(&mut outstanding, "message group rebels hi");
         let asked = outstanding.get_mut(number).unwrap();

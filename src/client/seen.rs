@@ -1,16 +1,17 @@
-//! Recognises messages that were shown before, by the server's id and by the sender's command.
+//! Recognises messages that were shown before, by their id and by the command that sent them.
 
 use alloc::collections::{BTreeMap, VecDeque};
 
 use super::event::Mark;
 use crate::words::{MessageId, Name, Origin};
 
-/// Marks kept of one sender; the oldest goes first. Far more than may wait of him by default (1,000): a server
-/// that could not write that mail was shown (its disk was full) brings all of it again, the oldest first, and
-/// were that forgotten, each message shown again would have the next one forgotten.
+/// Marks kept for each sender; the oldest is dropped first. This is far more than may wait from one sender by
+/// default (1,000): a server that could not record that mail was shown (its disk was full) sends all of it
+/// again, the oldest first. If the oldest were forgotten, each message shown again would displace the mark of
+/// the next one.
 const MARKS_PER_SENDER: usize = 8_192;
 
-/// Marks kept in all; the oldest goes first.
+/// Marks kept in all; the oldest is dropped first.
 const MARKS_IN_ALL: usize = 65_536;
 
 /// The marks of the messages shown last, each with the sequence number of its delivery (0: known
@@ -18,7 +19,7 @@ const MARKS_IN_ALL: usize = 65_536;
 #[derive(Default)]
 pub(super) struct Seen {
     senders: BTreeMap<Name, Sender>,
-    /// Whose mark is how old, oldest first.
+    /// The senders of all marks by age, oldest first.
     ages: BTreeMap<u64, Name>,
     next_age: u64,
 }
@@ -37,15 +38,15 @@ impl Seen {
         let sender = self.senders.get(&mark.from)?;
         let by_origin = || mark.origin.and_then(|origin| sender.origins.get(&origin)).copied();
         match sender.ids.get(&mark.id) {
-            // Of another command: the id is that of a server that keeps nothing and was started twice within
-            // a second.
+            // From another command: a server without a data folder that was started twice within a second gives
+            // ids twice.
             Some((_, Some(origin))) if mark.origin.is_some_and(|of_this| of_this != *origin) => by_origin(),
             Some((sequence, _)) => Some(*sequence),
             None => by_origin(),
         }
     }
 
-    /// Whether a message of this command is known, whatever its id.
+    /// Whether a message from this command is known, whatever its id.
     pub(super) fn knows_origin(&self, from: &Name, origin: Origin) -> bool {
         self.senders.get(from).is_some_and(|sender| sender.origins.contains_key(&origin))
     }
@@ -111,7 +112,7 @@ mod tests {
         let mut seen = Seen::default();
         seen.note(&mark("hans", 7, Some(3)), 42);
         assert_eq!(seen.find(&mark("hans", 7, None)), Some(42));
-        assert_eq!(seen.find(&mark("hans", 8, Some(3))), Some(42), "stored anew after a restart");
+        assert_eq!(seen.find(&mark("hans", 8, Some(3))), Some(42), "stored again after a restart");
         assert_eq!(seen.find(&mark("hans", 8, None)), None);
         assert_eq!(seen.find(&mark("hans", 8, Some(4))), None);
         assert_eq!(seen.find(&mark("yoda", 7, Some(3))), None);
@@ -125,7 +126,7 @@ mod tests {
         seen.note(&mark("hans", 7, Some(4)), 43);
         assert_eq!(seen.find(&mark("hans", 7, Some(3))), Some(42));
         assert_eq!(seen.find(&mark("hans", 7, Some(4))), Some(43));
-        // What goes first takes its own command along only.
+        // A dropped mark removes only its own command.
         seen.forget_oldest_of(&Name::new("hans").unwrap());
         assert_eq!(seen.find(&mark("hans", 7, Some(3))), None);
         assert_eq!(seen.find(&mark("hans", 7, Some(4))), Some(43));

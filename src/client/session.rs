@@ -1,4 +1,4 @@
-//! A session: how it begins, and what the server says in it.
+//! A session: how it begins, and the lines of the server in it.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -11,16 +11,15 @@ use super::connection::SERVER_LINE_BYTES;
 use super::delivery::Arrival;
 use super::effect::Exit;
 use super::event::{Mark, Recall};
-use super::leaving::Leaving;
 use super::outstanding::{Outstanding, Parts};
-use super::reconnect::Lost;
+use super::standing::{Leaving, Lost, Opening, Standing};
 use super::view::{Message, MessageKind, Notice, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
 use crate::wire::{Admission, Delivery, Farewell, Frame, Framer, Freshness, ServerLine, Words};
 use crate::words::{LoginNumber, Name, Token};
 
-/// Bytes of the server that wait while the state folder is opened.
+/// Bytes from the server that are kept while the state folder is being opened.
 const HELD_BYTES: usize = 4 << 20;
 
 /// A session, from `welcome` to `bye`.
@@ -33,26 +32,8 @@ pub(super) struct Session {
     pub(super) commands: Outstanding,
     pub(super) activity: Activity,
     pub(super) leaving: Option<Leaving>,
-    /// Members lines that have come before their `changed`.
+    /// `members` lines whose `changed` has not arrived yet.
     roster: Parts,
-}
-
-/// How a session stands.
-pub(super) enum Standing {
-    /// The state folder is being opened; what the server says waits.
-    Opening(Opening),
-    /// Connected.
-    Online,
-    /// The connection is lost and being made again.
-    Lost(Lost),
-}
-
-/// What waits for the state folder.
-pub(super) struct Opening {
-    unread: u64,
-    held: Vec<u8>,
-    /// The connection was lost meanwhile.
-    lost: bool,
 }
 
 impl Session {
@@ -70,7 +51,7 @@ impl Session {
         }
     }
 
-    /// Whether nobody tries to bring the server back, or none too long, so that commands for it fail.
+    /// Whether reconnecting was given up, so that commands for the server fail.
     pub(super) fn is_cut_off(&self) -> bool {
         match &self.standing {
             Standing::Lost(lost) => lost.is_given_up(),
@@ -78,7 +59,7 @@ impl Session {
         }
     }
 
-    /// When something has to be done.
+    /// The next timeout.
     pub(super) fn due(&self, patience_secs: u64) -> Option<Time> {
         let leaving = self.leaving.and_then(Leaving::due);
         match &self.standing {
@@ -88,12 +69,12 @@ impl Session {
         }
     }
 
-    /// Lists that came in part will come again as a whole.
+    /// Drops incomplete lists: they will arrive again as a whole.
     pub(super) fn forget_parts(&mut self) {
         self.roster = Parts::default();
     }
 
-    /// Whether an own command asks for a private link with this user.
+    /// Whether an open command requests a private link with this user.
     pub(super) fn asks_for_private(&self, user: &str) -> bool {
         self.commands.iter().any(|asked| asked.command.asks_for_private(user))
     }
@@ -124,7 +105,7 @@ impl ClientState {
         }
     }
 
-    /// Logged in. Before anything is shown, the state folder has to say what was shown already.
+    /// Begins a session. Nothing is shown before the state folder has told what was shown already.
     pub(super) fn begin_session(&mut self, user: Name, admission: &Admission<'_>) {
         self.outbox.open_state(user.as_str());
         let opening = Opening { unread: admission.unread, held: Vec::new(), lost: false };
@@ -140,21 +121,20 @@ impl ClientState {
         }));
     }
 
-    /// Keeps what the server says while the state folder is being opened; false if it is not.
+    /// Keeps bytes from the server while the state folder is being opened; false if it is not.
     pub(super) fn hold(&mut self, bytes: &[u8]) -> bool {
         let Some(opening) = self.opening() else { return false };
         if opening.held.len().saturating_add(bytes.len()) <= HELD_BYTES {
             opening.held.extend_from_slice(bytes);
         } else {
-            // What has no room comes again after the session is resumed.
+            // What does not fit arrives again after the session is resumed.
             opening.lost = true;
             self.hang_up();
         }
         true
     }
 
-    /// The connection is lost before the session has shown itself: first things first. False if
-    /// the session stands already.
+    /// Notes that the connection was lost while the state folder is being opened; false if it is not.
     pub(super) fn lose_link_early(&mut self) -> bool {
         self.opening().map(|opening| opening.lost = true).is_some()
     }
@@ -171,15 +151,15 @@ impl ClientState {
         }
         self.delivery.begin(recall);
         match farewell(&held).filter(|_| lost) {
-            // It was the last word.
+            // The server has ended the session.
             Some(farewell) => self.on_bye(farewell),
-            // The server says again what matters once the session is resumed.
+            // What matters arrives again once the session is resumed.
             None if lost => self.on_link_lost(),
             None => self.receive(&held),
         }
     }
 
-    /// The state folder cannot be had: without it messages would be shown twice.
+    /// The state folder is not available: without it messages would be shown twice.
     pub(super) fn on_state_refused(&mut self) {
         if self.opening().is_some() {
             self.abandon(Exit::Failed);
@@ -213,7 +193,7 @@ impl ClientState {
                 self.outbox.show(View::Notice(Notice::FailedLogins { count: *count }));
             }
             ServerLine::Bye(farewell) => self.on_bye(*farewell),
-            // Answers to what was never asked.
+            // Answers to nothing that was asked.
             ServerLine::Done { number: None, .. }
             | ServerLine::Users { number: None, .. }
             | ServerLine::Help(_)
@@ -225,7 +205,7 @@ impl ClientState {
         }
     }
 
-    /// A direct or group message: shown unless it was.
+    /// A direct or group message: shown unless it was shown before.
     fn on_message(&mut self, delivery: &Delivery<'_>, group: Option<&str>) {
         let Some(mark) = mark(delivery) else { return };
         match self.delivery.arrive(&mark) {
@@ -260,7 +240,7 @@ impl ClientState {
         self.outbox.show(View::Presence { user: user.to_owned(), online });
     }
 
-    /// A part of a group's members; `changed` follows the last. A list without measure is dropped.
+    /// A part of a group's members; `changed` follows the last. A list that grows too large is dropped.
     fn on_roster(&mut self, group: &str, members: Words<'_>) {
         let Some(session) = self.session() else { return };
         if session.roster.groups.last().is_some_and(|(last, _)| last != group)
@@ -278,7 +258,7 @@ impl ClientState {
     }
 }
 
-/// The word that ends the session, if it is among whole lines.
+/// The reason of a `bye` among these lines.
 fn farewell(mut bytes: &[u8]) -> Option<Farewell> {
     let mut framer = Framer::default();
     while let Some(frame) = framer.next(&mut bytes, SERVER_LINE_BYTES) {
@@ -291,7 +271,7 @@ fn farewell(mut bytes: &[u8]) -> Option<Farewell> {
     None
 }
 
-/// What the message is recognised by; `None` if its sender has no name.
+/// The mark of a message; `None` if its sender is no valid name.
 fn mark(delivery: &Delivery<'_>) -> Option<Mark> {
     let from = Name::new(delivery.from).ok()?;
     Some(Mark { from, id: delivery.id, origin: delivery.origin })

@@ -1,4 +1,4 @@
-//! What the person who starts the client may choose, as far as the core decides by it.
+//! The options that the core decides by.
 
 use alloc::string::String;
 use core::net::SocketAddr;
@@ -10,7 +10,8 @@ use crate::words::Password;
 pub struct Settings {
     /// Answers the first username prompt (`--user`).
     pub user: Option<String>,
-    /// Answers the first password prompt (`--password-file`).
+    /// Answers the first password prompt (`--password-file`). Without a terminal, a refused login then ends
+    /// the program.
     pub password: Option<Password>,
     /// `--accept-private`
     pub accept_private: AcceptPrivate,
@@ -18,9 +19,10 @@ pub struct Settings {
     pub reconnect_secs: u64,
     /// `--retry-login`: back to the prompt after a lockout, logout or timeout.
     pub retry_login: bool,
-    /// Whether a person sits at a terminal: a new password is asked twice.
+    /// Whether input and output are a terminal: a new password is asked for twice, an empty line asks again,
+    /// `y` and `n` answer requests.
     pub terminal: bool,
-    /// `--private-advertise`: an address to name beside the one listened on.
+    /// `--private-advertise`: an address to declare beside the one listened on.
     pub private_advertise: Option<SocketAddr>,
     /// Longest line typed, in bytes, its end not counted.
     pub line_bytes: usize,

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::verb::Named;
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, PingStatus, Prompt, Status};
@@ -12,11 +13,11 @@ use crate::wire::{Code, PingStatus, Prompt, Status};
 pub enum View {
     /// The connection to the server changed.
     Connection(Connection),
-    /// The next line typed answers this.
+    /// The next line typed is the answer to this.
     Prompt {
         /// What is asked for.
         ask: Prompt,
-        /// Whether it is the second time, to be sure (a new password at a terminal).
+        /// Whether it is to be typed a second time (a new password at a terminal).
         again: bool,
     },
     /// Logged in.
@@ -30,51 +31,51 @@ pub enum View {
     LoginRefused(LoginRefused),
     /// The one result of a command line.
     Result {
-        /// Which line.
+        /// The number of the line.
         line: u64,
-        /// The command's name, or the first word typed.
-        command: String,
-        /// What it came to.
+        /// The command, or the first word typed.
+        command: Named,
+        /// Its outcome.
         outcome: Result<Success, Failure>,
     },
     /// A message.
     Message(Message),
-    /// Somebody came or went.
+    /// A user came online or went offline.
     Presence {
-        /// Who.
+        /// The user.
         user: String,
-        /// Came.
+        /// Whether they came online.
         online: bool,
     },
-    /// Somebody asks for a private link.
+    /// A user requests a private link.
     PrivateRequest {
-        /// Who.
+        /// The user.
         from: String,
     },
-    /// A private link stands.
+    /// A private link is open.
     PrivateOpened {
-        /// With whom.
+        /// The other user.
         user: String,
-        /// How.
+        /// The way it takes.
         path: Path,
     },
-    /// A private link is gone.
+    /// A private link is closed.
     PrivateClosed {
-        /// With whom.
+        /// The other user.
         user: String,
-        /// Why.
+        /// The reason.
         reason: PrivateEnd,
     },
     /// A group changed: you were added to or removed from it, or others were.
     Group {
         /// Name of the group.
         group: String,
-        /// Who did it.
+        /// The user who changed it.
         by: String,
         /// Members now, sorted.
         members: Vec<String>,
     },
-    /// Something about your own session.
+    /// Something about the user's own session.
     Notice(Notice),
     /// The session is over; nothing of it follows.
     Bye(Bye),
@@ -83,16 +84,16 @@ pub enum View {
 spelled! {
     /// States of the connection.
     Connection {
-        /// It stands.
+        /// It is open.
         Connected = "connected",
         /// It is lost and being made again.
         Reconnecting = "reconnecting",
-        /// It stands again, and the session goes on.
+        /// It is back, and the session continues.
         Resumed = "resumed",
     }
 }
 
-/// Why a login was refused.
+/// The reason why a login was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginRefused {
     /// Wrong password, or no such account.
@@ -100,29 +101,36 @@ pub enum LoginRefused {
         /// Tries left before the name is locked.
         attempts_left: u32,
     },
+    /// The password is too long or not UTF-8, so it was not tried.
+    UnusablePassword {
+        /// Tries left before the name is locked, as far as this client knows.
+        attempts_left: u32,
+    },
     /// The name is locked.
     LockedOut {
         /// Seconds until it is not.
         retry_after_secs: u64,
-        /// Whether this very attempt locked it.
+        /// Whether this attempt has locked it.
         just_now: bool,
     },
     /// The account has a session.
     AlreadyOnline,
-    /// Not a name.
+    /// It is not a valid name.
     BadName,
     /// Too many logins for too long.
     Busy,
+    /// Somebody else has just registered the name.
+    NameTaken,
 }
 
-/// What a command came to when it succeeded.
+/// The outcome of a command that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Success {
     /// `message`, `private`
     Message {
         /// Recipient.
         to: String,
-        /// How it ended.
+        /// Whether it was shown or stored.
         status: Status,
     },
     /// `broadcast`
@@ -131,7 +139,7 @@ pub enum Success {
         recipients: u64,
         /// Whether an online user did not get it.
         withheld: bool,
-        /// Who (only with `broadcast_report=names`, else empty).
+        /// Who did not (only with `broadcast_report=names`, otherwise empty).
         withheld_users: Vec<String>,
     },
     /// `whoelse`, `whoelsesince`, `wholasthr`
@@ -141,7 +149,7 @@ pub enum Success {
     },
     /// `block`, `unblock`, `startprivate` (see there), `accept`, `decline`, `stopprivate`
     User {
-        /// Whom.
+        /// The user.
         user: String,
     },
     /// `offline`
@@ -151,9 +159,9 @@ pub enum Success {
     },
     /// `ping`
     Ping {
-        /// Whom.
+        /// The user.
         user: String,
-        /// What was told.
+        /// Their status.
         status: PingStatus,
     },
     /// `create group`, `add group`, `remove group`, `leave group`, `delete group`
@@ -183,9 +191,9 @@ pub enum Success {
     },
     /// `startprivate`
     Private {
-        /// With whom.
+        /// The other user.
         user: String,
-        /// How.
+        /// The way it takes.
         path: Path,
     },
     /// `help`
@@ -197,19 +205,19 @@ pub enum Success {
     Logout,
 }
 
-/// What a command came to when it failed.
+/// The outcome of a command that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Why.
+    /// The reason.
     pub code: Code,
-    /// Whom or what the command named, for the text that people read.
+    /// The user or group that the error is about, for the text that people read.
     pub subject: Option<String>,
 }
 
 /// A message to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Of which kind.
+    /// The kind.
     pub kind: MessageKind,
     /// The group, for group messages.
     pub group: Option<String>,
@@ -242,17 +250,17 @@ spelled! {
 }
 
 spelled! {
-    /// How a private link runs.
+    /// The way that a private link takes.
     Path {
         /// From client to client.
         Direct = "direct",
-        /// Through the server, sealed.
+        /// Through the server, encrypted from client to client.
         Relayed = "relayed",
     }
 }
 
 spelled! {
-    /// Why a private link ended.
+    /// The reason why a private link ended.
     PrivateEnd {
         /// By `stopprivate` of either side.
         Stopped = "stopped",
@@ -265,31 +273,31 @@ spelled! {
     }
 }
 
-/// Something about one's own session.
+/// Something about the user's own session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// Logins to this account that failed since the last that succeeded.
+    /// Failed logins to this account since the last successful one.
     FailedLogins {
-        /// How many.
+        /// The number.
         count: u32,
     },
-    /// Commands of an earlier run whose result was never known; they are not repeated.
+    /// Commands of an earlier run that never got their result; they are not repeated.
     Unsettled {
-        /// How many.
+        /// The number.
         count: u32,
     },
     /// The two passwords typed for the new account differ.
     PasswordsDiffer,
 }
 
-/// How a session ended.
+/// The reason why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bye {
     /// The user asked.
     Logout,
-    /// Nothing was heard of the user for too long.
+    /// The user was inactive for too long.
     Timeout,
-    /// There was no session yet: the time to log in was over.
+    /// There was no login in time, so no session.
     LoginTimeout,
     /// The server stopped.
     ServerShutdown,

@@ -1,54 +1,47 @@
-//! Accounts: who exists, and what is known of each.
+//! Accounts: who exists, and what each room of the server knows of them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::mem;
 use core::ops::{Index, IndexMut};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::ledger::Ledger;
-use super::lockout::Guesses;
-use super::mailbox::Mailbox;
+use super::door::Guesses;
+use super::papers::Ledger;
+use super::people::{Past, Ties};
+use super::post::Inbox;
 use super::session::Session;
 use crate::planted::{self, Planted};
-use crate::record::{Digest, RecordNumber};
+use crate::record::Digest;
 use crate::time::Time;
 use crate::words::look_alike::skeleton;
-use crate::words::{Credential, LoginNumber, MessageId, Name};
+use crate::words::{Credential, LinkId, LoginNumber, Name};
 
-/// An account's place in the table. Reused only if the account never came to be.
+/// An account's place in the table. Used again once the account and everything under way for it are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct UserId(pub(super) u32);
 
-/// One account. What most accounts do not have at a given moment is boxed away.
+/// One account. What most accounts lack at a given moment is boxed away.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
     pub(super) name: Name,
-    /// `None`: removed from the credentials file; a session may still stand.
+    /// What passwords are compared with; `None`: gone from the credentials file, and to be purged.
     pub(super) credential: Option<Credential>,
     pub(super) guesses: Guesses,
-    /// The last record that concerns this user; output to him waits for it.
-    pub(super) touched: RecordNumber,
-    /// Whom this user has blocked, in order of their ids.
-    pub(super) blocks: Vec<UserId>,
-    pub(super) mailbox: Option<Box<Mailbox>>,
-    /// Running number of the last message to this user within this boot.
-    pub(super) last_message: u64,
     pub(super) login: LoginNumber,
     /// Resumes the session of `login`.
     pub(super) token: Option<Digest>,
     pub(super) ledger: Ledger,
-    /// Beginning and end of the last session, if there was one. While online the end is not in use.
-    pub(super) last_login: Option<Time>,
-    pub(super) last_end: Time,
-    /// When the deliveries that the user has caused are paid for, at the rate that is set.
+    pub(super) ties: Ties,
+    pub(super) past: Past,
+    pub(super) inbox: Inbox,
+    /// When the deliveries that the user has caused are paid for, at the present rate.
     pub(super) paid_until: Time,
-    /// Groups the user is a member of, sorted.
-    pub(super) groups: Vec<Name>,
+    /// The link whose login is decided and not durable yet.
+    pub(super) entering: Option<LinkId>,
     pub(super) session: Option<Box<Session>>,
 }
 
@@ -58,30 +51,26 @@ impl Account {
             name,
             credential,
             guesses: Guesses::default(),
-            touched: RecordNumber(0),
-            blocks: Vec::new(),
-            mailbox: None,
-            last_message: 0,
             login: LoginNumber(0),
             token: None,
             ledger: Ledger::default(),
-            last_login: None,
-            last_end: Time::ZERO,
+            ties: Ties::default(),
+            past: Past::default(),
+            inbox: Inbox::default(),
             paid_until: Time::ZERO,
-            groups: Vec::new(),
+            entering: None,
             session: None,
         }
     }
 
-    pub(super) fn has_blocked(&self, user: UserId) -> bool {
-        self.blocks.binary_search(&user).is_ok()
+    /// The link of the user's session, if it has one.
+    pub(super) fn link(&self) -> Option<LinkId> {
+        self.session.as_ref()?.link
     }
 
-    /// The next id for a message to this user.
-    pub(super) fn next_message(&mut self, boot: u32) -> MessageId {
-        self.last_message += 1;
-        let boot = if planted::is(Planted::IdReused) { 1 } else { boot };
-        MessageId { boot, number: self.last_message }
+    /// Whether the account is gone from the credentials file.
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.credential.is_none()
     }
 }
 
@@ -90,16 +79,14 @@ impl Account {
 pub(super) struct Accounts {
     list: Vec<Account>,
     names: HashMap<Name, UserId, FixedState>,
-    /// Places without an account that mail is counted under, or was, by the name they had; of each name
-    /// in the order of their making.
-    departed: BTreeMap<Name, Vec<UserId>>,
-    /// Places of accounts that were taken back before anybody could have met them.
+    /// Places of accounts that are gone.
     spare: Vec<UserId>,
     /// What the names look like; made when somebody first registers.
     looks: Option<BTreeMap<String, u32>>,
-    /// Above the numbers of all messages to accounts that are gone: one that comes again under the
-    /// same name within this boot gives no id twice.
+    /// Not below any message number or login number of an account that is gone: one that comes again under
+    /// the same name, or at the same place, gives neither twice.
     messages_floor: u64,
+    logins_floor: LoginNumber,
 }
 
 impl Accounts {
@@ -107,10 +94,10 @@ impl Accounts {
         Accounts {
             list: Vec::new(),
             names: HashMap::with_hasher(FixedState::with_seed(seed)),
-            departed: BTreeMap::new(),
             spare: Vec::new(),
             looks: None,
             messages_floor: 0,
+            logins_floor: LoginNumber(0),
         }
     }
 
@@ -128,18 +115,15 @@ impl Accounts {
     }
 
     /// Makes an account, or gives the one of that name its credential.
-    pub(super) fn insert(&mut self, name: &Name, credential: Option<Credential>) -> UserId {
-        if let Some(&user) = self.names.get(name) {
-            let account = &mut self[user];
-            if account.credential.is_none() {
-                // What was judged since then was a guess at the one that is gone.
-                account.guesses.begin_anew();
-            }
-            account.credential = credential;
+    pub(super) fn insert(&mut self, name: &Name, credential: Credential) -> UserId {
+        if let Some(user) = self.find(name.as_str()) {
+            self[user].credential = Some(credential);
             return user;
         }
-        let user = self.push(name, credential);
-        self[user].last_message = self.messages_floor;
+        let mut account = Account::new(name.clone(), Some(credential));
+        account.inbox.number_from(self.messages_floor);
+        account.login = self.logins_floor;
+        let user = self.place(account);
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
             *looks.entry(skeleton(name.as_str())).or_default() += 1;
@@ -147,81 +131,52 @@ impl Accounts {
         user
     }
 
-    /// The account of that name, also one that is removed but still has its session.
-    pub(super) fn find(&self, name: &str) -> Option<UserId> {
-        self.names.get(name).copied()
-    }
-
-    /// The account of that name if one may log in to it.
-    pub(super) fn find_open(&self, name: &str) -> Option<UserId> {
-        self.find(name).filter(|&user| self[user].credential.is_some())
-    }
-
-    /// Whether this is still the place of its name.
-    pub(super) fn is_in_use(&self, user: UserId) -> bool {
-        self.find(self[user].name.as_str()) == Some(user)
-    }
-
-    /// Takes back an account that the store refused, and with it all that was built on it: its place is free.
-    pub(super) fn retract(&mut self, user: UserId) {
-        let name = self.free_name(user);
-        self[user] = Account::new(name, None);
-        self.spare.push(user);
-    }
-
-    /// Frees the name of a removed account.
-    pub(super) fn forget(&mut self, user: UserId) {
-        let name = self.free_name(user);
-        let mut guesses = mem::take(&mut self[user].guesses);
-        if planted::is(Planted::RemovalForgetsWaiting) {
-            guesses = Guesses::default();
-        }
-        self[user] = Account { guesses, ..Account::new(name.clone(), None) };
-        self.departed.entry(name).or_default().push(user);
-    }
-
-    fn free_name(&mut self, user: UserId) -> Name {
-        self.messages_floor = self.messages_floor.max(self[user].last_message);
-        let name = self[user].name.clone();
-        self.names.remove(&name);
-        if let Some(looks) = &mut self.looks
-            && let Some(count) = looks.get_mut(&skeleton(name.as_str()))
-        {
-            *count -= 1;
-            if *count == 0 {
-                looks.remove(&skeleton(name.as_str()));
-            }
-        }
-        name
-    }
-
-    /// The place of somebody who has no account any more but whose mail still waits for others: one for
-    /// all of them.
-    pub(super) fn departed(&mut self, name: &Name) -> UserId {
-        if let Some(&user) = self.departed_places(name).last() {
-            return user;
-        }
-        let user = self.push(name, None);
-        self.departed.insert(name.clone(), Vec::from([user]));
-        user
-    }
-
-    /// Where mail may be counted of those who had that name and are gone, whoever has it now.
-    pub(super) fn departed_places(&self, name: &Name) -> &[UserId] {
-        self.departed.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    fn push(&mut self, name: &Name, credential: Option<Credential>) -> UserId {
-        let account = Account::new(name.clone(), credential);
+    fn place(&mut self, account: Account) -> UserId {
         if let Some(user) = self.spare.pop() {
             self[user] = account;
             return user;
         }
+        let place = u32::try_from(self.list.len());
+        assert!(place.is_ok(), "four thousand million accounts do not fit into memory");
+        let user = UserId(place.unwrap_or(u32::MAX));
         self.list.push(account);
-        UserId(u32::try_from(self.list.len() - 1).unwrap_or(u32::MAX))
+        user
     }
 
-    /// All that are in use, in order of their making.
+    /// Frees the name and the place of an account.
+    pub(super) fn remove(&mut self, user: UserId) {
+        let vacant = Account::new(self[user].name.clone(), None);
+        let account = core::mem::replace(&mut self[user], vacant);
+        assert!(account.session.is_none() && account.entering.is_none(), "the user of a purge is gone");
+        assert!(account.guesses.is_idle(), "no password of an account is compared after its purge");
+        self.messages_floor = self.messages_floor.max(account.inbox.last_number());
+        self.logins_floor = self.logins_floor.max(account.login);
+        let freed = self.names.remove(&account.name);
+        assert!(freed == Some(user), "a name leads to its account");
+        if let Some(looks) = &mut self.looks {
+            let look = skeleton(account.name.as_str());
+            let alike = looks.get_mut(&look).map_or(0, |count| {
+                *count -= 1;
+                *count
+            });
+            if alike == 0 {
+                looks.remove(&look);
+            }
+        }
+        self.spare.push(user);
+    }
+
+    /// The account of that name, also one that is to be purged.
+    pub(super) fn find(&self, name: &str) -> Option<UserId> {
+        self.names.get(name).copied()
+    }
+
+    /// The account of that name if it is in the credentials file.
+    pub(super) fn find_open(&self, name: &str) -> Option<UserId> {
+        self.find(name).filter(|&user| !self[user].is_leaving())
+    }
+
+    /// All accounts, in order of their places.
     pub(super) fn ids(&self) -> Vec<UserId> {
         let mut ids: Vec<UserId> = self.names.values().copied().collect();
         ids.sort_unstable();
@@ -245,13 +200,17 @@ impl Accounts {
 impl Index<UserId> for Accounts {
     type Output = Account;
     fn index(&self, user: UserId) -> &Account {
-        &self.list[user.0 as usize]
+        let Some(account) = self.list.get(user.0 as usize) else { unreachable!("ids come from this table") };
+        account
     }
 }
 
 impl IndexMut<UserId> for Accounts {
     fn index_mut(&mut self, user: UserId) -> &mut Account {
-        &mut self.list[user.0 as usize]
+        let Some(account) = self.list.get_mut(user.0 as usize) else {
+            unreachable!("ids come from this table")
+        };
+        account
     }
 }
 
@@ -260,18 +219,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_that_were_taken_back_leave_no_places_behind() {
+    fn accounts_that_are_gone_leave_no_places_behind() {
         let mut accounts = Accounts::new(1);
-        let hans = accounts.insert(&Name::new("hans").unwrap(), None);
+        let hans = accounts.insert(&Name::new("hans").unwrap(), Credential::new("pw"));
         for number in 0..100 {
             let name = Name::new(&alloc::format!("new{number}")).unwrap();
             assert!(!accounts.looks_like_another(&name));
-            let user = accounts.insert(&name, Some(Credential::new("pw")));
+            let user = accounts.insert(&name, Credential::new("pw"));
             assert!(user != hans && accounts.find_open(name.as_str()) == Some(user));
-            accounts.retract(user);
+            assert!(accounts.looks_like_another(&name));
+            accounts.remove(user);
             assert_eq!(accounts.find(name.as_str()), None);
             assert!(!accounts.looks_like_another(&name));
         }
-        assert_eq!((accounts.list.len(), accounts.departed.len()), (2, 0));
+        assert_eq!(accounts.list.len(), 2);
     }
 }

@@ -11,6 +11,8 @@ use crate::words::LinkId;
 pub(super) enum Deadline {
     /// A link must be logged in by now.
     Login(LinkId),
+    /// The last words on a link wait no longer for their record.
+    Parting(LinkId),
     /// A session, told apart from later ones of the user, may have been idle for too long. Lazy:
     /// activity only notes its time, and this looks at it.
     Idle(UserId, u64),
@@ -24,8 +26,8 @@ pub(super) enum Deadline {
     Throttle(UserId, u64),
     /// A request for a private link gets no answer any more.
     PrivateRequest(UserId, UserId, u64),
-    /// Soft records that the store refused are tried again.
-    Rewrite,
+    /// Facts and purges that the store refused are tried again.
+    Retry,
 }
 
 /// The deadlines, earliest first, and the timeout that was asked for.

@@ -58,7 +58,8 @@ pub enum Effect<'a> {
         /// The record.
         record: &'a Record,
     },
-    /// Read stored mail, behind all records persisted so far; answer with `MailLoaded`.
+    /// Read stored mail, behind all records persisted so far; answer with `MailLoaded`. The answer comes before
+    /// those to records that are persisted later.
     LoadMail {
         /// To answer with.
         ticket: Ticket,

@@ -2,61 +2,53 @@
 //!
 //! [`ServerState::handle`] is all there is. It reads no clock, draws no random number, and does no
 //! input or output: time and randomness come in with events, and what must be done goes out as
-//! effects. One file per concern; this one only dispatches.
+//! effects.
+//!
+//! This file dispatches. The rooms are `door` (connections, logins, sessions, commands), `post` (messages and
+//! mailboxes), `people` (blocks, groups, presence, introductions), `papers` (records on their way, the lane of
+//! changes) and `out` (output); each shows at its door what the others may use, and each but `papers` and
+//! `out` uses only those after it. Beside this file are what all of them share.
 
 mod accounts;
-mod blocks;
-mod broadcast;
-mod commands;
+mod answers;
+mod apply;
 pub mod credentials_file;
 mod deadlines;
-mod delivery;
+mod door;
 pub mod effect;
 pub mod event;
-mod groups;
-mod introductions;
-mod journal;
-mod leaving;
-mod ledger;
-mod links;
-mod listing;
-mod lockout;
-mod login;
-mod mailbox;
-mod messages;
-mod outbox;
-mod presence;
-mod recovery;
-mod secrets;
+mod out;
+mod papers;
+mod people;
+mod post;
 mod session;
 pub mod settings;
+mod wishes;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
-
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use core::time::Duration;
 
 use self::accounts::{Accounts, UserId};
 use self::deadlines::{Deadline, Deadlines};
+use self::door::Door;
 pub use self::effect::{Effect, Report, SessionEnd};
 pub use self::event::{Event, Verdict};
-use self::groups::{Group, GroupMessage};
-use self::introductions::PrivateRequests;
-use self::journal::Journal;
-use self::links::Link;
-use self::lockout::Lockout;
-use self::login::SlowLogin;
-use self::mailbox::{Discard, Page};
-pub use self::outbox::Effects;
-use self::outbox::Outbox;
-use self::presence::History;
-use self::secrets::Secrets;
+pub use self::out::Effects;
+use self::out::Output;
+use self::papers::{Papers, Secrets, Then, UnderWay};
+use self::people::{People, introductions};
+use self::post::{Post, delivery, group_messages, messages, pages, storing};
 pub use self::settings::Settings;
-use crate::record::Recovery;
+use crate::planted::{self, Planted};
+use crate::record::{Fact, Record, RecordNumber, Recovery};
 use crate::time::Time;
-use crate::words::{Credential, LinkId, Name, Ticket};
+use crate::wire::Status;
+use crate::words::{Credential, LinkId, Name};
+
+/// How long to wait before what the store refused is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The server: accounts, sessions, mailboxes, blocks and groups, and what is under way.
 #[derive(Clone)]
@@ -66,35 +58,30 @@ pub struct ServerState {
     boot: u32,
     phase: Phase,
     accounts: Accounts,
-    groups: BTreeMap<Name, Group>,
-    history: History,
-    /// Users with a session, in no order that means anything, but the same in every run.
-    online: Vec<UserId>,
-    lockout: Lockout,
-    links: HashMap<LinkId, Link, FixedState>,
-    /// Links that are not logged in, the oldest first.
-    anonymous: BTreeSet<LinkId>,
-    /// Links whose input may go on after having waited.
-    ready: Vec<LinkId>,
-    /// Links for which too much is held back.
-    overfull: Vec<LinkId>,
-    /// Links whose logout waits for nothing any more.
-    leavers: Vec<LinkId>,
-    slow_logins: BTreeMap<Ticket, SlowLogin>,
-    /// Names for which an account is being made.
-    registering: BTreeSet<Name>,
-    loads: BTreeMap<Ticket, Page>,
-    /// Mail that is being looked up to be dropped.
-    discards: BTreeMap<Ticket, Discard>,
-    group_messages: BTreeMap<u64, GroupMessage>,
-    private_requests: PrivateRequests,
-    stored_bytes: u64,
-    broadcasts: u64,
-    last_serial: u64,
-    secrets: Secrets,
-    journal: Journal,
+    door: Door,
+    post: Post,
+    people: People,
+    papers: Papers,
+    out: Output,
     deadlines: Deadlines,
-    outbox: Outbox,
+    secrets: Secrets,
+    last_serial: u64,
+    /// What an event has made due, and is done before its effects are handed out.
+    later: VecDeque<Later>,
+    retry_is_set: bool,
+    /// Kept for the words of a command.
+    scratch: Vec<u8>,
+}
+
+/// Something that one room has made due in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Later {
+    /// A link need not wait any more.
+    Read(LinkId),
+    /// What a logout waits for may be done.
+    GoOnLeaving(UserId),
+    /// Nothing may be under way any more for an account that is to be purged.
+    Purge,
 }
 
 /// Says where it stands, and nothing that was typed, sent or held: passwords, tokens and texts are
@@ -105,8 +92,8 @@ impl fmt::Debug for ServerState {
             .field("now", &self.now)
             .field("boot", &self.boot)
             .field("phase", &self.phase)
-            .field("online", &self.online.len())
-            .field("links", &self.links.len())
+            .field("online", &self.online_count())
+            .field("links", &self.link_count())
             .finish_non_exhaustive()
     }
 }
@@ -136,30 +123,19 @@ impl ServerState {
             boot: recovery.boot,
             phase: Phase::Serving,
             accounts: Accounts::new(seed),
-            groups: BTreeMap::new(),
-            history: History::default(),
-            online: Vec::new(),
-            lockout: Lockout::new(seed),
-            links: HashMap::with_hasher(FixedState::with_seed(seed.rotate_left(32))),
-            anonymous: BTreeSet::new(),
-            ready: Vec::new(),
-            overfull: Vec::new(),
-            leavers: Vec::new(),
-            slow_logins: BTreeMap::new(),
-            registering: BTreeSet::new(),
-            loads: BTreeMap::new(),
-            discards: BTreeMap::new(),
-            group_messages: BTreeMap::new(),
-            private_requests: PrivateRequests::default(),
-            stored_bytes: 0,
-            broadcasts: 0,
-            last_serial: 0,
-            secrets: Secrets::new(recovery.secret),
-            journal: Journal::default(),
+            door: Door::new(seed),
+            post: Post::default(),
+            people: People::default(),
+            papers: Papers::default(),
+            out: Output::new(seed.rotate_left(48)),
             deadlines: Deadlines::default(),
-            outbox: Outbox::default(),
+            secrets: Secrets::new(recovery.secret),
+            last_serial: 0,
+            later: VecDeque::new(),
+            retry_is_set: false,
+            scratch: Vec::new(),
         };
-        server.recover(accounts, recovery);
+        apply::recover(&mut server, accounts, recovery);
         server
     }
 
@@ -169,57 +145,133 @@ impl ServerState {
     /// # Panics
     /// If effects of the event before were left.
     pub fn handle(&mut self, event: Event<'_>, now: Time) -> Effects<'_> {
-        self.outbox.begin();
+        self.out.begin();
         self.now = self.now.max(now);
-        if let Event::LinkClosed { link } = event {
-            // Before a deadline says something on it.
-            self.lose_link(link);
-        } else if let Event::StoreRefused { from } = event {
-            // Before a deadline hands out a record that would be refused with the others.
-            self.store_refused(from);
-        }
-        self.meet_deadlines();
         match event {
-            Event::LinkOpened { link, from, nonce } => self.open_link(link, from, &nonce),
-            Event::Received { link, bytes } => self.receive(link, bytes),
-            Event::Flushed { link, upto } => self.flushed(link, upto),
-            Event::Verified { ticket, verdict } => self.verified(ticket, verdict),
-            Event::Hashed { ticket, credential } => self.hashed(ticket, credential),
+            Event::LinkOpened { link, from, nonce } => door::open_link(self, link, from, &nonce),
+            Event::Received { link, bytes } => door::receive(self, link, bytes),
+            Event::Flushed { link, upto } => door::flushed(self, link, upto),
+            Event::StreamEnded { link } => door::stream_ended(self, link),
+            Event::LinkClosed { link } => door::link_lost(self, link),
+            Event::Verified { ticket, verdict } => door::verified(self, ticket, verdict),
+            Event::Hashed { ticket, credential } => door::hashed(self, ticket, credential),
             Event::Committed { upto } => self.committed(upto),
-            Event::MailLoaded { ticket, mail, more } => self.mail_loaded(ticket, mail, more),
-            Event::Reloaded { accounts, settings } => self.reload(accounts, *settings),
-            Event::Stop => self.stop(),
-            Event::StreamEnded { link } if self.links.contains_key(&link) => {
-                self.lose_link(link);
-                self.outbox.close(link);
-            }
-            Event::StreamEnded { .. } => {}
-            Event::LinkClosed { .. } | Event::StoreRefused { .. } | Event::Tick => {}
+            Event::StoreRefused { from } => self.store_refused(from),
+            Event::MailLoaded { ticket, mail, more } => pages::loaded(self, ticket, mail, more),
+            Event::Reloaded { accounts, settings } => door::file_read(self, accounts, *settings),
+            Event::Stop => door::stop(self),
+            Event::Tick => self.meet_deadlines(),
         }
-        // Either may be what the other has waited for.
-        while !(self.leavers.is_empty() && self.ready.is_empty()) {
-            self.let_leavers_go();
-            self.go_on_with_ready_links();
-        }
-        self.cut_overfull_links();
+        self.do_what_is_due();
         if let Some(at) = self.deadlines.next_timeout(self.now) {
-            self.outbox.schedule_timeout(at);
+            self.out.schedule_timeout(at);
         }
-        self.outbox.effects()
+        self.out.effects()
     }
 
+    fn do_what_is_due(&mut self) {
+        while let Some(later) = self.later.pop_front() {
+            match later {
+                Later::Read(link) => door::go_on_reading(self, link),
+                Later::GoOnLeaving(user) => door::go_on_leaving(self, user),
+                Later::Purge => door::begin_purges(self),
+            }
+        }
+    }
+
+    /// Deadlines are met at ticks only: what was ready to be read by then goes before them.
     fn meet_deadlines(&mut self) {
         while let Some(deadline) = self.deadlines.take_due(self.now) {
             match deadline {
-                Deadline::Login(link) => self.login_overdue(link),
-                Deadline::Idle(user, serial) => self.idle_due(user, serial),
-                Deadline::Acknowledgement(user, serial) => self.acknowledgement_due(user, serial),
-                Deadline::Grace(user, serial) => self.grace_due(user, serial),
-                Deadline::Leaving(user, serial) => self.leaving_due(user, serial),
-                Deadline::Throttle(user, serial) => self.throttle_due(user, serial),
-                Deadline::PrivateRequest(from, to, serial) => self.private_request_expired(from, to, serial),
-                Deadline::Rewrite => self.rewrite_unsaved(),
+                Deadline::Login(link) => door::close_overdue(self, link),
+                Deadline::Parting(link) => door::parting_due(self, link),
+                Deadline::Idle(user, serial) => door::idle_due(self, user, serial),
+                Deadline::Acknowledgement(user, serial) => {
+                    delivery::acknowledgement_due(self, user, serial);
+                }
+                Deadline::Grace(user, serial) => door::grace_due(self, user, serial),
+                Deadline::Leaving(user, serial) => door::leaving_due(self, user, serial),
+                Deadline::Throttle(user, serial) => door::throttle_due(self, user, serial),
+                Deadline::PrivateRequest(from, to, serial) => introductions::expired(self, from, to, serial),
+                Deadline::Retry => self.try_again(),
             }
+        }
+    }
+
+    /// Records up to this one are durable.
+    fn committed(&mut self, upto: RecordNumber) {
+        while let Some(settled) = self.papers.settle_next(upto) {
+            self.settle(settled, true);
+        }
+        if self.papers.note_written() {
+            self.out.report(Report::StorageBack);
+        }
+    }
+
+    /// The store gave up this record and all later ones.
+    fn store_refused(&mut self, from: RecordNumber) {
+        let upto = self.papers.last();
+        let records = self.papers.refuse(from);
+        self.out.report(Report::StorageRefused { records });
+        if self.papers.keeps_facts() {
+            self.try_again_later();
+        }
+        while let Some(settled) = self.papers.settle_next(upto) {
+            self.settle(settled, false);
+        }
+    }
+
+    /// A record is durable, or was refused: it is applied, or has never been, and whoever it concerns hears so.
+    fn settle(&mut self, settled: UnderWay, durable: bool) {
+        let UnderWay { number, record, then } = settled;
+        match record {
+            Record::Fact(Fact::MailRemoved { user, ids }) if durable => {
+                storing::removal_written(self, &user, &ids);
+            }
+            Record::Fact(_) => {}
+            record if durable || planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
+            Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
+        }
+        match then {
+            Then::Nothing => {}
+            Then::Wish(id) => wishes::settled(self, id, durable),
+            Then::Mail(stored) => storing::settled(self, &stored, durable),
+            Then::GroupMessage { asker, group, outcome } => {
+                group_messages::answer(self, &asker, &group, outcome);
+            }
+            Then::Pretended { to, tell } => {
+                let ending =
+                    if durable { Ok(Status::Stored) } else { Err(crate::wire::Code::StorageUnavailable) };
+                messages::tell_sender(self, to, &tell, ending);
+            }
+        }
+        for link in self.papers.take_waiting(number) {
+            door::word_is_due(self, link);
+        }
+    }
+
+    /// Facts and purges that the store refused are tried again after a while.
+    fn try_again_later(&mut self) {
+        if !self.retry_is_set {
+            self.retry_is_set = true;
+            self.deadlines.add(self.now + RETRY_AFTER, Deadline::Retry);
+        }
+    }
+
+    fn try_again(&mut self) {
+        self.retry_is_set = false;
+        let ServerState { papers, out, .. } = self;
+        papers.write_kept_facts(out);
+        if !planted::is(Planted::PurgeOnce) {
+            door::begin_purges(self);
+        }
+    }
+
+    /// A user who leaves has taken something of what their logout waits for.
+    fn go_on_leaving(&mut self, user: UserId) {
+        if self.accounts[user].session.as_ref().is_some_and(|session| session.delivery.is_leaving()) {
+            door::note_progress(self, user);
+            self.later.push_back(Later::GoOnLeaving(user));
         }
     }
 
@@ -230,32 +282,30 @@ impl ServerState {
     }
 
     /// Whether nothing is under way: no answer awaited from the store, the hashing threads or a
-    /// client, nothing held, and only idle deadlines left.
+    /// client, and only idle deadlines left.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.slow_logins.is_empty()
-            && self.loads.is_empty()
-            && self.discards.is_empty()
-            && self.group_messages.is_empty()
-            && self.journal.is_quiet()
+        self.door.is_quiet()
+            && self.post.is_quiet()
+            && self.papers.is_quiet()
             && self.deadlines.but_idle() == 0
     }
 
     /// Whether anybody may log in.
     #[must_use]
     pub fn has_accounts(&self) -> bool {
-        self.accounts.ids().into_iter().any(|user| self.accounts[user].credential.is_some())
+        self.accounts.ids().into_iter().any(|user| !self.accounts[user].is_leaving())
     }
 
     /// Users with a session.
     #[must_use]
     pub fn online_count(&self) -> usize {
-        self.online.len()
+        self.people.roster.users().len()
     }
 
     /// Links that stand, logged in or not. A server that was told to stop is done when there are none.
     #[must_use]
     pub fn link_count(&self) -> usize {
-        self.links.len()
+        self.door.link_count()
     }
 }

@@ -249,7 +249,7 @@ impl Watcher {
                     self.coverage.saw(Rare::CommandRepeated);
                 }
             }
-            Told::LinkClosed { link } => {
+            Told::LinkClosed { link } | Told::StreamEnded { link } => {
                 self.live.remove(&link);
                 self.stored.remove(&link);
             }

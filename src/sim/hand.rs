@@ -23,11 +23,24 @@ pub(super) struct KeptToken {
     hand: usize,
 }
 
+/// What somebody with a raw connection can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Read and write lines.
+    Plain,
+    /// Acknowledge as well.
+    Acknowledging,
+    /// And come back.
+    Resuming,
+}
+
 /// A raw connection.
 #[derive(Debug)]
 pub(super) struct Hand {
     pub(super) link: LinkId,
     pub(super) open: bool,
+    /// It says no more.
+    pub(super) ended: bool,
     /// It numbers its commands and acknowledges what it gets.
     pub(super) acknowledges: bool,
     /// It does not, and was let in.
@@ -42,7 +55,7 @@ pub(super) struct Hand {
 
 impl World {
     /// A raw connection to the server, if it can be reached; its index.
-    pub(super) fn open_hand(&mut self, choice: u8, acknowledges: bool) -> Option<usize> {
+    pub(super) fn open_hand(&mut self, choice: u8, manner: Manner) -> Option<usize> {
         if !self.host.is_up() || self.now < self.weather.refuse_dials_until {
             return None;
         }
@@ -51,7 +64,8 @@ impl World {
         self.hands.push(Hand {
             link,
             open: true,
-            acknowledges,
+            ended: false,
+            acknowledges: manner != Manner::Plain,
             welcomed: false,
             number: 0,
             retired: false,
@@ -59,15 +73,17 @@ impl World {
             answered: 0,
             answered_early: BTreeSet::new(),
         });
-        if acknowledges {
-            self.hand_writes(index, b"hello 1 ack resume\n");
+        match manner {
+            Manner::Plain => {}
+            Manner::Acknowledging => self.hand_writes(index, b"hello 1 ack\n"),
+            Manner::Resuming => self.hand_writes(index, b"hello 1 ack resume\n"),
         }
         Some(index)
     }
 
     /// Bytes are sent on a raw connection.
     pub(super) fn hand_writes(&mut self, index: usize, bytes: &[u8]) {
-        let Some(hand) = self.hands.get(index) else { return };
+        let Some(hand) = self.hands.get(index).filter(|hand| !hand.ended) else { return };
         let link = hand.link;
         self.write(link, 0, bytes);
         self.pump(link, 0);
@@ -84,6 +100,29 @@ impl World {
         line.extend_from_slice(command);
         line.push(b'\n');
         self.hand_writes(index, &line);
+    }
+
+    /// A number is used for two lines at once.
+    pub(super) fn hand_reuses(&mut self, index: usize, first: &[u8], second: &[u8]) {
+        let Some(hand) = self.hands.get_mut(index).filter(|hand| !hand.retired) else { return };
+        hand.number += 1;
+        let mut lines = Vec::new();
+        for command in [first, second] {
+            lines.extend_from_slice(alloc::format!("#{} ", hand.number).as_bytes());
+            lines.extend_from_slice(command);
+            lines.push(b'\n');
+        }
+        self.hand_writes(index, &lines);
+    }
+
+    /// A raw connection says no more, and reads on.
+    pub(super) fn end_hand(&mut self, index: usize) {
+        if let Some(hand) = self.hands.get_mut(index)
+            && !core::mem::replace(&mut hand.ended, true)
+        {
+            let link = hand.link;
+            self.end_stream(link, 0);
+        }
     }
 
     pub(super) fn hand_receives(&mut self, index: usize, mut bytes: &[u8]) {
@@ -131,7 +170,7 @@ impl World {
         }
         let place = usize::from(choice) % self.tokens.len();
         let KeptToken { user, mut token, hand: before } = self.tokens[place].clone();
-        let Some(index) = self.open_hand(3, true) else { return };
+        let Some(index) = self.open_hand(3, Manner::Resuming) else { return };
         if made_up {
             token.0[usize::from(choice) % token.0.len()] ^= 1;
         } else {

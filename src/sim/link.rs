@@ -46,6 +46,8 @@ pub(crate) struct End {
     last_arrival: Time,
     /// It broke: what is written from now on is lost, as what was written before.
     dead: bool,
+    /// Its end comes as a reset, not as the end of a stream.
+    pub(crate) resets: bool,
     /// Nothing of this pipe arrives.
     pub(crate) silent: bool,
     /// Arrived and not read by the other end.
@@ -74,6 +76,7 @@ impl End {
             kernel: 0,
             last_arrival: Time::ZERO,
             dead: false,
+            resets: false,
             silent: false,
             arrived: Vec::new(),
             read: 0,
@@ -85,6 +88,7 @@ impl End {
     pub(crate) fn die(&mut self, hard: bool) {
         self.waiting.clear();
         self.dead = true;
+        self.resets |= hard;
         if hard {
             self.flight.clear();
         }
@@ -96,7 +100,10 @@ impl End {
 pub(crate) enum Found {
     Nothing,
     Bytes(Vec<u8>),
+    /// The other end says no more. Found once.
     TheEnd,
+    /// The link is no more.
+    Reset,
 }
 
 impl Link {
@@ -154,7 +161,12 @@ impl Link {
             }
         }
         if pipe.arrived.is_empty() {
-            return if pipe.finished { Found::TheEnd } else { Found::Nothing };
+            let finished = core::mem::take(&mut pipe.finished);
+            return match (finished, pipe.resets) {
+                (true, true) => Found::Reset,
+                (true, false) => Found::TheEnd,
+                (false, _) => Found::Nothing,
+            };
         }
         let left = pipe.arrived.len() - pipe.read;
         let part = chunking.part(left, draw);

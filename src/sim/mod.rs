@@ -16,6 +16,7 @@ mod draw;
 pub mod exam;
 mod faults;
 mod hand;
+mod known;
 mod link;
 pub mod minimise;
 mod model;

@@ -1,13 +1,14 @@
 //! A reference of what an omniscient server would know: sessions, blocks, groups, mailboxes, history.
 //!
-//! It is naive on purpose: it follows the records as they are decided, undoes those that were refused
-//! or lost, and answers by scanning everything.
+//! It is naive on purpose: a fact holds when it is decided, a change and mail when they are durable, and
+//! it answers by scanning everything.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use crate::record::{Change, Fact, Mail, Record, RecordNumber};
+use super::known::{Asked, Known, SessionSeen, Stored};
+use crate::record::{Change, Fact, Mail, Outcome, Record, RecordNumber};
 use crate::server::Settings;
 use crate::server::settings::{HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
@@ -16,102 +17,46 @@ use crate::words::{LinkId, MessageId, Name};
 
 /// A burst that no scenario comes to.
 const UNHURRIED_BURST: u32 = 4_096;
+/// The record of a fact that the store refused, until it is written again.
+const UNWRITTEN: RecordNumber = RecordNumber(u64::MAX);
 
 /// A user or a name that somebody tried, by its place in the table.
 pub(crate) type User = usize;
 
-/// What is known of one name.
-#[derive(Debug, Default)]
-pub(crate) struct Known {
-    pub(crate) name: String,
-    pub(crate) account: bool,
-    /// Accounts that came or went while the server ran are judged less strictly.
-    pub(crate) odd: bool,
-    /// A login or an end was refused by the store and may be lost: its history is not judged.
-    pub(crate) blurred: bool,
-    pub(crate) session: Option<SessionSeen>,
-    /// The number of the last login decided, and of the last that somebody was told.
-    pub(crate) login: u64,
-    pub(crate) told_login: u64,
-    /// How often each command, by login and number, has come and was not answered.
-    pub(crate) numbers: BTreeMap<(u64, u64), u32>,
-    /// What those that changed something came to.
-    pub(crate) answers: BTreeMap<(u64, u64), Result<Option<Status>, Code>>,
-    pub(crate) last_login: Option<Time>,
-    /// Between which times the last session ended.
-    pub(crate) ended: Option<(Time, Time)>,
-    pub(crate) blocks: BTreeSet<User>,
-    /// Blocks of which the blocker has been told, until their lifting is durable.
-    pub(crate) announced: BTreeSet<User>,
-    pub(crate) mailbox: BTreeMap<MessageId, Stored>,
-    /// Ids that its clients have acknowledged.
-    pub(crate) acknowledged: BTreeSet<MessageId>,
-}
+/// What a command came to: success, for a message with its status, or an error.
+pub(crate) type Ending = Result<Option<Status>, Code>;
 
-/// A session as seen from outside.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SessionSeen {
-    pub(crate) link: Option<LinkId>,
-    /// When its link was lost.
-    pub(crate) lost_at: Option<Time>,
-    /// When a link was lost that had asked to take it up: whether it did may not have been told yet.
-    pub(crate) perhaps_lost_at: Time,
-    /// The server closed its link and went on with it: it moves to another.
-    pub(crate) moving: bool,
-    /// The last sign of activity, at least and at most.
-    pub(crate) active: (Time, Time),
-    /// The sign of activity before the last.
-    pub(crate) active_before: Time,
-    pub(crate) unread: Option<u64>,
-    /// What its link must be told of others, in order; `true`: may be left out.
-    pub(crate) presence: VecDeque<(User, bool, bool)>,
-    pub(crate) logout_asked: bool,
-}
-
-/// A stored message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stored {
-    pub(crate) from: User,
-    pub(crate) bytes: u64,
-    pub(crate) text: u32,
-}
-
-/// How to undo a record that was refused or lost.
+/// Mail whose removal is not durable.
 #[derive(Debug)]
-enum Undo {
-    Block(User, User),
-    Unblock(User, User),
-    Group(Name, Option<Vec<User>>),
-    Store(User, MessageId),
-    Remove(User, Vec<(MessageId, Stored)>),
-    Began(User, Option<Time>),
-    Ended(User, Option<(Time, Time)>),
-    Nothing,
+struct Removal {
+    record: RecordNumber,
+    /// `None` while the mail itself is not durable.
+    stored: Option<Stored>,
 }
 
 /// The reference.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) settings: Settings,
-    /// The timeout before the last reload: what was due then may still be carried out.
-    pub(crate) timeout_before_secs: u64,
     pub(crate) users: Vec<Known>,
     pub(crate) groups: BTreeMap<Name, Vec<User>>,
-    undo: VecDeque<(RecordNumber, Undo)>,
-    /// Mail whose removal the store refused: it is back after a restart, unless removed again before.
-    unsaved: Vec<(User, MessageId, Stored)>,
-    pub(crate) committed: RecordNumber,
+    /// Records with the store, oldest first.
+    under_way: VecDeque<(RecordNumber, Record)>,
+    /// The last record that the server knows to be durable, and the last that is applied here.
+    known_durable: RecordNumber,
+    applied: RecordNumber,
+    removals: BTreeMap<(User, MessageId), Removal>,
+    /// Until when a block stood that was lifted: blocker, blocked.
+    stood_until: BTreeMap<(User, User), Time>,
     /// Texts that were dropped out of a mailbox unread, because their sender was blocked.
     pub(crate) dropped: BTreeSet<(User, u32)>,
-    /// Mail that waited when its sender was blocked, or came while he was: it may be dropped.
+    /// Mail that waited when its sender was blocked, or came while they were: it may be dropped.
     pub(crate) doomed: BTreeSet<(User, MessageId)>,
     /// The settings have said so, at some time.
     pub(crate) drops: bool,
     /// The settings have let mail of the blocked through, at some time: it may be under way.
     pub(crate) delivers: bool,
-    /// Pairs whose block was undone: blocker, blocked, and when.
-    pub(crate) shaky: BTreeMap<(User, User), Time>,
-    /// Most that ever waited, so that a full mailbox can be told from a refusal without reason.
+    /// Most that was ever promised room, so that a full mailbox can be told from a refusal without reason.
     pub(crate) peak: Peak,
     /// The lowest that the limits of mailboxes have been.
     pub(crate) limits: Peak,
@@ -144,20 +89,13 @@ impl Model {
         self.users.iter().position(|known| known.name == name)
     }
 
-    pub(crate) fn start(&mut self, settings: &Settings, accounts: &[Name], now: Time) {
+    pub(crate) fn start(&mut self, settings: &Settings, accounts: &[Name]) {
         self.reload(settings, accounts);
-        self.committed = RecordNumber(0);
-        self.undo.clear();
-        for known in &mut self.users {
-            known.session = None;
-            if let Some((_, end)) = &mut known.ended {
-                *end = (*end).min(now);
-            }
-        }
+        self.under_way.clear();
+        (self.known_durable, self.applied) = (RecordNumber(0), RecordNumber(0));
     }
 
     pub(crate) fn reload(&mut self, settings: &Settings, accounts: &[Name]) {
-        self.timeout_before_secs = self.settings.timeout_secs;
         self.settings = settings.clone();
         self.delivers |= settings.held_on_block == HeldOnBlock::Deliver;
         self.drops |= settings.held_on_block == HeldOnBlock::Drop;
@@ -183,102 +121,179 @@ impl Model {
         }
     }
 
-    /// A record was decided.
-    pub(crate) fn decided(&mut self, number: RecordNumber, record: &Record, now: Time) {
-        let undo = match record {
-            Record::Change(Change::Blocked { by, user }) => {
-                let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
-                if self.users[by].blocks.insert(user) { self.began_to_block(by, user) } else { Undo::Nothing }
-            }
-            Record::Change(Change::Unblocked { by, user }) => {
-                let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
-                if self.users[by].blocks.remove(&user) { Undo::Unblock(by, user) } else { Undo::Nothing }
-            }
-            Record::Change(Change::GroupSet { group, members }) => {
-                let members = members.iter().map(|name| self.user(name.as_str())).collect();
-                Undo::Group(group.clone(), self.groups.insert(group.clone(), members))
-            }
-            Record::Change(Change::GroupRemoved { group }) => {
-                Undo::Group(group.clone(), self.groups.remove(group))
-            }
-            Record::MailStored { to, mail } => self.store(to, mail),
+    /// A record goes to the store. A fact holds from now on.
+    pub(crate) fn decided(&mut self, number: RecordNumber, record: &Record) {
+        self.under_way.push_back((number, record.clone()));
+        match record {
             Record::Fact(Fact::MailRemoved { user, ids }) => {
                 let user = self.user(user.as_str());
-                let mailbox = &mut self.users[user].mailbox;
-                let mut gone: Vec<_> = ids.iter().filter_map(|id| mailbox.remove_entry(id)).collect();
-                self.unsaved.retain(|(of, id, stored)| {
-                    let again = *of == user && ids.contains(id);
-                    if again {
-                        gone.push((*id, stored.clone()));
-                    }
-                    !again
-                });
-                Undo::Remove(user, gone)
-            }
-            Record::Fact(Fact::SessionBegan { user, at, .. }) => {
-                let user = self.user(user.as_str());
-                Undo::Began(user, self.users[user].last_login.replace(*at))
+                ids.iter().for_each(|id| self.remove(user, *id, number));
             }
             Record::Fact(Fact::SessionEnded { user, at, .. }) => {
                 let user = self.user(user.as_str());
-                Undo::Ended(user, self.users[user].ended.replace((*at, *at)))
+                self.users[user].history.ended = Some((*at, *at));
             }
-            Record::Change(Change::AccountRemoved { name }) => {
+            Record::MailStored { to, mail } => self.measure(to, mail),
+            Record::Fact(Fact::SessionBegan { .. } | Fact::Failures { .. })
+            | Record::Change(_)
+            | Record::Settled { .. } => {}
+        }
+    }
+
+    fn remove(&mut self, user: User, id: MessageId, record: RecordNumber) {
+        if let Some(stored) = self.users[user].mailbox.remove(&id) {
+            self.removals.insert((user, id), Removal { record, stored: Some(stored) });
+        } else if let Some(removal) = self.removals.get_mut(&(user, id)) {
+            removal.record = record;
+        } else if self
+            .mail_under_way()
+            .any(|(to, mail)| to.as_str() == self.users[user].name && mail.id == id)
+        {
+            self.removals.insert((user, id), Removal { record, stored: None });
+        }
+    }
+
+    /// The server knows that all records up to this one are durable.
+    pub(crate) const fn committed(&mut self, upto: RecordNumber) {
+        self.known_durable = upto;
+    }
+
+    /// The next record that is durable and not applied yet.
+    pub(crate) fn next_durable(&self) -> Option<&Record> {
+        let (number, record) = self.under_way.front()?;
+        (*number <= self.known_durable).then_some(record)
+    }
+
+    /// Applies the next durable record.
+    pub(crate) fn advance(&mut self, now: Time) -> Option<(RecordNumber, Record)> {
+        self.next_durable()?;
+        let (number, record) = self.under_way.pop_front()?;
+        self.applied = number;
+        match &record {
+            Record::Fact(fact) => self.written(number, fact),
+            Record::Change(change) => self.apply(change, now),
+            Record::MailStored { to, mail } => self.store(to, mail),
+            Record::Settled { user, origin, outcome, .. } => {
+                let user = self.user(user.as_str());
+                self.users[user].settled.insert((origin.login.0, origin.number), ending_of(*outcome));
+            }
+        }
+        Some((number, record))
+    }
+
+    fn written(&mut self, number: RecordNumber, fact: &Fact) {
+        match fact {
+            Fact::SessionBegan { user, login, at, .. } => {
+                let user = self.user(user.as_str());
+                let written = &mut self.users[user].written;
+                (written.login, written.last_login) = (login.0, Some(*at));
+                self.users[user].settled.retain(|(of, _), _| *of >= login.0);
+            }
+            Fact::SessionEnded { user, at, .. } => {
+                let user = self.user(user.as_str());
+                self.users[user].written.ended = Some((*at, *at));
+            }
+            Fact::MailRemoved { .. } => self.removals.retain(|_, removal| removal.record != number),
+            Fact::Failures { .. } => {}
+        }
+    }
+
+    fn apply(&mut self, change: &Change, now: Time) {
+        match change {
+            Change::Blocked { by, user } => {
+                let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
+                self.users[by].blocks.insert(user);
+                let of_user = self.users[by].mailbox.iter().filter(|(_, stored)| stored.from == user);
+                self.doomed.extend(of_user.map(|(id, _)| (by, *id)));
+            }
+            Change::Unblocked { by, user } => {
+                let (by, user) = (self.user(by.as_str()), self.user(user.as_str()));
+                self.users[by].blocks.remove(&user);
+                self.stood_until.insert((by, user), now);
+            }
+            Change::GroupSet { group, members } => {
+                let members = members.iter().map(|name| self.user(name.as_str())).collect();
+                self.groups.insert(group.clone(), members);
+            }
+            Change::GroupRemoved { group } => drop(self.groups.remove(group)),
+            Change::AccountRemoved { name } => {
                 let user = self.user(name.as_str());
                 self.forget(user);
-                Undo::Nothing
             }
-            Record::Change(Change::AccountAdded { name, .. }) => {
+            Change::AccountAdded { name, .. } => {
                 let user = self.user(name.as_str());
                 self.users[user].odd = true;
-                Undo::Nothing
             }
-            Record::Fact(Fact::Failures { .. }) | Record::Settled { .. } => Undo::Nothing,
-        };
-        let _ = now;
-        self.undo.push_back((number, undo));
+        }
     }
 
-    fn began_to_block(&mut self, by: User, user: User) -> Undo {
-        let of_user = self.users[by].mailbox.iter().filter(|(_, stored)| stored.from == user);
-        self.doomed.extend(of_user.map(|(id, _)| (by, *id)));
-        Undo::Block(by, user)
-    }
-
-    fn store(&mut self, to: &Name, mail: &Mail) -> Undo {
+    fn store(&mut self, to: &Name, mail: &Mail) {
         let (to, from) = (self.user(to.as_str()), self.user(mail.from.as_str()));
         let text = super::check::number_of(&mail.text).unwrap_or(0);
+        let stored = Stored { from, bytes: mail.text.len() as u64, text };
+        if let Some(removal) = self.removals.get_mut(&(to, mail.id)) {
+            removal.stored = Some(stored);
+            return;
+        }
         if self.users[to].blocks.contains(&from) {
             self.doomed.insert((to, mail.id));
         }
-        self.users[to].mailbox.insert(mail.id, Stored { from, bytes: mail.text.len() as u64, text });
-        self.measure(to, from);
-        Undo::Store(to, mail.id)
+        self.users[to].mailbox.insert(mail.id, stored);
     }
 
-    fn measure(&mut self, to: User, from: User) {
-        let mailbox = &self.users[to].mailbox;
-        let of_one = mailbox.values().filter(|stored| stored.from == from).count() as u64;
-        let bytes = mailbox.values().map(|stored| stored.bytes).sum();
-        let all = self.users.iter().flat_map(|known| known.mailbox.values()).map(|stored| stored.bytes).sum();
+    /// Mail that is with the store and not durable, with its receivers.
+    pub(crate) fn mail_under_way(&self) -> impl Iterator<Item = (&Name, &Mail)> {
+        self.under_way.iter().filter_map(|(_, record)| match record {
+            Record::MailStored { to, mail } => Some((to, mail)),
+            Record::Fact(_) | Record::Change(_) | Record::Settled { .. } => None,
+        })
+    }
+
+    /// Changes that are with the store and not durable.
+    pub(crate) fn changes_under_way(&self) -> impl Iterator<Item = (RecordNumber, &Change)> {
+        self.under_way.iter().filter_map(|(number, record)| match record {
+            Record::Change(change) => Some((*number, change)),
+            Record::Fact(_) | Record::MailStored { .. } | Record::Settled { .. } => None,
+        })
+    }
+
+    /// Mail that is promised room in a mailbox: what is in it, and what is under way there. By sender.
+    pub(crate) fn promised(&self, to: User) -> impl Iterator<Item = (&str, u64)> {
+        let known = &self.users[to];
+        let stays = move |id: &MessageId| !self.removals.contains_key(&(to, *id));
+        let stored = known.mailbox.values();
+        let stored = stored.map(|stored| (self.users[stored.from].name.as_str(), stored.bytes));
+        let under_way =
+            self.mail_under_way().filter(move |(name, mail)| name.as_str() == known.name && stays(&mail.id));
+        stored.chain(under_way.map(|(_, mail)| (mail.from.as_str(), mail.text.len() as u64)))
+    }
+
+    fn measure(&mut self, to: &Name, mail: &Mail) {
+        let to = self.user(to.as_str());
+        let (mut messages, mut bytes, mut of_one) = (0, 0, 0);
+        for (from, length) in self.promised(to) {
+            messages += 1;
+            bytes += length;
+            of_one += u64::from(from == mail.from.as_str());
+        }
+        let all = (0..self.users.len()).flat_map(|user| self.promised(user)).map(|(_, bytes)| bytes).sum();
         let peak = &mut self.peak;
-        peak.messages = peak.messages.max(mailbox.len() as u64);
+        peak.messages = peak.messages.max(messages);
         peak.bytes = peak.bytes.max(bytes);
         peak.of_one = peak.of_one.max(of_one);
         peak.in_all = peak.in_all.max(all);
     }
 
     fn forget(&mut self, user: User) {
-        self.unsaved.retain(|(of, ..)| *of != user);
-        self.users[user].odd = true;
-        self.users[user].mailbox.clear();
-        self.users[user].blocks.clear();
-        self.users[user].announced.clear();
-        self.users[user].last_login = None;
-        self.users[user].ended = None;
+        self.removals.retain(|(of, _), _| *of != user);
+        let known = &mut self.users[user];
+        known.odd = true;
+        known.mailbox.clear();
+        known.blocks.clear();
+        known.settled.clear();
+        (known.history, known.written) = Default::default();
         for known in &mut self.users {
             known.blocks.remove(&user);
-            known.announced.remove(&user);
         }
         for members in self.groups.values_mut() {
             members.retain(|member| *member != user);
@@ -286,142 +301,92 @@ impl Model {
         self.groups.retain(|_, members| !members.is_empty());
     }
 
-    pub(crate) fn committed(&mut self, upto: RecordNumber) {
-        self.committed = self.committed.max(upto);
-        while self.undo.front().is_some_and(|(number, _)| *number <= upto) {
-            if let Some((_, Undo::Unblock(by, user))) = self.undo.pop_front() {
-                self.users[by].announced.remove(&user);
+    /// The store refused all records from this one on: of changes and mail nothing remains, and facts are
+    /// to be written again. Says what was refused.
+    pub(crate) fn refused(&mut self, from: RecordNumber) -> Vec<(RecordNumber, Record)> {
+        let first = self.under_way.partition_point(|(number, _)| *number < from);
+        let refused: Vec<(RecordNumber, Record)> = self.under_way.drain(first..).collect();
+        for removal in self.removals.values_mut().filter(|removal| removal.record >= from) {
+            removal.record = UNWRITTEN;
+        }
+        for (_, record) in &refused {
+            if let Record::MailStored { to, mail } = record
+                && let Some(to) = self.find(to.as_str())
+                && self.removals.get(&(to, mail.id)).is_some_and(|removal| removal.stored.is_none())
+            {
+                self.removals.remove(&(to, mail.id));
             }
         }
-    }
-
-    /// Records from this one on were refused: firm ones are undone, soft ones will be written again.
-    pub(crate) fn refused(&mut self, from: RecordNumber) {
-        while let Some(undo) = self.undo_from(from) {
-            match undo {
-                Undo::Began(user, _) | Undo::Ended(user, _) => self.users[user].blurred = true,
-                Undo::Remove(user, mail) => {
-                    self.unsaved.extend(mail.into_iter().map(|(id, stored)| (user, id, stored)));
-                }
-                Undo::Nothing => {}
-                Undo::Block(..) | Undo::Unblock(..) | Undo::Group(..) | Undo::Store(..) => {
-                    self.undo(undo, Time::MAX)
-                }
-            }
-        }
+        refused
     }
 
     /// The process is gone; what had not become durable never was.
     pub(crate) fn server_gone(&mut self, survived: RecordNumber, now: Time) {
-        for user in 0..self.users.len() {
-            // What was delivered live is not remembered over a restart; the receiver knows it again.
-            self.users[user].answers.retain(|_, answer| *answer == Ok(Some(Status::Stored)));
-            if let Some(session) = self.users[user].session.take() {
-                self.users[user].ended = Some((session.active.0, now));
+        self.known_durable = survived;
+        while self.advance(now).is_some() {}
+        self.under_way.clear();
+        for ((user, id), removal) in core::mem::take(&mut self.removals) {
+            if let Some(stored) = removal.stored {
+                self.users[user].mailbox.insert(id, stored);
             }
         }
-        while let Some(undo) = self.undo_from(RecordNumber(survived.0 + 1)) {
-            self.undo(undo, now);
-        }
-        self.committed(survived);
-        self.undo.clear();
-        for (user, id, stored) in core::mem::take(&mut self.unsaved) {
-            self.users[user].mailbox.insert(id, stored);
+        for known in &mut self.users {
+            known.server_gone(now);
         }
     }
 
-    fn undo_from(&mut self, from: RecordNumber) -> Option<Undo> {
-        let last = self.undo.back().is_some_and(|(number, _)| *number >= from);
-        if last { self.undo.pop_back().map(|(_, undo)| undo) } else { None }
+    /// Whether mail that is durable was acknowledged, and that is not durable.
+    pub(crate) fn is_to_be_removed(&self, user: User, id: MessageId) -> bool {
+        self.removals.get(&(user, id)).is_some_and(|removal| removal.stored.is_some())
     }
 
-    fn undo(&mut self, undo: Undo, now: Time) {
-        match undo {
-            Undo::Block(by, user) => {
-                self.users[by].blocks.remove(&user);
-                self.users[by].announced.remove(&user);
-                self.shaky.insert((by, user), now);
-            }
-            Undo::Unblock(by, user) => {
-                self.users[by].blocks.insert(user);
-                self.shaky.insert((by, user), now);
-            }
-            Undo::Group(group, Some(members)) => {
-                self.groups.insert(group, members);
-            }
-            Undo::Group(group, None) => {
-                self.groups.remove(&group);
-            }
-            Undo::Store(user, id) => {
-                self.unsaved.retain(|(of, mail, _)| (*of, *mail) != (user, id));
-                self.users[user].mailbox.remove(&id);
-            }
-            Undo::Remove(user, mail) => self.users[user].mailbox.extend(mail),
-            Undo::Began(user, last) => {
-                self.users[user].last_login = last;
-                self.users[user].blurred = true;
-            }
-            Undo::Ended(user, ended) => {
-                let lost = self.users[user].ended.take();
-                let from = ended.map_or(Time::ZERO, |(from, _)| from);
-                self.users[user].ended = lost.map(|(_, upto)| (from, upto.max(now)));
-            }
-            Undo::Nothing => {}
-        }
+    /// Whether mail is in a mailbox, or under way there.
+    pub(crate) fn has_mail(&self, user: User, id: MessageId) -> bool {
+        let name = &self.users[user].name;
+        self.users[user].mailbox.contains_key(&id)
+            || self.mail_under_way().any(|(to, mail)| to.as_str() == name && mail.id == id)
     }
 
-    /// The changes of a pair's block that are on their way to the disk: whether each makes or lifts it.
-    fn block_changes(&self, by: User, user: User) -> impl DoubleEndedIterator<Item = (RecordNumber, bool)> {
-        self.undo.iter().filter_map(move |(number, undo)| match undo {
-            Undo::Block(a, b) if (*a, *b) == (by, user) => Some((*number, true)),
-            Undo::Unblock(a, b) if (*a, *b) == (by, user) => Some((*number, false)),
-            Undo::Block(..)
-            | Undo::Unblock(..)
-            | Undo::Group(..)
-            | Undo::Store(..)
-            | Undo::Remove(..)
-            | Undo::Began(..)
-            | Undo::Ended(..)
-            | Undo::Nothing => None,
-        })
+    /// Whether anything is remembered of an account.
+    pub(crate) fn remembers(&self, user: User) -> bool {
+        let known = &self.users[user];
+        known.history.last_login.is_some()
+            || !known.mailbox.is_empty()
+            || !known.blocks.is_empty()
+            || self.users.iter().any(|known| known.blocks.contains(&user))
+            || self.groups.values().any(|members| members.contains(&user))
     }
 
-    /// Whether the change that a pair's block last saw is still on its way to the disk.
-    pub(crate) fn is_pending(&self, by: User, user: User) -> bool {
-        self.last_block_change(by, user).is_some()
+    /// Whether a record is with the store, and its fate not known.
+    pub(crate) fn is_under_way(&self, number: RecordNumber) -> bool {
+        self.under_way.binary_search_by_key(&number, |(number, _)| *number).is_ok()
     }
 
-    /// The record of the change that a pair's block last saw, if it is on its way to the disk.
-    pub(crate) fn last_block_change(&self, by: User, user: User) -> Option<RecordNumber> {
-        self.block_changes(by, user).next_back().map(|(number, _)| number)
+    /// Whether nothing is with the store.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.under_way.is_empty()
     }
 
-    /// The record of the last change of a group, if it is on its way to the disk.
-    pub(crate) fn last_group_change(&self, name: &Name) -> Option<RecordNumber> {
-        let changes = |undo: &Undo| matches!(undo, Undo::Group(group, _) if group == name);
-        self.undo.iter().rev().find(|(_, undo)| changes(undo)).map(|(number, _)| *number)
+    /// The last record that is applied.
+    pub(crate) const fn applied(&self) -> RecordNumber {
+        self.applied
     }
 
-    /// Whether a block stands on the disk.
-    pub(crate) fn stands_durably(&self, by: User, user: User) -> bool {
-        let first = self.block_changes(by, user).next();
-        first.map_or_else(|| self.users[by].blocks.contains(&user), |(_, made)| !made)
-    }
-
-    /// Whether a block stands, or may turn out to have stood.
-    pub(crate) fn may_stand(&self, by: User, user: User) -> bool {
-        self.users[by].blocks.contains(&user) || self.is_pending(by, user)
-    }
-
-    /// Whether nothing of `sender` that cannot wait may reach `receiver`.
-    pub(crate) fn is_shut(&self, sender: User, receiver: User) -> bool {
-        self.may_stand(receiver, sender) || (self.settings.block_mutual && self.may_stand(sender, receiver))
+    /// Whether a block stands, or stood at a time or later.
+    pub(crate) fn has_stood_since(&self, by: User, user: User, at: Time) -> bool {
+        let lifted = self.stood_until.get(&(by, user));
+        self.users[by].blocks.contains(&user) || lifted.is_some_and(|until| *until >= at)
     }
 
     /// Whether `sender` cannot reach `receiver`.
     pub(crate) fn is_cut_off(&self, sender: User, receiver: User) -> bool {
-        self.users[receiver].blocks.contains(&sender)
-            || (self.settings.block_mutual && self.users[sender].blocks.contains(&receiver))
+        self.is_cut_off_since(sender, receiver, Time::MAX)
+    }
+
+    /// Whether `sender` cannot reach `receiver`, or could not at a time or later.
+    pub(crate) fn is_cut_off_since(&self, sender: User, receiver: User, at: Time) -> bool {
+        self.has_stood_since(receiver, sender, at)
+            || (self.settings.block_mutual && self.has_stood_since(sender, receiver, at))
     }
 
     /// Whose link it is, if it is a session's.
@@ -441,5 +406,19 @@ impl Model {
     /// The session of a user, if there is one.
     pub(crate) fn session_mut(&mut self, user: User) -> Option<&mut SessionSeen> {
         self.users[user].session.as_mut()
+    }
+
+    /// What is known of a command, by its login and number.
+    pub(crate) fn asked_mut(&mut self, user: User, login: u64, number: u64) -> Option<&mut Asked> {
+        self.users[user].numbers.get_mut(&(login, number))
+    }
+}
+
+/// How a command ended that the disk remembers.
+const fn ending_of(outcome: Outcome) -> Ending {
+    match outcome {
+        Outcome::Message(status) => Ok(Some(status)),
+        Outcome::Broadcast { .. } | Outcome::Group { .. } | Outcome::Done => Ok(None),
+        Outcome::Failed(code) => Err(code),
     }
 }

@@ -76,6 +76,8 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::WaitSeconds, "{argument} mod 60 s pass"),
     (Kind::WaitMinutes, "{argument} mod 60 min pass"),
     (Kind::WaitHours, "{argument} mod 24 h pass"),
+    (Kind::StreamEnd, "hand {actor} asks for something about user {argument} and ends its stream"),
+    (Kind::RawReuse, "hand {actor} uses a number twice, about user {argument}"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];
 

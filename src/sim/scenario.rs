@@ -150,6 +150,10 @@ spelled! {
         WaitHours = "wait-hours",
         /// The clock comes to the instant, or a tick beside it, of the next lock's end or deadline.
         WaitDeadline = "wait-deadline",
+        /// Somebody with a raw connection asks for something, says no more, and reads on.
+        StreamEnd = "stream-end",
+        /// A number is used again by hand: for other words, or the same.
+        RawReuse = "raw-reuse",
     }
 }
 
@@ -285,6 +289,8 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::WaitMinutes, 6, true),
     (Kind::WaitHours, 1, true),
     (Kind::WaitDeadline, 10, true),
+    (Kind::StreamEnd, 8, true),
+    (Kind::RawReuse, 8, true),
 ];
 
 /// Settings chosen before the start, at most.

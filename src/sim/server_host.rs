@@ -193,6 +193,7 @@ impl World {
             Told::Tick | Told::Flushed { .. } => false,
             Told::Received { bytes, .. } => memchr::memchr(b'\n', self.trace.bytes(bytes)).is_some(),
             Told::LinkOpened { .. }
+            | Told::StreamEnded { .. }
             | Told::LinkClosed { .. }
             | Told::Verified { .. }
             | Told::Hashed { .. }
@@ -410,6 +411,10 @@ impl World {
     pub(super) fn server_receives(&mut self, link: LinkId, bytes: &[u8]) {
         let span = self.trace.keep(bytes);
         self.tell_server(Event::Received { link, bytes }, Told::Received { link, bytes: span });
+    }
+
+    pub(super) fn server_hears_the_end(&mut self, link: LinkId) {
+        self.tell_server(Event::StreamEnded { link }, Told::StreamEnded { link });
     }
 
     pub(super) fn server_loses(&mut self, link: LinkId) {

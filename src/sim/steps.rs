@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::cast::{GROUPS, USERS, password_of, text};
 use super::client_host::SEATS_USED;
 use super::draw::Draw;
+use super::hand::{Hand, Manner};
 use super::scenario::{Kind, Step};
 use super::world::World;
 use crate::client::{AcceptPrivate, Settings, Signal};
@@ -40,7 +41,7 @@ impl World {
 
     /// A password for the name guessed last, in the very instant.
     fn try_at_once(&mut self, step: Step) {
-        let Some(hand) = self.open_hand(7, false) else { return };
+        let Some(hand) = self.open_hand(7, Manner::Plain) else { return };
         if let Some(link) = self.links.get_mut(&self.hands[hand].link) {
             link.latency_micros = 0;
         }
@@ -275,7 +276,7 @@ impl World {
         if alive {
             return;
         }
-        let hand = self.open_hand(3, true);
+        let hand = self.open_hand(3, Manner::Resuming);
         self.seats[seat].hand = hand;
         if let Some(hand) = hand {
             self.hand_writes(hand, format!("login {user} {password}\n").as_bytes());
@@ -310,7 +311,8 @@ impl World {
     fn hand_of(&self, actor: u8) -> Option<usize> {
         let recent = self.hands.len().saturating_sub(12);
         let stand_ins: Vec<usize> = self.seats.iter().filter_map(|seat| seat.hand).collect();
-        let usable = |index: &usize| self.hands[*index].open && !stand_ins.contains(index);
+        let talks = |hand: &Hand| hand.open && !hand.ended;
+        let usable = |index: &usize| talks(&self.hands[*index]) && !stand_ins.contains(index);
         let open: Vec<usize> = (recent..self.hands.len()).filter(usable).collect();
         (!open.is_empty()).then(|| open[usize::from(actor) % open.len()])
     }
@@ -319,12 +321,16 @@ impl World {
     fn take_hand(&mut self, step: Step) -> bool {
         match step.kind {
             Kind::RawOpen => {
-                let acknowledges = step.argument.is_multiple_of(3);
-                self.open_hand(step.actor, acknowledges);
+                let manner = match (step.argument % 3, step.salt % 4) {
+                    (0, 0) => Manner::Acknowledging,
+                    (0, _) => Manner::Resuming,
+                    (_, _) => Manner::Plain,
+                };
+                self.open_hand(step.actor, manner);
             }
             Kind::RawGuesses => self.guess(step),
             Kind::RawLogin | Kind::RawRegister => {
-                let hand = self.hand_of(step.actor).or_else(|| self.open_hand(step.actor, false));
+                let hand = self.hand_of(step.actor).or_else(|| self.open_hand(step.actor, Manner::Plain));
                 if let Some(hand) = hand {
                     let line = self.login_line(step);
                     self.hand_writes(hand, line.as_bytes());
@@ -349,9 +355,48 @@ impl World {
                 }
             }
             Kind::Stranger => self.send_stranger(step),
+            Kind::StreamEnd => self.ask_and_end(step),
+            Kind::RawReuse => self.use_number_twice(step),
             _ => return false,
         }
         true
+    }
+
+    /// Somebody asks for a change and for more behind it, and says no more: with a login before it, or on a
+    /// raw connection that stands.
+    fn ask_and_end(&mut self, step: Step) {
+        let standing = self.hand_of(step.actor).filter(|_| !step.salt.is_multiple_of(3));
+        let Some(hand) = standing.or_else(|| self.open_hand(step.actor, Manner::Plain)) else { return };
+        if standing.is_none() {
+            let user = self.user(step.argument / 16);
+            let login = format!("login {user} {}\n", self.right_password(user));
+            self.hand_writes(hand, login.as_bytes());
+        }
+        let changes = [Kind::Block, Kind::Unblock, Kind::CreateGroup, Kind::LeaveGroup];
+        let change = changes[usize::try_from(step.salt / 3 % 4).unwrap_or(0)];
+        for kind in [change, Kind::Ping, Kind::Message] {
+            let line = self.command(Step { kind, ..step }).unwrap_or_default();
+            self.hand_commands(hand, line.as_bytes());
+        }
+        self.end_hand(hand);
+    }
+
+    /// A number for two commands, or for one that is said again.
+    fn use_number_twice(&mut self, step: Step) {
+        let talks = |hand: &Hand| hand.open && !hand.ended && hand.acknowledges;
+        let recent = self.hands.len().saturating_sub(12);
+        let open: Vec<usize> =
+            (recent..self.hands.len()).filter(|index| talks(&self.hands[*index])).collect();
+        if open.is_empty() {
+            return;
+        }
+        let hand = open[usize::from(step.actor) % open.len()];
+        let kinds = [Kind::Block, Kind::Message, Kind::Unblock, Kind::GroupMessage];
+        let kind = |salt: u32| kinds[usize::try_from(salt % 4).unwrap_or(0)];
+        let first = self.command(Step { kind: kind(step.salt), ..step }).unwrap_or_default();
+        let other = Step { kind: kind(step.salt / 4), argument: step.argument / 16, ..step };
+        let second = if step.salt.is_multiple_of(5) { None } else { self.command(other) };
+        self.hand_reuses(hand, first.as_bytes(), second.as_ref().unwrap_or(&first).as_bytes());
     }
 
     fn login_line(&mut self, step: Step) -> String {
@@ -371,7 +416,7 @@ impl World {
         let user = self.user(step.argument);
         self.guessed = user;
         for index in 0..self.draw.between(2, 8) {
-            let Some(hand) = self.open_hand(7, false) else { return };
+            let Some(hand) = self.open_hand(7, Manner::Plain) else { return };
             let right = self.draw.chance(150);
             let guess = if right { self.right_password(user) } else { self.typed("guess") };
             let mut lines = format!("login {user} {guess}\n");
@@ -405,11 +450,12 @@ impl World {
     /// behind them. If nobody has come in, somebody does.
     fn flood_with_lists(&mut self, step: Step) {
         let recent = self.hands.len().saturating_sub(12);
-        let is_in = |index: &usize| self.hands[*index].open && self.hands[*index].welcomed;
+        let is_in = |hand: &Hand| hand.open && !hand.ended && hand.welcomed;
+        let is_in = |index: &usize| is_in(&self.hands[*index]);
         let Some(hand) = (recent..self.hands.len()).find(is_in) else {
             let user = self.user(step.argument / 16);
             let login = format!("login {user} {}\n", self.right_password(user));
-            if let Some(hand) = self.open_hand(7, false) {
+            if let Some(hand) = self.open_hand(7, Manner::Plain) {
                 self.hand_writes(hand, login.as_bytes());
             }
             return;

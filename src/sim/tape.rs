@@ -81,8 +81,6 @@ impl Tape {
             match event {
                 Owned::Other(event) => outcome.add(server.handle((**event).clone(), *now)),
                 Owned::Bytes(link, bytes) => {
-                    // What is due at this very moment comes before all of them, not before their end.
-                    outcome.add(server.handle(Event::Tick, *now));
                     let mut rest = bytes.as_slice();
                     while !rest.is_empty() {
                         let (bytes, later) = rest.split_at(part(rest.len()));

@@ -99,6 +99,7 @@ pub(crate) enum Told {
     LinkOpened { link: LinkId, from: SocketAddr },
     Received { link: LinkId, bytes: Span },
     Flushed { link: LinkId, upto: u64 },
+    StreamEnded { link: LinkId },
     LinkClosed { link: LinkId },
     Verified { ticket: Ticket, verdict: SeenVerdict },
     Hashed { ticket: Ticket, done: bool },

@@ -328,6 +328,7 @@ impl World {
         let Some(link) = self.links.get_mut(&id) else { return };
         for end in &mut link.ends {
             end.die(hard);
+            end.resets = true;
         }
         for end in 0..2 {
             let delay = self.draw.below(5_000);
@@ -342,19 +343,36 @@ impl World {
         let open = link.ends[end].open;
         match found {
             Found::Nothing => {}
-            Found::TheEnd => self.broken(id, end),
+            Found::TheEnd if open && holder == Holder::Server => self.server_hears_the_end(id),
+            Found::TheEnd | Found::Reset => self.broken(id, end),
             Found::Bytes(bytes) => {
                 if link.has_more(end, self.now) {
                     self.after(0, Happening::Arrive { link: id, end });
                 }
                 self.pump(id, 1 - end);
                 match holder {
-                    _ if !open => {}
+                    _ if !open => self.reset_server(id, 1 - end),
                     Holder::Server => self.server_receives(id, &bytes),
                     Holder::Process(process) => self.client_receives(process, id, &bytes),
                     Holder::Hand(hand) => self.hand_receives(hand, &bytes),
                 }
             }
+        }
+    }
+
+    /// The server has written to an end that nobody holds any more.
+    fn reset_server(&mut self, id: LinkId, end: usize) {
+        let link = self.links.get(&id);
+        if link.is_some_and(|link| link.ends[end].open && link.ends[end].holder == Holder::Server) {
+            self.after(0, Happening::Broken { link: id, end });
+        }
+    }
+
+    /// An end says no more, and goes on listening.
+    pub(super) fn end_stream(&mut self, id: LinkId, end: usize) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.ends[end].closing = true;
+            self.pump(id, end);
         }
     }
 

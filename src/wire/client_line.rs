@@ -4,19 +4,14 @@ mod encoder;
 mod grammar;
 mod misuse;
 
+pub use misuse::Misuse;
+
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::command::CommandKind;
+use super::parts::{Capabilities, Words};
 use crate::words::{MessageId, Secret, Text, Token};
-
-/// What a client can do beyond reading lines; said in `hello`, before login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Capabilities {
-    /// It acknowledges messages after showing them (`ack`).
-    pub acknowledge: bool,
-    /// It keeps a token and can resume its session (`resume`).
-    pub resume: bool,
-}
 
 /// One line from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,17 +23,17 @@ pub enum ClientLine<'a> {
         /// What the client can do.
         capabilities: Capabilities,
     },
-    /// `login NAME [PASSWORD]`: without a password the server asks for one. The password is the
-    /// rest of the line after one space.
+    /// `login NAME [PASSWORD]`: without a password the server asks for one. The password is the rest of the
+    /// line after one space.
     Login {
-        /// Any word; the server judges it.
+        /// Any word; the server checks it.
         name: &'a str,
         /// The password, if given.
         password: Option<Secret<'a>>,
     },
     /// `register NAME PASSWORD`.
     Register {
-        /// Any word; the server judges it.
+        /// Any word; the server checks it.
         name: &'a str,
         /// The password of the new account.
         password: Secret<'a>,
@@ -47,32 +42,35 @@ pub enum ClientLine<'a> {
     Resume {
         /// The user.
         name: &'a str,
-        /// What `welcome` handed out.
+        /// The token from `welcome`.
         token: Token,
     },
-    /// `ack SHOWN ANSWERED`, each `-` where there is nothing to say: everything that came on this
-    /// link up to and with the message is shown, and all answers up to and with the number have come.
+    /// `ack SHOWN ANSWERED`, each `-` if there is nothing to report: everything that arrived on
+    /// this link up to and including the message is shown, and all answers up to and including the number have
+    /// arrived.
     Acknowledge {
         /// The last message shown.
         shown: Option<MessageId>,
-        /// All commands up to this number have their answer and will not be repeated.
+        /// All commands up to this number are answered and will not be repeated.
         answered: Option<u64>,
     },
-    /// `active` or `active invalid`: the user typed something that concerns the server only as activity.
+    /// `active` or `active invalid`: the user typed a line that the server need not see, but that counts as
+    /// activity.
     Active {
         /// Whether it was a valid command.
         valid: bool,
     },
     /// `[#NUMBER ]COMMAND`.
     Request {
-        /// Chosen by the client, rising by one. Answers carry it back; a repeat is answered again and done once.
+        /// Chosen by the client, rising by one. The answer carries it; a repeat is answered again and
+        /// carried out once.
         number: Option<u64>,
         /// The command.
         command: Command<'a>,
     },
 }
 
-/// A command of a logged-in user. Names are words as typed; the server judges them.
+/// A command of a logged-in user. Names are words as typed; the server checks them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command<'a> {
     /// `message USER TEXT`
@@ -98,19 +96,19 @@ pub enum Command<'a> {
     Wholasthr,
     /// `block USER`
     Block {
-        /// Whom.
+        /// The user.
         user: &'a str,
     },
     /// `unblock USER`
     Unblock {
-        /// Whom.
+        /// The user.
         user: &'a str,
     },
     /// `offline`
     Offline,
     /// `ping USER`
     Ping {
-        /// Whom.
+        /// The user.
         user: &'a str,
     },
     /// `create group NAME USER…`
@@ -133,14 +131,14 @@ pub enum Command<'a> {
     AddToGroup {
         /// Name of the group.
         group: &'a str,
-        /// Whom.
+        /// The user.
         user: &'a str,
     },
     /// `remove group NAME USER`
     RemoveFromGroup {
         /// Name of the group.
         group: &'a str,
-        /// Whom.
+        /// The user.
         user: &'a str,
     },
     /// `leave group NAME`
@@ -153,65 +151,78 @@ pub enum Command<'a> {
         /// Name of the group.
         group: &'a str,
     },
-    /// `startprivate USER ENDPOINT…`: asks USER for a private link.
+    /// `startprivate USER ENDPOINT…`: requests a private link with USER.
     StartPrivate {
-        /// Whom.
+        /// The user.
         user: &'a str,
-        /// Where this client listens; at most [`MAX_ENDPOINTS`].
+        /// The addresses where this client listens; at most [`MAX_ENDPOINTS`].
         endpoints: Vec<Endpoint>,
     },
-    /// `accept USER ENDPOINT…`: yes to USER's request.
+    /// `accept USER ENDPOINT…`: accepts USER's request.
     Accept {
-        /// Who asked.
+        /// The requester.
         user: &'a str,
-        /// Where this client listens; at most [`MAX_ENDPOINTS`].
+        /// The addresses where this client listens; at most [`MAX_ENDPOINTS`].
         endpoints: Vec<Endpoint>,
     },
-    /// `decline USER`: no to USER's request.
+    /// `decline USER`: declines USER's request.
     Decline {
-        /// Who asked.
+        /// The requester.
         user: &'a str,
     },
     /// `help [COMMAND]`
     Help {
-        /// About which command.
+        /// The command to explain.
         about: Option<&'a str>,
     },
     /// `logout`
     Logout,
 }
 
+impl Command<'_> {
+    /// Which command it is.
+    #[must_use]
+    pub const fn kind(&self) -> CommandKind {
+        match self {
+            Command::Message { .. } => CommandKind::Message,
+            Command::Broadcast { .. } => CommandKind::Broadcast,
+            Command::Whoelse => CommandKind::Whoelse,
+            Command::WhoelseSince { .. } => CommandKind::WhoelseSince,
+            Command::Wholasthr => CommandKind::Wholasthr,
+            Command::Block { .. } => CommandKind::Block,
+            Command::Unblock { .. } => CommandKind::Unblock,
+            Command::Offline => CommandKind::Offline,
+            Command::Ping { .. } => CommandKind::Ping,
+            Command::CreateGroup { .. } => CommandKind::CreateGroup,
+            Command::MessageGroup { .. } => CommandKind::MessageGroup,
+            Command::GroupList => CommandKind::GroupList,
+            Command::AddToGroup { .. } => CommandKind::AddToGroup,
+            Command::RemoveFromGroup { .. } => CommandKind::RemoveFromGroup,
+            Command::LeaveGroup { .. } => CommandKind::LeaveGroup,
+            Command::DeleteGroup { .. } => CommandKind::DeleteGroup,
+            Command::StartPrivate { .. } => CommandKind::StartPrivate,
+            Command::Accept { .. } => CommandKind::Accept,
+            Command::Decline { .. } => CommandKind::Decline,
+            Command::Help { .. } => CommandKind::Help,
+            Command::Logout => CommandKind::Logout,
+        }
+    }
+
+    /// The name of its kind.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+}
+
 /// Endpoints a client may declare in one line.
 pub const MAX_ENDPOINTS: usize = 8;
 
-/// A place where a client listens for a private link.
+/// An address where a client listens for a private link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
-    /// A port at the address the server sees the client at: `5123`.
+    /// A port at the address from which the client has connected to the server: `5123`.
     Port(u16),
     /// A full address: `10.0.0.2:5123` or `[::1]:5123`.
     Address(SocketAddr),
-}
-
-/// Words separated by runs of spaces; possibly none.
-#[derive(Debug, Clone, Copy, Eq)]
-pub struct Words<'a>(&'a str);
-
-impl<'a> Words<'a> {
-    /// Takes a part of a line; `None` if it holds a line feed.
-    #[must_use]
-    pub fn new(line: &'a str) -> Option<Words<'a>> {
-        memchr::memchr(b'\n', line.as_bytes()).is_none().then_some(Words(line))
-    }
-
-    /// The words in order.
-    pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        self.0.split(' ').filter(|word| !word.is_empty())
-    }
-}
-
-impl PartialEq for Words<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
 }

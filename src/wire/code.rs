@@ -11,13 +11,13 @@ macro_rules! spelled {
             /// All of them, in the order of their declaration.
             pub const ALL: &'static [$name] = &[$($name::$variant,)+];
 
-            /// Its one spelling.
+            /// Its spelling.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word,)+ }
             }
 
-            /// The one spelled so.
+            /// The variant with this spelling.
             #[must_use]
             pub fn from_word(word: &str) -> Option<$name> {
                 match word { $($word => Some($name::$variant),)+ _ => None }
@@ -34,11 +34,11 @@ macro_rules! spelled {
 pub(crate) use spelled;
 
 spelled! {
-    /// Why a command failed.
+    /// The reason why a command failed.
     Code {
         /// No such command.
         UnknownCommand = "unknown_command",
-        /// The command is known, its arguments are not of its form, or the line is no UTF-8.
+        /// The command is known, its arguments are not of its form, or the line is not UTF-8.
         Usage = "usage",
         /// The line is longer than the limit.
         TooLong = "too_long",
@@ -58,17 +58,17 @@ spelled! {
         Declined = "declined",
         /// The user did not answer in time.
         NoAnswer = "no_answer",
-        /// A private link with the user stands, or is being asked for.
+        /// A private link with the user exists, or is being requested.
         AlreadyPrivate = "already_private",
         /// No private link with the user.
         NotPrivate = "not_private",
-        /// No way to the other client was found.
+        /// The other client could not be reached.
         Unreachable = "unreachable",
         /// No such group, or none the asker is in.
         UnknownGroup = "unknown_group",
         /// A group of that name exists.
         GroupExists = "group_exists",
-        /// Not a name.
+        /// It is not a valid name.
         BadName = "bad_name",
         /// The user is not in the group.
         NotMember = "not_member",
@@ -78,13 +78,13 @@ spelled! {
         MailboxFull = "mailbox_full",
         /// Too many introductions.
         RateLimited = "rate_limited",
-        /// The server cannot store now.
+        /// The server cannot store anything at the moment.
         StorageUnavailable = "storage_unavailable",
         /// No connection to the server.
         NotConnected = "not_connected",
         /// Whether it happened cannot be known.
         OutcomeUnknown = "outcome_unknown",
-        /// The other's key is not the one remembered.
+        /// The other client's key is not the one remembered.
         KeyChanged = "key_changed",
         /// Nothing to accept or decline.
         NoRequest = "no_request",
@@ -96,7 +96,7 @@ spelled! {
 }
 
 spelled! {
-    /// What the server asks the person to type next.
+    /// The answer that the server needs next.
     Prompt {
         /// A name.
         Username = "username",
@@ -118,11 +118,11 @@ spelled! {
 }
 
 spelled! {
-    /// What `ping` tells.
+    /// The answer to `ping`.
     PingStatus {
-        /// A session stands.
+        /// They have a session.
         Online = "online",
-        /// No session.
+        /// They have no session.
         Offline = "offline",
         /// The user has blocked the asker.
         Blocked = "blocked",
@@ -130,23 +130,23 @@ spelled! {
 }
 
 spelled! {
-    /// Whether a message came as it was sent or had waited in the mailbox.
+    /// Whether a message is passed on as it was sent or had waited in the mailbox.
     Freshness {
-        /// Passed on at once.
+        /// Passed on immediately.
         Live = "live",
-        /// Waited in the mailbox.
+        /// It waited in the mailbox.
         Stored = "stored",
     }
 }
 
 spelled! {
-    /// Why the server ends a session.
+    /// The reason why the server ends a session.
     Farewell {
         /// The user asked.
         Logout = "logout",
-        /// Nothing was heard of the user for too long.
+        /// The user was inactive for too long.
         Timeout = "timeout",
-        /// The server stops.
+        /// The server is stopping.
         ServerShutdown = "server_shutdown",
         /// The user logged in elsewhere (`duplicate_login=replace`).
         Replaced = "replaced",
@@ -158,15 +158,15 @@ spelled! {
 spelled! {
     /// Which side of an introduction this client is. The requester chooses the link to use.
     Role {
-        /// Asked for the link.
+        /// It requested the link.
         Requester = "requester",
-        /// Said yes to it.
+        /// It accepted the request.
         Accepter = "accepter",
     }
 }
 
 spelled! {
-    /// Why the other side closes a private link.
+    /// The reason why the other side closes a private link.
     PeerFarewell {
         /// By `stopprivate`.
         Stopped = "stopped",
@@ -177,12 +177,12 @@ spelled! {
     }
 }
 
-/// Why a login was refused.
+/// The reason why a login was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// Wrong password, or no such account: `invalid_credentials LEFT`.
     InvalidCredentials {
-        /// Tries left before the name is locked.
+        /// Attempts left before the name is locked.
         attempts_left: u32,
     },
     /// The name is locked: `locked_out SECONDS`.
@@ -192,10 +192,12 @@ pub enum Refusal {
     },
     /// The account has a session: `already_online`.
     AlreadyOnline,
-    /// Not a name: `bad_name`.
+    /// It is not a valid name: `bad_name`.
     BadName,
-    /// Too many logins at this moment: `busy`. Counts as no failure.
+    /// Too many logins at the moment: `busy`. It does not count as a failure.
     Busy,
-    /// The token resumes nothing any more: `stale`.
+    /// Somebody else has just registered the name: `name_taken`. It does not count as a failure.
+    NameTaken,
+    /// The token no longer resumes a session: `stale`.
     Stale,
 }

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Write};
+use core::net::SocketAddr;
 
-use super::client_line::{Capabilities, Words};
+use super::parts::{Capabilities, Words};
 use crate::words::{MessageId, Origin};
 
 /// A line being written at the end of a buffer.
@@ -82,6 +83,11 @@ impl<'o> Line<'o> {
         self
     }
 
+    /// One space and an address, without the zone that one machine may know it by.
+    pub(super) fn address(self, address: SocketAddr) -> Line<'o> {
+        self.shown(SocketAddr::new(address.ip(), address.port()))
+    }
+
     /// The words of the capabilities that are there.
     #[inline]
     pub(super) fn capabilities(self, capabilities: Capabilities) -> Line<'o> {
@@ -110,7 +116,7 @@ impl<'o> Line<'o> {
     }
 }
 
-/// The number of a command, in front of it.
+/// The number of a command, before it.
 #[inline]
 pub(super) fn push_command_number(out: &mut Vec<u8>, number: u64) {
     out.push(b'#');
@@ -145,7 +151,7 @@ fn push_leading(out: &mut Vec<u8>, number: u64) {
     // Zero itself has one digit.
     let zeros = (digits.trailing_zeros() / 8).min(7);
     let spelt = (digits | ZEROS) >> (8 * zeros);
-    // So many bytes are always copied, and those too many cut off: that takes no call.
+    // All eight bytes are always copied and the surplus is cut off: that needs no call.
     out.extend_from_slice(&spelt.to_le_bytes());
     out.truncate(out.len() - zeros as usize);
 }
@@ -175,6 +181,7 @@ impl fmt::Write for Buffer<'_> {
 mod tests {
     use super::*;
     use alloc::string::{String, ToString};
+    use core::net::{Ipv6Addr, SocketAddrV6};
 
     fn spelt(number: u64) -> String {
         let mut out = b"#".to_vec();
@@ -195,6 +202,15 @@ mod tests {
             let number = number >> (number % 64);
             assert_eq!(spelt(number), ["#", &number.to_string()].concat());
         }
+    }
+
+    /// A reader refuses a zone, and with it the whole line.
+    #[test]
+    fn addresses_are_written_without_their_zone() {
+        let mut out = Vec::new();
+        let scoped = SocketAddrV6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), 5123, 7, 2);
+        Line::begin(&mut out, "accept").address(SocketAddr::V6(scoped)).end();
+        assert_eq!(out, b"accept [fe80::1]:5123\n");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::planted::{self, Planted};
 
-/// What the framer found.
+/// A result of framing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A whole line, without its line feed and without one carriage return before it.
@@ -17,7 +17,7 @@ pub enum Frame<'a> {
     },
 }
 
-/// Says how long a line is, not what it says: it may hold a password.
+/// Prints the length of a line, not its content: it may hold a password.
 impl fmt::Debug for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -35,7 +35,7 @@ pub struct Framer {
     progress: Progress,
 }
 
-/// Says how much is kept, not what: it may be a password.
+/// Prints how much is kept, not its content: it may be a password.
 impl fmt::Debug for Framer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Framer({} bytes, {:?})", self.kept.len(), self.progress)
@@ -44,12 +44,12 @@ impl fmt::Debug for Framer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Progress {
-    /// What is kept waits for the rest of its line.
+    /// The kept bytes are the beginning of a line.
     #[default]
     Unfinished,
-    /// What is kept was a whole line; the next call frees it.
+    /// The kept bytes were a whole line; the next call frees them.
     HandedOut,
-    /// The line is too long: nothing is kept, so many of its bytes have come.
+    /// The line is too long: nothing is kept, and this many of its bytes have arrived.
     Overlong(usize),
 }
 
@@ -71,20 +71,20 @@ impl Framer {
     pub fn next<'f, 'c: 'f>(&'f mut self, chunk: &mut &'c [u8], limit: usize) -> Option<Frame<'f>> {
         if planted::is(Planted::SplitCharacter)
             && !self.kept.is_empty()
-            && chunk.first().is_some_and(|byte| byte & 0xc0 == 0x80)
+            && let Some((0x80..=0xbf, rest)) = chunk.split_first()
         {
-            *chunk = &chunk[1..];
+            *chunk = rest;
         }
         if self.progress == Progress::HandedOut {
             *self = Framer::default();
         }
-        let Some(end) = memchr::memchr(b'\n', chunk) else {
+        let found = memchr::memchr(b'\n', chunk).and_then(|end| chunk.split_at_checked(end));
+        let Some((last, [_line_feed, rest @ ..])) = found else {
             self.keep(chunk, limit);
             *chunk = &[];
             return None;
         };
-        let last = &chunk[..end];
-        *chunk = &chunk[end + 1..];
+        *chunk = rest;
         if self.progress == Progress::Unfinished && self.kept.is_empty() {
             return Some(measured(last, limit));
         }
@@ -99,7 +99,7 @@ impl Framer {
         Some(measured(&self.kept, limit))
     }
 
-    /// Whether nothing of a line has come that has not been handed out.
+    /// Whether everything that has arrived was handed out.
     #[must_use]
     pub const fn is_between_lines(&self) -> bool {
         match self.progress {
@@ -124,7 +124,7 @@ impl Framer {
             return;
         }
         let length = self.skipped().saturating_add(self.kept.len()).saturating_add(piece.len());
-        // A carriage return just behind the limit may turn out to belong to the line's end.
+        // A carriage return just past the limit may turn out to belong to the line's end.
         let fits = length <= limit || (length - 1 == limit && piece.ends_with(b"\r"));
         if fits && self.progress == Progress::Unfinished {
             self.kept.extend_from_slice(piece);
@@ -134,7 +134,7 @@ impl Framer {
     }
 }
 
-/// A line whose line feed is cut off, without its carriage return and held against the limit.
+/// A line without its line feed: drops its carriage return and checks the limit.
 fn measured(line: &[u8], limit: usize) -> Frame<'_> {
     let bytes = line.len();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_line_says_is_not_printed() {
+    fn the_content_of_a_line_is_not_printed() {
         assert_eq!(alloc::format!("{:?}", Frame::Line(b"login hans topsecret")), "Line(20 bytes)");
     }
 }

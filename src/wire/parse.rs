@@ -1,19 +1,25 @@
 //! Parsers of words, numbers and ids that the grammars are made of. They see whole lines only.
 //!
-//! People type more than one space between words and mean nothing by it; programs do not. So there
+//! People type more than one space between words without meaning anything by it; programs do not. So there
 //! are two ways to take a word: [`argument`] skips a run of spaces before it, [`field`] exactly one.
+
+use core::net::{IpAddr, SocketAddr};
 
 use nom::combinator::{map_opt, rest, verify};
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-use super::client_line::Words;
+use super::parts::Words;
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Origin, Secret, Text, Token};
 
+/// A line from a server or a peer that this version does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Garbled;
+
 pub(super) type Parsed<'a, T> = IResult<&'a str, T, ()>;
 
-/// The line as text; `None` if it is no UTF-8 or holds a line feed.
+/// The line as text; `None` if it is not UTF-8 or holds a line feed.
 #[inline]
 pub(super) fn one_line(line: &[u8]) -> Option<&str> {
     match memchr::memchr(b'\n', line) {
@@ -22,7 +28,7 @@ pub(super) fn one_line(line: &[u8]) -> Option<&str> {
     }
 }
 
-/// What was parsed, if nothing but spaces is left behind it.
+/// The parsed value, if nothing but spaces follows it.
 #[inline]
 pub(super) fn but_for_spaces<T>(parsed: Parsed<'_, T>) -> Option<T> {
     match parsed {
@@ -31,7 +37,7 @@ pub(super) fn but_for_spaces<T>(parsed: Parsed<'_, T>) -> Option<T> {
     }
 }
 
-/// What was parsed, if nothing is left behind it.
+/// The parsed value, if nothing follows it.
 #[inline]
 pub(super) fn to_the_end<T>(parsed: Parsed<'_, T>) -> Option<T> {
     match parsed {
@@ -46,45 +52,45 @@ pub(super) fn to_the_end<T>(parsed: Parsed<'_, T>) -> Option<T> {
 pub(super) fn word(input: &str) -> Parsed<'_, &str> {
     match input.split_at(input.bytes().position(|byte| byte == b' ').unwrap_or(input.len())) {
         ("", _) => Err(nom::Err::Error(())),
-        (word, behind) => Ok((behind, word)),
+        (word, after) => Ok((after, word)),
     }
 }
 
 /// Spaces, if there are any.
 #[inline]
 pub(super) fn spaces(input: &str) -> Parsed<'_, &str> {
-    let (spaces, behind) = input.split_at(input.bytes().position(|byte| byte != b' ').unwrap_or(input.len()));
-    Ok((behind, spaces))
+    let (spaces, after) = input.split_at(input.bytes().position(|byte| byte != b' ').unwrap_or(input.len()));
+    Ok((after, spaces))
 }
 
 /// One space.
 #[inline]
 pub(super) fn space(input: &str) -> Parsed<'_, &str> {
     match input.split_at_checked(1) {
-        Some((" ", behind)) => Ok((behind, " ")),
+        Some((" ", after)) => Ok((after, " ")),
         Some(_) | None => Err(nom::Err::Error(())),
     }
 }
 
-/// A word behind one or more spaces.
+/// A word after one or more spaces.
 #[inline]
 pub(super) fn argument(input: &str) -> Parsed<'_, &str> {
     preceded((space, spaces), word).parse(input)
 }
 
-/// A word behind exactly one space.
+/// A word after exactly one space.
 #[inline]
 pub(super) fn field(input: &str) -> Parsed<'_, &str> {
     preceded(space, word).parse(input)
 }
 
-/// A text behind exactly one space: the rest of the line, byte for byte.
+/// A text after exactly one space: the rest of the line, byte for byte.
 #[inline]
 pub(super) fn text(input: &str) -> Parsed<'_, Text<'_>> {
     map_opt(preceded(space, rest), Text::new).parse(input)
 }
 
-/// A password behind exactly one space: the rest of the line, byte for byte.
+/// A password after exactly one space: the rest of the line, byte for byte.
 #[inline]
 pub(super) fn secret(input: &str) -> Parsed<'_, Secret<'_>> {
     preceded(space, verify(rest, |secret: &str| !secret.is_empty())).map(Secret).parse(input)
@@ -99,7 +105,7 @@ pub(super) fn fields(input: &str) -> Parsed<'_, Words<'_>> {
     map_opt(verify(rest, |_: &str| single && apart), Words::new).parse(input)
 }
 
-/// A command's number as the server repeats it, if there is one: `#42` behind exactly one space.
+/// A command's number as the server repeats it, if there is one: `#42` after exactly one space.
 #[inline]
 pub(super) fn answered_number(input: &str) -> Parsed<'_, Option<u64>> {
     if input.as_bytes().starts_with(b" #") {
@@ -113,6 +119,16 @@ pub(super) fn answered_number(input: &str) -> Parsed<'_, Option<u64>> {
 #[inline]
 pub(super) fn command_number(word: &str) -> Option<u64> {
     word.strip_prefix('#').and_then(decimal)
+}
+
+/// `#42` before a command.
+pub(super) fn numbered(line: &str) -> Parsed<'_, u64> {
+    preceded(spaces, map_opt(word, command_number)).parse(line)
+}
+
+/// The word `group` after one or more spaces.
+pub(super) fn keyword_group(rest: &str) -> Parsed<'_, &str> {
+    verify(argument, |word: &str| word == "group").parse(rest)
 }
 
 /// Digits without sign or leading zero; `None` if the number is too large.
@@ -160,11 +176,26 @@ pub(super) fn origin(word: &str) -> Option<Origin> {
     Some(Origin { login: LoginNumber(decimal(login)?), number: decimal(number)? })
 }
 
-/// What is before and behind the first dot.
+/// The parts before and after the first dot.
 #[inline]
 fn at_the_dot(word: &str) -> Option<(&str, &str)> {
-    let dot = word.bytes().position(|byte| byte == b'.')?;
-    Some((&word[..dot], &word[dot + 1..]))
+    let (before, after) = word.split_at_checked(word.bytes().position(|byte| byte == b'.')?)?;
+    Some((before, after.strip_prefix('.')?))
+}
+
+/// `10.0.0.2:5123` or `[::1]:5123`. A zone is meaningful on one machine only, so there is none.
+pub(super) fn address(word: &str) -> Option<SocketAddr> {
+    let (host, port) = word.rsplit_once(':')?;
+    let ip = match host.strip_prefix('[') {
+        Some(host) => IpAddr::V6(host.strip_suffix(']')?.parse().ok()?),
+        None => IpAddr::V4(host.parse().ok()?),
+    };
+    Some(SocketAddr::new(ip, port_number(port)?))
+}
+
+/// [`decimal`] that fits 16 bits.
+pub(super) fn port_number(word: &str) -> Option<u16> {
+    decimal(word).and_then(|number| u16::try_from(number).ok())
 }
 
 /// 32 hexadecimal digits.
@@ -173,7 +204,7 @@ pub(super) fn token(word: &str) -> Option<Token> {
     word.parse().ok()
 }
 
-/// `-` for nothing, else what `read` makes of the word.
+/// `-` for nothing, otherwise the word as `read` reads it.
 #[inline]
 pub(super) fn or_dash<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&str) -> Option<Option<T>> {
     move |word| if word == "-" { Some(None) } else { read(word).map(Some) }

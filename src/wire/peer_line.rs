@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use nom::Parser;
 use nom::combinator::{map, map_opt, success};
 
-use super::Garbled;
 use super::code::PeerFarewell;
 use super::emit::Line;
-use super::parse::{Parsed, decimal, field, one_line, small_decimal, text, time, to_the_end, token, word};
+use super::parse::{
+    Garbled, Parsed, decimal, field, one_line, small_decimal, text, time, to_the_end, token, word,
+};
 use crate::time::Time;
 use crate::words::{Text, Token};
 
@@ -23,22 +24,22 @@ pub enum PeerLine<'a> {
     Call {
         /// Protocol version.
         version: u32,
-        /// Of the introduction.
+        /// The id of the introduction.
         id: Token,
         /// The caller's user.
         from: &'a str,
-        /// The user called.
+        /// The user who is called.
         to: &'a str,
     },
     /// `ready`: the called side knows the introduction.
     Ready,
     /// `nominate`: the requester chooses this link.
     Nominate,
-    /// `opened`: the accepter agrees; the link stands.
+    /// `opened`: the accepter agrees; the link is open.
     Opened,
     /// `text NUMBER SENT_AT TEXT`
     Text {
-        /// Running number on this private conversation and direction, from 1.
+        /// Counts the texts of this direction of the link from 1.
         number: u64,
         /// The sender's clock.
         sent_at: Time,

@@ -6,12 +6,13 @@ mod grammar;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::client_line::{Capabilities, Words};
 use super::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
+use super::command::CommandKind;
+use super::parts::{Capabilities, Words};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Origin, Text, Token};
 
-/// One line from the server to a client. `#NUMBER` stands where the command had one.
+/// One line from the server to a client. `#NUMBER` is there if the command had one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerLine<'a> {
     /// `hobnob VERSION [ack] [resume]`: the first line of all.
@@ -33,14 +34,14 @@ pub enum ServerLine<'a> {
     Done {
         /// The command's number.
         number: Option<u64>,
-        /// What it came to.
+        /// The outcome.
         answer: Answer<'a>,
     },
     /// `error [#NUMBER ]CODE COMMAND`
     Failed {
         /// The command's number.
         number: Option<u64>,
-        /// Why.
+        /// The reason.
         code: Code,
         /// The command's name, or the first word of what was typed (shortened).
         command: &'a str,
@@ -58,15 +59,15 @@ pub enum ServerLine<'a> {
     Broadcast(Delivery<'a>),
     /// `online USER`
     Online {
-        /// Who came.
+        /// The user.
         user: &'a str,
     },
     /// `offline USER`
     Offline {
-        /// Who went.
+        /// The user.
         user: &'a str,
     },
-    /// `users [#NUMBER ]NAME…`: part of a list; its `ok` or what it belongs to follows.
+    /// `users [#NUMBER ]NAME…`: part of a list; the `ok` it belongs to follows.
     Users {
         /// The command's number.
         number: Option<u64>,
@@ -82,48 +83,49 @@ pub enum ServerLine<'a> {
         /// Some of the members, in order.
         members: Words<'a>,
     },
-    /// `changed GROUP BY`: the group is now as the `members` lines before say; none: it has no members any more.
+    /// `changed GROUP BY`: its members are those of the `members` lines before; without such lines
+    /// it has none any more.
     Changed {
         /// Name of the group.
         group: &'a str,
-        /// Who did it.
+        /// The user who changed it.
         by: &'a str,
     },
     /// `request USER`: USER asks for a private link.
     Request {
-        /// Who asks.
+        /// The requester.
         from: &'a str,
     },
     /// `withdrawn USER`: the request of USER is no longer open.
     Withdrawn {
-        /// Who had asked.
+        /// The requester.
         from: &'a str,
     },
     /// `endprivate USER`: the client is to close its private link with USER (`block_ends_private`).
     EndPrivate {
-        /// The other.
+        /// The other user.
         user: &'a str,
     },
     /// `introduce USER requester|accepter ID ADDRESS…`
     Introduce {
-        /// The other.
+        /// The other user.
         user: &'a str,
         /// Which side the reader is.
         role: Role,
-        /// What the two clients recognise each other by; used once.
+        /// Identifies the two clients to each other; used once.
         id: Token,
-        /// Where the other may be reached.
+        /// Addresses at which the other client may be reached.
         addresses: Vec<SocketAddr>,
     },
     /// `help TEXT`: one line of help; `ok help` follows the last.
     Help(Text<'a>),
-    /// `notice failed_logins COUNT` and others to come.
+    /// `notice failed_logins COUNT`; later versions may add others.
     Notice(Notice),
     /// `bye REASON`: the last line of all.
     Bye(Farewell),
 }
 
-/// What a login that succeeded hands out.
+/// The result of a successful login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission<'a> {
     /// The user.
@@ -132,7 +134,7 @@ pub struct Admission<'a> {
     pub unread: u64,
     /// This login's number; a resumed session keeps its own.
     pub login: LoginNumber,
-    /// Resumes the session, once each; only for a client that can.
+    /// Resumes the session; only for a client that can.
     pub token: Option<Token>,
 }
 
@@ -143,7 +145,7 @@ pub struct Delivery<'a> {
     pub id: MessageId,
     /// Sender.
     pub from: &'a str,
-    /// When the server accepted it.
+    /// The time at which the server accepted it.
     pub sent_at: Time,
     /// The sender's command, `-` if it had no number.
     pub origin: Option<Origin>,
@@ -153,31 +155,32 @@ pub struct Delivery<'a> {
     pub text: Text<'a>,
 }
 
-/// What the server tells a user about his own session.
+/// A message from the server to a user about their own session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// Logins to this account that failed since the last that succeeded.
+    /// Failed logins to this account since the last successful one.
     FailedLogins {
         /// How many.
         count: u32,
     },
 }
 
-/// What a command came to when it succeeded.
+/// The outcome of a command that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer<'a> {
     /// `message USER delivered|stored`
     Message {
         /// Recipient.
         to: &'a str,
-        /// How it ended.
+        /// Whether it was shown or stored.
         status: Status,
     },
-    /// `broadcast RECIPIENTS complete|withheld`; `users` lines before it name the withheld, if set so.
+    /// `broadcast RECIPIENTS complete|withheld`; `users` lines before it may name those it was withheld
+    /// from.
     Broadcast {
         /// How many it was sent to.
         recipients: u64,
-        /// Whether an online user did not get it because he has blocked the sender.
+        /// Whether an online user did not get it because they have blocked the sender.
         withheld: bool,
     },
     /// `whoelse COUNT`, after that many names in `users` lines.
@@ -197,12 +200,12 @@ pub enum Answer<'a> {
     },
     /// `block USER`
     Block {
-        /// Whom.
+        /// The user.
         user: &'a str,
     },
     /// `unblock USER`
     Unblock {
-        /// Whom.
+        /// The user.
         user: &'a str,
     },
     /// `offline COUNT`, after that many stored messages.
@@ -212,9 +215,9 @@ pub enum Answer<'a> {
     },
     /// `ping USER online|offline|blocked`
     Ping {
-        /// Whom.
+        /// The user.
         user: &'a str,
-        /// What may be told.
+        /// Their status, as far as the asker may know it.
         status: PingStatus,
     },
     /// `create group NAME`, after its `members` lines.
@@ -232,7 +235,7 @@ pub enum Answer<'a> {
         stored: u64,
         /// Members whose mailbox is full.
         refused: u64,
-        /// Whether a member did not get it because he has blocked the sender.
+        /// Whether a member did not get it because they have blocked the sender.
         withheld: bool,
     },
     /// `grouplist COUNT`, after `members` lines for that many groups.
@@ -262,21 +265,51 @@ pub enum Answer<'a> {
     },
     /// `startprivate USER`, after `introduce`.
     StartPrivate {
-        /// The other.
+        /// The other user.
         user: &'a str,
     },
     /// `accept USER`, after `introduce`.
     Accept {
-        /// The other.
+        /// The other user.
         user: &'a str,
     },
     /// `decline USER`
     Decline {
-        /// The other.
+        /// The other user.
         user: &'a str,
     },
     /// `help`, after its lines.
     Help,
     /// `logout`; `bye` follows.
     Logout,
+}
+
+impl Answer<'_> {
+    /// Which command is answered.
+    #[must_use]
+    pub const fn kind(&self) -> CommandKind {
+        match self {
+            Answer::Message { .. } => CommandKind::Message,
+            Answer::Broadcast { .. } => CommandKind::Broadcast,
+            Answer::Whoelse { .. } => CommandKind::Whoelse,
+            Answer::WhoelseSince { .. } => CommandKind::WhoelseSince,
+            Answer::Wholasthr { .. } => CommandKind::Wholasthr,
+            Answer::Block { .. } => CommandKind::Block,
+            Answer::Unblock { .. } => CommandKind::Unblock,
+            Answer::Offline { .. } => CommandKind::Offline,
+            Answer::Ping { .. } => CommandKind::Ping,
+            Answer::CreateGroup { .. } => CommandKind::CreateGroup,
+            Answer::MessageGroup { .. } => CommandKind::MessageGroup,
+            Answer::GroupList { .. } => CommandKind::GroupList,
+            Answer::AddToGroup { .. } => CommandKind::AddToGroup,
+            Answer::RemoveFromGroup { .. } => CommandKind::RemoveFromGroup,
+            Answer::LeaveGroup { .. } => CommandKind::LeaveGroup,
+            Answer::DeleteGroup { .. } => CommandKind::DeleteGroup,
+            Answer::StartPrivate { .. } => CommandKind::StartPrivate,
+            Answer::Accept { .. } => CommandKind::Accept,
+            Answer::Decline { .. } => CommandKind::Decline,
+            Answer::Help => CommandKind::Help,
+            Answer::Logout => CommandKind::Logout,
+        }
+    }
 }

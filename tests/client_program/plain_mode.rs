@@ -1,27 +1,31 @@
 //! Plain text on pipes: data on standard output, no prompts, nothing that acts on a terminal.
 
-use crate::fake_server::FakeServer;
-use crate::program::Program;
+use rustix::process::Signal;
+use support::FakeServer;
 
 #[test]
 fn a_session_in_words() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut program = Program::start(state.path(), server.port, &[]);
+    let server = FakeServer::start();
+    let mut program = server.client(&[]);
     let mut connection = server.accept();
-    program.types("hans\nwrong\nfalcon");
+    program.answer("hans");
+    program.answer("wrong");
+    program.answer("falcon");
     connection.expect("login hans");
     connection.say("ask password");
     connection.expect("login hans wrong");
     connection.say("refused invalid_credentials 2");
     assert_eq!(program.line(), "Invalid Password. Please try again");
     connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 4 token {}", crate::TOKEN));
+    connection.say(&format!("welcome hans unread 0 login 4 token {}", support::TOKEN));
     assert_eq!(program.line(), "Welcome, hans!");
     connection.say("online luke\nmessage 1.1 luke 1700000000000000 9.1 live Hey Dude\noffline luke");
     assert_eq!(program.line(), "luke logged in");
     assert_eq!(program.line(), "luke: Hey Dude");
     assert_eq!(program.line(), "luke logged out");
-    program.types("whoelse\nblock hans\nmessage luke bye");
+    program.say("whoelse");
+    program.say("block hans");
+    program.say("message luke bye");
     connection.expect("#1 whoelse");
     connection.expect("#2 block hans");
     connection.expect("#3 message luke bye");
@@ -37,9 +41,10 @@ fn a_session_in_words() {
 
 #[test]
 fn hostile_texts_are_shown_and_do_nothing() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut program = Program::start(state.path(), server.port, &[]);
-    program.types("hans\nfalcon");
+    let server = FakeServer::start();
+    let mut program = server.client(&[]);
+    program.answer("hans");
+    program.answer("falcon");
     let mut connection = server.log_in("hans");
     assert_eq!(program.line(), "Welcome, hans!");
     connection
@@ -50,13 +55,14 @@ fn hostile_texts_are_shown_and_do_nothing() {
 
 #[test]
 fn states_of_the_connection_are_diagnostics() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut program = Program::start(state.path(), server.port, &[]);
-    program.types("hans\nfalcon");
+    let server = FakeServer::start();
+    let mut program = server.client(&[]);
+    program.answer("hans");
+    program.answer("falcon");
     let connection = server.log_in("hans");
     assert_eq!(program.line(), "Welcome, hans!");
     drop(connection);
     assert_eq!(program.diagnostic(), "Connection lost. Reconnecting");
-    program.signal("TERM");
-    assert_eq!(program.end(), (143, vec![]));
+    program.signal(Signal::TERM);
+    assert_eq!((program.ended(), program.next()), (143, None));
 }

@@ -1,45 +1,43 @@
 //! Two real clients that are introduced to each other and talk without the server.
 
 use serde_json::{Value, json};
-
-use crate::fake_server::{Connection, FakeServer};
-use crate::program::Program;
+use support::{Client, Connection, FakeServer, Place};
 
 struct Pair {
-    hans: Program,
-    luke: Program,
+    hans: Client,
+    luke: Client,
     of_hans: Connection,
     of_luke: Connection,
-    _state: tempfile::TempDir,
+    _place: Place,
 }
 
-/// Two clients, introduced: hans has asked, luke has said `y`.
+/// Two clients, introduced: hans has asked, luke has accepted.
 fn introduced() -> Pair {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
+    let server = FakeServer::start();
     let start = |user: &str| {
-        let mut program = Program::start(state.path(), server.port, &["--json", "--user", user]);
-        program.types("falcon");
+        let mut program = server.client(&["--json", "--user", user]);
+        program.answer("falcon");
         let connection = server.log_in(user);
-        assert_eq!(program.object_of("login")["ok"], true);
+        assert_eq!(program.skip_to("login")["ok"], true);
         (program, connection)
     };
     let (mut hans, mut of_hans) = start("hans");
     let (mut luke, mut of_luke) = start("luke");
-    hans.types("startprivate luke");
+    hans.say("startprivate luke");
     let asked = of_hans.hear_command().expect("a command");
     let port_of_hans = endpoint(&asked, "#1 startprivate luke ");
     of_luke.say("request hans");
     assert_eq!(luke.object(), json!({"type": "private_request", "from": "hans"}));
-    luke.types("y");
+    luke.say("accept hans");
     let accepted = of_luke.hear_command().expect("a command");
     let port_of_luke = endpoint(&accepted, "#1 accept hans ");
     let id = "0123456789abcdef0123456789abcdef";
     of_luke.say(&format!("introduce hans accepter {id} 127.0.0.1:{port_of_hans}\nok #1 accept hans"));
     of_hans.say(&format!("introduce luke requester {id} 127.0.0.1:{port_of_luke}\nok #1 startprivate luke"));
-    Pair { hans, luke, of_hans, of_luke, _state: state }
+    Pair { hans, luke, of_hans, of_luke, _place: server.place }
 }
 
-/// The port in what a client declares: a port, or an address and a port.
+/// The port of an endpoint that a client declares: a port, or an address and a port.
 fn endpoint(line: &str, command: &str) -> u16 {
     let endpoint = line.strip_prefix(command).unwrap_or_else(|| panic!("{line}"));
     let port = endpoint.split(' ').next().and_then(|first| first.rsplit(':').next());
@@ -52,13 +50,13 @@ fn opened(user: &str) -> Value {
 
 #[test]
 fn texts_go_both_ways_and_survive_the_server() {
-    let Pair { mut hans, mut luke, of_hans, of_luke, _state } = introduced();
+    let Pair { mut hans, mut luke, of_hans, of_luke, _place } = introduced();
     assert_eq!(hans.object(), opened("luke"));
     assert_eq!(luke.object(), opened("hans"));
     let result = hans.object();
     assert_eq!((&result["command"], &result["path"]), (&json!("startprivate"), &json!("direct")));
     assert_eq!(luke.object()["command"], "accept");
-    hans.types("private luke  hey  dude ");
+    hans.say("private luke  hey  dude ");
     let message = luke.object();
     assert_eq!(
         (&message["kind"], &message["from"], &message["text"]),
@@ -67,28 +65,27 @@ fn texts_go_both_ways_and_survive_the_server() {
     assert_eq!(hans.object()["status"], "delivered");
     // The server dies, the link lives.
     drop((of_hans, of_luke));
-    assert_eq!(hans.object_of("connection")["state"], "reconnecting");
-    luke.types("private hans still here");
-    assert_eq!(hans.object_of("message")["text"], "still here");
-    assert_eq!(luke.object_of("result")["status"], "delivered");
-    hans.types("stopprivate luke");
+    assert_eq!(hans.skip_to("connection")["state"], "reconnecting");
+    luke.say("private hans still here");
+    assert_eq!(hans.skip_to("message")["text"], "still here");
+    assert_eq!(luke.skip_to("result")["status"], "delivered");
+    hans.say("stopprivate luke");
     let closed = |user: &str| json!({"type": "private_closed", "user": user, "reason": "stopped"});
-    assert_eq!(luke.object_of("private_closed"), closed("hans"));
-    assert_eq!(hans.object_of("private_closed"), closed("luke"));
+    assert_eq!(luke.skip_to("private_closed"), closed("hans"));
+    assert_eq!(hans.skip_to("private_closed"), closed("luke"));
 }
 
 #[test]
 fn the_death_of_one_side_is_told_once() {
-    let Pair { hans, mut luke, of_hans: _of_hans, of_luke: _of_luke, _state } = introduced();
+    let Pair { mut hans, mut luke, of_hans: _of_hans, of_luke: _of_luke, _place } = introduced();
     assert_eq!(hans.object(), opened("luke"));
     assert_eq!(luke.object(), opened("hans"));
-    hans.signal("KILL");
-    hans.code();
+    hans.kill();
     assert_eq!(
-        luke.object_of("private_closed"),
+        luke.skip_to("private_closed"),
         json!({"type": "private_closed", "user": "hans", "reason": "lost"})
     );
-    luke.types("private hans hello?");
-    let result = luke.object_of("result");
+    luke.say("private hans hello?");
+    let result = luke.skip_to("result");
     assert_eq!((&result["ok"], &result["command"]), (&json!(false), &json!("private")));
 }

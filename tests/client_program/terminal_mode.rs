@@ -1,12 +1,9 @@
 //! A person at a terminal.
 
-use portable_pty::CommandBuilder;
+use support::{Connection, FakeServer, Place, Terminal};
 
-use crate::fake_server::{Connection, FakeServer};
-use crate::screen::Terminal;
-
-fn logged_in(state: &tempfile::TempDir, server: &FakeServer) -> (Terminal, Connection) {
-    let mut terminal = Terminal::start(state.path(), server.port, &[]);
+fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
+    let mut terminal = server.terminal(&[]);
     let mut connection = server.accept();
     terminal.shows(&["Username:"]);
     terminal.types("hans\r");
@@ -15,15 +12,15 @@ fn logged_in(state: &tempfile::TempDir, server: &FakeServer) -> (Terminal, Conne
     terminal.shows(&["Username: hans", "Password:"]);
     terminal.types("falcon\r");
     connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    connection.welcome("hans");
     terminal.shows(&["Welcome, hans!", ">"]);
     (terminal, connection)
 }
 
 #[test]
 fn a_half_typed_line_survives_what_arrives() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let (mut terminal, mut connection) = logged_in(&state, &server);
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server);
     terminal.types("message luke half ");
     terminal.shows(&["> message luke half"]);
     connection.say("online luke");
@@ -42,9 +39,50 @@ fn a_half_typed_line_survives_what_arrives() {
 }
 
 #[test]
+fn an_empty_line_at_a_prompt_asks_again() {
+    let server = FakeServer::start();
+    let mut terminal = server.terminal(&[]);
+    let mut connection = server.accept();
+    terminal.shows(&["Username:"]);
+    terminal.types("\r");
+    terminal.shows(&["Username:", "Username:"]);
+    terminal.types("  \rhans\r");
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.shows(&["Username: hans", "Password:"]);
+    terminal.types("\r");
+    terminal.shows(&["Password:", "Password:"]);
+    terminal.types("falcon\r");
+    connection.expect("login hans falcon");
+    connection.say(&format!("welcome hans unread 0 login 1 token {}", support::TOKEN));
+    terminal.shows(&["Welcome, hans!", ">"]);
+}
+
+#[test]
+fn typed_input_is_not_left_to_the_shell_when_the_client_fails() {
+    let server = FakeServer::start();
+    let client = env!("CARGO_BIN_EXE_hobnob");
+    let port = server.port;
+    // A read that finds nothing ends after half a second.
+    let rest = "stty -icanon min 0 time 5; echo left:$(head -c 20)";
+    let script = format!("{client} --plaintext --user hans {port}; echo code $?; {rest}");
+    let place = Place::samples();
+    let mut terminal = Terminal::script(&place, &script);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    // Typed blindly, before anything asks for it.
+    terminal.types("falcon\r");
+    connection.say("refused locked_out 60");
+    let (_, rows, written) = terminal.end();
+    assert!(rows.contains(&"code 4".to_owned()), "{rows:#?}");
+    assert!(rows.ends_with(&["left:".to_owned()]), "{rows:#?}");
+    assert!(!written.contains("falcon"), "{written}");
+}
+
+#[test]
 fn everything_typed_ahead_is_taken_and_no_password_shows() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut terminal = Terminal::start(state.path(), server.port, &[]);
+    let server = FakeServer::start();
+    let mut terminal = server.terminal(&[]);
     let mut connection = server.accept();
     terminal.shows(&["Username:"]);
     terminal.types("hans\rfalcon\rmessage luke hi\rwhoelse\rlogout\r");
@@ -63,8 +101,8 @@ fn everything_typed_ahead_is_taken_and_no_password_shows() {
 
 #[test]
 fn a_private_request_does_not_steal_the_line_being_typed() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let (mut terminal, mut connection) = logged_in(&state, &server);
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server);
     terminal.types("whoelse");
     terminal.shows(&["> whoelse"]);
     connection.say("request luke");
@@ -81,8 +119,8 @@ fn a_private_request_does_not_steal_the_line_being_typed() {
 
 #[test]
 fn commands_and_names_are_completed_and_remembered() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let (mut terminal, mut connection) = logged_in(&state, &server);
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server);
     connection.say("online lukas");
     terminal.shows(&["lukas logged in", ">"]);
     terminal.types("mess\tlu\thi\r");
@@ -95,18 +133,19 @@ fn commands_and_names_are_completed_and_remembered() {
     connection.expect_logout();
     assert_eq!(terminal.end().0, 0);
     // The next client of the same user remembers, but no password.
-    let (mut terminal, mut connection) = logged_in(&state, &server);
+    let (mut terminal, mut connection) = logged_in(&server);
     terminal.types("\x1b[A\x1b[A\r");
     connection.expect("#1 message lukas hi again");
-    let history = state.path().join("hobnob").join(format!("127.0.0.1_{}", server.port)).join("hans/history");
+    let history = format!("hobnob/127.0.0.1_{}/hans/history", server.port);
+    let history = server.place.states().join(history);
     let history = std::fs::read_to_string(history).expect("is kept");
     assert!(!history.contains("falcon") && !history.contains("\nhans"), "{history}");
 }
 
 #[test]
 fn hostile_texts_stay_in_their_rows() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let (mut terminal, mut connection) = logged_in(&state, &server);
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server);
     terminal.types("half");
     terminal.shows(&["> half"]);
     let padding = "x".repeat(54);
@@ -123,19 +162,16 @@ fn hostile_texts_stay_in_their_rows() {
 
 #[test]
 fn ctrl_c_is_exit_130_and_the_terminal_is_as_before() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut command = CommandBuilder::new("/bin/sh");
-    let client = env!("CARGO_BIN_EXE_hobnob");
-    let port = server.port;
-    command.args(["-c", &format!("{client} --plaintext --user hans {port}; echo code $?; stty -a")]);
-    let mut terminal = Terminal::spawn(state.path(), command);
+    let server = FakeServer::start();
+    let script = format!("$CLIENT --plaintext --user hans {}; echo code $?; stty -a", server.port);
+    let mut terminal = Terminal::script(&server.place, &script);
     let mut connection = server.accept();
     connection.expect("login hans");
     connection.say("ask password");
     terminal.shows(&["Password:"]);
     terminal.types("falcon\r");
     connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    connection.welcome("hans");
     terminal.shows(&["Welcome, hans!", ">"]);
     terminal.types("half a line\x03");
     let (_, rows, _) = terminal.end();
@@ -146,8 +182,8 @@ fn ctrl_c_is_exit_130_and_the_terminal_is_as_before() {
 
 #[test]
 fn ctrl_d_is_the_end_of_input() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let (mut terminal, connection) = logged_in(&state, &server);
+    let server = FakeServer::start();
+    let (mut terminal, connection) = logged_in(&server);
     terminal.types("\x04");
     connection.expect_logout();
     assert_eq!(terminal.end().0, 0);
@@ -155,8 +191,8 @@ fn ctrl_d_is_the_end_of_input() {
 
 #[test]
 fn the_last_words_of_the_server_are_read() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let (mut terminal, mut connection) = logged_in(&state, &server);
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server);
     terminal.types("half");
     terminal.shows(&["> half"]);
     connection.say("message 1.1 luke 1700000000000000 9.1 live last\nbye server_shutdown");
@@ -167,8 +203,8 @@ fn the_last_words_of_the_server_are_read() {
 
 #[test]
 fn a_new_user_types_the_password_twice() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut terminal = Terminal::start(state.path(), server.port, &["--user", "leia"]);
+    let server = FakeServer::start();
+    let mut terminal = server.terminal(&["--user", "leia"]);
     let mut connection = server.accept();
     connection.expect("login leia");
     connection.say("ask new_password");
@@ -177,7 +213,7 @@ fn a_new_user_types_the_password_twice() {
     terminal.shows(&["Enter the password again:"]);
     terminal.types("alderaan\r");
     connection.expect("register leia alderaan");
-    connection.say(&format!("welcome leia unread 0 login 1 token {}", crate::TOKEN));
+    connection.welcome("leia");
     terminal.shows(&["Welcome, leia!", ">"]);
     terminal.types("logout\r");
     connection.expect_logout();
@@ -188,15 +224,15 @@ fn a_new_user_types_the_password_twice() {
 
 #[test]
 fn retry_login_goes_back_to_the_prompt_and_hides_the_next_password() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut terminal = Terminal::start(state.path(), server.port, &["--retry-login", "--user", "hans"]);
+    let server = FakeServer::start();
+    let mut terminal = server.terminal(&["--retry-login", "--user", "hans"]);
     let mut connection = server.accept();
     connection.expect("login hans");
     connection.say("ask password");
     terminal.shows(&["Password:"]);
     terminal.types("falcon\r");
     connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    connection.welcome("hans");
     terminal.shows(&["Welcome, hans!", ">"]);
     terminal.types("logout\r");
     connection.expect_logout();
@@ -208,7 +244,7 @@ fn retry_login_goes_back_to_the_prompt_and_hides_the_next_password() {
     terminal.shows(&["Password:"]);
     terminal.types("lightsaber\r");
     connection.expect("login luke lightsaber");
-    connection.say(&format!("welcome luke unread 0 login 1 token {}", crate::TOKEN));
+    connection.welcome("luke");
     terminal.shows(&["Welcome, luke!", ">"]);
     terminal.types("logout\r");
     connection.expect_logout();
@@ -220,8 +256,8 @@ fn retry_login_goes_back_to_the_prompt_and_hides_the_next_password() {
 
 #[test]
 fn a_password_typed_where_the_output_goes_elsewhere_does_not_show() {
-    let (state, server) = (tempfile::tempdir().expect("a folder"), FakeServer::start());
-    let mut terminal = Terminal::start(state.path(), server.port, &["--json"]);
+    let server = FakeServer::start();
+    let mut terminal = server.terminal(&["--json"]);
     let mut connection = server.accept();
     terminal.wait("the prompt", |rows| rows.iter().any(|row| row.contains("\"ask\":\"username\"")));
     terminal.types("hans\n");
@@ -230,7 +266,7 @@ fn a_password_typed_where_the_output_goes_elsewhere_does_not_show() {
     terminal.wait("the prompt", |rows| rows.iter().any(|row| row.contains("\"ask\":\"password\"")));
     terminal.types("falcon\n");
     connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 1 token {}", crate::TOKEN));
+    connection.welcome("hans");
     terminal.types("\x04");
     connection.expect_logout();
     let (code, _, written) = terminal.end();

@@ -1,13 +1,12 @@
-//! What needs no server: options, usage errors, a server that is not there.
+//! Options, usage errors, a server that is not there.
 
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
-use crate::program::command;
+use support::Place;
 
 fn run(words: &[&str]) -> Output {
-    let state = tempfile::tempdir().expect("a folder");
-    command(state.path()).args(words).stdin(Stdio::null()).output().expect("the program runs")
+    Place::with("").run_client(words)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -89,14 +88,14 @@ fn diagnostics_that_cannot_be_written_change_no_exit_code() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port().to_string();
     drop(listener);
-    let state = tempfile::tempdir().expect("a folder");
+    let place = Place::with("");
     let full = || std::fs::File::options().write(true).open("/dev/full").expect("a full device");
     let missing = ["--plaintext", "--password-file", "/nonexistent"];
     for (words, code) in
         [(&["--plaintext", &port][..], 3), (&[&port], 2), (&["--nonsense"], 2), (&missing, 2)]
     {
-        let mut command = command(state.path());
-        let command = command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(full());
+        let mut command = place.client_command();
+        let command = command.args(words).stdout(Stdio::null()).stderr(full());
         assert_eq!(command.status().expect("the program runs").code(), Some(code), "{words:?}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::people::{Life, Typed};
 
-/// What was counted. Each fault is told in words.
+/// Counts, and each fault in words.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) confirmed: usize,
@@ -63,14 +63,14 @@ impl fmt::Display for Findings {
     }
 }
 
-/// What became of one text.
+/// The fate of one text.
 #[derive(Debug, Default)]
 struct Fate<'l> {
-    /// Who has shown it, first times only.
+    /// The users whose clients have shown it, each once.
     seen_by: Vec<&'l str>,
 }
 
-/// Examines all lives, those of each user in the order in which they were lived.
+/// Examines all lives; those of each user come in order of time.
 pub(crate) fn audit(lives: &[Life]) -> Findings {
     let mut findings = Findings::default();
     let fates = read_shown(lives, &mut findings);
@@ -109,7 +109,7 @@ fn messages(life: &Life) -> impl Iterator<Item = &Value> {
     life.objects.iter().filter(|object| object["type"] == "message")
 }
 
-/// Collects who has shown what, and finds what was shown twice.
+/// Collects the texts that each user was shown, and finds those shown twice.
 fn read_shown<'l>(lives: &'l [Life], findings: &mut Findings) -> HashMap<&'l str, Fate<'l>> {
     let mut fates: HashMap<&str, Fate<'_>> = HashMap::new();
     // For each user: the life in which a text was last shown, and whether that life was killed.
@@ -182,7 +182,7 @@ fn compare(life: &Life, typed: &Typed, result: Option<&Value>, fate: &Fate<'_>, 
             if seen < promised {
                 findings.lost.push(told());
             }
-            // Whoever blocks the sender now may have seen it before a crash, and is not counted.
+            // A user who blocks the sender now may have seen it before a crash, and is not counted.
             let is_exact = result.is_some_and(|result| result["withheld"] == false && result["refused"] == 0);
             if ok && is_exact { promised } else { *others }
         }
@@ -195,8 +195,8 @@ fn compare(life: &Life, typed: &Typed, result: Option<&Value>, fate: &Fate<'_>, 
     }
 }
 
-/// What one user sees first of another comes in the order in which it was typed. Broadcasts are live
-/// or nothing, and stand outside.
+/// A user sees the texts of another for the first time in the order in which they were typed. Broadcasts are
+/// live or lost, and not checked.
 fn check_order(lives: &[Life], findings: &mut Findings) {
     let mut places: HashMap<&str, (&str, usize)> = HashMap::new();
     let mut next = 0;

@@ -7,18 +7,18 @@ use std::process::Command;
 
 use crate::report;
 
-/// A mounted file system of its own; it goes when dropped.
+/// A small mounted file system, unmounted when dropped.
 pub(crate) struct Disk {
     folder: tempfile::TempDir,
 }
 
 impl Disk {
-    /// Nothing, and a word about it, where one may not mount.
+    /// A disk of one megabyte; `None`, with a line about it, where mounting is not permitted.
     pub(crate) fn mount(needed_by: &str) -> Option<Disk> {
         Disk::of("1m", needed_by)
     }
 
-    /// The same, of this size.
+    /// The same of this size.
     pub(crate) fn of(size: &str, needed_by: &str) -> Option<Disk> {
         let folder = tempfile::tempdir().expect("a folder");
         let mut mount = Command::new("mount");
@@ -37,7 +37,7 @@ impl Disk {
         self.folder.path()
     }
 
-    /// Leaves not a byte.
+    /// Leaves no byte free.
     pub(crate) fn fill(&self) {
         let mut filler =
             File::options().create(true).append(true).open(self.path().join("filler")).expect("a file");
@@ -50,7 +50,7 @@ impl Disk {
         }
     }
 
-    /// Leaves so many bytes, in whole pages.
+    /// Leaves this many bytes free, in whole pages.
     pub(crate) fn leave(&self, bytes: u64) {
         self.fill();
         let filler = File::options().write(true).open(self.path().join("filler")).expect("a file");

@@ -6,16 +6,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::{PATIENCE, Place};
 
 use crate::audit::audit;
+use crate::database;
 use crate::each_call::Sample;
 use crate::people::Person;
-use crate::place::Place;
 use crate::strace::{self, KILL, Moment};
-use crate::{PATIENCE, report, share_the_machine};
+use crate::{report, share_the_machine};
 
-/// Where a client leaves what others, or its next life, will read. Calls are counted for each thread, so
-/// each has its own round.
+/// The file or socket whose calls are counted. Each is used by one thread, and strace counts for each thread,
+/// so each has a round.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     Journal,
@@ -23,10 +24,10 @@ enum Target {
     Network,
 }
 
-/// Waiting for bob, and coming while he is there.
+/// Messages that wait for bob, and as many that come while he is online.
 const MESSAGES: usize = 4;
 
-/// What came of a client that was to be killed at its call of this number.
+/// The fate of a client that was to be killed at its call of this number.
 struct Outcome {
     was_killed: bool,
     /// Messages that it had shown by then.
@@ -36,7 +37,7 @@ struct Outcome {
 }
 
 fn play(target: Target, when: usize) -> Outcome {
-    let place = Place::new(&["ann", "bob"]);
+    let place = Place::of(&["ann", "bob"]);
     let server = place.serve();
     let mut ann = Person::enter(&place, server.port, "ann");
     for number in 0..MESSAGES {
@@ -53,11 +54,11 @@ fn play(target: Target, when: usize) -> Outcome {
     let killing = strace::breaking(&options, &Moment::new(call, when), KILL);
     let mut bob = Person::start_behind(&killing, &output, &place, server.port, "bob");
     for number in 1..=MESSAGES {
-        // One at a time, so that they take calls of their own; but one who is dead keeps nobody waiting.
+        // One at a time, so that each takes separate calls. A dead client is not waited for.
         ann.message("bob", &format!("coming {number}"));
         bob.message("ann", &format!("of bob {number}"));
         bob.until("a message and a result, or its death", |printed| {
-            let is_done = shown(&printed.objects) == MESSAGES + number && printed.results == number;
+            let is_done = shown(&printed.values) == MESSAGES + number && printed.results == number;
             (is_done || printed.ended).then_some(())
         });
     }
@@ -66,7 +67,7 @@ fn play(target: Target, when: usize) -> Outcome {
     let first = bob.kill();
     ann.settle(0);
     let bob = Person::enter_at_last(&place, server.port, "bob");
-    place.wait_for_empty_mailboxes();
+    database::wait_for_empty_mailboxes(&place);
     let second = bob.leave();
     let again = second.objects.iter().filter(|object| object["again"] == true).count();
     let outcome = Outcome { was_killed, shown: shown(&first.objects), again };
@@ -119,7 +120,7 @@ const UNREAD: usize = 24;
 #[test]
 fn what_a_killed_client_could_not_print_comes_to_the_next_one() {
     let _machine = share_the_machine();
-    let place = Place::new(&["ann", "bob"]);
+    let place = Place::of(&["ann", "bob"]);
     let server = place.serve();
     let mut ann = Person::enter(&place, server.port, "ann");
     for number in 1..=UNREAD {
@@ -137,7 +138,7 @@ fn what_a_killed_client_could_not_print_comes_to_the_next_one() {
     std::thread::sleep(Duration::from_millis(100));
     let first = bob.kill_before(reading);
     let bob = Person::enter_at_last(&place, server.port, "bob");
-    place.wait_for_empty_mailboxes();
+    database::wait_for_empty_mailboxes(&place);
     let second = bob.leave();
     let (before, after) = (shown(&first.objects), shown(&second.objects));
     assert!(before < UNREAD && after > 0, "{before} and {after}");

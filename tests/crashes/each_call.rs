@@ -5,10 +5,11 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use support::{Ended, Place, Server, free_port};
 
 use crate::audit::audit;
+use crate::database;
 use crate::people::{Life, Person};
-use crate::place::{Ended, Place, Server, free_port};
 use crate::strace::{self, KILL, Moment, STORING, Strace};
 use crate::{report, share_the_machine};
 
@@ -65,7 +66,7 @@ impl Sample {
     }
 }
 
-/// A session of three users, and what they have printed at its end.
+/// A session of three users and their lives at its end.
 struct Script<'p> {
     place: &'p Place,
     port: u16,
@@ -109,7 +110,7 @@ impl<'p> Script<'p> {
         self.lives.push(ann.leave());
     }
 
-    /// What was confirmed is there: groups, the block or none, and all mail for whoever comes.
+    /// Checks that all is there that was confirmed: groups, the block or none, all mail.
     fn prove(&mut self) {
         let mut everybody = ["ann", "bob", "cid"].map(|user| (user, self.enter(user)));
         for (user, person) in &mut everybody {
@@ -123,7 +124,7 @@ impl<'p> Script<'p> {
                 assert_eq!(person.ask("unblock cid")["ok"], blocked);
             }
         }
-        self.place.wait_for_empty_mailboxes();
+        database::wait_for_empty_mailboxes(self.place);
         self.lives.extend(everybody.map(|(_, person)| person.leave()));
         audit(&self.lives).assert_clean();
     }
@@ -146,7 +147,7 @@ impl<'p> Script<'p> {
 }
 
 fn place() -> Place {
-    Place::new(&["ann", "bob", "cid"])
+    Place::of(&["ann", "bob", "cid"])
 }
 
 /// Plays the script against a server that breaks, and is started again whole when it has ended.
@@ -154,7 +155,7 @@ fn place() -> Place {
 fn play_through(place: &Place, mut server: Server, strace: Option<Strace>) -> Option<Ended> {
     let port = server.port;
     let mut script = Script::new(place, port);
-    let (mut ended, server) = thread::scope(|scope| {
+    let (mut ended, mut server) = thread::scope(|scope| {
         let playing = scope.spawn(|| {
             script.play();
             script.prove();
@@ -162,7 +163,7 @@ fn play_through(place: &Place, mut server: Server, strace: Option<Strace>) -> Op
         let mut ended = None;
         while !playing.is_finished() {
             if ended.is_none() && !server.is_running() {
-                ended = Some(server.end());
+                ended = Some(server.ended());
                 server = place.serve_on(port, &[]).expect("the server starts again");
             }
             thread::sleep(Duration::from_millis(2));
@@ -178,7 +179,7 @@ fn play_through(place: &Place, mut server: Server, strace: Option<Strace>) -> Op
     } else {
         assert_eq!(stopped.code, Some(0), "{}", stopped.log);
     }
-    let check = place.check();
+    let check = database::check(place);
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
     ended
 }
@@ -189,7 +190,7 @@ fn calls_of_a_session(calls: &str) -> Vec<Moment> {
     let server = place.serve();
     let mut options = strace::files_of(&place);
     options.extend(["-e".into(), format!("trace={calls}")]);
-    let strace = Strace::attach(server.pid(), &options, &place.path("trace")).expect("strace attaches");
+    let strace = Strace::attach(server.id(), &options, &place.path("trace")).expect("strace attaches");
     let mut script = Script::new(&place, server.port);
     script.play();
     script.prove();
@@ -215,7 +216,7 @@ fn a_kill_at_any_storage_call_of_a_session_loses_nothing() {
     for moment in &sample {
         let place = place();
         let server = place.serve();
-        let strace = Strace::inject(&strace::files_of(&place), server.pid(), moment, KILL);
+        let strace = Strace::inject(&strace::files_of(&place), server.id(), moment, KILL);
         if let Some(ended) = play_through(&place, server, Some(strace)) {
             assert_eq!(ended.signal, Some(9), "{moment:?}: {}", ended.log);
             killed.push(moment.clone());
@@ -241,7 +242,7 @@ fn a_kill_at_any_storage_call_of_the_start_leaves_a_folder_that_starts() {
     let calls = {
         let place = place();
         let wrapper = strace::watching(&strace::files_of(&place), STORING, &place.path("trace"));
-        let server = place.serve_on(free_port(), &wrapper).expect("the server starts");
+        let mut server = place.serve_on(free_port(), &wrapper).expect("the server starts");
         server.stop();
         strace::moments(&strace::read(&place.path("trace")))
     };
@@ -290,7 +291,7 @@ fn assert_failure_ends(what: &str, calls: &str, fault: &str, sampled: usize) {
     for moment in Sample::chosen(sampled).of(&calls) {
         let place = place();
         let server = place.serve();
-        let strace = Strace::inject(&strace::files_of(&place), server.pid(), &moment, fault);
+        let strace = Strace::inject(&strace::files_of(&place), server.id(), &moment, fault);
         if let Some(ended) = play_through(&place, server, Some(strace)) {
             assert_eq!(ended.code, Some(1), "{moment:?}: {}", ended.log);
             assert!(ended.log.contains("hobnob.db failed and has stopped"), "{}", ended.log);
@@ -311,15 +312,15 @@ fn a_write_without_room_is_refused_and_the_server_goes_on() {
     let (mut tried, mut refused) = (0, 0);
     for moment in Sample::chosen(5).of(&calls) {
         let place = place();
-        let server = place.serve();
-        let strace = Strace::inject(&strace::files_of(&place), server.pid(), &moment, "error=ENOSPC");
+        let mut server = place.serve();
+        let strace = Strace::inject(&strace::files_of(&place), server.id(), &moment, "error=ENOSPC");
         let mut script = Script::new(&place, server.port);
         script.play();
         script.prove();
         drop(strace);
         let stopped = server.stop();
         assert_eq!(stopped.code, Some(0), "{moment:?}: {}", stopped.log);
-        assert!(place.check().status.success());
+        assert!(database::check(&place).status.success());
         tried += 1;
         refused += usize::from(stopped.log.contains("cannot store: "));
     }

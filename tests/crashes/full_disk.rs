@@ -1,4 +1,4 @@
-//! Disks that are full, may not be written, or hold something else than was left there.
+//! Disks that are full, read-only or damaged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,27 +7,27 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use serde_json::Value;
+use support::{Place, Wire, free_port};
 
 use crate::audit::audit;
+use crate::database;
 use crate::disk::Disk;
 use crate::people::{Life, Person};
-use crate::place::{Place, free_port};
-use crate::wire::Wire;
 use crate::{report, share_the_machine};
 
 #[test]
 fn a_full_disk_refuses_what_needs_it_and_nothing_else() {
     let _machine = share_the_machine();
     let Some(disk) = Disk::mount("full disk") else { return };
-    let place = Place::new(&["ann", "bob", "cid"]).keep_in(&disk.path().join("data"));
-    let server = place.serve();
+    let place = Place::of(&["ann", "bob", "cid"]).keep_in(&disk.path().join("data"));
+    let mut server = place.serve();
     let mut ann = Person::enter(&place, server.port, "ann");
     let mut bob = Person::enter(&place, server.port, "bob");
     let line = ann.message("cid", "before");
     assert_eq!(ann.result(line)["status"], "stored");
     disk.fill();
     let (mut refused, mut in_a_row) = (0, 0);
-    // What was written already of the log may be written over, so some are still taken.
+    // Pages of the log can be overwritten, so some messages are still taken.
     for number in 0.. {
         let line = ann.message("cid", &format!("while it is full {number}"));
         let result = ann.result(line);
@@ -68,7 +68,7 @@ fn a_full_disk_refuses_what_needs_it_and_nothing_else() {
     let server = place.serve_on(port, &[]).expect("the server starts again");
     let cid = Person::enter(&place, server.port, "cid");
     cid.sees("and after");
-    place.wait_for_empty_mailboxes();
+    database::wait_for_empty_mailboxes(&place);
     lives.push(cid.leave());
     let findings = audit(&lives);
     findings.assert_clean();
@@ -82,8 +82,8 @@ const OF_ONE_SENDER: usize = 1_000;
 fn mail_that_a_full_disk_could_not_forget_is_shown_once_all_the_same() {
     let _machine = share_the_machine();
     let Some(disk) = Disk::of("4m", "removals on a full disk") else { return };
-    let place = Place::new(&["ann", "bob"]).keep_in(&disk.path().join("data"));
-    let server = place.serve();
+    let place = Place::of(&["ann", "bob"]).keep_in(&disk.path().join("data"));
+    let mut server = place.serve();
     let port = server.port;
     let mut ann = Person::enter(&place, port, "ann");
     for number in 0..OF_ONE_SENDER {
@@ -95,11 +95,11 @@ fn mail_that_a_full_disk_could_not_forget_is_shown_once_all_the_same() {
     bob.sees(&format!("waiting {}", OF_ONE_SENDER - 1));
     server.kill();
     let first = bob.kill();
-    let kept = place.stored_texts().len();
+    let kept = database::stored_texts(&place).len();
     disk.make_room();
     let server = place.serve_on(port, &[]).expect("the server starts again");
     let bob = Person::enter_at_last(&place, port, "bob");
-    place.wait_for_empty_mailboxes();
+    database::wait_for_empty_mailboxes(&place);
     let findings = audit(&[ann.leave(), first, bob.leave()]);
     report(&format!("removals on a full disk: {kept} stored after they were shown; {findings}"));
     findings.assert_clean();
@@ -108,22 +108,22 @@ fn mail_that_a_full_disk_could_not_forget_is_shown_once_all_the_same() {
 
 /// Pages of a log that the first page of its index knows.
 const INDEXED: u64 = 4_062;
-/// What a page takes in the log.
+/// Bytes of a page in the log.
 const FRAME: u64 = 2_072;
 
 #[test]
 fn what_an_index_that_cannot_grow_leaves_in_the_log_is_not_refused() {
     let _machine = share_the_machine();
     let Some(disk) = Disk::of("32m", "an index that cannot grow") else { return };
-    let place = Place::new(&["ann", "bob"]).keep_in(&disk.path().join("data"));
+    let place = Place::of(&["ann", "bob"]).keep_in(&disk.path().join("data"));
     let place = place.set("mailbox_per_sender=0").set("mailbox_bytes=0");
     let mut server = place.serve();
     let port = server.port;
     let mut ann = Person::enter(&place, port, "ann");
     let log = place.data().join("hobnob.db-wal");
     let frames = || fs::metadata(&log).map_or(0, |log| log.len()) / FRAME;
-    // A reader keeps the log from being begun anew.
-    let reader = place.look();
+    // A reader keeps the log from being restarted.
+    let reader = database::look(&place);
     reader.execute_batch("BEGIN; SELECT count(*) FROM mail").expect("a transaction");
     let filling = "x".repeat(4_000);
     while frames() + 16 < INDEXED {
@@ -144,11 +144,11 @@ fn what_an_index_that_cannot_grow_leaves_in_the_log_is_not_refused() {
         }
     }
     drop(reader);
-    assert_eq!(server.end().code, Some(1));
+    assert_eq!(server.ended().code, Some(1));
     disk.make_room();
     let server = place.serve_on(port, &[]).expect("the server starts again");
     assert_eq!(ann.result(unanswered)["status"], "stored");
-    let stored = place.stored_texts();
+    let stored = database::stored_texts(&place);
     let distinct: std::collections::BTreeSet<_> = stored.iter().collect();
     assert_eq!((stored.len(), distinct.len()), (unanswered, unanswered), "each once");
     drop(server);
@@ -160,13 +160,13 @@ fn a_limit_of_file_lengths_is_a_full_disk() {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
     let _machine = share_the_machine();
-    let place = Place::new(&["ann", "cid"]);
-    let server = place.serve();
-    let pid = Pid::from_raw(server.pid().cast_signed());
+    let place = Place::of(&["ann", "cid"]);
+    let mut server = place.serve();
+    let pid = Pid::from_raw(server.id().cast_signed());
     let limit = |current| prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).expect("a limit");
     let mut ann = Person::enter(&place, server.port, "ann");
     let mut taken = Vec::new();
-    // At the end of what the log holds, and within a page of it. A refused page may stay behind its end,
+    // At the end of the valid log, and within a page of it. A refused page may remain after that end,
     // and is written over by the next.
     for room in [0, 100] {
         let log = fs::metadata(place.data().join("hobnob.db-wal")).map_or(0, |log| log.len());
@@ -181,8 +181,8 @@ fn a_limit_of_file_lengths_is_a_full_disk() {
             result.get("error").cloned()
         });
         assert_eq!(refused, Some("storage_unavailable".into()));
-        // The first refusal has the log emptied. The next answer comes behind that: were the limit gone in
-        // the midst of it, a write would have failed for no reason.
+        // The first refusal makes the store empty its log. The next answer comes after that: if the limit
+        // were lifted meanwhile, a write would have failed for no reason.
         let text = format!("next with room for {room}");
         let line = ann.message("cid", &text);
         if ann.result(line)["status"] == "stored" {
@@ -194,23 +194,23 @@ fn a_limit_of_file_lengths_is_a_full_disk() {
         assert_eq!(ann.result(line)["status"], "stored");
     }
     server.kill();
-    assert_eq!(place.stored_texts(), taken);
+    assert_eq!(database::stored_texts(&place), taken);
 }
 
 #[test]
 fn a_client_that_cannot_note_what_it_shows_shows_nothing_more_and_loses_nothing() {
     let _machine = share_the_machine();
     let Some(disk) = Disk::mount("full disk of a client") else { return };
-    let place = Place::new(&["ann", "bob", "cid"]).keep_state_in(disk.path());
+    let place = Place::of(&["ann", "bob", "cid"]).keep_state_in(disk.path());
     let server = place.serve();
     let mut ann = Person::enter(&place, server.port, "ann");
     let bob = Person::enter(&place, server.port, "bob");
     let line = ann.message("bob", "noted");
     assert_eq!(ann.result(line)["status"], "delivered");
     disk.fill();
-    // The file of his notes has room to the end of its last page. Ann has the same trouble with hers, so
-    // a bare connection has to do.
-    let mut wire = Wire::log_in(server.port, "cid");
+    // The file of bob's notes has room to the end of its last page. Ann's is as full, so a bare connection
+    // sends.
+    let mut wire = Wire::user(server.port, "cid");
     let mut told = 0;
     while !bob.has_ended() {
         let answer = wire.ask("message bob too much");
@@ -219,10 +219,10 @@ fn a_client_that_cannot_note_what_it_shows_shows_nothing_more_and_loses_nothing(
         assert!(told < 5_000, "the disk does not fill up");
     }
     let (code, first) = bob.end();
-    assert_eq!(code, Some(1));
+    assert_eq!(code, 1);
     disk.make_room();
     let bob = Person::enter_at_last(&place, server.port, "bob");
-    place.wait_for_empty_mailboxes();
+    database::wait_for_empty_mailboxes(&place);
     let second = bob.leave();
     let shown = |life: &Life| -> BTreeMap<String, bool> {
         let is_meant = |object: &&Value| object["text"] == "too much";
@@ -238,7 +238,7 @@ fn a_client_that_cannot_note_what_it_shows_shows_nothing_more_and_loses_nothing(
 
 /// The server ends at once with one line that names what is wrong.
 fn assert_refuses(place: &Place, words: &[&str]) {
-    let ended = place.serve_on(free_port(), &[]).err().expect("no server starts on that");
+    let ended = place.serve_on(free_port(), &[]).expect_err("no server starts on that");
     assert_eq!(ended.code, Some(1), "{}", ended.log);
     assert_eq!(ended.log.lines().count(), 1, "{}", ended.log);
     assert!(words.iter().all(|word| ended.log.contains(word)), "{words:?} in {}", ended.log);
@@ -246,8 +246,8 @@ fn assert_refuses(place: &Place, words: &[&str]) {
 
 /// A folder in which a server was killed with one stored message in its log.
 fn left_behind() -> Place {
-    let place = Place::new(&["ann", "bob"]);
-    let server = place.serve();
+    let place = Place::of(&["ann", "bob"]);
+    let mut server = place.serve();
     let mut ann = Person::enter(&place, server.port, "ann");
     let line = ann.message("bob", "kept");
     assert_eq!(ann.result(line)["status"], "stored");
@@ -273,16 +273,16 @@ fn a_damaged_file_is_named() {
     let _machine = share_the_machine();
     let place = left_behind();
     fs::remove_file(place.data().join("hobnob.db-wal")).expect("removed");
-    let mut bytes = fs::read(place.database()).expect("the database");
+    let mut bytes = fs::read(database::path(&place)).expect("the database");
     for byte in bytes.iter_mut().skip(100) {
         *byte ^= 0x5a;
     }
-    fs::write(place.database(), bytes).expect("written");
+    fs::write(database::path(&place), bytes).expect("written");
     assert_refuses(&place, &["hobnob.db", "damaged"]);
-    fs::write(place.database(), "").expect("written");
+    fs::write(database::path(&place), "").expect("written");
     assert_refuses(&place, &["hobnob.db", "empty"]);
     fs::write(
-        place.database(),
+        database::path(&place),
         "something else, and long enough to be read as a header of a database ".repeat(9),
     )
     .expect("written");
@@ -294,7 +294,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     let _machine = share_the_machine();
     if rustix::process::geteuid().is_root() {
         // Root writes where it may not; a file in the place of the folder stops it too.
-        let place = Place::new(&["ann"]);
+        let place = Place::of(&["ann"]);
         fs::write(place.data(), "").expect("written");
         assert_refuses(&place, &["data"]);
         read_only_disk();
@@ -311,7 +311,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 
 fn read_only_disk() {
     let Some(disk) = Disk::mount("read-only disk") else { return };
-    let place = Place::new(&["ann"]).keep_in(&disk.path().join("data"));
+    let place = Place::of(&["ann"]).keep_in(&disk.path().join("data"));
     drop(place.serve());
     let remounted = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(disk.path()).status();
     assert!(remounted.expect("mount runs").success());

@@ -1,10 +1,10 @@
 //! The two real programs, killed: the server at random instants under load and at each of its storage
 //! calls, clients in the middle of a line and of a delivery, disks that fill up or fail. An auditor
-//! reads what the clients printed and what is in the database, and counts what was lost, doubled or out
+//! compares what the clients printed with the database, and counts messages that were lost, doubled or out
 //! of order.
 //!
-//! What the system must allow (system call traces, a small file system of its own) and does not is
-//! named on a line `skipped: …`.
+//! Tests that need more than the system permits (traces of system calls, a mounted file system) are named on
+//! a line `skipped: …`.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | `HOBNOB_CALLS` | how many of the storage calls are tried, evenly spread: a number, or `all` |
 
 mod audit;
+mod database;
 mod disk;
 mod dying_clients;
 mod each_call;
@@ -21,22 +22,16 @@ mod many;
 mod moments;
 mod order;
 mod people;
-mod place;
 mod random;
 mod shelf;
 mod storm;
 mod strace;
 mod user;
-mod wire;
 
 use std::io::Write;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
 
-/// Longer than anything here takes; what waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Held by whoever measures time, and by the others together.
+/// Held alone by a test that measures time, shared by the others.
 static MACHINE: RwLock<()> = RwLock::new(());
 
 fn share_the_machine() -> RwLockReadGuard<'static, ()> {
@@ -47,7 +42,7 @@ fn have_the_machine() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Prints a line that shows even when the test passes.
+/// Prints a line that is shown even if the test passes.
 fn report(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::place::{PASSWORD, Place};
-use crate::wire::Wire;
+use support::{PASSWORD, Place, Wire};
+
 use crate::{have_the_machine, report, share_the_machine};
 
 const SENDERS: usize = 10;
@@ -26,12 +26,12 @@ const AHEAD: usize = 500;
 
 /// Sends `text` so many times, to receivers in turn.
 fn fill(port: u16, sender: usize, count: usize, receivers: usize, text: &str) {
-    let mut wire = Wire::log_in(port, &format!("sender{sender}"));
+    let mut wire = Wire::user(port, &format!("sender{sender}"));
     let mut left = count;
     while left > 0 {
         let count = left.min(AHEAD);
         let line = |number| format!("message receiver{} {text}\n", number % receivers);
-        wire.say(&(0..count).map(line).collect::<String>());
+        wire.send((0..count).map(line).collect::<String>().as_bytes());
         for _ in 0..count {
             let answer = wire.answer();
             assert!(answer.starts_with("ok message ") && answer.ends_with(" stored"), "{answer}");
@@ -47,20 +47,20 @@ fn spacious(receivers: usize) -> Place {
         senders.chain((0..receivers).map(|number| format!("receiver{number}"))).collect();
     let quotas =
         ["mailbox_messages", "mailbox_bytes", "mailbox_per_sender", "mailbox_total_bytes", "rate_per_s"];
-    quotas.iter().fold(Place::new(&names), |place, quota| place.set(&format!("{quota}=0")))
+    quotas.iter().fold(Place::of(&names), |place, quota| place.set(&format!("{quota}=0")))
 }
 
 #[test]
 fn a_mailbox_is_never_wholly_in_memory() {
     let _machine = share_the_machine();
     let place = spacious(1);
-    let server = place.serve();
+    let mut server = place.serve();
     let text = "x".repeat(4_000);
     fill(server.port, 0, LARGE_MAILBOX / text.len(), 1, &text);
     let filled = server.memory();
     server.kill();
     let server = place.serve();
-    let mut receiver = Wire::log_in(server.port, "receiver0");
+    let mut receiver = Wire::user(server.port, "receiver0");
     for number in 0..LARGE_MAILBOX / text.len() {
         let line = receiver.line();
         assert!(line.starts_with("message ") && line.ends_with(&text), "{number}: {line}");
@@ -76,7 +76,7 @@ fn a_mailbox_is_never_wholly_in_memory() {
 fn a_server_with_100_000_stored_messages_is_back_within_a_second() {
     let _machine = have_the_machine();
     let place = spacious(RECEIVERS);
-    let server = place.serve();
+    let mut server = place.serve();
     let port = server.port;
     let began = Instant::now();
     let text = "a message of some fifty bytes, as people write them";
@@ -87,11 +87,11 @@ fn a_server_with_100_000_stored_messages_is_back_within_a_second() {
     });
     let filled = began.elapsed();
     server.kill();
-    let left = Copy::of(place.data());
+    let left = Copy::of(&place.data());
     let log = fs::metadata(place.data().join("hobnob.db-wal")).map_or(0, |file| file.len());
     let mut starts = Vec::new();
     for _ in 0..STARTS {
-        left.put_back(place.data());
+        left.put_back(&place.data());
         starts.push(back_in_service(&place));
     }
     let (best, worst) = (starts.iter().min().expect("starts"), starts.iter().max().expect("starts"));

@@ -1,11 +1,11 @@
-//! What leaves the server before, and what after, its disk has it: shown by a trace of system calls.
+//! No confirmation leaves the server before its disk has the record: shown by a trace of system calls.
 
 use std::collections::HashMap;
 
+use support::{Place, Wire};
+
 use crate::people::Person;
-use crate::place::Place;
 use crate::strace::{self, Strace};
-use crate::wire::Wire;
 use crate::{report, share_the_machine};
 
 /// One line of a trace: a whole call, or one end of it.
@@ -109,10 +109,10 @@ fn no_confirmation_leaves_before_the_sync_that_covers_it() {
     if !strace::is_at_hand("confirmation after sync, by system calls") {
         return;
     }
-    let place = Place::new(&["ann", "bob", "cid"]);
+    let place = Place::of(&["ann", "bob", "cid"]);
     let server = place.serve();
-    let mut ann = Wire::log_in(server.port, "ann");
-    let trace = watch(&place, server.pid());
+    let mut ann = Wire::user(server.port, "ann");
+    let trace = watch(&place, server.id());
     let mut asked = Vec::new();
     for number in 0..20 {
         let mark = format!("mark-{number}-end");
@@ -129,12 +129,12 @@ fn no_confirmation_leaves_before_the_sync_that_covers_it() {
     for (mark, confirmation) in &asked {
         check_order(&lines, mark, confirmation);
     }
-    report(&format!("trace: {} confirmations, each behind its sync", asked.len()));
+    report(&format!("trace: {} confirmations, each after its sync", asked.len()));
 }
 
 /// For each message that was confirmed: its text was written to the log, then a sync began and returned,
-/// and only then its confirmation left. What others have stored meanwhile makes no difference: the log is
-/// synced only behind whole transactions.
+/// and only then its confirmation left. Messages that others store meanwhile make no difference: the log is
+/// synced only after whole transactions.
 fn check_each(lines: &[String], messages: &[(String, String)]) -> usize {
     let calls = read(lines);
     let is_output = |call: &Call<'_>| {
@@ -176,17 +176,17 @@ fn under_load_each_confirmation_waits_for_its_own_sync() {
     }
     let senders: Vec<String> = (0..6).map(|number| format!("sender{number}")).collect();
     let names: Vec<&str> = senders.iter().map(String::as_str).chain(["bob"]).collect();
-    let place = Place::new(&names);
+    let place = Place::of(&names);
     let server = place.serve();
-    let mut wires: Vec<Wire> = senders.iter().map(|name| Wire::log_in(server.port, name)).collect();
-    let trace = watch(&place, server.pid());
+    let mut wires: Vec<Wire> = senders.iter().map(|name| Wire::user(server.port, name)).collect();
+    let trace = watch(&place, server.id());
     let mut messages = Vec::new();
     // All have two under way at any time, so transactions overlap with what leaves.
     for round in 0..12 {
         for (sender, wire) in wires.iter_mut().enumerate() {
             let number = 100_000 + sender * 1_000 + round;
             let text = format!("mark-{number}-end");
-            wire.say(&format!("#{number} message bob {text}\n"));
+            wire.say(&format!("#{number} message bob {text}"));
             messages.push((text, format!("ok #{number} message bob stored")));
             if round > 0 {
                 assert_eq!(wire.answer(), format!("ok #{} message bob stored", number - 1));
@@ -195,7 +195,7 @@ fn under_load_each_confirmation_waits_for_its_own_sync() {
     }
     wires.iter_mut().for_each(|wire| assert!(wire.answer().ends_with(" stored")));
     let checked = check_each(&trace.lines(), &messages);
-    report(&format!("trace under load: {checked} confirmations, each behind its own sync"));
+    report(&format!("trace under load: {checked} confirmations, each after its own sync"));
 }
 
 #[test]
@@ -204,14 +204,14 @@ fn live_chat_writes_nothing_to_the_disk() {
     if !strace::is_at_hand("no disk in live chat, by system calls") {
         return;
     }
-    let place = Place::new(&["ann", "bob", "cid"]);
+    let place = Place::of(&["ann", "bob", "cid"]);
     let server = place.serve();
     let mut ann = Person::enter(&place, server.port, "ann");
     let mut bob = Person::enter(&place, server.port, "bob");
-    // Behind this, everything of the logins is on the disk.
+    // After this answer, everything of the logins is on the disk.
     let line = ann.message("cid", "later");
     assert_eq!(ann.result(line)["status"], "stored");
-    let trace = watch(&place, server.pid());
+    let trace = watch(&place, server.id());
     for number in 0..50 {
         let (from, to) = if number % 2 == 0 { (&mut ann, "bob") } else { (&mut bob, "ann") };
         let line = from.message(to, &format!("live {number}"));

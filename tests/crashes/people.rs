@@ -1,21 +1,17 @@
-//! Real clients, and everything they print.
+//! Real clients, what was typed to them, and everything they print.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::{Client, PATIENCE, Place, Shown};
 
-use crate::PATIENCE;
-use crate::place::Place;
-
-/// What a line that was typed is for.
+/// The purpose of a line that was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Typed {
     /// A message to a user.
@@ -36,58 +32,10 @@ pub(crate) struct Life {
     pub(crate) user: String,
     /// Whether it was killed.
     pub(crate) killed: bool,
-    /// What was typed, from line 1.
+    /// Lines typed, from line 1.
     pub(crate) typed: Vec<Typed>,
-    /// What it printed.
+    /// Objects printed.
     pub(crate) objects: Vec<Value>,
-}
-
-/// What a client has printed so far.
-#[derive(Debug, Default)]
-pub(crate) struct Printed {
-    pub(crate) objects: Vec<Value>,
-    pub(crate) results: usize,
-    pub(crate) ended: bool,
-}
-
-impl Printed {
-    /// The result of a line.
-    pub(crate) fn result(&self, line: usize) -> Option<&Value> {
-        self.objects.iter().find(|object| object["type"] == "result" && object["line"] == line)
-    }
-
-    pub(crate) fn login(&self) -> Option<&Value> {
-        self.objects.iter().find(|object| object["type"] == "login")
-    }
-}
-
-#[derive(Debug, Default)]
-struct Screen {
-    printed: Mutex<Printed>,
-    changed: Condvar,
-}
-
-impl Screen {
-    fn lock(&self) -> MutexGuard<'_, Printed> {
-        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A last line without its end was cut by a kill; nobody has read it.
-    fn read(&self, stdout: impl Read) {
-        let mut stdout = BufReader::new(stdout);
-        let mut line = String::new();
-        while stdout.read_line(&mut line).is_ok_and(|length| length > 0) && line.ends_with('\n') {
-            let object: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-            line.clear();
-            let mut printed = self.lock();
-            printed.results += usize::from(object["type"] == "result");
-            printed.objects.push(object);
-            drop(printed);
-            self.changed.notify_all();
-        }
-        self.lock().ended = true;
-        self.changed.notify_all();
-    }
 }
 
 /// Output that is not read before the other end of `wait` is dropped.
@@ -105,10 +53,7 @@ impl<R: Read> Read for Later<R> {
 
 /// A running client; it is killed when dropped.
 pub(crate) struct Person {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    screen: Arc<Screen>,
-    reader: Option<JoinHandle<()>>,
+    client: Client,
     user: String,
     typed: Vec<Typed>,
 }
@@ -116,13 +61,10 @@ pub(crate) struct Person {
 impl Person {
     /// Starts `hobnob` as this user, with the user's own state folder.
     pub(crate) fn start(place: &Place, port: u16, user: &str) -> Person {
-        let mut command = Person::command_line(place, port, user, &[]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the client runs");
-        let stdout = child.stdout.take().expect("its output");
-        Person::new(child, stdout, user)
+        Person::new(Client::spawn(Person::command_line(place, port, user, &[]), true), user)
     }
 
-    /// The same behind a wrapper, its output being a named pipe that the wrapper may know by its path.
+    /// The same under a wrapper; the output is a named pipe, which the wrapper may know by its path.
     pub(crate) fn start_behind(
         wrapper: &[String],
         output: &Path,
@@ -132,53 +74,45 @@ impl Person {
     ) -> Person {
         let made = Command::new("mkfifo").arg(output).status().expect("mkfifo runs");
         assert!(made.success());
-        // Only so does it open before anybody writes; after that, reading waits.
+        // Opens before there is a writer; after that, reads block.
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let stdout = File::options().read(true).custom_flags(nonblock).open(output).expect("a pipe");
         let near = File::options().write(true).open(output).expect("a pipe");
         rustix::fs::fcntl_setfl(&stdout, rustix::fs::OFlags::empty()).expect("flags");
-        let child = Person::command_line(place, port, user, wrapper).stdout(near).spawn();
-        Person::new(child.expect("the client runs"), stdout, user)
+        let mut command = Person::command_line(place, port, user, wrapper);
+        command.stdout(Stdio::from(near));
+        Person::new(Client::spawn_into(command, stdout, true), user)
     }
 
     /// Starts it and reads nothing of its output until the sender is dropped.
     pub(crate) fn start_unread(place: &Place, port: u16, user: &str) -> (Person, Sender<()>) {
         let (go, wait) = mpsc::channel();
-        let mut command = Person::command_line(place, port, user, &[]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the client runs");
-        let stdout = Later { wait, output: child.stdout.take().expect("its output") };
-        (Person::new(child, stdout, user), go)
+        let command = Person::command_line(place, port, user, &[]);
+        let client = Client::spawn_through(command, true, |output| Later { wait, output });
+        (Person::new(client, user), go)
     }
 
     fn command_line(place: &Place, port: u16, user: &str, wrapper: &[String]) -> Command {
-        let program = env!("CARGO_BIN_EXE_hobnob");
-        let mut words: Vec<&str> = wrapper.iter().map(String::as_str).collect();
-        words.push(program);
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args([&port.to_string(), "--plaintext", "--json", "--user", user]);
+        let mut command = place.client_command_behind(wrapper);
+        command.args([&port.to_string(), "--plaintext", "--json", "--user", user]);
         command.arg("--password-file").arg(place.path("password"));
         command.arg("--state").arg(place.state_of(user));
-        command.stdin(Stdio::piped()).stderr(Stdio::null());
         command
     }
 
-    fn new(mut child: Child, stdout: impl Read + Send + 'static, user: &str) -> Person {
-        let stdin = child.stdin.take();
-        let screen = Arc::new(Screen::default());
-        let reading = Arc::clone(&screen);
-        let reader = Some(std::thread::spawn(move || reading.read(stdout)));
-        Person { child, stdin, screen, reader, user: user.to_owned(), typed: Vec::new() }
+    fn new(client: Client, user: &str) -> Person {
+        Person { client, user: user.to_owned(), typed: Vec::new() }
     }
 
-    /// Starts until it is in.
+    /// Starts and is logged in.
     pub(crate) fn enter(place: &Place, port: u16, user: &str) -> Person {
         let person = Person::start(place, port, user);
-        assert!(person.is_in(), "{user} does not get in: {:?}", person.screen.lock().objects);
+        assert!(person.is_in(), "{user} does not get in: {:?}", person.client.output().lock().values);
         person
     }
 
-    /// Starts again and again until it is in: the server may have just died, or not know yet that the one
-    /// before is dead.
+    /// Starts again until it is logged in: the server may just have died, or not know yet that the client
+    /// before has.
     pub(crate) fn enter_at_last(place: &Place, port: u16, user: &str) -> Person {
         let deadline = Instant::now() + PATIENCE / 2;
         let mut last = Vec::new();
@@ -223,11 +157,9 @@ impl Person {
         self.write(part);
     }
 
-    /// One who has gone hears nothing.
+    /// A client that has ended reads nothing.
     fn write(&mut self, text: &str) {
-        if let Some(stdin) = &mut self.stdin {
-            let _ = stdin.write_all(text.as_bytes());
-        }
+        self.client.try_write(text.as_bytes());
     }
 
     /// Types a line and waits for its result.
@@ -246,7 +178,7 @@ impl Person {
     }
 
     pub(crate) fn has_result(&self, line: usize) -> bool {
-        self.screen.lock().result(line).is_some()
+        self.client.output().lock().result(line).is_some()
     }
 
     /// Waits until at most `open` lines have no result; false if it has ended before.
@@ -261,74 +193,54 @@ impl Person {
     pub(crate) fn sees(&self, text: &str) {
         self.until(text, |printed| {
             let shown = |object: &Value| object["type"] == "message" && object["text"] == text;
-            printed.objects.iter().any(shown).then_some(())
+            printed.values.iter().any(shown).then_some(())
         });
     }
 
     /// Waits until `look` finds something in what was printed.
-    pub(crate) fn until<T>(&self, what: &str, mut look: impl FnMut(&Printed) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        let mut printed = self.screen.lock();
-        loop {
-            if let Some(found) = look(&printed) {
-                return found;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let last = printed.objects.iter().rev().take(8).collect::<Vec<_>>();
-                panic!("{} waited in vain for {what}; the last lines: {last:#?}", self.user);
-            }
-            printed =
-                self.screen.changed.wait_timeout(printed, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+    pub(crate) fn until<T>(&self, what: &str, mut look: impl FnMut(&Shown) -> Option<T>) -> T {
+        let found = self.client.output().wait(&mut look);
+        found.unwrap_or_else(|| {
+            let printed = self.client.output().lock();
+            let last = printed.values.iter().rev().take(8).collect::<Vec<_>>();
+            panic!("{} waited in vain for {what}; the last lines: {last:#?}", self.user)
+        })
     }
 
     /// Waits for its end by itself; its exit code, and its life, in which lines may have no result.
-    pub(crate) fn end(mut self) -> (Option<i32>, Life) {
+    pub(crate) fn end(mut self) -> (i32, Life) {
         self.until("the end", |printed| printed.ended.then_some(()));
-        let status = self.child.wait().expect("its end");
-        (status.code(), self.finish(true))
+        (self.client.code(), self.finish(true))
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.screen.lock().ended
+        self.client.output().lock().ended
     }
 
     /// SIGKILL.
     pub(crate) fn kill(mut self) -> Life {
-        let _ = self.child.kill();
+        self.client.die();
         self.finish(true)
     }
 
-    /// SIGKILL, and then what it had printed is read.
+    /// SIGKILL; only then its output is read.
     pub(crate) fn kill_before(mut self, reading: Sender<()>) -> Life {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.client.die();
         drop(reading);
         self.finish(true)
     }
 
-    /// Closes its input and waits for its end.
+    /// Ends its input and waits for its end.
     pub(crate) fn leave(mut self) -> Life {
-        self.stdin = None;
+        self.client.end_input();
         self.until("the end", |printed| printed.ended.then_some(()));
         self.finish(false)
     }
 
-    fn finish(&mut self, killed: bool) -> Life {
-        let _ = self.child.wait();
-        if let Some(reader) = self.reader.take() {
-            reader.join().expect("nothing but objects");
-        }
-        let objects = std::mem::take(&mut self.screen.lock().objects);
-        let typed = std::mem::take(&mut self.typed);
-        Life { user: self.user.clone(), killed, typed, objects }
-    }
-}
-
-impl Drop for Person {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn finish(mut self, killed: bool) -> Life {
+        self.client.finish_reading();
+        let objects = std::mem::take(&mut self.client.output().lock().values);
+        assert!(objects.iter().all(Value::is_object), "nothing but objects: {objects:#?}");
+        Life { user: self.user, killed, typed: self.typed, objects }
     }
 }

@@ -1,13 +1,14 @@
-//! The auditor's look into the database of a server that was killed.
+//! The auditor's view of the database of a server that was killed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use rusqlite::Connection;
+use support::Place;
 
 use crate::audit::Findings;
+use crate::database;
 use crate::people::{Life, Typed};
-use crate::place::Place;
 
 /// One stored message.
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ pub(crate) struct Row {
 pub(crate) fn rows(place: &Place) -> Vec<Row> {
     let copy = tempfile::tempdir().expect("a folder");
     let file = copy.path().join("hobnob.db");
-    fs::copy(place.database(), &file).expect("copied");
+    fs::copy(database::path(place), &file).expect("copied");
     let log = place.data().join("hobnob.db-wal");
     if log.exists() {
         fs::copy(log, copy.path().join("hobnob.db-wal")).expect("copied");
@@ -45,13 +46,13 @@ pub(crate) fn rows(place: &Place) -> Vec<Row> {
     rows.map(|row| row.expect("a row")).collect()
 }
 
-/// What is wrong with the rows by themselves: texts hold a number that rises with each that a user types.
+/// Finds faults within the rows: each text holds a number that rises with every text that a user types.
 ///
 /// A message to a group is settled when its last member has it. If the server dies before, the sender says
-/// it again, and it is stored again for those who had it already, also behind what came later: their
+/// it again, and it is stored again for those who had it already, even after later messages: their
 /// clients know it by its command. So the same command may be there twice, but no other of the same text.
-/// A message to one user that was shown, but whose sender did not hear of it before the crash, is stored
-/// anew as well, behind what came later; so the order is that of each start.
+/// A message to one user that was shown, but whose sender did not hear so before the crash, is stored again
+/// as well, after later ones; so the order holds within each run of the server.
 pub(crate) fn examine(rows: &[Row], findings: &mut Findings) {
     let mut newest: HashMap<(&str, &str, i64), u64> = HashMap::new();
     let mut texts = HashSet::new();
@@ -70,7 +71,7 @@ pub(crate) fn examine(rows: &[Row], findings: &mut Findings) {
         } else if let Some(before) = newest.insert((&row.to, &row.from, row.boot), number)
             && before > number
         {
-            findings.disordered.push(format!("stored behind {before}: {row:?}"));
+            findings.disordered.push(format!("stored after {before}: {row:?}"));
         }
     }
 }

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use support::{PATIENCE, Place, Server, Wire};
+
 use crate::audit::{Findings, audit};
+use crate::database;
 use crate::people::{Life, Person, Typed};
-use crate::place::{Place, Server};
 use crate::random::Random;
 use crate::shelf::{self, Row};
 use crate::user::{Known, Story, User, Weather};
-use crate::wire::Wire;
-use crate::{PATIENCE, report, share_the_machine};
+use crate::{report, share_the_machine};
 
 const USERS: usize = 20;
 
@@ -30,10 +31,10 @@ fn nothing_confirmed_is_lost_or_doubled_when_the_server_is_killed_under_load() {
     let names: Vec<String> = (0..USERS).map(|index| format!("user{index:02}")).collect();
     let everybody: Vec<String> =
         names.iter().cloned().chain((0..kills).map(|n| format!("lock{n}"))).collect();
-    let place = Place::new(&everybody).set("registration=open");
+    let place = Place::of(&everybody).set("registration=open");
     let server = place.serve();
     let weather = Weather::new(place, server.port, names);
-    let (mut stories, server, mut killer) = thread::scope(|scope| {
+    let (mut stories, mut server, mut killer) = thread::scope(|scope| {
         let users: Vec<_> = (0..USERS)
             .map(|index| {
                 scope.spawn({
@@ -42,7 +43,7 @@ fn nothing_confirmed_is_lost_or_doubled_when_the_server_is_killed_under_load() {
                 })
             })
             .collect();
-        // Whatever happens here, the users must come to an end.
+        // If this thread panics, the users must end as well.
         let over = Over(&weather);
         let mut killer = Killer {
             weather: &weather,
@@ -59,16 +60,16 @@ fn nothing_confirmed_is_lost_or_doubled_when_the_server_is_killed_under_load() {
     killer.sum_up();
     server.kill();
     check_database(&mut killer, &stories);
-    let server = weather.place.serve_on(weather.port, &[]).expect("the server starts again");
+    let mut server = weather.place.serve_on(weather.port, &[]).expect("the server starts again");
     drain(&weather, &mut stories);
     let ended = server.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
-    let check = weather.place.check();
+    let check = database::check(&weather.place);
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
     check_lives(&weather, &stories);
 }
 
-/// Nobody is there: all that is confirmed and not shown must be in the database.
+/// With all clients gone, everything confirmed and not shown must be in the database.
 fn check_database(killer: &mut Killer<'_>, stories: &[Story]) {
     let rows = killer.look();
     shelf::compare(&rows, &lives_of(stories), &mut killer.found);
@@ -81,7 +82,7 @@ fn check_database(killer: &mut Killer<'_>, stories: &[Story]) {
     killer.found.assert_clean();
 }
 
-/// What everybody was told and shown.
+/// Checks everything that the users were told and shown.
 fn check_lives(weather: &Weather, stories: &[Story]) {
     let lives = lives_of(stories);
     let findings = audit(&lives);
@@ -119,7 +120,7 @@ struct Killer<'w> {
     weather: &'w Weather,
     random: Random,
     done: Vec<Restart>,
-    /// What is wrong in the database, by itself.
+    /// Faults within the database.
     found: Findings,
     rows_read: usize,
 }
@@ -145,7 +146,7 @@ impl Killer<'_> {
             let locked = Wire::connect(self.weather.port).ask(&format!("login lock{round} falcon"));
             assert!(locked.starts_with("refused locked_out "), "lock{round} after the kill: {locked}");
             self.done.push(Restart { serving, first_login: began.elapsed() });
-            Wire::log_in(self.weather.port, &format!("new{round}"));
+            drop(Wire::user(self.weather.port, &format!("new{round}")));
             let counted = self.fail(&format!("count{round}"));
             assert_eq!(counted, "refused invalid_credentials 1", "the second failure of count{round}");
         }
@@ -201,7 +202,7 @@ impl Killer<'_> {
 
 /// Blocks and groups are in the database as they were confirmed.
 fn check_facts(weather: &Weather, stories: &[Story]) {
-    let database = weather.place.look();
+    let database = database::look(&weather.place);
     let pairs = |sql: &str| -> BTreeSet<(String, String)> {
         let mut statement = database.prepare(sql).expect("a query");
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
@@ -234,7 +235,7 @@ fn drain(weather: &Weather, stories: &mut [Story]) {
     for (person, story) in everybody.iter_mut().zip(stories.iter()) {
         person.ask(&format!("unblock {}", story.victim));
     }
-    weather.place.wait_for_empty_mailboxes();
+    database::wait_for_empty_mailboxes(&weather.place);
     for (person, story) in everybody.into_iter().zip(stories) {
         story.lives.push(person.leave());
     }

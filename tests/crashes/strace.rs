@@ -8,17 +8,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::place::Place;
+use support::Place;
+
 use crate::report;
 
 /// Calls that change what is on a disk.
 pub(crate) const STORING: &str =
     "pwrite64,write,writev,fsync,fdatasync,ftruncate,unlink,unlinkat,rename,renameat,renameat2";
 
-/// How long strace may take to let go of a server.
+/// How long strace may take to detach from a server.
 const LETTING_GO: Duration = Duration::from_secs(5);
 
-/// Whether strace is here and may do its work; says so if not.
+/// Whether strace is installed and permitted; reports why not.
 pub(crate) fn is_at_hand(needed_by: &str) -> bool {
     static REASON: OnceLock<Option<String>> = OnceLock::new();
     match REASON.get_or_init(why_not) {
@@ -47,7 +48,7 @@ fn why_not() -> Option<String> {
     attached.is_none().then(|| "strace cannot attach to a running program".to_owned())
 }
 
-/// Options that keep to the files of a server.
+/// Options that trace only the files of a server.
 pub(crate) fn files_of(place: &Place) -> Vec<String> {
     let data = place.data();
     let names = ["hobnob.db", "hobnob.db-wal", "hobnob.db-journal", "hobnob.db.new", "hobnob.db.new-journal"];
@@ -68,7 +69,7 @@ impl Moment {
         Moment { name: name.to_owned(), number }
     }
 
-    /// Options to let it come to this.
+    /// Options that inject a fault at this call.
     fn broken(&self, fault: &str) -> [String; 4] {
         let Moment { name, number } = self;
         let inject = format!("inject={name}:{fault}:when={number}");
@@ -126,7 +127,7 @@ pub(crate) fn read(output: &Path) -> Vec<String> {
     String::from_utf8_lossy(&trace).lines().map(str::to_owned).collect()
 }
 
-/// Options that keep to one file.
+/// Options that trace only this file.
 pub(crate) fn only(file: &Path) -> Vec<String> {
     vec!["-P".into(), file.display().to_string()]
 }
@@ -146,7 +147,7 @@ impl Strace {
         let mut stderr = BufReader::new(child.stderr.take()?);
         let mut said = String::new();
         let attached = stderr.read_line(&mut said).is_ok() && said.contains("attached");
-        // It says more when threads come and go; nobody may make it wait.
+        // It reports threads that come and go, and must not block on that.
         std::thread::spawn(move || stderr.read_to_end(&mut Vec::new()));
         let strace = Strace { child, output: output.to_path_buf() };
         attached.then_some(strace)
@@ -158,14 +159,14 @@ impl Strace {
         Strace::attach(pid, &options, Path::new("/dev/null")).expect("strace attaches")
     }
 
-    /// Lets go of the server, or waits for the end if that is gone; the lines of the trace.
+    /// Detaches, or waits for the end if the server is gone; returns the lines of the trace.
     pub(crate) fn lines(mut self) -> Vec<String> {
         self.let_go();
         read(&self.output)
     }
 
-    /// Asked to, strace lets all threads of the server go on without it. If the server is dying just then,
-    /// the two may wait for each other for ever; the end of strace lets go as well.
+    /// On SIGINT strace detaches from all threads. If the server is dying just then, the two can wait for each
+    /// other for ever, so after a while strace is killed, which detaches as well.
     fn let_go(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);

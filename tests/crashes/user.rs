@@ -6,24 +6,23 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use support::{PATIENCE, Place};
 
-use crate::PATIENCE;
 use crate::people::{Life, Person, Typed};
-use crate::place::Place;
 use crate::random::Random;
 
 /// Lines without a result that a user has at most.
 const WINDOW: usize = 6;
 
-/// What all users of a storm share.
+/// Everything that all users of a storm share.
 pub(crate) struct Weather {
     pub(crate) place: Place,
     pub(crate) port: u16,
     pub(crate) names: Vec<String>,
     pub(crate) stop: AtomicBool,
-    /// Results seen so far, so that the one who kills knows that the work goes on.
+    /// Results seen so far, by which the killer knows that work goes on.
     pub(crate) results: AtomicU64,
-    /// Clients that ended by themselves because the server was lost to them for good.
+    /// Clients that gave the server up and ended.
     pub(crate) cut_off: AtomicU64,
     serving: Mutex<bool>,
     changed: Condvar,
@@ -71,7 +70,7 @@ pub(crate) enum Known {
     Unknown,
 }
 
-/// What the storm leaves of a user.
+/// A user's lives and knowledge after the storm.
 pub(crate) struct Story {
     pub(crate) lives: Vec<Life>,
     /// Whom the user blocks.
@@ -130,7 +129,7 @@ impl<'w> User<'w> {
         }
     }
 
-    /// Until the storm is over; then what is under way is waited for.
+    /// Until the storm is over; then waits for open results.
     pub(crate) fn live(mut self) -> Story {
         while !self.weather.is_over() {
             let Some(person) = &self.person else {
@@ -150,7 +149,7 @@ impl<'w> User<'w> {
         self.story
     }
 
-    /// One who comes while the server is down, or whose last connection still stands, tries again.
+    /// Tries again while the server is down or still has the last connection.
     fn come(&mut self) {
         self.weather.wait_for_server();
         let person = Person::start(&self.weather.place, self.weather.port, &self.name);
@@ -214,8 +213,8 @@ impl<'w> User<'w> {
         }
     }
 
-    /// Only while the group is there for sure: what was refused for want of it, and is said again because
-    /// the word of that was lost, may be accepted behind later messages (R28).
+    /// Only while the group exists for sure: a message that was refused for want of it, and is repeated because
+    /// the refusal was lost, may be accepted after later messages (R28).
     fn write_to_group(&mut self) {
         if self.story.has_group != Known::Yes || self.pending.values().any(|(fact, _)| *fact == Fact::Group) {
             return;
@@ -310,9 +309,9 @@ impl<'w> User<'w> {
                 let line = object["line"].as_u64().map(|line| line as usize);
                 object["type"] == "result" && line.is_some_and(|line| self.pending.contains_key(&line))
             };
-            let fresh = printed.objects.get(self.looked_at..).unwrap_or_default();
+            let fresh = printed.values.get(self.looked_at..).unwrap_or_default();
             let answers = fresh.iter().filter(is_wanted).cloned().collect::<Vec<_>>();
-            self.looked_at = printed.objects.len();
+            self.looked_at = printed.values.len();
             Some((printed.results, answers))
         });
         let fresh = results.saturating_sub(std::mem::replace(&mut self.counted, results));
@@ -341,7 +340,7 @@ impl<'w> User<'w> {
         self.set(fact, now);
     }
 
-    /// Keeps what a life has left; what it never learned stays open.
+    /// Keeps a life that has ended; changes without a result become unknown.
     fn bury(&mut self, life: Life) {
         for line in self.pending.keys().copied().collect::<Vec<_>>() {
             let is_answer = |object: &&Value| object["type"] == "result" && object["line"] == line;

@@ -5,8 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use rustix::process::Signal;
-
-use crate::harness::{Place, Server, password};
+use support::{Place, Server, password};
 
 #[test]
 fn the_file_is_read_as_people_write_it() {
@@ -49,7 +48,7 @@ fn a_new_user_makes_an_account() {
 
 #[test]
 fn a_registration_with_options_and_over_a_bare_connection() {
-    let place = Place::new();
+    let place = Place::samples();
     place.write("pw", "alderaan\n");
     let file = place.path("pw").to_str().expect("UTF-8").to_owned();
     let server = Server::start_in(place, &["registration=open"]);
@@ -73,7 +72,7 @@ fn two_at_once_for_one_name_make_one_account() {
     for (number, wire) in wires.iter_mut().enumerate() {
         wire.say(&format!("register leia password{number}"));
     }
-    let answers: Vec<String> = wires.iter_mut().map(super::harness::Wire::line).collect();
+    let answers: Vec<String> = wires.iter_mut().map(support::Wire::line).collect();
     assert_eq!(answers.iter().filter(|answer| answer.starts_with("welcome ")).count(), 1, "{answers:?}");
     assert_eq!(server.place.read("credentials.txt").matches("leia ").count(), 1);
     assert!(!server.log().contains("password0"));
@@ -103,7 +102,7 @@ fn names_that_are_none_are_not_registered() {
 
 #[test]
 fn passwords_become_hashes_and_still_work() {
-    let place = Place::new();
+    let place = Place::samples();
     let cheap = ["--set", "argon2_kib=64", "--set", "argon2_passes=1"];
     let output = place.run_server(&[&["hash-credentials"], &cheap[..]].concat());
     assert!(output.status.success(), "{output:?}");
@@ -119,7 +118,7 @@ fn passwords_become_hashes_and_still_work() {
 
 #[test]
 fn a_file_that_others_can_read_is_warned_of() {
-    let place = Place::new();
+    let place = Place::samples();
     let path = place.path("credentials.txt");
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("a mode");
     let server = Server::start_in(place, &[]);
@@ -156,7 +155,7 @@ fn a_file_that_is_gone_takes_no_account_and_no_mail_with_it() {
 
 #[test]
 fn a_file_that_was_never_there_may_be_read_again() {
-    let place = Place::new();
+    let place = Place::samples();
     fs::remove_file(place.path("credentials.txt")).expect("removed");
     let server = Server::start_in(place, &["registration=open"]);
     server.signal(Signal::HUP);

@@ -1,8 +1,7 @@
 //! Blocks: one direction, on every path, until they are taken back.
 
 use serde_json::json;
-
-use crate::harness::Server;
+use support::Server;
 
 #[test]
 fn nothing_of_the_blocked_reaches_the_blocker() {

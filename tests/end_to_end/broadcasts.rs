@@ -1,8 +1,7 @@
 //! Broadcasts: to everybody online, never stored.
 
 use serde_json::json;
-
-use crate::harness::Server;
+use support::Server;
 
 #[test]
 fn everybody_online_gets_it_and_nobody_later() {

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::net::TcpStream;
 
-use crate::harness::{Server, Wire};
+use support::{Server, Wire};
 
 #[test]
 fn silent_connections_keep_nobody_out() {
@@ -37,7 +37,7 @@ fn everybody_talks_at_once() {
     const USERS: usize = 20;
     const EACH: usize = 20;
     let accounts: String = (0..USERS).map(|number| format!("user{number} pw{number}\n")).collect();
-    let server = Server::start_in(crate::harness::Place::with(&accounts), &[]);
+    let server = Server::start_in(support::Place::with(&accounts), &[]);
     let mut wires: Vec<Wire> = (0..USERS)
         .map(|number| {
             let mut wire = server.wire();
@@ -48,7 +48,7 @@ fn everybody_talks_at_once() {
     for (number, wire) in wires.iter_mut().enumerate() {
         let to = (number + 1) % USERS;
         let lines: String = (0..EACH).map(|text| format!("message user{to} text {text}\n")).collect();
-        wire.say_bytes(lines.as_bytes());
+        wire.send(lines.as_bytes());
     }
     for wire in &mut wires {
         for text in 0..EACH {
@@ -65,7 +65,7 @@ fn idle_clients_and_an_idle_server_burn_no_time() {
     let wires: Vec<Wire> = ["yoda", "luke", "vader"].map(|name| server.wire_user(name)).into();
     hans.ok("whoelse");
     let before = (ticks(server.id()), ticks(hans.id()));
-    // The rule is about time that passes while nothing happens.
+    // Nothing but time must pass here: the rule is about an idle machine.
     std::thread::sleep(std::time::Duration::from_secs(1));
     let after = (ticks(server.id()), ticks(hans.id()));
     assert!(after.0 - before.0 <= 5 && after.1 - before.1 <= 5, "{before:?} {after:?}");

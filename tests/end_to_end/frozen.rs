@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::Server;
+use support::Server;
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -20,7 +20,6 @@ fn freeze(server: &Server, mut meanwhile: impl FnMut()) {
 }
 
 #[test]
-#[ignore = "until the core meets deadlines at a tick and at nothing else (ruling 55)"]
 fn users_who_typed_while_the_server_stood_still_stay_and_silent_ones_go() {
     let server = Server::start(&["timeout=4"]);
     let mut typing = ["hans", "yoda", "luke"].map(|name| server.wire_user(name));

@@ -1,8 +1,7 @@
 //! Groups.
 
 use serde_json::{Value, json};
-
-use crate::harness::{Client, Server};
+use support::{Client, Server};
 
 fn members(object: &Value) -> Vec<&str> {
     object["members"].as_array().expect("members").iter().filter_map(Value::as_str).collect()

@@ -1,11 +1,10 @@
-//! What other messengers got wrong and is not to happen here, as far as no other file has it.
+//! Bugs of other messengers that must not happen here and are in no other file.
 
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
-
-use crate::harness::{Cable, Client, Server, password};
+use support::{Cable, Client, Ended, Server, password};
 
 fn over(cable: &Cable, server: &Server, name: &str) -> Client {
     let mut client = Client::start(&server.place, cable.port, &["--json"]);
@@ -116,7 +115,7 @@ fn the_server_stops_in_time_with_deaf_frozen_and_silent_clients() {
     frozen.signal(Signal::STOP);
     luke.say_all((0..200).map(|number| format!("message yoda {number} {}", "x".repeat(3_000))));
     luke.ok("whoelse");
-    let (code, took) = server.stop();
+    let Ended { code, took, .. } = server.stop();
     assert_eq!(code, Some(0));
     // Two seconds are the rule; the rest is for a busy machine.
     assert!(took < Duration::from_secs(4), "{took:?}");
@@ -208,7 +207,7 @@ fn files_that_name_no_user_are_refused() {
         (&format!("hans a\n{} b\n", "n".repeat(33)), "2"),
         ("a\u{200b}b c\n", "1"),
     ] {
-        let place = crate::harness::Place::with(content);
+        let place = support::Place::with(content);
         let output = place.run_server(&["0", "--plaintext"]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{content:?}: {stderr}");

@@ -1,11 +1,11 @@
 //! Logging out: what was announced is shown first, and nothing is shown twice.
 
-use crate::harness::{Client, Server, password};
+use support::{Client, Server, password};
 
 /// Messages that wait for yoda: more than are under way at once.
 const WAITING: usize = 3_000;
 
-/// Yoda logs in; `unread` of his login.
+/// Logs yoda in; returns `unread` of that login.
 fn enter(server: &Server) -> (Client, usize) {
     let mut yoda = server.client(&[]);
     yoda.answer("yoda");

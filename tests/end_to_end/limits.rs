@@ -1,8 +1,7 @@
 //! Limits of lines and names; bad bytes.
 
 use serde_json::json;
-
-use crate::harness::{Place, Server};
+use support::{Place, Server};
 
 #[test]
 fn a_line_of_4096_bytes_goes_and_one_more_is_too_long() {
@@ -67,7 +66,7 @@ fn bad_bytes_cost_one_result_and_no_session() {
     let mut client = server.client(&[]);
     client.write(b"\xff\xfe\nhans\n");
     assert_eq!(client.wait_for("login")["error"], "bad_name");
-    client.answer(crate::harness::password("hans"));
+    client.answer(support::password("hans"));
     assert_eq!(client.wait_for("login")["ok"], true);
 }
 
@@ -79,7 +78,9 @@ fn an_endless_name_or_password_is_refused_and_the_next_one_taken() {
     assert_eq!(client.wait_for("login")["error"], "bad_name");
     client.answer("hans");
     client.answer(&"x".repeat(20_000));
-    client.answer(crate::harness::password("hans"));
+    let refused = client.wait_for("login");
+    assert_eq!((&refused["error"], &refused["attempts_left"]), (&"invalid_credentials".into(), &3.into()));
+    client.answer(support::password("hans"));
     client.wait("a login", |object| object["ok"] == true && object["user"] == "hans");
 }
 
@@ -88,20 +89,20 @@ fn the_server_survives_garbage_before_and_after_login() {
     let server = Server::start(&[]);
     let mut hans = server.user("hans");
     let mut stranger = server.wire();
-    stranger.say_bytes(b"\0\xff\xff\r\n\n \n");
+    stranger.send(b"\0\xff\xff\r\n\n \n");
     stranger.say("whoelse");
     let mut answers = vec![stranger.line(), stranger.line()];
     stranger.say(&"x".repeat(5_000));
     answers.push(stranger.line());
     assert_eq!(answers, ["error usage", "ask username", "error too_long"]);
     let mut endless = server.wire();
-    endless.say_bytes(&vec![b'x'; 200_000]);
+    endless.send(&vec![b'x'; 200_000]);
     let rest = endless.rest();
     assert!(rest.lines().count() <= 1, "{rest}");
     let mut yoda = server.wire_user("yoda");
     yoda.say(&"y".repeat(5_000));
     yoda.expect("error too_long");
-    yoda.say_bytes(b"message hans \xff\n");
+    yoda.send(b"message hans \xff\n");
     yoda.expect("error usage message");
     yoda.say("message hans still here");
     hans.message("still here");

@@ -1,10 +1,9 @@
-//! Who is and was online, presence, ping, help.
+//! Lists of users online now and before, presence, ping, help.
 
 use std::time::Instant;
 
 use serde_json::json;
-
-use crate::harness::Server;
+use support::Server;
 
 #[test]
 fn whoelse_is_sorted_and_without_oneself() {

@@ -1,10 +1,9 @@
 //! Three failures in a row lock a name, everywhere.
 
 use serde_json::{Value, json};
+use support::{Client, Server, password};
 
-use crate::harness::{Client, Server, password};
-
-/// Tries passwords for a name on a connection of its own; returns the answers.
+/// Tries passwords for a name on a new connection; returns the answers.
 fn tries(server: &Server, name: &str, passwords: &[&str]) -> Vec<Value> {
     let mut client = server.client(&[]);
     client.answer(name);

@@ -3,8 +3,7 @@
 use std::net::TcpListener;
 
 use serde_json::{Value, json};
-
-use crate::harness::{Place, Server, password};
+use support::{Place, Server, password};
 
 fn types(objects: &[Value]) -> Vec<&str> {
     objects.iter().filter_map(|object| object["type"].as_str()).collect()
@@ -162,7 +161,7 @@ fn what_is_no_name_costs_no_try() {
 
 #[test]
 fn options_answer_the_first_prompts() {
-    let place = Place::new();
+    let place = Place::samples();
     place.write("pw", format!("{}\r\nsecond line\n", password("hans")));
     let file = place.path("pw").to_str().expect("UTF-8").to_owned();
     let server = Server::start_in(place, &[]);
@@ -178,16 +177,15 @@ fn options_answer_the_first_prompts() {
 }
 
 #[test]
-fn a_wrong_password_in_the_file_is_used_once() {
-    let place = Place::new();
+fn a_wrong_password_in_the_file_ends_the_program() {
+    let place = Place::samples();
     place.write("pw", "wrong\n");
     let file = place.path("pw").to_str().expect("UTF-8").to_owned();
     let server = Server::start_in(place, &[]);
     let mut hans = server.client(&["--user", "hans", "--password-file", &file]);
-    assert_eq!(hans.wait_for("login")["attempts_left"], 2);
-    assert_eq!(hans.wait_for("prompt")["ask"], "password");
     hans.answer(password("hans"));
-    assert_eq!(hans.wait_for("login")["ok"], true);
+    assert_eq!(hans.wait_for("login")["attempts_left"], 2);
+    assert_eq!(hans.end().0, 4);
 }
 
 #[test]
@@ -229,7 +227,7 @@ fn a_second_login_may_replace_the_first() {
 
 #[test]
 fn a_server_that_is_not_there_is_3() {
-    let place = Place::new();
+    let place = Place::samples();
     let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
     let output = place.run_client(&["--plaintext", "--json", &port.to_string()]);
     assert_eq!(output.status.code(), Some(3));

@@ -1,9 +1,9 @@
 //! Mailboxes: blocks that come after the mail, quotas.
 
-use crate::harness::{Server, password};
+use support::{Server, password};
 
-/// Mail of hans and luke waits for yoda, who then comes and blocks hans before he reads.
-fn held(held_on_block: &str) -> (Server, crate::harness::Client) {
+/// Mail of hans and luke waits for yoda, who logs in and blocks hans before reading it.
+fn held(held_on_block: &str) -> (Server, support::Client) {
     let server = Server::start(&["offline_delivery=manual", held_on_block]);
     let (mut hans, mut luke) = (server.user("hans"), server.user("luke"));
     hans.ok("message yoda of hans");

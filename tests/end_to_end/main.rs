@@ -3,8 +3,6 @@
 //! One file a topic of the contract. Everything a client shows in JSON is held against the
 //! contract's table of fields as it comes, and every log is searched for passwords and texts.
 
-mod harness;
-
 mod accounts;
 mod blocking;
 mod broadcasts;

@@ -1,8 +1,7 @@
 //! Direct messages: delivered, stored, refused.
 
 use serde_json::json;
-
-use crate::harness::Server;
+use support::Server;
 
 #[test]
 fn a_message_to_someone_online_is_delivered() {
@@ -28,7 +27,7 @@ fn a_message_to_someone_offline_waits() {
     hans.ok("message luke for luke");
     let mut yoda = server.client(&[]);
     yoda.answer("yoda");
-    yoda.answer(crate::harness::password("yoda"));
+    yoda.answer(support::password("yoda"));
     assert_eq!(yoda.wait_for("login")["unread"], 5);
     let mut ids = Vec::new();
     for number in 0..5 {
@@ -138,7 +137,7 @@ fn manual_delivery_tells_a_count_and_offline_shows() {
     hans.ok("message yoda two");
     let mut yoda = server.client(&[]);
     yoda.answer("yoda");
-    yoda.answer(crate::harness::password("yoda"));
+    yoda.answer(support::password("yoda"));
     assert_eq!(yoda.wait_for("login")["unread"], 2);
     assert_eq!(hans.ok("message yoda live")["status"], "delivered");
     assert_eq!(yoda.wait_for("message")["text"], "live");
@@ -184,7 +183,7 @@ fn stored_mail_survives_a_restart_and_a_kill() {
 
 #[test]
 fn ephemeral_keeps_nothing() {
-    let mut server = Server::start_with(crate::harness::Place::new(), &["--ephemeral"]);
+    let mut server = Server::start_with(support::Place::samples(), &["--ephemeral"]);
     let mut hans = server.user("hans");
     hans.ok("message yoda hi");
     hans.ok("block luke");

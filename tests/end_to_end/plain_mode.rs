@@ -3,8 +3,7 @@
 use std::process::Stdio;
 
 use rustix::process::Signal;
-
-use crate::harness::{Client, Server, password};
+use support::{Client, Server, password};
 
 fn user(server: &Server, name: &str, options: &[&str]) -> Client {
     let mut client = server.plain(options);

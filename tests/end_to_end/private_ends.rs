@@ -1,8 +1,7 @@
 //! How private links end: with a client, with the server, with time.
 
 use rustix::process::Signal;
-
-use crate::harness::{Client, Server};
+use support::{Client, Ended, Server};
 
 fn linked(server: &Server, options: &[&str]) -> (Client, Client) {
     let mut hans = server.user_with("hans", options);
@@ -43,7 +42,7 @@ fn an_interrupted_peer_has_logged_out() {
 fn a_peer_that_times_out_ends_the_link() {
     let server = Server::start(&["timeout=2"]);
     let (mut hans, mut yoda) = linked(&server, &[]);
-    // Hans stays active by commands of his own; yoda does nothing.
+    // Hans stays active by commands; yoda does nothing.
     let closed = loop {
         hans.ok("whoelse");
         if hans.count(|object| object["type"] == "private_closed") > 0 {
@@ -99,7 +98,7 @@ fn a_link_goes_on_when_the_server_is_back() {
 fn an_announced_stop_of_the_server_ends_both() {
     let mut server = Server::start(&[]);
     let (hans, yoda) = linked(&server, &[]);
-    let (code, took) = server.stop();
+    let Ended { code, took, .. } = server.stop();
     assert_eq!(code, Some(0));
     assert!(took.as_secs() < 5, "{took:?}");
     for mut client in [hans, yoda] {

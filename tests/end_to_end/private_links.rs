@@ -4,8 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
-
-use crate::harness::{Client, Server};
+use support::{Client, Server};
 
 /// Two clients with a link that the first has asked for.
 fn linked(server: &Server) -> (Client, Client) {

@@ -1,8 +1,7 @@
 //! SIGHUP: accounts and settings are read again.
 
 use rustix::process::Signal;
-
-use crate::harness::{Place, Server, password};
+use support::{Place, Server, password};
 
 #[test]
 fn a_bad_file_changes_nothing_and_says_why() {
@@ -64,7 +63,7 @@ fn a_removed_account_leaves_nothing_to_its_next_owner() {
 
 #[test]
 fn settings_change_but_options_win() {
-    let place = Place::new();
+    let place = Place::samples();
     place.write("hobnob.toml", "lock_attempts = 5\nwhoelse_include_self = false\n");
     let options = ["--config", "hobnob.toml", "--set", "ping_reveals_block=false"];
     let server = Server::start_with(place, &options);

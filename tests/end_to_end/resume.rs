@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-
-use crate::harness::{Cable, Client, Place, Server, password};
+use support::{Cable, Client, Ended, Place, Server, password};
 
 #[test]
 fn a_session_goes_on_over_a_restart() {
@@ -14,7 +13,7 @@ fn a_session_goes_on_over_a_restart() {
     server.kill();
     hans.wait("the loss", |object| object["state"] == "reconnecting");
     yoda.wait("the loss", |object| object["state"] == "reconnecting");
-    // Typed while nobody is there; sent when he is back.
+    // Typed while there is no connection; sent on the next one.
     let line = hans.say("message yoda over the gap");
     server.start_again();
     hans.wait("the server", |object| object["state"] == "resumed");
@@ -69,14 +68,14 @@ fn without_reconnecting_a_lost_server_is_3() {
 fn an_announced_stop_is_3_at_once() {
     let mut server = Server::start(&[]);
     let mut hans = server.user("hans");
-    let (code, took) = server.stop();
+    let Ended { code, took, .. } = server.stop();
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert_eq!(hans.wait_for("bye")["reason"], "server_shutdown");
     assert_eq!(hans.ended(), 3);
     server.start_again();
     server.signal(Signal::INT);
-    assert_eq!(server.ended().0, Some(0));
+    assert_eq!(server.ended().code, Some(0));
 }
 
 #[test]
@@ -156,7 +155,7 @@ fn within_the_grace_a_resume_makes_no_notice() {
 
 #[test]
 fn a_password_that_is_hashed_ends_the_right_to_resume_as_a_new_one_does() {
-    let place = Place::new();
+    let place = Place::samples();
     let plain = place.read("credentials.txt");
     let cheap = ["--set", "argon2_kib=64", "--set", "argon2_passes=1"];
     let hash = |place: &Place| {

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::harness::{Place, Server, password};
+use support::{Place, Server, password};
 
 /// The seconds for which a name is locked.
 fn lock_seconds(server: &Server) -> u64 {
@@ -16,7 +16,7 @@ fn lock_seconds(server: &Server) -> u64 {
 
 #[test]
 fn positional_arguments_are_port_lock_and_timeout() {
-    let server = Server::start_with(Place::new(), &["0", "7", "1"]);
+    let server = Server::start_with(Place::samples(), &["0", "7", "1"]);
     let seconds = lock_seconds(&server);
     assert!((1..=7).contains(&seconds), "{seconds}");
     let mut luke = server.client(&[]);
@@ -27,7 +27,7 @@ fn positional_arguments_are_port_lock_and_timeout() {
 
 #[test]
 fn options_win_over_the_environment_that_over_the_file_that_over_the_default() {
-    let place = Place::new();
+    let place = Place::samples();
     place
         .write("hobnob.toml", "block_duration = 1000\ntimeout = 1111\nlock_attempts = 4\nplaintext = true\n");
     let mut command = place.server_command();
@@ -42,7 +42,7 @@ fn options_win_over_the_environment_that_over_the_file_that_over_the_default() {
 
 #[test]
 fn every_setting_has_its_default() {
-    let output = Place::new().run_server(&["check"]);
+    let output = Place::samples().run_server(&["check"]);
     let found = String::from_utf8_lossy(&output.stdout);
     for line in "resume_grace_secs=0 mailbox_messages=10000 mailbox_bytes=8388608 mailbox_per_sender=1000 \
          mailbox_total_bytes=268435456 unauthenticated_max=128 unauthenticated_per_address=16 login_secs=30 \
@@ -62,7 +62,7 @@ fn every_setting_has_its_default() {
 
 #[test]
 fn bad_words_are_2_and_named() {
-    let place = Place::new();
+    let place = Place::samples();
     for (words, named) in [
         (&["0", "--plaintext", "--set", "colour=red"][..], "colour"),
         (&["0", "--plaintext", "--set", "registration=maybe"], "maybe"),
@@ -83,7 +83,7 @@ fn bad_words_are_2_and_named() {
 fn a_port_and_a_folder_serve_one_server() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
-    let output = Place::new().run_server(&[&port, "--plaintext"]);
+    let output = Place::samples().run_server(&[&port, "--plaintext"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains(&port) && !stderr.contains("panicked"), "{stderr}");
@@ -92,12 +92,12 @@ fn a_port_and_a_folder_serve_one_server() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("in use"), "{output:?}");
     server.user("hans").log_out();
-    assert_eq!(server.stop().0, Some(0));
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]
 fn bad_usage_of_the_client_is_2() {
-    let place = Place::new();
+    let place = Place::samples();
     for words in [
         &["--plaintext", "host"][..],
         &["--plaintext", "1", "2", "3"],
@@ -128,7 +128,7 @@ fn a_server_is_named_in_each_way() {
         let mut command = server.place.client_command();
         command.args(["--plaintext", "--json", "--user", "hans"]).args(&words);
         command.arg("--state").arg(server.place.fresh_state());
-        let mut client = crate::harness::Client::spawn(&server.place, command, true);
+        let mut client = support::Client::spawn(command, true);
         client.answer(password("hans"));
         assert_eq!(client.wait_for("login")["ok"], true, "{words:?}");
         client.ok("logout");

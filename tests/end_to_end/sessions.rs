@@ -1,6 +1,6 @@
 //! A client's own state: folders, several clients, what a dead one leaves.
 
-use crate::harness::{Client, Server, password};
+use support::{Client, Server, password};
 
 fn user_in(server: &Server, name: &str, state: &str) -> Client {
     server.user_with(name, &["--state", state])

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
-use crate::harness::{Place, Server};
+use support::{Place, Server};
 
 const CHEAP: [&str; 4] = ["--set", "argon2_kib=64", "--set", "argon2_passes=1"];
 
@@ -58,7 +58,7 @@ fn a_backup_is_a_store_to_start_from() {
     hans.ok("message yoda after the backup");
     let again = server.place.run_server(&["backup", "copy.db"]);
     assert_eq!(again.status.code(), Some(1), "it overwrites nothing");
-    let place = Place::new();
+    let place = Place::samples();
     std::fs::create_dir(place.path("hobnob-data")).expect("a folder");
     std::fs::copy(server.place.path("copy.db"), place.path("hobnob-data/hobnob.db")).expect("a copy");
     let restored = Server::start_in(place, &[]);
@@ -74,7 +74,7 @@ fn check_tells_of_a_sound_and_of_a_damaged_store() {
     server.user("hans").ok("message yoda hi");
     let output = server.place.run_server(&["check"]);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(server.stop().0, Some(0));
+    assert_eq!(server.stop().code, Some(0));
     server.place.write("hobnob-data/hobnob.db", "no database at all, but long enough to look like one");
     let output = server.place.run_server(&["check"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -1,6 +1,6 @@
 //! A person at a terminal.
 
-use crate::harness::{Server, password};
+use support::{Server, password};
 
 #[test]
 fn a_session_at_a_terminal() {
@@ -23,7 +23,7 @@ fn a_session_at_a_terminal() {
     hans.types("nonsense\r");
     hans.sees("Error. Invalid command");
     hans.types("logout\r");
-    let (code, written) = hans.end();
+    let (code, _, written) = hans.end();
     assert_eq!(code, 0);
     assert!(!written.contains(password("hans")), "the password was shown");
     luke.presence("hans", false);
@@ -62,7 +62,7 @@ fn wrong_passwords_and_a_lock() {
         hans.sees("Invalid Password. Please try again");
     }
     hans.types("wrong\r");
-    let (code, written) = hans.end();
+    let (code, _, written) = hans.end();
     assert_eq!(code, 4);
     assert!(written.contains("Invalid Password. Your account has been blocked. Please try again later"));
     assert!(!written.contains("wrong"), "a password was shown");
@@ -82,7 +82,7 @@ fn registration_asks_twice() {
     leia.types("alderaan\r");
     leia.sees("Welcome, leia!");
     leia.types("\u{4}");
-    let (code, written) = leia.end();
+    let (code, _, written) = leia.end();
     assert_eq!(code, 0);
     assert!(!written.contains("aldera"), "a password was shown");
 }
@@ -123,7 +123,7 @@ fn no_colour_is_honoured_and_json_has_no_prompt() {
     hans.types("nonsense\r");
     hans.sees("Error. Invalid command");
     hans.types("logout\r");
-    let (code, written) = hans.end();
+    let (code, _, written) = hans.end();
     assert_eq!(code, 0);
     assert!(!written.contains("\u{1b}[31m") && !written.contains("\u{1b}[1m"), "{written:?}");
     let mut luke = server.terminal(&[]);
@@ -131,12 +131,12 @@ fn no_colour_is_honoured_and_json_has_no_prompt() {
     luke.types("nonsense\r");
     luke.sees("Error. Invalid command");
     luke.types("logout\r");
-    assert!(luke.end().1.contains("\u{1b}[31m"), "colours where nobody refused them");
+    assert!(luke.end().2.contains("\u{1b}[31m"), "colours where nobody refused them");
     let mut yoda = server.terminal(&["--json"]);
     yoda.types("yoda\r");
     yoda.sees("{\"type\":\"prompt\",\"ask\":\"password\"}");
     yoda.types("\u{3}");
-    let (code, written) = yoda.end();
+    let (code, _, written) = yoda.end();
     assert_eq!(code, 130);
     assert!(!written.contains("Username") && !written.contains("Password:"), "{written:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Server};
+use support::{Client, Server};
 
 fn timed_out(client: &mut Client) {
     assert_eq!(client.wait_for("bye")["reason"], "timeout");
@@ -17,15 +17,14 @@ fn an_idle_user_is_logged_out_and_the_program_ends() {
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(hans.ended(), 5);
     let mut luke = server.client(&["--retry-login"]);
-    luke.log_in("luke", crate::harness::password("luke"));
+    luke.log_in("luke", support::password("luke"));
     timed_out(&mut luke);
     assert_eq!(luke.wait_for("prompt")["ask"], "username");
-    luke.log_in("luke", crate::harness::password("luke"));
+    luke.log_in("luke", support::password("luke"));
     luke.log_out();
 }
 
-/// Does something again and again; says whether the user was logged out before it was done for
-/// twice the timeout.
+/// Repeats an action for twice the timeout; says whether the user was logged out meanwhile.
 fn is_idle(mut client: Client, timeout: Duration, mut does: impl FnMut(&mut Client)) -> bool {
     let began = Instant::now();
     while began.elapsed() < timeout * 2 {
@@ -91,7 +90,7 @@ fn private_texts_are_activity_of_the_sender() {
     let mut yoda = server.user_with("yoda", &["--accept-private", "auto"]);
     hans.ok("startprivate yoda");
     let began = Instant::now();
-    // Yoda only receives, so he goes first; hans types private texts only.
+    // Yoda only receives, so yoda times out first; hans types private texts only.
     while !yoda.is_over() {
         hans.ask("private yoda hi");
         assert!(began.elapsed() < TIMEOUT * 10, "receiving private texts is no activity");

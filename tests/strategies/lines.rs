@@ -150,7 +150,13 @@ fn refusal() -> BoxedStrategy<Refusal> {
     prop_oneof![
         small_number().prop_map(|attempts_left| Refusal::InvalidCredentials { attempts_left }),
         number().prop_map(|retry_after_secs| Refusal::LockedOut { retry_after_secs }),
-        select(vec![Refusal::AlreadyOnline, Refusal::BadName, Refusal::Busy, Refusal::Stale]),
+        select(vec![
+            Refusal::AlreadyOnline,
+            Refusal::BadName,
+            Refusal::Busy,
+            Refusal::NameTaken,
+            Refusal::Stale,
+        ]),
     ]
     .boxed()
 }

@@ -1,4 +1,4 @@
-//! Bytes that are nearly a line: what arbitrary bytes would hit once in a lifetime.
+//! Bytes that are nearly a line, which arbitrary bytes hardly ever are.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -97,6 +97,9 @@ const VOCABULARY: &[&[u8]] = &[
     b"65536",
     b"127.0.0.1:4000",
     b"[::1]:4000",
+    b"127.0.0.1:04000",
+    b"[::1%1]:4000",
+    b"[0::1]:4000",
     b"[fe80::1%2]:80",
     b"\xe2\x80\xae",
     b"\0",

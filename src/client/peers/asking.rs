@@ -1,4 +1,4 @@
-//! Asking for a private link, and answering those who ask.
+//! Requests for private links, own and others', and their answers.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -7,9 +7,10 @@ use core::net::SocketAddr;
 
 use super::super::outstanding::AskedBy;
 use super::super::settings::AcceptPrivate;
+use super::super::verb::{Named, Verb};
 use super::super::view::{Failure, View};
 use super::ClientState;
-use crate::wire::{ClientLine, Code, Command, Endpoint, MAX_ENDPOINTS};
+use crate::wire::{ClientLine, Code, Command, CommandKind, Endpoint, MAX_ENDPOINTS};
 
 /// Requests that may be open; further ones are declined.
 const REQUESTS: usize = 64;
@@ -30,10 +31,10 @@ pub(super) struct Draft {
     kind: Kind,
 }
 
-/// Somebody who asks for a private link.
+/// Another user's request for a private link.
 pub(super) struct Request {
     from: String,
-    /// The server was lost since, so it may be open no longer; if it is said again, it is another.
+    /// The server was lost since, so the request may no longer be open; if it arrives again, it is a new one.
     doubtful: bool,
 }
 
@@ -59,7 +60,7 @@ impl Kind {
 }
 
 impl Draft {
-    /// What its result needs to know.
+    /// The data that its result needs.
     pub(super) fn into_command(self) -> AskedBy {
         AskedBy::new(self.line, &self.kind.command(&self.user, Vec::new()))
     }
@@ -81,7 +82,10 @@ impl ClientState {
         };
         match refusal {
             Some(code) => {
-                self.result(Self::local_private(line, "startprivate", user), Err(code));
+                self.result(
+                    Self::local_private(line, Verb::Server(CommandKind::StartPrivate), user),
+                    Err(code),
+                );
                 self.note_activity(true);
             }
             None => self.ask_with_address(Draft {
@@ -92,7 +96,7 @@ impl ClientState {
         }
     }
 
-    /// Whether a link with that user is being asked for or made.
+    /// Whether a link with that user is being requested or made.
     fn is_meeting(&self, user: &str) -> bool {
         self.peers.meetings.contains_key(user) || self.is_asking(user)
     }
@@ -120,8 +124,7 @@ impl ClientState {
         self.request(draft.line, command);
     }
 
-    /// It is known now where others may connect to, if anywhere: without an address the link can
-    /// still be made from this side.
+    /// The client listens, or cannot: without an address the link can still be made from this side.
     pub(in super::super) fn on_listening(&mut self, addresses: &[SocketAddr]) {
         let mut endpoints: Vec<_> = addresses.iter().copied().map(declared).collect();
         if endpoints.is_empty() {
@@ -137,10 +140,10 @@ impl ClientState {
         }
     }
 
-    /// USER asks for a private link.
+    /// USER requests a private link.
     pub(in super::super) fn on_private_request(&mut self, from: &str) {
         let known = self.peers.requests.iter().any(|request| request.from == from && !request.doubtful);
-        // Who is asking for the same himself has agreed.
+        // This client has requested the same link: it has agreed.
         if known || self.is_asking(from) {
             return;
         }
@@ -159,8 +162,8 @@ impl ClientState {
         }
     }
 
-    /// Nobody typed this, so nothing holds it back where typed lines wait for answers. A command without a
-    /// number takes no place among those that the server remembers, and is not repeated.
+    /// Declines a request that nobody was asked about. Where typed lines would have to wait for answers, it has
+    /// no number: then it counts for nothing among the commands that the server remembers, and is not repeated.
     fn turn_away(&mut self, from: &str) {
         let decline = Command::Decline { user: from };
         if self.has_room_for_commands() {
@@ -175,14 +178,14 @@ impl ClientState {
         self.forget_request(from);
     }
 
-    /// Whether there was one.
+    /// Removes a request; returns whether there was one.
     pub(super) fn forget_request(&mut self, from: &str) -> bool {
         let place = self.peers.requests.iter().position(|request| request.from == from);
         place.and_then(|place| self.peers.requests.remove(place)).is_some()
     }
 
-    /// `accept USER` or `decline USER`. Where this client knows of no request, the server says what
-    /// is wrong.
+    /// `accept USER` or `decline USER`. If this client knows no such request, the server answers with the
+    /// error.
     pub(in super::super) fn reply(&mut self, line: Option<u64>, user: &str, yes: bool) {
         let known = self.forget_request(user);
         if !yes {
@@ -194,7 +197,7 @@ impl ClientState {
         }
     }
 
-    /// `y` or `n`: to the oldest request that is open for sure, if there is one.
+    /// `y` or `n`: answers the oldest request, first of those that are certainly open.
     pub(in super::super) fn reply_to_oldest(&mut self, line: u64, yes: bool) {
         let requests = &self.peers.requests;
         let oldest = requests.iter().find(|request| !request.doubtful).or(requests.front());
@@ -202,7 +205,7 @@ impl ClientState {
             self.reply(Some(line), &user, yes);
         } else {
             let failure = Failure { code: Code::UnknownCommand, subject: None };
-            let command = if yes { "y" } else { "n" }.to_owned();
+            let command = Named::Word(if yes { "y" } else { "n" }.to_owned());
             self.outbox.show(View::Result { line, command, outcome: Err(failure) });
             self.note_activity(false);
         }
@@ -218,8 +221,8 @@ impl Listening {
     }
 }
 
-/// How an address is told to the server. One that stands for all of this machine says only its port:
-/// the server sees the rest.
+/// How an address is declared to the server. A wildcard address declares only its port: the server sees the
+/// address of the client.
 fn declared(address: SocketAddr) -> Endpoint {
     if address.ip().is_unspecified() { Endpoint::Port(address.port()) } else { Endpoint::Address(address) }
 }

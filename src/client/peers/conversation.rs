@@ -1,29 +1,30 @@
-//! A private link that stands: texts, acknowledgements, the end.
+//! Open private links: texts, acknowledgements, closing.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 
+use super::super::verb::Verb;
 use super::super::view::{Message, MessageKind, Path, PrivateEnd, Success, View};
 use super::ClientState;
 use crate::time::Time;
 use crate::wire::{Code, PeerFarewell, PeerLine, Status};
 use crate::words::{LinkId, Text};
 
-/// Users who are remembered to have gone.
+/// Departed users that are remembered.
 const DEPARTED: usize = 1_024;
 
-/// A private link that stands.
+/// An open private link.
 pub(super) struct Conversation {
     link: LinkId,
     /// Number of the last text sent.
     sent: u64,
-    /// Number of the last text that came.
+    /// Number of the last text received.
     arrived: u64,
-    /// Texts that came and are not acknowledged: their numbers and their deliveries.
+    /// Texts received and not acknowledged: their numbers and their deliveries.
     showing: VecDeque<(u64, u64)>,
-    /// Texts that the other has not acknowledged: their numbers and their lines.
+    /// Texts that the other side has not acknowledged: their numbers and their lines.
     open: VecDeque<(u64, u64)>,
 }
 
@@ -38,7 +39,7 @@ impl Conversation {
 }
 
 impl ClientState {
-    /// A link stands. If an older one with the same user seemed to stand, he has lost it.
+    /// A link is open. If there was an older one with the same user, they have lost it.
     pub(super) fn begin_conversation(&mut self, link: LinkId, user: String) {
         if let Some(old) = self.peers.conversations.get(&user).map(Conversation::link) {
             self.break_link(old);
@@ -66,7 +67,7 @@ impl ClientState {
         } else {
             Code::NotPrivate
         };
-        self.result(Self::local_private(line, "private", to), Err(code));
+        self.result(Self::local_private(line, Verb::Private, to), Err(code));
     }
 
     /// `stopprivate USER`
@@ -78,17 +79,16 @@ impl ClientState {
         } else {
             Err(Code::NotPrivate)
         };
-        self.result(Self::local_private(line, "stopprivate", user), outcome);
+        self.result(Self::local_private(line, Verb::StopPrivate, user), outcome);
     }
 
-    /// The server wants no link with a user: neither one that stands nor one that is being made.
+    /// The server ends the link with a user, whether it is open or being made.
     pub(in super::super) fn end_private(&mut self, user: &str) {
         self.close_conversation(user);
         self.abandon_meeting(user);
     }
 
-    /// Closes the conversation with a user from this side, as the person or the server wants it;
-    /// says whether there was one.
+    /// Closes the conversation with a user from this side; returns whether there was one.
     fn close_conversation(&mut self, user: &str) -> bool {
         let Some(conversation) = self.peers.conversations.remove(user) else { return false };
         let stopped = PeerFarewell::Stopped;
@@ -114,7 +114,7 @@ impl ClientState {
         }
     }
 
-    /// Shows a text. Texts are numbered without a gap: on one link none can be missing.
+    /// Shows a text. Texts are numbered without a gap, as none can get lost on a link.
     fn on_text(&mut self, link: LinkId, user: &str, number: u64, sent_at: Time, text: Text<'_>) {
         let Some(login) = self.session().map(|session| session.login) else { return };
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
@@ -138,7 +138,7 @@ impl ClientState {
         self.outbox.deliver(sequence, None, View::Message(message));
     }
 
-    /// Says which texts are shown by now.
+    /// Acknowledges the texts shown so far.
     pub(in super::super) fn acknowledge_texts(&mut self) {
         for conversation in self.peers.conversations.values_mut() {
             let shown = conversation
@@ -159,7 +159,7 @@ impl ClientState {
         }
         while let Some(line) = self.next_acknowledged(user, upto) {
             let success = Success::Message { to: user.to_owned(), status: Status::Delivered };
-            self.result(Self::local_private(line, "private", user), Ok(success));
+            self.result(Self::local_private(line, Verb::Private, user), Ok(success));
         }
     }
 
@@ -170,14 +170,14 @@ impl ClientState {
         Some(line)
     }
 
-    /// The link broke without a word.
+    /// The link was lost without a `close`.
     pub(super) fn lose_conversation(&mut self, user: &str) {
         if let Some(conversation) = self.peers.conversations.remove(user) {
             self.end_conversation(user.to_owned(), conversation, PrivateEnd::Lost);
         }
     }
 
-    /// The end is shown once, and texts without acknowledgement get their result.
+    /// Shows the end once, and gives texts without acknowledgement their result.
     pub(super) fn end_conversation(&mut self, user: String, ended: Conversation, reason: PrivateEnd) {
         if reason != PrivateEnd::Stopped {
             self.peers.departed.insert(user.clone());
@@ -187,7 +187,7 @@ impl ClientState {
         }
         self.show_closed(user.clone(), reason);
         for (_, line) in ended.open {
-            self.result(Self::local_private(line, "private", &user), Err(Code::OutcomeUnknown));
+            self.result(Self::local_private(line, Verb::Private, &user), Err(Code::OutcomeUnknown));
         }
     }
 }

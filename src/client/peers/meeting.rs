@@ -1,49 +1,52 @@
-//! Two clients that were introduced find each other.
+//! How two clients that were introduced connect to each other.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::super::event::PeerOpened;
 use super::super::outstanding::AskedBy;
+use super::super::verb::Verb;
 use super::super::view::{Path, Success};
 use super::ClientState;
 use crate::time::Time;
-use crate::wire::{Code, Frame, Framer, PeerLine, Role, VERSION};
+use crate::wire::{Code, CommandKind, Frame, Framer, PeerLine, Role, VERSION};
 use crate::words::{LinkId, Token};
 
 /// How long two clients try to reach each other; an introduction lives twice as long at the server.
 const MEETING_PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long a link may take to be recognised.
+/// The lowest port that is dialled.
+const LOWEST_PORT: u16 = 1_024;
+
+/// How long a new link may take to identify itself.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Strangers at the door; a further one takes the place of the first.
+/// Links that have not identified themselves; a further one displaces the oldest.
 const STRANGERS: usize = 4;
 
 /// Addresses dialled for one introduction.
 const DIALS: usize = 4;
 
-/// Recognised links of one introduction.
+/// Identified links of one introduction.
 const READY_LINKS: usize = 16;
 
-/// What a line between clients may be longer than a typed one.
+/// How much longer than a typed line a line between clients may be.
 const PEER_LINE_ROOM: usize = 512;
 
-/// An introduction that is acted on.
+/// An introduction under way.
 pub(super) struct Meeting {
     role: Role,
     id: Token,
     until: Time,
-    /// Addresses whose dial has not come to anything yet.
+    /// Addresses that are being dialled.
     dials: Vec<SocketAddr>,
     /// The link that the requester has chosen.
     nominated: Option<LinkId>,
-    /// The commands whose result this decides, once the server has answered them: one, of a server that
-    /// knows its part.
+    /// The answered commands whose result this decides: one, if the server follows the protocol.
     asked: Vec<(u64, AskedBy)>,
 }
 
@@ -64,21 +67,21 @@ pub(super) struct PeerLink {
 }
 
 enum Stage {
-    /// Somebody connected and is not recognised. He may have come before his introduction, which is
-    /// on its way then.
+    /// Somebody has connected and is not identified. They may have come before their introduction, which is
+    /// then on its way.
     Stranger { until: Time, early: Option<(Token, String)> },
-    /// This client connected and has said who it is.
+    /// This client has connected and identified itself.
     Calling { user: String, until: Time },
     /// Both sides know the introduction.
     Ready { user: String },
-    /// The requester has chosen this link and waits for the accepter's word.
+    /// The requester has chosen this link and waits for `opened`.
     Nominated { user: String },
     /// Texts may flow.
     Standing { user: String },
 }
 
 impl PeerLink {
-    /// When it must have been recognised.
+    /// When it must have been identified.
     pub(super) fn due(&self) -> Option<Time> {
         match &self.stage {
             Stage::Stranger { until, .. } | Stage::Calling { until, .. } => Some(*until),
@@ -86,7 +89,7 @@ impl PeerLink {
         }
     }
 
-    /// With whom the link is being made.
+    /// The user with whom the link is being made.
     fn meets(&self) -> Option<&str> {
         match &self.stage {
             Stage::Calling { user, .. } | Stage::Ready { user } | Stage::Nominated { user } => Some(user),
@@ -103,9 +106,19 @@ impl PeerLink {
     }
 }
 
+/// Whether a client may listen there. The server chooses the addresses, so they must not lead to the services of
+/// a system, which have the ports below, nor to a neighbour that only this machine knows.
+fn may_be_dialled(address: &SocketAddr) -> bool {
+    let reachable = match address.ip().to_canonical() {
+        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_unicast_link_local(),
+    };
+    reachable && address.port() >= LOWEST_PORT
+}
+
 impl ClientState {
-    /// The server introduces a user whom this client has asked for, or agreed to meet. It cannot
-    /// make this client call anybody else.
+    /// The server introduces a user with whom this client has requested or accepted a link. It cannot make this
+    /// client call anybody else.
     pub(in super::super) fn on_introduction(
         &mut self,
         user: &str,
@@ -113,14 +126,15 @@ impl ClientState {
         id: Token,
         addresses: &[SocketAddr],
     ) {
-        // Once for each command, so that the server cannot have many addresses dialled by many of them.
+        // Once for each command, so that the server cannot make the client dial many addresses with many
+        // introductions.
         if !self.session().is_some_and(|session| session.commands.introduce(user)) {
             return;
         }
         self.forget_request(user);
         self.abandon_meeting(user);
         let mut dials: Vec<SocketAddr> = Vec::new();
-        for address in addresses.iter().filter(|address| address.port() != 0) {
+        for address in addresses.iter().filter(|address| may_be_dialled(address)) {
             if dials.len() < DIALS && !dials.contains(address) {
                 self.outbox.dial_peer(*address);
                 *self.peers.dialling.entry(*address).or_default() += 1;
@@ -133,7 +147,7 @@ impl ClientState {
         self.admit_early(user);
     }
 
-    /// The server has answered the command that asked for the link: its result is that of the meeting.
+    /// The server has answered the command: its result is that of the meeting.
     pub(in super::super) fn on_introduced(&mut self, number: u64, command: AskedBy) {
         let user = command.user.clone().unwrap_or_default();
         if let Some(meeting) = self.peers.meetings.get_mut(&user) {
@@ -148,14 +162,15 @@ impl ClientState {
 
     fn meeting_result(&mut self, number: u64, command: AskedBy) {
         let user = command.user.clone().unwrap_or_default();
-        let success = match command.name {
-            "startprivate" => Success::Private { user, path: Path::Direct },
-            _ => Success::User { user },
+        let success = if command.verb == Verb::Server(CommandKind::StartPrivate) {
+            Success::Private { user, path: Path::Direct }
+        } else {
+            Success::User { user }
         };
         self.settled(number, command, Ok(success));
     }
 
-    /// The two did not find each other in time, or one of them has lost interest.
+    /// The two have not connected in time, or one of them has given up.
     pub(super) fn abandon_meeting(&mut self, user: &str) {
         if let Some(meeting) = self.peers.meetings.remove(user) {
             self.drop_links_meeting(user);
@@ -175,7 +190,7 @@ impl ClientState {
         links.into_iter().for_each(|link| self.drop_link(link));
     }
 
-    /// Closes a link that does not stand.
+    /// Closes a link that is not open.
     pub(super) fn drop_link(&mut self, link: LinkId) {
         if self.peers.links.remove(&link).is_some() {
             self.outbox.close_peer(link);
@@ -201,7 +216,7 @@ impl ClientState {
         }
     }
 
-    /// Says who calls; `None` if nobody is to be called there any more.
+    /// Identifies this client on a new link; `None` if nobody is to be called there any more.
     fn call(&mut self, link: LinkId, address: SocketAddr) -> Option<String> {
         let from = self.session()?.user.clone();
         let (user, meeting) =
@@ -212,8 +227,8 @@ impl ClientState {
         Some(user.clone())
     }
 
-    /// Whether anybody may come at all. Whoever was called speaks at once, so the one who has been
-    /// silent longest makes room.
+    /// Whether incoming links are expected at all. Callers speak immediately, so the one that has been silent
+    /// longest makes room.
     fn lets_strangers_in(&mut self) -> bool {
         let expected = !self.peers.meetings.is_empty()
             || self
@@ -221,13 +236,16 @@ impl ClientState {
                 .is_some_and(|session| session.commands.iter().any(|asked| asked.command.is_private()));
         let strangers: Vec<_> =
             self.peers.links.iter().filter(|(_, link)| link.is_stranger()).map(|(link, _)| *link).collect();
-        if expected && strangers.len() >= STRANGERS {
-            self.drop_link(strangers[0]);
+        if expected
+            && strangers.len() >= STRANGERS
+            && let Some(longest) = strangers.first()
+        {
+            self.drop_link(*longest);
         }
         expected
     }
 
-    /// One dial of an address has come to something; whether it was the last.
+    /// A dial of an address has ended; returns whether it was the last one.
     fn end_dial(&mut self, address: SocketAddr) -> bool {
         let Some(left) = self.peers.dialling.get_mut(&address) else { return true };
         *left -= 1;
@@ -238,7 +256,7 @@ impl ClientState {
         last
     }
 
-    /// A dial for an introduction that is over says nothing about one that goes on.
+    /// A dial for an introduction that is over says nothing about a current one.
     pub(in super::super) fn on_peer_unreached(&mut self, address: SocketAddr) {
         if !self.end_dial(address) {
             return;
@@ -257,7 +275,7 @@ impl ClientState {
         }
     }
 
-    /// Bytes in any chunking; a link that is closed by one line hears no other.
+    /// Takes bytes in any chunking; after a line that closes the link the rest is dropped.
     pub(in super::super) fn receive_from_peer(&mut self, link: LinkId, bytes: &[u8]) {
         let limit = self.settings.line_bytes.saturating_add(PEER_LINE_ROOM);
         let Some(known) = self.peers.links.get_mut(&link) else { return };
@@ -308,7 +326,7 @@ impl ClientState {
                 let user = user.clone();
                 self.on_conversation_line(link, &user, line);
             }
-            // Nobody who knows his part says this here.
+            // No client that follows the protocol sends this here.
             (
                 Stage::Stranger { .. }
                 | Stage::Calling { .. }
@@ -325,8 +343,8 @@ impl ClientState {
         self.peers.meetings.get(user).map(|meeting| meeting.role)
     }
 
-    /// Somebody says who he is. Only one whom the server has introduced knows the id; all others
-    /// learn nothing.
+    /// A caller identifies itself. Only a client that the server has introduced knows the id; all others learn
+    /// nothing.
     fn on_call(&mut self, link: LinkId, id: Token, from: &str, for_us: bool) {
         let introduced = self.peers.meetings.get(from).map(|meeting| meeting.id == id);
         match introduced {
@@ -336,14 +354,14 @@ impl ClientState {
         }
     }
 
-    /// The other's client was told first.
+    /// The other client was introduced first.
     fn wait_for_introduction(&mut self, link: LinkId, id: Token, from: &str) {
         if let Some(PeerLink { stage: Stage::Stranger { early, .. }, .. }) = self.peers.links.get_mut(&link) {
             *early = Some((id, from.to_owned()));
         }
     }
 
-    /// Lets those in who came before their introduction.
+    /// Answers callers that came before their introduction.
     fn admit_early(&mut self, user: &str) {
         let Some(id) = self.peers.meetings.get(user).map(|meeting| meeting.id) else { return };
         let early = |link: &PeerLink| match &link.stage {
@@ -408,7 +426,7 @@ impl ClientState {
         }
     }
 
-    /// The link stands: the introduction is used up, all other links of it are closed.
+    /// The link is open: the introduction is used up, all its other links are closed.
     fn stand(&mut self, link: LinkId, user: String) {
         let meeting = self.peers.meetings.remove(&user);
         self.turn(link, Stage::Standing { user: user.clone() });
@@ -423,13 +441,13 @@ impl ClientState {
         }
     }
 
-    /// The command that asked for the link and has no answer yet, because the server was lost behind its
-    /// introduction. It is not repeated: asked anew, the server would have the other asked anew.
+    /// The command that requested the link and has no answer, because the server was lost after its
+    /// introduction. It is not repeated: the server would ask the other user again.
     fn unanswered(&mut self, user: &str) -> Option<(u64, AskedBy)> {
         self.session()?.commands.settle_private(user)
     }
 
-    /// A link on which the other says what cannot be is closed.
+    /// Closes a link whose other side violates the protocol.
     pub(super) fn break_link(&mut self, link: LinkId) {
         let known = self.peers.links.contains_key(&link);
         self.on_peer_closed(link);

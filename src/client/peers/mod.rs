@@ -1,9 +1,8 @@
-//! Private links: asking for them, meeting the other client, talking.
+//! Private links: requests, connecting to the other client, conversations.
 //!
-//! The server only introduces: it names the other, an id that is used once, and addresses. Each side
-//! dials all addresses of the other and lets the other in; a caller says the id and both names, the
-//! called side checks them. On one of the links that come of it the requester settles; the rest is
-//! closed.
+//! The server only introduces: it names the other, an id that is used once, and addresses. Each side dials all
+//! addresses of the other and lets the other in; a caller says the id and both names, the called side checks
+//! them. The requester chooses one of the links; the others are closed.
 
 mod asking;
 mod conversation;
@@ -20,35 +19,35 @@ use meeting::{Meeting, PeerLink};
 
 use super::outbox::Outbox;
 use super::outstanding::AskedBy;
+use super::verb::Verb;
 use super::view::{PrivateEnd, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
 use crate::wire::{Code, PeerFarewell, PeerLine};
 use crate::words::LinkId;
 
-/// Private links at once, those being made among them.
+/// Private links at a time, including those being made.
 const LINKS: usize = 256;
 
-/// Everything about private links.
+/// The state of all private links.
 #[derive(Default)]
 pub(super) struct Peers {
     listening: Listening,
     /// Commands that wait until it is known where this client listens.
     drafts: Vec<Draft>,
-    /// Who asks for a private link, oldest first.
+    /// Requests of other users, oldest first.
     requests: VecDeque<Request>,
-    /// Introductions that are acted on, by user.
+    /// Introductions under way, by user.
     meetings: BTreeMap<String, Meeting>,
-    /// Dials that have not come to anything yet, of each address; some may be of introductions that are
-    /// over.
+    /// Dials under way for each address; some may belong to introductions that are over.
     dialling: BTreeMap<SocketAddr, usize>,
-    /// Every connection with another client, standing or not.
+    /// Every connection with another client, open or not.
     links: BTreeMap<LinkId, PeerLink>,
-    /// Links that stand, by user.
+    /// Open links, by user.
     conversations: BTreeMap<String, Conversation>,
-    /// Users whose link ended because they went, not because somebody wished it.
+    /// Users whose link has ended because they went, not because it was closed on purpose.
     departed: BTreeSet<String>,
-    /// Counts the private messages that came.
+    /// Counts the private messages received.
     shown: u64,
 }
 
@@ -68,7 +67,7 @@ impl Peers {
         self.conversations.contains_key(user)
     }
 
-    /// Whether a private link stands or is being made.
+    /// Whether a private link is open or being made.
     pub(super) fn are_alive(&self) -> bool {
         !self.conversations.is_empty() || !self.meetings.is_empty()
     }
@@ -77,23 +76,23 @@ impl Peers {
         self.conversations.len() + self.meetings.len() + self.drafts.len() < LINKS
     }
 
-    /// The server is lost: who asked may have been told so, and nobody tells this client.
+    /// The server is lost: requests may be withdrawn without this client hearing of it.
     pub(super) fn doubt_requests(&mut self) {
         self.requests.iter_mut().for_each(Request::doubt);
     }
 
-    /// Who has gone is there again; without a link all the same.
+    /// A departed user is back, still without a link.
     pub(super) fn welcome_back(&mut self, user: &str) {
         self.departed.remove(user);
     }
 
-    /// When the patience with some link or introduction ends.
+    /// The next timeout of a link or an introduction.
     pub(super) fn due(&self) -> Option<Time> {
         let links = self.links.values().filter_map(PeerLink::due);
         links.chain(self.meetings.values().map(Meeting::until)).min()
     }
 
-    /// Tells all whom a private link stands with that it ends.
+    /// Says goodbye on all open links and closes all links.
     pub(super) fn say_farewell(&self, farewell: PeerFarewell, outbox: &mut Outbox) {
         for conversation in self.conversations.values() {
             outbox.send_peer(conversation.link(), &PeerLine::Close(farewell));
@@ -118,14 +117,14 @@ impl ClientState {
         self.peers.departed.clear();
     }
 
-    /// Commands that were never said because the server is lost.
+    /// Fails commands that were not sent because the server is lost.
     pub(super) fn refuse_drafts(&mut self) {
         for draft in core::mem::take(&mut self.peers.drafts) {
             self.result(draft.into_command(), Err(Code::NotConnected));
         }
     }
 
-    /// What is due with other clients.
+    /// Handles the timeouts of links and introductions.
     pub(super) fn pass_peer_deadlines(&mut self) {
         if self.peers.due().is_none_or(|due| due > self.now) {
             return;
@@ -141,8 +140,7 @@ impl ClientState {
         users.iter().for_each(|user| self.abandon_meeting(user));
     }
 
-    /// Whether this client has asked for a link with that user, or agreed to one, so that it may be
-    /// introduced to him.
+    /// Whether this client has requested or accepted a link with that user, so that they may be introduced.
     fn expects(&self, user: &str) -> bool {
         match &self.phase {
             Phase::Session(session) => session.asks_for_private(user),
@@ -150,8 +148,8 @@ impl ClientState {
         }
     }
 
-    fn local_private(line: u64, name: &'static str, user: &str) -> AskedBy {
-        AskedBy::local(line, name, Some(user))
+    fn local_private(line: u64, verb: Verb, user: &str) -> AskedBy {
+        AskedBy::local(line, verb, Some(user))
     }
 
     fn show_closed(&mut self, user: String, reason: PrivateEnd) {

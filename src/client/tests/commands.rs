@@ -138,7 +138,7 @@ fn help_is_given_by_the_client_and_counts_as_activity() {
 }
 
 #[test]
-fn at_most_256_commands_are_open_and_the_input_waits_behind_256_more() {
+fn at_most_256_commands_are_open_and_the_input_waits_after_256_more() {
     let mut script = Script::session();
     for _ in 0..511 {
         script.types("whoelse");
@@ -170,7 +170,7 @@ fn the_input_waits_when_511_more_were_begun_since_the_oldest_open_command() {
 }
 
 #[test]
-fn a_private_request_keeps_nothing_waiting_that_was_typed_behind_it() {
+fn a_private_request_keeps_nothing_waiting_that_was_typed_after_it() {
     let mut script = Script::session();
     listening(script.types("startprivate luke"));
     assert_eq!(script.count("send #1 startprivate luke"), 1);

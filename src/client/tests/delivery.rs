@@ -49,13 +49,13 @@ fn a_repeat_is_acknowledged_but_not_shown_again() {
     script.server("message 3.1 yoda 5 2.9 live hello").shown().after_ms(10).and();
     script.server("message 3.1 yoda 5 2.9 stored hello").does("");
     script.after_ms(10).does("send ack 3.1 -");
-    // The server lost its own note of it and stored it anew.
+    // The server lost its own note of it and stored it again.
     script.server("message 4.1 yoda 5 2.9 stored hello").does("");
     script.after_ms(10).does("send ack 4.1 -");
 }
 
 #[test]
-fn what_an_earlier_run_has_shown_is_known_and_what_it_may_have_shown_says_so() {
+fn messages_of_an_earlier_run_are_known_and_doubtful_ones_marked() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").server("ask password").types("falcon").server("welcome hans unread 3 login 7").and();
     let recall = Recall {

@@ -72,7 +72,7 @@ fn a_state_folder_in_use_ends_the_program() {
 #[test]
 fn options_answer_the_first_prompts_once() {
     let (user, password) = (Some("hans".into()), Some(Password::new("falcon")));
-    let mut script = Script::greeted(Settings { user, password, ..Settings::default() });
+    let mut script = Script::greeted(Settings { user, password, ..terminal() });
     script.does(
         "dial
          show connection connected
@@ -88,6 +88,51 @@ fn options_answer_the_first_prompts_once() {
         "show refused already online
          show prompt username",
     );
+}
+
+#[test]
+fn without_a_terminal_a_refused_password_file_ends_the_program() {
+    for (answer, shown) in [
+        ("refused invalid_credentials 2", "invalid 2"),
+        ("refused locked_out 9", "locked 9"),
+        ("refused already_online", "already online"),
+        ("refused name_taken", "name taken"),
+        ("error too_long", "unusable 3"),
+    ] {
+        let (user, password) = (Some("hans".into()), Some(Password::new("falcon")));
+        let mut script = Script::greeted(Settings { user, password, ..retrying() });
+        script.types("whoelse").and().server("ask password").server(answer).does(&format!(
+            "send login hans falcon
+             show refused {shown}
+             hang up
+             exit LoginRefused",
+        ));
+    }
+}
+
+#[test]
+fn without_a_terminal_a_password_file_is_refused_by_a_server_that_stays_busy() {
+    let (user, password) = (Some("hans".into()), Some(Password::new("falcon")));
+    let mut script = Script::greeted(Settings { user, password, ..retrying() });
+    script.server("ask password").and();
+    for _ in 0..30 {
+        script.server("refused busy").does("");
+        script.after_ms(1_000).does("send login hans falcon");
+    }
+    script.server("refused busy").does(
+        "show refused busy
+         hang up
+         exit LoginRefused",
+    );
+}
+
+#[test]
+fn an_empty_line_at_a_prompt_asks_again_at_a_terminal() {
+    let mut script = Script::greeted(terminal());
+    script.and().types("").types("  ").does("show prompt username\nshow prompt username");
+    script.types("hans").server("ask password").and();
+    script.types("").does("show prompt password");
+    script.types("falcon").does("send login hans falcon");
 }
 
 #[test]
@@ -144,7 +189,7 @@ fn with_retry_login_a_lockout_leads_back_to_the_prompt_and_the_next_name_dials()
 }
 
 #[test]
-fn what_is_no_name_is_asked_again_and_costs_nothing() {
+fn a_bad_name_is_asked_again_and_costs_no_try() {
     let mut script = Script::greeted(Settings::default());
     script.and().types("").types("   ").does("");
     for bad in ["han s", "#hans", "group", &"h".repeat(33)] {
@@ -199,8 +244,16 @@ fn a_password_file_registers_without_a_second_look() {
 fn a_password_that_is_too_long_is_asked_again() {
     let mut script = Script::greeted(Settings { line_bytes: 20, ..Settings::default() });
     script.types("hans").server("ask password").and();
-    script.types(&"x".repeat(21)).does("show prompt password");
+    script.types(&"x".repeat(21)).does(
+        "show refused unusable 3
+         show prompt password",
+    );
     script.types("").does("");
+    script.types("wrong").server("refused invalid_credentials 2").and();
+    script.types(&"x".repeat(21)).does(
+        "show refused unusable 2
+         show prompt password",
+    );
     script.types(&"x".repeat(20)).does("send login hans xxxxxxxxxxxxxxxxxxxx");
 }
 
@@ -215,6 +268,16 @@ fn a_busy_server_is_asked_again_for_thirty_seconds() {
     }
     script.server("refused busy").does(
         "show refused busy
+         show prompt username",
+    );
+}
+
+#[test]
+fn a_late_registrant_is_asked_for_another_name() {
+    let mut script = Script::greeted(Settings::default());
+    script.types("hans").server("ask new_password").types("falcon").and();
+    script.server("refused name_taken").does(
+        "show refused name taken
          show prompt username",
     );
 }
@@ -336,17 +399,23 @@ fn a_session_that_was_not_asked_for_does_not_begin() {
 }
 
 #[test]
-fn what_the_server_cannot_read_is_typed_anew_and_what_it_cannot_do_is_tried_again() {
+fn unreadable_answers_are_typed_again_and_refused_work_is_retried() {
     let mut script = Script::greeted(Settings::default());
     script.types("hans").and().server("error too_long").does(
         "show refused bad name
          show prompt username",
     );
     script.types("hans").server("ask password").types("falcon").and();
-    script.server("error too_long").does("show prompt password");
+    script.server("error too_long").does(
+        "show refused unusable 3
+         show prompt password",
+    );
     script.types("leia").server("error storage_unavailable login").and();
     script.after_ms(1_000).does("send login hans leia");
     let mut script = Script::greeted(Settings::default());
     script.types("leia").server("ask new_password").types("x").and();
-    script.server("error usage register").does("show prompt new_password");
+    script.server("error usage register").does(
+        "show refused unusable 3
+         show prompt new_password",
+    );
 }

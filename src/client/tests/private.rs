@@ -63,7 +63,7 @@ fn the_requester_says_where_it_listens_and_gets_its_result_when_the_link_stands(
 fn the_accepter_waits_for_the_nomination() {
     let mut script = Script::session();
     script.server("request yoda").does("show request of yoda");
-    script.types("y").does("listen");
+    script.types("accept yoda").does("listen");
     listening(&mut script).does(
         "note 1 open
          send #1 accept yoda 10.0.0.1:5000",
@@ -188,13 +188,31 @@ fn a_command_is_introduced_once_on_each_link_to_the_server() {
 fn at_most_four_addresses_are_dialled_and_each_once() {
     let mut script = Script::session();
     listening(script.types("startprivate yoda")).and();
-    let addresses = "192.0.2.2:1 192.0.2.2:1 192.0.2.2:0 192.0.2.2:2 192.0.2.2:3 192.0.2.2:4 192.0.2.2:5";
+    let addresses = [1, 1, 2, 3, 4, 5].map(|port| format!("192.0.2.2:600{port}")).join(" ");
     script.server(&format!("introduce yoda requester {ID} {addresses}")).does(
-        "dial peer 192.0.2.2:1
-         dial peer 192.0.2.2:2
-         dial peer 192.0.2.2:3
-         dial peer 192.0.2.2:4",
+        "dial peer 192.0.2.2:6001
+         dial peer 192.0.2.2:6002
+         dial peer 192.0.2.2:6003
+         dial peer 192.0.2.2:6004",
     );
+}
+
+/// R35
+#[test]
+fn no_service_of_a_system_and_no_address_without_a_meaning_is_dialled() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda")).and();
+    let refused = [
+        "192.0.2.2:0",
+        "192.0.2.2:1023",
+        "0.0.0.0:6000",
+        "169.254.1.1:6000",
+        "[::]:6000",
+        "[fe80::1]:6000",
+        "[::ffff:169.254.1.1]:6000",
+    ];
+    script.server(&format!("introduce yoda requester {ID} {} [fd00::1]:1024", refused.join(" ")));
+    script.does("dial peer [fd00::1]:1024");
 }
 
 #[test]
@@ -238,7 +256,7 @@ fn four_strangers_may_wait_and_the_oldest_makes_room() {
 }
 
 #[test]
-fn who_comes_before_his_introduction_waits_for_it() {
+fn a_caller_before_the_introduction_waits_for_it() {
     let mut script = Script::session();
     listening(script.types("startprivate yoda")).and();
     script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).does("");
@@ -293,7 +311,7 @@ fn requests_are_answered_as_the_settings_say() {
 
 #[test]
 fn y_and_n_answer_the_oldest_request() {
-    let mut script = Script::session();
+    let mut script = Script::session_with(Settings { terminal: true, ..Settings::default() });
     script.types("y").does(
         "show result 1 y: unknown_command
          send active invalid",
@@ -312,7 +330,7 @@ fn y_and_n_answer_the_oldest_request() {
 
 #[test]
 fn a_request_after_the_server_was_lost_is_another_and_comes_first() {
-    let mut script = Script::session();
+    let mut script = Script::session_with(Settings { terminal: true, ..Settings::default() });
     script.server("request luke\nrequest yoda").happens(Event::Disconnected).after_ms(100);
     script.happens(Event::Connected).server("hobnob 1\nresumed hans unread 0 login 7").and();
     // The server withdrew both when it lost this client, and could not say so.
@@ -391,7 +409,7 @@ fn a_block_ends_a_link_that_is_being_made() {
     script.server("endprivate yoda").and().peer(4, "nominate").does("");
     // One that stands, and another that is to take its place.
     let mut script = talking();
-    script.server("request yoda").types("y").server(&format!("introduce yoda accepter {OTHER_ID}"));
+    script.server("request yoda").types("accept yoda").server(&format!("introduce yoda accepter {OTHER_ID}"));
     script.peer_came(4).peer(4, &call(OTHER_ID, "yoda", "hans")).and();
     script.server("endprivate yoda").and().peer(4, "nominate").does("");
 }
@@ -409,7 +427,7 @@ fn a_server_that_answers_two_commands_with_one_introduction_leaves_none_open() {
 #[test]
 fn a_dial_of_a_meeting_that_is_over_does_not_spoil_the_next() {
     let mut script = accepter();
-    script.server("request yoda").types("y");
+    script.server("request yoda").types("accept yoda");
     script.server(&format!("introduce yoda accepter {OTHER_ID} 192.0.2.2:6000\nok #2 accept yoda")).and();
     script.happens(Event::PeerUnreached { address: "192.0.2.2:6000".parse().unwrap() });
     script.peer_dialled(7, "192.0.2.2:6000").does(&format!("send on 7: {}", call(OTHER_ID, "hans", "yoda")));
@@ -429,7 +447,7 @@ fn the_end_of_input_waits_for_the_link() {
 #[test]
 fn a_new_link_takes_the_place_of_one_that_seemed_to_stand() {
     let mut script = talking();
-    listening(script.server("request yoda").types("y"));
+    listening(script.server("request yoda").types("accept yoda"));
     script.server(&format!("introduce yoda accepter {OTHER_ID}\nok #2 accept yoda")).and();
     script.peer_came(4).peer(4, &call(OTHER_ID, "yoda", "hans")).peer(4, "nominate").does(
         "send on 4: ready
@@ -454,7 +472,7 @@ fn sixty_four_requests_may_be_open() {
 }
 
 #[test]
-fn what_the_client_says_by_itself_leaves_the_server_able_to_know_a_repeat() {
+fn commands_of_the_client_itself_leave_room_to_recognise_repeats() {
     for accept_private in [AcceptPrivate::Never, AcceptPrivate::Auto] {
         let mut script = Script::session_with(Settings { accept_private, ..Settings::default() });
         listening(script.types("message luke hi")).types("startprivate yoda").and();
@@ -468,10 +486,10 @@ fn what_the_client_says_by_itself_leaves_the_server_able_to_know_a_repeat() {
 }
 
 #[test]
-fn who_asks_again_has_given_up_the_meeting_before() {
+fn a_new_request_gives_up_the_meeting_before() {
     let mut script = accepter();
     script.server("request yoda").does("show request of yoda");
-    script.types("y").does(
+    script.types("accept yoda").does(
         "note 2 open
          send #2 accept yoda 10.0.0.1:5000",
     );

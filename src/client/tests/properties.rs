@@ -213,7 +213,7 @@ impl Run {
                 let link = LinkId(*link);
                 line.chunks(chunk).for_each(|bytes| self.happens(Event::PeerReceived { link, bytes }));
             }
-            // Nothing is typed behind the end.
+            // Nothing is typed after the end.
             Step::Typed(_) if self.ended => {}
             Step::Typed(text) => {
                 self.line += 1;

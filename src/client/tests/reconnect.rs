@@ -137,7 +137,7 @@ fn messages_that_were_not_acknowledged_come_again_and_are_not_shown_again() {
 }
 
 #[test]
-fn what_is_answered_is_told_again_after_a_loss() {
+fn answered_commands_are_reported_again_after_a_loss() {
     let mut script = Script::session();
     script.types("whoelse").server("ok #1 whoelse 0").after_ms(10).and();
     greeted_again(&mut script).server(&resumed(NEXT_TOKEN)).and();

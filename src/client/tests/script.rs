@@ -229,6 +229,7 @@ fn shown(view: &View) -> String {
 fn refusal(refused: LoginRefused) -> String {
     match refused {
         LoginRefused::InvalidCredentials { attempts_left } => format!("invalid {attempts_left}"),
+        LoginRefused::UnusablePassword { attempts_left } => format!("unusable {attempts_left}"),
         LoginRefused::LockedOut { retry_after_secs, just_now: true } => {
             format!("locked {retry_after_secs} just now")
         }
@@ -236,6 +237,7 @@ fn refusal(refused: LoginRefused) -> String {
         LoginRefused::AlreadyOnline => "already online".into(),
         LoginRefused::BadName => "bad name".into(),
         LoginRefused::Busy => "busy".into(),
+        LoginRefused::NameTaken => "name taken".into(),
     }
 }
 

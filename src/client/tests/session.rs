@@ -63,7 +63,7 @@ fn a_logout_waits_until_what_came_before_it_is_shown_and_acknowledges_that() {
 }
 
 #[test]
-fn what_comes_before_the_last_result_is_acknowledged_before_the_logout() {
+fn messages_before_the_last_result_are_acknowledged_before_the_logout() {
     let mut script = Script::session();
     script.types("offline").happens(Event::EndOfInput).and();
     script.server(
@@ -114,7 +114,7 @@ fn a_typed_logout_waits_for_results_on_their_way_but_not_long() {
 }
 
 #[test]
-fn the_end_of_input_logs_out_behind_the_last_result() {
+fn the_end_of_input_logs_out_after_the_last_result() {
     let mut script = Script::session();
     script.types("message yoda hi").happens(Event::EndOfInput).and();
     script.after_ms(60_000).does("");
@@ -128,7 +128,7 @@ fn the_end_of_input_logs_out_behind_the_last_result() {
 }
 
 #[test]
-fn what_comes_behind_a_logout_is_shown_and_acknowledged_until_it_is_answered() {
+fn messages_after_a_logout_are_shown_and_acknowledged_until_it_is_answered() {
     let mut script = Script::session();
     script.happens(Event::EndOfInput).does("send #1 logout");
     script.server("message 3.1 yoda 5 2.9 stored one").does("deliver direct 3.1 yoda stored: one");
@@ -143,7 +143,7 @@ fn what_comes_behind_a_logout_is_shown_and_acknowledged_until_it_is_answered() {
 }
 
 #[test]
-fn a_link_lost_behind_a_logout_is_a_logout() {
+fn a_link_lost_after_a_logout_is_a_logout() {
     let mut script = Script::session();
     script.types("logout").and().happens(Event::Disconnected).does(
         "show result 1 logout: ok
@@ -213,7 +213,7 @@ fn with_retry_login_logout_and_timeout_lead_back_to_the_prompt() {
 }
 
 #[test]
-fn the_next_session_counts_its_commands_anew() {
+fn the_next_session_counts_its_commands_from_one_again() {
     let mut script = Script::session_with(retrying());
     script.types("whoelse").server("ok #1 whoelse 0\nbye logout").types("yoda").happens(Event::Connected);
     script.server("hobnob 1\nask password").types("x").server("welcome yoda unread 0 login 1");

@@ -87,7 +87,7 @@ fn stopprivate_ends_the_link_for_both() {
 }
 
 #[test]
-fn who_has_logged_in_anew_is_not_offline() {
+fn a_user_who_has_logged_in_again_is_not_offline() {
     for end in ["close logged_out", "close timed_out"] {
         let mut script = talking();
         script.peer(1, end).server("offline yoda\nonline luke").types("private yoda hi");

@@ -3,42 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::client::Verb;
 use crate::client::view::{MessageKind, Success, View};
 use crate::words::is_visible;
 
-/// First words of commands.
-const COMMANDS: &[&str] = &[
-    "accept",
-    "add",
-    "block",
-    "broadcast",
-    "create",
-    "decline",
-    "delete",
-    "grouplist",
-    "help",
-    "leave",
-    "logout",
-    "message",
-    "offline",
-    "path",
-    "ping",
-    "private",
-    "remove",
-    "startprivate",
-    "stopprivate",
-    "unblock",
-    "verify",
-    "whoelse",
-    "whoelsesince",
-    "wholasthr",
-];
-/// Commands whose second word may be `group`.
-const OF_GROUPS: &[&str] = &["add", "create", "delete", "leave", "message", "remove"];
-/// Names remembered.
+/// Names that are remembered.
 const NAMES: usize = 10_000;
 
-/// Names that were seen, shared with the line editor.
+/// Names seen so far, shared with the line editor.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roster(Arc<Mutex<Names>>);
 
@@ -77,7 +49,7 @@ impl Roster {
         }
     }
 
-    /// Where the word at the end of `line` begins, and what it may become.
+    /// Where the word at the end of `line` begins, and its completions.
     pub(super) fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let start = line.rfind(' ').map_or(0, |space| space + 1);
         let (before, word) = line.split_at(start);
@@ -87,12 +59,11 @@ impl Roster {
             words.filter(|whole| whole.starts_with(word)).map(|whole| format!("{whole} ")).collect()
         };
         let candidates = match before[..] {
-            [] => fitting(&mut COMMANDS.iter().copied()),
-            ["help"] => fitting(&mut COMMANDS.iter().copied()),
+            [] | ["help"] => fitting(&mut first_words().into_iter()),
             ["message"] => fitting(&mut names.users.iter().map(String::as_str).chain(["group"])),
-            [command] if OF_GROUPS.contains(&command) => fitting(&mut ["group"].into_iter()),
+            [command] if is_of_groups(command) => fitting(&mut ["group"].into_iter()),
             [_] => fitting(&mut names.users.iter().map(String::as_str)),
-            [command, "group"] if command != "create" && OF_GROUPS.contains(&command) => {
+            [command, "group"] if command != "create" && is_of_groups(command) => {
                 fitting(&mut names.groups.iter().map(String::as_str))
             }
             ["add" | "remove", "group", _] | ["create", "group", _, ..] => {
@@ -126,6 +97,16 @@ impl Names {
     fn add_group(&mut self, group: &str) {
         add(&mut self.groups, group);
     }
+}
+
+/// The first words of all commands, in order.
+fn first_words() -> BTreeSet<&'static str> {
+    Verb::all().filter_map(|verb| verb.name().split(' ').next()).collect()
+}
+
+/// Whether the second word of some command that begins with this one is `group`.
+fn is_of_groups(first: &str) -> bool {
+    Verb::all().any(|verb| verb.name().split_once(' ') == Some((first, "group")))
 }
 
 /// Only names that are harmless on a terminal are offered.

@@ -7,18 +7,18 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 /// The echo of a terminal. Dropping it leaves the terminal as it was found.
 #[derive(Debug)]
 pub(super) struct Echo {
-    /// As it was found.
+    /// Its modes at the start.
     modes: Termios,
     shows: bool,
 }
 
 impl Echo {
-    /// That of standard input; `None` if that is no terminal.
+    /// The echo of standard input; `None` if that is not a terminal.
     pub(super) fn of_input() -> Option<Echo> {
         tcgetattr(io::stdin()).ok().map(|modes| Echo { modes, shows: true })
     }
 
-    /// Whether what is typed from now on shows.
+    /// Shows or hides what is typed from now on.
     pub(super) fn show(&mut self, shows: bool) {
         if self.shows == shows {
             return;

@@ -1,8 +1,8 @@
-//! What carries out effects: links, screen, state folder, timer. It decides nothing.
+//! Carries out effects: links, screen, state folder, timer. It decides nothing.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use smol::{LocalExecutor, Task};
 use super::keyboard::Keyboard;
 use super::links::{self, DEAD_LINK_SECS, Link, LinkNews};
 use super::news::{News, Printed};
-use super::options::ServerAddress;
+use super::options::{Places, ServerAddress};
 use super::screen::Screen;
 use super::state_folder::{Refusal, StateFolder};
 use crate::client::view::View;
@@ -24,32 +24,21 @@ use crate::shell::sockets;
 use crate::shell::wall_clock::WallClock;
 use crate::words::LinkId;
 
-/// How long another client of the same user may take to let go of the state folder.
+/// How long to wait for another client of the same user to release the state folder.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-/// The pause between two looks at it.
+/// The pause between two attempts to lock it.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// The pause after an incoming link could not be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Where things are.
-#[derive(Debug)]
-pub(super) struct Places {
-    /// The server.
-    pub(super) server: ServerAddress,
-    /// The folder of all state folders, or why there is none.
-    pub(super) state: Result<PathBuf, String>,
-    /// Where to listen for private links; `None`: where the server is reached from.
-    pub(super) private_bind: Option<IpAddr>,
-}
 
 /// Everything effects work on.
 pub(super) struct Hands {
     pub(super) places: Places,
     pub(super) clock: WallClock,
     pub(super) executor: Rc<LocalExecutor<'static>>,
-    /// For what must be heard even while output waits.
+    /// For news that are handled even while output waits.
     pub(super) urgent: Sender<News>,
-    /// For bytes of links.
+    /// For bytes from links.
     pub(super) inbox: Sender<News>,
     /// Held by every link's task; closed when the last one has ended.
     pub(super) linked: Sender<()>,
@@ -60,24 +49,24 @@ pub(super) struct Hands {
     pub(super) peers: Peers,
     pub(super) folder: Folder,
     pub(super) exit: Option<Exit>,
-    /// Notes could not be written; the core has not heard yet.
+    /// Notes could not be written, and the core has not been told yet.
     pub(super) notes_failed: bool,
 }
 
 /// The connection to the server.
 #[derive(Debug, Default)]
 pub(super) struct Server {
-    /// Numbers dials and the connections they made, so that late news are known.
+    /// Numbers dials and their connections, so that late news are recognised.
     dial: u64,
     link: Option<Link>,
     /// To send.
     out: Vec<u8>,
-    /// This end of it.
+    /// The link.
     local: Option<SocketAddr>,
-    /// Why it was not reached, as long as it never was.
+    /// The error of the last dial, as long as none has succeeded.
     unreached: Option<io::Error>,
     reached: bool,
-    /// Whether the end of what was dialled for last has been shown.
+    /// Whether the session that was dialled for last has shown its end.
     said_bye: bool,
 }
 
@@ -86,7 +75,7 @@ pub(super) struct Server {
 pub(super) struct Peers {
     links: HashMap<LinkId, (Link, Vec<u8>)>,
     last: u64,
-    /// Takes links of others.
+    /// Accepts incoming links.
     listener: Option<Task<()>>,
 }
 
@@ -96,14 +85,14 @@ pub(super) struct Folder {
     open: Option<StateFolder>,
     /// Deliveries on their way to the screen.
     showing: usize,
-    /// To be closed when they are there.
+    /// Whether to close the folder when they are shown.
     closing: bool,
-    /// To be opened when it is closed.
+    /// The user whose folder is opened next.
     wanted: Option<String>,
 }
 
 impl Hands {
-    /// Carries out one effect. What it gathers leaves with [`Hands::finish_turn`].
+    /// Carries out one effect. Bytes, output and notes are gathered until [`Hands::finish_turn`].
     pub(super) fn carry_out(&mut self, effect: Effect<'_>) {
         match effect {
             Effect::Dial => self.dial(),
@@ -153,7 +142,7 @@ impl Hands {
         }
     }
 
-    /// Lets everything leave that was gathered: first the notes, then bytes and what is shown.
+    /// Writes everything that was gathered: first the notes, then bytes and output.
     pub(super) fn finish_turn(&mut self) {
         self.write_notes();
         self.flush_server();
@@ -171,7 +160,7 @@ impl Hands {
         self.screen.show(view);
     }
 
-    /// Notes leave in one write, before the bytes and the output that they are about.
+    /// Notes are written at once, before the bytes and the output that they are about.
     fn write_notes(&mut self) {
         let Some(folder) = &mut self.folder.open else { return };
         if let Err(error) = folder.journal.write() {
@@ -179,7 +168,7 @@ impl Hands {
         }
     }
 
-    /// What cannot be noted must not happen: it is neither sent nor shown.
+    /// Without their notes, the bytes are not sent and the output is not shown.
     fn fail_notes(&mut self, error: &io::Error) {
         self.folder.open = None;
         self.server.out.clear();
@@ -188,7 +177,7 @@ impl Hands {
         self.notes_failed = true;
     }
 
-    /// A sheet is on the screen. Returns the last delivery that is carried out by that.
+    /// A sheet is printed. Returns the last delivery carried out by that.
     pub(super) fn printed(&mut self, printed: Printed) -> Option<u64> {
         self.screen.printed(printed);
         self.folder.showing -= printed.noted.min(self.folder.showing);
@@ -224,7 +213,7 @@ impl Hands {
         self.folder.open = Some(folder);
     }
 
-    /// Closes the folder if that is due, and opens the next one if that is.
+    /// Closes the folder if that was requested, and opens the next one if there is one.
     fn close_folder(&mut self) {
         if !self.folder.closing || self.folder.showing > 0 {
             return;
@@ -240,7 +229,7 @@ impl Hands {
         }
     }
 
-    /// Where the commands of the user are remembered.
+    /// The file of the user's command history.
     pub(super) fn history(&self) -> Option<PathBuf> {
         self.folder.open.as_ref().map(StateFolder::history)
     }
@@ -257,7 +246,7 @@ impl Hands {
         self.executor.spawn(dialling).detach();
     }
 
-    /// A dial ended. Whether there is a connection now; `None` if nobody waits for it any more.
+    /// A dial has ended; returns whether it has succeeded, `None` if it is outdated.
     pub(super) fn dialled(&mut self, dial: u64, reached: io::Result<TcpStream>) -> Option<bool> {
         if dial != self.server.dial {
             return None;
@@ -281,12 +270,12 @@ impl Hands {
         }
     }
 
-    /// Whether news of a connection to the server are of the present one.
+    /// Whether news are about the current connection to the server.
     pub(super) fn is_present(&self, dial: u64) -> bool {
         dial == self.server.dial && self.server.link.is_some()
     }
 
-    /// The connection to the server is gone.
+    /// The connection to the server is closed.
     pub(super) fn lose_server(&mut self) {
         self.server.link = None;
         self.server.out.clear();
@@ -299,7 +288,7 @@ impl Hands {
         self.server.dial += 1;
     }
 
-    /// Lets go of all links: they end once all has left.
+    /// Closes all links once everything is sent.
     pub(super) fn close_links(&mut self) {
         self.hang_up();
         self.peers.listener = None;
@@ -308,7 +297,7 @@ impl Hands {
         }
     }
 
-    /// Says why the program ends, if the server is the reason and nothing that was shown says so.
+    /// Explains why the program ends, if the server is the reason and no view has said so.
     pub(super) fn explain(&mut self, exit: Exit) {
         let server = &self.places.server;
         let words = match (exit, self.server.unreached.take()) {
@@ -349,17 +338,17 @@ impl Hands {
         link
     }
 
-    /// Whether a private link stands.
+    /// Whether a private link is open.
     pub(super) fn has_peer(&self, link: LinkId) -> bool {
         self.peers.links.contains_key(&link)
     }
 
-    /// A private link is gone.
+    /// A private link is closed.
     pub(super) fn lose_peer(&mut self, link: LinkId) {
         self.peers.links.remove(&link);
     }
 
-    /// Another client is connected; its link from now on.
+    /// Another client is connected; returns the new link.
     pub(super) fn add_peer(&mut self, stream: TcpStream) -> LinkId {
         self.peers.last += 1;
         let link = LinkId(self.peers.last);
@@ -400,7 +389,7 @@ impl Hands {
         let _ = self.urgent.try_send(News::Listening(addresses));
     }
 
-    /// Listens for private links; also returns where others may connect to.
+    /// Listens for private links; also returns the addresses to declare.
     fn bind(&self) -> io::Result<(TcpListener, SocketAddr)> {
         let not_connected = || io::Error::from(io::ErrorKind::NotConnected);
         let local = self.server.local;
@@ -432,7 +421,7 @@ async fn accept(listener: TcpListener, urgent: Sender<News>) {
     }
 }
 
-/// A session that was replaced may need a moment to let go.
+/// A session that was replaced may need a moment to release the folder.
 async fn open_folder(
     root: &std::path::Path,
     server: &str,

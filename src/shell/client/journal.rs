@@ -1,4 +1,4 @@
-//! The journal of a state folder: what was shown and which results are open, one short line each.
+//! The journal of a state folder: which messages were shown and which commands are open, a short line each.
 //!
 //! | line | meaning |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | `run` | a client took the folder; what was about to be shown before it is doubtful |
 //! | `closed` | a session ended in good order: no result is open |
 //!
-//! Lines are only ever appended. A torn last line was never relied on and is cut off.
+//! Lines are only ever appended. An incomplete last line was never relied on and is cut off.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -22,13 +22,13 @@ use std::path::{Path, PathBuf};
 use crate::client::{Mark, Recall};
 use crate::words::Name;
 
-/// Marks remembered of one sender, as many as the core keeps.
+/// Marks remembered for each sender, as many as the core keeps.
 const MARKS_PER_SENDER: usize = 8_192;
 /// Marks remembered in all.
 const MARKS: usize = 65_536;
-/// A journal larger than this is written anew when it is opened.
+/// A journal larger than this is rewritten when it is opened.
 const COMPACT_AT_OPEN: u64 = 1 << 20;
-/// A journal larger than this is written anew while it is in use.
+/// A journal larger than this is rewritten while it is in use.
 const COMPACT_IN_USE: u64 = 16 << 20;
 
 /// An open journal. Notes are gathered and written together by [`Journal::write`].
@@ -68,7 +68,7 @@ impl Journal {
         write_mark(&mut self.pending, mark);
     }
 
-    /// The oldest `count` of those about to be shown were shown.
+    /// The oldest `count` of the messages about to be shown were shown.
     pub(super) fn note_shown(&mut self, count: usize) {
         let _ = writeln!(self.pending, "shown {count}");
     }
@@ -83,7 +83,7 @@ impl Journal {
         let _ = writeln!(self.pending, "settled {number}");
     }
 
-    /// The session is over in good order.
+    /// The session has ended normally.
     pub(super) fn note_closed(&mut self) {
         self.pending.push_str("closed\n");
     }
@@ -103,7 +103,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the journal anew with what is worth remembering, and puts it in the place of the old one.
+    /// Writes a journal of what is worth remembering, and replaces the old one with it.
     fn replace_with(&mut self, ledger: &mut Ledger) -> io::Result<()> {
         ledger.trim();
         let text = ledger.write();
@@ -130,20 +130,20 @@ fn write_mark(out: &mut String, mark: &Mark) {
     };
 }
 
-/// What the lines of a journal add up to.
+/// The state that the lines of a journal describe.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Ledger {
     shown: Vec<Mark>,
     doubtful: Vec<Mark>,
-    /// About to be shown in the present run.
+    /// About to be shown in the current run.
     showing: Vec<Mark>,
     open: BTreeSet<u64>,
-    /// Whether `open` is of an earlier run; the first note of the present one replaces it.
+    /// Whether `open` is from an earlier run; the first note of the current one replaces it.
     open_is_old: bool,
 }
 
 impl Ledger {
-    /// Lines that cannot be read are skipped.
+    /// Reads a line; one that cannot be parsed is skipped.
     fn read(bytes: &[u8]) -> Ledger {
         let mut ledger = Ledger::default();
         for line in bytes.split(|&byte| byte == b'\n') {
@@ -194,7 +194,7 @@ impl Ledger {
         self.open_is_old = true;
     }
 
-    /// Forgets the oldest marks beyond what is kept of each sender and in all.
+    /// Forgets the oldest marks beyond the limits for each sender and in all.
     fn trim(&mut self) {
         trim(&mut self.shown);
         trim(&mut self.doubtful);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_journal_is_written_anew_with_what_is_worth_keeping() {
+    fn a_large_journal_is_rewritten_with_what_is_worth_keeping() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal");
         let mut text = String::from("run\n");

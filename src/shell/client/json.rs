@@ -18,7 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
         }
         View::LoginRefused(refused) => write_refused(Object::begin(out, "login").with("ok", false), *refused),
         View::Result { line, command, outcome } => {
-            let object = Object::begin(out, "result").with("line", line).with("command", command);
+            let object = Object::begin(out, "result").with("line", line).with("command", command.as_str());
             match outcome {
                 Ok(success) => write_success(object.with("ok", true), success),
                 Err(failure) => object
@@ -51,7 +51,8 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
 
 fn write_refused(object: Object<'_>, refused: LoginRefused) {
     match refused {
-        LoginRefused::InvalidCredentials { attempts_left } => {
+        LoginRefused::InvalidCredentials { attempts_left }
+        | LoginRefused::UnusablePassword { attempts_left } => {
             object.with("error", "invalid_credentials").with("attempts_left", attempts_left)
         }
         LoginRefused::LockedOut { retry_after_secs, just_now: _ } => {
@@ -60,6 +61,7 @@ fn write_refused(object: Object<'_>, refused: LoginRefused) {
         LoginRefused::AlreadyOnline => object.with("error", "already_online"),
         LoginRefused::BadName => object.with("error", "bad_name"),
         LoginRefused::Busy => object.with("error", "busy"),
+        LoginRefused::NameTaken => object.with("error", "name_taken"),
     }
     .end();
 }
@@ -117,7 +119,7 @@ fn rfc3339(time: Time) -> String {
     format!("{instant:.3}")
 }
 
-/// An object being written, its fields in the order of the calls.
+/// An object being written; its fields are in the order of the calls.
 struct Object<'a> {
     out: &'a mut Vec<u8>,
 }

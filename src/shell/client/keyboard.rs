@@ -1,4 +1,4 @@
-//! Where lines are typed: a pipe, or a terminal with its prompts.
+//! The input: a pipe, or a terminal with its prompts.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -14,14 +14,14 @@ use crate::wire::Prompt;
 
 /// Bytes read from a pipe at once.
 const CHUNK: usize = 64 * 1024;
-/// Stands before a command at a terminal.
+/// The prompt for a command at a terminal.
 const COMMAND: &str = "> ";
 
 /// The input of the program.
 pub(super) struct Keyboard {
     source: Source,
     lines: Lines,
-    /// Whether more was asked for and has not come.
+    /// Whether more input was requested and has not arrived.
     asked: bool,
     end: End,
 }
@@ -31,10 +31,10 @@ enum Source {
     Terminal { terminal: Terminal, expects: Expects },
 }
 
-/// What a line typed at a terminal will be.
+/// The meaning of the next line typed at a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expects {
-    /// Not known yet; nothing is asked for.
+    /// Not known yet; no line is requested.
     Nothing,
     /// The answer to a prompt, for the second time or not.
     Answer(Prompt, bool),
@@ -42,7 +42,7 @@ enum Expects {
     Command,
 }
 
-/// How far the end of the input has come.
+/// Whether the input has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Open,
@@ -50,7 +50,7 @@ enum End {
     Told,
 }
 
-/// What the input holds next.
+/// The next piece of input.
 #[derive(PartialEq, Eq)]
 pub(super) enum Next<'a> {
     /// A line, with its number.
@@ -61,7 +61,7 @@ pub(super) enum Next<'a> {
     Nothing,
 }
 
-/// Says how long a line is, not what it says: it may be a password.
+/// Prints the length of a line, not its content: it may be a password.
 impl std::fmt::Debug for Next<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -95,8 +95,8 @@ impl Keyboard {
         Keyboard { source, lines: Lines::new(limit), asked: false, end: End::Open }
     }
 
-    /// The views say what the next line is, and so whether it may show. Returns a prompt to show
-    /// where a line is being typed already.
+    /// The views tell the meaning of the next line, and so whether it is echoed. Returns a prompt to show if a
+    /// line is being typed already.
     pub(super) fn heed(&mut self, view: &View) -> Option<&'static str> {
         let next = match view {
             View::Prompt { ask, again } => Expects::Answer(*ask, *again),
@@ -140,7 +140,7 @@ impl Keyboard {
         self.lines.next().map_or(Next::Nothing, |(number, line)| Next::Line(number, line))
     }
 
-    /// Asks for more, if nothing is on its way. `history` is where commands are remembered.
+    /// Requests more input, unless that is pending. `history` is the file of the command history.
     pub(super) fn ask(&mut self, history: Option<&Path>) {
         if self.asked || self.end != End::Open {
             return;
@@ -164,15 +164,15 @@ impl Keyboard {
         };
     }
 
-    /// Bytes came from a pipe.
+    /// Bytes have arrived from a pipe.
     pub(super) fn read(&mut self, bytes: &[u8]) {
         self.asked = false;
         self.lines.push(bytes);
     }
 
-    /// A line was typed; pasted ones may come together.
+    /// A line was typed; pasted lines may arrive as one.
     pub(super) fn typed(&mut self, line: &str) {
-        // A prompt that came while it was typed is answered by it.
+        // It answers a prompt that arrived while it was typed.
         if let Source::Terminal { expects: expects @ Expects::Answer(..), .. } = &mut self.source {
             *expects = Expects::Nothing;
         }
@@ -187,18 +187,27 @@ impl Keyboard {
         self.end = End::Reached;
     }
 
-    /// Whether a person types.
+    /// Drops typed input that was not read. It may be a password, and must not run as a command in the user's
+    /// shell after the program.
+    pub(super) fn discard_typed(&mut self) {
+        match &mut self.source {
+            Source::Terminal { terminal, .. } => terminal.discard_typed(),
+            Source::Pipe { .. } => {}
+        }
+    }
+
+    /// Whether the input is a terminal.
     pub(super) const fn is_terminal(&self) -> bool {
         matches!(self.source, Source::Terminal { .. })
     }
 }
 
-/// Whether a line must not show while it is typed.
+/// Whether a line is not echoed while it is typed.
 fn is_hidden(line: Expects) -> bool {
     matches!(line, Expects::Answer(Prompt::Password | Prompt::NewPassword, _))
 }
 
-/// What a person is asked.
+/// The prompt for a person.
 const fn prompt(ask: Prompt, again: bool) -> &'static str {
     match (ask, again) {
         (Prompt::Username, _) => "Username: ",
@@ -247,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_once_and_behind_the_last_line() {
+    fn the_end_is_told_once_and_after_the_last_line() {
         let (mut keyboard, asked) = keyboard();
         keyboard.read(b"logout");
         keyboard.end();
@@ -259,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_is_not_printed() {
+    fn typed_lines_are_not_printed() {
         assert_eq!(format!("{:?}", Next::Line(2, b"topsecret")), "Line(2, 9 bytes)");
     }
 }

@@ -1,4 +1,4 @@
-//! What the line editor asks for while a line is typed: completions, and whether it may show.
+//! Callbacks of the line editor: completions, and whether the line is shown.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use rustyline::{Context, Helper};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::completion::Roster;
-use super::terminal::Gate;
+use super::gate::Gate;
 
-/// Beside the editor while a line is typed.
+/// Helps the editor while a line is typed.
 pub(super) struct LineHelper {
-    /// Whether the line must not show.
+    /// Whether the line is hidden.
     pub(super) hidden: bool,
     gate: Arc<Gate>,
     roster: Roster,
 }
 
 impl LineHelper {
-    /// Shows lines.
+    /// A helper that shows lines.
     pub(super) fn new(gate: Arc<Gate>, roster: Roster) -> LineHelper {
         LineHelper { hidden: false, gate, roster }
     }
@@ -37,7 +37,7 @@ impl Completer for LineHelper {
     }
 }
 
-/// Gives no hints. The editor asks for one before it draws a line, and only when the terminal is its own.
+/// Gives no hints. The editor asks for one before it draws a line, once it has taken over the terminal.
 impl Hinter for LineHelper {
     type Hint = String;
 
@@ -47,8 +47,7 @@ impl Hinter for LineHelper {
     }
 }
 
-/// Finds nothing wrong with any line. The editor asks when a line is finished, and gives the terminal back
-/// afterwards.
+/// Accepts every line. The editor asks when a line is finished, and restores the terminal afterwards.
 impl Validator for LineHelper {
     fn validate(&self, _: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         self.gate.leave();

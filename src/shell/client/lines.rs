@@ -3,31 +3,31 @@
 /// The input so far.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// What was read and is not cut yet.
+    /// Bytes that were read and not cut yet.
     rest: Vec<u8>,
     /// Where the rest begins in it.
     at: usize,
-    /// How far it was looked through for a line feed.
+    /// How far it was searched for a line feed.
     searched: usize,
-    /// Lines cut.
+    /// Number of lines cut.
     count: u64,
     ended: bool,
-    /// Longest line of interest; of a longer one only so much is kept, and one byte more.
+    /// Longest line; of a longer one only this much and one byte more is kept.
     limit: usize,
 }
 
 impl Lines {
-    /// Nothing yet. Of a line longer than `limit` no more than one byte beyond it is kept.
+    /// Of a line longer than `limit` at most one byte beyond it is kept.
     pub(super) fn new(limit: usize) -> Lines {
         Lines { limit, ..Lines::default() }
     }
 
-    /// Adds what was read.
+    /// Adds bytes that were read.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.rest.drain(..self.at);
         self.searched -= self.at;
         self.at = 0;
-        // An endless line takes no memory: its beginning tells that it is too long.
+        // An endless line takes no memory: its beginning is enough to call it too long.
         if memchr::memchr(b'\n', &self.rest).is_none() {
             self.rest.truncate(self.limit + 2);
             self.searched = self.searched.min(self.rest.len());
@@ -35,12 +35,12 @@ impl Lines {
         self.rest.extend_from_slice(bytes);
     }
 
-    /// Nothing more will come.
+    /// The input has ended.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
 
-    /// Whether all is cut and nothing more will come.
+    /// Whether the input has ended and is cut completely.
     pub(super) fn is_over(&self) -> bool {
         self.ended && self.at == self.rest.len()
     }
@@ -55,7 +55,7 @@ impl Lines {
         Some((self.count, &line[..line.len().min(self.limit + 1)]))
     }
 
-    /// Steps over the next line; where it ends.
+    /// Advances past the next line; returns its end.
     fn line_end(&mut self) -> Option<usize> {
         match memchr::memchr(b'\n', &self.rest[self.searched..]) {
             Some(length) => {

@@ -14,55 +14,55 @@ use socket2::SockRef;
 use super::news::News;
 use crate::shell::sockets;
 
-/// A peer that says nothing for so long, asked or not, is dead.
+/// Seconds after which a peer that does not respond, keepalives included, counts as dead.
 pub(super) const DEAD_LINK_SECS: u64 = 15;
-/// How long one address of the server is tried.
+/// How long to try one address of the server.
 const DIAL: Duration = Duration::from_secs(10);
-/// How long another client is tried.
+/// How long to try another client.
 const DIAL_PEER: Duration = Duration::from_secs(5);
-/// How long a closed link waits for the other side to close too, so that what was sent last is read.
+/// How long a closed link waits for the other side to close as well, so that the last bytes are read.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes taken at once.
+/// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// The near end of a connection. Dropping it closes the connection once all has left.
+/// A handle of a connection. Dropping it closes the connection once everything is sent.
 #[derive(Debug)]
 pub(super) struct Link {
     outgoing: Sender<Vec<u8>>,
 }
 
 impl Link {
-    /// A near end, and what its task takes from it.
+    /// A handle, and the other end for its task.
     pub(super) fn new() -> (Link, Receiver<Vec<u8>>) {
         let (outgoing, leaving) = unbounded();
         (Link { outgoing }, leaving)
     }
 
-    /// Takes all of `bytes` on their way, in order.
+    /// Sends bytes, in order.
     pub(super) fn send(&self, bytes: &mut Vec<u8>) {
         if !bytes.is_empty() {
-            // A link that is gone takes nothing; its end is reported.
+            // A closed link drops them; its end is reported.
             let _ = self.outgoing.try_send(std::mem::take(bytes));
         }
     }
 }
 
-/// What a link reports.
+/// Reports of a link.
 pub(super) enum LinkNews {
-    /// Bytes came.
+    /// Bytes have arrived.
     Bytes(Vec<u8>),
-    /// It is gone.
+    /// It is closed.
     Gone,
 }
 
-/// Moves bytes both ways until the connection ends or its near end is dropped.
+/// Moves bytes both ways until the connection ends or its handle is dropped.
 pub(super) async fn serve(
     mut stream: TcpStream,
     leaving: Receiver<Vec<u8>>,
     news: Sender<News>,
     report: impl Fn(LinkNews) -> News,
 ) {
-    // One handle a direction; both are the same connection.
+    // One stream for each direction; both are the same connection.
     let mut incoming = stream.clone();
     let reading = async {
         let mut chunk = vec![0; CHUNK];
@@ -81,7 +81,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Who ended a connection.
+/// Which side has ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Ours,
@@ -100,15 +100,15 @@ async fn write(stream: &mut TcpStream, leaving: &Receiver<Vec<u8>>) -> End {
             bytes.append(&mut more);
         }
         if stream.write_all(&bytes).await.is_err() {
-            // What came before is still to be read, and may say why. The end of that ends the link.
+            // Bytes that arrived before are still read, and may say why. The end of these ends the link.
             while leaving.recv().await.is_ok() {}
         }
     }
     End::Ours
 }
 
-/// Closing a connection with bytes unread would reset it, and the other side might lose what it
-/// has not read yet. So the rest is read, too.
+/// Closing a connection with unread bytes would reset it, and the other side might lose bytes that it has not
+/// read yet. So the rest is read first.
 async fn linger(stream: &mut TcpStream) {
     if stream.shutdown(Shutdown::Write).is_ok() {
         let mut chunk = vec![0; CHUNK];
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_last_arrives_although_bytes_are_unread() -> io::Result<()> {
+    fn the_last_bytes_sent_arrive_although_others_are_unread() -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let executor = LocalExecutor::new();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_connection_is_reported_behind_its_bytes() -> io::Result<()> {
+    fn the_end_of_a_connection_is_reported_after_its_bytes() -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let executor = LocalExecutor::new();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_a_write_that_fails_is_reported() -> io::Result<()> {
+    fn bytes_read_before_a_failed_write_are_reported() -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let executor = LocalExecutor::new();
@@ -227,13 +227,13 @@ mod tests {
             while reported.is_empty() {
                 yield_now().await;
             }
-            // Nobody takes the next news yet.
+            // The next news are not taken yet.
             far.write_all(b"bye replaced\n")?;
             far.set_nonblocking(true)?;
             while far.peek(&mut [0]).is_err() {
                 yield_now().await;
             }
-            // Closed with bytes unread: what is written now fails.
+            // Closed with unread bytes: writes fail now.
             drop(far);
             link.send(&mut b"late\n".to_vec());
             while !link.outgoing.is_empty() {

@@ -1,11 +1,12 @@
 //! The client's shell: one task that owns the state, one a connection, and threads for what may
 //! block: the screen and the keyboard.
 //!
-//! Nothing is decided here. Whatever is shown or sent waits until what must be remembered of it is
-//! noted in the state folder.
+//! Nothing is decided here. Bytes are sent and output is shown only after the notes about them are in the state
+//! folder.
 
 mod completion;
 mod echo;
+mod gate;
 mod hands;
 mod journal;
 mod json;

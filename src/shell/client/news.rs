@@ -1,4 +1,4 @@
-//! What threads and tasks report to the task that owns the state.
+//! Reports of threads and tasks to the task that owns the state.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,9 @@ use super::state_folder::{Refusal, StateFolder};
 use crate::client::{PeerOpened, Recall, Signal};
 use crate::words::LinkId;
 
-/// Something that happened outside. No `Debug`: a line may be a password.
+/// Something that has happened outside. No `Debug`: a line may be a password.
 pub(super) enum News {
-    /// A dial of the server ended. Dials are numbered.
+    /// A dial of the server has ended. Dials are numbered.
     Dialled {
         /// Its number.
         dial: u64,
@@ -19,19 +19,19 @@ pub(super) enum News {
     },
     /// Bytes from the server.
     FromServer {
-        /// Of the connection.
+        /// The dial that made the connection.
         dial: u64,
         /// At least one.
         bytes: Vec<u8>,
     },
-    /// The connection to the server is gone.
+    /// The connection to the server is closed.
     ServerGone {
-        /// Of the connection.
+        /// The dial that made the connection.
         dial: u64,
     },
     /// Another client is connected.
     PeerOpened {
-        /// From which side.
+        /// The side that has connected.
         opened: PeerOpened,
         /// The connection.
         stream: TcpStream,
@@ -48,7 +48,7 @@ pub(super) enum News {
         /// At least one.
         bytes: Vec<u8>,
     },
-    /// A private link is gone.
+    /// A private link is closed.
     PeerGone {
         /// Which.
         link: LinkId,
@@ -57,7 +57,7 @@ pub(super) enum News {
     Listening(Vec<SocketAddr>),
     /// A state folder was opened, or not.
     StateFolder(Result<Box<(StateFolder, Recall)>, Refusal>),
-    /// What a pipe held.
+    /// Bytes from a pipe.
     Read(Vec<u8>),
     /// A line typed at a terminal.
     Line(String),
@@ -65,18 +65,18 @@ pub(super) enum News {
     EndOfInput,
     /// A signal, or Ctrl-C at a terminal.
     Signal(Signal),
-    /// A sheet is on the screen.
+    /// A sheet is printed.
     Printed(Printed),
     /// Nothing can be printed any more.
     PrintFailed,
 }
 
-/// What is on the screen.
+/// A printed sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Printed {
     /// How large it was.
     pub(super) bytes: usize,
-    /// How many of its deliveries the state folder is told of.
+    /// How many of its deliveries are noted in the state folder.
     pub(super) noted: usize,
     /// The last one.
     pub(super) upto: Option<u64>,

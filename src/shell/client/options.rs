@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use etcetera::BaseStrategy as _;
 
-use super::hands::Places;
 use crate::client::{AcceptPrivate, Settings};
 use crate::words::Password;
 
@@ -92,7 +91,7 @@ enum Way {
     Relay,
 }
 
-/// What the client is to do.
+/// The settings that the options make.
 #[derive(Debug)]
 pub struct Options {
     pub(super) json: bool,
@@ -100,7 +99,7 @@ pub struct Options {
     pub(super) places: Places,
 }
 
-/// What is wrong with a command line.
+/// An error in a command line.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// The options themselves; also `--help` and `--version`.
@@ -109,13 +108,13 @@ pub enum UsageError {
     /// The words do not name a server.
     #[error("{0} is no server; say PORT, HOST PORT or HOST:PORT")]
     NoServer(String),
-    /// Something that comes with encryption.
+    /// An option that needs encryption.
     #[error("{0} needs encryption, which this version does not have yet")]
     NeedsEncryption(&'static str),
     /// Plaintext must be asked for.
     #[error("this version cannot encrypt yet; say --plaintext, here and at the server, to go without")]
     NotPlaintext,
-    /// The password cannot be had.
+    /// The password file cannot be read.
     #[error("cannot read the password in {}: {reason}", .file.display())]
     PasswordFile {
         /// Where.
@@ -126,7 +125,7 @@ pub enum UsageError {
 }
 
 impl Options {
-    /// Reads a command line, its first word being the program.
+    /// Parses a command line, whose first word is the program.
     ///
     /// # Errors
     /// [`UsageError`], for exit code 2.
@@ -165,7 +164,18 @@ impl CommandLine {
     }
 }
 
-/// Where a server is: a name or an address, and a port.
+/// Addresses and folders.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// The server.
+    pub(super) server: ServerAddress,
+    /// The folder of all state folders, or why there is none.
+    pub(super) state: Result<PathBuf, String>,
+    /// Address to listen on for private links; `None`: the one that the server is reached from.
+    pub(super) private_bind: Option<IpAddr>,
+}
+
+/// The host, a name or an address, and the port of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerAddress {
     pub(super) host: String,
@@ -180,7 +190,7 @@ impl ServerAddress {
             [word] => match word.rsplit_once(':') {
                 None => port(word).map(|port| ServerAddress::new("127.0.0.1", port)),
                 Some((host, after)) => {
-                    // An address with colons must stand in brackets.
+                    // An address with colons must be in brackets.
                     let clear = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
                     port(after).filter(|_| clear).map(|port| ServerAddress::new(host, port))
                 }
@@ -279,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_encryption_says_so() {
+    fn options_that_need_encryption_say_so() {
         for words in ["trust h:1", "--plaintext --fingerprint SHA256:x", "--ca f --plaintext", "--path relay"]
         {
             assert!(matches!(parse(words), Err(UsageError::NeedsEncryption(_))), "{words}");

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use super::rows::{name, names, push_wrapped};
 use super::wording;
 use crate::client::view::{Connection, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View};
+use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
-use crate::wire::{Code, PingStatus, Status};
+use crate::wire::{Code, CommandKind, PingStatus, Status};
 
-/// How lines look.
+/// The look of lines.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Look {
     /// The width of the terminal; longer lines are broken. `None`: not a terminal.
@@ -17,15 +18,14 @@ pub(super) struct Look {
     pub(super) colour: bool,
 }
 
-/// Appends a view as text; prompts are not among it.
+/// Appends a view as text; prompts are left out.
 pub(super) fn write(out: &mut String, view: &View, look: Look) {
     for line in lines(view) {
         line.write(out, look);
     }
 }
 
-/// Whether a view tells of the program's own state rather than of the session: on a pipe, such
-/// lines go to standard error.
+/// Whether a view is about the program rather than the session: on a pipe, such lines go to standard error.
 pub(super) const fn is_diagnostic(view: &View) -> bool {
     matches!(view, View::Connection(_))
 }
@@ -39,13 +39,13 @@ struct Line {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
-    /// A message; so many bytes name its sender.
+    /// A message; this many bytes name its sender.
     Said(usize),
-    /// Something happened by itself.
+    /// An event that nobody here has caused.
     Event,
     /// An answer.
     Answer,
-    /// An answer that says no.
+    /// An error.
     Trouble,
 }
 
@@ -70,7 +70,7 @@ impl Line {
             Tone::Trouble => ("\x1b[31m", out.len()),
             Tone::Answer => return,
         };
-        // A sender so long that his name is broken stays plain.
+        // A sender name so long that it is broken stays plain.
         if out.get(start..end).is_some_and(|lead| self.text.starts_with(lead) || end == out.len()) {
             out.insert_str(end, "\x1b[0m");
             out.insert_str(start, code);
@@ -99,7 +99,7 @@ fn lines(view: &View) -> Vec<Line> {
         View::LoginRefused(refused) => login_refused(*refused),
         View::Result { line, command, outcome } => match outcome {
             Ok(success) => done(command, success),
-            // Of several alike somebody has to know which it was.
+            // The line number tells apart several commands that are alike.
             Err(failure) if failure.code == Code::OutcomeUnknown => {
                 trouble(&format!("{} (line {line})", wording::failure(command, failure)))
             }
@@ -170,8 +170,8 @@ fn group_changed(group: &str, by: &str, members: &[String]) -> String {
     }
 }
 
-/// What the eye can see by itself needs no line.
-fn done(command: &str, success: &Success) -> Vec<Line> {
+/// A success that is visible by itself needs no line.
+fn done(command: &Named, success: &Success) -> Vec<Line> {
     match success {
         Success::Message { to: _, status: Status::Delivered } => Vec::new(),
         Success::Message { to, status: Status::Stored } => {
@@ -212,23 +212,25 @@ fn withheld_from(withheld: bool, users: &[String]) -> Vec<Line> {
     }
 }
 
-fn user_done(command: &str, user: &str) -> Vec<Line> {
+fn user_done(command: &Named, user: &str) -> Vec<Line> {
     let user = name(user);
     match command {
-        "block" => answer(format!("{user} is blocked")),
-        "unblock" => answer(format!("{user} is unblocked")),
-        "decline" => answer(format!("Private messaging with {user} declined")),
-        _ => Vec::new(),
+        Named::Command(Verb::Server(CommandKind::Block)) => answer(format!("{user} is blocked")),
+        Named::Command(Verb::Server(CommandKind::Unblock)) => answer(format!("{user} is unblocked")),
+        Named::Command(Verb::Server(CommandKind::Decline)) => {
+            answer(format!("Private messaging with {user} declined"))
+        }
+        Named::Command(_) | Named::Word(_) => Vec::new(),
     }
 }
 
-fn group_done(command: &str, group: &str, members: &[String]) -> String {
+fn group_done(command: &Named, group: &str, members: &[String]) -> String {
     let (group, members) = (name(group), names(members));
     match command {
-        "create group" => format!("Group {group} created: {members}"),
-        "leave group" => format!("Group {group} left"),
-        "delete group" => format!("Group {group} deleted"),
-        _ => format!("Group {group} changed: {members}"),
+        Named::Command(Verb::Server(CommandKind::CreateGroup)) => format!("Group {group} created: {members}"),
+        Named::Command(Verb::Server(CommandKind::LeaveGroup)) => format!("Group {group} left"),
+        Named::Command(Verb::Server(CommandKind::DeleteGroup)) => format!("Group {group} deleted"),
+        Named::Command(_) | Named::Word(_) => format!("Group {group} changed: {members}"),
     }
 }
 

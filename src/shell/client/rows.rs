@@ -1,5 +1,5 @@
-//! What others wrote, laid out so that no text looks like another's line: names are nothing but
-//! names, and a line that is too long for the terminal goes on indented.
+//! Lays out texts of others so that none looks like a line of somebody else: names are escaped, and a line too
+//! long for the terminal continues indented.
 
 use std::fmt::{self, Write as _};
 
@@ -7,16 +7,16 @@ use unicode_width::UnicodeWidthChar as _;
 
 use crate::shell::visible::visible;
 
-/// What the rest of a long line begins with.
+/// The indent of continued lines.
 const INDENT: &str = "    ";
 
-/// A name as it shows in a line. What surrounds names there (`hans(private): …`) is spelled out
-/// where it is part of a name.
+/// A name as it is shown in a line. Characters that surround names there (`hans(private): …`) are escaped where
+/// they are part of a name.
 pub(super) fn name(name: &str) -> ShownName<'_> {
     ShownName(name)
 }
 
-/// What [`name`] makes.
+/// The result of [`name`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ShownName<'a>(&'a str);
 
@@ -48,7 +48,7 @@ pub(super) fn push_wrapped(out: &mut String, line: &str, columns: usize) {
     let mut at = 0;
     for c in line.chars() {
         let width = widest(c);
-        // A mark stays with its character.
+        // A combining mark stays with its character.
         if at + width > columns && c.width() != Some(0) {
             out.push('\n');
             out.push_str(INDENT);

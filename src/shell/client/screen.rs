@@ -1,6 +1,6 @@
-//! Where views go: gathered into sheets, written by a thread of their own, reported when written.
+//! The output: views are gathered into sheets, written by a thread of their own, and reported when written.
 //!
-//! A reader who stops reading stops that thread only; signals, timers and links go on.
+//! A reader of the pipe that stops reading blocks that thread only, not signals, timers and links.
 
 use std::io::{self, Write};
 use std::mem;
@@ -16,17 +16,17 @@ use super::people::{self, Look};
 use crate::client::view::View;
 use crate::shell::visible::visible;
 
-/// Bytes on their way to the screen, beyond which nothing more is taken from links and input.
+/// Bytes under way to the screen beyond which links and input are not read.
 const CROWDED: usize = 256 * 1024;
 
-/// In which form views are shown.
+/// The form in which views are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Face {
     /// JSON Lines.
     Json,
     /// Text for people; `terminal`: on a terminal, where lines are broken and coloured.
     People {
-        /// Whether standard output is one.
+        /// Whether standard output is a terminal.
         terminal: bool,
     },
 }
@@ -54,26 +54,26 @@ impl Sheet {
         }
     }
 
-    /// Whether the program waits for this one before it ends.
+    /// Whether it is the last one, which the program waits for.
     pub(super) const fn is_last(&self) -> bool {
         self.last
     }
 
-    /// All of it as one text, for a terminal where both streams are the same.
+    /// Both streams as one text, for a terminal.
     pub(super) fn into_text(self) -> String {
         let bytes: Vec<u8> = self.pieces.into_iter().flat_map(|(_, bytes)| bytes).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
-/// The near end of the printing thread.
+/// A handle of the printing thread.
 #[derive(Debug)]
 pub(super) struct Screen {
     face: Face,
     colour: bool,
     sheet: Sheet,
     sheets: Sender<Sheet>,
-    /// Bytes handed to the thread and not reported.
+    /// Bytes handed to the thread and not reported as printed.
     waiting: usize,
     /// Nothing can be printed any more.
     failed: bool,
@@ -100,7 +100,7 @@ impl Screen {
         }
     }
 
-    /// The same, and names shown are learnt for completion.
+    /// The same, with names learnt for completion.
     pub(super) fn teaching(mut self, roster: Roster) -> Screen {
         self.roster = Some(roster);
         self
@@ -135,7 +135,7 @@ impl Screen {
         self.sheet.printed.upto = Some(sequence);
     }
 
-    /// Adds a word about the program itself.
+    /// Adds a line about the program itself.
     pub(super) fn say(&mut self, text: &str) {
         self.sheet.push(Stream::Diagnostics, format!("hobnob: {}\n", visible(text)).as_bytes());
     }
@@ -155,37 +155,37 @@ impl Screen {
         }
     }
 
-    /// Hands a sheet to the printing thread behind which nothing follows.
+    /// Hands the last sheet to the printing thread.
     pub(super) fn print_last(&mut self) {
         self.sheet.last = true;
-        // Even an empty one is waited for.
+        // An empty one is handed over as well: the program waits for it.
         self.sheet.printed.bytes += 1;
         self.sheet.pieces.push((Stream::Output, Vec::new()));
         self.print();
     }
 
-    /// Forgets what was to be shown: it may not be.
+    /// Drops what was gathered.
     pub(super) fn forget(&mut self) {
         self.sheet = Sheet::default();
     }
 
-    /// A sheet is on the screen.
+    /// A sheet is printed.
     pub(super) fn printed(&mut self, printed: Printed) {
         self.waiting -= printed.bytes.min(self.waiting);
     }
 
-    /// Nothing can be printed any more, and nothing is waited for.
+    /// Notes that nothing can be printed any more; nothing is waited for.
     pub(super) fn fail(&mut self) {
         self.failed = true;
         self.waiting = 0;
     }
 
-    /// Whether so much is on its way that more must wait.
+    /// Whether too much is under way to take more.
     pub(super) const fn is_crowded(&self) -> bool {
         self.waiting > CROWDED
     }
 
-    /// Whether all is on the screen.
+    /// Whether everything is printed.
     pub(super) const fn is_clear(&self) -> bool {
         self.waiting == 0
     }
@@ -196,7 +196,7 @@ fn columns() -> Option<usize> {
     (size.ws_col > 0).then_some(size.ws_col.into())
 }
 
-/// Starts the thread that writes sheets: all that wait together, each reported.
+/// Starts the thread that writes sheets: waiting ones together, and reports each.
 pub(super) fn spawn(
     mut write: impl FnMut(Sheet) -> io::Result<()> + Send + 'static,
     news: async_channel::Sender<News>,
@@ -217,7 +217,7 @@ pub(super) fn spawn(
     Ok(sheets)
 }
 
-/// The next sheet and all that wait behind it, as one.
+/// The next sheet and all that wait after it, as one.
 fn gather(waiting: &Receiver<Sheet>) -> Option<Sheet> {
     let mut all = waiting.recv().ok()?;
     for sheet in waiting.try_iter() {
@@ -230,8 +230,8 @@ fn gather(waiting: &Receiver<Sheet>) -> Option<Sheet> {
     Some(all)
 }
 
-/// Writes a sheet to standard output and standard error. Only the first must work, and the second says so if
-/// it does not.
+/// Writes a sheet to standard output and standard error. Only the first has to work; if it does not, the second
+/// says so.
 pub(super) fn write_to_pipes(sheet: Sheet) -> io::Result<()> {
     let written = write_pieces(sheet);
     if let Err(error) = &written {

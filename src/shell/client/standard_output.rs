@@ -1,9 +1,9 @@
 //! Whether the program was started with a standard output.
 //!
-//! In the place of a closed one Rust's runtime opens `/dev/null` before `main`, where everything counts as
-//! written, and mail would count as shown. Afterwards nobody can tell it from a `/dev/null` on purpose, so this
-//! looks before the runtime does. A standard output that can only be read is as good as none: a write to it
-//! fails, and the standard library takes that for a success.
+//! Rust's runtime replaces a closed one with `/dev/null` before `main`: writes would succeed, and mail would
+//! count as shown. Afterwards it cannot be told from a `/dev/null` on purpose, so this checks before the
+//! runtime starts. A standard output that can only be read is treated alike: writes to it fail, and the
+//! standard library takes that for a success.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use rustix::fs::{OFlags, fcntl_getfl};
 
 static IS_MISSING: AtomicBool = AtomicBool::new(false);
 
-/// What the system calls before the runtime is set up.
+/// Called by the system before the runtime is set up.
 #[used]
 #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]

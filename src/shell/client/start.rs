@@ -21,21 +21,21 @@ use crate::client::{ClientState, Signal};
 use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 
-/// Chunks of links that may wait; their readers wait beyond that.
+/// Chunks from links that may wait; beyond that their readers wait.
 const INBOX: usize = 64;
 
 /// Runs the client to its end.
 ///
 /// # Errors
-/// What the system says when a thread, a signal handler or the terminal is not to be had, and that there is
-/// no standard output: nothing is asked of the server then, least of all mail.
+/// The system's error if a thread, a signal handler or the terminal is not available; and if there is no
+/// standard output, because mail could not be shown.
 pub fn run(options: Options) -> io::Result<u8> {
     if standard_output::is_missing() {
         return Err(io::Error::other("standard output is closed"));
     }
     let executor = Rc::new(LocalExecutor::new());
     let client = assemble(options, Rc::clone(&executor))?;
-    // A spawned task: the outermost one would be woken through a pipe.
+    // A spawned task, because the outermost one would be woken through a pipe.
     let running = executor.spawn(client.run());
     Ok(smol::block_on(executor.run(running)))
 }
@@ -88,7 +88,7 @@ fn at_terminal(face: Face, urgent: &Sender<News>, limit: usize) -> io::Result<(K
 async fn watch(mut signals: Signals, urgent: Sender<News>) {
     while let Some(Ok(signal)) = signals.next().await {
         let signal = if signal == SystemSignal::Xfsz {
-            // A file would grow beyond the limit of the process: who writes is refused, as on a full disk.
+            // A file would grow beyond the limit of the process: the write fails, as on a full disk.
             continue;
         } else if signal == SystemSignal::Term {
             Signal::Terminate

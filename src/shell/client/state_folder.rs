@@ -21,24 +21,24 @@ pub(super) struct StateFolder {
 /// Why a state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    /// Another client has it.
+    /// Another client uses it.
     #[error("another client of this user is running (it holds {})", .0.display())]
     InUse(PathBuf),
-    /// There is no place for it.
+    /// No folder is known for it.
     #[error("cannot keep state: {0}; choose a folder with --state")]
     Homeless(String),
-    /// It cannot be made, read or written.
+    /// It cannot be created, read or written.
     #[error("cannot use the state folder {}: {cause}", .path.display())]
     Unusable {
         /// Which.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 }
 
 impl StateFolder {
-    /// Opens, makes and locks the folder of a user at a server (`HOST:PORT`) under `root`.
+    /// Creates if need be, opens and locks the folder of a user at a server (`HOST:PORT`) under `root`.
     pub(super) fn open(root: &Path, server: &str, user: &str) -> Result<(StateFolder, Recall), Refusal> {
         let path = root.join(file_name(server)).join(file_name(user));
         match open(&path) {
@@ -48,13 +48,13 @@ impl StateFolder {
         }
     }
 
-    /// Where the lines typed are kept.
+    /// The file of typed lines.
     pub(super) fn history(&self) -> PathBuf {
         self.path.join("history")
     }
 }
 
-/// `None`: somebody else holds the lock.
+/// `None`: another client holds the lock.
 fn open(path: &Path) -> io::Result<Option<(StateFolder, Recall)>> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     for folder in path.ancestors().take(2) {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_with_a_reason() {
+    fn unusable_options_are_refused_with_a_reason() {
         let root = tempfile::tempdir().expect("a folder");
         let file = root.path().join("file");
         fs::write(&file, "").expect("writes");

@@ -1,4 +1,4 @@
-//! The task that owns the state: takes what happened, asks the core, carries out what it says.
+//! The task that owns the state: hands events to the core and carries out its effects.
 
 use std::mem;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use super::keyboard::Next;
 use super::news::News;
 use crate::client::{ClientState, Event, Exit};
 
-/// News taken before anything else gets its turn.
+/// News handled before anything else has its turn.
 const TURN: usize = 64;
-/// How long the end waits for links to close, and a terminal or an impatient person for output.
+/// How long the program waits at its end for links to close, and on a terminal or after a signal for output.
 const END: Duration = Duration::from_secs(1);
 
 /// The state and everything around it.
 pub(super) struct Client {
     pub(super) core: ClientState,
     pub(super) hands: Hands,
-    /// What must be heard even while output waits.
+    /// News that are handled even while output waits.
     pub(super) urgent: Receiver<News>,
     /// Bytes of links.
     pub(super) inbox: Receiver<News>,
@@ -130,7 +130,7 @@ impl Client {
         }
     }
 
-    /// Hands lines to the core as long as it wants any, and asks for more.
+    /// Hands lines to the core while it takes any, and requests more.
     fn take_lines(&mut self) {
         while self.hands.exit.is_none() && self.core.wants_input() && !self.hands.screen.is_crowded() {
             let Client { core, hands, .. } = self;
@@ -158,7 +158,7 @@ impl Client {
         self.finish_turn();
     }
 
-    /// Lets everything leave that was gathered. What cannot be noted counts as not shown.
+    /// Writes everything that was gathered. If its notes cannot be written, it counts as not shown.
     fn finish_turn(&mut self) {
         self.hands.finish_turn();
         if mem::take(&mut self.hands.notes_failed) && self.hands.exit.is_none() {
@@ -166,7 +166,7 @@ impl Client {
         }
     }
 
-    /// Lets output and links come to their end; returns the exit code.
+    /// Finishes output and links; returns the exit code.
     async fn end(mut self, exit: Exit) -> u8 {
         self.inbox.close();
         self.hands.close_links();
@@ -174,16 +174,19 @@ impl Client {
         self.hands.screen.print_last();
         let code = self.last_output(exit).await;
         let Client { hands, linked, .. } = self;
-        let Hands { keyboard, folder, linked: ours, .. } = hands;
+        let Hands { mut keyboard, folder, linked: ours, .. } = hands;
         drop((ours, folder));
         let closed = async { linked.recv().await.unwrap_or(()) };
         or(closed, pause(END)).await;
-        // Last, so that the terminal is left as it was found.
+        if exit != Exit::Done {
+            keyboard.discard_typed();
+        }
+        // Last, so that the terminal is restored after all output.
         drop(keyboard);
         code
     }
 
-    /// Waits until all is on the screen, but not for ever where somebody waits for the end.
+    /// Waits until everything is printed; a person or a signal does not wait for ever.
     async fn last_output(&mut self, exit: Exit) -> u8 {
         let hasty = self.hands.keyboard.is_terminal() || matches!(exit, Exit::Signalled(_));
         let mut deadline = if hasty { Timer::after(END) } else { Timer::never() };

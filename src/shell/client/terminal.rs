@@ -1,14 +1,13 @@
-//! The terminal: a thread that edits lines, and output that leaves a half-typed line alone.
+//! The terminal: a thread that edits lines, and output that does not disturb a half-typed line.
 //!
-//! While a line is edited, output goes through the editor, which redraws the line below it;
-//! otherwise it is written directly. The gate says which, so that neither writes into the other.
+//! While a line is edited, output goes through the editor, which redraws the line below it; otherwise it is
+//! written directly. The gate decides which, so that the two do not mix.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
@@ -16,118 +15,54 @@ use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
 
 use super::completion::Roster;
+use super::gate::{Gate, Stage};
 use super::line_helper::LineHelper;
 use super::news::News;
 use super::screen::Sheet;
 use crate::client::Signal;
 
-/// Lines remembered.
+/// Lines of history.
 const HISTORY: usize = 1_000;
-/// How long output waits for a line to be edited before it is written directly: what was handed to
-/// the editor just before a line was finished shows when the next one begins, and goes first.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// Moves up and, by its line feed, down again: shows nothing.
 const NOTHING: &str = "\x1b[A\n";
-/// To the left, clear what is below, leave pasting, show the cursor.
+/// Go left, clear below, end bracketed paste, show the cursor.
 const CLEAN: &[u8] = b"\r\x1b[J\x1b[?2004l\x1b[?25h";
 
-/// What the line editor is asked for.
+/// A request to the line editor.
 #[derive(Debug)]
 pub(super) enum Ask {
     /// A line.
     Line {
-        /// Stands before it.
+        /// The prompt.
         prompt: &'static str,
-        /// Whether it must not show, nor be remembered.
+        /// Whether it is neither shown nor remembered.
         hidden: bool,
-        /// Where commands are remembered; `None`: nowhere, and this is none.
+        /// The history file; `None` if the line is not a command.
         history: Option<PathBuf>,
     },
-    /// Whatever was handed to the editor, shown; what is typed meanwhile is lost.
+    /// Show everything that was handed to the editor; input is dropped meanwhile.
     Drain,
-}
-
-/// What is going on at the bottom of the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing.
-    Idle,
-    /// A line is edited.
-    Editing,
-    /// It is finished, but the terminal is not back as it was.
-    Leaving,
-    /// The program ends; the editor is to stand still before it draws again.
-    Closing,
-    /// The editor stands still.
-    Still,
-}
-
-/// Says what is going on at the bottom of the screen, and lets nothing change meanwhile.
-#[derive(Debug)]
-pub(super) struct Gate {
-    stage: Mutex<Stage>,
-    changed: Condvar,
-}
-
-impl Gate {
-    fn lock(&self) -> MutexGuard<'_, Stage> {
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a while as long as a stage is not the right one.
-    fn wait(&self, not_yet: impl Fn(Stage) -> bool) -> MutexGuard<'_, Stage> {
-        let waited = self.changed.wait_timeout_while(self.lock(), PATIENCE, |stage| not_yet(*stage));
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// The end of the program is not taken back.
-    fn set(&self, next: Stage) {
-        let mut stage = self.lock();
-        if next == Stage::Still || !matches!(*stage, Stage::Closing | Stage::Still) {
-            *stage = next;
-        }
-        self.changed.notify_all();
-    }
-
-    /// The editor has taken the terminal over.
-    pub(super) fn begin(&self) {
-        self.set(Stage::Editing);
-    }
-
-    /// The line is finished.
-    pub(super) fn leave(&self) {
-        self.set(Stage::Leaving);
-    }
-
-    /// The editor is about to draw. Does not return when the program ends.
-    pub(super) fn draw(&self) {
-        if matches!(*self.lock(), Stage::Closing | Stage::Still) {
-            self.set(Stage::Still);
-            loop {
-                thread::park();
-            }
-        }
-    }
 }
 
 /// A terminal in use. Dropping it leaves it as it was found.
 pub(super) struct Terminal {
     asks: Sender<Ask>,
     roster: Roster,
-    /// As it was found.
+    /// Its modes at the start.
     modes: Termios,
+    /// What to do at the end with typed input that was not read.
+    unread: OptionalActions,
 }
 
 impl Terminal {
-    /// Takes the terminal over: what is typed before it is asked for does not show. Also returns
-    /// what writes sheets to it.
+    /// Takes over the terminal: input is not echoed unless it was requested. Also returns the printer for it.
     pub(super) fn open(news: async_channel::Sender<News>) -> io::Result<(Terminal, Printer)> {
         let modes = tcgetattr(io::stdin())?;
-        let gate = Arc::new(Gate { stage: Mutex::new(Stage::Idle), changed: Condvar::new() });
+        let gate = Arc::new(Gate::new());
         let roster = Roster::default();
         let mut editor = Editor::with_config(config()?).map_err(io::Error::other)?;
         editor.set_helper(Some(LineHelper::new(Arc::clone(&gate), roster.clone())));
-        // A terminal that cannot move its cursor has no editor; output goes straight to it.
+        // A terminal that cannot move its cursor has no editor; output is written directly.
         let editing = editor.create_external_printer().ok();
         let editing = editing.map(|printer| Box::new(printer) as Box<dyn ExternalPrinter + Send>);
         let (asks, asked) = mpsc::channel();
@@ -136,7 +71,7 @@ impl Terminal {
         let typist = Typist { editor, dumb, history: None, gate, news };
         thread::Builder::new().name("terminal".into()).spawn(move || typist.run(&asked))?;
         quieten(&modes)?;
-        Ok((Terminal { asks, roster, modes }, printer))
+        Ok((Terminal { asks, roster, modes, unread: OptionalActions::Drain }, printer))
     }
 
     /// The names that completion offers.
@@ -144,18 +79,23 @@ impl Terminal {
         self.roster.clone()
     }
 
+    /// Typed input that was not read is dropped at the end, not left to the next program.
+    pub(super) fn discard_typed(&mut self) {
+        self.unread = OptionalActions::Flush;
+    }
+
     /// Asks for a line.
     pub(super) fn ask(&self, ask: Ask) {
-        // The thread ends only with the program.
+        // The thread runs as long as the program.
         let _ = self.asks.send(ask);
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // If the terminal is gone, there is nothing to put right.
+        // If the terminal is gone, there is nothing to restore.
         let _ = io::stdout().write_all(CLEAN).and_then(|()| io::stdout().flush());
-        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.modes);
+        let _ = tcsetattr(io::stdin(), self.unread, &self.modes);
     }
 }
 
@@ -165,7 +105,7 @@ fn config() -> io::Result<Config> {
     Ok(config.map_err(io::Error::other)?.auto_add_history(false).color_mode(ColorMode::Forced).build())
 }
 
-/// Between lines nothing typed shows, and it waits byte for byte.
+/// Turns off echo and line buffering between lines.
 fn quieten(modes: &Termios) -> io::Result<()> {
     let mut quiet = modes.clone();
     quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
@@ -177,9 +117,9 @@ fn quieten(modes: &Termios) -> io::Result<()> {
 /// Writes sheets to the terminal.
 pub(super) struct Printer {
     gate: Arc<Gate>,
-    /// Through the editor; `None`: there is none.
+    /// Writes through the editor; `None`: there is none.
     editing: Option<Box<dyn ExternalPrinter + Send>>,
-    /// To the editor.
+    /// Requests to the editor.
     asks: Sender<Ask>,
     /// Whether anything was handed to the editor. It may not show it before it edits again.
     handed: bool,
@@ -212,16 +152,16 @@ impl Printer {
         }
     }
 
-    /// Waits until all that was handed to the editor shows, and the editor stands still.
+    /// Waits until everything handed to the editor is shown, and the editor has stopped.
     fn settle(&mut self) -> io::Result<()> {
-        // Between lines nothing is shown.
+        // Between lines the editor shows nothing.
         let _ = self.asks.send(Ask::Drain);
         // The editor holds one text at a time: when it has room for this, it has taken all before,
         // and shows it before it draws again.
         self.print(NOTHING)?;
         self.gate.set(Stage::Closing);
         if let Some(mut editing) = self.editing.take() {
-            // Makes it draw if it has done so already. It may have no room for this any more.
+            // Wakes it if it has drawn already. It may have no room for this any more.
             let waker = move || drop(editing.print(NOTHING.to_owned()));
             thread::Builder::new().name("waker".into()).spawn(waker)?;
         }
@@ -235,7 +175,7 @@ struct Typist {
     editor: Editor<LineHelper, DefaultHistory>,
     /// The terminal cannot move its cursor.
     dumb: bool,
-    /// What is loaded.
+    /// The history file that is loaded.
     history: Option<PathBuf>,
     gate: Arc<Gate>,
     news: async_channel::Sender<News>,
@@ -275,7 +215,7 @@ impl Typist {
         Ok(line)
     }
 
-    /// Each user has a history of his own.
+    /// Each user has their own history.
     fn load(&mut self, history: Option<&Path>) {
         if self.history.as_deref() != history {
             let _ = self.editor.clear_history();
@@ -311,7 +251,7 @@ impl Typist {
         line
     }
 
-    /// The editor shows what it was handed only while it reads.
+    /// Reads, because the editor shows texts only while it reads.
     fn drain(mut self) {
         self.hide(true);
         while self.read("").is_ok() {}

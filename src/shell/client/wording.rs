@@ -1,10 +1,11 @@
 //! Sentences for people: one for each error and notice, in plain mode as in the `text` of JSON.
 
 use crate::client::view::{Bye, Failure, LoginRefused, Notice};
-use crate::wire::Code;
+use crate::client::{Named, Verb};
+use crate::wire::{Code, CommandKind};
 
-/// Why a command failed. Names in it are as they came.
-pub(super) fn failure(command: &str, failure: &Failure) -> String {
+/// The sentence for a failed command. Names in it are not escaped.
+pub(super) fn failure(command: &Named, failure: &Failure) -> String {
     let subject = failure.subject.as_deref();
     let user = subject.unwrap_or("the user");
     let group = subject.unwrap_or("of that name");
@@ -13,16 +14,20 @@ pub(super) fn failure(command: &str, failure: &Failure) -> String {
         Code::Usage => wrong_usage(command),
         Code::TooLong => "Error. The line is too long".into(),
         Code::UnknownUser => "Error. Invalid user".into(),
-        Code::Oneself => format!("Error. Cannot {} self", verb(command)),
+        Code::Oneself => format!("Error. Cannot {} self", action(command)),
         Code::Blocked => blocked(command, user),
-        // A message that reaches some of a group is none that failed.
-        Code::Offline if command == "message group" => format!("Error. Nobody in group {group} is online"),
-        Code::MailboxFull if command == "message group" => {
+        // A group message fails only if nobody gets it.
+        Code::Offline if *command == Named::Command(MESSAGE_GROUP) => {
+            format!("Error. Nobody in group {group} is online")
+        }
+        Code::MailboxFull if *command == Named::Command(MESSAGE_GROUP) => {
             format!("Error. The mailboxes of group {group} are full")
         }
         Code::AlreadyBlocked => format!("Error. {user} is already blocked"),
         Code::NotBlocked => format!("Error. {user} was not blocked"),
-        Code::Offline if command == "private" => format!("Error. {user} is no longer online"),
+        Code::Offline if *command == Named::Command(Verb::Private) => {
+            format!("Error. {user} is no longer online")
+        }
         Code::Offline => format!("Error. {user} is not online"),
         Code::Declined => format!("{user} does not want to private message"),
         Code::NoAnswer => format!("{user} did not answer the request to private message"),
@@ -49,69 +54,53 @@ pub(super) fn failure(command: &str, failure: &Failure) -> String {
     }
 }
 
-fn blocked(command: &str, user: &str) -> String {
+fn blocked(command: &Named, user: &str) -> String {
     match command {
-        "message" => "Your message could not be delivered as the recipient has blocked you".into(),
-        "message group" => "Your message could not be delivered as the members have blocked you".into(),
-        "create group" => "Error. One of the users has blocked you".into(),
-        "startprivate" | "accept" => "Private messaging is not possible as the user has blocked you".into(),
-        _ => format!("Error. {user} has blocked you"),
+        Named::Command(MESSAGE) => {
+            "Your message could not be delivered as the recipient has blocked you".into()
+        }
+        Named::Command(MESSAGE_GROUP) => {
+            "Your message could not be delivered as the members have blocked you".into()
+        }
+        Named::Command(CREATE_GROUP) => "Error. One of the users has blocked you".into(),
+        Named::Command(START_PRIVATE | ACCEPT) => {
+            "Private messaging is not possible as the user has blocked you".into()
+        }
+        Named::Command(_) | Named::Word(_) => format!("Error. {user} has blocked you"),
     }
 }
 
-fn verb(command: &str) -> &str {
+/// The action that makes no sense with oneself.
+fn action(command: &Named) -> &str {
     match command {
-        "startprivate" | "private" | "stopprivate" => "private message",
-        "add group" | "create group" => "add",
-        "remove group" => "remove",
-        _ => command,
+        Named::Command(START_PRIVATE | Verb::Private | Verb::StopPrivate) => "private message",
+        Named::Command(ADD_TO_GROUP | CREATE_GROUP) => "add",
+        Named::Command(REMOVE_FROM_GROUP) => "remove",
+        Named::Command(_) | Named::Word(_) => command.as_str(),
     }
 }
 
-fn wrong_usage(command: &str) -> String {
-    match usage(command) {
-        Some(usage) => format!("Error. Invalid command. Usage: {usage}"),
-        None => "Error. Invalid command".into(),
+fn wrong_usage(command: &Named) -> String {
+    match command {
+        Named::Command(verb) => format!("Error. Invalid command. Usage: {}", verb.form()),
+        Named::Word(_) => "Error. Invalid command".into(),
     }
 }
 
-/// How a command is written, by the name that results carry.
-fn usage(command: &str) -> Option<&'static str> {
-    Some(match command {
-        "message" => "message USER TEXT",
-        "broadcast" => "broadcast TEXT",
-        "whoelse" => "whoelse",
-        "whoelsesince" => "whoelsesince SECONDS",
-        "wholasthr" | "wholasthtr" => "wholasthr",
-        "block" => "block USER",
-        "unblock" => "unblock USER",
-        "offline" => "offline",
-        "ping" => "ping USER",
-        "create" | "create group" => "create group NAME USER…",
-        "message group" => "message group NAME TEXT",
-        "grouplist" => "grouplist",
-        "add" | "add group" => "add group NAME USER",
-        "remove" | "remove group" => "remove group NAME USER",
-        "leave" | "leave group" => "leave group NAME",
-        "delete" | "delete group" => "delete group NAME",
-        "startprivate" => "startprivate USER",
-        "accept" => "accept USER",
-        "decline" => "decline USER",
-        "private" => "private USER TEXT",
-        "stopprivate" => "stopprivate USER",
-        "verify" => "verify USER",
-        "path" => "path USER direct|auto|relay",
-        "help" => "help [COMMAND]",
-        "logout" => "logout",
-        _ => return None,
-    })
-}
+const MESSAGE: Verb = Verb::Server(CommandKind::Message);
+const MESSAGE_GROUP: Verb = Verb::Server(CommandKind::MessageGroup);
+const CREATE_GROUP: Verb = Verb::Server(CommandKind::CreateGroup);
+const ADD_TO_GROUP: Verb = Verb::Server(CommandKind::AddToGroup);
+const REMOVE_FROM_GROUP: Verb = Verb::Server(CommandKind::RemoveFromGroup);
+const START_PRIVATE: Verb = Verb::Server(CommandKind::StartPrivate);
+const ACCEPT: Verb = Verb::Server(CommandKind::Accept);
 
-/// Why a login was refused.
+/// The sentence for a refused login.
 pub(super) fn refused(refused: LoginRefused) -> String {
     match refused {
         LoginRefused::InvalidCredentials { attempts_left: 0 } => "Invalid Password".into(),
         LoginRefused::InvalidCredentials { .. } => "Invalid Password. Please try again".into(),
+        LoginRefused::UnusablePassword { .. } => "Error. The password is too long or not UTF-8".into(),
         LoginRefused::LockedOut { just_now: true, .. } => {
             "Invalid Password. Your account has been blocked. Please try again later".into()
         }
@@ -121,10 +110,11 @@ pub(super) fn refused(refused: LoginRefused) -> String {
         LoginRefused::AlreadyOnline => "Your account is already logged in".into(),
         LoginRefused::BadName => "Error. Invalid username".into(),
         LoginRefused::Busy => "The server is busy. Please try again later".into(),
+        LoginRefused::NameTaken => "Error. This username has just been taken. Please choose another".into(),
     }
 }
 
-/// Something about one's own session.
+/// The sentence for a notice.
 pub(super) fn notice(notice: Notice) -> String {
     match notice {
         Notice::FailedLogins { count: 1 } => "1 failed login to your account since you were last here".into(),
@@ -141,7 +131,7 @@ pub(super) fn notice(notice: Notice) -> String {
     }
 }
 
-/// How a session ended; nothing after a logout, which the user asked for.
+/// The sentence for the end of a session; none after a logout.
 pub(super) fn bye(bye: Bye) -> Option<&'static str> {
     match bye {
         Bye::Logout => None,
@@ -162,11 +152,11 @@ mod tests {
     fn every_code_has_its_sentence() {
         let samples = samples::failures();
         for (command, sample, sentence) in &samples {
-            assert_eq!(failure(command, sample), *sentence);
+            assert_eq!(failure(&Named::from(*command), sample), *sentence);
         }
         for code in Code::ALL {
             assert!(samples.iter().any(|(_, sample, _)| sample.code == *code), "no sample of {code}");
-            let nameless = failure("message", &Failure { code: *code, subject: None });
+            let nameless = failure(&Named::Command(MESSAGE), &Failure { code: *code, subject: None });
             assert!(!nameless.contains("  ") && !nameless.is_empty(), "{nameless}");
         }
     }
@@ -174,7 +164,9 @@ mod tests {
     #[test]
     fn wrong_usage_shows_how_a_command_is_written() {
         let failed = Failure { code: Code::Usage, subject: None };
-        assert_eq!(failure("create", &failed), "Error. Invalid command. Usage: create group NAME USER…");
-        assert_eq!(failure("xyzzy", &failed), "Error. Invalid command");
+        let command = Named::Command(CREATE_GROUP);
+        assert_eq!(failure(&command, &failed), "Error. Invalid command. Usage: create group NAME USER...");
+        let command = Named::Word("xyzzy".into());
+        assert_eq!(failure(&command, &failed), "Error. Invalid command");
     }
 }

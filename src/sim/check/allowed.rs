@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use super::Check;
-use crate::record::RecordNumber;
 use crate::server::settings::{BlockNotice, HistoryMode, OfflineDelivery};
 use crate::sim::model::User;
+use crate::time::Time;
 use crate::wire::{Answer, Code, Command, PingStatus, Words};
 use crate::words::Name;
 
@@ -54,7 +54,7 @@ impl Check {
             Command::WhoelseSince { seconds } => self.users_since(user, *seconds),
             Command::Wholasthr => self.users_since(user, 3_600),
             Command::StartPrivate { user: whom, .. } => match self.about(user, whom) {
-                Ok(whom) if self.model.is_shut(user, whom) => {
+                Ok(whom) if self.model.is_cut_off(user, whom) => {
                     Allowed::Codes(Vec::from([Code::Blocked, Code::Offline]))
                 }
                 Ok(_) => Allowed::Not(REFUSALS.to_vec()),
@@ -62,12 +62,10 @@ impl Check {
             },
             Command::CreateGroup { group, members } => self.create_allowed(user, group, *members),
             Command::MessageGroup { group, .. } | Command::LeaveGroup { group } => {
-                if model.users[user].odd {
-                    Allowed::Anything
-                } else if self.is_member(user, group) {
-                    Allowed::Not(Vec::from([Code::UnknownGroup, Code::NotMember]))
-                } else {
-                    Allowed::Codes(Vec::from([Code::UnknownGroup]))
+                match (self.is_member(user, group), command) {
+                    (false, _) => Allowed::Codes(Vec::from([Code::UnknownGroup])),
+                    (true, Command::LeaveGroup { .. }) => Allowed::Codes(Vec::new()),
+                    (true, _) => Allowed::Not(Vec::from([Code::UnknownGroup, Code::NotMember])),
                 }
             }
             Command::DeleteGroup { group } => self.owner_allowed(user, group),
@@ -109,27 +107,44 @@ impl Check {
         if self.model.is_cut_off(user, to) {
             return match settings.block_notice {
                 BlockNotice::Tell => Allowed::Codes(Vec::from([Code::Blocked])),
-                // A block on its way to the disk may come to nothing, and the mailbox is full for him as for all.
-                BlockNotice::Silent if self.model.is_pending(to, user) || self.model.is_pending(user, to) => {
-                    Allowed::Not(REFUSALS.to_vec())
-                }
                 BlockNotice::Silent => Allowed::Codes(Vec::new()),
             };
         }
         let off = settings.offline_delivery == OfflineDelivery::Off;
-        // It cannot wait until it is durable that the block is lifted.
-        if off && self.model.is_shut(user, to) {
-            return match settings.block_notice {
-                BlockNotice::Tell => Allowed::Codes(Vec::from([Code::Blocked])),
-                BlockNotice::Silent => Allowed::Codes(Vec::from([Code::Offline])),
-            };
-        }
         let mut never = REFUSALS.to_vec();
         if !off {
             never.push(Code::Offline);
         } else if self.model.users[to].session.is_none() {
             return Allowed::Codes(Vec::from([Code::Offline]));
         }
+        never.push(Code::MailboxFull);
+        Allowed::Not(never)
+    }
+
+    /// What the answer to a command may be that was obeyed at a time that is not seen, and is answered now:
+    /// an error that says something about the recipient is so now.
+    pub(super) fn allowed_later(&self, user: User, command: &Command<'_>, at: Time) -> Allowed {
+        let (to, group) = match command {
+            Command::Message { to, .. } => (*to, ""),
+            Command::StartPrivate { user: to, .. } => (*to, ""),
+            Command::MessageGroup { group, .. } => ("", *group),
+            _ => return Allowed::Anything,
+        };
+        if !group.is_empty() {
+            let never =
+                if self.is_member(user, group) { Vec::from([Code::UnknownGroup]) } else { Vec::new() };
+            return Allowed::Not(never);
+        }
+        let about = self.about(user, to);
+        if about == Err(Allowed::Anything) {
+            return Allowed::Anything;
+        }
+        let cut_off = self.model.find(to).is_some_and(|to| self.model.is_cut_off_since(user, to, at));
+        let may = |code: &Code| match code {
+            Code::Blocked => cut_off,
+            code => about == Err(Allowed::Codes(Vec::from([*code]))),
+        };
+        let mut never: Vec<Code> = REFUSALS.into_iter().filter(|code| !may(code)).collect();
         never.push(Code::MailboxFull);
         Allowed::Not(never)
     }
@@ -147,8 +162,8 @@ impl Check {
     fn ping_allowed(&self, user: User, whom: User) -> Allowed {
         let settings = &self.model.settings;
         // His own block is no secret to anybody.
-        let own = settings.block_mutual && self.model.may_stand(user, whom);
-        let status = match (self.model.is_shut(user, whom), settings.ping_reveals_block || own) {
+        let own = settings.block_mutual && self.model.users[user].blocks.contains(&whom);
+        let status = match (self.model.is_cut_off(user, whom), settings.ping_reveals_block || own) {
             (true, true) => PingStatus::Blocked,
             (true, false) => PingStatus::Offline,
             (false, _) if self.model.users[whom].session.is_some() => PingStatus::Online,
@@ -161,7 +176,7 @@ impl Check {
         let settings = &self.model.settings;
         let shown = |user: &User| {
             let known = &self.model.users[*user];
-            let hidden = settings.hide_blockers_in_whoelse && self.model.may_stand(*user, asker);
+            let hidden = settings.hide_blockers_in_whoelse && known.blocks.contains(&asker);
             known.session.is_some() && if *user == asker { settings.whoelse_include_self } else { !hidden }
         };
         let users = 0..self.model.users.len();
@@ -176,15 +191,17 @@ impl Check {
         let settings = &self.model.settings;
         let (mut surely, mut perhaps) = (Vec::new(), Vec::new());
         for (user, known) in self.model.users.iter().enumerate() {
-            if user == asker || (settings.hide_blockers_in_history && self.model.may_stand(user, asker)) {
+            if user == asker || (settings.hide_blockers_in_history && known.blocks.contains(&asker)) {
                 continue;
             }
             let (least, most) = match settings.history_mode {
                 HistoryMode::Overlap if known.session.is_some() => (true, true),
                 HistoryMode::Overlap => {
-                    known.ended.map_or((false, false), |(from, upto)| (from > since, upto >= since))
+                    known.history.ended.map_or((false, false), |(from, upto)| (from > since, upto >= since))
                 }
-                HistoryMode::Login => known.last_login.map_or((false, false), |at| (at > since, at >= since)),
+                HistoryMode::Login => {
+                    known.history.last_login.map_or((false, false), |at| (at > since, at >= since))
+                }
             };
             if known.odd || known.blurred || least != most {
                 perhaps.push(user);
@@ -195,79 +212,40 @@ impl Check {
         Allowed::Users(surely, perhaps)
     }
 
-    /// Whom the answer may not show as online, whatever becomes of what is on its way to the disk.
-    pub(super) fn hidden_from(&self, user: User, command: &Command<'_>) -> Vec<User> {
-        let settings = &self.model.settings;
-        let hides = match command {
-            Command::Whoelse => settings.hide_blockers_in_whoelse,
-            Command::WhoelseSince { .. } | Command::Wholasthr => settings.hide_blockers_in_history,
-            _ => matches!(command, Command::Ping { .. }),
-        };
-        let odd = |user: User| self.model.users[user].odd;
-        let hidden = |other: &User| !odd(*other) && !odd(user) && self.model.stands_durably(*other, user);
-        (0..self.model.users.len()).filter(|_| hides).filter(hidden).collect()
-    }
-
-    /// The record that makes a change so already which a command asks for, if it is not durable.
-    pub(super) fn already_so_by(&self, user: User, command: &Command<'_>) -> Option<RecordNumber> {
-        let model = &self.model;
-        match command {
-            Command::Block { user: whom } | Command::Unblock { user: whom } => {
-                let whom = model.find(whom)?;
-                let blocks = matches!(command, Command::Block { .. });
-                let already = model.users[user].blocks.contains(&whom) == blocks;
-                model.last_block_change(user, whom).filter(|_| already)
-            }
-            Command::AddToGroup { group, user: whom } => {
-                let whom = model.find(whom)?;
-                let name = Name::new(group).ok()?;
-                let owns = matches!(self.owner_allowed(user, group), Allowed::Not(_));
-                model.last_group_change(&name).filter(|_| owns && self.is_member(whom, group))
-            }
-            _ => None,
-        }
-    }
-
     fn is_member(&self, user: User, group: &str) -> bool {
         let group = Name::new(group).ok().and_then(|name| self.model.groups.get(&name));
         group.is_some_and(|members| members.contains(&user))
     }
 
-    fn create_allowed(&self, user: User, group: &str, members: Words<'_>) -> Allowed {
+    fn create_allowed(&self, user: User, group: &str, words: Words<'_>) -> Allowed {
         let Ok(name) = Name::new(group) else { return Allowed::Codes(Vec::from([Code::BadName])) };
         let mut codes = Vec::new();
         if self.model.groups.contains_key(&name) {
             codes.push(Code::GroupExists);
         }
-        for member in members.iter() {
+        let mut members = Vec::from([user]);
+        for member in words.iter() {
             match self.about(user, member) {
-                Ok(member) if self.model.is_cut_off(user, member) => codes.push(Code::Blocked),
-                Ok(_) => {}
+                Ok(member) => {
+                    if self.model.is_cut_off(user, member) {
+                        codes.push(Code::Blocked);
+                    }
+                    if !members.contains(&member) {
+                        members.push(member);
+                    }
+                }
                 Err(Allowed::Codes(more)) if !more.contains(&Code::Oneself) => codes.extend(more),
+                Err(Allowed::Codes(_)) => {}
                 Err(_) => return Allowed::Anything,
             }
         }
-        if codes.is_empty() {
-            // Members who went may be back after a crash, and their group with them.
-            let gone = if self.somebody_is_odd() { None } else { Some(Code::GroupExists) };
-            return Allowed::Not(gone.iter().chain(&REFUSALS).copied().collect());
-        }
-        codes.push(Code::Limit);
-        Allowed::Codes(codes)
-    }
-
-    fn somebody_is_odd(&self) -> bool {
-        self.model.users.iter().any(|known| known.odd)
+        self.or_limit(codes, &members, &members)
     }
 
     fn owner_allowed(&self, user: User, group: &str) -> Allowed {
         let members = Name::new(group).ok().and_then(|name| self.model.groups.get(&name));
-        // Members who went may be back after a crash, as owners too.
-        if self.somebody_is_odd() {
-            return Allowed::Anything;
-        }
         match members.map(|members| (members.first() == Some(&user), members.contains(&user))) {
-            Some((true, _)) => Allowed::Not(Vec::from([Code::UnknownGroup, Code::NotOwner])),
+            Some((true, _)) => Allowed::Codes(Vec::new()),
             Some((false, true)) => Allowed::Codes(Vec::from([Code::NotOwner])),
             Some((false, false)) | None => Allowed::Codes(Vec::from([Code::UnknownGroup])),
         }
@@ -275,27 +253,49 @@ impl Check {
 
     fn change_allowed(&self, user: User, group: &str, whom: &str, adds: bool) -> Allowed {
         let owner = self.owner_allowed(user, group);
-        if !matches!(owner, Allowed::Not(_)) {
+        if owner != Allowed::Codes(Vec::new()) {
             return owner;
         }
-        match self.about(user, whom) {
-            Ok(member) => {
-                let is_in = self.is_member(member, group);
-                if adds && is_in {
-                    Allowed::Not(REFUSALS.to_vec())
-                } else if adds && self.model.is_cut_off(user, member) {
-                    Allowed::Codes(Vec::from([Code::Blocked, Code::Limit]))
-                } else if !adds && !is_in {
-                    Allowed::Codes(Vec::from([Code::NotMember]))
-                } else {
-                    Allowed::Not(Vec::from([Code::NotMember, Code::Blocked, Code::UnknownUser]))
-                }
+        let member = match self.about(user, whom) {
+            Ok(member) => member,
+            Err(Allowed::Codes(codes)) if adds && codes.contains(&Code::Oneself) => return owner,
+            Err(allowed) => return allowed,
+        };
+        let is_in = self.is_member(member, group);
+        match (adds, is_in) {
+            (true, true) | (false, true) => owner,
+            (false, false) => Allowed::Codes(Vec::from([Code::NotMember])),
+            (true, false) => {
+                let cut_off = self.model.is_cut_off(user, member);
+                let codes = if cut_off { Vec::from([Code::Blocked]) } else { Vec::new() };
+                let members = Name::new(group).ok().and_then(|name| self.model.groups.get(&name));
+                let mut members = members.cloned().unwrap_or_default();
+                members.push(member);
+                self.or_limit(codes, &members, &[member])
             }
-            Err(Allowed::Codes(codes)) if codes.contains(&Code::UnknownUser) => {
-                Allowed::Codes(Vec::from([Code::UnknownUser, Code::NotMember]))
-            }
-            Err(_) => Allowed::Anything,
         }
+    }
+
+    /// These errors, `limit` where a group of these members has no room, or success if there is no error.
+    fn or_limit(&self, mut codes: Vec<Code>, members: &[User], joining: &[User]) -> Allowed {
+        if !self.has_room(members, joining) {
+            codes.push(Code::Limit);
+        }
+        Allowed::Codes(codes)
+    }
+
+    /// Whether the members that stand before an answer are those of its group.
+    pub(super) fn members_are_true(&self, answer: &Answer<'_>, told: &[User]) -> bool {
+        let group = match answer {
+            Answer::CreateGroup { group }
+            | Answer::AddToGroup { group }
+            | Answer::RemoveFromGroup { group }
+            | Answer::LeaveGroup { group } => group,
+            _ => return true,
+        };
+        let members = Name::new(group).ok().and_then(|name| self.model.groups.get(&name));
+        let members = members.map_or(&[][..], Vec::as_slice);
+        members.len() == told.len() && members.iter().all(|member| told.contains(member))
     }
 
     /// Whether an answer is one of those that it may be; `list`: the names that came before it.

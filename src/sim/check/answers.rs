@@ -1,298 +1,343 @@
-//! Answers: each command gets one, and it is what the reference says.
+//! Answers: each command gets one, it is what the reference says, and it is true when it leaves.
 
 use alloc::collections::btree_map::Entry;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::allowed::Allowed;
-use super::{Call, Check, Verdict, rule};
-use crate::record::{Change, Fact, Record, RecordNumber};
+use super::links::LinkSeen;
+use super::wishes::{Line, command_of, is_change};
+use super::{Check, Verdict, rule, words};
+use crate::sim::known::Asked;
 use crate::sim::model::User;
 use crate::time::Time;
-use crate::wire::{Answer, Code, Command, PingStatus, Prompt, Refusal, ServerLine, Status, Words};
-use crate::words::{LinkId, Name, Origin};
+use crate::wire::{Answer, ClientLine, Code, Command, Status};
+use crate::words::LinkId;
 
 /// An answer that is owed.
 #[derive(Debug, Clone)]
 pub(in crate::sim) struct Expected {
     pub(super) number: Option<u64>,
-    pub(super) command: &'static str,
-    allowed: Allowed,
+    command: &'static str,
+    /// The command, encoded.
+    line: Vec<u8>,
+    /// Its place among the lines of all users.
+    pub(super) order: u64,
     /// The text it sends, if it sends one.
     pub(super) text: Option<u32>,
-    at: Time,
-    /// Whom or what it is about.
-    subject: String,
-    /// The record of earlier commands that the answer waits for.
-    after: RecordNumber,
-    /// Its own record, or the one by which it is so already: success waits for it.
-    own: Option<RecordNumber>,
-    /// Whom it may not show as online.
-    hidden: Vec<User>,
+    pub(super) at: Time,
+    number_is: Number,
+    /// It was not obeyed when it came.
+    waited: bool,
+    /// What was allowed when it came, if it was obeyed at once and is answered later.
+    allowed: Option<Allowed>,
 }
 
+/// What the number of a command is used for already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    /// For nothing, or there is none.
+    Fresh,
+    /// For the same words: it is answered as the first time.
+    Again,
+    /// For other words: it is misused.
+    Misused,
+    /// For other words, of which it is not known whether they were obeyed.
+    PerhapsMisused,
+}
+
+/// What is answered: success, or an error and the name of the command.
+type Said<'a> = Result<&'a Answer<'a>, (Code, &'a str)>;
+
 impl Expected {
-    /// Whether it cannot be a success.
-    fn fails(&self) -> bool {
-        matches!(&self.allowed, Allowed::Codes(codes) if !codes.is_empty())
+    /// Whether `usage`, or anything else, may be its answer.
+    fn may_be(&self, misused: bool) -> bool {
+        match self.number_is {
+            Number::Fresh | Number::Again => !misused,
+            Number::Misused => misused,
+            Number::PerhapsMisused => true,
+        }
     }
 
-    /// The store has refused all from this record on. What rests on them fails, else it is open.
-    pub(super) fn store_refused(&mut self, from: RecordNumber) {
-        let fails = self.allowed != Allowed::Anything && self.own.is_some_and(|own| own >= from);
-        let codes = if fails { Some(Vec::from([Code::StorageUnavailable])) } else { None };
-        self.allowed = codes.map_or(Allowed::Anything, Allowed::Codes);
-        (self.after, self.own) = (RecordNumber(0), None);
+    /// Whether it is answered as soon as it is obeyed, or its record is known.
+    pub(super) fn is_answered_soon(&self) -> bool {
+        let later = ["message", "message group", "startprivate", "accept", "offline", "logout"];
+        self.number_is == Number::Fresh && !later.contains(&self.command)
+    }
+}
+
+impl LinkSeen {
+    /// The command that an answer is of: by its number, else the first of its name.
+    fn take_expected(&mut self, number: Option<u64>, said: &Said<'_>) -> Option<Expected> {
+        let misused = matches!(said, Err((Code::Usage, _)));
+        let fits = |expected: &Expected| match number {
+            Some(_) => expected.number == number && expected.may_be(misused),
+            None => expected.number.is_none() && is_said_of(said, expected),
+        };
+        let place = self.expected.iter().position(fits);
+        let place = place.or_else(|| {
+            let same = |expected: &Expected| number.is_some() && !misused && expected.number == number;
+            self.expected.iter().position(same)
+        });
+        let taken = self.expected.remove(place?);
+        // One answer may be that of the repeats as well that came meanwhile.
+        self.expected.retain(|expected| {
+            number.is_none() || expected.number != number || expected.number_is != Number::Again
+        });
+        taken
     }
 }
 
 impl Check {
-    /// A command reaches the server. Says whether what follows in the same chunk may find another world.
+    /// A command reaches the server. `certain`: it is obeyed, and now unless its user waits. Says whether what
+    /// follows in the same chunk is.
     pub(super) fn requested(
         &mut self,
         link: LinkId,
         number: Option<u64>,
         command: &Command<'_>,
-        at_once: bool,
+        certain: bool,
     ) -> bool {
-        let text = self.text_requested(link, command, at_once);
-        let seen = self.links.seen.get(&link);
-        let (user, login) = seen.map_or((None, 0), |seen| (seen.user, seen.login));
-        // A command behind a token may be obeyed, and answered on a later link, before this one is welcomed.
-        let asker = user.map(|user| (user, login)).or_else(|| self.tokens.claims(link));
-        let repeat = asker.zip(number).is_some_and(|((user, login), number)| {
-            let asked = self.model.users[user].numbers.entry((login, number));
-            let repeat = matches!(asked, Entry::Occupied(_));
-            *asked.or_default() += 1;
-            repeat
-        });
-        let judged = at_once && number.is_some() && !repeat;
-        let judged = judged.then_some(user).flatten();
-        let hidden = judged.map_or_else(Vec::new, |user| self.hidden_from(user, command));
-        let own = judged.and_then(|user| self.already_so_by(user, command));
-        let allowed = match user {
-            // What one may do whose account comes and goes is another matter.
-            Some(user) if self.model.users[user].odd || self.is_somebody_due() => Allowed::Anything,
-            Some(user) if judged.is_some() => self.allowed(user, command),
-            Some(_) | None => Allowed::Anything,
+        let line = encoded(command);
+        let Some(seen) = self.links.seen.get_mut(&link) else { return false };
+        let Some(user) = seen.user.filter(|_| seen.welcomed) else {
+            seen.ahead.push_back(with_number(number, &line));
+            return certain;
         };
+        if seen.leaving.is_some() {
+            return false;
+        }
+        let login = seen.login;
+        let order = self.wishes.next_line();
+        let at_once = certain && self.is_obeyed_at_once(link);
+        let number_is =
+            number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line, order));
+        let told = number.is_some();
+        let text = self.text_requested(link, command, at_once, told, order);
+        let judged = at_once && number_is == Number::Fresh && is_answered_later(command);
+        let allowed = judged.then(|| self.allowed(user, command));
+        if is_change(command) {
+            self.wishes.ask(&Line { user, words: &line, login, link, number, order });
+        }
+        let (at, name) = (self.now, command.name());
+        // The answer to a repeat may be that of the first time.
+        let asked = number.and_then(|number| self.model.asked_mut(user, login, number));
+        let order = asked.filter(|_| number_is == Number::Again).map_or(order, |asked| asked.order);
+        let expected =
+            Expected { number, command: name, line, order, text, at, number_is, waited: !at_once, allowed };
+        if let Some(seen) = self.links.seen.get_mut(&link) {
+            seen.expected.push_back(expected);
+        }
         if matches!(command, Command::Logout)
-            && let Some(session) = asker.and_then(|(user, _)| self.model.session_mut(user))
+            && let Some(session) = self.model.session_mut(user)
         {
             session.logout_asked = true;
             self.logout_asked(link);
         }
-        let welcomed = user.is_some();
-        if let Some(seen) = self.links.seen.get_mut(&link) {
-            if !welcomed {
-                seen.logout_ahead |= matches!(command, Command::Logout);
-                seen.early.extend(number);
-                return true;
-            }
-            let subject = subject(command).to_string();
-            let (at, after) = (self.now, seen.held);
-            let command = command.name();
-            seen.expected.push_back(Expected {
-                number,
-                command,
-                allowed,
-                text,
-                at,
-                subject,
-                after,
-                own,
-                hidden,
-            });
-        }
-        matches!(command, Command::Offline | Command::Logout) || !subject(command).is_empty()
+        certain && !matches!(command, Command::Offline | Command::Logout)
     }
 
-    /// A line goes out.
-    pub(super) fn line_sent(&mut self, link: LinkId, line: &ServerLine<'_>) -> Verdict {
-        match line {
-            ServerLine::Welcome(admission) | ServerLine::Resumed(admission) => {
-                let resumed = matches!(line, ServerLine::Resumed(_));
-                self.welcomed(link, admission, resumed)
-            }
-            ServerLine::Refused(refusal) => self.refused(link, *refusal),
-            ServerLine::Ask(Prompt::Password | Prompt::NewPassword) => {
-                self.name_answered(link);
-                Ok(())
-            }
-            ServerLine::Done { number, answer } => {
-                if let Answer::Logout = answer {
-                    self.logout_answered(link)?;
-                }
-                self.answered(link, *number, Ok(answer))
-            }
-            ServerLine::Failed { number, code, command } => {
-                self.answered(link, *number, Err((*code, command)))
-            }
-            ServerLine::Message(delivery) => self.text_sent(link, delivery, None, false),
-            ServerLine::GroupMessage { group, delivery } => {
-                self.text_sent(link, delivery, Some(group), false)
-            }
-            ServerLine::Broadcast(delivery) => self.text_sent(link, delivery, None, true),
-            ServerLine::Online { user } => self.presence_sent(link, user, true),
-            ServerLine::Offline { user } => self.presence_sent(link, user, false),
-            ServerLine::Users { users, .. } => self.listed(link, *users),
-            ServerLine::Request { from } => self.request_sent(link, from),
-            ServerLine::Bye(farewell) => {
-                self.farewell(link, *farewell);
-                Ok(())
-            }
-            ServerLine::Ask(Prompt::Username)
-            | ServerLine::Greeting { .. }
-            | ServerLine::Members { .. }
-            | ServerLine::Changed { .. }
-            | ServerLine::Withdrawn { .. }
-            | ServerLine::Introduce { .. }
-            | ServerLine::EndPrivate { .. }
-            | ServerLine::Help(_)
-            | ServerLine::Notice(_) => Ok(()),
+    /// A line that came before its link was let in is obeyed now.
+    pub(super) fn obey_ahead(&mut self, link: LinkId, line: &[u8]) {
+        if let Ok(ClientLine::Request { number, command }) = ClientLine::parse(line) {
+            self.requested(link, number, &command, false);
         }
     }
 
-    fn refused(&mut self, link: LinkId, refusal: Refusal) -> Verdict {
-        self.login_refused(link, refusal)
+    /// What a number is used for; it is used from now on.
+    fn number_is(
+        &mut self,
+        asker: (User, u64),
+        number: u64,
+        link: LinkId,
+        line: &[u8],
+        order: u64,
+    ) -> Number {
+        let (user, login) = asker;
+        let known = &mut self.model.users[user];
+        let remembered = known.answered.0 != login || number > known.answered.1;
+        let asked = match known.numbers.entry((login, number)) {
+            Entry::Vacant(entry) => {
+                let words = line.to_vec();
+                entry.insert(Asked { waits: 1, words, link: Some(link), order, answered: false });
+                return Number::Fresh;
+            }
+            Entry::Occupied(entry) => entry.into_mut(),
+        };
+        let used = asked.answered || asked.link == Some(link);
+        let only_asks = command_of(&asked.words).is_none_or(|command| !is_remembered(&command));
+        if asked.words == line {
+            asked.waits += 1;
+            Number::Again
+        } else if used && remembered && !only_asks {
+            Number::Misused
+        } else {
+            asked.waits += 1;
+            Number::PerhapsMisused
+        }
     }
 
-    fn listed(&mut self, link: LinkId, users: Words<'_>) -> Verdict {
-        let mut places: Vec<User> = Vec::new();
-        for name in users.iter() {
-            places.push(self.model.user(name));
+    /// A client says that it has all answers up to a number.
+    pub(super) fn answers_acknowledged(&mut self, link: LinkId, answered: Option<u64>) {
+        let seen = self.links.seen.get(&link).filter(|seen| seen.welcomed);
+        let Some((user, login)) = seen.and_then(|seen| Some((seen.user?, seen.login))) else { return };
+        let known = &mut self.model.users[user];
+        known.answered = known.answered.max((login, answered.unwrap_or(0)));
+        // A number that is forgotten is free for what waits.
+        let expected = self.links.seen.get_mut(&link).map(|seen| seen.expected.iter_mut());
+        for expected in expected.into_iter().flatten().filter(|expected| expected.number <= answered) {
+            if expected.number_is == Number::Misused {
+                expected.number_is = Number::PerhapsMisused;
+            }
         }
-        let Some(seen) = self.links.seen.get_mut(&link) else { return Ok(()) };
-        let last = seen.list.last().copied();
-        seen.list.extend(&places);
-        let names = |user: &User| self.model.users[*user].name.clone();
-        let all: Vec<String> = last.iter().chain(&places).map(names).collect();
-        let sorted = all.windows(2).all(|pair| pair[0] < pair[1]);
-        rule!(self, sorted, "lists are sorted", "{all:?}");
-        Ok(())
     }
 
     /// An answer goes out: it is owed, and it is one that is allowed.
-    fn answered(
-        &mut self,
-        link: LinkId,
-        number: Option<u64>,
-        answer: Result<&Answer<'_>, (Code, &str)>,
-    ) -> Verdict {
+    pub(super) fn answered(&mut self, link: LinkId, number: Option<u64>, said: Said<'_>) -> Verdict {
         let seen = self.links.seen.get_mut(&link);
-        let list = seen.map(|seen| core::mem::take(&mut seen.list)).unwrap_or_default();
-        // A line that cannot be read is no command, though it may bear the number of one.
-        let misread = matches!(answer, Err((Code::Usage | Code::UnknownCommand, _)));
-        if misread && number.is_some() {
-            return Ok(());
+        let (list, members) = seen.map_or_else(Default::default, |seen| {
+            (core::mem::take(&mut seen.list), core::mem::take(&mut seen.members))
+        });
+        self.logout_moved(link);
+        let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number, &said));
+        let Some(expected) = expected else { return self.answers_nothing(link, number, &said) };
+        if expected.number_is != Number::Misused {
+            self.count_off(link, number);
         }
-        let unread = misread || matches!(answer, Err((Code::TooLong, _)));
-        let asked = self.count_off(link, number);
-        let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number));
-        let Some(expected) = expected else {
-            let early = number.is_some_and(|number| {
-                self.links.seen.get(&link).is_some_and(|seen| seen.early.contains(&number))
-            });
-            let asked = asked || early;
-            let mode = number.is_none() || unread || asked;
-            rule!(self, mode, "every command has one answer", "{link:?} #{number:?}: {answer:?}");
-            return Ok(());
-        };
-        if number.is_none() {
-            return self.text_answered(&expected, answer.map_err(|(code, _)| code));
+        let Some(user) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
+        let login = self.links.seen.get(&link).map_or(0, |seen| seen.login);
+        let line = Line { user, words: &expected.line, login, link, number, order: expected.order };
+        if let Some(record) = self.wishes.record_of(&line) {
+            self.is_settled(record);
         }
-        let store = matches!(answer, Err((Code::StorageUnavailable | Code::OutcomeUnknown, _)));
-        // Settings that change meanwhile decide as well.
-        let excused = (store && self.refused_at >= expected.at) || self.settled_at >= expected.at;
-        let fits = excused || self.fits(&expected.allowed, answer.map_err(|(code, _)| code), &list);
-        rule!(
-            self,
-            fits,
-            "answers are those of the reference",
-            "{} #{number:?}: {answer:?} {list:?}, should be {:?} (users {:?})",
-            expected.command,
-            expected.allowed,
-            self.model.users.iter().map(|known| known.name.to_string()).collect::<Vec<_>>()
-        );
-        self.blockers_stay_hidden(&expected.hidden, answer.ok(), &list)?;
-        let own = expected.own.filter(|_| answer.is_ok()).unwrap_or_default();
-        let (after, committed) = (expected.after.max(own), self.model.committed);
-        let durable = after <= committed || self.refused_at >= expected.at;
-        rule!(
-            self,
-            durable,
-            "nothing before its record",
-            "{answer:?} waits for {after:?}, durable {committed:?}"
-        );
-        self.same_answer(link, &expected, answer.map_err(|(code, _)| code))?;
-        self.block_announced(link, answer.ok());
-        self.text_answered(&expected, answer.map_err(|(code, _)| code))
+        if expected.waited || self.wishes.is_for(&line) {
+            // Whoever waits is not idle, and a line that has waited counts when it is obeyed.
+            self.perhaps_activity(link);
+        }
+        self.line_has_its_turn(&line)?;
+        self.notices_come_first(user, expected.order)?;
+        match expected.number_is {
+            Number::Misused => {
+                let misused = matches!(said, Err((Code::Usage, _)));
+                let line = words(&expected.line);
+                rule!(self, misused, "a number is used for one command", "#{number:?} {line}: {said:?}");
+            }
+            Number::Fresh if number.is_some() || !is_late(expected.command) => {
+                self.answer_fits(user, &expected, &said, &list, &members)?;
+                let unasked = said.is_ok() && self.wishes.record_of(&line).is_none();
+                self.success_has_a_record(user, &expected, unasked)?;
+            }
+            Number::Fresh | Number::Again | Number::PerhapsMisused => {}
+        }
+        self.wishes.answered(&line);
+        let said = said.map_err(|(code, _)| code);
+        self.same_answer(link, &expected, said)?;
+        self.text_answered(&expected, said)
     }
 
-    /// No answer shows somebody as online to one whom he has blocked.
-    fn blockers_stay_hidden(&self, hidden: &[User], answer: Option<&Answer<'_>>, list: &[User]) -> Verdict {
-        let pinged = match answer {
-            Some(Answer::Ping { user, status: PingStatus::Online }) => self.model.find(user),
-            Some(_) | None => None,
-        };
-        let shown = list.iter().copied().chain(pinged).find(|user| hidden.contains(user));
-        let name = shown.map(|user| self.model.users[user].name.as_str());
-        rule!(self, shown.is_none(), "nothing crosses a block", "{name:?} is shown by {answer:?}");
+    /// An answer that no command on this link waits for.
+    fn answers_nothing(&mut self, link: LinkId, number: Option<u64>, said: &Said<'_>) -> Verdict {
+        // A line that cannot be read is no command, though it may bear the number of one.
+        if matches!(said, Err((Code::Usage | Code::UnknownCommand | Code::TooLong, _))) {
+            return Ok(());
+        }
+        let asked = number.is_none() || self.count_off(link, number);
+        rule!(self, asked, "every command has one answer", "{link:?} #{number:?}: {said:?}");
         Ok(())
     }
 
     /// Whether a command of this number has come, here or on an earlier link, and waits for its answer.
     fn count_off(&mut self, link: LinkId, number: Option<u64>) -> bool {
         let (Some(seen), Some(number)) = (self.links.seen.get(&link), number) else { return false };
-        let Some(user) = seen.user else { return false };
-        let waits = self.model.users[user].numbers.get_mut(&(seen.login, number)).filter(|waits| **waits > 0);
-        let asked = waits.is_some();
-        if let Some(waits) = waits {
-            *waits -= 1;
-        }
-        asked
+        let (Some(user), login) = (seen.user, seen.login) else { return false };
+        let Some(asked) = self.model.asked_mut(user, login, number) else { return false };
+        asked.answered = true;
+        let waited = asked.waits > 0;
+        asked.waits = asked.waits.saturating_sub(1);
+        waited
     }
 
-    /// A repeat of a command that changes something gets the same answer.
-    fn same_answer(
+    /// An answer is what the reference says, by how things stand now.
+    fn answer_fits(
         &mut self,
-        link: LinkId,
+        user: User,
         expected: &Expected,
-        answer: Result<&Answer<'_>, Code>,
+        said: &Said<'_>,
+        list: &[User],
+        members: &[User],
     ) -> Verdict {
-        let user = self.links.seen.get(&link).and_then(|seen| seen.user);
-        let (Some(user), Some(number)) = (user, expected.number) else { return Ok(()) };
-        let login = self.links.seen.get(&link).map_or(0, |seen| seen.login);
-        if login != self.model.users[user].login {
+        let Some(command) = command_of(&expected.line).filter(|_| !self.model.users[user].odd) else {
             return Ok(());
-        }
-        let changes = expected.text.is_some() || !expected.subject.is_empty();
-        let short = match answer {
-            Ok(answer) => Ok(accepted(answer)),
-            Err(code) => Err(code),
         };
-        if !changes {
+        // Settings that change meanwhile decide as well.
+        if is_late(expected.command) && self.settled_at >= expected.at {
             return Ok(());
         }
-        let before = self.model.users[user].answers.insert((login, number), short);
-        let same = before.is_none_or(|before| before == short);
-        rule!(self, same, "a repeat gets the same answer", "#{number}: {short:?} after {before:?}");
+        let refused = self.refused_at >= expected.at;
+        let fits = match said {
+            Err((Code::StorageUnavailable, _)) => refused,
+            Err((Code::OutcomeUnknown, _)) => is_late(expected.command),
+            Err((code, _)) => self.at_some_point(|check| {
+                check.fits(&check.allowed_now(user, expected, &command), Err(*code), list)
+            }),
+            Ok(answer) if is_change(&command) => self.at_some_point(|check| {
+                check.change_is_true(user, &command, answer) && check.members_are_true(answer, members)
+            }),
+            Ok(answer) => self.at_some_point(|check| {
+                check.fits(&check.allowed_now(user, expected, &command), Ok(answer), list)
+            }),
+        };
+        let allowed = self.allowed_now(user, expected, &command);
+        rule!(
+            self,
+            fits,
+            "answers are those of the reference",
+            "{} #{:?}: {said:?} {list:?} {members:?}, should be {allowed:?} (users {:?})",
+            expected.command,
+            expected.number,
+            self.model.users.iter().map(|known| known.name.to_string()).collect::<Vec<_>>()
+        );
         Ok(())
     }
 
-    /// The blocker knows now that the block stands.
-    fn block_announced(&mut self, link: LinkId, answer: Option<&Answer<'_>>) {
-        let user = self.links.seen.get(&link).and_then(|seen| seen.user);
-        let (Some(user), Some(Answer::Block { user: name })) = (user, answer) else { return };
-        let whom = self.model.user(name);
-        // A later change of the block is told behind what came between.
-        let changes = |expected: &Expected| {
-            matches!(expected.command, "block" | "unblock") && expected.subject == *name
-        };
-        let last = self.links.seen.get(&link).is_none_or(|seen| !seen.expected.iter().any(changes));
-        if last && self.model.users[user].blocks.contains(&whom) {
-            self.model.users[user].announced.insert(whom);
+    /// What an answer may be now; of what is answered later, what it might be when it came.
+    fn allowed_now(&self, user: User, expected: &Expected, command: &Command<'_>) -> Allowed {
+        match &expected.allowed {
+            Some(allowed) => allowed.clone(),
+            None if is_answered_later(command) => self.allowed_later(user, command, expected.at),
+            None => self.allowed(user, command),
         }
+    }
+
+    /// A change that is said to be made was made, unless it was so already and that is no error.
+    fn success_has_a_record(&self, user: User, expected: &Expected, unasked: bool) -> Verdict {
+        let Some(command) = command_of(&expected.line).filter(is_change) else { return Ok(()) };
+        let already = match command {
+            Command::Block { .. } | Command::Unblock { .. } => !self.model.settings.strict_block,
+            Command::AddToGroup { .. } => true,
+            _ => false,
+        };
+        let fine = !unasked || already || self.model.users[user].odd;
+        rule!(self, fine, "what is confirmed was stored", "{}", words(&expected.line));
+        Ok(())
+    }
+
+    /// A repeat of a command that changes something gets the same answer.
+    fn same_answer(&mut self, link: LinkId, expected: &Expected, said: Result<&Answer<'_>, Code>) -> Verdict {
+        let seen = self.links.seen.get(&link);
+        let asker = seen.and_then(|seen| Some((seen.user?, seen.login)));
+        let (Some((user, login)), Some(number)) = (asker, expected.number) else { return Ok(()) };
+        let remembered = command_of(&expected.line).is_some_and(|command| is_remembered(&command));
+        let known = &mut self.model.users[user];
+        if !remembered || login != known.login || expected.number_is == Number::Misused {
+            return Ok(());
+        }
+        let short = said.map(accepted);
+        let before = known.answers.insert((login, number), short);
+        let same =
+            before.is_none_or(|before| before == short) || expected.number_is == Number::PerhapsMisused;
+        rule!(self, same, "a repeat gets the same answer", "#{number}: {short:?} after {before:?}");
+        Ok(())
     }
 
     /// At the end nothing is owed any more.
@@ -305,87 +350,82 @@ impl Check {
     }
 }
 
-impl Check {
-    /// A record was decided for a command of a user: its answer, and later ones, wait for it.
-    pub(super) fn command_record(&mut self, number: RecordNumber, record: &Record) {
-        let (commands, by, subject): (&[&str], _, _) = match record {
-            Record::Change(Change::Blocked { by, user }) => (&["block"], Some(by), user),
-            Record::Change(Change::Unblocked { by, user }) => (&["unblock"], Some(by), user),
-            Record::Change(Change::GroupRemoved { group }) => (&["delete group", "leave group"], None, group),
-            Record::Change(Change::GroupSet { group, .. }) => {
-                (&["create group", "add group", "remove group", "leave group"], None, group)
-            }
-            Record::Change(Change::AccountAdded { .. })
-            | Record::Change(Change::AccountRemoved { .. })
-            | Record::Fact(Fact::Failures { .. })
-            | Record::Fact(Fact::SessionBegan { .. })
-            | Record::Fact(Fact::SessionEnded { .. })
-            | Record::MailStored { .. }
-            | Record::Fact(Fact::MailRemoved { .. }) => return,
-            Record::Settled { user, origin, .. } => return self.command_settled(number, user, *origin),
-        };
-        let by = by.and_then(|by| self.model.find(by.as_str()));
-        let session = by.and_then(|by| self.model.users[by].session.as_ref());
-        let caller = if let Call::Received(link) = self.call { Some(link) } else { None };
-        let link = session.map_or(caller, |session| session.link);
-        let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) else { return };
-        let fits = |expected: &&mut Expected| {
-            commands.contains(&expected.command)
-                && expected.subject == subject.as_str()
-                && expected.own.is_none()
-                && !expected.fails()
-        };
-        // A change that was none, as when a member is added again, has no record: which of two it was is open.
-        let mut fitting = seen.expected.iter_mut().filter(fits);
-        if let (Some(expected), None) = (fitting.next(), fitting.next()) {
-            expected.own = Some(number);
-        }
-        seen.held = seen.held.max(number);
+/// A command as it is kept: encoded, without the end of its line.
+fn encoded(command: &Command<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    ClientLine::Request { number: None, command: command.clone() }.encode(&mut line);
+    line.pop();
+    if line.last() == Some(&b'\r') {
+        line.pop();
     }
+    line
+}
 
-    /// The record before was decided for the command of this number, and for no other.
-    fn command_settled(&mut self, number: RecordNumber, user: &Name, origin: Origin) {
-        let decided = Some(RecordNumber(number.0 - 1));
-        let user = self.model.find(user.as_str());
-        let session = user.and_then(|user| self.model.users[user].session.as_ref());
-        let link = session.and_then(|session| session.link);
-        let Some(seen) = link.and_then(|link| self.links.seen.get_mut(&link)) else { return };
-        for expected in seen.expected.iter_mut().filter(|expected| expected.own == decided) {
-            expected.own = None;
-        }
-        let changes = |expected: &&mut Expected| {
-            expected.number == Some(origin.number) && expected.text.is_none() && !expected.fails()
-        };
-        if let Some(expected) = seen.expected.iter_mut().find(changes) {
-            expected.own = decided;
-        }
+fn with_number(number: Option<u64>, line: &[u8]) -> Vec<u8> {
+    let mut whole = number.map_or_else(Vec::new, |number| alloc::format!("#{number} ").into_bytes());
+    whole.extend_from_slice(line);
+    whole
+}
+
+/// Whether what is said without a number may be said of a command.
+fn is_said_of(said: &Said<'_>, expected: &Expected) -> bool {
+    let answer = match said {
+        Ok(answer) => answer,
+        Err((Code::Usage | Code::TooLong, _)) => return false,
+        Err((_, command)) => return *command == expected.command,
+    };
+    let about = |command: Command<'_>| match (command, answer) {
+        (Command::Message { to, .. }, Answer::Message { to: told, .. }) => to == *told,
+        (Command::MessageGroup { group, .. }, Answer::MessageGroup { group: told, .. }) => group == *told,
+        _ => true,
+    };
+    name_of(answer) == expected.command && command_of(&expected.line).is_some_and(about)
+}
+
+/// The command that an answer is of.
+const fn name_of(answer: &Answer<'_>) -> &'static str {
+    match answer {
+        Answer::Message { .. } => "message",
+        Answer::Broadcast { .. } => "broadcast",
+        Answer::Whoelse { .. } => "whoelse",
+        Answer::WhoelseSince { .. } => "whoelsesince",
+        Answer::Wholasthr { .. } => "wholasthr",
+        Answer::Block { .. } => "block",
+        Answer::Unblock { .. } => "unblock",
+        Answer::Offline { .. } => "offline",
+        Answer::Ping { .. } => "ping",
+        Answer::CreateGroup { .. } => "create group",
+        Answer::MessageGroup { .. } => "message group",
+        Answer::GroupList { .. } => "grouplist",
+        Answer::AddToGroup { .. } => "add group",
+        Answer::RemoveFromGroup { .. } => "remove group",
+        Answer::LeaveGroup { .. } => "leave group",
+        Answer::DeleteGroup { .. } => "delete group",
+        Answer::StartPrivate { .. } => "startprivate",
+        Answer::Accept { .. } => "accept",
+        Answer::Decline { .. } => "decline",
+        Answer::Help => "help",
+        Answer::Logout => "logout",
     }
 }
 
-/// Whom or what a command that is recorded is about.
-fn subject<'a>(command: &Command<'a>) -> &'a str {
-    match command {
-        Command::Block { user } | Command::Unblock { user } => user,
-        Command::CreateGroup { group, .. }
-        | Command::AddToGroup { group, .. }
-        | Command::RemoveFromGroup { group, .. }
-        | Command::LeaveGroup { group }
-        | Command::DeleteGroup { group } => group,
-        Command::Message { .. }
-        | Command::Broadcast { .. }
-        | Command::Whoelse
-        | Command::WhoelseSince { .. }
-        | Command::Wholasthr
-        | Command::Offline
-        | Command::Ping { .. }
-        | Command::MessageGroup { .. }
-        | Command::GroupList
-        | Command::StartPrivate { .. }
-        | Command::Accept { .. }
-        | Command::Decline { .. }
-        | Command::Help { .. }
-        | Command::Logout => "",
-    }
+/// Whether a command is answered when something else has happened.
+const fn is_answered_later(command: &Command<'_>) -> bool {
+    matches!(command, Command::Message { .. } | Command::MessageGroup { .. } | Command::StartPrivate { .. })
+}
+
+/// The same, by its name.
+fn is_late(command: &str) -> bool {
+    matches!(command, "message" | "message group" | "startprivate")
+}
+
+/// Whether a repeat is not done again.
+const fn is_remembered(command: &Command<'_>) -> bool {
+    is_change(command)
+        || matches!(
+            command,
+            Command::Message { .. } | Command::Broadcast { .. } | Command::MessageGroup { .. }
+        )
 }
 
 /// Whether an answer says that a message arrived somewhere.

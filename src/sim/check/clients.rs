@@ -172,7 +172,7 @@ impl Check {
             View::Result { line, outcome, command } => {
                 let bye = running.bye;
                 rule!(self, !bye, "nothing follows the farewell", "{process:?}: result of {line}");
-                self.result(process, *line, outcome.as_ref(), command)
+                self.result(process, *line, outcome.as_ref(), command.as_str())
             }
             View::Message(message) => self.message_shown(process, message, delivered),
             View::PrivateOpened { user, .. } => {

@@ -14,41 +14,29 @@ pub(super) struct Held {
     owed: BTreeMap<LinkId, BTreeSet<MessageId>>,
 }
 
-impl Held {
-    pub(super) fn store_refused(&mut self) {
-        self.owed.clear();
-    }
-
-    pub(super) fn server_gone(&mut self) {
-        self.owed.clear();
-    }
-}
-
 impl Check {
+    /// A fact: mail that was removed is owed no more.
     pub(super) fn held_record(&mut self, record: &Record) {
-        match record {
-            Record::Change(Change::Unblocked { by, user }) => self.block_lifted(by.as_str(), user.as_str()),
-            Record::Change(Change::Blocked { by, .. }) => {
+        if let Record::Fact(Fact::MailRemoved { ids, .. }) = record {
+            for owed in self.held.owed.values_mut() {
+                owed.retain(|id| !ids.contains(id));
+            }
+        }
+    }
+
+    /// A change is durable.
+    pub(super) fn held_applied(&mut self, record: &Record) {
+        let Record::Change(change) = record else { return };
+        match change {
+            Change::Unblocked { by, user } => self.block_lifted(by.as_str(), user.as_str()),
+            Change::Blocked { by, .. } => {
                 let by = self.model.user(by.as_str());
                 if let Some(link) = self.model.session_mut(by).and_then(|session| session.link) {
                     self.held.owed.remove(&link);
                 }
             }
-            Record::Fact(Fact::MailRemoved { ids, .. }) => {
-                for owed in self.held.owed.values_mut() {
-                    owed.retain(|id| !ids.contains(id));
-                }
-            }
-            Record::Change(Change::AccountAdded { .. }) | Record::Change(Change::AccountRemoved { .. }) => {
-                self.held.owed.clear()
-            }
-            Record::Fact(Fact::Failures { .. })
-            | Record::Fact(Fact::SessionBegan { .. })
-            | Record::Fact(Fact::SessionEnded { .. })
-            | Record::MailStored { .. }
-            | Record::Change(Change::GroupSet { .. })
-            | Record::Change(Change::GroupRemoved { .. })
-            | Record::Settled { .. } => {}
+            Change::AccountAdded { .. } | Change::AccountRemoved { .. } => self.held.owed.clear(),
+            Change::GroupSet { .. } | Change::GroupRemoved { .. } => {}
         }
     }
 

@@ -1,6 +1,6 @@
-//! Links of the server: nothing to a closed one, whole lines only, nothing before its record.
+//! Links of the server: nothing to a closed one, whole lines only.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -9,22 +9,25 @@ use super::{Check, Verdict, Violation, lines, rule, words};
 use crate::record::{Record, RecordNumber};
 use crate::sim::model::User;
 use crate::sim::trace::ProcessId;
-use crate::wire::{ClientLine, ServerLine};
+use crate::time::Time;
+use crate::wire::{ClientLine, Farewell, ServerLine};
 use crate::words::{LinkId, MessageId};
+
+/// With more under way to its reader a link may have to wait.
+const FLIGHT_BYTES: u64 = 16_384;
 
 /// The links of the life of a server.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Links {
     pub(super) seen: BTreeMap<LinkId, LinkSeen>,
-    /// The last record handed out, and up to which all are durable or refused.
-    handed_out: RecordNumber,
-    settled: RecordNumber,
+    /// Pages of mail that the store was asked for.
+    pub(super) loads: u32,
     /// What left for its reader in this call.
     flushed_in_call: Option<(LinkId, u64)>,
 }
 
 /// A link as seen from outside.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::sim) struct LinkSeen {
     pub(super) process: Option<ProcessId>,
     pub(super) from: Option<SocketAddr>,
@@ -37,25 +40,31 @@ pub(in crate::sim) struct LinkSeen {
     /// The number of its login.
     pub(super) login: u64,
     pub(super) acknowledges: bool,
-    /// Answers to later commands wait for this record.
-    pub(super) held: RecordNumber,
+    /// Its client can take the session up again.
+    pub(super) resumes: bool,
+    /// Its client says nothing any more.
+    pub(super) stream_ended: bool,
     /// Ids of messages sent, in order, and where their bytes end.
     pub(super) sent: VecDeque<Sent>,
     sent_bytes: u64,
+    flushed_bytes: u64,
     pub(super) expected: VecDeque<Expected>,
-    /// Numbers of commands that came before the link was known to be let in.
-    pub(super) early: BTreeSet<u64>,
-    /// Names of a list whose end has not come.
+    /// Lines that came before it was let in.
+    pub(super) ahead: VecDeque<Vec<u8>>,
+    /// Names of a list, and members of groups, whose end has not come.
     pub(super) list: Vec<User>,
+    pub(super) members: Vec<User>,
     pub(super) failures: u32,
     /// They may be one more.
     pub(super) failures_blurred: bool,
     /// Something came that the server may close a link for.
     pub(super) garbage: bool,
-    /// `logout` was typed ahead, before it was let in.
-    pub(super) logout_ahead: bool,
     /// What a logout on it waits for.
     pub(super) leaving: Option<super::goodbye::Waiting>,
+    /// When its session ended, and the record of that.
+    pub(super) over: Option<(Time, RecordNumber)>,
+    /// It has been told why.
+    pub(super) farewell: Option<Farewell>,
 }
 
 /// A message that went out and is not acknowledged.
@@ -66,38 +75,9 @@ pub(in crate::sim) struct Sent {
     end: u64,
 }
 
-impl LinkSeen {
-    /// The next expected answer with a number, or the first without.
-    pub(super) fn take_expected(&mut self, number: Option<u64>) -> Option<Expected> {
-        let place = self.expected.iter().position(|expected| expected.number == number)?;
-        self.expected.remove(place)
-    }
-}
-
 impl Links {
     pub(super) fn open(&mut self, link: LinkId, process: Option<ProcessId>) {
-        let seen = LinkSeen {
-            process,
-            from: None,
-            partial: Vec::new(),
-            paused: false,
-            user: None,
-            welcomed: false,
-            login: 0,
-            acknowledges: false,
-            held: RecordNumber(0),
-            sent: VecDeque::new(),
-            sent_bytes: 0,
-            expected: VecDeque::new(),
-            early: BTreeSet::new(),
-            list: Vec::new(),
-            failures: 0,
-            failures_blurred: false,
-            garbage: false,
-            leaving: None,
-            logout_ahead: false,
-        };
-        self.seen.insert(link, seen);
+        self.seen.insert(link, LinkSeen { process, ..LinkSeen::default() });
     }
 
     pub(super) fn comes_from(&mut self, link: LinkId, from: SocketAddr) {
@@ -113,26 +93,15 @@ impl Links {
     pub(super) fn all_gone(&mut self) {
         *self = Links::default();
     }
-
-    /// All records up to this one are durable.
-    pub(super) fn committed(&mut self, upto: RecordNumber) {
-        self.settled = self.settled.max(upto);
-    }
-
-    /// After a refusal of the store answers may differ from what was decided before.
-    pub(super) fn store_refused(&mut self, from: RecordNumber) {
-        self.settled = self.handed_out;
-        for seen in self.seen.values_mut() {
-            seen.held = RecordNumber(0);
-            seen.expected.iter_mut().for_each(|expected| expected.store_refused(from));
-        }
-    }
 }
 
 impl Check {
     /// Bytes have left for the reader of a link.
     pub(super) fn flushed(&mut self, link: LinkId, upto: u64) {
         self.links.flushed_in_call = Some((link, upto));
+        let Some(seen) = self.links.seen.get_mut(&link) else { return };
+        seen.flushed_bytes = upto;
+        self.logout_moved(link);
         let Some(seen) = self.links.seen.get_mut(&link).filter(|seen| !seen.acknowledges) else { return };
         let gone = seen.sent.iter().take_while(|sent| sent.end <= upto).count();
         let gone: Vec<Sent> = seen.sent.drain(..gone).collect();
@@ -161,18 +130,34 @@ impl Check {
         whole.extend_from_slice(bytes);
         let end = memchr::memrchr(b'\n', &whole).map_or(0, |at| at + 1);
         seen.partial = whole.split_off(end);
-        // Lines behind one that makes the link wait are obeyed at a time that is not seen.
-        let mut at_once = seen.welcomed && !seen.paused && self.is_unhurried();
+        let mut certain = true;
         for line in lines(&whole) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            at_once = self.line_received(link, line, at_once)?;
+            certain = self.line_received(link, line, certain)?;
         }
         Ok(())
     }
 
+    /// The client of a link says nothing any more. If it can come back, that is the loss of the link; else it
+    /// is a logout behind all that it has said.
+    pub(super) fn stream_ended(&mut self, link: LinkId) {
+        let Some(seen) = self.links.seen.get_mut(&link) else { return };
+        seen.stream_ended = true;
+        if seen.resumes {
+            self.wishes.link_lost(link);
+            self.login_lost_link(link);
+            self.session_link_lost(link);
+            return;
+        }
+        if let Some(session) = self.model.member_on(link).and_then(|user| self.model.session_mut(user)) {
+            session.logout_asked = true;
+            self.logout_asked(link);
+        }
+    }
+
     /// Whether nothing waits for a record or for a rate.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.links.settled >= self.links.handed_out && self.is_unhurried()
+        self.model.is_at_rest() && self.is_unhurried()
     }
 
     /// Whether no link has to wait because of its rate, or of what it did when rates were lower.
@@ -180,7 +165,28 @@ impl Check {
         !self.model.hurried
     }
 
-    fn line_received(&mut self, link: LinkId, line: &[u8], at_once: bool) -> Result<bool, Violation> {
+    /// Whether all that was sent on a link has left.
+    pub(super) fn is_flushed(&self, link: LinkId) -> bool {
+        self.links.seen.get(&link).is_some_and(|seen| seen.flushed_bytes >= seen.sent_bytes)
+    }
+
+    /// Whether a link is let in, and stands to hear and to be heard.
+    pub(super) fn is_heard(&self, link: LinkId) -> bool {
+        let Some(seen) = self.links.seen.get(&link) else { return false };
+        let attentive = seen.sent_bytes - seen.flushed_bytes.min(seen.sent_bytes) < FLIGHT_BYTES;
+        let stays = seen.leaving.is_none() && self.model.member_on(link) == seen.user;
+        seen.welcomed && !seen.paused && stays && attentive
+    }
+
+    /// Whether a line that comes now is obeyed now: nothing of its user waits.
+    pub(super) fn is_obeyed_at_once(&self, link: LinkId) -> bool {
+        let Some(seen) = self.links.seen.get(&link) else { return false };
+        let Some(user) = seen.user else { return false };
+        self.is_heard(link) && self.is_unhurried() && !self.wishes.is_anything_open(user)
+    }
+
+    /// Looks at a line. `certain`: that it is obeyed, and now unless its user waits. Says whether the next is.
+    fn line_received(&mut self, link: LinkId, line: &[u8], certain: bool) -> Result<bool, Violation> {
         let limit = self.model.settings.line_bytes;
         let Some(seen) = self.links.seen.get_mut(&link) else { return Ok(false) };
         if line.len() > limit + 512 {
@@ -188,13 +194,13 @@ impl Check {
             self.perhaps_activity(link);
             return Ok(false);
         }
-        let at_once = at_once && line.len() <= limit;
+        let certain = certain && line.len() <= limit;
         if line.iter().all(|byte| *byte == b' ') {
-            return Ok(at_once);
+            return Ok(certain);
         }
         let Ok(line) = ClientLine::parse(line) else {
             self.activity(link, false);
-            return Ok(at_once);
+            return Ok(certain);
         };
         if matches!(line, ClientLine::Login { .. } | ClientLine::Register { .. } | ClientLine::Resume { .. })
         {
@@ -202,7 +208,11 @@ impl Check {
         }
         let Some(seen) = self.links.seen.get_mut(&link) else { return Ok(false) };
         match line {
-            ClientLine::Hello { capabilities, .. } => seen.acknowledges |= capabilities.acknowledge,
+            ClientLine::Hello { capabilities, .. } if seen.user.is_none() => {
+                seen.acknowledges |= capabilities.acknowledge;
+                seen.resumes |= capabilities.resume;
+            }
+            ClientLine::Hello { .. } => {}
             ClientLine::Login { name, password } => {
                 self.attempt(link, name, password.map(|password| password.0), false);
                 return Ok(false);
@@ -215,19 +225,27 @@ impl Check {
                 self.tokens.said(link, token);
                 return Ok(false);
             }
-            ClientLine::Acknowledge { shown, .. } => {
+            ClientLine::Acknowledge { shown, answered } => {
+                if !seen.welcomed {
+                    seen.ahead.push_back(Vec::new());
+                }
+                self.answers_acknowledged(link, answered);
                 if let Some(shown) = shown {
                     self.acknowledged(link, shown)?;
                 }
             }
-            ClientLine::Active { valid } => self.activity(link, valid),
+            ClientLine::Active { valid } => {
+                if !seen.welcomed {
+                    seen.ahead.push_back(Vec::new());
+                }
+                self.activity(link, valid);
+            }
             ClientLine::Request { number, command } => {
                 self.activity(link, true);
-                let changes = self.requested(link, number, &command, at_once);
-                return Ok(at_once && !changes);
+                return Ok(self.requested(link, number, &command, certain));
             }
         }
-        Ok(at_once)
+        Ok(certain)
     }
 
     /// The server queued bytes on a link.
@@ -259,6 +277,9 @@ impl Check {
     pub(super) fn closed(&mut self, link: LinkId) -> Verdict {
         let open = self.links.seen.contains_key(&link);
         rule!(self, open, "no effect to a closed link", "close of {link:?}");
+        self.end_of_stream_is_honoured(link)?;
+        self.wishes.link_lost(link);
+        self.login_lost_link(link);
         self.links.close(link);
         if let Some(user) = self.model.member_on(link)
             && let Some(session) = self.model.session_mut(user)
@@ -284,16 +305,17 @@ impl Check {
         Ok(())
     }
 
-    /// A record was handed out: what its cause is told waits for it.
+    /// A record goes to the store.
     pub(super) fn persisted(&mut self, number: RecordNumber, record: &Record) -> Verdict {
-        self.links.handed_out = self.links.handed_out.max(number);
         self.starts_once(number, record)?;
         self.mail_may_go(record)?;
-        self.model.decided(number, record, self.now);
+        self.facts_come_first(record)?;
+        self.change_is_legal(number, record)?;
+        self.purge_decided(record)?;
+        self.model.decided(number, record);
         self.held_record(record);
         self.token_record(number, record);
-        self.command_record(number, record);
-        self.session_record(record)?;
+        self.session_record(number, record)?;
         self.lock_record(number, record);
         self.mail_record(number, record)
     }

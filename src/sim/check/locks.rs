@@ -1,9 +1,10 @@
 //! Locks: an independent count of wrong passwords for each name, over links, lives and races.
 
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::attempts::{Attempt, Outcome};
 use super::{Call, Check, Verdict, rule, words};
 use crate::record::{Fact, Record, RecordNumber, Suspect};
 use crate::server::Settings;
@@ -18,64 +19,28 @@ const TRIES_A_LINK: u32 = 3;
 /// What is known of all names.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Locks {
-    names: BTreeMap<String, Lock>,
-    attempts: Vec<Attempt>,
+    pub(super) names: BTreeMap<String, Lock>,
+    pub(super) attempts: Vec<Attempt>,
     /// Links that may try again, by what they were told in this call.
-    answered: Vec<LinkId>,
+    pub(super) answered: Vec<LinkId>,
     /// Duration, attempts, whether attempts extend a lock.
     rules: (u64, u32, bool),
 }
 
 #[derive(Debug, Default)]
-struct Lock {
+pub(super) struct Lock {
     count: u32,
     verifying: u32,
     /// Surely locked until; perhaps locked until.
-    locked: Option<(Time, Time)>,
+    pub(super) locked: Option<(Time, Time)>,
     /// The first record of the lock, and until when it says.
     locked_by: (RecordNumber, Time),
     /// What was counted may have been lost, or counted otherwise.
-    shaky: bool,
+    pub(super) shaky: bool,
     /// Verdicts since that is so, and how often it was.
     judged: u32,
     shakes: u32,
     last_record: RecordNumber,
-}
-
-/// A password on its way to a decision.
-#[derive(Debug)]
-struct Attempt {
-    link: LinkId,
-    name: String,
-    password: String,
-    at: Time,
-    registers: bool,
-    /// It is a name alone: it is answered and decides nothing.
-    asks: bool,
-    ticket: Option<Ticket>,
-    /// It is being hashed for a new account.
-    hashing: bool,
-    expected: Option<Outcome>,
-    /// The count of its name was not known when it came.
-    doubtful: bool,
-    /// The file was read again while its password was compared: with another line it may be `busy`.
-    overtaken: bool,
-    /// The record that counts its failure.
-    record: Option<RecordNumber>,
-    failed: bool,
-    /// Its verdict is known, and how often its name's count had been shaken by then.
-    judged: bool,
-    shakes: u32,
-    /// The lock that it met, or made.
-    met: Option<(Time, Time)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Left(u32),
-    Locked,
-    In,
-    Busy,
 }
 
 impl Lock {
@@ -102,10 +67,10 @@ impl Locks {
         self.attempts.iter_mut().for_each(|attempt| attempt.overtaken |= attempt.ticket.is_some());
     }
 
-    pub(super) fn store_refused(&mut self) {
-        for lock in self.names.values_mut() {
+    /// What was counted stays, and a crash loses it until it is written again.
+    pub(super) fn store_refused(&mut self, from: RecordNumber) {
+        for lock in self.names.values_mut().filter(|lock| lock.last_record >= from) {
             lock.last_record = RecordNumber(u64::MAX);
-            lock.locked_by.0 = RecordNumber(0);
         }
     }
 
@@ -136,38 +101,6 @@ impl Check {
     /// Whether names are locked at all.
     fn names_lock(&self) -> bool {
         self.model.settings.block_duration_secs > 0 && self.model.settings.lock_attempts > 0
-    }
-
-    /// A password reaches the server.
-    pub(super) fn attempt(&mut self, link: LinkId, name: &str, password: Option<&str>, registers: bool) {
-        let member = self.links.seen.get(&link).is_none_or(|seen| seen.user.is_some());
-        if member {
-            return;
-        }
-        let asks = password.is_none() || crate::words::Name::new(name).is_err();
-        self.locks.attempts.push(Attempt {
-            link,
-            name: name.to_string(),
-            password: password.unwrap_or("").to_string(),
-            at: self.now,
-            registers,
-            asks,
-            ticket: None,
-            hashing: false,
-            expected: None,
-            doubtful: self.locks.names.get(name).is_some_and(|lock| lock.shaky),
-            overtaken: false,
-            record: None,
-            failed: false,
-            judged: false,
-            shakes: 0,
-            met: self
-                .locks
-                .names
-                .get(name)
-                .and_then(|lock| lock.locked)
-                .filter(|(_, perhaps)| *perhaps > self.now),
-        });
     }
 
     pub(super) fn verify_asked(&mut self, ticket: Ticket, password: &[u8]) -> Verdict {
@@ -204,29 +137,6 @@ impl Check {
             lock.verifying
         );
         Ok(())
-    }
-
-    /// Which attempt a password is of. Most are typed but once; the others are told apart by the call:
-    /// it goes on with the lines of its own link, and with those who wait for its name.
-    fn attempt_of(&self, password: &[u8]) -> Option<usize> {
-        let open = &self.links.seen;
-        let all = &self.locks.attempts;
-        let typed = |attempt: &&Attempt| {
-            attempt.ticket.is_none()
-                && !attempt.asks
-                && attempt.password.as_bytes() == password
-                && open.contains_key(&attempt.link)
-        };
-        let decided = match self.call {
-            Call::Verified(ticket) => all.iter().find(|attempt| attempt.ticket == Some(ticket)),
-            _ => None,
-        };
-        let near = |attempt: &Attempt| {
-            self.call == Call::Received(attempt.link)
-                || decided.is_some_and(|decided| decided.link == attempt.link || decided.name == attempt.name)
-        };
-        let place = all.iter().position(|attempt| typed(&attempt) && near(attempt));
-        place.or_else(|| all.iter().position(|attempt| typed(&attempt)))
     }
 
     pub(super) fn verified(&mut self, ticket: Ticket, verdict: SeenVerdict) -> Verdict {
@@ -308,50 +218,6 @@ impl Check {
         }
     }
 
-    /// The link that a call is about whose login it decides.
-    pub(super) fn link_of_ticket(&self, ticket: Ticket) -> Option<LinkId> {
-        self.tickets.get(&ticket).copied()
-    }
-
-    /// A link registers a new name: the one whose lines are read, unless it goes on with older ones.
-    pub(super) fn hash_asked(&mut self) {
-        let Call::Received(link) = self.call else { return };
-        let waits = |attempt: &&mut Attempt| {
-            attempt.link == link && attempt.registers && attempt.ticket.is_none() && !attempt.hashing
-        };
-        if let Some(attempt) = self.locks.attempts.iter_mut().find(waits) {
-            attempt.hashing = true;
-        }
-    }
-
-    /// A link on which a name is being registered.
-    pub(super) fn link_registering(&self, name: &str) -> Option<LinkId> {
-        let open = &self.links.seen;
-        // One that goes on has been refused, and may not have been told yet.
-        let waits = |link: &LinkId| open.get(link).is_some_and(|seen| seen.user.is_none() && seen.paused);
-        let fits = |attempt: &&Attempt| {
-            attempt.registers && attempt.name == name && attempt.ticket.is_none() && waits(&attempt.link)
-        };
-        let fitting = || self.locks.attempts.iter().filter(fits);
-        let surely = fitting().find(|attempt| attempt.hashing);
-        surely.or_else(|| fitting().next()).map(|attempt| attempt.link)
-    }
-
-    /// The oldest attempt of a link.
-    fn take_attempt(&mut self, link: LinkId) -> Option<Attempt> {
-        let attempts = &mut self.locks.attempts;
-        let place = attempts.iter().position(|attempt| attempt.link == link)?;
-        Some(attempts.remove(place))
-    }
-
-    /// A name was answered without a decision about its password: it is new, or none, or came alone.
-    pub(super) fn name_answered(&mut self, link: LinkId) {
-        let first = self.locks.attempts.iter().position(|attempt| attempt.link == link);
-        if let Some(place) = first.filter(|place| self.locks.attempts[*place].ticket.is_none()) {
-            self.locks.attempts.remove(place);
-        }
-    }
-
     /// A link is let in.
     pub(super) fn admitted(&mut self, link: LinkId) -> Verdict {
         let Some(attempt) = self.take_attempt(link) else { return Ok(()) };
@@ -382,6 +248,8 @@ impl Check {
         let extends = self.model.settings.lock_extend;
         let duration = self.model.settings.block_duration_secs * 1_000_000;
         let now = self.now;
+        let coming = self.is_coming(name);
+        let stands = self.model.find(name).is_some_and(|user| self.model.users[user].session.is_some());
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
         let unjudged = attempt.doubtful || (attempt.ticket.is_some() && attempt.expected.is_none());
         if attempt.registers || lock.shaky || unjudged || odd {
@@ -395,8 +263,9 @@ impl Check {
             (Refusal::InvalidCredentials { attempts_left }, Some(Outcome::Left(left))) => {
                 attempts_left == left
             }
-            (Refusal::AlreadyOnline, Some(Outcome::In)) => true,
-            // He and others have failed too often from there meanwhile.
+            (Refusal::AlreadyOnline, Some(Outcome::In)) => stands,
+            (Refusal::Busy, Some(Outcome::In)) => coming,
+            // Too many have failed from there meanwhile.
             (Refusal::LockedOut { .. }, Some(Outcome::In | Outcome::Left(_))) => limited,
             (Refusal::Busy, Some(Outcome::Busy)) => true,
             (Refusal::Busy, None) => attempt.ticket.is_none(),
@@ -424,72 +293,29 @@ impl Check {
         );
         rule!(
             self,
-            !told || extends || locked != attempt.met || by <= self.model.committed,
+            !told || extends || locked != attempt.met || self.is_settled(by),
             "a lock is told when it is durable",
             "{name} is told to be locked, {by:?} is not durable"
         );
         self.failure_is_durable(&attempt)
     }
 
-    /// Who was told to try again can do so: his link is read on, but for what he has typed ahead.
-    pub(super) fn who_was_answered_is_read(&mut self) -> Verdict {
-        for link in core::mem::take(&mut self.locks.answered) {
-            let paused = self.links.seen.get(&link).is_some_and(|seen| seen.paused);
-            let ahead = self.locks.attempts.iter().any(|attempt| attempt.link == link);
-            let hurried = !self.is_unhurried();
-            rule!(self, !paused || ahead || hurried, "who may try again is read", "{link:?} is left unread");
-        }
-        // Nobody hears any more what became of the others.
-        let open = &self.links.seen;
-        let waits = |attempt: &Attempt| attempt.ticket.is_some() && !attempt.judged;
-        self.locks.attempts.retain(|attempt| open.contains_key(&attempt.link) || waits(attempt));
-        Ok(())
-    }
-
-    /// Who waits for a try at a name has somebody to wait for.
-    pub(super) fn who_waits_to_try_will(&self) -> Verdict {
-        if self.locks.attempts.is_empty() || !self.is_at_rest() {
-            return Ok(());
-        }
-        let attempts = &self.locks.attempts;
-        let waits = |place: usize, attempt: &Attempt| {
-            let seen = self.links.seen.get(&attempt.link);
-            seen.is_some_and(|seen| seen.paused && seen.user.is_none())
-                && attempt.ticket.is_none()
-                && !attempt.asks
-                && !attempt.registers
-                && attempts[..place].iter().all(|before| before.link != attempt.link)
-        };
-        for (_, attempt) in attempts.iter().enumerate().filter(|(place, attempt)| waits(*place, attempt)) {
-            let under_way = |other: &Attempt| other.ticket.is_some() && !other.judged;
-            let awaited = attempts.iter().any(|other| other.name == attempt.name && under_way(other));
-            rule!(
-                self,
-                awaited,
-                "who waits for a try has somebody to wait for",
-                "{:?} waits to try {}",
-                attempt.link,
-                attempt.name
-            );
-        }
-        Ok(())
-    }
-
-    /// A failure was told: its record must be durable, unless the store refuses.
-    fn failure_is_durable(&self, attempt: &Attempt) -> Verdict {
+    /// A failure was told: its record is durable, or was refused.
+    fn failure_is_durable(&mut self, attempt: &Attempt) -> Verdict {
         if !attempt.failed || !self.names_lock() {
             return Ok(());
         }
+        let name = &attempt.name;
         let Some(record) = attempt.record else {
-            rule!(self, false, "failures are recorded", "{}", attempt.name);
+            rule!(self, false, "failures are recorded", "{name}");
             return Ok(());
         };
+        let known = self.is_settled(record);
         rule!(
             self,
-            record <= self.model.committed || self.refused_at >= attempt.at,
+            known,
             "nothing before its record",
-            "a failure of {} is told, {record:?} is not durable",
-            attempt.name
+            "a failure of {name} is told, {record:?} is not durable"
         );
         Ok(())
     }

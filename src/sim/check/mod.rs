@@ -2,34 +2,51 @@
 //!
 //! Nothing here calls the code that is judged; only the wire's grammar is shared, which has its own
 //! tests. [`Check::read`] is called after every step; [`Check::end`] once everything has healed.
+//!
+//! Every line that the server sends is to be true when it leaves. A commit makes several records durable at
+//! once, and the server says one thing after the other: so what is said is judged by the state behind one
+//! of these records, and never by an earlier one again (see [`Check::at_some_point`]).
 
 mod allowed;
 mod answers;
+mod attempts;
+mod beginnings;
+mod changes;
 mod clients;
+mod facts;
 mod goodbye;
 mod held;
 mod links;
 mod locks;
+mod mail;
+mod notices;
+mod presence;
+mod purges;
+mod said;
 mod sessions;
 mod starts;
 mod texts;
 mod tokens;
+mod wishes;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::clients::Clients;
+use self::facts::Facts;
 use self::held::Held;
 use self::links::Links;
 use self::locks::Locks;
-use self::sessions::Owed;
+use self::notices::Notices;
+use self::purges::Purges;
 use self::starts::Starts;
 use self::texts::Texts;
 use self::tokens::Tokens;
+use self::wishes::Wishes;
 use super::model::{Model, User};
 use super::trace::{Seen, Told, Trace};
-use crate::record::RecordNumber;
+use crate::record::{Change, Record, RecordNumber};
 use crate::time::Time;
 use crate::words::{LinkId, Ticket};
 
@@ -62,6 +79,7 @@ pub(super) use rule;
 pub(super) enum Call {
     None,
     Received(LinkId),
+    StreamEnded(LinkId),
     LinkClosed(LinkId),
     Verified(Ticket),
     Committed,
@@ -82,6 +100,10 @@ pub(crate) struct Check {
     pub(super) texts: Texts,
     pub(super) clients: Clients,
     pub(super) tokens: Tokens,
+    pub(super) wishes: Wishes,
+    notices: Notices,
+    facts: Facts,
+    purges: Purges,
     held: Held,
     starts: Starts,
     /// Links and their last answered tickets of this call.
@@ -92,9 +114,6 @@ pub(crate) struct Check {
     lost_in_call: Option<User>,
     /// Users who were let in in this call.
     welcomed_in_call: BTreeSet<User>,
-    /// Who came or went while the block between them was on its way to the disk: the record of its last
-    /// change, and whether that lifted it.
-    open_presence: Vec<(RecordNumber, bool, Owed)>,
     scheduled_in_call: u32,
     /// When the server was started, or read its settings again.
     pub(super) settled_at: Time,
@@ -115,13 +134,16 @@ impl Check {
             texts: Texts::default(),
             clients: Clients::default(),
             tokens: Tokens::default(),
+            wishes: Wishes::default(),
+            notices: Notices::default(),
+            facts: Facts::default(),
+            purges: Purges::default(),
             held: Held::default(),
             starts: Starts::default(),
             tickets: BTreeMap::new(),
             overtaken: BTreeSet::new(),
             lost_in_call: None,
             welcomed_in_call: BTreeSet::new(),
-            open_presence: Vec::new(),
             scheduled_in_call: 0,
             settled_at: Time::ZERO,
             refused_at: Time::ZERO,
@@ -135,7 +157,10 @@ impl Check {
             self.now = *at;
             self.see(seen, trace)?;
         }
-        self.sessions_time_out_in_time()
+        self.sessions_time_out_in_time()?;
+        self.logouts_are_carried_out()?;
+        self.facts_are_written_again()?;
+        self.purges_are_tried_again()
     }
 
     fn see(&mut self, seen: &Seen, trace: &Trace) -> Verdict {
@@ -143,18 +168,20 @@ impl Check {
             Seen::ServerStarted { settings, accounts, .. } => {
                 self.settled_at = self.now;
                 self.starts.begin(accounts);
-                self.model.start(settings, accounts, self.now);
+                self.purges.file_read(&self.model, accounts);
+                self.model.start(settings, accounts);
                 self.odd_names_are_shaky();
                 self.locks.settings_changed(settings);
             }
             Seen::FilesChanged { settings, accounts } => {
                 self.settled_at = self.now;
+                self.purges.file_read(&self.model, accounts);
                 self.model.reload(settings, accounts);
                 self.odd_names_are_shaky();
                 self.locks.file_read();
                 self.locks.settings_changed(settings);
             }
-            Seen::ServerGone { crashed, survived } => self.server_gone(*crashed, *survived),
+            Seen::ServerGone { survived, .. } => self.server_gone(*survived),
             Seen::Caller { link, process } => self.links.open(*link, *process),
             Seen::Told(told) => return self.told(*told, trace),
             Seen::Sent { link, bytes } => return self.sent(*link, trace.bytes(*bytes)),
@@ -166,16 +193,7 @@ impl Check {
             }
             Seen::Persisted { number, record } => return self.persisted(*number, record),
             Seen::Scheduled { at } => return self.scheduled(*at),
-            Seen::Returned => {
-                self.call = Call::None;
-                self.starts.returned();
-                self.who_was_answered_is_read()?;
-                self.who_waits_to_try_will()?;
-                self.who_has_read_is_read()?;
-                self.nobody_has_two_links()?;
-                self.lost_sessions_end()?;
-                return self.nothing_is_overtaken();
-            }
+            Seen::Returned => return self.returned(),
             Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
             Seen::Typed { process, line, text } => {
                 return self.typed(*process, *line, trace.bytes(*text));
@@ -189,11 +207,8 @@ impl Check {
             Seen::OutputClosed { process } => self.clients.output_closed(*process),
             Seen::Healed => self.healed = true,
             Seen::HashAsked { .. } => self.hash_asked(),
-            Seen::LoadAsked { .. }
-            | Seen::Appended
-            | Seen::Synced { .. }
-            | Seen::Frozen { .. }
-            | Seen::Stranger { .. } => {}
+            Seen::LoadAsked { .. } => self.links.loads += 1,
+            Seen::Appended | Seen::Synced { .. } | Seen::Frozen { .. } | Seen::Stranger { .. } => {}
         }
         Ok(())
     }
@@ -202,6 +217,7 @@ impl Check {
         self.scheduled_in_call = 0;
         self.call = match told {
             Told::Received { link, .. } => Call::Received(link),
+            Told::StreamEnded { link } => Call::StreamEnded(link),
             Told::LinkClosed { link } => Call::LinkClosed(link),
             Told::Verified { ticket, .. } => Call::Verified(ticket),
             Told::Committed { .. } => Call::Committed,
@@ -215,59 +231,109 @@ impl Check {
             | Told::Reloaded => Call::Other,
         };
         match told {
-            Told::Received { link, bytes } => self.received(link, trace.bytes(bytes)),
+            Told::Received { link, bytes } => return self.received(link, trace.bytes(bytes)),
+            Told::StreamEnded { link } => self.stream_ended(link),
             Told::LinkClosed { link } => {
+                self.wishes.link_lost(link);
+                self.login_lost_link(link);
                 self.links.close(link);
                 self.session_link_lost(link);
-                Ok(())
             }
-            Told::Verified { ticket, verdict } => self.verified(ticket, verdict),
+            Told::Verified { ticket, verdict } => return self.verified(ticket, verdict),
             Told::Committed { upto } => {
                 self.model.committed(upto);
-                self.links.committed(upto);
-                self.presence_committed(upto);
                 self.texts.committed(upto);
-                Ok(())
             }
-            Told::StoreRefused { from } => {
-                self.refused_at = self.now;
-                self.model.refused(from);
-                self.presence_refused(from);
-                self.locks.store_refused();
-                self.texts.store_refused(from);
-                self.tokens.store_refused(self.model.committed);
-                self.held.store_refused();
-                self.links.store_refused(from);
-                Ok(())
+            Told::StoreRefused { from } => self.store_refused(from),
+            Told::Flushed { link, upto } => self.flushed(link, upto),
+            Told::LinkOpened { link, from } => self.links.comes_from(link, from),
+            Told::Stop => self.wishes.stop(),
+            Told::MailLoaded { .. } => self.links.loads = self.links.loads.saturating_sub(1),
+            Told::Hashed { .. } | Told::Reloaded | Told::Tick => {}
+        }
+        Ok(())
+    }
+
+    /// Whether something holds behind one of the records that are durable, and not before what was said
+    /// already in this call.
+    pub(super) fn at_some_point(&mut self, holds: impl Fn(&Check) -> bool) -> bool {
+        loop {
+            if holds(self) {
+                return true;
             }
-            Told::Flushed { link, upto } => {
-                self.flushed(link, upto);
-                Ok(())
-            }
-            Told::LinkOpened { link, from } => {
-                self.links.comes_from(link, from);
-                Ok(())
-            }
-            Told::Hashed { .. } | Told::MailLoaded { .. } | Told::Reloaded | Told::Stop | Told::Tick => {
-                Ok(())
+            if !self.step_on() {
+                return false;
             }
         }
     }
 
-    fn server_gone(&mut self, _crashed: bool, survived: RecordNumber) {
+    /// Applies the next record that is durable, if there is one.
+    fn step_on(&mut self) -> bool {
+        let change = self.model.next_durable().cloned();
+        let members = change.as_ref().map(|record| self.members_before(record)).unwrap_or_default();
+        let Some((number, record)) = self.model.advance(self.now) else { return false };
+        self.held_applied(&record);
+        if let Record::Change(Change::Unblocked { by, user }) = &record {
+            let (by, user) = (self.model.user(by.as_str()), self.model.user(user.as_str()));
+            self.block_lifted_for_texts(by, user);
+        }
+        self.purge_applied(&record);
+        let by = self.wishes.applied(number);
+        self.owe_notices(&record, &members, by);
+        true
+    }
+
+    /// Whether the fate of a record is known: it is durable, or was refused.
+    pub(super) fn is_settled(&mut self, number: RecordNumber) -> bool {
+        self.at_some_point(|check| !check.model.is_under_way(number))
+    }
+
+    fn store_refused(&mut self, from: RecordNumber) {
+        self.refused_at = self.now;
+        let refused = self.model.refused(from);
+        self.facts_refused(&refused);
+        self.wishes.refused(from);
+        self.locks.store_refused(from);
+        self.texts.store_refused(from);
+        self.tokens.store_refused(from);
+    }
+
+    /// A call of the server is over.
+    fn returned(&mut self) -> Verdict {
+        while self.step_on() {}
+        self.call = Call::None;
+        self.starts.returned();
+        self.who_was_answered_is_read()?;
+        self.who_waits_to_try_will()?;
+        self.who_has_read_is_read()?;
+        self.nobody_has_two_links()?;
+        self.lost_sessions_end()?;
+        self.nothing_is_overtaken()?;
+        self.logins_are_told()?;
+        self.wishes_are_answered()?;
+        self.wishes_wait_for_something()?;
+        self.changes_are_told()?;
+        self.presence_is_told()?;
+        self.texts_are_decided()
+    }
+
+    fn server_gone(&mut self, survived: RecordNumber) {
         self.call = Call::None;
         self.links.all_gone();
         self.locks.server_gone(survived);
         self.texts.server_gone(survived);
         self.tokens.server_gone(survived);
-        self.held.server_gone();
+        self.wishes = Wishes::default();
+        self.notices = Notices::default();
+        self.facts = Facts::default();
+        self.held = Held::default();
         self.starts.server_gone(survived);
         self.model.server_gone(survived, self.now);
+        self.purges.server_gone();
         self.tickets.clear();
         self.overtaken.clear();
         self.welcomed_in_call.clear();
         self.lost_in_call = None;
-        self.open_presence.clear();
     }
 
     fn scheduled(&mut self, at: Time) -> Verdict {
@@ -281,7 +347,6 @@ impl Check {
     pub(crate) fn end(&mut self, now: Time) -> Verdict {
         self.now = now;
         self.everything_is_answered()?;
-        self.presence_is_told()?;
         self.nothing_is_held_back(now)?;
         self.clients_have_results()?;
         self.accepted_has_arrived()

@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 
 use super::answers::{Expected, accepted};
 use super::links::Sent;
+use super::wishes::Line;
 use super::{Check, Verdict, number_of, rule};
-use crate::record::{Fact, Record, RecordNumber};
-use crate::server::settings::{BlockNotice, OfflineDelivery};
+use crate::record::RecordNumber;
+use crate::server::settings::OfflineDelivery;
 use crate::sim::model::User;
 use crate::time::Time;
 use crate::wire::{Answer, Code, Command, Delivery, Freshness, Status};
@@ -18,8 +19,10 @@ use crate::words::{LinkId, MessageId};
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Texts {
     pub(super) sent: BTreeMap<u32, SentText>,
+    /// Messages of this call that wait for nothing: they are decided in it.
+    due: Vec<u32>,
     /// Those that were to be stored under records of which nothing is known yet.
-    recent: Vec<(u32, RecordNumber)>,
+    pub(super) recent: Vec<(u32, RecordNumber)>,
 }
 
 /// A text and what became of it.
@@ -32,11 +35,16 @@ pub(in crate::sim) struct SentText {
     /// Which program typed it, or which link it came on first.
     pub(super) typed_by: u64,
     /// Those whom it must never reach, as they had blocked the sender.
-    forbidden: Vec<User>,
-    /// The same, or by a block that was not durable yet.
-    perhaps_forbidden: Vec<User>,
+    pub(super) forbidden: Vec<User>,
+    /// Those who had perhaps, when it was obeyed.
+    pub(super) perhaps_forbidden: Vec<User>,
+    /// When it came first, and its place then among the lines of all users.
+    pub(super) at: Time,
+    order: u64,
+    /// It came behind something that it had to wait for.
+    waits: bool,
     /// Under which record it is stored for whom.
-    stored: Vec<(User, RecordNumber)>,
+    pub(super) stored: Vec<(User, RecordNumber)>,
     /// Those who got it by hand: acknowledged, or its bytes have left.
     pub(super) by_hand: Vec<User>,
     /// Those whose link was sent it.
@@ -44,9 +52,9 @@ pub(in crate::sim) struct SentText {
     /// Those who were shown it.
     pub(super) shown_to: Vec<User>,
     /// The sender was told that it arrived.
-    accepted: bool,
+    pub(super) accepted: bool,
     /// Members whom the sender of a group message was told that it reaches.
-    promised: u64,
+    pub(super) promised: u64,
     /// Those whom a group message reaches, as its sender was told, if he was told as well that it misses
     /// somebody.
     pub(super) told: Option<u64>,
@@ -81,7 +89,7 @@ impl SentText {
     }
 
     /// How many it has reached.
-    fn reached_by(&self) -> u64 {
+    pub(super) fn reached_by(&self) -> u64 {
         let users: BTreeSet<User> = self.shown_to.iter().chain(&self.by_hand).copied().collect();
         users.len() as u64
     }
@@ -104,6 +112,7 @@ impl Texts {
     /// What was stored under a record that survived is durable for good; the rest never was.
     pub(super) fn server_gone(&mut self, survived: RecordNumber) {
         self.recent.clear();
+        self.due.clear();
         for text in self.sent.values_mut() {
             text.stored.retain(|(_, record)| *record <= survived);
             text.stored.iter_mut().for_each(|(_, record)| *record = RecordNumber(0));
@@ -118,6 +127,8 @@ impl Check {
         link: LinkId,
         command: &Command<'_>,
         at_once: bool,
+        told: bool,
+        order: u64,
     ) -> Option<u32> {
         let (kind, to, whole) = match command {
             Command::Message { to, text } => (Kind::Direct, Some(*to), text.as_str()),
@@ -129,22 +140,14 @@ impl Check {
         let user = self.links.seen.get(&link).and_then(|seen| seen.user);
         let to = to.map(|name| self.model.user(name));
         let first = self.texts.sent.get(&number).is_none_or(|text| text.sender.is_none());
-        let blockers: Vec<User> = match user {
-            // What cannot wait until it is known whether a block stands does not cross it.
-            Some(user) if at_once && kind == Kind::Broadcast => {
-                (0..self.model.users.len()).filter(|&other| self.model.may_stand(other, user)).collect()
-            }
-            Some(user) if at_once => {
-                (0..self.model.users.len()).filter(|&other| self.surely_blocks(other, user)).collect()
-            }
-            Some(_) | None => Vec::new(),
-        };
-        let perhaps = match user {
-            Some(user) => {
-                (0..self.model.users.len()).filter(|&other| self.model.is_cut_off(user, other)).collect()
-            }
-            None => Vec::new(),
-        };
+        let users = 0..self.model.users.len();
+        let blocks = |by: User| user.is_some_and(|user| self.model.users[by].blocks.contains(&user));
+        let blockers: Vec<User> = users.clone().filter(|other| blocks(*other)).collect();
+        let cut_off = |to: User| user.is_some_and(|user| self.model.is_cut_off(user, to));
+        let perhaps: Vec<User> = users.filter(|other| cut_off(*other)).collect();
+        let waits_for_nothing =
+            at_once && told && first && kind == Kind::Direct && self.is_decided_at_once(user, to);
+        self.texts.due.extend(waits_for_nothing.then_some(number));
         let text = self.texts.sent.entry(number).or_default();
         text.repeated |= !first;
         text.refusal_sent = false;
@@ -153,6 +156,7 @@ impl Check {
         let given_up = text.stored.is_empty() && self.refused_at > Time::ZERO;
         text.late |= !first && (untouched || given_up);
         if first {
+            (text.at, text.order) = (self.now, order);
             text.perhaps_forbidden = perhaps;
             text.kind = kind;
             text.to = to;
@@ -166,11 +170,41 @@ impl Check {
         let on_its_way =
             |to: &User| text.sent_to.contains(to) || text.stored.iter().any(|(user, _)| user == to);
         text.forbidden = blockers.into_iter().filter(|to| !on_its_way(to)).collect();
+        text.waits = !at_once;
         Some(number)
     }
 
-    fn surely_blocks(&self, by: User, user: User) -> bool {
-        self.model.users[by].blocks.contains(&user) && !self.model.is_pending(by, user)
+    /// Whether a message to somebody waits neither for mail nor for a reader.
+    fn is_decided_at_once(&self, from: Option<User>, to: Option<User>) -> bool {
+        let Some((from, to)) = from.zip(to) else { return false };
+        let known = &self.model.users[to];
+        let alone = !self.model.mail_under_way().any(|(name, _)| name.as_str() == known.name);
+        let reads =
+            |link: LinkId| self.is_heard(link) && known.mailbox.is_empty() && alone && self.links.loads == 0;
+        let decided = match &known.session {
+            Some(session) => session.link.is_none_or(reads),
+            None => known.coming.is_none(),
+        };
+        // Who is blocked and not told so hears `stored` as late as it would be.
+        decided && !self.model.is_cut_off(from, to) && !known.odd && !self.model.users[from].odd
+    }
+
+    /// A block is lifted: what waits for its turn may be obeyed now, and reach.
+    pub(super) fn block_lifted_for_texts(&mut self, by: User, user: User) {
+        for text in self.texts.sent.values_mut().filter(|text| text.waits && text.sender == Some(user)) {
+            text.forbidden.retain(|to| *to != by);
+        }
+    }
+
+    /// A message that waits for nothing was sent on, stored or refused in the very call.
+    pub(super) fn texts_are_decided(&mut self) -> Verdict {
+        for number in core::mem::take(&mut self.texts.due) {
+            let Some(text) = self.texts.sent.get(&number) else { continue };
+            let decided =
+                text.refusal_sent || text.accepted || !text.sent_to.is_empty() || !text.stored.is_empty();
+            rule!(self, decided, "what waits for nothing is done at once", "t{number}");
+        }
+        Ok(())
     }
 
     /// A text goes out on a link.
@@ -191,13 +225,17 @@ impl Check {
         if !broadcast {
             self.remember_sent(link, delivery.id, number);
             self.held_sent(link, delivery.id);
-            let waits = delivery.freshness == Freshness::Live || self.waits(reader, delivery.id);
+            let live = delivery.freshness == Freshness::Live;
+            let waits = live || self.at_some_point(|check| check.waits(reader, delivery.id));
             let name = &self.model.users[reader].name;
             rule!(self, waits, "what is gone from a mailbox is not shown", "{} to {name}", delivery.id);
         }
         let Some(number) = number else { return Ok(()) };
         self.origin_is_true(number, from, reader, delivery.text.as_str(), group.is_some(), broadcast)?;
         self.block_is_kept(number, from, reader)?;
+        if delivery.freshness == Freshness::Live {
+            self.text_has_its_turn(number)?;
+        }
         if let Some(text) = self.texts.sent.get_mut(&number)
             && !text.sent_to.contains(&reader)
         {
@@ -206,13 +244,25 @@ impl Check {
         Ok(())
     }
 
+    /// A text goes on its way: what its sender asked for before is done, and told.
+    pub(super) fn text_has_its_turn(&mut self, number: u32) -> Verdict {
+        let text = self.texts.sent.get(&number);
+        let Some((user, order)) = text.and_then(|text| Some((text.sender?, text.order))) else {
+            return Ok(());
+        };
+        // Whichever line it came on last: its first place is what counts.
+        let line = Line { user, words: &[], login: 0, link: LinkId(0), number: None, order };
+        self.line_has_its_turn(&line)?;
+        self.notices_come_first(user, order)
+    }
+
     /// Whether a message is in a mailbox, as far as that can be known.
     fn waits(&self, user: User, id: MessageId) -> bool {
         let known = &self.model.users[user];
         known.odd || known.mailbox.contains_key(&id)
     }
 
-    fn origin_is_true(
+    pub(super) fn origin_is_true(
         &self,
         number: u32,
         from: User,
@@ -241,13 +291,13 @@ impl Check {
     }
 
     /// Nothing crosses a block: neither what was sent while it stood nor, while it stands, what waits.
-    fn block_is_kept(&self, number: u32, from: User, reader: User) -> Verdict {
+    fn block_is_kept(&mut self, number: u32, from: User, reader: User) -> Verdict {
         let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
-        let shaky = self.model.shaky.contains_key(&(reader, from));
-        let never = text.forbidden.contains(&reader) && (text.kind == Kind::Broadcast || !shaky);
-        let held = !self.model.delivers
-            && !self.model.users[from].odd
-            && self.model.users[reader].announced.contains(&from);
+        let never = text.forbidden.contains(&reader);
+        let lets_through =
+            text.kind != Kind::Broadcast && (self.model.delivers || self.model.users[from].odd);
+        let held =
+            !lets_through && !self.at_some_point(|check| !check.model.users[reader].blocks.contains(&from));
         let names = (&self.model.users[reader].name, &self.model.users[from].name);
         rule!(
             self,
@@ -264,7 +314,7 @@ impl Check {
     pub(super) fn request_sent(&mut self, link: LinkId, from: &str) -> Verdict {
         let from = self.model.user(from);
         let Some(reader) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
-        let crosses = self.model.users[reader].announced.contains(&from);
+        let crosses = !self.at_some_point(|check| !check.model.users[reader].blocks.contains(&from));
         rule!(
             self,
             !crosses,
@@ -272,6 +322,20 @@ impl Check {
             "a request reaches {}",
             self.model.users[reader].name
         );
+        Ok(())
+    }
+
+    /// A link is told where to find another user.
+    pub(super) fn introduced(&mut self, link: LinkId, to: &str) -> Verdict {
+        let to = self.model.user(to);
+        let Some(reader) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
+        let name = self.model.users[to].name.clone();
+        // Whoever blocks somebody may still ask them.
+        let crosses = !self.at_some_point(|check| {
+            !(check.model.users[reader].blocks.contains(&to)
+                && check.model.users[to].blocks.contains(&reader))
+        });
+        rule!(self, !crosses, "nothing crosses a block", "{name} is introduced");
         Ok(())
     }
 
@@ -291,6 +355,7 @@ impl Check {
         let by_hand = seen.process.is_none();
         if !sent.is_empty() {
             self.logout_moved(link);
+            self.mail_taken(link);
         }
         self.model.users[user].acknowledged.extend(sent.iter().map(|sent| sent.id));
         for number in sent.iter().filter_map(|sent| sent.text).filter(|_| by_hand) {
@@ -298,55 +363,6 @@ impl Check {
                 text.by_hand.push(user);
             }
         }
-    }
-
-    /// Stored mail is removed on acknowledgement only.
-    pub(super) fn mail_may_go(&mut self, record: &Record) -> Verdict {
-        let Record::Fact(Fact::MailRemoved { user, ids }) = record else { return Ok(()) };
-        let user = self.model.user(user.as_str());
-        let known = &self.model.users[user];
-        for id in ids {
-            let Some(stored) = known.mailbox.get(id).filter(|_| !known.acknowledged.contains(id)) else {
-                continue;
-            };
-            let dropped = self.model.drops && self.model.doomed.contains(&(user, *id));
-            rule!(self, dropped, "mail is removed on acknowledgement only", "{id} of {}", known.name);
-            self.model.dropped.insert((user, stored.text));
-        }
-        Ok(())
-    }
-
-    /// A message is stored: it must be one that was sent, and there must be room for it.
-    pub(super) fn mail_record(&mut self, number: RecordNumber, record: &Record) -> Verdict {
-        let Record::MailStored { to, mail } = record else { return Ok(()) };
-        let (to, from) = (self.model.user(to.as_str()), self.model.user(mail.from.as_str()));
-        self.mailbox_is_bounded(to, from)?;
-        let Some(text) = number_of(&mail.text) else { return Ok(()) };
-        self.origin_is_true(text, from, to, &mail.text, mail.group.is_some(), false)?;
-        let shaky = self.model.shaky.contains_key(&(to, from));
-        let Some(sent) = self.texts.sent.get_mut(&text) else { return Ok(()) };
-        let forbidden = sent.forbidden.contains(&to) && !shaky;
-        sent.stored.retain(|(user, _)| *user != to);
-        sent.stored.push((to, number));
-        self.texts.recent.push((text, number));
-        rule!(self, !forbidden, "nothing crosses a block", "t{text} is stored");
-        Ok(())
-    }
-
-    fn mailbox_is_bounded(&self, to: User, from: User) -> Verdict {
-        let settings = &self.model.settings;
-        let mailbox = &self.model.users[to].mailbox;
-        let of_one = mailbox.values().filter(|stored| stored.from == from).count() as u64;
-        let bytes: u64 = mailbox.values().map(|stored| stored.bytes).sum();
-        let within = |limit: u64, amount: u64| limit == 0 || amount <= limit;
-        // The mail of one who was removed and came again is another's.
-        let own = !self.model.users[from].odd;
-        let fits = within(u64::from(settings.mailbox_messages), mailbox.len() as u64)
-            && (!own || within(u64::from(settings.mailbox_per_sender), of_one))
-            && within(settings.mailbox_bytes, bytes);
-        let name = &self.model.users[to].name;
-        rule!(self, fits, "mailboxes are bounded", "{name}: {} messages, {bytes} bytes", mailbox.len());
-        Ok(())
     }
 
     /// The sender of a text is told what became of it.
@@ -360,6 +376,7 @@ impl Check {
             return Ok(());
         }
         let Some(number) = expected.text else { return Ok(()) };
+        self.texts.due.retain(|due| *due != number);
         match answer {
             Err(Code::OutcomeUnknown) => Ok(()),
             // A server that has restarted cannot know of the first saying; the client must not believe it.
@@ -429,35 +446,6 @@ impl Check {
         Ok(())
     }
 
-    fn storing_is_true(&mut self, number: u32) -> Verdict {
-        let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
-        let (Some(to), Some(sender)) = (text.to, text.sender) else { return Ok(()) };
-        let silent = self.model.is_cut_off(sender, to) || text.perhaps_forbidden.contains(&to);
-        if silent {
-            text.perhaps_forbidden.push(to);
-        }
-        let shaky = self.model.shaky.contains_key(&(to, sender));
-        let durable = text.stored.iter().any(|(user, record)| *user == to && *record <= self.model.committed);
-        let earlier = text.stored.is_empty() && text.accepted && self.model.users[to].odd;
-        // A crash may bring back what an account that went had blocked.
-        let odd = self.model.users[to].odd || self.model.users[sender].odd;
-        let quiet = odd && self.model.settings.block_notice == BlockNotice::Silent;
-        rule!(self, durable || silent || shaky || earlier || quiet, "stored means durable", "t{number}");
-        Ok(())
-    }
-
-    /// Of a group message so many were shown, and so many are on disk, as its sender is told.
-    fn group_is_true(&mut self, number: u32, answer: &Answer<'_>) -> Verdict {
-        let Answer::MessageGroup { delivered, stored, .. } = *answer else { return Ok(()) };
-        let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
-        text.promised = delivered + stored;
-        let reached = text.reached_by();
-        let durable = text.stored.iter().filter(|(_, record)| *record <= self.model.committed).count() as u64;
-        rule!(self, delivered <= reached, "delivered means shown", "t{number}: {delivered}, but {reached}");
-        rule!(self, stored <= durable, "stored means durable", "t{number}: {stored}, but {durable}");
-        Ok(())
-    }
-
     /// At the end everything that was accepted was shown.
     pub(super) fn accepted_has_arrived(&self) -> Verdict {
         if self.model.settings.offline_delivery == OfflineDelivery::Off || !self.clients.is_anybody_here() {
@@ -470,7 +458,6 @@ impl Check {
                     || self.model.users[sender].odd
                     || text.perhaps_forbidden.contains(&to)
                     || self.model.is_cut_off(sender, to)
-                    || self.model.shaky.contains_key(&(to, sender))
                     || self.model.dropped.contains(&(to, *number))
             };
             if let Some(to) = text.to {

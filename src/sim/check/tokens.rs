@@ -8,6 +8,9 @@ use crate::sim::model::User;
 use crate::wire::Farewell;
 use crate::words::{LinkId, Token};
 
+/// The record of an end that the store refused.
+const UNWRITTEN: RecordNumber = RecordNumber(u64::MAX);
+
 /// What is known of all tokens.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Tokens {
@@ -37,19 +40,20 @@ impl Tokens {
         self.said.remove(&link);
     }
 
-    /// Whose login a link wants to go on with, if its token is one.
-    pub(super) fn claims(&self, link: LinkId) -> Option<(User, u64)> {
-        let said = self.said.get(&link)?;
-        self.given.iter().find(|(_, token)| *token == said).map(|(login, _)| *login)
+    /// The links that want to go on with a login, by its token.
+    pub(super) fn claimants(&self, login: (User, u64)) -> impl DoubleEndedIterator<Item = LinkId> {
+        let token = self.given.get(&login);
+        self.said.iter().filter(move |(_, said)| Some(*said) == token).map(|(link, _)| *link)
     }
 
-    /// An end that is not on the disk may never have been.
-    pub(super) fn store_refused(&mut self, committed: RecordNumber) {
-        self.over.retain(|_, (_, record)| *record <= committed);
+    /// The record of an end was refused: until it is written again, a crash undoes it.
+    pub(super) fn store_refused(&mut self, from: RecordNumber) {
+        let records = self.over.values_mut().map(|(_, record)| record).chain(self.ends.values_mut());
+        records.filter(|record| **record >= from).for_each(|record| *record = UNWRITTEN);
     }
 
     pub(super) fn server_gone(&mut self, survived: RecordNumber) {
-        self.store_refused(survived);
+        self.over.retain(|_, (_, record)| *record <= survived);
         self.over.values_mut().for_each(|(_, record)| *record = RecordNumber(0));
         self.ends.clear();
         self.said.clear();
@@ -61,6 +65,11 @@ impl Check {
         if let Record::Fact(Fact::SessionEnded { user, .. }) = record {
             let user = self.model.user(user.as_str());
             self.tokens.ends.insert(user, number);
+            if let Some((_, record)) =
+                self.tokens.over.get_mut(&user).filter(|(_, record)| *record == UNWRITTEN)
+            {
+                *record = number;
+            }
         }
     }
 
@@ -70,8 +79,9 @@ impl Check {
             Farewell::Logout | Farewell::Timeout | Farewell::Replaced => true,
             Farewell::ServerShutdown | Farewell::Version => false,
         };
-        let Some(seen) = self.links.seen.get(&link).filter(|_| for_good) else { return };
-        let Some(user) = seen.user else { return };
+        let Some(seen) = self.links.seen.get_mut(&link) else { return };
+        seen.farewell = Some(farewell);
+        let Some(user) = seen.user.filter(|_| for_good) else { return };
         let record = self.tokens.ends.get(&user).copied().unwrap_or(RecordNumber(0));
         let over = self.tokens.over.entry(user).or_default();
         *over = (*over).max((seen.login, record));

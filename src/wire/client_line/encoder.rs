@@ -46,7 +46,7 @@ impl ClientLine<'_> {
 }
 
 impl ClientLine<'_> {
-    /// The words it begins with behind its number, as errors name it.
+    /// The words it begins with, after its number; errors name it so.
     #[must_use]
     pub const fn first_word(&self) -> &'static str {
         match self {
@@ -62,8 +62,9 @@ impl ClientLine<'_> {
 }
 
 impl Command<'_> {
-    /// Appends the command with a line feed.
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the command with a line feed and without a number. Two commands are equal if and only if
+    /// their bytes are, so that a digest of these tells commands apart.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         let line = Line::begin(out, self.name());
         match self {
             Command::Message { to, text } => line.field(to).rest(text.as_str()),
@@ -88,39 +89,11 @@ impl Command<'_> {
             Command::StartPrivate { user, endpoints } | Command::Accept { user, endpoints } => {
                 endpoints.iter().fold(line.field(user), |line, endpoint| match endpoint {
                     Endpoint::Port(port) => line.number(u64::from(*port)),
-                    Endpoint::Address(address) => line.shown(address),
+                    Endpoint::Address(address) => line.address(*address),
                 })
             }
             Command::Help { about: Some(about) } => line.rest(about),
         }
         .end();
-    }
-
-    /// The words it begins with, as results and errors name it: `message`, `create group`, …
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Command::Message { .. } => "message",
-            Command::Broadcast { .. } => "broadcast",
-            Command::Whoelse => "whoelse",
-            Command::WhoelseSince { .. } => "whoelsesince",
-            Command::Wholasthr => "wholasthr",
-            Command::Block { .. } => "block",
-            Command::Unblock { .. } => "unblock",
-            Command::Offline => "offline",
-            Command::Ping { .. } => "ping",
-            Command::CreateGroup { .. } => "create group",
-            Command::MessageGroup { .. } => "message group",
-            Command::GroupList => "grouplist",
-            Command::AddToGroup { .. } => "add group",
-            Command::RemoveFromGroup { .. } => "remove group",
-            Command::LeaveGroup { .. } => "leave group",
-            Command::DeleteGroup { .. } => "delete group",
-            Command::StartPrivate { .. } => "startprivate",
-            Command::Accept { .. } => "accept",
-            Command::Decline { .. } => "decline",
-            Command::Help { .. } => "help",
-            Command::Logout => "logout",
-        }
     }
 }

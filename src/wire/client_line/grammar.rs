@@ -1,17 +1,20 @@
-//! The grammar of lines from a client: words apart by runs of spaces, a text behind exactly one.
+//! The grammar of lines from a client: words are separated by runs of spaces, a text follows
+//! exactly one.
 
 use nom::Parser;
 use nom::combinator::{map, map_opt, opt, recognize, success, verify};
 use nom::multi::{many_m_n, many0_count};
 use nom::sequence::preceded;
 
-use super::misuse::{command_name, two_words};
-use super::{Capabilities, ClientLine, Command, Endpoint, MAX_ENDPOINTS, Words};
+use super::misuse::{Misuse, command_name};
+use super::{ClientLine, Command, Endpoint, MAX_ENDPOINTS};
+use crate::wire::code::Code;
+use crate::wire::command::CommandKind;
 use crate::wire::parse::{
-    Parsed, argument, but_for_spaces, command_number, decimal, message_id, one_line, or_dash,
-    saturating_decimal, secret, small_decimal, spaces, text, token, word,
+    Parsed, address, argument, but_for_spaces, decimal, keyword_group, message_id, numbered, one_line,
+    or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
-use crate::wire::{Code, Misuse};
+use crate::wire::parts::{Capabilities, Words};
 
 impl<'a> ClientLine<'a> {
     /// Reads one line (without its line feed).
@@ -50,7 +53,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// A whole line. The commonest come first.
+/// A whole line. The most common come first.
 fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
     if let Ok((rest, number)) = numbered(line) {
         return Ok(ClientLine::Request { number: Some(number), command: command(rest)? });
@@ -68,11 +71,6 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
     but_for_spaces(parsed).ok_or(Code::Usage)
 }
 
-/// `#42` in front of a command.
-pub(super) fn numbered(line: &str) -> Parsed<'_, u64> {
-    preceded(spaces, map_opt(word, command_number)).parse(line)
-}
-
 fn hello(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     map((map_opt(argument, small_decimal), capabilities), |(version, capabilities)| ClientLine::Hello {
         version,
@@ -81,7 +79,7 @@ fn hello(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     .parse(rest)
 }
 
-/// Words of which the unknown ones are skipped, so that later versions can say more.
+/// Unknown words are skipped, so that later versions can say more.
 fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
     map(words, |words| Capabilities {
         acknowledge: words.iter().any(|word| word == "ack"),
@@ -113,66 +111,74 @@ fn active(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     map(invalid, |invalid| ClientLine::Active { valid: invalid.is_none() }).parse(rest)
 }
 
-/// A command and its arguments. The commonest come first.
+/// A command and its arguments. The most common come first.
 fn command(line: &str) -> Result<Command<'_>, Code> {
     let (rest, first) = preceded(spaces, word).parse(line).map_err(|_| Code::Usage)?;
-    let parsed = match first {
-        "message" => message(rest),
-        "broadcast" => map(text, |text| Command::Broadcast { text }).parse(rest),
-        "whoelse" => success(Command::Whoelse).parse(rest),
-        "whoelsesince" => {
+    let kind = CommandKind::begun_with(first).ok_or(Code::UnknownCommand)?;
+    but_for_spaces(arguments(kind, rest)).ok_or(Code::Usage)
+}
+
+/// The rest of a command after its first word.
+fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
+    match kind {
+        CommandKind::Message => message(rest),
+        CommandKind::Broadcast => map(text, |text| Command::Broadcast { text }).parse(rest),
+        CommandKind::Whoelse => success(Command::Whoelse).parse(rest),
+        CommandKind::WhoelseSince => {
             map(map_opt(argument, saturating_decimal), |seconds| Command::WhoelseSince { seconds })
                 .parse(rest)
         }
-        "wholasthr" | "wholasthtr" => success(Command::Wholasthr).parse(rest),
-        "block" => map(argument, |user| Command::Block { user }).parse(rest),
-        "unblock" => map(argument, |user| Command::Unblock { user }).parse(rest),
-        "offline" => success(Command::Offline).parse(rest),
-        "ping" => map(argument, |user| Command::Ping { user }).parse(rest),
-        "create" | "add" | "remove" | "leave" | "delete" => group_command(first, rest),
-        "grouplist" => success(Command::GroupList).parse(rest),
-        "startprivate" => {
+        CommandKind::Wholasthr => success(Command::Wholasthr).parse(rest),
+        CommandKind::Block => map(argument, |user| Command::Block { user }).parse(rest),
+        CommandKind::Unblock => map(argument, |user| Command::Unblock { user }).parse(rest),
+        CommandKind::Offline => success(Command::Offline).parse(rest),
+        CommandKind::Ping => map(argument, |user| Command::Ping { user }).parse(rest),
+        CommandKind::CreateGroup => {
+            map((of_group, members), |(group, members)| Command::CreateGroup { group, members }).parse(rest)
+        }
+        CommandKind::MessageGroup => {
+            map((of_group, text), |(group, text)| Command::MessageGroup { group, text }).parse(rest)
+        }
+        CommandKind::GroupList => success(Command::GroupList).parse(rest),
+        CommandKind::AddToGroup => {
+            map((of_group, argument), |(group, user)| Command::AddToGroup { group, user }).parse(rest)
+        }
+        CommandKind::RemoveFromGroup => {
+            map((of_group, argument), |(group, user)| Command::RemoveFromGroup { group, user }).parse(rest)
+        }
+        CommandKind::LeaveGroup => map(of_group, |group| Command::LeaveGroup { group }).parse(rest),
+        CommandKind::DeleteGroup => map(of_group, |group| Command::DeleteGroup { group }).parse(rest),
+        CommandKind::StartPrivate => {
             map((argument, endpoints), |(user, endpoints)| Command::StartPrivate { user, endpoints })
                 .parse(rest)
         }
-        "accept" => {
+        CommandKind::Accept => {
             map((argument, endpoints), |(user, endpoints)| Command::Accept { user, endpoints }).parse(rest)
         }
-        "decline" => map(argument, |user| Command::Decline { user }).parse(rest),
-        "help" => map(opt(help_topic), |about| Command::Help { about }).parse(rest),
-        "logout" => success(Command::Logout).parse(rest),
-        _ => return Err(Code::UnknownCommand),
-    };
-    but_for_spaces(parsed).ok_or(Code::Usage)
+        CommandKind::Decline => map(argument, |user| Command::Decline { user }).parse(rest),
+        CommandKind::Help => map(opt(help_topic), |about| Command::Help { about }).parse(rest),
+        CommandKind::Logout => success(Command::Logout).parse(rest),
+    }
 }
 
-/// `group` is no user: behind it comes the name of one.
+/// `group` is not a user: the name of a group follows it.
 fn message(rest: &str) -> Parsed<'_, Command<'_>> {
-    let (rest, to) = argument(rest)?;
+    let (after_user, to) = argument(rest)?;
     if to == "group" {
-        map((argument, text), |(group, text)| Command::MessageGroup { group, text }).parse(rest)
+        arguments(CommandKind::MessageGroup, rest)
     } else {
-        map(text, |text| Command::Message { to, text }).parse(rest)
+        map(text, |text| Command::Message { to, text }).parse(after_user)
     }
 }
 
-fn group_command<'a>(verb: &str, rest: &'a str) -> Parsed<'a, Command<'a>> {
-    let (rest, group) = preceded(keyword_group, argument).parse(rest)?;
-    match verb {
-        "create" => map(verify(words, |words: &Words<'_>| words.iter().next().is_some()), |members| {
-            Command::CreateGroup { group, members }
-        })
-        .parse(rest),
-        "add" => map(argument, |user| Command::AddToGroup { group, user }).parse(rest),
-        "remove" => map(argument, |user| Command::RemoveFromGroup { group, user }).parse(rest),
-        "leave" => success(Command::LeaveGroup { group }).parse(rest),
-        "delete" => success(Command::DeleteGroup { group }).parse(rest),
-        _ => Err(nom::Err::Error(())),
-    }
+/// The word `group` and the name of one.
+fn of_group(rest: &str) -> Parsed<'_, &str> {
+    preceded(keyword_group, argument).parse(rest)
 }
 
-pub(super) fn keyword_group(rest: &str) -> Parsed<'_, &str> {
-    verify(argument, |word: &str| word == "group").parse(rest)
+/// At least one.
+fn members(rest: &str) -> Parsed<'_, Words<'_>> {
+    verify(words, |words: &Words<'_>| words.iter().next().is_some()).parse(rest)
 }
 
 /// The rest of the line as words.
@@ -186,18 +192,16 @@ fn endpoints(rest: &str) -> Parsed<'_, alloc::vec::Vec<Endpoint>> {
 
 /// `5123`, `10.0.0.2:5123` or `[::1]:5123`.
 fn endpoint(word: &str) -> Option<Endpoint> {
-    match decimal(word) {
-        Some(port) => u16::try_from(port).ok().map(Endpoint::Port),
-        None => word.parse().ok().map(Endpoint::Address),
-    }
+    port_number(word).map(Endpoint::Port).or_else(|| address(word).map(Endpoint::Address))
 }
 
 /// The name of a command, of one word or two.
 fn help_topic(rest: &str) -> Parsed<'_, &str> {
-    let (behind_first, first) = argument(rest)?;
-    match (two_words(first), keyword_group(behind_first)) {
-        (Some(topic), Ok((rest, _))) => Ok((rest, topic)),
-        _ => Ok((behind_first, first)),
+    let (after_first, first) = argument(rest)?;
+    let of_two = CommandKind::ALL.iter().find(|kind| kind.is_of_groups() && kind.verb() == first);
+    match (of_two, keyword_group(after_first)) {
+        (Some(kind), Ok((rest, _))) => Ok((rest, kind.name())),
+        _ => Ok((after_first, first)),
     }
 }
 
@@ -250,7 +254,7 @@ mod tests {
 
     /// R7
     #[test]
-    fn texts_begin_behind_one_space_and_stay_as_they_are() {
+    fn texts_begin_after_one_space_and_stay_as_they_are() {
         for (line, to, said) in [
             ("message yoda hi", "yoda", "hi"),
             ("   message   yoda hi there ", "yoda", "hi there "),

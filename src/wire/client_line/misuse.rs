@@ -1,28 +1,40 @@
-//! Names the command that somebody meant by a line that cannot be obeyed.
+//! Names the command that was meant by a line that cannot be obeyed.
 
 use nom::Parser;
 use nom::sequence::preceded;
 
-use super::grammar::{keyword_group, numbered};
-use crate::wire::parse::{spaces, word};
-use crate::wire::{Code, Misuse};
+use crate::wire::code::Code;
+use crate::wire::command::CommandKind;
+use crate::wire::parse::{keyword_group, numbered, spaces, word};
+
+/// A line that cannot be obeyed. It names the command, so that its sender knows which of their lines is
+/// meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misuse<'a> {
+    /// The number, if one could be read.
+    pub number: Option<u64>,
+    /// The command's name, or the first word of the line, cut to 32 characters; empty if there is none.
+    pub command: &'a str,
+    /// [`Code::UnknownCommand`] or [`Code::Usage`].
+    pub code: Code,
+}
 
 /// Characters of a first word that are repeated to whoever typed it.
 const NAMED_CHARS: usize = 32;
 
 impl<'a> Misuse<'a> {
-    /// What is wrong with a line that is no UTF-8: [`Code::Usage`], of the command that can be read in
-    /// front of the bad bytes.
+    /// The misuse in a line that is not UTF-8: [`Code::Usage`] of the command that can be read before
+    /// the bad bytes.
     #[must_use]
     pub fn unreadable(line: &'a [u8]) -> Misuse<'a> {
-        let line = memchr::memchr(b'\n', line).map_or(line, |end| &line[..end]);
+        let line = memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line);
         let readable = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        // The last word may go on behind what can be read.
-        let whole_words = readable.rfind(' ').map_or("", |end| &readable[..end]);
+        // The last word may continue in the bad bytes.
+        let whole_words = readable.rsplit_once(' ').map_or("", |(whole_words, _)| whole_words);
         Misuse::of(whole_words, Code::Usage)
     }
 
-    /// What is wrong with a line that does not parse.
+    /// The misuse in a line that does not parse.
     pub(super) fn of(line: &'a str, code: Code) -> Misuse<'a> {
         match numbered(line) {
             Ok((line, number)) => Misuse { number: Some(number), command: command_name(line), code },
@@ -35,29 +47,15 @@ impl<'a> Misuse<'a> {
 /// word, shortened.
 pub(super) fn command_name(line: &str) -> &str {
     let Ok((rest, first)) = preceded(spaces, word).parse(line) else { return "" };
-    match (first, two_words(first)) {
-        ("wholasthtr", _) => "wholasthr",
-        ("message", Some(name)) if keyword_group(rest).is_ok() => name,
-        ("message", _) | (_, None) => shortened(first),
-        (_, Some(name)) => name,
-    }
-}
-
-/// The name of the command of two words that begins with this one.
-pub(super) fn two_words(first: &str) -> Option<&'static str> {
-    match first {
-        "message" => Some("message group"),
-        "create" => Some("create group"),
-        "add" => Some("add group"),
-        "remove" => Some("remove group"),
-        "leave" => Some("leave group"),
-        "delete" => Some("delete group"),
-        _ => None,
+    match CommandKind::begun_with(first) {
+        Some(CommandKind::Message) if keyword_group(rest).is_ok() => CommandKind::MessageGroup.name(),
+        Some(kind) => kind.name(),
+        None => shortened(first),
     }
 }
 
 fn shortened(word: &str) -> &str {
-    word.char_indices().nth(NAMED_CHARS).map_or(word, |(end, _)| &word[..end])
+    word.char_indices().nth(NAMED_CHARS).and_then(|(end, _)| word.get(..end)).unwrap_or(word)
 }
 
 #[cfg(test)]
@@ -119,6 +117,15 @@ mod tests {
             ("startprivate", "startprivate"),
             ("startprivate yoda 65536", "startprivate"),
             ("startprivate yoda here", "startprivate"),
+            ("startprivate yoda 05123", "startprivate"),
+            ("startprivate yoda 127.0.0.1:05123", "startprivate"),
+            ("startprivate yoda 127.0.0.1:+5123", "startprivate"),
+            ("startprivate yoda 127.0.0.1:65536", "startprivate"),
+            ("startprivate yoda 127.1:5123", "startprivate"),
+            ("startprivate yoda ::1:5123", "startprivate"),
+            ("accept yoda [::1]:05123", "accept"),
+            ("accept yoda [::1%1]:5123", "accept"),
+            ("accept yoda [127.0.0.1]:5123", "accept"),
             ("accept yoda 1 2 3 4 5 6 7 8 9", "accept"),
             ("decline yoda 5123", "decline"),
             ("help me please", "help"),

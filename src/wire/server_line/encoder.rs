@@ -50,7 +50,7 @@ impl ServerLine<'_> {
             ServerLine::EndPrivate { user } => Line::begin(out, "endprivate").field(user).end(),
             ServerLine::Introduce { user, role, id, addresses } => {
                 let line = Line::begin(out, "introduce").field(user).field(role.as_str()).shown(id);
-                addresses.iter().fold(line, |line, address| line.shown(address)).end();
+                addresses.iter().fold(line, |line, address| line.address(*address)).end();
             }
             ServerLine::Help(text) => Line::begin(out, "help").rest(text.as_str()).end(),
             ServerLine::Greeting { version, capabilities } => {
@@ -69,7 +69,7 @@ impl ServerLine<'_> {
 }
 
 impl Line<'_> {
-    /// A delivery behind its id.
+    /// What follows the id of a delivery.
     fn delivery(self, delivery: &Delivery<'_>, freshness: Freshness) -> Self {
         self.field(delivery.from)
             .number(delivery.sent_at.0)
@@ -100,12 +100,13 @@ impl Line<'_> {
             Refusal::AlreadyOnline => self.field("already_online"),
             Refusal::BadName => self.field("bad_name"),
             Refusal::Busy => self.field("busy"),
+            Refusal::NameTaken => self.field("name_taken"),
             Refusal::Stale => self.field("stale"),
         }
     }
 
     fn answer(self, answer: &Answer<'_>) -> Self {
-        let line = self.rest(answer.command());
+        let line = self.rest(answer.kind().name());
         match *answer {
             Answer::Message { to, status } => line.field(to).field(status.as_str()),
             Answer::Broadcast { recipients, withheld } => line.number(recipients).withheld(withheld),
@@ -134,35 +135,5 @@ impl Line<'_> {
 
     fn withheld(self, withheld: bool) -> Self {
         self.field(if withheld { "withheld" } else { "complete" })
-    }
-}
-
-impl Answer<'_> {
-    /// The name of the command that is answered: `message`, `create group`, …
-    #[must_use]
-    pub const fn command(&self) -> &'static str {
-        match self {
-            Answer::Message { .. } => "message",
-            Answer::Broadcast { .. } => "broadcast",
-            Answer::Whoelse { .. } => "whoelse",
-            Answer::WhoelseSince { .. } => "whoelsesince",
-            Answer::Wholasthr { .. } => "wholasthr",
-            Answer::Block { .. } => "block",
-            Answer::Unblock { .. } => "unblock",
-            Answer::Offline { .. } => "offline",
-            Answer::Ping { .. } => "ping",
-            Answer::CreateGroup { .. } => "create group",
-            Answer::MessageGroup { .. } => "message group",
-            Answer::GroupList { .. } => "grouplist",
-            Answer::AddToGroup { .. } => "add group",
-            Answer::RemoveFromGroup { .. } => "remove group",
-            Answer::LeaveGroup { .. } => "leave group",
-            Answer::DeleteGroup { .. } => "delete group",
-            Answer::StartPrivate { .. } => "startprivate",
-            Answer::Accept { .. } => "accept",
-            Answer::Decline { .. } => "decline",
-            Answer::Help => "help",
-            Answer::Logout => "logout",
-        }
     }
 }

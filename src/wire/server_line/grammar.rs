@@ -1,18 +1,20 @@
 //! The grammar of lines from the server: exactly one space between words, one spelling each.
 
+use alloc::string::ToString;
+use core::net::SocketAddr;
+
 use nom::Parser;
 use nom::combinator::{map, map_opt, opt, rest, success, verify};
 use nom::multi::many0;
 use nom::sequence::{pair, preceded};
 
 use super::{Admission, Answer, Delivery, Notice, ServerLine};
-use crate::wire::Garbled;
-use crate::wire::client_line::Capabilities;
 use crate::wire::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::wire::parse::{
-    Parsed, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin, small_decimal,
-    space, text, time, to_the_end, token, word,
+    Garbled, Parsed, address, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin,
+    small_decimal, space, text, time, to_the_end, token, word,
 };
+use crate::wire::parts::Capabilities;
 use crate::words::{LoginNumber, MessageId};
 
 impl<'a> ServerLine<'a> {
@@ -34,7 +36,7 @@ impl<'a> ServerLine<'a> {
     }
 }
 
-/// A whole line. The commonest come first.
+/// A whole line. The most common come first.
 fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
     let (rest, first) = word(line)?;
     match first {
@@ -67,7 +69,7 @@ fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
     }
 }
 
-/// Lines of which a session sees a few.
+/// Lines that are rare in a session.
 fn session_line<'a>(first: &str, rest: &'a str) -> Parsed<'a, ServerLine<'a>> {
     match first {
         "hobnob" => map(pair(map_opt(field, small_decimal), capabilities), |(version, capabilities)| {
@@ -84,7 +86,7 @@ fn session_line<'a>(first: &str, rest: &'a str) -> Parsed<'a, ServerLine<'a>> {
     }
 }
 
-/// Words of which the unknown ones are skipped, so that later servers can say more.
+/// Unknown words are skipped, so that later servers can say more.
 fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
     map(fields, |words| Capabilities {
         acknowledge: words.iter().any(|word| word == "ack"),
@@ -120,6 +122,7 @@ fn refusal(rest: &str) -> Parsed<'_, Refusal> {
         "already_online" => success(Refusal::AlreadyOnline).parse(rest),
         "bad_name" => success(Refusal::BadName).parse(rest),
         "busy" => success(Refusal::Busy).parse(rest),
+        "name_taken" => success(Refusal::NameTaken).parse(rest),
         "stale" => success(Refusal::Stale).parse(rest),
         _ => Err(nom::Err::Error(())),
     }
@@ -127,7 +130,7 @@ fn refusal(rest: &str) -> Parsed<'_, Refusal> {
 
 fn failed(line: &str) -> Parsed<'_, ServerLine<'_>> {
     let (line, (number, code)) = pair(answered_number, map_opt(field, Code::from_word)).parse(line)?;
-    // Nothing is named where there was no word to name.
+    // Without a word in the line there is no command to name.
     let named = preceded(space, verify(rest, |command: &str| !command.is_empty()));
     let (line, command) = opt(named).parse(line)?;
     Ok((line, ServerLine::Failed { number, code, command: command.unwrap_or_default() }))
@@ -135,16 +138,16 @@ fn failed(line: &str) -> Parsed<'_, ServerLine<'_>> {
 
 fn delivery(rest: &str) -> Parsed<'_, Delivery<'_>> {
     let (rest, id) = map_opt(field, message_id).parse(rest)?;
-    delivery_behind_id(id, rest)
+    delivery_after_id(id, rest)
 }
 
 fn group_message(rest: &str) -> Parsed<'_, ServerLine<'_>> {
     let (rest, (id, group)) = pair(map_opt(field, message_id), field).parse(rest)?;
-    let (rest, delivery) = delivery_behind_id(id, rest)?;
+    let (rest, delivery) = delivery_after_id(id, rest)?;
     Ok((rest, ServerLine::GroupMessage { group, delivery }))
 }
 
-fn delivery_behind_id(id: MessageId, rest: &str) -> Parsed<'_, Delivery<'_>> {
+fn delivery_after_id(id: MessageId, rest: &str) -> Parsed<'_, Delivery<'_>> {
     let (rest, from) = field(rest)?;
     let (rest, sent_at) = map_opt(field, time).parse(rest)?;
     let (rest, origin) = map_opt(field, or_dash(origin)).parse(rest)?;
@@ -155,11 +158,16 @@ fn delivery_behind_id(id: MessageId, rest: &str) -> Parsed<'_, Delivery<'_>> {
 
 fn introduce(rest: &str) -> Parsed<'_, ServerLine<'_>> {
     let role = map_opt(field, Role::from_word);
-    let addresses = many0(map_opt(field, |word| word.parse().ok()));
+    let addresses = many0(map_opt(field, one_spelling));
     map((field, role, map_opt(field, token), addresses), |(user, role, id, addresses)| {
         ServerLine::Introduce { user, role, id, addresses }
     })
     .parse(rest)
+}
+
+/// An address in its canonical spelling: IPv6 as in RFC 5952.
+fn one_spelling(word: &str) -> Option<SocketAddr> {
+    address(word).filter(|address| address.to_string() == word)
 }
 
 fn notice(rest: &str) -> Parsed<'_, Notice> {
@@ -167,7 +175,7 @@ fn notice(rest: &str) -> Parsed<'_, Notice> {
     map(count, |count| Notice::FailedLogins { count }).parse(rest)
 }
 
-/// What a command came to, named by its command.
+/// The outcome of a command, which its name begins.
 fn answer(rest: &str) -> Parsed<'_, Answer<'_>> {
     let (rest, first) = field(rest)?;
     let count = |rest| map_opt(field, decimal).parse(rest);
@@ -198,7 +206,7 @@ fn answer(rest: &str) -> Parsed<'_, Answer<'_>> {
     }
 }
 
-/// `group` is no user: behind it comes the name of one.
+/// `group` is not a user: the name of a group follows it.
 fn message_answer(rest: &str) -> Parsed<'_, Answer<'_>> {
     let (rest, to) = field(rest)?;
     if to != "group" {
@@ -243,7 +251,7 @@ fn keyword<'a>(expected: &'static str) -> impl Parser<&'a str, Output = &'a str,
 mod tests {
     use super::*;
     use crate::time::Time;
-    use crate::wire::client_line::Words;
+    use crate::wire::parts::Words;
     use crate::words::{Origin, Text, Token};
     use alloc::string::String;
     use alloc::vec;
@@ -407,6 +415,11 @@ mod tests {
             "users yoda ",
             "introduce yoda friend abababababababababababababababab",
             "introduce yoda accepter abababababababababababababababab 10.0.0.2",
+            "introduce yoda accepter abababababababababababababababab 10.0.0.2:05123",
+            "introduce yoda accepter abababababababababababababababab [::1]:05123",
+            "introduce yoda accepter abababababababababababababababab [::1%1]:5123",
+            "introduce yoda accepter abababababababababababababababab [0:0::1]:5123",
+            "introduce yoda accepter abababababababababababababababab [::AB]:5123",
             "online yo\nda",
         ] {
             assert_eq!(ServerLine::parse(line.as_bytes()), Err(Garbled), "{line:?}");

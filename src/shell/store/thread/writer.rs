@@ -110,8 +110,7 @@ impl<'c> Writer<'c> {
         match self.transact(tasks) {
             Ok(pages) => {
                 self.refusing = false;
-                self.answer(Answer::Committed { upto: span.last });
-                self.send_pages(pages);
+                self.answer_in_order(pages, span.last);
                 self.checkpoint_if_due()
             }
             Err(trouble) if judge(&trouble, self.place.folder()) == Severity::NoRoom => {
@@ -131,14 +130,38 @@ impl<'c> Writer<'c> {
         }
     }
 
-    fn transact(&mut self, tasks: &[Task]) -> Result<Vec<(Ticket, Page)>, Trouble> {
-        let mut pages = Vec::new();
+    /// Says what is durable, and hands out each page between the records before and after it: a page that was
+    /// asked for before a message was removed is not taken for a later one.
+    fn answer_in_order(&self, pages: Vec<(Option<RecordNumber>, Ticket, Page)>, last: RecordNumber) {
+        let mut told = None;
+        let mut tell = |upto: Option<RecordNumber>| {
+            if upto > told {
+                told = upto;
+                upto.into_iter().for_each(|upto| self.answer(Answer::Committed { upto }));
+            }
+        };
+        for (before, ticket, page) in pages {
+            tell(before);
+            self.send_pages(Vec::from([(ticket, page)]));
+        }
+        tell(Some(last));
+    }
+
+    /// Writes what is live, and reads the pages, each with the last record before it.
+    fn transact(&mut self, tasks: &[Task]) -> Result<Vec<(Option<RecordNumber>, Ticket, Page)>, Trouble> {
+        let (mut pages, mut before) = (Vec::new(), None);
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for task in tasks {
             match task {
-                Task::Persist { epoch, record, .. } if self.is_live(*epoch) => self.rows.apply(record)?,
+                Task::Persist { number, epoch, record } if self.is_live(*epoch) => {
+                    self.rows.apply(record)?;
+                    before = Some(*number);
+                }
                 Task::Persist { .. } => {}
-                Task::Load(request) => pages.push(self.read_page(request)?),
+                Task::Load(request) => {
+                    let (ticket, page) = self.read_page(request)?;
+                    pages.push((before, ticket, page));
+                }
             }
         }
         let written = self.rows.finish(self.last_written)?;

@@ -1,0 +1,127 @@
+//! The commands that people type: those of the server, and those that the client carries out itself.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
+
+use crate::wire::CommandKind;
+
+/// Which command was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verb {
+    /// One that the server knows.
+    Server(CommandKind),
+    /// `private USER TEXT`
+    Private,
+    /// `stopprivate USER`
+    StopPrivate,
+    /// `verify USER`
+    Verify,
+    /// `path USER direct|auto|relay`
+    Path,
+}
+
+/// Those that the client carries out itself.
+const LOCAL: [Verb; 4] = [Verb::Private, Verb::StopPrivate, Verb::Verify, Verb::Path];
+
+impl Verb {
+    /// All of them, in the order in which help lists them: those of the client come after the other
+    /// ones that private links need.
+    pub fn all() -> impl Iterator<Item = Verb> {
+        let comes_last = |kind: &CommandKind| matches!(kind, CommandKind::Help | CommandKind::Logout);
+        let of_server = |last| CommandKind::ALL.iter().copied().filter(move |kind| comes_last(kind) == last);
+        of_server(false).map(Verb::Server).chain(LOCAL).chain(of_server(true).map(Verb::Server))
+    }
+
+    /// The words it begins with, as results name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verb::Server(kind) => kind.name(),
+            Verb::Private => "private",
+            Verb::StopPrivate => "stopprivate",
+            Verb::Verify => "verify",
+            Verb::Path => "path",
+        }
+    }
+
+    /// What a person types after its name; empty if nothing. Where the client listens is not typed.
+    #[must_use]
+    pub const fn arguments(self) -> &'static str {
+        match self {
+            Verb::Server(CommandKind::StartPrivate | CommandKind::Accept) => "USER",
+            Verb::Server(kind) => kind.arguments(),
+            Verb::Private => "USER TEXT",
+            Verb::StopPrivate | Verb::Verify => "USER",
+            Verb::Path => "USER direct|auto|relay",
+        }
+    }
+
+    /// What it does, in a few words.
+    #[must_use]
+    pub const fn help(self) -> &'static str {
+        match self {
+            Verb::Server(kind) => kind.help(),
+            Verb::Private => "send over the private link",
+            Verb::StopPrivate => "end the private link with USER",
+            Verb::Verify => "compare keys with USER",
+            Verb::Path => "choose how the private link with USER runs",
+        }
+    }
+
+    /// How it is typed: its name and its arguments.
+    #[must_use]
+    pub fn form(self) -> String {
+        match self.arguments() {
+            "" => self.name().to_owned(),
+            arguments => alloc::format!("{} {arguments}", self.name()),
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a result is about: a command, or the first word of a line that is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// A command.
+    Command(Verb),
+    /// Any other word, shortened.
+    Word(String),
+}
+
+impl Named {
+    /// As it is shown.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Named::Command(verb) => verb.name(),
+            Named::Word(word) => word,
+        }
+    }
+}
+
+impl From<Verb> for Named {
+    fn from(verb: Verb) -> Named {
+        Named::Command(verb)
+    }
+}
+
+impl From<&str> for Named {
+    fn from(name: &str) -> Named {
+        match Verb::all().find(|verb| verb.name() == name) {
+            Some(verb) => Named::Command(verb),
+            None => Named::Word(name.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

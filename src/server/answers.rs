@@ -1,0 +1,104 @@
+//! Answers: each command gets one, on the link where its user is.
+
+use super::ServerState;
+use super::accounts::UserId;
+use super::out::Written;
+use crate::planted::{self, Planted};
+use crate::record::{Outcome, Record, WordsDigest};
+use crate::wire::{Answer, Code, CommandKind, ServerLine};
+use crate::words::{LinkId, LoginNumber, Origin};
+
+/// Who gave a command, and how its answer finds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asker {
+    pub(super) user: UserId,
+    pub(super) login: LoginNumber,
+    pub(super) link: LinkId,
+    pub(super) number: Option<u64>,
+    pub(super) kind: CommandKind,
+    /// Of the command's words, if it is remembered: tells a repeat from another command.
+    pub(super) words: Option<WordsDigest>,
+}
+
+impl Asker {
+    /// The command as its receivers know it.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        self.number.map(|number| Origin { login: self.login, number })
+    }
+
+    /// The command's number, if a repeat is answered from the ledger.
+    pub(super) fn remembered(&self) -> Option<u64> {
+        self.number.filter(|_| self.kind.is_remembered())
+    }
+}
+
+/// Who hears what became of a message.
+#[derive(Debug, Clone)]
+pub(super) enum Tell {
+    Nobody,
+    Sender(Asker),
+    /// The group message of this number counts it.
+    Group(u64),
+}
+
+/// The link on which a command's answer leaves: the one it came on or, if it has a number, the one that its
+/// client resumed on.
+pub(super) fn asker_link(server: &ServerState, asker: &Asker) -> Option<LinkId> {
+    let account = &server.accounts[asker.user];
+    let link = account.link()?;
+    let same = account.login == asker.login && (asker.number.is_some() || link == asker.link);
+    same.then_some(link)
+}
+
+/// Answers a command that succeeded.
+pub(super) fn answer(server: &mut ServerState, asker: &Asker, outcome: Outcome, answer: Answer<'_>) {
+    let written = server.out.write_line(&ServerLine::Done { number: asker.number, answer });
+    answer_written(server, asker, outcome, written);
+}
+
+/// Answers a command with what was written already.
+pub(super) fn answer_written(server: &mut ServerState, asker: &Asker, outcome: Outcome, written: Written) {
+    note_outcome(server, asker, outcome);
+    if let Some(link) = asker_link(server, asker) {
+        server.out.queue(link, written);
+        if planted::is(Planted::AnsweredTwice) {
+            server.out.queue(link, written);
+        }
+    }
+}
+
+/// Answers a command that failed.
+pub(super) fn fail(server: &mut ServerState, asker: &Asker, code: Code) {
+    let line = ServerLine::Failed { number: asker.number, code, command: asker.kind.name() };
+    let written = server.out.write_line(&line);
+    answer_written(server, asker, Outcome::Failed(code), written);
+}
+
+fn note_outcome(server: &mut ServerState, asker: &Asker, outcome: Outcome) {
+    let account = &mut server.accounts[asker.user];
+    if let Some(number) = asker.remembered()
+        && account.login == asker.login
+    {
+        account.ledger.settle(number, outcome, asker.words);
+    }
+}
+
+/// What a command comes to, to be written in one batch with its change or mail; `None` if a repeat would be
+/// done again anyway.
+pub(super) fn settled_record(server: &ServerState, asker: &Asker, outcome: Outcome) -> Option<Record> {
+    let origin = asker.origin().filter(|_| asker.kind.is_remembered())?;
+    let user = server.accounts.name(asker.user).clone();
+    Some(Record::Settled { user, origin, outcome, words: asker.words })
+}
+
+/// The account of that name, if it is not the asker's own. One that is to be purged counts while its session
+/// goes on.
+pub(super) fn another(server: &ServerState, asker: &Asker, name: &str) -> Result<UserId, Code> {
+    match server.accounts.find(name) {
+        Some(user) if user == asker.user => Err(Code::Oneself),
+        Some(user) if !server.accounts[user].is_leaving() || server.accounts[user].session.is_some() => {
+            Ok(user)
+        }
+        Some(_) | None => Err(Code::UnknownUser),
+    }
+}

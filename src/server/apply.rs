@@ -1,0 +1,142 @@
+//! What records do to the state: while serving, once they are durable, and at the start.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::ServerState;
+use super::door;
+use super::people::{blocks, groups, history};
+use super::post::{self, storing};
+use crate::planted::{self, Planted};
+use crate::record::{Change, Fact, Record, Recovery, Suspect};
+use crate::time::Time;
+use crate::words::{Credential, Name};
+
+/// What a record does to the state. Total: names that nobody has are skipped.
+pub(super) fn apply(server: &mut ServerState, record: &Record) {
+    match record {
+        Record::Fact(fact) => apply_fact(server, fact),
+        Record::Change(change) => apply_change(server, change),
+        Record::MailStored { to, mail } => storing::apply(server, to, mail),
+        Record::Settled { user, origin, outcome, words } => {
+            if let Some(user) = server.accounts.find(user.as_str())
+                && server.accounts[user].login == origin.login
+            {
+                server.accounts[user].ledger.settle(origin.number, *outcome, *words);
+            }
+        }
+    }
+}
+
+fn apply_change(server: &mut ServerState, change: &Change) {
+    match change {
+        Change::AccountAdded { name, credential } => {
+            server.accounts.insert(name, credential.clone());
+        }
+        Change::AccountRemoved { name } => purge(server, name),
+        Change::Blocked { by, user } => blocks::apply(server, by, user, true),
+        Change::Unblocked { by, user } => blocks::apply(server, by, user, false),
+        Change::GroupSet { group, members } => groups::apply(server, group, members),
+        Change::GroupRemoved { group } => groups::apply(server, group, &[]),
+    }
+}
+
+/// Everything of an account goes, and its name and place are free. What it has sent to others stays.
+fn purge(server: &mut ServerState, name: &Name) {
+    let Some(user) = server.accounts.find(name.as_str()) else { return };
+    post::forget(server, user);
+    history::forget(server, user);
+    blocks::forget(server, user);
+    groups::forget(server, user);
+    server.accounts.remove(user);
+}
+
+/// Applies a fact of an earlier run. While serving, facts are applied where they are decided.
+fn apply_fact(server: &mut ServerState, fact: &Fact) {
+    match fact {
+        Fact::Failures { suspect, count, locked_until, since_login } => {
+            door::apply_failures(server, suspect, *count, *locked_until, *since_login);
+        }
+        Fact::SessionBegan { user, login, token, at } => {
+            if let Some(user) = server.accounts.find(user.as_str()) {
+                history::session_began(server, user, *at);
+                let account = &mut server.accounts[user];
+                (account.login, account.token) = (*login, *token);
+            }
+        }
+        Fact::SessionEnded { user, resumable, at } => {
+            if let Some(user) = server.accounts.find(user.as_str()) {
+                history::session_ended(server, user, *at);
+                if !resumable {
+                    server.accounts[user].token = None;
+                    server.accounts[user].ledger.clear();
+                }
+            }
+        }
+        // The store counts mail for itself.
+        Fact::MailRemoved { .. } => {}
+    }
+}
+
+/// Takes up where an earlier run left off.
+pub(super) fn recover(server: &mut ServerState, accounts: Vec<(Name, Credential)>, recovery: Recovery) {
+    for (name, credential) in accounts {
+        server.accounts.insert(&name, credential);
+    }
+    let mut gone: BTreeSet<Name> = BTreeSet::new();
+    for record in &recovery.records {
+        for name in remembered_of(record) {
+            if server.accounts.find(name.as_str()).is_none() {
+                gone.insert(name.clone());
+            }
+        }
+        apply(server, record);
+    }
+    for summary in &recovery.mail {
+        match server.accounts.find(summary.to.as_str()) {
+            Some(to) => storing::apply_found(server, to, &summary.from, summary.count, summary.bytes),
+            None => {
+                gone.insert(summary.to.clone());
+            }
+        }
+    }
+    end_sessions_of_the_crash(server, recovery.last_written);
+    for name in gone {
+        door::note_unknown(server, &name);
+    }
+    door::begin_purges(server);
+}
+
+/// The accounts that the store remembers something of, by a record that says so.
+fn remembered_of(record: &Record) -> Vec<&Name> {
+    match record {
+        Record::Fact(
+            Fact::Failures { suspect: Suspect::Account(name), .. }
+            | Fact::SessionBegan { user: name, .. }
+            | Fact::SessionEnded { user: name, .. },
+        ) => Vec::from([name]),
+        Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {
+            Vec::from([by, user])
+        }
+        Record::Change(Change::GroupSet { members, .. }) => members.iter().collect(),
+        Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. } | Fact::MailRemoved { .. })
+        | Record::Change(
+            Change::AccountAdded { .. } | Change::AccountRemoved { .. } | Change::GroupRemoved { .. },
+        )
+        | Record::MailStored { .. }
+        | Record::Settled { .. } => Vec::new(),
+    }
+}
+
+/// A session that was open at a crash ended at the crash.
+fn end_sessions_of_the_crash(server: &mut ServerState, at: Time) {
+    for user in history::open_sessions(server) {
+        let name = server.accounts.name(user).clone();
+        let ended = Fact::SessionEnded { user: name, resumable: true, at };
+        apply_fact(server, &ended);
+        if !planted::is(Planted::CrashEndNotWritten) {
+            let ServerState { papers, out, .. } = server;
+            papers.persist_fact(out, ended);
+        }
+    }
+}

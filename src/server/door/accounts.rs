@@ -1,0 +1,191 @@
+//! Accounts come and go: by registration, and as the credentials file is read again.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::entry::{self, refuse};
+use super::links::{self, Stage};
+use super::waiting::{self, Waits};
+use super::{ending, lockout};
+use crate::record::{Change, RecordNumber};
+use crate::server::effect::Report;
+use crate::server::papers::lane::{Subject, Subjects, Wish};
+use crate::server::settings::{OfflineDelivery, Settings};
+use crate::server::wishes::{self, Decision};
+use crate::server::{ServerState, post};
+use crate::wire::{Code, Refusal};
+use crate::words::look_alike::skeleton;
+use crate::words::{Credential, LinkId, Name};
+
+const AT_ONCE: RecordNumber = RecordNumber(0);
+
+/// Why no account of this name can be made, if so.
+pub(super) fn why_not_new(server: &mut ServerState, name: &Name) -> Option<Refusal> {
+    if server.papers.lane.is_purging(name.as_str()) {
+        return Some(Refusal::Busy);
+    }
+    if server.accounts.find(name.as_str()).is_some() {
+        return Some(Refusal::NameTaken);
+    }
+    server.accounts.looks_like_another(name).then_some(Refusal::BadName)
+}
+
+/// The password of a new account is hashed: the account is to be made.
+pub(super) fn wish_for_account(server: &mut ServerState, link: LinkId, name: Name, credential: Credential) {
+    wishes::submit(server, Wish::Register { link, name, credential });
+}
+
+/// What making or purging an account reads and writes.
+pub(in crate::server) fn account_subjects(name: &Name) -> Subjects {
+    let look = Subject::Look(skeleton(name.as_str()));
+    Subjects { reads: Vec::new(), writes: Vec::from([Subject::Account(name.clone()), look]) }
+}
+
+/// Decides a registration whose turn has come.
+pub(in crate::server) fn decide_account(
+    server: &mut ServerState,
+    link: LinkId,
+    name: &Name,
+    credential: &Credential,
+) -> Decision {
+    let here = matches!(links::stage(server, link), Some(Stage::LoggingIn(_)));
+    let refusal = why_not_new(server, name);
+    if here && refusal.is_none() {
+        let change = Change::AccountAdded { name: name.clone(), credential: credential.clone() };
+        return Decision::Change { change, concerned: Vec::new() };
+    }
+    server.door.registering.remove(name);
+    if let Some(refusal) = refusal.filter(|_| here) {
+        refuse_registration(server, link, refusal);
+    }
+    Decision::Answered
+}
+
+fn refuse_registration(server: &mut ServerState, link: LinkId, refusal: Refusal) {
+    links::set_stage(server, link, Stage::Anonymous);
+    refuse(server, link, AT_ONCE, refusal);
+    waiting::wait_no_more(server, link, Waits::LOGIN);
+}
+
+/// The new account is in the credentials file, or could not be written.
+pub(in crate::server) fn account_decided(
+    server: &mut ServerState,
+    link: LinkId,
+    name: &Name,
+    settlement: Result<(), Code>,
+) {
+    server.door.registering.remove(name);
+    let waits = matches!(links::stage(server, link), Some(Stage::LoggingIn(_)));
+    if settlement.is_err() {
+        if waits {
+            refuse_registration(server, link, Refusal::Busy);
+        }
+        return;
+    }
+    lockout::forget_unknown(server, name);
+    if let Some(from) = server.door.links.get(&link).map(|link| link.from) {
+        server.out.report(Report::Registered { user: name.clone(), from });
+    }
+    let user = server.accounts.find_open(name.as_str());
+    match user
+        .filter(|user| server.accounts[*user].session.is_none() && server.accounts[*user].entering.is_none())
+    {
+        Some(user) if waits => {
+            links::set_stage(server, link, Stage::Anonymous);
+            entry::by_password(server, link, user, 0);
+        }
+        // Somebody else has come in under the name meanwhile, or the operator has taken it away.
+        Some(_) | None if waits => refuse_registration(server, link, Refusal::Busy),
+        Some(_) | None => {}
+    }
+}
+
+/// The operator read accounts and settings again. Sessions go on; a changed password ends the right to
+/// resume; an account that is gone is locked out at once.
+pub(in crate::server) fn file_read(
+    server: &mut ServerState,
+    accounts: Vec<(Name, Credential)>,
+    settings: Settings,
+) {
+    take_settings(server, settings);
+    let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
+    for (name, credential) in accounts {
+        if server.papers.lane.is_purging(name.as_str()) {
+            server.papers.lane.note_return(&name, credential);
+        } else {
+            server.accounts.insert(&name, credential);
+        }
+    }
+    for user in server.accounts.ids() {
+        let name = server.accounts.name(user).clone();
+        if !kept.contains(&name) {
+            retire(server, &name);
+        }
+    }
+    begin_purges(server);
+}
+
+fn take_settings(server: &mut ServerState, settings: Settings) {
+    let before = core::mem::replace(&mut server.settings, settings);
+    let now = &server.settings;
+    let waits = |settings: &Settings| (settings.timeout_secs, settings.resume_grace_secs);
+    let rate = |settings: &Settings| (settings.rate_burst, settings.rate_per_s);
+    let shows = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
+    let (waits_changed, rate_changed) = (waits(now) != waits(&before), rate(now) != rate(&before));
+    let shows_now = shows(now) && !shows(&before);
+    if waits_changed {
+        ending::watch_all(server);
+    }
+    if rate_changed {
+        waiting::rate_changed(server);
+    }
+    if shows_now {
+        for user in server.people.roster.users().to_vec() {
+            post::pages::show_stored(server, user);
+        }
+    }
+}
+
+/// An account is gone from the credentials file. Nobody can log in to it from now on; it is purged when its
+/// session has ended and nothing is on its way to it.
+fn retire(server: &mut ServerState, name: &Name) {
+    server.papers.lane.note_purge(name);
+    if let Some(user) = server.accounts.find(name.as_str()) {
+        let account = &mut server.accounts[user];
+        if account.credential.take().is_some() {
+            account.guesses.begin_anew();
+            account.token = None;
+        }
+    }
+}
+
+/// Purges every account that is gone and for which nothing is under way. A purge that the store refused is
+/// tried again.
+pub(in crate::server) fn begin_purges(server: &mut ServerState) {
+    for name in server.papers.lane.purges_to_begin() {
+        let is_free = server.accounts.find(name.as_str()).is_none_or(|user| {
+            let account = &server.accounts[user];
+            account.session.is_none()
+                && account.entering.is_none()
+                && !account.inbox.is_expecting()
+                && account.guesses.is_idle()
+        });
+        if is_free {
+            wishes::submit(server, Wish::Purge { name });
+        }
+    }
+}
+
+/// A purge is durable and applied: the name is free, or its new account is made.
+pub(in crate::server) fn purged(server: &mut ServerState, name: &Name) {
+    server.papers.forget_facts_of(name);
+    server.out.report(Report::AccountRemoved { name: name.clone() });
+    if let Some(credential) = server.papers.lane.end_purge(name) {
+        server.accounts.insert(name, credential);
+    }
+}
+
+/// An account that the store remembers is not in the credentials file.
+pub(in crate::server) fn note_unknown(server: &mut ServerState, name: &Name) {
+    server.papers.lane.note_purge(name);
+}

@@ -1,0 +1,195 @@
+//! Coming in: a login is decided, made durable, and then told to its user and to the others.
+
+use alloc::boxed::Box;
+
+use super::ending;
+use super::links::{self, Stage};
+use super::waiting::{self, Waits};
+use crate::planted::{self, Planted};
+use crate::record::{Fact, RecordNumber};
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::effect::Report;
+use crate::server::people::{history, introductions, roster};
+use crate::server::post::{Delivery, pages, storing};
+use crate::server::session::Session;
+use crate::server::settings::OfflineDelivery;
+use crate::time::Time;
+use crate::wire::{Admission, Notice, Refusal, ServerLine};
+use crate::words::{LinkId, LoginNumber, Token};
+
+/// A login that is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    by: By,
+    /// When it was decided.
+    pub(super) at: Time,
+}
+
+/// How somebody comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// By password, after so many failures since the last time. The token resumes the session.
+    Password { failed: u32, token: Option<Token> },
+    /// By the token of an earlier login.
+    Token,
+}
+
+/// Lets a user in by password: with a login number and a token of their own, once that is durable. Whatever
+/// an earlier login left open is void.
+pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, failed: u32) {
+    let Some(link) = server.door.links.get(&id) else { return };
+    let token = link.capabilities.resume.then(|| server.secrets.token());
+    let credential = server.accounts[user].credential.as_ref();
+    let digest =
+        token.zip(credential).map(|(token, credential)| server.secrets.token_digest(&token, credential));
+    // From the clock, so that no number comes again should the store lose or refuse the last one: receivers
+    // would take new messages for repeats.
+    let millisecond = server.now.0 / 1_000;
+    let account = &mut server.accounts[user];
+    account.login = LoginNumber(millisecond.max(account.login.0 + 1));
+    account.token = digest;
+    account.ledger.clear();
+    enter(server, id, user, By::Password { failed, token });
+}
+
+/// Lets a user in by token: into the session that goes on, at once, or into a new one.
+pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
+    if server.accounts[user].session.is_none() {
+        return enter(server, id, user, By::Token);
+    }
+    let Some(link) = server.door.links.get(&id) else { return };
+    let (from, capabilities) = (link.from, link.capabilities);
+    links::leave_anonymous(server, id);
+    storing::store_all_under_way(server, user);
+    introductions::withdraw_unnumbered(server, user);
+    if let Some(old) = server.accounts[user].session.as_mut().and_then(|session| session.link.take()) {
+        links::detach(server, old);
+    }
+    if let Some(session) = server.accounts[user].session.as_mut() {
+        session.link = Some(id);
+        (session.from, session.capabilities) = (from, capabilities);
+        session.delivery = Delivery::default();
+    }
+    let entry = Entry { by: By::Token, at: server.now };
+    admit(server, id, user, entry);
+}
+
+/// A session is to begin: its record goes to the store, and the link waits for it.
+fn enter(server: &mut ServerState, id: LinkId, user: UserId, by: By) {
+    let account = &mut server.accounts[user];
+    assert!(account.session.is_none() && account.entering.is_none(), "a user has one session");
+    account.entering = Some(id);
+    let (name, login, token) = (account.name.clone(), account.login, account.token);
+    links::leave_anonymous(server, id);
+    let entry = Entry { by, at: server.now };
+    links::set_stage(server, id, Stage::Entering(user, entry));
+    waiting::wait(server, id, Waits::LOGIN);
+    let began = Fact::SessionBegan { user: name, login, token, at: server.now };
+    let ServerState { papers, out, .. } = server;
+    let number = papers.persist_fact(out, began);
+    if planted::is(Planted::WelcomeEarly) {
+        return welcome(server, id, user, entry);
+    }
+    papers.wait_for(number, id);
+}
+
+/// The record that a link's next word reveals is durable, or was refused: facts hold all the same.
+pub(in crate::server) fn word_is_due(server: &mut ServerState, id: LinkId) {
+    match links::stage(server, id) {
+        Some(Stage::Entering(user, entry)) => welcome(server, id, user, entry),
+        Some(Stage::Refused(refusal, closes)) => {
+            links::set_stage(server, id, Stage::Anonymous);
+            say_refused(server, id, refusal, closes);
+        }
+        Some(Stage::Parting(..)) => links::part(server, id),
+        Some(
+            Stage::Anonymous | Stage::LoggingIn(_) | Stage::Queued(_) | Stage::Member(_) | Stage::Leaving(..),
+        )
+        | None => {}
+    }
+}
+
+/// The session begins: for its user, and for the others.
+fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
+    let Some(link) = server.door.links.get(&id) else { unreachable!("a link that enters is there") };
+    let (from, capabilities) = (link.from, link.capabilities);
+    let place = server.people.roster.enter(user);
+    let serial = server.next_serial();
+    let session = Session {
+        serial,
+        link: Some(id),
+        from,
+        lost_at: server.now,
+        capabilities,
+        place,
+        last_active: server.now,
+        looked_at: None,
+        unanswered: 0,
+        delivery: Delivery::default(),
+    };
+    let account = &mut server.accounts[user];
+    assert!(account.entering == Some(id), "a user enters on one link");
+    account.entering = None;
+    account.session = Some(Box::new(session));
+    history::session_began(server, user, entry.at);
+    ending::idle_due(server, user, serial);
+    admit(server, id, user, entry);
+    roster::tell_presence(server, user, true);
+}
+
+/// Tells a user that they are in, and shows what waits for them.
+fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
+    let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
+    links::set_stage(server, id, Stage::Member(user));
+    let (resumed, token) = match entry.by {
+        By::Password { token, .. } => (false, token),
+        By::Token => (true, None),
+    };
+    let unread = pages::unread(server, user);
+    let (name, login) = (server.accounts.name(user).clone(), server.accounts[user].login);
+    let admission = Admission { user: name.as_str(), unread, login, token };
+    let line = if resumed { ServerLine::Resumed(admission) } else { ServerLine::Welcome(admission) };
+    server.out.send(id, &line);
+    if let By::Password { failed: count @ 1.., .. } = entry.by {
+        server.out.send(id, &ServerLine::Notice(Notice::FailedLogins { count }));
+    }
+    server.out.report(Report::LoggedIn { user: name, from, resumed });
+    waiting::join(server, id, user);
+    waiting::wait_no_more(server, id, Waits::LOGIN);
+    if server.settings.offline_delivery == OfflineDelivery::Auto {
+        pages::show_stored(server, user);
+    }
+}
+
+/// Refuses a login that may be tried again.
+pub(super) fn refuse(server: &mut ServerState, id: LinkId, after: RecordNumber, refusal: Refusal) {
+    refuse_then(server, id, after, refusal, false);
+}
+
+/// Refuses a login and closes its link.
+pub(super) fn refuse_for_good(server: &mut ServerState, id: LinkId, after: RecordNumber, refusal: Refusal) {
+    refuse_then(server, id, after, refusal, true);
+}
+
+/// Refuses a login, once the record is settled that the refusal reveals.
+fn refuse_then(server: &mut ServerState, id: LinkId, after: RecordNumber, refusal: Refusal, closes: bool) {
+    if !links::is_anonymous(server, id) {
+        return;
+    }
+    if server.papers.is_settled(after) {
+        return say_refused(server, id, refusal, closes);
+    }
+    links::set_stage(server, id, Stage::Refused(refusal, closes));
+    waiting::wait(server, id, Waits::LOGIN);
+    server.papers.wait_for(after, id);
+}
+
+fn say_refused(server: &mut ServerState, id: LinkId, refusal: Refusal, closes: bool) {
+    server.out.send(id, &ServerLine::Refused(refusal));
+    if closes {
+        links::close(server, id);
+    } else {
+        waiting::wait_no_more(server, id, Waits::LOGIN);
+    }
+}

@@ -1,0 +1,249 @@
+//! Input: bytes become lines, and lines are obeyed, at once or when their link need not wait any more.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use super::links::{self, Stage};
+use super::{commands, ending, login, waiting};
+use crate::planted::{self, Planted};
+use crate::server::accounts::UserId;
+use crate::server::{ServerState, post};
+use crate::wire::{
+    Capabilities, ClientLine, Code, Farewell, Frame, LINE_ROOM, Misuse, Prompt, ServerLine, VERSION,
+};
+use crate::words::LinkId;
+
+/// A line of more bytes closes its link; where lines may be long, one of more than twice the limit.
+const ENDLESS_LINE_BYTES: usize = 64 * 1024;
+/// What may wait on one link; with more it is not read.
+const HELD_BYTES: usize = 64 * 1024;
+/// Input that came although the link was paused; a shell that goes on beyond it is cut off.
+const HELD_WHILE_PAUSED_BYTES: usize = 1 << 20;
+
+/// A line that waits to be obeyed.
+#[derive(Clone)]
+pub(super) enum Held {
+    Line(Vec<u8>),
+    /// A line beyond the limit.
+    TooLong,
+}
+
+/// Takes bytes off the network: every whole line is obeyed, unless its link has to wait.
+pub(in crate::server) fn receive(server: &mut ServerState, id: LinkId, bytes: &[u8]) {
+    let limit = line_limit(server);
+    let Some(link) = server.door.links.get_mut(&id).filter(|link| !link.ended) else { return };
+    link.spoke = true;
+    let mut framer = mem::take(&mut link.framer);
+    let mut rest = bytes;
+    while let Some(frame) = framer.next(&mut rest, limit) {
+        take_frame(server, id, frame);
+        if !server.door.links.contains_key(&id) {
+            return;
+        }
+    }
+    if framer.is_between_lines() {
+        // So is the one that was left in its place.
+        return;
+    }
+    let endless = framer.skipped() > endless_line(server);
+    let Some(link) = server.door.links.get_mut(&id) else { return };
+    link.framer = framer;
+    if endless {
+        links::cut_off(server, id, "line_bytes");
+    }
+}
+
+/// The longest line that is obeyed.
+const fn line_limit(server: &ServerState) -> usize {
+    match server.settings.line_bytes {
+        0 => usize::MAX,
+        bytes => bytes.saturating_add(LINE_ROOM),
+    }
+}
+
+/// The longest line that is skipped.
+fn endless_line(server: &ServerState) -> usize {
+    line_limit(server).saturating_mul(2).max(ENDLESS_LINE_BYTES)
+}
+
+fn take_frame(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
+    let Some(link) = server.door.links.get(&id) else { return };
+    if matches!(link.stage, Stage::Parting(..)) {
+        return;
+    }
+    let waits = link.waits.any() || !link.held.is_empty();
+    match frame {
+        // It must make no difference whether the end of the line came with it.
+        Frame::TooLong { bytes } if bytes > endless_line(server) => {
+            links::cut_off(server, id, "line_bytes");
+        }
+        Frame::TooLong { .. } if waits => hold(server, id, Held::TooLong),
+        Frame::TooLong { .. } => too_long(server, id),
+        Frame::Line(line) if line.iter().all(|&byte| byte == b' ') => {}
+        Frame::Line(line) if waits && !is_obeyed_at_once(link.stage, line) => {
+            hold(server, id, Held::Line(line.to_vec()));
+        }
+        Frame::Line(line) => obey_line(server, id, line),
+    }
+}
+
+/// Whether a line is obeyed although its link waits: acknowledgements must not wait for what they settle.
+fn is_obeyed_at_once(stage: Stage, line: &[u8]) -> bool {
+    let change = |line: &[u8]| {
+        [&b"block"[..], b"unblock", b"create", b"add", b"remove", b"leave", b"delete", b"#", b"logout"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let planted = planted::is(Planted::NextLineDoesNotWait) && !change(line);
+    stage.user().is_some() && (line.starts_with(b"ack ") || line.starts_with(b"active") || planted)
+}
+
+fn hold(server: &mut ServerState, id: LinkId, held: Held) {
+    let Some(link) = server.door.links.get_mut(&id) else { return };
+    link.held_bytes += held.bytes();
+    link.held.push_back(held);
+    if link.held_bytes > HELD_WHILE_PAUSED_BYTES {
+        return links::cut_off(server, id, "1 MiB of input that waits");
+    }
+    if link.held_bytes > HELD_BYTES && !mem::replace(&mut link.paused, true) {
+        server.out.pause(id);
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        match self {
+            Held::Line(line) => line.len() + 1,
+            Held::TooLong => 1,
+        }
+    }
+}
+
+/// Obeys what was held, as far as the link need not wait again, then the end of its stream.
+pub(in crate::server) fn go_on_reading(server: &mut ServerState, id: LinkId) {
+    while let Some(link) = server.door.links.get_mut(&id) {
+        if link.waits.any() {
+            break;
+        }
+        let Some(held) = link.held.pop_front() else {
+            if link.ended {
+                links::end_is_due(server, id);
+            }
+            break;
+        };
+        link.held_bytes -= held.bytes();
+        match held {
+            Held::Line(line) => obey_line(server, id, &line),
+            Held::TooLong => too_long(server, id),
+        }
+    }
+    if let Some(link) = server.door.links.get_mut(&id) {
+        if link.held.is_empty() {
+            link.held = alloc::collections::VecDeque::new();
+        }
+        if link.paused && link.held_bytes <= HELD_BYTES / 2 {
+            link.paused = false;
+            server.out.resume(id);
+        }
+    }
+}
+
+fn obey_line(server: &mut ServerState, id: LinkId, line: &[u8]) {
+    match ClientLine::parse(line) {
+        Ok(line) => obey(server, id, line),
+        Err(misuse) => misused(server, id, misuse),
+    }
+}
+
+fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
+    let member = match links::stage(server, id) {
+        Some(Stage::Member(user)) => user,
+        Some(Stage::Anonymous) => return obey_stranger(server, id, line),
+        Some(Stage::Leaving(user, _)) => {
+            if let ClientLine::Acknowledge { shown: Some(shown), .. } = line {
+                post::delivery::acknowledged(server, user, shown);
+            }
+            return;
+        }
+        Some(
+            Stage::LoggingIn(_)
+            | Stage::Queued(_)
+            | Stage::Refused(..)
+            | Stage::Entering(..)
+            | Stage::Parting(..),
+        )
+        | None => return,
+    };
+    let first_word = line.first_word();
+    match line {
+        ClientLine::Request { number, command } => {
+            commands::obey_command(server, id, member, number, command);
+            waiting::look(server, id, member);
+        }
+        ClientLine::Acknowledge { shown, answered } => acknowledge(server, member, shown, answered),
+        ClientLine::Active { valid } => ending::note_activity(server, member, valid),
+        ClientLine::Hello { .. }
+        | ClientLine::Login { .. }
+        | ClientLine::Register { .. }
+        | ClientLine::Resume { .. } => {
+            misused(server, id, Misuse { number: None, command: first_word, code: Code::UnknownCommand });
+        }
+    }
+}
+
+fn acknowledge(
+    server: &mut ServerState,
+    user: UserId,
+    shown: Option<crate::words::MessageId>,
+    answered: Option<u64>,
+) {
+    if let Some(answered) = answered {
+        server.accounts[user].ledger.answered(answered);
+    }
+    if let Some(shown) = shown {
+        post::delivery::acknowledged(server, user, shown);
+    }
+}
+
+fn obey_stranger(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
+    match line {
+        ClientLine::Hello { version, capabilities } => hello(server, id, version, capabilities),
+        ClientLine::Login { name, password } => login::login(server, id, name, password),
+        ClientLine::Register { name, password } => login::register(server, id, name, password),
+        ClientLine::Resume { name, token } => login::resume(server, id, name, &token),
+        ClientLine::Request { .. } | ClientLine::Acknowledge { .. } | ClientLine::Active { .. } => {
+            server.out.send(id, &ServerLine::Ask(Prompt::Username));
+        }
+    }
+}
+
+fn hello(server: &mut ServerState, id: LinkId, version: u32, capabilities: Capabilities) {
+    if version == VERSION {
+        if let Some(link) = server.door.links.get_mut(&id) {
+            link.capabilities = capabilities;
+        }
+    } else {
+        server.out.send(id, &ServerLine::Bye(Farewell::Version));
+        links::close(server, id);
+    }
+}
+
+fn too_long(server: &mut ServerState, id: LinkId) {
+    misused(server, id, Misuse { number: None, command: "", code: Code::TooLong });
+}
+
+fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) {
+    match links::stage(server, id) {
+        Some(Stage::Member(user)) => ending::note_activity(server, user, false),
+        Some(Stage::Leaving(..) | Stage::Parting(..)) | None => return,
+        Some(
+            Stage::Anonymous
+            | Stage::LoggingIn(_)
+            | Stage::Queued(_)
+            | Stage::Refused(..)
+            | Stage::Entering(..),
+        ) => {}
+    }
+    let Misuse { number, command, code } = misuse;
+    server.out.send(id, &ServerLine::Failed { number, code, command });
+}

@@ -1,0 +1,306 @@
+//! Links: connections, from their opening to their close.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use super::input::Held;
+use super::lockout::Subject;
+use super::waiting::{self, Waits};
+use super::{ending, login};
+use crate::planted::{self, Planted};
+use crate::server::accounts::UserId;
+use crate::server::deadlines::Deadline;
+use crate::server::effect::Report;
+use crate::server::{Later, Phase, ServerState, wishes};
+use crate::time::Time;
+use crate::wire::{Capabilities, Farewell, Framer, Refusal, ServerLine, VERSION};
+use crate::words::{LinkId, Ticket};
+
+/// The input side of one connection. No `Debug`: what came may hold a password.
+#[derive(Clone)]
+pub(super) struct Link {
+    pub(super) from: SocketAddr,
+    pub(super) stage: Stage,
+    pub(super) capabilities: Capabilities,
+    pub(super) framer: Framer,
+    /// Lines that wait to be obeyed, in order, and their bytes.
+    pub(super) held: VecDeque<Held>,
+    pub(super) held_bytes: usize,
+    /// The shell reads it no more.
+    pub(super) paused: bool,
+    pub(super) waits: Waits,
+    /// The client has said all that it will.
+    pub(super) ended: bool,
+    /// Wrong passwords on this link.
+    pub(super) failures: u32,
+    /// Whether anything has come on it.
+    pub(super) spoke: bool,
+    /// When the link must be logged in, or its last words be said.
+    pub(super) due: Option<Time>,
+    /// When something of what a logout waits for was last taken.
+    pub(super) moved_at: Time,
+}
+
+/// How far a link has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not logged in.
+    Anonymous,
+    /// A password of it is being compared, or hashed for a new account.
+    LoggingIn(Ticket),
+    /// A password of it waits until one more try at the name is free.
+    Queued(Subject),
+    /// It is being refused: the record that the refusal reveals is on its way. Whether it closes then.
+    Refused(Refusal, bool),
+    /// It is let in as this user once the record of that is settled.
+    Entering(UserId, super::entry::Entry),
+    /// It carries this user's session.
+    Member(UserId),
+    /// It carries this user's session, which ends: only acknowledgements are still of interest.
+    Leaving(UserId, LastAnswer),
+    /// Its session is over. The last words are said once the record of that is settled, or after 2 s.
+    Parting(Farewell, LastAnswer),
+}
+
+/// Whether a command is still to be answered when a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastAnswer {
+    None,
+    /// `ok logout`, with the number of the command.
+    Logout(Option<u64>),
+}
+
+impl Stage {
+    /// Whose session the link carries.
+    pub(super) const fn user(self) -> Option<UserId> {
+        match self {
+            Stage::Member(user) | Stage::Leaving(user, _) => Some(user),
+            Stage::Anonymous
+            | Stage::LoggingIn(_)
+            | Stage::Queued(_)
+            | Stage::Refused(..)
+            | Stage::Entering(..)
+            | Stage::Parting(..) => None,
+        }
+    }
+}
+
+/// Whether limits by address apply: an operator's own machine is exempt.
+pub(super) fn limited_address(from: SocketAddr) -> Option<IpAddr> {
+    let ip = from.ip().to_canonical();
+    if ip.is_loopback() {
+        return None;
+    }
+    Some(match ip {
+        IpAddr::V4(_) => ip,
+        // One host is given a /64.
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+    })
+}
+
+pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: SocketAddr, nonce: &[u8; 32]) {
+    server.secrets.absorb(nonce);
+    if server.phase == Phase::Stopping || server.door.links.contains_key(&id) {
+        return server.out.turn_away(id);
+    }
+    make_room(server, from);
+    let login_secs = server.settings.login_secs;
+    let login_due = (login_secs > 0).then(|| server.now + Duration::from_secs(login_secs));
+    let link = Link {
+        from,
+        stage: Stage::Anonymous,
+        capabilities: Capabilities::default(),
+        framer: Framer::default(),
+        held: VecDeque::new(),
+        held_bytes: 0,
+        paused: false,
+        waits: Waits::default(),
+        ended: false,
+        failures: 0,
+        spoke: false,
+        due: login_due,
+        moved_at: server.now,
+    };
+    server.door.links.insert(id, link);
+    server.door.anonymous.insert(id);
+    if let Some(at) = login_due {
+        server.deadlines.add(at, Deadline::Login(id));
+    }
+    server.out.open(id);
+    let capabilities = Capabilities { acknowledge: true, resume: true };
+    server.out.send(id, &ServerLine::Greeting { version: VERSION, capabilities });
+}
+
+/// At the bounds of connections that are not logged in, the oldest silent one goes.
+fn make_room(server: &mut ServerState, from: SocketAddr) {
+    let per_address = server.settings.unauthenticated_per_address as usize;
+    if let Some(ip) = limited_address(from)
+        && per_address > 0
+    {
+        let links = &server.door.links;
+        let same = |id: &&LinkId| links.get(*id).is_some_and(|link| limited_address(link.from) == Some(ip));
+        let rivals: Vec<LinkId> = server.door.anonymous.iter().filter(same).copied().collect();
+        close_oldest_silent(server, rivals, per_address, "unauthenticated_per_address");
+    }
+    let all = server.settings.unauthenticated_max as usize;
+    if all > 0 && server.door.anonymous.len() >= all {
+        let rivals: Vec<LinkId> = server.door.anonymous.iter().copied().collect();
+        close_oldest_silent(server, rivals, all, "unauthenticated_max");
+    }
+}
+
+/// Closes links until there is room for one more: one, unless the bound has been lowered.
+fn close_oldest_silent(server: &mut ServerState, mut rivals: Vec<LinkId>, bound: usize, limit: &'static str) {
+    while rivals.len() >= bound {
+        let links = &server.door.links;
+        let silent = rivals.iter().position(|id| links.get(id).is_some_and(|link| !link.spoke));
+        let oldest = rivals.remove(silent.unwrap_or(0));
+        let Some(link) = links.get(&oldest) else { unreachable!("links that are not logged in are links") };
+        let from = link.from;
+        server.out.report(Report::LimitReached { limit, from });
+        close(server, oldest);
+    }
+}
+
+/// Bytes have left for the network.
+pub(in crate::server) fn flushed(server: &mut ServerState, id: LinkId, upto: u64) {
+    let flushed = server.out.flushed(id, upto);
+    let Some(link) = server.door.links.get(&id) else { return };
+    let (stage, acknowledges) = (link.stage, link.capabilities.acknowledge);
+    waiting::lists_moved(server, id);
+    if let Some(user) = stage.user() {
+        if !acknowledges {
+            crate::server::post::delivery::left_for_network(server, user, flushed);
+        }
+        ending::go_on_leaving(server, user);
+    }
+}
+
+/// The client has said all that it will: a logout after all that it has said, unless it can resume.
+pub(in crate::server) fn stream_ended(server: &mut ServerState, id: LinkId) {
+    let Some(link) = server.door.links.get_mut(&id) else { return };
+    if link.capabilities.resume {
+        server.out.close(id);
+        return link_lost(server, id);
+    }
+    link.ended = true;
+    if planted::is(Planted::LogoutAtEndOfStreamDropsLines) {
+        link.held.clear();
+    }
+    server.later.push_back(Later::Read(id));
+}
+
+/// All that was said on a link that has ended is obeyed.
+pub(super) fn end_is_due(server: &mut ServerState, id: LinkId) {
+    let Some(link) = server.door.links.get(&id) else { return };
+    match link.stage {
+        Stage::Anonymous => close(server, id),
+        Stage::Member(user) => ending::leave_at_end(server, id, user),
+        Stage::LoggingIn(_)
+        | Stage::Queued(_)
+        | Stage::Refused(..)
+        | Stage::Entering(..)
+        | Stage::Leaving(..)
+        | Stage::Parting(..) => {}
+    }
+}
+
+/// The link is gone, and what depends on it ends.
+pub(in crate::server) fn link_lost(server: &mut ServerState, id: LinkId) {
+    if !server.door.links.contains_key(&id) {
+        return;
+    }
+    wishes::drop_unnumbered(server, id);
+    let Some(link) = take(server, id) else { return };
+    match link.stage {
+        Stage::Queued(subject) => login::leave_queue(server, id, subject),
+        Stage::Entering(user, _) => ending::never_entered(server, user),
+        Stage::Member(user) => ending::session_lost_link(server, user),
+        Stage::Leaving(user, _) => ending::leaving_lost_link(server, user),
+        Stage::Anonymous | Stage::LoggingIn(_) | Stage::Refused(..) | Stage::Parting(..) => {}
+    }
+    server.out.forget(id);
+}
+
+/// Closes a link that carries no session, after what was sent on it.
+pub(super) fn close(server: &mut ServerState, id: LinkId) {
+    let Some(link) = take(server, id) else { return };
+    assert!(link.stage.user().is_none(), "a session ends before its link is closed");
+    if let Stage::Queued(subject) = link.stage {
+        login::leave_queue(server, id, subject);
+    }
+    server.out.close(id);
+}
+
+/// Closes the link that a session has moved on from.
+pub(super) fn detach(server: &mut ServerState, id: LinkId) {
+    wishes::drop_unnumbered(server, id);
+    if take(server, id).is_some() {
+        server.out.close(id);
+    }
+}
+
+/// Cuts a link off: its client has gone beyond a bound.
+pub(super) fn cut_off(server: &mut ServerState, id: LinkId, limit: &'static str) {
+    let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
+    server.out.report(Report::LimitReached { limit, from });
+    // Closed before what it carried ends, so that nothing more is said on it.
+    server.out.close(id);
+    link_lost(server, id);
+}
+
+fn take(server: &mut ServerState, id: LinkId) -> Option<Link> {
+    leave_anonymous(server, id);
+    server.door.links.remove(&id)
+}
+
+/// The link is logged in, or gone: it counts no more among those that are not.
+pub(super) fn leave_anonymous(server: &mut ServerState, id: LinkId) {
+    if server.door.anonymous.remove(&id)
+        && let Some(at) = server.door.links.get(&id).and_then(|link| link.due)
+    {
+        server.deadlines.remove(at, Deadline::Login(id));
+    }
+}
+
+/// A link has not logged in in time.
+pub(in crate::server) fn close_overdue(server: &mut ServerState, id: LinkId) {
+    if server.door.anonymous.contains(&id) {
+        server.out.send(id, &ServerLine::Bye(Farewell::Timeout));
+        close(server, id);
+    }
+}
+
+pub(super) fn stage(server: &ServerState, id: LinkId) -> Option<Stage> {
+    server.door.links.get(&id).map(|link| link.stage)
+}
+
+pub(super) fn set_stage(server: &mut ServerState, id: LinkId, stage: Stage) {
+    if let Some(link) = server.door.links.get_mut(&id) {
+        link.stage = stage;
+    }
+}
+
+pub(super) fn is_anonymous(server: &ServerState, id: LinkId) -> bool {
+    stage(server, id) == Some(Stage::Anonymous)
+}
+
+/// Says the last words on a link whose session is over, and closes it.
+pub(super) fn part(server: &mut ServerState, id: LinkId) {
+    let Some(Stage::Parting(farewell, last)) = stage(server, id) else { return };
+    if let Some(at) = server.door.links.get(&id).and_then(|link| link.due) {
+        server.deadlines.remove(at, Deadline::Parting(id));
+    }
+    if let LastAnswer::Logout(number) = last {
+        server.out.send(id, &ServerLine::Done { number, answer: crate::wire::Answer::Logout });
+    }
+    server.out.send(id, &ServerLine::Bye(farewell));
+    close(server, id);
+}
+
+/// The record of the end of a session takes too long: its link has waited enough.
+pub(in crate::server) fn parting_due(server: &mut ServerState, id: LinkId) {
+    part(server, id);
+}

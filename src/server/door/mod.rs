@@ -1,0 +1,67 @@
+//! The door: connections, who may come in, and what those inside ask for.
+//!
+//! Input comes in here as bytes and becomes lines and commands; the other rooms carry them out.
+
+mod accounts;
+mod commands;
+mod ending;
+mod entry;
+mod input;
+mod links;
+mod lockout;
+mod login;
+mod waiting;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+pub(super) use self::accounts::{
+    account_decided, account_subjects, begin_purges, decide_account, file_read, note_unknown, purged,
+};
+pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, leaving_due, note_progress, stop};
+pub(super) use self::entry::word_is_due;
+pub(super) use self::input::{go_on_reading, receive};
+use self::links::Link;
+pub(super) use self::links::{close_overdue, flushed, link_lost, open_link, parting_due, stream_ended};
+use self::lockout::Lockout;
+pub(super) use self::lockout::{Guesses, apply_failures};
+use self::login::SlowLogin;
+pub(super) use self::login::{hashed, verified};
+pub(super) use self::waiting::{read_on, throttle_due};
+use crate::words::{LinkId, Name, Ticket};
+
+/// Connections, and logins under way.
+#[derive(Clone)]
+pub(super) struct Door {
+    links: HashMap<LinkId, Link, FixedState>,
+    /// Links that are not logged in, the oldest first.
+    anonymous: BTreeSet<LinkId>,
+    lockout: Lockout,
+    slow_logins: BTreeMap<Ticket, SlowLogin>,
+    /// Names for which an account is being made.
+    registering: BTreeSet<Name>,
+}
+
+impl Door {
+    pub(super) fn new(seed: u64) -> Door {
+        Door {
+            links: HashMap::with_hasher(FixedState::with_seed(seed.rotate_left(32))),
+            anonymous: BTreeSet::new(),
+            lockout: Lockout::new(seed),
+            slow_logins: BTreeMap::new(),
+            registering: BTreeSet::new(),
+        }
+    }
+
+    /// Links that stand, logged in or not.
+    pub(super) fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether no password is being compared or hashed.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.slow_logins.is_empty()
+    }
+}

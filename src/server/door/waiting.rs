@@ -1,0 +1,117 @@
+//! Why a link does not obey its next line, and when it goes on.
+
+use super::links::Stage;
+use crate::planted::{self, Planted};
+use crate::server::accounts::UserId;
+use crate::server::deadlines::Deadline;
+use crate::server::session::throttled_until;
+use crate::server::{Later, ServerState};
+use crate::words::LinkId;
+
+/// Long lists that may wait on one link; with more its next line waits.
+const WAITING_LISTS: usize = 4;
+
+/// Why a link obeys nothing for now; several reasons may hold at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Waits(u8);
+
+impl Waits {
+    /// A password is compared or hashed, or the record of a login is on its way.
+    pub(super) const LOGIN: Waits = Waits(1);
+    /// The user has caused more than their rate allows.
+    pub(super) const RATE: Waits = Waits(2);
+    /// Lists have not left.
+    pub(super) const LISTS: Waits = Waits(4);
+    /// A change of the user is not durable.
+    pub(super) const CHANGE: Waits = Waits(8);
+
+    pub(super) const fn any(self) -> bool {
+        self.0 != 0
+    }
+}
+
+/// Makes a link wait: its next lines are held.
+pub(super) fn wait(server: &mut ServerState, id: LinkId, why: Waits) {
+    if let Some(link) = server.door.links.get_mut(&id) {
+        link.waits.0 |= why.0;
+    }
+}
+
+/// Ends one reason to wait.
+pub(super) fn wait_no_more(server: &mut ServerState, id: LinkId, why: Waits) {
+    if let Some(link) = server.door.links.get_mut(&id)
+        && link.waits.0 & why.0 != 0
+    {
+        link.waits.0 &= !why.0;
+        if !link.waits.any() {
+            server.later.push_back(Later::Read(id));
+        }
+    }
+}
+
+/// A command was obeyed: the next line may have to wait.
+pub(super) fn look(server: &mut ServerState, id: LinkId, user: UserId) {
+    if server.papers.lane.is_busy(user) {
+        wait(server, id, Waits::CHANGE);
+    }
+    if server.out.lists_waiting(id) > WAITING_LISTS {
+        wait(server, id, Waits::LISTS);
+    }
+    if let Some(free_at) = throttled_until(server, user)
+        && let Some(session) = server.accounts[user].session.as_ref()
+    {
+        let deadline = Deadline::Throttle(user, session.serial);
+        server.deadlines.add(free_at, deadline);
+        wait(server, id, Waits::RATE);
+    }
+}
+
+/// The change of a user is settled: their next line is obeyed.
+pub(in crate::server) fn read_on(server: &mut ServerState, user: UserId) {
+    if let Some(link) = server.accounts[user].link() {
+        wait_no_more(server, link, Waits::CHANGE);
+    }
+}
+
+/// Some of a link's output has left.
+pub(super) fn lists_moved(server: &mut ServerState, id: LinkId) {
+    if server.out.lists_waiting(id) <= WAITING_LISTS && !planted::is(Planted::ListsFillUp) {
+        wait_no_more(server, id, Waits::LISTS);
+    }
+}
+
+/// A user may be within their rate again, unless they have caused more since that was expected.
+pub(in crate::server) fn throttle_due(server: &mut ServerState, user: UserId, serial: u64) {
+    let session = server.accounts[user].session.as_ref().filter(|session| session.serial == serial);
+    let Some(link) = session.and_then(|session| session.link) else { return };
+    match throttled_until(server, user) {
+        Some(free_at) => server.deadlines.add(free_at, Deadline::Throttle(user, serial)),
+        None => wait_no_more(server, link, Waits::RATE),
+    }
+}
+
+/// The rate has changed: nobody waits for what they owe at the one before.
+pub(in crate::server) fn rate_changed(server: &mut ServerState) {
+    for user in server.accounts.ids() {
+        server.accounts[user].paid_until = server.now;
+        if let Some(link) = server.accounts[user].link() {
+            wait_no_more(server, link, Waits::RATE);
+        }
+    }
+}
+
+/// Whether a user's link waits, or holds lines: they are not idle meanwhile.
+pub(super) fn is_waiting(server: &ServerState, id: LinkId) -> bool {
+    let waits = |link: &super::links::Link| link.waits.any() || !link.held.is_empty();
+    server.door.links.get(&id).is_some_and(waits)
+}
+
+/// A link carries a session from now on: it waits for what its user waits for.
+pub(super) fn join(server: &mut ServerState, id: LinkId, user: UserId) {
+    assert!(
+        super::links::stage(server, id) == Some(Stage::Member(user)),
+        "a link joins the session that it carries"
+    );
+    // What was caused before, on another link or in another session, may not be paid for.
+    look(server, id, user);
+}

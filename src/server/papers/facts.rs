@@ -1,0 +1,189 @@
+//! Facts that the store refused: they hold, and are written when it is possible again.
+//!
+//! There are at most five for each account or name in the lockout table; the ids of removed mail add up, and
+//! there are no more of them than of messages in the store.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
+use crate::words::Name;
+
+/// The newest fact of each kind and account.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    kept: BTreeMap<FactKey, (RecordNumber, Fact)>,
+}
+
+/// What a fact replaces the one before of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum FactKey {
+    Failures(Suspect),
+    Began(Name),
+    Ended(Name),
+    Mail(Name),
+}
+
+impl FactKey {
+    fn of(fact: &Fact) -> FactKey {
+        match fact {
+            Fact::Failures { suspect, .. } => FactKey::Failures(suspect.clone()),
+            Fact::SessionBegan { user, .. } => FactKey::Began(user.clone()),
+            Fact::SessionEnded { user, .. } => FactKey::Ended(user.clone()),
+            Fact::MailRemoved { user, .. } => FactKey::Mail(user.clone()),
+        }
+    }
+
+    fn all_of(name: &Name) -> [FactKey; 4] {
+        [
+            FactKey::Failures(Suspect::Account(name.clone())),
+            FactKey::Began(name.clone()),
+            FactKey::Ended(name.clone()),
+            FactKey::Mail(name.clone()),
+        ]
+    }
+}
+
+impl Facts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    pub(super) fn keep(&mut self, number: RecordNumber, fact: Fact) {
+        // There is no end of made-up names. One that is forgotten harms nobody if the store still knows it.
+        if let Fact::Failures { suspect: suspect @ Suspect::Unknown(_), count: 0, .. } = &fact {
+            self.kept.remove(&FactKey::Failures(suspect.clone()));
+            return;
+        }
+        let key = FactKey::of(&fact);
+        let before = self.kept.remove(&key);
+        let fact = match (fact, before) {
+            (Fact::MailRemoved { user, mut ids }, Some((_, Fact::MailRemoved { ids: before, .. }))) => {
+                ids.extend(before);
+                Fact::MailRemoved { user, ids }
+            }
+            (fact, _) => fact,
+        };
+        self.kept.insert(key, (number, fact));
+    }
+
+    /// A newer fact is handed out: an older one of failures must not be written over it.
+    pub(super) fn replace(&mut self, newer: &Fact) {
+        if let Fact::Failures { suspect, .. } = newer {
+            self.kept.remove(&FactKey::Failures(suspect.clone()));
+        }
+    }
+
+    /// Takes the facts of every account that a record names, in the order in which they were decided.
+    pub(super) fn take_about(&mut self, record: &Record) -> Vec<Fact> {
+        if self.kept.is_empty() {
+            return Vec::new();
+        }
+        let keys = named_by(record).into_iter().flat_map(FactKey::all_of);
+        let taken: Vec<(RecordNumber, Fact)> = keys.filter_map(|key| self.kept.remove(&key)).collect();
+        in_order(taken)
+    }
+
+    pub(super) fn take_all(&mut self) -> Vec<Fact> {
+        in_order(core::mem::take(&mut self.kept).into_values().collect())
+    }
+
+    /// The account is purged: nothing of it is to be written any more.
+    pub(super) fn forget(&mut self, name: &Name) {
+        for key in FactKey::all_of(name) {
+            self.kept.remove(&key);
+        }
+    }
+}
+
+fn in_order(mut facts: Vec<(RecordNumber, Fact)>) -> Vec<Fact> {
+    facts.sort_unstable_by_key(|(number, _)| *number);
+    facts.into_iter().map(|(_, fact)| fact).collect()
+}
+
+/// The accounts that a record names.
+fn named_by(record: &Record) -> Vec<&Name> {
+    match record {
+        Record::Fact(
+            Fact::SessionBegan { user, .. }
+            | Fact::SessionEnded { user, .. }
+            | Fact::MailRemoved { user, .. },
+        )
+        | Record::Settled { user, .. } => Vec::from([user]),
+        Record::Fact(Fact::Failures { suspect: Suspect::Account(name), .. }) => Vec::from([name]),
+        Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. }) => Vec::new(),
+        Record::MailStored { to, mail } => Vec::from([to, &mail.from]),
+        Record::Change(change) => match change {
+            Change::AccountAdded { name, .. } | Change::AccountRemoved { name } => Vec::from([name]),
+            Change::Blocked { by, user } | Change::Unblocked { by, user } => Vec::from([by, user]),
+            Change::GroupSet { members, .. } => members.iter().collect(),
+            Change::GroupRemoved { .. } => Vec::new(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    use crate::record::Digest;
+    use crate::time::Time;
+    use crate::words::MessageId;
+
+    fn name(name: &str) -> Name {
+        Name::new(name).unwrap()
+    }
+
+    fn ended(user: &Name, second: u64) -> Fact {
+        Fact::SessionEnded { user: user.clone(), resumable: true, at: Time(second * 1_000_000) }
+    }
+
+    fn removed(user: &Name, number: u64) -> Fact {
+        Fact::MailRemoved { user: user.clone(), ids: vec![MessageId { boot: 1, number }] }
+    }
+
+    #[test]
+    fn the_facts_of_every_account_that_a_change_names_go_before_it() {
+        let (hans, luke, yoda) = (name("hans"), name("luke"), name("yoda"));
+        let changes = [
+            Change::Blocked { by: luke.clone(), user: hans.clone() },
+            Change::Unblocked { by: hans.clone(), user: luke.clone() },
+            Change::GroupSet { group: name("crew"), members: vec![luke, hans.clone()] },
+            Change::AccountRemoved { name: hans.clone() },
+        ];
+        for change in changes {
+            let mut facts = Facts::default();
+            facts.keep(RecordNumber(2), ended(&hans, 1));
+            facts.keep(RecordNumber(1), removed(&hans, 1));
+            facts.keep(RecordNumber(3), ended(&yoda, 1));
+            let record = Record::Change(change);
+            assert_eq!(facts.take_about(&record), [removed(&hans, 1), ended(&hans, 1)], "{record:?}");
+            assert_eq!(facts.take_about(&record), []);
+        }
+    }
+
+    #[test]
+    fn a_later_fact_replaces_an_earlier_one_but_removed_mail_adds_up() {
+        let hans = name("hans");
+        let mut facts = Facts::default();
+        for number in 1..=2 {
+            facts.keep(RecordNumber(number), ended(&hans, number));
+            facts.keep(RecordNumber(number + 2), removed(&hans, number));
+        }
+        let both = vec![MessageId { boot: 1, number: 2 }, MessageId { boot: 1, number: 1 }];
+        assert_eq!(facts.take_all(), [ended(&hans, 2), Fact::MailRemoved { user: hans, ids: both }]);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_made_up_name_that_is_forgotten() {
+        let failures = |count| {
+            let suspect = Suspect::Unknown(Digest([1; 16]));
+            Fact::Failures { suspect, count, locked_until: None, since_login: count }
+        };
+        let mut facts = Facts::default();
+        facts.keep(RecordNumber(1), failures(2));
+        facts.keep(RecordNumber(2), failures(0));
+        assert!(facts.is_empty());
+    }
+}

@@ -1,0 +1,105 @@
+//! Secrets made from the randomness that links bring along, and digests under the folder's key.
+
+use blake2::{Blake2s256, Digest as _};
+use siphasher::sip::SipHasher24;
+
+use crate::record::{Digest, WordsDigest};
+use crate::words::{Credential, Token};
+
+/// Mixes what comes in and hands out what nobody can foresee who has not seen it all.
+#[derive(Clone)]
+pub(in crate::server) struct Secrets {
+    pool: [u8; 32],
+    drawn: u64,
+    /// Of the data folder; keys the digests.
+    key: [u8; 32],
+}
+
+impl core::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secrets(…)")
+    }
+}
+
+impl Secrets {
+    pub(in crate::server) fn new(key: [u8; 32]) -> Secrets {
+        Secrets { pool: key, drawn: 0, key }
+    }
+
+    pub(in crate::server) fn absorb(&mut self, nonce: &[u8; 32]) {
+        self.pool = Blake2s256::new().chain_update(self.pool).chain_update(nonce).finalize().into();
+    }
+
+    /// A token that was never handed out before.
+    pub(in crate::server) fn token(&mut self) -> Token {
+        self.drawn += 1;
+        let drawn = Blake2s256::new()
+            .chain_update(b"token")
+            .chain_update(self.pool)
+            .chain_update(self.drawn.to_le_bytes())
+            .finalize();
+        Token(front(&drawn.into()))
+    }
+
+    /// The digest holds the credential as well: a changed one ends the right to resume, also if it was
+    /// changed while the server was down. The same password as a hash is another credential: what it was
+    /// made of nobody can tell here.
+    pub(in crate::server) fn token_digest(&self, token: &Token, credential: &Credential) -> Digest {
+        self.digest(b"resume", &token.0, credential.reveal())
+    }
+
+    pub(in crate::server) fn name_digest(&self, name: &str) -> Digest {
+        self.digest(b"name", &[], name)
+    }
+
+    /// Tells the words of a command from others; the key makes it the same after a restart.
+    pub(in crate::server) fn words_digest(&self, command: &[u8]) -> WordsDigest {
+        WordsDigest(SipHasher24::new_with_key(&front(&self.key)).hash(command))
+    }
+
+    /// `fixed` has one length for each purpose, so that no two inputs run together.
+    fn digest(&self, purpose: &[u8], fixed: &[u8], secret: &str) -> Digest {
+        let digest = Blake2s256::new()
+            .chain_update(self.key)
+            .chain_update([u8::try_from(purpose.len()).unwrap_or(u8::MAX)])
+            .chain_update(purpose)
+            .chain_update(fixed)
+            .chain_update(secret)
+            .finalize();
+        Digest(front(&digest.into()))
+    }
+}
+
+fn front(bytes: &[u8; 32]) -> [u8; 16] {
+    let mut front = [0; 16];
+    front.copy_from_slice(&bytes[..16]);
+    front
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_differ_and_depend_on_every_nonce() {
+        let mut first = Secrets::new([1; 32]);
+        let mut second = first.clone();
+        first.absorb(&[2; 32]);
+        second.absorb(&[3; 32]);
+        let tokens = [first.token(), first.token(), second.token(), second.token()];
+        for (at, token) in tokens.iter().enumerate() {
+            assert!(tokens[at + 1..].iter().all(|other| other != token));
+        }
+    }
+
+    #[test]
+    fn digests_depend_on_key_purpose_and_credential() {
+        let secrets = Secrets::new([1; 32]);
+        let token = Token(*b"abcdefghijklmnop");
+        let [old, new] = ["falcon", "eagle"].map(Credential::new);
+        assert_ne!(secrets.token_digest(&token, &old), secrets.name_digest("abcdefghijklmnopfalcon"));
+        assert_ne!(secrets.token_digest(&token, &old), Secrets::new([2; 32]).token_digest(&token, &old));
+        assert_ne!(secrets.token_digest(&token, &old), secrets.token_digest(&token, &new));
+        assert_eq!(secrets.token_digest(&token, &old), secrets.token_digest(&token, &old));
+    }
+}

@@ -1,0 +1,38 @@
+//! People: who has blocked whom, who is in which group, who is online and who was, and who wants a private
+//! link with whom.
+
+pub(super) mod blocks;
+pub(super) mod groups;
+pub(super) mod history;
+pub(super) mod introductions;
+pub(super) mod roster;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use self::groups::Group;
+use self::history::History;
+pub(super) use self::history::Past;
+use self::introductions::Requests;
+use self::roster::Roster;
+use super::accounts::UserId;
+use crate::words::Name;
+
+/// What concerns more than one account.
+#[derive(Debug, Clone, Default)]
+pub(super) struct People {
+    groups: BTreeMap<Name, Group>,
+    history: History,
+    pub(super) roster: Roster,
+    requests: Requests,
+}
+
+/// One account's part in blocks and groups.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ties {
+    /// Whom the user has blocked, and by whom they are blocked; in order of their ids.
+    blocks: Vec<UserId>,
+    blocked_by: Vec<UserId>,
+    /// Groups the user is a member of, sorted.
+    groups: Vec<Name>,
+}

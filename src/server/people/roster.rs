@@ -1,0 +1,106 @@
+//! Who is online: telling others, and lists.
+
+use alloc::vec::Vec;
+
+use super::blocks;
+use crate::planted::{self, Planted};
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Asker};
+use crate::server::out::word_lines;
+use crate::server::settings::HistoryMode;
+use crate::wire::{Answer, ServerLine, Words};
+use crate::words::LinkId;
+
+/// Users with a session, in no order that means anything, but the same in every run.
+#[derive(Debug, Clone, Default)]
+pub(in crate::server) struct Roster {
+    users: Vec<UserId>,
+}
+
+/// A user's place in the roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) struct Place(usize);
+
+impl Roster {
+    pub(in crate::server) fn users(&self) -> &[UserId] {
+        &self.users
+    }
+
+    pub(in crate::server) fn enter(&mut self, user: UserId) -> Place {
+        self.users.push(user);
+        Place(self.users.len() - 1)
+    }
+
+    /// Takes a user out; the one who has that place from now on.
+    pub(in crate::server) fn leave(&mut self, user: UserId, place: Place) -> Option<UserId> {
+        let left = self.users.swap_remove(place.0);
+        assert!(left == user, "a user is at their place in the roster");
+        self.users.get(place.0).copied()
+    }
+}
+
+/// Tells every other user online that somebody came or went, but for those whom the subject has blocked.
+pub(in crate::server) fn tell_presence(server: &mut ServerState, user: UserId, online: bool) {
+    let entitled = |viewer: &UserId| {
+        *viewer != user
+            && (!blocks::has_blocked(server, user, *viewer) || planted::is(Planted::PresenceToBlocked))
+    };
+    let viewers = server.people.roster.users.iter().copied().filter(entitled);
+    let links: Vec<LinkId> = viewers.filter_map(|viewer| server.accounts[viewer].link()).collect();
+    let name = server.accounts.name(user).as_str();
+    let line = if online { ServerLine::Online { user: name } } else { ServerLine::Offline { user: name } };
+    let written = server.out.write_line(&line);
+    for link in links {
+        server.out.queue(link, written);
+        if planted::is(Planted::PresenceTwice) {
+            server.out.queue(link, written);
+        }
+    }
+}
+
+pub(in crate::server) fn whoelse(server: &mut ServerState, asker: &Asker) {
+    let hide = server.settings.hide_blockers_in_whoelse && !planted::is(Planted::BlockSkippedInWhoelse);
+    let include_self = server.settings.whoelse_include_self;
+    let shown = |user: &UserId| {
+        if *user == asker.user {
+            include_self
+        } else {
+            !(hide && blocks::has_blocked(server, *user, asker.user))
+        }
+    };
+    let users: Vec<UserId> = server.people.roster.users.iter().copied().filter(shown).collect();
+    list(server, asker, &users, Answer::Whoelse { count: users.len() as u64 });
+}
+
+/// Users with a session within the last seconds, or (`history_mode=login`) with a login.
+pub(in crate::server) fn whoelse_since(server: &mut ServerState, asker: &Asker, seconds: u64) -> Vec<UserId> {
+    let more = u64::from(planted::is(Planted::HistoryTooLong));
+    let since = server.now.minus_seconds(seconds.saturating_add(more));
+    let hide = server.settings.hide_blockers_in_history && !planted::is(Planted::BlockSkippedInHistory);
+    let shown =
+        |user: &UserId| *user != asker.user && !(hide && blocks::has_blocked(server, *user, asker.user));
+    let (roster, history) = (&server.people.roster, &server.people.history);
+    let mut users: Vec<UserId> = match server.settings.history_mode {
+        HistoryMode::Overlap => {
+            roster.users.iter().copied().chain(history.ended_since(since)).filter(shown).collect()
+        }
+        HistoryMode::Login => history.logged_in_since(since).filter(shown).collect(),
+    };
+    users.sort_unstable();
+    users.dedup();
+    users
+}
+
+/// Lists users, sorted by name, before an answer.
+pub(in crate::server) fn list(server: &mut ServerState, asker: &Asker, users: &[UserId], answer: Answer<'_>) {
+    let mut lines = Vec::new();
+    for line in word_lines(&server.accounts.sorted_names(users)) {
+        let Some(users) = Words::new(&line) else { unreachable!("names hold no line feed") };
+        ServerLine::Users { number: asker.number, users }.encode(&mut lines);
+    }
+    ServerLine::Done { number: asker.number, answer }.encode(&mut lines);
+    if let Some(link) = answers::asker_link(server, asker) {
+        server.out.list(link, lines);
+    }
+}

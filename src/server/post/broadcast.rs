@@ -1,0 +1,62 @@
+//! `broadcast`: to every other user online, at once, never stored.
+
+use alloc::vec::Vec;
+
+use crate::planted::{self, Planted};
+use crate::record::Outcome;
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Asker};
+use crate::server::out::word_lines;
+use crate::server::people::blocks;
+use crate::server::session;
+use crate::server::settings::BroadcastReport;
+use crate::wire::{Answer, Delivery, Freshness, ServerLine, Words};
+use crate::words::{LinkId, MessageId, Text};
+
+pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text: Text<'_>) {
+    let mut links: Vec<LinkId> = Vec::with_capacity(server.people.roster.users().len());
+    let mut barred: Vec<UserId> = Vec::new();
+    let to_self = planted::is(Planted::BroadcastToSelf);
+    for &user in server.people.roster.users().iter().filter(|&&user| user != asker.user || to_self) {
+        let skipped = planted::is(Planted::BlockSkippedInBroadcast);
+        if blocks::may_reach(server, asker.user, user) || skipped {
+            links.extend(server.accounts[user].link());
+        } else if blocks::has_blocked(server, user, asker.user) {
+            // What the sender's own block keeps from somebody (`block_mutual`) is no news to the sender.
+            barred.push(user);
+        }
+    }
+    session::charge(server, asker.user, links.len() as u64);
+    server.post.broadcasts += 1;
+    let line = ServerLine::Broadcast(Delivery {
+        id: MessageId { boot: server.boot, number: server.post.broadcasts },
+        from: server.accounts.name(asker.user).as_str(),
+        sent_at: server.now,
+        origin: asker.origin(),
+        freshness: Freshness::Live,
+        text,
+    });
+    // Written once, shared by all.
+    let written = server.out.write_line(&line);
+    for &link in &links {
+        server.out.queue(link, written);
+    }
+    report(server, asker, links.len(), &barred);
+}
+
+fn report(server: &mut ServerState, asker: &Asker, recipients: usize, barred: &[UserId]) {
+    let mut lines = Vec::new();
+    if server.settings.broadcast_report == BroadcastReport::Names {
+        for line in word_lines(&server.accounts.sorted_names(barred)) {
+            let Some(users) = Words::new(&line) else { unreachable!("names hold no line feed") };
+            ServerLine::Users { number: asker.number, users }.encode(&mut lines);
+        }
+    }
+    let withheld = !barred.is_empty() && server.settings.broadcast_report != BroadcastReport::None;
+    let outcome = Outcome::Broadcast { recipients: u32::try_from(recipients).unwrap_or(u32::MAX), withheld };
+    let answer = Answer::Broadcast { recipients: recipients as u64, withheld };
+    ServerLine::Done { number: asker.number, answer }.encode(&mut lines);
+    let written = server.out.write(|out| out.extend_from_slice(&lines));
+    answers::answer_written(server, asker, outcome, written);
+}

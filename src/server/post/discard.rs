@@ -1,0 +1,135 @@
+//! `held_on_block=drop`: mail of a sender who was just blocked leaves the mailbox.
+
+use alloc::vec::Vec;
+
+use super::{delivery, storing};
+use crate::record::Mail;
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::out::Slow;
+use crate::words::{MessageId, Name, Ticket};
+
+/// Messages asked of the store at a time.
+const PAGE_MESSAGES: u32 = 48;
+
+/// Mail of a sender that is being looked up, as far as it came before the block.
+#[derive(Debug, Clone)]
+pub(super) struct Discard {
+    user: UserId,
+    from: Name,
+    upto: MessageId,
+}
+
+impl Discard {
+    pub(super) fn is_of(&self, user: UserId) -> bool {
+        self.user == user
+    }
+}
+
+/// Drops what a sender has stored, and what is on its way: the block counts as later.
+pub(super) fn begin(server: &mut ServerState, user: UserId, from: UserId) {
+    let from = server.accounts.name(from).clone();
+    let mailbox = server.accounts[user].inbox.mailbox.as_deref();
+    if mailbox.is_some_and(|mailbox| mailbox.expected_of(&from) > 0) {
+        let upto = super::last_id(server, user);
+        look_up(server, Discard { user, from, upto }, MessageId::default());
+    }
+}
+
+/// Whether a message is to be dropped and was not looked up yet.
+pub(super) fn is_dropped(server: &ServerState, user: UserId, mail: &Mail) -> bool {
+    let mut discards = server.post.discards.values();
+    discards.any(|discard| discard.user == user && discard.from == mail.from && mail.id <= discard.upto)
+}
+
+fn look_up(server: &mut ServerState, discard: Discard, after: MessageId) {
+    let ticket = Ticket(server.next_serial());
+    let user = server.accounts.name(discard.user).clone();
+    let from = Some(discard.from.clone());
+    server.post.discards.insert(ticket, discard);
+    server.out.slow(Slow::LoadMail { ticket, user, from, after, limit: PAGE_MESSAGES });
+}
+
+pub(super) fn loaded(server: &mut ServerState, discard: Discard, mail: &[Mail], more: bool) {
+    let Some(last) = mail.last().map(|mail| mail.id) else { return };
+    let user = discard.user;
+    let mut ids: Vec<MessageId> = Vec::new();
+    for mail in mail.iter().filter(|mail| mail.id <= discard.upto) {
+        let session = server.accounts[user].session.as_ref();
+        let shown = session.is_some_and(|session| session.delivery.is_under_way(mail.id));
+        if !shown && storing::take_out(server, user, mail.id, &mail.from, mail.text.len() as u64) {
+            ids.push(mail.id);
+        }
+    }
+    delivery::note_removed(server, user, ids);
+    if more && last < discard.upto {
+        look_up(server, discard, last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pages;
+    use super::*;
+
+    use crate::record::{MailSummary, RecordNumber, Recovery};
+    use crate::server::settings::{HeldOnBlock, OfflineDelivery};
+    use crate::server::{Effect, Event, Settings, Verdict};
+    use crate::time::Time;
+    use crate::words::{Credential, LinkId};
+
+    /// What an event leads to: pages that are asked for, and whether a message is sent.
+    fn handle(server: &mut ServerState, event: Event<'_>) -> (Vec<Ticket>, bool) {
+        let (mut asked, mut shown) = (Vec::new(), false);
+        for effect in server.handle(event, Time::ZERO) {
+            if let Effect::LoadMail { ticket, .. } | Effect::Verify { ticket, .. } = effect {
+                asked.push(ticket);
+            } else if let Effect::Send { bytes, .. } = effect {
+                shown |= bytes.starts_with(b"message ");
+            }
+        }
+        (asked, shown)
+    }
+
+    #[test]
+    fn what_a_block_drops_is_not_shown_because_it_was_lifted_before_the_last_page() {
+        let name = |name: &str| Name::new(name).unwrap();
+        let accounts = ["hans", "luke"].map(|of| (name(of), Credential::new("pw")));
+        let summary = MailSummary { to: name("hans"), from: name("luke"), count: 2, bytes: 10 };
+        let recovery = Recovery { boot: 2, mail: Vec::from([summary]), ..Recovery::default() };
+        let settings = Settings {
+            offline_delivery: OfflineDelivery::Manual,
+            held_on_block: HeldOnBlock::Drop,
+            ..Settings::default()
+        };
+        let mut server = ServerState::new(settings, Vec::from(accounts), recovery, 1, Time::ZERO);
+        let mail = |number| Mail {
+            id: MessageId { boot: 1, number },
+            from: name("luke"),
+            group: None,
+            origin: None,
+            sent_at: Time::ZERO,
+            text: "hello".into(),
+        };
+        let loaded =
+            |ticket, number, more| Event::MailLoaded { ticket, mail: Vec::from([mail(number)]), more };
+        let link = LinkId(1);
+        let committed = |upto| Event::Committed { upto: RecordNumber(upto) };
+        let from = "192.0.2.1:40000".parse().unwrap();
+        handle(&mut server, Event::LinkOpened { link, from, nonce: [0; 32] });
+        let (ticket, _) = handle(&mut server, Event::Received { link, bytes: b"login hans pw\n" });
+        handle(&mut server, Event::Verified { ticket: ticket[0], verdict: Verdict::Right });
+        handle(&mut server, committed(1));
+        handle(&mut server, Event::Received { link, bytes: b"block luke\n" });
+        let (first, _) = handle(&mut server, committed(2));
+        handle(&mut server, Event::Received { link, bytes: b"unblock luke\n" });
+        let (held, _) = handle(&mut server, committed(3));
+        // The store was asked for what the block held back before it is asked for the rest of what it drops.
+        let (rest, _) = handle(&mut server, loaded(first[0], 1, true));
+        assert_eq!(handle(&mut server, loaded(held[0], 2, false)), (Vec::new(), false));
+        handle(&mut server, loaded(rest[0], 2, false));
+        let hans = server.accounts.find("hans").unwrap();
+        assert_eq!(pages::unread(&server, hans), 0);
+        assert!(server.post.discards.is_empty());
+    }
+}

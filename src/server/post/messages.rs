@@ -1,0 +1,175 @@
+//! `message`: to one user, at once or through their mailbox.
+
+use alloc::sync::Arc;
+
+use super::delivery::{self, Keep, Parcel};
+use super::storing;
+use crate::planted::{self, Planted};
+use crate::record::{Mail, Outcome};
+use crate::server::ServerState;
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Asker, Tell, another};
+use crate::server::papers::Then;
+use crate::server::people::blocks;
+use crate::server::session;
+use crate::server::settings::{BlockNotice, OfflineDelivery};
+use crate::time::Time;
+use crate::wire::{Answer, Code, Status};
+use crate::words::{Name, Origin, Text};
+
+/// Live messages of one sender to one receiver that may wait for stored ones; beyond that they are stored.
+const WAITING_MESSAGES: usize = 64;
+
+/// A message before it has an id.
+#[derive(Debug, Clone)]
+pub(super) struct Letter {
+    pub(super) from: UserId,
+    pub(super) group: Option<Name>,
+    pub(super) origin: Option<Origin>,
+    pub(super) text: Arc<str>,
+}
+
+pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &str, text: Text<'_>) {
+    session::charge(server, asker.user, 1);
+    let to = match another(server, asker, to) {
+        Ok(to) => to,
+        Err(code) => return answers::fail(server, asker, code),
+    };
+    session::begin_message(server, asker);
+    let tell = Tell::Sender(*asker);
+    let open = blocks::may_reach(server, asker.user, to) || planted::is(Planted::BlockSkippedInMessage);
+    if !open && server.settings.block_notice == BlockNotice::Tell {
+        return tell_sender(server, to, &tell, Err(Code::Blocked));
+    }
+    if !open {
+        return pretend_stored(server, asker, to);
+    }
+    let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: text.as_str().into() };
+    post(server, to, letter, tell);
+}
+
+/// `block_notice=silent`: the sender hears `stored`, whatever would have become of the message, when it is
+/// durable that they do: neither the time it takes nor a repeat gives the block away. Where a message to
+/// somebody offline is answered otherwise (`offline_delivery=off`, a full mailbox), it does.
+fn pretend_stored(server: &mut ServerState, asker: &Asker, to: UserId) {
+    let tell = Tell::Sender(*asker);
+    let outcome = Outcome::Message(Status::Stored);
+    match answers::settled_record(server, asker, outcome) {
+        None => tell_sender(server, to, &tell, Ok(Status::Stored)),
+        Some(record) => {
+            let ServerState { papers, out, .. } = server;
+            papers.persist(out, record, Then::Pretended { to, tell });
+        }
+    }
+}
+
+/// Sends a message to a user whom it may reach, or stores it for them. Whoever is to be told hears what
+/// became of it, now or later.
+pub(super) fn post(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    if !is_here(server, to) {
+        return post_to_mailbox(server, to, letter, tell);
+    }
+    let from = letter.from;
+    if !server.post.queues.is_storing(from, to) || planted::is(Planted::LiveBeforeStored) {
+        return send(server, to, letter, tell);
+    }
+    if server.post.queues.waiting(from, to) < WAITING_MESSAGES {
+        return server.post.queues.wait(to, letter, tell);
+    }
+    for (letter, tell) in server.post.queues.take_waiting(from, to) {
+        post_to_mailbox(server, to, letter, tell);
+    }
+    post_to_mailbox(server, to, letter, tell);
+}
+
+/// Whether a message can be sent to a user now. One who leaves is shown what was under way, and no more.
+fn is_here(server: &ServerState, to: UserId) -> bool {
+    let session = server.accounts[to].session.as_ref();
+    session.is_some_and(|session| session.link.is_some() && !session.delivery.is_leaving())
+}
+
+fn send(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    let Letter { from, group, origin, text } = letter;
+    let id = server.accounts[to].inbox.next_id(server.boot);
+    let (sent_at, keep) = (server.now, Keep::Memory(from));
+    delivery::deliver(server, to, Parcel { id, group, origin, sent_at, text, keep, tell, end: 0 });
+}
+
+fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    let Letter { from, group, origin, text } = letter;
+    if server.settings.offline_delivery == OfflineDelivery::Off {
+        return tell_sender(server, to, &tell, Err(Code::Offline));
+    }
+    if server.accounts[to].is_leaving() {
+        return tell_sender(server, to, &tell, Err(Code::UnknownUser));
+    }
+    let bytes = text.len() as u64;
+    if storing::has_room(server, to, from, bytes) {
+        // What is under way to the user was sent before, and must not be lost where this is kept.
+        storing::store_unacknowledged(server, to, Time::MAX);
+        storing::store_unsent(server, to);
+    }
+    if !storing::has_room(server, to, from, bytes) {
+        let dropped = planted::is(Planted::FullMailboxDrops);
+        let ending = if dropped { Ok(Status::Stored) } else { Err(Code::MailboxFull) };
+        return tell_sender(server, to, &tell, ending);
+    }
+    let id = server.accounts[to].inbox.next_id(server.boot);
+    let from_name = server.accounts.name(from).clone();
+    let mail = Mail { id, from: from_name, group, origin, sent_at: server.now, text };
+    storing::store(server, to, from, mail, tell, Code::StorageUnavailable);
+}
+
+/// Messages of one sender to one receiver may be sent on: what they waited for is stored, or was refused.
+pub(super) fn send_waiting(server: &mut ServerState, from: UserId, to: UserId) {
+    for (letter, tell) in server.post.queues.take_free(from, to) {
+        judge_and_post(server, to, letter, tell);
+    }
+}
+
+/// The receiver is not there any more, or leaves: messages that waited to be sent are stored.
+pub(super) fn store_waiting(server: &mut ServerState, to: UserId) {
+    for from in server.post.queues.senders_to(to) {
+        for (letter, tell) in server.post.queues.take_waiting(from, to) {
+            judge_and_post(server, to, letter, tell);
+        }
+    }
+}
+
+/// Posts a message that has waited, as things are now.
+fn judge_and_post(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    if blocks::may_reach(server, letter.from, to) {
+        return post(server, to, letter, tell);
+    }
+    let silent = server.settings.block_notice == BlockNotice::Silent;
+    match tell {
+        Tell::Sender(asker) if silent => pretend_stored(server, &asker, to),
+        tell => tell_sender(server, to, &tell, Err(Code::Blocked)),
+    }
+}
+
+/// The sender of a message, or of a group message, hears what became of it.
+pub(in crate::server) fn tell_sender(
+    server: &mut ServerState,
+    to: UserId,
+    tell: &Tell,
+    ending: Result<Status, Code>,
+) {
+    match tell {
+        Tell::Nobody => {}
+        Tell::Group(number) => super::group_messages::member_settled(server, *number, ending),
+        Tell::Sender(asker) => {
+            match ending {
+                Ok(status) => {
+                    let to = server.accounts.name(to).as_str();
+                    let answer = Answer::Message { to, status };
+                    let line = crate::wire::ServerLine::Done { number: asker.number, answer };
+                    let written = server.out.write_line(&line);
+                    answers::answer_written(server, asker, Outcome::Message(status), written);
+                }
+                Err(code) => answers::fail(server, asker, code),
+            }
+            session::end_message(server, asker);
+        }
+    }
+}

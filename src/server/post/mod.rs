@@ -1,0 +1,132 @@
+//! Post: messages, from their command to the one who reads them, and the mailboxes between.
+//!
+//! A message to somebody online is sent at once and remembered until it is acknowledged; else it is stored.
+//! A stored message is in its mailbox once its record is durable.
+
+pub(super) mod broadcast;
+pub(super) mod delivery;
+pub(super) mod discard;
+pub(super) mod group_messages;
+mod mailbox;
+pub(super) mod messages;
+pub(super) mod pages;
+mod queues;
+pub(super) mod storing;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+
+pub(super) use self::delivery::Delivery;
+use self::discard::Discard;
+use self::group_messages::GroupMessage;
+use self::mailbox::Mailbox;
+use self::pages::Page;
+use self::queues::Queues;
+use super::ServerState;
+use super::accounts::UserId;
+use super::answers::Asker;
+use super::settings::{HeldOnBlock, OfflineDelivery};
+use crate::planted::{self, Planted};
+use crate::wire::CommandKind;
+use crate::words::{MessageId, Name, Ticket};
+
+/// What is under way to more than one account.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Post {
+    /// Pages of mail that the store was asked for.
+    pages: BTreeMap<Ticket, Page>,
+    /// Mail that is being looked up to be dropped.
+    discards: BTreeMap<Ticket, Discard>,
+    group_messages: BTreeMap<u64, GroupMessage>,
+    queues: Queues,
+    /// Bytes of text in all mailboxes, and of what is on its way into them.
+    stored_bytes: u64,
+    broadcasts: u64,
+}
+
+impl Post {
+    /// Whether nothing is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.pages.is_empty()
+            && self.discards.is_empty()
+            && self.group_messages.is_empty()
+            && self.queues.is_empty()
+    }
+}
+
+/// One account's mailbox, and the number of its last message.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inbox {
+    mailbox: Option<Box<Mailbox>>,
+    /// Running number of the last message to this user within this boot.
+    last: u64,
+}
+
+impl Inbox {
+    /// Numbers go on above this one.
+    pub(super) fn number_from(&mut self, last: u64) {
+        self.last = self.last.max(last);
+    }
+
+    pub(super) const fn last_number(&self) -> u64 {
+        self.last
+    }
+
+    /// The next id for a message to this user.
+    fn next_id(&mut self, boot: u32) -> MessageId {
+        self.last += 1;
+        let boot = if planted::is(Planted::IdReused) { 1 } else { boot };
+        MessageId { boot, number: self.last }
+    }
+
+    /// Whether a message is on its way into the mailbox.
+    pub(super) fn is_expecting(&self) -> bool {
+        self.mailbox.as_ref().is_some_and(|mailbox| mailbox.is_expecting())
+    }
+}
+
+/// The last id given to a message to a user.
+pub(super) fn last_id(server: &ServerState, user: UserId) -> MessageId {
+    MessageId { boot: server.boot, number: server.accounts[user].inbox.last }
+}
+
+/// A block or its lifting is durable: what came before a block is held back, or dropped; what it held back
+/// is shown.
+pub(super) fn block_changed(server: &mut ServerState, asker: &Asker, user: UserId) {
+    if asker.kind == CommandKind::Block {
+        storing::hold_back_unsent(server, asker.user, user);
+        if server.settings.held_on_block == HeldOnBlock::Drop {
+            discard::begin(server, asker.user, user);
+        }
+    } else if !planted::is(Planted::UnblockShowsNothing) {
+        show_held_back(server, asker.user, user);
+    }
+}
+
+/// No block keeps a user any more from what another has sent them.
+pub(super) fn show_held_back(server: &mut ServerState, user: UserId, from: UserId) {
+    let (name, sender) = (server.accounts.name(user).clone(), server.accounts.name(from).clone());
+    pages::show_held(server, user, &sender);
+    // With mutual blocks, messages of the one who had blocked wait as well.
+    if server.settings.block_mutual && server.settings.offline_delivery == OfflineDelivery::Auto {
+        pages::show_held(server, from, &name);
+    }
+}
+
+/// Whether mail of a sender is held back from a user by a block.
+fn is_held(server: &ServerState, user: UserId, from: &Name) -> bool {
+    use super::people::blocks;
+    let Some(from) = server.accounts.find(from.as_str()) else { return false };
+    server.settings.held_on_block != HeldOnBlock::Deliver
+        && !planted::is(Planted::BlockSkippedInMailbox)
+        && blocks::has_blocked(server, user, from)
+}
+
+/// An account is purged: its mailbox is empty. What it has sent to others stays with them.
+pub(super) fn forget(server: &mut ServerState, user: UserId) {
+    if let Some(mailbox) = server.accounts[user].inbox.mailbox.take() {
+        assert!(!mailbox.is_expecting(), "nothing is on its way to an account when it is purged");
+        server.post.stored_bytes -= mailbox.bytes();
+    }
+    server.post.discards.retain(|_, discard| !discard.is_of(user));
+}

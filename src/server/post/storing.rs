@@ -1,0 +1,255 @@
+//! Storing messages: room is promised at once, and booked when the record is durable.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use super::delivery::{self, Delivery, Keep, MAY_BE_SHOWN, Parcel};
+use super::mailbox::{Amount, Kept, Mailbox};
+use super::messages::{self, tell_sender};
+use super::pages::{self, Source};
+use crate::planted::{self, Planted};
+use crate::record::{Mail, Outcome, Record};
+use crate::server::accounts::UserId;
+use crate::server::answers::{self, Tell};
+use crate::server::papers::{Stored, Then};
+use crate::server::settings::OfflineDelivery;
+use crate::server::{Later, ServerState};
+use crate::time::Time;
+use crate::wire::{Code, Status};
+use crate::words::{MessageId, Name};
+
+/// Whether one more message of so many bytes may be stored, after all that are on their way.
+pub(super) fn has_room(server: &ServerState, to: UserId, from: UserId, bytes: u64) -> bool {
+    let settings = &server.settings;
+    let within = |limit: u64, used: u64| limit == 0 || used <= limit;
+    let mailbox = server.accounts[to].inbox.mailbox.as_deref();
+    let expected = mailbox.map_or(Amount::default(), |mailbox| {
+        if planted::is(Planted::RoomNotPromised) { mailbox.booked() } else { mailbox.expected() }
+    });
+    let of_sender = mailbox.map_or(0, |mailbox| mailbox.expected_of(server.accounts.name(from)));
+    within(u64::from(settings.mailbox_messages), u64::from(expected.messages) + 1)
+        && within(settings.mailbox_bytes, expected.bytes + bytes)
+        && within(u64::from(settings.mailbox_per_sender), u64::from(of_sender) + 1)
+        && within(settings.mailbox_total_bytes, server.post.stored_bytes + bytes)
+}
+
+/// Hands a message to the store; its sender hears `stored` when it is durable, or `refused`.
+pub(super) fn store(
+    server: &mut ServerState,
+    to: UserId,
+    from: UserId,
+    mail: Mail,
+    tell: Tell,
+    refused: Code,
+) {
+    let (id, bytes) = (mail.id, mail.text.len() as u64);
+    let mailbox = server.accounts[to].inbox.mailbox.get_or_insert_with(Box::default);
+    mailbox.promise(id, mail.from.clone(), bytes);
+    server.post.stored_bytes += bytes;
+    server.post.queues.begin(from, to);
+    let settled = match &tell {
+        Tell::Sender(asker) => answers::settled_record(server, asker, Outcome::Message(Status::Stored)),
+        Tell::Nobody | Tell::Group(_) => None,
+    };
+    let tell = if planted::is(Planted::ConfirmBeforeCommit) {
+        tell_sender(server, to, &tell, Ok(Status::Stored));
+        Tell::Nobody
+    } else {
+        tell
+    };
+    let record = Record::MailStored { to: server.accounts.name(to).clone(), mail };
+    let stored = Stored { from, to, id, tell, refused };
+    let ServerState { papers, out, .. } = server;
+    match settled {
+        None => papers.persist(out, record, Then::Mail(stored)),
+        Some(settled) => {
+            papers.persist(out, record, Then::Nothing);
+            papers.persist(out, settled, Then::Mail(stored))
+        }
+    };
+}
+
+/// Applies a record: a message is in its mailbox.
+pub(in crate::server) fn apply(server: &mut ServerState, to: &Name, mail: &Mail) {
+    let Some(to) = server.accounts.find(to.as_str()) else { return };
+    let bytes = mail.text.len() as u64;
+    let mailbox = server.accounts[to].inbox.mailbox.get_or_insert_with(Box::default);
+    let promised = mailbox.is_promised(mail.id);
+    let before = mailbox.bytes();
+    mailbox.book(mail.id, &mail.from, bytes);
+    let after = mailbox.bytes();
+    // The room of one that was promised is counted since then.
+    server.post.stored_bytes =
+        if promised { server.post.stored_bytes + after - before } else { server.post.stored_bytes + bytes };
+    drop_idle(server, to);
+}
+
+/// Counts mail that the store holds at the start.
+pub(in crate::server) fn apply_found(
+    server: &mut ServerState,
+    to: UserId,
+    from: &Name,
+    messages: u32,
+    bytes: u64,
+) {
+    let mailbox = server.accounts[to].inbox.mailbox.get_or_insert_with(Box::default);
+    mailbox.book_found(from, messages, bytes);
+    server.post.stored_bytes += bytes;
+}
+
+/// A message is stored and booked, or the store refused it: its sender hears so, and its receiver is shown it
+/// if they are there.
+pub(in crate::server) fn settled(server: &mut ServerState, stored: &Stored, durable: bool) {
+    let Stored { from, to, id, tell, refused } = stored;
+    let (from, to) = (*from, *to);
+    server.post.queues.end(from, to);
+    if durable {
+        tell_sender(server, to, tell, Ok(Status::Stored));
+        pages::show_new(server, to, *id);
+    } else {
+        let ending = match release(server, to, *id) {
+            Kept::Shown => Ok(Status::Delivered),
+            Kept::InMailbox if planted::is(Planted::ConfirmRefused) => Ok(Status::Stored),
+            Kept::InMailbox => Err(*refused),
+        };
+        tell_sender(server, to, tell, ending);
+    }
+    messages::send_waiting(server, from, to);
+    if server.accounts[to].is_leaving() {
+        server.later.push_back(Later::Purge);
+    }
+}
+
+fn release(server: &mut ServerState, to: UserId, id: MessageId) -> Kept {
+    let account = &mut server.accounts[to];
+    let Some(mailbox) = account.inbox.mailbox.as_mut() else { unreachable!("room was promised") };
+    let (bytes, kept) = mailbox.release(id);
+    server.post.stored_bytes -= bytes;
+    if let Some(session) = account.session.as_mut() {
+        session.delivery.give_up(id);
+    }
+    drop_idle(server, to);
+    kept
+}
+
+/// A message of a mailbox was shown, or is dropped. Returns whether it was there.
+pub(super) fn take_out(
+    server: &mut ServerState,
+    user: UserId,
+    id: MessageId,
+    from: &Name,
+    bytes: u64,
+) -> bool {
+    let Some(mailbox) = server.accounts[user].inbox.mailbox.as_mut() else { return false };
+    if mailbox.is_removed(id) {
+        return false;
+    }
+    let before = mailbox.bytes();
+    mailbox.remove(id, from, bytes);
+    server.post.stored_bytes -= before - mailbox.bytes();
+    true
+}
+
+/// The store knows that these messages are out of a mailbox.
+pub(in crate::server) fn removal_written(server: &mut ServerState, user: &Name, ids: &[MessageId]) {
+    let Some(user) = server.accounts.find(user.as_str()) else { return };
+    if let Some(mailbox) = server.accounts[user].inbox.mailbox.as_mut() {
+        mailbox.forget_removed(ids);
+        drop_idle(server, user);
+    }
+}
+
+fn drop_idle(server: &mut ServerState, user: UserId) {
+    let mailbox = &mut server.accounts[user].inbox.mailbox;
+    if mailbox.as_deref().is_some_and(Mailbox::is_idle) {
+        *mailbox = None;
+    }
+}
+
+/// Stores what was sent, accepted no later than `upto`, and is nowhere else.
+pub(super) fn store_unacknowledged(server: &mut ServerState, user: UserId, upto: Time) {
+    let Some(session) = server.accounts[user].session.as_mut() else { return };
+    let mut parcels = session.delivery.lend_sent();
+    for parcel in parcels.iter_mut().filter(|parcel| parcel.sent_at <= upto) {
+        store_parcel(server, user, parcel, MAY_BE_SHOWN, MAY_BE_SHOWN);
+    }
+    if let Some(session) = server.accounts[user].session.as_mut() {
+        session.delivery.give_back_sent(parcels);
+    }
+}
+
+/// Stores what was not sent yet; it is read from the mailbox in its turn.
+pub(super) fn store_unsent(server: &mut ServerState, user: UserId) {
+    if let Some(session) = server.accounts[user].session.as_mut() {
+        let parcels = session.delivery.take_unsent();
+        store_all(server, user, parcels);
+    }
+}
+
+/// What one sender has sent and was not sent on yet is held back. With it is stored what waits of others, for
+/// mail is shown in the order of its ids; where nothing is stored, that stays where it is.
+pub(super) fn hold_back_unsent(server: &mut ServerState, user: UserId, from: UserId) {
+    let storing = server.settings.offline_delivery != OfflineDelivery::Off;
+    let Some(session) = server.accounts[user].session.as_mut() else { return };
+    let unsent = session.delivery.take_unsent();
+    let (held, others): (VecDeque<Parcel>, VecDeque<Parcel>) =
+        unsent.into_iter().partition(|parcel| storing || parcel.keep == Keep::Memory(from));
+    others.into_iter().for_each(|parcel| session.delivery.push_unsent(parcel));
+    store_all(server, user, held);
+}
+
+fn store_all(server: &mut ServerState, user: UserId, parcels: VecDeque<Parcel>) {
+    // None of them was sent, so none was shown.
+    let full = match server.settings.offline_delivery {
+        _ if server.accounts[user].is_leaving() => Code::UnknownUser,
+        OfflineDelivery::Off => Code::Offline,
+        OfflineDelivery::Auto | OfflineDelivery::Manual => Code::MailboxFull,
+    };
+    for mut parcel in parcels {
+        store_parcel(server, user, &mut parcel, full, Code::StorageUnavailable);
+    }
+}
+
+/// Stores a message under way, unless it is stored already or given up. Its sender hears `full` if it may not be stored, `refused` if the store
+/// refuses it.
+fn store_parcel(server: &mut ServerState, to: UserId, parcel: &mut Parcel, full: Code, refused: Code) {
+    let Keep::Memory(sender) = parcel.keep else { return };
+    let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
+    let storing =
+        server.settings.offline_delivery != OfflineDelivery::Off && !server.accounts[to].is_leaving();
+    if !storing || !has_room(server, to, sender, parcel.text.len() as u64) {
+        parcel.keep = Keep::GivenUp;
+        return tell_sender(server, to, &tell, Err(full));
+    }
+    let from = server.accounts.name(sender).clone();
+    parcel.keep = Keep::Mailbox(from.clone());
+    let mail = Mail {
+        id: parcel.id,
+        from,
+        group: parcel.group.clone(),
+        origin: parcel.origin,
+        sent_at: parcel.sent_at,
+        text: parcel.text.clone(),
+    };
+    store(server, to, sender, mail, tell, refused);
+}
+
+/// Stores everything under way to a user whose link is gone. It is shown when they are back.
+pub(in crate::server) fn store_all_under_way(server: &mut ServerState, user: UserId) {
+    if !planted::is(Planted::LostWithLink) {
+        store_unacknowledged(server, user, Time::MAX);
+    }
+    store_unsent(server, user);
+    if let Some(session) = server.accounts[user].session.as_mut() {
+        let Delivery { loading, .. } = core::mem::take(&mut session.delivery);
+        pages::forget(server, loading);
+    }
+    messages::store_waiting(server, user);
+}
+
+/// Stored mail that is to be shown from a message on.
+pub(super) fn show_from(server: &mut ServerState, user: UserId, id: MessageId) {
+    let before = MessageId { boot: id.boot, number: id.number.saturating_sub(1) };
+    pages::show(server, user, Source::after(before));
+    delivery::advance(server, user);
+}

@@ -1,0 +1,58 @@
+//! Support for the tests of the two programs.
+//!
+//! * [`Place`]: a folder with accounts, settings and state, in which programs run.
+//! * [`Server`]: the real server in a place; it starts, stops, is killed, and starts again.
+//! * [`Client`]: the real client on a pipe, in JSON or in words.
+//! * [`Terminal`]: the real client on a pseudo-terminal, and its screen.
+//! * [`Wire`]: a bare connection, typed by hand.
+//! * [`FakeServer`]: a server whose lines the test says itself.
+//! * [`Cable`]: a connection that can be cut.
+//!
+//! Nothing here sleeps and hopes: every wait is for an event and has one generous cap, [`PATIENCE`]. A
+//! process that is still there when its owner is dropped is killed.
+
+mod cable;
+mod client;
+mod contract;
+mod fake_server;
+mod place;
+mod server;
+mod terminal;
+mod watched;
+mod wire;
+
+use std::time::Duration;
+
+pub use cable::Cable;
+pub use client::{Client, Shown, exit_code};
+pub use fake_server::{Connection, FakeServer, TOKEN};
+pub use place::{Place, free_port, signal};
+pub use server::{Ended, Server};
+pub use terminal::{Screen, Terminal};
+pub use watched::Watched;
+pub use wire::Wire;
+
+/// Longer than anything here takes, however busy the machine; what takes so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The sample accounts.
+pub const USERS: [(&str, &str); 5] = [
+    ("hans", "falcon-of-hans"),
+    ("yoda", "wise@!man  of yoda "),
+    ("luke", "light==saber"),
+    ("vader", "sithlord**"),
+    ("r2d2", "*&^$%#!"),
+];
+
+/// The password of a sample account.
+#[must_use]
+pub fn password(user: &str) -> &'static str {
+    USERS.iter().find(|(name, _)| *name == user).expect("a sample account").1
+}
+
+/// The password of every account of [`Place::of`].
+pub const PASSWORD: &str = "falcon";
+
+/// A hash of [`PASSWORD`] that costs next to no work.
+pub const HASH: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$rw3axlR1xiFa03+xpssxaA$ygiw2yNnog7/YMDUeADXAnXZZWr4tkJ0RXsVegS4TC0";

@@ -1,0 +1,147 @@
+//! The language of transcripts, line by line.
+
+use hobnob::server::settings::{
+    BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
+};
+use hobnob::server::{Event, Settings};
+use hobnob::words::{Credential, Name};
+
+use crate::stage::{PASSWORD, Stage};
+use crate::store::Mood;
+
+/// Where links come from unless a transcript says otherwise.
+const HERE: &str = "192.0.2.1";
+
+/// Performs a line.
+pub(crate) fn perform(stage: &mut Stage, line: &str) {
+    if let Some((name, text)) = line.split_once("< ").filter(|(name, _)| !name.contains(' ')) {
+        return stage.expect(name, text);
+    }
+    if let Some(name) = line.strip_suffix('~') {
+        return stage.clients.get_mut(name).expect("a known link").said.clear();
+    }
+    if let Some(name) = line.strip_suffix(" closed") {
+        return assert!(stage.clients[name].closed, "{name} is still open");
+    }
+    stage.nothing_unsaid();
+    if let Some((name, text)) = line.split_once(">> ").filter(|(name, _)| !name.contains(' ')) {
+        return stage.say_later(name, text);
+    }
+    if let Some((name, text)) = line.split_once("> ").filter(|(name, _)| !name.contains(' ')) {
+        return stage.say(name, text);
+    }
+    match line.split_once(' ').unwrap_or((line, "")) {
+        ("open", place) => {
+            let (name, from) = place.split_once(' ').unwrap_or((place, HERE));
+            stage.open(name, from.parse().expect("an address"));
+            stage.clients.get_mut(name).expect("just opened").said.clear();
+        }
+        ("login", name) => {
+            stage.open(name, HERE.parse().expect("an address"));
+            stage.say(name, "hello 1 ack resume");
+            stage.say(name, &format!("login {name} {PASSWORD}"));
+            stage.clients.values_mut().for_each(|client| client.said.clear());
+        }
+        ("close", name) => {
+            let id = stage.clients.remove(name).expect("a known link").id;
+            stage.handle(Event::LinkClosed { link: id });
+            stage.settle();
+        }
+        ("end", name) => {
+            let link = stage.clients[name].id;
+            stage.handle(Event::StreamEnded { link });
+            stage.settle();
+        }
+        ("wait", seconds) => stage.wait(seconds.parse().expect("seconds")),
+        ("acks", _) => {
+            stage.acks = true;
+            stage.acknowledge();
+        }
+        _ => direct_the_machine(stage, line),
+    }
+}
+
+/// Performs a line about the machine around the server: store, hashing, files, operator.
+fn direct_the_machine(stage: &mut Stage, line: &str) {
+    match line.split_once(' ').unwrap_or((line, "")) {
+        ("store", mood) => {
+            stage.store.mood = match mood {
+                "syncs" => return stage.sync(),
+                "holds" => Mood::Holds,
+                "commits" => Mood::Commits,
+                "refuses" => Mood::Refuses,
+                other => panic!("store {other}"),
+            };
+            stage.let_the_store_work();
+            stage.settle();
+        }
+        ("mail", mood) => {
+            stage.loading = mood == "answers";
+            stage.settle();
+        }
+        ("hashing", mood) => {
+            stage.hashing = mood == "answers";
+            stage.settle();
+        }
+        ("stop", _) => {
+            stage.handle(Event::Stop);
+            stage.settle();
+        }
+        ("restart", _) => stage.restart(),
+        ("file", lines) => {
+            let account = |line: &str| {
+                let (name, password) = line.split_once('=').unwrap_or((line, PASSWORD));
+                (Name::new(name).expect("a name"), Credential::new(password))
+            };
+            stage.accounts = lines.split(' ').map(account).collect();
+        }
+        ("reload", changed) => {
+            for (key, value) in changed.split(' ').filter_map(|setting| setting.split_once('=')) {
+                set(&mut stage.settings, key, value);
+            }
+            let (accounts, settings) = (stage.accounts.clone(), Box::new(stage.settings.clone()));
+            stage.handle(Event::Reloaded { accounts, settings });
+            stage.settle();
+        }
+        other => panic!("no such stage direction: {other:?}"),
+    }
+}
+
+/// Changes a setting.
+pub(crate) fn set(settings: &mut Settings, key: &str, value: &str) {
+    let number = || value.parse().expect("a number");
+    match key {
+        "block_duration" => settings.block_duration_secs = number(),
+        "timeout" => settings.timeout_secs = number(),
+        "lock_extend" => settings.lock_extend = value == "true",
+        "resume_grace_secs" => settings.resume_grace_secs = number(),
+        "mailbox_messages" => settings.mailbox_messages = number() as u32,
+        "registration" => settings.registration = Registration::Open,
+        "duplicate_login" => settings.duplicate_login = DuplicateLogin::Replace,
+        "block_notice" => settings.block_notice = BlockNotice::Silent,
+        "offline_delivery" if value == "off" => settings.offline_delivery = OfflineDelivery::Off,
+        "offline_delivery" => settings.offline_delivery = OfflineDelivery::Manual,
+        "held_on_block" if value == "drop" => settings.held_on_block = HeldOnBlock::Drop,
+        "held_on_block" => settings.held_on_block = HeldOnBlock::Deliver,
+        "broadcast_report" if value == "names" => settings.broadcast_report = BroadcastReport::Names,
+        "broadcast_report" => settings.broadcast_report = BroadcastReport::None,
+        "history_mode" => settings.history_mode = HistoryMode::Login,
+        "strict_block" => settings.strict_block = value == "true",
+        "block_mutual" => settings.block_mutual = value == "true",
+        "ping_reveals_block" => settings.ping_reveals_block = value == "true",
+        "invalid_counts_as_activity" => settings.invalid_counts_as_activity = value == "true",
+        "whoelse_include_self" => settings.whoelse_include_self = value == "true",
+        "rate_burst" => settings.rate_burst = number() as u32,
+        "unauthenticated_max" => settings.unauthenticated_max = number() as u32,
+        "unauthenticated_per_address" => settings.unauthenticated_per_address = number() as u32,
+        "failures_per_address" => settings.failures_per_address = number() as u32,
+        "groups_per_user" => settings.groups_per_user = number() as u32,
+        "members_per_group" => settings.members_per_group = number() as u32,
+        "mailbox_per_sender" => settings.mailbox_per_sender = number() as u32,
+        "mailbox_bytes" => settings.mailbox_bytes = number(),
+        "mailbox_total_bytes" => settings.mailbox_total_bytes = number(),
+        "block_ends_private" => settings.block_ends_private = value == "true",
+        "rate_per_s" => settings.rate_per_s = number() as u32,
+        _ => panic!("the transcripts know no setting {key}"),
+    }
+}
