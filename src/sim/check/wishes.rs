@@ -166,7 +166,9 @@ impl Line<'_> {
     fn is_of(&self, wish: &Wish) -> bool {
         wish.user == self.user
             && match self.number {
-                Some(_) => (wish.login, wish.number) == (self.login, self.number) && wish.line == self.words,
+                Some(_) => {
+                    (wish.login, wish.number) == (self.login, self.number) && wish.line == self.words
+                }
                 None => (wish.link, wish.order) == (Some(self.link), self.order),
             }
     }
@@ -227,8 +229,7 @@ impl Check {
 
     /// What became of a change is said in the call in which it is known.
     pub(super) fn wishes_are_answered(&mut self) -> Verdict {
-        let heard =
-            |wish: &&Wish| wish.link.is_some_and(|link| self.model.member_on(link) == Some(wish.user));
+        let heard = |wish: &&Wish| wish.link.is_some_and(|link| self.model.member_on(link) == Some(wish.user));
         let silent = self.wishes.open.iter().filter(|wish| wish.is_settled).find(heard);
         let silent = silent.map(|wish| (self.model.users[wish.user].name.as_str(), words(&wish.line)));
         rule!(self, silent.is_none(), "a change is answered when its fate is known", "{silent:?}");
