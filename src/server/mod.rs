@@ -15,6 +15,8 @@ mod apply;
 pub mod credentials_file;
 mod deadlines;
 mod door;
+#[cfg(feature = "sim")]
+mod durable;
 pub mod effect;
 pub mod event;
 mod out;
@@ -229,7 +231,8 @@ impl ServerState {
                 storing::removal_written(self, &user, &ids);
             }
             Record::Fact(_) => {}
-            record if durable || planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
+            record if durable => apply::apply(self, &record),
+            Record::Change(_) if planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
             Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
         }
         match then {

@@ -188,6 +188,7 @@ impl Watcher {
             | Seen::HashAsked { .. }
             | Seen::LoadAsked { .. }
             | Seen::Scheduled { .. }
+            | Seen::Differs { .. }
             | Seen::Returned
             | Seen::ClientStarted { .. }
             | Seen::Typed { .. }

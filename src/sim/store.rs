@@ -94,6 +94,11 @@ impl Store {
         self.durable.recovery()
     }
 
+    /// What a server would read if it started now.
+    pub(crate) fn recovery(&self) -> Recovery {
+        self.durable.recovery()
+    }
+
     pub(crate) fn persist(&mut self, number: RecordNumber, epoch: u64, record: &Record) {
         if self.refused_epoch.is_none_or(|refused| epoch > refused) {
             self.queue.push_back(Entry::Persist(number, epoch, record.clone()));

@@ -1,28 +1,31 @@
 //! What a server keeps in memory.
 
-use support::{Place, Server};
+use std::fs;
 
-/// Memory of one hash: more than the allocator would hide.
-const HASH_BYTES: u64 = 4 << 20;
+use support::{HASH, Place};
 
-/// Has passwords hashed one after the other, each for a name of its own, so that none is locked.
-fn refuse(server: &Server, names: std::ops::Range<u64>) {
-    for name in names {
-        let mut stranger = server.wire();
-        stranger.say(&format!("login nobody{name} guess"));
-        stranger.skip_to("refused ");
-    }
+/// Resident memory of a process, in KiB.
+fn resident_kib(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 #[test]
 fn logins_one_after_the_other_take_the_memory_of_one_hash() {
-    let cost = format!("argon2_kib={}", HASH_BYTES / 1024);
-    let server = Place::samples().serve_with(&["--ephemeral", "--set", &cost, "--set", "argon2_passes=1"]);
-    // Each hashing thread has its own; let all of them have had a turn.
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    refuse(&server, 0..2 * threads);
-    let before = server.memory();
-    refuse(&server, 2 * threads..2 * threads + 16);
-    let after = server.memory();
-    assert!(before > HASH_BYTES && after < before + 2 * HASH_BYTES, "{before} bytes, then {after}");
+    let place = Place::with(&format!("hans {HASH}\n"));
+    // The threads hash in 4 MiB each.
+    let server = place.serve_with(&["--ephemeral", "--set", "argon2_kib=4096", "--set", "argon2_passes=1"]);
+    // A name of its own for each, so that none is locked.
+    let guess = |n: u32| {
+        let mut client = server.wire();
+        client.say(&format!("login nobody{n} guess"));
+        client.skip_to("refused ");
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    (0..2 * threads).for_each(guess);
+    let before = resident_kib(server.id());
+    (2 * threads..2 * threads + 16).for_each(guess);
+    let after = resident_kib(server.id());
+    assert!(after < before + 2 * 4096, "{before} KiB, then {after} KiB");
 }

@@ -7,6 +7,7 @@ use super::entry::{self, refuse};
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
 use super::{ending, lockout};
+use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
 use crate::server::papers::lane::{Subject, Subjects, Wish};
@@ -154,6 +155,9 @@ fn retire(server: &mut ServerState, name: &Name) {
         let account = &mut server.accounts[user];
         if account.credential.take().is_some() {
             account.guesses.begin_anew();
+            if planted::is(Planted::RemovalForgetsWaiting) {
+                account.guesses.waiting.clear();
+            }
             account.token = None;
         }
     }

@@ -113,13 +113,13 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
 }
 
 /// A login was decided and its link is gone: it was in for no time, and was told so by nobody.
-pub(super) fn never_entered(server: &mut ServerState, user: UserId) {
+pub(super) fn never_entered(server: &mut ServerState, user: UserId, decided_at: Time) {
     let account = &mut server.accounts[user];
     account.entering = None;
     account.token = None;
     account.ledger.clear();
     let user_name = account.name.clone();
-    history::session_began(server, user, server.now);
+    history::session_began(server, user, decided_at);
     history::session_ended(server, user, server.now);
     let ended = Fact::SessionEnded { user: user_name, resumable: false, at: server.now };
     let ServerState { papers, out, .. } = server;
@@ -337,8 +337,8 @@ pub(in crate::server) fn stop(server: &mut ServerState) {
     for link in rest {
         match links::stage(server, link) {
             Some(Stage::Parting(..)) => links::part(server, link),
-            Some(Stage::Entering(user, _)) => {
-                never_entered(server, user);
+            Some(Stage::Entering(user, entry)) => {
+                never_entered(server, user, entry.at);
                 say_farewell(server, link, Farewell::ServerShutdown);
             }
             _ => say_farewell(server, link, Farewell::ServerShutdown),
@@ -353,4 +353,48 @@ fn say_farewell(server: &mut ServerState, id: LinkId, farewell: Farewell) {
     server.out.send(id, &ServerLine::Bye(farewell));
     links::set_stage(server, id, Stage::Anonymous);
     links::close(server, id);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    use crate::record::{RecordNumber, Recovery};
+    use crate::server::{Effect, Event, Settings, Verdict};
+    use crate::words::{Credential, Name, Ticket};
+
+    /// Tickets asked for; every record is durable at once.
+    fn tickets(server: &mut ServerState, event: Event<'_>) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        for effect in server.handle(event, Time::ZERO) {
+            if let Effect::Verify { ticket, .. } = effect {
+                tickets.push(ticket);
+            }
+        }
+        server.handle(Event::Committed { upto: RecordNumber(u64::MAX) }, Time::ZERO).for_each(drop);
+        tickets
+    }
+
+    #[test]
+    fn sessions_that_are_over_leave_no_deadlines_behind() {
+        let hans = (Name::new("hans").unwrap(), Credential::new("pw"));
+        let mut server =
+            ServerState::new(Settings::default(), Vec::from([hans]), Recovery::default(), 1, Time::ZERO);
+        for number in 1..=100 {
+            let link = LinkId(number);
+            let from = "192.0.2.1:40000".parse().unwrap();
+            tickets(&mut server, Event::LinkOpened { link, from, nonce: [0; 32] });
+            let asked = tickets(&mut server, Event::Received { link, bytes: b"login hans pw\n" });
+            tickets(&mut server, Event::Verified { ticket: asked[0], verdict: Verdict::Right });
+            assert_eq!(server.online_count(), 1);
+            if number % 2 == 0 {
+                tickets(&mut server, Event::Received { link, bytes: b"logout\n" });
+            } else {
+                tickets(&mut server, Event::LinkClosed { link });
+            }
+            assert_eq!((server.online_count(), server.link_count()), (0, 0));
+        }
+        assert_eq!(server.deadlines.len(), 0);
+    }
 }

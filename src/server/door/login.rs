@@ -105,7 +105,7 @@ pub(in crate::server) fn verified(server: &mut ServerState, ticket: Ticket, verd
         Verdict::Wrong => wrong_password(server, link, from, subject),
         Verdict::Right => right_password(server, link, from, subject, credential.as_ref()),
     }
-    if !(verdict == Verdict::Overloaded && planted::is(Planted::OverloadHangs)) {
+    if !planted::is(Planted::OverloadHangs) {
         read_on_if_refused(server, link);
     }
     try_queued(server, subject);

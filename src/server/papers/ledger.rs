@@ -4,6 +4,8 @@ use alloc::collections::VecDeque;
 
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, WordsDigest};
+#[cfg(feature = "sim")]
+use crate::wire::Status;
 
 /// Commands remembered a user. A client keeps fewer unsettled at a time.
 const REMEMBERED: usize = 512;
@@ -58,6 +60,22 @@ impl Ledger {
 
     pub(in crate::server) fn settle(&mut self, number: u64, outcome: Outcome, words: Option<WordsDigest>) {
         self.set(Entry { number, words, outcome: Some(outcome) });
+    }
+
+    /// What differs from the ledger of a server that has recovered: it knows what became durable, of those
+    /// commands whose answers the client does not have yet.
+    #[cfg(feature = "sim")]
+    pub(in crate::server) fn differs_from(&self, recovered: &Ledger) -> Option<alloc::string::String> {
+        let first = self.entries.front().map_or(u64::MAX, |entry| entry.number);
+        // A change that was so already is done without a record.
+        let durable = |entry: &&Entry| entry.outcome == Some(Outcome::Message(Status::Stored));
+        let lost = self.entries.iter().filter(durable).find(|entry| {
+            recovered.position(entry.number).map_or(true, |at| recovered.entries.get(at) != Some(entry))
+        });
+        let unknown = recovered.entries.iter().filter(|entry| entry.number >= first).find(|entry| {
+            self.position(entry.number).map_or(false, |at| self.entries.get(at) != Some(entry))
+        });
+        lost.or(unknown).map(|entry| alloc::format!("command {} comes to {:?}", entry.number, entry.outcome))
     }
 
     /// The client has these answers and repeats none of these commands.

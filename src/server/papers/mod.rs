@@ -168,6 +168,13 @@ impl Papers {
         }
     }
 
+    /// Whether a fact is on its way to the store, or is to be written again.
+    #[cfg(feature = "sim")]
+    pub(super) fn has_facts_under_way(&self) -> bool {
+        let facts = |under_way: &UnderWay| matches!(under_way.record, Record::Fact(_));
+        !self.facts.is_empty() || self.under_way.iter().any(facts)
+    }
+
     /// Lets a link wait for a record.
     pub(super) fn wait_for(&mut self, number: RecordNumber, link: LinkId) {
         assert!(number > self.settled && number <= self.last, "a link waits for a record under way");

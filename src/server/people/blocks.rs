@@ -133,3 +133,12 @@ fn set(users: &mut Vec<UserId>, user: UserId, is_in: bool) {
         (Ok(_), true) | (Err(_), false) => {}
     }
 }
+
+#[cfg(feature = "sim")]
+/// The names of those whom a user has blocked, in order.
+pub(in crate::server) fn blocked_by(server: &ServerState, user: UserId) -> Vec<Name> {
+    let blocks = server.accounts[user].ties.blocks.iter();
+    let mut names: Vec<Name> = blocks.map(|other| server.accounts.name(*other).clone()).collect();
+    names.sort_unstable();
+    names
+}

@@ -300,3 +300,17 @@ pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
         set(server, &name, members);
     }
 }
+
+#[cfg(feature = "sim")]
+/// All groups and their members.
+pub(in crate::server) fn all(server: &ServerState) -> Vec<(Name, Vec<Name>)> {
+    let name = |user: &UserId| server.accounts.name(*user).clone();
+    let groups = server.people.groups.iter();
+    groups.map(|(group, Group { members })| (group.clone(), members.iter().map(name).collect())).collect()
+}
+
+#[cfg(feature = "sim")]
+/// The groups that a user is in.
+pub(in crate::server) fn of(server: &ServerState, user: UserId) -> Vec<Name> {
+    server.accounts[user].ties.groups.clone()
+}

@@ -68,3 +68,10 @@ pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
 pub(in crate::server) fn open_sessions(server: &ServerState) -> Vec<UserId> {
     server.people.history.open.iter().copied().collect()
 }
+
+#[cfg(feature = "sim")]
+/// When a user's last session began, if there was one, and when it ended.
+pub(in crate::server) fn last_session(server: &ServerState, user: UserId) -> (Option<Time>, Time) {
+    let past = &server.accounts[user].past;
+    (past.login, past.end)
+}

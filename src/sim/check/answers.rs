@@ -110,7 +110,8 @@ impl Check {
         let login = seen.login;
         let order = self.wishes.next_line();
         let at_once = certain && self.is_obeyed_at_once(link);
-        let number_is = number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line, order));
+        let number_is =
+            number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line, order));
         let told = number.is_some();
         let text = self.text_requested(link, command, at_once, told, order);
         let judged = at_once && number_is == Number::Fresh && is_answered_later(command);
@@ -122,7 +123,8 @@ impl Check {
         // The answer to a repeat may be that of the first time.
         let asked = number.and_then(|number| self.model.asked_mut(user, login, number));
         let order = asked.filter(|_| number_is == Number::Again).map_or(order, |asked| asked.order);
-        let expected = Expected { number, command: name, line, order, text, at, number_is, waited: !at_once, allowed };
+        let expected =
+            Expected { number, command: name, line, order, text, at, number_is, waited: !at_once, allowed };
         if let Some(seen) = self.links.seen.get_mut(&link) {
             seen.expected.push_back(expected);
         }
@@ -143,7 +145,14 @@ impl Check {
     }
 
     /// What a number is used for; it is used from now on.
-    fn number_is(&mut self, asker: (User, u64), number: u64, link: LinkId, line: &[u8], order: u64) -> Number {
+    fn number_is(
+        &mut self,
+        asker: (User, u64),
+        number: u64,
+        link: LinkId,
+        line: &[u8],
+        order: u64,
+    ) -> Number {
         let (user, login) = asker;
         let known = &mut self.model.users[user];
         let remembered = known.answered.0 != login || number > known.answered.1;
@@ -325,7 +334,8 @@ impl Check {
         }
         let short = said.map(accepted);
         let before = known.answers.insert((login, number), short);
-        let same = before.is_none_or(|before| before == short) || expected.number_is == Number::PerhapsMisused;
+        let same =
+            before.is_none_or(|before| before == short) || expected.number_is == Number::PerhapsMisused;
         rule!(self, same, "a repeat gets the same answer", "#{number}: {short:?} after {before:?}");
         Ok(())
     }
@@ -412,7 +422,10 @@ fn is_late(command: &str) -> bool {
 /// Whether a repeat is not done again.
 const fn is_remembered(command: &Command<'_>) -> bool {
     is_change(command)
-        || matches!(command, Command::Message { .. } | Command::Broadcast { .. } | Command::MessageGroup { .. })
+        || matches!(
+            command,
+            Command::Message { .. } | Command::Broadcast { .. } | Command::MessageGroup { .. }
+        )
 }
 
 /// Whether an answer says that a message arrived somewhere.

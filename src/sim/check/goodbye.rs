@@ -110,7 +110,8 @@ impl Check {
         let Some(seen) = self.links.seen.get(&link).filter(|seen| seen.stream_ended && !seen.resumes) else {
             return Ok(());
         };
-        let patient = seen.leaving.as_ref().is_some_and(|leaving| self.now.0 < leaving.taken_at.0 + PATIENCE_MICROS);
+        let patient =
+            seen.leaving.as_ref().is_some_and(|leaving| self.now.0 < leaving.taken_at.0 + PATIENCE_MICROS);
         let by_logout = seen.farewell.is_none_or(|farewell| farewell == Farewell::Logout);
         let odd = seen.user.is_none_or(|user| self.model.users[user].odd);
         if !patient || !by_logout || odd || seen.garbage || self.call == Call::Stop {
@@ -127,9 +128,12 @@ impl Check {
         for (link, seen) in &self.links.seen {
             let untold = seen.over.filter(|(at, _)| late(*at));
             rule!(self, untold.is_none(), "a farewell waits two seconds at most", "{link:?}: {untold:?}");
-            let waits = seen.user.is_some_and(|user| self.wishes.does_wait(user));
-            let Some(leaving) = seen.leaving.as_ref().filter(|_| seen.over.is_none() && !waits) else { continue };
-            let kept = late(leaving.moved_at.max(self.settled_at)) && self.is_unhurried() && self.is_flushed(*link);
+            let waits = seen.user.is_some_and(|user| self.wishes.is_anything_open(user));
+            let Some(leaving) = seen.leaving.as_ref().filter(|_| seen.over.is_none() && !waits) else {
+                continue;
+            };
+            let kept =
+                late(leaving.moved_at.max(self.settled_at)) && self.is_unhurried() && self.is_flushed(*link);
             rule!(self, !kept, "a logout is carried out", "{link:?}: {leaving:?}");
         }
         Ok(())

@@ -193,6 +193,7 @@ impl Check {
             }
             Seen::Persisted { number, record } => return self.persisted(*number, record),
             Seen::Scheduled { at } => return self.scheduled(*at),
+            Seen::Differs { what } => rule!(self, false, "the memory is what a restart would read", "{what}"),
             Seen::Returned => return self.returned(),
             Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
             Seen::Typed { process, line, text } => {

@@ -72,7 +72,8 @@ impl Check {
         let rests = self.purges.is_up && self.is_at_rest();
         for (user, gone) in &mut self.purges.gone {
             let known = &self.model.users[*user];
-            let tried = self.locks.attempts.iter().any(|attempt| attempt.name == known.name && attempt.is_compared());
+            let tried =
+                self.locks.attempts.iter().any(|attempt| attempt.name == known.name && attempt.is_compared());
             let alone = known.session.is_none() && known.coming.is_none() && !tried;
             let free = rests && alone && self.model.remembers(*user);
             gone.free_since = if free { gone.free_since.or(Some(self.now)) } else { None };

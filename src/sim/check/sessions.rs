@@ -131,7 +131,7 @@ impl Check {
             self.now.since(lost).as_secs() >= settings.resume_grace_secs || self.settled_at >= lost
         });
         // What was typed ahead of a login may have had to wait for the rate.
-        over || !self.is_unhurried() || (idle && !self.wishes.does_wait(user))
+        over || !self.is_unhurried() || (idle && !self.wishes.is_anything_open(user))
     }
 
     fn is_garbage(&self, link: LinkId) -> bool {
@@ -163,7 +163,7 @@ impl Check {
         let Some(session) = session else { return false };
         let from = session.active.1.max(self.settled_at);
         let latest = Time(from.0 + timeout * 1_000_000 + LATE_MICROS);
-        let waits = self.wishes.does_wait(user);
+        let waits = self.wishes.is_anything_open(user);
         timeout > 0 && self.is_unhurried() && self.now > latest && !waits
     }
 

@@ -92,12 +92,6 @@ impl Wishes {
         self.open.iter().any(|wish| wish.user == user)
     }
 
-    /// Whether a user waits for a change that was asked for on a link that stands, or is with the store.
-    pub(super) fn does_wait(&self, user: User) -> bool {
-        let waits = |wish: &Wish| wish.link.is_some() || wish.record.is_some();
-        self.open.iter().any(|wish| wish.user == user && waits(wish))
-    }
-
     /// A record is durable. Says who asked for it, by which line.
     pub(super) fn applied(&mut self, number: RecordNumber) -> Option<(User, u64)> {
         let wish = self.open.iter_mut().find(|wish| wish.record == Some(number))?;
@@ -166,9 +160,7 @@ impl Line<'_> {
     fn is_of(&self, wish: &Wish) -> bool {
         wish.user == self.user
             && match self.number {
-                Some(_) => {
-                    (wish.login, wish.number) == (self.login, self.number) && wish.line == self.words
-                }
+                Some(_) => (wish.login, wish.number) == (self.login, self.number) && wish.line == self.words,
                 None => (wish.link, wish.order) == (Some(self.link), self.order),
             }
     }
@@ -229,12 +221,23 @@ impl Check {
 
     /// What became of a change is said in the call in which it is known.
     pub(super) fn wishes_are_answered(&mut self) -> Verdict {
-        let heard = |wish: &&Wish| wish.link.is_some_and(|link| self.model.member_on(link) == Some(wish.user));
+        let heard =
+            |wish: &&Wish| wish.link.is_some_and(|link| self.model.member_on(link) == Some(wish.user));
         let silent = self.wishes.open.iter().filter(|wish| wish.is_settled).find(heard);
         let silent = silent.map(|wish| (self.model.users[wish.user].name.as_str(), words(&wish.line)));
         rule!(self, silent.is_none(), "a change is answered when its fate is known", "{silent:?}");
-        self.wishes.open.retain(|wish| !wish.is_settled);
+        self.drop_wishes(|wish| wish.is_settled);
         Ok(())
+    }
+
+    /// Wishes have come to an end: until now their users were not idle.
+    fn drop_wishes(&mut self, ended: impl Fn(&Wish) -> bool) {
+        let now = self.now;
+        for wish in self.wishes.open.extract_if(.., |wish| ended(wish)) {
+            if let Some(session) = &mut self.model.users[wish.user].session {
+                session.active.1 = session.active.1.max(now);
+            }
+        }
     }
 
     /// With nothing under way no change waits for its turn, on a lost link neither.
@@ -246,7 +249,7 @@ impl Check {
         let waiting = self.wishes.first().find(waits);
         let waiting = waiting.map(|wish| (self.model.users[wish.user].name.as_str(), words(&wish.line)));
         rule!(self, waiting.is_none(), "a change waits only for what conflicts", "{waiting:?}");
-        self.wishes.open.retain(|wish| wish.link.is_some());
+        self.drop_wishes(|wish| wish.link.is_none());
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 mod agreement;
 mod crash;
 mod damage;
+#[cfg(feature = "sim")]
+mod lane;
 mod log;
 mod model;
 mod order;
