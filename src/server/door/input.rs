@@ -95,7 +95,9 @@ fn is_obeyed_at_once(stage: Stage, line: &[u8]) -> bool {
             .any(|word| line.starts_with(word))
     };
     let planted = planted::is(Planted::NextLineDoesNotWait) && !change(line);
-    stage.user().is_some() && (line.starts_with(b"ack ") || line.starts_with(b"active") || planted)
+    let at_once =
+        matches!(ClientLine::parse(line), Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. }));
+    stage.user().is_some() && (at_once || planted)
 }
 
 fn hold(server: &mut ServerState, id: LinkId, held: Held) {

@@ -105,11 +105,11 @@ fn send(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
 }
 
 fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
-    if server.settings.offline_delivery == OfflineDelivery::Off {
-        return tell_sender(server, to, &tell, Err(Code::Offline));
-    }
     if server.accounts[to].is_leaving() {
         return tell_sender(server, to, &tell, Err(Code::UnknownUser));
+    }
+    if server.settings.offline_delivery == OfflineDelivery::Off {
+        return tell_sender(server, to, &tell, Err(Code::Offline));
     }
     let (from, bytes) = (letter.from, letter.text.len() as u64);
     if storing::has_room(server, to, from, bytes) {
