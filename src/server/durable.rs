@@ -61,8 +61,9 @@ impl ServerState {
             (here.last_session, there.last_session) = (None, None);
         }
         if self.accounts[user].is_leaving() {
-            // Nobody resumes into it; the store forgets it whole.
+            // Nobody resumes into it, or tries its password; the store forgets it whole.
             there.token = None;
+            (here.locked_until, there.locked_until) = (None, None);
         }
         if there.login == LoginNumber(0) {
             // A new account's numbers begin above those of accounts that are gone.

@@ -44,12 +44,12 @@ impl Check {
 
     fn groups_agree(&self, store: &Store) -> Verdict {
         let name = |user: &usize| self.model.users[*user].name.as_str();
-        let same = self.model.groups.len() == store.groups().len()
-            && self.model.groups.iter().all(|(group, members)| {
+        let same = self.model.kept_groups.len() == store.groups().len()
+            && self.model.kept_groups.iter().all(|(group, members)| {
                 let kept = store.groups().get(group).map(|kept| kept.iter().map(|name| name.as_str()));
                 kept.is_some_and(|kept| kept.eq(members.iter().map(name)))
             });
-        let (own, kept) = (&self.model.groups, store.groups());
+        let (own, kept) = (&self.model.kept_groups, store.groups());
         rule!(self, same, "what holds is what a restart would read", "{own:?}, kept are {kept:?}");
         Ok(())
     }
