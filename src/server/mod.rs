@@ -9,6 +9,9 @@
 //! changes) and `out` (output); each shows at its door what the others may use, and each but `papers` and
 //! `out` uses only those after it. Beside this file are what all of them share.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
+
 mod accounts;
 mod answers;
 mod apply;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use support::{Ended, PATIENCE, Server};
+use support::{PATIENCE, Server};
 
 /// What a stop may take.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -38,24 +38,25 @@ fn a_store_that_hangs_does_not_keep_the_server_from_its_end() {
     let mut anna = server.wire();
     anna.say("register anna secret");
     let _writer = writer_of_nothing(&credentials);
-    let Ended { code, took, .. } = server.stop();
-    assert!(took < LIMIT, "{took:?}");
-    assert_eq!(code, Some(1));
-    server.logs("the store did not finish in time: what had been confirmed is on the disk", 1);
+    let ended = server.stop();
+    assert!(ended.took < LIMIT, "{:?}", ended.took);
+    assert_eq!(ended.code, Some(1));
+    let line = "hobnob-server: the store did not finish in time: what had been confirmed is on the disk";
+    assert_eq!(ended.log.matches(line).count(), 1, "{}", ended.log);
     assert_eq!(hans.rest(), "bye server_shutdown\n");
 }
 
 #[test]
 fn a_reader_of_the_store_does_not_keep_the_server_from_its_end() {
     let mut server = Server::start(&[]);
-    let file = server.place.path("hobnob-data/hobnob.db");
+    let file = server.place.data().join("hobnob.db");
     let reader = rusqlite::Connection::open(&file).expect("a database");
     // While somebody reads, the log cannot be emptied.
     reader.execute_batch("BEGIN; SELECT count(*) FROM sessions").expect("a transaction");
     let _hans = server.wire_user("hans");
-    let Ended { code, took, .. } = server.stop();
-    assert!(took < LIMIT, "{took:?}");
-    assert_eq!(code, Some(0), "everything is written");
+    let ended = server.stop();
+    assert!(ended.took < LIMIT, "{:?}", ended.took);
+    assert_eq!(ended.code, Some(0), "everything is written");
     drop(reader);
     let sessions: i64 = rusqlite::Connection::open(&file)
         .and_then(|db| db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)))

@@ -13,7 +13,7 @@ use crate::server::effect::Report;
 use crate::server::papers::lane::{Subject, Subjects, Wish};
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
-use crate::server::{ServerState, post};
+use crate::server::{Phase, ServerState, post};
 use crate::wire::{Code, Refusal};
 use crate::words::look_alike::skeleton;
 use crate::words::{Credential, LinkId, Name};
@@ -166,6 +166,10 @@ fn retire(server: &mut ServerState, name: &Name) {
 /// Purges every account that is gone and for which nothing is under way. A purge that the store refused is
 /// tried again.
 pub(in crate::server) fn begin_purges(server: &mut ServerState) {
+    if server.phase == Phase::Stopping {
+        // The next start finds them.
+        return;
+    }
     for name in server.papers.lane.purges_to_begin() {
         let is_free = server.accounts.find(name.as_str()).is_none_or(|user| {
             let account = &server.accounts[user];

@@ -112,17 +112,20 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
     end_session(server, user, end);
 }
 
-/// A login was decided and its link is gone: it was in for no time, and was told so by nobody.
-pub(super) fn never_entered(server: &mut ServerState, user: UserId, decided_at: Time) {
+/// A login was decided, and its link is gone before anybody was told: there was no session. The store is given
+/// the one before again.
+pub(super) fn never_entered(server: &mut ServerState, user: UserId) {
     let account = &mut server.accounts[user];
     account.entering = None;
     account.token = None;
     account.ledger.clear();
-    let user_name = account.name.clone();
-    history::session_began(server, user, decided_at);
-    history::session_ended(server, user, server.now);
-    let ended = Fact::SessionEnded { user: user_name, resumable: false, at: server.now };
+    let (user_name, login) = (account.name.clone(), account.login);
+    let (began, ended) = history::last_session(server, user);
+    let at = began.unwrap_or(Time::ZERO);
+    let began = Fact::SessionBegan { user: user_name.clone(), login, token: None, at };
+    let ended = Fact::SessionEnded { user: user_name, resumable: false, at: ended };
     let ServerState { papers, out, .. } = server;
+    papers.persist_fact(out, began);
     papers.persist_fact(out, ended);
     if server.accounts[user].is_leaving() {
         server.later.push_back(Later::Purge);
@@ -207,11 +210,7 @@ pub(in crate::server) fn idle_due(server: &mut ServerState, user: UserId, serial
 }
 
 fn time_out(server: &mut ServerState, user: UserId) {
-    let end = match server.accounts[user].link() {
-        Some(_) => End::Farewell(SessionEnd::Timeout, Farewell::Timeout, LastAnswer::None),
-        None => End::LinkLost,
-    };
-    end_session(server, user, end);
+    end_session(server, user, End::Farewell(SessionEnd::Timeout, Farewell::Timeout, LastAnswer::None));
 }
 
 /// When a session will have been idle for too long.
@@ -337,8 +336,8 @@ pub(in crate::server) fn stop(server: &mut ServerState) {
     for link in rest {
         match links::stage(server, link) {
             Some(Stage::Parting(..)) => links::part(server, link),
-            Some(Stage::Entering(user, entry)) => {
-                never_entered(server, user, entry.at);
+            Some(Stage::Entering(user, _)) => {
+                never_entered(server, user);
                 say_farewell(server, link, Farewell::ServerShutdown);
             }
             _ => say_farewell(server, link, Farewell::ServerShutdown),

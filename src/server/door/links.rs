@@ -216,7 +216,7 @@ pub(in crate::server) fn link_lost(server: &mut ServerState, id: LinkId) {
     let Some(link) = take(server, id) else { return };
     match link.stage {
         Stage::Queued(subject) => login::leave_queue(server, id, subject),
-        Stage::Entering(user, entry) => ending::never_entered(server, user, entry.at),
+        Stage::Entering(user, _) => ending::never_entered(server, user),
         Stage::Member(user) => ending::session_lost_link(server, user),
         Stage::Leaving(user, _) => ending::leaving_lost_link(server, user),
         Stage::Anonymous | Stage::LoggingIn(_) | Stage::Refused(..) | Stage::Parting(..) => {}
@@ -267,7 +267,10 @@ pub(super) fn leave_anonymous(server: &mut ServerState, id: LinkId) {
 
 /// A link has not logged in in time.
 pub(in crate::server) fn close_overdue(server: &mut ServerState, id: LinkId) {
-    if server.door.anonymous.contains(&id) {
+    if login::is_with_the_store(server, id) {
+        // The registration is decided; it is the disk that takes its time.
+        server.deadlines.add(server.now + Duration::from_secs(1), Deadline::Login(id));
+    } else if server.door.anonymous.contains(&id) {
         server.out.send(id, &ServerLine::Bye(Farewell::Timeout));
         close(server, id);
     }

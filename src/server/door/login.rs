@@ -259,6 +259,12 @@ pub(super) fn register(server: &mut ServerState, id: LinkId, name: &str, passwor
     server.out.slow(Slow::Hash { ticket, password: Password::new(password.0) });
 }
 
+/// Whether a link waits for its new account to be durable.
+pub(super) fn is_with_the_store(server: &ServerState, id: LinkId) -> bool {
+    let stage = links::stage(server, id);
+    matches!(stage, Some(Stage::LoggingIn(ticket)) if !server.door.slow_logins.contains_key(&ticket))
+}
+
 /// The password of a new account was hashed; `None`: the pool of hashing threads was too busy.
 pub(in crate::server) fn hashed(server: &mut ServerState, ticket: Ticket, credential: Option<Credential>) {
     let Some(SlowLogin::Hashing { link, name }) = server.door.slow_logins.get(&ticket).cloned() else {

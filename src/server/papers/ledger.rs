@@ -73,11 +73,12 @@ impl Ledger {
         // A change that was so already is done without a record.
         let durable = |entry: &&Entry| entry.outcome == Some(Outcome::Message(Status::Stored));
         let lost = self.entries.iter().filter(durable).find(|entry| {
-            recovered.position(entry.number).map_or(true, |at| recovered.entries.get(at) != Some(entry))
+            !recovered.position(entry.number).is_ok_and(|at| recovered.entries.get(at) == Some(entry))
         });
-        let unknown = recovered.entries.iter().filter(|entry| entry.number >= first).find(|entry| {
-            self.position(entry.number).map_or(false, |at| self.entries.get(at) != Some(entry))
-        });
+        let unknown =
+            recovered.entries.iter().filter(|entry| entry.number >= first).find(|entry| {
+                self.position(entry.number).is_ok_and(|at| self.entries.get(at) != Some(entry))
+            });
         lost.or(unknown).map(|entry| alloc::format!("command {} comes to {:?}", entry.number, entry.outcome))
     }
 

@@ -38,6 +38,10 @@ impl History {
 
 pub(in crate::server) fn session_began(server: &mut ServerState, user: UserId, at: Time) {
     forget(server, user);
+    if at == Time::ZERO {
+        // No session: a login that was never told to anybody is all that is known.
+        return;
+    }
     let history = &mut server.people.history;
     history.logins.insert((at, user));
     history.open.insert(user);
@@ -69,7 +73,6 @@ pub(in crate::server) fn open_sessions(server: &ServerState) -> Vec<UserId> {
     server.people.history.open.iter().copied().collect()
 }
 
-#[cfg(feature = "sim")]
 /// When a user's last session began, if there was one, and when it ended.
 pub(in crate::server) fn last_session(server: &ServerState, user: UserId) -> (Option<Time>, Time) {
     let past = &server.accounts[user].past;

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use smol::LocalExecutor;
 
 use super::alarm::Alarm;
-use super::barrier::Barrier;
 use super::connections::{Accepting, Connection, Links, Shared, Written};
 use super::hashing::{Hashing, Pool};
 use super::inbox::{Item, Sender};
@@ -40,7 +39,6 @@ pub(super) struct Hands {
     pub(super) links: Links,
     pub(super) nonces: Nonces,
     pub(super) alarm: Alarm,
-    pub(super) barrier: Barrier,
     /// Links with bytes to write.
     pub(super) dirty: Vec<LinkId>,
     /// Bytes queued since they were last written.

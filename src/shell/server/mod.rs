@@ -4,7 +4,6 @@
 //! a batch of events is written once per connection.
 
 mod alarm;
-mod barrier;
 pub mod commands;
 mod connections;
 mod hands;

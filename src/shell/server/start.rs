@@ -11,7 +11,6 @@ use smol::LocalExecutor;
 use thiserror::Error;
 
 use super::alarm::Alarm;
-use super::barrier::Barrier;
 use super::connections::{Accepting, Links, Shared};
 use super::hands::{Hands, Stopping};
 use super::hashing::Pool;
@@ -112,7 +111,6 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         links: Links::default(),
         nonces: Nonces::new(),
         alarm: Alarm::new(clock),
-        barrier: Barrier::new()?,
         dirty: Vec::new(),
         queued: 0,
         flushed: Vec::new(),

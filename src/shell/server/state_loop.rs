@@ -20,6 +20,9 @@ const STOP: Duration = Duration::from_millis(1500);
 /// Time the store has in any case after its queue is closed.
 const LAST_WRITE: Duration = Duration::from_millis(300);
 
+/// An alarm that is later than this finds a server that stood still, or is overloaded.
+const LATE: Duration = Duration::from_millis(10);
+
 /// How the server ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -96,16 +99,19 @@ impl Server {
             self.take(item, self.hands.clock.now())?;
         }
         self.drain()?;
-        if self.hands.alarm.take_due() {
-            self.catch_up().await?;
+        if let Some(late) = self.hands.alarm.take_due() {
+            self.catch_up(late).await?;
             self.tell(Event::Tick, self.hands.clock.now());
         }
         Ok(())
     }
 
-    /// Lets every connection whose socket is ready read once, and handles what it read.
-    async fn catch_up(&mut self) -> Result<(), String> {
-        self.hands.barrier.passed().await;
+    /// Lets every connection with unread input read once, and handles what it read. If the alarm is on time, the
+    /// reactor has woken those connections already.
+    async fn catch_up(&mut self, late: Duration) -> Result<(), String> {
+        if late > LATE {
+            self.hands.links.wake_readable();
+        }
         // The inbox is filled at most once in each turn of the connections.
         for _ in 0..=self.hands.links.len() / inbox::CAPACITY + 1 {
             yield_now().await;

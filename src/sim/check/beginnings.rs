@@ -31,7 +31,7 @@ impl Check {
         Ok(())
     }
 
-    fn is_open(&self, link: LinkId) -> bool {
+    pub(super) fn is_open(&self, link: LinkId) -> bool {
         self.links.seen.contains_key(&link)
     }
 

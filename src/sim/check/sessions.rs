@@ -54,6 +54,10 @@ impl Check {
             Record::Fact(Fact::SessionEnded { user, at, .. }) => {
                 let user = self.model.user(user.as_str());
                 if *at != self.now || self.facts.is_again() {
+                    // Of a login that was told to nobody the session before is all that is left.
+                    if self.model.users[user].coming.is_some_and(|coming| !self.is_open(coming.link)) {
+                        self.model.users[user].coming = None;
+                    }
                     self.written_again(user, *at);
                     return Ok(());
                 }

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ pub(crate) struct Connection {
     stream_ended: Cell<bool>,
     /// The socket is full: the connection's own task writes when it is writable again.
     stuck: Cell<bool>,
-    /// Rings when reading may go on.
+    /// Rings when there may be something to read.
     read_on: Bell,
     /// Rings when the connection's own task has to write or to close.
     write_on: Bell,
@@ -102,6 +103,12 @@ pub(crate) enum Written {
     Part,
     /// The connection is broken.
     Broken,
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
+    }
 }
 
 impl Connection {
@@ -180,6 +187,11 @@ impl Connection {
         if self.phase.get() != Phase::Closing {
             self.phase.set(Phase::Lost);
         }
+    }
+
+    /// Makes the connection's own task try to read.
+    pub(crate) fn look(&self) {
+        self.read_on.ring();
     }
 
     #[cfg(test)]
@@ -261,7 +273,7 @@ impl Connection {
                     Some(input) => return input,
                 }
             }
-            if poll_fn(|context| self.socket.poll_readable(context)).await.is_err() {
+            if or(self.readable(), self.told_to_read()).await.is_err() {
                 return Input::Lost;
             }
             if self.phase.get() == Phase::Paused {
@@ -295,7 +307,7 @@ impl Connection {
     /// the end of the stream comes after that input.
     async fn over_while_paused(&self) -> Input {
         loop {
-            if poll_fn(|context| self.socket.poll_readable(context)).await.is_err() {
+            if self.readable().await.is_err() {
                 return Input::Lost;
             }
             match self.socket.get_ref().peek(&mut [0]) {
@@ -373,6 +385,17 @@ impl Connection {
         if self.socket.get_ref().shutdown(Shutdown::Write).is_ok() && !self.stream_ended.get() {
             Timer::after(HANG_UP).await;
         }
+    }
+
+    /// Waits until the socket is readable.
+    async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.socket.poll_readable(context)).await
+    }
+
+    /// Waits until reading is worth an attempt, whether or not the reactor has noticed.
+    async fn told_to_read(&self) -> io::Result<()> {
+        self.read_on.heard().await;
+        Ok(())
     }
 
     /// Waits until the socket is writable; `false` if it is broken.

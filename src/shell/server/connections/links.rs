@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smol::Task;
 
 use super::connection::Connection;
@@ -59,6 +60,22 @@ impl Links {
         let link = self.slots.get_mut(slot)?.take_if(|link| link.id == id)?;
         self.free.push(slot);
         Some(link)
+    }
+
+    /// Wakes the task of every connection that has unread input, whether or not the reactor has noticed it.
+    pub(crate) fn wake_readable(&self) {
+        let connections: Vec<&Connection> =
+            self.slots.iter().flatten().map(|link| &*link.connection).collect();
+        let sockets = connections.iter().map(|connection| PollFd::new(*connection, PollFlags::IN));
+        let mut sockets: Vec<PollFd<'_>> = sockets.collect();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Without an answer of the system, all of them look for themselves.
+        let unknown = poll(&mut sockets, Some(&at_once)).is_err();
+        for (connection, socket) in connections.iter().zip(&sockets) {
+            if unknown || !socket.revents().is_empty() {
+                connection.look();
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -79,7 +79,7 @@ impl Stage {
                 Effect::Send { link, bytes } => {
                     let lines = std::str::from_utf8(bytes).unwrap().lines();
                     let messages = lines.filter(|line| line.contains("message ") && !line.starts_with("ok "));
-                    if let Some(id) = messages.filter_map(|line| line.split(' ').nth(1)).last() {
+                    if let Some(id) = messages.filter_map(|line| line.split(' ').nth(1)).next_back() {
                         self.shown.insert(link, id.to_owned());
                     }
                 }
@@ -87,7 +87,12 @@ impl Stage {
                     let right = credential.is_some();
                     self.verify.push((ticket, if right { Verdict::Right } else { Verdict::Wrong }));
                 }
-                _ => {}
+                Effect::Close { .. }
+                | Effect::Pause { .. }
+                | Effect::Resume { .. }
+                | Effect::Hash { .. }
+                | Effect::ScheduleTimeout { .. }
+                | Effect::Report(_) => {}
             }
         }
     }
