@@ -160,7 +160,8 @@ impl Check {
             Entry::Vacant(entry) => {
                 let words = line.to_vec();
                 entry.insert(Asked { waits: 1, words, link: Some(link), order, answered: false });
-                return Number::Fresh;
+                // It was said to be answered before it came.
+                return if remembered { Number::Fresh } else { Number::PerhapsMisused };
             }
             Entry::Occupied(entry) => entry.into_mut(),
         };
