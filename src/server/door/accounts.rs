@@ -109,12 +109,9 @@ pub(in crate::server) fn file_read(
 ) {
     take_settings(server, settings);
     let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
+    server.papers.lane.forget_returns();
     for (name, credential) in accounts {
-        if server.papers.lane.is_purging(name.as_str()) {
-            server.papers.lane.note_return(&name, credential);
-        } else {
-            server.accounts.insert(&name, credential);
-        }
+        open_account(server, &name, credential);
     }
     for user in server.accounts.ids() {
         let name = server.accounts.name(user).clone();
@@ -123,6 +120,15 @@ pub(in crate::server) fn file_read(
         }
     }
     begin_purges(server);
+}
+
+/// An account is in the credentials file: it is there, or will be once the earlier one of its name is purged.
+pub(in crate::server) fn open_account(server: &mut ServerState, name: &Name, credential: Credential) {
+    if server.papers.lane.is_purging(name.as_str()) {
+        server.papers.lane.note_return(name, credential);
+    } else {
+        server.accounts.insert(name, credential);
+    }
 }
 
 fn take_settings(server: &mut ServerState, settings: Settings) {
