@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::entry::Entry;
 use super::links::{self, LastAnswer, Stage};
 use super::waiting;
 use crate::planted::{self, Planted};
@@ -112,16 +113,20 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
     end_session(server, user, end);
 }
 
-/// A login was decided and its link is gone: it was in for no time, and was told so by nobody.
-pub(super) fn never_entered(server: &mut ServerState, user: UserId) {
+/// A login was decided and its link is gone: it was in for no time, and nobody was told so. Whoever had a token
+/// before may try it again.
+pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry) {
+    let resumable = entry.is_by_token();
     let account = &mut server.accounts[user];
     account.entering = None;
-    account.token = None;
-    account.ledger.clear();
+    if !resumable {
+        account.token = None;
+        account.ledger.clear();
+    }
     let user_name = account.name.clone();
-    history::session_began(server, user, server.now);
+    history::session_began(server, user, entry.at);
     history::session_ended(server, user, server.now);
-    let ended = Fact::SessionEnded { user: user_name, resumable: false, at: server.now };
+    let ended = Fact::SessionEnded { user: user_name, resumable, at: server.now };
     let ServerState { papers, out, .. } = server;
     papers.persist_fact(out, ended);
     if server.accounts[user].is_leaving() {
@@ -337,8 +342,8 @@ pub(in crate::server) fn stop(server: &mut ServerState) {
     for link in rest {
         match links::stage(server, link) {
             Some(Stage::Parting(..)) => links::part(server, link),
-            Some(Stage::Entering(user, _)) => {
-                never_entered(server, user);
+            Some(Stage::Entering(user, entry)) => {
+                never_entered(server, user, entry);
                 say_farewell(server, link, Farewell::ServerShutdown);
             }
             _ => say_farewell(server, link, Farewell::ServerShutdown),

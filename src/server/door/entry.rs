@@ -26,6 +26,12 @@ pub(super) struct Entry {
     pub(super) at: Time,
 }
 
+impl Entry {
+    pub(super) fn is_by_token(self) -> bool {
+        self.by == By::Token
+    }
+}
+
 /// How somebody comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -142,9 +148,10 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
 fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
     links::set_stage(server, id, Stage::Member(user));
-    let (resumed, token) = match entry.by {
-        By::Password { token, .. } => (false, token),
-        By::Token => (true, None),
+    let resumed = entry.is_by_token();
+    let token = match entry.by {
+        By::Password { token, .. } => token,
+        By::Token => None,
     };
     let unread = pages::unread(server, user);
     let (name, login) = (server.accounts.name(user).clone(), server.accounts[user].login);
