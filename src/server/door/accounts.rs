@@ -153,7 +153,7 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
 }
 
 /// An account is gone from the credentials file. Nobody can log in to it from now on; it is purged when its
-/// session has ended and nothing is on its way to it.
+/// session has ended and nothing is under way to it or from it.
 fn retire(server: &mut ServerState, name: &Name) {
     server.papers.lane.note_purge(name);
     if let Some(user) = server.accounts.find(name.as_str()) {
@@ -175,6 +175,8 @@ pub(in crate::server) fn begin_purges(server: &mut ServerState) {
                 && account.entering.is_none()
                 && !account.inbox.is_expecting()
                 && account.guesses.is_idle()
+                && account.unanswered.is_none()
+                && !server.papers.lane.is_busy(user)
         });
         if is_free {
             wishes::submit(server, Wish::Purge { name });

@@ -288,7 +288,7 @@ pub(in crate::server) fn go_on_leaving(server: &mut ServerState, user: UserId) {
     let Some(session) = server.accounts[user].session.as_ref() else { return };
     let Some(id) = session.link.filter(|_| session.delivery.is_leaving()) else { return };
     let owes_mail = !session.delivery.is_done() && !planted::is(Planted::LogoutCutsMail);
-    if !owes_mail && session.unanswered == 0 && server.out.lists_waiting(id) == 0 {
+    if !owes_mail && !server.accounts[user].unanswered.holds_logout() && server.out.lists_waiting(id) == 0 {
         log_out(server, id, user);
     }
 }

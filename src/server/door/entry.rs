@@ -56,6 +56,7 @@ pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, fa
     account.login = LoginNumber(millisecond.max(account.login.0 + 1));
     account.token = digest;
     account.ledger.clear();
+    account.unanswered.begin_login();
     enter(server, id, user, By::Password { failed, token });
 }
 
@@ -131,7 +132,6 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
         place,
         last_active: server.now,
         looked_at: None,
-        unanswered: 0,
         delivery: Delivery::default(),
     };
     let account = &mut server.accounts[user];
