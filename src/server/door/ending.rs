@@ -125,7 +125,7 @@ pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry
     }
     let (user_name, login, token) = (account.name.clone(), account.login, account.token);
     let (began, ended) = history::last_session(server, user);
-    let at = began.unwrap_or(Time::ZERO);
+    let at = began.unwrap_or(history::NEVER);
     let began = Fact::SessionBegan { user: user_name.clone(), login, token, at };
     let ended = Fact::SessionEnded { user: user_name, resumable, at: ended };
     let ServerState { papers, out, .. } = server;
