@@ -37,6 +37,8 @@ pub(in crate::server) fn receive(server: &mut ServerState, id: LinkId, bytes: &[
     let mut rest = bytes;
     while let Some(frame) = framer.next(&mut rest, limit) {
         take_frame(server, id, frame);
+        // Before the next line: how lines share a chunk makes no difference.
+        server.do_what_is_due();
         if !server.door.links.contains_key(&id) {
             return;
         }

@@ -14,6 +14,8 @@ const REMEMBERED: usize = 512;
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Ledger {
     entries: VecDeque<Entry>,
+    /// The client has all answers up to this number.
+    answered: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,8 @@ pub(in crate::server) enum Standing {
 impl Ledger {
     pub(in crate::server) fn standing(&self, number: u64, words: Option<WordsDigest>) -> Standing {
         let Some(entry) = self.position(number).ok().and_then(|at| self.entries.get(at)) else {
-            return Standing::New;
+            // A line may have waited while the answer to the same one, said before, came and was acknowledged.
+            return if number <= self.answered { Standing::Taken } else { Standing::New };
         };
         if entry.words.is_some() && entry.words != words && !planted::is(Planted::WordsIgnored) {
             return Standing::Taken;
@@ -81,6 +84,7 @@ impl Ledger {
 
     /// The client has these answers and repeats none of these commands.
     pub(in crate::server) fn answered(&mut self, upto: u64) {
+        self.answered = self.answered.max(upto);
         while self.entries.front().is_some_and(|entry| entry.number <= upto && entry.outcome.is_some()) {
             self.entries.pop_front();
         }
@@ -90,7 +94,7 @@ impl Ledger {
     }
 
     pub(in crate::server) fn clear(&mut self) {
-        self.entries = VecDeque::new();
+        *self = Ledger::default();
     }
 
     fn set(&mut self, entry: Entry) {
@@ -152,7 +156,7 @@ mod tests {
         ledger.settle(1, DELIVERED, WORDS);
         ledger.settle(3, DELIVERED, WORDS);
         ledger.answered(4);
-        assert_eq!(ledger.standing(1, WORDS), Standing::New);
+        assert_eq!(ledger.standing(1, WORDS), Standing::Taken, "its line may have waited until now");
         assert_eq!(ledger.standing(2, WORDS), Standing::Open);
         assert_eq!(ledger.standing(3, WORDS), Standing::Settled(DELIVERED));
     }

@@ -166,10 +166,13 @@ impl Check {
         };
         let used = asked.answered || asked.link == Some(link);
         let only_asks = command_of(&asked.words).is_none_or(|command| !is_remembered(&command));
-        if asked.words == line {
+        if !remembered {
+            asked.waits += 1;
+            Number::PerhapsMisused
+        } else if asked.words == line {
             asked.waits += 1;
             Number::Again
-        } else if used && remembered && !only_asks {
+        } else if used && !only_asks {
             Number::Misused
         } else {
             asked.waits += 1;
@@ -183,10 +186,10 @@ impl Check {
         let Some((user, login)) = seen.and_then(|seen| Some((seen.user?, seen.login))) else { return };
         let known = &mut self.model.users[user];
         known.answered = known.answered.max((login, answered.unwrap_or(0)));
-        // A number that is forgotten is free for what waits.
+        // What was said again before that, and waits, may be misused by now.
         let expected = self.links.seen.get_mut(&link).map(|seen| seen.expected.iter_mut());
         for expected in expected.into_iter().flatten().filter(|expected| expected.number <= answered) {
-            if expected.number_is == Number::Misused {
+            if expected.number_is != Number::Fresh {
                 expected.number_is = Number::PerhapsMisused;
             }
         }

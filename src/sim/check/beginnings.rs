@@ -17,7 +17,7 @@ impl Check {
         let known = &self.model.users[user];
         let again = known.login == login && (known.session.is_some() || known.coming.is_some());
         let link = self.link_beginning(user, login);
-        let Some(link) = link.filter(|_| *at == self.now && !again) else {
+        let Some(link) = link.filter(|_| *at == self.now && !again && !self.facts.is_again()) else {
             // It is written again, or only the right to resume was changed, as after a new password.
             self.overtaken.remove(&user);
             return Ok(());

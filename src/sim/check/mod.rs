@@ -330,7 +330,9 @@ impl Check {
         self.locks.server_gone(survived);
         self.texts.server_gone(survived);
         self.tokens.server_gone(survived);
-        self.wishes = Wishes::default();
+        self.model.committed(survived);
+        while self.step_on() {}
+        self.wishes.server_gone();
         self.notices = Notices::default();
         self.facts = Facts::default();
         self.held = Held::default();

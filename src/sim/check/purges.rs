@@ -61,7 +61,7 @@ impl Check {
     }
 
     pub(super) fn purge_applied(&mut self, record: &Record) {
-        if let Record::Change(Change::AccountRemoved { name }) = record {
+        if let Record::Change(Change::AccountRemoved { name } | Change::AccountAdded { name, .. }) = record {
             let user = self.model.user(name.as_str());
             self.purges.gone.remove(&user);
         }

@@ -53,7 +53,7 @@ impl Check {
             Record::Fact(Fact::SessionBegan { .. }) => self.session_began(number, record),
             Record::Fact(Fact::SessionEnded { user, at, .. }) => {
                 let user = self.model.user(user.as_str());
-                if *at != self.now {
+                if *at != self.now || self.facts.is_again() {
                     // Of a login that was told to nobody the session before is all that is left.
                     if self.model.users[user].coming.is_some_and(|coming| !self.is_open(coming.link)) {
                         self.model.users[user].coming = None;
@@ -135,7 +135,8 @@ impl Check {
             self.now.since(lost).as_secs() >= settings.resume_grace_secs || self.settled_at >= lost
         });
         // What was typed ahead of a login may have had to wait for the rate.
-        over || !self.is_unhurried() || (idle && !self.wishes.is_anything_open(user))
+        let waits = session.link.is_some() && self.wishes.is_anything_open(user);
+        over || !self.is_unhurried() || (idle && !waits)
     }
 
     fn is_garbage(&self, link: LinkId) -> bool {

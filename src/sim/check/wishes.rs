@@ -87,6 +87,11 @@ impl Wishes {
         self.open.retain(|wish| wish.record.is_some());
     }
 
+    /// What was not answered has come to an end.
+    pub(super) fn server_gone(&mut self) {
+        self.open.clear();
+    }
+
     /// Whether a user waits for a change, or may.
     pub(super) fn is_anything_open(&self, user: User) -> bool {
         self.open.iter().any(|wish| wish.user == user)
