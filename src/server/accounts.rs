@@ -13,7 +13,7 @@ use super::door::Guesses;
 use super::papers::Ledger;
 use super::people::{Past, Ties};
 use super::post::Inbox;
-use super::session::Session;
+use super::session::{Session, Unanswered};
 use crate::planted::{self, Planted};
 use crate::record::Digest;
 use crate::time::Time;
@@ -40,6 +40,7 @@ pub(super) struct Account {
     pub(super) inbox: Inbox,
     /// When the deliveries that the user has caused are paid for, at the present rate.
     pub(super) paid_until: Time,
+    pub(super) unanswered: Unanswered,
     /// The link whose login is decided and not durable yet.
     pub(super) entering: Option<LinkId>,
     pub(super) session: Option<Box<Session>>,
@@ -58,6 +59,7 @@ impl Account {
             past: Past::default(),
             inbox: Inbox::default(),
             paid_until: Time::ZERO,
+            unanswered: Unanswered::default(),
             entering: None,
             session: None,
         }
@@ -149,6 +151,7 @@ impl Accounts {
         let account = core::mem::replace(&mut self[user], vacant);
         assert!(account.session.is_none() && account.entering.is_none(), "the user of a purge is gone");
         assert!(account.guesses.is_idle(), "no password of an account is compared after its purge");
+        assert!(account.unanswered.is_none(), "no message of an account is under way after its purge");
         self.messages_floor = self.messages_floor.max(account.inbox.last_number());
         self.logins_floor = self.logins_floor.max(account.login);
         let freed = self.names.remove(&account.name);

@@ -30,9 +30,7 @@ pub(super) fn apply(server: &mut ServerState, record: &Record) {
 
 fn apply_change(server: &mut ServerState, change: &Change) {
     match change {
-        Change::AccountAdded { name, credential } => {
-            server.accounts.insert(name, credential.clone());
-        }
+        Change::AccountAdded { name, credential } => door::open_account(server, name, credential.clone()),
         Change::AccountRemoved { name } => purge(server, name),
         Change::Blocked { by, user } => blocks::apply(server, by, user, true),
         Change::Unblocked { by, user } => blocks::apply(server, by, user, false),

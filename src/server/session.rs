@@ -28,32 +28,57 @@ pub(super) struct Session {
     pub(super) last_active: Time,
     /// When it is looked at again whether the session is idle.
     pub(super) looked_at: Option<Time>,
-    /// Messages of the user that nothing is known of yet.
-    pub(super) unanswered: u32,
     pub(super) delivery: Delivery,
 }
 
-/// A message of a user is under way: a logout waits for what becomes of it.
-pub(super) fn begin_message(server: &mut ServerState, asker: &Asker) {
-    if let Some(session) = session_of(server, asker) {
-        session.unanswered += 1;
+/// Messages of a user that nothing is known of yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Unanswered {
+    /// Those of the present login, whose logout waits for what becomes of them.
+    of_login: u32,
+    /// Those of earlier logins too: while there are any, the account keeps its place.
+    all: u32,
+}
+
+impl Unanswered {
+    /// Nobody hears any more what becomes of the messages of the login before.
+    pub(super) const fn begin_login(&mut self) {
+        self.of_login = 0;
     }
+
+    pub(super) const fn holds_logout(self) -> bool {
+        self.of_login > 0
+    }
+
+    pub(super) const fn is_none(self) -> bool {
+        self.all == 0
+    }
+}
+
+/// A message of a user is under way.
+pub(super) fn begin_message(server: &mut ServerState, asker: &Asker) {
+    let account = &mut server.accounts[asker.user];
+    assert!(account.login == asker.login, "a command is obeyed in its own login");
+    account.unanswered.of_login += 1;
+    account.unanswered.all += 1;
 }
 
 /// It is known what became of a message.
 pub(super) fn end_message(server: &mut ServerState, asker: &Asker) {
-    let Some(session) = session_of(server, asker) else { return };
-    session.unanswered = session.unanswered.saturating_sub(1);
-    if session.delivery.is_leaving() {
+    let account = &mut server.accounts[asker.user];
+    let Unanswered { of_login, all } = &mut account.unanswered;
+    assert!(*all > 0, "a message is answered once");
+    *all -= 1;
+    if account.login == asker.login {
+        assert!(*of_login > 0, "a message is answered once");
+        *of_login -= 1;
+    }
+    if account.session.as_ref().is_some_and(|session| session.delivery.is_leaving()) {
         server.later.push_back(Later::GoOnLeaving(asker.user));
     }
-}
-
-/// The session in which a command was given, if it goes on.
-fn session_of<'a>(server: &'a mut ServerState, asker: &Asker) -> Option<&'a mut Session> {
-    let account = &mut server.accounts[asker.user];
-    let same = account.login == asker.login;
-    account.session.as_deref_mut().filter(|_| same)
+    if server.accounts[asker.user].is_leaving() {
+        server.later.push_back(Later::Purge);
+    }
 }
 
 /// Charges a user for deliveries. Beyond their burst their next line waits.

@@ -110,12 +110,9 @@ pub(in crate::server) fn file_read(
 ) {
     take_settings(server, settings);
     let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
+    server.papers.lane.forget_returns();
     for (name, credential) in accounts {
-        if server.papers.lane.is_purging(name.as_str()) {
-            server.papers.lane.note_return(&name, credential);
-        } else {
-            server.accounts.insert(&name, credential);
-        }
+        open_account(server, &name, credential);
     }
     for user in server.accounts.ids() {
         let name = server.accounts.name(user).clone();
@@ -124,6 +121,15 @@ pub(in crate::server) fn file_read(
         }
     }
     begin_purges(server);
+}
+
+/// An account is in the credentials file: it is there, or will be once the earlier one of its name is purged.
+pub(in crate::server) fn open_account(server: &mut ServerState, name: &Name, credential: Credential) {
+    if server.papers.lane.is_purging(name.as_str()) {
+        server.papers.lane.note_return(name, credential);
+    } else {
+        server.accounts.insert(name, credential);
+    }
 }
 
 fn take_settings(server: &mut ServerState, settings: Settings) {
@@ -148,7 +154,7 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
 }
 
 /// An account is gone from the credentials file. Nobody can log in to it from now on; it is purged when its
-/// session has ended and nothing is on its way to it.
+/// session has ended and nothing is under way to it or from it.
 fn retire(server: &mut ServerState, name: &Name) {
     server.papers.lane.note_purge(name);
     if let Some(user) = server.accounts.find(name.as_str()) {
@@ -177,6 +183,8 @@ pub(in crate::server) fn begin_purges(server: &mut ServerState) {
                 && account.entering.is_none()
                 && !account.inbox.is_expecting()
                 && account.guesses.is_idle()
+                && account.unanswered.is_none()
+                && !server.papers.lane.is_busy(user)
         });
         if is_free {
             wishes::submit(server, Wish::Purge { name });

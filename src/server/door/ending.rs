@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::entry::Entry;
 use super::links::{self, LastAnswer, Stage};
 use super::waiting;
 use crate::planted::{self, Planted};
@@ -113,17 +114,20 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
 }
 
 /// A login was decided, and its link is gone before anybody was told: there was no session. The store is given
-/// the one before again.
-pub(super) fn never_entered(server: &mut ServerState, user: UserId) {
+/// the one before again. A token of before may be tried again.
+pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry) {
+    let resumable = entry.is_by_token();
     let account = &mut server.accounts[user];
     account.entering = None;
-    account.token = None;
-    account.ledger.clear();
-    let (user_name, login) = (account.name.clone(), account.login);
+    if !resumable {
+        account.token = None;
+        account.ledger.clear();
+    }
+    let (user_name, login, token) = (account.name.clone(), account.login, account.token);
     let (began, ended) = history::last_session(server, user);
-    let at = began.unwrap_or(Time::ZERO);
-    let began = Fact::SessionBegan { user: user_name.clone(), login, token: None, at };
-    let ended = Fact::SessionEnded { user: user_name, resumable: false, at: ended };
+    let at = began.unwrap_or(history::NEVER);
+    let began = Fact::SessionBegan { user: user_name.clone(), login, token, at };
+    let ended = Fact::SessionEnded { user: user_name, resumable, at: ended };
     let ServerState { papers, out, .. } = server;
     papers.persist_fact(out, began);
     papers.persist_fact(out, ended);
@@ -282,7 +286,7 @@ pub(in crate::server) fn go_on_leaving(server: &mut ServerState, user: UserId) {
     let Some(session) = server.accounts[user].session.as_ref() else { return };
     let Some(id) = session.link.filter(|_| session.delivery.is_leaving()) else { return };
     let owes_mail = !session.delivery.is_done() && !planted::is(Planted::LogoutCutsMail);
-    if !owes_mail && session.unanswered == 0 && server.out.lists_waiting(id) == 0 {
+    if !owes_mail && !server.accounts[user].unanswered.holds_logout() && server.out.lists_waiting(id) == 0 {
         log_out(server, id, user);
     }
 }
@@ -336,8 +340,8 @@ pub(in crate::server) fn stop(server: &mut ServerState) {
     for link in rest {
         match links::stage(server, link) {
             Some(Stage::Parting(..)) => links::part(server, link),
-            Some(Stage::Entering(user, _)) => {
-                never_entered(server, user);
+            Some(Stage::Entering(user, entry)) => {
+                never_entered(server, user, entry);
                 say_farewell(server, link, Farewell::ServerShutdown);
             }
             _ => say_farewell(server, link, Farewell::ServerShutdown),

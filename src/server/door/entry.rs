@@ -26,6 +26,12 @@ pub(super) struct Entry {
     pub(super) at: Time,
 }
 
+impl Entry {
+    pub(super) fn is_by_token(self) -> bool {
+        self.by == By::Token
+    }
+}
+
 /// How somebody comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -50,6 +56,7 @@ pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, fa
     account.login = LoginNumber(millisecond.max(account.login.0 + 1));
     account.token = digest;
     account.ledger.clear();
+    account.unanswered.begin_login();
     enter(server, id, user, By::Password { failed, token });
 }
 
@@ -125,7 +132,6 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
         place,
         last_active: server.now,
         looked_at: None,
-        unanswered: 0,
         delivery: Delivery::default(),
     };
     let account = &mut server.accounts[user];
@@ -142,9 +148,10 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
 fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
     links::set_stage(server, id, Stage::Member(user));
-    let (resumed, token) = match entry.by {
-        By::Password { token, .. } => (false, token),
-        By::Token => (true, None),
+    let resumed = entry.is_by_token();
+    let token = match entry.by {
+        By::Password { token, .. } => token,
+        By::Token => None,
     };
     let unread = pages::unread(server, user);
     let (name, login) = (server.accounts.name(user).clone(), server.accounts[user].login);

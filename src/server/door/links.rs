@@ -216,7 +216,7 @@ pub(in crate::server) fn link_lost(server: &mut ServerState, id: LinkId) {
     let Some(link) = take(server, id) else { return };
     match link.stage {
         Stage::Queued(subject) => login::leave_queue(server, id, subject),
-        Stage::Entering(user, _) => ending::never_entered(server, user),
+        Stage::Entering(user, entry) => ending::never_entered(server, user, entry),
         Stage::Member(user) => ending::session_lost_link(server, user),
         Stage::Leaving(user, _) => ending::leaving_lost_link(server, user),
         Stage::Anonymous | Stage::LoggingIn(_) | Stage::Refused(..) | Stage::Parting(..) => {}

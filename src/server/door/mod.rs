@@ -18,7 +18,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 pub(super) use self::accounts::{
-    account_decided, account_subjects, begin_purges, decide_account, file_read, note_unknown, purged,
+    account_decided, account_subjects, begin_purges, decide_account, file_read, note_unknown, open_account,
+    purged,
 };
 pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, leaving_due, note_progress, stop};
 pub(super) use self::entry::word_is_due;

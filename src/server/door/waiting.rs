@@ -66,8 +66,11 @@ pub(super) fn look(server: &mut ServerState, id: LinkId, user: UserId) {
     }
 }
 
-/// The change of a user is settled: their next line is obeyed.
+/// The wish of a user is settled: their next line is obeyed, or their account may go.
 pub(in crate::server) fn read_on(server: &mut ServerState, user: UserId) {
+    if server.accounts[user].is_leaving() {
+        server.later.push_back(Later::Purge);
+    }
     if let Some(link) = server.accounts[user].link() {
         wait_no_more(server, link, Waits::CHANGE);
     }

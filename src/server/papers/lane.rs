@@ -253,7 +253,7 @@ impl Lane {
 
     /// An account is gone from the credentials file and is to be purged, when nothing is under way for it.
     pub(in crate::server) fn note_purge(&mut self, name: &Name) {
-        self.purges.entry(name.clone()).or_insert(Purge { returning: None }).returning = None;
+        self.purges.entry(name.clone()).or_insert(Purge { returning: None });
     }
 
     /// Whether the name is to be purged, or is being purged.
@@ -270,6 +270,13 @@ impl Lane {
     pub(in crate::server) fn note_return(&mut self, name: &Name, credential: Credential) {
         let Some(purge) = self.purges.get_mut(name) else { unreachable!("a name returns during its purge") };
         purge.returning = Some(credential);
+    }
+
+    /// The credentials file is read again: who returns, it says.
+    pub(in crate::server) fn forget_returns(&mut self) {
+        for purge in self.purges.values_mut() {
+            purge.returning = None;
+        }
     }
 
     /// The purge is durable; the credential of the account that has come back meanwhile.

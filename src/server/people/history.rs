@@ -8,6 +8,9 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::time::Time;
 
+/// The beginning of no session: a login that nobody was told of is all that is known.
+pub(in crate::server) const NEVER: Time = Time::MAX;
+
 /// One account's last session.
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Past {
@@ -38,8 +41,7 @@ impl History {
 
 pub(in crate::server) fn session_began(server: &mut ServerState, user: UserId, at: Time) {
     forget(server, user);
-    if at == Time::ZERO {
-        // No session: a login that was never told to anybody is all that is known.
+    if at == NEVER {
         return;
     }
     let history = &mut server.people.history;
