@@ -27,7 +27,7 @@ const PART_WITHIN: Duration = Duration::from_secs(2);
 /// Why a session ends, and what its link is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The link is told, once the record is settled.
+    /// The link, if there is one, is told once the record is settled.
     Farewell(SessionEnd, Farewell, LastAnswer),
     /// The link is told at once: the server stops.
     Stopped,
@@ -212,11 +212,7 @@ pub(in crate::server) fn idle_due(server: &mut ServerState, user: UserId, serial
 }
 
 fn time_out(server: &mut ServerState, user: UserId) {
-    let end = match server.accounts[user].link() {
-        Some(_) => End::Farewell(SessionEnd::Timeout, Farewell::Timeout, LastAnswer::None),
-        None => End::LinkLost,
-    };
-    end_session(server, user, end);
+    end_session(server, user, End::Farewell(SessionEnd::Timeout, Farewell::Timeout, LastAnswer::None));
 }
 
 /// When a session will have been idle for too long.
