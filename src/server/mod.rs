@@ -213,7 +213,17 @@ impl ServerState {
         let upto = self.papers.last();
         let records = self.papers.refuse(from);
         self.out.report(Report::StorageRefused { records });
+        let mut refused = Vec::new();
         while let Some(settled) = self.papers.settle_next(upto) {
+            // Facts first, all of them: what is handed out below may name their accounts.
+            if let Record::Fact(fact) = &settled.record
+                && self.papers.keep_fact(settled.number, fact.clone())
+            {
+                self.try_again_later();
+            }
+            refused.push(settled);
+        }
+        for settled in refused {
             self.settle(settled, false);
         }
     }
@@ -225,12 +235,8 @@ impl ServerState {
             Record::Fact(Fact::MailRemoved { user, ids }) if durable => {
                 storing::removal_written(self, &user, &ids);
             }
-            Record::Fact(_) if durable => {}
-            Record::Fact(fact) => {
-                if self.papers.keep_fact(number, fact) {
-                    self.try_again_later();
-                }
-            }
+            // It holds since it was decided. One that was refused is kept.
+            Record::Fact(_) => {}
             record if durable || planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
             Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
         }
@@ -309,5 +315,59 @@ impl ServerState {
     #[must_use]
     pub fn link_count(&self) -> usize {
         self.door.link_count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The records that an event leads to. Passwords that are to be compared are right.
+    fn records(server: &mut ServerState, event: Event<'_>) -> Vec<Record> {
+        let (mut records, mut tickets) = (Vec::new(), Vec::new());
+        for effect in server.handle(event, Time::ZERO) {
+            match effect {
+                Effect::Persist { record, .. } => records.push(record.clone()),
+                Effect::Verify { ticket, .. } => tickets.push(ticket),
+                _ => {}
+            }
+        }
+        for ticket in tickets {
+            records.extend(self::records(server, Event::Verified { ticket, verdict: Verdict::Right }));
+        }
+        records
+    }
+
+    fn say(server: &mut ServerState, link: u64, line: &str) -> Vec<Record> {
+        records(server, Event::Received { link: LinkId(link), bytes: line.as_bytes() })
+    }
+
+    /// A server with these users; each gets the next link, and only the first ones are logged in.
+    fn server(users: &[&str], logged_in: usize) -> ServerState {
+        let accounts = users.iter().map(|user| (Name::new(user).unwrap(), Credential::new("pw"))).collect();
+        let mut server = ServerState::new(Settings::default(), accounts, Recovery::default(), 1, Time::ZERO);
+        let from = "192.0.2.1:40000".parse().unwrap();
+        for (link, user) in (1..).zip(users) {
+            records(&mut server, Event::LinkOpened { link: LinkId(link), from, nonce: [0; 32] });
+            if link <= logged_in as u64 {
+                say(&mut server, link, &alloc::format!("login {user} pw\n"));
+                let upto = server.papers.last();
+                records(&mut server, Event::Committed { upto });
+            }
+        }
+        server
+    }
+
+    #[test]
+    fn facts_that_the_store_refused_go_before_what_the_same_refusal_lets_go() {
+        let mut server = server(&["hans", "luke", "yoda"], 2);
+        let from = RecordNumber(server.papers.last().0 + 1);
+        assert_eq!(say(&mut server, 1, "create group crew yoda\n").len(), 1);
+        assert_eq!(say(&mut server, 2, "create group rebels yoda\n"), []);
+        let began = say(&mut server, 3, "login yoda pw\n");
+        let written = records(&mut server, Event::StoreRefused { from });
+        assert_eq!(written.first(), began.first(), "yoda's login number goes before what names yoda");
+        assert!(matches!(written.get(1), Some(Record::Change(_))));
+        assert_eq!(written.len(), 2);
     }
 }
