@@ -93,8 +93,9 @@
 //! 6. **Late is harmless.** An event for a link, ticket or dial that is gone is ignored. Ids are never used
 //!    again. After `Close` a link is gone: what still comes from it may be handed in or not, and no
 //!    `LinkClosed` is owed.
-//! 7. **Two ends of a link.** `StreamEnded` says that the client has said all it will and may still listen;
-//!    the core answers with `Close`. `LinkClosed` says that the link is lost, both ways.
+//! 7. **Two ends of a link.** `StreamEnded` says that the client sends no more and may still read; it comes
+//!    after everything received, and the core answers with `Close` when all is answered. `LinkClosed` says that
+//!    the link is lost both ways: no effect is owed for it.
 //! 8. **Deadlines are met at ticks only.** `ScheduleTimeout` replaces the time asked for before. A `Tick` at any
 //!    other time is harmless. After waking, read every ready socket once before the tick, so that nobody is
 //!    timed out whose bytes have arrived.
@@ -169,6 +170,9 @@
 //!     /// Hands in an event, carries out the effects, then hands in the events that answer them.
 //!     fn tell(&mut self, server: &mut ServerState, event: Event<'_>) {
 //!         let mut due = Vec::new();
+//!         if let Event::LinkClosed { link } = &event {
+//!             self.links.remove(link);
+//!         }
 //!         for effect in server.handle(event, now()) {
 //!             match effect {
 //!                 Effect::Send { link, bytes } => {

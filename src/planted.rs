@@ -1,8 +1,7 @@
-//! Bugs to plant, for the simulator's exam: each must be found by an invariant.
+//! Bugs to plant for the simulator's exam: an invariant must find each.
 //!
-//! Without the feature `planted`, [`is`] is constantly false and the planted code is not compiled in.
-//! With it, one bug at a time is chosen at run time by `plant`. The choice is the only global of the
-//! core; it exists in no program that anybody uses.
+//! Without the feature `planted`, [`is`] is constantly false and planted code is not compiled in. With it, `plant`
+//! chooses one bug at run time. The choice is the only global of the core, and in no program that is installed.
 
 macro_rules! planted {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
@@ -47,7 +46,7 @@ planted! {
     GuessesOutrunCount,
     /// An unknown name is never locked.
     UnknownNeverLocked,
-    /// A link that waited for an overloaded comparison waits for ever.
+    /// A link that hears `busy` is never read again.
     OverloadHangs,
     /// A second login ends the first session although it is to be denied.
     SecondLoginWins,
@@ -57,19 +56,19 @@ planted! {
     ReceivingIsActivity,
     /// A timer of an ended session ends the user's next one.
     StaleTimer,
-    /// A session whose link is lost goes on as a ghost.
+    /// A session whose link is lost does not end.
     GhostSession,
-    /// A logout by timeout is told to nobody.
+    /// Nobody is told of a logout by timeout.
     TimeoutNotTold,
     /// Presence is told twice.
     PresenceTwice,
     /// Presence is told to those whom the subject has blocked.
     PresenceToBlocked,
-    /// A session's end is not put into the history.
+    /// The end of a session is not in the history.
     EndNotInHistory,
     /// `whoelsesince` looks one second too far back.
     HistoryTooLong,
-    /// Lists are in the order of their table, not sorted.
+    /// Lists are not sorted.
     ListUnsorted,
     /// `whoelse` shows those who have blocked the asker.
     BlockSkippedInWhoelse,
@@ -99,7 +98,7 @@ planted! {
     ChangeHoldsEarly,
     /// A change is answered when it is handed to the store.
     AnswerBeforeCommit,
-    /// What the store refused is applied all the same.
+    /// A record that the store refused is applied all the same.
     RefusedChangeApplied,
     /// Changes that conflict are under way together.
     WishesOvertake,
@@ -107,7 +106,7 @@ planted! {
     NextLineDoesNotWait,
     /// `welcome` is said before its record is durable.
     WelcomeEarly,
-    /// The members of a group hear of its change only after what is said next.
+    /// The members of a group hear of its change after what is decided next.
     NoticeLate,
     /// A fact that the store refused is not written again.
     FactForgotten,
@@ -125,13 +124,13 @@ planted! {
     RemovedWhenSent,
     /// An acknowledgement covers one message too many.
     AcknowledgesOneMore,
-    /// What was under way to a lost link is not stored.
+    /// Messages under way to a lost link are not stored.
     LostWithLink,
     /// A message that is not acknowledged in time is forgotten.
     OverdueForgotten,
-    /// Messages that wait behind the mailbox are sent before it is shown.
+    /// A live message is sent before the stored ones that came before it.
     LiveBeforeStored,
-    /// Of a page of stored mail the last message is left out.
+    /// The last message of a page of stored mail is left out.
     PageDropsLast,
     /// A full mailbox confirms a message and drops it.
     FullMailboxDrops,
@@ -147,7 +146,7 @@ planted! {
     DeclineIntroduces,
     /// Anybody may write to a group.
     GroupOpenToAll,
-    /// One who is removed from a group stays in it.
+    /// A member who is removed from a group stays in it.
     RemovedStays,
     /// A broadcast comes back to its sender.
     BroadcastToSelf,
@@ -159,11 +158,11 @@ planted! {
     CrashEndNotWritten,
     /// The last member of a group is counted and gets nothing.
     LastMemberLeftOut,
-    /// A page of mail is shown with what was taken out of the mailbox since it was asked for.
+    /// A page of mail shows what was taken out of the mailbox since it was asked for.
     PageShowsWhatIsGone,
     /// A byte is lost where a chunk ends within a character.
     SplitCharacter,
-    /// Who waits for a try at a name whose account is removed waits for ever.
+    /// A link that waits for a try at a name waits for ever if its account is removed.
     RemovalForgetsWaiting,
     /// A link whose lists just fill what may be under way is never read again.
     ListsFillUp,
@@ -173,7 +172,7 @@ planted! {
     ClientAcknowledgesEarly,
     /// The client does not repeat open commands after a resume.
     ClientRepeatsNothing,
-    /// The client believes what a group message that was said again is said to have missed.
+    /// The client believes an answer to a repeated group message that says it missed members.
     GroupRepeatBelieved,
     /// A logout does not wait for stored mail that is being shown.
     LogoutCutsMail,

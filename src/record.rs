@@ -1,8 +1,11 @@
-//! Everything durable: each change the server must remember is one [`Record`].
+//! Everything durable: each thing that the server must remember is one [`Record`].
 //!
-//! Records are decided by `ServerState::handle`, applied by one total function, written by the
-//! store, and read back at start into that same function. Accounts live in the credentials file,
-//! everything else in the store.
+//! `ServerState::handle` decides records, the store writes them, and one total function applies them: each once
+//! it is durable, and all of them again at the next start. Accounts live in the credentials file, everything
+//! else in the store.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,7 +18,7 @@ use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RecordNumber(pub u64);
 
-/// A keyed digest: of a resume token, or of a made-up name. The key never leaves the data folder.
+/// A keyed digest of a resume token, or of a name without an account. The key never leaves the data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 16]);
 
@@ -58,9 +61,9 @@ impl core::fmt::Debug for Mail {
 /// One thing that the store keeps. Records are written in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// Holds at once, whether or not it is written yet.
+    /// Something that has happened: it holds at once.
     Fact(Fact),
-    /// Holds once it is durable. A change that the store refuses has never been.
+    /// Something that shall be: it holds once it is durable. A change that the store refuses has never been.
     Change(Change),
     /// A message waits for its receiver. It is in the mailbox once this is durable.
     MailStored {
@@ -69,22 +72,22 @@ pub enum Record {
         /// The message.
         mail: Mail,
     },
-    /// Written in one batch with the change or the mail of a numbered command: what the command came to, so
-    /// that a repeat after a restart is answered and not done again.
+    /// The result of a numbered command, written in one batch with its change or mail: a repeat after a
+    /// restart is answered and not done again.
     Settled {
-        /// Who commanded.
+        /// Whose command.
         user: Name,
-        /// The command.
+        /// Which command.
         origin: Origin,
-        /// What it came to.
+        /// Its result.
         outcome: Outcome,
-        /// Digest of the command as encoded; `None` in folders of earlier versions.
+        /// Digest of the command as encoded; `None` in a folder of version 0.1.0.
         words: Option<WordsDigest>,
     },
 }
 
-/// Something that has happened. Each holds a whole new value, so a later one replaces an earlier one of the
-/// same key, but for [`Fact::MailRemoved`], which adds up. A fact that the store refuses is written later.
+/// Something that has happened. Each has a whole new value: a later one replaces an earlier one of its key, but
+/// for [`Fact::MailRemoved`], whose ids add up. A fact that the store refuses is written later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// The failures counted for a name, and its lock.
@@ -118,7 +121,7 @@ pub enum Fact {
         /// When.
         at: Time,
     },
-    /// Messages were acknowledged, or dropped, and need not wait any more.
+    /// Messages were acknowledged or dropped: they are out of the mailbox.
     MailRemoved {
         /// Receiver.
         user: Name,
@@ -127,7 +130,7 @@ pub enum Fact {
     },
 }
 
-/// Something that a user, or the operator's file, wants to be so.
+/// Something that shall be, by the will of a user or of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A new account (`registration=open`); goes to the credentials file.
@@ -137,8 +140,8 @@ pub enum Change {
         /// An argon2id PHC string.
         credential: Credential,
     },
-    /// The account is no longer in the credentials file. Its mail, blocks, memberships, history and counters
-    /// go with it.
+    /// An account is gone from the credentials file. Its mail, blocks, memberships, history and counters are
+    /// removed.
     AccountRemoved {
         /// The name.
         name: Name,
@@ -152,12 +155,12 @@ pub enum Change {
     },
     /// The block is lifted.
     Unblocked {
-        /// Who had blocked.
+        /// The blocker.
         by: Name,
-        /// Who was blocked.
+        /// The blocked.
         user: Name,
     },
-    /// A group as it is from now on: created, or with other members.
+    /// A group is made, or has other members.
     GroupSet {
         /// Name of the group.
         group: Name,
@@ -171,11 +174,11 @@ pub enum Change {
     },
 }
 
-/// What a command that changed something came to, small enough to remember for every one that
-/// might be repeated.
+/// The result of a command that must not be done twice. Small: it is kept for every command that may be
+/// repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// A message ended so.
+    /// A message was delivered or stored.
     Message(Status),
     /// A broadcast was sent.
     Broadcast {
@@ -184,18 +187,18 @@ pub enum Outcome {
         /// Whether an online user has blocked the sender.
         withheld: bool,
     },
-    /// A group message ended so.
+    /// A group message was sent.
     Group {
         /// Shown by so many members.
         delivered: u16,
         /// Stored for so many.
         stored: u16,
-        /// Refused by so many full mailboxes.
+        /// Refused for so many.
         refused: u16,
         /// Whether a member has blocked the sender.
         withheld: bool,
     },
-    /// It was done; there is nothing to say beyond that.
+    /// It was done.
     Done,
     /// It failed.
     Failed(Code),
@@ -204,20 +207,20 @@ pub enum Outcome {
 /// The state that a store hands back at start.
 #[derive(Clone, Default)]
 pub struct Recovery {
-    /// Higher than at every start before, on this data folder or (it is the second of the start) another.
+    /// The second of this start, or one more than at the start before if that is higher.
     pub boot: u32,
     /// Secret of the data folder: keys the digests.
     pub secret: [u8; 32],
-    /// When the store was last written; sessions open at a crash ended then.
+    /// When the store was last written. Sessions that were open at a crash ended then.
     pub last_written: Time,
-    /// What is remembered, as records. Of stored mail only [`MailSummary`].
+    /// Everything else that is remembered, as records.
     pub records: Vec<Record>,
     /// Mailboxes that are not empty.
     pub mail: Vec<MailSummary>,
 }
 
 impl Recovery {
-    /// Whether anything is remembered of somebody with an account.
+    /// Whether anything is remembered of an account.
     #[must_use]
     pub fn remembers_accounts(&self) -> bool {
         let of_account = |record: &Record| {

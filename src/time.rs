@@ -1,22 +1,23 @@
-//! Points in time, as the core knows them: numbers handed in from outside.
-//!
-//! There is no `now()` here on purpose. Whoever drives a state machine says what time it is.
+//! Points in time. They are handed in by the driver: there is no `now()` here.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
 
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
-/// Microseconds since the Unix epoch (UTC). The driver takes wall time once, at start, and adds
-/// monotonic time to it, so a `Time` never goes back.
+/// Microseconds since 1970-01-01 UTC. The driver adds monotonic time to the wall time of its start, so that a
+/// `Time` never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(pub u64);
 
 impl Time {
-    /// The epoch itself; earlier than anything that happens.
+    /// Before anything that happens.
     pub const ZERO: Time = Time(0);
-    /// Later than anything that happens.
+    /// After anything that happens.
     pub const MAX: Time = Time(u64::MAX);
 
-    /// Time passed since `earlier`; zero if `earlier` is later.
+    /// The time from `earlier` to this; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Time) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
@@ -28,7 +29,7 @@ impl Time {
         later.0.saturating_sub(self.0).div_ceil(1_000_000)
     }
 
-    /// This time less `seconds`, or the epoch if that would be before it.
+    /// This time minus `seconds`; at least [`Time::ZERO`].
     #[must_use]
     pub const fn minus_seconds(self, seconds: u64) -> Time {
         Time(self.0.saturating_sub(seconds.saturating_mul(1_000_000)))

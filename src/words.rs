@@ -1,5 +1,8 @@
 //! The words of the field: names, texts, secrets and ids, valid by construction.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
+
 pub mod look_alike;
 
 use alloc::boxed::Box;
@@ -11,8 +14,8 @@ use core::str::FromStr;
 /// Longest name, in characters.
 pub const NAME_CHARS: usize = 32;
 
-/// A name of a user or a group: 1 to 32 characters, none of them white space, control or
-/// invisible; not beginning with `#`, and not the word `group`. Case matters. Cheap to clone.
+/// The name of a user or a group: 1 to 32 characters, none of them white space, control or invisible, the first
+/// not `#`, and not the word `group`. Case matters. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Arc<str>);
 
@@ -59,14 +62,14 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Whether a character shows by itself and takes part in no reordering: neither white space, nor
-/// control, nor one of Unicode's default-ignorable, joining, filling or bidirectional ones.
+/// Whether a character shows by itself: it is not white space, not control, and not invisible.
 #[must_use]
 pub fn is_visible(c: char) -> bool {
     !(c.is_whitespace() || c.is_control() || is_invisible(c))
 }
 
-/// Default-ignorable, filling, joining and bidirectional characters (Unicode 16, `DerivedCoreProperties`).
+/// Whether a character is default-ignorable, filling, joining or bidirectional (Unicode 16,
+/// `DerivedCoreProperties`).
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -77,8 +80,7 @@ pub fn is_invisible(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The text of a message, borrowed: any UTF-8 without a line feed, at least one byte, kept byte
-/// for byte.
+/// The text of a message, borrowed: at least one byte of UTF-8 without a line feed, kept byte for byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Text<'a>(&'a str);
 
@@ -97,7 +99,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// A password on its way through a parser, borrowed. `Debug` never prints it.
+/// A password as it was parsed, borrowed. `Debug` never prints it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret<'a>(pub &'a str);
 
@@ -107,7 +109,7 @@ impl fmt::Debug for Secret<'_> {
     }
 }
 
-/// A password someone typed. `Debug` never prints it.
+/// A password as it was typed. `Debug` never prints it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Box<str>);
 
@@ -118,7 +120,7 @@ impl Password {
         Password(password.into())
     }
 
-    /// Hands the password to the one place that must see it.
+    /// The password, for whatever hashes or encodes it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -131,19 +133,18 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What an account is checked against: a plain password or an argon2id PHC string. `Debug` never
-/// prints it.
+/// The password of an account, plain or as an argon2id PHC string. `Debug` never prints it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential(Arc<str>);
 
 impl Credential {
-    /// Takes the part of a credentials line behind the name.
+    /// Takes the part of a credentials line after the name.
     #[must_use]
     pub fn new(credential: &str) -> Credential {
         Credential(credential.into())
     }
 
-    /// Hands the credential to the one place that must see it.
+    /// The credential, for whatever compares or writes it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -156,26 +157,25 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// One connection, as the shell names it to a state machine. Never reused.
+/// A connection, as the driver names it to a state machine. Never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 
-/// A request of the core for slow work (hashing, loading); its answer carries it back. Never reused.
+/// A request of the core for slow work (hashing, loading). The answer brings it back. Never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// A login of a user: the millisecond in which it was, or the next free number. Rises with every login,
-/// also over restarts. A client that resumes keeps its number.
+/// A login of a user: its millisecond, or one more than the number before if that is larger. It rises with every
+/// login, also over restarts, and stays the same over resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LoginNumber(pub u64);
 
-/// A stored or delivered message, unique for its receiver: the server's boot number and a running
-/// number of the receiver within that boot. Later messages have larger ids. Written `BOOT.NUMBER`.
+/// The id of a message, unique for its receiver. Later messages have larger ids. Written `BOOT.NUMBER`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MessageId {
-    /// The server's boot number: rises with every start.
+    /// Rises with every start of the server.
     pub boot: u32,
-    /// Running number for this receiver, from 1.
+    /// Counts the messages to this receiver since that start, from 1.
     pub number: u64,
 }
 
@@ -193,14 +193,13 @@ impl FromStr for MessageId {
     }
 }
 
-/// Which command of its sender a message came from: login number and the client's own running
-/// number. The same command, sent again after a lost link or a restart, has the same origin, so a
-/// receiver knows it. Written `LOGIN.NUMBER`.
+/// The command that a message came from. A command that is sent again, after a lost link or a restart, has the
+/// same origin: the receiver knows it by that. Written `LOGIN.NUMBER`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     /// The sender's login.
     pub login: LoginNumber,
-    /// The sender's running number of the command within that login.
+    /// The number of the command within that login.
     pub number: u64,
 }
 
@@ -222,14 +221,14 @@ impl FromStr for Origin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadId;
 
-/// A number in the one spelling that its encoder would give it: digits, no sign, no leading zero.
+/// Reads a number that is spelled as its encoder spells it: digits, no sign, no leading zero.
 fn canonical<N: FromStr>(digits: &str) -> Result<N, BadId> {
     let plain = digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     if plain { digits.parse().map_err(|_| BadId) } else { Err(BadId) }
 }
 
-/// A secret of sixteen random bytes, written as 32 hexadecimal digits: resumes a session, or
-/// admits to a private link. `Debug` never prints it.
+/// A secret of 16 random bytes, written as 32 hexadecimal digits: it resumes a session, or proves that a client
+/// was introduced. `Debug` never prints it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub [u8; 16]);
 
@@ -255,7 +254,8 @@ impl FromStr for Token {
         }
         let mut bytes = [0; 16];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+            let [high, low] = pair else { return Err(BadId) };
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
         }
         Ok(Token(bytes))
     }

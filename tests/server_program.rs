@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -336,74 +336,4 @@ fn secrets_are_in_no_log() {
     for secret in ["falcon", "wrongsecret", "topsecret"] {
         assert!(!log.contains(secret), "{log}");
     }
-}
-
-/// Resident memory of a process, in KiB.
-fn resident_kib(id: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
-#[test]
-fn logins_one_after_the_other_take_the_memory_of_one_hash() {
-    let place = Place::with(&format!("hans {HASH}\n"));
-    // The threads hash in 4 MiB each.
-    let server = place.serve_with(&["--ephemeral", "--set", "argon2_kib=4096", "--set", "argon2_passes=1"]);
-    // A name of its own for each, so that none is locked.
-    let guess = |n: u32| {
-        let mut client = server.wire();
-        client.say(&format!("login nobody{n} guess"));
-        client.skip_to("refused ");
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
-    (0..2 * threads).for_each(guess);
-    let before = resident_kib(server.id());
-    (2 * threads..2 * threads + 16).for_each(guess);
-    let after = resident_kib(server.id());
-    assert!(after < before + 2 * 4096, "{before} KiB, then {after} KiB");
-}
-
-#[test]
-fn a_store_that_hangs_does_not_keep_the_server_from_its_end() {
-    let place = Place::with("hans falcon\n");
-    let open = &["--set", "registration=open", "--set", "argon2_kib=8", "--set", "argon2_passes=1"];
-    let mut server = place.serve_with(open);
-    let mut hans = server.wire();
-    hans.log_in("hans", "falcon");
-    // Whoever opens this file to read it waits for somebody who writes it.
-    let credentials = place.path("credentials.txt");
-    fs::remove_file(&credentials).expect("removed");
-    assert!(Command::new("mkfifo").arg(&credentials).status().expect("a run").success());
-    let mut luke = server.wire();
-    luke.say("register luke light==saber");
-    // The store has been asked when the hash is made; nothing tells that from outside.
-    std::thread::sleep(Duration::from_millis(500));
-    let Ended { code, took, log, .. } = server.stop();
-    assert!(took < Duration::from_secs(2), "{took:?}");
-    assert_eq!(code, Some(1));
-    let line = log.lines().find(|line| line.contains("the store")).expect("a line");
-    assert!(line.contains("did not finish") && line.contains("confirmed"), "{line}");
-    let said = hans.rest();
-    assert!(said.ends_with("bye server_shutdown\n"), "{said:?}");
-}
-
-#[test]
-fn a_reader_of_the_store_does_not_keep_the_server_from_its_end() {
-    let place = Place::with("hans falcon\n");
-    let mut server = place.serve_with(&["--set", "argon2_kib=8", "--set", "argon2_passes=1"]);
-    let file = place.data().join("hobnob.db");
-    let reader = rusqlite::Connection::open(&file).expect("a database");
-    // While somebody reads, the log cannot be emptied.
-    reader.execute_batch("BEGIN; SELECT count(*) FROM sessions").expect("a transaction");
-    let mut hans = server.wire();
-    hans.log_in("hans", "falcon");
-    let Ended { code, took, .. } = server.stop();
-    assert!(took < Duration::from_secs(2), "{took:?}");
-    assert_eq!(code, Some(0), "everything is written");
-    drop((reader, hans));
-    let login: i64 = rusqlite::Connection::open(&file)
-        .and_then(|db| db.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)))
-        .expect("a count");
-    assert_eq!(login, 1);
 }

@@ -14,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   hobnob-server --plaintext                     serve on 127.0.0.1:4000, accounts in credentials.txt
   hobnob-server 5000 60 1800 --plaintext        port 5000, names locked for 60 s, logout after 1800 s
-  hobnob-server passwd luke                     add luke, or change his password
+  hobnob-server passwd luke                     add luke, or change the password
   hobnob-server --set registration=open --plaintext
 
 {about}

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hobnob::sim::coverage::{Coverage, Rare};
-use hobnob::sim::minimise::minimise;
-use hobnob::sim::run::{Plan, Report, examine, narrate};
+use hobnob::sim::minimise::{minimise, shrink};
+use hobnob::sim::run::{Plan, Report, examine, narrate, play};
 use hobnob::sim::{scenario, twin};
 
 const USAGE: &str = "\
@@ -166,7 +166,14 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
             break;
         }
         let steps = scenario::from_seed(seed, options.length);
-        let report = examine(&steps, options.plan_of(seed), seed % 16 == 1);
+        let play = || examine(&steps, options.plan_of(seed), seed % 16 == 1);
+        let Ok(report) = std::panic::catch_unwind(play) else {
+            println!("seed {seed} panicked");
+            if let Ok(mut total) = total.lock() {
+                total.failed.entry("no assertion fails".to_owned()).or_default().push(seed);
+            }
+            continue;
+        };
         if let Ok(mut total) = total.lock() {
             total.add(seed, &report);
         }
@@ -203,7 +210,11 @@ fn small(options: &Options) -> ExitCode {
         return ExitCode::from(2);
     };
     let steps = scenario::from_seed(seed, options.length);
-    let Some(small) = minimise(&steps, options.plan_of(seed), RUNS) else {
+    let plan = options.plan_of(seed);
+    if panics(&steps, plan) {
+        return small_panic(steps, plan);
+    }
+    let Some(small) = minimise(&steps, plan, RUNS) else {
         println!("seed {seed} breaks no rule when it is played once");
         return ExitCode::SUCCESS;
     };
@@ -213,6 +224,20 @@ fn small(options: &Options) -> ExitCode {
     println!("# seed {seed}, {} steps, made small in {} runs", small.steps.len(), small.runs);
     print!("{}", scenario::print(&small.steps));
     tell_story(&small.steps, options);
+    ExitCode::FAILURE
+}
+
+/// Whether an assertion of what is simulated fails.
+fn panics(steps: &[scenario::Step], plan: Plan) -> bool {
+    std::panic::catch_unwind(|| play(steps, plan)).is_err()
+}
+
+fn small_panic(mut steps: Vec<scenario::Step>, plan: Plan) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    shrink(&mut steps, |fewer| panics(fewer, plan).then_some(fewer.len()));
+    let _ = std::panic::take_hook();
+    println!("# an assertion fails in {} steps", steps.len());
+    print!("{}", scenario::print(&steps));
     ExitCode::FAILURE
 }
 

@@ -1,4 +1,4 @@
-//! What the server wants done.
+//! Effects: what the server wants done.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -8,58 +8,58 @@ use crate::time::Time;
 use crate::wire::Code;
 use crate::words::{Credential, LinkId, MessageId, Name, Password, Ticket};
 
-/// Something to do, in this order.
+/// Something to do. Effects are carried out in order.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Effect<'a> {
-    /// Queue bytes on a link: whole lines.
+    /// Queue whole lines on a link.
     Send {
         /// On which link.
         link: LinkId,
         /// The lines.
         bytes: &'a [u8],
     },
-    /// Close the link once all that was queued has left, or soon. It is gone for the core from now on.
+    /// Close a link once all that was queued has left, or soon. For the core it is gone.
     Close {
         /// Which.
         link: LinkId,
     },
-    /// Take no more from this link until `Resume`; what was read already may still come.
+    /// Read no more from a link until `Resume`. What was read before may still be handed in.
     Pause {
         /// Which.
         link: LinkId,
     },
-    /// Read from this link again.
+    /// Read from a link again.
     Resume {
         /// Which.
         link: LinkId,
     },
-    /// Compare a password; answer with `Verified`. The work must be the same for every credential.
+    /// Compare a password; answered by `Verified`. The work must be the same for every credential.
     Verify {
         /// To answer with.
         ticket: Ticket,
-        /// What to compare with; `None`: the account does not exist, do the work and say `Wrong`.
+        /// What to compare with; `None`: there is no account; do the same work and say `Wrong`.
         credential: Option<&'a Credential>,
-        /// What was typed.
+        /// The password.
         password: &'a Password,
     },
-    /// Hash a password for a new account; answer with `Hashed`.
+    /// Hash the password of a new account; answered by `Hashed`.
     Hash {
         /// To answer with.
         ticket: Ticket,
-        /// What was typed.
+        /// The password.
         password: &'a Password,
     },
-    /// Make a record durable; answer with `Committed` or `StoreRefused`. In order.
+    /// Make a record durable; answered by `Committed` or `StoreRefused`, in order.
     Persist {
         /// Its number.
         number: RecordNumber,
-        /// Counts refusals: after a `StoreRefused` the store drops records of the epoch before.
+        /// Counts refusals. After a `StoreRefused` the store drops what still comes of that epoch or an earlier one.
         epoch: u64,
         /// The record.
         record: &'a Record,
     },
-    /// Read stored mail, behind all records persisted so far; answer with `MailLoaded`. The answer comes before
-    /// those to records that are persisted later.
+    /// Read stored mail as it is after all records before; answered by `MailLoaded`, which comes after the answers
+    /// to those and before the answers to later ones.
     LoadMail {
         /// To answer with.
         ticket: Ticket,
@@ -72,16 +72,16 @@ pub enum Effect<'a> {
         /// At most so many messages.
         limit: u32,
     },
-    /// Call with `Tick` at this time. Replaces the one before; always later than now.
+    /// Call with `Tick` at this time, which is later than now. Replaces the one before.
     ScheduleTimeout {
         /// When.
         at: Time,
     },
-    /// Something for the operator's log.
+    /// Log something for the operator.
     Report(&'a Report),
 }
 
-/// Without what is said to clients, which holds tokens and texts.
+/// Without the lines to clients: they hold tokens and texts.
 impl fmt::Debug for Effect<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -105,7 +105,7 @@ impl fmt::Debug for Effect<'_> {
     }
 }
 
-/// What an operator may want to know. Holds no password and no text.
+/// A line for the operator's log. Holds no password and no text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// A session began.
@@ -114,7 +114,7 @@ pub enum Report {
         user: Name,
         /// From where.
         from: SocketAddr,
-        /// Without a password, by token.
+        /// Whether by token, without a password.
         resumed: bool,
     },
     /// A session ended.
@@ -140,26 +140,26 @@ pub enum Report {
     },
     /// A connection was closed because a limit was reached.
     LimitReached {
-        /// Which: the setting, or in words where none changes it.
+        /// Which setting, or which limit in words if there is none.
         limit: &'static str,
         /// From where.
         from: SocketAddr,
     },
-    /// The store refused to write; commands that needed it failed.
+    /// The store refused to write: commands that needed it failed.
     StorageRefused {
         /// Records given up.
         records: u64,
     },
     /// The store writes again.
     StorageBack,
-    /// A command failed in a way that may interest the operator (`rate_limited`, `mailbox_full`).
+    /// A command failed because a limit was reached.
     CommandFailed {
         /// Whose.
         user: Name,
         /// How.
         code: Code,
     },
-    /// An account is gone from the credentials file, its mail and memberships with it.
+    /// An account was purged: it is gone from the credentials file, and all that was stored for it is removed.
     AccountRemoved {
         /// The name.
         name: Name,
@@ -171,7 +171,7 @@ pub enum Report {
 pub enum SessionEnd {
     /// The user asked.
     Logout,
-    /// Nothing was heard of the user for too long.
+    /// The user was idle for too long.
     Timeout,
     /// The link was lost.
     LinkLost,

@@ -9,8 +9,8 @@ use super::settings::Settings;
 use crate::record::{Mail, RecordNumber};
 use crate::words::{Credential, LinkId, Name, Ticket};
 
-/// Something that happened, in the order in which it did. Events for links and tickets that are
-/// gone are ignored.
+/// Something that has happened, handed in in the order in which it did. Events for links and tickets that are gone
+/// are ignored.
 #[derive(Clone)]
 pub enum Event<'a> {
     /// A client connected.
@@ -36,14 +36,13 @@ pub enum Event<'a> {
         /// How many so far, counted over the whole life of the link.
         upto: u64,
     },
-    /// The client has said all that it will: the end of its stream, behind everything that was received. It may
-    /// still listen. Answered by `Close`, at the latest when nothing of what it asked for is under way any more;
-    /// the link can still be lost before.
+    /// The end of a client's stream, after everything that was received. It may still listen. Answered by `Close`
+    /// once nothing that it asked for is under way; the link can be lost before.
     StreamEnded {
         /// Which.
         link: LinkId,
     },
-    /// The link is gone: its client hung up, it broke, fell silent, or was too slow. Never follows a `Close`.
+    /// A link was lost: it broke, fell silent, or was too slow. Never comes after a `Close`.
     LinkClosed {
         /// Which.
         link: LinkId,
@@ -52,14 +51,14 @@ pub enum Event<'a> {
     Verified {
         /// Of which.
         ticket: Ticket,
-        /// What came out.
+        /// The outcome.
         verdict: Verdict,
     },
     /// A `Hash` is done.
     Hashed {
         /// Of which.
         ticket: Ticket,
-        /// The credential; `None` if the pool of hashing threads was too busy.
+        /// The credential; `None` if too many passwords wait to be hashed.
         credential: Option<Credential>,
     },
     /// All records up to this one are durable.
@@ -67,8 +66,8 @@ pub enum Event<'a> {
         /// The last one.
         upto: RecordNumber,
     },
-    /// The store could not write (disk full): this record and all later ones that were handed out
-    /// under this or an earlier epoch are not and will not be stored.
+    /// The store could not write (disk full): it has not stored this record and will not, nor any later one that
+    /// was handed out in its epoch or an earlier one.
     StoreRefused {
         /// The first one refused.
         from: RecordNumber,
@@ -79,23 +78,23 @@ pub enum Event<'a> {
         ticket: Ticket,
         /// In order of their ids; at most as many as were asked for.
         mail: Vec<Mail>,
-        /// Whether more was waiting behind them at that moment.
+        /// Whether there was more after them at that moment.
         more: bool,
     },
-    /// The operator asked to read credentials and settings again, and both are good.
+    /// Credentials and settings were read again, and both are good.
     Reloaded {
         /// All accounts.
         accounts: Vec<(Name, Credential)>,
         /// All settings.
         settings: Box<Settings>,
     },
-    /// The operator asked to stop. Sessions are told, mail under way is stored, links are closed.
+    /// The server is to stop: sessions are told, mail under way is handed to the store, links are closed.
     Stop,
-    /// The time asked for by `ScheduleTimeout` has come. Harmless at any other time.
+    /// The time that `ScheduleTimeout` asked for has come. Harmless at any other time.
     Tick,
 }
 
-/// Without nonces, which tokens are made of, and without what clients and users say.
+/// Without nonces, of which tokens are made, and without the lines of clients.
 impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,13 +117,13 @@ impl fmt::Debug for Event<'_> {
     }
 }
 
-/// What comparing a password came to.
+/// The outcome of comparing a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is the right one.
     Right,
     /// It is not.
     Wrong,
-    /// The pool of hashing threads was too busy to look at it.
+    /// It was not compared: too many wait to be.
     Overloaded,
 }

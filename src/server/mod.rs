@@ -9,12 +9,17 @@
 //! changes) and `out` (output); each shows at its door what the others may use, and each but `papers` and
 //! `out` uses only those after it. Beside this file are what all of them share.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+#![forbid(unsafe_code)]
+
 mod accounts;
 mod answers;
 mod apply;
 pub mod credentials_file;
 mod deadlines;
 mod door;
+#[cfg(feature = "sim")]
+mod durable;
 pub mod effect;
 pub mod event;
 mod out;
@@ -213,17 +218,10 @@ impl ServerState {
         let upto = self.papers.last();
         let records = self.papers.refuse(from);
         self.out.report(Report::StorageRefused { records });
-        let mut refused = Vec::new();
-        while let Some(settled) = self.papers.settle_next(upto) {
-            // Facts first, all of them: what is handed out below may name their accounts.
-            if let Record::Fact(fact) = &settled.record
-                && self.papers.keep_fact(settled.number, fact.clone())
-            {
-                self.try_again_later();
-            }
-            refused.push(settled);
+        if self.papers.keeps_facts() {
+            self.try_again_later();
         }
-        for settled in refused {
+        while let Some(settled) = self.papers.settle_next(upto) {
             self.settle(settled, false);
         }
     }
@@ -235,9 +233,9 @@ impl ServerState {
             Record::Fact(Fact::MailRemoved { user, ids }) if durable => {
                 storing::removal_written(self, &user, &ids);
             }
-            // It holds since it was decided. One that was refused is kept.
             Record::Fact(_) => {}
-            record if durable || planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
+            record if durable => apply::apply(self, &record),
+            Record::Change(_) if planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
             Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
         }
         match then {
@@ -326,10 +324,10 @@ mod tests {
     fn records(server: &mut ServerState, event: Event<'_>) -> Vec<Record> {
         let (mut records, mut tickets) = (Vec::new(), Vec::new());
         for effect in server.handle(event, Time::ZERO) {
-            match effect {
-                Effect::Persist { record, .. } => records.push(record.clone()),
-                Effect::Verify { ticket, .. } => tickets.push(ticket),
-                _ => {}
+            if let Effect::Persist { record, .. } = effect {
+                records.push(record.clone());
+            } else if let Effect::Verify { ticket, .. } = effect {
+                tickets.push(ticket);
             }
         }
         for ticket in tickets {

@@ -1,6 +1,6 @@
-//! What an operator may set, as far as the core decides by it. Names are those of the settings file.
+//! Settings by which the core decides. Their names are those of the settings file.
 
-/// Settings of the core. Where a number is a limit, 0 means none.
+/// Settings of the core. A limit of 0 is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `block_duration`: seconds a name stays locked; 0: never locked.
@@ -9,7 +9,7 @@ pub struct Settings {
     pub timeout_secs: u64,
     /// `lock_attempts`: failures in a row that lock a name.
     pub lock_attempts: u32,
-    /// `lock_extend`: attempts during a lock begin it anew.
+    /// `lock_extend`: an attempt during a lock begins it again.
     pub lock_extend: bool,
     /// `registration`
     pub registration: Registration,
@@ -35,7 +35,7 @@ pub struct Settings {
     pub history_mode: HistoryMode,
     /// `strict_block`: blocking twice, or unblocking what is not blocked, is an error.
     pub strict_block: bool,
-    /// `block_mutual`: the blocker cannot reach the blocked either.
+    /// `block_mutual`: blockers cannot reach those they block either.
     pub block_mutual: bool,
     /// `block_ends_private`
     pub block_ends_private: bool,
@@ -59,9 +59,9 @@ pub struct Settings {
     pub login_secs: u64,
     /// `line_bytes`: longest line, its end not counted.
     pub line_bytes: usize,
-    /// `rate_burst`: deliveries a session may cause at once.
+    /// `rate_burst`: deliveries a user may cause at once.
     pub rate_burst: u32,
-    /// `rate_per_s`: deliveries a second a session may cause.
+    /// `rate_per_s`: deliveries a second a user may cause.
     pub rate_per_s: u32,
     /// `groups_per_user`
     pub groups_per_user: u32,
@@ -96,15 +96,15 @@ pub enum DuplicateLogin {
 pub enum BlockNotice {
     /// The sender hears `blocked`.
     Tell,
-    /// The sender hears `stored`; the message is discarded. With `offline_delivery=off`, or where the mailbox
-    /// is full, one who is offline is answered otherwise: then `stored` gives the block away.
+    /// The sender hears `stored`; the message is discarded. Where a message to somebody offline is answered
+    /// otherwise (`offline_delivery=off`, a full mailbox), `stored` gives the block away.
     Silent,
 }
 
 /// `offline_delivery`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfflineDelivery {
-    /// Stored messages follow the login.
+    /// Stored messages are shown after the login.
     Auto,
     /// They wait for the command `offline`.
     Manual,
@@ -115,7 +115,7 @@ pub enum OfflineDelivery {
 /// `held_on_block`: mail that was accepted before its sender was blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeldOnBlock {
-    /// Held back while the block stands.
+    /// Held back until the block is lifted.
     Hold,
     /// Delivered all the same.
     Deliver,
@@ -123,7 +123,7 @@ pub enum HeldOnBlock {
     Drop,
 }
 
-/// `broadcast_report`: what the sender learns of online users who have blocked him.
+/// `broadcast_report`: what the sender learns of online users who have blocked them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BroadcastReport {
     /// That there are some.
@@ -137,9 +137,9 @@ pub enum BroadcastReport {
 /// `history_mode`: whom `whoelsesince` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryMode {
-    /// Those with a session that overlaps the period.
+    /// Those with a session in the period, also one that began before it.
     Overlap,
-    /// Those who logged in within it.
+    /// Those who logged in in the period.
     Login,
 }
 

@@ -43,7 +43,7 @@ pub(super) fn take_turns(server: &mut ServerState) {
 fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjects) {
     let decision = match wish {
         Wish::Block { asker, user } => blocks::decide(server, asker, user),
-        Wish::Group { asker, group, users } => groups::decide(server, asker, group, users),
+        Wish::Group { asker, change, group } => groups::decide(server, asker, change, group),
         Wish::Register { link, name, credential } => door::decide_account(server, *link, name, credential),
         Wish::Purge { name } => {
             let user = server.accounts.find(name.as_str());
@@ -116,8 +116,8 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
                 post::block_changed(server, asker, user);
             }
         }
-        (Wish::Group { asker, group, .. }, Ok(())) => {
-            groups::has_changed(server, asker, group, concerned);
+        (Wish::Group { asker, change, group }, Ok(())) => {
+            groups::has_changed(server, asker, change, group, concerned);
         }
         (Wish::Register { link, name, .. }, settlement) => {
             door::account_decided(server, *link, name, settlement);
@@ -136,7 +136,7 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
 fn subjects_of(server: &ServerState, wish: &Wish) -> Subjects {
     match wish {
         Wish::Block { asker, user } => blocks::subjects(server, asker, user),
-        Wish::Group { asker, group, users } => groups::subjects(server, asker, group, users),
+        Wish::Group { asker, change, group } => groups::subjects(server, asker, change, group),
         Wish::Register { name, .. } => door::account_subjects(name),
         Wish::Purge { name } => door::account_subjects(name),
     }

@@ -1,4 +1,4 @@
-//! The lock on a folder that one program at a time works in.
+//! A lock on a folder that one program at a time may use.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,16 +11,16 @@ use rustix::io::Errno;
 /// The file that is locked.
 pub const LOCK: &str = "lock";
 
-/// A folder that nobody else works in, until this is dropped or the process is gone, however it dies.
+/// An exclusive lock on a folder. Released when this is dropped or the process ends in any way.
 #[derive(Debug)]
 pub struct FolderLock(File);
 
 impl FolderLock {
-    /// Locks a folder; `None` if another holds it. The file stays when the lock goes: removing it would let
-    /// two programs lock two files of one name.
+    /// Locks a folder; `None` if another program holds the lock. The file is never removed: otherwise two
+    /// programs could lock two files of the same name.
     ///
     /// # Errors
-    /// What the system says of the file or of locks.
+    /// An I/O error of the file or the lock.
     pub fn take(folder: &Path) -> io::Result<Option<FolderLock>> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(folder.join(LOCK))?;
@@ -34,8 +34,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // A process that is just being started has all our files, and this lock, until it becomes another
-        // program: it must not keep it.
+        // A child process holds copies of all our files, and so the lock, until it executes its program.
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }

@@ -1,19 +1,18 @@
-//! Replaces a file as a whole: whoever reads it sees the old bytes or the new ones, also after a
-//! power cut.
+//! Replaces a file atomically: readers see the old content or the new one, even after a power cut.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Mode of a file that was not there before.
+/// Mode of a new file.
 const NEW_FILE_MODE: u32 = 0o600;
 
-/// Writes `content` to `path` atomically and durably. Mode and owner stay as they were; a new file
-/// is its owner's alone. A symbolic link stays one.
+/// Writes `content` to `path` atomically and durably. Keeps mode and owner; a new file is readable by its
+/// owner only. A symbolic link is followed.
 ///
 /// # Errors
-/// What the system says; the old file is untouched then.
+/// An I/O error; the old file is untouched then.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = match fs::canonicalize(path) {
         Ok(target) => target,
@@ -23,14 +22,14 @@ pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let fresh = beside(&path)?;
     let replaced = write_like(&path, &fresh, content).and_then(|()| fs::rename(&fresh, &path));
     if let Err(error) = replaced {
-        // Nothing more can be done about a file that cannot be removed.
+        // A file that cannot be removed stays; the first error matters more.
         let _ = fs::remove_file(&fresh);
         return Err(error);
     }
     File::open(folder_of(&path))?.sync_all()
 }
 
-/// The folder a path lies in.
+/// The folder of a path.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -39,7 +38,7 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A name in the same folder that nobody uses.
+/// An unused name in the same folder.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let mut hidden = std::ffi::OsString::from(".");

@@ -1,4 +1,4 @@
-//! TCP as both programs want it: no delay, and a dead peer that shows in time.
+//! TCP options of both programs: no delay, and detection of dead peers.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -9,14 +9,14 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 /// Connections that may wait to be accepted; the kernel caps it by `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Listens on an address, without blocking. The options of the listener are those of every
-/// connection it accepts: Linux hands them down, which saves five calls a connection.
+/// Listens on an address, without blocking. On Linux, accepted connections inherit the options of the
+/// listener, which saves five system calls for each.
 ///
 /// # Errors
-/// What the system says, above all that the port is taken.
+/// An I/O error, usually that the port is taken.
 pub fn listen(address: SocketAddr, dead_link_secs: u64) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restarted server finds its port free although old connections linger in TIME_WAIT.
+    // Otherwise connections in TIME_WAIT would keep a restarted server from its port.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     tune(SockRef::from(&socket), dead_link_secs)?;
@@ -25,11 +25,11 @@ pub fn listen(address: SocketAddr, dead_link_secs: u64) -> io::Result<TcpListene
     Ok(socket.into())
 }
 
-/// Sends without delay, and lets a connection fail within `dead_link_secs` of the last sign of
-/// life of its peer, whether bytes are under way (user timeout) or not (keepalive). 0: never.
+/// Disables delay, and makes a connection fail when its peer is silent for `dead_link_secs`, with
+/// unacknowledged bytes (user timeout) or without (keepalive). 0: never.
 ///
 /// # Errors
-/// What the system says.
+/// The I/O error.
 pub fn tune(socket: SockRef<'_>, dead_link_secs: u64) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let Some(probes) = Probes::within(dead_link_secs) else {
@@ -41,8 +41,8 @@ pub fn tune(socket: SockRef<'_>, dead_link_secs: u64) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(probes.user_timeout))
 }
 
-/// When a silent peer is asked, and when it is given up. With 15 s: asked after 4 and 9 s of
-/// silence, given up after 14 (the kernel looks at the user timeout only when a probe is due).
+/// Times of keepalive probes. For 15 s: probes after 4 and 9 s of silence, failure after 14 s (the kernel
+/// checks the user timeout only when a probe is due).
 #[derive(Debug, PartialEq, Eq)]
 struct Probes {
     idle: Duration,
@@ -52,7 +52,7 @@ struct Probes {
 
 impl Probes {
     fn within(dead_link_secs: u64) -> Option<Probes> {
-        // The kernel takes at most 32,767 s.
+        // The limit of the kernel.
         let secs = dead_link_secs.min(32_767);
         let interval = (secs / 3).max(1);
         let idle = secs.saturating_sub(2 * interval + 1).max(1);

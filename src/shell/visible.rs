@@ -1,6 +1,6 @@
-//! Makes characters visible that would move the cursor, reorder a line or hide in it.
+//! Makes characters visible that would move the cursor, reorder a line, or be hidden in it.
 //!
-//! Whatever came from outside passes through here on its way to a terminal, a log or an error.
+//! Everything untrusted passes through here on its way to a terminal, a log or an error.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::words::is_invisible;
 
-/// Combining marks that may sit on one character; more would climb over other lines.
+/// Most combining marks on one character; more would cover other lines.
 const MARKS_A_CHARACTER: usize = 4;
 
-/// A text that shows every character it holds: `^[` for ESC, `^?` for DEL, `<U+202E>` for what is
-/// invisible, reorders or piles up. One line in is one line out.
+/// A text with every character visible: `^[` for ESC, `^?` for DEL, `<U+202E>` for characters that are
+/// invisible, reorder the text, or pile up. The result has no line breaks.
 #[must_use]
 pub fn visible(text: &str) -> Visible<'_> {
     Visible(text)
 }
 
-/// What [`visible`] makes.
+/// Returned by [`visible`].
 #[derive(Debug, Clone, Copy)]
 pub struct Visible<'a>(&'a str);
 

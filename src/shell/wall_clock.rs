@@ -1,10 +1,10 @@
-//! Wall time at start plus monotonic time since: a clock that never goes back.
+//! A clock that never goes back: wall time at start plus monotonic time since.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
 
-/// The clock of a program. Setting the system's clock does not move it.
+/// The clock of a program. Changes of the system's clock do not affect it.
 #[derive(Debug, Clone, Copy)]
 pub struct WallClock {
     origin: Time,
@@ -12,8 +12,8 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// Starts at the system's wall time, or just after `earliest` if that is later: what was
-    /// written before a restart stays in the past even if the system's clock was set back.
+    /// Starts at the system's wall time, or just after `earliest` if that is later. So everything written
+    /// before a restart stays in the past, even if the system's clock was set back.
     #[must_use]
     pub fn starting_after(earliest: Time) -> WallClock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -21,8 +21,7 @@ impl WallClock {
         WallClock { origin, started: Instant::now() }
     }
 
-    /// The same clock, set forward if it does not stand after `earliest` yet. To be done before anybody else has
-    /// looked at it.
+    /// The same clock, set forward so that it is after `earliest`. For use before anybody has read it.
     #[must_use]
     pub fn set_after(self, earliest: Time) -> WallClock {
         let behind = Time(earliest.0.saturating_add(1)).since(self.now());
@@ -35,7 +34,7 @@ impl WallClock {
         self.origin + self.started.elapsed()
     }
 
-    /// The monotonic instant of a time; `None` if it lies beyond what the system can express.
+    /// The monotonic instant of a time; `None` if the system cannot express it.
     #[must_use]
     pub fn instant(&self, at: Time) -> Option<Instant> {
         self.started.checked_add(at.since(self.origin))

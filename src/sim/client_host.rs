@@ -1,25 +1,22 @@
 //! The machines the clients run on: they carry out effects as a shell would, and keep state folders.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::cast::seat_address;
+use super::display::Item;
 use super::link::Holder;
 use super::trace::{ProcessId, Seen};
 use super::world::{Happening, News, World};
-use crate::client::view::View;
-use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings};
+use crate::client::{ClientState, Effect, Event, Exit, PeerOpened, Settings};
 use crate::words::{LinkId, Name};
 
 /// Places at which a client may run.
 pub(super) const SEATS: usize = 14;
 /// Those of them that steps use; the others are for those who come back at the end.
 pub(super) const SEATS_USED: usize = 8;
-/// Marks a folder remembers.
-const MARKS_KEPT: usize = 4_096;
-
 /// A place at which a client may run.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -36,18 +33,6 @@ impl Seat {
     }
 }
 
-/// The state folder of a user at a home. It outlives clients.
-#[derive(Debug, Default)]
-pub(super) struct Folder {
-    owner: Option<ProcessId>,
-    shown: VecDeque<Mark>,
-    /// About to be shown, or shown and not noted, by the owner.
-    showing: VecDeque<Mark>,
-    /// The same, left behind by owners that died.
-    doubtful: Vec<Mark>,
-    open: BTreeSet<u64>,
-}
-
 /// A running client.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -59,16 +44,16 @@ pub(super) struct Process {
     pub(super) peers: Vec<LinkId>,
     pub(super) listening: Option<SocketAddr>,
     lines: u64,
-    display: VecDeque<Item>,
-    display_is_due: bool,
+    pub(super) display: VecDeque<Item>,
+    pub(super) display_is_due: bool,
     /// How long the display takes for what it has got.
     pub(super) display_micros: u64,
-    unnoted: u32,
-    noting_is_due: bool,
+    pub(super) unnoted: u32,
+    pub(super) noting_is_due: bool,
     /// It is killed when it shows the next message.
     pub(super) doomed: bool,
-    last_sequence: u64,
-    folder: Option<(u8, Name)>,
+    pub(super) last_sequence: u64,
+    pub(super) folder: Option<(u8, Name)>,
     pub(super) frozen: bool,
     held: Vec<News>,
     /// Nothing more can be typed.
@@ -76,21 +61,7 @@ pub(super) struct Process {
     exited: bool,
     /// Shows a prompt, has a session, or neither, as far as its views tell.
     pub(super) user: Option<Name>,
-    output_closed: bool,
-}
-
-/// Something to show, in order.
-#[derive(Debug)]
-enum Item {
-    Show(Box<View>),
-    Deliver { sequence: u64, noted: bool, view: Box<View> },
-}
-
-impl Item {
-    /// Whether the state folder is told when it is shown.
-    const fn is_noted(&self) -> bool {
-        matches!(self, Item::Deliver { noted: true, .. })
-    }
+    pub(super) output_closed: bool,
 }
 
 impl World {
@@ -214,7 +185,7 @@ impl World {
             Effect::Deliver { sequence, mark, view } => {
                 let folder = process.folder.as_ref().and_then(|key| self.folders.get_mut(key));
                 if let (Some(mark), Some(folder)) = (mark, folder) {
-                    folder.showing.push_back(mark.clone());
+                    folder.is_about_to_show(mark);
                 }
                 let (noted, view) = (mark.is_some(), Box::new(view.clone()));
                 self.display(process, Item::Deliver { sequence, noted, view });
@@ -262,12 +233,6 @@ impl World {
         self.show_all(process);
         self.note(process);
         self.trace.add(self.now, Seen::ClientExited { process: process.id, exit });
-    }
-
-    fn show_all(&mut self, process: &mut Process) {
-        while let Some(item) = process.display.pop_front() {
-            self.show(process, item);
-        }
     }
 
     /// What a program leaves behind when it ends by itself: its links are closed once all has left.
@@ -379,121 +344,6 @@ impl World {
         }
         let addresses = if works { Vec::from([address]) } else { Vec::new() };
         self.tell_client(id, Event::Listening { addresses });
-    }
-
-    fn open_folder(&mut self, id: ProcessId, user: Name) {
-        let Some(seat) = self.seat_of(id) else { return };
-        let key = (self.seats[seat].home, user);
-        let folder = self.folders.entry(key.clone()).or_default();
-        if folder.owner.is_some_and(|owner| owner != id) {
-            return self.tell_client(id, Event::StateRefused);
-        }
-        folder.owner = Some(id);
-        let recall = Recall {
-            shown: folder.shown.iter().cloned().collect(),
-            doubtful: folder.doubtful.clone(),
-            unsettled: u32::try_from(core::mem::take(&mut folder.open).len()).unwrap_or(u32::MAX),
-        };
-        if let Some(process) = self.process(id) {
-            process.folder = Some(key);
-        }
-        self.tell_client(id, Event::StateOpened(recall));
-    }
-
-    fn close_folder(&mut self, process: &mut Process, settled: bool) {
-        let Some(folder) = process.folder.take().and_then(|key| self.folders.get_mut(&key)) else { return };
-        folder.owner = None;
-        folder.doubtful.extend(folder.showing.drain(..));
-        if settled {
-            folder.open.clear();
-        }
-    }
-
-    fn note_open(&mut self, process: &Process, number: u64, open: bool) {
-        let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) else { return };
-        if open {
-            folder.open.insert(number);
-        } else {
-            folder.open.remove(&number);
-        }
-    }
-
-    /// Shows something now, or behind what is already waiting for a slow display.
-    fn display(&mut self, process: &mut Process, item: Item) {
-        if process.display.is_empty() && process.display_micros == 0 {
-            return self.show(process, item);
-        }
-        process.display.push_back(item);
-        if !core::mem::replace(&mut process.display_is_due, true) {
-            let micros = process.display_micros;
-            self.after(micros, Happening::Client { process: process.id, news: News::Display });
-        }
-    }
-
-    fn display_queued(&mut self, id: ProcessId) {
-        let Some(seat) = self.seat_of(id) else { return };
-        let Some(mut process) = self.seats[seat].process.take() else { return };
-        process.display_is_due = false;
-        self.show_all(&mut process);
-        self.seats[seat].process = Some(process);
-    }
-
-    fn show(&mut self, process: &mut Process, item: Item) {
-        let id = process.id;
-        if process.output_closed {
-            return;
-        }
-        match item {
-            Item::Show(view) => {
-                if let View::LoggedIn { user, .. } = &*view {
-                    process.user = Name::new(user).ok();
-                } else if let View::Bye(_) = &*view {
-                    process.user = None;
-                }
-                self.trace.add(self.now, Seen::Showed { process: id, view, delivered: false });
-            }
-            Item::Deliver { sequence, noted, view } => {
-                self.trace.add(self.now, Seen::Showed { process: id, view, delivered: noted });
-                process.unnoted += u32::from(noted);
-                process.last_sequence = sequence;
-                if core::mem::take(&mut process.doomed) {
-                    let micros = self.draw.below(600);
-                    self.after(micros, Happening::Kill { process: id, hard: sequence % 2 == 0 });
-                }
-                if !core::mem::replace(&mut process.noting_is_due, true) {
-                    let most = if self.draw.chance(30) { 300_000 } else { 500 };
-                    let micros = self.draw.below(most);
-                    self.after(micros, Happening::Client { process: id, news: News::Noted });
-                }
-            }
-        }
-    }
-
-    /// Notes as shown what is shown.
-    fn note(&mut self, process: &mut Process) {
-        process.noting_is_due = false;
-        process.unnoted = 0;
-        self.trace.add(self.now, Seen::Noted { process: process.id });
-        let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.get_mut(key)) else { return };
-        if process.output_closed {
-            // What could not be printed is not noted as shown.
-            return;
-        }
-        let waiting = process.display.iter().filter(|item| item.is_noted()).count();
-        let noted = folder.showing.len().saturating_sub(waiting);
-        folder.doubtful.retain(|mark| !folder.showing.range(..noted).any(|shown| shown == mark));
-        folder.shown.extend(folder.showing.drain(..noted));
-        let excess = folder.shown.len().saturating_sub(MARKS_KEPT);
-        folder.shown.drain(..excess);
-    }
-
-    fn note_shown(&mut self, id: ProcessId) {
-        let Some(seat) = self.seat_of(id) else { return };
-        let Some(mut process) = self.seats[seat].process.take() else { return };
-        self.note(&mut process);
-        let upto = process.last_sequence;
-        self.seats[seat].process = Some(process);
-        self.tell_client(id, Event::Delivered { upto });
     }
 
     /// Nothing can be shown any more.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::trace::{Seen, SeenVerdict, Told, Trace};
 use crate::client::view::{Failure, View};
-use crate::record::{Change, Fact, Record};
+use crate::record::{Change, Fact, Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, Farewell, Freshness, Refusal, ServerLine};
@@ -82,6 +82,18 @@ spelled! {
         GroupWithheld = "group message withheld by a block",
         /// A command came again on a new link.
         CommandRepeated = "command repeated on a new link",
+        /// A change was refused by the store.
+        ChangeRefused = "change refused by a full disk",
+        /// A change was decided when the fate of another was known.
+        ChangeTookTurns = "change that had to wait for another",
+        /// The purge of an account was refused, and tried again.
+        PurgeTriedAgain = "purge tried again after a refusal",
+        /// Somebody was let in although the store had refused the record of it.
+        LetInUnwritten = "login told though its record was refused",
+        /// Something was answered on a link whose client said no more.
+        AnsweredBehindEnd = "answer behind the end of a stream",
+        /// A number was used for two commands.
+        NumberUsedTwice = "number used for other words",
     }
 }
 
@@ -140,6 +152,12 @@ pub(crate) struct Watcher {
     stored: BTreeMap<LinkId, BTreeSet<MessageId>>,
     waiting: BTreeMap<(Name, MessageId), Name>,
     online: BTreeSet<Name>,
+    accounts: Vec<Name>,
+    /// Changes that are with the store.
+    changes: BTreeSet<RecordNumber>,
+    purged: BTreeSet<Name>,
+    /// Links whose clients say no more.
+    ended: BTreeSet<LinkId>,
     /// Nobody has come since the server started.
     alone: bool,
 }
@@ -177,17 +195,21 @@ impl Watcher {
                     self.coverage.saw(Rare::LockEndsOnAttempt);
                 }
             }
-            Seen::Persisted { record, .. } => self.record(record),
+            Seen::Persisted { number, record } => self.record(*number, record),
             Seen::Showed { view, .. } => self.view(view),
             Seen::ClientKilled { unnoted: 1.., .. } => self.coverage.saw(Rare::KilledBeforeNote),
             Seen::Stranger { .. } => self.coverage.saw(Rare::StrangerSpoke),
-            Seen::ServerStarted { .. } => self.alone = true,
-            Seen::FilesChanged { .. }
-            | Seen::Caller { .. }
+            Seen::ServerStarted { accounts, .. } => {
+                self.alone = true;
+                self.accounts.clone_from(accounts);
+            }
+            Seen::FilesChanged { accounts, .. } => self.file_read(accounts),
+            Seen::Caller { .. }
             | Seen::Resumed { .. }
             | Seen::HashAsked { .. }
             | Seen::LoadAsked { .. }
             | Seen::Scheduled { .. }
+            | Seen::Differs { .. }
             | Seen::Returned
             | Seen::ClientStarted { .. }
             | Seen::Typed { .. }
@@ -222,14 +244,34 @@ impl Watcher {
         self.live.clear();
         self.stored.clear();
         self.online.clear();
+        self.changes.clear();
+        self.purged.clear();
+        self.ended.clear();
+    }
+
+    fn file_read(&mut self, accounts: &[Name]) {
+        let gone = self.accounts.iter().filter(|name| !accounts.contains(name));
+        let online = gone.filter(|name| self.online.contains(*name)).count();
+        if online > 0 {
+            self.coverage.saw(Rare::RemovedWhileOnline);
+        }
+        self.accounts = accounts.to_vec();
     }
 
     fn told(&mut self, told: Told, trace: &Trace) {
         self.told = Some(told);
         (self.began, self.closed) = (false, false);
         match told {
-            Told::Committed { .. } => self.synced = false,
-            Told::StoreRefused { .. } => self.coverage.saw(Rare::StoreRefused),
+            Told::Committed { upto } => {
+                self.synced = false;
+                self.changes.retain(|change| *change > upto);
+            }
+            Told::StoreRefused { .. } => {
+                self.coverage.saw(Rare::StoreRefused);
+                if !core::mem::take(&mut self.changes).is_empty() {
+                    self.coverage.saw(Rare::ChangeRefused);
+                }
+            }
             Told::Verified { ticket, verdict } => {
                 let locked_since = self.verifying.remove(&ticket).unwrap_or(false);
                 if locked_since && verdict == SeenVerdict::Right {
@@ -245,11 +287,22 @@ impl Watcher {
                     self.live.remove(&link);
                     self.stored.remove(&link);
                 }
+                let numbered: Vec<&[u8]> =
+                    super::check::lines(bytes).filter(|line| line.starts_with(b"#")).collect();
+                let number = |line: &[u8]| line.split(|byte| *byte == b' ').next().map(<[u8]>::to_vec);
+                if numbered.windows(2).any(|pair| pair[0] != pair[1] && number(pair[0]) == number(pair[1])) {
+                    self.coverage.saw(Rare::NumberUsedTwice);
+                }
                 if bytes.windows(4).any(|part| part == b"\n#1 ") || bytes.starts_with(b"resume ") {
                     self.coverage.saw(Rare::CommandRepeated);
                 }
             }
-            Told::LinkClosed { link } | Told::StreamEnded { link } => {
+            Told::StreamEnded { link } => {
+                self.ended.insert(link);
+                self.live.remove(&link);
+                self.stored.remove(&link);
+            }
+            Told::LinkClosed { link } => {
                 self.live.remove(&link);
                 self.stored.remove(&link);
             }
@@ -264,7 +317,13 @@ impl Watcher {
     }
 
     fn line(&mut self, link: LinkId, line: &ServerLine<'_>) {
+        if matches!(line, ServerLine::Done { .. } | ServerLine::Failed { .. }) && self.ended.contains(&link) {
+            self.coverage.saw(Rare::AnsweredBehindEnd);
+        }
         match line {
+            ServerLine::Welcome(_) if matches!(self.told, Some(Told::StoreRefused { .. })) => {
+                self.coverage.saw(Rare::LetInUnwritten);
+            }
             ServerLine::Message(delivery) | ServerLine::GroupMessage { delivery, .. } => {
                 let of = match delivery.freshness {
                     Freshness::Live => &mut self.live,
@@ -294,7 +353,7 @@ impl Watcher {
         }
     }
 
-    fn record(&mut self, record: &Record) {
+    fn record(&mut self, number: RecordNumber, record: &Record) {
         match record {
             Record::Fact(Fact::Failures { locked_until: Some(until), .. }) => {
                 self.locks.insert(*until);
@@ -320,22 +379,31 @@ impl Watcher {
             Record::Fact(Fact::MailRemoved { user, ids }) => {
                 self.waiting.retain(|(to, id), _| to != user || !ids.contains(id));
             }
-            Record::Change(Change::Blocked { by, user }) => {
+            Record::Change(change) => self.change(number, change),
+            Record::Fact(Fact::Failures { .. }) | Record::Settled { .. } => {}
+        }
+    }
+
+    fn change(&mut self, number: RecordNumber, change: &Change) {
+        self.changes.insert(number);
+        if matches!(self.told, Some(Told::Committed { .. } | Told::StoreRefused { .. })) {
+            self.coverage.saw(Rare::ChangeTookTurns);
+        }
+        match change {
+            Change::Blocked { by, user } => {
                 if self.waiting.iter().any(|((to, _), from)| to == by && from == user) {
                     self.coverage.saw(Rare::BlockBetweenAcceptAndDelivery);
                 }
             }
-            Record::Change(Change::AccountRemoved { name }) => {
-                if self.online.contains(name) {
-                    self.coverage.saw(Rare::RemovedWhileOnline);
+            Change::AccountRemoved { name } => {
+                if !self.purged.insert(name.clone()) {
+                    self.coverage.saw(Rare::PurgeTriedAgain);
                 }
             }
-            Record::Fact(Fact::Failures { .. })
-            | Record::Change(Change::AccountAdded { .. })
-            | Record::Change(Change::Unblocked { .. })
-            | Record::Change(Change::GroupSet { .. })
-            | Record::Change(Change::GroupRemoved { .. })
-            | Record::Settled { .. } => {}
+            Change::AccountAdded { .. }
+            | Change::Unblocked { .. }
+            | Change::GroupSet { .. }
+            | Change::GroupRemoved { .. } => {}
         }
     }
 

@@ -109,8 +109,9 @@ pub(crate) struct Asked {
     pub(crate) waits: u32,
     /// Its words, encoded.
     pub(crate) words: Vec<u8>,
-    /// On which link it came first.
+    /// On which link it came first, and its place then among the lines of all users.
     pub(crate) link: Option<LinkId>,
+    pub(crate) order: u64,
     /// An answer to it has left: its number is used for certain.
     pub(crate) answered: bool,
 }

@@ -40,7 +40,7 @@ pub fn minimise(steps: &[Step], plan: Plan, most_runs: u32) -> Option<Small> {
 
 /// Deletes steps, first in large parts and then one by one, until none can be spared. `fails` says
 /// whether fewer steps fail as well, and how many of them are enough for it.
-pub(super) fn shrink(steps: &mut Vec<Step>, mut fails: impl FnMut(&[Step]) -> Option<usize>) {
+pub fn shrink(steps: &mut Vec<Step>, mut fails: impl FnMut(&[Step]) -> Option<usize>) {
     let mut part = (steps.len() / 2).max(1);
     loop {
         let before = steps.len();

@@ -11,6 +11,7 @@ mod cast;
 mod check;
 mod client_host;
 pub mod coverage;
+mod display;
 mod draw;
 #[cfg(feature = "planted")]
 pub mod exam;

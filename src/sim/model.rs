@@ -40,6 +40,8 @@ pub(crate) struct Model {
     pub(crate) settings: Settings,
     pub(crate) users: Vec<Known>,
     pub(crate) groups: BTreeMap<Name, Vec<User>>,
+    /// The same as they are kept: with members whose account was gone at the last start, and not purged.
+    pub(crate) kept_groups: BTreeMap<Name, Vec<User>>,
     /// Records with the store, oldest first.
     under_way: VecDeque<(RecordNumber, Record)>,
     /// The last record that the server knows to be durable, and the last that is applied here.
@@ -93,6 +95,9 @@ impl Model {
         self.reload(settings, accounts);
         self.under_way.clear();
         (self.known_durable, self.applied) = (RecordNumber(0), RecordNumber(0));
+        self.groups = self.kept_groups.clone();
+        let here: Vec<bool> = self.users.iter().map(|known| known.account).collect();
+        take_out(&mut self.groups, |member| !here[member]);
     }
 
     pub(crate) fn reload(&mut self, settings: &Settings, accounts: &[Name]) {
@@ -185,9 +190,11 @@ impl Model {
         match fact {
             Fact::SessionBegan { user, login, at, .. } => {
                 let user = self.user(user.as_str());
-                let written = &mut self.users[user].written;
-                (written.login, written.last_login) = (login.0, Some(*at));
-                self.users[user].settled.retain(|(of, _), _| *of >= login.0);
+                let known = &mut self.users[user];
+                if known.written.login != login.0 {
+                    known.settled.retain(|(of, _), _| *of >= login.0);
+                }
+                (known.written.login, known.written.last_login) = (login.0, Some(*at));
             }
             Fact::SessionEnded { user, at, .. } => {
                 let user = self.user(user.as_str());
@@ -212,10 +219,14 @@ impl Model {
                 self.stood_until.insert((by, user), now);
             }
             Change::GroupSet { group, members } => {
-                let members = members.iter().map(|name| self.user(name.as_str())).collect();
-                self.groups.insert(group.clone(), members);
+                let members: Vec<User> = members.iter().map(|name| self.user(name.as_str())).collect();
+                self.groups.insert(group.clone(), members.clone());
+                self.kept_groups.insert(group.clone(), members);
             }
-            Change::GroupRemoved { group } => drop(self.groups.remove(group)),
+            Change::GroupRemoved { group } => {
+                self.groups.remove(group);
+                self.kept_groups.remove(group);
+            }
             Change::AccountRemoved { name } => {
                 let user = self.user(name.as_str());
                 self.forget(user);
@@ -295,10 +306,8 @@ impl Model {
         for known in &mut self.users {
             known.blocks.remove(&user);
         }
-        for members in self.groups.values_mut() {
-            members.retain(|member| *member != user);
-        }
-        self.groups.retain(|_, members| !members.is_empty());
+        take_out(&mut self.groups, |member| member == user);
+        take_out(&mut self.kept_groups, |member| member == user);
     }
 
     /// The store refused all records from this one on: of changes and mail nothing remains, and facts are
@@ -340,6 +349,13 @@ impl Model {
         self.removals.get(&(user, id)).is_some_and(|removal| removal.stored.is_some())
     }
 
+    /// Mail of a user that is durable and was acknowledged, where that is not durable.
+    pub(crate) fn to_be_removed(&self, user: User) -> impl Iterator<Item = MessageId> {
+        let removals = self.removals.range((user, MessageId::default())..);
+        let own = removals.take_while(move |((of, _), _)| *of == user);
+        own.filter(|(_, removal)| removal.stored.is_some()).map(|((_, id), _)| *id)
+    }
+
     /// Whether mail is in a mailbox, or under way there.
     pub(crate) fn has_mail(&self, user: User, id: MessageId) -> bool {
         let name = &self.users[user].name;
@@ -354,7 +370,7 @@ impl Model {
             || !known.mailbox.is_empty()
             || !known.blocks.is_empty()
             || self.users.iter().any(|known| known.blocks.contains(&user))
-            || self.groups.values().any(|members| members.contains(&user))
+            || self.kept_groups.values().any(|members| members.contains(&user))
     }
 
     /// Whether a record is with the store, and its fate not known.
@@ -414,8 +430,14 @@ impl Model {
     }
 }
 
+/// Takes members out of all groups; one without a member left is no more.
+fn take_out(groups: &mut BTreeMap<Name, Vec<User>>, is_out: impl Fn(User) -> bool) {
+    groups.values_mut().for_each(|members| members.retain(|member| !is_out(*member)));
+    groups.retain(|_, members| !members.is_empty());
+}
+
 /// How a command ended that the disk remembers.
-const fn ending_of(outcome: Outcome) -> Ending {
+pub(super) const fn ending_of(outcome: Outcome) -> Ending {
     match outcome {
         Outcome::Message(status) => Ok(Some(status)),
         Outcome::Broadcast { .. } | Outcome::Group { .. } | Outcome::Done => Ok(None),

@@ -63,10 +63,9 @@ fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Repo
         broken = run.heal().err().map(|violation| (steps.len(), violation));
     }
     if let (None, Some(tape)) = (&broken, &run.world.host.tape)
-        && !tape.is_the_same_in_crumbs(run.world.trace().digest())
+        && let Some(difference) = tape.differs_in_crumbs(run.world.trace().digest())
     {
-        broken =
-            Some((steps.len(), run.violation("same bytes in other chunks, same effects", String::new())));
+        broken = Some((steps.len(), run.violation("same bytes in other chunks, same effects", difference)));
     }
     let Run { world, watcher, .. } = run;
     Report { events: world.events(), digest: world.trace().digest(), coverage: watcher.coverage, broken }
@@ -118,7 +117,8 @@ impl Run<'_> {
         self.watcher.watch(self.world.trace());
         let verdict = self.check.read(self.world.trace());
         self.world.forget();
-        verdict
+        verdict?;
+        if self.world.host.is_up() { self.check.agrees_with(&self.world.host.store) } else { Ok(()) }
     }
 
     fn pass(&mut self, micros: u64) -> Result<(), Violation> {

@@ -367,6 +367,7 @@ impl World {
         match told {
             StoreTold::Committed(upto) => {
                 self.tell_server(Event::Committed { upto }, Told::Committed { upto });
+                self.compare_with_store();
             }
             StoreTold::Refused(from) => {
                 self.tell_server(Event::StoreRefused { from }, Told::StoreRefused { from });
@@ -378,6 +379,15 @@ impl World {
                     Told::MailLoaded { ticket, count },
                 );
             }
+        }
+    }
+
+    /// What the server remembers must be what it would read if it started now.
+    fn compare_with_store(&mut self) {
+        let stored = self.host.store.recovery();
+        let differs = self.host.state.as_ref().and_then(|state| state.differs_from(stored));
+        if let Some(what) = differs {
+            self.trace.add(self.now, Seen::Differs { what });
         }
     }
 

@@ -94,6 +94,11 @@ impl Store {
         self.durable.recovery()
     }
 
+    /// What a server would read if it started now.
+    pub(crate) fn recovery(&self) -> Recovery {
+        self.durable.recovery()
+    }
+
     pub(crate) fn persist(&mut self, number: RecordNumber, epoch: u64, record: &Record) {
         if self.refused_epoch.is_none_or(|refused| epoch > refused) {
             self.queue.push_back(Entry::Persist(number, epoch, record.clone()));
@@ -125,6 +130,21 @@ impl Store {
     /// Which users block which, as far as durable.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &(Name, Name)> {
         self.durable.blocks.iter()
+    }
+
+    /// Groups and their members, as far as durable.
+    pub(crate) const fn groups(&self) -> &BTreeMap<Name, Vec<Name>> {
+        &self.durable.groups
+    }
+
+    /// Stored mail, by its receivers and ids, as far as durable.
+    pub(crate) fn mail(&self) -> impl Iterator<Item = (&Name, MessageId)> {
+        self.durable.mail.iter().flat_map(|(to, mailbox)| mailbox.keys().map(move |id| (to, *id)))
+    }
+
+    /// What numbered commands came to, as far as durable.
+    pub(crate) fn settled(&self) -> impl Iterator<Item = (&Name, Origin, Outcome)> {
+        self.durable.settled.iter().map(|((user, origin), (outcome, _))| (user, *origin, *outcome))
     }
 
     /// One turn: begin a batch, sync it, or confirm it.

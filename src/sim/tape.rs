@@ -2,6 +2,8 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::draw::Draw;
@@ -62,13 +64,13 @@ impl Tape {
         self.events.push((now, own(event)));
     }
 
-    /// Whether the same bytes in smaller chunks have the same effects.
-    pub(crate) fn is_the_same_in_crumbs(&self, seed: u64) -> bool {
+    /// What differs if the same bytes come in smaller chunks; `None`: nothing.
+    pub(crate) fn differs_in_crumbs(&self, seed: u64) -> Option<String> {
         let mut draw = Draw::new(seed);
         let whole = self.tell(|length| length);
         let crumbs =
             self.tell(|length| usize::try_from(draw.between(1, length.min(9) as u64)).unwrap_or(length));
-        whole == crumbs
+        whole.differs_from(&crumbs)
     }
 
     fn tell(&self, mut part: impl FnMut(usize) -> usize) -> Outcome {
@@ -95,6 +97,22 @@ impl Tape {
 }
 
 impl Outcome {
+    fn differs_from(&self, other: &Outcome) -> Option<String> {
+        let lines = |outcome: &Outcome, link: &LinkId| {
+            let bytes = outcome.lines.get(link).map(Vec::as_slice).unwrap_or_default();
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        let link = self.lines.keys().find(|link| self.lines.get(*link) != other.lines.get(*link));
+        if let Some(link) = link {
+            return Some(format!("to {link:?} {:?}, else {:?}", lines(self, link), lines(other, link)));
+        }
+        let record = self.records.iter().zip(&other.records).find(|(one, other)| one != other);
+        if let Some(record) = record {
+            return Some(format!("{record:?}"));
+        }
+        (self != other).then(|| format!("closed {:?}, else {:?}", self.closed, other.closed))
+    }
+
     fn add<'a>(&mut self, effects: impl Iterator<Item = Effect<'a>>) {
         for effect in effects {
             match effect {

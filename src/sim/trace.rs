@@ -3,6 +3,7 @@
 //! It is all that [`check`](super::check) and [`coverage`](super::coverage) know.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash, Hasher};
 use core::net::SocketAddr;
@@ -58,6 +59,8 @@ pub(crate) enum Seen {
     LoadAsked { user: Name },
     /// The server asked to be called.
     Scheduled { at: Time },
+    /// The server remembers something else than it would read.
+    Differs { what: String },
     /// The effects of a call are at their end.
     Returned,
     /// The store wrote a batch; it is not synced.
@@ -221,6 +224,7 @@ impl Trace {
             | Seen::ServerGone { .. }
             | Seen::FilesChanged { .. }
             | Seen::Caller { .. }
+            | Seen::Differs { .. }
             | Seen::Returned
             | Seen::Appended
             | Seen::Healed => {}

@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
 use core::net::SocketAddr;
 
-use super::client_host::{Folder, Seat};
+use super::client_host::Seat;
+use super::display::Folder;
 use super::draw::Draw;
 use super::hand::{Hand, KeptToken};
 use super::link::{Chunking, Found, Holder, Link};

@@ -1,12 +1,11 @@
 //! Names that look like other names.
 //!
-//! A small part of Unicode's confusables (UTS #39), chosen by what a keyboard layout or a fraud
-//! brings into a name: Cyrillic and Greek letters drawn like Latin ones, full-width forms, accents,
-//! and the digits and letters that many fonts draw alike.
+//! The table is a small part of Unicode's confusables (UTS #39): Cyrillic and Greek letters drawn like Latin
+//! ones, full-width forms, accents, and the digits and letters that many fonts draw alike.
 
 use alloc::string::String;
 
-/// What a name looks like: two names with the same skeleton are easily taken for each other.
+/// The skeleton of a name. Two names with the same skeleton are easily taken for each other.
 #[must_use]
 pub fn skeleton(name: &str) -> String {
     let mut looks = String::with_capacity(name.len());

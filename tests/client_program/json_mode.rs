@@ -195,7 +195,7 @@ fn a_busy_server_is_asked_again_before_a_password_file_counts_as_refused() {
     connection.expect("login hans falcon");
     connection.say("refused busy");
     connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 1 token {}", support::TOKEN));
+    connection.welcome("hans");
     assert_eq!(program.skip_to("login")["ok"], true);
     program.answer("y\nn");
     for (line, command) in [(1, "y"), (2, "n")] {

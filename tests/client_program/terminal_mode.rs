@@ -1,6 +1,6 @@
 //! A person at a terminal.
 
-use support::{Connection, FakeServer, Place, Terminal};
+use support::{Connection, FakeServer, Terminal};
 
 fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
     let mut terminal = server.terminal(&[]);
@@ -54,20 +54,17 @@ fn an_empty_line_at_a_prompt_asks_again() {
     terminal.shows(&["Password:", "Password:"]);
     terminal.types("falcon\r");
     connection.expect("login hans falcon");
-    connection.say(&format!("welcome hans unread 0 login 1 token {}", support::TOKEN));
+    connection.welcome("hans");
     terminal.shows(&["Welcome, hans!", ">"]);
 }
 
 #[test]
 fn typed_input_is_not_left_to_the_shell_when_the_client_fails() {
     let server = FakeServer::start();
-    let client = env!("CARGO_BIN_EXE_hobnob");
-    let port = server.port;
     // A read that finds nothing ends after half a second.
     let rest = "stty -icanon min 0 time 5; echo left:$(head -c 20)";
-    let script = format!("{client} --plaintext --user hans {port}; echo code $?; {rest}");
-    let place = Place::samples();
-    let mut terminal = Terminal::script(&place, &script);
+    let script = format!("$CLIENT --plaintext --user hans {}; echo code $?; {rest}", server.port);
+    let mut terminal = Terminal::script(&server.place, &script);
     let mut connection = server.accept();
     connection.expect("login hans");
     // Typed blindly, before anything asks for it.

@@ -57,7 +57,7 @@ fn a_mailbox_is_never_wholly_in_memory() {
     let mut server = place.serve();
     let text = "x".repeat(4_000);
     fill(server.port, 0, LARGE_MAILBOX / text.len(), 1, &text);
-    let filled = server.memory();
+    let filled = server.most_memory();
     server.kill();
     let server = place.serve();
     let mut receiver = Wire::user(server.port, "receiver0");
@@ -65,7 +65,7 @@ fn a_mailbox_is_never_wholly_in_memory() {
         let line = receiver.line();
         assert!(line.starts_with("message ") && line.ends_with(&text), "{number}: {line}");
     }
-    let read = server.memory();
+    let read = server.most_memory();
     report(&format!(
         "large mailbox: {LARGE_MAILBOX} bytes; at most {filled} in memory when it was filled, {read} when it was read"
     ));

@@ -1,15 +1,14 @@
-//! A server that stands still for longer than its deadlines: a machine that was suspended, a laptop's lid.
+//! A server that is suspended for longer than its deadlines, as with a laptop whose lid is closed.
 
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-
 use support::Server;
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Stops the server for longer than the timeout; `meanwhile` happens each second.
+/// Suspends the server for longer than the timeout, and does `meanwhile` each second.
 fn freeze(server: &Server, mut meanwhile: impl FnMut()) {
     server.signal(Signal::STOP);
     for _ in 0..=TIMEOUT.as_secs() {

@@ -121,11 +121,11 @@ fn nobody_speaks_as_another() {
     luke.has_not("a forged message", |object| object["from"] == "yoda" || object["user"] == "yoda");
 }
 
-/// What `nc -N` does: says all at once, ends its stream, and reads until the server ends its own.
+/// Sends all at once, ends the stream and reads to the end, as `nc -N` does.
 fn piped(server: &Server, input: &str) -> String {
     let mut nc = server.wire();
     nc.send(input.as_bytes());
-    nc.stream().shutdown(std::net::Shutdown::Write).expect("the end of the stream");
+    nc.end();
     nc.rest()
 }
 

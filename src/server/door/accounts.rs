@@ -7,12 +7,13 @@ use super::entry::{self, refuse};
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
 use super::{ending, lockout};
+use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
 use crate::server::papers::lane::{Subject, Subjects, Wish};
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
-use crate::server::{ServerState, post};
+use crate::server::{Phase, ServerState, post};
 use crate::wire::{Code, Refusal};
 use crate::words::look_alike::skeleton;
 use crate::words::{Credential, LinkId, Name};
@@ -160,6 +161,9 @@ fn retire(server: &mut ServerState, name: &Name) {
         let account = &mut server.accounts[user];
         if account.credential.take().is_some() {
             account.guesses.begin_anew();
+            if planted::is(Planted::RemovalForgetsWaiting) {
+                account.guesses.waiting.clear();
+            }
             account.token = None;
         }
     }
@@ -168,6 +172,10 @@ fn retire(server: &mut ServerState, name: &Name) {
 /// Purges every account that is gone and for which nothing is under way. A purge that the store refused is
 /// tried again.
 pub(in crate::server) fn begin_purges(server: &mut ServerState) {
+    if server.phase == Phase::Stopping {
+        // The next start finds them.
+        return;
+    }
     for name in server.papers.lane.purges_to_begin() {
         let is_free = server.accounts.find(name.as_str()).is_none_or(|user| {
             let account = &server.accounts[user];

@@ -10,7 +10,7 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, another, asker_link};
 use crate::server::papers::Standing;
-use crate::server::papers::lane::Wish;
+use crate::server::papers::lane::{GroupChange, Wish};
 use crate::server::people::{blocks, groups, introductions, roster};
 use crate::server::post::{broadcast, group_messages, messages, pages};
 use crate::server::wishes;
@@ -78,12 +78,14 @@ fn carry_out(server: &mut ServerState, asker: &Asker, command: Command<'_>) {
         }
         Command::Offline => pages::show_on_command(server, asker),
         Command::Ping { user } => ping(server, asker, user),
-        Command::CreateGroup { group, members } => change_group(server, asker, group, members.iter()),
-        Command::AddToGroup { group, user } | Command::RemoveFromGroup { group, user } => {
-            change_group(server, asker, group, core::iter::once(user));
-        }
-        Command::LeaveGroup { group } | Command::DeleteGroup { group } => {
-            change_group(server, asker, group, core::iter::empty());
+        Command::CreateGroup { .. }
+        | Command::AddToGroup { .. }
+        | Command::RemoveFromGroup { .. }
+        | Command::LeaveGroup { .. }
+        | Command::DeleteGroup { .. } => {
+            if let Some((change, group)) = group_change(&command) {
+                wishes::submit(server, Wish::Group { asker: *asker, change, group: group.into() });
+            }
         }
         Command::MessageGroup { group, text } => group_messages::message_group(server, asker, group, text),
         Command::GroupList => groups::group_list(server, asker),
@@ -95,20 +97,42 @@ fn carry_out(server: &mut ServerState, asker: &Asker, command: Command<'_>) {
     }
 }
 
-fn change_group<'a>(
-    server: &mut ServerState,
-    asker: &Asker,
-    group: &str,
-    users: impl Iterator<Item = &'a str>,
-) {
-    let users = users.map(Into::into).collect();
-    wishes::submit(server, Wish::Group { asker: *asker, group: group.into(), users });
+/// How a command changes which group, if it does.
+fn group_change<'a>(command: &Command<'a>) -> Option<(GroupChange, &'a str)> {
+    Some(match command {
+        Command::CreateGroup { group, members } => {
+            (GroupChange::Create(members.iter().map(Into::into).collect()), group)
+        }
+        Command::AddToGroup { group, user } => (GroupChange::Add((*user).into()), group),
+        Command::RemoveFromGroup { group, user } => (GroupChange::Remove((*user).into()), group),
+        Command::LeaveGroup { group } => (GroupChange::Leave, group),
+        Command::DeleteGroup { group } => (GroupChange::Delete, group),
+        Command::Message { .. }
+        | Command::Broadcast { .. }
+        | Command::Whoelse
+        | Command::WhoelseSince { .. }
+        | Command::Wholasthr
+        | Command::Block { .. }
+        | Command::Unblock { .. }
+        | Command::Offline
+        | Command::Ping { .. }
+        | Command::MessageGroup { .. }
+        | Command::GroupList
+        | Command::StartPrivate { .. }
+        | Command::Accept { .. }
+        | Command::Decline { .. }
+        | Command::Help { .. }
+        | Command::Logout => return None,
+    })
 }
 
 /// The answer to a command that was done before; its words stand in the repeat itself.
 fn answer_repeat(server: &mut ServerState, asker: &Asker, command: &Command<'_>, outcome: Outcome) {
     if let Outcome::Failed(code) = outcome {
         return answers::fail(server, asker, code);
+    }
+    if let (Some((change, group)), Outcome::Done) = (group_change(command), outcome) {
+        return groups::answer(server, asker, &change, group);
     }
     let answer = match (command, outcome) {
         (Command::Message { to, .. }, Outcome::Message(status)) => Answer::Message { to, status },
@@ -126,14 +150,6 @@ fn answer_repeat(server: &mut ServerState, asker: &Asker, command: &Command<'_>,
         }
         (Command::Block { user }, Outcome::Done) => Answer::Block { user },
         (Command::Unblock { user }, Outcome::Done) => Answer::Unblock { user },
-        (
-            Command::CreateGroup { group, .. }
-            | Command::AddToGroup { group, .. }
-            | Command::RemoveFromGroup { group, .. }
-            | Command::LeaveGroup { group }
-            | Command::DeleteGroup { group },
-            Outcome::Done,
-        ) => return groups::answer(server, asker, group),
         // An entry of an earlier version says nothing of the words, but it was of another kind.
         _ => return refuse_number(server, asker),
     };

@@ -113,8 +113,8 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
     end_session(server, user, end);
 }
 
-/// A login was decided and its link is gone: it was in for no time, and nobody was told so. Whoever had a token
-/// before may try it again.
+/// A login was decided, and its link is gone before anybody was told: there was no session. The store is given
+/// the one before again. A token of before may be tried again.
 pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry) {
     let resumable = entry.is_by_token();
     let account = &mut server.accounts[user];
@@ -123,11 +123,13 @@ pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry
         account.token = None;
         account.ledger.clear();
     }
-    let user_name = account.name.clone();
-    history::session_began(server, user, entry.at);
-    history::session_ended(server, user, server.now);
-    let ended = Fact::SessionEnded { user: user_name, resumable, at: server.now };
+    let (user_name, login, token) = (account.name.clone(), account.login, account.token);
+    let (began, ended) = history::last_session(server, user);
+    let at = began.unwrap_or(history::NEVER);
+    let began = Fact::SessionBegan { user: user_name.clone(), login, token, at };
+    let ended = Fact::SessionEnded { user: user_name, resumable, at: ended };
     let ServerState { papers, out, .. } = server;
+    papers.persist_fact(out, began);
     papers.persist_fact(out, ended);
     if server.accounts[user].is_leaving() {
         server.later.push_back(Later::Purge);
@@ -354,4 +356,48 @@ fn say_farewell(server: &mut ServerState, id: LinkId, farewell: Farewell) {
     server.out.send(id, &ServerLine::Bye(farewell));
     links::set_stage(server, id, Stage::Anonymous);
     links::close(server, id);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    use crate::record::{RecordNumber, Recovery};
+    use crate::server::{Effect, Event, Settings, Verdict};
+    use crate::words::{Credential, Name, Ticket};
+
+    /// Tickets asked for; every record is durable at once.
+    fn tickets(server: &mut ServerState, event: Event<'_>) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        for effect in server.handle(event, Time::ZERO) {
+            if let Effect::Verify { ticket, .. } = effect {
+                tickets.push(ticket);
+            }
+        }
+        server.handle(Event::Committed { upto: RecordNumber(u64::MAX) }, Time::ZERO).for_each(drop);
+        tickets
+    }
+
+    #[test]
+    fn sessions_that_are_over_leave_no_deadlines_behind() {
+        let hans = (Name::new("hans").unwrap(), Credential::new("pw"));
+        let mut server =
+            ServerState::new(Settings::default(), Vec::from([hans]), Recovery::default(), 1, Time::ZERO);
+        for number in 1..=100 {
+            let link = LinkId(number);
+            let from = "192.0.2.1:40000".parse().unwrap();
+            tickets(&mut server, Event::LinkOpened { link, from, nonce: [0; 32] });
+            let asked = tickets(&mut server, Event::Received { link, bytes: b"login hans pw\n" });
+            tickets(&mut server, Event::Verified { ticket: asked[0], verdict: Verdict::Right });
+            assert_eq!(server.online_count(), 1);
+            if number % 2 == 0 {
+                tickets(&mut server, Event::Received { link, bytes: b"logout\n" });
+            } else {
+                tickets(&mut server, Event::LinkClosed { link });
+            }
+            assert_eq!((server.online_count(), server.link_count()), (0, 0));
+        }
+        assert_eq!(server.deadlines.len(), 0);
+    }
 }

@@ -196,7 +196,7 @@ fn say_refused(server: &mut ServerState, id: LinkId, refusal: Refusal, closes: b
     server.out.send(id, &ServerLine::Refused(refusal));
     if closes {
         links::close(server, id);
-    } else {
+    } else if !(refusal == Refusal::Busy && planted::is(Planted::OverloadHangs)) {
         waiting::wait_no_more(server, id, Waits::LOGIN);
     }
 }

@@ -37,6 +37,8 @@ pub(in crate::server) fn receive(server: &mut ServerState, id: LinkId, bytes: &[
     let mut rest = bytes;
     while let Some(frame) = framer.next(&mut rest, limit) {
         take_frame(server, id, frame);
+        // Before the next line: how lines share a chunk makes no difference.
+        server.do_what_is_due();
         if !server.door.links.contains_key(&id) {
             return;
         }
@@ -95,7 +97,9 @@ fn is_obeyed_at_once(stage: Stage, line: &[u8]) -> bool {
             .any(|word| line.starts_with(word))
     };
     let planted = planted::is(Planted::NextLineDoesNotWait) && !change(line);
-    stage.user().is_some() && (line.starts_with(b"ack ") || line.starts_with(b"active") || planted)
+    let at_once =
+        matches!(ClientLine::parse(line), Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. }));
+    stage.user().is_some() && (at_once || planted)
 }
 
 fn hold(server: &mut ServerState, id: LinkId, held: Held) {

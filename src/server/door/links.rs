@@ -182,7 +182,6 @@ pub(in crate::server) fn flushed(server: &mut ServerState, id: LinkId, upto: u64
 pub(in crate::server) fn stream_ended(server: &mut ServerState, id: LinkId) {
     let Some(link) = server.door.links.get_mut(&id) else { return };
     if link.capabilities.resume {
-        // Closed before what it carried ends, so that nothing more is said on it.
         server.out.close(id);
         return link_lost(server, id);
     }
@@ -268,7 +267,10 @@ pub(super) fn leave_anonymous(server: &mut ServerState, id: LinkId) {
 
 /// A link has not logged in in time.
 pub(in crate::server) fn close_overdue(server: &mut ServerState, id: LinkId) {
-    if server.door.anonymous.contains(&id) {
+    if login::is_with_the_store(server, id) {
+        // The registration is decided; it is the disk that takes its time.
+        server.deadlines.add(server.now + Duration::from_secs(1), Deadline::Login(id));
+    } else if server.door.anonymous.contains(&id) {
         server.out.send(id, &ServerLine::Bye(Farewell::Timeout));
         close(server, id);
     }

@@ -25,7 +25,7 @@ const ADDRESSES: usize = 10_000;
 pub(in crate::server) struct Guesses {
     /// Wrong passwords in a row.
     pub(super) count: u32,
-    pub(super) locked_until: Option<Time>,
+    pub(in crate::server) locked_until: Option<Time>,
     /// Wrong passwords since the last login; for its notice.
     pub(super) since_login: u32,
     /// The record of the last change; an answer that reveals it waits for it.

@@ -105,7 +105,7 @@ pub(in crate::server) fn verified(server: &mut ServerState, ticket: Ticket, verd
         Verdict::Wrong => wrong_password(server, link, from, subject),
         Verdict::Right => right_password(server, link, from, subject, credential.as_ref()),
     }
-    if !(verdict == Verdict::Overloaded && planted::is(Planted::OverloadHangs)) {
+    if !planted::is(Planted::OverloadHangs) {
         read_on_if_refused(server, link);
     }
     try_queued(server, subject);
@@ -257,6 +257,12 @@ pub(super) fn register(server: &mut ServerState, id: LinkId, name: &str, passwor
     links::set_stage(server, id, Stage::LoggingIn(ticket));
     server.door.slow_logins.insert(ticket, SlowLogin::Hashing { link: id, name: new });
     server.out.slow(Slow::Hash { ticket, password: Password::new(password.0) });
+}
+
+/// Whether a link waits for its new account to be durable.
+pub(super) fn is_with_the_store(server: &ServerState, id: LinkId) -> bool {
+    let stage = links::stage(server, id);
+    matches!(stage, Some(Stage::LoggingIn(ticket)) if !server.door.slow_logins.contains_key(&ticket))
 }
 
 /// The password of a new account was hashed; `None`: the pool of hashing threads was too busy.

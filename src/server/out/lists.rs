@@ -21,14 +21,14 @@ impl List {
 
     /// The next whole lines, as many as a piece holds, but at least one.
     pub(super) fn piece(&mut self) -> &[u8] {
-        let from = self.next;
-        let full = (from + PIECE_BYTES).min(self.lines.len());
-        let end = match memchr::memrchr(b'\n', &self.lines[from..full]) {
-            Some(at) => from + at + 1,
-            None => memchr::memchr(b'\n', &self.lines[full..]).map_or(self.lines.len(), |at| full + at + 1),
+        let rest = self.lines.get(self.next..).unwrap_or_default();
+        let (full, beyond) = rest.split_at(PIECE_BYTES.min(rest.len()));
+        let length = match memchr::memrchr(b'\n', full) {
+            Some(at) => at + 1,
+            None => memchr::memchr(b'\n', beyond).map_or(rest.len(), |at| full.len() + at + 1),
         };
-        self.next = end;
-        &self.lines[from..end]
+        self.next += length;
+        rest.get(..length).unwrap_or_default()
     }
 
     pub(super) fn is_sent(&self) -> bool {

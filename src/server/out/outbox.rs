@@ -133,7 +133,12 @@ impl<'a> Iterator for Effects<'a> {
         let item = self.items.get(*self.taken)?;
         *self.taken += 1;
         Some(match item {
-            Item::Send { link, start, end } => Effect::Send { link: *link, bytes: &self.arena[*start..*end] },
+            Item::Send { link, start, end } => {
+                let Some(bytes) = self.arena.get(*start..*end) else {
+                    unreachable!("lines are in the arena")
+                };
+                Effect::Send { link: *link, bytes }
+            }
             Item::Close(link) => Effect::Close { link: *link },
             Item::Pause(link) => Effect::Pause { link: *link },
             Item::Resume(link) => Effect::Resume { link: *link },

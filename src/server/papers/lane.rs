@@ -22,8 +22,8 @@ pub(in crate::server) struct WishId(u64);
 pub(in crate::server) enum Wish {
     /// `block` and `unblock`; which one the asker knows.
     Block { asker: Asker, user: Box<str> },
-    /// A command that changes a group; which one the asker knows.
-    Group { asker: Asker, group: Box<str>, users: Vec<Box<str>> },
+    /// A command that changes a group.
+    Group { asker: Asker, change: GroupChange, group: Box<str> },
     /// A new account, for the user of a link.
     Register { link: LinkId, name: Name, credential: Credential },
     /// An account is gone from the credentials file.
@@ -52,6 +52,16 @@ impl Wish {
 enum Rank {
     Own,
     Shared,
+}
+
+/// How a group is to change. Names are words as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::server) enum GroupChange {
+    Create(Vec<Box<str>>),
+    Add(Box<str>),
+    Remove(Box<str>),
+    Leave,
+    Delete,
 }
 
 /// What a wish reads or writes.

@@ -4,6 +4,8 @@ use alloc::collections::VecDeque;
 
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, WordsDigest};
+#[cfg(feature = "sim")]
+use crate::wire::Status;
 
 /// Commands remembered a user. A client keeps fewer unsettled at a time.
 const REMEMBERED: usize = 512;
@@ -12,6 +14,8 @@ const REMEMBERED: usize = 512;
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Ledger {
     entries: VecDeque<Entry>,
+    /// The client has the answers to all numbers below this one.
+    unanswered_from: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +42,8 @@ pub(in crate::server) enum Standing {
 impl Ledger {
     pub(in crate::server) fn standing(&self, number: u64, words: Option<WordsDigest>) -> Standing {
         let Some(entry) = self.position(number).ok().and_then(|at| self.entries.get(at)) else {
-            return Standing::New;
+            // A line may have waited while the answer to the same one, said before, came and was acknowledged.
+            return if number < self.unanswered_from { Standing::Taken } else { Standing::New };
         };
         if entry.words.is_some() && entry.words != words && !planted::is(Planted::WordsIgnored) {
             return Standing::Taken;
@@ -60,8 +65,26 @@ impl Ledger {
         self.set(Entry { number, words, outcome: Some(outcome) });
     }
 
+    /// What differs from the ledger of a server that has recovered: it knows what became durable, of those
+    /// commands whose answers the client does not have yet.
+    #[cfg(feature = "sim")]
+    pub(in crate::server) fn differs_from(&self, recovered: &Ledger) -> Option<alloc::string::String> {
+        let first = self.entries.front().map_or(u64::MAX, |entry| entry.number);
+        // A change that was so already is done without a record.
+        let durable = |entry: &&Entry| entry.outcome == Some(Outcome::Message(Status::Stored));
+        let lost = self.entries.iter().filter(durable).find(|entry| {
+            !recovered.position(entry.number).is_ok_and(|at| recovered.entries.get(at) == Some(entry))
+        });
+        let unknown =
+            recovered.entries.iter().filter(|entry| entry.number >= first).find(|entry| {
+                self.position(entry.number).is_ok_and(|at| self.entries.get(at) != Some(entry))
+            });
+        lost.or(unknown).map(|entry| alloc::format!("command {} comes to {:?}", entry.number, entry.outcome))
+    }
+
     /// The client has these answers and repeats none of these commands.
     pub(in crate::server) fn answered(&mut self, upto: u64) {
+        self.unanswered_from = self.unanswered_from.max(upto.saturating_add(1));
         while self.entries.front().is_some_and(|entry| entry.number <= upto && entry.outcome.is_some()) {
             self.entries.pop_front();
         }
@@ -71,7 +94,7 @@ impl Ledger {
     }
 
     pub(in crate::server) fn clear(&mut self) {
-        self.entries = VecDeque::new();
+        *self = Ledger::default();
     }
 
     fn set(&mut self, entry: Entry) {
@@ -133,7 +156,7 @@ mod tests {
         ledger.settle(1, DELIVERED, WORDS);
         ledger.settle(3, DELIVERED, WORDS);
         ledger.answered(4);
-        assert_eq!(ledger.standing(1, WORDS), Standing::New);
+        assert_eq!(ledger.standing(1, WORDS), Standing::Taken, "its line may have waited until now");
         assert_eq!(ledger.standing(2, WORDS), Standing::Open);
         assert_eq!(ledger.standing(3, WORDS), Standing::Settled(DELIVERED));
     }

@@ -129,12 +129,20 @@ impl Papers {
         Some(settled)
     }
 
-    /// The store gives up records from this one on; how many they are.
+    /// The store gives up records from this one on; how many they are. Facts among them are kept, all of them
+    /// now: whatever comes of the refusal may name their accounts.
     pub(super) fn refuse(&mut self, from: RecordNumber) -> u64 {
         let kept = self.under_way.partition_point(|under_way| under_way.number < from);
         assert!(kept == 0, "what comes before a refusal was settled before it");
         self.epoch += 1;
         self.refusing = true;
+        for UnderWay { number, record, .. } in &self.under_way {
+            if let Record::Fact(fact) = record
+                && !planted::is(Planted::FactForgotten)
+            {
+                self.facts.keep(*number, fact.clone());
+            }
+        }
         self.under_way.len() as u64
     }
 
@@ -148,13 +156,9 @@ impl Papers {
         core::mem::replace(&mut self.refusing, false)
     }
 
-    /// Keeps a fact that the store refused; whether it is the first that is kept.
-    pub(super) fn keep_fact(&mut self, number: RecordNumber, fact: Fact) -> bool {
-        let first = self.facts.is_empty();
-        if !planted::is(Planted::FactForgotten) {
-            self.facts.keep(number, fact);
-        }
-        first && !self.facts.is_empty()
+    /// Whether facts wait to be written again.
+    pub(super) fn keeps_facts(&self) -> bool {
+        !self.facts.is_empty()
     }
 
     /// Hands out all facts that are still to be written.
@@ -162,6 +166,13 @@ impl Papers {
         for fact in self.facts.take_all() {
             self.hand_out(out, Record::Fact(fact), Then::Nothing);
         }
+    }
+
+    /// Whether a fact is on its way to the store, or is to be written again.
+    #[cfg(feature = "sim")]
+    pub(super) fn has_facts_under_way(&self) -> bool {
+        let facts = |under_way: &UnderWay| matches!(under_way.record, Record::Fact(_));
+        !self.facts.is_empty() || self.under_way.iter().any(facts)
     }
 
     /// Lets a link wait for a record.

@@ -16,7 +16,7 @@ use crate::words::Name;
 /// Whether something of one user may come to another. Every path on which it could asks here.
 pub(in crate::server) fn may_reach(server: &ServerState, from: UserId, to: UserId) -> bool {
     let mutual = server.settings.block_mutual || planted::is(Planted::BlockMutual);
-    !has_blocked(server, to, from) && !(mutual && has_blocked(server, from, to))
+    !(has_blocked(server, to, from) || mutual && has_blocked(server, from, to))
 }
 
 /// Whether a user has blocked another: this alone decides who sees that they are online.
@@ -132,4 +132,13 @@ fn set(users: &mut Vec<UserId>, user: UserId, is_in: bool) {
         }
         (Ok(_), true) | (Err(_), false) => {}
     }
+}
+
+#[cfg(feature = "sim")]
+/// The names of those whom a user has blocked, in order.
+pub(in crate::server) fn blocked_by(server: &ServerState, user: UserId) -> Vec<Name> {
+    let blocks = server.accounts[user].ties.blocks.iter();
+    let mut names: Vec<Name> = blocks.map(|other| server.accounts.name(*other).clone()).collect();
+    names.sort_unstable();
+    names
 }

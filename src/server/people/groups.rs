@@ -11,9 +11,9 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, another};
 use crate::server::out::word_lines;
-use crate::server::papers::lane::{Subject, Subjects};
+use crate::server::papers::lane::{GroupChange, Subject, Subjects};
 use crate::server::wishes::Decision;
-use crate::wire::{Answer, Code, CommandKind, ServerLine, Words};
+use crate::wire::{Answer, Code, ServerLine, Words};
 use crate::words::{LinkId, Name};
 
 /// A group. The longest-standing member comes first and is the owner.
@@ -29,10 +29,16 @@ type Members = Vec<UserId>;
 pub(in crate::server) fn subjects(
     server: &ServerState,
     asker: &Asker,
+    change: &GroupChange,
     group: &str,
-    users: &[Box<str>],
 ) -> Subjects {
     let mut subjects = Subjects::default();
+    let (users, joins, makes) = match change {
+        GroupChange::Create(users) => (&users[..], true, true),
+        GroupChange::Add(user) => (core::slice::from_ref(user), true, false),
+        GroupChange::Remove(user) => (core::slice::from_ref(user), false, false),
+        GroupChange::Leave | GroupChange::Delete => (&[][..], false, false),
+    };
     let named: Vec<UserId> = users.iter().filter_map(|user| server.accounts.find(user)).collect();
     subjects.reads.push(Subject::Account(server.accounts.name(asker.user).clone()));
     let name = |user: &UserId| Subject::Account(server.accounts.name(*user).clone());
@@ -43,9 +49,8 @@ pub(in crate::server) fn subjects(
         subjects.reads.extend(members.iter().map(name));
         subjects.writes.push(Subject::Group(group));
     }
-    if matches!(asker.kind, CommandKind::CreateGroup | CommandKind::AddToGroup) {
-        let joining =
-            named.iter().copied().chain((asker.kind == CommandKind::CreateGroup).then_some(asker.user));
+    if joins {
+        let joining = named.iter().copied().chain(makes.then_some(asker.user));
         let joining: BTreeSet<UserId> = joining.collect();
         subjects.reads.extend(named.iter().map(|user| Subject::Pair(*user, asker.user)));
         subjects.reads.extend(named.iter().map(|user| Subject::Pair(asker.user, *user)));
@@ -58,18 +63,16 @@ pub(in crate::server) fn subjects(
 pub(in crate::server) fn decide(
     server: &mut ServerState,
     asker: &Asker,
+    change: &GroupChange,
     group: &str,
-    users: &[Box<str>],
 ) -> Decision {
-    let first = users.first().map_or("", |user| &**user);
-    let decided = match asker.kind {
+    let decided = match change {
         _ if server.accounts[asker.user].is_leaving() => Err(Code::StorageUnavailable),
-        CommandKind::CreateGroup => created(server, asker, group, users),
-        CommandKind::AddToGroup => with_member(server, asker, group, first),
-        CommandKind::RemoveFromGroup => without_member(server, asker, group, first),
-        CommandKind::LeaveGroup => without_asker(server, asker, group),
-        CommandKind::DeleteGroup => owned(server, asker, group).map(|(name, _)| Some((name, Vec::new()))),
-        other => unreachable!("{other:?} changes no group"),
+        GroupChange::Create(users) => created(server, asker, group, users),
+        GroupChange::Add(user) => with_member(server, asker, group, user),
+        GroupChange::Remove(user) => without_member(server, asker, group, user),
+        GroupChange::Leave => without_asker(server, asker, group),
+        GroupChange::Delete => owned(server, asker, group).map(|(name, _)| Some((name, Vec::new()))),
     };
     match decided {
         Ok(Some((group, members))) => {
@@ -80,7 +83,7 @@ pub(in crate::server) fn decide(
         }
         Ok(None) => {
             // The user is a member already: nothing changes and nobody is told.
-            answer(server, asker, group);
+            answer(server, asker, change, group);
             Decision::Answered
         }
         Err(code) => {
@@ -204,12 +207,13 @@ fn record(server: &ServerState, group: Name, members: &[UserId]) -> Change {
 pub(in crate::server) fn has_changed(
     server: &mut ServerState,
     asker: &Asker,
+    change: &GroupChange,
     group: &str,
     concerned: &[UserId],
 ) {
     let Ok(name) = Name::new(group) else { unreachable!("a group that changed has a name") };
     let lines = member_lines(server, asker.number, &name);
-    answer_after(server, asker, group, lines);
+    answer_after(server, asker, change, group, lines);
     let told = concerned.iter().filter(|user| **user != asker.user);
     let links: Vec<LinkId> = told.filter_map(|user| server.accounts[*user].link()).collect();
     let mut lines = member_lines(server, None, &name);
@@ -223,22 +227,27 @@ pub(in crate::server) fn has_changed(
 
 /// Answers a command about a group that changes nothing, because it is so already or was done before: its
 /// members are for members only.
-pub(in crate::server) fn answer(server: &mut ServerState, asker: &Asker, group: &str) {
+pub(in crate::server) fn answer(server: &mut ServerState, asker: &Asker, change: &GroupChange, group: &str) {
     let lines = match of_asker(server, asker, group) {
         Ok((name, _)) => member_lines(server, asker.number, &name),
         Err(_) => Vec::new(),
     };
-    answer_after(server, asker, group, lines);
+    answer_after(server, asker, change, group, lines);
 }
 
-fn answer_after(server: &mut ServerState, asker: &Asker, group: &str, mut lines: Vec<u8>) {
-    let answer = match asker.kind {
-        CommandKind::CreateGroup => Answer::CreateGroup { group },
-        CommandKind::AddToGroup => Answer::AddToGroup { group },
-        CommandKind::RemoveFromGroup => Answer::RemoveFromGroup { group },
-        CommandKind::LeaveGroup => Answer::LeaveGroup { group },
-        CommandKind::DeleteGroup => Answer::DeleteGroup { group },
-        other => unreachable!("{other:?} changes no group"),
+fn answer_after(
+    server: &mut ServerState,
+    asker: &Asker,
+    change: &GroupChange,
+    group: &str,
+    mut lines: Vec<u8>,
+) {
+    let answer = match change {
+        GroupChange::Create(_) => Answer::CreateGroup { group },
+        GroupChange::Add(_) => Answer::AddToGroup { group },
+        GroupChange::Remove(_) => Answer::RemoveFromGroup { group },
+        GroupChange::Leave => Answer::LeaveGroup { group },
+        GroupChange::Delete => Answer::DeleteGroup { group },
     };
     ServerLine::Done { number: asker.number, answer }.encode(&mut lines);
     let written = server.out.write(|out| out.extend_from_slice(&lines));
@@ -299,4 +308,18 @@ pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
         let members = members_of(server, &name).into_iter().filter(|&member| member != user).collect();
         set(server, &name, members);
     }
+}
+
+#[cfg(feature = "sim")]
+/// All groups and their members.
+pub(in crate::server) fn all(server: &ServerState) -> Vec<(Name, Vec<Name>)> {
+    let name = |user: &UserId| server.accounts.name(*user).clone();
+    let groups = server.people.groups.iter();
+    groups.map(|(group, Group { members })| (group.clone(), members.iter().map(name).collect())).collect()
+}
+
+#[cfg(feature = "sim")]
+/// The groups that a user is in.
+pub(in crate::server) fn of(server: &ServerState, user: UserId) -> Vec<Name> {
+    server.accounts[user].ties.groups.clone()
 }

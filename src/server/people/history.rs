@@ -8,6 +8,9 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::time::Time;
 
+/// The beginning of no session: a login that nobody was told of is all that is known.
+pub(in crate::server) const NEVER: Time = Time::MAX;
+
 /// One account's last session.
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Past {
@@ -38,6 +41,9 @@ impl History {
 
 pub(in crate::server) fn session_began(server: &mut ServerState, user: UserId, at: Time) {
     forget(server, user);
+    if at == NEVER {
+        return;
+    }
     let history = &mut server.people.history;
     history.logins.insert((at, user));
     history.open.insert(user);
@@ -67,4 +73,10 @@ pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
 /// Users whose last session has not ended, by what was remembered at the start.
 pub(in crate::server) fn open_sessions(server: &ServerState) -> Vec<UserId> {
     server.people.history.open.iter().copied().collect()
+}
+
+/// When a user's last session began, if there was one, and when it ended.
+pub(in crate::server) fn last_session(server: &ServerState, user: UserId) -> (Option<Time>, Time) {
+    let past = &server.accounts[user].past;
+    (past.login, past.end)
 }

@@ -1,7 +1,6 @@
 //! Messages on their way to a session: sent, and remembered until they are acknowledged.
 
 use alloc::collections::VecDeque;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -9,14 +8,14 @@ use super::messages::tell_sender;
 use super::pages::{self, Source};
 use super::storing;
 use crate::planted::{self, Planted};
-use crate::record::Fact;
+use crate::record::{Fact, Mail};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::Tell;
 use crate::server::deadlines::Deadline;
 use crate::time::Time;
 use crate::wire::{self, Code, Freshness, ServerLine, Status};
-use crate::words::{MessageId, Name, Origin, Text, Ticket};
+use crate::words::{MessageId, Text, Ticket};
 
 /// A message that is not acknowledged within this time is stored.
 const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(2);
@@ -32,12 +31,7 @@ const UNSENT_MESSAGES: usize = 4096;
 /// A message under way to a session.
 #[derive(Debug, Clone)]
 pub(super) struct Parcel {
-    pub(super) id: MessageId,
-    pub(super) group: Option<Name>,
-    pub(super) origin: Option<Origin>,
-    /// When it was accepted.
-    pub(super) sent_at: Time,
-    pub(super) text: Arc<str>,
+    pub(super) mail: Mail,
     pub(super) keep: Keep,
     pub(super) tell: Tell,
     /// The place of its last byte in the output of the link.
@@ -45,12 +39,12 @@ pub(super) struct Parcel {
 }
 
 /// Where a message is besides being under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
     /// Nowhere: it must be acknowledged or stored. From this user.
     Memory(UserId),
-    /// In the mailbox, or on its way into it, under this sender's name: an acknowledgement takes it out.
-    Mailbox(Name),
+    /// In the mailbox, or on its way into it: an acknowledgement takes it out.
+    Mailbox,
     /// It could not be stored; its sender knows that the outcome is unknown.
     GivenUp,
 }
@@ -114,23 +108,23 @@ impl Delivery {
 
     /// Where a message is among those that are not acknowledged.
     fn position(&self, id: MessageId) -> Option<usize> {
-        let first = self.unacknowledged.front()?.id;
+        let first = self.unacknowledged.front()?.mail.id;
         // Live messages have running numbers; stored ones between them are the exception.
         let expected = usize::try_from(id.number.saturating_sub(first.number)).unwrap_or(usize::MAX);
         match self.unacknowledged.get(expected) {
-            Some(parcel) if parcel.id == id => Some(expected),
-            Some(_) | None => self.unacknowledged.iter().position(|parcel| parcel.id == id),
+            Some(parcel) if parcel.mail.id == id => Some(expected),
+            Some(_) | None => self.unacknowledged.iter().position(|parcel| parcel.mail.id == id),
         }
     }
 
     pub(super) fn push_unsent(&mut self, parcel: Parcel) {
-        self.unsent_bytes += parcel.text.len();
+        self.unsent_bytes += parcel.mail.text.len();
         self.unsent.push_back(parcel);
     }
 
     fn pop_unsent(&mut self) -> Option<Parcel> {
         let parcel = self.unsent.pop_front()?;
-        self.unsent_bytes -= parcel.text.len();
+        self.unsent_bytes -= parcel.mail.text.len();
         Some(parcel)
     }
 
@@ -140,13 +134,13 @@ impl Delivery {
     }
 
     fn push_sent(&mut self, parcel: Parcel) {
-        self.unacknowledged_bytes += parcel.text.len();
+        self.unacknowledged_bytes += parcel.mail.text.len();
         self.unacknowledged.push_back(parcel);
     }
 
     fn pop_acknowledged(&mut self) -> Option<Parcel> {
         let parcel = self.unacknowledged.pop_front()?;
-        self.unacknowledged_bytes -= parcel.text.len();
+        self.unacknowledged_bytes -= parcel.mail.text.len();
         if self.unacknowledged.is_empty() && self.unacknowledged.capacity() > 64 {
             self.unacknowledged = VecDeque::new();
         }
@@ -164,7 +158,7 @@ impl Delivery {
 
     /// A message under way will not be in the mailbox: its acknowledgement takes nothing out.
     pub(super) fn give_up(&mut self, id: MessageId) {
-        if let Some(parcel) = self.unacknowledged.iter_mut().find(|parcel| parcel.id == id) {
+        if let Some(parcel) = self.unacknowledged.iter_mut().find(|parcel| parcel.mail.id == id) {
             parcel.keep = Keep::GivenUp;
         }
     }
@@ -172,7 +166,7 @@ impl Delivery {
     /// When the oldest message that is nowhere else was accepted.
     fn oldest_in_memory(&self) -> Option<Time> {
         let sent = self.unacknowledged.iter().find(|parcel| matches!(parcel.keep, Keep::Memory(_)));
-        sent.or(self.unsent.front()).map(|parcel| parcel.sent_at)
+        sent.or(self.unsent.front()).map(|parcel| parcel.mail.sent_at)
     }
 }
 
@@ -197,21 +191,11 @@ pub(super) fn deliver(server: &mut ServerState, to: UserId, parcel: Parcel) {
 /// Sends a message and remembers it until it is acknowledged.
 pub(super) fn send_parcel(server: &mut ServerState, to: UserId, mut parcel: Parcel, freshness: Freshness) {
     let Some(link) = server.accounts[to].link() else { unreachable!("a message is sent to a link") };
-    let Some(text) = Text::new(&parcel.text) else { unreachable!("a message has a text") };
-    let from = match &parcel.keep {
-        Keep::Mailbox(from) => from,
-        Keep::Memory(from) => server.accounts.name(*from),
-        Keep::GivenUp => unreachable!("what is given up was sent before"),
-    };
-    let delivery = wire::Delivery {
-        id: parcel.id,
-        from: from.as_str(),
-        sent_at: parcel.sent_at,
-        origin: parcel.origin,
-        freshness,
-        text,
-    };
-    let written = server.out.write_line(&match &parcel.group {
+    let mail = &parcel.mail;
+    let Some(text) = Text::new(&mail.text) else { unreachable!("a message has a text") };
+    let (id, from, sent_at, origin) = (mail.id, mail.from.as_str(), mail.sent_at, mail.origin);
+    let delivery = wire::Delivery { id, from, sent_at, origin, freshness, text };
+    let written = server.out.write_line(&match &mail.group {
         Some(group) => ServerLine::GroupMessage { group: group.as_str(), delivery },
         None => ServerLine::Message(delivery),
     });
@@ -250,7 +234,7 @@ pub(in crate::server) fn acknowledgement_due(server: &mut ServerState, user: Use
         return;
     }
     let overdue = server.now - ACKNOWLEDGE_WITHIN;
-    if session.delivery.unsent.front().is_some_and(|parcel| parcel.sent_at <= overdue) {
+    if session.delivery.unsent.front().is_some_and(|parcel| parcel.mail.sent_at <= overdue) {
         storing::store_unacknowledged(server, user, Time::MAX);
         storing::store_unsent(server, user);
     } else {
@@ -283,13 +267,10 @@ fn settle_first(server: &mut ServerState, user: UserId, count: usize) {
     for _ in 0..count {
         let session = server.accounts[user].session.as_mut();
         let Some(parcel) = session.and_then(|session| session.delivery.pop_acknowledged()) else { break };
-        match &parcel.keep {
+        let mail = &parcel.mail;
+        match parcel.keep {
             Keep::Memory(_) => tell_sender(server, user, &parcel.tell, Ok(Status::Delivered)),
-            Keep::Mailbox(from) => {
-                if storing::take_out(server, user, parcel.id, from, parcel.text.len() as u64) {
-                    removed.push(parcel.id);
-                }
-            }
+            Keep::Mailbox => removed.extend(storing::take_out(server, user, mail).then_some(mail.id)),
             Keep::GivenUp => {}
         }
     }

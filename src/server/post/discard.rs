@@ -57,7 +57,7 @@ pub(super) fn loaded(server: &mut ServerState, discard: Discard, mail: &[Mail], 
     for mail in mail.iter().filter(|mail| mail.id <= discard.upto) {
         let session = server.accounts[user].session.as_ref();
         let shown = session.is_some_and(|session| session.delivery.is_under_way(mail.id));
-        if !shown && storing::take_out(server, user, mail.id, &mail.from, mail.text.len() as u64) {
+        if !shown && storing::take_out(server, user, mail) {
             ids.push(mail.id);
         }
     }

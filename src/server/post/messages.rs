@@ -30,6 +30,16 @@ pub(super) struct Letter {
     pub(super) text: Arc<str>,
 }
 
+impl Letter {
+    /// The message as it is accepted now: with the next id of its receiver.
+    fn into_mail(self, server: &mut ServerState, to: UserId) -> Mail {
+        let Letter { from, group, origin, text } = self;
+        let id = server.accounts[to].inbox.next_id(server.boot);
+        let from = server.accounts.name(from).clone();
+        Mail { id, from, group, origin, sent_at: server.now, text }
+    }
+}
+
 pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &str, text: Text<'_>) {
     session::charge(server, asker.user, 1);
     let to = match another(server, asker, to) {
@@ -90,21 +100,19 @@ fn is_here(server: &ServerState, to: UserId) -> bool {
 }
 
 fn send(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
-    let Letter { from, group, origin, text } = letter;
-    let id = server.accounts[to].inbox.next_id(server.boot);
-    let (sent_at, keep) = (server.now, Keep::Memory(from));
-    delivery::deliver(server, to, Parcel { id, group, origin, sent_at, text, keep, tell, end: 0 });
+    let keep = Keep::Memory(letter.from);
+    let mail = letter.into_mail(server, to);
+    delivery::deliver(server, to, Parcel { mail, keep, tell, end: 0 });
 }
 
 fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
-    let Letter { from, group, origin, text } = letter;
-    if server.settings.offline_delivery == OfflineDelivery::Off {
-        return tell_sender(server, to, &tell, Err(Code::Offline));
-    }
     if server.accounts[to].is_leaving() {
         return tell_sender(server, to, &tell, Err(Code::UnknownUser));
     }
-    let bytes = text.len() as u64;
+    if server.settings.offline_delivery == OfflineDelivery::Off {
+        return tell_sender(server, to, &tell, Err(Code::Offline));
+    }
+    let (from, bytes) = (letter.from, letter.text.len() as u64);
     if storing::has_room(server, to, from, bytes) {
         // What is under way to the user was sent before, and must not be lost where this is kept.
         storing::store_unacknowledged(server, to, Time::MAX);
@@ -115,9 +123,7 @@ fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: T
         let ending = if dropped { Ok(Status::Stored) } else { Err(Code::MailboxFull) };
         return tell_sender(server, to, &tell, ending);
     }
-    let id = server.accounts[to].inbox.next_id(server.boot);
-    let from_name = server.accounts.name(from).clone();
-    let mail = Mail { id, from: from_name, group, origin, sent_at: server.now, text };
+    let mail = letter.into_mail(server, to);
     storing::store(server, to, from, mail, tell, Code::StorageUnavailable);
 }
 
@@ -143,9 +149,11 @@ fn judge_and_post(server: &mut ServerState, to: UserId, letter: Letter, tell: Te
         return post(server, to, letter, tell);
     }
     let silent = server.settings.block_notice == BlockNotice::Silent;
-    match tell {
-        Tell::Sender(asker) if silent => pretend_stored(server, &asker, to),
-        tell => tell_sender(server, to, &tell, Err(Code::Blocked)),
+    match &tell {
+        Tell::Sender(asker) if silent => pretend_stored(server, asker, to),
+        Tell::Nobody | Tell::Sender(_) | Tell::Group(_) => {
+            tell_sender(server, to, &tell, Err(Code::Blocked));
+        }
     }
 }
 

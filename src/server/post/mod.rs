@@ -130,3 +130,22 @@ pub(super) fn forget(server: &mut ServerState, user: UserId) {
     }
     server.post.discards.retain(|_, discard| !discard.is_of(user));
 }
+
+#[cfg(feature = "sim")]
+/// Messages of each sender in a mailbox, and all their bytes.
+pub(super) fn booked(server: &ServerState, user: UserId) -> (BTreeMap<Name, u32>, u64) {
+    let Some(mailbox) = &server.accounts[user].inbox.mailbox else { return Default::default() };
+    let stored = mailbox.by_sender().filter(|(_, messages)| *messages > 0);
+    (stored.map(|(from, messages)| (from.clone(), messages)).collect(), mailbox.booked().bytes)
+}
+
+#[cfg(feature = "sim")]
+/// Bytes of text in all mailboxes, without what is on its way.
+pub(super) fn booked_bytes(server: &ServerState) -> u64 {
+    let mailboxes = || {
+        server.accounts.ids().into_iter().filter_map(|user| server.accounts[user].inbox.mailbox.as_deref())
+    };
+    let expected: u64 = mailboxes().map(Mailbox::bytes).sum();
+    assert!(expected == server.post.stored_bytes, "the total is that of all mailboxes");
+    mailboxes().map(|mailbox| mailbox.booked().bytes).sum()
+}

@@ -209,16 +209,7 @@ fn show_mail(server: &mut ServerState, user: UserId, mail: Mail) -> bool {
         let ServerState { papers, out, .. } = server;
         papers.persist_fact(out, Fact::MailRemoved { user, ids: Vec::from([mail.id]) });
     }
-    let parcel = Parcel {
-        id: mail.id,
-        group: mail.group,
-        origin: mail.origin,
-        sent_at: mail.sent_at,
-        text: mail.text,
-        keep: Keep::Mailbox(mail.from),
-        tell: Tell::Nobody,
-        end: 0,
-    };
+    let parcel = Parcel { mail, keep: Keep::Mailbox, tell: Tell::Nobody, end: 0 };
     delivery::send_parcel(server, user, parcel, Freshness::Stored);
     true
 }

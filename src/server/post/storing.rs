@@ -133,19 +133,13 @@ fn release(server: &mut ServerState, to: UserId, id: MessageId) -> Kept {
 }
 
 /// A message of a mailbox was shown, or is dropped. Returns whether it was there.
-pub(super) fn take_out(
-    server: &mut ServerState,
-    user: UserId,
-    id: MessageId,
-    from: &Name,
-    bytes: u64,
-) -> bool {
+pub(super) fn take_out(server: &mut ServerState, user: UserId, mail: &Mail) -> bool {
     let Some(mailbox) = server.accounts[user].inbox.mailbox.as_mut() else { return false };
-    if mailbox.is_removed(id) {
+    if mailbox.is_removed(mail.id) {
         return false;
     }
     let before = mailbox.bytes();
-    mailbox.remove(id, from, bytes);
+    mailbox.remove(mail.id, &mail.from, mail.text.len() as u64);
     server.post.stored_bytes -= before - mailbox.bytes();
     true
 }
@@ -170,7 +164,7 @@ fn drop_idle(server: &mut ServerState, user: UserId) {
 pub(super) fn store_unacknowledged(server: &mut ServerState, user: UserId, upto: Time) {
     let Some(session) = server.accounts[user].session.as_mut() else { return };
     let mut parcels = session.delivery.lend_sent();
-    for parcel in parcels.iter_mut().filter(|parcel| parcel.sent_at <= upto) {
+    for parcel in parcels.iter_mut().filter(|parcel| parcel.mail.sent_at <= upto) {
         store_parcel(server, user, parcel, MAY_BE_SHOWN, MAY_BE_SHOWN);
     }
     if let Some(session) = server.accounts[user].session.as_mut() {
@@ -217,21 +211,12 @@ fn store_parcel(server: &mut ServerState, to: UserId, parcel: &mut Parcel, full:
     let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
     let storing =
         server.settings.offline_delivery != OfflineDelivery::Off && !server.accounts[to].is_leaving();
-    if !storing || !has_room(server, to, sender, parcel.text.len() as u64) {
+    if !storing || !has_room(server, to, sender, parcel.mail.text.len() as u64) {
         parcel.keep = Keep::GivenUp;
         return tell_sender(server, to, &tell, Err(full));
     }
-    let from = server.accounts.name(sender).clone();
-    parcel.keep = Keep::Mailbox(from.clone());
-    let mail = Mail {
-        id: parcel.id,
-        from,
-        group: parcel.group.clone(),
-        origin: parcel.origin,
-        sent_at: parcel.sent_at,
-        text: parcel.text.clone(),
-    };
-    store(server, to, sender, mail, tell, refused);
+    parcel.keep = Keep::Mailbox;
+    store(server, to, sender, parcel.mail.clone(), tell, refused);
 }
 
 /// Stores everything under way to a user whose link is gone. It is shown when they are back.

@@ -1,4 +1,4 @@
-//! Changes to the credentials file: each rewrites it as a whole, keeping every other line.
+//! Changes to the credentials file. Each rewrites the whole file and keeps all other lines.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -21,17 +21,17 @@ use crate::words::{Credential, Name};
 #[error("no such account")]
 pub struct Missing;
 
-/// How long a server waits for its turn. Everything durable waits behind it, and whoever can read the folder
-/// can lock it.
+/// Time a server waits for the lock. Everything durable waits with it, and anybody who can read the folder
+/// can hold the lock.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How often it looks meanwhile.
+/// Number of attempts in that time.
 const LOOKS: u32 = 100;
 
-/// Adds an account, durably; makes the file if need be. An account that is there already stays as
-/// it is: adding twice is adding once, and what the operator wrote meanwhile wins.
+/// Adds an account durably; creates the file if it is missing. An existing account is not changed: adding is
+/// idempotent, and a line that the operator wrote meanwhile wins.
 ///
 /// # Errors
-/// What the system says, or that others work on the file too long; it is unchanged then.
+/// An I/O error, or a timeout while other programs hold the lock; the file is unchanged then.
 pub fn append(path: &Path, name: &Name, credential: &Credential) -> io::Result<()> {
     let turn = lock_folder_soon(path)?;
     rewrite_in_turn(&turn, path, |lines| {
@@ -41,10 +41,10 @@ pub fn append(path: &Path, name: &Name, credential: &Credential) -> io::Result<(
     .map(drop)
 }
 
-/// Gives an account a new credential, or makes it. Says whether it is new.
+/// Sets the credential of an account, which is added if it is new. Returns whether it is.
 ///
 /// # Errors
-/// What the system says; the file is unchanged then.
+/// An I/O error; the file is unchanged then.
 pub fn set(path: &Path, name: &Name, credential: &Credential) -> io::Result<bool> {
     let mut new = false;
     rewrite(path, |lines| {
@@ -64,7 +64,7 @@ pub fn set(path: &Path, name: &Name, credential: &Credential) -> io::Result<bool
 /// Removes an account.
 ///
 /// # Errors
-/// What the system says; the file is unchanged then. The inner error: there is no such account.
+/// An I/O error; the file is unchanged then. The inner error: there is no such account.
 pub fn remove(path: &Path, name: &Name) -> io::Result<Result<(), Missing>> {
     let removed = rewrite(path, |lines| {
         let before = lines.len();
@@ -74,13 +74,12 @@ pub fn remove(path: &Path, name: &Name) -> io::Result<Result<(), Missing>> {
     Ok(removed.ok_or(Missing))
 }
 
-/// Puts hashes in the place of all plain passwords and says how many there were. `hash` makes one
-/// of a password.
+/// Replaces all plain passwords by hashes made with `hash`. Returns how many there were.
 ///
 /// # Errors
-/// What the system says, or `hash`; the file is unchanged then.
+/// An I/O error, or that of `hash`; the file is unchanged then.
 pub fn hash_plain(path: &Path, mut hash: impl FnMut(&str) -> io::Result<Credential>) -> io::Result<usize> {
-    // All hashes are made first: nobody else has his turn while the file is rewritten.
+    // Hashing is slow, so it is done before the lock is taken.
     let mut hashed: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
     let bytes = content(path)?;
     for line in split(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)) {
@@ -93,7 +92,7 @@ pub fn hash_plain(path: &Path, mut hash: impl FnMut(&str) -> io::Result<Credenti
     }
     let mut count = 0;
     rewrite(path, |lines| {
-        // What was changed meanwhile stays as it is.
+        // A line that was changed meanwhile is kept.
         for line in lines.iter_mut() {
             if let Some(fresh) = hashed.remove(&line.content) {
                 line.content = fresh;
@@ -105,7 +104,7 @@ pub fn hash_plain(path: &Path, mut hash: impl FnMut(&str) -> io::Result<Credenti
     Ok(count)
 }
 
-/// A line of the file, its line end apart.
+/// A line of the file and its line end.
 struct Line {
     content: Vec<u8>,
     ends_with: &'static [u8],
@@ -122,11 +121,11 @@ impl Line {
     }
 }
 
-/// Lets `change` work on the lines and writes them back if it did something. Two programs that
-/// change the file at the same time wait for each other.
+/// Applies `change` to the lines and writes them back if it returns something. Concurrent changes of several
+/// programs are serialized by a lock.
 fn rewrite<T>(path: &Path, change: impl FnOnce(&mut Vec<Line>) -> Option<T>) -> io::Result<Option<T>> {
     let turn = folder(path)?;
-    // A file system without locks is used without.
+    // Not every file system has locks.
     let _ = rustix::fs::flock(&turn, FlockOperation::LockExclusive);
     rewrite_in_turn(&turn, path, change)
 }
@@ -147,7 +146,7 @@ fn rewrite_in_turn<T>(
     let count = lines.len();
     for (n, line) in lines.iter().enumerate() {
         fresh.extend_from_slice(&line.content);
-        // A line that was the last one without a line end gets one if another follows.
+        // A last line without a line end gets one if another follows it now.
         let open = line.ends_with.is_empty() && n + 1 < count;
         fresh.extend_from_slice(if open { b"\n" } else { line.ends_with });
     }
@@ -168,7 +167,7 @@ fn split(text: &[u8]) -> Vec<Line> {
     lines.map(line).collect()
 }
 
-/// What is in the file; nothing if there is none.
+/// The content of the file; empty if there is none.
 fn content(path: &Path) -> io::Result<Vec<u8>> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -176,12 +175,12 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The folder of the file, which stays where it is while the file is replaced: turns are taken on it.
+/// The folder of the file. The lock is taken on it because the file itself is replaced.
 fn folder(path: &Path) -> io::Result<File> {
     File::open(folder_of(&fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())))
 }
 
-/// Takes a turn if it comes soon.
+/// Takes the lock, or fails after a short while.
 fn lock_folder_soon(path: &Path) -> io::Result<File> {
     let turn = folder(path)?;
     let mut looks = 0;

@@ -1,4 +1,4 @@
-//! Reading the file, whole or not at all.
+//! Reads the file, all of it or nothing.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,24 +15,24 @@ use crate::shell::visible::visible;
 use crate::words::look_alike::skeleton;
 use crate::words::{Credential, Name};
 
-/// What stands between the lines of a file that begins with a byte order mark.
+/// UTF-8 byte order mark.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A credentials file that was read and found good, or the lack of one.
+/// A valid credentials file, or the lack of one.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     /// The accounts, if there is a file.
     pub file: CredentialsFile,
-    /// What the operator should know.
+    /// Warnings for the operator.
     pub warnings: Vec<Warning>,
-    /// Which state of the file this was.
+    /// Identifies the state of the file that was read; `None` if there is none.
     pub stamp: Option<Stamp>,
 }
 
-/// Something to tell the operator that keeps nobody out.
+/// A warning for the operator. The file is valid nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Warning {
-    /// Passwords stand in the file as they are typed.
+    /// There are passwords in clear text.
     #[error(
         "{count} plain password(s) in the credentials file; `hobnob-server hash-credentials` hashes them"
     )]
@@ -40,27 +40,27 @@ pub enum Warning {
         /// How many.
         count: usize,
     },
-    /// Not its owner alone can read the file.
+    /// Others than the owner can read the file.
     #[error("others can read the credentials file (mode {mode:04o}); `chmod 600` it")]
     OthersCanRead {
         /// Its mode.
         mode: u32,
     },
-    /// Two names are easily taken for each other.
+    /// Two names look alike.
     #[error("line {line}: \"{}\" looks like \"{}\" of line {other_line}", visible(name.as_str()), visible(other.as_str()))]
     LookAlike {
-        /// Where the second stands.
+        /// Line of the second.
         line: usize,
         /// The second.
         name: Name,
-        /// Where the first stands.
+        /// Line of the first.
         other_line: usize,
         /// The first.
         other: Name,
     },
 }
 
-/// Why a credentials file cannot be used.
+/// An error that makes the credentials file unusable.
 #[derive(Debug, Error)]
 pub enum CredentialsError {
     /// It cannot be read.
@@ -68,16 +68,16 @@ pub enum CredentialsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         why: io::Error,
     },
-    /// It is not there, and no account can be made.
+    /// There is no file, and registration is closed.
     #[error("{}: there is no such file (make it with `hobnob-server passwd NAME`, or set registration=open)", visible(&path.to_string_lossy()))]
     Missing {
         /// The file.
         path: PathBuf,
     },
-    /// It is not there, and something is remembered of those who were in it.
+    /// There is no file, but the store keeps something for its accounts.
     #[error(
         "{}: the file is gone, but not what is stored for its accounts; put it back, or make an empty one to \
          remove them all",
@@ -87,7 +87,7 @@ pub enum CredentialsError {
         /// The file.
         path: PathBuf,
     },
-    /// A line is not of the form.
+    /// A line is malformed.
     #[error("{}:{line}: {fault}", visible(&path.to_string_lossy()))]
     Malformed {
         /// The file.
@@ -97,7 +97,7 @@ pub enum CredentialsError {
         /// What is wrong with it.
         fault: Fault,
     },
-    /// There is no account, and none can be made.
+    /// The file has no accounts, and registration is closed.
     #[error("{}: no accounts (add one with `hobnob-server passwd NAME`, or set registration=open)", visible(&path.to_string_lossy()))]
     Empty {
         /// The file.
@@ -106,7 +106,7 @@ pub enum CredentialsError {
 }
 
 impl CredentialsError {
-    /// Why a server does not work with a file, or without one.
+    /// The error for a refusal of the core.
     #[must_use]
     pub fn refused(refusal: Refusal, path: &Path) -> CredentialsError {
         let path = path.to_path_buf();
@@ -118,7 +118,7 @@ impl CredentialsError {
     }
 }
 
-/// What is wrong with a line.
+/// A fault of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Fault {
     /// Bytes that are no text.
@@ -136,7 +136,7 @@ pub enum Fault {
     /// A name alone.
     #[error("no password (one space and the password follow the name)")]
     NoPassword,
-    /// The name stands in an earlier line.
+    /// The name is in an earlier line as well.
     #[error("\"{}\" has an account already, in line {first}", visible(name.as_str()))]
     Duplicate {
         /// The name.

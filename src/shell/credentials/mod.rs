@@ -1,9 +1,9 @@
 //! The list of accounts: a text file with one `name password` a line.
 //!
-//! The password is the rest of the line after the first space; an argon2id PHC string may stand in
-//! its place. LF or CRLF, the last line end optional, a byte order mark tolerated; blank lines and
-//! lines that begin with `#` are skipped. Anything else is a fault, and a file with a fault is no
-//! file: nobody gets in because of a line that was read as something it is not.
+//! The password is the rest of the line after the first space, or an argon2id PHC string. Lines end with LF
+//! or CRLF, the last line end is optional, a byte order mark is skipped, and so are blank lines and lines
+//! that begin with `#`. Anything else is a fault, and a file with a fault is rejected as a whole: nobody must
+//! be let in by a line that was misread.
 
 mod edit;
 mod list;

@@ -4,21 +4,21 @@ use argon2::Params;
 use password_hash::phc::PasswordHash;
 use thiserror::Error;
 
-/// The most a hash may cost whoever checks it: a file from elsewhere must not stop the server.
+/// Upper bounds of the parameters of a hash, so that no line of the file can stall the server.
 const MOST_KIB: u32 = 1 << 20;
 const MOST_PASSES: u32 = 100;
 const MOST_LANES: u32 = 64;
 
-/// Why a hash cannot be used.
+/// A fault of a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PhcFault {
-    /// It is not of the form.
+    /// It is malformed.
     #[error("it is cut short or malformed")]
     Malformed,
-    /// Another function than argon2id, or another version than 16 or 19.
+    /// It is not argon2id of version 16 or 19.
     #[error("only argon2id of version 16 or 19 is supported")]
     Unsupported,
-    /// Its parameters are not ones of argon2.
+    /// Its parameters are not valid for argon2.
     #[error("its parameters are not valid")]
     BadParameters,
     /// It asks for too much memory or time.
@@ -26,12 +26,12 @@ pub enum PhcFault {
     TooCostly,
 }
 
-/// Whether a password of the file is meant as a hash.
+/// Whether a password of the file is to be read as a hash.
 pub(crate) fn is_phc(password: &str) -> bool {
     password.starts_with("$argon2")
 }
 
-/// Takes a hash apart, or says why it cannot be used.
+/// Parses a hash.
 pub(crate) fn parse_phc(text: &str) -> Result<PasswordHash, PhcFault> {
     let hash = PasswordHash::new(text).map_err(|_| PhcFault::Malformed)?;
     if hash.algorithm != argon2::ARGON2ID_IDENT || !matches!(hash.version, Some(16 | 19)) {

@@ -7,18 +7,18 @@ use std::path::Path;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::config::{ConfigError, Sources};
 use super::hashing::{HashFailed, Hasher};
-use super::settings::SETTINGS;
+use super::setup::config::{ConfigError, Sources};
+use super::setup::settings::SETTINGS;
 use crate::shell::credentials::{self, CredentialsError};
 use crate::shell::store;
 use crate::shell::visible::visible;
 use crate::words::Name;
 
-/// A password longer than this fits no line a client may send.
+/// The longest password, in bytes. A longer one does not fit into a line of the protocol.
 const LONGEST_PASSWORD: u64 = 4096;
 
-/// Why a subcommand failed.
+/// An error of a subcommand.
 #[derive(Debug, Error)]
 pub enum CommandError {
     /// The settings.
@@ -30,7 +30,7 @@ pub enum CommandError {
     /// The credentials file could not be written.
     #[error("the credentials file was not changed: {0}")]
     NotWritten(io::Error),
-    /// Not a name.
+    /// The argument is not a valid name.
     #[error("\"{}\" is no name (1 to 32 visible characters, no white space, not \"group\")", visible(name))]
     BadName {
         /// What was typed.
@@ -54,13 +54,13 @@ pub enum CommandError {
     /// The hash could not be made.
     #[error(transparent)]
     Hash(#[from] HashFailed),
-    /// There is no copy.
+    /// The backup failed.
     #[error("no backup: {0}")]
     Backup(store::BackupError),
-    /// The store cannot be checked.
+    /// The store cannot be opened for a check.
     #[error("{0}")]
     Check(store::CheckError),
-    /// The store was checked, and something is wrong.
+    /// The check found problems.
     #[error("the store in {} is not sound", visible(folder))]
     NotSound {
         /// The data folder.
@@ -132,7 +132,7 @@ pub fn remove(sources: &Sources, name: &str) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// `hash-credentials`: puts hashes in the place of plain passwords.
+/// `hash-credentials`: replaces plain passwords by hashes.
 ///
 /// # Errors
 /// [`CommandError`]; the file is unchanged then.
@@ -149,7 +149,7 @@ pub fn hash_credentials(sources: &Sources) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// `backup FILE`: copies the store to a new file, also while a server works on it.
+/// `backup FILE`: copies the store to a new file, even while a server uses it.
 ///
 /// # Errors
 /// [`CommandError`]; nothing is overwritten.
@@ -160,7 +160,7 @@ pub fn backup(sources: &Sources, to: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// `check`: says whether settings, credentials and store are sound, and what is in them.
+/// `check`: validates settings, credentials and store, and prints a summary of each.
 ///
 /// # Errors
 /// [`CommandError`] says what is not.
@@ -171,7 +171,7 @@ pub fn check(sources: &Sources) -> Result<(), CommandError> {
     for warning in &accounts.warnings {
         tracing::warn!("{warning}");
     }
-    // Whether a server would miss those that it remembers, only its store could tell.
+    // The store is checked below, so whether it remembers anybody is not known here.
     let accepted = accounts.file.accept(settings.core.registration, false);
     let list = accepted.map_err(|refusal| CredentialsError::refused(refusal, &settings.credentials))?;
     print([format!("accounts        {}", list.len())]);
@@ -181,19 +181,19 @@ pub fn check(sources: &Sources) -> Result<(), CommandError> {
     if report.is_sound() { Ok(()) } else { Err(CommandError::NotSound { folder: folder() }) }
 }
 
-/// Prints data, one item a line. Whoever closed standard output wants no more of it.
+/// Prints data, one item a line. A closed standard output is not an error.
 fn print(items: impl IntoIterator<Item = impl Display>) {
     let mut stdout = io::stdout().lock();
     let printed = items.into_iter().try_for_each(|item| writeln!(stdout, "{item}"));
     let _ = printed.and_then(|()| stdout.flush());
 }
 
-/// For people; standard output stays for data.
+/// Prints a message for people on standard error; standard output is for data.
 fn say(words: &str) {
     let _ = writeln!(io::stderr(), "{words}");
 }
 
-/// From a terminal twice and unseen, from a pipe one line.
+/// Reads a password: twice and hidden from a terminal, one line from a pipe.
 fn ask_password() -> Result<Zeroizing<String>, CommandError> {
     let password = if io::stdin().is_terminal() {
         let ask = |prompt: &str| {

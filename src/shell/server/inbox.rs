@@ -1,39 +1,39 @@
-//! What the one task that owns the state is told.
+//! The inbox of the task that owns the state.
 
 use std::net::SocketAddr;
 
 use async_net::TcpStream;
 
-use super::reload::Reload;
+use super::setup::reload::Reload;
 use crate::server::Verdict;
 use crate::shell::store;
 use crate::words::{Credential, LinkId, Ticket};
 
-/// Items that may wait. Connections wait before they read more, and TCP pushes back.
+/// Capacity. When the inbox is full, connections stop reading and TCP pushes back.
 pub(super) const CAPACITY: usize = 256;
 
-/// Something that happened outside.
+/// An item for the state task.
 pub(super) enum Item {
-    /// Somebody connected.
+    /// A client connected.
     Opened {
         socket: TcpStream,
         from: SocketAddr,
     },
-    /// All bytes of one read.
+    /// The bytes of one read.
     Chunk {
         link: LinkId,
         bytes: Box<[u8]>,
     },
-    /// The client has said all; it may still listen.
+    /// The client closed its side; it may still read.
     StreamEnded {
         link: LinkId,
     },
-    /// The connection's own task has written; counted over the life of the link.
+    /// The connection's own task has written. `upto` counts over the life of the link.
     Flushed {
         link: LinkId,
         upto: u64,
     },
-    /// The connection's task is over: the connection is closed or lost, or its client was too slow.
+    /// The connection's task ended: it was closed or lost, or its client was too slow.
     Ended {
         link: LinkId,
     },
@@ -46,9 +46,9 @@ pub(super) enum Item {
         credential: Option<Credential>,
     },
     Stored(store::Answer),
-    /// Settings and credentials were read again and are good.
+    /// Settings and credentials were read again and are valid.
     Reloaded(Box<Reload>),
-    /// The operator wants the end; the second time: at once.
+    /// The operator asked to stop; the second time, at once.
     Stop,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn inbox() -> (Sender, Receiver) {
     async_channel::bounded(CAPACITY)
 }
 
-/// Puts what the store says into the inbox, for as long as both are there.
+/// Forwards answers of the store to the inbox until either is closed.
 pub(super) async fn forward(answered: async_channel::Receiver<store::Answer>, inbox: Sender) {
     while let Ok(answer) = answered.recv().await {
         if inbox.send(Item::Stored(answer)).await.is_err() {

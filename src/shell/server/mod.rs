@@ -1,25 +1,20 @@
 //! The server's shell: one thread, one task that owns the state, one task a connection.
 //!
-//! Nothing is decided here. What passes to the state is a chunk of bytes, what comes back is
-//! written once a connection for all that happened meanwhile.
+//! The shell decides nothing. Input is passed to the core in the chunks in which it was read, and the output of
+//! a batch of events is written once per connection.
 
-mod accept;
 mod alarm;
-mod barrier;
-mod bell;
 pub mod commands;
-pub mod config;
-mod connection;
+mod connections;
+mod hands;
 pub mod hashing;
-mod hashing_threads;
 mod inbox;
-mod links;
 mod nonces;
 mod operator;
-pub mod reload;
 mod report;
-pub mod settings;
+mod setup;
 mod start;
 mod state_loop;
 
+pub use setup::{config, reload, settings};
 pub use start::{Failure, run};

@@ -1,4 +1,4 @@
-//! Randomness for the core: 32 bytes a link, fetched from the system many at a time.
+//! Randomness for the core: 32 bytes a link, fetched from the system in batches.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 const NONCE_BYTES: usize = 32;
 const BATCH_BYTES: usize = 4096;
 
-/// Random bytes, handed out once each.
+/// Random bytes, each used once.
 pub(super) struct Nonces {
     batch: Zeroizing<Vec<u8>>,
 }
@@ -20,7 +20,7 @@ impl Nonces {
     /// 32 fresh bytes.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// The system provides no randomness.
     pub(super) fn next(&mut self) -> io::Result<[u8; NONCE_BYTES]> {
         if self.batch.is_empty() {
             self.batch.resize(BATCH_BYTES, 0);

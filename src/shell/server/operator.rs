@@ -1,4 +1,4 @@
-//! What the operator says by signals.
+//! Signals of the operator.
 
 use std::io;
 use std::rc::Rc;
@@ -7,20 +7,20 @@ use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use smol::LocalExecutor;
 
-use super::config::Sources;
 use super::inbox::{Item, Sender};
-use super::reload::reload;
+use super::setup::config::Sources;
+use super::setup::reload::reload;
 
-/// Signals the server listens to. It is told as well when a file would grow beyond the limit of the
-/// process, so that this does not end it: who writes is refused, as on a full disk.
+/// The signals the server handles. SIGXFSZ is among them because by default it ends the process; handled, the
+/// write fails instead, as on a full disk.
 ///
 /// # Errors
-/// What the system says.
+/// The I/O error.
 pub(super) fn signals() -> io::Result<Signals> {
     Signals::new([Signal::Int, Signal::Term, Signal::Hup, Signal::Xfsz])
 }
 
-/// Hands on what the operator says, for ever.
+/// Passes signals to the inbox.
 pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Sender) {
     while let Some(signal) = signals.next().await {
         match signal {
@@ -36,8 +36,8 @@ pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Se
     }
 }
 
-/// What reads settings and credentials again, beside the state: files may be slow. Bad ones change
-/// nothing.
+/// Returns the function that reads settings and credentials again. It does so on another thread, because
+/// files may be slow. Invalid ones change nothing.
 pub(super) fn reloader(
     executor: Rc<LocalExecutor<'static>>,
     sources: Sources,
@@ -51,7 +51,7 @@ pub(super) fn reloader(
                     for warning in &reload.accounts.warnings {
                         tracing::warn!("{warning}");
                     }
-                    // Without a reader of the inbox the program ends anyway.
+                    // Fails only when the program ends.
                     let _ = inbox.send(Item::Reloaded(Box::new(reload))).await;
                 }
                 Err(error) => tracing::error!("nothing was changed: {error}"),

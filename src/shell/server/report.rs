@@ -1,11 +1,11 @@
-//! Reports of the core, put into words for the operator's log.
+//! Writes reports of the core to the operator's log.
 
 use tracing::{debug, error, info, warn};
 
 use crate::server::{Report, SessionEnd};
 use crate::shell::visible::visible;
 
-/// Logs a report. Names come from outside and are made visible.
+/// Logs a report. Names are untrusted and pass through [`visible`].
 pub(super) fn log(report: &Report) {
     match report {
         Report::LoggedIn { user, from, resumed: false } => {

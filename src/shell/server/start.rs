@@ -1,4 +1,4 @@
-//! From settings to a running server, and back.
+//! Starts the server from its settings and runs it to its end.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -10,19 +10,17 @@ use futures_lite::FutureExt;
 use smol::LocalExecutor;
 use thiserror::Error;
 
-use super::accept::Accepting;
 use super::alarm::Alarm;
-use super::barrier::Barrier;
-use super::config::Sources;
-use super::connection::Shared;
-use super::hashing_threads::Pool;
+use super::connections::{Accepting, Links, Shared};
+use super::hands::{Hands, Stopping};
+use super::hashing::Pool;
 use super::inbox;
-use super::links::Links;
 use super::nonces::Nonces;
 use super::operator;
-use super::reload::{ReloadError, reload};
-use super::settings::Settings;
-use super::state_loop::{Hands, Outcome, Server, Stopping};
+use super::setup::config::Sources;
+use super::setup::reload::{ReloadError, reload};
+use super::setup::settings::Settings;
+use super::state_loop::{Outcome, Server};
 use crate::record::Recovery;
 use crate::server::ServerState;
 use crate::shell::credentials::append;
@@ -32,7 +30,7 @@ use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 use crate::words::{Credential, Name};
 
-/// Why the server did not start, or did not go on.
+/// An error that keeps the server from starting or ends it.
 #[derive(Debug, Error)]
 pub enum Failure {
     /// Settings or credentials.
@@ -43,16 +41,16 @@ pub enum Failure {
     Listen {
         /// Which.
         address: SocketAddr,
-        /// What the system says.
+        /// The I/O error.
         why: io::Error,
     },
     /// The store.
     #[error(transparent)]
     Store(#[from] store::OpenError),
-    /// The store, while the server ran.
+    /// The store failed while the server ran.
     #[error("the store has failed, and nothing can be confirmed without it: {0}")]
     StoreFailed(String),
-    /// The store, when the server stopped.
+    /// The store did not finish when the server stopped.
     #[error("{}", store::CloseError::Hangs)]
     StoreHangs,
     /// Threads, signals, randomness.
@@ -113,7 +111,6 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         links: Links::default(),
         nonces: Nonces::new(),
         alarm: Alarm::new(clock),
-        barrier: Barrier::new()?,
         dirty: Vec::new(),
         queued: 0,
         flushed: Vec::new(),
@@ -124,15 +121,15 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     serve(Server { core, hands, inbox }, listener)
 }
 
-/// Opens the port to the world and runs the tasks on this thread.
+/// Accepts connections and runs all tasks on this thread.
 fn serve(mut server: Server, listener: TcpListener) -> Result<(), Failure> {
     let address = listener.local_addr()?;
     let executor = Rc::clone(&server.hands.executor);
     let listener = async_net::TcpListener::try_from(listener)?;
     server.hands.accepting = Some(Accepting::start(listener, &executor, server.hands.sender.clone()));
     let running = async {
-        // The task of the state, and no other, ends the program when it panics: what it has said so
-        // far is true, and it must say nothing more.
+        // A panic in the core ends the program at once: what it has sent so far is true, and nothing more
+        // may be sent.
         AssertUnwindSafe(server.run()).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!("a defect in the core; the server stops at once");
             std::process::exit(1)
@@ -147,7 +144,7 @@ fn serve(mut server: Server, listener: TcpListener) -> Result<(), Failure> {
     }
 }
 
-/// The one line on standard output. Whoever closed that does not want it.
+/// Prints the one line on standard output; it may be closed.
 fn announce(address: SocketAddr) {
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
@@ -179,12 +176,13 @@ fn new_core(
 
 fn start_hashing(inbox: inbox::Sender) -> Result<Pool, Failure> {
     Ok(Pool::start(move |answer| {
-        // Without a reader of the inbox the program ends anyway.
+        // Fails only when the program ends.
         let _ = inbox.send_blocking(answer.into());
     })?)
 }
 
-/// Every connection is a file; the usual limit of 1,024 is for programs that use `select`.
+/// Raises the limit of open files to its maximum: every connection is one, and the usual 1,024 is a limit for
+/// programs that use `select`.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

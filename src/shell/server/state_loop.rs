@@ -1,94 +1,44 @@
-//! The task that owns the state: takes what happened, asks the core, carries out what it says.
+//! The task that owns the state: feeds events to the core and carries out its effects.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::{or, yield_now};
-use smol::LocalExecutor;
 
-use super::accept::Accepting;
-use super::alarm::{Alarm, until};
-use super::barrier::Barrier;
-use super::connection::{Connection, Shared, Written};
-use super::hashing_threads::{Hashing, Pool};
-use super::inbox::{self, Item, Receiver, Sender};
-use super::links::Links;
-use super::nonces::Nonces;
-use super::reload::{Reload, needing_restart};
-use super::report;
-use super::settings::Settings;
-use crate::server::{Effect, Event, ServerState};
-use crate::shell::store::{self, Answer, CloseError};
-use crate::shell::wall_clock::WallClock;
+use super::alarm::until;
+use super::hands::{Hands, Stopping};
+use super::inbox::{self, Item, Receiver};
+use super::setup::reload::{Reload, needing_restart};
+use crate::server::{Event, ServerState};
+use crate::shell::store::{Answer, CloseError};
 use crate::time::Time;
 use crate::words::LinkId;
 
-/// Bytes queued for all connections together before they are written in the middle of a batch. What
-/// everybody is told is queued once for each, and memory once taken is seldom given back.
-const QUEUED_BYTES: usize = 4 << 20;
-/// How long connections may take to end, and the store to write what it has, when the server stops.
+/// Time for connections to close and for the store to write its queue when the server stops.
 const STOP: Duration = Duration::from_millis(1500);
-/// How long the store is waited for in any case, once it knows that nothing follows.
+/// Time the store has in any case after its queue is closed.
 const LAST_WRITE: Duration = Duration::from_millis(300);
+
+/// An alarm that is later than this finds a server that stood still, or is overloaded.
+const LATE: Duration = Duration::from_millis(10);
 
 /// How the server ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Everything is stored.
+    /// Every record was written.
     Stopped,
-    /// The store failed, for this reason.
+    /// The store failed, with this reason.
     StoreFailed(String),
-    /// The store did not finish; its thread may wait for the disk for ever.
+    /// The store did not finish in time; its thread may be blocked by the disk.
     StoreHangs,
 }
 
-/// The state and everything that is there to serve it.
+/// The core, its inbox, and everything that carries out its effects.
 pub(super) struct Server {
     pub(super) core: ServerState,
     pub(super) hands: Hands,
     pub(super) inbox: Receiver,
-}
-
-/// What carries out effects.
-pub(super) struct Hands {
-    pub(super) clock: WallClock,
-    pub(super) settings: Settings,
-    pub(super) store: store::Handle,
-    pub(super) hashing: Pool,
-    pub(super) executor: Rc<LocalExecutor<'static>>,
-    pub(super) shared: Rc<Shared>,
-    /// Takes new connections; `None` once the server stops.
-    pub(super) accepting: Option<Accepting>,
-    /// Reads settings and credentials again.
-    pub(super) reload: Rc<dyn Fn()>,
-    /// For the tasks of connections.
-    pub(super) sender: Sender,
-    pub(super) links: Links,
-    pub(super) nonces: Nonces,
-    pub(super) alarm: Alarm,
-    pub(super) barrier: Barrier,
-    /// Links with bytes to write.
-    pub(super) dirty: Vec<LinkId>,
-    /// Bytes queued since they were last written.
-    pub(super) queued: usize,
-    /// Links whose bytes have left, which the core has not heard yet.
-    pub(super) flushed: Vec<(LinkId, u64)>,
-    /// What carrying out effects brought about, which the core has not heard yet.
-    pub(super) follow_ups: VecDeque<Item>,
-    /// Something was handed to the store and waits for `wake`.
-    pub(super) stored: bool,
-    pub(super) stopping: Stopping,
-}
-
-/// Whether the server stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stopping {
-    No,
-    /// Connections have until then to end.
-    Until(Time),
 }
 
 impl Server {
@@ -109,7 +59,7 @@ impl Server {
         }
     }
 
-    /// Everything that was queued is stored, or the store says why not.
+    /// Closes the store, which writes what is queued.
     fn close(self) -> Outcome {
         let left = match self.hands.stopping {
             Stopping::No => Duration::ZERO,
@@ -122,10 +72,10 @@ impl Server {
         }
     }
 
-    /// Waits for something to happen: an item, or `None` if it is time for something.
+    /// Waits for the next item; `None` when the alarm rings or the time to stop is over.
     async fn next(&mut self) -> Option<Item> {
         if !self.hands.flushed.is_empty() {
-            // There is more to tell the core; connections get their turn first.
+            // The core has yet to be told of these, but connections get their turn first.
             yield_now().await;
             return self.inbox.try_recv().ok();
         }
@@ -142,24 +92,27 @@ impl Server {
         or(item, alarm).await
     }
 
-    /// Takes what has happened. A deadline that has come is met after that: a server that stood still must not
-    /// take those for silent whose lines it has not read.
+    /// Handles all waiting items, then tells the core the time if its alarm is due. Sockets are read first:
+    /// otherwise a server that was suspended would time out users whose lines it has not read yet.
     async fn turn(&mut self, first: Option<Item>) -> Result<(), String> {
         if let Some(item) = first {
             self.take(item, self.hands.clock.now())?;
         }
         self.drain()?;
-        if self.hands.alarm.take_due() {
-            self.catch_up().await?;
+        if let Some(late) = self.hands.alarm.take_due() {
+            self.catch_up(late).await?;
             self.tell(Event::Tick, self.hands.clock.now());
         }
         Ok(())
     }
 
-    /// Reads every socket that is ready once.
-    async fn catch_up(&mut self) -> Result<(), String> {
-        self.hands.barrier.passed().await;
-        // Each turn of the connections fills the inbox at most once.
+    /// Lets every connection with unread input read once, and handles what it read. If the alarm is on time, the
+    /// reactor has woken those connections already.
+    async fn catch_up(&mut self, late: Duration) -> Result<(), String> {
+        if late > LATE {
+            self.hands.links.wake_readable();
+        }
+        // The inbox is filled at most once in each turn of the connections.
         for _ in 0..=self.hands.links.len() / inbox::CAPACITY + 1 {
             yield_now().await;
             if self.inbox.is_empty() {
@@ -170,7 +123,7 @@ impl Server {
         Ok(())
     }
 
-    /// Takes all items that wait. Their number cannot grow meanwhile but for what other threads add.
+    /// Handles all waiting items. Only other threads can add to them meanwhile.
     fn drain(&mut self) -> Result<(), String> {
         let now = self.hands.clock.now();
         for _ in 0..self.inbox.len() {
@@ -180,8 +133,8 @@ impl Server {
         Ok(())
     }
 
-    /// Writes what is to be written, once a connection, and hands the store what is to be stored.
-    /// What has left is told to the core, once, and what it says to that is written too.
+    /// Writes each dirty connection once and wakes the store. Flushed bytes are reported to the core once,
+    /// and its effects are carried out as well.
     fn settle(&mut self) -> Result<(), String> {
         let now = self.hands.clock.now();
         let mut told = false;
@@ -205,12 +158,12 @@ impl Server {
         Ok(())
     }
 
-    /// Tells the core what happened. The error: the store has failed.
+    /// Handles one item. Fails if the store has failed.
     fn take(&mut self, item: Item, now: Time) -> Result<(), String> {
         match item {
             Item::Opened { socket, from } => self.open(socket, from, now),
             Item::Chunk { link, bytes } => {
-                // A chunk may have been on its way when the link was closed.
+                // The link may have been closed after the chunk was read.
                 if self.hands.is_open(link) {
                     self.tell(Event::Received { link, bytes: &bytes }, now);
                 }
@@ -265,7 +218,7 @@ impl Server {
 
     fn reloaded(&mut self, reload: Reload, now: Time) {
         if reload.is_stale() {
-            // Somebody, maybe this server, has changed the file since: read that one.
+            // The file was changed since, perhaps by this server: read it again.
             return (self.hands.reload)();
         }
         let (settings, accounts) = match reload.accept(self.core.has_accounts()) {
@@ -302,115 +255,6 @@ impl Server {
         match self.hands.stopping {
             Stopping::No => false,
             Stopping::Until(deadline) => self.hands.links.len() == 0 || deadline <= self.hands.clock.now(),
-        }
-    }
-}
-
-impl Hands {
-    fn carry_out(&mut self, effect: Effect<'_>) {
-        match effect {
-            Effect::Send { link, bytes } => self.send(link, bytes),
-            Effect::Close { link } => {
-                if let Some(link) = self.links.get(link) {
-                    link.connection.close();
-                }
-            }
-            Effect::Pause { link } => {
-                if let Some(link) = self.links.get(link) {
-                    link.connection.pause();
-                }
-            }
-            Effect::Resume { link } => {
-                if let Some(link) = self.links.get(link) {
-                    link.connection.resume();
-                }
-            }
-            Effect::Verify { ticket, credential, password } => {
-                let limits = self.settings.limits;
-                let at_once =
-                    self.hashing.verify(ticket, credential, password, limits.hash_cost, limits.hash_queue);
-                self.follow_ups.extend(at_once.map(Item::from));
-            }
-            Effect::Hash { ticket, password } => {
-                let limits = self.settings.limits;
-                let at_once = self.hashing.hash(ticket, password, limits.hash_cost, limits.hash_queue);
-                self.follow_ups.extend(at_once.map(Item::from));
-            }
-            Effect::Persist { number, epoch, record } => {
-                self.store.persist(number, epoch, record.clone());
-                self.stored = true;
-            }
-            Effect::LoadMail { ticket, user, from, after, limit } => {
-                self.store.load(ticket, user.clone(), from.cloned(), after, limit);
-                self.stored = true;
-            }
-            Effect::ScheduleTimeout { at } => self.alarm.set(at),
-            Effect::Report(report) => report::log(report),
-        }
-    }
-
-    fn open(&mut self, socket: async_net::TcpStream) -> Option<LinkId> {
-        let Hands { links, executor, shared, sender, .. } = self;
-        links.insert(|link| {
-            let connection = Rc::new(Connection::new(link, socket, Rc::clone(shared)));
-            let task = executor.spawn(Rc::clone(&connection).serve(sender.clone()));
-            (connection, task)
-        })
-    }
-
-    /// Whether the core still knows the link.
-    fn is_open(&mut self, link: LinkId) -> bool {
-        self.links.get(link).is_some_and(|link| !link.connection.is_closing())
-    }
-
-    fn send(&mut self, id: LinkId, bytes: &[u8]) {
-        let Some(link) = self.links.get(id) else { return };
-        let backlog = link.connection.queue(bytes);
-        if !mem::replace(&mut link.dirty, true) {
-            self.dirty.push(id);
-        }
-        let limit = self.settings.limits.output_bytes;
-        if limit != 0 && backlog > limit {
-            // So much cannot wait for the end of the batch.
-            self.write(id);
-        }
-        self.queued += bytes.len();
-        if self.queued > QUEUED_BYTES {
-            self.write_dirty();
-        }
-    }
-
-    fn write_dirty(&mut self) {
-        self.queued = 0;
-        let mut dirty = mem::take(&mut self.dirty);
-        for id in dirty.drain(..) {
-            if let Some(link) = self.links.get(id) {
-                link.dirty = false;
-                self.write(id);
-            }
-        }
-        self.dirty = dirty;
-    }
-
-    fn write(&mut self, id: LinkId) {
-        let Some(link) = self.links.get(id) else { return };
-        let limit = self.settings.limits.output_bytes;
-        match link.connection.write() {
-            Written::All { upto } => self.flushed.push((id, upto)),
-            Written::Part if limit == 0 || link.connection.backlog() <= limit => {}
-            Written::Part | Written::Broken => {
-                link.connection.abandon();
-                self.follow_ups.push_back(Item::Ended { link: id });
-            }
-        }
-    }
-}
-
-impl From<Hashing> for Item {
-    fn from(answer: Hashing) -> Item {
-        match answer {
-            Hashing::Verified(ticket, verdict) => Item::Verified { ticket, verdict },
-            Hashing::Hashed(ticket, credential) => Item::Hashed { ticket, credential },
         }
     }
 }

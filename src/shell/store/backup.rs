@@ -1,4 +1,4 @@
-//! A copy of the database, also while a server works on it.
+//! Backup of the database, even while a server uses it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::disk::{self, DATABASE, OpenError, create_private, plain, sync_folder};
 
-/// What was copied.
+/// Summary of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The copy.
@@ -30,13 +30,13 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Why there is no copy.
+/// An error of a backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The database to copy cannot be opened.
     #[error(transparent)]
     Source(#[from] OpenError),
-    /// There is something at the target; it is left alone.
+    /// The target exists; it is not overwritten.
     #[error("{} exists; a backup overwrites nothing", .0.display())]
     Exists(PathBuf),
     /// The copy cannot be made.
@@ -57,18 +57,18 @@ pub enum BackupError {
     },
 }
 
-/// Copies the database of a data folder to the new file `to`: the state of one moment, durable when
-/// this returns. To go back to it, put it into a data folder as `hobnob.db`. Whatever ends the program, a file
-/// of that name is a whole copy.
+/// Copies the database of a data folder to the new file `to`, as of one moment and durably. To restore it,
+/// put it into an empty data folder as `hobnob.db`. A file of that name is always complete, even if the
+/// program is killed.
 ///
 /// # Errors
-/// [`BackupError`]; then there is no file at `to` but one that was there before.
+/// [`BackupError`]; no file is created then.
 pub fn backup(data: &Path, to: &Path) -> Result<Summary, BackupError> {
     let source = disk::open_to_read(&data.join(DATABASE))?;
     if fs::symlink_metadata(to).is_ok() {
         return Err(BackupError::Exists(to.to_path_buf()));
     }
-    // Of a name that no living process uses.
+    // No other running process uses this name.
     let part = with_suffix(to, &format!(".{}.part", std::process::id()));
     let made = make(&source, &part, to);
     if made.is_err() {
@@ -94,10 +94,10 @@ fn make(source: &Connection, part: &Path, to: &Path) -> Result<Summary, BackupEr
     }
 }
 
-/// Gives a whole copy its name, durably, if nothing else has it.
+/// Renames a complete copy durably, unless the name is taken.
 fn name(part: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, part, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system can do that.
+        // Not every file system supports this flag.
         Err(Errno::INVAL | Errno::NOSYS) => {
             create_private(to)?;
             fs::rename(part, to)?;
@@ -108,7 +108,7 @@ fn name(part: &Path, to: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Removes what there is of a copy that is not whole.
+/// Removes an incomplete copy.
 fn remove(part: &Path) {
     let _ = fs::remove_file(part);
     let _ = fs::remove_file(with_suffix(part, "-journal"));
@@ -123,12 +123,12 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 fn copy(source: &Connection, to: &Path) -> rusqlite::Result<u64> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut target = Connection::open_with_flags(to, flags)?;
-    // All pages in one step, so in one read transaction: in several, each commit of the server would
-    // begin the copy anew. The log lets the server write all the while.
+    // All pages in one step, hence one read transaction: between several steps, a commit of the server would
+    // restart the copy. In WAL mode the server can write meanwhile.
     if Backup::new(source, &mut target)?.step(-1)? != StepResult::Done {
         return Err(locked());
     }
-    // The copy is to be a single file, readable from a medium that cannot be written.
+    // Makes the copy a single file that can be read from a read-only medium.
     target.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
     let mails =
         target.query_row("SELECT count(*) FROM mail", [], |row| row.get(0).map(i64::cast_unsigned))?;
@@ -136,7 +136,7 @@ fn copy(source: &Connection, to: &Path) -> rusqlite::Result<u64> {
     Ok(mails)
 }
 
-/// Another program has locked the database for itself alone.
+/// The error for a database that another program has locked exclusively.
 fn locked() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
 }

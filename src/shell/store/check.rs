@@ -1,4 +1,4 @@
-//! Whether a database is sound, and what is in it.
+//! Checks a database and summarizes its content.
 
 use std::fmt;
 use std::path::Path;
@@ -9,18 +9,18 @@ use super::disk::{self, DATABASE, OpenError, Place, Trouble, one_line, schema};
 use super::tables::{outcome, recovery};
 use crate::words::Name;
 
-/// Problems listed at most; a broken file has thousands.
+/// Most problems that are listed; a damaged file can have thousands.
 const PROBLEMS_SHOWN: usize = 20;
 
-/// Why nothing could be checked.
+/// An error that prevents the check.
 pub type CheckError = OpenError;
 
-/// What is in a database. `Display` is for people.
+/// The result of a check. `Display` is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CheckReport {
     /// Version of its tables.
     pub schema: u32,
-    /// Of the last start of a server on it.
+    /// Boot number of the last start.
     pub boot: u32,
     /// Users whose mailbox is not empty.
     pub users_with_mail: u64,
@@ -28,13 +28,13 @@ pub struct CheckReport {
     pub mails: u64,
     /// Bytes of their texts.
     pub bytes: u64,
-    /// Pairs of a user and one that he blocks.
+    /// Blocks, each of one user by another.
     pub blocks: u64,
     /// Groups.
     pub groups: u64,
-    /// Users of whom a session is remembered.
+    /// Users with a remembered session.
     pub sessions: u64,
-    /// What is wrong, at most the first twenty; empty if the database is sound.
+    /// The first twenty problems; empty if the database is sound.
     pub problems: Vec<String>,
 }
 
@@ -69,12 +69,11 @@ impl fmt::Display for CheckReport {
     }
 }
 
-/// Checks the database of a data folder: all that a start of the server looks at, by the same functions, and
-/// beyond that its references and what the rows must hold among themselves. Changes nothing and can be done
-/// beside a running server.
+/// Checks the database of a data folder: everything that a start of the server checks, with the same
+/// functions, and also references and rules between rows. Changes nothing and can be run beside a server.
 ///
 /// # Errors
-/// [`OpenError`] if it cannot be read at all; what is wrong within it is in the report.
+/// [`OpenError`] if it cannot be read at all; problems in its content are in the report.
 pub fn check(data: &Path) -> Result<CheckReport, CheckError> {
     let file = data.join(DATABASE);
     let connection = disk::open_to_read(&file)?;
@@ -87,7 +86,7 @@ pub fn check(data: &Path) -> Result<CheckReport, CheckError> {
 }
 
 fn report(mut db: Connection, schema: u32) -> Result<CheckReport, Trouble> {
-    // One transaction, so one moment.
+    // One transaction, to see one state.
     let db = db.transaction()?;
     let mut report = CheckReport { schema, ..CheckReport::default() };
     check_pages(&db, &mut report.problems)?;
@@ -95,7 +94,7 @@ fn report(mut db: Connection, schema: u32) -> Result<CheckReport, Trouble> {
         report.problems.extend(schema::odd_table(&db, schema)?);
     }
     if !report.is_sound() {
-        // Counting on broken pages or without a table would fail half way and say less.
+        // Counting on damaged pages or without a table would fail with a less helpful error.
         return Ok(report);
     }
     let boot = db.query_row("SELECT boot FROM server", [], |row| row.get(0)).optional()?;
@@ -141,7 +140,7 @@ fn count(db: &Connection, report: &mut CheckReport) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Each query counts rows that break a rule of the program.
+/// Counts rows that break a rule of the program.
 fn check_rules(db: &Connection, problems: &mut Vec<String>) -> Result<(), Trouble> {
     let rules = [
         ("missing server row:", "SELECT count(*) <> 1 FROM server"),
@@ -180,9 +179,9 @@ fn check_rules(db: &Connection, problems: &mut Vec<String>) -> Result<(), Troubl
     Ok(())
 }
 
-/// What a server would stumble over that none of the rules has named.
+/// Finds what would keep a server from starting although no rule is broken.
 fn check_start(db: &Connection, report: &mut CheckReport) -> Result<(), Trouble> {
-    // An older database is led to the newest version first, which is not done here.
+    // An older database would have to be migrated first.
     if !report.is_sound() || report.schema < schema::NEWEST {
         return Ok(());
     }
@@ -193,7 +192,7 @@ fn check_start(db: &Connection, report: &mut CheckReport) -> Result<(), Trouble>
     Ok(())
 }
 
-/// Names and outcomes that the program could not read.
+/// Finds names and outcomes that the program cannot parse.
 fn check_words(db: &Connection, problems: &mut Vec<String>) -> Result<(), Trouble> {
     let sql = "SELECT name FROM names UNION SELECT name FROM groups
          UNION SELECT group_name FROM mail WHERE group_name IS NOT NULL";

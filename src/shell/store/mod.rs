@@ -1,17 +1,16 @@
 //! The durable store: one SQLite file, one thread that writes it.
 //!
-//! The state task hands over records and requests for mail in the order in which the core made them;
-//! the thread takes all that is waiting as one transaction, so batches form by load, and answers
-//! through a channel. What can be told from `Committed` is on the disk.
+//! The state task queues records and requests for mail in the order in which the core made them. The thread
+//! writes everything that is queued in one transaction, so batches grow with the load, and answers through a
+//! channel. A record that `Committed` covers is on disk.
 //!
-//! * A full disk or a folder that cannot be written refuses the batch as a whole; nothing of it
-//!   remains, and the next batch is tried afresh.
-//! * Any other failed write, and every failed sync, ends the store: after a failed sync the system
-//!   may have thrown the pages away and report success the next time, so trying again proves nothing.
-//! * Accounts live in the credentials file. Mail is read in pages and never wholly in memory; an index in
-//!   memory says where each message lies.
+//! * If the disk is full or the folder read-only, the batch is refused as a whole. Nothing of it remains, and
+//!   the next batch is tried.
+//! * Any other failed write and every failed sync ends the store. After a failed sync the kernel may have
+//!   dropped the pages and report success the next time, so a retry proves nothing.
+//! * Accounts are kept in the credentials file. Mail is read page by page; memory holds only an index of it.
 //!
-//! `--ephemeral` is the same store on a database in memory, so it cannot behave differently.
+//! `--ephemeral` uses the same store with a database in memory, so it behaves the same.
 
 mod backup;
 mod check;
@@ -39,54 +38,54 @@ use crate::record::{Record, RecordNumber, Recovery};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Ticket};
 
-/// What a store is opened with.
+/// Options of [`open`].
 pub struct Options {
-    /// The data folder, made if it is missing; `None` keeps everything in memory only.
+    /// The data folder, created if it is missing; `None` for a database in memory.
     pub data: Option<PathBuf>,
-    /// The credentials file, to name it when `add_account` fails.
+    /// Path of the credentials file, for messages.
     pub credentials: PathBuf,
-    /// Where answers go. Unbounded, or read while [`Handle::close`] waits; the core bounds what is
-    /// under way. Closed when the store's thread has ended.
+    /// Receives the answers. Must be unbounded, or read while [`Handle::close`] waits; the core bounds the
+    /// number of requests under way. Closed when the store's thread ends.
     pub answers: Sender<Answer>,
-    /// Now. If [`Recovery::last_written`] is later, the caller goes on from there instead.
+    /// The current time. If [`Recovery::last_written`] is later, the caller continues from there.
     pub started: Time,
     /// Adds an account durably.
     pub add_account: AddAccount,
 }
 
-/// The state task's end of the store. Dropping it is [`close`](Handle::close).
+/// Handle of the state task. Dropping it [`close`](Handle::close)s the store.
 #[derive(Debug)]
 pub struct Handle {
     queued: Vec<Task>,
-    /// When something was handed over last.
+    /// Time of the last `wake`.
     now: Time,
     inbox: Arc<Inbox>,
-    /// `None` once it has ended, or is left to itself.
+    /// `None` after it was joined or abandoned.
     thread: Option<Thread>,
 }
 
-/// Why a store was not closed well. `Display` is the line for the operator.
+/// An error of closing the store. `Display` is the line for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloseError {
-    /// It has failed, now or at any time before. Not everything that was queued is durable.
+    /// It has failed, now or earlier. Not everything that was queued is durable.
     #[error("{0}")]
     Failed(String),
-    /// It still works on what was queued, or waits for the disk.
+    /// It is still writing, or blocked by the disk.
     #[error(
         "the store did not finish in time: what had been confirmed is on the disk, what was under way may not be"
     )]
     Hangs,
 }
 
-/// Opens the store and reads what is remembered. The boot number has grown durably when this returns.
+/// Opens the store and recovers its content. The new boot number is durable when this returns.
 ///
 /// # Errors
-/// [`OpenError`], each with a text for the operator.
+/// [`OpenError`], with a message for the operator.
 pub fn open(options: Options) -> Result<(Handle, Recovery), OpenError> {
     open_adjusted(options, |_| Ok(()))
 }
 
-/// [`open`], with a last word on the connection: tests make a full disk with it.
+/// [`open`], then `adjust`s the connection: tests simulate a full disk this way.
 fn open_adjusted(
     options: Options,
     adjust: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
@@ -108,19 +107,20 @@ fn open_adjusted(
 }
 
 impl Handle {
-    /// Queues a record. Records handed over by one [`wake`](Self::wake) are stored together or not at all.
+    /// Queues a record. Records queued between two calls of [`wake`](Self::wake) are stored together or not
+    /// at all.
     pub fn persist(&mut self, number: RecordNumber, epoch: u64, record: Record) {
         self.queued.push(Task::Persist { number, epoch, record });
     }
 
-    /// Queues the reading of at most `limit` messages of `user` (from `from` only, if given) with ids
-    /// above `after`, as they are behind all records queued before.
+    /// Queues a request for at most `limit` messages of `user` (only those of `from`, if given) with ids
+    /// above `after`, as of after all records queued so far.
     pub fn load(&mut self, ticket: Ticket, user: Name, from: Option<Name>, after: MessageId, limit: u32) {
         self.queued.push(Task::Load(Request { ticket, user, from, after, limit }));
     }
 
-    /// Hands over everything queued since the last call, in one go. It is `now`: what is written then counts as
-    /// written at that time.
+    /// Passes everything queued since the last call to the thread at once. `now` becomes the time of the last
+    /// write.
     pub fn wake(&mut self, now: Time) {
         self.now = now;
         self.hand_over();
@@ -132,7 +132,7 @@ impl Handle {
         }
     }
 
-    /// Waits until all that was queued is durable or answered for, and the file is whole and unlocked.
+    /// Waits until everything queued is durable or refused and the file is closed and unlocked.
     ///
     /// # Errors
     /// [`CloseError::Failed`].
@@ -140,12 +140,11 @@ impl Handle {
         self.end().map_err(|Failed(line)| CloseError::Failed(line))
     }
 
-    /// [`close`](Self::close), but waits no longer than this: a disk may take for ever. The thread is left to
-    /// itself then, and the caller is expected to end the process.
+    /// [`close`](Self::close) with a time limit, because a disk can block forever. After the limit the thread
+    /// is abandoned, and the caller is expected to end the process.
     ///
     /// # Errors
-    /// [`CloseError`]. A store that has written everything and was only about to tidy up its file is closed well
-    /// enough.
+    /// [`CloseError`]. It is not an error if everything was written and only the log was still to be moved.
     pub fn close_within(mut self, patience: Duration) -> Result<(), CloseError> {
         self.hand_over();
         self.inbox.close();
@@ -165,7 +164,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // A failure has been answered with `Failed`; whoever still wants to hear of one closes the store.
+        // A failure was reported by `Answer::Failed` already.
         let _ = self.end();
     }
 }

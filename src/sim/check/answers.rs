@@ -27,6 +27,8 @@ pub(in crate::sim) struct Expected {
     pub(super) text: Option<u32>,
     pub(super) at: Time,
     number_is: Number,
+    /// It was not obeyed when it came.
+    waited: bool,
     /// What was allowed when it came, if it was obeyed at once and is answered later.
     allowed: Option<Allowed>,
 }
@@ -48,6 +50,15 @@ enum Number {
 type Said<'a> = Result<&'a Answer<'a>, (Code, &'a str)>;
 
 impl Expected {
+    /// Whether `usage`, or anything else, may be its answer.
+    fn may_be(&self, misused: bool) -> bool {
+        match self.number_is {
+            Number::Fresh | Number::Again => !misused,
+            Number::Misused => misused,
+            Number::PerhapsMisused => true,
+        }
+    }
+
     /// Whether it is answered as soon as it is obeyed, or its record is known.
     pub(super) fn is_answered_soon(&self) -> bool {
         let later = ["message", "message group", "startprivate", "accept", "offline", "logout"];
@@ -60,7 +71,7 @@ impl LinkSeen {
     fn take_expected(&mut self, number: Option<u64>, said: &Said<'_>) -> Option<Expected> {
         let misused = matches!(said, Err((Code::Usage, _)));
         let fits = |expected: &Expected| match number {
-            Some(_) => expected.number == number && (expected.number_is == Number::Misused) == misused,
+            Some(_) => expected.number == number && expected.may_be(misused),
             None => expected.number.is_none() && is_said_of(said, expected),
         };
         let place = self.expected.iter().position(fits);
@@ -68,7 +79,12 @@ impl LinkSeen {
             let same = |expected: &Expected| number.is_some() && !misused && expected.number == number;
             self.expected.iter().position(same)
         });
-        self.expected.remove(place?)
+        let taken = self.expected.remove(place?);
+        // One answer may be that of the repeats as well that came meanwhile.
+        self.expected.retain(|expected| {
+            number.is_none() || expected.number != number || expected.number_is != Number::Again
+        });
+        taken
     }
 }
 
@@ -95,16 +111,20 @@ impl Check {
         let order = self.wishes.next_line();
         let at_once = certain && self.is_obeyed_at_once(link);
         let number_is =
-            number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line));
+            number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line, order));
         let told = number.is_some();
         let text = self.text_requested(link, command, at_once, told, order);
         let judged = at_once && number_is == Number::Fresh && is_answered_later(command);
         let allowed = judged.then(|| self.allowed(user, command));
-        if is_change(command) && number_is != Number::Misused {
-            self.wishes.ask((user, login), link, number, &line, order);
+        if is_change(command) {
+            self.wishes.ask(&Line { user, words: &line, login, link, number, order });
         }
         let (at, name) = (self.now, command.name());
-        let expected = Expected { number, command: name, line, order, text, at, number_is, allowed };
+        // The answer to a repeat may be that of the first time.
+        let asked = number.and_then(|number| self.model.asked_mut(user, login, number));
+        let order = asked.filter(|_| number_is == Number::Again).map_or(order, |asked| asked.order);
+        let expected =
+            Expected { number, command: name, line, order, text, at, number_is, waited: !at_once, allowed };
         if let Some(seen) = self.links.seen.get_mut(&link) {
             seen.expected.push_back(expected);
         }
@@ -125,24 +145,34 @@ impl Check {
     }
 
     /// What a number is used for; it is used from now on.
-    fn number_is(&mut self, asker: (User, u64), number: u64, link: LinkId, line: &[u8]) -> Number {
+    fn number_is(
+        &mut self,
+        asker: (User, u64),
+        number: u64,
+        link: LinkId,
+        line: &[u8],
+        order: u64,
+    ) -> Number {
         let (user, login) = asker;
         let known = &mut self.model.users[user];
         let remembered = known.answered.0 != login || number > known.answered.1;
         let asked = match known.numbers.entry((login, number)) {
             Entry::Vacant(entry) => {
                 let words = line.to_vec();
-                entry.insert(Asked { waits: 1, words, link: Some(link), answered: false });
+                entry.insert(Asked { waits: 1, words, link: Some(link), order, answered: false });
                 return Number::Fresh;
             }
             Entry::Occupied(entry) => entry.into_mut(),
         };
         let used = asked.answered || asked.link == Some(link);
         let only_asks = command_of(&asked.words).is_none_or(|command| !is_remembered(&command));
-        if asked.words == line {
+        if !remembered {
+            asked.waits += 1;
+            Number::PerhapsMisused
+        } else if asked.words == line {
             asked.waits += 1;
             Number::Again
-        } else if used && remembered && !only_asks {
+        } else if used && !only_asks {
             Number::Misused
         } else {
             asked.waits += 1;
@@ -156,6 +186,13 @@ impl Check {
         let Some((user, login)) = seen.and_then(|seen| Some((seen.user?, seen.login))) else { return };
         let known = &mut self.model.users[user];
         known.answered = known.answered.max((login, answered.unwrap_or(0)));
+        // What was said again before that, and waits, may be misused by now.
+        let expected = self.links.seen.get_mut(&link).map(|seen| seen.expected.iter_mut());
+        for expected in expected.into_iter().flatten().filter(|expected| expected.number <= answered) {
+            if expected.number_is != Number::Fresh {
+                expected.number_is = Number::PerhapsMisused;
+            }
+        }
     }
 
     /// An answer goes out: it is owed, and it is one that is allowed.
@@ -167,12 +204,17 @@ impl Check {
         self.logout_moved(link);
         let expected = self.links.seen.get_mut(&link).and_then(|seen| seen.take_expected(number, &said));
         let Some(expected) = expected else { return self.answers_nothing(link, number, &said) };
-        self.count_off(link, number);
+        if expected.number_is != Number::Misused {
+            self.count_off(link, number);
+        }
         let Some(user) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
         let login = self.links.seen.get(&link).map_or(0, |seen| seen.login);
-        let line = Line { user, login, link, number, order: expected.order };
+        let line = Line { user, words: &expected.line, login, link, number, order: expected.order };
         if let Some(record) = self.wishes.record_of(&line) {
             self.is_settled(record);
+        }
+        if expected.waited || self.wishes.is_for(&line) {
+            // Whoever waits is not idle, and a line that has waited counts when it is obeyed.
             self.perhaps_activity(link);
         }
         self.line_has_its_turn(&line)?;
@@ -298,6 +340,18 @@ impl Check {
         let same =
             before.is_none_or(|before| before == short) || expected.number_is == Number::PerhapsMisused;
         rule!(self, same, "a repeat gets the same answer", "#{number}: {short:?} after {before:?}");
+        Ok(())
+    }
+
+    /// A line that nothing holds up is obeyed, and answered if its answer is known then.
+    pub(super) fn whoever_waits_for_nothing_is_answered(&self) -> Verdict {
+        for (link, seen) in self.links.seen.iter().filter(|(_, seen)| !seen.expected.is_empty()) {
+            let odd = seen.user.is_none_or(|user| self.model.users[user].odd);
+            let free = !odd && self.is_at_rest() && self.is_obeyed_at_once(*link) && self.is_flushed(*link);
+            let waiting = seen.expected.iter().find(|expected| free && expected.is_answered_soon());
+            let line = waiting.map(|expected| words(&expected.line));
+            rule!(self, line.is_none(), "what waits for nothing is done at once", "{link:?}: {line:?}");
+        }
         Ok(())
     }
 

@@ -43,6 +43,13 @@ pub(super) enum Outcome {
     Busy,
 }
 
+impl Attempt {
+    /// Whether its password is being compared.
+    pub(super) const fn is_compared(&self) -> bool {
+        self.ticket.is_some() && !self.judged
+    }
+}
+
 impl Check {
     /// A password reaches the server.
     pub(super) fn attempt(&mut self, link: LinkId, name: &str, password: Option<&str>, registers: bool) {

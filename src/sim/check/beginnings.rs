@@ -1,5 +1,6 @@
 //! Beginnings: a login shows nowhere until its record is durable, or refused; then it is told.
 
+use super::links::LinkSeen;
 use super::{Call, Check, Verdict, rule};
 use crate::record::{Fact, Record, RecordNumber};
 use crate::sim::known::{Coming, SessionSeen};
@@ -16,7 +17,7 @@ impl Check {
         let known = &self.model.users[user];
         let again = known.login == login && (known.session.is_some() || known.coming.is_some());
         let link = self.link_beginning(user, login);
-        let Some(link) = link.filter(|_| *at == self.now && !again) else {
+        let Some(link) = link.filter(|_| *at == self.now && !again && !self.facts.is_again()) else {
             // It is written again, or only the right to resume was changed, as after a new password.
             self.overtaken.remove(&user);
             return Ok(());
@@ -30,7 +31,7 @@ impl Check {
         Ok(())
     }
 
-    fn is_open(&self, link: LinkId) -> bool {
+    pub(super) fn is_open(&self, link: LinkId) -> bool {
         self.links.seen.contains_key(&link)
     }
 
@@ -83,13 +84,13 @@ impl Check {
         // Who resumes may do so while the link is lost on which they came back before.
         let own = |coming: &Coming| coming.link == link || (resumed && !self.is_open(coming.link));
         match known.coming.filter(own) {
-            Some(coming) => self.session_begins(link, user, coming, resumed)?,
+            Some(coming) => self.session_begins(link, user, coming)?,
             None => self.session_goes_on(link, user, resumed)?,
         }
         let entry = &mut self.model.users[user];
         entry.told_login = entry.told_login.max(login);
         self.welcomed_in_call.insert(user);
-        if !resumed && self.counts_unread(user) {
+        if self.counts_unread(user) {
             let counted = self.model.unread(user);
             let fits = self.at_some_point(|check| check.model.unread(user) == unread);
             let name = &self.model.users[user].name;
@@ -108,7 +109,7 @@ impl Check {
     }
 
     /// A session begins for everybody.
-    fn session_begins(&mut self, link: LinkId, user: User, coming: Coming, resumed: bool) -> Verdict {
+    fn session_begins(&mut self, link: LinkId, user: User, coming: Coming) -> Verdict {
         let known = self.is_settled(coming.record);
         let now = self.now;
         let entry = &mut self.model.users[user];
@@ -116,7 +117,7 @@ impl Check {
         entry.coming = None;
         entry.history.last_login = entry.history.last_login.max(Some(coming.at));
         entry.session = Some(SessionSeen { link: Some(link), active: (now, now), ..SessionSeen::default() });
-        self.owe_presence(user, true, resumed);
+        self.owe_presence(user, true, false);
         Ok(())
     }
 
@@ -147,6 +148,19 @@ impl Check {
             session.logout_asked = true;
             self.logout_asked(link);
         }
+    }
+
+    /// A session that stands is taken up at once: nothing needs to be written for it.
+    pub(super) fn sessions_are_taken_up(&self) -> Verdict {
+        let Call::Received(link) = self.call else { return Ok(()) };
+        let waits = |seen: &LinkSeen| seen.user.is_none() && !seen.stream_ended;
+        let waits = self.links.seen.get(&link).is_some_and(waits);
+        let tries = self.locks.attempts.iter().any(|attempt| attempt.link == link);
+        let Some((user, login)) = self.tokens.claims(link).filter(|_| waits && !tries) else { return Ok(()) };
+        let known = &self.model.users[user];
+        let stands = known.session.is_some() && known.login == login && !known.odd;
+        rule!(self, !stands, "a session that stands is taken up at once", "{}, by {link:?}", known.name);
+        Ok(())
     }
 
     /// Who was let in has no other link, once all of a call is done: the links of a batch close in their order.

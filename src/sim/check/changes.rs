@@ -67,10 +67,13 @@ impl Check {
 
     /// The wish that a change is for, among those whose turn it is; `may`: and its user may make it.
     fn wish_for(&self, change: &Change, may: bool) -> Option<&Wish> {
-        self.wishes.first().filter(|wish| wish.waits()).find(|wish| {
+        let fits = |wish: &&Wish| {
             let Some(command) = wish.command() else { return false };
             if may { self.comes_to(wish.user, &command, change) } else { is_about(&command, change) }
-        })
+        };
+        let waiting = || self.wishes.first().filter(|wish| wish.waits()).filter(fits);
+        // What was asked for on a lost link may have come to an end unheard.
+        waiting().find(|wish| wish.is_linked()).or_else(|| waiting().next())
     }
 
     /// Whether a command of a user, obeyed now, makes this change.

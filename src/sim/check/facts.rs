@@ -14,12 +14,19 @@ const WITHIN_MICROS: u64 = 2_500_000;
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     unwritten: Vec<(Fact, Time)>,
+    /// The last fact that went to the store was one of them.
+    is_again: bool,
 }
 
 impl Facts {
     /// A fact goes to the store, and with it those that it replaces.
     fn written(&mut self, fact: &Fact) {
         self.unwritten.retain_mut(|(before, _)| !replaces(fact, before));
+    }
+
+    /// Whether the last fact that went to the store had been refused before.
+    pub(super) const fn is_again(&self) -> bool {
+        self.is_again
     }
 
     fn of<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Fact> {
@@ -39,8 +46,12 @@ impl Check {
         }
     }
 
-    /// Whether nothing is lost if it is never written: mail whose storing was refused as well.
+    /// Whether nothing is lost if it is never written: mail whose storing was refused as well, and the end of a
+    /// lock of a name that nobody has.
     fn is_moot(&self, fact: &Fact) -> bool {
+        if let Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. } = fact {
+            return true;
+        }
         let Fact::MailRemoved { user, ids } = fact else { return false };
         self.model
             .find(user.as_str())
@@ -51,6 +62,7 @@ impl Check {
     pub(super) fn facts_come_first(&mut self, record: &Record) -> Verdict {
         let names: Vec<&Name> = match record {
             Record::Fact(fact) => {
+                self.facts.is_again = self.facts.unwritten.iter().any(|(before, _)| before == fact);
                 self.facts.written(fact);
                 return Ok(());
             }

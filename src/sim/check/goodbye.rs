@@ -21,7 +21,8 @@ const LATE_MICROS: u64 = 1_000_000;
 pub(super) struct Waiting {
     ids: Vec<MessageId>,
     asked_at: Time,
-    /// When anything last moved on the link, or the logout was asked for.
+    /// When mail was last taken, and when anything last moved on the link; at first, when it was asked for.
+    taken_at: Time,
     moved_at: Time,
 }
 
@@ -32,7 +33,7 @@ impl Check {
         let Some(user) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return };
         let ids = self.shows_now(user);
         if let Some(seen) = self.links.seen.get_mut(&link) {
-            seen.leaving.get_or_insert(Waiting { ids, asked_at: now, moved_at: now });
+            seen.leaving.get_or_insert(Waiting { ids, asked_at: now, taken_at: now, moved_at: now });
         }
     }
 
@@ -43,6 +44,14 @@ impl Check {
             && let Some(leaving) = &mut seen.leaving
         {
             leaving.moved_at = now;
+        }
+    }
+
+    /// Mail on the way to a user was acknowledged, or has left for one who does not acknowledge.
+    pub(super) fn mail_taken(&mut self, link: LinkId) {
+        let now = self.now;
+        if let Some(leaving) = self.links.seen.get_mut(&link).and_then(|seen| seen.leaving.as_mut()) {
+            leaving.taken_at = now;
         }
     }
 
@@ -70,7 +79,7 @@ impl Check {
         let Some(seen) = self.links.seen.get(&link) else { return Ok(()) };
         let (Some(user), Some(leaving)) = (seen.user, &seen.leaving) else { return Ok(()) };
         let ended_at = seen.over.map_or(self.now, |(at, _)| at);
-        let patient = ended_at.0 < leaving.moved_at.0 + PATIENCE_MICROS;
+        let patient = ended_at.0 < leaving.taken_at.0 + PATIENCE_MICROS;
         // Other settings change what is on its way.
         if !patient || self.settled_at >= leaving.asked_at || self.model.by_hand || !self.is_unhurried() {
             return Ok(());
@@ -102,7 +111,7 @@ impl Check {
             return Ok(());
         };
         let patient =
-            seen.leaving.as_ref().is_some_and(|leaving| self.now.0 < leaving.moved_at.0 + PATIENCE_MICROS);
+            seen.leaving.as_ref().is_some_and(|leaving| self.now.0 < leaving.taken_at.0 + PATIENCE_MICROS);
         let by_logout = seen.farewell.is_none_or(|farewell| farewell == Farewell::Logout);
         let odd = seen.user.is_none_or(|user| self.model.users[user].odd);
         if !patient || !by_logout || odd || seen.garbage || self.call == Call::Stop {
@@ -119,7 +128,7 @@ impl Check {
         for (link, seen) in &self.links.seen {
             let untold = seen.over.filter(|(at, _)| late(*at));
             rule!(self, untold.is_none(), "a farewell waits two seconds at most", "{link:?}: {untold:?}");
-            let waits = seen.user.is_some_and(|user| self.wishes.does_wait(user));
+            let waits = seen.user.is_some_and(|user| self.wishes.is_anything_open(user));
             let Some(leaving) = seen.leaving.as_ref().filter(|_| seen.over.is_none() && !waits) else {
                 continue;
             };

@@ -234,7 +234,7 @@ impl Check {
         if !matches!(refusal, Refusal::LockedOut { .. } | Refusal::InvalidCredentials { attempts_left: 0 }) {
             self.locks.answered.push(link);
         }
-        if refusal == Refusal::Stale {
+        if matches!(refusal, Refusal::Stale | Refusal::Busy) {
             self.tokens.refused(link);
         }
         if matches!(refusal, Refusal::BadName | Refusal::Stale) {

@@ -7,6 +7,7 @@
 //! once, and the server says one thing after the other: so what is said is judged by the state behind one
 //! of these records, and never by an earlier one again (see [`Check::at_some_point`]).
 
+mod agreement;
 mod allowed;
 mod answers;
 mod attempts;
@@ -121,6 +122,8 @@ pub(crate) struct Check {
     pub(super) refused_at: Time,
     /// All faults are over.
     pub(super) healed: bool,
+    /// The record up to which the store was found to hold the same.
+    agreed: RecordNumber,
 }
 
 impl Check {
@@ -148,6 +151,7 @@ impl Check {
             settled_at: Time::ZERO,
             refused_at: Time::ZERO,
             healed: false,
+            agreed: RecordNumber(0),
         }
     }
 
@@ -193,6 +197,7 @@ impl Check {
             }
             Seen::Persisted { number, record } => return self.persisted(*number, record),
             Seen::Scheduled { at } => return self.scheduled(*at),
+            Seen::Differs { what } => rule!(self, false, "the memory is what a restart would read", "{what}"),
             Seen::Returned => return self.returned(),
             Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
             Seen::Typed { process, line, text } => {
@@ -301,6 +306,7 @@ impl Check {
     /// A call of the server is over.
     fn returned(&mut self) -> Verdict {
         while self.step_on() {}
+        self.sessions_are_taken_up()?;
         self.call = Call::None;
         self.starts.returned();
         self.who_was_answered_is_read()?;
@@ -313,6 +319,7 @@ impl Check {
         self.wishes_are_answered()?;
         self.wishes_wait_for_something()?;
         self.changes_are_told()?;
+        self.whoever_waits_for_nothing_is_answered()?;
         self.presence_is_told()?;
         self.texts_are_decided()
     }
@@ -323,13 +330,16 @@ impl Check {
         self.locks.server_gone(survived);
         self.texts.server_gone(survived);
         self.tokens.server_gone(survived);
-        self.wishes = Wishes::default();
+        self.model.committed(survived);
+        while self.step_on() {}
+        self.wishes.server_gone();
         self.notices = Notices::default();
         self.facts = Facts::default();
         self.held = Held::default();
         self.starts.server_gone(survived);
         self.model.server_gone(survived, self.now);
         self.purges.server_gone();
+        self.agrees_no_more();
         self.tickets.clear();
         self.overtaken.clear();
         self.welcomed_in_call.clear();

@@ -1,7 +1,6 @@
 //! Notices of groups: a change is told to its members when it is durable, before anything decided later.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Check, Verdict, rule};
@@ -101,7 +100,7 @@ impl Check {
             let Some(notice) = owed.front().filter(|_| self.links.seen.contains_key(&link)) else { continue };
             let user = self.model.member_on(link).map(|user| self.model.users[user].name.clone());
             let told = user.is_none();
-            let user = user.unwrap_or_else(String::new);
+            let user = user.unwrap_or_default();
             rule!(self, told, "a change of a group is told to its members", "{user} of {}", notice.group);
         }
         Ok(())

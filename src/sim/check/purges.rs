@@ -61,7 +61,7 @@ impl Check {
     }
 
     pub(super) fn purge_applied(&mut self, record: &Record) {
-        if let Record::Change(Change::AccountRemoved { name }) = record {
+        if let Record::Change(Change::AccountRemoved { name } | Change::AccountAdded { name, .. }) = record {
             let user = self.model.user(name.as_str());
             self.purges.gone.remove(&user);
         }
@@ -72,8 +72,10 @@ impl Check {
         let rests = self.purges.is_up && self.is_at_rest();
         for (user, gone) in &mut self.purges.gone {
             let known = &self.model.users[*user];
-            let free =
-                rests && known.session.is_none() && known.coming.is_none() && self.model.remembers(*user);
+            let tried =
+                self.locks.attempts.iter().any(|attempt| attempt.name == known.name && attempt.is_compared());
+            let alone = known.session.is_none() && known.coming.is_none() && !tried;
+            let free = rests && alone && self.model.remembers(*user);
             gone.free_since = if free { gone.free_since.or(Some(self.now)) } else { None };
         }
         let late = |gone: &Gone| gone.free_since.is_some_and(|since| self.now.0 > since.0 + WITHIN_MICROS);

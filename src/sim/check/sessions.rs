@@ -16,12 +16,14 @@ impl Check {
     pub(super) fn activity(&mut self, link: LinkId, valid: bool) {
         let now = self.now;
         let counts = self.model.settings.invalid_counts_as_activity;
-        if let Some(user) = self.model.member_on(link)
-            && let Some(session) = self.model.session_mut(user)
+        let Some(user) = self.model.member_on(link) else { return };
+        // A line that waits counts when it is obeyed, if ever.
+        let waits = self.wishes.is_anything_open(user);
+        if let Some(session) = self.model.session_mut(user)
             && (valid || counts)
             && session.active.1 < now
         {
-            session.active = (now, now);
+            session.active = (if waits { session.active.0 } else { now }, now);
         }
     }
 
@@ -51,7 +53,11 @@ impl Check {
             Record::Fact(Fact::SessionBegan { .. }) => self.session_began(number, record),
             Record::Fact(Fact::SessionEnded { user, at, .. }) => {
                 let user = self.model.user(user.as_str());
-                if *at != self.now {
+                if *at != self.now || self.facts.is_again() {
+                    // Of a login that was told to nobody the session before is all that is left.
+                    if self.model.users[user].coming.is_some_and(|coming| !self.is_open(coming.link)) {
+                        self.model.users[user].coming = None;
+                    }
                     self.written_again(user, *at);
                     return Ok(());
                 }
@@ -129,7 +135,8 @@ impl Check {
             self.now.since(lost).as_secs() >= settings.resume_grace_secs || self.settled_at >= lost
         });
         // What was typed ahead of a login may have had to wait for the rate.
-        over || !self.is_unhurried() || (idle && !self.wishes.does_wait(user))
+        let waits = session.link.is_some() && self.wishes.is_anything_open(user);
+        over || !self.is_unhurried() || (idle && !waits)
     }
 
     fn is_garbage(&self, link: LinkId) -> bool {
@@ -161,7 +168,7 @@ impl Check {
         let Some(session) = session else { return false };
         let from = session.active.1.max(self.settled_at);
         let latest = Time(from.0 + timeout * 1_000_000 + LATE_MICROS);
-        let waits = self.wishes.does_wait(user);
+        let waits = self.wishes.is_anything_open(user);
         timeout > 0 && self.is_unhurried() && self.now > latest && !waits
     }
 

@@ -251,7 +251,7 @@ impl Check {
             return Ok(());
         };
         // Whichever line it came on last: its first place is what counts.
-        let line = Line { user, login: 0, link: LinkId(0), number: None, order };
+        let line = Line { user, words: &[], login: 0, link: LinkId(0), number: None, order };
         self.line_has_its_turn(&line)?;
         self.notices_come_first(user, order)
     }
@@ -355,6 +355,7 @@ impl Check {
         let by_hand = seen.process.is_none();
         if !sent.is_empty() {
             self.logout_moved(link);
+            self.mail_taken(link);
         }
         self.model.users[user].acknowledged.extend(sent.iter().map(|sent| sent.id));
         for number in sent.iter().filter_map(|sent| sent.text).filter(|_| by_hand) {
@@ -375,6 +376,7 @@ impl Check {
             return Ok(());
         }
         let Some(number) = expected.text else { return Ok(()) };
+        self.texts.due.retain(|due| *due != number);
         match answer {
             Err(Code::OutcomeUnknown) => Ok(()),
             // A server that has restarted cannot know of the first saying; the client must not believe it.

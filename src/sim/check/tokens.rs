@@ -40,6 +40,12 @@ impl Tokens {
         self.said.remove(&link);
     }
 
+    /// Whose login a link wants to go on with, if its token is one.
+    pub(super) fn claims(&self, link: LinkId) -> Option<(User, u64)> {
+        let said = self.said.get(&link)?;
+        self.given.iter().find(|(_, token)| *token == said).map(|(login, _)| *login)
+    }
+
     /// The links that want to go on with a login, by its token.
     pub(super) fn claimants(&self, login: (User, u64)) -> impl DoubleEndedIterator<Item = LinkId> {
         let token = self.given.get(&login);

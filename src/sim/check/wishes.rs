@@ -37,8 +37,10 @@ pub(super) struct Wish {
 
 /// A line that something is said or done for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     pub(super) user: User,
+    /// Its command, encoded.
+    pub(super) words: &'a [u8],
     pub(super) login: u64,
     pub(super) link: LinkId,
     pub(super) number: Option<u64>,
@@ -54,35 +56,17 @@ impl Wishes {
     }
 
     /// A change is asked for: for the first time, or again.
-    pub(super) fn ask(
-        &mut self,
-        asker: (User, u64),
-        link: LinkId,
-        number: Option<u64>,
-        line: &[u8],
-        order: u64,
-    ) {
-        let (user, login) = asker;
-        let same = |wish: &&mut Wish| {
-            number.is_some() && (wish.user, wish.login, wish.number) == (user, login, number)
-        };
-        match self.open.iter_mut().find(same) {
-            Some(wish) => {
-                wish.link = Some(link);
-                // It may have been dropped before, and then comes behind what was said again before it.
-                wish.order = if wish.record.is_some() { wish.order } else { order };
-            }
-            None => self.open.push(Wish {
-                user,
-                link: Some(link),
-                login,
-                number,
-                line: line.to_vec(),
-                order,
-                record: None,
-                is_settled: false,
-            }),
+    pub(super) fn ask(&mut self, line: &Line<'_>) {
+        let Line { user, words, login, link, number, order } = *line;
+        let wish = self.open.iter_mut().find(|wish| number.is_some() && line.is_of(wish));
+        if let Some(wish) = wish {
+            wish.link = Some(link);
+            // It may have been dropped before, and then comes behind what was said again before it.
+            wish.order = if wish.record.is_some() { wish.order } else { order };
+            return;
         }
+        let (link, line) = (Some(link), words.to_vec());
+        self.open.push(Wish { user, link, login, number, line, order, record: None, is_settled: false });
     }
 
     /// A link is gone. Of what was asked for on it only the first may have begun: it goes on if it has a
@@ -103,14 +87,14 @@ impl Wishes {
         self.open.retain(|wish| wish.record.is_some());
     }
 
+    /// What was not answered has come to an end.
+    pub(super) fn server_gone(&mut self) {
+        self.open.clear();
+    }
+
     /// Whether a user waits for a change, or may.
     pub(super) fn is_anything_open(&self, user: User) -> bool {
         self.open.iter().any(|wish| wish.user == user)
-    }
-
-    /// Whether a user waits for a change on a link that stands.
-    pub(super) fn does_wait(&self, user: User) -> bool {
-        self.open.iter().any(|wish| wish.user == user && wish.link.is_some())
     }
 
     /// A record is durable. Says who asked for it, by which line.
@@ -127,7 +111,7 @@ impl Wishes {
     }
 
     /// A line is answered.
-    pub(super) fn answered(&mut self, line: &Line) {
+    pub(super) fn answered(&mut self, line: &Line<'_>) {
         self.open.retain(|wish| {
             // What was asked for before on a lost link, and is not with the store, has come to an end unheard.
             let before = wish.user == line.user && wish.order < line.order;
@@ -136,8 +120,13 @@ impl Wishes {
         });
     }
 
+    /// Whether a line asks for a change that is not answered.
+    pub(super) fn is_for(&self, line: &Line<'_>) -> bool {
+        self.open.iter().any(|wish| line.is_of(wish))
+    }
+
     /// The change that a line asks for, if it is or was with the store.
-    pub(super) fn record_of(&self, line: &Line) -> Option<RecordNumber> {
+    pub(super) fn record_of(&self, line: &Line<'_>) -> Option<RecordNumber> {
         self.open.iter().find(|wish| line.is_of(wish))?.record
     }
 
@@ -162,7 +151,7 @@ impl Wishes {
     }
 
     /// What a line must wait for: a change that was asked for before it, on the same link, or is with the store.
-    fn hold_up(&self, line: &Line) -> Option<&Wish> {
+    fn hold_up(&self, line: &Line<'_>) -> Option<&Wish> {
         self.open.iter().find(|wish| {
             let with_store = wish.record.is_some() && !wish.is_settled;
             let before = wish.user == line.user && wish.order < line.order && !line.is_of(wish);
@@ -171,12 +160,12 @@ impl Wishes {
     }
 }
 
-impl Line {
+impl Line<'_> {
     /// Whether it is the line, or a repeat of it, that asks for a change.
     fn is_of(&self, wish: &Wish) -> bool {
         wish.user == self.user
             && match self.number {
-                Some(_) => (wish.login, wish.number) == (self.login, self.number),
+                Some(_) => (wish.login, wish.number) == (self.login, self.number) && wish.line == self.words,
                 None => (wish.link, wish.order) == (Some(self.link), self.order),
             }
     }
@@ -190,6 +179,11 @@ impl Wish {
     /// Whether it has not been handed to the store.
     pub(super) const fn waits(&self) -> bool {
         self.record.is_none()
+    }
+
+    /// Whether the link still stands on which it is answered.
+    pub(super) const fn is_linked(&self) -> bool {
+        self.link.is_some()
     }
 
     /// What was asked for.
@@ -222,7 +216,7 @@ pub(super) const fn is_change(command: &Command<'_>) -> bool {
 
 impl Check {
     /// Something is said, or done, for a line: nothing that its user asked for before may be open.
-    pub(super) fn line_has_its_turn(&mut self, line: &Line) -> Verdict {
+    pub(super) fn line_has_its_turn(&mut self, line: &Line<'_>) -> Verdict {
         let free = self.at_some_point(|check| check.wishes.hold_up(line).is_none());
         let before = self.wishes.hold_up(line).map(|wish| words(&wish.line));
         let name = &self.model.users[line.user].name;
@@ -232,18 +226,27 @@ impl Check {
 
     /// What became of a change is said in the call in which it is known.
     pub(super) fn wishes_are_answered(&mut self) -> Verdict {
-        let heard = |wish: &&Wish| {
-            wish.link.is_some_and(|link| self.links.seen.get(&link).is_some_and(|seen| seen.welcomed))
-        };
+        let heard =
+            |wish: &&Wish| wish.link.is_some_and(|link| self.model.member_on(link) == Some(wish.user));
         let silent = self.wishes.open.iter().filter(|wish| wish.is_settled).find(heard);
         let silent = silent.map(|wish| (self.model.users[wish.user].name.as_str(), words(&wish.line)));
         rule!(self, silent.is_none(), "a change is answered when its fate is known", "{silent:?}");
-        self.wishes.open.retain(|wish| !wish.is_settled);
+        self.drop_wishes(|wish| wish.is_settled);
         Ok(())
     }
 
-    /// With nothing under way no change waits for its turn.
-    pub(super) fn wishes_wait_for_something(&self) -> Verdict {
+    /// Wishes have come to an end: until now their users were not idle.
+    fn drop_wishes(&mut self, ended: impl Fn(&Wish) -> bool) {
+        let now = self.now;
+        for wish in self.wishes.open.extract_if(.., |wish| ended(wish)) {
+            if let Some(session) = &mut self.model.users[wish.user].session {
+                session.active.1 = session.active.1.max(now);
+            }
+        }
+    }
+
+    /// With nothing under way no change waits for its turn, on a lost link neither.
+    pub(super) fn wishes_wait_for_something(&mut self) -> Verdict {
         if self.wishes.open.is_empty() || !self.is_at_rest() {
             return Ok(());
         }
@@ -251,6 +254,7 @@ impl Check {
         let waiting = self.wishes.first().find(waits);
         let waiting = waiting.map(|wish| (self.model.users[wish.user].name.as_str(), words(&wish.line)));
         rule!(self, waiting.is_none(), "a change waits only for what conflicts", "{waiting:?}");
+        self.drop_wishes(|wish| wish.link.is_none());
         Ok(())
     }
 }

@@ -158,10 +158,20 @@ impl Server {
 
     /// The most memory that it has had at a time, in bytes.
     #[must_use]
+    pub fn most_memory(&self) -> u64 {
+        self.memory_by("VmHWM:")
+    }
+
+    /// The memory that it has now, in bytes.
+    #[must_use]
     pub fn memory(&self) -> u64 {
+        self.memory_by("VmRSS:")
+    }
+
+    fn memory_by(&self, figure: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("its status");
-        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure");
-        most.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+        let size = status.lines().find_map(|line| line.strip_prefix(figure)).expect("a figure");
+        size.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// Its log, earlier runs included.

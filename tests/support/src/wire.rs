@@ -1,7 +1,7 @@
 //! A bare connection, as with `nc`.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 use crate::{PASSWORD, PATIENCE};
 
@@ -53,6 +53,11 @@ impl Wire {
     /// Sends bytes; false if the connection does not take them any more.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.stream.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Ends the stream; the other end may still be read.
+    pub fn end(&mut self) {
+        self.stream.get_mut().shutdown(Shutdown::Write).expect("the end of the stream");
     }
 
     /// The next line; `None` at the end.

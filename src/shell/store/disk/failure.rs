@@ -1,4 +1,4 @@
-//! What can go wrong, and which of it is only a lack of room.
+//! Errors of the store, and which of them only mean that the disk is full.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,22 @@ use rusqlite::ffi;
 
 use super::files::create_private;
 
-/// Why a store did not open.
+/// An error of opening the store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A second server on one folder.
+    /// Another server uses the folder.
     #[error("{} is in use by another server", .0.display())]
     InUse(PathBuf),
-    /// The file is not what this program wrote. It is left as it is.
-    #[error("{} is damaged: {why}; put a backup into an empty data folder, or move this one away to begin anew", .file.display())]
+    /// The file is damaged. It is not touched.
+    #[error("{} is damaged: {why}; put a backup into an empty data folder, or move this one away to start with an empty one", .file.display())]
     Damaged {
         /// The database.
         file: PathBuf,
         /// What was found.
         why: String,
     },
-    /// A copy was put into the place of a database whose log is still there. SQLite would add what the log
-    /// holds to the copy, although it belongs to another file.
+    /// A backup was put beside the log of the database that it replaces. SQLite would apply the log to the
+    /// backup, although it belongs to another file.
     #[error(
         "{} is a copy beside the log of another database; move {} away, and its -shm with it",
         .file.display(), .log.display()
@@ -34,7 +34,7 @@ pub enum OpenError {
         /// The log.
         log: PathBuf,
     },
-    /// Some other program's database.
+    /// A database of another program.
     #[error("{} is not a Hobnob database", .0.display())]
     Foreign(PathBuf),
     /// Written by a newer version of this program.
@@ -47,7 +47,7 @@ pub enum OpenError {
         /// The newest known here.
         known: u32,
     },
-    /// The folder or a file in it cannot be made, read or written.
+    /// The folder or a file in it cannot be created, read or written.
     #[error("cannot use {}: {source}", .path.display())]
     Unusable {
         /// Which.
@@ -63,24 +63,24 @@ pub enum OpenError {
         /// Why.
         source: rusqlite::Error,
     },
-    /// The system gave no random bytes, or no thread.
+    /// No random bytes or no thread.
     #[error("cannot start the store: {0}")]
     System(io::Error),
 }
 
-/// A step that failed.
+/// An error of a step within the store.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
     #[error("{}", plain(.0))]
     Sqlite(#[from] rusqlite::Error),
-    /// A row that no version of this program writes.
+    /// A row that no version of this program has written.
     #[error("unreadable {0}")]
     Unreadable(&'static str),
     #[error("no random bytes: {0}")]
     NoRandomness(String),
 }
 
-/// What SQLite says, in one line and without the statement that it says it of.
+/// An error of SQLite in one line, without the statement.
 pub(crate) fn plain(error: &rusqlite::Error) -> String {
     if let rusqlite::Error::SqlInputError { msg, .. } = error {
         return one_line(msg);
@@ -94,7 +94,7 @@ pub(crate) fn plain(error: &rusqlite::Error) -> String {
     one_line(&error.to_string())
 }
 
-/// SQLite tells of damage in several lines.
+/// Joins the several lines in which SQLite reports damage.
 pub(crate) fn one_line(text: &str) -> String {
     text.replace("***", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -109,7 +109,7 @@ fn holds_odd_value(error: &rusqlite::Error) -> bool {
 }
 
 impl Trouble {
-    /// Whether the file itself is broken.
+    /// Whether the file itself is damaged.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Trouble::Sqlite(error) => {
@@ -122,33 +122,33 @@ impl Trouble {
     }
 }
 
-/// How the writer takes a failure.
+/// How the writer reacts to an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// Nothing was written and room may come back: refuse the batch, go on.
+    /// Nothing was written, and a later attempt may succeed: refuse the batch and go on.
     NoRoom,
     /// Stop.
     Fatal,
 }
 
-/// Judges a failure of the database in `folder`.
+/// Classifies an error of the database in `folder`.
 pub(crate) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
     let Trouble::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = trouble else {
         return Severity::Fatal;
     };
     match failure.extended_code {
-        // The file was moved or deleted under us: what is written now nobody will find again.
+        // The file was moved or deleted: nobody will find what is written to it now.
         ffi::SQLITE_READONLY_DBMOVED => Severity::Fatal,
-        // The shared index grows when the transaction is in the log, and has been synced: whoever reads the
-        // log will find it.
+        // The shared-memory index grows after the transaction was written to the log and synced, so the
+        // transaction may be found there.
         ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMMAP => Severity::Fatal,
-        // SQLite calls every write that fails so, but for ENOSPC: a quota reached, a limit of file
-        // lengths, and a mount that turned read-only are among them. The folder knows.
+        // SQLite uses these for every failed write except ENOSPC, among them an exceeded quota or file size
+        // limit and a mount that turned read-only. A write to the folder tells which.
         ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE | ffi::SQLITE_IOERR_SHMOPEN => {
             if folder.is_some_and(has_no_room) { Severity::NoRoom } else { Severity::Fatal }
         }
         code => match code & 0xff {
-            // Busy: somebody works on the file with another program. Nothing was written.
+            // Busy: another program has locked the file. Nothing was written.
             ffi::SQLITE_FULL | ffi::SQLITE_READONLY | ffi::SQLITE_CANTOPEN | ffi::SQLITE_BUSY => {
                 Severity::NoRoom
             }
@@ -157,8 +157,8 @@ pub(crate) fn judge(trouble: &Trouble, folder: Option<&Path>) -> Severity {
     }
 }
 
-/// Whether the credentials file could not grow for want of room or permission, or the change was
-/// turned down before anything was written.
+/// Classifies an error of the credentials file: lack of space or permission, or a refusal before anything was
+/// written, are not fatal.
 pub(crate) fn judge_account(error: &io::Error) -> Severity {
     let no_room = matches!(
         error.kind(),
@@ -176,8 +176,8 @@ pub(crate) fn judge_account(error: &io::Error) -> Severity {
     if no_room { Severity::NoRoom } else { Severity::Fatal }
 }
 
-/// Tries to write two pages into the folder, as far into a file as its longest one reaches: there may be
-/// a limit of lengths. They are not synced: a failed sync proves nothing here.
+/// Tries to write two pages to a new file in the folder, at the offset where its longest file ends, since
+/// there may be a limit of file sizes. They are not synced: the error of a sync would not tell anything here.
 fn has_no_room(folder: &Path) -> bool {
     let path = folder.join("room");
     let _ = std::fs::remove_file(&path);

@@ -1,4 +1,4 @@
-//! The data folder: made private, locked against a second server, the database in it opened.
+//! The data folder: makes it private, locks it against a second server, opens the database in it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -15,21 +15,21 @@ use super::{schema, wal};
 use crate::shell::folder_lock::{FolderLock, LOCK};
 use crate::time::Time;
 
-/// Where the header of a database says how it is to be read, and what it says if there is no log
-/// (<https://www.sqlite.org/fileformat2.html>, 1.3.3).
+/// Offset of the read version in the header of a database, and its value for a database without a write-ahead
+/// log (<https://www.sqlite.org/fileformat2.html>, 1.3.3).
 const READ_VERSION: usize = 19;
 const WITHOUT_LOG: u8 = 1;
 
 /// An open database, and the lock on its folder.
 #[derive(Debug)]
 pub(crate) struct Database {
-    /// Declared before the lock, so closed before another server may come.
+    /// Declared before the lock, so it is closed before the lock is released.
     pub(crate) connection: Connection,
     pub(crate) place: Place,
     _lock: Option<FolderLock>,
 }
 
-/// A database that nobody will see again.
+/// Creates a database in memory.
 pub(crate) fn in_memory(started: Time) -> Result<Database, OpenError> {
     let place = Place::Memory;
     let open = || -> Result<Connection, Trouble> {
@@ -42,7 +42,7 @@ pub(crate) fn in_memory(started: Time) -> Result<Database, OpenError> {
     Ok(Database { connection, place, _lock: None })
 }
 
-/// Opens the database in `folder`; makes both, written `started`, if they are missing.
+/// Opens the database in `folder`. Creates both, with `started` as the last write, if they are missing.
 pub(crate) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> {
     make_private(folder).map_err(|source| unusable(folder, source))?;
     let lock = lock(folder)?;
@@ -59,7 +59,7 @@ pub(crate) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> 
     Ok(Database { connection, place, _lock: Some(lock) })
 }
 
-/// Opens the database of a data folder for reading, beside a running server or without one.
+/// Opens the database of a data folder for reading. A server may be running.
 pub(crate) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if !examine(file)? {
@@ -73,8 +73,8 @@ pub(crate) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Makes the folder 0700. One that was there and holds something keeps its mode: it may be a home or
-/// `/tmp`. The files in it are 0600 in any case.
+/// Creates the folder with mode 0700. An existing one that is not empty keeps its mode, since it may be a
+/// home folder or `/tmp`; the files in it are 0600 in any case.
 fn make_private(folder: &Path) -> io::Result<()> {
     let parent = match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -102,7 +102,7 @@ fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
     }
 }
 
-/// Whether a server could take the lock, if no other holds it. It is neither taken nor made.
+/// Checks that a server could open the lock file. Neither creates it nor takes the lock.
 pub(crate) fn look_at_lock(folder: &Path) -> Result<(), OpenError> {
     let path = folder.join(LOCK);
     match OpenOptions::new().write(true).open(&path) {
@@ -111,8 +111,8 @@ pub(crate) fn look_at_lock(folder: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Makes a database under another name first: under its own it is never empty, so an empty one is known
-/// for damage and not taken for a new one.
+/// Creates a database under a temporary name and renames it. So a file of its own name is never empty, and an
+/// empty one is recognized as damaged.
 fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> {
     let file = place.file();
     let new = folder.join("hobnob.db.new");
@@ -135,8 +135,8 @@ fn create(folder: &Path, place: &Place, started: Time) -> Result<(), OpenError> 
     fs::rename(&new, &file).and_then(|()| sync_folder(folder)).map_err(|source| unusable(&file, source))
 }
 
-/// Looks at a database and its log before SQLite does, which would repair what is broken by leaving it out.
-/// Whether there is a database.
+/// Examines a database and its log before SQLite opens them, because SQLite would silently drop a damaged
+/// part of the log. Returns whether there is a database.
 fn examine(file: &Path) -> Result<bool, OpenError> {
     let log = log_of(file);
     let damaged = |why: &str| OpenError::Damaged { file: file.to_path_buf(), why: why.to_owned() };
@@ -154,8 +154,9 @@ fn examine(file: &Path) -> Result<bool, OpenError> {
     }
 }
 
-/// What a killed server has written and not synced is in the log, and counts from now on. It must not be
-/// behind what follows it: a broken transaction with another behind it is taken for damage.
+/// Syncs the log. A killed server may have written transactions without syncing them; they are valid from now
+/// on and must be durable before the next one, because a torn transaction with another after it counts as
+/// damage.
 fn settle_log(log: &Path) -> Result<(), OpenError> {
     match File::open(log).and_then(|file| file.sync_data()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(log, error)),
@@ -163,7 +164,8 @@ fn settle_log(log: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// A server's database says in its header that it has a log; a backup says that it has none.
+/// Refuses a backup that lies beside the log of another database. The header of a backup says that it has no
+/// log.
 fn refuse_foreign_log(file: &Path, log: &Path) -> Result<(), OpenError> {
     let is_copy = || -> io::Result<bool> {
         let mut header = [0; READ_VERSION + 1];
@@ -174,7 +176,7 @@ fn refuse_foreign_log(file: &Path, log: &Path) -> Result<(), OpenError> {
         Ok(true) if log.exists() => {
             Err(OpenError::ForeignLog { file: file.to_path_buf(), log: log.to_path_buf() })
         }
-        // What is shorter than a header is somebody else's to name.
+        // A file shorter than the header is reported when it is opened.
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
         Err(source) => Err(unusable(file, source)),

@@ -1,4 +1,4 @@
-//! The database file: whose it is, of which version, whole or damaged, and what went wrong with it.
+//! The database file: its folder, its lock, its version, damage, and errors.
 
 mod failure;
 mod files;

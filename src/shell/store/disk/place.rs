@@ -1,14 +1,14 @@
-//! Where a database is, for messages.
+//! The location of a database.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::failure::{OpenError, Trouble};
 
-/// The database within the folder.
+/// Name of the database file in its folder.
 pub(crate) const DATABASE: &str = "hobnob.db";
 
-/// Where a database is, for messages.
+/// The location of a database, for messages.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Memory,
@@ -32,7 +32,7 @@ impl Place {
         }
     }
 
-    /// Says at which file something failed.
+    /// The error of opening this database.
     pub(crate) fn trouble(&self, trouble: Trouble) -> OpenError {
         let damage = trouble.is_damage();
         match trouble {

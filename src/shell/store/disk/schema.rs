@@ -1,4 +1,4 @@
-//! Tables, their versions, and how a connection is set up.
+//! The schema and its migrations, and the settings of a connection.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,22 +10,23 @@ use super::failure::{OpenError, Trouble, one_line};
 use super::place::Place;
 use crate::time::Time;
 
-/// In the header of the file, so that others can tell whose it is: `Hobn`.
+/// Application id in the header of the file: `Hobn`.
 const APPLICATION_ID: i32 = 0x486f_626e;
 
-/// `MIGRATIONS[n]` leads from version n to n+1. What has been released is never changed, only added to.
+/// `MIGRATIONS[n]` migrates from version n to n+1. A released migration is never changed; new ones are
+/// appended.
 const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
-/// The commit of a lone message writes three pages: half of SQLite's usual size is half as much. Under load
-/// pages are filled by a batch, and the size makes no difference.
+/// Half of SQLite's default. A commit of a single message writes three pages, so this halves the bytes; under
+/// load a batch fills its pages, and the size makes no difference.
 const PAGE_BYTES: u32 = 2_048;
 
-/// The version this program writes.
+/// The version that this program writes.
 pub(crate) const NEWEST: u32 = MIGRATIONS.len() as u32;
 
-/// Times are microseconds since the epoch. Logins, command numbers and times are 64-bit words without
-/// sign, kept as SQLite's signed ones of the same bits. Small tables that are read by a key made of several
-/// columns are WITHOUT ROWID: one tree to write.
+/// Times are microseconds since the epoch. Logins, command numbers and times are unsigned 64-bit integers,
+/// stored as signed ones with the same bits. Small tables with a key of several columns are WITHOUT ROWID, so
+/// that a change writes one tree only.
 const VERSION_1: &str = "
 CREATE TABLE server (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -111,17 +112,17 @@ CREATE TABLE mail (
 ) STRICT;
 ";
 
-/// A keyed digest of each settled command, to tell a repeat from another command under the same number. Null
-/// for commands that version 1 settled.
+/// Adds a keyed digest of each settled command, which tells a repeat from another command under the same
+/// number. Null for commands settled by version 1.
 const VERSION_2: &str = "ALTER TABLE settled ADD COLUMN words INTEGER;";
 
-/// Opens the database of a server: whole, of a version known here, and brought up to the newest.
+/// Opens the database for a server: checks that it is undamaged and of a known version, and migrates it.
 pub(crate) fn open(place: &Place) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let file = place.file();
     let in_place = |trouble| place.trouble(trouble);
     let mut connection = Connection::open_with_flags(&file, flags).map_err(|error| in_place(error.into()))?;
-    // Somebody may look at the file with another program; longer than this is a refusal (`failure::judge`).
+    // Another program may hold a lock. After this time the batch is refused (`failure::judge`).
     connection.busy_timeout(Duration::from_secs(2)).map_err(|error| in_place(error.into()))?;
     let version = recognise(&connection, &file)?;
     tune(&connection).map_err(in_place)?;
@@ -132,8 +133,8 @@ pub(crate) fn open(place: &Place) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Sees to it that the file is ours and no newer than we are, before anything is changed in it.
-/// Returns its version.
+/// Checks that the file is a Hobnob database of a known version, before anything in it is changed. Returns
+/// its version.
 pub(crate) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> {
     let read = || -> Result<(i32, i32), Trouble> {
         let id = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -150,7 +151,7 @@ pub(crate) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> 
         Ok(found) if found > NEWEST => {
             Err(OpenError::Newer { file: file.to_path_buf(), found, known: NEWEST })
         }
-        // Tables and version are written together.
+        // No crash leaves this: tables and version are written in one transaction.
         _ => Err(OpenError::Damaged {
             file: file.to_path_buf(),
             why: format!("its schema version is {found}"),
@@ -158,7 +159,7 @@ pub(crate) fn recognise(db: &Connection, file: &Path) -> Result<u32, OpenError> 
     }
 }
 
-/// Fills an empty database: tables, and the one row that says what it is.
+/// Fills an empty database: creates the tables and the one row of `server`.
 pub(crate) fn create(db: &mut Connection, started: Time) -> Result<(), Trouble> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| Trouble::NoRandomness(error.to_string()))?;
@@ -171,7 +172,7 @@ pub(crate) fn create(db: &mut Connection, started: Time) -> Result<(), Trouble> 
     Ok(())
 }
 
-/// Leads a database from its version to another, each step whole or not at all.
+/// Migrates a database, each step in a transaction of its own.
 fn migrate(db: &mut Connection, to: u32) -> Result<(), Trouble> {
     let from: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for (step, version) in MIGRATIONS.iter().zip(1..=to).skip(from as usize) {
@@ -184,8 +185,7 @@ fn migrate(db: &mut Connection, to: u32) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// A table of this version that is missing or was changed by other hands. What others have added does not
-/// matter.
+/// Finds a table of this version that is missing or was altered. Tables added by other programs are ignored.
 pub(crate) fn odd_table(db: &Connection, version: u32) -> Result<Option<String>, Trouble> {
     let mut model = Connection::open_in_memory()?;
     migrate(&mut model, version)?;
@@ -203,31 +203,30 @@ pub(crate) fn odd_table(db: &Connection, version: u32) -> Result<Option<String>,
     Ok(None)
 }
 
-/// Settings of the writer's connection; they last as long as it does, but for the journal mode.
+/// Applies the settings of the writer's connection. Only the journal mode outlasts it.
 pub(crate) fn tune(db: &Connection) -> Result<(), Trouble> {
-    // A database in memory stays in mode `memory`; others can always be WAL on a local disk.
+    // A database in memory stays in mode `memory`.
     db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    // The log is synced at every commit, and the disk's own cache flushed where that is a separate call.
+    // Syncs the log at every commit, and flushes the cache of the disk where that is a separate call.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "fullfsync", true)?;
     db.pragma_update(None, "checkpoint_fullfsync", true)?;
-    // SQLite's own checkpoints, after a commit and at the end, hide their errors. The writer makes its
-    // own and hears of a failed sync.
+    // SQLite ignores errors of its automatic checkpoints. The writer runs its own and sees a failed sync.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // References are checked by `check`, not at each row.
+    // References are checked by `check` instead of for each row.
     db.pragma_update(None, "foreign_keys", false)?;
     db.pragma_update(None, "cell_size_check", true)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.pragma_update(None, "cache_size", -16_384)?;
-    // Without this, a statement is compiled anew whenever another value is bound to its LIMIT or range.
+    // Otherwise a statement is compiled again when another value is bound to its LIMIT or range.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
 
-/// What a quick look over the whole file finds. It comes before a migration: a step that meets a table which is
-/// not as it should be fails in words of SQLite's own, or does not fail.
+/// Finds damage by a quick check of the whole file. Runs before a migration, which would fail with a less
+/// helpful error, or succeed, on a table that is missing or altered.
 fn first_damage(db: &Connection, version: u32) -> Result<Option<String>, Trouble> {
     let found: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found != "ok" {

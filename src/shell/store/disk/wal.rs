@@ -1,9 +1,9 @@
-//! Whether the log beside a database is as its writer left it.
+//! Detects damage in the write-ahead log of a database.
 //!
-//! SQLite reads a log up to the first frame that is not right and takes the rest for what a crash cut off.
-//! It says nothing if that was confirmed and has been damaged since. The writer syncs each transaction before
-//! it writes the next, so a crash breaks the last one at most: if a transaction was written behind a broken
-//! one, the broken one was whole once (<https://www.sqlite.org/fileformat2.html>, 4).
+//! SQLite reads a log up to the first invalid frame and takes the rest for a tail torn by a crash, even if it
+//! had been confirmed and was damaged later. The writer syncs each transaction before it writes the next, so
+//! a crash tears at most the last one: if a transaction follows an invalid one, the invalid one had been
+//! complete (<https://www.sqlite.org/fileformat2.html>, 4).
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -11,11 +11,11 @@ use std::path::Path;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// The last bit says that checksums are made of big-endian words.
+/// Magic number; the last bit means that checksums are computed over big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 const PAGE_BYTES: std::ops::RangeInclusive<usize> = 512..=65_536;
 
-/// A server may be writing. What it is about to write looks broken until it is written, but not twice.
+/// Attempts: while a server writes, a frame can look invalid once, but not again.
 const LOOKS: usize = 10;
 
 type Sum = (u32, u32);
@@ -23,13 +23,13 @@ type Salts = [u8; 8];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Damage {
-    /// Something lies behind a header that nobody wrote.
+    /// There are frames after an invalid header.
     Header([u8; HEADER]),
     /// A confirmed frame, counted from 1, in the log with these salts.
     Frame(u64, Salts),
 }
 
-/// What is broken in a log although it was written whole; a log that is not there has nothing to break.
+/// Finds damage in a log that had been written completely. A missing log is not damaged.
 pub(crate) fn damage(log: &Path) -> io::Result<Option<String>> {
     let mut before = None;
     for _ in 0..LOOKS {
@@ -65,11 +65,11 @@ fn look(file: File) -> io::Result<Option<Damage>> {
         return Ok(None);
     }
     let Some(header) = Header::parse(&bytes) else {
-        // Nothing is written behind a header before that is on the disk.
+        // The header is synced before anything is written after it.
         return Ok(holds_something(&mut file)?.then_some(Damage::Header(bytes)));
     };
     let found = header.walk(&mut file)?;
-    // A log that was begun anew meanwhile has another header; what was in it is in the database.
+    // A log that was restarted meanwhile has another header; its content is in the database.
     let mut now = [0; HEADER];
     file.rewind()?;
     let same = fill(&mut file, &mut now)? && now == bytes;
@@ -79,19 +79,19 @@ fn look(file: File) -> io::Result<Option<Damage>> {
 struct Header {
     page_bytes: usize,
     big_endian: bool,
-    /// They change whenever the log is begun anew; frames with others are left from before.
+    /// They change whenever the log is restarted; frames with other salts are older.
     salts: Salts,
     sum: Sum,
 }
 
-/// A frame that is broken or lies behind one.
+/// State of the search after an invalid frame.
 struct Behind {
-    /// The first broken frame.
+    /// The first invalid frame.
     broken: u64,
-    /// The checksum in this frame, and the one that it should have; one of the two goes on to the next.
+    /// The checksum in this frame and the one that it should have; the next frame continues one of them.
     sums: [Sum; 2],
-    /// Transactions that end in an unbroken chain of frames up to this one. What a crash left half written
-    /// ends one at most, and does not chain with what another crash has left there.
+    /// Transactions that end in an unbroken chain of frames up to this one. Remains of one crash contain at
+    /// most one end, and do not chain with remains of another crash.
     commits: u32,
 }
 
@@ -108,7 +108,7 @@ impl Header {
         good.then(|| Header { page_bytes, big_endian, salts: salts_at(bytes, 16), sum })
     }
 
-    /// The first broken frame, if a later transaction shows that it was confirmed.
+    /// The first invalid frame, if a later transaction proves that it was confirmed.
     fn walk(&self, frames: &mut impl Read) -> io::Result<Option<u64>> {
         let mut frame = vec![0; FRAME_HEADER + self.page_bytes];
         let (mut number, mut sum) = (0, self.sum);
@@ -130,19 +130,19 @@ impl Header {
 
     fn first_broken(&self, broken: u64, frame: &[u8], before: Sum) -> Behind {
         let sums = [sum_at(frame, 16), self.sum_of(frame, before)];
-        // A crash may have left the first sector of a frame as it was, with what is left of an older commit.
-        // The checksum, if that is new, knows that there is none in this frame.
+        // After a crash, the first sector of a frame may be left from an older commit. The checksum, if it is
+        // new, shows that this frame is not a commit.
         let commits = is_commit(frame) && self.commit_by_sum(frame, before) != 0;
         Behind { broken, sums, commits: u32::from(commits) }
     }
 
-    /// What the frame says at the place of `is_commit`, by its page and its checksum.
+    /// The value of the field that `is_commit` reads, computed from page and checksum.
     fn commit_by_sum(&self, frame: &[u8], before: Sum) -> u32 {
         let (first, second) = take_off(sum_at(frame, 16), self.big_endian, &frame[FRAME_HEADER..]);
         second.wrapping_sub(first).wrapping_sub(before.1)
     }
 
-    /// Goes on by a frame; whether that shows that the broken one was confirmed.
+    /// Adds a frame; returns whether it proves that the invalid one was confirmed.
     fn proves(&self, behind: &mut Behind, frame: &[u8]) -> bool {
         let chained = behind.sums.iter().any(|before| self.continues(frame, *before));
         let stored = sum_at(frame, 16);
@@ -151,7 +151,7 @@ impl Header {
         chained && behind.commits >= 2
     }
 
-    /// Whether a frame was written behind one with this checksum.
+    /// Whether a frame continues one with this checksum.
     fn continues(&self, frame: &[u8], before: Sum) -> bool {
         word(frame, 0) != 0
             && salts_at(frame, 8) == self.salts
@@ -164,7 +164,7 @@ impl Header {
     }
 }
 
-/// The last frame of a transaction says how long the database is by then.
+/// Whether a frame ends a transaction: only such frames hold the size of the database.
 fn is_commit(frame: &[u8]) -> bool {
     word(frame, 4) != 0
 }
@@ -195,7 +195,7 @@ fn add(sum: Sum, big_endian: bool, bytes: &[u8]) -> Sum {
     })
 }
 
-/// The sum to which `bytes` were added to come to this one.
+/// The inverse of `add`: the sum before `bytes` were added.
 fn take_off(sum: Sum, big_endian: bool, bytes: &[u8]) -> Sum {
     let read = if big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
     bytes.chunks_exact(8).rfold(sum, |(first, second), words| {
@@ -204,7 +204,7 @@ fn take_off(sum: Sum, big_endian: bool, bytes: &[u8]) -> Sum {
     })
 }
 
-/// Reads as much as fits; whether there was so much.
+/// Fills the buffer; returns whether there were enough bytes.
 fn fill(from: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(bytes) {
         Ok(()) => Ok(true),

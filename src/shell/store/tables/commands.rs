@@ -1,7 +1,7 @@
-//! What the last commands of each user came to, so that a repeat after a restart is not done again.
+//! Outcomes of the last commands of each user, so that a repeat after a restart is not executed again.
 //!
-//! Rows are only ever added at the end of their table, whoever commands, so a batch touches few pages.
-//! Those that nobody needs any more are swept behind: for each row added, two are looked at.
+//! Rows are only appended, so a batch touches few pages. Rows that are not needed any more are swept: for
+//! each row added, two are examined.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use crate::words::Origin;
 /// Commands remembered for each user.
 pub(crate) const KEPT: i64 = 512;
 
-/// Rows looked at for each one added. Above 1, so that the table stays within a small multiple of what
-/// is needed.
+/// Rows examined for each one added. More than 1, so that the table stays within a small multiple of the rows
+/// that are needed.
 const SWEPT_PER_ROW: i64 = 2;
 
-/// How far a user has come.
+/// The progress of a user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// The login number of the last session; commands of earlier ones will not be repeated.
@@ -28,8 +28,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Whether a command may still be repeated. One of a later login than the session's has come before
-    /// the record of its session, which is written when the store can.
+    /// Whether a command may still be repeated. Its login can be later than the last known one, because the
+    /// record of a session may be written after those of its commands.
     pub(crate) fn needs(&self, turn: i64, login: u64) -> bool {
         turn > self.turn - KEPT && login >= self.login
     }
@@ -39,27 +39,27 @@ impl Progress {
 #[derive(Debug, Default)]
 pub(crate) struct Commands {
     users: HashMap<i64, Progress>,
-    /// What the transaction under way has changed in `users`, with what was there before.
+    /// Changes of the current transaction in `users`, each with the value before.
     undo: Vec<(i64, Option<Progress>)>,
-    /// Rows added by the transaction under way.
+    /// Rows added by the current transaction.
     added: i64,
-    /// Rows up to here have been looked at in this round.
+    /// Rows up to this one were examined in the current round.
     swept: i64,
 }
 
 impl Commands {
-    /// Goes on from what recovery has read.
+    /// Starts from what recovery has read.
     pub(crate) fn new(users: HashMap<i64, Progress>) -> Commands {
         Commands { users, ..Commands::default() }
     }
 
-    /// A session began: commands of earlier logins are done with.
+    /// Notes a new session; commands of earlier logins are not needed any more.
     pub(crate) fn log_in(&mut self, user: i64, login: u64) {
         let progress = self.progress(user);
         self.set(user, Some(Progress { login, ..progress }));
     }
 
-    /// Adds what a command came to.
+    /// Adds the outcome of a command.
     pub(crate) fn settle(
         &mut self,
         db: &Connection,
@@ -88,7 +88,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Looks at some more rows, from where it stopped, and removes those that nobody needs.
+    /// Examines the next rows and removes those that are not needed any more.
     pub(crate) fn sweep(&mut self, db: &Connection) -> Result<()> {
         let looked_at = self.added * SWEPT_PER_ROW;
         if looked_at == 0 {
@@ -120,13 +120,13 @@ impl Commands {
         Ok(())
     }
 
-    /// The transaction stands.
+    /// Keeps the changes of the transaction: it was committed.
     pub(crate) fn committed(&mut self) {
         self.undo.clear();
         self.added = 0;
     }
 
-    /// The transaction is undone.
+    /// Drops the changes of the transaction: it was rolled back.
     pub(crate) fn rolled_back(&mut self) {
         while let Some((user, before)) = self.undo.pop() {
             match before {

@@ -1,21 +1,21 @@
-//! Where each stored message lies in the table of mail, and whose it is.
+//! Index of stored mail: the rows of each mailbox.
 //!
-//! Messages are written one behind the other as they come, so a batch for many receivers fills a few
-//! pages; were a mailbox kept together, nearly every message would touch a page of its own, and pages are
-//! what a commit costs. What finds a mailbox again is this index. It is in memory only, 24 bytes a message
-//! and what vectors keep free to grow, and is read at start by the walk over the mail that counts it.
+//! Messages are appended to the table in order of arrival, so a batch for many receivers fills a few pages.
+//! If the table were ordered by mailbox, nearly every message would touch a page of its own, and pages are
+//! the cost of a commit. This index finds the rows of a mailbox. It is kept in memory only, 24 bytes a
+//! message plus the spare capacity of vectors, and rebuilt at start by the scan that counts the mail.
 
 use std::collections::HashMap;
 
 use crate::words::MessageId;
 
-/// A message: its id, its row, and the number of its sender, so that a page of one sender need not read
-/// what others have written.
+/// A message: its id, its row, and the number of its sender, so that a page of one sender can be read without
+/// touching mail of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     number: u64,
     row: i64,
-    // Side by side, where the id alone would leave a gap.
+    // Next to each other to avoid the padding that a `MessageId` would have.
     boot: u32,
     sender: u32,
 }
@@ -35,7 +35,7 @@ impl Entry {
         self.row
     }
 
-    /// Whether it came from the user of this number.
+    /// Whether the sender is the user of this number.
     pub(crate) fn is_from(&self, sender: i64) -> bool {
         i64::from(self.sender) == sender
     }
@@ -46,7 +46,7 @@ impl Entry {
 pub(crate) struct Index {
     /// In order of ids.
     mailboxes: HashMap<i64, Vec<Entry>>,
-    /// What the transaction under way has changed.
+    /// Changes of the current transaction.
     undo: Vec<Change>,
 }
 
@@ -71,7 +71,7 @@ impl Index {
     #[must_use]
     pub(crate) fn read(&mut self, user: i64, entry: Entry) -> bool {
         let mailbox = self.mailboxes.entry(user).or_default();
-        // Most often it is the newest.
+        // Usually it is the newest.
         let at = match mailbox.last() {
             Some(last) if last.id() >= entry.id() => match search(mailbox, entry.id()) {
                 Ok(_) => return false,
@@ -83,11 +83,11 @@ impl Index {
         true
     }
 
-    /// Removes those of some messages that are there; their rows.
+    /// Removes messages; ids that are not in the mailbox are ignored. Returns their rows.
     pub(crate) fn remove(&mut self, user: i64, ids: &[MessageId]) -> Vec<i64> {
         let mut removed = Vec::new();
         let Some(mailbox) = self.mailboxes.get_mut(&user) else { return Vec::new() };
-        // Most often a mailbox is emptied from one end: its ids follow each other.
+        // Usually a mailbox is emptied from one end, with consecutive ids.
         let follows =
             |a: &MessageId, b: &MessageId| a.boot == b.boot && a.number.checked_add(1) == Some(b.number);
         for run in ids.chunk_by(follows) {
@@ -102,24 +102,24 @@ impl Index {
         self.forget(user, removed)
     }
 
-    /// Removes a mailbox; its rows.
+    /// Removes a mailbox. Returns its rows.
     pub(crate) fn remove_all(&mut self, user: i64) -> Vec<i64> {
         let removed = self.mailboxes.remove(&user).unwrap_or_default();
         self.forget(user, removed)
     }
 
-    /// The messages of a mailbox with ids above one, in their order.
+    /// The messages of a mailbox with ids above `id`, in order.
     pub(crate) fn above(&self, user: i64, id: MessageId) -> &[Entry] {
         let mailbox = self.mailboxes.get(&user).map_or(&[][..], Vec::as_slice);
         mailbox.get(mailbox.partition_point(|entry| entry.id() <= id)..).unwrap_or_default()
     }
 
-    /// The transaction stands.
+    /// Keeps the changes of the transaction: it was committed.
     pub(crate) fn committed(&mut self) {
         self.undo.clear();
     }
 
-    /// The transaction is undone.
+    /// Drops the changes of the transaction: it was rolled back.
     pub(crate) fn rolled_back(&mut self) {
         while let Some(change) = self.undo.pop() {
             match change {

@@ -1,10 +1,10 @@
-//! What the store knows of its tables without reading them.
+//! What is kept in memory of the tables.
 
 use super::commands::Commands;
 use super::index::Index;
 use super::names::Names;
 
-/// Read at start, and kept up by every transaction.
+/// Read at start and updated by every transaction.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(super) names: Names,
@@ -13,14 +13,14 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// The transaction stands.
+    /// Keeps the changes of the transaction: it was committed.
     pub(super) fn committed(&mut self) {
         self.names.committed();
         self.commands.committed();
         self.index.committed();
     }
 
-    /// The transaction is undone; so is what was remembered of it.
+    /// Drops the changes of the transaction: it was rolled back.
     pub(super) fn rolled_back(&mut self) {
         self.names.rolled_back();
         self.commands.rolled_back();

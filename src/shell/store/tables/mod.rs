@@ -1,4 +1,4 @@
-//! The tables: records as rows, and rows as what a start finds.
+//! The tables: writes records as rows, and reads rows as records at start.
 
 mod commands;
 mod index;

@@ -1,4 +1,4 @@
-//! Names stand once in the database; everything else refers to them by number.
+//! The table of names. Other tables refer to names by number.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use rusqlite::Connection;
 use crate::shell::store::disk::Trouble;
 use crate::words::Name;
 
-/// The table of names, in memory both ways. Bounded by the accounts: only their names are in it.
+/// The table in memory, indexed both ways. Bounded, because only names of accounts are in it.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     ids: HashMap<Name, i64>,
     names: HashMap<i64, Name>,
-    /// Inserted by the transaction under way; gone again if it is rolled back.
+    /// Inserted by the current transaction.
     fresh: Vec<i64>,
 }
 
@@ -30,17 +30,17 @@ impl Names {
         Ok(names)
     }
 
-    /// The number of a name that is in the table.
+    /// The number of a name, if it is in the table.
     pub(crate) fn known(&self, name: &Name) -> Option<i64> {
         self.ids.get(name).copied()
     }
 
-    /// The name with a number that another table holds.
+    /// The name of a number that another table refers to.
     pub(crate) fn name(&self, id: i64) -> Result<&Name, Trouble> {
         self.names.get(&id).ok_or(Trouble::Unreadable("reference to a name"))
     }
 
-    /// The number of a name; enters it if it is new.
+    /// The number of a name, which is inserted if it is new.
     pub(crate) fn number(&mut self, db: &Connection, name: &Name) -> rusqlite::Result<i64> {
         if let Some(id) = self.known(name) {
             return Ok(id);
@@ -52,12 +52,12 @@ impl Names {
         Ok(id)
     }
 
-    /// The transaction stands.
+    /// Keeps the changes of the transaction: it was committed.
     pub(crate) fn committed(&mut self) {
         self.fresh.clear();
     }
 
-    /// The transaction is undone.
+    /// Drops the changes of the transaction: it was rolled back.
     pub(crate) fn rolled_back(&mut self) {
         for id in self.fresh.drain(..) {
             if let Some(name) = self.names.remove(&id) {

@@ -1,11 +1,11 @@
-//! How the outcome of a command stands in the database: a word or a few, so that people can read it.
+//! Outcomes of commands as text, so that people can read them in the database.
 
 use std::borrow::Cow;
 
 use crate::record::Outcome;
 use crate::wire::{Code, Status};
 
-/// The one spelling of an outcome.
+/// The text of an outcome.
 pub(crate) fn print(outcome: Outcome) -> Cow<'static, str> {
     match outcome {
         Outcome::Message(status) => Cow::Borrowed(status.as_str()),
@@ -24,7 +24,7 @@ fn suffix(withheld: bool) -> &'static str {
     if withheld { " withheld" } else { "" }
 }
 
-/// The outcome spelled so.
+/// Parses the text of an outcome.
 pub(crate) fn parse(text: &str) -> Option<Outcome> {
     if let Some(status) = Status::from_word(text) {
         return Some(Outcome::Message(status));

@@ -1,4 +1,4 @@
-//! Mail, read page by page.
+//! Reads mail page by page.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::shell::store::disk::Trouble;
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin, Ticket};
 
-/// A page of mail that is wanted.
+/// A request for a page of mail.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) ticket: Ticket,
@@ -29,11 +29,11 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
-/// One message, by its row.
+/// Selects a message by its row.
 pub(crate) const MESSAGE: &str =
     "SELECT sender, group_name, login, command, sent_at, text FROM mail WHERE id = ?1";
 
-/// Reads the page that is asked for.
+/// Reads the requested page.
 pub(crate) fn read(db: &Connection, known: &Known, request: &Request) -> Result<Page, Trouble> {
     let Known { names, index, .. } = known;
     let mut page = Page { mail: Vec::new(), more: false };

@@ -1,4 +1,4 @@
-//! What a start finds: the database as records that rebuild the state of the core.
+//! Recovery: reads the database as records that rebuild the state of the core.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,25 +14,25 @@ use crate::shell::store::disk::Trouble;
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
 
-/// What is remembered, for the core and for the writer.
+/// The content of a database, for the core and for the writer.
 pub(crate) struct Remembered {
     pub(crate) recovery: Recovery,
     pub(crate) known: Known,
 }
 
-/// Counts this start durably and reads everything that is remembered but the mail itself.
+/// Counts this start durably and reads everything except the texts of mail.
 pub(crate) fn boot(db: &mut Connection, started: Time) -> Result<Remembered, Trouble> {
     count_start(db, started)?;
     recover(db)
 }
 
-/// Raises the boot number: above the last one, and to the second of this start, so that a server that
-/// lost its folder, or keeps nothing, gives no id that clients have seen. `last_written` stays: sessions that stood at a crash ended then, and they
-/// are not ended in the store before the core has said so.
+/// Raises the boot number above the last one and to at least the second of this start, so that a server that
+/// lost its folder, or keeps none, does not reuse ids that clients have seen. `last_written` is kept:
+/// sessions open at a crash ended then, and only the core records their end.
 fn count_start(db: &mut Connection, started: Time) -> Result<(), Trouble> {
     let transaction = db.transaction()?;
-    // Without its row a database would count from 1 again and give ids twice.
-    // A clock that is off by a century says nothing, lest no number is left above.
+    // Without the row, boot numbers would start from 1 again and ids would be reused.
+    // A clock that is off by a century is ignored; otherwise no higher numbers would be left.
     let second = u32::try_from(started.0 / 1_000_000).unwrap_or(0);
     if transaction.execute("UPDATE server SET boot = max(boot + 1, ?1) WHERE boot >= 0", [second])? != 1 {
         return Err(Trouble::Unreadable("server row"));
@@ -42,7 +42,7 @@ fn count_start(db: &mut Connection, started: Time) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Reads everything that is remembered but the mail itself.
+/// Reads everything except the texts of mail.
 pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     let names = Names::read(db)?;
     let mut recovery = Recovery::default();
@@ -84,7 +84,7 @@ fn failures(row: &Row<'_>, suspect: Suspect) -> Result<Record, Trouble> {
     }))
 }
 
-/// For each user in the order of life: the session began, was resumed, settled commands, ended.
+/// Reads, for each user in order: the session began, was resumed, settled commands, ended.
 fn read_sessions(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<Commands, Trouble> {
     let progress = read_progress(db)?;
     let mut settled = read_settled(db, names, &progress)?;
@@ -97,7 +97,7 @@ fn read_sessions(db: &Connection, names: &Names, records: &mut Vec<Record>) -> R
             let time: Option<i64> = row.get(column)?;
             Ok(time.map(|time| Time(time.cast_unsigned())))
         };
-        // A resumed session is told twice, so that whoever applies it knows both times.
+        // A resumed session gives two records, so that the core knows both times.
         for at in [time(3)?, time(4)?].into_iter().flatten() {
             records.push(Record::Fact(Fact::SessionBegan {
                 user: user.clone(),
@@ -130,7 +130,7 @@ fn read_progress(db: &Connection) -> Result<HashMap<i64, Progress>, Trouble> {
     Ok(users)
 }
 
-/// Commands of each user's last login, in the order in which they were settled.
+/// Reads the commands of each user's last login, in the order in which they were settled.
 fn read_settled(
     db: &Connection,
     names: &Names,
@@ -181,8 +181,8 @@ fn read_groups(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Res
     Ok(())
 }
 
-/// Counts what waits and notes where it lies, in one walk over the mail that reads no text. Counters kept
-/// up with every message would cost each of them as much as storing it.
+/// Counts and indexes the mail in one scan that reads no texts. Counters in the database would double the
+/// cost of storing a message.
 fn walk_mail(db: &Connection, names: &Names) -> Result<(Vec<MailSummary>, Index), Trouble> {
     let mut counted: BTreeMap<(i64, i64), (u32, u64)> = BTreeMap::new();
     let mut index = Index::default();

@@ -1,4 +1,4 @@
-//! Records as rows: what each one changes in the database.
+//! Writes records as rows.
 
 use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
 
@@ -8,17 +8,17 @@ use crate::record::{Change, Fact, Mail, Outcome, Record, Suspect, WordsDigest};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
 
-/// Names without an account whose failures are kept; the core bounds its table so as well.
+/// Most names without an account whose failures are kept. The core has the same limit.
 const STRANGERS_KEPT: i64 = 10_000;
 
-/// After so many of them were written, the oldest beyond the bound go.
+/// Number of writes of such names after which the oldest beyond the limit are removed.
 const STRANGERS_SWEEP: u32 = 1_000;
 
-/// Applies records within the transaction under way.
+/// Applies records within the current transaction.
 pub(crate) struct Rows<'c> {
     db: &'c Connection,
     pub(crate) known: Known,
-    /// The latest time named by a record.
+    /// The latest time in a record.
     latest: Time,
     strangers_written: u32,
 }
@@ -28,7 +28,7 @@ impl<'c> Rows<'c> {
         Rows { db, known, latest: Time::ZERO, strangers_written: 0 }
     }
 
-    /// Makes the change that a record stands for. Accounts are not in the database.
+    /// Applies a record. Accounts are not in the database.
     pub(crate) fn apply(&mut self, record: &Record) -> Result<()> {
         match record {
             Record::Change(Change::AccountAdded { .. }) => Ok(()),
@@ -61,8 +61,8 @@ impl<'c> Rows<'c> {
         }
     }
 
-    /// Writes what belongs to the transaction as a whole: that the store was written, `now` or at the
-    /// latest time that a record named. Returns that time.
+    /// Completes the transaction: sweeps settled commands and writes the time of the last write, which is
+    /// `now` or the latest time in a record. Returns that time.
     pub(crate) fn finish(&mut self, now: Time) -> Result<Time> {
         self.known.commands.sweep(self.db)?;
         let written = now.max(self.latest);
@@ -70,12 +70,12 @@ impl<'c> Rows<'c> {
         Ok(written)
     }
 
-    /// The transaction stands.
+    /// Keeps the changes of the transaction: it was committed.
     pub(crate) fn committed(&mut self) {
         self.known.committed();
     }
 
-    /// The transaction is undone; so is what was remembered of it.
+    /// Drops the changes of the transaction: it was rolled back.
     pub(crate) fn rolled_back(&mut self) {
         self.known.rolled_back();
     }
@@ -106,7 +106,7 @@ impl<'c> Rows<'c> {
         locked_until: Option<Time>,
         since_login: u32,
     ) -> Result<()> {
-        // Goes and comes again even if it only changes, so that it gets the highest turn.
+        // Deleted even if it only changes, so that the new row gets the highest turn.
         self.run("DELETE FROM strangers WHERE digest = ?1", [digest])?;
         if count == 0 && since_login == 0 && locked_until.is_none() {
             return Ok(());
@@ -239,8 +239,8 @@ impl<'c> Rows<'c> {
         self.known.commands.settle(self.db, user, origin, outcome, words)
     }
 
-    /// Mail to the account goes, mail from it stays with its receivers. Groups that are left are set by
-    /// records of their own; here it only leaves them.
+    /// Removes everything of an account: its mail, blocks in both directions, memberships, failures, session
+    /// and settled commands, and groups without another member. Mail that it sent stays with its receivers.
     fn remove_account(&mut self, name: &Name) -> Result<()> {
         let Some(user) = self.known.names.known(name) else { return Ok(()) };
         self.known.commands.remove(self.db, user)?;
@@ -263,7 +263,7 @@ impl<'c> Rows<'c> {
     }
 }
 
-/// Drops the failures of names without an account that were tried longest ago, beyond the bound.
+/// Removes the failures of names without an account beyond the limit, those tried longest ago.
 pub(crate) fn forget_strangers(db: &Connection) -> Result<()> {
     db.prepare_cached(
         "DELETE FROM strangers
@@ -273,12 +273,12 @@ pub(crate) fn forget_strangers(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// An id as it stands in the table. Running numbers never come near the end of the type.
+/// An id as columns. Running numbers never come near the end of the type.
 fn id_columns(id: MessageId) -> (i64, i64) {
     (i64::from(id.boot), i64::try_from(id.number).unwrap_or(i64::MAX))
 }
 
-/// What the database would say of an id that is there already, had it an index of its own.
+/// The error for a duplicate id, as a unique index would report it.
 fn twice(id: MessageId) -> Error {
     let code = ffi::Error::new(ffi::SQLITE_CONSTRAINT_UNIQUE);
     Error::SqliteFailure(code, Some(format!("message {id} of one mailbox comes twice")))

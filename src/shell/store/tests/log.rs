@@ -171,7 +171,7 @@ fn check_and_backup_raise_no_alarm_beside_a_busy_server() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());
     let writing = thread::spawn(move || {
-        // Many small transactions, and the log begun anew many times.
+        // Many small transactions, and the log restarted many times.
         for number in 1..=3_000 {
             rig.store([mail_to("hans", number, "yoda", "text")]);
         }

@@ -3,12 +3,15 @@
 mod agreement;
 mod crash;
 mod damage;
+#[cfg(feature = "sim")]
+mod lane;
 mod log;
 mod model;
 mod order;
 mod purge;
 mod refusal;
 mod round_trip;
+mod sequences;
 mod side_doors;
 mod versions;
 
@@ -18,7 +21,7 @@ use std::sync::Arc;
 use async_channel::Receiver;
 
 use super::{Answer, CloseError, Handle, OpenError, Options, open_adjusted};
-use crate::record::{Digest, Mail, Record, RecordNumber, Recovery, Suspect};
+use crate::record::{Digest, Fact, Mail, Record, RecordNumber, Recovery, Suspect};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin, Ticket};
 
@@ -117,4 +120,8 @@ fn mail(number: u64, from: &str, text: &str) -> Mail {
 
 fn mail_to(to: &str, number: u64, from: &str, text: &str) -> Record {
     Record::MailStored { to: name(to), mail: mail(number, from, text) }
+}
+
+fn failures(suspect: Suspect, count: u32, locked_until: Option<Time>) -> Record {
+    Record::Fact(Fact::Failures { suspect, count, locked_until, since_login: count })
 }

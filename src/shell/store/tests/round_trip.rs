@@ -1,10 +1,7 @@
 //! What goes in comes out, after a close and an open.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-use proptest::prelude::*;
 
 use super::model::Model;
 use super::*;
@@ -30,10 +27,6 @@ fn settled(user: &str, login: u64, number: u64, outcome: Outcome) -> Record {
 fn settled_of(user: &str, login: u64, number: u64, outcome: Outcome, words: u64) -> Record {
     let origin = Origin { login: LoginNumber(login), number };
     Record::Settled { user: name(user), origin, outcome, words: Some(WordsDigest(words)) }
-}
-
-fn failures(suspect: Suspect, count: u32, locked_until: Option<Time>) -> Record {
-    Record::Fact(Fact::Failures { suspect, count, locked_until, since_login: count })
 }
 
 /// One of each kind, with values at the ends of their ranges.
@@ -221,137 +214,6 @@ fn a_memory_store_keeps_nothing_and_is_a_store_all_the_same() {
     rig.handle.close().unwrap();
     let rig = Rig::with(options(None), |_| Ok(())).unwrap();
     assert!(rig.recovery.records.is_empty() && rig.recovery.mail.is_empty());
-}
-
-const USERS: [&str; 4] = ["hans", "Hans", "luke", "vader"];
-
-/// Any record over a few users; message ids and logins are put right by `count_up`.
-fn any_record() -> impl Strategy<Value = Record> {
-    let user = || (0..USERS.len()).prop_map(|index| name(USERS[index]));
-    let pair = || {
-        let apart = 1..USERS.len();
-        (0..USERS.len(), apart).prop_map(|(a, by)| (name(USERS[a]), name(USERS[(a + by) % USERS.len()])))
-    };
-    let time = || (0..1_000_u64).prop_map(Time);
-    prop_oneof![
-        6 => (user(), user(), ".{1,40}").prop_map(|(to, from, text)| {
-            let text = Arc::from(text);
-            let mail = Mail { id: id(1, 0), from, group: None, origin: None, sent_at: START, text };
-            Record::MailStored { to, mail }
-        }),
-        4 => (user(), proptest::collection::vec((1..60_u64).prop_map(|n| id(1, n)), 0..9))
-            .prop_map(|(user, ids)| Record::Fact(Fact::MailRemoved { user, ids })),
-        2 => (user(), 1..4_u64, any::<bool>(), time()).prop_map(|(user, login, token, at)| {
-            let token = token.then_some(Digest([7; 16]));
-            Record::Fact(Fact::SessionBegan { user, login: LoginNumber(login), token, at })
-        }),
-        2 => (user(), any::<bool>(), time())
-            .prop_map(|(user, resumable, at)| Record::Fact(Fact::SessionEnded { user, resumable, at })),
-        2 => (user(), 1..4_u64, any::<u64>(), any::<Option<u64>>()).prop_map(|(user, login, number, words)| {
-            let origin = Origin { login: LoginNumber(login), number };
-            Record::Settled { user, origin, outcome: Outcome::Done, words: words.map(WordsDigest) }
-        }),
-        2 => pair().prop_map(|(by, user)| Record::Change(Change::Blocked { by, user })),
-        2 => pair().prop_map(|(by, user)| Record::Change(Change::Unblocked { by, user })),
-        2 => (user(), Just(USERS.map(name).to_vec()).prop_shuffle(), 1..4_usize)
-            .prop_map(|(group, members, count)| Record::Change(Change::GroupSet { group, members: members[..count].to_vec() })),
-        1 => user().prop_map(|group| Record::Change(Change::GroupRemoved { group })),
-        2 => (user(), 0..3_u32, proptest::option::of(time()))
-            .prop_map(|(user, count, locked)| failures(Suspect::Account(user), count, locked)),
-        1 => (0..3_u8, 0..3_u32, proptest::option::of(time()))
-            .prop_map(|(of, count, locked)| failures(Suspect::Unknown(Digest([of; 16])), count, locked)),
-        1 => user().prop_map(|name| Record::Change(Change::AccountRemoved { name })),
-    ]
-}
-
-/// Makes ids unique and logins rise: a session begins anew or is resumed, and a command is of its user's
-/// login or settled late, of the one before.
-fn count_up(record: &mut Record, number: &mut u64, logins: &mut BTreeMap<Name, u64>) {
-    if let Record::MailStored { mail, .. } = record {
-        *number += 1;
-        mail.id.number = *number;
-    }
-    if let Record::Fact(Fact::SessionBegan { user, login, .. }) = record {
-        let current = logins.entry(user.clone()).or_default();
-        *current += u64::from(*current == 0 || login.0 % 2 == 0);
-        login.0 = *current;
-    }
-    if let Record::Settled { user, origin, .. } = record {
-        let current = logins.get(user).copied().unwrap_or(0);
-        origin.login.0 = current.saturating_sub(u64::from(origin.login.0 == 1));
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Any records in any batches, over several starts, leave what the model says.
-    #[test]
-    fn any_records_in_any_batches_over_any_starts(
-        runs in proptest::collection::vec(
-            proptest::collection::vec(proptest::collection::vec(any_record(), 1..12), 1..6), 1..4)
-    ) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut model = Model::default();
-        let mut rig = Rig::open(folder.path());
-        let (mut number, mut logins) = (0, BTreeMap::new());
-        for run in runs {
-            for mut batch in run {
-                for record in &mut batch {
-                    count_up(record, &mut number, &mut logins);
-                    model.apply(record);
-                }
-                rig.store(batch);
-            }
-            rig = reopened(folder.path(), rig);
-            model.expect(&mut rig);
-        }
-        rig.handle.close().unwrap();
-        let report = super::super::check(folder.path()).unwrap();
-        prop_assert!(report.is_sound(), "{report}");
-    }
-}
-
-/// Pages of a store in which [`boulder`] has no place, and all else in a test of records has.
-const PAGES: u32 = 150;
-
-fn boulder() -> Record {
-    mail_to("hans", 1_000_000, "newcomer", &"x".repeat(400_000))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// A batch that is refused leaves nothing in the store, nor in what the store remembers of its tables.
-    #[test]
-    fn any_records_between_batches_that_are_refused(
-        batches in proptest::collection::vec(
-            (proptest::collection::vec(any_record(), 1..12), proptest::option::of(0..12_usize)), 1..12)
-    ) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut rig = Rig::with(options(Some(folder.path())), |db| {
-            db.pragma_update_and_check(None, "max_page_count", PAGES, |_| Ok(()))
-        }).unwrap();
-        let mut model = Model::default();
-        let (mut number, mut logins) = (0, BTreeMap::new());
-        for (mut batch, refused) in batches {
-            batch.iter_mut().for_each(|record| count_up(record, &mut number, &mut logins));
-            let Some(at) = refused else {
-                batch.iter().for_each(|record| model.apply(record));
-                rig.store(batch);
-                continue;
-            };
-            batch.insert(at.min(batch.len()), boulder());
-            let numbers: Vec<_> = batch.into_iter().map(|record| rig.persist(record)).collect();
-            rig.handle.wake(START);
-            prop_assert_eq!(rig.next(), Answer::Refused { from: numbers[0] });
-            rig.epoch += 1;
-            model.expect_mail(&mut rig);
-        }
-        model.expect(&mut reopened(folder.path(), rig));
-        let report = super::super::check(folder.path()).unwrap();
-        prop_assert!(report.is_sound(), "{report}");
-    }
 }
 
 #[test]

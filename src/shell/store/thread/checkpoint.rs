@@ -1,4 +1,4 @@
-//! Moving the log into the database.
+//! Checkpoints: moving the log into the database.
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -6,7 +6,7 @@ use rusqlite::config::DbConfig;
 use super::failed::Failed;
 use crate::shell::store::disk::{Database, Severity, Trouble, judge};
 
-/// Moves the whole log into the database and lets SQLite remove it.
+/// Moves the whole log into the database, and lets SQLite remove it when the database is closed.
 pub(super) fn settle_file(database: &Database) -> Result<(), Failed> {
     if database.place.folder().is_none() {
         return Ok(());
@@ -27,17 +27,18 @@ pub(super) fn settle_file(database: &Database) -> Result<(), Failed> {
     }
 }
 
-/// What a checkpoint reports.
+/// The result of a checkpoint.
 pub(super) struct Log {
     /// Another program is in the way.
     busy: bool,
     /// Pages in the log.
     pub(super) frames: i64,
-    /// How many of them are in the database as well.
+    /// Pages that are in the database as well.
     pub(super) moved: i64,
 }
 
-/// `NOOP` only looks; `PASSIVE` moves what nobody reads; `TRUNCATE` all, and empties the log.
+/// Runs a checkpoint. `NOOP` only reports, `PASSIVE` moves pages that nobody reads, `TRUNCATE` moves all and
+/// empties the log.
 pub(super) fn checkpoint(db: &Connection, mode: &str) -> Result<Log, Trouble> {
     let mut statement = db.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
     let log = statement

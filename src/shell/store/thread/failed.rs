@@ -1,10 +1,10 @@
-//! The end of the store before its time.
+//! The failure of the store.
 
 use std::path::Path;
 
 use crate::shell::store::disk::Trouble;
 
-/// The end of the store, with the line for the operator.
+/// A failure that ends the store, as a line for the operator.
 #[derive(Debug)]
 pub(crate) struct Failed(pub(crate) String);
 

@@ -45,7 +45,7 @@ pub(crate) fn spawn(
 #[derive(Debug)]
 pub(crate) struct Thread {
     handle: JoinHandle<Result<(), Failed>>,
-    /// Nothing is sent; it closes as the thread ends.
+    /// Nothing is sent; closed when the thread ends.
     ended: mpsc::Receiver<Never>,
 }
 
@@ -53,12 +53,12 @@ pub(crate) struct Thread {
 enum Never {}
 
 impl Thread {
-    /// Waits for its end.
+    /// Waits until the thread ends.
     pub(crate) fn join(self) -> Result<(), Failed> {
         self.handle.join().unwrap_or_else(|_| Err(Failed::by_panic()))
     }
 
-    /// Waits for its end, but no longer than this; `None` if it still runs, and may for ever.
+    /// Waits until the thread ends, for at most `patience`; `None` if it still runs then.
     pub(crate) fn join_within(self, patience: Duration) -> Option<Result<(), Failed>> {
         match self.ended.recv_timeout(patience) {
             Err(RecvTimeoutError::Timeout) => None,
@@ -68,7 +68,7 @@ impl Thread {
     }
 }
 
-/// Says so if the thread panics: nobody may wait for a store that is gone.
+/// Reports a panic of the thread, so that nobody waits for a store that is gone.
 struct LastWord(Sender<Answer>);
 
 impl Drop for LastWord {
@@ -98,7 +98,7 @@ fn run(
         inbox.set_emptied();
     }
     ended.and_then(|()| settle_file(database)).inspect_err(|failed| {
-        // The file is left as it is: its log holds what was confirmed, and the next start reads it.
+        // The file is not touched: the log holds everything that was confirmed, and the next start reads it.
         tracing::error!("{}", failed.0);
         let _ = answers.send_blocking(Answer::Failed(failed.0.clone()));
     })

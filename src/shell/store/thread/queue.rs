@@ -1,4 +1,4 @@
-//! What passes between the task of the state and the thread.
+//! The queue to the thread, and its answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,22 +8,22 @@ use crate::shell::store::tables::pages::Request;
 use crate::time::Time;
 use crate::words::Ticket;
 
-/// One thing to do.
+/// A task of the thread.
 #[derive(Debug)]
 pub(crate) enum Task {
     Persist { number: RecordNumber, epoch: u64, record: Record },
     Load(Request),
 }
 
-/// What the store reports, in the order of what it was asked.
+/// An answer of the store. Answers come in the order of the requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// All records up to this one that were not refused are durable.
+    /// All records up to this one are durable, except those that were refused.
     Committed {
         /// The last one.
         upto: RecordNumber,
     },
-    /// This record and all later ones of its epoch or an earlier one are not and will not be stored.
+    /// This record and all later ones of its epoch, or of an earlier one, are not stored and will not be.
     Refused {
         /// The first one.
         from: RecordNumber,
@@ -34,38 +34,37 @@ pub enum Answer {
         ticket: Ticket,
         /// In order of ids.
         mail: Vec<Mail>,
-        /// Whether more waits behind it.
+        /// Whether there is more after it.
         more: bool,
     },
-    /// The store has stopped for good, and why. The last answer; the server must end. Who closes the
-    /// store hears it as well.
+    /// The store has failed, for this reason. The last answer; the server must end.
     Failed(String),
 }
 
-/// What waits for the thread.
+/// Tasks that wait for the thread.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     waiting: Mutex<Waiting>,
     changed: Condvar,
-    /// The thread has taken all there was and is done with it.
+    /// The thread has finished all tasks.
     emptied: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     tasks: Vec<Task>,
-    /// When the last of them was handed over.
+    /// When the last of them was added.
     now: Time,
     closed: bool,
 }
 
 impl Inbox {
-    /// Adds tasks, all at once: the thread never sees a part of them.
+    /// Adds tasks atomically: the thread takes all of them at once.
     pub(crate) fn put(&self, tasks: &mut Vec<Task>, now: Time) {
         let mut waiting = self.lock();
         waiting.now = now;
         if !waiting.tasks.is_empty() {
-            // The thread was woken for those, or is at work and will look before it sleeps.
+            // The thread was woken already, or is busy and looks again before it sleeps.
             waiting.tasks.append(tasks);
             return;
         }
@@ -74,13 +73,13 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// No more will come.
+    /// Ends the thread after the tasks that wait.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
     }
 
-    /// Waits for tasks and takes all there are, with the time; `None` when closed and empty.
+    /// Waits for tasks and takes all of them, with the time; `None` when closed and empty.
     pub(super) fn take(&self) -> Option<(Vec<Task>, Time)> {
         let mut waiting = self.lock();
         while waiting.tasks.is_empty() {
@@ -92,7 +91,7 @@ impl Inbox {
         Some((std::mem::take(&mut waiting.tasks), waiting.now))
     }
 
-    /// All that came before it was closed is durable or answered for.
+    /// To be called when all tasks before the close are durable or refused.
     pub(super) fn set_emptied(&self) {
         self.emptied.store(true, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Batches, refusals, accounts, and when the log is moved.
+//! Writes batches and decides about refusals and checkpoints.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,24 +16,23 @@ use crate::shell::store::tables::{Known, Rows};
 use crate::time::Time;
 use crate::words::{Credential, Name, Ticket};
 
-/// Adds an account to the credentials file and returns once that is durable. An error means that
-/// nothing was added.
+/// Adds an account to the credentials file, durably. After an error nothing was added.
 pub type AddAccount = Box<dyn Fn(&Name, &Credential) -> io::Result<()> + Send>;
 
-/// What the thread has to do with beside the database.
+/// What the thread uses apart from the database.
 pub(crate) struct Outlets {
     pub(crate) answers: Sender<Answer>,
-    /// The credentials file, to name it when `add_account` fails.
+    /// Path of the credentials file, for messages.
     pub(crate) credentials: PathBuf,
     pub(crate) add_account: AddAccount,
 }
 
-/// Pages of 2 KiB in the log after which they are moved to the database. Nothing is committed meanwhile, so
-/// they are few: under load 500 take some 3 ms, 8,000 some 30. A log that is soon written over from its
-/// beginning also syncs faster than one that grows. Pages written often are still moved once for many times.
+/// Pages of 2 KiB in the log that trigger a checkpoint. Commits wait for it, so the number is small: under
+/// load 500 pages take 3 ms, 8,000 take 30. A log that is overwritten from its start also syncs faster than
+/// one that grows. It is still large enough that a page written often is moved once for many writes.
 const CHECKPOINT_FRAMES: i64 = 500;
 
-/// The records of a batch that are to be written.
+/// The range of records of a batch that are to be written.
 #[derive(Clone, Copy)]
 struct Span {
     first: RecordNumber,
@@ -45,12 +44,12 @@ pub(super) struct Writer<'c> {
     db: &'c Connection,
     place: &'c Place,
     rows: Rows<'c>,
-    /// The latest time that is known here: of a batch, or named by a record.
+    /// Time of the last write: of a batch, or of a record in it if that is later.
     last_written: Time,
     outlets: Outlets,
     /// Records of this epoch or an earlier one are dropped.
     refused: Option<u64>,
-    /// Whether the last batch was refused; for the log.
+    /// Whether the last batch was refused, to log only the first refusal.
     refusing: bool,
     checkpoint_at: i64,
 }
@@ -74,8 +73,8 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Does all that is waiting; it is `now`. An account is made durable by itself, behind the records before it:
-    /// two files cannot be written as one, and so a refusal leaves nothing in either.
+    /// Handles all tasks. An account is written by itself, after the records before it: a transaction cannot
+    /// span two files, and this way a refusal leaves nothing in either.
     pub(super) fn take_batch(&mut self, tasks: &[Task], now: Time) -> Result<(), Failed> {
         self.last_written = self.last_written.max(now);
         let mut rest = tasks;
@@ -101,7 +100,7 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
-    /// One transaction, if there is anything to write, and the mail that was asked for.
+    /// Writes records in one transaction, if there are any, and answers requests for mail.
     fn write(&mut self, tasks: &[Task]) -> Result<(), Failed> {
         let Some(span) = self.span(tasks) else {
             let pages = self.read_pages(tasks).map_err(|trouble| self.failed(&trouble))?;
@@ -121,7 +120,7 @@ impl<'c> Writer<'c> {
                 let pages = self.read_pages(tasks).map_err(|trouble| self.failed(&trouble))?;
                 self.send_pages(pages);
                 if is_news {
-                    // An emptied log is room, if the database need not grow for it.
+                    // A checkpoint frees the log, if the database need not grow for it.
                     self.checkpoint_at = 0;
                     self.checkpoint_if_due()?;
                 }
@@ -174,7 +173,7 @@ impl<'c> Writer<'c> {
 
     fn roll_back(&mut self) -> Result<(), Trouble> {
         self.rows.rolled_back();
-        // A full disk may have ended the transaction already.
+        // SQLite may have rolled back by itself when the disk was full.
         if !self.db.is_autocommit() {
             self.db.execute_batch("ROLLBACK")?;
         }
@@ -214,7 +213,7 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// From here on nothing of this epoch is written: later records may build on those refused.
+    /// Refuses a record and all later ones of its epoch, because they may depend on it.
     fn refuse(&mut self, from: RecordNumber, epoch: u64, why: &str) {
         if !self.refusing {
             tracing::warn!("cannot store: {why}");
@@ -242,7 +241,7 @@ impl<'c> Writer<'c> {
         span
     }
 
-    /// Reads what is asked for, with none of the records around it.
+    /// Reads the requested pages without writing anything.
     fn read_pages(&self, tasks: &[Task]) -> Result<Vec<(Ticket, Page)>, Trouble> {
         tasks
             .iter()
@@ -263,13 +262,13 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// A server that no longer listens has nothing to be told.
+    /// Sends an answer. Ignored if the server does not listen any more.
     fn answer(&self, answer: Answer) {
         let _ = self.outlets.answers.send_blocking(answer);
     }
 
-    /// Moves the log into the database once it is long. While somebody reads (a backup, `check`), a part
-    /// of it stays; then it is tried again when as much has been added.
+    /// Runs a checkpoint if the log is long. While another program reads, a part of the log remains; the next
+    /// attempt is made when the log has grown by the same amount.
     fn checkpoint_if_due(&mut self) -> Result<(), Failed> {
         let Some(folder) = self.place.folder() else { return Ok(()) };
         let length = checkpoint(self.db, "NOOP").map_err(|trouble| self.failed(&trouble))?.frames;
@@ -279,7 +278,7 @@ impl<'c> Writer<'c> {
         self.checkpoint_at = match checkpoint(self.db, "PASSIVE") {
             Ok(log) if log.moved >= log.frames => CHECKPOINT_FRAMES,
             Ok(log) => log.frames + CHECKPOINT_FRAMES,
-            // The database cannot grow. The log holds everything, and is read at the next start.
+            // The database cannot grow. The log holds everything and is read at the next start.
             Err(trouble) if judge(&trouble, Some(folder)) == Severity::NoRoom => length + CHECKPOINT_FRAMES,
             Err(trouble) => return Err(self.failed(&trouble)),
         };

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use super::hashing::Cost;
 use crate::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
 };
+use crate::shell::server::hashing::Cost;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Settings {
     pub ephemeral: bool,
     /// Limits of the shell.
     pub limits: Limits,
-    /// What the core decides by.
+    /// Settings of the core.
     pub core: crate::server::Settings,
 }
 
@@ -38,7 +38,7 @@ pub struct Settings {
 pub struct Limits {
     /// `output_bytes`: bytes that may wait for one connection.
     pub output_bytes: usize,
-    /// `output_stall_secs`: time without progress until a slow reader is cut.
+    /// `output_stall_secs`: time without progress until a slow reader is disconnected.
     pub output_stall_secs: u64,
     /// `dead_link_secs`: silence until a connection counts as dead.
     pub dead_link_secs: u64,
@@ -73,11 +73,11 @@ impl Default for Settings {
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// Its name in the file and for `--set`; in capitals behind `HOBNOB_` in the environment.
+    /// Its name in the file and for `--set`; in the environment `HOBNOB_` and the name in capitals.
     pub name: &'static str,
     /// What it does.
     pub about: &'static str,
-    /// What it may be.
+    /// The kind of its value.
     pub takes: &'static str,
     read: fn(&mut Settings, &str) -> bool,
     show: fn(&Settings) -> String,
@@ -90,13 +90,13 @@ impl Setting {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
-    /// Sets it; `false` if the value is none it takes.
+    /// Sets it; `false` if the value is not valid.
     #[must_use]
     pub fn read(&self, settings: &mut Settings, value: &str) -> bool {
         (self.read)(settings, value)
     }
 
-    /// What it is set to.
+    /// Its value as text.
     #[must_use]
     pub fn show(&self, settings: &Settings) -> String {
         (self.show)(settings)
@@ -234,7 +234,7 @@ table! {
     registration: Registration = core.registration, "whether a new name makes an account";
     duplicate_login: DuplicateLogin = core.duplicate_login, "a second login of an online user";
     lock_attempts: Count = core.lock_attempts, "failures in a row that lock a name";
-    lock_extend: bool = core.lock_extend, "attempts during a lock begin it anew";
+    lock_extend: bool = core.lock_extend, "attempts during a lock start it again";
     invalid_counts_as_activity: bool = core.invalid_counts_as_activity, "wrong commands keep a session alive";
     resume_grace_secs: Seconds = core.resume_grace_secs, "how long a session outlives its link";
     block_notice: BlockNotice = core.block_notice,

@@ -1,10 +1,13 @@
-//! Passwords: hashing and comparing them, with the same work for every guess.
+//! Password hashing and verification. Every guess costs the same work.
+
+mod threads;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+pub(crate) use self::threads::{Hashing, Pool};
 use crate::server::Verdict;
 use crate::shell::credentials::{is_phc, parse_phc};
 use crate::words::Credential;
@@ -23,16 +26,16 @@ pub struct Cost {
 #[error("no memory or randomness to hash a password")]
 pub struct HashFailed;
 
-/// Hashes one password after the other in the same memory. The allocator does not give back what a hash takes
-/// each time, so memory of its own for each would add up. Between two passwords it holds zeros, and no more of
-/// them than the last [`Cost`] asks for.
+/// Hashes passwords in a buffer that is reused. With a buffer for each hash the process grows, because the
+/// allocator does not return them all to the system. Between two passwords the buffer is zeroed, and no
+/// larger than the last [`Cost`] requires.
 #[derive(Default)]
 pub struct Hasher {
     memory: Vec<Block>,
 }
 
 impl Hasher {
-    /// Makes the credential of a password, with a fresh salt.
+    /// Hashes a password with a fresh salt.
     ///
     /// # Errors
     /// [`HashFailed`].
@@ -55,8 +58,8 @@ impl Hasher {
         Ok(Credential::new(&hash.to_string()))
     }
 
-    /// Compares a password with a credential. A hash is checked by its own parameters; for a plain
-    /// password, and for no credential at all, one hash is made and thrown away.
+    /// Compares a password with a credential. A hash is verified with its own parameters. For a plain
+    /// password, and without a credential, a hash is computed and discarded, so that the time tells nothing.
     ///
     /// # Errors
     /// [`HashFailed`]: the password may be right or wrong.
@@ -91,7 +94,7 @@ impl Hasher {
         Ok(if right { Verdict::Right } else { Verdict::Wrong })
     }
 
-    /// Fills the memory, and `output` from it.
+    /// Computes the hash into `output`.
     fn fill(
         &mut self,
         argon2: &Argon2<'_>,
@@ -108,7 +111,7 @@ impl Hasher {
             .map_err(|_| HashFailed)
     }
 
-    /// Wipes the memory and gives back what hashes of these parameters do not need.
+    /// Wipes the buffer and shrinks it to what these parameters require.
     fn keep(&mut self, params: &Params) {
         self.memory.iter_mut().for_each(Zeroize::zeroize);
         self.memory.truncate(params.block_count());

@@ -7,7 +7,7 @@ use super::settings::Settings;
 use crate::shell::credentials::{self, Accounts, CredentialsError};
 use crate::words::{Credential, Name};
 
-/// Good settings and good accounts.
+/// Valid settings and a valid credentials file.
 #[derive(Debug, Clone)]
 pub struct Reload {
     /// The settings.
@@ -16,7 +16,7 @@ pub struct Reload {
     pub accounts: Accounts,
 }
 
-/// Why settings or credentials cannot be used.
+/// An error in settings or credentials.
 #[derive(Debug, Error)]
 pub enum ReloadError {
     /// The settings.
@@ -39,7 +39,7 @@ pub enum ReloadError {
     },
 }
 
-/// Reads everything, checks everything, changes nothing.
+/// Reads and validates settings and credentials. Changes nothing.
 ///
 /// # Errors
 /// [`ReloadError`] says what is wrong and where.
@@ -52,7 +52,7 @@ pub fn reload(sources: &Sources) -> Result<Reload, ReloadError> {
         return Err(ReloadError::PlaintextBeyondLoopback { bind: settings.bind });
     }
     let accounts = credentials::read(&settings.credentials)?;
-    // What is refused whatever is remembered is refused before anything is opened.
+    // Refuses before the port and the store are opened whatever would be refused in any case.
     match accounts.file.refusal(settings.core.registration, false) {
         Some(refusal) => Err(CredentialsError::refused(refusal, &settings.credentials).into()),
         None => Ok(Reload { settings, accounts }),
@@ -66,11 +66,10 @@ impl Reload {
         credentials::stamp(&self.settings.credentials) != self.accounts.stamp
     }
 
-    /// The settings, and the accounts to serve, if the core takes them. `remembered`: something is kept for
-    /// somebody who had an account.
+    /// The settings and the accounts to serve. `remembered`: the store keeps something for an account.
     ///
     /// # Errors
-    /// Why it does not take them.
+    /// [`CredentialsError`], if the core does not accept the file or the lack of one.
     pub fn accept(self, remembered: bool) -> Result<(Settings, Vec<(Name, Credential)>), ReloadError> {
         let Reload { settings, accounts } = self;
         match accounts.file.accept(settings.core.registration, remembered) {

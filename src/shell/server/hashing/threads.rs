@@ -1,25 +1,25 @@
-//! Threads that hash passwords, and a bounded queue before them.
+//! The pool of hashing threads and its bounded queue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use zeroize::Zeroizing;
 
-use super::hashing::{Cost, HashFailed, Hasher};
+use super::{Cost, HashFailed, Hasher};
 use crate::server::Verdict;
 use crate::words::{Credential, Password, Ticket};
 
-/// What a hashing thread found out.
+/// The result of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Hashing {
+pub(crate) enum Hashing {
     /// The answer to [`Pool::verify`].
     Verified(Ticket, Verdict),
     /// The answer to [`Pool::hash`].
     Hashed(Ticket, Option<Credential>),
 }
 
-/// Threads that hash, one fewer than the machine has cores, and a bounded queue before them.
-pub(super) struct Pool {
+/// Hashing threads, one fewer than there are cores, with a bounded queue.
+pub(crate) struct Pool {
     jobs: async_channel::Sender<Job>,
 }
 
@@ -36,8 +36,8 @@ enum Task {
 }
 
 impl Pool {
-    /// Starts the threads. They hand each answer to `answer` and end with the pool.
-    pub(super) fn start(answer: impl Fn(Hashing) + Clone + Send + 'static) -> std::io::Result<Pool> {
+    /// Starts the threads. They pass each result to `answer` and end when the pool is dropped.
+    pub(crate) fn start(answer: impl Fn(Hashing) + Clone + Send + 'static) -> std::io::Result<Pool> {
         let (jobs, waiting) = async_channel::unbounded::<Job>();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         for n in 0..cores.saturating_sub(1).max(1) {
@@ -52,9 +52,9 @@ impl Pool {
         Ok(Pool { jobs })
     }
 
-    /// Compares a password on a thread. If `queue` jobs wait already the answer is returned at once.
+    /// Queues a verification. If `queue` jobs wait already, returns the refusal at once.
     #[must_use]
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &self,
         ticket: Ticket,
         credential: Option<&Credential>,
@@ -65,9 +65,9 @@ impl Pool {
         self.submit(Job::new(ticket, password, cost, Task::Verify(credential.cloned())), queue)
     }
 
-    /// Hashes a password on a thread. If `queue` jobs wait already the answer is returned at once.
+    /// Queues a hash. If `queue` jobs wait already, returns the refusal at once.
     #[must_use]
-    pub(super) fn hash(
+    pub(crate) fn hash(
         &self,
         ticket: Ticket,
         password: &Password,
@@ -92,7 +92,7 @@ impl Job {
     }
 
     fn run(self, hasher: &mut Hasher) -> Hashing {
-        // A panic in here must not cost a thread; whoever waits is asked to try again.
+        // A panic must not end the thread; the client is asked to try again.
         let outcome = catch_unwind(AssertUnwindSafe(|| match &self.task {
             Task::Verify(credential) => hasher
                 .verify(credential.as_ref(), &self.password, self.cost)

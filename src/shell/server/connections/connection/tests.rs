@@ -3,8 +3,8 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use smol::{LocalExecutor, Task};
 
-use super::super::inbox::{Receiver, inbox};
-use super::super::settings::Settings;
+use crate::shell::server::inbox::{Receiver, inbox};
+use crate::shell::server::setup::settings::Settings;
 
 /// More than the socket buffers of both sides hold.
 const FLOOD: usize = 32 << 20;

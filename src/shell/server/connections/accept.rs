@@ -1,4 +1,4 @@
-//! Takes new connections.
+//! Accepts connections.
 
 use std::io;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use async_net::TcpListener;
 use smol::{LocalExecutor, Task};
 use socket2::SockRef;
 
-use super::inbox::{Item, Sender};
+use crate::shell::server::inbox::{Item, Sender};
 use crate::shell::sockets;
 
-/// How long to wait when the system is out of files or memory: connections wait in the backlog.
+/// Pause when the system is out of files or memory. Connections wait in the backlog meanwhile.
 const SHORT_OF_FILES: Duration = Duration::from_millis(100);
 
-/// The open port; it closes when this is dropped.
-pub(super) struct Accepting {
+/// The listening socket and its task; dropping it closes the port.
+pub(crate) struct Accepting {
     listener: TcpListener,
     _task: Task<()>,
 }
 
 impl Accepting {
-    /// Opens the port to the world.
-    pub(super) fn start(
+    /// Starts accepting.
+    pub(crate) fn start(
         listener: TcpListener,
         executor: &LocalExecutor<'static>,
         inbox: Sender,
@@ -31,13 +31,13 @@ impl Accepting {
         Accepting { listener, _task: task }
     }
 
-    /// Sets after how much silence connections accepted from now on count as dead.
-    pub(super) fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
+    /// Changes `dead_link_secs` for connections accepted from now on.
+    pub(crate) fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
         sockets::tune(SockRef::from(&self.listener), secs)
     }
 }
 
-/// Hands on every connection that comes, for ever.
+/// Passes every new connection to the inbox.
 async fn accept(listener: TcpListener, inbox: Sender) {
     let mut short = false;
     loop {
@@ -59,7 +59,7 @@ async fn accept(listener: TcpListener, inbox: Sender) {
     }
 }
 
-/// Whether the error concerns a connection that ended before it was taken.
+/// Whether the error concerns one connection, which ended before it was accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | TimedOut)

@@ -1,10 +1,10 @@
-//! A bell between two tasks of one thread: one rings, the other waits for it.
+//! A wake-up signal between two tasks of one thread.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-/// Remembers one ring. One task waits at a time.
+/// Remembers one ring. At most one task waits at a time.
 #[derive(Default)]
 pub(super) struct Bell {
     rung: Cell<bool>,
@@ -12,7 +12,7 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// Wakes the one who waits, or the next one who will.
+    /// Wakes the task that waits, or lets the next `heard` return at once.
     pub(super) fn ring(&self) {
         self.rung.set(true);
         if let Some(waker) = self.waiting.take() {
@@ -20,7 +20,7 @@ impl Bell {
         }
     }
 
-    /// Waits for a ring; one that came before counts, and counts once.
+    /// Waits for a ring. One that came earlier counts, once.
     pub(super) async fn heard(&self) {
         poll_fn(|context| {
             if self.rung.replace(false) {

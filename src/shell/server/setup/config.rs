@@ -1,5 +1,4 @@
-//! Where settings come from: options win over the environment, that over the file, that over the
-//! defaults.
+//! Sources of settings, by precedence: options, environment, file, defaults.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,15 +10,15 @@ use thiserror::Error;
 use super::settings::{Setting, Settings};
 use crate::shell::visible::visible;
 
-/// What the environment variables of settings begin with.
+/// Prefix of the environment variables of settings.
 const ENVIRONMENT_PREFIX: &str = "HOBNOB_";
-/// The one variable that is no setting: the settings file.
+/// The one variable with the prefix that is not a setting: the path of the settings file.
 const CONFIG_VARIABLE: &str = "HOBNOB_CONFIG";
 
-/// Everything that says how the server is to be set up, kept to read it again.
+/// All sources of settings, kept so that they can be read again.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// Named by an option, in their order; a later one wins.
+    /// Settings given as options, in order; a later one wins.
     pub options: Vec<Given>,
     /// The variables of the environment.
     pub environment: Vec<(OsString, OsString)>,
@@ -27,7 +26,7 @@ pub struct Sources {
     pub config: Option<PathBuf>,
 }
 
-/// A setting as an option named it.
+/// A setting given as an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
     /// As it was typed: `--set`, `PORT`, …
@@ -38,10 +37,10 @@ pub struct Given {
     pub value: String,
 }
 
-/// Why there are no settings.
+/// An error in the settings.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// Nothing is called so.
+    /// There is no setting of this name.
     #[error("{origin}: unknown setting \"{}\"", visible(name))]
     Unknown {
         /// Where it was named.
@@ -49,7 +48,7 @@ pub enum ConfigError {
         /// The name.
         name: String,
     },
-    /// A setting does not take this value.
+    /// The value is not valid for the setting.
     #[error("{origin}: \"{}\" is no value for {} (it takes: {})", visible(value), setting.name, setting.takes)]
     BadValue {
         /// Where it was named.
@@ -70,10 +69,10 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         why: io::Error,
     },
-    /// The settings file is no TOML.
+    /// The settings file is not valid TOML.
     #[error("{}:{line}: {}", visible(&path.to_string_lossy()), visible(why))]
     NoToml {
         /// The file.
@@ -86,7 +85,7 @@ pub enum ConfigError {
 }
 
 impl Given {
-    /// Takes the argument of `--set`.
+    /// Parses the argument of `--set`.
     ///
     /// # Errors
     /// [`ConfigError::NoPair`].
@@ -98,7 +97,7 @@ impl Given {
 }
 
 impl Sources {
-    /// Reads all sources, the file anew.
+    /// Reads all sources; the file is read again.
     ///
     /// # Errors
     /// [`ConfigError`] names the source and what is wrong there.
@@ -154,7 +153,7 @@ fn read_file(path: &Path, settings: &mut Settings) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A value as it would be typed behind `--set`.
+/// A value as it would be typed after `--set`.
 fn spelling(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),

@@ -1,10 +1,11 @@
-//! One connection: its socket, what waits to be written, and its task for both directions.
+//! One connection: its socket, its output buffer, and the task that reads and writes.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,32 +16,32 @@ use futures_lite::FutureExt;
 use futures_lite::future::or;
 
 use super::bell::Bell;
-use super::inbox::{Item, Sender};
-use super::settings::Limits;
+use crate::shell::server::inbox::{Item, Sender};
+use crate::shell::server::setup::settings::Limits;
 use crate::words::LinkId;
 
-/// A read takes at most so much. Bounds what waits in the inbox as well.
+/// Most bytes of one read. Bounds the inbox as well, which holds a number of reads.
 const READ_BYTES: usize = 16 * 1024;
 /// Output buffers up to this size are kept for the next connection that writes.
 const POOLED_BYTES: usize = 64 * 1024;
 const POOLED_BUFFERS: usize = 64;
-/// How long the last bytes of a connection that is being closed may take to leave.
+/// Time to write the remaining output of a connection that is being closed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How long the other side may take to hang up then. Closing earlier with something unread would
-/// reset the connection and lose the last words on their way.
+/// Time for the client to close its side after that. A close with unread input resets the connection, and the
+/// reset can destroy output that has not arrived yet.
 const HANG_UP: Duration = Duration::from_millis(300);
-/// How often a connection that is not read, or was read to its end, is looked at for a reset.
+/// Interval of looking for a reset on a connection that is not read, or was read to its end.
 const RESET_LOOK: Duration = Duration::from_secs(1);
 
-/// What all connections share: buffers that are only borrowed, so that an idle connection has none.
-pub(super) struct Shared {
-    pub(super) limits: Cell<Limits>,
+/// Buffers shared by all connections, so that an idle one owns none.
+pub(crate) struct Shared {
+    pub(crate) limits: Cell<Limits>,
     read: RefCell<Box<[u8]>>,
     spare: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Shared {
-    pub(super) fn new(limits: Limits) -> Rc<Shared> {
+    pub(crate) fn new(limits: Limits) -> Rc<Shared> {
         Rc::new(Shared {
             limits: Cell::new(limits),
             read: RefCell::new(vec![0; READ_BYTES].into()),
@@ -49,22 +50,21 @@ impl Shared {
     }
 }
 
-/// A connection as its task and the state task know it; both run on one thread.
-pub(super) struct Connection {
+/// A connection, shared by its own task and the state task; both run on one thread.
+pub(crate) struct Connection {
     link: LinkId,
     socket: Arc<Async<TcpStream>>,
     shared: Rc<Shared>,
-    /// Bytes that wait to be written.
+    /// Output buffer.
     waiting: RefCell<Vec<u8>>,
     /// Bytes written over the life of the link.
     written: Cell<u64>,
-    /// Where the connection is in its life.
     phase: Cell<Phase>,
     /// The end of the stream was read.
     stream_ended: Cell<bool>,
-    /// The socket takes no more for now: the connection's own task writes when it does.
+    /// The socket is full: the connection's own task writes when it is writable again.
     stuck: Cell<bool>,
-    /// Rings when there may be something to read again.
+    /// Rings when there may be something to read.
     read_on: Bell,
     /// Rings when the connection's own task has to write or to close.
     write_on: Bell,
@@ -72,29 +72,29 @@ pub(super) struct Connection {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// What comes is read.
+    /// Input is read.
     Reading,
     /// Nothing is read for now.
     Paused,
-    /// What waits is written, then it ends. What comes is thrown away.
+    /// The output buffer is written, then the connection ends. Input is discarded.
     Closing,
-    /// It is broken or too slow. Nothing is written any more.
+    /// The connection is broken or its client too slow. Nothing is written.
     Lost,
 }
 
-/// How the input of a connection came to its end.
+/// How the input of a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Input {
-    /// The client has said all that it will.
+    /// The client closed its side; it may still read.
     Ended,
     /// The connection is broken or dead, or the program ends.
     Lost,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    /// All that waited has left.
+pub(crate) enum Written {
+    /// The output buffer is empty.
     All {
         /// Bytes over the life of the link.
         upto: u64,
@@ -105,8 +105,14 @@ pub(super) enum Written {
     Broken,
 }
 
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
+    }
+}
+
 impl Connection {
-    pub(super) fn new(link: LinkId, socket: async_net::TcpStream, shared: Rc<Shared>) -> Connection {
+    pub(crate) fn new(link: LinkId, socket: async_net::TcpStream, shared: Rc<Shared>) -> Connection {
         Connection {
             link,
             socket: socket.into(),
@@ -121,8 +127,8 @@ impl Connection {
         }
     }
 
-    /// Appends bytes to what waits; says how many wait now.
-    pub(super) fn queue(&self, bytes: &[u8]) -> usize {
+    /// Appends to the output buffer; returns its length.
+    pub(crate) fn queue(&self, bytes: &[u8]) -> usize {
         if self.phase.get() == Phase::Lost {
             return 0;
         }
@@ -134,8 +140,8 @@ impl Connection {
         waiting.len()
     }
 
-    /// Writes what waits, without waiting, unless the connection's own task does so already.
-    pub(super) fn write(&self) -> Written {
+    /// Writes the output buffer without blocking, unless the connection's own task is writing it.
+    pub(crate) fn write(&self) -> Written {
         if self.stuck.get() {
             return Written::Part;
         }
@@ -150,49 +156,54 @@ impl Connection {
         }
     }
 
-    /// Bytes that wait to be written.
-    pub(super) fn backlog(&self) -> usize {
+    /// Length of the output buffer.
+    pub(crate) fn backlog(&self) -> usize {
         self.waiting.borrow().len()
     }
 
-    pub(super) fn pause(&self) {
+    pub(crate) fn pause(&self) {
         if self.phase.get() == Phase::Reading {
             self.phase.set(Phase::Paused);
         }
     }
 
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         if self.phase.get() == Phase::Paused {
             self.phase.set(Phase::Reading);
             self.read_on.ring();
         }
     }
 
-    /// Lets the connection end once what waits has left, or soon.
-    pub(super) fn close(&self) {
+    /// Ends the connection after its output was written, or after a while.
+    pub(crate) fn close(&self) {
         self.phase.set(Phase::Closing);
         self.read_on.ring();
         self.write_on.ring();
     }
 
-    /// Gives up what waits and takes no more.
-    pub(super) fn abandon(&self) {
+    /// Drops the output buffer and takes no more output.
+    pub(crate) fn abandon(&self) {
         *self.waiting.borrow_mut() = Vec::new();
         if self.phase.get() != Phase::Closing {
             self.phase.set(Phase::Lost);
         }
     }
 
+    /// Makes the connection's own task try to read.
+    pub(crate) fn look(&self) {
+        self.read_on.ring();
+    }
+
     #[cfg(test)]
-    pub(super) fn has_unread(&self) -> bool {
+    pub(crate) fn has_unread(&self) -> bool {
         self.socket.get_ref().peek(&mut [0]).is_ok_and(|count| count > 0)
     }
 
-    pub(super) fn is_closing(&self) -> bool {
+    pub(crate) fn is_closing(&self) -> bool {
         self.phase.get() == Phase::Closing
     }
 
-    /// One attempt to write; whether nothing waits any more.
+    /// Writes what the socket takes; returns whether the output buffer is empty.
     fn write_some(&self) -> io::Result<bool> {
         let mut waiting = self.waiting.borrow_mut();
         while !waiting.is_empty() {
@@ -219,18 +230,19 @@ impl Connection {
         Ok(true)
     }
 
-    /// The task: reads and writes until the connection ends, then says so. A panic ends this
-    /// connection and no other.
-    pub(super) async fn serve(self: Rc<Connection>, inbox: Sender) {
+    /// The task of the connection: reads and writes until it ends, then reports that. A panic ends only this
+    /// connection.
+    pub(crate) async fn serve(self: Rc<Connection>, inbox: Sender) {
         let both = or(self.read_all(&inbox), self.write_rest(&inbox));
         if AssertUnwindSafe(both).catch_unwind().await.is_err() {
             tracing::error!("a connection ended by a defect in its task");
         }
-        // Without a reader of the inbox the program ends anyway.
+        // Fails only when the program ends.
         let _ = inbox.send(Item::Ended { link: self.link }).await;
     }
 
-    /// Hands on what is read and tells the end of the stream. Returns when the connection is of no use any more.
+    /// Passes on input and reports the end of the stream. Returns when the connection is lost, or closed by
+    /// both sides.
     async fn read_all(&self, inbox: &Sender) {
         if self.read_to_end(inbox).await == Input::Lost {
             return;
@@ -243,11 +255,11 @@ impl Connection {
         } else if self.backlog() == 0 {
             return;
         }
-        // The client still listens. Its socket reads as ready from now on, so that is not waited for.
+        // The client may still read. Its socket stays readable from now on, so waiting for that would spin.
         self.reset().await;
     }
 
-    /// Hands on what is read, up to the end of the stream.
+    /// Passes on input up to the end of the stream.
     async fn read_to_end(&self, inbox: &Sender) -> Input {
         loop {
             if self.phase.get() == Phase::Paused {
@@ -261,7 +273,7 @@ impl Connection {
                     Some(input) => return input,
                 }
             }
-            if poll_fn(|context| self.socket.poll_readable(context)).await.is_err() {
+            if or(self.readable(), self.told_to_read()).await.is_err() {
                 return Input::Lost;
             }
             if self.phase.get() == Phase::Paused {
@@ -281,7 +293,7 @@ impl Connection {
         }
     }
 
-    /// One attempt to read: `None` if there is nothing, no bytes at the end of the stream.
+    /// Reads once: `None` if there is nothing to read, no bytes at the end of the stream.
     fn read_some(&self) -> io::Result<Option<Box<[u8]>>> {
         let mut buffer = self.shared.read.borrow_mut();
         match self.socket.get_ref().read(&mut buffer) {
@@ -291,11 +303,11 @@ impl Connection {
         }
     }
 
-    /// Waits until the input is over although nothing is read. Behind unread bytes only a reset shows; the end of
-    /// the stream is read after them.
+    /// Waits for the end of the input without reading. If there is unread input, only a reset can be seen;
+    /// the end of the stream comes after that input.
     async fn over_while_paused(&self) -> Input {
         loop {
-            if poll_fn(|context| self.socket.poll_readable(context)).await.is_err() {
+            if self.readable().await.is_err() {
                 return Input::Lost;
             }
             match self.socket.get_ref().peek(&mut [0]) {
@@ -309,14 +321,14 @@ impl Connection {
         Input::Lost
     }
 
-    /// Waits until the connection is reset, or found dead, without reading.
+    /// Waits until the connection is reset or found dead.
     async fn reset(&self) {
         while matches!(self.socket.get_ref().take_error(), Ok(None)) {
             Timer::after(RESET_LOOK).await;
         }
     }
 
-    /// Writes what the state task could not, and the last words of a connection that is closed.
+    /// Writes what the state task could not, and the remaining output of a connection that is being closed.
     async fn write_rest(&self, inbox: &Sender) {
         loop {
             self.write_on.heard().await;
@@ -329,7 +341,7 @@ impl Connection {
         }
     }
 
-    /// Writes until nothing waits; `false` if the connection is broken or takes nothing for too long.
+    /// Writes until the output buffer is empty; `false` if the connection is broken or stalled for too long.
     async fn drain(&self, inbox: &Sender) -> bool {
         while self.stuck.get() && !self.is_closing() {
             let stall_secs = self.shared.limits.get().output_stall_secs;
@@ -363,7 +375,7 @@ impl Connection {
         true
     }
 
-    /// Writes what waits, says that nothing follows, and waits a little for the other side to hang up.
+    /// Writes the remaining output, shuts down the sending side, and waits a little for the client to close.
     async fn say_goodbye(&self) {
         let last_words = async { while matches!(self.write_some(), Ok(false)) && self.writable().await {} };
         let too_long = async {
@@ -375,7 +387,18 @@ impl Connection {
         }
     }
 
-    /// Whether the socket can be written to, when it can.
+    /// Waits until the socket is readable.
+    async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.socket.poll_readable(context)).await
+    }
+
+    /// Waits until reading is worth an attempt, whether or not the reactor has noticed.
+    async fn told_to_read(&self) -> io::Result<()> {
+        self.read_on.heard().await;
+        Ok(())
+    }
+
+    /// Waits until the socket is writable; `false` if it is broken.
     async fn writable(&self) -> bool {
         poll_fn(|context| self.socket.poll_writable(context)).await.is_ok()
     }

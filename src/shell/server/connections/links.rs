@@ -1,0 +1,88 @@
+//! The open connections, found by their ids.
+
+use std::rc::Rc;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use smol::Task;
+
+use super::connection::Connection;
+use crate::words::LinkId;
+
+/// Bits of an id that hold the slot of its connection. The other bits count, so ids increase and are never
+/// reused.
+const SLOT_BITS: u32 = 24;
+const SLOTS: usize = 1 << SLOT_BITS;
+
+/// An open connection with its task; the task ends when this is dropped.
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) connection: Rc<Connection>,
+    /// Has output that was queued since the last write.
+    pub(crate) dirty: bool,
+    _task: Task<()>,
+}
+
+/// All open connections.
+#[derive(Default)]
+pub(crate) struct Links {
+    slots: Vec<Option<Link>>,
+    free: Vec<usize>,
+    opened: u64,
+}
+
+impl Links {
+    /// Adds the connection that `open` makes for its id; `None` if there are too many.
+    pub(crate) fn insert(
+        &mut self,
+        open: impl FnOnce(LinkId) -> (Rc<Connection>, Task<()>),
+    ) -> Option<LinkId> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.slots.len() < SLOTS => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+            None => return None,
+        };
+        self.opened += 1;
+        let id = LinkId(self.opened << SLOT_BITS | slot as u64);
+        let (connection, task) = open(id);
+        *self.slots.get_mut(slot)? = Some(Link { id, connection, dirty: false, _task: task });
+        Some(id)
+    }
+
+    pub(crate) fn get(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.slots.get_mut(slot_of(id))?.as_mut().filter(|link| link.id == id)
+    }
+
+    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
+        let slot = slot_of(id);
+        let link = self.slots.get_mut(slot)?.take_if(|link| link.id == id)?;
+        self.free.push(slot);
+        Some(link)
+    }
+
+    /// Wakes the task of every connection that has unread input, whether or not the reactor has noticed it.
+    pub(crate) fn wake_readable(&self) {
+        let connections: Vec<&Connection> =
+            self.slots.iter().flatten().map(|link| &*link.connection).collect();
+        let sockets = connections.iter().map(|connection| PollFd::new(*connection, PollFlags::IN));
+        let mut sockets: Vec<PollFd<'_>> = sockets.collect();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Without an answer of the system, all of them look for themselves.
+        let unknown = poll(&mut sockets, Some(&at_once)).is_err();
+        for (connection, socket) in connections.iter().zip(&sockets) {
+            if unknown || !socket.revents().is_empty() {
+                connection.look();
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}
+
+fn slot_of(id: LinkId) -> usize {
+    (id.0 & (SLOTS as u64 - 1)) as usize
+}

@@ -1,0 +1,10 @@
+//! Connections: accepted, found by their ids, read and written.
+
+mod accept;
+mod bell;
+mod connection;
+mod links;
+
+pub(crate) use accept::Accepting;
+pub(crate) use connection::{Connection, Shared, Written};
+pub(crate) use links::Links;

@@ -1,0 +1,170 @@
+//! Carries out what the core wants done.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::rc::Rc;
+
+use smol::LocalExecutor;
+
+use super::alarm::Alarm;
+use super::connections::{Accepting, Connection, Links, Shared, Written};
+use super::hashing::{Hashing, Pool};
+use super::inbox::{Item, Sender};
+use super::nonces::Nonces;
+use super::report;
+use super::setup::settings::Settings;
+use crate::server::Effect;
+use crate::shell::store;
+use crate::shell::wall_clock::WallClock;
+use crate::time::Time;
+use crate::words::LinkId;
+
+/// Bytes queued for all connections together that trigger a write in the middle of a batch. A broadcast is
+/// queued once for each receiver, and the allocator seldom returns memory.
+const QUEUED_BYTES: usize = 4 << 20;
+/// Carries out effects.
+pub(super) struct Hands {
+    pub(super) clock: WallClock,
+    pub(super) settings: Settings,
+    pub(super) store: store::Handle,
+    pub(super) hashing: Pool,
+    pub(super) executor: Rc<LocalExecutor<'static>>,
+    pub(super) shared: Rc<Shared>,
+    /// Takes new connections; `None` once the server stops.
+    pub(super) accepting: Option<Accepting>,
+    /// Reads settings and credentials again.
+    pub(super) reload: Rc<dyn Fn()>,
+    /// Cloned for the task of each connection.
+    pub(super) sender: Sender,
+    pub(super) links: Links,
+    pub(super) nonces: Nonces,
+    pub(super) alarm: Alarm,
+    /// Links with bytes to write.
+    pub(super) dirty: Vec<LinkId>,
+    /// Bytes queued since they were last written.
+    pub(super) queued: usize,
+    /// Links whose bytes were written, not yet reported to the core.
+    pub(super) flushed: Vec<(LinkId, u64)>,
+    /// Items that carrying out effects produced, not yet reported to the core.
+    pub(super) follow_ups: VecDeque<Item>,
+    /// Something was queued for the store, which was not woken yet.
+    pub(super) stored: bool,
+    pub(super) stopping: Stopping,
+}
+
+/// Whether the server is stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopping {
+    No,
+    /// Connections and the store have until then.
+    Until(Time),
+}
+
+impl Hands {
+    pub(super) fn carry_out(&mut self, effect: Effect<'_>) {
+        match effect {
+            Effect::Send { link, bytes } => self.send(link, bytes),
+            Effect::Close { link } => {
+                if let Some(link) = self.links.get(link) {
+                    link.connection.close();
+                }
+            }
+            Effect::Pause { link } => {
+                if let Some(link) = self.links.get(link) {
+                    link.connection.pause();
+                }
+            }
+            Effect::Resume { link } => {
+                if let Some(link) = self.links.get(link) {
+                    link.connection.resume();
+                }
+            }
+            Effect::Verify { ticket, credential, password } => {
+                let limits = self.settings.limits;
+                let at_once =
+                    self.hashing.verify(ticket, credential, password, limits.hash_cost, limits.hash_queue);
+                self.follow_ups.extend(at_once.map(Item::from));
+            }
+            Effect::Hash { ticket, password } => {
+                let limits = self.settings.limits;
+                let at_once = self.hashing.hash(ticket, password, limits.hash_cost, limits.hash_queue);
+                self.follow_ups.extend(at_once.map(Item::from));
+            }
+            Effect::Persist { number, epoch, record } => {
+                self.store.persist(number, epoch, record.clone());
+                self.stored = true;
+            }
+            Effect::LoadMail { ticket, user, from, after, limit } => {
+                self.store.load(ticket, user.clone(), from.cloned(), after, limit);
+                self.stored = true;
+            }
+            Effect::ScheduleTimeout { at } => self.alarm.set(at),
+            Effect::Report(report) => report::log(report),
+        }
+    }
+
+    pub(super) fn open(&mut self, socket: async_net::TcpStream) -> Option<LinkId> {
+        let Hands { links, executor, shared, sender, .. } = self;
+        links.insert(|link| {
+            let connection = Rc::new(Connection::new(link, socket, Rc::clone(shared)));
+            let task = executor.spawn(Rc::clone(&connection).serve(sender.clone()));
+            (connection, task)
+        })
+    }
+
+    /// Whether the core has not closed the link.
+    pub(super) fn is_open(&mut self, link: LinkId) -> bool {
+        self.links.get(link).is_some_and(|link| !link.connection.is_closing())
+    }
+
+    fn send(&mut self, id: LinkId, bytes: &[u8]) {
+        let Some(link) = self.links.get(id) else { return };
+        let backlog = link.connection.queue(bytes);
+        if !mem::replace(&mut link.dirty, true) {
+            self.dirty.push(id);
+        }
+        let limit = self.settings.limits.output_bytes;
+        if limit != 0 && backlog > limit {
+            // Too much to wait for the end of the batch.
+            self.write(id);
+        }
+        self.queued += bytes.len();
+        if self.queued > QUEUED_BYTES {
+            self.write_dirty();
+        }
+    }
+
+    pub(super) fn write_dirty(&mut self) {
+        self.queued = 0;
+        let mut dirty = mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            if let Some(link) = self.links.get(id) {
+                link.dirty = false;
+                self.write(id);
+            }
+        }
+        self.dirty = dirty;
+    }
+
+    fn write(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        let limit = self.settings.limits.output_bytes;
+        match link.connection.write() {
+            Written::All { upto } => self.flushed.push((id, upto)),
+            Written::Part if limit == 0 || link.connection.backlog() <= limit => {}
+            Written::Part | Written::Broken => {
+                link.connection.abandon();
+                self.follow_ups.push_back(Item::Ended { link: id });
+            }
+        }
+    }
+}
+
+impl From<Hashing> for Item {
+    fn from(answer: Hashing) -> Item {
+        match answer {
+            Hashing::Verified(ticket, verdict) => Item::Verified { ticket, verdict },
+            Hashing::Hashed(ticket, credential) => Item::Hashed { ticket, credential },
+        }
+    }
+}
