@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bin", &["shell", "time", "words", "wire", "server", "client", "sim", "planted"]),
 ];
 
-const FILE_LINES: usize = 600;
+const FILE_LINES: usize = 500;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
