@@ -25,6 +25,8 @@ struct Server {
     loads: Vec<Ticket>,
     paused: Vec<LinkId>,
     store: Store,
+    /// Records handed out so far.
+    records: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -50,6 +52,7 @@ impl Server {
             loads: Vec::new(),
             paused: Vec::new(),
             store: Store::Commits,
+            records: 0,
         };
         server.handle(Event::Tick);
         server
@@ -67,7 +70,10 @@ impl Server {
                 Effect::Pause { link } => self.paused.push(link),
                 Effect::Resume { link } => self.paused.retain(|&paused| paused != link),
                 Effect::Verify { ticket, .. } => verify.push(ticket),
-                Effect::Persist { number, .. } => commit = Some(number),
+                Effect::Persist { number, .. } => {
+                    commit = Some(number);
+                    self.records = number.0;
+                }
                 Effect::Report(Report::LimitReached { limit, .. }) => self.limits.push(limit),
                 Effect::LoadMail { ticket, .. } => self.loads.push(ticket),
                 Effect::Report(_) | Effect::ScheduleTimeout { .. } => {}
@@ -386,4 +392,20 @@ fn debug_output_holds_nothing_that_was_typed() {
     let typed = format!("{:?}", Event::Received { link: HANS, bytes: b"login hans falcon" });
     assert!(!shown.contains("77") && !shown.contains("102") && !shown.contains("falc"), "{shown}");
     assert_eq!(typed, "Received(LinkId(1), 17 bytes)");
+}
+
+#[test]
+fn coming_and_going_while_the_store_stalls_fills_nothing() {
+    let mut server = Server::new(Settings::default(), 0);
+    server.store = Store::Stalls;
+    for link in 1..=1_000 {
+        server.log_in(LinkId(link), "hans");
+        server.handle(Event::LinkClosed { link: LinkId(link) });
+    }
+    assert!(server.records < 100, "{} records wait for the store", server.records);
+    // Once the store has caught up they are in.
+    server.store = Store::Commits;
+    server.handle(Event::Committed { upto: RecordNumber(1_000_000) });
+    server.log_in(LinkId(2_000), "hans");
+    assert!(server.heard(LinkId(2_000)).contains("welcome hans"));
 }

@@ -82,6 +82,12 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     admit(server, id, user, entry);
 }
 
+/// Whether nobody can come in as this user for now: somebody does, or the store is far behind.
+pub(super) fn is_busy(server: &ServerState, user: UserId) -> bool {
+    let account = &server.accounts[user];
+    account.entering.is_some() || account.session.is_none() && server.papers.is_behind_with(&account.name)
+}
+
 /// A session is to begin: its record goes to the store, and the link waits for it.
 fn enter(server: &mut ServerState, id: LinkId, user: UserId, by: By) {
     let account = &mut server.accounts[user];

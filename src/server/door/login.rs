@@ -202,7 +202,7 @@ fn right_password(
     let replace =
         server.settings.duplicate_login == DuplicateLogin::Replace || planted::is(Planted::SecondLoginWins);
     let account = &server.accounts[user];
-    let entering = account.entering.is_some();
+    let entering = entry::is_busy(server, user);
     let denied = account.link().is_some() && !replace;
     let here = links::is_anonymous(server, id);
     let failed = lockout::forgive(server, subject, here && !denied && !entering);
@@ -228,7 +228,7 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
         digest.is_some() && (account.token == digest || any)
     };
     match server.accounts.find(name).filter(resumes) {
-        Some(user) if server.accounts[user].entering.is_some() => {
+        Some(user) if entry::is_busy(server, user) => {
             refuse(server, id, AT_ONCE, Refusal::Busy);
         }
         Some(user) => entry::by_token(server, id, user),

@@ -96,6 +96,17 @@ impl Facts {
     }
 }
 
+/// The account that a fact is about; `None`: it is about a made-up name.
+pub(super) const fn account_of(fact: &Fact) -> Option<&Name> {
+    match fact {
+        Fact::SessionBegan { user, .. }
+        | Fact::SessionEnded { user, .. }
+        | Fact::MailRemoved { user, .. } => Some(user),
+        Fact::Failures { suspect: Suspect::Account(name), .. } => Some(name),
+        Fact::Failures { suspect: Suspect::Unknown(_), .. } => None,
+    }
+}
+
 fn in_order(mut facts: Vec<(RecordNumber, Fact)>) -> Vec<Fact> {
     facts.sort_unstable_by_key(|(number, _)| *number);
     facts.into_iter().map(|(_, fact)| fact).collect()
@@ -104,14 +115,8 @@ fn in_order(mut facts: Vec<(RecordNumber, Fact)>) -> Vec<Fact> {
 /// The accounts that a record names.
 fn named_by(record: &Record) -> Vec<&Name> {
     match record {
-        Record::Fact(
-            Fact::SessionBegan { user, .. }
-            | Fact::SessionEnded { user, .. }
-            | Fact::MailRemoved { user, .. },
-        )
-        | Record::Settled { user, .. } => Vec::from([user]),
-        Record::Fact(Fact::Failures { suspect: Suspect::Account(name), .. }) => Vec::from([name]),
-        Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. }) => Vec::new(),
+        Record::Fact(fact) => account_of(fact).into_iter().collect(),
+        Record::Settled { user, .. } => Vec::from([user]),
         Record::MailStored { to, mail } => Vec::from([to, &mail.from]),
         Record::Change(change) => match change {
             Change::AccountAdded { name, .. } | Change::AccountRemoved { name } => Vec::from([name]),

@@ -24,6 +24,9 @@ use crate::record::{Fact, Outcome, Record, RecordNumber};
 use crate::wire::Code;
 use crate::words::{LinkId, MessageId, Name};
 
+/// Facts of one account that may be on their way to the store; with more, nobody comes in under its name.
+const FACTS_OF_ONE: u32 = 16;
+
 /// Records on their way, facts to be written again, and changes that wait for their turn.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Papers {
@@ -36,6 +39,8 @@ pub(super) struct Papers {
     /// Links whose next word waits for a record.
     waiting: BTreeMap<RecordNumber, Vec<LinkId>>,
     facts: Facts,
+    /// How many facts of each account are on their way.
+    facts_under_way: BTreeMap<Name, u32>,
     /// The store refused the last records that it settled.
     refusing: bool,
     pub(super) lane: Lane,
@@ -113,6 +118,11 @@ impl Papers {
     fn hand_out(&mut self, out: &mut Output, record: Record, then: Then) -> RecordNumber {
         self.last.0 += 1;
         let number = self.last;
+        if let Record::Fact(fact) = &record
+            && let Some(name) = facts::account_of(fact)
+        {
+            *self.facts_under_way.entry(name.clone()).or_default() += 1;
+        }
         out.slow(Slow::Persist { number, epoch: self.epoch, record: record.clone() });
         self.under_way.push_back(UnderWay { number, record, then });
         number
@@ -126,7 +136,26 @@ impl Papers {
         let settled = self.under_way.pop_front()?;
         assert!(settled.number > self.settled, "records are settled once, in order");
         self.settled = settled.number;
+        if let Record::Fact(fact) = &settled.record
+            && let Some(name) = facts::account_of(fact)
+        {
+            self.count_off_fact(name);
+        }
         Some(settled)
+    }
+
+    fn count_off_fact(&mut self, name: &Name) {
+        let Some(count) = self.facts_under_way.get_mut(name) else { unreachable!("a fact is counted once") };
+        *count -= 1;
+        if *count == 0 {
+            self.facts_under_way.remove(name);
+        }
+    }
+
+    /// Whether the store is so far behind with an account that no session of it may begin: coming and going
+    /// would fill its queue.
+    pub(super) fn is_behind_with(&self, name: &Name) -> bool {
+        self.facts_under_way.get(name).is_some_and(|count| *count >= FACTS_OF_ONE)
     }
 
     /// The store gives up records from this one on; how many they are. Facts among them are kept, all of them
