@@ -286,6 +286,11 @@ pub(super) fn set_stage(server: &mut ServerState, id: LinkId, stage: Stage) {
     }
 }
 
+/// Whether the session of a link is over, and its last word is not said.
+pub(in crate::server) fn is_parting(server: &ServerState, id: LinkId) -> bool {
+    matches!(stage(server, id), Some(Stage::Parting(..)))
+}
+
 pub(super) fn is_anonymous(server: &ServerState, id: LinkId) -> bool {
     stage(server, id) == Some(Stage::Anonymous)
 }
