@@ -2,6 +2,7 @@
 
 use super::ServerState;
 use super::accounts::UserId;
+use super::door;
 use super::out::Written;
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record, WordsDigest};
@@ -41,13 +42,14 @@ pub(super) enum Tell {
     Group(u64),
 }
 
-/// The link on which a command's answer leaves: the one it came on or, if it has a number, the one that its
-/// client resumed on.
+/// The link on which a command's answer leaves: the one it came on, until its last word is said, or, if it has a
+/// number, the one that its client resumed on.
 pub(super) fn asker_link(server: &ServerState, asker: &Asker) -> Option<LinkId> {
     let account = &server.accounts[asker.user];
-    let link = account.link()?;
-    let same = account.login == asker.login && (asker.number.is_some() || link == asker.link);
-    same.then_some(link)
+    let same =
+        |link: &LinkId| account.login == asker.login && (asker.number.is_some() || *link == asker.link);
+    let parting = || door::is_parting(server, asker.link).then_some(asker.link);
+    account.link().filter(same).or_else(parting)
 }
 
 /// Answers a command that succeeded.

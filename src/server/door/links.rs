@@ -217,6 +217,8 @@ pub(in crate::server) fn link_lost(server: &mut ServerState, id: LinkId) {
     match link.stage {
         Stage::Queued(subject) => login::leave_queue(server, id, subject),
         Stage::Entering(user, entry) => ending::never_entered(server, user, entry),
+        // The end of its stream was a logout, and nothing can be said on it any more.
+        Stage::Member(user) if link.ended => ending::leaving_lost_link(server, user),
         Stage::Member(user) => ending::session_lost_link(server, user),
         Stage::Leaving(user, _) => ending::leaving_lost_link(server, user),
         Stage::Anonymous | Stage::LoggingIn(_) | Stage::Refused(..) | Stage::Parting(..) => {}
@@ -284,6 +286,11 @@ pub(super) fn set_stage(server: &mut ServerState, id: LinkId, stage: Stage) {
     if let Some(link) = server.door.links.get_mut(&id) {
         link.stage = stage;
     }
+}
+
+/// Whether the session of a link is over, and its last word is not said.
+pub(in crate::server) fn is_parting(server: &ServerState, id: LinkId) -> bool {
+    matches!(stage(server, id), Some(Stage::Parting(..)))
 }
 
 pub(super) fn is_anonymous(server: &ServerState, id: LinkId) -> bool {

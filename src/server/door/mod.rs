@@ -25,7 +25,9 @@ pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, leaving_due, n
 pub(super) use self::entry::word_is_due;
 pub(super) use self::input::{go_on_reading, receive};
 use self::links::Link;
-pub(super) use self::links::{close_overdue, flushed, link_lost, open_link, parting_due, stream_ended};
+pub(super) use self::links::{
+    close_overdue, flushed, is_parting, link_lost, open_link, parting_due, stream_ended,
+};
 use self::lockout::Lockout;
 pub(super) use self::lockout::{Guesses, apply_failures};
 use self::login::SlowLogin;
