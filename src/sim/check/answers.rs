@@ -270,7 +270,7 @@ impl Check {
         list: &[User],
         members: &[User],
     ) -> Verdict {
-        let Some(command) = command_of(&expected.line).filter(|_| !self.model.users[user].odd) else {
+        let Some(command) = command_of(&expected.line).filter(|_| !self.model.users[user].is_odd()) else {
             return Ok(());
         };
         // Settings that change meanwhile decide as well.
@@ -321,7 +321,7 @@ impl Check {
             Command::AddToGroup { .. } => true,
             _ => false,
         };
-        let fine = !unasked || already || self.model.users[user].odd;
+        let fine = !unasked || already || self.model.users[user].is_odd();
         rule!(self, fine, "what is confirmed was stored", "{}", words(&expected.line));
         Ok(())
     }
@@ -347,7 +347,7 @@ impl Check {
     /// A line that nothing holds up is obeyed, and answered if its answer is known then.
     pub(super) fn whoever_waits_for_nothing_is_answered(&self) -> Verdict {
         for (link, seen) in self.links.seen.iter().filter(|(_, seen)| !seen.expected.is_empty()) {
-            let odd = seen.user.is_none_or(|user| self.model.users[user].odd);
+            let odd = seen.user.is_none_or(|user| self.model.users[user].is_odd());
             let free = !odd && self.is_at_rest() && self.is_obeyed_at_once(*link) && self.is_flushed(*link);
             let waiting = seen.expected.iter().find(|expected| free && expected.is_answered_soon());
             let line = waiting.map(|expected| words(&expected.line));

@@ -48,7 +48,7 @@ impl Check {
             | Change::GroupSet { .. }
             | Change::GroupRemoved { .. } => return self.wish_is_granted(number, change),
         };
-        let taken = self.model.find(name.as_str()).is_some_and(|user| self.model.users[user].account);
+        let taken = self.model.find(name.as_str()).is_some_and(|user| self.model.users[user].is_account());
         rule!(self, !taken, "an account is made for a name that is free", "{name}");
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Check {
         let legal = self.at_some_point(|check| check.wish_for(change, true).is_some());
         let wish = self.wish_for(change, legal).map(|wish| (wish.order(), wish.user));
         let odd = self.names_of(change).into_iter().chain(wish.map(|(_, user)| user));
-        let lenient = odd.into_iter().any(|user| self.model.users[user].odd);
+        let lenient = odd.into_iter().any(|user| self.model.users[user].is_odd());
         rule!(self, legal || lenient, "a change is asked for by one who may make it", "{change:?}");
         if let Some((order, _)) = wish {
             self.wishes.handed_over(order, number);
@@ -154,7 +154,7 @@ impl Check {
     }
 
     pub(super) fn is_account(&self, name: &str) -> bool {
-        self.model.find(name).is_some_and(|user| self.model.users[user].account)
+        self.model.find(name).is_some_and(|user| self.model.users[user].is_account())
     }
 
     /// Changes are under way together only if neither writes what the other reads or writes.

@@ -91,7 +91,7 @@ impl Locks {
 impl Check {
     /// The count of a name whose account came or went began anew, or will.
     pub(super) fn odd_names_are_shaky(&mut self) {
-        for known in self.model.users.iter().filter(|known| known.odd) {
+        for known in self.model.users.iter().filter(|known| known.strange) {
             if let Some(lock) = self.locks.names.get_mut(&known.name) {
                 lock.shake();
             }
@@ -113,7 +113,7 @@ impl Check {
         attempt.ticket = Some(ticket);
         self.tickets.insert(ticket, attempt.link);
         let name = attempt.name.clone();
-        let odd = self.model.find(&name).is_some_and(|user| self.model.users[user].odd);
+        let odd = self.model.find(&name).is_some_and(|user| self.model.users[user].strange);
         let lock = self.locks.names.entry(name.clone()).or_default();
         lock.shaky |= odd;
         if let Some((surely, _)) = lock.locked {
@@ -146,7 +146,7 @@ impl Check {
         else {
             return Ok(());
         };
-        let odd = self.model.find(&attempt.name).is_some_and(|user| self.model.users[user].odd);
+        let odd = self.model.find(&attempt.name).is_some_and(|user| self.model.users[user].strange);
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
         lock.verifying = lock.verifying.saturating_sub(1);
         lock.judged += 1;
@@ -244,7 +244,7 @@ impl Check {
         let from = self.links.seen.get(&link).and_then(|seen| seen.from);
         let limited = from.is_some_and(|from| !from.ip().is_loopback());
         let name = attempt.name.as_str();
-        let odd = self.model.find(name).is_some_and(|user| self.model.users[user].odd);
+        let odd = self.model.find(name).is_some_and(|user| self.model.users[user].strange);
         let extends = self.model.settings.lock_extend;
         let duration = self.model.settings.block_duration_secs * 1_000_000;
         let now = self.now;
