@@ -17,7 +17,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bin", &["shell", "time", "words", "wire", "server", "client", "sim", "planted"]),
 ];
 
-const FILE_LINES: usize = 600;
+/// The rooms of the server: each may use those before it, and what stands beside `mod.rs` (the hall).
+const ROOMS: &[&str] = &["out", "papers", "people", "post", "door"];
+
+const FILE_LINES: usize = 500;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -96,6 +99,62 @@ fn imports_point_down_the_house() {
         }
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+/// The room of the server that a path leads to, as a file in another room writes it.
+fn room_of(import: &str) -> Option<usize> {
+    let inside = import.strip_prefix("crate::server::")?;
+    let first = inside.trim_start_matches('{').split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+    ROOMS.iter().position(|room| *room == first)
+}
+
+#[test]
+fn rooms_of_the_server_use_only_those_before_them() {
+    let mut bad = Vec::new();
+    for (place, room) in ROOMS.iter().enumerate() {
+        for path in sources(&root().join("src/server").join(room)) {
+            for (number, line) in code(&path) {
+                for (at, _) in line.match_indices("crate::server::") {
+                    if room_of(&line[at..]).is_some_and(|other| other > place) {
+                        bad.push(format!("{}:{number}: {}", path.display(), line.trim()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+    assert_eq!(room_of("crate::server::post::Delivery;"), Some(3));
+    assert_eq!(room_of("crate::server::{post, wishes}"), Some(3));
+    assert_eq!(room_of("crate::server::accounts::UserId"), None);
+}
+
+/// The methods of a type of the server, over all its files.
+#[test]
+fn no_type_of_the_server_has_more_methods_than_one_can_know() {
+    let mut methods: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    for path in sources(&root().join("src/server")) {
+        let mut of = None;
+        for (_, line) in code(&path) {
+            if let Some(head) = line.strip_prefix("impl") {
+                let subject = head.rsplit(" for ").next().unwrap_or(head);
+                of = subject
+                    .split_whitespace()
+                    .find(|word| word.starts_with(char::is_uppercase))
+                    .map(str::to_owned);
+            } else if line.starts_with('}') {
+                of = None;
+            } else if let Some(of) = &of
+                && line.starts_with("    ")
+                && line.trim_start().split(['(', '<']).next().is_some_and(|head| head.contains("fn "))
+                && !line.starts_with("     ")
+            {
+                *methods.entry(of.clone()).or_default() += 1;
+            }
+        }
+    }
+    assert!(methods.get("ServerState").is_some_and(|count| *count > 5), "{methods:?}");
+    let bad: Vec<_> = methods.iter().filter(|(_, count)| **count > 80).collect();
+    assert!(bad.is_empty(), "{bad:?}");
 }
 
 #[test]

@@ -315,3 +315,57 @@ impl ServerState {
         self.door.link_count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The records that an event leads to. Passwords that are to be compared are right.
+    fn records(server: &mut ServerState, event: Event<'_>) -> Vec<Record> {
+        let (mut records, mut tickets) = (Vec::new(), Vec::new());
+        for effect in server.handle(event, Time::ZERO) {
+            if let Effect::Persist { record, .. } = effect {
+                records.push(record.clone());
+            } else if let Effect::Verify { ticket, .. } = effect {
+                tickets.push(ticket);
+            }
+        }
+        for ticket in tickets {
+            records.extend(self::records(server, Event::Verified { ticket, verdict: Verdict::Right }));
+        }
+        records
+    }
+
+    fn say(server: &mut ServerState, link: u64, line: &str) -> Vec<Record> {
+        records(server, Event::Received { link: LinkId(link), bytes: line.as_bytes() })
+    }
+
+    /// A server with these users; each gets the next link, and only the first ones are logged in.
+    fn server(users: &[&str], logged_in: usize) -> ServerState {
+        let accounts = users.iter().map(|user| (Name::new(user).unwrap(), Credential::new("pw"))).collect();
+        let mut server = ServerState::new(Settings::default(), accounts, Recovery::default(), 1, Time::ZERO);
+        let from = "192.0.2.1:40000".parse().unwrap();
+        for (link, user) in (1..).zip(users) {
+            records(&mut server, Event::LinkOpened { link: LinkId(link), from, nonce: [0; 32] });
+            if link <= logged_in as u64 {
+                say(&mut server, link, &alloc::format!("login {user} pw\n"));
+                let upto = server.papers.last();
+                records(&mut server, Event::Committed { upto });
+            }
+        }
+        server
+    }
+
+    #[test]
+    fn facts_that_the_store_refused_go_before_what_the_same_refusal_lets_go() {
+        let mut server = server(&["hans", "luke", "yoda"], 2);
+        let from = RecordNumber(server.papers.last().0 + 1);
+        assert_eq!(say(&mut server, 1, "create group crew yoda\n").len(), 1);
+        assert_eq!(say(&mut server, 2, "create group rebels yoda\n"), []);
+        let began = say(&mut server, 3, "login yoda pw\n");
+        let written = records(&mut server, Event::StoreRefused { from });
+        assert_eq!(written.first(), began.first(), "yoda's login number goes before what names yoda");
+        assert!(matches!(written.get(1), Some(Record::Change(_))));
+        assert_eq!(written.len(), 2);
+    }
+}

@@ -27,7 +27,7 @@ const PART_WITHIN: Duration = Duration::from_secs(2);
 /// Why a session ends, and what its link is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The link is told, once the record is settled.
+    /// The link, if there is one, is told once the record is settled.
     Farewell(SessionEnd, Farewell, LastAnswer),
     /// The link is told at once: the server stops.
     Stopped,

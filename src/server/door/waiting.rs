@@ -1,5 +1,6 @@
 //! Why a link does not obey its next line, and when it goes on.
 
+use super::ending;
 use super::links::Stage;
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
@@ -37,14 +38,18 @@ pub(super) fn wait(server: &mut ServerState, id: LinkId, why: Waits) {
     }
 }
 
-/// Ends one reason to wait.
+/// Ends one reason to wait. The user was not idle until now.
 pub(super) fn wait_no_more(server: &mut ServerState, id: LinkId, why: Waits) {
     if let Some(link) = server.door.links.get_mut(&id)
         && link.waits.0 & why.0 != 0
     {
         link.waits.0 &= !why.0;
         if !link.waits.any() {
+            let user = link.stage.user();
             server.later.push_back(Later::Read(id));
+            if let Some(user) = user {
+                ending::note_activity(server, user, true);
+            }
         }
     }
 }

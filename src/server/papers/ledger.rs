@@ -14,8 +14,8 @@ const REMEMBERED: usize = 512;
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Ledger {
     entries: VecDeque<Entry>,
-    /// The client has all answers up to this number.
-    answered: u64,
+    /// The client has the answers to all numbers below this one.
+    unanswered_from: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Ledger {
     pub(in crate::server) fn standing(&self, number: u64, words: Option<WordsDigest>) -> Standing {
         let Some(entry) = self.position(number).ok().and_then(|at| self.entries.get(at)) else {
             // A line may have waited while the answer to the same one, said before, came and was acknowledged.
-            return if number <= self.answered { Standing::Taken } else { Standing::New };
+            return if number < self.unanswered_from { Standing::Taken } else { Standing::New };
         };
         if entry.words.is_some() && entry.words != words && !planted::is(Planted::WordsIgnored) {
             return Standing::Taken;
@@ -84,7 +84,7 @@ impl Ledger {
 
     /// The client has these answers and repeats none of these commands.
     pub(in crate::server) fn answered(&mut self, upto: u64) {
-        self.answered = self.answered.max(upto);
+        self.unanswered_from = self.unanswered_from.max(upto.saturating_add(1));
         while self.entries.front().is_some_and(|entry| entry.number <= upto && entry.outcome.is_some()) {
             self.entries.pop_front();
         }

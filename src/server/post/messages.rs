@@ -1,11 +1,12 @@
 //! `message`: to one user, at once or through their mailbox.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::delivery::{self, Keep, Parcel};
 use super::storing;
 use crate::planted::{self, Planted};
-use crate::record::{Mail, Outcome};
+use crate::record::{Fact, Mail, Outcome, Record};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, Tell, another};
@@ -63,14 +64,14 @@ pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &s
 /// somebody offline is answered otherwise (`offline_delivery=off`, a full mailbox), it does.
 fn pretend_stored(server: &mut ServerState, asker: &Asker, to: UserId) {
     let tell = Tell::Sender(*asker);
-    let outcome = Outcome::Message(Status::Stored);
-    match answers::settled_record(server, asker, outcome) {
-        None => tell_sender(server, to, &tell, Ok(Status::Stored)),
-        Some(record) => {
-            let ServerState { papers, out, .. } = server;
-            papers.persist(out, record, Then::Pretended { to, tell });
-        }
-    }
+    let settled = answers::settled_record(server, asker, Outcome::Message(Status::Stored));
+    let record = settled.unwrap_or_else(|| {
+        // There is nothing to remember, but the disk must have its time.
+        let user = server.accounts.name(to).clone();
+        Record::Fact(Fact::MailRemoved { user, ids: Vec::new() })
+    });
+    let ServerState { papers, out, .. } = server;
+    papers.persist(out, record, Then::Pretended { to, tell });
 }
 
 /// Sends a message to a user whom it may reach, or stores it for them. Whoever is to be told hears what

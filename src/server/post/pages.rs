@@ -60,8 +60,11 @@ pub(super) struct Page {
     serial: u64,
 }
 
-/// Stored messages that a user may be shown now.
+/// Stored messages that a user may be shown now. One whose account is to be purged is shown none.
 pub(in crate::server) fn unread(server: &ServerState, user: UserId) -> u64 {
+    if server.accounts[user].is_leaving() {
+        return 0;
+    }
     let Some(mailbox) = &server.accounts[user].inbox.mailbox else { return 0 };
     let shown = mailbox.by_sender().filter(|(from, _)| !is_held(server, user, from));
     shown.map(|(_, messages)| u64::from(messages)).sum()

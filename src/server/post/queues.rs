@@ -7,7 +7,7 @@ use super::messages::Letter;
 use crate::server::accounts::UserId;
 use crate::server::answers::Tell;
 
-/// By sender and receiver, where anything is on its way to the disk.
+/// By receiver and sender, where anything is on its way to the disk.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Queues {
     pairs: BTreeMap<(UserId, UserId), Queue>,
@@ -27,12 +27,12 @@ impl Queues {
 
     /// A message is on its way into the mailbox.
     pub(super) fn begin(&mut self, from: UserId, to: UserId) {
-        self.pairs.entry((from, to)).or_default().storing += 1;
+        self.pairs.entry((to, from)).or_default().storing += 1;
     }
 
     /// A message is stored, or refused.
     pub(super) fn end(&mut self, from: UserId, to: UserId) {
-        let Some(queue) = self.pairs.get_mut(&(from, to)) else { unreachable!("what ends has begun") };
+        let Some(queue) = self.pairs.get_mut(&(to, from)) else { unreachable!("what ends has begun") };
         assert!(queue.storing > 0, "a message is stored or refused once");
         queue.storing -= 1;
         self.drop_if_empty(from, to);
@@ -40,16 +40,16 @@ impl Queues {
 
     /// Whether a live message has to wait.
     pub(super) fn is_storing(&self, from: UserId, to: UserId) -> bool {
-        self.pairs.contains_key(&(from, to))
+        self.pairs.contains_key(&(to, from))
     }
 
-    /// Bytes and number of the messages that wait.
+    /// How many messages wait.
     pub(super) fn waiting(&self, from: UserId, to: UserId) -> usize {
-        self.pairs.get(&(from, to)).map_or(0, |queue| queue.waiting.len())
+        self.pairs.get(&(to, from)).map_or(0, |queue| queue.waiting.len())
     }
 
     pub(super) fn wait(&mut self, to: UserId, letter: Letter, tell: Tell) {
-        let Some(queue) = self.pairs.get_mut(&(letter.from, to)) else {
+        let Some(queue) = self.pairs.get_mut(&(to, letter.from)) else {
             unreachable!("a message waits for one that is being stored")
         };
         queue.waiting.push_back((letter, tell));
@@ -57,7 +57,7 @@ impl Queues {
 
     /// The messages that wait for nothing any more.
     pub(super) fn take_free(&mut self, from: UserId, to: UserId) -> VecDeque<(Letter, Tell)> {
-        let queue = self.pairs.get_mut(&(from, to)).filter(|queue| queue.storing == 0);
+        let queue = self.pairs.get_mut(&(to, from)).filter(|queue| queue.storing == 0);
         let free = queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default();
         // Before they are posted: one that has to be stored makes those behind it wait again.
         self.drop_if_empty(from, to);
@@ -66,18 +66,19 @@ impl Queues {
 
     /// All messages that wait, whatever they wait for.
     pub(super) fn take_waiting(&mut self, from: UserId, to: UserId) -> VecDeque<(Letter, Tell)> {
-        let queue = self.pairs.get_mut(&(from, to));
+        let queue = self.pairs.get_mut(&(to, from));
         queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default()
     }
 
     /// Senders with messages that wait for one receiver.
     pub(super) fn senders_to(&self, to: UserId) -> alloc::vec::Vec<UserId> {
-        self.pairs.keys().filter(|(_, receiver)| *receiver == to).map(|(from, _)| *from).collect()
+        let all = (to, UserId(0))..=(to, UserId(u32::MAX));
+        self.pairs.range(all).map(|((_, from), _)| *from).collect()
     }
 
     fn drop_if_empty(&mut self, from: UserId, to: UserId) {
-        if self.pairs.get(&(from, to)).is_some_and(|queue| queue.storing == 0 && queue.waiting.is_empty()) {
-            self.pairs.remove(&(from, to));
+        if self.pairs.get(&(to, from)).is_some_and(|queue| queue.storing == 0 && queue.waiting.is_empty()) {
+            self.pairs.remove(&(to, from));
         }
     }
 }
