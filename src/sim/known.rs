@@ -13,9 +13,10 @@ use crate::words::{LinkId, MessageId};
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(crate) name: String,
-    pub(crate) account: bool,
-    /// Accounts that came or went while the server ran are judged less strictly.
-    pub(crate) odd: bool,
+    pub(crate) account: Account,
+    /// The account came or went since the world began: what was counted for the name, or sent to it, may have
+    /// been for another.
+    pub(crate) strange: bool,
     /// A login was decided and came to nothing: whether its history has it is not judged.
     pub(crate) blurred: bool,
     pub(crate) session: Option<SessionSeen>,
@@ -41,6 +42,18 @@ pub(crate) struct Known {
     pub(crate) acknowledged: BTreeSet<MessageId>,
 }
 
+/// Whether there is an account of a name.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Account {
+    #[default]
+    Absent,
+    Here,
+    /// It is gone from the credentials file, and not purged.
+    Leaving,
+    /// So it is, and is in the file again.
+    Returning,
+}
+
 /// The last login and the last end of a user.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct History {
@@ -51,6 +64,60 @@ pub(crate) struct History {
 }
 
 impl Known {
+    /// Whether anybody may name it, or log in.
+    pub(crate) fn is_account(&self) -> bool {
+        self.account == Account::Here
+    }
+
+    /// Whether it is to be purged: until then it is judged less strictly.
+    pub(crate) fn is_odd(&self) -> bool {
+        matches!(self.account, Account::Leaving | Account::Returning)
+    }
+
+    fn set_account(&mut self, account: Account) {
+        self.strange |= account != self.account;
+        self.account = account;
+    }
+
+    /// The credentials file is read again.
+    pub(crate) fn file_read(&mut self, is_in: bool) {
+        self.set_account(match (self.account, is_in) {
+            (Account::Absent | Account::Here, true) => Account::Here,
+            (Account::Leaving | Account::Returning, true) => Account::Returning,
+            (Account::Absent, false) => Account::Absent,
+            (Account::Here | Account::Leaving | Account::Returning, false) => Account::Leaving,
+        });
+    }
+
+    /// The world begins.
+    pub(crate) fn begins(&mut self, is_in: bool) {
+        self.account = if is_in { Account::Here } else { Account::Absent };
+    }
+
+    /// A server starts: who is in the file has an account, and who is remembered and not in it is purged.
+    pub(crate) fn started(&mut self, is_in: bool, is_remembered: bool) {
+        self.set_account(match (is_in, is_remembered) {
+            (true, _) => Account::Here,
+            (false, true) => Account::Leaving,
+            (false, false) => Account::Absent,
+        });
+    }
+
+    /// An account was registered.
+    pub(crate) fn registered(&mut self) {
+        if self.account == Account::Absent {
+            self.set_account(Account::Here);
+        }
+    }
+
+    /// What there was of the account is purged.
+    pub(crate) fn purged(&mut self) {
+        self.set_account(match self.account {
+            Account::Here | Account::Returning => Account::Here,
+            Account::Absent | Account::Leaving => Account::Absent,
+        });
+    }
+
     /// The process is gone: what is not on the disk never was, and what is open on it ended by now.
     pub(super) fn server_gone(&mut self, now: Time) {
         self.session = None;

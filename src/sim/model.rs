@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::known::{Asked, Known, SessionSeen, Stored};
+use super::known::{Account, Asked, Known, SessionSeen, Stored};
 use crate::record::{Change, Fact, Mail, Outcome, Record, RecordNumber};
 use crate::server::Settings;
 use crate::server::settings::{HeldOnBlock, OfflineDelivery};
@@ -92,15 +92,37 @@ impl Model {
     }
 
     pub(crate) fn start(&mut self, settings: &Settings, accounts: &[Name]) {
-        self.reload(settings, accounts);
+        self.take_settings(settings);
+        let known = self.named(accounts);
+        let first = self.users.iter().all(|known| known.account == Account::Absent);
+        for user in 0..self.users.len() {
+            let remembered = self.remembers(user);
+            let is_in = known.contains(&user);
+            match first {
+                true => self.users[user].begins(is_in),
+                false => self.users[user].started(is_in, remembered),
+            }
+        }
         self.under_way.clear();
         (self.known_durable, self.applied) = (RecordNumber(0), RecordNumber(0));
         self.groups = self.kept_groups.clone();
-        let here: Vec<bool> = self.users.iter().map(|known| known.account).collect();
+        let here: Vec<bool> = self.users.iter().map(Known::is_account).collect();
         take_out(&mut self.groups, |member| !here[member]);
     }
 
     pub(crate) fn reload(&mut self, settings: &Settings, accounts: &[Name]) {
+        self.take_settings(settings);
+        let known = self.named(accounts);
+        for (user, entry) in self.users.iter_mut().enumerate() {
+            entry.file_read(known.contains(&user));
+        }
+    }
+
+    fn named(&mut self, names: &[Name]) -> Vec<User> {
+        names.iter().map(|name| self.user(name.as_str())).collect()
+    }
+
+    fn take_settings(&mut self, settings: &Settings) {
         self.settings = settings.clone();
         self.delivers |= settings.held_on_block == HeldOnBlock::Deliver;
         self.drops |= settings.held_on_block == HeldOnBlock::Drop;
@@ -117,13 +139,6 @@ impl Model {
             of_one: lower(self.limits.of_one, settings.mailbox_per_sender.into()),
             in_all: lower(self.limits.in_all, settings.mailbox_total_bytes),
         };
-        let known: Vec<User> = accounts.iter().map(|name| self.user(name.as_str())).collect();
-        let first = self.users.iter().all(|known| !known.account);
-        for (user, entry) in self.users.iter_mut().enumerate() {
-            let account = known.contains(&user);
-            entry.odd |= account != entry.account && !(first && account);
-            entry.account = account;
-        }
     }
 
     /// A record goes to the store. A fact holds from now on.
@@ -233,7 +248,7 @@ impl Model {
             }
             Change::AccountAdded { name, .. } => {
                 let user = self.user(name.as_str());
-                self.users[user].odd = true;
+                self.users[user].registered();
             }
         }
     }
@@ -298,7 +313,7 @@ impl Model {
     fn forget(&mut self, user: User) {
         self.removals.retain(|(of, _), _| *of != user);
         let known = &mut self.users[user];
-        known.odd = true;
+        known.purged();
         known.mailbox.clear();
         known.blocks.clear();
         known.settled.clear();

@@ -89,13 +89,13 @@ impl Check {
             return Err(Allowed::Codes(Vec::from([Code::UnknownUser])));
         };
         let known = &self.model.users[whom];
-        if known.odd || self.model.users[user].odd {
+        if known.is_odd() || self.model.users[user].is_odd() {
             return Err(Allowed::Anything);
         }
         if whom == user {
             return Err(Allowed::Codes(Vec::from([Code::Oneself])));
         }
-        if known.account { Ok(whom) } else { Err(Allowed::Codes(Vec::from([Code::UnknownUser]))) }
+        if known.is_account() { Ok(whom) } else { Err(Allowed::Codes(Vec::from([Code::UnknownUser]))) }
     }
 
     fn message_allowed(&self, user: User, to: &str) -> Allowed {
@@ -181,7 +181,7 @@ impl Check {
         };
         let users = 0..self.model.users.len();
         // What an account had blocked that came and went may be forgotten.
-        let odd = |user: &User| self.model.users[*user].odd;
+        let odd = |user: &User| self.model.users[*user].is_odd();
         let surely = users.clone().filter(|user| shown(user) && !odd(user)).collect();
         Allowed::Users(surely, users.filter(odd).collect())
     }
@@ -203,7 +203,7 @@ impl Check {
                     known.history.last_login.map_or((false, false), |at| (at > since, at >= since))
                 }
             };
-            if known.odd || known.blurred || least != most {
+            if known.is_odd() || known.blurred || least != most {
                 perhaps.push(user);
             } else if least {
                 surely.push(user);

@@ -270,9 +270,11 @@ impl Check {
         list: &[User],
         members: &[User],
     ) -> Verdict {
-        let Some(command) = command_of(&expected.line).filter(|_| !self.model.users[user].odd) else {
+        let Some(command) = command_of(&expected.line) else { return Ok(()) };
+        // Of an account that is to be purged only what it has done is judged.
+        if self.model.users[user].is_odd() && !(said.is_ok() && is_change(&command)) {
             return Ok(());
-        };
+        }
         // Settings that change meanwhile decide as well.
         if is_late(expected.command) && self.settled_at >= expected.at {
             return Ok(());
@@ -321,7 +323,7 @@ impl Check {
             Command::AddToGroup { .. } => true,
             _ => false,
         };
-        let fine = !unasked || already || self.model.users[user].odd;
+        let fine = !unasked || already || self.model.users[user].is_odd();
         rule!(self, fine, "what is confirmed was stored", "{}", words(&expected.line));
         Ok(())
     }
@@ -347,7 +349,7 @@ impl Check {
     /// A line that nothing holds up is obeyed, and answered if its answer is known then.
     pub(super) fn whoever_waits_for_nothing_is_answered(&self) -> Verdict {
         for (link, seen) in self.links.seen.iter().filter(|(_, seen)| !seen.expected.is_empty()) {
-            let odd = seen.user.is_none_or(|user| self.model.users[user].odd);
+            let odd = seen.user.is_none_or(|user| self.model.users[user].is_odd());
             let free = !odd && self.is_at_rest() && self.is_obeyed_at_once(*link) && self.is_flushed(*link);
             let waiting = seen.expected.iter().find(|expected| free && expected.is_answered_soon());
             let line = waiting.map(|expected| words(&expected.line));

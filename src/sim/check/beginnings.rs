@@ -103,7 +103,7 @@ impl Check {
 
     /// Whether it is sure which mail a login counts.
     fn counts_unread(&self, user: User) -> bool {
-        let odd = |user: User| self.model.users[user].odd;
+        let odd = |user: User| self.model.users[user].is_odd();
         let strange = self.model.users[user].mailbox.values().any(|stored| odd(stored.from));
         !odd(user) && !strange && !self.model.settings.block_mutual
     }
@@ -158,7 +158,7 @@ impl Check {
         let tries = self.locks.attempts.iter().any(|attempt| attempt.link == link);
         let Some((user, login)) = self.tokens.claims(link).filter(|_| waits && !tries) else { return Ok(()) };
         let known = &self.model.users[user];
-        let stands = known.session.is_some() && known.login == login && !known.odd;
+        let stands = known.session.is_some() && known.login == login && !known.is_odd();
         rule!(self, !stands, "a session that stands is taken up at once", "{}, by {link:?}", known.name);
         Ok(())
     }

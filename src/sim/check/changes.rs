@@ -48,30 +48,27 @@ impl Check {
             | Change::GroupSet { .. }
             | Change::GroupRemoved { .. } => return self.wish_is_granted(number, change),
         };
-        let taken = self.model.find(name.as_str()).is_some_and(|user| self.model.users[user].account);
+        let taken = self.model.find(name.as_str()).is_some_and(|user| self.model.users[user].is_account());
         rule!(self, !taken, "an account is made for a name that is free", "{name}");
         Ok(())
     }
 
     fn wish_is_granted(&mut self, number: RecordNumber, change: &Change) -> Verdict {
-        let legal = self.at_some_point(|check| check.wish_for(change, true).is_some());
-        let wish = self.wish_for(change, legal).map(|wish| (wish.order(), wish.user));
-        let odd = self.names_of(change).into_iter().chain(wish.map(|(_, user)| user));
-        let lenient = odd.into_iter().any(|user| self.model.users[user].odd);
-        rule!(self, legal || lenient, "a change is asked for by one who may make it", "{change:?}");
-        if let Some((order, _)) = wish {
+        let legal = self.at_some_point(|check| check.wish_for(change).is_some());
+        rule!(self, legal, "a change is asked for by one who may make it", "{change:?}");
+        if let Some(order) = self.wish_for(change).map(Wish::order) {
             self.wishes.handed_over(order, number);
         }
         Ok(())
     }
 
-    /// The wish that a change is for, among those whose turn it is; `may`: and its user may make it.
-    fn wish_for(&self, change: &Change, may: bool) -> Option<&Wish> {
-        let fits = |wish: &&Wish| {
-            let Some(command) = wish.command() else { return false };
-            if may { self.comes_to(wish.user, &command, change) } else { is_about(&command, change) }
+    /// The wish that a change is for, among those whose turn it is and whose users may make it.
+    fn wish_for(&self, change: &Change) -> Option<&Wish> {
+        let comes_to = |wish: &&Wish| {
+            let here = self.model.users[wish.user].is_account();
+            here && wish.command().is_some_and(|command| self.comes_to(wish.user, &command, change))
         };
-        let waiting = || self.wishes.first().filter(|wish| wish.waits()).filter(fits);
+        let waiting = || self.wishes.first().filter(|wish| wish.waits()).filter(comes_to);
         // What was asked for on a lost link may have come to an end unheard.
         waiting().find(|wish| wish.is_linked()).or_else(|| waiting().next())
     }
@@ -154,7 +151,7 @@ impl Check {
     }
 
     pub(super) fn is_account(&self, name: &str) -> bool {
-        self.model.find(name).is_some_and(|user| self.model.users[user].account)
+        self.model.find(name).is_some_and(|user| self.model.users[user].is_account())
     }
 
     /// Changes are under way together only if neither writes what the other reads or writes.
@@ -202,21 +199,6 @@ impl Check {
         subjects
     }
 
-    /// The accounts that a change names.
-    pub(super) fn names_of(&self, change: &Change) -> Vec<User> {
-        let find = |name: &Name| self.model.find(name.as_str());
-        match change {
-            Change::AccountAdded { name, .. } | Change::AccountRemoved { name } => {
-                find(name).into_iter().collect()
-            }
-            Change::Blocked { by, user } | Change::Unblocked { by, user } => {
-                find(by).into_iter().chain(find(user)).collect()
-            }
-            Change::GroupSet { members, .. } => members.iter().filter_map(find).collect(),
-            Change::GroupRemoved { group } => self.model.groups.get(group).cloned().unwrap_or_default(),
-        }
-    }
-
     /// Whether things are as the answer to a change says.
     pub(super) fn change_is_true(&self, user: User, command: &Command<'_>, answer: &Answer<'_>) -> bool {
         let model = &self.model;
@@ -246,22 +228,5 @@ impl Check {
             }
             _ => !is_change(command),
         }
-    }
-}
-
-/// Whether a command may come to a change, whoever gives it.
-fn is_about(command: &Command<'_>, change: &Change) -> bool {
-    match (command, change) {
-        (Command::Block { user: whom }, Change::Blocked { user, .. })
-        | (Command::Unblock { user: whom }, Change::Unblocked { user, .. }) => *whom == user.as_str(),
-        (
-            Command::CreateGroup { group, .. }
-            | Command::AddToGroup { group, .. }
-            | Command::RemoveFromGroup { group, .. }
-            | Command::LeaveGroup { group }
-            | Command::DeleteGroup { group },
-            Change::GroupSet { group: set, .. } | Change::GroupRemoved { group: set },
-        ) => *group == set.as_str(),
-        _ => false,
     }
 }

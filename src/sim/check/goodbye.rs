@@ -94,10 +94,10 @@ impl Check {
     /// Stored mail that is being shown to a user, and was not acknowledged, as far as that is sure.
     fn shows_now(&self, user: User) -> Vec<MessageId> {
         let known = &self.model.users[user];
-        if known.odd || self.model.settings.held_on_block == HeldOnBlock::Drop {
+        if known.is_odd() || self.model.settings.held_on_block == HeldOnBlock::Drop {
             return Vec::new();
         }
-        let shown = |from: User| !self.model.users[from].odd && !self.model.is_cut_off(from, user);
+        let shown = |from: User| !self.model.users[from].is_odd() && !self.model.is_cut_off(from, user);
         let waiting = known
             .mailbox
             .iter()
@@ -113,7 +113,7 @@ impl Check {
         let patient =
             seen.leaving.as_ref().is_some_and(|leaving| self.now.0 < leaving.taken_at.0 + PATIENCE_MICROS);
         let by_logout = seen.farewell.is_none_or(|farewell| farewell == Farewell::Logout);
-        let odd = seen.user.is_none_or(|user| self.model.users[user].odd);
+        let odd = seen.user.is_none_or(|user| self.model.users[user].is_odd());
         if !patient || !by_logout || odd || seen.garbage || self.call == Call::Stop {
             return Ok(());
         }

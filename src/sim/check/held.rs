@@ -46,8 +46,8 @@ impl Check {
         let shows = settings.held_on_block == HeldOnBlock::Hold
             && settings.offline_delivery != OfflineDelivery::Off
             && !self.model.is_cut_off(user, by)
-            && !self.model.users[by].odd
-            && !self.model.users[user].odd;
+            && !self.model.users[by].is_odd()
+            && !self.model.users[user].is_odd();
         let link = self.model.session_mut(by).and_then(|session| session.link);
         let Some(seen) = link.and_then(|link| self.links.seen.get(&link)).filter(|_| shows) else { return };
         let is_sent = |id: &MessageId| seen.sent.iter().any(|sent| sent.id == *id);

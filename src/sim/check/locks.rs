@@ -8,6 +8,7 @@ use super::attempts::{Attempt, Outcome};
 use super::{Call, Check, Verdict, rule, words};
 use crate::record::{Fact, Record, RecordNumber, Suspect};
 use crate::server::Settings;
+use crate::sim::known::Account;
 use crate::sim::trace::SeenVerdict;
 use crate::time::Time;
 use crate::wire::Refusal;
@@ -91,7 +92,7 @@ impl Locks {
 impl Check {
     /// The count of a name whose account came or went began anew, or will.
     pub(super) fn odd_names_are_shaky(&mut self) {
-        for known in self.model.users.iter().filter(|known| known.odd) {
+        for known in self.model.users.iter().filter(|known| known.strange) {
             if let Some(lock) = self.locks.names.get_mut(&known.name) {
                 lock.shake();
             }
@@ -113,7 +114,7 @@ impl Check {
         attempt.ticket = Some(ticket);
         self.tickets.insert(ticket, attempt.link);
         let name = attempt.name.clone();
-        let odd = self.model.find(&name).is_some_and(|user| self.model.users[user].odd);
+        let odd = self.model.find(&name).is_some_and(|user| self.model.users[user].strange);
         let lock = self.locks.names.entry(name.clone()).or_default();
         lock.shaky |= odd;
         if let Some((surely, _)) = lock.locked {
@@ -146,7 +147,7 @@ impl Check {
         else {
             return Ok(());
         };
-        let odd = self.model.find(&attempt.name).is_some_and(|user| self.model.users[user].odd);
+        let odd = self.model.find(&attempt.name).is_some_and(|user| self.model.users[user].strange);
         let lock = self.locks.names.entry(attempt.name.clone()).or_default();
         lock.verifying = lock.verifying.saturating_sub(1);
         lock.judged += 1;
@@ -241,10 +242,34 @@ impl Check {
             return Ok(());
         }
         let Some(attempt) = self.take_attempt(link) else { return Ok(()) };
-        let from = self.links.seen.get(&link).and_then(|seen| seen.from);
+        if refusal == Refusal::NameTaken {
+            return self.name_is_taken(&attempt);
+        }
+        self.refusal_is_true(&attempt, refusal)
+    }
+
+    /// Who wants to make an account was told that there is one.
+    fn name_is_taken(&mut self, attempt: &Attempt) -> Verdict {
+        let name = attempt.name.as_str();
+        let taken = self.at_some_point(|check| {
+            check.model.find(name).is_some_and(|user| check.model.users[user].account != Account::Absent)
+        });
+        rule!(
+            self,
+            taken && attempt.registers,
+            "a name is taken by somebody",
+            "{name} on {:?}",
+            attempt.link
+        );
+        Ok(())
+    }
+
+    /// A password was refused: for the reason that the count of its name gives.
+    fn refusal_is_true(&mut self, attempt: &Attempt, refusal: Refusal) -> Verdict {
+        let from = self.links.seen.get(&attempt.link).and_then(|seen| seen.from);
         let limited = from.is_some_and(|from| !from.ip().is_loopback());
         let name = attempt.name.as_str();
-        let odd = self.model.find(name).is_some_and(|user| self.model.users[user].odd);
+        let odd = self.model.find(name).is_some_and(|user| self.model.users[user].strange);
         let extends = self.model.settings.lock_extend;
         let duration = self.model.settings.block_duration_secs * 1_000_000;
         let now = self.now;
@@ -297,7 +322,7 @@ impl Check {
             "a lock is told when it is durable",
             "{name} is told to be locked, {by:?} is not durable"
         );
-        self.failure_is_durable(&attempt)
+        self.failure_is_durable(attempt)
     }
 
     /// A failure was told: its record is durable, or was refused.

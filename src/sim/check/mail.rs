@@ -57,7 +57,7 @@ impl Check {
         }
         let within = |limit: u64, amount: u64| limit == 0 || amount <= limit;
         // The mail of one who was removed and came again is another's.
-        let own = !self.model.users[from].odd;
+        let own = !self.model.users[from].strange;
         let fits = within(u64::from(settings.mailbox_messages), messages)
             && (!own || within(u64::from(settings.mailbox_per_sender), of_one))
             && within(settings.mailbox_bytes, bytes);
@@ -69,7 +69,7 @@ impl Check {
     pub(super) fn storing_is_true(&mut self, number: u32) -> Verdict {
         let Some(text) = self.texts.sent.get_mut(&number) else { return Ok(()) };
         let (Some(to), Some(sender)) = (text.to, text.sender) else { return Ok(()) };
-        let (at, odd) = (text.at, self.model.users[to].odd);
+        let (at, odd) = (text.at, self.model.users[to].strange);
         let quiet = self.model.settings.block_notice == BlockNotice::Silent;
         let silent = self.model.is_cut_off_since(sender, to, at) || text.perhaps_forbidden.contains(&to);
         if silent {
@@ -77,7 +77,7 @@ impl Check {
         }
         let earlier = text.stored.is_empty() && text.accepted && odd;
         // A crash may bring back what an account that went had blocked.
-        let quiet = quiet && (odd || self.model.users[sender].odd);
+        let quiet = quiet && (odd || self.model.users[sender].strange);
         if silent || earlier || quiet {
             return Ok(());
         }

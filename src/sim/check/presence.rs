@@ -9,7 +9,7 @@ impl Check {
     pub(super) fn owe_presence(&mut self, subject: User, online: bool, perhaps: bool) {
         for other in (0..self.model.users.len()).filter(|other| *other != subject) {
             let blocked = self.model.users[subject].blocks.contains(&other);
-            let odd = self.model.users[subject].odd || self.model.users[other].odd;
+            let odd = self.model.users[subject].is_odd() || self.model.users[other].is_odd();
             let Some(session) = self.model.session_mut(other).filter(|_| odd || !blocked) else { continue };
             // A session between two links may be on the next one already.
             let perhaps = perhaps || odd || session.link.is_none();

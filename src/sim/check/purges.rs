@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 
 use super::{Check, Verdict, rule};
 use crate::record::{Change, Record};
+use crate::sim::known::Account;
 use crate::sim::model::{Model, User};
 use crate::time::Time;
 use crate::words::Name;
@@ -33,7 +34,7 @@ impl Purges {
             if accounts.iter().any(|name| name.as_str() == known.name) {
                 // It is back. Whether it was purged before is not judged.
                 self.gone.remove(&user);
-            } else if known.account {
+            } else if known.account != Account::Absent {
                 self.gone.insert(user, Gone::default());
             }
         }

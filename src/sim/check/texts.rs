@@ -186,7 +186,7 @@ impl Check {
             None => known.coming.is_none(),
         };
         // Who is blocked and not told so hears `stored` as late as it would be.
-        decided && !self.model.is_cut_off(from, to) && !known.odd && !self.model.users[from].odd
+        decided && !self.model.is_cut_off(from, to) && !known.is_odd() && !self.model.users[from].is_odd()
     }
 
     /// A block is lifted: what waits for its turn may be obeyed now, and reach.
@@ -259,7 +259,7 @@ impl Check {
     /// Whether a message is in a mailbox, as far as that can be known.
     fn waits(&self, user: User, id: MessageId) -> bool {
         let known = &self.model.users[user];
-        known.odd || known.mailbox.contains_key(&id)
+        known.is_odd() || known.mailbox.contains_key(&id)
     }
 
     pub(super) fn origin_is_true(
@@ -295,7 +295,7 @@ impl Check {
         let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
         let never = text.forbidden.contains(&reader);
         let lets_through =
-            text.kind != Kind::Broadcast && (self.model.delivers || self.model.users[from].odd);
+            text.kind != Kind::Broadcast && (self.model.delivers || self.model.users[from].is_odd());
         let held =
             !lets_through && !self.at_some_point(|check| !check.model.users[reader].blocks.contains(&from));
         let names = (&self.model.users[reader].name, &self.model.users[from].name);
@@ -454,8 +454,8 @@ impl Check {
         for (number, text) in &self.texts.sent {
             let Some(sender) = text.sender.filter(|_| text.accepted) else { continue };
             let excused = |to: User| {
-                self.model.users[to].odd
-                    || self.model.users[sender].odd
+                self.model.users[to].strange
+                    || self.model.users[sender].strange
                     || text.perhaps_forbidden.contains(&to)
                     || self.model.is_cut_off(sender, to)
                     || self.model.dropped.contains(&(to, *number))
