@@ -8,7 +8,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::known::{Account, Asked, Known, SessionSeen, Stored};
-use crate::record::{Change, Fact, Mail, Outcome, Record, RecordNumber};
+use crate::record::{Change, Fact, Mail, Outcome, Record, RecordNumber, Suspect};
 use crate::server::Settings;
 use crate::server::settings::{HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
@@ -276,6 +276,20 @@ impl Model {
     }
 
     /// Changes that are with the store and not durable.
+    /// How many facts of an account are on their way to the store.
+    pub(crate) fn facts_under_way(&self, name: &str) -> usize {
+        let about = |record: &Record| match record {
+            Record::Fact(
+                Fact::SessionBegan { user, .. }
+                | Fact::SessionEnded { user, .. }
+                | Fact::MailRemoved { user, .. },
+            ) => user.as_str() == name,
+            Record::Fact(Fact::Failures { suspect: Suspect::Account(user), .. }) => user.as_str() == name,
+            _ => false,
+        };
+        self.under_way.iter().filter(|(_, record)| about(record)).count()
+    }
+
     pub(crate) fn changes_under_way(&self) -> impl Iterator<Item = (RecordNumber, &Change)> {
         self.under_way.iter().filter_map(|(number, record)| match record {
             Record::Change(change) => Some((*number, change)),

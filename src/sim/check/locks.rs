@@ -14,6 +14,8 @@ use crate::time::Time;
 use crate::wire::Refusal;
 use crate::words::{LinkId, Ticket};
 
+/// Facts of one account under way at which nobody is let in under its name (PROTOCOL.md R13).
+const FACTS_OF_ONE: usize = 16;
 /// Tries on one link where names are not locked.
 const TRIES_A_LINK: u32 = 3;
 
@@ -284,12 +286,13 @@ impl Check {
             }
             return Ok(());
         }
+        let behind = self.model.facts_under_way(&attempt.name) >= FACTS_OF_ONE;
         let fits = match (refusal, attempt.expected) {
             (Refusal::InvalidCredentials { attempts_left }, Some(Outcome::Left(left))) => {
                 attempts_left == left
             }
             (Refusal::AlreadyOnline, Some(Outcome::In)) => stands,
-            (Refusal::Busy, Some(Outcome::In)) => coming,
+            (Refusal::Busy, Some(Outcome::In)) => coming || behind,
             // Too many have failed from there meanwhile.
             (Refusal::LockedOut { .. }, Some(Outcome::In | Outcome::Left(_))) => limited,
             (Refusal::Busy, Some(Outcome::Busy)) => true,
