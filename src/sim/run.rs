@@ -189,7 +189,7 @@ impl World {
         }
     }
 
-    /// Everybody lifts his blocks, so that what was held back arrives.
+    /// All lift their blocks, so that what was held back arrives.
     fn lift_all_blocks(&mut self) {
         let blocks: Vec<_> = self.host.store.blocks().cloned().collect();
         for seat in 0..SEATS {
@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    /// Everybody who is logged in asks for what waits for him.
+    /// All who are logged in ask for their mail.
     fn ask_for_mail(&mut self) {
         for seat in 0..SEATS {
             if self.seats[seat].process.as_ref().is_some_and(|process| process.user.is_some()) {

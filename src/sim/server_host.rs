@@ -16,7 +16,7 @@ use crate::server::{Effect, Event, ServerState, Settings, Verdict};
 use crate::time::Time;
 use crate::words::{Credential, LinkId, Name, Ticket};
 
-/// Bytes that may wait for a slow reader before his link is cut (`output_bytes`).
+/// Bytes that may wait for a slow reader before their link is cut (`output_bytes`).
 const OUTPUT_BYTES: usize = 262_144;
 /// How long they may wait without progress (`output_stall_secs`).
 const OUTPUT_STALL_MICROS: u64 = 10_000_000;

@@ -446,7 +446,7 @@ impl World {
         self.hand_writes(hand, &bytes);
     }
 
-    /// Somebody who came in by hand asks for lists, far faster than he reads them, and may want to go
+    /// Somebody who came in by hand asks for lists, far faster than they read them, and may want to go
     /// behind them. If nobody has come in, somebody does.
     fn flood_with_lists(&mut self, step: Step) {
         let recent = self.hands.len().saturating_sub(12);

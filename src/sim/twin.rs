@@ -1,4 +1,4 @@
-//! Twin runs: whoever is blocked learns no more than he would if the blocker were offline.
+//! Twin runs: a blocked user learns no more than if the blocker were offline.
 //!
 //! Two worlds take the same steps. In one, A is online and has blocked B; in the other A never comes.
 //! What the server sends to B must be the same, but for the answers that are to tell.
@@ -82,7 +82,7 @@ pub(super) fn steps(seed: u64, length: usize) -> Vec<Step> {
         if actor == A && argument == u16::from(B) {
             argument = 2;
         }
-        // Everybody plays his own part: the salt of a start chooses no other user.
+        // All play their own parts: the salt of a start chooses no other user.
         let salt = u32::try_from(draw.below(1 << 30)).unwrap_or(0) / 5 * 5 + 1;
         steps.push(Step { kind, actor, argument, salt });
     }
@@ -114,7 +114,7 @@ struct Twin {
     /// The links that B has had.
     links: Vec<LinkId>,
     lines: Vec<String>,
-    /// Numbers of B's commands about A on his present link.
+    /// Numbers of B's commands about A on the present link.
     about_a: Vec<String>,
 }
 
@@ -166,7 +166,7 @@ fn comparable(line: &str, about_a: &[String]) -> Option<String> {
         return Some(line.replace(" withheld", "").replace(" complete", ""));
     }
     let without_random = match first {
-        // The id is drawn anew each time, and so is the token.
+        // The id is a new one each time, and so is the token.
         "introduce" => 3,
         "welcome" | "resumed" => 6,
         _ => return Some(String::from(line)),

@@ -24,7 +24,7 @@ enum Target {
     Network,
 }
 
-/// Messages that wait for bob, and as many that come while he is online.
+/// Messages that wait for bob, and as many that come while bob is online.
 const MESSAGES: usize = 4;
 
 /// The fate of a client that was to be killed at its call of this number.

@@ -37,7 +37,7 @@ pub(in crate::server) struct Guesses {
 }
 
 impl Guesses {
-    /// Counts anew: the account has come or gone. Comparisons under way and those who wait for them are
+    /// Counts from zero: the account has come or gone. Comparisons under way and those who wait for them are
     /// answered all the same.
     pub(super) fn begin_anew(&mut self) {
         let waiting = core::mem::take(&mut self.waiting);
@@ -134,7 +134,7 @@ pub(super) fn locked_secs(server: &mut ServerState, subject: Subject) -> Option<
     match guesses.locked_until {
         Some(until) if until > now || planted::is(Planted::LockForEver) => Some(now.seconds_until(until)),
         Some(_) => {
-            // The lock has run out; counting begins anew.
+            // The lock has run out; counting begins again at zero.
             guesses.locked_until = None;
             guesses.count = 0;
             None
@@ -143,7 +143,7 @@ pub(super) fn locked_secs(server: &mut ServerState, subject: Subject) -> Option<
     }
 }
 
-/// An attempt during a lock; with `lock_extend` the lock begins anew.
+/// An attempt during a lock; with `lock_extend` the lock begins again.
 pub(super) fn extend_lock(server: &mut ServerState, subject: Subject) -> (u64, RecordNumber) {
     let now = server.now;
     if server.settings.lock_extend {
@@ -191,7 +191,7 @@ pub(super) fn count_failure(
     (record, locked.then(|| server.now.seconds_until(until)))
 }
 
-/// A right password, which lets its user in or does not: counting begins anew. Returns the failures since
+/// A right password, which lets its user in or does not: counting begins again at zero. Returns the failures since
 /// the login before; they are told, and forgotten, if this is one.
 pub(super) fn forgive(server: &mut ServerState, subject: Subject, login: bool) -> u32 {
     let keep = planted::is(Planted::SuccessKeepsCount);

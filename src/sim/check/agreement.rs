@@ -24,7 +24,7 @@ impl Check {
         self.ledgers_agree(store)
     }
 
-    /// A new life begins, which counts its records anew.
+    /// A new life begins, which counts its records from 1.
     pub(super) fn agrees_no_more(&mut self) {
         self.agreed = RecordNumber(0);
     }

@@ -45,7 +45,7 @@ struct Running {
     output_closed: bool,
     private: BTreeSet<String>,
     broadcasts: BTreeSet<u32>,
-    /// The last text shown of each sender, his program, and kind.
+    /// The last text shown of each sender, program and kind.
     last: BTreeMap<(String, u64, Lane), u32>,
 }
 

@@ -92,7 +92,7 @@ impl Locks {
 }
 
 impl Check {
-    /// The count of a name whose account came or went began anew, or will.
+    /// The count of a name whose account came or went began again at zero, or will.
     pub(super) fn odd_names_are_shaky(&mut self) {
         for known in self.model.users.iter().filter(|known| known.strange) {
             if let Some(lock) = self.locks.names.get_mut(&known.name) {

@@ -22,7 +22,7 @@ impl Check {
                 Ok(())
             }
             ServerLine::Ask(Prompt::Username) => {
-                // A line of one who is not let in comes to nothing.
+                // A line of somebody who is not let in has no effect.
                 if let Some(seen) = self.links.seen.get_mut(&link) {
                     seen.ahead.pop_front();
                 }

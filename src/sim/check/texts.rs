@@ -55,7 +55,7 @@ pub(in crate::sim) struct SentText {
     pub(super) accepted: bool,
     /// Members whom the sender of a group message was told that it reaches.
     pub(super) promised: u64,
-    /// Those whom a group message reaches, as its sender was told, if he was told as well that it misses
+    /// Those whom a group message reaches, as its sender was told, if they were told as well that it misses
     /// somebody.
     pub(super) told: Option<u64>,
     /// The sender was told that it did not.
