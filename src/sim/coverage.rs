@@ -22,7 +22,7 @@ spelled! {
         CrashBeforeAcknowledgement = "crash between delivery and acknowledgement",
         /// The server died with stored mail out and not acknowledged.
         CrashMidDrain = "crash in the middle of stored mail",
-        /// The server died in its start, or right behind it, before anybody had come.
+        /// The server died in its start, or right after it, before anybody had come.
         CrashAtStart = "crash at the start, and recovered twice",
         /// Somebody came back with a token that was not, or no longer, good.
         StaleToken = "token that is not good any more",

@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// Shows something now, or behind what is already waiting for a slow display.
+    /// Shows something now, or after what is already waiting for a slow display.
     pub(super) fn display(&mut self, process: &mut Process, item: Item) {
         if process.display.is_empty() && process.display_micros == 0 {
             return self.show(process, item);

@@ -296,7 +296,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
 /// Settings chosen before the start, at most.
 const SETTINGS_DRAWN: u64 = 8;
 
-/// The scenario of a seed: a subset of the kinds (a swarm) with drawn weights, `length` steps behind
+/// The scenario of a seed: a subset of the kinds (a swarm) with drawn weights, `length` steps after
 /// the steps that choose settings and start clients.
 #[must_use]
 pub fn from_seed(seed: u64, length: usize) -> Vec<Step> {

@@ -362,7 +362,7 @@ impl World {
         true
     }
 
-    /// Somebody asks for a change and for more behind it, and says no more: with a login before it, or on a
+    /// Somebody asks for a change and for more after it, and says no more: with a login before it, or on a
     /// raw connection that stands.
     fn ask_and_end(&mut self, step: Step) {
         let standing = self.hand_of(step.actor).filter(|_| !step.salt.is_multiple_of(3));

@@ -223,7 +223,7 @@ impl World {
         self.at(Time(self.now.0.saturating_add(micros)), what);
     }
 
-    /// Lets something happen at a time, behind all that is to happen then already.
+    /// Lets something happen at a time, after all that is to happen then already.
     pub(super) fn at(&mut self, at: Time, what: Happening) {
         self.sequence += 1;
         self.queue.push(Reverse(Due { at, sequence: self.sequence, what }));

@@ -59,7 +59,7 @@ impl Queues {
     pub(super) fn take_free(&mut self, from: UserId, to: UserId) -> VecDeque<(Letter, Tell)> {
         let queue = self.pairs.get_mut(&(to, from)).filter(|queue| queue.storing == 0);
         let free = queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default();
-        // Before they are posted: one that has to be stored makes those behind it wait again.
+        // Before they are posted: one that has to be stored makes those after it wait again.
         self.drop_if_empty(from, to);
         free
     }

@@ -136,7 +136,7 @@ impl Check {
         Ok(())
     }
 
-    /// Who was let in is obeyed: what was typed ahead now, and an end of stream behind it.
+    /// Who was let in is obeyed: what was typed ahead now, and an end of stream after it.
     fn obeys_from_now_on(&mut self, link: LinkId, user: User, login: u64) {
         let Some(seen) = self.links.seen.get_mut(&link) else { return };
         (seen.user, seen.welcomed, seen.login) = (Some(user), true, login);

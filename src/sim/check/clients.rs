@@ -1,4 +1,4 @@
-//! What people see: one result a line, each message once and in order, nothing behind the farewell.
+//! What people see: one result a line, each message once and in order, nothing after the farewell.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};

@@ -139,7 +139,7 @@ impl Check {
     }
 
     /// The client of a link says nothing any more. If it can come back, that is the loss of the link; else it
-    /// is a logout behind all that it has said.
+    /// is a logout after all that it has said.
     pub(super) fn stream_ended(&mut self, link: LinkId) {
         let Some(seen) = self.links.seen.get_mut(&link) else { return };
         seen.stream_ended = true;

@@ -4,7 +4,7 @@
 //! tests. [`Check::read`] is called after every step; [`Check::end`] once everything has healed.
 //!
 //! Every line that the server sends is to be true when it leaves. A commit makes several records durable at
-//! once, and the server says one thing after the other: so what is said is judged by the state behind one
+//! once, and the server says one thing after the other: so what is said is judged by the state after one
 //! of these records, and never by an earlier one again (see [`Check::at_some_point`]).
 
 mod agreement;
@@ -259,7 +259,7 @@ impl Check {
         Ok(())
     }
 
-    /// Whether something holds behind one of the records that are durable, and not before what was said
+    /// Whether something holds after one of the records that are durable, and not before what was said
     /// already in this call.
     pub(super) fn at_some_point(&mut self, holds: impl Fn(&Check) -> bool) -> bool {
         loop {

@@ -70,7 +70,7 @@ impl Check {
         }
     }
 
-    /// No call leaves an older end of a session behind a newer beginning.
+    /// No call leaves an older end of a session after a newer beginning.
     pub(super) fn nothing_is_overtaken(&self) -> Verdict {
         let user = self.overtaken.first().map(|user| self.model.users[*user].name.as_str());
         rule!(

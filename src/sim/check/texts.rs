@@ -41,7 +41,7 @@ pub(in crate::sim) struct SentText {
     /// When it came first, and its place then among the lines of all users.
     pub(super) at: Time,
     order: u64,
-    /// It came behind something that it had to wait for.
+    /// It came after something that it had to wait for.
     waits: bool,
     /// Under which record it is stored for whom.
     pub(super) stored: Vec<(User, RecordNumber)>,

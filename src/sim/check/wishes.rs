@@ -61,7 +61,7 @@ impl Wishes {
         let wish = self.open.iter_mut().find(|wish| number.is_some() && line.is_of(wish));
         if let Some(wish) = wish {
             wish.link = Some(link);
-            // It may have been dropped before, and then comes behind what was said again before it.
+            // It may have been dropped before, and then comes after what was said again before it.
             wish.order = if wish.record.is_some() { wish.order } else { order };
             return;
         }

@@ -45,7 +45,7 @@ fn is_refused(folder: &Path) -> bool {
 }
 
 /// A server's folder with so many messages to hans, each in a transaction of its own, and where the log
-/// ended behind each of them.
+/// ended after each of them.
 fn with_mail(count: u64) -> (tempfile::TempDir, Rig, Vec<u64>) {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());
