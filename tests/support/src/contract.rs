@@ -92,7 +92,9 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         }),
         "state" => one_of("connected reconnecting resumed"),
         "ask" => one_of("username password new_password"),
-        "error" if kind == "login" => one_of("invalid_credentials locked_out already_online bad_name busy name_taken"),
+        "error" if kind == "login" => {
+            one_of("invalid_credentials locked_out already_online bad_name busy name_taken")
+        }
         "error" => one_of(ERRORS),
         "kind" => one_of("direct broadcast group private"),
         "path" => one_of("direct relayed"),
