@@ -174,6 +174,17 @@ impl Check {
         Some(number)
     }
 
+    /// Whether a message waits for stored ones of its sender that are under way to the same receiver, or may.
+    pub(super) fn waits_for_mail(&self, user: User, command: &Command<'_>) -> bool {
+        let own = &self.model.users[user].name;
+        let mut of_user = self.model.mail_under_way().filter(|(_, mail)| mail.from.as_str() == own);
+        match command {
+            Command::Message { to, .. } => of_user.any(|(name, _)| name.as_str() == *to),
+            Command::MessageGroup { .. } => of_user.next().is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether a message to somebody waits neither for mail nor for a reader.
     fn is_decided_at_once(&self, from: Option<User>, to: Option<User>) -> bool {
         let Some((from, to)) = from.zip(to) else { return false };
