@@ -315,6 +315,7 @@ impl Check {
         self.logins_are_told()?;
         self.wishes_are_answered()?;
         self.wishes_wait_for_something()?;
+        self.wishes.call_is_over();
         self.changes_are_told()?;
         self.whoever_waits_for_nothing_is_answered()?;
         self.presence_is_told()?;
