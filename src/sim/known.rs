@@ -103,11 +103,9 @@ impl Known {
         });
     }
 
-    /// An account was registered.
+    /// An account was registered, and is in the file again if it had gone.
     pub(crate) fn registered(&mut self) {
-        if self.account == Account::Absent {
-            self.set_account(Account::Here);
-        }
+        self.file_read(true);
     }
 
     /// What there was of the account is purged.

@@ -109,7 +109,7 @@ impl Check {
         }
         let login = seen.login;
         let order = self.wishes.next_line();
-        let at_once = certain && self.is_obeyed_at_once(link);
+        let at_once = certain && self.is_obeyed_at_once(link) && !self.waits_for_mail(user, command);
         let number_is =
             number.map_or(Number::Fresh, |number| self.number_is((user, login), number, link, &line, order));
         let told = number.is_some();

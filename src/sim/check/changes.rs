@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::wishes::{Wish, is_change};
-use super::{Check, Verdict, rule};
+use super::{Check, Verdict, rule, words};
 use crate::record::{Change, Record, RecordNumber};
 use crate::sim::model::User;
 use crate::wire::{Answer, Command};
@@ -56,10 +56,55 @@ impl Check {
     fn wish_is_granted(&mut self, number: RecordNumber, change: &Change) -> Verdict {
         let legal = self.at_some_point(|check| check.wish_for(change).is_some());
         rule!(self, legal, "a change is asked for by one who may make it", "{change:?}");
+        self.nobody_is_overtaken(change)?;
         if let Some(order) = self.wish_for(change).map(Wish::order) {
             self.wishes.handed_over(order, number);
         }
         Ok(())
+    }
+
+    /// Of wishes that conflict the oldest goes first.
+    fn nobody_is_overtaken(&self, change: &Change) -> Verdict {
+        let Some(granted) = self.wish_for(change).filter(|_| self.is_unhurried()) else { return Ok(()) };
+        let own = self.subjects_of(change);
+        let overtaken = self.wishes.first().find(|wish| {
+            let waits = wish.waits() && wish.user != granted.user && wish.goes_before(granted);
+            let heard = wish.link().is_some_and(|link| self.is_heard(link));
+            let wanted =
+                || self.change_of(wish).is_some_and(|change| own.conflict(&self.subjects_of(&change)));
+            waits && heard && wanted()
+        });
+        let overtaken = overtaken.map(|wish| (&self.model.users[wish.user].name, words(&wish.line)));
+        rule!(self, overtaken.is_none(), "the oldest wish goes first", "{change:?} before {overtaken:?}");
+        Ok(())
+    }
+
+    /// The change that a wish would come to now.
+    fn change_of(&self, wish: &Wish) -> Option<Change> {
+        let name = |user: User| Name::new(&self.model.users[user].name).ok();
+        let command = wish.command()?;
+        let change = match command {
+            Command::Block { user } => Change::Blocked { by: name(wish.user)?, user: Name::new(user).ok()? },
+            Command::Unblock { user } => {
+                Change::Unblocked { by: name(wish.user)?, user: Name::new(user).ok()? }
+            }
+            Command::CreateGroup { group, .. }
+            | Command::AddToGroup { group, .. }
+            | Command::RemoveFromGroup { group, .. }
+            | Command::LeaveGroup { group }
+            | Command::DeleteGroup { group } => {
+                let group = Name::new(group).ok()?;
+                let members = self.group_after(wish.user, &command, &group)?;
+                let members = members.into_iter().map(name).collect::<Option<Vec<Name>>>()?;
+                if members.is_empty() {
+                    Change::GroupRemoved { group }
+                } else {
+                    Change::GroupSet { group, members }
+                }
+            }
+            _ => return None,
+        };
+        self.comes_to(wish.user, &command, &change).then_some(change)
     }
 
     /// The wish that a change is for, among those whose turn it is and whose users may make it.

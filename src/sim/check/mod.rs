@@ -47,7 +47,7 @@ use self::tokens::Tokens;
 use self::wishes::Wishes;
 use super::model::{Model, User};
 use super::trace::{Seen, Told, Trace};
-use crate::record::{Change, Record, RecordNumber};
+use crate::record::RecordNumber;
 use crate::time::Time;
 use crate::words::{LinkId, Ticket};
 
@@ -278,10 +278,7 @@ impl Check {
         let members = change.as_ref().map(|record| self.members_before(record)).unwrap_or_default();
         let Some((number, record)) = self.model.advance(self.now) else { return false };
         self.held_applied(&record);
-        if let Record::Change(Change::Unblocked { by, user }) = &record {
-            let (by, user) = (self.model.user(by.as_str()), self.model.user(user.as_str()));
-            self.block_lifted_for_texts(by, user);
-        }
+        self.blocks_lifted_for_texts(&record);
         self.purge_applied(&record);
         let by = self.wishes.applied(number);
         self.owe_notices(&record, &members, by);
@@ -318,6 +315,7 @@ impl Check {
         self.logins_are_told()?;
         self.wishes_are_answered()?;
         self.wishes_wait_for_something()?;
+        self.wishes.call_is_over();
         self.changes_are_told()?;
         self.whoever_waits_for_nothing_is_answered()?;
         self.presence_is_told()?;

@@ -8,7 +8,7 @@ use super::answers::{Expected, accepted};
 use super::links::Sent;
 use super::wishes::Line;
 use super::{Check, Verdict, number_of, rule};
-use crate::record::RecordNumber;
+use crate::record::{Change, Record, RecordNumber};
 use crate::server::settings::OfflineDelivery;
 use crate::sim::model::User;
 use crate::time::Time;
@@ -174,6 +174,17 @@ impl Check {
         Some(number)
     }
 
+    /// Whether a message waits for stored ones of its sender that are under way to the same receiver, or may.
+    pub(super) fn waits_for_mail(&self, user: User, command: &Command<'_>) -> bool {
+        let own = &self.model.users[user].name;
+        let mut of_user = self.model.mail_under_way().filter(|(_, mail)| mail.from.as_str() == own);
+        match command {
+            Command::Message { to, .. } => of_user.any(|(name, _)| name.as_str() == *to),
+            Command::MessageGroup { .. } => of_user.next().is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether a message to somebody waits neither for mail nor for a reader.
     fn is_decided_at_once(&self, from: Option<User>, to: Option<User>) -> bool {
         let Some((from, to)) = from.zip(to) else { return false };
@@ -189,10 +200,17 @@ impl Check {
         decided && !self.model.is_cut_off(from, to) && !known.is_odd() && !self.model.users[from].is_odd()
     }
 
-    /// A block is lifted: what waits for its turn may be obeyed now, and reach.
-    pub(super) fn block_lifted_for_texts(&mut self, by: User, user: User) {
-        for text in self.texts.sent.values_mut().filter(|text| text.waits && text.sender == Some(user)) {
-            text.forbidden.retain(|to| *to != by);
+    /// A block is lifted, or gone with an account: what waits for its turn may be obeyed now, and reach.
+    pub(super) fn blocks_lifted_for_texts(&mut self, record: &Record) {
+        let (by, user) = match record {
+            Record::Change(Change::Unblocked { by, user }) => (by, Some(user)),
+            Record::Change(Change::AccountRemoved { name }) => (name, None),
+            _ => return,
+        };
+        let (by, user) = (self.model.user(by.as_str()), user.map(|user| self.model.user(user.as_str())));
+        for text in self.texts.sent.values_mut().filter(|text| text.waits) {
+            let of_user = user.is_none_or(|user| text.sender == Some(user));
+            text.forbidden.retain(|to| !(of_user && *to == by));
         }
     }
 

@@ -13,8 +13,9 @@ use crate::words::LinkId;
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Wishes {
     open: Vec<Wish>,
-    /// Counts the lines of all users.
+    /// Counts the lines of all users, and the calls of the server.
     lines: u64,
+    calls: u64,
 }
 
 /// A change that somebody asked for.
@@ -33,6 +34,8 @@ pub(super) struct Wish {
     record: Option<RecordNumber>,
     /// What became of that is known.
     is_settled: bool,
+    /// The call of the server in which its turn among the lines of its user came.
+    first_since: Option<u64>,
 }
 
 /// A line that something is said or done for.
@@ -61,12 +64,24 @@ impl Wishes {
         let wish = self.open.iter_mut().find(|wish| number.is_some() && line.is_of(wish));
         if let Some(wish) = wish {
             wish.link = Some(link);
-            // It may have been dropped before, and then comes after what was said again before it.
-            wish.order = if wish.record.is_some() { wish.order } else { order };
+            // It may have been dropped before, and then comes behind what was said again before it.
+            if wish.record.is_none() {
+                (wish.order, wish.first_since) = (order, None);
+            }
             return;
         }
         let (link, line) = (Some(link), words.to_vec());
-        self.open.push(Wish { user, link, login, number, line, order, record: None, is_settled: false });
+        self.open.push(Wish {
+            user,
+            link,
+            login,
+            number,
+            line,
+            order,
+            record: None,
+            is_settled: false,
+            first_since: None,
+        });
     }
 
     /// A link is gone. Of what was asked for on it only the first may have begun: it goes on if it has a
@@ -143,6 +158,16 @@ impl Wishes {
         self.open.iter().filter(is_first)
     }
 
+    /// A call of the server is over.
+    pub(super) fn call_is_over(&mut self) {
+        let first: Vec<u64> = self.first().map(Wish::order).collect();
+        let calls = self.calls;
+        self.calls += 1;
+        for wish in self.open.iter_mut().filter(|wish| first.contains(&wish.order)) {
+            wish.first_since.get_or_insert(calls);
+        }
+    }
+
     /// A change is with the store.
     pub(super) fn handed_over(&mut self, order: u64, number: RecordNumber) {
         if let Some(wish) = self.open.iter_mut().find(|wish| wish.order == order) {
@@ -184,6 +209,24 @@ impl Wish {
     /// Whether the link still stands on which it is answered.
     pub(super) const fn is_linked(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// Its place among wishes that conflict, the smaller the earlier: one about the blocks of its user goes
+    /// before those that only name them, then the oldest. `None`: its turn came in this call.
+    fn turn(&self) -> Option<(bool, u64)> {
+        let shared = !matches!(self.command(), Some(Command::Block { .. } | Command::Unblock { .. }));
+        Some((shared, self.first_since?))
+    }
+
+    /// Whether it has waited longer than another, or may go before it.
+    pub(super) fn goes_before(&self, other: &Wish) -> bool {
+        let shared = !matches!(other.command(), Some(Command::Block { .. } | Command::Unblock { .. }));
+        self.turn().is_some_and(|turn| turn < other.turn().unwrap_or((shared, u64::MAX)))
+    }
+
+    /// The link on which it is answered, if that stands.
+    pub(super) const fn link(&self) -> Option<LinkId> {
+        self.link
     }
 
     /// What was asked for.
