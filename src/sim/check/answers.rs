@@ -104,7 +104,7 @@ impl Check {
             seen.ahead.push_back(with_number(number, &line));
             return certain;
         };
-        if seen.leaving.is_some() {
+        if seen.leaving.is_some() || seen.over.is_some() {
             return false;
         }
         let login = seen.login;
@@ -226,7 +226,9 @@ impl Check {
                 let line = words(&expected.line);
                 rule!(self, misused, "a number is used for one command", "#{number:?} {line}: {said:?}");
             }
-            Number::Fresh if number.is_some() || !is_late(expected.command) => {
+            Number::Fresh
+                if number.is_some() || !(is_late(expected.command) || is_list(expected.command)) =>
+            {
                 self.answer_fits(user, &expected, &said, &list, &members)?;
                 let unasked = said.is_ok() && self.wishes.record_of(&line).is_none();
                 self.success_has_a_record(user, &expected, unasked)?;
@@ -435,6 +437,11 @@ const fn is_answered_later(command: &Command<'_>) -> bool {
 /// The same, by its name.
 fn is_late(command: &str) -> bool {
     matches!(command, "message" | "message group" | "startprivate")
+}
+
+/// Whether an answer may leave later than it was made: as the reader takes what is before it.
+fn is_list(command: &str) -> bool {
+    matches!(command, "whoelse" | "whoelsesince" | "wholasthr")
 }
 
 /// Whether a repeat is not done again.
