@@ -77,19 +77,22 @@ fn pretend_stored(server: &mut ServerState, asker: &Asker, to: UserId) {
 /// Sends a message to a user whom it may reach, or stores it for them. Whoever is to be told hears what
 /// became of it, now or later.
 pub(super) fn post(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
-    if !is_here(server, to) {
-        return post_to_mailbox(server, to, letter, tell);
-    }
     let from = letter.from;
+    if !is_here(server, to) {
+        return post_behind_waiting(server, to, letter, tell);
+    }
     if !server.post.queues.is_storing(from, to) || planted::is(Planted::LiveBeforeStored) {
         return send(server, to, letter, tell);
     }
     if server.post.queues.waiting(from, to) < WAITING_MESSAGES {
         return server.post.queues.wait(to, letter, tell);
     }
-    for (letter, tell) in server.post.queues.take_waiting(from, to) {
-        post_to_mailbox(server, to, letter, tell);
-    }
+    post_behind_waiting(server, to, letter, tell);
+}
+
+/// Stores a message, behind those of the same sender that waited to be sent.
+fn post_behind_waiting(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    store_waiting_of(server, letter.from, to);
     post_to_mailbox(server, to, letter, tell);
 }
 
@@ -130,31 +133,39 @@ fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: T
 /// Messages of one sender to one receiver may be sent on: what they waited for is stored, or was refused.
 pub(super) fn send_waiting(server: &mut ServerState, from: UserId, to: UserId) {
     for (letter, tell) in server.post.queues.take_free(from, to) {
-        judge_and_post(server, to, letter, tell);
+        if is_let_through(server, to, &letter, &tell) {
+            post(server, to, letter, tell);
+        }
     }
 }
 
 /// The receiver is not there any more, or leaves: messages that waited to be sent are stored.
 pub(super) fn store_waiting(server: &mut ServerState, to: UserId) {
     for from in server.post.queues.senders_to(to) {
-        for (letter, tell) in server.post.queues.take_waiting(from, to) {
-            judge_and_post(server, to, letter, tell);
+        store_waiting_of(server, from, to);
+    }
+}
+
+/// Stores the messages of one sender that waited to be sent.
+fn store_waiting_of(server: &mut ServerState, from: UserId, to: UserId) {
+    for (letter, tell) in server.post.queues.take_waiting(from, to) {
+        if is_let_through(server, to, &letter, &tell) {
+            post_to_mailbox(server, to, letter, tell);
         }
     }
 }
 
-/// Posts a message that has waited, as things are now.
-fn judge_and_post(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+/// Judges a message that has waited, as things are now; if it may not pass, whoever is to be told hears so.
+fn is_let_through(server: &mut ServerState, to: UserId, letter: &Letter, tell: &Tell) -> bool {
     if blocks::may_reach(server, letter.from, to) {
-        return post(server, to, letter, tell);
+        return true;
     }
     let silent = server.settings.block_notice == BlockNotice::Silent;
-    match &tell {
+    match tell {
         Tell::Sender(asker) if silent => pretend_stored(server, asker, to),
-        Tell::Nobody | Tell::Sender(_) | Tell::Group(_) => {
-            tell_sender(server, to, &tell, Err(Code::Blocked));
-        }
+        Tell::Nobody | Tell::Sender(_) | Tell::Group(_) => tell_sender(server, to, tell, Err(Code::Blocked)),
     }
+    false
 }
 
 /// The sender of a message, or of a group message, hears what became of it.
