@@ -10,6 +10,8 @@ use crate::words::{Credential, LinkId, MessageId, Name, Password, Ticket};
 
 /// Beyond this an emptied arena gives its memory back.
 const ARENA_KEPT_BYTES: usize = 1 << 20;
+/// Beyond this an emptied list of effects gives its memory back: about as much.
+const ITEMS_KEPT: usize = 32 << 10;
 
 /// Collects the effects of one event. Lines are written once into the arena; a fan-out shares them.
 #[derive(Clone, Default)]
@@ -65,9 +67,8 @@ impl Outbox {
         self.items.clear();
         self.arena.clear();
         self.taken = 0;
-        if self.arena.capacity() > ARENA_KEPT_BYTES {
-            self.arena.shrink_to(ARENA_KEPT_BYTES);
-        }
+        self.arena.shrink_to(ARENA_KEPT_BYTES);
+        self.items.shrink_to(ITEMS_KEPT);
     }
 
     /// Writes bytes that one or more links will be sent.
@@ -163,5 +164,24 @@ impl Slow {
             }
             Slow::Report(report) => Effect::Report(report),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_a_large_event_is_given_back() {
+        let mut outbox = Outbox::default();
+        for _ in 0..4 * ITEMS_KEPT {
+            let written = outbox.write(|out| out.extend_from_slice(&[b'x'; 64]));
+            outbox.send(LinkId(1), written);
+            outbox.close(LinkId(1));
+        }
+        assert!(outbox.effects().count() > ITEMS_KEPT);
+        outbox.begin();
+        assert!(outbox.arena.capacity() <= ARENA_KEPT_BYTES);
+        assert!(outbox.items.capacity() <= ITEMS_KEPT);
     }
 }

@@ -249,14 +249,15 @@ impl Connection {
         }
         self.stream_ended.set(true);
         if !self.is_closing() {
-            if inbox.send(Item::StreamEnded { link: self.link }).await.is_err() {
+            if Box::pin(inbox.send(Item::StreamEnded { link: self.link })).await.is_err() {
                 return;
             }
         } else if self.backlog() == 0 {
             return;
         }
         // The client may still read. Its socket stays readable from now on, so waiting for that would spin.
-        self.reset().await;
+        // Boxed, because the task of every connection would have room for it.
+        Box::pin(self.reset()).await;
     }
 
     /// Passes on input up to the end of the stream.
