@@ -70,14 +70,19 @@ impl LinkSeen {
     /// The command that an answer is of: by its number, else the first of its name.
     fn take_expected(&mut self, number: Option<u64>, said: &Said<'_>) -> Option<Expected> {
         let misused = matches!(said, Err((Code::Usage, _)));
+        // A line that is no command may bear the number of one.
+        let is_other = |expected: &Expected| match said {
+            Err((Code::UnknownCommand, name)) => *name != expected.command,
+            _ => false,
+        };
         let fits = |expected: &Expected| match number {
-            Some(_) => expected.number == number && expected.may_be(misused),
+            Some(_) => expected.number == number && expected.may_be(misused) && !is_other(expected),
             None => expected.number.is_none() && is_said_of(said, expected),
         };
         let place = self.expected.iter().position(fits);
         let place = place.or_else(|| {
-            let same = |expected: &Expected| number.is_some() && !misused && expected.number == number;
-            self.expected.iter().position(same)
+            let same = |expected: &Expected| expected.number == number && !is_other(expected);
+            self.expected.iter().position(same).filter(|_| number.is_some() && !misused)
         });
         let taken = self.expected.remove(place?);
         // One answer may be that of the repeats as well that came meanwhile.
