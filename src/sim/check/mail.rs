@@ -37,8 +37,8 @@ impl Check {
         let Some(text) = number_of(&mail.text) else { return Ok(()) };
         self.origin_is_true(text, from, to, &mail.text, mail.group.is_some(), false)?;
         self.text_has_its_turn(text)?;
+        let forbidden = self.is_forbidden(text, to);
         let Some(sent) = self.texts.sent.get_mut(&text) else { return Ok(()) };
-        let forbidden = sent.forbidden.contains(&to);
         sent.stored.retain(|(user, _)| *user != to);
         sent.stored.push((to, number));
         self.texts.recent.push((text, number));

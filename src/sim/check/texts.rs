@@ -35,7 +35,7 @@ pub(in crate::sim) struct SentText {
     /// Which program typed it, or which link it came on first.
     pub(super) typed_by: u64,
     /// Those whom it must never reach, as they had blocked the sender.
-    pub(super) forbidden: Vec<User>,
+    forbidden: Vec<User>,
     /// Those who had perhaps, when it was obeyed.
     pub(super) perhaps_forbidden: Vec<User>,
     /// When it came first, and its place then among the lines of all users.
@@ -308,23 +308,23 @@ impl Check {
         Ok(())
     }
 
+    /// Whether a text must not reach somebody: not even if the block is lifted by a record that is durable.
+    pub(super) fn is_forbidden(&mut self, number: u32, to: User) -> bool {
+        let may_reach =
+            |check: &Check| check.texts.sent.get(&number).is_none_or(|text| !text.forbidden.contains(&to));
+        !self.at_some_point(may_reach)
+    }
+
     /// Nothing crosses a block: neither what was sent while it stood nor, while it stands, what waits.
     fn block_is_kept(&mut self, number: u32, from: User, reader: User) -> Verdict {
+        let never = self.is_forbidden(number, reader);
         let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
-        let never = text.forbidden.contains(&reader);
         let lets_through =
             text.kind != Kind::Broadcast && (self.model.delivers || self.model.users[from].is_odd());
         let held =
             !lets_through && !self.at_some_point(|check| !check.model.users[reader].blocks.contains(&from));
-        let names = (&self.model.users[reader].name, &self.model.users[from].name);
-        rule!(
-            self,
-            !never && !held,
-            "nothing crosses a block",
-            "t{number} from {} reaches {}",
-            names.1,
-            names.0
-        );
+        let (to, from) = (&self.model.users[reader].name, &self.model.users[from].name);
+        rule!(self, !never && !held, "nothing crosses a block", "t{number} from {from} reaches {to}");
         Ok(())
     }
 
@@ -333,13 +333,8 @@ impl Check {
         let from = self.model.user(from);
         let Some(reader) = self.links.seen.get(&link).and_then(|seen| seen.user) else { return Ok(()) };
         let crosses = !self.at_some_point(|check| !check.model.users[reader].blocks.contains(&from));
-        rule!(
-            self,
-            !crosses,
-            "nothing crosses a block",
-            "a request reaches {}",
-            self.model.users[reader].name
-        );
+        let name = &self.model.users[reader].name;
+        rule!(self, !crosses, "nothing crosses a block", "a request reaches {name}");
         Ok(())
     }
 

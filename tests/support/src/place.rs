@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -218,15 +218,20 @@ pub(crate) fn program_path(name: &str) -> PathBuf {
 }
 
 /// A free port below those that outgoing connections take. Such a connection, even that of a client that
-/// tries to reach the server, could hold the port while the server is down.
+/// tries to reach the server, could hold the port while the server is down. No test of another process gets the
+/// port until this one ends: the UDP port of the same number, which nothing here uses, is bound as a lock.
 #[must_use]
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    static LOCKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     let first = std::process::id() % 10_000;
     loop {
         let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = 20_000 + ((first + step) % 12_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if let Ok(lock) = UdpSocket::bind(("127.0.0.1", port))
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
+            LOCKS.lock().expect("nobody panics with it").push(lock);
             return port;
         }
     }
