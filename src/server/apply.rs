@@ -30,6 +30,8 @@ pub(super) fn apply(server: &mut ServerState, record: &Record) {
 
 fn apply_change(server: &mut ServerState, change: &Change) {
     match change {
+        // What the operator has written meanwhile stays, as it does in the file.
+        Change::AccountAdded { name, .. } if server.accounts.find_open(name.as_str()).is_some() => {}
         Change::AccountAdded { name, credential } => door::open_account(server, name, credential.clone()),
         Change::AccountRemoved { name } => purge(server, name),
         Change::Blocked { by, user } => blocks::apply(server, by, user, true),

@@ -119,8 +119,8 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
         (Wish::Group { asker, change, group }, Ok(())) => {
             groups::has_changed(server, asker, change, group, concerned);
         }
-        (Wish::Register { link, name, .. }, settlement) => {
-            door::account_decided(server, *link, name, settlement);
+        (Wish::Register { link, name, credential }, settlement) => {
+            door::account_decided(server, *link, name, credential, settlement);
         }
         (Wish::Purge { name }, Ok(())) => {
             door::purged(server, name);

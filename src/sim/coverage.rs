@@ -9,7 +9,7 @@ use crate::record::{Change, Fact, Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, Farewell, Freshness, Refusal, ServerLine};
-use crate::words::{LinkId, MessageId, Name, Ticket};
+use crate::words::{Credential, LinkId, MessageId, Name, Ticket};
 
 spelled! {
     /// A state that only few runs come to.
@@ -152,7 +152,7 @@ pub(crate) struct Watcher {
     stored: BTreeMap<LinkId, BTreeSet<MessageId>>,
     waiting: BTreeMap<(Name, MessageId), Name>,
     online: BTreeSet<Name>,
-    accounts: Vec<Name>,
+    accounts: Vec<(Name, Credential)>,
     /// Changes that are with the store.
     changes: BTreeSet<RecordNumber>,
     purged: BTreeSet<Name>,
@@ -249,8 +249,9 @@ impl Watcher {
         self.ended.clear();
     }
 
-    fn file_read(&mut self, accounts: &[Name]) {
-        let gone = self.accounts.iter().filter(|name| !accounts.contains(name));
+    fn file_read(&mut self, accounts: &[(Name, Credential)]) {
+        let stays = |name: &Name| accounts.iter().any(|(kept, _)| kept == name);
+        let gone = self.accounts.iter().map(|(name, _)| name).filter(|name| !stays(name));
         let online = gone.filter(|name| self.online.contains(*name)).count();
         if online > 0 {
             self.coverage.saw(Rare::RemovedWhileOnline);

@@ -100,8 +100,7 @@ impl World {
         if let Some(tape) = &mut self.host.tape {
             tape.start(&settings, &accounts, &recovery, self.now);
         }
-        let names = accounts.iter().map(|(name, _)| name.clone()).collect();
-        let seen = Seen::ServerStarted { boot, settings: self.settings(), accounts: names };
+        let seen = Seen::ServerStarted { boot, settings: self.settings(), accounts: accounts.clone() };
         self.trace.add(self.now, seen);
         let seed = self.plan.hash_seed;
         let state = ServerState::new(settings, accounts, recovery, seed, self.now);
@@ -122,7 +121,8 @@ impl World {
         }
     }
 
-    fn merge_registered_accounts(&mut self) {
+    /// The credentials file has the accounts that were registered.
+    pub(super) fn merge_registered_accounts(&mut self) {
         for (name, credential) in self.host.store.take_accounts() {
             if !self.host.accounts.iter().any(|(known, _)| *known == name) {
                 self.host.accounts.push((name, credential.reveal().to_string()));
@@ -259,8 +259,8 @@ impl World {
                 self.wake_store();
             }
             Effect::LoadMail { ticket, user, from, after, limit } => {
-                self.trace.add(self.now, Seen::LoadAsked { user: user.clone() });
                 let load = LoadMail { ticket, user: user.clone(), from: from.cloned(), after, limit };
+                self.trace.add(self.now, Seen::LoadAsked(load.clone()));
                 self.host.store.load(load);
                 self.wake_store();
             }
@@ -398,8 +398,7 @@ impl World {
         }
         self.merge_registered_accounts();
         let accounts = self.host.credentials();
-        let names = accounts.iter().map(|(name, _)| name.clone()).collect();
-        let seen = Seen::FilesChanged { settings: self.settings(), accounts: names };
+        let seen = Seen::FilesChanged { settings: self.settings(), accounts: accounts.clone() };
         self.trace.add(self.now, seen);
         let settings = self.settings();
         self.tell_server(Event::Reloaded { accounts, settings }, Told::Reloaded);
@@ -482,7 +481,8 @@ impl World {
     }
 }
 
-fn is_right(credential: &Credential, password: &str) -> bool {
+/// Whether a password is the one of a line of the credentials file.
+pub(super) fn is_right(credential: &Credential, password: &str) -> bool {
     let stored = credential.reveal();
     stored.strip_prefix(HASHED).unwrap_or(stored) == meant(password)
 }

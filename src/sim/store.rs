@@ -18,7 +18,7 @@ enum Entry {
 }
 
 /// A request for stored mail.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LoadMail {
     pub(crate) ticket: Ticket,
     pub(crate) user: Name,
@@ -130,21 +130,6 @@ impl Store {
     /// Which users block which, as far as durable.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &(Name, Name)> {
         self.durable.blocks.iter()
-    }
-
-    /// Groups and their members, as far as durable.
-    pub(crate) const fn groups(&self) -> &BTreeMap<Name, Vec<Name>> {
-        &self.durable.groups
-    }
-
-    /// Stored mail, by its receivers and ids, as far as durable.
-    pub(crate) fn mail(&self) -> impl Iterator<Item = (&Name, MessageId)> {
-        self.durable.mail.iter().flat_map(|(to, mailbox)| mailbox.keys().map(move |id| (to, *id)))
-    }
-
-    /// What numbered commands came to, as far as durable.
-    pub(crate) fn settled(&self) -> impl Iterator<Item = (&Name, Origin, Outcome)> {
-        self.durable.settled.iter().map(|((user, origin), (outcome, _))| (user, *origin, *outcome))
     }
 
     /// One turn: begin a batch, sync it, or confirm it.
@@ -263,7 +248,7 @@ impl Store {
 
 /// What is durable, by key.
 #[derive(Debug, Default)]
-struct Durable {
+pub(super) struct Durable {
     boot: u32,
     secret: [u8; 32],
     last_written: Time,
@@ -287,7 +272,7 @@ struct Session {
 }
 
 impl Durable {
-    fn apply(&mut self, number: RecordNumber, record: Record) {
+    pub(super) fn apply(&mut self, number: RecordNumber, record: Record) {
         self.last = number;
         self.applied += 1;
         let place = self.applied;
@@ -347,7 +332,7 @@ impl Durable {
         self.groups.retain(|_, members| !members.is_empty());
     }
 
-    fn page(&self, load: &LoadMail) -> (Vec<Mail>, bool) {
+    pub(super) fn page(&self, load: &LoadMail) -> (Vec<Mail>, bool) {
         let Some(mailbox) = self.mail.get(&load.user) else { return (Vec::new(), false) };
         let later = (core::ops::Bound::Excluded(load.after), core::ops::Bound::Unbounded);
         let wanted = |mail: &&Mail| load.from.as_ref().is_none_or(|from| *from == mail.from);
@@ -356,7 +341,16 @@ impl Durable {
         (page, waiting.next().is_some())
     }
 
-    fn recovery(&self) -> Recovery {
+    pub(super) const fn note_written(&mut self, now: Time) {
+        self.last_written = now;
+    }
+
+    /// All stored mail, with its receivers.
+    pub(super) fn all_mail(&self) -> impl Iterator<Item = (&Name, &Mail)> {
+        self.mail.iter().flat_map(|(to, mailbox)| mailbox.values().map(move |mail| (to, mail)))
+    }
+
+    pub(super) fn recovery(&self) -> Recovery {
         let mut records = Vec::new();
         let blocked = |(by, user): &(Name, Name)| {
             Record::Change(Change::Blocked { by: by.clone(), user: user.clone() })

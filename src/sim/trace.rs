@@ -10,12 +10,13 @@ use core::net::SocketAddr;
 
 use foldhash::fast::{FixedState, FoldHasher};
 
+use super::store::LoadMail;
 use crate::client::Exit;
 use crate::client::view::View;
 use crate::record::{Record, RecordNumber};
 use crate::server::{Settings, Verdict};
 use crate::time::Time;
-use crate::words::{LinkId, Name, Ticket};
+use crate::words::{Credential, LinkId, Name, Ticket};
 
 /// Bytes kept in the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,11 +33,11 @@ pub(crate) struct ProcessId(pub(crate) u32);
 #[derive(Debug, Clone)]
 pub(crate) enum Seen {
     /// A server started on the data folder.
-    ServerStarted { boot: u32, settings: Box<Settings>, accounts: Vec<Name> },
+    ServerStarted { boot: u32, settings: Box<Settings>, accounts: Vec<(Name, Credential)> },
     /// The server process is gone. Records up to `survived` are durable.
     ServerGone { crashed: bool, survived: RecordNumber },
     /// The credentials and settings that the server is about to be given.
-    FilesChanged { settings: Box<Settings>, accounts: Vec<Name> },
+    FilesChanged { settings: Box<Settings>, accounts: Vec<(Name, Credential)> },
     /// Who is at the other end of a link of the server.
     Caller { link: LinkId, process: Option<ProcessId> },
     /// The server was told something.
@@ -56,7 +57,7 @@ pub(crate) enum Seen {
     /// The server handed out a record.
     Persisted { number: RecordNumber, record: Record },
     /// The server asked for stored mail.
-    LoadAsked { user: Name },
+    LoadAsked(LoadMail),
     /// The server asked to be called.
     Scheduled { at: Time },
     /// The server remembers something else than it would read.
@@ -218,7 +219,7 @@ impl Trace {
             | Seen::OutputClosed { process }
             | Seen::Stranger { process } => process.hash(hasher),
             Seen::Frozen { process, frozen } => (process, frozen).hash(hasher),
-            Seen::LoadAsked { user } => user.hash(hasher),
+            Seen::LoadAsked(load) => load.user.hash(hasher),
             Seen::Synced { upto } => upto.hash(hasher),
             Seen::ServerStarted { .. }
             | Seen::ServerGone { .. }

@@ -73,6 +73,7 @@ pub(in crate::server) fn account_decided(
     server: &mut ServerState,
     link: LinkId,
     name: &Name,
+    credential: &Credential,
     settlement: Result<(), Code>,
 ) {
     server.door.registering.remove(name);
@@ -87,17 +88,20 @@ pub(in crate::server) fn account_decided(
     if let Some(from) = server.door.links.get(&link).map(|link| link.from) {
         server.out.report(Report::Registered { user: name.clone(), from });
     }
-    let user = server.accounts.find_open(name.as_str());
-    match user
-        .filter(|user| server.accounts[*user].session.is_none() && server.accounts[*user].entering.is_none())
-    {
-        Some(user) if waits => {
+    if !waits {
+        return;
+    }
+    match server.accounts.find_open(name.as_str()) {
+        // The operator has given the name to somebody meanwhile.
+        Some(user) if server.accounts[user].credential.as_ref() != Some(credential) => {
+            refuse_registration(server, link, Refusal::NameTaken);
+        }
+        Some(user) if server.accounts[user].session.is_none() && server.accounts[user].entering.is_none() => {
             links::set_stage(server, link, Stage::Anonymous);
             entry::by_password(server, link, user, 0);
         }
-        // Somebody else has come in under the name meanwhile, or the operator has taken it away.
-        Some(_) | None if waits => refuse_registration(server, link, Refusal::Busy),
-        Some(_) | None => {}
+        // Somebody has come in under the name meanwhile, or the operator has taken it away.
+        Some(_) | None => refuse_registration(server, link, Refusal::Busy),
     }
 }
 

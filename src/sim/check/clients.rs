@@ -7,8 +7,10 @@ use super::texts::Kind;
 use super::{Check, Verdict, number_of, rule};
 use crate::client::Exit;
 use crate::client::view::{Bye, Failure, Message, MessageKind, Success, View};
+use crate::record::Outcome;
 use crate::sim::trace::ProcessId;
 use crate::wire::{Code, Status};
+use crate::words::LinkId;
 
 /// Commands that a client takes before one of them has its result.
 const OPEN_COMMANDS: usize = 256;
@@ -17,6 +19,9 @@ const OPEN_COMMANDS: usize = 256;
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Clients {
     running: BTreeMap<ProcessId, Running>,
+    /// Where each program that ever ran has its state folders.
+    homes: BTreeMap<ProcessId, u8>,
+    callers: BTreeMap<LinkId, ProcessId>,
     folders: BTreeMap<(u8, String), FolderSeen>,
     /// Where a client was killed that may have shown what it had not noted, for nobody knows whom.
     doubtful_homes: BTreeSet<u8>,
@@ -70,7 +75,23 @@ struct FolderSeen {
 impl Clients {
     pub(super) fn started(&mut self, process: ProcessId, home: u8) {
         self.somebody = true;
+        self.homes.insert(process, home);
         self.running.insert(process, Running { home, ..Running::default() });
+    }
+
+    pub(super) fn called(&mut self, link: LinkId, process: ProcessId) {
+        self.callers.insert(link, process);
+    }
+
+    /// The program at the other end of a link of the server.
+    pub(super) fn process_on(&self, link: LinkId) -> Option<ProcessId> {
+        self.callers.get(&link).copied()
+    }
+
+    /// Whether a program, or one before it with the same state folder, has shown a text.
+    pub(super) fn has_shown(&self, process: ProcessId, user: &str, number: u32) -> bool {
+        let home = self.homes.get(&process).copied().unwrap_or_default();
+        self.folders.get(&(home, user.to_string())).is_some_and(|folder| folder.texts.contains(&number))
     }
 
     pub(super) const fn is_anybody_here(&self) -> bool {
@@ -108,11 +129,11 @@ impl Clients {
 
 impl Check {
     /// A line is typed.
-    pub(super) fn typed(&mut self, process: ProcessId, line: u64, text: &[u8]) -> Verdict {
-        let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
+    pub(super) fn typed(&mut self, process: ProcessId, line: u64, text: &[u8]) {
+        let Some(running) = self.clients.running.get_mut(&process) else { return };
         let blank = text.iter().all(|byte| *byte == b' ');
         if blank {
-            return Ok(());
+            return;
         }
         let number = core::str::from_utf8(text).ok().and_then(text_typed);
         running.typed.insert(line, number.as_ref().map(|(number, ..)| *number));
@@ -129,15 +150,12 @@ impl Check {
             running.logouts.insert(line);
         }
         if let Some((number, kind, to, whole)) = number {
-            let sender = running.user.clone();
-            let to = to.map(|name| self.model.user(&name));
-            let sender = sender.filter(|_| kind == Kind::Private).map(|name| self.model.user(&name));
+            let sender = running.user.clone().filter(|_| kind == Kind::Private);
             let text = self.texts.sent.entry(number).or_default();
             text.typed_by = u64::from(process.0);
             (text.kind, text.to, text.whole) = (kind, to, whole);
             text.sender = sender;
         }
-        Ok(())
     }
 
     /// Something is shown.
@@ -231,12 +249,13 @@ impl Check {
         }
         rule!(self, typed.is_some(), "every line has one result", "{process:?}: line {line} ({command})");
         let Some(number) = typed.flatten() else { return Ok(()) };
+        self.result_was_said(number, outcome)?;
         match outcome {
             Err(failure) if failure.code == Code::OutcomeUnknown => Ok(()),
             Err(_) => self.text_refused(number),
             Ok(Success::Message { status: Status::Delivered, .. }) => {
                 let Some(text) = self.texts.sent.get(&number) else { return Ok(()) };
-                let shown = text.to.is_none_or(|to| text.reached(to));
+                let shown = text.to.as_ref().is_none_or(|to| text.reached(to));
                 rule!(self, shown, "delivered means shown", "t{number}");
                 Ok(())
             }
@@ -249,6 +268,44 @@ impl Check {
         }
     }
 
+    /// The result of a message is one that the server has said.
+    fn result_was_said(&self, number: u32, outcome: Result<&Success, &Failure>) -> Verdict {
+        let Some(text) = self.texts.sent.get(&number).filter(|text| text.kind != Kind::Private) else {
+            return Ok(());
+        };
+        let said = text.outcomes.iter().any(|said| match (said, outcome) {
+            (Outcome::Message(said), Ok(Success::Message { status, .. })) => said == status,
+            (
+                Outcome::Broadcast { recipients: said, withheld: cut },
+                Ok(Success::Broadcast { recipients, withheld, .. }),
+            ) => (u64::from(*said), cut) == (*recipients, withheld),
+            (
+                Outcome::Group { delivered: d, stored: s, refused: r, withheld: cut },
+                Ok(Success::GroupMessage { delivered, stored, refused, withheld, .. }),
+            ) => [*d, *s, *r].map(u64::from) == [*delivered, *stored, *refused] && cut == withheld,
+            (Outcome::Failed(said), Err(failure)) => *said == failure.code,
+            _ => false,
+        });
+        let of_client = outcome.is_err_and(|failure| {
+            matches!(
+                failure.code,
+                Code::OutcomeUnknown
+                    | Code::NotConnected
+                    | Code::TooLong
+                    | Code::Usage
+                    | Code::UnknownCommand
+            )
+        });
+        rule!(
+            self,
+            said || of_client,
+            "a result is what the server said",
+            "t{number}: {outcome:?}; {:?}",
+            text.outcomes
+        );
+        Ok(())
+    }
+
     fn message_shown(&mut self, process: ProcessId, message: &Message, delivered: bool) -> Verdict {
         let Some(running) = self.clients.running.get(&process) else { return Ok(()) };
         let Some(user) = running.user.clone() else {
@@ -259,8 +316,7 @@ impl Check {
             let stands = running.private.contains(&message.from);
             rule!(self, stands, "private texts come over private links", "{process:?}: {}", message.from);
         }
-        let reader = self.model.user(&user);
-        let sender = self.model.user(&message.from);
+        let by_hand = self.reference.is_manual();
         let Some(number) = number_of(&message.text) else { return Ok(()) };
         let Some(text) = self.texts.sent.get_mut(&number) else {
             rule!(self, false, "every text has an origin", "{user} is shown {:?}", message.text);
@@ -272,20 +328,20 @@ impl Check {
             MessageKind::Group => Kind::Group,
             MessageKind::Private => Kind::Private,
         };
-        text.shown_to.push(reader);
+        text.shown_to.push(user.clone());
         let fits = text.whole == message.text
             && text.kind == kind
-            && text.sender.is_none_or(|from| from == sender)
-            && text.to.is_none_or(|to| to == reader);
-        let refused = text.is_refused();
+            && text.sender.as_ref().is_none_or(|from| *from == message.from)
+            && text.to.as_ref().is_none_or(|to| *to == user);
+        let refused = text.refused;
         // Who knew it already, by hand or in another state folder, gets it again when it comes; and what was
         // for many, and is repeated, reaches those who have come since.
-        let again = text.shown_to.iter().filter(|shown| **shown == reader).count() > 1;
+        let again = text.shown_to.iter().filter(|shown| **shown == user).count() > 1;
         text.late |= again
-            || text.by_hand.contains(&reader)
-            || (matches!(kind, Kind::Broadcast | Kind::Group) && text.repeated)
+            || text.by_hand.contains(&user)
+            || (matches!(kind, Kind::Broadcast | Kind::Group) && text.is_repeated())
             // What was to wait in the mailbox, and was lost there before anybody was told, comes as live.
-            || (self.model.by_hand && text.repeated);
+            || (by_hand && text.is_repeated());
         rule!(self, fits, "every text has an origin", "{user} is shown {message:?}, sent was {text:?}");
         rule!(self, !refused, "what was refused never appears", "{user} is shown t{number}");
         self.not_more_than_told(number)?;
@@ -300,12 +356,11 @@ impl Check {
         number: u32,
         delivered: bool,
     ) -> Verdict {
-        // What does not fit into a mailbox and is repeated after a restart may come late.
-        let tight = self.may_be_full();
+        let by_hand = self.reference.is_manual();
         let lane = match message.kind {
             MessageKind::Broadcast => Lane::Broadcast,
             MessageKind::Private => Lane::Private,
-            MessageKind::Direct | MessageKind::Group if self.model.by_hand && !message.stored => Lane::Live,
+            MessageKind::Direct | MessageKind::Group if by_hand && !message.stored => Lane::Live,
             MessageKind::Direct | MessageKind::Group => Lane::Mail,
         };
         let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
@@ -336,7 +391,7 @@ impl Check {
         rule!(self, !message.again || doubts > 0, "again is said with reason", "t{number} to {user}");
         rule!(
             self,
-            message.again || number > last || tight || late,
+            message.again || number > last || late,
             "messages keep their order",
             "{user} is shown t{number} of {} behind t{last}",
             message.from

@@ -1,0 +1,318 @@
+//! Links: bytes become lines, and lines are obeyed, at once or in their turn (R1 to R11, R23).
+
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::lockout::Subject;
+use super::reader::{Line, read};
+use super::{Later, Server, Timer, User};
+use crate::time::Time;
+use crate::words::LinkId;
+
+/// What may wait on one link (R23).
+const HELD_BYTES: usize = 64 * 1024;
+const ENDLESS_BYTES: usize = 64 * 1024;
+/// Beyond the limit of a line, for what programs put around a text (R2).
+const LINE_ROOM: usize = 512;
+/// Lists that may wait on one link (R40).
+pub(super) const LISTS: usize = 4;
+
+/// Why a link obeys nothing for now.
+pub(super) mod waits {
+    pub(in super::super) const LOGIN: u8 = 1;
+    pub(in super::super) const RATE: u8 = 2;
+    pub(in super::super) const LISTS: u8 = 4;
+    pub(in super::super) const CHANGE: u8 = 8;
+}
+
+/// How far a link has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stage {
+    Anonymous,
+    /// A password is being compared or hashed; the number tells this attempt from others.
+    LoggingIn(u64),
+    Queued(Subject),
+    Refused(String, bool),
+    Entering(User, super::sessions::Entry),
+    Member(User),
+    /// It says goodbye once all that was under way has arrived; with its last answer.
+    Leaving(User, Option<String>),
+    Parting(&'static str, Option<String>),
+}
+
+impl Stage {
+    pub(super) const fn user(&self) -> Option<User> {
+        match self {
+            Stage::Member(user) | Stage::Leaving(user, _) => Some(*user),
+            _ => None,
+        }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) from: SocketAddr,
+    pub(super) stage: Stage,
+    pub(super) acknowledges: bool,
+    pub(super) resumes: bool,
+    /// The beginning of a line whose end has not come.
+    pub(super) begun: Vec<u8>,
+    /// Lines that wait, without their ends; `None`: one that is too long.
+    pub(super) held: VecDeque<Option<Vec<u8>>>,
+    pub(super) held_bytes: usize,
+    pub(super) paused: bool,
+    pub(super) waits: u8,
+    pub(super) ended: bool,
+    pub(super) failures: u32,
+    pub(super) spoke: bool,
+    pub(super) is_anonymous: bool,
+    pub(super) due: Option<Time>,
+    pub(super) moved_at: Time,
+    pub(super) sent: u64,
+    pub(super) flushed: u64,
+    pub(super) lists: VecDeque<Vec<String>>,
+}
+
+fn length(held: Option<&Vec<u8>>) -> usize {
+    held.map_or(1, |line| line.len() + 1)
+}
+
+impl Server {
+    pub(super) fn receive(&mut self, id: LinkId, bytes: &[u8]) {
+        let limit = match self.settings.line_bytes {
+            0 => usize::MAX,
+            bytes => bytes + LINE_ROOM,
+        };
+        let endless = limit.saturating_mul(2).max(ENDLESS_BYTES);
+        let Some(link) = self.links.get_mut(&id).filter(|link| !link.ended) else { return };
+        link.spoke = true;
+        let mut all = core::mem::take(&mut link.begun);
+        all.extend_from_slice(bytes);
+        let mut lines = all.split(|byte| *byte == b'\n');
+        let begun = lines.next_back().unwrap_or_default();
+        for whole in lines {
+            if whole.len() > endless {
+                return self.cut_off(id);
+            }
+            let line = whole.strip_suffix(b"\r").unwrap_or(whole);
+            self.take_line(id, (line.len() <= limit).then_some(line));
+            self.do_what_is_due();
+            if !self.links.contains_key(&id) {
+                return;
+            }
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.begun = begun.to_vec();
+            if begun.len() > endless {
+                self.cut_off(id);
+            }
+        }
+    }
+
+    /// Obeys a line, or lets it wait; `None`: it was too long.
+    fn take_line(&mut self, id: LinkId, line: Option<&[u8]>) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if matches!(link.stage, Stage::Parting(..)) {
+            return;
+        }
+        let blank = line.is_some_and(|line| line.iter().all(|byte| *byte == b' '));
+        let at_once = link.stage.user().is_some()
+            && line.is_some_and(|line| matches!(read(line), Line::Acknowledge { .. } | Line::Active { .. }));
+        let waits = link.waits != 0 || !link.held.is_empty();
+        if blank {
+            // R6: it gives nothing.
+        } else if waits && !at_once {
+            let line = line.map(<[u8]>::to_vec);
+            link.held_bytes += length(line.as_ref());
+            link.held.push_back(line);
+            if link.held_bytes > HELD_BYTES && !core::mem::replace(&mut link.paused, true) {
+                self.expected.reading(id, false);
+            }
+        } else {
+            self.obey(id, line);
+        }
+    }
+
+    /// Goes on with what waits on a link, then with the end of its stream.
+    pub(super) fn go_on_reading(&mut self, id: LinkId) {
+        while let Some(link) = self.links.get_mut(&id)
+            && link.waits == 0
+        {
+            let Some(line) = link.held.pop_front() else {
+                if link.ended {
+                    self.end_is_due(id);
+                }
+                break;
+            };
+            link.held_bytes -= length(line.as_ref());
+            self.obey(id, line.as_deref());
+        }
+        if let Some(link) = self.links.get_mut(&id)
+            && link.paused
+            && link.held_bytes <= HELD_BYTES / 2
+        {
+            link.paused = false;
+            self.expected.reading(id, true);
+        }
+    }
+
+    fn obey(&mut self, id: LinkId, line: Option<&[u8]>) {
+        let too_long = Line::Misused { number: None, code: "too_long", first: String::new() };
+        let line = line.map_or(too_long, read);
+        match self.links.get(&id).map(|link| link.stage.clone()) {
+            Some(Stage::Member(user)) => self.obey_member(id, user, line),
+            Some(Stage::Anonymous) => self.obey_stranger(id, line),
+            Some(Stage::Leaving(user, _)) => {
+                if let Line::Acknowledge { shown: Some(shown), .. } = line {
+                    self.acknowledged(user, shown);
+                }
+            }
+            Some(Stage::LoggingIn(_) | Stage::Queued(_) | Stage::Refused(..) | Stage::Entering(..)) => {
+                if let Line::Misused { number, code, first } = line {
+                    self.misused(id, number, code, &first);
+                }
+            }
+            Some(Stage::Parting(..)) | None => {}
+        }
+    }
+
+    fn obey_member(&mut self, id: LinkId, user: User, line: Line) {
+        match line {
+            Line::Request { number, command } => {
+                self.obey_command(id, user, number, &command);
+                self.look(id, user);
+            }
+            Line::Acknowledge { shown, answered } => {
+                if let Some(answered) = answered {
+                    self.at_mut(user).ledger.answered(answered);
+                }
+                if let Some(shown) = shown {
+                    self.acknowledged(user, shown);
+                }
+            }
+            Line::Active { valid } => self.note_activity(user, valid),
+            Line::Hello { .. } => self.not_now(id, user, "hello"),
+            Line::Login { .. } => self.not_now(id, user, "login"),
+            Line::Register { .. } => self.not_now(id, user, "register"),
+            Line::Resume { .. } => self.not_now(id, user, "resume"),
+            Line::Misused { number, code, first } => {
+                self.note_activity(user, false);
+                self.misused(id, number, code, &first);
+            }
+        }
+    }
+
+    /// R11: after login those four are unknown.
+    fn not_now(&mut self, id: LinkId, user: User, first: &str) {
+        self.note_activity(user, false);
+        self.misused(id, None, "unknown_command", first);
+    }
+
+    fn misused(&mut self, id: LinkId, number: Option<u64>, code: &str, first: &str) {
+        let mut line = String::from("error ");
+        if let Some(number) = number {
+            line += &format!("#{number} ");
+        }
+        line += code;
+        if !first.is_empty() {
+            line += " ";
+            line += first;
+        }
+        self.send(id, &line);
+    }
+
+    pub(super) fn ask(&mut self, id: LinkId, what: &str) {
+        self.send(id, &format!("ask {what}"));
+    }
+
+    fn obey_stranger(&mut self, id: LinkId, line: Line) {
+        match line {
+            Line::Hello { version: 1, acknowledges, resumes } => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    (link.acknowledges, link.resumes) = (acknowledges, resumes);
+                }
+            }
+            Line::Hello { .. } => {
+                self.send(id, "bye version");
+                self.close(id);
+            }
+            Line::Login { name, password } => self.login(id, &name, password),
+            Line::Register { name, password } => self.register(id, &name, password),
+            Line::Resume { name, token } => self.resume(id, &name, &token),
+            Line::Request { .. } | Line::Acknowledge { .. } | Line::Active { .. } => {
+                self.ask(id, "username");
+            }
+            Line::Misused { number, code, first } => self.misused(id, number, code, &first),
+        }
+    }
+
+    pub(super) fn wait(&mut self, id: LinkId, why: u8) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.waits |= why;
+        }
+    }
+
+    /// Ends a reason to wait. Its user was not idle until now.
+    pub(super) fn wait_no_more(&mut self, id: LinkId, why: u8) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.waits & why != 0) else { return };
+        link.waits &= !why;
+        if link.waits == 0 {
+            let user = link.stage.user();
+            self.later.push_back(Later::Read(id));
+            if let Some(user) = user {
+                self.note_activity(user, true);
+            }
+        }
+    }
+
+    /// After a command: whether the next line has to wait (R23).
+    pub(super) fn look(&mut self, id: LinkId, user: User) {
+        if self.has_wish(user) {
+            self.wait(id, waits::CHANGE);
+        }
+        if self.lists_waiting(id) > LISTS {
+            self.wait(id, waits::LISTS);
+        }
+        if let Some(at) = self.throttled_until(user)
+            && let Some(serial) = self.session(user).map(|session| session.serial)
+        {
+            self.set(at, Timer::Throttle(user, serial));
+            self.wait(id, waits::RATE);
+        }
+    }
+
+    pub(super) fn throttle_due(&mut self, user: User, serial: u64) {
+        let link =
+            self.session_of(user).filter(|session| session.serial == serial).and_then(|session| session.link);
+        let Some(link) = link else { return };
+        match self.throttled_until(user) {
+            Some(at) => self.set(at, Timer::Throttle(user, serial)),
+            None => self.wait_no_more(link, waits::RATE),
+        }
+    }
+
+    /// When what a user has caused is within their burst again, if it is not.
+    fn throttled_until(&self, user: User) -> Option<Time> {
+        let (burst, rate) = (u64::from(self.settings.rate_burst), u64::from(self.settings.rate_per_s));
+        if burst == 0 || rate == 0 {
+            return None;
+        }
+        let at = Time(self.at(user).paid_until.0.saturating_sub(burst * 1_000_000 / rate));
+        (at > self.now).then_some(at)
+    }
+
+    /// Charges a user for deliveries.
+    pub(super) fn charge(&mut self, user: User, deliveries: u64) {
+        let (burst, rate) = (self.settings.rate_burst, u64::from(self.settings.rate_per_s));
+        if burst > 0 && rate > 0 {
+            let now = self.now;
+            let account = self.at_mut(user);
+            let micros = (deliveries * 1_000_000_000 / rate) / 1_000;
+            account.paid_until = Time(account.paid_until.max(now).0 + micros);
+        }
+    }
+}

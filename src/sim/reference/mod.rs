@@ -1,0 +1,317 @@
+//! The reference model: a server that decides by the texts alone.
+//!
+//! It is told what the real server is told, and nothing else: the bytes that users sent, the files of the
+//! operator, what is durable, and the time. From these it decides by `PROTOCOL.md` and the rulings which lines
+//! go to whom and which records to the store, and every line and record of the real server must be the one
+//! that it expects, byte for byte. It has a reader, a grammar and a table of commands of its own.
+//!
+//! Drawn at random, and so not decided here, are tokens and digests: of those it asks that each is used as it
+//! was first seen.
+
+mod accounts;
+mod answers;
+mod door;
+mod groups;
+mod lane;
+mod links;
+mod lockout;
+mod login;
+mod mailbox;
+mod messages;
+mod pages;
+mod papers;
+mod people;
+mod private;
+mod reader;
+mod recovery;
+mod sessions;
+mod told;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use self::answers::Ledger;
+use self::door::Link;
+use self::groups::GroupMessage;
+use self::lane::{Begun, Wish};
+use self::lockout::Guesses;
+use self::mailbox::Mailbox;
+use self::messages::Queue;
+use self::papers::{Kept, UnderWay};
+use self::private::Request;
+use self::sessions::Session;
+use self::told::{Ask, Expected};
+use super::store::Durable;
+use crate::record::{Digest, Outcome, RecordNumber, WordsDigest};
+use crate::server::Settings;
+use crate::server::settings::OfflineDelivery;
+use crate::time::Time;
+use crate::words::{Credential, LinkId, Name, Ticket};
+
+/// A user's place in the table of accounts.
+pub(super) type User = usize;
+
+/// A deadline. Those of the same time come in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Login(LinkId),
+    Parting(LinkId),
+    Idle(User, u64),
+    Acknowledgement(User, u64),
+    Grace(User, u64),
+    Leaving(User, u64),
+    Throttle(User, u64),
+    Request(User, User, u64),
+    Retry,
+}
+
+/// What is done before a call ends, after what caused it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Later {
+    Read(LinkId),
+    GoOnLeaving(User),
+    Purge,
+}
+
+/// What is known of an account.
+#[derive(Debug)]
+struct Account {
+    name: Name,
+    /// `None`: gone from the credentials file.
+    credential: Option<Credential>,
+    guesses: Guesses,
+    login: u64,
+    token: Option<Digest>,
+    ledger: Ledger,
+    blocks: BTreeSet<User>,
+    /// When the last session began, when the one that ended last did, and whether that is the last.
+    began: Option<Time>,
+    ended: Time,
+    is_ended: bool,
+    mailbox: Mailbox,
+    last_message: u64,
+    /// When all that the user has caused is paid for.
+    paid_until: Time,
+    /// Messages whose outcome is not known: of this login, and in all.
+    unanswered: (u32, u32),
+    entering: Option<LinkId>,
+    session: Option<Session>,
+}
+
+impl Account {
+    fn new(name: Name, credential: Credential) -> Account {
+        Account {
+            name,
+            credential: Some(credential),
+            guesses: Guesses::default(),
+            login: 0,
+            token: None,
+            ledger: Ledger::default(),
+            blocks: BTreeSet::new(),
+            began: None,
+            ended: Time::ZERO,
+            is_ended: false,
+            mailbox: Mailbox::default(),
+            last_message: 0,
+            paid_until: Time::ZERO,
+            unanswered: (0, 0),
+            entering: None,
+            session: None,
+        }
+    }
+
+    const fn is_gone(&self) -> bool {
+        self.credential.is_none()
+    }
+
+    fn link(&self) -> Option<LinkId> {
+        self.session.as_ref().and_then(|session| session.link)
+    }
+}
+
+/// A running server, as the texts have it.
+#[derive(Debug)]
+struct Server {
+    now: Time,
+    boot: u32,
+    settings: Settings,
+    stopping: bool,
+    users: Vec<Option<Account>>,
+    names: BTreeMap<Name, User>,
+    /// Places of accounts that are gone.
+    spare: Vec<User>,
+    message_floor: u64,
+    login_floor: u64,
+    /// Users with a session.
+    roster: Vec<User>,
+    links: BTreeMap<LinkId, Link>,
+    /// Names without an account.
+    made_up: BTreeMap<String, Guesses>,
+    /// Failures of an address, and since when.
+    addresses: BTreeMap<IpAddr, (u32, Time)>,
+    groups: BTreeMap<Name, Vec<User>>,
+    requests: BTreeMap<(User, User), Request>,
+    registering: BTreeSet<Name>,
+    wishes: BTreeMap<u64, Wish>,
+    /// Wishes whose turn has not come, and what is known of those whose turn has.
+    waiting_wishes: BTreeSet<(bool, u64)>,
+    begun: BTreeMap<u64, Begun>,
+    /// Names whose purge is not durable, with the line of those that have come back.
+    purges: BTreeMap<Name, Option<Credential>>,
+    last_record: RecordNumber,
+    settled: RecordNumber,
+    under_way: VecDeque<UnderWay>,
+    kept: Kept,
+    retry_is_set: bool,
+    waiting_words: BTreeMap<RecordNumber, Vec<LinkId>>,
+    asked: BTreeMap<Ticket, Ask>,
+    /// Pages that nobody waits for any more, and what is being looked up to be dropped.
+    timers: BTreeSet<(Time, Timer)>,
+    serial: u64,
+    later: VecDeque<Later>,
+    /// Live messages that wait for stored ones, by receiver and sender.
+    queues: BTreeMap<(User, User), Queue>,
+    group_messages: BTreeMap<u64, GroupMessage>,
+    broadcasts: u64,
+    expected: Expected,
+    news: Vec<News>,
+    lore: Lore,
+}
+
+/// What a call did with a text, for those who judge what people see.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A command that sends it was read.
+    Heard { link: LinkId, user: Name, command: &'static str, to: String, text: String },
+    /// A numbered command that sends it was answered.
+    Came { text: String, outcome: Outcome },
+    /// Somebody has got it, as far as their end of the link says.
+    Got { link: LinkId, user: Name, text: String },
+}
+
+/// What outlives a server, beside what the store has.
+#[derive(Debug, Default)]
+struct Lore {
+    /// Tokens by their digests, with the line of the credentials file at that login.
+    tokens: BTreeMap<Digest, (String, Credential)>,
+    names: BTreeMap<String, Digest>,
+    words: BTreeMap<WordsDigest, String>,
+}
+
+impl Lore {
+    fn name_of(&self, digest: &Digest) -> Option<String> {
+        self.names.iter().find(|(_, known)| *known == digest).map(|(name, _)| name.clone())
+    }
+}
+
+/// The model of the server, over all its lives.
+#[derive(Debug, Default)]
+pub(super) struct Reference {
+    server: Option<Server>,
+    disk: Durable,
+    /// While no server runs.
+    lore: Lore,
+    synced: RecordNumber,
+    /// When the server wants to be called.
+    scheduled: Option<Time>,
+    pub(super) tally: told::Tally,
+    /// Stored mail has waited for `offline` at some time.
+    was_manual: bool,
+}
+
+impl Reference {
+    /// What has become of texts in the call that is over.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        self.server.as_mut().map(|server| core::mem::take(&mut server.news)).unwrap_or_default()
+    }
+
+    /// Whether stored mail waits for `offline`, or has at some time (R28).
+    pub(super) const fn is_manual(&self) -> bool {
+        self.was_manual
+    }
+
+    /// Something that is under way, if anything is.
+    pub(super) fn open(&self) -> Option<String> {
+        let server = self.server.as_ref()?;
+        let waits = server.everybody().into_iter().find(|user| server.at(*user).unanswered.1 > 0);
+        if let Some(user) = waits {
+            return Some(alloc::format!("messages of {}", server.name(user)));
+        }
+        let wish = server.wishes.values().next().map(|wish| alloc::format!("{wish:?}"));
+        // A name that is gone is purged when its session has ended.
+        let rests =
+            |name: &&Name| server.find(name.as_str()).is_none_or(|user| server.session(user).is_none());
+        wish.or_else(|| server.purges.keys().find(rests).map(|name| alloc::format!("the purge of {name}")))
+    }
+
+    /// Mail that is still in a mailbox although it should have been shown.
+    pub(super) fn left_in_mailboxes(&self) -> Option<String> {
+        let server = self.server.as_ref()?;
+        if server.settings.offline_delivery == OfflineDelivery::Off {
+            return None;
+        }
+        // One whose account is to be purged is shown nothing that is stored (R41).
+        let waits = |user: &User| !server.at(*user).is_gone() && server.at(*user).mailbox.has_mail();
+        let full = server.everybody().into_iter().find(waits)?;
+        Some(alloc::format!("mail of {}", server.name(full)))
+    }
+}
+
+impl Server {
+    fn at(&self, user: User) -> &Account {
+        match self.users.get(user) {
+            Some(Some(account)) => account,
+            _ => unreachable!("users come from the table of names"),
+        }
+    }
+
+    fn at_mut(&mut self, user: User) -> &mut Account {
+        match self.users.get_mut(user) {
+            Some(Some(account)) => account,
+            _ => unreachable!("users come from the table of names"),
+        }
+    }
+
+    fn name(&self, user: User) -> &Name {
+        &self.at(user).name
+    }
+
+    fn find(&self, name: &str) -> Option<User> {
+        self.names.get(name).copied()
+    }
+
+    /// The account of a name that is in the credentials file.
+    fn find_open(&self, name: &str) -> Option<User> {
+        self.find(name).filter(|user| !self.at(*user).is_gone())
+    }
+
+    /// All accounts, in order of their places.
+    fn everybody(&self) -> Vec<User> {
+        (0..self.users.len()).filter(|user| matches!(self.users.get(*user), Some(Some(_)))).collect()
+    }
+
+    fn session(&self, user: User) -> Option<&Session> {
+        self.at(user).session.as_ref()
+    }
+
+    fn session_mut(&mut self, user: User) -> Option<&mut Session> {
+        self.at_mut(user).session.as_mut()
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// Sets a deadline in so many microseconds.
+    fn set(&mut self, at: Time, timer: Timer) {
+        self.timers.insert((at, timer));
+    }
+}
+
+/// A time so many seconds later.
+const fn later(time: Time, seconds: u64) -> Time {
+    Time(time.0.saturating_add(seconds.saturating_mul(1_000_000)))
+}

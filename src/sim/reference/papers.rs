@@ -1,0 +1,430 @@
+//! Records: on their way, settled, refused, written again; and what a start makes of them.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::answers::Asker;
+use super::{Lore, Reference, Server, Timer, User, later};
+use crate::record::{Change, Digest, Fact, Outcome, Record, RecordNumber, Suspect, WordsDigest};
+use crate::server::Settings;
+use crate::time::Time;
+use crate::wire::{Code, Status};
+use crate::words::{LinkId, MessageId, Name};
+
+/// A digest that is not known yet.
+pub(super) const DRAWN: Digest = Digest([0; 16]);
+/// Facts of one account that may be on their way; with more, nobody comes in under its name (R13).
+const FACTS_OF_ONE: usize = 16;
+
+/// What is due when a record is settled, beside applying it.
+#[derive(Debug, Clone)]
+pub(super) enum Then {
+    Nothing,
+    Wish(u64),
+    Mail(Stored),
+    GroupMessage { asker: Asker, group: Name, outcome: Outcome },
+    Pretended { to: User, asker: Asker },
+}
+
+/// A message on its way into a mailbox.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) from: User,
+    pub(super) to: User,
+    pub(super) id: MessageId,
+    pub(super) tell: super::messages::Tell,
+    pub(super) refused: Code,
+}
+
+/// A record on its way.
+#[derive(Debug, Clone)]
+pub(super) struct UnderWay {
+    number: RecordNumber,
+    record: Record,
+    then: Then,
+}
+
+/// What a fact replaces the one before of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Failures(Suspect),
+    Began(Name),
+    Ended(Name),
+    Mail(Name),
+}
+
+/// Facts that the store refused, with the numbers of their records.
+pub(super) type Kept = BTreeMap<Key, (RecordNumber, Fact)>;
+
+fn key(fact: &Fact) -> Key {
+    match fact {
+        Fact::Failures { suspect, .. } => Key::Failures(suspect.clone()),
+        Fact::SessionBegan { user, .. } => Key::Began(user.clone()),
+        Fact::SessionEnded { user, .. } => Key::Ended(user.clone()),
+        Fact::MailRemoved { user, .. } => Key::Mail(user.clone()),
+    }
+}
+
+/// The accounts that a record names.
+pub(super) fn named(record: &Record) -> Vec<Name> {
+    let names = match record {
+        Record::Fact(
+            Fact::SessionBegan { user, .. }
+            | Fact::SessionEnded { user, .. }
+            | Fact::MailRemoved { user, .. }
+            | Fact::Failures { suspect: Suspect::Account(user), .. },
+        )
+        | Record::Settled { user, .. } => [Some(user), None],
+        Record::MailStored { to, mail } => [Some(to), Some(&mail.from)],
+        Record::Change(Change::AccountAdded { name, .. } | Change::AccountRemoved { name }) => {
+            [Some(name), None]
+        }
+        Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {
+            [Some(by), Some(user)]
+        }
+        Record::Change(Change::GroupSet { members, .. }) => return members.clone(),
+        Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. })
+        | Record::Change(Change::GroupRemoved { .. }) => [None, None],
+    };
+    names.into_iter().flatten().cloned().collect()
+}
+
+/// Whether a record is the one expected; what was drawn for it is learnt, or must be as it was learnt.
+pub(super) fn learn(
+    server: &mut Server,
+    expected: &Record,
+    drawn_for: Option<&str>,
+    record: &Record,
+) -> bool {
+    let mut expected = expected.clone();
+    let lore = &mut server.lore;
+    match (&mut expected, record) {
+        (
+            Record::Fact(Fact::Failures { suspect: suspect @ Suspect::Unknown(_), .. }),
+            Record::Fact(Fact::Failures { suspect: Suspect::Unknown(digest), .. }),
+        ) => {
+            let name = drawn_for.unwrap_or_default();
+            *suspect = Suspect::Unknown(*lore.names.entry(name.to_string()).or_insert(*digest));
+            if lore.names.values().filter(|known| *known == digest).count() > 1 {
+                return false;
+            }
+        }
+        (
+            Record::Fact(Fact::SessionBegan { user, token: token @ Some(DRAWN), .. }),
+            Record::Fact(Fact::SessionBegan { token: Some(digest), .. }),
+        ) => {
+            let fresh = *digest != DRAWN && !lore.tokens.contains_key(digest);
+            let Some(user) = server.find(user.as_str()).filter(|_| fresh) else { return false };
+            let Some(credential) = server.at(user).credential.clone() else { return false };
+            server.lore.tokens.insert(*digest, (String::new(), credential));
+            *token = Some(*digest);
+            server.at_mut(user).token = Some(*digest);
+        }
+        (Record::Settled { words: words @ Some(_), .. }, Record::Settled { words: Some(digest), .. }) => {
+            let known =
+                lore.words.entry(*digest).or_insert_with(|| drawn_for.unwrap_or_default().to_string());
+            *words = (Some(known.as_str()) == drawn_for).then_some(*digest);
+        }
+        _ => {}
+    }
+    expected == *record
+}
+
+impl Reference {
+    /// A token is told to its user: it is the one of the last login.
+    pub(super) fn token_said(&mut self, link: LinkId, said: String) {
+        let Some(server) = &mut self.server else { return };
+        let user = server.stage(link).and_then(super::door::Stage::user);
+        let digest = user.and_then(|user| server.at(user).token);
+        if let Some((token, _)) = digest.and_then(|digest| server.lore.tokens.get_mut(&digest))
+            && token.is_empty()
+        {
+            *token = said;
+        }
+    }
+
+    pub(super) fn committed(&mut self, upto: RecordNumber) {
+        while let Some(server) = &mut self.server
+            && server.under_way.front().is_some_and(|under_way| under_way.number <= upto)
+            && let Some(under_way) = server.under_way.pop_front()
+        {
+            self.disk.apply(under_way.number, under_way.record.clone());
+            server.settle(under_way, true);
+        }
+    }
+
+    /// The process is gone: of what was on its way that survives which the disk has.
+    pub(super) fn gone(&mut self, now: Time, crashed: bool, survived: RecordNumber) {
+        let Some(server) = self.server.take() else { return };
+        for under_way in server.under_way {
+            if under_way.number <= survived {
+                self.disk.apply(under_way.number, under_way.record);
+            }
+        }
+        if !crashed || survived > self.synced {
+            self.disk.note_written(now);
+        }
+        self.synced = RecordNumber(0);
+        self.lore = server.lore;
+    }
+}
+
+impl Server {
+    pub(super) fn new(now: Time, boot: u32, settings: Settings, lore: Lore) -> Server {
+        Server {
+            now,
+            boot,
+            settings,
+            stopping: false,
+            users: Vec::new(),
+            names: BTreeMap::new(),
+            spare: Vec::new(),
+            message_floor: 0,
+            login_floor: 0,
+            roster: Vec::new(),
+            links: BTreeMap::new(),
+            made_up: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            registering: BTreeSet::new(),
+            wishes: BTreeMap::new(),
+            waiting_wishes: BTreeSet::new(),
+            begun: BTreeMap::new(),
+            purges: BTreeMap::new(),
+            last_record: RecordNumber(0),
+            settled: RecordNumber(0),
+            under_way: VecDeque::new(),
+            kept: Kept::new(),
+            retry_is_set: false,
+            waiting_words: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            serial: 0,
+            later: VecDeque::new(),
+            queues: BTreeMap::new(),
+            group_messages: BTreeMap::new(),
+            broadcasts: 0,
+            expected: super::Expected::default(),
+            news: Vec::new(),
+            lore,
+        }
+    }
+
+    /// The real record, with what was drawn for it.
+    pub(super) fn note_actual(&mut self, number: RecordNumber, record: &Record) {
+        if let Some(under_way) = self.under_way.iter_mut().rev().find(|under_way| under_way.number == number)
+        {
+            under_way.record = record.clone();
+        }
+    }
+
+    /// Hands a change or mail to the store, behind the kept facts of every account that it names.
+    pub(super) fn persist(&mut self, record: Record, then: Then) -> RecordNumber {
+        self.take_kept(&record);
+        self.hand_out(record, then, None)
+    }
+
+    fn take_kept(&mut self, record: &Record) {
+        let mut kept: Vec<(RecordNumber, Fact)> = Vec::new();
+        for name in named(record) {
+            let failures = Key::Failures(Suspect::Account(name.clone()));
+            for key in [failures, Key::Began(name.clone()), Key::Ended(name.clone()), Key::Mail(name)] {
+                kept.extend(self.kept.remove(&key));
+            }
+        }
+        self.hand_out_kept(kept);
+    }
+
+    /// Hands a change or mail to the store, and with it what its command comes to, if that is remembered.
+    pub(super) fn persist_settled(
+        &mut self,
+        record: Option<Record>,
+        asker: Option<&Asker>,
+        outcome: Outcome,
+        then: Then,
+    ) {
+        let settled = asker.and_then(|asker| {
+            let (origin, words) = (asker.origin()?, asker.words.clone()?);
+            let user = self.name(asker.user).clone();
+            Some((Record::Settled { user, origin, outcome, words: Some(WordsDigest(0)) }, words))
+        });
+        match (record, settled) {
+            (Some(record), None) => drop(self.persist(record, then)),
+            (record, Some((settled, words))) => {
+                if let Some(record) = record {
+                    self.persist(record, Then::Nothing);
+                }
+                self.take_kept(&settled);
+                self.hand_out(settled, then, Some(words));
+            }
+            (None, None) => unreachable!("something is written"),
+        }
+    }
+
+    fn hand_out_kept(&mut self, mut kept: Vec<(RecordNumber, Fact)>) {
+        kept.sort_unstable_by_key(|(number, _)| *number);
+        for (_, fact) in kept {
+            let made_up = match &fact {
+                Fact::Failures { suspect: Suspect::Unknown(digest), .. } => self.lore.name_of(digest),
+                _ => None,
+            };
+            self.hand_out(Record::Fact(fact), Then::Nothing, made_up);
+        }
+    }
+
+    pub(super) fn persist_fact(&mut self, fact: Fact) -> RecordNumber {
+        if let Fact::Failures { suspect, .. } = &fact {
+            self.kept.remove(&Key::Failures(suspect.clone()));
+        }
+        self.persist(Record::Fact(fact), Then::Nothing)
+    }
+
+    /// Failures of a name without an account, whose digest the server draws.
+    pub(super) fn persist_made_up(&mut self, name: &str, fact: Fact) -> RecordNumber {
+        if let Some(digest) = self.lore.names.get(name) {
+            self.kept.remove(&Key::Failures(Suspect::Unknown(*digest)));
+        }
+        self.hand_out(Record::Fact(fact), Then::Nothing, Some(name.to_string()))
+    }
+
+    fn hand_out(&mut self, record: Record, then: Then, made_up: Option<String>) -> RecordNumber {
+        self.last_record.0 += 1;
+        let number = self.last_record;
+        self.expected.record(number, record.clone(), made_up);
+        self.under_way.push_back(UnderWay { number, record, then });
+        number
+    }
+
+    /// Whether the store is far behind with an account.
+    pub(super) fn is_behind_with(&self, name: &Name) -> bool {
+        let of_account = |under_way: &&UnderWay| {
+            matches!(&under_way.record, Record::Fact(_)) && named(&under_way.record).first() == Some(name)
+        };
+        self.under_way.iter().filter(of_account).count() >= FACTS_OF_ONE
+    }
+
+    pub(super) fn store_refused(&mut self, from: RecordNumber) {
+        assert!(
+            self.under_way.front().is_none_or(|first| first.number >= from),
+            "the store answers in order"
+        );
+        for under_way in self.under_way.clone() {
+            if let Record::Fact(fact) = under_way.record {
+                self.keep(under_way.number, fact);
+            }
+        }
+        if !self.kept.is_empty() {
+            self.try_again_later();
+        }
+        let upto = self.last_record;
+        while self.under_way.front().is_some_and(|under_way| under_way.number <= upto) {
+            let Some(under_way) = self.under_way.pop_front() else { break };
+            self.settle(under_way, false);
+        }
+    }
+
+    /// A fact that the store refused holds, and is written later: the newest of its kind.
+    fn keep(&mut self, number: RecordNumber, fact: Fact) {
+        let key = key(&fact);
+        let before = self.kept.remove(&key);
+        let fact = match (fact, before) {
+            (Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }, _) => return,
+            (Fact::MailRemoved { user, mut ids }, Some((_, Fact::MailRemoved { ids: before, .. }))) => {
+                ids.extend(before);
+                Fact::MailRemoved { user, ids }
+            }
+            (fact, _) => fact,
+        };
+        self.kept.insert(key, (number, fact));
+    }
+
+    pub(super) fn try_again_later(&mut self) {
+        if !core::mem::replace(&mut self.retry_is_set, true) {
+            self.set(later(self.now, 1), Timer::Retry);
+        }
+    }
+
+    pub(super) fn try_again(&mut self) {
+        self.retry_is_set = false;
+        self.write_kept();
+        self.begin_purges();
+    }
+
+    pub(super) fn write_kept(&mut self) {
+        let kept = core::mem::take(&mut self.kept).into_values().collect();
+        self.hand_out_kept(kept);
+    }
+
+    /// A record is durable, or was refused.
+    fn settle(&mut self, under_way: UnderWay, durable: bool) {
+        let UnderWay { number, record, then } = under_way;
+        self.settled = number;
+        match &record {
+            Record::Fact(Fact::MailRemoved { user, ids }) if durable => {
+                if let Some(user) = self.find(user.as_str()) {
+                    self.at_mut(user).mailbox.forget_removed(ids);
+                }
+            }
+            Record::Fact(_) => {}
+            _ if durable => self.apply(&record),
+            _ => {}
+        }
+        match then {
+            Then::Nothing => {}
+            Then::Wish(wish) => self.wish_settled(wish, durable),
+            Then::Mail(stored) => self.mail_settled(&stored, durable),
+            Then::GroupMessage { asker, group, outcome } => {
+                self.answer_group_message(&asker, &group, outcome)
+            }
+            Then::Pretended { to, asker } => {
+                let ending = if durable { Ok(Status::Stored) } else { Err(Code::StorageUnavailable) };
+                self.tell_sender(to, &super::messages::Tell::Sender(asker), ending);
+            }
+        }
+        for link in self.waiting_words.remove(&number).unwrap_or_default() {
+            self.word_is_due(link);
+        }
+    }
+
+    /// What a durable record does.
+    pub(super) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Fact(_) => {}
+            // What the operator has written meanwhile stays.
+            Record::Change(Change::AccountAdded { name, credential }) => {
+                if self.find_open(name.as_str()).is_none() {
+                    self.open_account(name, credential);
+                }
+            }
+            Record::Change(Change::AccountRemoved { name }) => self.purge(name),
+            Record::Change(Change::Blocked { by, user }) => self.set_block(by, user, true),
+            Record::Change(Change::Unblocked { by, user }) => self.set_block(by, user, false),
+            Record::Change(Change::GroupSet { group, members }) => self.set_group(group, members),
+            Record::Change(Change::GroupRemoved { group }) => self.set_group(group, &[]),
+            Record::MailStored { to, mail } => {
+                if let Some(to) = self.find(to.as_str()) {
+                    self.at_mut(to).mailbox.book(mail.id, &mail.from, mail.text.len() as u64);
+                }
+            }
+            Record::Settled { user, origin, outcome, words } => {
+                if let Some(user) = self.find(user.as_str())
+                    && self.at(user).login == origin.login.0
+                {
+                    let words = words.and_then(|digest| self.lore.words.get(&digest).cloned());
+                    self.at_mut(user).ledger.settle(origin.number, words, *outcome);
+                }
+            }
+        }
+    }
+
+    /// Lets a link wait for a record; whether it has to.
+    pub(super) fn word_waits(&mut self, number: RecordNumber, link: LinkId) -> bool {
+        if number <= self.settled {
+            return false;
+        }
+        self.waiting_words.entry(number).or_default().push(link);
+        true
+    }
+}

@@ -1,0 +1,202 @@
+//! Requests for private links, and introductions (R33 to R35).
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use super::answers::Asker;
+use super::reader::endpoint;
+use super::told::TOKEN;
+use super::{Server, Timer, User, later};
+use crate::record::Outcome;
+use crate::time::Time;
+use crate::wire::Code;
+
+/// Open requests of a user, and at a user (R40).
+const REQUESTS: usize = 16;
+/// Addresses that a client is told to try (R35).
+const ADDRESSES: usize = 4;
+const LOWEST_PORT: u16 = 1_024;
+
+/// A request that has no answer yet.
+#[derive(Debug)]
+pub(super) struct Request {
+    asker: Asker,
+    endpoints: Vec<String>,
+    serial: u64,
+    expires: Time,
+}
+
+impl Server {
+    pub(super) fn start_private(&mut self, asker: &Asker, name: &str, endpoints: &[String]) {
+        let to = match self.partner(asker, name) {
+            Ok(to) => to,
+            Err(code) => return self.fail(asker, code),
+        };
+        if let Some(request) = self.requests.get(&(asker.user, to)) {
+            if request.asker.number.is_none() || request.asker.number != asker.number {
+                self.fail(asker, Code::AlreadyPrivate);
+            }
+            return;
+        }
+        if let Some(request) = self.take_request(to, asker.user) {
+            self.introduce(&request, asker, endpoints);
+            return self.answer(asker, Outcome::Done, &format!("startprivate {name}"));
+        }
+        let busy = |user: User| self.requests_concerning(user).len() >= REQUESTS;
+        if busy(asker.user) || busy(to) {
+            return self.fail(asker, Code::RateLimited);
+        }
+        let serial = self.next_serial();
+        let expires = match self.settings.private_request_secs {
+            0 => Time::MAX,
+            seconds => later(self.now, seconds),
+        };
+        self.set(expires, Timer::Request(asker.user, to, serial));
+        let request = Request { asker: asker.clone(), endpoints: endpoints.to_vec(), serial, expires };
+        self.requests.insert((asker.user, to), request);
+        if let Some(link) = self.at(to).link() {
+            let line = format!("request {}", self.name(asker.user));
+            self.send(link, &line);
+        }
+    }
+
+    fn partner(&self, asker: &Asker, name: &str) -> Result<User, Code> {
+        let to = self.another(asker, name)?;
+        if !self.may_reach(asker.user, to) {
+            return Err(Code::Blocked);
+        }
+        if self.at(to).link().is_some() { Ok(to) } else { Err(Code::Offline) }
+    }
+
+    /// Pairs of asker and asked in which the user is either: first those that the user asked.
+    fn requests_concerning(&self, user: User) -> Vec<(User, User)> {
+        let own = self.requests.keys().filter(|(from, _)| *from == user);
+        own.chain(self.requests.keys().filter(|(_, to)| *to == user)).copied().collect()
+    }
+
+    fn take_request(&mut self, from: User, to: User) -> Option<Request> {
+        let request = self.requests.remove(&(from, to))?;
+        self.timers.remove(&(request.expires, Timer::Request(from, to, request.serial)));
+        Some(request)
+    }
+
+    pub(super) fn accept(&mut self, asker: &Asker, name: &str, endpoints: &[String]) {
+        let from = match self.another(asker, name) {
+            Ok(from) => from,
+            Err(code) => return self.fail(asker, code),
+        };
+        match self.take_request(from, asker.user) {
+            None => self.fail(asker, Code::NoRequest),
+            Some(request) if !self.may_reach(from, asker.user) => {
+                self.fail(&request.asker, Code::Declined);
+                self.fail(asker, Code::NoRequest);
+            }
+            Some(request) => {
+                self.introduce(&request, asker, endpoints);
+                self.answer(asker, Outcome::Done, &format!("accept {name}"));
+            }
+        }
+    }
+
+    pub(super) fn decline(&mut self, asker: &Asker, name: &str) {
+        let from = match self.another(asker, name) {
+            Ok(from) => from,
+            Err(code) => return self.fail(asker, code),
+        };
+        match self.take_request(from, asker.user) {
+            None => self.fail(asker, Code::NoRequest),
+            Some(request) => {
+                self.fail(&request.asker, Code::Declined);
+                self.answer(asker, Outcome::Done, &format!("decline {name}"));
+            }
+        }
+    }
+
+    /// Each learns who the other is, and where the other may be.
+    fn introduce(&mut self, request: &Request, accepter: &Asker, endpoints: &[String]) {
+        let (Some(first), Some(second)) = (self.seen_at(&request.asker), self.seen_at(accepter)) else {
+            return self.fail(&request.asker, Code::Offline);
+        };
+        let sides = [
+            (&request.asker, accepter, "requester", addresses(second, first, endpoints)),
+            (accepter, &request.asker, "accepter", addresses(first, second, &request.endpoints)),
+        ];
+        for (reader, other, role, addresses) in sides {
+            if let Some(link) = self.asker_link(reader) {
+                let mut line = format!("introduce {} {role} {TOKEN}", self.name(other.user));
+                for address in addresses {
+                    line = line + " " + &address.to_string();
+                }
+                self.send(link, &line);
+            }
+        }
+        let answer = format!("startprivate {}", self.name(accepter.user));
+        self.answer(&request.asker, Outcome::Done, &answer);
+    }
+
+    fn seen_at(&self, asker: &Asker) -> Option<IpAddr> {
+        let link = self.asker_link(asker)?;
+        let session = self.session(asker.user).filter(|session| session.link == Some(link));
+        session.map(|session| session.from.ip().to_canonical())
+    }
+
+    pub(super) fn request_expired(&mut self, from: User, to: User, serial: u64) {
+        if self.requests.get(&(from, to)).is_some_and(|request| request.serial == serial) {
+            self.end_request(from, to, Code::NoAnswer);
+        }
+    }
+
+    pub(super) fn withdraw_all(&mut self, user: User) {
+        for (from, to) in self.requests_concerning(user) {
+            self.end_request(from, to, Code::Offline);
+        }
+    }
+
+    /// What was asked without a number is answered on the old link only.
+    pub(super) fn withdraw_unnumbered(&mut self, user: User) {
+        for (from, to) in self.requests_concerning(user) {
+            let unnumbered =
+                self.requests.get(&(from, to)).is_some_and(|request| request.asker.number.is_none());
+            if from == user && unnumbered {
+                self.end_request(from, to, Code::Offline);
+            }
+        }
+    }
+
+    pub(super) fn end_request(&mut self, from: User, to: User, code: Code) {
+        let Some(request) = self.take_request(from, to) else { return };
+        self.fail(&request.asker, code);
+        if let Some(link) = self.at(to).link() {
+            let line = format!("withdrawn {}", self.name(from));
+            self.send(link, &line);
+        }
+    }
+}
+
+/// Where a client may be reached by one who is seen at `reader` (ruling 30).
+fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[String]) -> Vec<SocketAddr> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for (ip, port) in endpoints.iter().filter_map(|word| endpoint(word)) {
+        let ip = match ip.map(|ip| ip.to_canonical()) {
+            Some(ip) if seen_at == reader && is_near(ip, seen_at) => ip,
+            _ => seen_at,
+        };
+        let address = SocketAddr::new(ip, port);
+        if port >= LOWEST_PORT && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses.truncate(ADDRESSES);
+    addresses
+}
+
+/// Whether an address is a private one; loopback only where the server sees the client there as well.
+fn is_near(ip: IpAddr, seen_at: IpAddr) -> bool {
+    let private = match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    private || ip.is_loopback() && seen_at.is_loopback()
+}

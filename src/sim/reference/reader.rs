@@ -1,0 +1,312 @@
+//! The reader of lines from clients, written from the grammar of `PROTOCOL.md`.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::words::MessageId;
+
+/// A command: its name, its arguments, and whether a repeat of it is answered from memory (R21).
+pub(super) struct CommandRow {
+    pub(super) name: &'static str,
+    pub(super) arguments: &'static str,
+    pub(super) once: bool,
+}
+
+const fn row(name: &'static str, arguments: &'static str, once: bool) -> CommandRow {
+    CommandRow { name, arguments, once }
+}
+
+/// The commands, in the order of `help`.
+pub(super) const COMMANDS: &[CommandRow] = &[
+    row("message", " USER TEXT", true),
+    row("broadcast", " TEXT", true),
+    row("whoelse", "", false),
+    row("whoelsesince", " SECONDS", false),
+    row("wholasthr", "", false),
+    row("block", " USER", true),
+    row("unblock", " USER", true),
+    row("offline", "", false),
+    row("ping", " USER", false),
+    row("create group", " NAME USER...", true),
+    row("message group", " NAME TEXT", true),
+    row("grouplist", "", false),
+    row("add group", " NAME USER", true),
+    row("remove group", " NAME USER", true),
+    row("leave group", " NAME", true),
+    row("delete group", " NAME", true),
+    row("startprivate", " USER ENDPOINT...", false),
+    row("accept", " USER ENDPOINT...", false),
+    row("decline", " USER", false),
+    row("help", " [COMMAND]", false),
+    row("logout", "", false),
+];
+
+/// A line of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    Hello {
+        version: u32,
+        acknowledges: bool,
+        resumes: bool,
+    },
+    Login {
+        name: String,
+        password: Option<String>,
+    },
+    Register {
+        name: String,
+        password: String,
+    },
+    Resume {
+        name: String,
+        token: String,
+    },
+    Acknowledge {
+        shown: Option<MessageId>,
+        answered: Option<u64>,
+    },
+    Active {
+        valid: bool,
+    },
+    Request {
+        number: Option<u64>,
+        command: Command,
+    },
+    /// It cannot be obeyed; the answer names a command, or what was typed first.
+    Misused {
+        number: Option<u64>,
+        code: &'static str,
+        first: String,
+    },
+}
+
+/// A command and its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    /// Names and other single words.
+    pub(super) words: Vec<String>,
+    pub(super) text: String,
+}
+
+impl Command {
+    /// The command as R21 compares it: without the spaces between its words.
+    pub(super) fn canonical(&self) -> String {
+        let mut all = String::from(self.name);
+        for word in &self.words {
+            all.push(' ');
+            all.push_str(word);
+        }
+        all.push('\n');
+        all.push_str(&self.text);
+        all
+    }
+
+    pub(super) fn is_remembered(&self) -> bool {
+        COMMANDS.iter().any(|row| row.name == self.name && row.once)
+    }
+
+    pub(super) fn word(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", String::as_str)
+    }
+}
+
+/// What is left of a line.
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    /// The next word, after any number of spaces.
+    fn first(&mut self) -> Option<&'a str> {
+        let rest = self.0.trim_start_matches(' ');
+        let end = rest.find(' ').unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        self.0 = after;
+        (!word.is_empty()).then_some(word)
+    }
+
+    /// A text: all after exactly one space.
+    fn text(&mut self) -> Option<String> {
+        let text = self.0.strip_prefix(' ').filter(|text| !text.is_empty())?;
+        self.0 = "";
+        Some(text.to_string())
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b' ')
+    }
+
+    fn keyword(&mut self, keyword: &str) -> bool {
+        let before = self.0;
+        let found = self.first() == Some(keyword);
+        if !found {
+            self.0 = before;
+        }
+        found
+    }
+}
+
+/// Reads a line, without its end.
+pub(super) fn read(line: &[u8]) -> Line {
+    let Ok(text) = core::str::from_utf8(line) else {
+        let valid = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        return misused(valid.rsplit_once(' ').map_or("", |(words, _)| words), "usage");
+    };
+    let mut rest = Rest(text);
+    let first = rest.first().unwrap_or("");
+    let line = match first {
+        "hello" => hello(&mut rest),
+        "login" => login(&mut rest),
+        "register" => register(&mut rest),
+        "resume" => resume(&mut rest),
+        "ack" => acknowledge(&mut rest),
+        "active" => Some(Line::Active { valid: !rest.keyword("invalid") }),
+        _ => return request(text),
+    };
+    line.filter(|_| rest.is_over()).unwrap_or_else(|| misused(text, "usage"))
+}
+
+fn hello(rest: &mut Rest<'_>) -> Option<Line> {
+    let version = u32::try_from(decimal(rest.first()?)?).ok()?;
+    let (mut acknowledges, mut resumes) = (false, false);
+    while let Some(word) = rest.first() {
+        acknowledges |= word == "ack";
+        resumes |= word == "resume";
+    }
+    Some(Line::Hello { version, acknowledges, resumes })
+}
+
+fn login(rest: &mut Rest<'_>) -> Option<Line> {
+    let name = rest.first()?.to_string();
+    Some(Line::Login { name, password: rest.text() })
+}
+
+fn register(rest: &mut Rest<'_>) -> Option<Line> {
+    let name = rest.first()?.to_string();
+    Some(Line::Register { name, password: rest.text()? })
+}
+
+fn resume(rest: &mut Rest<'_>) -> Option<Line> {
+    let (name, token) = (rest.first()?.to_string(), rest.first()?);
+    let good = token.len() == 32 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    good.then(|| Line::Resume { name, token: token.to_string() })
+}
+
+fn acknowledge(rest: &mut Rest<'_>) -> Option<Line> {
+    let (shown, answered) = (rest.first()?, rest.first()?);
+    let shown = if shown == "-" { None } else { Some(message_id(shown)?) };
+    let answered = if answered == "-" { None } else { Some(decimal(answered)?) };
+    Some(Line::Acknowledge { shown, answered })
+}
+
+fn request(line: &str) -> Line {
+    let (number, command) = numbered(line);
+    match command_in(command) {
+        Ok(command) => Line::Request { number, command },
+        Err(code) => misused(line, code),
+    }
+}
+
+/// A number before a command, and the rest of the line.
+fn numbered(line: &str) -> (Option<u64>, &str) {
+    let mut rest = Rest(line);
+    match rest.first().and_then(|word| word.strip_prefix('#')).and_then(decimal) {
+        Some(number) => (Some(number), rest.0),
+        None => (None, line),
+    }
+}
+
+fn misused(line: &str, code: &'static str) -> Line {
+    let (number, command) = numbered(line);
+    let mut rest = Rest(command);
+    let typed = rest.first().unwrap_or("");
+    let first = match begun_with(typed) {
+        Some("message") if rest.keyword("group") => String::from("message group"),
+        Some(name) => name.to_string(),
+        None => typed.chars().take(32).collect(),
+    };
+    Line::Misused { number, code, first }
+}
+
+/// The first command that begins with a word.
+fn begun_with(word: &str) -> Option<&'static str> {
+    let word = if word == "wholasthtr" { "wholasthr" } else { word };
+    COMMANDS.iter().map(|row| row.name).find(|name| name.split(' ').next() == Some(word))
+}
+
+fn command_in(line: &str) -> Result<Command, &'static str> {
+    let mut rest = Rest(line);
+    let first = rest.first().ok_or("usage")?;
+    let name = begun_with(first).ok_or("unknown_command")?;
+    let command = arguments(name, &mut rest).ok_or("usage")?;
+    if rest.is_over() { Ok(command) } else { Err("usage") }
+}
+
+fn arguments(name: &'static str, rest: &mut Rest<'_>) -> Option<Command> {
+    let mut command = Command { name, words: Vec::new(), text: String::new() };
+    if name == "message" && rest.keyword("group") {
+        command.name = "message group";
+    } else if name.ends_with(" group") && !rest.keyword("group") {
+        return None;
+    }
+    let words = match command.name {
+        "message" | "message group" | "block" | "unblock" | "ping" | "decline" | "whoelsesince"
+        | "startprivate" | "accept" | "leave group" | "delete group" => 1,
+        "add group" | "remove group" | "create group" => 2,
+        _ => 0,
+    };
+    for _ in 0..words {
+        command.words.push(rest.first()?.to_string());
+    }
+    match command.name {
+        "message" | "message group" | "broadcast" => command.text = rest.text()?,
+        "whoelsesince" if !command.word(0).bytes().all(|byte| byte.is_ascii_digit()) => return None,
+        "create group" => command.words.extend(core::iter::from_fn(|| rest.first()).map(String::from)),
+        "startprivate" | "accept" => {
+            while command.words.len() < 9
+                && let Some(word) = rest.first()
+            {
+                endpoint(word)?;
+                command.words.push(word.to_string());
+            }
+        }
+        "help" => command.words.extend(topic(rest)),
+        _ => {}
+    }
+    Some(command)
+}
+
+fn topic(rest: &mut Rest<'_>) -> Option<String> {
+    let first = rest.first()?;
+    let of_two = ["create", "message", "add", "remove", "leave", "delete"].contains(&first);
+    if of_two && rest.keyword("group") {
+        Some(alloc::format!("{first} group"))
+    } else {
+        Some(first.to_string())
+    }
+}
+
+/// Digits without a leading zero, below 2^64.
+pub(super) fn decimal(word: &str) -> Option<u64> {
+    let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    if digits && (word == "0" || !word.starts_with('0')) { word.parse().ok() } else { None }
+}
+
+fn message_id(word: &str) -> Option<MessageId> {
+    let (boot, number) = word.split_once('.')?;
+    Some(MessageId { boot: u32::try_from(decimal(boot)?).ok()?, number: decimal(number)? })
+}
+
+/// Where a client says that it listens: a port, or an address and a port.
+pub(super) fn endpoint(word: &str) -> Option<(Option<IpAddr>, u16)> {
+    let port = |digits: &str| decimal(digits).and_then(|port| u16::try_from(port).ok());
+    if let Some(port) = port(word) {
+        return Some((None, port));
+    }
+    let (ip, digits) = word.rsplit_once(':')?;
+    let ip = match ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
+        Some(ip) => IpAddr::V6(ip.parse::<Ipv6Addr>().ok()?),
+        None => IpAddr::V4(ip.parse::<Ipv4Addr>().ok()?),
+    };
+    Some((Some(ip), port(digits)?))
+}

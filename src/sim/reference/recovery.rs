@@ -1,0 +1,110 @@
+//! What a start makes of what is durable.
+
+use alloc::collections::BTreeSet;
+
+use super::lockout::Subject;
+use super::papers::named;
+use super::{Ledger, Reference, Server, User};
+use crate::record::{Fact, Record, Suspect};
+use crate::server::Settings;
+use crate::time::Time;
+use crate::words::{Credential, Name};
+
+impl Reference {
+    pub(super) fn start(
+        &mut self,
+        now: Time,
+        boot: u32,
+        settings: &Settings,
+        accounts: &[(Name, Credential)],
+    ) {
+        let recovery = self.disk.recovery();
+        let lore = core::mem::take(&mut self.lore);
+        let mut server = Server::new(now.max(recovery.last_written), boot, settings.clone(), lore);
+        for (name, credential) in accounts {
+            server.open_account(name, credential);
+        }
+        let mut gone = BTreeSet::new();
+        for record in recovery.records {
+            if !matches!(record, Record::Settled { .. }) {
+                gone.extend(named(&record).into_iter().filter(|name| server.find(name.as_str()).is_none()));
+            }
+            match &record {
+                Record::Fact(fact) => server.apply_old(fact),
+                _ => server.apply(&record),
+            }
+        }
+        for (to, mail) in self.disk.all_mail() {
+            match server.find(to.as_str()) {
+                Some(to) => server.at_mut(to).mailbox.book(mail.id, &mail.from, mail.text.len() as u64),
+                None => drop(gone.insert(to.clone())),
+            }
+        }
+        server.end_open_sessions(recovery.last_written);
+        for name in gone {
+            server.purges.entry(name).or_default();
+        }
+        server.begin_purges();
+        self.server = Some(server);
+    }
+}
+
+impl Server {
+    /// A fact of an earlier run.
+    fn apply_old(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Failures { suspect, count, locked_until, since_login } => {
+                let subject = match suspect {
+                    Suspect::Account(name) => self.find(name.as_str()).map(Subject::Account),
+                    Suspect::Unknown(digest) => {
+                        self.lore.name_of(digest).filter(|_| *count > 0).map(Subject::MadeUp)
+                    }
+                };
+                if let Some(subject) = subject {
+                    let guesses = self.guesses(&subject);
+                    (guesses.count, guesses.locked_until) = (*count, *locked_until);
+                    guesses.since_login = *since_login;
+                }
+            }
+            Fact::SessionBegan { user, login, token, at } => {
+                if let Some(user) = self.find(user.as_str()) {
+                    self.note_began(user, *at);
+                    let account = self.at_mut(user);
+                    (account.login, account.token) = (login.0, *token);
+                }
+            }
+            Fact::SessionEnded { user, resumable, at } => {
+                if let Some(user) = self.find(user.as_str()) {
+                    self.note_ended(user, *at);
+                    if !resumable {
+                        self.at_mut(user).token = None;
+                        self.at_mut(user).ledger = Ledger::default();
+                    }
+                }
+            }
+            Fact::MailRemoved { .. } => {}
+        }
+    }
+
+    /// R18: a session that was open at a crash ended at the crash.
+    fn end_open_sessions(&mut self, at: Time) {
+        for user in self.everybody() {
+            if self.at(user).began.is_some() && !self.at(user).is_ended {
+                self.note_ended(user, at);
+                let user = self.name(user).clone();
+                self.persist_fact(Fact::SessionEnded { user, resumable: true, at });
+            }
+        }
+    }
+
+    pub(super) fn note_began(&mut self, user: User, at: Time) {
+        let account = self.at_mut(user);
+        account.began = (at != Time::MAX).then_some(at);
+        account.is_ended = false;
+    }
+
+    pub(super) fn note_ended(&mut self, user: User, at: Time) {
+        let account = self.at_mut(user);
+        (account.ended, account.is_ended) = (at, true);
+    }
+}
