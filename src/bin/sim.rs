@@ -9,17 +9,19 @@ use std::time::Instant;
 
 use hobnob::sim::coverage::{Coverage, Rare};
 use hobnob::sim::minimise::{minimise, shrink};
-use hobnob::sim::run::{Plan, Report, examine, narrate, play};
+use hobnob::sim::run::{Plan, Report, Tally, examine, narrate, play};
+use hobnob::sim::scenario::Step;
 use hobnob::sim::{scenario, twin};
 
 const USAGE: &str = "\
-hobnob-sim run    [--seeds A..[B]] [--events N] [--length N] [--jobs J] [--server-only] [--rare]
+hobnob-sim run    [--seeds A..[B]] [--events N] [--length N] [--jobs J] [--server-only] [--rare] [--shares N]
 hobnob-sim small  SEED [--length N] [--server-only] [--story N]
 hobnob-sim replay FILE [--server-only] [--story N]
 hobnob-sim twin   [--seeds A..B] [--length N]
 hobnob-sim exam   [--only NAME] [--seconds N] [--write FILE]
 
-run     plays the scenarios of the seeds, until there were N events if asked; --rare: all rare states must be seen
+run     plays the scenarios of the seeds, until there were N events if asked; --rare: all rare states must be seen,
+        --shares: each kind of answer must have been judged so often, and all are counted
 small   makes the failing scenario of a seed small and prints it as a file
 replay  plays a scenario file; --story: and tells the last N lines of what was seen
 twin    compares what a blocked user sees with what he would see were the blocker offline
@@ -40,6 +42,8 @@ struct Options {
     seconds: u64,
     write: Option<String>,
     rare: bool,
+    /// Every kind of answer must be judged so often.
+    shares: Option<u64>,
     plan: Plan,
 }
 
@@ -80,6 +84,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
         seconds: 60,
         write: None,
         rare: false,
+        shares: None,
         plan: Plan::default(),
     };
     while let Some(word) = words.next() {
@@ -99,6 +104,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
             "--only" => options.subject = Some(words.next()?),
             "--server-only" => options.plan.server_only = true,
             "--rare" => options.rare = true,
+            "--shares" => options.shares = Some(words.next()?.parse().ok()?),
             _ if options.subject.is_none() && !word.starts_with('-') => options.subject = Some(word),
             _ => return None,
         }
@@ -114,12 +120,19 @@ struct Total {
     events: u64,
     cpu_nanos: u64,
     coverage: Coverage,
+    tally: Tally,
+    /// Steps by kind.
+    steps: BTreeMap<&'static str, u64>,
 }
 
 impl Total {
-    fn add(&mut self, seed: u64, report: &Report) {
+    fn add(&mut self, seed: u64, steps: &[Step], report: &Report) {
+        for step in steps {
+            *self.steps.entry(step.kind.as_str()).or_default() += 1;
+        }
         self.events += report.events;
         self.coverage.add(&report.coverage);
+        self.tally.add(&report.tally);
         match &report.broken {
             None => self.passed += 1,
             Some((step, violation)) => {
@@ -153,8 +166,12 @@ fn run(options: &Options) -> ExitCode {
         println!("{rule}: {} seeds, such as {:?}", seeds.len(), &seeds[..seeds.len().min(5)]);
     }
     let missing = options.rare && !tell_rare(&total.coverage);
+    let thin = options.shares.is_some_and(|least| {
+        tell_mix(&total.steps);
+        !tell_shares(&total.tally, least)
+    });
     println!("{} passed, {failed} failed", total.passed);
-    if failed > 0 || missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if failed > 0 || missing || thin { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
@@ -175,7 +192,7 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
             continue;
         };
         if let Ok(mut total) = total.lock() {
-            total.add(seed, &report);
+            total.add(seed, &steps, &report);
         }
     }
     if let Ok(mut total) = total.lock() {
@@ -190,6 +207,29 @@ fn cpu_nanos() -> u64 {
     let on_cpu = stat.and_then(|stat| stat.split(' ').next()?.parse().ok());
     let wall = || START.get_or_init(Instant::now).elapsed().as_nanos();
     on_cpu.unwrap_or_else(|| u64::try_from(wall()).unwrap_or(u64::MAX))
+}
+
+/// Steps of each kind in 10,000, when answers were first counted.
+const MIX_BEFORE: &str = include_str!("mix_before.txt");
+
+/// Prints the mix of commands and faults, beside what it was when answers were first counted.
+fn tell_mix(steps: &BTreeMap<&'static str, u64>) {
+    let all: u64 = steps.values().sum::<u64>().max(1);
+    let before: BTreeMap<&str, &str> = MIX_BEFORE.lines().filter_map(|line| line.split_once(' ')).collect();
+    println!("steps in 10,000, and before");
+    for (kind, count) in steps {
+        println!("{:8} {:>8}  {kind}", count * 10_000 / all, before.get(kind).unwrap_or(&"-"));
+    }
+}
+
+/// Prints how much of each kind was judged; false if it was less than `least` of one.
+fn tell_shares(tally: &Tally, least: u64) -> bool {
+    let (lines, rare) = tally.table(least);
+    lines.iter().for_each(|line| println!("{line}"));
+    if !rare.is_empty() {
+        println!("fewer than {least}: {}", rare.join(", "));
+    }
+    rare.is_empty()
 }
 
 /// Prints the table of rare states; false if one was never seen.

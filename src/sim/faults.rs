@@ -50,6 +50,10 @@ impl World {
             Kind::HashSlow => {
                 self.weather.hash_micros = [0, 30_000, 900_000, 20_000_000][usize::from(step.argument) % 4];
             }
+            Kind::ClockJump => {
+                let jumps = [-7_200_000_000, -5_000_000, 90_000_000, 86_400_000_000];
+                self.host.wall_offset = jumps[usize::from(step.argument) % jumps.len()];
+            }
             Kind::HashBusy => self.weather.hash_busy_until = Time(self.now.0 + back),
             _ => return false,
         }
@@ -93,7 +97,9 @@ impl World {
     /// A setting takes one of its choices: at once before the start, else by a reload.
     pub(super) fn choose_setting(&mut self, step: Step) {
         let choice = usize::from(step.argument);
-        if !set_mode(&mut self.host.settings, usize::from(step.actor), choice) {
+        if step.kind == Kind::Limit {
+            set_door(&mut self.host.settings, usize::from(step.actor), choice);
+        } else if !set_mode(&mut self.host.settings, usize::from(step.actor), choice) {
             set_limit(&mut self.host.settings, usize::from(step.actor), choice);
         }
         if self.host.is_up() {
@@ -101,8 +107,8 @@ impl World {
         }
     }
 
-    /// Ends all faults. Timeouts become long, so that nobody is logged out while things settle.
-    pub(crate) fn heal(&mut self) {
+    /// Ends all faults: the disk and the links work again, and whoever was frozen goes on.
+    pub(crate) fn end_faults(&mut self) {
         self.trace.add(self.now, Seen::Healed);
         self.weather = Weather::fair();
         self.chunking = Chunking::Whole;
@@ -110,7 +116,6 @@ impl World {
         self.host.store.held = false;
         self.host.store.sync_fails = false;
         self.host.dies_at_start = false;
-        self.start_server();
         self.wake_store();
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         links.into_iter().for_each(|link| self.heal_link(link));
@@ -121,15 +126,20 @@ impl World {
                 process.doomed = false;
             }
         }
+    }
+
+    /// Whoever has a raw connection goes; stand-ins for clients stay.
+    pub(crate) fn leave_by_hand(&mut self) {
         for hand in 0..self.hands.len() {
             if !self.seats.iter().any(|seat| seat.hand == Some(hand)) {
                 self.close_hand(hand);
             }
         }
-        let given = self.host.settings.clone();
-        self.host.settings =
-            Settings { timeout_secs: 0, lock_extend: false, rate_burst: 4_096, rate_per_s: 20_000, ..given };
-        self.reload_server();
+    }
+
+    /// Whether somebody who says nothing is logged out soon.
+    pub(crate) const fn logs_out_the_idle(&self) -> bool {
+        self.host.settings.timeout_secs > 0 && self.host.settings.timeout_secs < 3_600
     }
 }
 
@@ -165,6 +175,19 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
         _ => return false,
     }
     true
+}
+
+/// Limits of the door and of lines.
+fn set_door(settings: &mut Settings, which: usize, choice: usize) {
+    match which % 8 {
+        0 => settings.login_secs = [3, 30, 0][choice % 3],
+        1 => settings.unauthenticated_max = [2, 4, 128][choice % 3],
+        2 => settings.unauthenticated_per_address = [1, 2, 16][choice % 3],
+        3 => settings.failures_per_address = [2, 9, 0][choice % 3],
+        4 => settings.private_request_secs = [2, 60, 600][choice % 3],
+        5 => settings.line_bytes = [8_192, 0, 4_096][choice % 3],
+        _ => settings.block_ends_private = !choice.is_multiple_of(4),
+    }
 }
 
 /// Settings that are numbers.

@@ -7,6 +7,7 @@
 // The checks recognise a few shapes among many; a new shape is none of theirs.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod by_hand;
 mod cast;
 mod check;
 mod client_host;

@@ -7,6 +7,7 @@ use super::check::Check;
 pub use super::check::Violation;
 use super::client_host::{Process, SEATS};
 use super::coverage::{Coverage, Watcher};
+pub use super::reference::tally::Tally;
 use super::scenario::Step;
 pub use super::world::Plan;
 use super::world::World;
@@ -14,10 +15,14 @@ use crate::client::Settings;
 use crate::time::Time;
 use crate::words::Password;
 
-/// How long the healed world has between two looks at who is missing.
-const ROUND_MICROS: u64 = 20_000_000;
-/// Looks at who is missing.
-const ROUNDS: usize = 6;
+/// How long the healed world has between two looks at who is missing: longer than a lock that a password tried
+/// too early extends.
+const ROUND_MICROS: u64 = 70_000_000;
+/// A login, or the lifting of a block, is done within this.
+const LOGIN_MICROS: u64 = 1_000_000;
+/// Looks at who is missing: at least, and at most, for what waits for its price.
+const LEAST_ROUNDS: usize = 4;
+const ROUNDS: usize = 40;
 /// Happenings between two checks while nothing is typed.
 const HAPPENINGS: u32 = 5_000;
 
@@ -30,6 +35,8 @@ pub struct Report {
     pub digest: u64,
     /// Rare states it came to.
     pub coverage: Coverage,
+    /// What was judged.
+    pub tally: Tally,
     /// The rule that broke, and at which step (the number of steps: while healing).
     pub broken: Option<(usize, Violation)>,
 }
@@ -68,8 +75,15 @@ fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Repo
     {
         broken = Some((steps.len(), run.violation("same bytes in other chunks, same effects", difference)));
     }
+    let tally = run.check.tally();
     let Run { world, watcher, .. } = run;
-    Report { events: world.events(), digest: world.trace().digest(), coverage: watcher.coverage, broken }
+    Report {
+        events: world.events(),
+        digest: world.trace().digest(),
+        coverage: watcher.coverage,
+        tally,
+        broken,
+    }
 }
 
 /// Plays a scenario; if `twice`, then again with other keys for the hash maps, which must not show.
@@ -79,6 +93,7 @@ pub fn examine(steps: &[Step], plan: Plan, twice: bool) -> Report {
     if twice && report.broken.is_none() {
         let other = play(steps, Plan { hash_seed: !plan.hash_seed, taped: false, ..plan });
         report.events += other.events;
+        report.tally.add(&other.tally);
         if other.digest != report.digest {
             let detail = String::from("with other keys for the hash maps");
             let violation = Violation { rule: "equal runs have equal traces", at: Time::ZERO, detail };
@@ -129,34 +144,39 @@ impl Run<'_> {
         self.look()
     }
 
-    /// All faults end; everybody comes back, and everything must arrive and come to rest.
+    /// All faults end, and nothing else happens: what is to go on goes on by itself. Then everybody comes back,
+    /// as often as they are logged out, until all has arrived and come to rest.
     fn heal(&mut self) -> Result<(), Violation> {
-        self.world.heal();
+        self.world.end_faults();
         self.pass(ROUND_MICROS)?;
-        if self.world.plan.server_only {
-            self.pass(ROUND_MICROS * 3)?;
-            return self.check.end(self.world.now());
-        }
+        self.world.leave_by_hand();
+        let mut rest = Ok(());
         for round in 0..ROUNDS {
-            self.world.bring_everybody_back(round >= ROUNDS / 2);
+            if !self.world.plan.server_only {
+                self.world.bring_everybody_back(round % LEAST_ROUNDS >= LEAST_ROUNDS / 2);
+                self.pass(LOGIN_MICROS)?;
+                self.world.lift_all_blocks();
+                self.pass(LOGIN_MICROS)?;
+                self.world.ask_for_mail();
+            }
             self.pass(ROUND_MICROS)?;
+            rest = self.check.end(self.world.now());
+            if round + 1 >= LEAST_ROUNDS && rest.is_ok() {
+                break;
+            }
         }
-        self.world.lift_all_blocks();
-        self.pass(ROUND_MICROS)?;
-        self.world.ask_for_mail();
-        self.pass(ROUND_MICROS)?;
-        self.check.end(self.world.now())?;
-        self.rests()
+        rest?;
+        if self.world.plan.server_only { Ok(()) } else { self.rests() }
     }
 
-    /// Only idle deadlines are left: nothing more is said.
+    /// Only idle deadlines are left: nothing more is said, but to those who are idle for too long.
     fn rests(&mut self) -> Result<(), Violation> {
         let before = self.world.events();
         let until = Time(self.world.now().0 + ROUND_MICROS);
         self.world.pass(until, HAPPENINGS);
         let said = self.world.trace().entries().iter().any(|(_, seen)| seen.is_said());
         self.look()?;
-        if said {
+        if said && !self.world.logs_out_the_idle() {
             let detail = alloc::format!("{} events", self.world.events() - before);
             return Err(self.violation("only idle deadlines remain", detail));
         }

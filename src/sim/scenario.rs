@@ -154,6 +154,14 @@ spelled! {
         StreamEnd = "stream-end",
         /// A number is used again by hand: for other words, or the same.
         RawReuse = "raw-reuse",
+        /// Any command by hand.
+        RawAsk = "raw-ask",
+        /// Very many messages at once, by hand.
+        Flood = "flood",
+        /// Chooses a limit of the server's door; after the start it is a reload.
+        Limit = "limit",
+        /// The wall clock of the server is set, as its next start will find.
+        ClockJump = "clock-jump",
     }
 }
 
@@ -291,6 +299,10 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::WaitDeadline, 10, true),
     (Kind::StreamEnd, 8, true),
     (Kind::RawReuse, 8, true),
+    (Kind::RawAsk, 30, true),
+    (Kind::Flood, 1, true),
+    (Kind::Limit, 1, true),
+    (Kind::ClockJump, 2, true),
 ];
 
 /// Settings chosen before the start, at most.
@@ -303,7 +315,8 @@ pub fn from_seed(seed: u64, length: usize) -> Vec<Step> {
     let mut draw = Draw::new(seed ^ 0x5eed_5eed);
     let mut steps = Vec::with_capacity(length);
     for _ in 0..draw.below(SETTINGS_DRAWN + 1) {
-        steps.push(drawn(Kind::Setting, &mut draw));
+        let kind = if draw.chance(150) { Kind::Limit } else { Kind::Setting };
+        steps.push(drawn(kind, &mut draw));
     }
     let mut bounds = Vec::with_capacity(WEIGHTS.len());
     let mut total = 0;

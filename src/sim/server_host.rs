@@ -41,6 +41,9 @@ pub(super) struct Host {
     generation: u64,
     /// When the server wants to be called.
     pub(super) wakes_at: Option<Time>,
+    /// By how much its wall clock is wrong, in microseconds, and its own clock since its start.
+    pub(super) wall_offset: i64,
+    ahead: i64,
     pub(super) settings: Settings,
     /// The credentials file.
     pub(super) accounts: Vec<(Name, String)>,
@@ -63,6 +66,8 @@ impl Host {
             life: 0,
             generation: 0,
             wakes_at: None,
+            wall_offset: 0,
+            ahead: 0,
             settings: Settings::default(),
             accounts: USERS[..ACCOUNTS].iter().filter_map(|name| account(name)).collect(),
             store: Store::new([7; 32]),
@@ -77,6 +82,11 @@ impl Host {
 
     pub(super) const fn is_up(&self) -> bool {
         self.state.is_some()
+    }
+
+    /// What the server's own clock says.
+    pub(super) fn clock(&self, now: Time) -> Time {
+        shifted(now, self.ahead)
     }
 
     fn credentials(&self) -> Vec<(Name, Credential)> {
@@ -97,13 +107,17 @@ impl World {
         let boot = recovery.boot;
         let settings = self.host.settings.clone();
         let accounts = self.host.credentials();
+        // Its own clock never goes back, not over restarts either (ruling 7).
+        let clock = shifted(self.now, self.host.wall_offset).max(recovery.last_written);
+        self.host.ahead = clock.0.cast_signed() - self.now.0.cast_signed();
         if let Some(tape) = &mut self.host.tape {
-            tape.start(&settings, &accounts, &recovery, self.now);
+            tape.start(&settings, &accounts, &recovery, clock);
         }
-        let seen = Seen::ServerStarted { boot, settings: self.settings(), accounts: accounts.clone() };
+        let ahead = self.host.ahead;
+        let seen = Seen::ServerStarted { boot, ahead, settings: self.settings(), accounts: accounts.clone() };
         self.trace.add(self.now, seen);
         let seed = self.plan.hash_seed;
-        let state = ServerState::new(settings, accounts, recovery, seed, self.now);
+        let state = ServerState::new(settings, accounts, recovery, seed, clock);
         self.host.state = Some(Box::new(state));
         self.tell_server(Event::Tick, Told::Tick);
         if core::mem::take(&mut self.host.dies_at_start) {
@@ -136,7 +150,7 @@ impl World {
             return;
         }
         let mut draw = Draw::new(self.draw.number());
-        self.host.store.crash(self.now, &mut draw);
+        self.host.store.crash(self.host.clock(self.now), &mut draw);
         self.server_is_gone(true, back_after_micros);
     }
 
@@ -147,7 +161,7 @@ impl World {
         }
         self.tell_server(Event::Stop, Told::Stop);
         self.finish_store();
-        self.host.store.close(self.now);
+        self.host.store.close(self.host.clock(self.now));
         self.server_is_gone(false, back_after_micros);
     }
 
@@ -157,7 +171,7 @@ impl World {
             return;
         }
         for _ in 0..1_000 {
-            match self.host.store.turn(self.now, &mut self.draw) {
+            match self.host.store.turn(self.host.clock(self.now), &mut self.draw) {
                 Turn::Rest | Turn::Died => return,
                 Turn::Onward => {}
                 Turn::Tell(told) => self.tell_of_store(told),
@@ -203,12 +217,13 @@ impl World {
             | Told::Reloaded
             | Told::Stop => true,
         };
+        let clock = self.host.clock(self.now);
         if let Some(tape) = &mut self.host.tape {
-            tape.record(&event, self.now);
+            tape.record(&event, clock);
         }
         self.trace.add(self.now, Seen::Told(told));
         let mut effects = 0;
-        for effect in state.handle(event, self.now) {
+        for effect in state.handle(event, clock) {
             effects += 1;
             self.carry_out(effect);
         }
@@ -283,6 +298,7 @@ impl World {
     fn schedule_server(&mut self, at: Time) {
         self.trace.add(self.now, Seen::Scheduled { at });
         self.host.generation += 1;
+        let at = shifted(at, -self.host.ahead);
         self.host.wakes_at = Some(at);
         let (life, generation) = (self.host.life, self.host.generation);
         let late = if self.draw.chance(20) { self.draw.below(2_000) } else { 0 };
@@ -343,7 +359,7 @@ impl World {
             return;
         }
         self.host.turn_is_due = false;
-        match self.host.store.turn(self.now, &mut self.draw) {
+        match self.host.store.turn(self.host.clock(self.now), &mut self.draw) {
             Turn::Rest => {}
             Turn::Onward => self.see_store(),
             Turn::Tell(told) => self.tell_of_store(told),
@@ -479,6 +495,11 @@ impl World {
             self.after(0, Happening::Arrive { link: id, end });
         }
     }
+}
+
+/// A time so many microseconds later, or earlier.
+pub(super) const fn shifted(time: Time, micros: i64) -> Time {
+    Time(time.0.saturating_add_signed(micros))
 }
 
 /// Whether a password is the one of a line of the credentials file.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::cast::{GROUPS, USERS, password_of, text};
 use super::client_host::SEATS_USED;
 use super::draw::Draw;
-use super::hand::{Hand, Manner};
+use super::hand::Manner;
 use super::scenario::{Kind, Step};
 use super::world::World;
 use crate::client::{AcceptPrivate, Settings, Signal};
@@ -15,7 +15,7 @@ use crate::time::Time;
 use crate::words::{Name, Password};
 
 /// Happenings a step may bring about before the next one is taken.
-const HAPPENINGS: u32 = 20_000;
+pub(super) const HAPPENINGS: u32 = 20_000;
 
 impl World {
     /// Takes a step and lets a little time pass.
@@ -23,7 +23,7 @@ impl World {
         let kind = step.kind as u64;
         self.draw = Draw::new(u64::from(step.salt) << 8 | kind);
         let _ = self.draw.number();
-        if step.kind == Kind::Setting {
+        if matches!(step.kind, Kind::Setting | Kind::Limit) {
             return self.choose_setting(step);
         }
         if self.trace.digest() == 0 {
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    fn user(&self, index: u16) -> &'static str {
+    pub(super) fn user(&self, index: u16) -> &'static str {
         USERS[usize::from(index) % USERS.len()]
     }
 
@@ -135,7 +135,7 @@ impl World {
     }
 
     /// The command a step types, if it types one.
-    fn command(&mut self, step: Step) -> Option<String> {
+    pub(super) fn command(&mut self, step: Step) -> Option<String> {
         let user = self.user(step.argument);
         let group = self.group(step.argument);
         let member = USERS[usize::try_from(step.salt % 10).unwrap_or(0)];
@@ -304,172 +304,6 @@ impl World {
         let is_command = line.split(' ').any(|word| super::check::number_of(word).is_some());
         if !self.plan.server_only && !is_command {
             self.type_line(seat, line.as_bytes());
-        }
-    }
-
-    /// The raw connection a step means, if there is an open one.
-    fn hand_of(&self, actor: u8) -> Option<usize> {
-        let recent = self.hands.len().saturating_sub(12);
-        let stand_ins: Vec<usize> = self.seats.iter().filter_map(|seat| seat.hand).collect();
-        let talks = |hand: &Hand| hand.open && !hand.ended;
-        let usable = |index: &usize| talks(&self.hands[*index]) && !stand_ins.contains(index);
-        let open: Vec<usize> = (recent..self.hands.len()).filter(usable).collect();
-        (!open.is_empty()).then(|| open[usize::from(actor) % open.len()])
-    }
-
-    /// Steps about raw connections.
-    fn take_hand(&mut self, step: Step) -> bool {
-        match step.kind {
-            Kind::RawOpen => {
-                let manner = match (step.argument % 3, step.salt % 4) {
-                    (0, 0) => Manner::Acknowledging,
-                    (0, _) => Manner::Resuming,
-                    (_, _) => Manner::Plain,
-                };
-                self.open_hand(step.actor, manner);
-            }
-            Kind::RawGuesses => self.guess(step),
-            Kind::RawLogin | Kind::RawRegister => {
-                let hand = self.hand_of(step.actor).or_else(|| self.open_hand(step.actor, Manner::Plain));
-                if let Some(hand) = hand {
-                    let line = self.login_line(step);
-                    self.hand_writes(hand, line.as_bytes());
-                }
-            }
-            Kind::RawCommand => {
-                if let Some(hand) = self.hand_of(step.actor) {
-                    let kinds =
-                        [Kind::Message, Kind::Broadcast, Kind::Block, Kind::Whoelse, Kind::GroupMessage];
-                    let kinds =
-                        [kinds, [Kind::Message, Kind::Ping, Kind::Since, Kind::StartPrivate, Kind::Logout]];
-                    let kind = kinds.as_flattened()[usize::try_from(step.salt % 10).unwrap_or(0)];
-                    let line = self.command(Step { kind, ..step }).unwrap_or_default();
-                    self.hand_commands(hand, line.as_bytes());
-                }
-            }
-            Kind::RawResume => self.resume_by_hand(step.argument, step.salt.is_multiple_of(4)),
-            Kind::RawBytes => self.send_any_bytes(step),
-            Kind::RawClose => {
-                if let Some(hand) = self.hand_of(step.actor) {
-                    self.close_hand(hand);
-                }
-            }
-            Kind::Stranger => self.send_stranger(step),
-            Kind::StreamEnd => self.ask_and_end(step),
-            Kind::RawReuse => self.use_number_twice(step),
-            _ => return false,
-        }
-        true
-    }
-
-    /// Somebody asks for a change and for more after it, and says no more: with a login before it, or on a
-    /// raw connection that stands.
-    fn ask_and_end(&mut self, step: Step) {
-        let standing = self.hand_of(step.actor).filter(|_| !step.salt.is_multiple_of(3));
-        let Some(hand) = standing.or_else(|| self.open_hand(step.actor, Manner::Plain)) else { return };
-        if standing.is_none() {
-            let user = self.user(step.argument / 16);
-            let login = format!("login {user} {}\n", self.right_password(user));
-            self.hand_writes(hand, login.as_bytes());
-        }
-        let changes = [Kind::Block, Kind::Unblock, Kind::CreateGroup, Kind::LeaveGroup];
-        let change = changes[usize::try_from(step.salt / 3 % 4).unwrap_or(0)];
-        for kind in [change, Kind::Ping, Kind::Message] {
-            let line = self.command(Step { kind, ..step }).unwrap_or_default();
-            self.hand_commands(hand, line.as_bytes());
-        }
-        self.end_hand(hand);
-    }
-
-    /// A number for two commands, or for one that is said again.
-    fn use_number_twice(&mut self, step: Step) {
-        let talks = |hand: &Hand| hand.open && !hand.ended && hand.acknowledges;
-        let recent = self.hands.len().saturating_sub(12);
-        let open: Vec<usize> =
-            (recent..self.hands.len()).filter(|index| talks(&self.hands[*index])).collect();
-        if open.is_empty() {
-            return;
-        }
-        let hand = open[usize::from(step.actor) % open.len()];
-        let kinds = [Kind::Block, Kind::Message, Kind::Unblock, Kind::GroupMessage];
-        let kind = |salt: u32| kinds[usize::try_from(salt % 4).unwrap_or(0)];
-        let first = self.command(Step { kind: kind(step.salt), ..step }).unwrap_or_default();
-        let other = Step { kind: kind(step.salt / 4), argument: step.argument / 16, ..step };
-        let second = if step.salt.is_multiple_of(5) { None } else { self.command(other) };
-        self.hand_reuses(hand, first.as_bytes(), second.as_ref().unwrap_or(&first).as_bytes());
-    }
-
-    fn login_line(&mut self, step: Step) -> String {
-        let user = self.user(step.argument);
-        if step.kind == Kind::RawRegister {
-            return format!("register {user} {}\n", self.typed("a new password"));
-        }
-        match step.salt % 4 {
-            0 => format!("login {user} {}\n", self.right_password(user)),
-            1 => format!("login {user}\nlogin {user} {}\n", self.typed("wrong")),
-            _ => format!("login {user} {}\n", self.typed("wrong")),
-        }
-    }
-
-    /// Several connections at once, each with a few guesses; one of them may be right.
-    fn guess(&mut self, step: Step) {
-        let user = self.user(step.argument);
-        self.guessed = user;
-        for index in 0..self.draw.between(2, 8) {
-            let Some(hand) = self.open_hand(7, Manner::Plain) else { return };
-            let right = self.draw.chance(150);
-            let guess = if right { self.right_password(user) } else { self.typed("guess") };
-            let mut lines = format!("login {user} {guess}\n");
-            if index == 0 && self.draw.chance(300) {
-                lines.extend((0..5).map(|_| format!("login {user} {}\n", self.typed("guess"))));
-            }
-            self.hand_writes(hand, lines.as_bytes());
-        }
-    }
-
-    fn send_any_bytes(&mut self, step: Step) {
-        if step.argument / 4 % 4 == 3 {
-            return self.flood_with_lists(step);
-        }
-        let Some(hand) = self.hand_of(step.actor) else { return };
-        let length = self.draw.below([8, 80, 6_000, 80_000][usize::from(step.argument) % 4]);
-        let bytes: Vec<u8> = match step.argument / 4 % 4 {
-            0 => (0..length).map(|_| self.draw.number().to_le_bytes()[0]).collect(),
-            1 => b"#1 message\xff "
-                .iter()
-                .copied()
-                .cycle()
-                .take(usize::try_from(length).unwrap_or(0))
-                .collect(),
-            _ => b"#x whoelse\n#2 \nhello 9\nack 1\nresume a b\nactive\n".to_vec(),
-        };
-        self.hand_writes(hand, &bytes);
-    }
-
-    /// Somebody who came in by hand asks for lists, far faster than they read them, and may want to go
-    /// behind them. If nobody has come in, somebody does.
-    fn flood_with_lists(&mut self, step: Step) {
-        let recent = self.hands.len().saturating_sub(12);
-        let is_in = |hand: &Hand| hand.open && !hand.ended && hand.welcomed;
-        let is_in = |index: &usize| is_in(&self.hands[*index]);
-        let Some(hand) = (recent..self.hands.len()).find(is_in) else {
-            let user = self.user(step.argument / 16);
-            let login = format!("login {user} {}\n", self.right_password(user));
-            if let Some(hand) = self.open_hand(7, Manner::Plain) {
-                self.hand_writes(hand, login.as_bytes());
-            }
-            return;
-        };
-        let list = ["whoelse\n", "whoelsesince 99999\n", "grouplist\n"][usize::from(step.argument) % 3];
-        let mut lines = list.repeat(usize::try_from(self.draw.between(800, 1_200)).unwrap_or(0));
-        if self.draw.chance(300) {
-            lines.push_str("logout\n");
-        }
-        self.hand_writes(hand, lines.as_bytes());
-        // Little by little, so that what may be under way is filled to about its end again and again.
-        let window = usize::try_from(self.draw.between(40, 400)).unwrap_or(0);
-        if let Some(link) = self.links.get_mut(&self.hands[hand].link) {
-            (link.window, link.latency_micros) = (window, 0);
         }
     }
 

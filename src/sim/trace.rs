@@ -32,8 +32,8 @@ pub(crate) struct ProcessId(pub(crate) u32);
 /// One thing that was seen. Calls of the server are followed by its effects and `Returned`.
 #[derive(Debug, Clone)]
 pub(crate) enum Seen {
-    /// A server started on the data folder.
-    ServerStarted { boot: u32, settings: Box<Settings>, accounts: Vec<(Name, Credential)> },
+    /// A server started on the data folder. Its clock is so many microseconds ahead of the world's.
+    ServerStarted { boot: u32, ahead: i64, settings: Box<Settings>, accounts: Vec<(Name, Credential)> },
     /// The server process is gone. Records up to `survived` are durable.
     ServerGone { crashed: bool, survived: RecordNumber },
     /// The credentials and settings that the server is about to be given.

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use self::clients::Clients;
 use self::texts::Texts;
 use super::reference::Reference;
+use super::reference::tally::Tally;
 use super::trace::{Seen, Trace};
 use crate::time::Time;
 
@@ -75,6 +76,11 @@ impl Check {
             _ => {}
         }
         Ok(())
+    }
+
+    /// How much was judged.
+    pub(crate) fn tally(&mut self) -> Tally {
+        core::mem::take(&mut self.reference.tally)
     }
 
     /// Judges the end, when everything has healed and nothing is under way any more.

@@ -25,6 +25,7 @@ mod private;
 mod reader;
 mod recovery;
 mod sessions;
+pub(super) mod tally;
 mod told;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -214,9 +215,11 @@ pub(super) struct Reference {
     /// While no server runs.
     lore: Lore,
     synced: RecordNumber,
+    /// By how many microseconds the server's clock is ahead.
+    ahead: i64,
     /// When the server wants to be called.
     scheduled: Option<Time>,
-    pub(super) tally: told::Tally,
+    pub(super) tally: tally::Tally,
     /// Stored mail has waited for `offline` at some time.
     was_manual: bool,
 }

@@ -12,6 +12,7 @@ use crate::record::{Record, RecordNumber};
 use crate::server::Settings;
 use crate::server::settings::OfflineDelivery;
 use crate::sim::check::{Verdict, Violation};
+use crate::sim::server_host::shifted;
 use crate::sim::store::LoadMail;
 use crate::sim::trace::{Seen, SeenVerdict, Told, Trace};
 use crate::time::Time;
@@ -86,13 +87,6 @@ pub(super) struct Expected {
     asks: VecDeque<Ask>,
 }
 
-/// How much was judged.
-#[derive(Debug, Default, Clone, Copy)]
-pub(in crate::sim) struct Tally {
-    pub(in crate::sim) lines: u64,
-    pub(in crate::sim) records: u64,
-}
-
 impl Expected {
     pub(super) fn line(&mut self, link: LinkId, line: String) {
         self.links.entry(link).or_default().push_back(Out::Line(line));
@@ -138,8 +132,10 @@ impl Reference {
 
     /// Takes notice of what was seen, and judges it.
     pub(in crate::sim) fn see(&mut self, now: Time, seen: &Seen, trace: &Trace) -> Verdict {
+        let now = shifted(now, self.ahead);
         match seen {
-            Seen::ServerStarted { boot, settings, accounts } => {
+            Seen::ServerStarted { boot, ahead, settings, accounts } => {
+                let now = shifted(now, *ahead - core::mem::replace(&mut self.ahead, *ahead));
                 self.note_settings(settings);
                 self.scheduled = None;
                 self.start(now, *boot, settings, accounts);
@@ -262,10 +258,10 @@ impl Reference {
     fn sent(&mut self, now: Time, link: LinkId, bytes: &[u8]) -> Verdict {
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let Some(server) = &mut self.server else { return Ok(()) };
-            self.tally.lines += 1;
             let words = crate::sim::check::words(line);
             match server.expected.take(link) {
                 Some(Out::Line(expected)) if is_as_expected(line, expected.as_bytes()) => {
+                    self.tally.line(&expected);
                     if let (Some(at), Ok(line)) = (expected.find(TOKEN), core::str::from_utf8(line)) {
                         let token = line.get(at..at + TOKEN.len()).unwrap_or_default().into();
                         self.token_said(link, token);
@@ -292,7 +288,7 @@ impl Reference {
 
     fn persisted(&mut self, now: Time, number: RecordNumber, record: &Record) -> Verdict {
         let Some(server) = &mut self.server else { return Ok(()) };
-        self.tally.records += 1;
+        self.tally.record();
         let expected = server.expected.records.pop_front();
         let fits = expected.as_ref().is_some_and(|(own, expected, made_up)| {
             *own == number && learn(server, expected, made_up.as_deref(), record)
@@ -313,6 +309,7 @@ impl Reference {
         let Some(server) = &mut self.server else { return Ok(()) };
         match server.expected.asks.pop_front() {
             Some(ask) if fits(&ask) => {
+                self.tally.ask();
                 server.asked.insert(ticket, ask);
                 Ok(())
             }
