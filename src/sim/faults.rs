@@ -7,7 +7,7 @@ use super::client_host::{SEATS, SEATS_USED};
 use super::link::{Chunking, Holder};
 use super::scenario::{Kind, Step};
 use super::trace::Seen;
-use super::world::{Happening, Weather, World};
+use super::world::{DEAD_LINK_MICROS, Happening, Weather, World};
 use crate::server::Settings;
 use crate::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
@@ -70,6 +70,30 @@ impl World {
             Kind::Cut => self.cut(id, step.argument.is_multiple_of(2)),
             Kind::Heal => self.heal_link(id),
             _ => self.silence(id, [step.argument % 3 != 1, !step.argument.is_multiple_of(3)]),
+        }
+    }
+
+    /// A link falls silent: nothing of the given ends arrives any more.
+    pub(super) fn silence(&mut self, id: LinkId, ends: [bool; 2]) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.silence += 1;
+        for (end, silent) in link.ends.iter_mut().zip(ends) {
+            end.silent |= silent;
+        }
+        let silence = link.silence;
+        let micros = self.draw.between(DEAD_LINK_MICROS - 1_000_000, DEAD_LINK_MICROS);
+        self.after(micros, Happening::Silent { link: id, silence });
+    }
+
+    /// A silent link speaks again.
+    pub(super) fn heal_link(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.silence += 1;
+        for end in &mut link.ends {
+            end.silent = false;
+        }
+        for end in [0, 1] {
+            self.after(0, Happening::Arrive { link: id, end });
         }
     }
 

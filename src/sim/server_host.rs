@@ -11,7 +11,7 @@ use super::link::Holder;
 use super::store::{LoadMail, Store, Told as StoreTold, Turn};
 use super::tape::Tape;
 use super::trace::{Seen, Told};
-use super::world::{DEAD_LINK_MICROS, Happening, World};
+use super::world::{Happening, World};
 use crate::server::{Effect, Event, ServerState, Settings, Verdict};
 use crate::time::Time;
 use crate::words::{Credential, LinkId, Name, Ticket};
@@ -469,30 +469,6 @@ impl World {
         let Some(link) = self.links.get(&id) else { return };
         if !link.ends[1].waiting.is_empty() && link.ends[1].flushed == flushed {
             self.cut(id, false);
-        }
-    }
-
-    /// A link falls silent: nothing of the given ends arrives any more.
-    pub(super) fn silence(&mut self, id: LinkId, ends: [bool; 2]) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        link.silence += 1;
-        for (end, silent) in link.ends.iter_mut().zip(ends) {
-            end.silent |= silent;
-        }
-        let silence = link.silence;
-        let micros = self.draw.between(DEAD_LINK_MICROS - 1_000_000, DEAD_LINK_MICROS);
-        self.after(micros, Happening::Silent { link: id, silence });
-    }
-
-    /// A silent link speaks again.
-    pub(super) fn heal_link(&mut self, id: LinkId) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        link.silence += 1;
-        for end in &mut link.ends {
-            end.silent = false;
-        }
-        for end in [0, 1] {
-            self.after(0, Happening::Arrive { link: id, end });
         }
     }
 }
