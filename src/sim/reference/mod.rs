@@ -255,8 +255,15 @@ impl Reference {
         if server.settings.offline_delivery == OfflineDelivery::Off {
             return None;
         }
-        // One whose account is to be purged is shown nothing that is stored (R41).
-        let waits = |user: &User| !server.at(*user).is_gone() && server.at(*user).mailbox.has_mail();
+        // One whose account is to be purged is shown nothing that is stored, and nobody can lift a block of one
+        // (R41).
+        let waits = |user: &User| {
+            let stays = |from: &&Name| {
+                server.is_held(*user, from)
+                    && server.find(from.as_str()).is_some_and(|from| server.at(from).is_gone())
+            };
+            !server.at(*user).is_gone() && server.at(*user).mailbox.senders().any(|from| !stays(&from))
+        };
         let full = server.everybody().into_iter().find(waits)?;
         Some(alloc::format!("mail of {}", server.name(full)))
     }

@@ -40,7 +40,7 @@ impl Source {
 
 impl Server {
     /// Whether a block holds mail back.
-    fn is_held(&self, user: User, from: &Name) -> bool {
+    pub(super) fn is_held(&self, user: User, from: &Name) -> bool {
         let from = self.find(from.as_str());
         self.settings.held_on_block != HeldOnBlock::Deliver
             && from.is_some_and(|from| self.has_blocked(user, from))
