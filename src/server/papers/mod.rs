@@ -81,6 +81,8 @@ pub(super) struct Stored {
     pub(super) from: UserId,
     pub(super) to: UserId,
     pub(super) id: MessageId,
+    /// Of its text.
+    pub(super) bytes: u64,
     pub(super) tell: Tell,
     /// What the sender hears if the store refuses it.
     pub(super) refused: Code,

@@ -270,7 +270,11 @@ fn settle_first(server: &mut ServerState, user: UserId, count: usize) {
         let mail = &parcel.mail;
         match parcel.keep {
             Keep::Memory(_) => tell_sender(server, user, &parcel.tell, Ok(Status::Delivered)),
-            Keep::Mailbox => removed.extend(storing::take_out(server, user, mail).then_some(mail.id)),
+            Keep::Mailbox => {
+                let bytes = mail.text.len() as u64;
+                removed
+                    .extend(storing::take_out(server, user, mail.id, &mail.from, bytes).then_some(mail.id));
+            }
             Keep::GivenUp => {}
         }
     }

@@ -7,6 +7,9 @@ use crate::record::Mail;
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::out::Slow;
+use crate::server::papers::Stored;
+use crate::server::people::blocks;
+use crate::server::settings::HeldOnBlock;
 use crate::words::{MessageId, Name, Ticket};
 
 /// Messages asked of the store at a time.
@@ -36,6 +39,17 @@ pub(super) fn begin(server: &mut ServerState, user: UserId, from: UserId) {
     }
 }
 
+/// A message is stored whose receiver has blocked its sender since it was sent.
+pub(super) fn drop_if_blocked(server: &mut ServerState, stored: &Stored) {
+    let Stored { from, to, id, bytes, .. } = stored;
+    if server.settings.held_on_block == HeldOnBlock::Drop && blocks::has_blocked(server, *to, *from) {
+        let name = server.accounts.name(*from).clone();
+        if storing::take_out(server, *to, *id, &name, *bytes) {
+            delivery::note_removed(server, *to, Vec::from([*id]));
+        }
+    }
+}
+
 /// Whether a message is to be dropped and was not looked up yet.
 pub(super) fn is_dropped(server: &ServerState, user: UserId, mail: &Mail) -> bool {
     let mut discards = server.post.discards.values();
@@ -57,7 +71,7 @@ pub(super) fn loaded(server: &mut ServerState, discard: Discard, mail: &[Mail], 
     for mail in mail.iter().filter(|mail| mail.id <= discard.upto) {
         let session = server.accounts[user].session.as_ref();
         let shown = session.is_some_and(|session| session.delivery.is_under_way(mail.id));
-        if !shown && storing::take_out(server, user, mail) {
+        if !shown && storing::take_out(server, user, mail.id, &mail.from, mail.text.len() as u64) {
             ids.push(mail.id);
         }
     }

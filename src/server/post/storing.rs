@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::delivery::{self, Delivery, Keep, MAY_BE_SHOWN, Parcel};
+use super::discard;
 use super::mailbox::{Amount, Kept, Mailbox};
 use super::messages::{self, tell_sender};
 use super::pages::{self, Source};
@@ -58,7 +59,7 @@ pub(super) fn store(
         tell
     };
     let record = Record::MailStored { to: server.accounts.name(to).clone(), mail };
-    let stored = Stored { from, to, id, tell, refused };
+    let stored = Stored { from, to, id, bytes, tell, refused };
     let ServerState { papers, out, .. } = server;
     match settled {
         None => papers.persist(out, record, Then::Mail(stored)),
@@ -100,11 +101,12 @@ pub(in crate::server) fn apply_found(
 /// A message is stored and booked, or the store refused it: its sender hears so, and its receiver is shown it
 /// if they are there.
 pub(in crate::server) fn settled(server: &mut ServerState, stored: &Stored, durable: bool) {
-    let Stored { from, to, id, tell, refused } = stored;
+    let Stored { from, to, id, tell, refused, .. } = stored;
     let (from, to) = (*from, *to);
     server.post.queues.end(from, to);
     if durable {
         tell_sender(server, to, tell, Ok(Status::Stored));
+        discard::drop_if_blocked(server, stored);
         pages::show_new(server, to, *id);
     } else {
         let ending = match release(server, to, *id) {
@@ -133,13 +135,19 @@ fn release(server: &mut ServerState, to: UserId, id: MessageId) -> Kept {
 }
 
 /// A message of a mailbox was shown, or is dropped. Returns whether it was there.
-pub(super) fn take_out(server: &mut ServerState, user: UserId, mail: &Mail) -> bool {
+pub(super) fn take_out(
+    server: &mut ServerState,
+    user: UserId,
+    id: MessageId,
+    from: &Name,
+    bytes: u64,
+) -> bool {
     let Some(mailbox) = server.accounts[user].inbox.mailbox.as_mut() else { return false };
-    if mailbox.is_removed(mail.id) {
+    if mailbox.is_removed(id) {
         return false;
     }
     let before = mailbox.bytes();
-    mailbox.remove(mail.id, &mail.from, mail.text.len() as u64);
+    mailbox.remove(id, from, bytes);
     server.post.stored_bytes -= before - mailbox.bytes();
     true
 }

@@ -10,7 +10,7 @@ use super::answers::{Asker, name_lines, reach_word};
 use super::papers::{Stored, Then};
 use super::{News, Server, Timer, User, later};
 use crate::record::{Fact, Mail, Outcome, Record};
-use crate::server::settings::{BlockNotice, BroadcastReport, OfflineDelivery};
+use crate::server::settings::{BlockNotice, BroadcastReport, HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
 use crate::wire::{Code, Status};
 use crate::words::{LinkId, MessageId, Name, Origin};
@@ -322,6 +322,11 @@ impl Server {
         self.drop_empty_queue(to, from);
         if durable {
             self.tell_sender(to, tell, Ok(Status::Stored));
+            // R30: what was sent before a block and is stored after it is held, or removed.
+            let drops = self.settings.held_on_block == HeldOnBlock::Drop && self.has_blocked(to, from);
+            if drops && self.at_mut(to).mailbox.take_out(*id) {
+                self.note_removed(to, Vec::from([*id]));
+            }
             self.show_new(to, *id);
         } else {
             let shown = self.at_mut(to).mailbox.release(*id);

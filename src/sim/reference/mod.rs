@@ -197,6 +197,8 @@ pub(super) enum News {
 struct Lore {
     /// Tokens by their digests, with the line of the credentials file at that login.
     tokens: BTreeMap<Digest, (String, Credential)>,
+    /// Of each user's last login with one.
+    last_tokens: BTreeMap<Name, Digest>,
     names: BTreeMap<String, Digest>,
     words: BTreeMap<WordsDigest, String>,
 }

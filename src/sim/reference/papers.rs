@@ -117,6 +117,8 @@ pub(super) fn learn(
             let fresh = *digest != DRAWN && !lore.tokens.contains_key(digest);
             let Some(user) = server.find(user.as_str()).filter(|_| fresh) else { return false };
             let Some(credential) = server.at(user).credential.clone() else { return false };
+            let name = server.name(user).clone();
+            server.lore.last_tokens.insert(name, *digest);
             server.lore.tokens.insert(*digest, (String::new(), credential));
             *token = Some(*digest);
             server.at_mut(user).token = Some(*digest);
@@ -135,9 +137,10 @@ impl Reference {
     /// A token is told to its user: it is the one of the last login.
     pub(super) fn token_said(&mut self, link: LinkId, said: String) {
         let Some(server) = &mut self.server else { return };
-        let user = server.stage(link).and_then(super::door::Stage::user);
-        let digest = user.and_then(|user| server.at(user).token);
-        if let Some((token, _)) = digest.and_then(|digest| server.lore.tokens.get_mut(&digest))
+        let Some(user) = server.stage(link).and_then(super::door::Stage::user) else { return };
+        let name = server.name(user).clone();
+        if let Some(digest) = server.lore.last_tokens.get(&name)
+            && let Some((token, _)) = server.lore.tokens.get_mut(digest)
             && token.is_empty()
         {
             *token = said;
