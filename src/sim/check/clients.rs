@@ -317,6 +317,7 @@ impl Check {
             rule!(self, stands, "private texts come over private links", "{process:?}: {}", message.from);
         }
         let by_hand = self.reference.is_manual();
+        let was_removed = self.reference.was_removed(&user);
         let Some(number) = number_of(&message.text) else { return Ok(()) };
         let Some(text) = self.texts.sent.get_mut(&number) else {
             rule!(self, false, "every text has an origin", "{user} is shown {:?}", message.text);
@@ -338,6 +339,7 @@ impl Check {
         // for many, and is repeated, reaches those who have come since.
         let again = text.shown_to.iter().filter(|shown| **shown == user).count() > 1;
         text.late |= again
+            || was_removed
             || text.by_hand.contains(&user)
             || (matches!(kind, Kind::Broadcast | Kind::Group) && text.is_repeated())
             // What was to wait in the mailbox, and was lost there before anybody was told, comes as live.

@@ -201,6 +201,8 @@ struct Lore {
     last_tokens: BTreeMap<Name, Digest>,
     names: BTreeMap<String, Digest>,
     words: BTreeMap<WordsDigest, String>,
+    /// Names that were taken out of the credentials file.
+    removed: BTreeSet<Name>,
 }
 
 impl Lore {
@@ -235,6 +237,13 @@ impl Reference {
     /// Whether stored mail waits for `offline`, or has at some time (R28).
     pub(super) const fn is_manual(&self) -> bool {
         self.was_manual
+    }
+
+    /// Whether a name was taken out of the credentials file at some time. While its session went on it was shown
+    /// live messages only, and stored ones that a crash brought back came after them.
+    pub(super) fn was_removed(&self, name: &str) -> bool {
+        let lore = self.server.as_ref().map_or(&self.lore, |server| &server.lore);
+        lore.removed.iter().any(|removed| removed.as_str() == name)
     }
 
     /// Something that is under way, if anything is.
