@@ -107,10 +107,6 @@ impl Server {
         }
     }
 
-    pub(super) fn purge_refused(&mut self) {
-        self.try_again_later();
-    }
-
     /// Something of an account that is gone has ended: its purge may begin.
     pub(super) fn may_purge(&mut self, user: User) {
         if self.at(user).is_gone() {

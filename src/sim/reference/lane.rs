@@ -211,7 +211,7 @@ impl Server {
             Wish::Register { attempt, link, name, credential } => {
                 self.account_decided(*attempt, *link, name, credential, durable);
             }
-            Wish::Purge { .. } if !durable => self.purge_refused(),
+            Wish::Purge { .. } if !durable => self.try_again_later(),
             Wish::Purge { name } => {
                 self.purged(name);
                 for user in begun.concerned {

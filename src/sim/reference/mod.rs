@@ -6,7 +6,10 @@
 //! that it expects, byte for byte. It has a reader, a grammar and a table of commands of its own.
 //!
 //! Drawn at random, and so not decided here, are tokens and digests: of those it asks that each is used as it
-//! was first seen.
+//! was first seen. What is left to chance in the world (which records a crash leaves, what the store refuses, how
+//! long a hash takes) the world tells, and so there is one state and one line that may come, also after a crash.
+//! Where the texts leave an order open (deadlines of one microsecond, users of one list) it is that of the real
+//! server: users by their places, deadlines by their kind.
 
 mod accounts;
 mod answers;
@@ -139,10 +142,11 @@ struct Server {
     boot: u32,
     settings: Settings,
     stopping: bool,
+    /// By place. The place of an account that is gone is given again, the last one first.
     users: Vec<Option<Account>>,
     names: BTreeMap<Name, User>,
-    /// Places of accounts that are gone.
     spare: Vec<User>,
+    /// No message or login of an account that comes again has a number up to these.
     message_floor: u64,
     login_floor: u64,
     /// Users with a session.
@@ -154,22 +158,27 @@ struct Server {
     addresses: BTreeMap<IpAddr, (u32, Time)>,
     groups: BTreeMap<Name, Vec<User>>,
     requests: BTreeMap<(User, User), Request>,
+    /// Names whose passwords are being hashed, or whose accounts are on their way to the disk.
     registering: BTreeSet<Name>,
     wishes: BTreeMap<u64, Wish>,
-    /// Wishes whose turn has not come, and what is known of those whose turn has.
+    /// Wishes whose turn has not come, those about groups last; and those that are with the store.
     waiting_wishes: BTreeSet<(bool, u64)>,
     begun: BTreeMap<u64, Begun>,
     /// Names whose purge is not durable, with the line of those that have come back.
     purges: BTreeMap<Name, Option<Credential>>,
+    /// The last record handed out, and the last whose fate is known.
     last_record: RecordNumber,
     settled: RecordNumber,
     under_way: VecDeque<UnderWay>,
+    /// Facts that the store refused.
     kept: Kept,
     retry_is_set: bool,
+    /// Links whose next word waits for a record.
     waiting_words: BTreeMap<RecordNumber, Vec<LinkId>>,
+    /// What others have been asked to do.
     asked: BTreeMap<Ticket, Ask>,
-    /// Pages that nobody waits for any more, and what is being looked up to be dropped.
     timers: BTreeSet<(Time, Timer)>,
+    /// The last number given to a session, a wish or a question.
     serial: u64,
     later: VecDeque<Later>,
     /// Live messages that wait for stored ones, by receiver and sender.
@@ -199,7 +208,9 @@ struct Lore {
     tokens: BTreeMap<Digest, (String, Credential)>,
     /// Of each user's last login with one.
     last_tokens: BTreeMap<Name, Digest>,
+    /// Digests of made-up names.
     names: BTreeMap<String, Digest>,
+    /// The words of numbered commands, by their digests.
     words: BTreeMap<WordsDigest, String>,
     /// Names that were taken out of the credentials file.
     removed: BTreeSet<Name>,
@@ -215,9 +226,11 @@ impl Lore {
 #[derive(Debug, Default)]
 pub(super) struct Reference {
     server: Option<Server>,
+    /// What is durable: of the records that it decided itself, those that the world says have survived.
     disk: Durable,
     /// While no server runs.
     lore: Lore,
+    /// The last record that the store said it has synced.
     synced: RecordNumber,
     /// By how many microseconds the server's clock is ahead.
     ahead: i64,
@@ -326,7 +339,6 @@ impl Server {
         self.serial
     }
 
-    /// Sets a deadline in so many microseconds.
     fn set(&mut self, at: Time, timer: Timer) {
         self.timers.insert((at, timer));
     }
