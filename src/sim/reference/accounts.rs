@@ -42,7 +42,7 @@ impl Server {
             if accounts.iter().any(|(kept, _)| *kept == name) {
                 continue;
             }
-            self.lore.removed.insert(name.clone());
+            self.learnt.removed.insert(name.clone());
             self.purges.entry(name).or_default();
             let account = self.at_mut(user);
             if account.credential.take().is_some() {

@@ -174,7 +174,7 @@ impl Server {
     pub(super) fn resume(&mut self, id: LinkId, name: &str, token: &str) {
         let resumes = |user: &User| {
             let account = self.at(*user);
-            let known = account.token.and_then(|digest| self.lore.tokens.get(&digest));
+            let known = account.token.and_then(|digest| self.learnt.tokens.get(&digest));
             known.is_some_and(|(known, credential)| {
                 known == token && account.credential.as_ref() == Some(credential)
             })

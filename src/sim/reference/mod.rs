@@ -187,7 +187,7 @@ struct Server {
     broadcasts: u64,
     expected: Expected,
     news: Vec<News>,
-    lore: Lore,
+    learnt: Learnt,
 }
 
 /// What a call did with a text, for those who judge what people see.
@@ -203,7 +203,7 @@ pub(super) enum News {
 
 /// What outlives a server, beside what the store has.
 #[derive(Debug, Default)]
-struct Lore {
+struct Learnt {
     /// Tokens by their digests, with the line of the credentials file at that login.
     tokens: BTreeMap<Digest, (String, Credential)>,
     /// Of each user's last login with one.
@@ -216,7 +216,7 @@ struct Lore {
     removed: BTreeSet<Name>,
 }
 
-impl Lore {
+impl Learnt {
     fn name_of(&self, digest: &Digest) -> Option<String> {
         self.names.iter().find(|(_, known)| *known == digest).map(|(name, _)| name.clone())
     }
@@ -229,7 +229,7 @@ pub(super) struct Reference {
     /// What is durable: of the records that it decided itself, those that the world says have survived.
     disk: Durable,
     /// While no server runs.
-    lore: Lore,
+    learnt: Learnt,
     /// The last record that the store said it has synced.
     synced: RecordNumber,
     /// By how many microseconds the server's clock is ahead.
@@ -255,8 +255,8 @@ impl Reference {
     /// Whether a name was taken out of the credentials file at some time. While its session went on it was shown
     /// live messages only, and stored ones that a crash brought back came after them.
     pub(super) fn was_removed(&self, name: &str) -> bool {
-        let lore = self.server.as_ref().map_or(&self.lore, |server| &server.lore);
-        lore.removed.iter().any(|removed| removed.as_str() == name)
+        let learnt = self.server.as_ref().map_or(&self.learnt, |server| &server.learnt);
+        learnt.removed.iter().any(|removed| removed.as_str() == name)
     }
 
     /// Something that is under way, if anything is.

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::answers::Asker;
-use super::{Lore, Reference, Server, Timer, User, later};
+use super::{Learnt, Reference, Server, Timer, User, later};
 use crate::record::{Change, Digest, Fact, Outcome, Record, RecordNumber, Suspect, WordsDigest};
 use crate::server::Settings;
 use crate::time::Time;
@@ -98,15 +98,15 @@ pub(super) fn learn(
     record: &Record,
 ) -> bool {
     let mut expected = expected.clone();
-    let lore = &mut server.lore;
+    let learnt = &mut server.learnt;
     match (&mut expected, record) {
         (
             Record::Fact(Fact::Failures { suspect: suspect @ Suspect::Unknown(_), .. }),
             Record::Fact(Fact::Failures { suspect: Suspect::Unknown(digest), .. }),
         ) => {
             let name = drawn_for.unwrap_or_default();
-            *suspect = Suspect::Unknown(*lore.names.entry(name.to_string()).or_insert(*digest));
-            if lore.names.values().filter(|known| *known == digest).count() > 1 {
+            *suspect = Suspect::Unknown(*learnt.names.entry(name.to_string()).or_insert(*digest));
+            if learnt.names.values().filter(|known| *known == digest).count() > 1 {
                 return false;
             }
         }
@@ -114,18 +114,18 @@ pub(super) fn learn(
             Record::Fact(Fact::SessionBegan { user, token: token @ Some(DRAWN), .. }),
             Record::Fact(Fact::SessionBegan { token: Some(digest), .. }),
         ) => {
-            let fresh = *digest != DRAWN && !lore.tokens.contains_key(digest);
+            let fresh = *digest != DRAWN && !learnt.tokens.contains_key(digest);
             let Some(user) = server.find(user.as_str()).filter(|_| fresh) else { return false };
             let Some(credential) = server.at(user).credential.clone() else { return false };
             let name = server.name(user).clone();
-            server.lore.last_tokens.insert(name, *digest);
-            server.lore.tokens.insert(*digest, (String::new(), credential));
+            server.learnt.last_tokens.insert(name, *digest);
+            server.learnt.tokens.insert(*digest, (String::new(), credential));
             *token = Some(*digest);
             server.at_mut(user).token = Some(*digest);
         }
         (Record::Settled { words: words @ Some(_), .. }, Record::Settled { words: Some(digest), .. }) => {
             let known =
-                lore.words.entry(*digest).or_insert_with(|| drawn_for.unwrap_or_default().to_string());
+                learnt.words.entry(*digest).or_insert_with(|| drawn_for.unwrap_or_default().to_string());
             *words = (Some(known.as_str()) == drawn_for).then_some(*digest);
         }
         _ => {}
@@ -139,8 +139,8 @@ impl Reference {
         let Some(server) = &mut self.server else { return };
         let Some(user) = server.stage(link).and_then(super::door::Stage::user) else { return };
         let name = server.name(user).clone();
-        if let Some(digest) = server.lore.last_tokens.get(&name)
-            && let Some((token, _)) = server.lore.tokens.get_mut(digest)
+        if let Some(digest) = server.learnt.last_tokens.get(&name)
+            && let Some((token, _)) = server.learnt.tokens.get_mut(digest)
             && token.is_empty()
         {
             *token = said;
@@ -169,12 +169,12 @@ impl Reference {
             self.disk.note_written(now);
         }
         self.synced = RecordNumber(0);
-        self.lore = server.lore;
+        self.learnt = server.learnt;
     }
 }
 
 impl Server {
-    pub(super) fn new(now: Time, boot: u32, settings: Settings, lore: Lore) -> Server {
+    pub(super) fn new(now: Time, boot: u32, settings: Settings, learnt: Learnt) -> Server {
         Server {
             now,
             boot,
@@ -211,7 +211,7 @@ impl Server {
             broadcasts: 0,
             expected: super::Expected::default(),
             news: Vec::new(),
-            lore,
+            learnt,
         }
     }
 
@@ -270,7 +270,7 @@ impl Server {
         kept.sort_unstable_by_key(|(number, _)| *number);
         for (_, fact) in kept {
             let made_up = match &fact {
-                Fact::Failures { suspect: Suspect::Unknown(digest), .. } => self.lore.name_of(digest),
+                Fact::Failures { suspect: Suspect::Unknown(digest), .. } => self.learnt.name_of(digest),
                 _ => None,
             };
             self.hand_out(Record::Fact(fact), Then::Nothing, made_up);
@@ -286,7 +286,7 @@ impl Server {
 
     /// Failures of a name without an account, whose digest the server draws.
     pub(super) fn persist_made_up(&mut self, name: &str, fact: Fact) -> RecordNumber {
-        if let Some(digest) = self.lore.names.get(name) {
+        if let Some(digest) = self.learnt.names.get(name) {
             self.kept.remove(&Key::Failures(Suspect::Unknown(*digest)));
         }
         self.hand_out(Record::Fact(fact), Then::Nothing, Some(name.to_string()))
@@ -415,7 +415,7 @@ impl Server {
                 if let Some(user) = self.find(user.as_str())
                     && self.at(user).login == origin.login.0
                 {
-                    let words = words.and_then(|digest| self.lore.words.get(&digest).cloned());
+                    let words = words.and_then(|digest| self.learnt.words.get(&digest).cloned());
                     self.at_mut(user).ledger.settle(origin.number, words, *outcome);
                 }
             }

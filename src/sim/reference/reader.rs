@@ -310,3 +310,61 @@ pub(super) fn endpoint(word: &str) -> Option<(Option<IpAddr>, u16)> {
     };
     Some((Some(ip), port(digits)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Command {
+        match read(line.as_bytes()) {
+            Line::Request { command, .. } => command,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn misuse(line: &[u8]) -> (Option<u64>, &'static str, String) {
+        match read(line) {
+            Line::Misused { number, code, first } => (number, code, first),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_text_begins_after_one_space_and_goes_to_the_end() {
+        assert_eq!(command("  message   yoda  hi ").text, " hi ");
+        assert_eq!(command("broadcast  ").text, " ");
+        assert_eq!(command("message group crew dinner").name, "message group");
+        assert_eq!(misuse(b"message yoda"), (None, "usage", "message".into()));
+        assert_eq!(misuse(b"message yoda "), (None, "usage", "message".into()));
+    }
+
+    #[test]
+    fn a_number_is_digits_without_a_leading_zero() {
+        assert!(matches!(read(b"#7 whoelse"), Line::Request { number: Some(7), .. }));
+        assert_eq!(misuse(b"#07 whoelse"), (None, "unknown_command", "#07".into()));
+        assert_eq!(misuse(b"#7 shout"), (Some(7), "unknown_command", "shout".into()));
+        assert_eq!(command("whoelsesince 0099").word(0), "0099");
+    }
+
+    #[test]
+    fn a_misuse_names_the_command_that_can_be_read() {
+        assert_eq!(misuse(b"create grupo x"), (None, "usage", "create group".into()));
+        assert_eq!(misuse(b"message group crew"), (None, "usage", "message group".into()));
+        assert_eq!(misuse(b"message yoda \xff\xfe"), (None, "usage", "message".into()));
+        assert_eq!(misuse("é".repeat(40).as_bytes()), (None, "unknown_command", "é".repeat(32)));
+    }
+
+    #[test]
+    fn endpoints_are_those_of_the_grammar() {
+        assert!(
+            endpoint("5000").is_some()
+                && endpoint("10.0.0.2:5000").is_some()
+                && endpoint("[::1]:5000").is_some()
+        );
+        assert!(
+            ["05000", "65536", "10.0.0.2:05000", "[::1%1]:5000", "::1:5000x", ""]
+                .iter()
+                .all(|word| endpoint(word).is_none())
+        );
+    }
+}

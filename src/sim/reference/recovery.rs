@@ -19,8 +19,8 @@ impl Reference {
         accounts: &[(Name, Credential)],
     ) {
         let recovery = self.disk.recovery();
-        let lore = core::mem::take(&mut self.lore);
-        let mut server = Server::new(now.max(recovery.last_written), boot, settings.clone(), lore);
+        let learnt = core::mem::take(&mut self.learnt);
+        let mut server = Server::new(now.max(recovery.last_written), boot, settings.clone(), learnt);
         for (name, credential) in accounts {
             server.open_account(name, credential);
         }
@@ -57,7 +57,7 @@ impl Server {
                 let subject = match suspect {
                     Suspect::Account(name) => self.find(name.as_str()).map(Subject::Account),
                     Suspect::Unknown(digest) => {
-                        self.lore.name_of(digest).filter(|_| *count > 0).map(Subject::MadeUp)
+                        self.learnt.name_of(digest).filter(|_| *count > 0).map(Subject::MadeUp)
                     }
                 };
                 if let Some(subject) = subject {
