@@ -107,6 +107,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
     }
     make_room(server, from);
     let login_secs = server.settings.login_secs;
+    let login_secs = login_secs - login_secs / 2 * u64::from(planted::is(Planted::LoginTimeHalved));
     let login_due = (login_secs > 0).then(|| server.now + Duration::from_secs(login_secs));
     let link = Link {
         from,

@@ -66,7 +66,8 @@ pub(in crate::server) fn unread(server: &ServerState, user: UserId) -> u64 {
         return 0;
     }
     let Some(mailbox) = &server.accounts[user].inbox.mailbox else { return 0 };
-    let shown = mailbox.by_sender().filter(|(from, _)| !is_held(server, user, from));
+    let held = |from: &Name| is_held(server, user, from) && !planted::is(Planted::UnreadCountsHeld);
+    let shown = mailbox.by_sender().filter(|(from, _)| !held(from));
     shown.map(|(_, messages)| u64::from(messages)).sum()
 }
 
