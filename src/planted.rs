@@ -354,6 +354,32 @@ planted! {
     RemovedMayChange,
     /// A repeat of a command that failed is done again.
     FailureTriedAgain,
+    /// A login that hears `busy` counts as a failure.
+    BusyCostsTry,
+    /// A link has four tries with `block_duration=0`.
+    LinkHasFourTries,
+    /// A new name is asked for its password as if it had an account.
+    NewNameAskedAsOld,
+    /// A token ends with the server.
+    StopEndsToken,
+    /// A token ends with a crash.
+    CrashEndsToken,
+    /// A resume into a new session forgets the answers to numbered commands.
+    ResumeForgetsAnswers,
+    /// A resume keeps requests for private links that have no number.
+    ResumeKeepsUnnumbered,
+    /// A group message costs one delivery.
+    GroupCostsOne,
+    /// A change without a number is made although its link was lost before its turn.
+    UnnumberedOutlivesLink,
+    /// Lifting a block shows nothing with `offline_delivery=manual`.
+    ManualUnblockShowsNothing,
+    /// With `offline_delivery=manual` messages to users online are stored.
+    ManualStoresAll,
+    /// Lifting a mutual block does not show the other what it held back.
+    MutualUnblockShowsHalf,
+    /// At the bound of connections the newest silent one is closed.
+    NewestSilentGoes,
 }
 
 #[cfg(feature = "planted")]

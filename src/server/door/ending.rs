@@ -48,6 +48,7 @@ impl End {
     fn is_resumable(self) -> bool {
         matches!(self, End::Stopped | End::LinkLost)
             && !(self == End::LinkLost && planted::is(Planted::TokenEndsWithLink))
+            && !(self == End::Stopped && planted::is(Planted::StopEndsToken))
     }
 }
 

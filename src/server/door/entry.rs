@@ -63,13 +63,18 @@ pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, fa
 /// Lets a user in by token: into the session that goes on, at once, or into a new one.
 pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     if server.accounts[user].session.is_none() {
+        if planted::is(Planted::ResumeForgetsAnswers) {
+            server.accounts[user].ledger.clear();
+        }
         return enter(server, id, user, By::Token);
     }
     let Some(link) = server.door.links.get(&id) else { return };
     let (from, capabilities) = (link.from, link.capabilities);
     links::leave_anonymous(server, id);
     storing::store_all_under_way(server, user);
-    introductions::withdraw_unnumbered(server, user);
+    if !planted::is(Planted::ResumeKeepsUnnumbered) {
+        introductions::withdraw_unnumbered(server, user);
+    }
     if let Some(old) = server.accounts[user].session.as_mut().and_then(|session| session.link.take()) {
         links::detach(server, old);
     }

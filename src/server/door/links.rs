@@ -157,6 +157,8 @@ fn close_oldest_silent(server: &mut ServerState, mut rivals: Vec<LinkId>, bound:
     while rivals.len() >= bound {
         let links = &server.door.links;
         let silent = rivals.iter().position(|id| links.get(id).is_some_and(|link| !link.spoke));
+        let newest = rivals.iter().rposition(|id| links.get(id).is_some_and(|link| !link.spoke));
+        let silent = if planted::is(Planted::NewestSilentGoes) { newest } else { silent };
         let oldest = rivals.remove(silent.unwrap_or(0));
         let Some(link) = links.get(&oldest) else { unreachable!("links that are not logged in are links") };
         let from = link.from;

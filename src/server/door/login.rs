@@ -45,7 +45,9 @@ pub(super) fn login(server: &mut ServerState, id: LinkId, name: &str, password: 
     let new = open && server.accounts.find_open(name).is_none();
     let busy = server.door.registering.contains(name) || server.papers.lane.is_returning(name);
     match password {
-        None if new => server.out.send(id, &ServerLine::Ask(Prompt::NewPassword)),
+        None if new && !planted::is(Planted::NewNameAskedAsOld) => {
+            server.out.send(id, &ServerLine::Ask(Prompt::NewPassword))
+        }
         None => server.out.send(id, &ServerLine::Ask(Prompt::Password)),
         Some(_) if busy => refuse(server, id, AT_ONCE, Refusal::Busy),
         Some(_) if new => server.out.send(id, &ServerLine::Ask(Prompt::NewPassword)),
@@ -101,7 +103,12 @@ pub(in crate::server) fn verified(server: &mut ServerState, ticket: Ticket, verd
         links::set_stage(server, link, Stage::Anonymous);
     }
     match verdict {
-        Verdict::Overloaded => refuse(server, link, AT_ONCE, Refusal::Busy),
+        Verdict::Overloaded => {
+            if planted::is(Planted::BusyCostsTry) {
+                lockout::count_failure(server, subject, from);
+            }
+            refuse(server, link, AT_ONCE, Refusal::Busy);
+        }
         Verdict::Wrong => wrong_password(server, link, from, subject),
         Verdict::Right => right_password(server, link, from, subject, credential.as_ref()),
     }
@@ -168,7 +175,8 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, subjec
     } else {
         server.door.links.get_mut(&id).map_or(0, |link| {
             link.failures += 1;
-            TRIES_A_LINK.saturating_sub(link.failures)
+            let more = u32::from(planted::is(Planted::LinkHasFourTries));
+            (TRIES_A_LINK + more).saturating_sub(link.failures)
         })
     };
     let refusal = Refusal::InvalidCredentials { attempts_left };

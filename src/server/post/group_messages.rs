@@ -29,7 +29,8 @@ pub(in crate::server) fn message_group(server: &mut ServerState, asker: &Asker, 
         Ok(found) => found,
         Err(code) => return answers::fail(server, asker, code),
     };
-    session::charge(server, asker.user, members.len() as u64 - 1);
+    let cost = if planted::is(Planted::GroupCostsOne) { 1 } else { members.len() as u64 - 1 };
+    session::charge(server, asker.user, cost);
     session::begin_message(server, asker);
     let number = server.next_serial();
     let message = GroupMessage {

@@ -103,7 +103,9 @@ fn post_behind_waiting(server: &mut ServerState, to: UserId, letter: Letter, tel
 
 /// Whether a message can be sent to a user now. One who leaves is shown what was under way, and no more.
 fn is_here(server: &ServerState, to: UserId) -> bool {
+    let manual = server.settings.offline_delivery == OfflineDelivery::Manual;
     let session = server.accounts[to].session.as_ref();
+    let session = session.filter(|_| !(manual && planted::is(Planted::ManualStoresAll)));
     session.is_some_and(|session| session.link.is_some() && !session.delivery.is_leaving())
 }
 

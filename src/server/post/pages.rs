@@ -94,6 +94,8 @@ pub(in crate::server) fn show_on_command(server: &mut ServerState, asker: &Asker
 pub(in crate::server) fn show_held(server: &mut ServerState, user: UserId, from: &Name) {
     let mailbox = server.accounts[user].inbox.mailbox.as_deref();
     let waits = mailbox.is_some_and(|mailbox| mailbox.has_mail_of(from)) && !is_held(server, user, from);
+    let manual = server.settings.offline_delivery == OfflineDelivery::Manual;
+    let waits = waits && !(manual && planted::is(Planted::ManualUnblockShowsNothing));
     if waits && server.settings.offline_delivery != OfflineDelivery::Off {
         show(server, user, Source::held(from.clone()));
         delivery::advance(server, user);
