@@ -376,8 +376,6 @@ planted! {
     ManualUnblockShowsNothing,
     /// With `offline_delivery=manual` messages to users online are stored.
     ManualStoresAll,
-    /// Lifting a mutual block does not show the other what it held back.
-    MutualUnblockShowsHalf,
     /// At the bound of connections the newest silent one is closed.
     NewestSilentGoes,
 }

@@ -110,8 +110,7 @@ pub(super) fn show_held_back(server: &mut ServerState, user: UserId, from: UserI
     let (name, sender) = (server.accounts.name(user).clone(), server.accounts.name(from).clone());
     pages::show_held(server, user, &sender);
     // With mutual blocks, messages of the one who had blocked wait as well.
-    let mutual = server.settings.block_mutual && !planted::is(Planted::MutualUnblockShowsHalf);
-    if mutual && server.settings.offline_delivery == OfflineDelivery::Auto {
+    if server.settings.block_mutual && server.settings.offline_delivery == OfflineDelivery::Auto {
         pages::show_held(server, from, &name);
     }
 }
