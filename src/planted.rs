@@ -176,6 +176,208 @@ planted! {
     GroupRepeatBelieved,
     /// A logout does not wait for stored mail that is being shown.
     LogoutCutsMail,
+    /// A lock is taken for two thirds of `block_duration`.
+    LockTooShort,
+    /// An attempt during a lock begins it again although `lock_extend` is off.
+    LockExtends,
+    /// After a lock has run out one failure locks the name again.
+    LockEndLeavesOneTry,
+    /// A lock ends the session that stands.
+    LockEndsSession,
+    /// A session cannot be resumed while its name is locked.
+    LockBarsResume,
+    /// An unknown name locks after one failure less than a known one.
+    UnknownLocksEarly,
+    /// The notice of failed logins counts those that it told of before.
+    FailuresNeverForgotten,
+    /// A right password that is denied as `already_online` does not reset the count.
+    DeniedKeepsCount,
+    /// An address has one failure more than `failures_per_address`.
+    AddressLimitOneMore,
+    /// A refused login tells of one try too many.
+    AttemptsLeftOneMore,
+    /// A login with what is no name is tried and counted.
+    BadNameIsTried,
+    /// A new name of more than 32 characters is cut, not refused.
+    LongNameCut,
+    /// A registration does not look at names that look alike.
+    LookAlikesIgnored,
+    /// Anybody may register with `registration=closed`.
+    RegistrationNeverCloses,
+    /// Login numbers are counted, not taken from the clock.
+    LoginsCounted,
+    /// A login is denied while a session without a link waits.
+    GraceDeniesLogin,
+    /// A session outlives its link for half of `resume_grace_secs` only.
+    GraceHalved,
+    /// A session without a link does not time out.
+    GraceStopsTimeout,
+    /// Requests for private links outlive the link of a session that waits.
+    GraceKeepsRequests,
+    /// A user whose session has no link is asked for a private link.
+    GraceIsAsked,
+    /// `ping` tells a session without a link as offline.
+    GracePingsOffline,
+    /// `whoelse` leaves out sessions without a link.
+    GraceNotListed,
+    /// A resume of a session that goes on is told to the others.
+    ResumeTold,
+    /// A token ends with a session that lost its link.
+    TokenEndsWithLink,
+    /// A token is still good when the password has changed.
+    TokenOutlivesPassword,
+    /// A login must be done within half of `login_secs`.
+    LoginTimeHalved,
+    /// The timeout is counted from the login.
+    TimeoutFromLogin,
+    /// A user whose line waits is idle.
+    WaitingIsIdle,
+    /// An acknowledgement counts as activity.
+    AcknowledgingIsActivity,
+    /// `active` is no activity.
+    ActiveIgnored,
+    /// `active invalid` counts as activity although that is off.
+    InvalidActiveCounts,
+    /// A logout waits four seconds without progress, not two.
+    LogoutWaitsLonger,
+    /// `whoelse` leaves out whom the asker has blocked.
+    WhoelseHidesBlocked,
+    /// `whoelse` hides blockers with `hide_blockers_in_whoelse=false` as well.
+    BlockersAlwaysHidden,
+    /// `whoelsesince` counts from logins with `history_mode=overlap` as well.
+    HistoryFromLogin,
+    /// `wholasthr` looks back for a minute.
+    LastHourIsMinute,
+    /// A session that was open at a crash ends at the start after it.
+    CrashEndAtStart,
+    /// `ping` of one whom the asker has blocked tells `blocked`.
+    PingOfBlockedTells,
+    /// `block_mutual=true` does not bind the blocker.
+    MutualIgnored,
+    /// Blocking twice is no error although `strict_block` is on.
+    StrictBlockIgnored,
+    /// A block ends the blocker's own request to the blocked.
+    BlockEndsOwnRequest,
+    /// A block ends a private link although `block_ends_private` is off.
+    BlockEndsPrivate,
+    /// `held_on_block=deliver` holds back.
+    DeliverHolds,
+    /// `held_on_block=drop` holds back.
+    DropHolds,
+    /// `held_on_block=hold` drops.
+    HoldDrops,
+    /// The unread count includes mail that a block holds back.
+    UnreadCountsHeld,
+    /// Stored mail is shown at login with `offline_delivery=manual`.
+    ManualShows,
+    /// Mail is stored with `offline_delivery=off`.
+    OffStores,
+    /// `block_notice=silent` answers `delivered`.
+    SilentSaysDelivered,
+    /// A message is accepted one second before it was.
+    SentAtSecondEarly,
+    /// The spaces that a message begins with are lost.
+    TextTrimmed,
+    /// A message that is not acknowledged is stored after four seconds, not two.
+    StoredLate,
+    /// An acknowledgement of an unknown id covers everything under way.
+    UnknownIdAcknowledgesAll,
+    /// The quota of one sender counts the messages of all.
+    QuotaCountsAllSenders,
+    /// A mailbox takes one message more than `mailbox_messages`.
+    MailboxOneMore,
+    /// Mail that a block holds back does not count in the quota.
+    HeldIsNoMail,
+    /// A broadcast counts its sender.
+    BroadcastCountsSender,
+    /// A broadcast is `withheld` because of a blocker who is offline.
+    WithheldByOffline,
+    /// `broadcast_report=none` tells that a broadcast was withheld.
+    ReportNoneTells,
+    /// A broadcast costs nothing.
+    BroadcastIsFree,
+    /// A user may cause twice `rate_burst` at once.
+    BurstTwice,
+    /// A group is no more when its owner leaves.
+    GroupDiesWithOwner,
+    /// A leaving owner is succeeded by the newest member.
+    NewestSucceeds,
+    /// The first member named owns a new group, not its creator.
+    CreatorNotOwner,
+    /// A second group of the same name replaces the first.
+    CreateReplaces,
+    /// Any member may add to a group.
+    MemberMayAdd,
+    /// Adding a member again is told to the others.
+    AddAgainTold,
+    /// One who has blocked the asker can be put into a group.
+    BlockerMayBeAdded,
+    /// `remove group` takes the newest other member as well.
+    RemoveTakesTwo,
+    /// Removing one who is no member is no error.
+    RemoveOfNobody,
+    /// One who is removed from a group is not told.
+    RemovedNotTold,
+    /// `groups_per_user` does not hold for those who are added.
+    GroupLimitOnlyCreator,
+    /// A group has one member more than `members_per_group`.
+    MembersLimitOneMore,
+    /// `grouplist` shows the asker's own groups only.
+    GroupListOwnedOnly,
+    /// A group message tells of a blocker where there is none.
+    GroupAlwaysWithheld,
+    /// A group message does not count full mailboxes.
+    RefusedNotCounted,
+    /// A group message has no origin.
+    GroupOriginDropped,
+    /// Two requests for one private link are no consent.
+    CrossingIsNoConsent,
+    /// A request for a private link expires after half of its time.
+    RequestExpiresEarly,
+    /// An introduction tells the requester its own address.
+    OwnAddressTold,
+    /// An introduction tells private addresses to clients elsewhere.
+    PrivateAddressToAll,
+    /// An introduction tells of ports below 1,024.
+    LowPortTold,
+    /// A reload lifts every lock.
+    ReloadUnlocks,
+    /// Sessions keep the timeout that they began with.
+    ReloadKeepsIdle,
+    /// A changed password ends the session.
+    NewPasswordEndsSession,
+    /// An account that is removed loses its session.
+    RemovalEndsSession,
+    /// A user whose account is removed gets no live messages.
+    RemovedGetsNothing,
+    /// A user whose account is removed may make changes.
+    RemovedMayChange,
+    /// A repeat of a command that failed is done again.
+    FailureTriedAgain,
+    /// A login that hears `busy` counts as a failure.
+    BusyCostsTry,
+    /// A link has four tries with `block_duration=0`.
+    LinkHasFourTries,
+    /// A new name is asked for its password as if it had an account.
+    NewNameAskedAsOld,
+    /// A token ends with the server.
+    StopEndsToken,
+    /// A token ends with a crash.
+    CrashEndsToken,
+    /// A resume into a new session forgets the answers to numbered commands.
+    ResumeForgetsAnswers,
+    /// A resume keeps requests for private links that have no number.
+    ResumeKeepsUnnumbered,
+    /// A group message costs one delivery.
+    GroupCostsOne,
+    /// A change without a number is made although its link was lost before its turn.
+    UnnumberedOutlivesLink,
+    /// Lifting a block shows nothing with `offline_delivery=manual`.
+    ManualUnblockShowsNothing,
+    /// With `offline_delivery=manual` messages to users online are stored.
+    ManualStoresAll,
+    /// At the bound of connections the newest silent one is closed.
+    NewestSilentGoes,
 }
 
 #[cfg(feature = "planted")]

@@ -98,7 +98,10 @@ pub(super) fn settled_record(server: &ServerState, asker: &Asker, outcome: Outco
 pub(super) fn another(server: &ServerState, asker: &Asker, name: &str) -> Result<UserId, Code> {
     match server.accounts.find(name) {
         Some(user) if user == asker.user => Err(Code::Oneself),
-        Some(user) if !server.accounts[user].is_leaving() || server.accounts[user].session.is_some() => {
+        Some(user)
+            if !server.accounts[user].is_leaving()
+                || server.accounts[user].session.is_some() && !planted::is(Planted::RemovedGetsNothing) =>
+        {
             Ok(user)
         }
         Some(_) | None => Err(Code::UnknownUser),

@@ -100,7 +100,8 @@ pub(super) fn recover(server: &mut ServerState, accounts: Vec<(Name, Credential)
             }
         }
     }
-    end_sessions_of_the_crash(server, recovery.last_written);
+    let crash = if planted::is(Planted::CrashEndAtStart) { server.now } else { recovery.last_written };
+    end_sessions_of_the_crash(server, crash);
     for name in gone {
         door::note_unknown(server, &name);
     }
@@ -132,7 +133,8 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
 fn end_sessions_of_the_crash(server: &mut ServerState, at: Time) {
     for user in history::open_sessions(server) {
         let name = server.accounts.name(user).clone();
-        let ended = Fact::SessionEnded { user: name, resumable: true, at };
+        let resumable = !planted::is(Planted::CrashEndsToken);
+        let ended = Fact::SessionEnded { user: name, resumable, at };
         apply_fact(server, &ended);
         if !planted::is(Planted::CrashEndNotWritten) {
             let ServerState { papers, out, .. } = server;

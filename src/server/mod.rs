@@ -246,8 +246,9 @@ impl ServerState {
                 group_messages::answer(self, &asker, &group, outcome);
             }
             Then::Pretended { to, tell } => {
-                let ending =
-                    if durable { Ok(Status::Stored) } else { Err(crate::wire::Code::StorageUnavailable) };
+                let delivered = planted::is(Planted::SilentSaysDelivered);
+                let status = if delivered { Status::Delivered } else { Status::Stored };
+                let ending = if durable { Ok(status) } else { Err(crate::wire::Code::StorageUnavailable) };
                 messages::tell_sender(self, to, &tell, ending);
             }
         }

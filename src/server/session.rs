@@ -8,6 +8,7 @@ use super::answers::Asker;
 use super::people::roster::Place;
 use super::post::Delivery;
 use super::{Later, ServerState};
+use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::Capabilities;
 use crate::words::LinkId;
@@ -91,7 +92,7 @@ pub(super) fn charge(server: &mut ServerState, user: UserId, deliveries: u64) {
 
 /// When all that a user has caused will be within their burst, if it is not.
 pub(super) fn throttled_until(server: &ServerState, user: UserId) -> Option<Time> {
-    let burst = u64::from(server.settings.rate_burst);
+    let burst = u64::from(server.settings.rate_burst) << u32::from(planted::is(Planted::BurstTwice));
     let free_at = server.accounts[user].paid_until - time_for(burst, rate(server)?);
     (free_at > server.now).then_some(free_at)
 }

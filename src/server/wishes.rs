@@ -144,7 +144,9 @@ fn subjects_of(server: &ServerState, wish: &Wish) -> Subjects {
 
 /// Wishes without a number whose link is lost before their turn are dropped.
 pub(super) fn drop_unnumbered(server: &mut ServerState, link: LinkId) {
-    drop_all(server, &server.papers.lane.unnumbered_of(link));
+    if !planted::is(Planted::UnnumberedOutlivesLink) {
+        drop_all(server, &server.papers.lane.unnumbered_of(link));
+    }
 }
 
 /// Wishes that were not handed to the store are dropped: the server stops.

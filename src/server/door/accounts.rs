@@ -28,7 +28,8 @@ pub(super) fn why_not_new(server: &mut ServerState, name: &Name) -> Option<Refus
     if server.accounts.find(name.as_str()).is_some() {
         return Some(Refusal::NameTaken);
     }
-    server.accounts.looks_like_another(name).then_some(Refusal::BadName)
+    let alike = server.accounts.looks_like_another(name) && !planted::is(Planted::LookAlikesIgnored);
+    alike.then_some(Refusal::BadName)
 }
 
 /// The password of a new account is hashed: the account is to be made.
@@ -113,6 +114,11 @@ pub(in crate::server) fn file_read(
     settings: Settings,
 ) {
     take_settings(server, settings);
+    if planted::is(Planted::ReloadUnlocks) {
+        for user in server.accounts.ids() {
+            lockout::forgive(server, lockout::Subject::Account(user), false);
+        }
+    }
     let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
     server.papers.lane.forget_returns();
     for (name, credential) in accounts {
@@ -132,6 +138,12 @@ pub(in crate::server) fn open_account(server: &mut ServerState, name: &Name, cre
     if server.papers.lane.is_purging(name.as_str()) {
         server.papers.lane.note_return(name, credential);
     } else {
+        if let Some(user) = server.accounts.find_open(name.as_str())
+            && server.accounts[user].credential.as_ref() != Some(&credential)
+            && planted::is(Planted::NewPasswordEndsSession)
+        {
+            ending::make_way(server, user);
+        }
         server.accounts.insert(name, credential);
     }
 }
@@ -144,7 +156,7 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     let shows = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
     let (waits_changed, rate_changed) = (waits(now) != waits(&before), rate(now) != rate(&before));
     let shows_now = shows(now) && !shows(&before);
-    if waits_changed {
+    if waits_changed && !planted::is(Planted::ReloadKeepsIdle) {
         ending::watch_all(server);
     }
     if rate_changed {
@@ -169,6 +181,9 @@ fn retire(server: &mut ServerState, name: &Name) {
                 account.guesses.waiting.clear();
             }
             account.token = None;
+            if planted::is(Planted::RemovalEndsSession) {
+                ending::make_way(server, user);
+            }
         }
     }
 }

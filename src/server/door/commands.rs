@@ -38,6 +38,7 @@ pub(super) fn obey_command(
         match server.accounts[user].ledger.standing(number, words) {
             Standing::New => server.accounts[user].ledger.open(number, words),
             Standing::Open => return,
+            Standing::Settled(Outcome::Failed(_)) if planted::is(Planted::FailureTriedAgain) => {}
             Standing::Settled(outcome) => return answer_repeat(server, &asker, &command, outcome),
             Standing::Taken => return refuse_number(server, &asker),
         }
@@ -70,7 +71,8 @@ fn carry_out(server: &mut ServerState, asker: &Asker, command: Command<'_>) {
             roster::list(server, asker, &users, Answer::WhoelseSince { count: users.len() as u64 });
         }
         Command::Wholasthr => {
-            let users = roster::whoelse_since(server, asker, 3600);
+            let seconds = if planted::is(Planted::LastHourIsMinute) { 60 } else { 3600 };
+            let users = roster::whoelse_since(server, asker, seconds);
             roster::list(server, asker, &users, Answer::Wholasthr { count: users.len() as u64 });
         }
         Command::Block { user } | Command::Unblock { user } => {
@@ -161,10 +163,13 @@ fn ping(server: &mut ServerState, asker: &Asker, user: &str) {
         Ok(other) => other,
         Err(code) => return answers::fail(server, asker, code),
     };
-    let own = server.settings.block_mutual && blocks::has_blocked(server, asker.user, other);
+    let mutual = server.settings.block_mutual || planted::is(Planted::PingOfBlockedTells);
+    let own = mutual && blocks::has_blocked(server, asker.user, other);
     let open = blocks::may_reach(server, asker.user, other) || planted::is(Planted::BlockSkippedInPing);
+    let open = open && !(own && planted::is(Planted::PingOfBlockedTells));
     let status = if open {
-        let online = server.accounts[other].session.is_some();
+        let away = server.accounts[other].link().is_none() && planted::is(Planted::GracePingsOffline);
+        let online = server.accounts[other].session.is_some() && !away;
         if online { PingStatus::Online } else { PingStatus::Offline }
     } else if server.settings.ping_reveals_block || own {
         PingStatus::Blocked

@@ -45,8 +45,10 @@ impl End {
     }
 
     /// Whether the token may still resume the session.
-    const fn is_resumable(self) -> bool {
+    fn is_resumable(self) -> bool {
         matches!(self, End::Stopped | End::LinkLost)
+            && !(self == End::LinkLost && planted::is(Planted::TokenEndsWithLink))
+            && !(self == End::Stopped && planted::is(Planted::StopEndsToken))
     }
 }
 
@@ -148,7 +150,10 @@ pub(super) fn session_lost_link(server: &mut ServerState, user: UserId) {
     let grace_secs = server.settings.resume_grace_secs;
     if grace_secs > 0 && server.phase == Phase::Serving {
         storing::store_all_under_way(server, user);
-        introductions::withdraw_all(server, user);
+        if !planted::is(Planted::GraceKeepsRequests) {
+            introductions::withdraw_all(server, user);
+        }
+        let grace_secs = grace_secs - grace_secs / 2 * u64::from(planted::is(Planted::GraceHalved));
         let at = server.now + Duration::from_secs(grace_secs);
         server.deadlines.add(at, Deadline::Grace(user, serial));
     } else if !planted::is(Planted::GhostSession) {
@@ -160,7 +165,9 @@ pub(super) fn session_lost_link(server: &mut ServerState, user: UserId) {
 pub(in crate::server) fn grace_due(server: &mut ServerState, user: UserId, serial: u64) {
     let waits = |session: &&Session| session.serial == serial && session.link.is_none();
     let Some(session) = server.accounts[user].session.as_deref().filter(waits) else { return };
-    let due = session.lost_at + Duration::from_secs(server.settings.resume_grace_secs);
+    let secs = server.settings.resume_grace_secs;
+    let secs = secs - secs / 2 * u64::from(planted::is(Planted::GraceHalved));
+    let due = session.lost_at + Duration::from_secs(secs);
     if due <= server.now {
         end_session(server, user, End::LinkLost);
     } else {
@@ -171,6 +178,7 @@ pub(in crate::server) fn grace_due(server: &mut ServerState, user: UserId, seria
 /// The user typed something.
 pub(super) fn note_activity(server: &mut ServerState, user: UserId, valid: bool) {
     if (valid || server.settings.invalid_counts_as_activity)
+        && !planted::is(Planted::TimeoutFromLogin)
         && let Some(session) = server.accounts[user].session.as_mut()
     {
         session.last_active = server.now;
@@ -202,6 +210,7 @@ pub(in crate::server) fn idle_due(server: &mut ServerState, user: UserId, serial
     // A user whose line waits is not idle.
     if let Some(link) = session.link
         && waiting::is_waiting(server, link)
+        && !planted::is(Planted::WaitingIsIdle)
         && let Some(session) = server.accounts[user].session.as_mut()
     {
         session.last_active = server.now;
@@ -219,7 +228,10 @@ fn time_out(server: &mut ServerState, user: UserId) {
 
 /// When a session will have been idle for too long.
 fn idle_until(server: &ServerState, user: UserId) -> Option<Time> {
-    let session = server.accounts[user].session.as_ref()?;
+    let stops = |session: &&alloc::boxed::Box<Session>| {
+        session.link.is_none() && planted::is(Planted::GraceStopsTimeout)
+    };
+    let session = server.accounts[user].session.as_ref().filter(|session| !stops(session))?;
     let late = 2 * u64::from(planted::is(Planted::TimeoutLate));
     let timeout_secs = server.settings.timeout_secs;
     (timeout_secs > 0).then(|| session.last_active + Duration::from_secs(timeout_secs + late))
@@ -308,7 +320,8 @@ pub(in crate::server) fn leaving_due(server: &mut ServerState, user: UserId, ser
         return;
     };
     let lists = server.out.lists_waiting(id) > 0;
-    let from = if lists { server.now } else { link.moved_at };
+    let late = Duration::from_secs(2 * u64::from(planted::is(Planted::LogoutWaitsLonger)));
+    let from = if lists { server.now } else { link.moved_at + late };
     if from + PROGRESS_WITHIN <= server.now {
         log_out(server, id, user);
     } else {

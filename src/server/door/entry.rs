@@ -51,7 +51,7 @@ pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, fa
         token.zip(credential).map(|(token, credential)| server.secrets.token_digest(&token, credential));
     // From the clock, so that no number comes again should the store lose or refuse the last one: receivers
     // would take new messages for repeats.
-    let millisecond = server.now.0 / 1_000;
+    let millisecond = if planted::is(Planted::LoginsCounted) { 0 } else { server.now.0 / 1_000 };
     let account = &mut server.accounts[user];
     account.login = LoginNumber(millisecond.max(account.login.0 + 1));
     account.token = digest;
@@ -63,13 +63,18 @@ pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, fa
 /// Lets a user in by token: into the session that goes on, at once, or into a new one.
 pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     if server.accounts[user].session.is_none() {
+        if planted::is(Planted::ResumeForgetsAnswers) {
+            server.accounts[user].ledger.clear();
+        }
         return enter(server, id, user, By::Token);
     }
     let Some(link) = server.door.links.get(&id) else { return };
     let (from, capabilities) = (link.from, link.capabilities);
     links::leave_anonymous(server, id);
     storing::store_all_under_way(server, user);
-    introductions::withdraw_unnumbered(server, user);
+    if !planted::is(Planted::ResumeKeepsUnnumbered) {
+        introductions::withdraw_unnumbered(server, user);
+    }
     if let Some(old) = server.accounts[user].session.as_mut().and_then(|session| session.link.take()) {
         links::detach(server, old);
     }
@@ -80,6 +85,9 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     }
     let entry = Entry { by: By::Token, at: server.now };
     admit(server, id, user, entry);
+    if planted::is(Planted::ResumeTold) {
+        roster::tell_presence(server, user, true);
+    }
 }
 
 /// Whether nobody can come in as this user for now: somebody does, or the store is far behind.
@@ -170,7 +178,7 @@ fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     server.out.report(Report::LoggedIn { user: name, from, resumed });
     waiting::join(server, id, user);
     waiting::wait_no_more(server, id, Waits::LOGIN);
-    if server.settings.offline_delivery == OfflineDelivery::Auto {
+    if server.settings.offline_delivery == OfflineDelivery::Auto || planted::is(Planted::ManualShows) {
         pages::show_stored(server, user);
     }
 }

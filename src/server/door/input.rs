@@ -185,7 +185,10 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
             waiting::look(server, id, member);
         }
         ClientLine::Acknowledge { shown, answered } => acknowledge(server, member, shown, answered),
-        ClientLine::Active { valid } => ending::note_activity(server, member, valid),
+        ClientLine::Active { .. } if planted::is(Planted::ActiveIgnored) => {}
+        ClientLine::Active { valid } => {
+            ending::note_activity(server, member, valid || planted::is(Planted::InvalidActiveCounts));
+        }
         ClientLine::Hello { .. }
         | ClientLine::Login { .. }
         | ClientLine::Register { .. }
@@ -201,6 +204,9 @@ fn acknowledge(
     shown: Option<crate::words::MessageId>,
     answered: Option<u64>,
 ) {
+    if planted::is(Planted::AcknowledgingIsActivity) {
+        ending::note_activity(server, user, true);
+    }
     if let Some(answered) = answered {
         server.accounts[user].ledger.answered(answered);
     }

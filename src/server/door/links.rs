@@ -107,6 +107,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
     }
     make_room(server, from);
     let login_secs = server.settings.login_secs;
+    let login_secs = login_secs - login_secs / 2 * u64::from(planted::is(Planted::LoginTimeHalved));
     let login_due = (login_secs > 0).then(|| server.now + Duration::from_secs(login_secs));
     let link = Link {
         from,
@@ -156,6 +157,8 @@ fn close_oldest_silent(server: &mut ServerState, mut rivals: Vec<LinkId>, bound:
     while rivals.len() >= bound {
         let links = &server.door.links;
         let silent = rivals.iter().position(|id| links.get(id).is_some_and(|link| !link.spoke));
+        let newest = rivals.iter().rposition(|id| links.get(id).is_some_and(|link| !link.spoke));
+        let silent = if planted::is(Planted::NewestSilentGoes) { newest } else { silent };
         let oldest = rivals.remove(silent.unwrap_or(0));
         let Some(link) = links.get(&oldest) else { unreachable!("links that are not logged in are links") };
         let from = link.from;

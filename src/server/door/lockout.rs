@@ -130,13 +130,14 @@ fn make_room_for_unknown(server: &mut ServerState) {
 /// Seconds until the name may be tried again, if it is locked.
 pub(super) fn locked_secs(server: &mut ServerState, subject: Subject) -> Option<u64> {
     let now = server.now;
+    let left = server.settings.lock_attempts.saturating_sub(1);
     let guesses = guesses(server, subject);
     match guesses.locked_until {
         Some(until) if until > now || planted::is(Planted::LockForEver) => Some(now.seconds_until(until)),
         Some(_) => {
             // The lock has run out; counting begins again at zero.
             guesses.locked_until = None;
-            guesses.count = 0;
+            guesses.count = if planted::is(Planted::LockEndLeavesOneTry) { left } else { 0 };
             None
         }
         None => None,
@@ -146,7 +147,7 @@ pub(super) fn locked_secs(server: &mut ServerState, subject: Subject) -> Option<
 /// An attempt during a lock; with `lock_extend` the lock begins again.
 pub(super) fn extend_lock(server: &mut ServerState, subject: Subject) -> (u64, RecordNumber) {
     let now = server.now;
-    if server.settings.lock_extend {
+    if server.settings.lock_extend || planted::is(Planted::LockExtends) {
         let until = now + Duration::from_secs(server.settings.block_duration_secs);
         guesses(server, subject).locked_until = Some(until);
         let record = persist_guesses(server, subject);
@@ -176,13 +177,17 @@ pub(super) fn count_failure(
     from: SocketAddr,
 ) -> (RecordNumber, Option<u64>) {
     count_address_failure(server, from);
-    let until = server.now + Duration::from_secs(server.settings.block_duration_secs);
+    let secs = server.settings.block_duration_secs;
+    let secs = if planted::is(Planted::LockTooShort) { secs * 2 / 3 } else { secs };
+    let until = server.now + Duration::from_secs(secs);
     let (locks, attempts) = (locks(server), server.settings.lock_attempts);
     let guesses = guesses(server, subject);
     guesses.count = guesses.count.saturating_add(1);
     guesses.since_login = guesses.since_login.saturating_add(1);
     let attempts = attempts + u32::from(planted::is(Planted::LockOneLate));
-    let exempt = planted::is(Planted::UnknownNeverLocked) && matches!(subject, Subject::Unknown(_));
+    let unknown = matches!(subject, Subject::Unknown(_));
+    let exempt = planted::is(Planted::UnknownNeverLocked) && unknown;
+    let attempts = attempts - u32::from(planted::is(Planted::UnknownLocksEarly) && unknown && attempts > 1);
     let locked = locks && guesses.count >= attempts && !exempt;
     if locked {
         guesses.locked_until = Some(until);
@@ -194,7 +199,8 @@ pub(super) fn count_failure(
 /// A right password, which lets its user in or does not: counting begins again at zero. Returns the failures since
 /// the login before; they are told, and forgotten, if this is one.
 pub(super) fn forgive(server: &mut ServerState, subject: Subject, login: bool) -> u32 {
-    let keep = planted::is(Planted::SuccessKeepsCount);
+    let denied_keeps = planted::is(Planted::DeniedKeepsCount) && !login;
+    let keep = planted::is(Planted::SuccessKeepsCount) || denied_keeps;
     let guesses = guesses(server, subject);
     let since_login = guesses.since_login;
     if keep {
@@ -203,7 +209,7 @@ pub(super) fn forgive(server: &mut ServerState, subject: Subject, login: bool) -
     if guesses.count > 0 || login && since_login > 0 {
         guesses.count = 0;
         guesses.locked_until = None;
-        if login {
+        if login && !planted::is(Planted::FailuresNeverForgotten) {
             guesses.since_login = 0;
         }
         persist_guesses(server, subject);
@@ -255,7 +261,9 @@ pub(super) fn address_locked_secs(server: &ServerState, from: SocketAddr) -> Opt
     let failures = server.door.lockout.addresses.get(&limited_address(from)?)?;
     let until = failures.since + Duration::from_secs(server.settings.block_duration_secs);
     let limit = server.settings.failures_per_address;
-    (limit > 0 && failures.count >= limit && until > server.now).then(|| server.now.seconds_until(until))
+    let more = u32::from(planted::is(Planted::AddressLimitOneMore));
+    (limit > 0 && failures.count >= limit + more && until > server.now)
+        .then(|| server.now.seconds_until(until))
 }
 
 fn count_address_failure(server: &mut ServerState, from: SocketAddr) {

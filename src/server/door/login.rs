@@ -15,7 +15,7 @@ use crate::server::out::Slow;
 use crate::server::settings::{DuplicateLogin, Registration};
 use crate::server::{Later, ServerState};
 use crate::wire::{Prompt, Refusal, ServerLine};
-use crate::words::{Credential, LinkId, Name, Password, Secret, Ticket, Token};
+use crate::words::{Credential, LinkId, NAME_CHARS, Name, Password, Secret, Ticket, Token};
 
 /// Wrong passwords on one link where names are not locked.
 const TRIES_A_LINK: u32 = 3;
@@ -38,14 +38,16 @@ pub(super) enum SlowLogin {
 }
 
 pub(super) fn login(server: &mut ServerState, id: LinkId, name: &str, password: Option<Secret<'_>>) {
-    if Name::new(name).is_err() {
+    if Name::new(name).is_err() && !planted::is(Planted::BadNameIsTried) {
         return refuse(server, id, AT_ONCE, Refusal::BadName);
     }
     let open = server.settings.registration == Registration::Open;
     let new = open && server.accounts.find_open(name).is_none();
     let busy = server.door.registering.contains(name) || server.papers.lane.is_returning(name);
     match password {
-        None if new => server.out.send(id, &ServerLine::Ask(Prompt::NewPassword)),
+        None if new && !planted::is(Planted::NewNameAskedAsOld) => {
+            server.out.send(id, &ServerLine::Ask(Prompt::NewPassword))
+        }
         None => server.out.send(id, &ServerLine::Ask(Prompt::Password)),
         Some(_) if busy => refuse(server, id, AT_ONCE, Refusal::Busy),
         Some(_) if new => server.out.send(id, &ServerLine::Ask(Prompt::NewPassword)),
@@ -101,7 +103,12 @@ pub(in crate::server) fn verified(server: &mut ServerState, ticket: Ticket, verd
         links::set_stage(server, link, Stage::Anonymous);
     }
     match verdict {
-        Verdict::Overloaded => refuse(server, link, AT_ONCE, Refusal::Busy),
+        Verdict::Overloaded => {
+            if planted::is(Planted::BusyCostsTry) {
+                lockout::count_failure(server, subject, from);
+            }
+            refuse(server, link, AT_ONCE, Refusal::Busy);
+        }
         Verdict::Wrong => wrong_password(server, link, from, subject),
         Verdict::Right => right_password(server, link, from, subject, credential.as_ref()),
     }
@@ -147,6 +154,12 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, subjec
     let address_locked_secs = lockout::address_locked_secs(server, from);
     let (record, locked_secs) = lockout::count_failure(server, subject, from);
     server.out.report(Report::LoginFailed { from, locked: locked_secs.is_some() });
+    if let Subject::Account(user) = subject
+        && locked_secs.is_some()
+        && planted::is(Planted::LockEndsSession)
+    {
+        ending::make_way(server, user);
+    }
     if let Some(retry_after_secs) = locked_secs.or(address_locked_secs) {
         return refuse_for_good(server, id, record, Refusal::LockedOut { retry_after_secs });
     }
@@ -157,11 +170,13 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, subjec
     }
     let attempts_left = if lockout::locks(server) {
         let attempts = server.settings.lock_attempts;
-        attempts.saturating_sub(guesses(server, subject).count)
+        let more = u32::from(planted::is(Planted::AttemptsLeftOneMore));
+        attempts.saturating_sub(guesses(server, subject).count) + more
     } else {
         server.door.links.get_mut(&id).map_or(0, |link| {
             link.failures += 1;
-            TRIES_A_LINK.saturating_sub(link.failures)
+            let more = u32::from(planted::is(Planted::LinkHasFourTries));
+            (TRIES_A_LINK + more).saturating_sub(link.failures)
         })
     };
     let refusal = Refusal::InvalidCredentials { attempts_left };
@@ -203,7 +218,8 @@ fn right_password(
         server.settings.duplicate_login == DuplicateLogin::Replace || planted::is(Planted::SecondLoginWins);
     let account = &server.accounts[user];
     let entering = entry::is_busy(server, user);
-    let denied = account.link().is_some() && !replace;
+    let away = account.session.is_some() && planted::is(Planted::GraceDeniesLogin);
+    let denied = (account.link().is_some() || away) && !replace;
     let here = links::is_anonymous(server, id);
     let failed = lockout::forgive(server, subject, here && !denied && !entering);
     if !here {
@@ -227,7 +243,12 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
         let any = planted::is(Planted::AnyTokenResumes) && account.token.is_some();
         digest.is_some() && (account.token == digest || any)
     };
-    match server.accounts.find(name).filter(resumes) {
+    let user = server.accounts.find(name).filter(resumes);
+    let locked = |user| lockout::locked_secs(server, Subject::Account(user)).is_some();
+    if planted::is(Planted::LockBarsResume) && user.is_some_and(locked) {
+        return refuse(server, id, AT_ONCE, Refusal::Stale);
+    }
+    match user {
         Some(user) if entry::is_busy(server, user) => {
             refuse(server, id, AT_ONCE, Refusal::Busy);
         }
@@ -237,11 +258,14 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
 }
 
 pub(super) fn register(server: &mut ServerState, id: LinkId, name: &str, password: Secret<'_>) {
+    let cut = planted::is(Planted::LongNameCut).then(|| name.char_indices().nth(NAME_CHARS)).flatten();
+    let name = cut.and_then(|(at, _)| name.get(..at)).unwrap_or(name);
     let Ok(new) = Name::new(name) else { return refuse(server, id, AT_ONCE, Refusal::BadName) };
     if server.door.registering.contains(name) || server.papers.lane.is_returning(name) {
         return refuse(server, id, AT_ONCE, Refusal::Busy);
     }
-    if server.settings.registration == Registration::Closed {
+    if server.settings.registration == Registration::Closed && !planted::is(Planted::RegistrationNeverCloses)
+    {
         let subject = lockout::subject(server, name);
         return attempt(server, id, subject, Password::new(password.0));
     }

@@ -47,7 +47,7 @@ pub(super) fn wait_no_more(server: &mut ServerState, id: LinkId, why: Waits) {
         if !link.waits.any() {
             let user = link.stage.user();
             server.later.push_back(Later::Read(id));
-            if let Some(user) = user {
+            if let Some(user) = user.filter(|_| !planted::is(Planted::WaitingIsIdle)) {
                 ending::note_activity(server, user, true);
             }
         }

@@ -15,7 +15,8 @@ use crate::words::Name;
 
 /// Whether something of one user may come to another. Every path on which it could asks here.
 pub(in crate::server) fn may_reach(server: &ServerState, from: UserId, to: UserId) -> bool {
-    let mutual = server.settings.block_mutual || planted::is(Planted::BlockMutual);
+    let mutual = server.settings.block_mutual && !planted::is(Planted::MutualIgnored);
+    let mutual = mutual || planted::is(Planted::BlockMutual);
     !(has_blocked(server, to, from) || mutual && has_blocked(server, from, to))
 }
 
@@ -44,7 +45,9 @@ pub(in crate::server) fn subjects(server: &ServerState, asker: &Asker, user: &st
 /// Decides a `block` or `unblock` whose turn has come.
 pub(in crate::server) fn decide(server: &mut ServerState, asker: &Asker, user: &str) -> Decision {
     let user = match another(server, asker, user) {
-        _ if server.accounts[asker.user].is_leaving() => Err(Code::StorageUnavailable),
+        _ if server.accounts[asker.user].is_leaving() && !planted::is(Planted::RemovedMayChange) => {
+            Err(Code::StorageUnavailable)
+        }
         Ok(user) if server.accounts[user].is_leaving() => Err(Code::UnknownUser),
         found => found,
     };
@@ -66,7 +69,7 @@ pub(in crate::server) fn decide(server: &mut ServerState, asker: &Asker, user: &
 }
 
 fn already_so(server: &mut ServerState, asker: &Asker, user: UserId) {
-    if server.settings.strict_block {
+    if server.settings.strict_block && !planted::is(Planted::StrictBlockIgnored) {
         let blocks = asker.kind == CommandKind::Block;
         let code = if blocks { Code::AlreadyBlocked } else { Code::NotBlocked };
         answers::fail(server, asker, code);
@@ -90,7 +93,10 @@ pub(in crate::server) fn has_changed(server: &mut ServerState, asker: &Asker, us
     answer(server, asker, user);
     if asker.kind == CommandKind::Block {
         introductions::end_blocked(server, user, asker.user);
-        if server.settings.block_ends_private {
+        if planted::is(Planted::BlockEndsOwnRequest) {
+            introductions::end_blocked(server, asker.user, user);
+        }
+        if server.settings.block_ends_private || planted::is(Planted::BlockEndsPrivate) {
             end_private_link(server, asker, user);
         }
     }

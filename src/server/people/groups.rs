@@ -67,7 +67,9 @@ pub(in crate::server) fn decide(
     group: &str,
 ) -> Decision {
     let decided = match change {
-        _ if server.accounts[asker.user].is_leaving() => Err(Code::StorageUnavailable),
+        _ if server.accounts[asker.user].is_leaving() && !planted::is(Planted::RemovedMayChange) => {
+            Err(Code::StorageUnavailable)
+        }
         GroupChange::Create(users) => created(server, asker, group, users),
         GroupChange::Add(user) => with_member(server, asker, group, user),
         GroupChange::Remove(user) => without_member(server, asker, group, user),
@@ -76,7 +78,9 @@ pub(in crate::server) fn decide(
     };
     match decided {
         Ok(Some((group, members))) => {
-            let concerned = members_of(server, &group).into_iter().chain(members.iter().copied());
+            let before = members_of(server, &group).into_iter();
+            let before = before.filter(|_| !planted::is(Planted::RemovedNotTold));
+            let concerned = before.chain(members.iter().copied());
             let concerned: BTreeSet<UserId> = concerned.collect();
             let change = record(server, group, &members);
             Decision::Change { change, concerned: concerned.into_iter().collect() }
@@ -100,7 +104,7 @@ fn created(
     users: &[Box<str>],
 ) -> Result<Option<(Name, Members)>, Code> {
     let group = Name::new(group).map_err(|_| Code::BadName)?;
-    if server.people.groups.contains_key(&group) {
+    if server.people.groups.contains_key(&group) && !planted::is(Planted::CreateReplaces) {
         return Err(Code::GroupExists);
     }
     let mut members = Vec::from([asker.user]);
@@ -112,8 +116,12 @@ fn created(
         }
     }
     check_limits(server, &members, &members)?;
-    if members.iter().any(|&user| user != asker.user && !blocks::may_reach(server, asker.user, user)) {
+    let barred = |user: &UserId| *user != asker.user && !blocks::may_reach(server, asker.user, *user);
+    if members.iter().any(barred) && !planted::is(Planted::BlockerMayBeAdded) {
         return Err(Code::Blocked);
+    }
+    if planted::is(Planted::CreatorNotOwner) {
+        members.rotate_left(1);
     }
     Ok(Some((group, members)))
 }
@@ -121,9 +129,11 @@ fn created(
 /// `joining` are those who would be in one group more.
 fn check_limits(server: &ServerState, members: &[UserId], joining: &[UserId]) -> Result<(), Code> {
     let within = |limit: u32, count: usize| limit == 0 || count <= limit as usize;
-    let joins =
-        |user: &UserId| within(server.settings.groups_per_user, server.accounts[*user].ties.groups.len() + 1);
-    let fits = within(server.settings.members_per_group, members.len()) && joining.iter().all(joins);
+    let limit = server.settings.groups_per_user;
+    let limit = if planted::is(Planted::GroupLimitOnlyCreator) && joining.len() == 1 { 0 } else { limit };
+    let joins = |user: &UserId| within(limit, server.accounts[*user].ties.groups.len() + 1);
+    let more = usize::from(planted::is(Planted::MembersLimitOneMore));
+    let fits = within(server.settings.members_per_group, members.len() - more) && joining.iter().all(joins);
     if fits { Ok(()) } else { Err(Code::Limit) }
 }
 
@@ -133,15 +143,17 @@ fn with_member(
     group: &str,
     user: &str,
 ) -> Result<Option<(Name, Members)>, Code> {
-    let (name, group) = owned(server, asker, group)?;
+    let any = planted::is(Planted::MemberMayAdd);
+    let (name, group) = if any { of_asker(server, asker, group)? } else { owned(server, asker, group)? };
     let user = server.accounts.find_open(user).ok_or(Code::UnknownUser)?;
     if group.members.contains(&user) {
-        return Ok(None);
+        let again = Some((name, group.members.clone())).filter(|_| planted::is(Planted::AddAgainTold));
+        return Ok(again);
     }
     let mut members = group.members.clone();
     members.push(user);
     check_limits(server, &members, &[user])?;
-    if !blocks::may_reach(server, asker.user, user) {
+    if !blocks::may_reach(server, asker.user, user) && !planted::is(Planted::BlockerMayBeAdded) {
         return Err(Code::Blocked);
     }
     Ok(Some((name, members)))
@@ -156,14 +168,27 @@ fn without_member(
     let (name, group) = owned(server, asker, group)?;
     let user = another(server, asker, user)?;
     if !group.members.contains(&user) {
-        return Err(Code::NotMember);
+        return if planted::is(Planted::RemoveOfNobody) { Ok(None) } else { Err(Code::NotMember) };
     }
-    Ok(Some((name, without(group, user))))
+    let mut rest = without(group, user);
+    if planted::is(Planted::RemoveTakesTwo) {
+        rest.truncate(rest.len().saturating_sub(1).max(1));
+    }
+    Ok(Some((name, rest)))
 }
 
 fn without_asker(server: &ServerState, asker: &Asker, group: &str) -> Result<Option<(Name, Members)>, Code> {
     let (name, group) = of_asker(server, asker, group)?;
-    Ok(Some((name, without(group, asker.user))))
+    let mut rest = without(group, asker.user);
+    if group.members.first() == Some(&asker.user) {
+        if planted::is(Planted::GroupDiesWithOwner) {
+            rest.clear();
+        }
+        if planted::is(Planted::NewestSucceeds) && !rest.is_empty() {
+            rest.rotate_right(1);
+        }
+    }
+    Ok(Some((name, rest)))
 }
 
 fn without(group: &Group, user: UserId) -> Members {
@@ -269,7 +294,12 @@ fn member_lines(server: &ServerState, number: Option<u64>, group: &Name) -> Vec<
 }
 
 pub(in crate::server) fn group_list(server: &mut ServerState, asker: &Asker) {
-    let groups = &server.accounts[asker.user].ties.groups;
+    let owns = |group: &&Name| {
+        let members = server.people.groups.get(*group).map(|group| &group.members);
+        members.is_some_and(|members| members.first() == Some(&asker.user))
+    };
+    let shown = |group: &&Name| !planted::is(Planted::GroupListOwnedOnly) || owns(group);
+    let groups: Vec<&Name> = server.accounts[asker.user].ties.groups.iter().filter(shown).collect();
     let mut lines: Vec<u8> =
         groups.iter().flat_map(|group| member_lines(server, asker.number, group)).collect();
     let answer = Answer::GroupList { count: groups.len() as u64 };

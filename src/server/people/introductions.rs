@@ -81,7 +81,8 @@ pub(in crate::server) fn start(
         }
         return;
     }
-    if let Some(request) = take(server, to, asker.user) {
+    let crossed = if planted::is(Planted::CrossingIsNoConsent) { None } else { take(server, to, asker.user) };
+    if let Some(request) = crossed {
         // Both want it: that is consent.
         introduce(server, &request, asker, &endpoints);
         let name = server.accounts.name(to).clone();
@@ -102,13 +103,15 @@ fn partner(server: &ServerState, asker: &Asker, user: &str) -> Result<UserId, Co
     if !blocks::may_reach(server, asker.user, to) && !planted::is(Planted::BlockSkippedInPrivate) {
         return Err(Code::Blocked);
     }
-    if server.accounts[to].link().is_some() { Ok(to) } else { Err(Code::Offline) }
+    let away = server.accounts[to].session.is_some() && planted::is(Planted::GraceIsAsked);
+    if server.accounts[to].link().is_some() || away { Ok(to) } else { Err(Code::Offline) }
 }
 
 fn ask(server: &mut ServerState, asker: &Asker, to: UserId, endpoints: Vec<Endpoint>) {
     let serial = server.next_serial();
     let patience = match server.settings.private_request_secs {
         0 => Duration::MAX,
+        seconds if planted::is(Planted::RequestExpiresEarly) => Duration::from_secs(seconds / 2),
         seconds => Duration::from_secs(seconds),
     };
     let expires = server.now + patience;
@@ -173,8 +176,9 @@ fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, endp
         // The command of one came on a link that is not theirs any more.
         return fail(server, &request.asker, Code::Offline);
     };
+    let told = if planted::is(Planted::OwnAddressTold) { first } else { second };
     let sides = [
-        (request.asker, *accepter, Role::Requester, addresses(second, first, endpoints)),
+        (request.asker, *accepter, Role::Requester, addresses(told, first, endpoints)),
         (*accepter, request.asker, Role::Accepter, addresses(first, second, &request.endpoints)),
     ];
     for (reader, other, role, addresses) in sides {
@@ -245,12 +249,13 @@ fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[Endpoint]) -> Vec<Soc
             Endpoint::Port(port) => (seen_at, *port),
             Endpoint::Address(address) => {
                 let ip = address.ip().to_canonical();
-                let near = seen_at == reader && is_near(ip, seen_at);
+                let near = seen_at == reader || planted::is(Planted::PrivateAddressToAll);
+                let near = near && is_near(ip, seen_at);
                 (if near { ip } else { seen_at }, address.port())
             }
         };
         let address = SocketAddr::new(ip, port);
-        if port >= LOWEST_PORT && !addresses.contains(&address) {
+        if (port >= LOWEST_PORT || planted::is(Planted::LowPortTold)) && !addresses.contains(&address) {
             addresses.push(address);
         }
     }

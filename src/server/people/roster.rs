@@ -60,16 +60,23 @@ pub(in crate::server) fn tell_presence(server: &mut ServerState, user: UserId, o
 }
 
 pub(in crate::server) fn whoelse(server: &mut ServerState, asker: &Asker) {
-    let hide = server.settings.hide_blockers_in_whoelse && !planted::is(Planted::BlockSkippedInWhoelse);
+    let hide = server.settings.hide_blockers_in_whoelse || planted::is(Planted::BlockersAlwaysHidden);
+    let hide = hide && !planted::is(Planted::BlockSkippedInWhoelse);
     let include_self = server.settings.whoelse_include_self;
     let shown = |user: &UserId| {
         if *user == asker.user {
             include_self
+        } else if planted::is(Planted::WhoelseHidesBlocked) && blocks::has_blocked(server, asker.user, *user)
+        {
+            false
         } else {
             !(hide && blocks::has_blocked(server, *user, asker.user))
         }
     };
-    let users: Vec<UserId> = server.people.roster.users.iter().copied().filter(shown).collect();
+    let away =
+        |user: &UserId| planted::is(Planted::GraceNotListed) && server.accounts[*user].link().is_none();
+    let users = server.people.roster.users.iter().copied().filter(|user| !away(user));
+    let users: Vec<UserId> = users.filter(shown).collect();
     list(server, asker, &users, Answer::Whoelse { count: users.len() as u64 });
 }
 
@@ -82,10 +89,10 @@ pub(in crate::server) fn whoelse_since(server: &mut ServerState, asker: &Asker, 
         |user: &UserId| *user != asker.user && !(hide && blocks::has_blocked(server, *user, asker.user));
     let (roster, history) = (&server.people.roster, &server.people.history);
     let mut users: Vec<UserId> = match server.settings.history_mode {
-        HistoryMode::Overlap => {
+        HistoryMode::Overlap if !planted::is(Planted::HistoryFromLogin) => {
             roster.users.iter().copied().chain(history.ended_since(since)).filter(shown).collect()
         }
-        HistoryMode::Login => history.logged_in_since(since).filter(shown).collect(),
+        HistoryMode::Overlap | HistoryMode::Login => history.logged_in_since(since).filter(shown).collect(),
     };
     users.sort_unstable();
     users.dedup();

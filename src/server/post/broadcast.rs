@@ -27,7 +27,8 @@ pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text
             barred.push(user);
         }
     }
-    session::charge(server, asker.user, links.len() as u64);
+    let free = planted::is(Planted::BroadcastIsFree);
+    session::charge(server, asker.user, if free { 0 } else { links.len() as u64 });
     server.post.broadcasts += 1;
     let line = ServerLine::Broadcast(Delivery {
         id: MessageId { boot: server.boot, number: server.post.broadcasts },
@@ -53,7 +54,12 @@ fn report(server: &mut ServerState, asker: &Asker, recipients: usize, barred: &[
             ServerLine::Users { number: asker.number, users }.encode(&mut lines);
         }
     }
-    let withheld = !barred.is_empty() && server.settings.broadcast_report != BroadcastReport::None;
+    let told =
+        server.settings.broadcast_report != BroadcastReport::None || planted::is(Planted::ReportNoneTells);
+    let offline =
+        planted::is(Planted::WithheldByOffline) && !blocks::blockers_of(server, asker.user).is_empty();
+    let withheld = (!barred.is_empty() || offline) && told;
+    let recipients = recipients + usize::from(planted::is(Planted::BroadcastCountsSender));
     let outcome = Outcome::Broadcast { recipients: u32::try_from(recipients).unwrap_or(u32::MAX), withheld };
     let answer = Answer::Broadcast { recipients: recipients as u64, withheld };
     ServerLine::Done { number: asker.number, answer }.encode(&mut lines);

@@ -29,7 +29,8 @@ pub(in crate::server) fn message_group(server: &mut ServerState, asker: &Asker, 
         Ok(found) => found,
         Err(code) => return answers::fail(server, asker, code),
     };
-    session::charge(server, asker.user, members.len() as u64 - 1);
+    let cost = if planted::is(Planted::GroupCostsOne) { 1 } else { members.len() as u64 - 1 };
+    session::charge(server, asker.user, cost);
     session::begin_message(server, asker);
     let number = server.next_serial();
     let message = GroupMessage {
@@ -44,7 +45,7 @@ pub(in crate::server) fn message_group(server: &mut ServerState, asker: &Asker, 
         error: None,
     };
     server.post.group_messages.insert(number, message);
-    let origin = asker.origin();
+    let origin = asker.origin().filter(|_| !planted::is(Planted::GroupOriginDropped));
     let letter = Letter { from: asker.user, group: Some(group), origin, text: text.as_str().into() };
     let last = members.last().copied();
     for member in members.into_iter().filter(|&member| member != asker.user) {
@@ -77,7 +78,7 @@ pub(super) fn member_settled(server: &mut ServerState, number: u64, ending: Resu
         // A block came between: the member counts as one who had blocked the sender before.
         Err(Code::Blocked) => message.withheld = true,
         Err(code) => {
-            message.refused = message.refused.saturating_add(1);
+            message.refused += u16::from(!planted::is(Planted::RefusedNotCounted));
             if message.error != Some(Code::OutcomeUnknown) {
                 message.error = Some(code);
             }
@@ -107,6 +108,7 @@ fn finish(server: &mut ServerState, message: GroupMessage) {
         answers::fail(server, &asker, code);
         return session::end_message(server, &asker);
     }
+    let withheld = withheld || planted::is(Planted::GroupAlwaysWithheld);
     let outcome = Outcome::Group { delivered, stored, refused, withheld };
     let settled = answers::settled_record(server, &asker, outcome).filter(|_| stored > 0);
     match settled {

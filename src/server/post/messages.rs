@@ -36,7 +36,8 @@ impl Letter {
         let Letter { from, group, origin, text } = self;
         let id = server.accounts[to].inbox.next_id(server.boot);
         let from = server.accounts.name(from).clone();
-        Mail { id, from, group, origin, sent_at: server.now, text }
+        let early = u64::from(planted::is(Planted::SentAtSecondEarly));
+        Mail { id, from, group, origin, sent_at: server.now.minus_seconds(early), text }
     }
 }
 
@@ -55,7 +56,9 @@ pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &s
     if !open {
         return pretend_stored(server, asker, to);
     }
-    let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: text.as_str().into() };
+    let trimmed = Some(text.as_str().trim_start()).filter(|text| !text.is_empty());
+    let text = trimmed.filter(|_| planted::is(Planted::TextTrimmed)).unwrap_or_else(|| text.as_str());
+    let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: text.into() };
     post(server, to, letter, tell);
 }
 
@@ -64,7 +67,9 @@ pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &s
 /// somebody offline is answered otherwise (`offline_delivery=off`, a full mailbox), it does.
 fn pretend_stored(server: &mut ServerState, asker: &Asker, to: UserId) {
     let tell = Tell::Sender(*asker);
-    let settled = answers::settled_record(server, asker, Outcome::Message(Status::Stored));
+    let delivered = planted::is(Planted::SilentSaysDelivered);
+    let status = if delivered { Status::Delivered } else { Status::Stored };
+    let settled = answers::settled_record(server, asker, Outcome::Message(status));
     let record = settled.unwrap_or_else(|| {
         // There is nothing to remember, but the disk must have its time.
         let user = server.accounts.name(to).clone();
@@ -98,7 +103,9 @@ fn post_behind_waiting(server: &mut ServerState, to: UserId, letter: Letter, tel
 
 /// Whether a message can be sent to a user now. One who leaves is shown what was under way, and no more.
 fn is_here(server: &ServerState, to: UserId) -> bool {
+    let manual = server.settings.offline_delivery == OfflineDelivery::Manual;
     let session = server.accounts[to].session.as_ref();
+    let session = session.filter(|_| !(manual && planted::is(Planted::ManualStoresAll)));
     session.is_some_and(|session| session.link.is_some() && !session.delivery.is_leaving())
 }
 
@@ -112,7 +119,7 @@ fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: T
     if server.accounts[to].is_leaving() {
         return tell_sender(server, to, &tell, Err(Code::UnknownUser));
     }
-    if server.settings.offline_delivery == OfflineDelivery::Off {
+    if server.settings.offline_delivery == OfflineDelivery::Off && !planted::is(Planted::OffStores) {
         return tell_sender(server, to, &tell, Err(Code::Offline));
     }
     let (from, bytes) = (letter.from, letter.text.len() as u64);

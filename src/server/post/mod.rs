@@ -95,7 +95,9 @@ pub(super) fn last_id(server: &ServerState, user: UserId) -> MessageId {
 pub(super) fn block_changed(server: &mut ServerState, asker: &Asker, user: UserId) {
     if asker.kind == CommandKind::Block {
         storing::hold_back_unsent(server, asker.user, user);
-        if server.settings.held_on_block == HeldOnBlock::Drop {
+        let drops = server.settings.held_on_block == HeldOnBlock::Drop && !planted::is(Planted::DropHolds)
+            || server.settings.held_on_block == HeldOnBlock::Hold && planted::is(Planted::HoldDrops);
+        if drops {
             discard::begin(server, asker.user, user);
         }
     } else if !planted::is(Planted::UnblockShowsNothing) {
@@ -117,7 +119,7 @@ pub(super) fn show_held_back(server: &mut ServerState, user: UserId, from: UserI
 fn is_held(server: &ServerState, user: UserId, from: &Name) -> bool {
     use super::people::blocks;
     let Some(from) = server.accounts.find(from.as_str()) else { return false };
-    server.settings.held_on_block != HeldOnBlock::Deliver
+    (server.settings.held_on_block != HeldOnBlock::Deliver || planted::is(Planted::DeliverHolds))
         && !planted::is(Planted::BlockSkippedInMailbox)
         && blocks::has_blocked(server, user, from)
 }

@@ -66,7 +66,8 @@ pub(in crate::server) fn unread(server: &ServerState, user: UserId) -> u64 {
         return 0;
     }
     let Some(mailbox) = &server.accounts[user].inbox.mailbox else { return 0 };
-    let shown = mailbox.by_sender().filter(|(from, _)| !is_held(server, user, from));
+    let held = |from: &Name| is_held(server, user, from) && !planted::is(Planted::UnreadCountsHeld);
+    let shown = mailbox.by_sender().filter(|(from, _)| !held(from));
     shown.map(|(_, messages)| u64::from(messages)).sum()
 }
 
@@ -93,6 +94,8 @@ pub(in crate::server) fn show_on_command(server: &mut ServerState, asker: &Asker
 pub(in crate::server) fn show_held(server: &mut ServerState, user: UserId, from: &Name) {
     let mailbox = server.accounts[user].inbox.mailbox.as_deref();
     let waits = mailbox.is_some_and(|mailbox| mailbox.has_mail_of(from)) && !is_held(server, user, from);
+    let manual = server.settings.offline_delivery == OfflineDelivery::Manual;
+    let waits = waits && !(manual && planted::is(Planted::ManualUnblockShowsNothing));
     if waits && server.settings.offline_delivery != OfflineDelivery::Off {
         show(server, user, Source::held(from.clone()));
         delivery::advance(server, user);

@@ -28,7 +28,14 @@ pub(super) fn has_room(server: &ServerState, to: UserId, from: UserId, bytes: u6
         if planted::is(Planted::RoomNotPromised) { mailbox.booked() } else { mailbox.expected() }
     });
     let of_sender = mailbox.map_or(0, |mailbox| mailbox.expected_of(server.accounts.name(from)));
-    within(u64::from(settings.mailbox_messages), u64::from(expected.messages) + 1)
+    let all = planted::is(Planted::QuotaCountsAllSenders);
+    let of_sender = if all { expected.messages } else { of_sender };
+    let held = mailbox.filter(|_| planted::is(Planted::HeldIsNoMail)).map_or(0, |mailbox| {
+        let held = mailbox.by_sender().filter(|(from, _)| super::is_held(server, to, from));
+        held.map(|(_, messages)| messages).sum()
+    });
+    let free = held + u32::from(planted::is(Planted::MailboxOneMore));
+    within(u64::from(settings.mailbox_messages), u64::from((expected.messages + 1).saturating_sub(free)))
         && within(settings.mailbox_bytes, expected.bytes + bytes)
         && within(u64::from(settings.mailbox_per_sender), u64::from(of_sender) + 1)
         && within(settings.mailbox_total_bytes, server.post.stored_bytes + bytes)
