@@ -11,6 +11,20 @@ use super::steps::HAPPENINGS;
 use super::world::World;
 use crate::time::Time;
 
+/// Names that nobody may have, and some that look like others.
+const ODD_NAMES: &[&str] = &[
+    "#hans",
+    "group",
+    "a\u{200b}b",
+    "abcdefghijklmnopqrstuvwxyz0123456",
+    "h\u{430}ns",
+    "y\u{43e}da",
+    "lu\u{43a}e",
+    "1uke",
+];
+/// Where somebody may say that they listen.
+const ENDPOINTS: &[&str] =
+    &["10.0.0.7:5000", "80", "192.168.1.2:6000", "[fd00::1]:7000", "127.0.0.1:1023", "5001"];
 /// Commands that are asked by hand.
 const COMMANDS: &[Kind] = &[
     Kind::Message,
@@ -78,7 +92,12 @@ impl World {
                     self.hand_commands(hand, line.as_bytes());
                 }
             }
-            Kind::RawResume => self.resume_by_hand(step.argument, step.salt.is_multiple_of(4)),
+            Kind::RawResume => {
+                if step.salt.is_multiple_of(3) {
+                    self.ask_before_resuming(step);
+                }
+                self.resume_by_hand(step.argument, step.salt.is_multiple_of(4));
+            }
             Kind::RawBytes => self.send_any_bytes(step),
             Kind::RawClose => {
                 if let Some(hand) = self.hand_of(step.actor) {
@@ -87,13 +106,9 @@ impl World {
             }
             Kind::Stranger => self.send_stranger(step),
             Kind::StreamEnd => self.ask_and_end(step),
-            Kind::RawAsk => {
-                if let Some(hand) = self.hand_of(step.actor) {
-                    let kind = COMMANDS[usize::try_from(step.salt / 64).unwrap_or(0) % COMMANDS.len()];
-                    let line = self.command(Step { kind, ..step }).unwrap_or_default();
-                    self.hand_commands(hand, line.as_bytes());
-                }
-            }
+            Kind::RawAsk => self.ask_by_hand(step),
+            Kind::Held => self.hold_mail(step),
+            Kind::OddName => self.try_odd_name(step),
             Kind::Flood => self.flood(step),
             Kind::RawReuse => self.use_number_twice(step),
             _ => return false,
@@ -118,6 +133,72 @@ impl World {
             self.hand_commands(hand, line.as_bytes());
         }
         self.end_hand(hand);
+    }
+
+    /// Any command, with a number or without; now and then with addresses of all kinds, or an acknowledgement of
+    /// what was never sent.
+    fn ask_by_hand(&mut self, step: Step) {
+        let Some(hand) = self.hand_of(step.actor) else { return };
+        if step.salt.is_multiple_of(23) {
+            let boot = step.argument % 4;
+            return self.hand_writes(hand, format!("ack {boot}.{} -\n", step.salt / 23 % 40).as_bytes());
+        }
+        let kind = COMMANDS[usize::try_from(step.salt / 64).unwrap_or(0) % COMMANDS.len()];
+        let mut line = self.command(Step { kind, ..step }).unwrap_or_default();
+        if matches!(kind, Kind::StartPrivate | Kind::Accept) {
+            let places = usize::try_from(step.salt % 64).unwrap_or(0) % (ENDPOINTS.len() + 1);
+            line.extend(ENDPOINTS[..places].iter().map(|endpoint| format!(" {endpoint}")));
+        }
+        if step.salt.is_multiple_of(5) {
+            self.hand_writes(hand, (line + "\n").as_bytes());
+        } else {
+            self.hand_commands(hand, line.as_bytes());
+        }
+    }
+
+    /// On the connection that is about to be left, something is asked without a number.
+    fn ask_before_resuming(&mut self, step: Step) {
+        let Some(hand) = self.hand_with_token(step.argument) else { return };
+        for kind in [Kind::StartPrivate, Kind::CreateGroup] {
+            let argument = step.argument / 16;
+            let line = self.command(Step { kind, argument, ..step }).unwrap_or_default();
+            self.hand_writes(hand, (line + "\n").as_bytes());
+        }
+        let micros = self.draw.below(2_000);
+        self.pass(Time(self.now.0 + micros), HAPPENINGS);
+    }
+
+    /// A name that is none, or looks like one that exists.
+    fn try_odd_name(&mut self, step: Step) {
+        let hand = self.hand_of(step.actor).or_else(|| self.open_hand(step.actor, Manner::Plain));
+        let Some(hand) = hand else { return };
+        let name = ODD_NAMES[usize::from(step.argument) % ODD_NAMES.len()];
+        let verb = if step.salt.is_multiple_of(2) { "login" } else { "register" };
+        let line = format!("{verb} {name} {}\n", self.typed("a new password"));
+        self.hand_writes(hand, line.as_bytes());
+    }
+
+    /// Somebody writes to a user who is away, and a third one does; the user blocks the first, goes, is written
+    /// to again, and comes back.
+    fn hold_mail(&mut self, step: Step) {
+        let to = self.user(step.argument);
+        let others = [self.user(step.argument + 1), self.user(step.argument + 2)];
+        for from in others {
+            let texts: Vec<String> = (0..2).map(|_| format!("message {to} {}\n", self.new_text())).collect();
+            self.visit(from, &texts.concat());
+        }
+        self.visit(to, &format!("block {}\n", others[0]));
+        let more = format!("message {to} {}\n", self.new_text());
+        self.visit(others[1], &more);
+        self.visit(to, "ping yoda\n");
+    }
+
+    /// Somebody logs in by hand, says something and logs out.
+    fn visit(&mut self, user: &str, lines: &str) {
+        let Some(hand) = self.open_hand(3, Manner::Plain) else { return };
+        let all = format!("login {user} {}\n{lines}logout\n", self.right_password(user));
+        self.hand_writes(hand, all.as_bytes());
+        self.pass(Time(self.now.0 + 100_000), HAPPENINGS);
     }
 
     /// Somebody logs in by hand and says very much at once: beyond what may be under way, remembered or stored.

@@ -163,6 +163,12 @@ impl World {
         }
     }
 
+    /// The connection that had a token last.
+    pub(super) fn hand_with_token(&self, choice: u16) -> Option<usize> {
+        let place = usize::from(choice).checked_rem(self.tokens.len())?;
+        Some(self.tokens[place].hand)
+    }
+
     /// Somebody comes back by a token that was given to a raw connection, or by one that is made up.
     pub(super) fn resume_by_hand(&mut self, choice: u16, made_up: bool) {
         if self.tokens.is_empty() {

@@ -60,6 +60,8 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::RawAsk, "hand {actor}: any command ({salt} chooses) about user {argument}"),
     (Kind::Flood, "hand {actor}: very many messages at once to user {argument}"),
     (Kind::Limit, "limit {actor} takes its choice {argument}"),
+    (Kind::Held, "by hand: mail for user {argument} is held back ({salt} chooses)"),
+    (Kind::OddName, "hand {actor} tries an odd name ({argument})"),
     (Kind::ClockJump, "the server's wall clock is set ({argument})"),
     (Kind::Setting, "setting {actor} takes its choice {argument}"),
     (Kind::Cut, "link {actor} breaks"),

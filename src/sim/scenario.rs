@@ -162,6 +162,10 @@ spelled! {
         Limit = "limit",
         /// The wall clock of the server is set, as its next start will find.
         ClockJump = "clock-jump",
+        /// Somebody writes to another by hand, who then blocks them, goes and comes back.
+        Held = "held",
+        /// A name that is none, or looks like another's, is tried at the door.
+        OddName = "odd-name",
     }
 }
 
@@ -303,6 +307,8 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Flood, 1, true),
     (Kind::Limit, 1, true),
     (Kind::ClockJump, 2, true),
+    (Kind::Held, 3, true),
+    (Kind::OddName, 4, true),
 ];
 
 /// Settings chosen before the start, at most.

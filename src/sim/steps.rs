@@ -103,7 +103,7 @@ impl World {
     }
 
     /// A text that nobody has sent before.
-    fn new_text(&mut self) -> String {
+    pub(super) fn new_text(&mut self) -> String {
         self.last_text += 1;
         let salt = self.draw.number();
         text(self.last_text, salt)
