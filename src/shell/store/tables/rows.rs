@@ -80,6 +80,13 @@ impl Rows {
         self.known.rolled_back();
     }
 
+    /// The end of time is no time of a write: it marks a login that nobody was told of.
+    fn note_time(&mut self, at: Time) {
+        if at != Time::MAX {
+            self.latest = self.latest.max(at);
+        }
+    }
+
     fn set_failures(
         &mut self,
         name: &Name,
@@ -124,7 +131,7 @@ impl Rows {
     }
 
     fn begin_session(&mut self, name: &Name, login: u64, token: Option<[u8; 16]>, at: Time) -> Result<()> {
-        self.latest = self.latest.max(at);
+        self.note_time(at);
         let user = self.known.names.number(&self.db, name)?;
         self.run(
             "INSERT INTO sessions (user, login, token, began) VALUES (?1, ?2, ?3, ?4)
@@ -139,7 +146,7 @@ impl Rows {
     }
 
     fn end_session(&mut self, name: &Name, resumable: bool, at: Time) -> Result<()> {
-        self.latest = self.latest.max(at);
+        self.note_time(at);
         let Some(user) = self.known.names.known(name) else { return Ok(()) };
         self.run(
             "UPDATE sessions SET ended = ?2, resumable = ?3 WHERE user = ?1",
@@ -148,7 +155,7 @@ impl Rows {
     }
 
     fn store_mail(&mut self, to: &Name, mail: &Mail) -> Result<()> {
-        self.latest = self.latest.max(mail.sent_at);
+        self.note_time(mail.sent_at);
         let receiver = self.known.names.number(&self.db, to)?;
         let sender = self.known.names.number(&self.db, &mail.from)?;
         let group = mail.group.as_ref().map(Name::as_str);
