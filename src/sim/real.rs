@@ -226,18 +226,15 @@ impl Follower {
         match told {
             Told::Committed(upto) => {
                 let is_told = |_: &Record, number: RecordNumber| number <= *upto;
-                self.apply_while(is_told, model, *refused, now);
+                let last = self.apply_while(is_told, model, *refused, now);
                 self.durable = Some(*upto);
-                Ok(())
+                if last == Some(*upto) { Ok(()) } else { Err(format!("{upto:?} is durable, not {last:?}")) }
             }
             Told::Refused(from) => {
-                let first = self.records.front().map(|(number, ..)| *number);
+                let first = self.first_live(*refused);
                 let newest = self.records.iter().map(|(_, epoch, _)| *epoch).max();
                 *refused = newest.max(*refused);
-                if first.is_none_or(|first| first > *from) {
-                    return Err(format!("{from:?} is refused, which was answered before"));
-                }
-                Ok(())
+                if first == Some(*from) { Ok(()) } else { Err(format!("{from:?} is refused, not {first:?}")) }
             }
             Told::Loaded { ticket, mail, more } => {
                 let asked = self.loads.iter().position(|load| load.ticket == *ticket);
@@ -257,13 +254,15 @@ impl Follower {
         self.apply_while(|record, _| !is_account(record), model, refused, now);
     }
 
+    /// Applies the next records but those that come too late; the last of them.
     fn apply_while(
         &mut self,
         is_durable: impl Fn(&Record, RecordNumber) -> bool,
         model: &mut Durable,
         refused: Option<u64>,
         now: Time,
-    ) {
+    ) -> Option<RecordNumber> {
+        let mut last = None;
         while self.records.front().is_some_and(|(number, _, record)| is_durable(record, *number))
             && let Some((number, epoch, record)) = self.records.pop_front()
         {
@@ -272,15 +271,21 @@ impl Follower {
                     model.note_written(now);
                 }
                 model.apply(number, record);
+                last = Some(number);
             }
         }
+        last
+    }
+
+    /// The first record that was not answered, but for those that come too late.
+    fn first_live(&self, refused: Option<u64>) -> Option<RecordNumber> {
+        let is_live = |epoch: u64| refused.is_none_or(|refused| epoch > refused);
+        self.records.iter().find(|(_, epoch, _)| is_live(*epoch)).map(|(number, ..)| *number)
     }
 
     /// What the store should have answered.
     fn unanswered(&self, refused: Option<u64>) -> Option<String> {
-        let is_live = |epoch: u64| refused.is_none_or(|refused| epoch > refused);
-        let record = self.records.iter().find(|(_, epoch, _)| is_live(*epoch));
-        let record = record.map(|(number, ..)| format!("{number:?}"));
+        let record = self.first_live(refused).map(|number| format!("{number:?}"));
         record.or_else(|| self.loads.first().map(|load| format!("{load:?}")))
     }
 }

@@ -18,6 +18,7 @@ use hobnob::shell::store::unthreaded::Unthreaded;
 use hobnob::sim::disk::{Disk, Fault, Task, Told, Written};
 use hobnob::time::Time;
 use hobnob::words::{Credential, Name};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 const DATABASE: &str = "hobnob.db";
@@ -82,6 +83,13 @@ impl Tally {
     }
 }
 
+/// Each such write needs pages that a full disk does not have: SQLite refuses it in the middle of its batch.
+fn spill(db: &Connection, when: &str) -> rusqlite::Result<()> {
+    db.execute_batch(&format!(
+        "CREATE TEMP TRIGGER spill AFTER {when} BEGIN INSERT INTO main.ballast VALUES (zeroblob(400000)); END"
+    ))
+}
+
 fn count(what: &AtomicU64) {
     what.fetch_add(1, Ordering::Relaxed);
 }
@@ -93,6 +101,7 @@ impl Template {
     pub(crate) fn new() -> Template {
         let folder = folder();
         let (store, _) = Unthreaded::open(folder.path(), Time(0), Box::new(|_, _| Ok(()))).expect("a store");
+        store.connection().execute_batch("CREATE TABLE ballast (bytes)").expect("a table");
         store.connection().execute("UPDATE server SET secret = ?1, boot = 0", [SECRET]).expect("a row");
         store.close().expect("a database");
         Template(folder)
@@ -152,15 +161,25 @@ impl Sqlite {
         }
         self.is_full = full;
         self.full += u32::from(full);
-        // A folder that became read-only refuses everything, a full disk only what makes the file longer.
-        let read_only = full && self.full.is_multiple_of(3);
-        self.accounts.is_full.store(full && !self.full.is_multiple_of(2), Ordering::Relaxed);
+        self.accounts.is_full.store(full && self.full.is_multiple_of(2), Ordering::Relaxed);
         let Some(store) = &self.store else { return Ok(()) };
         let db = store.connection();
-        db.pragma_update(None, "query_only", read_only)?;
-        let now: u32 = db.pragma_query_value(None, "page_count", |row| row.get(0))?;
-        let most = if full { now } else { PAGES };
-        db.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))
+        let pages: u32 = db.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let most = if full { pages } else { PAGES };
+        db.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))?;
+        db.pragma_update(None, "query_only", false)?;
+        db.execute_batch("DROP TRIGGER IF EXISTS temp.spill")?;
+        match self.full % 5 {
+            _ if !full => Ok(()),
+            // What fits into the pages that are there has room.
+            0 => Ok(()),
+            // The folder became read-only.
+            1 => db.pragma_update(None, "query_only", true),
+            2 => spill(db, "INSERT ON main.mail"),
+            3 => spill(db, "INSERT ON main.settled"),
+            // The last that each batch writes.
+            _ => spill(db, "UPDATE ON main.server"),
+        }
     }
 
     /// Lets the next batch fail.
