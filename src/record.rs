@@ -109,7 +109,7 @@ pub enum Fact {
         login: LoginNumber,
         /// Resumes it; `None` if the client cannot.
         token: Option<Digest>,
-        /// When.
+        /// When; [`Time::MAX`] if nobody was told of it, and it is in no history.
         at: Time,
     },
     /// A session ended. After a crash, every open one ended when the server last wrote.

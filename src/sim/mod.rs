@@ -2,18 +2,22 @@
 //!
 //! A [`scenario`] is a slice of steps. The world takes them with one real server core, real client
 //! cores, model links, a model store and one virtual clock; everything that crosses a boundary goes
-//! into a trace, and the trace alone is judged: by invariants and by a small reference model.
+//! into a trace, and the trace alone is judged: by invariants and by a small reference model. A real store
+//! may take the model's place: see [`disk`].
 
 // The checks recognise a few shapes among many; a new shape is none of theirs.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod agreement;
 mod by_hand;
 mod cast;
 mod check;
 mod client_host;
 pub mod coverage;
+pub mod disk;
 mod display;
 mod draw;
+mod durable;
 #[cfg(feature = "planted")]
 pub mod exam;
 mod faults;
@@ -21,6 +25,7 @@ mod hand;
 mod link;
 pub mod minimise;
 mod reading;
+mod real;
 mod reference;
 pub mod run;
 pub mod scenario;

@@ -1,5 +1,6 @@
 //! Runs: a scenario is played, checked after every step, healed, and must come to rest.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -7,6 +8,7 @@ use super::check::Check;
 pub use super::check::Violation;
 use super::client_host::{Process, SEATS};
 use super::coverage::{Coverage, Watcher};
+use super::disk::Disk;
 pub use super::reference::tally::Tally;
 use super::scenario::Step;
 pub use super::world::Plan;
@@ -55,9 +57,20 @@ pub fn narrate(steps: &[Step], plan: Plan) -> (Report, Vec<String>) {
     (report, story)
 }
 
+/// Plays a scenario with a real store.
+#[must_use]
+pub fn play_on(disk: Box<dyn Disk>, steps: &[Step], plan: Plan) -> Report {
+    let mut world = World::new(plan);
+    world.host.store.take_along(disk);
+    play_in(world, steps, None)
+}
+
 fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Report {
-    let mut run =
-        Run { world: World::new(plan), check: Check::default(), watcher: Watcher::default(), story };
+    play_in(World::new(plan), steps, story)
+}
+
+fn play_in(world: World, steps: &[Step], story: Option<&mut Vec<String>>) -> Report {
+    let mut run = Run { world, check: Check::default(), watcher: Watcher::default(), story };
     let mut broken = None;
     for (index, step) in steps.iter().enumerate() {
         run.title(*step);
@@ -68,7 +81,8 @@ fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Repo
         }
     }
     if broken.is_none() && !steps.is_empty() {
-        broken = run.heal().err().map(|violation| (steps.len(), violation));
+        let end = run.heal().and_then(|()| run.start_store_again());
+        broken = end.err().map(|violation| (steps.len(), violation));
     }
     if let (None, Some(tape)) = (&broken, &run.world.host.tape)
         && let Some(difference) = tape.differs_in_crumbs(run.world.trace().digest())
@@ -133,7 +147,23 @@ impl Run<'_> {
         self.watcher.watch(self.world.trace());
         let verdict = self.check.read(self.world.trace());
         self.world.forget();
-        verdict
+        self.store_agrees().and(verdict)
+    }
+
+    /// What a real store does is what the model does.
+    fn store_agrees(&mut self) -> Result<(), Violation> {
+        match self.world.host.store.take_difference() {
+            Some(what) => Err(self.violation("the real store does what the model does", what)),
+            None => Ok(()),
+        }
+    }
+
+    /// What was written is read once more.
+    fn start_store_again(&mut self) -> Result<(), Violation> {
+        let now = self.world.now();
+        self.world.host.store.close(now);
+        self.world.host.store.recover(now);
+        self.store_agrees()
     }
 
     fn pass(&mut self, micros: u64) -> Result<(), Violation> {

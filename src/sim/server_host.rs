@@ -103,7 +103,7 @@ impl World {
         }
         self.merge_registered_accounts();
         self.host.life += 1;
-        let recovery = self.host.store.recover();
+        let recovery = self.host.store.recover(self.now);
         let boot = recovery.boot;
         let settings = self.host.settings.clone();
         let accounts = self.host.credentials();
@@ -400,7 +400,7 @@ impl World {
 
     /// What the server remembers must be what it would read if it started now.
     fn compare_with_store(&mut self) {
-        let stored = self.host.store.recovery();
+        let Some(stored) = self.host.store.recovery() else { return };
         let differs = self.host.state.as_ref().and_then(|state| state.differs_from(stored));
         if let Some(what) = differs {
             self.trace.add(self.now, Seen::Differs { what });

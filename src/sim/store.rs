@@ -1,31 +1,20 @@
-//! The model store: a queue of records of which a prefix is durable, and what a crash leaves of it.
+//! The store of the world: a queue of records of which a prefix is durable, and what a crash leaves of it.
+//!
+//! It is a model; a real store may go along with it, and then that one answers.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::disk::{Disk, Fault, Task};
+pub(crate) use super::disk::{LoadMail, Told};
 use super::draw::Draw;
-use crate::record::{
-    Change, Fact, Mail, MailSummary, Outcome, Record, RecordNumber, Recovery, Suspect, WordsDigest,
-};
+pub(super) use super::durable::Durable;
+use super::real::{Batch, Real, is_account};
+use crate::record::{Record, RecordNumber, Recovery};
 use crate::time::Time;
-use crate::words::{Credential, LoginNumber, MessageId, Name, Origin, Ticket};
-
-/// Something the store has been asked, in order.
-#[derive(Debug, Clone)]
-enum Entry {
-    Persist(RecordNumber, u64, Record),
-    Load(LoadMail),
-}
-
-/// A request for stored mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LoadMail {
-    pub(crate) ticket: Ticket,
-    pub(crate) user: Name,
-    pub(crate) from: Option<Name>,
-    pub(crate) after: MessageId,
-    pub(crate) limit: u32,
-}
+use crate::words::{Credential, Name};
 
 /// Where the batch under way is. A crash leaves of it: nothing or all, nothing or all, all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +22,8 @@ enum Phase {
     Idle,
     Appended(usize),
     Synced(RecordNumber),
-}
-
-/// What the store tells the server after one of its turns.
-#[derive(Debug)]
-pub(crate) enum Told {
-    Committed(RecordNumber),
-    Refused(RecordNumber),
-    Loaded { ticket: Ticket, mail: Vec<Mail>, more: bool },
+    /// A real store has done its batch, and made records up to this one durable if it did any.
+    Answering(Option<RecordNumber>),
 }
 
 /// What a turn of the store came to.
@@ -59,12 +42,13 @@ pub(crate) enum Turn {
 /// The store with its queue, and what is durable.
 #[derive(Debug)]
 pub(crate) struct Store {
-    queue: VecDeque<Entry>,
+    queue: VecDeque<Task>,
     /// Numbers of the last records of calls.
     ends: BTreeSet<RecordNumber>,
     phase: Phase,
     refused_epoch: Option<u64>,
     durable: Durable,
+    real: Option<Real>,
     /// The disk is full.
     pub(crate) full: bool,
     /// No batch is begun.
@@ -80,33 +64,55 @@ impl Store {
             ends: BTreeSet::new(),
             phase: Phase::Idle,
             refused_epoch: None,
-            durable: Durable { secret, ..Durable::default() },
+            durable: Durable::new(secret),
+            real: None,
             full: false,
             held: false,
             sync_fails: false,
         }
     }
 
-    /// What survived, for a new life of the server.
-    pub(crate) fn recover(&mut self) -> Recovery {
-        self.durable.boot += 1;
-        self.durable.last = RecordNumber(0);
-        self.durable.recovery()
+    /// Lets a real store go along, before the first start.
+    pub(crate) fn take_along(&mut self, disk: Box<dyn Disk>) {
+        self.real = Some(Real::new(disk));
     }
 
-    /// What a server would read if it started now.
-    pub(crate) fn recovery(&self) -> Recovery {
-        self.durable.recovery()
+    /// What a real store did that the model did not, if it was not taken before.
+    pub(crate) fn take_difference(&mut self) -> Option<String> {
+        self.real.as_mut().and_then(Real::take_difference)
+    }
+
+    /// What survived, for a new life of the server.
+    pub(crate) fn recover(&mut self, now: Time) -> Recovery {
+        match &mut self.real {
+            Some(real) => real.open(&mut self.durable, now),
+            None => {
+                self.durable.begin_life();
+                self.durable.recovery()
+            }
+        }
+    }
+
+    /// What a server would read if it started now; `None` while the server has not been told of all of it.
+    pub(crate) fn recovery(&mut self) -> Option<Recovery> {
+        if let Some(real) = &mut self.real {
+            if !real.answers.is_empty() {
+                return None;
+            }
+            real.look(&self.durable);
+        }
+        Some(self.durable.recovery())
     }
 
     pub(crate) fn persist(&mut self, number: RecordNumber, epoch: u64, record: &Record) {
-        if self.refused_epoch.is_none_or(|refused| epoch > refused) {
-            self.queue.push_back(Entry::Persist(number, epoch, record.clone()));
+        // A real store drops by itself what comes too late.
+        if self.real.is_some() || self.refused_epoch.is_none_or(|refused| epoch > refused) {
+            self.queue.push_back(Task::Persist { number, epoch, record: record.clone() });
         }
     }
 
     pub(crate) fn load(&mut self, load: LoadMail) {
-        self.queue.push_back(Entry::Load(load));
+        self.queue.push_back(Task::Load(load));
     }
 
     /// Whether a turn would find something to do.
@@ -123,6 +129,7 @@ impl Store {
     pub(crate) const fn just_synced(&self) -> Option<RecordNumber> {
         match self.phase {
             Phase::Synced(upto) => Some(upto),
+            Phase::Answering(upto) => upto,
             Phase::Idle | Phase::Appended(_) => None,
         }
     }
@@ -136,6 +143,7 @@ impl Store {
     pub(crate) fn turn(&mut self, now: Time, draw: &mut Draw) -> Turn {
         match self.phase {
             Phase::Idle => self.begin(draw),
+            Phase::Appended(tasks) if self.real.is_some() => self.write_really(tasks, now, draw),
             Phase::Appended(records) => {
                 if core::mem::take(&mut self.sync_fails) {
                     return Turn::Died;
@@ -148,6 +156,7 @@ impl Store {
                 self.phase = Phase::Idle;
                 Turn::Tell(Told::Committed(upto))
             }
+            Phase::Answering(_) => self.answer(),
         }
     }
 
@@ -157,47 +166,54 @@ impl Store {
         }
         match self.queue.front() {
             None => Turn::Rest,
-            Some(Entry::Load(_)) => {
-                let Some(Entry::Load(load)) = self.queue.pop_front() else { return Turn::Rest };
+            // A real store takes what it finds, and decides itself what has room.
+            Some(_) if self.real.is_some() => self.begin_batch(self.queue.len(), draw),
+            Some(Task::Load(_)) => {
+                let Some(Task::Load(load)) = self.queue.pop_front() else { return Turn::Rest };
                 let (mail, more) = self.durable.page(&load);
                 Turn::Tell(Told::Loaded { ticket: load.ticket, mail, more })
             }
-            Some(&Entry::Persist(number, epoch, _)) if self.full => Turn::Tell(self.refuse(number, epoch)),
-            Some(Entry::Persist(..)) => {
-                let ready = self.queue.iter().take_while(|entry| matches!(entry, Entry::Persist(..))).count();
-                let part = draw.chance(150);
-                let batch = if part { draw.between(1, ready as u64) } else { ready as u64 };
-                let batch = usize::try_from(batch).unwrap_or(ready);
-                self.phase = Phase::Appended(self.whole_calls(batch).min(ready));
-                Turn::Onward
+            Some(&Task::Persist { number, epoch, .. }) if self.full => Turn::Tell(self.refuse(number, epoch)),
+            Some(Task::Persist { .. }) => {
+                let is_record = |task: &&Task| matches!(task, Task::Persist { .. });
+                let ready = self.queue.iter().take_while(is_record).count();
+                self.begin_batch(ready, draw)
             }
         }
     }
 
+    fn begin_batch(&mut self, ready: usize, draw: &mut Draw) -> Turn {
+        let part = draw.chance(150);
+        let batch = if part { draw.between(1, ready as u64) } else { ready as u64 };
+        let batch = usize::try_from(batch).unwrap_or(ready);
+        self.phase = Phase::Appended(self.whole_calls(batch).min(ready));
+        Turn::Onward
+    }
+
     /// The records of one call come to the store together: no batch ends between them.
     fn whole_calls(&self, batch: usize) -> usize {
-        let ends = |entry: &Entry| matches!(entry, Entry::Persist(number, ..) if self.ends.contains(number));
+        let ends = |task: &Task| matches!(task, Task::Persist { number, .. } if self.ends.contains(number));
         let rest = self.queue.iter().skip(batch.saturating_sub(1)).position(ends).unwrap_or(0);
         batch + rest
     }
 
     /// A call of the server has handed out its last record.
     pub(crate) fn end_call(&mut self) {
-        if let Some(Entry::Persist(number, ..)) =
-            self.queue.iter().rev().find(|entry| matches!(entry, Entry::Persist(..)))
-        {
-            self.ends.insert(*number);
-        }
+        let number = |task: &Task| match task {
+            Task::Persist { number, .. } => Some(*number),
+            Task::Load(_) => None,
+        };
+        self.ends.extend(self.queue.iter().rev().find_map(number));
     }
 
     /// Gives up all queued records up to the newest epoch among them.
     fn refuse(&mut self, from: RecordNumber, epoch: u64) -> Told {
-        let persisted = |entry: &Entry| match entry {
-            Entry::Persist(_, epoch, _) => Some(*epoch),
-            Entry::Load(_) => None,
+        let persisted = |task: &Task| match task {
+            Task::Persist { epoch, .. } => Some(*epoch),
+            Task::Load(_) => None,
         };
         let newest = self.queue.iter().filter_map(persisted).max().unwrap_or(epoch);
-        self.queue.retain(|entry| matches!(entry, Entry::Load(_)));
+        self.queue.retain(|task| matches!(task, Task::Load(_)));
         self.ends.clear();
         self.refused_epoch = Some(newest);
         Told::Refused(from)
@@ -205,202 +221,107 @@ impl Store {
 
     fn sync(&mut self, records: usize, now: Time) -> RecordNumber {
         for _ in 0..records {
-            if let Some(Entry::Persist(number, _, record)) = self.queue.pop_front() {
+            if let Some(Task::Persist { number, record, .. }) = self.queue.pop_front() {
                 self.ends.remove(&number);
+                if !is_account(&record) {
+                    self.durable.note_written(now);
+                }
                 self.durable.apply(number, record);
             }
         }
-        self.durable.last_written = now;
         self.durable.last
+    }
+
+    /// A real store does its batch, or fails at it.
+    fn write_really(&mut self, tasks: usize, now: Time, draw: &mut Draw) -> Turn {
+        let fails = core::mem::take(&mut self.sync_fails);
+        let fault = (fails && draw.chance(700)).then(|| Fault::drawn(draw, tasks));
+        match self.hand_over(tasks, now, fault) {
+            Batch::Done(upto) if !fails => {
+                self.phase = Phase::Answering(upto);
+                if upto.is_some() { Turn::Onward } else { self.answer() }
+            }
+            Batch::Done(_) | Batch::Failed => Turn::Died,
+        }
+    }
+
+    fn hand_over(&mut self, tasks: usize, now: Time, fault: Option<Fault>) -> Batch {
+        self.phase = Phase::Idle;
+        let batch: Vec<Task> = self.queue.drain(..tasks.min(self.queue.len())).collect();
+        for task in &batch {
+            if let Task::Persist { number, .. } = task {
+                self.ends.remove(number);
+            }
+        }
+        match &mut self.real {
+            Some(real) if !batch.is_empty() => real.write(batch, &mut self.durable, now, self.full, fault),
+            Some(_) | None => Batch::Done(None),
+        }
+    }
+
+    fn answer(&mut self) -> Turn {
+        self.phase = Phase::Idle;
+        let Some(real) = &mut self.real else { return Turn::Rest };
+        let Some(told) = real.answers.pop_front() else { return Turn::Rest };
+        if !real.answers.is_empty() {
+            self.phase = Phase::Answering(None);
+        }
+        Turn::Tell(told)
     }
 
     /// The server process is gone. Of a batch that was written but not synced all survives, or nothing.
     pub(crate) fn crash(&mut self, now: Time, draw: &mut Draw) {
-        if let Phase::Appended(records) = self.phase
-            && draw.chance(500)
-        {
-            self.sync(records, now);
+        if let Phase::Appended(tasks) = self.phase {
+            let survives = draw.chance(500);
+            if self.real.is_some() {
+                let fault = (!survives).then(|| Fault::drawn(draw, tasks));
+                self.hand_over(tasks, now, fault);
+            } else if survives {
+                self.sync(tasks, now);
+            }
         }
-        self.phase = Phase::Idle;
-        self.queue.clear();
-        self.ends.clear();
-        self.refused_epoch = None;
-        self.sync_fails = false;
+        if let Some(real) = &mut self.real {
+            real.kill();
+        }
+        self.forget();
     }
 
     /// The server process stops in good order: all that was handed out is written.
     pub(crate) fn close(&mut self, now: Time) {
-        self.queue.retain(|entry| matches!(entry, Entry::Persist(..)));
-        let all = if self.full { 0 } else { self.queue.len() };
-        self.sync(all, now);
+        if self.real.is_some() {
+            self.hand_over(self.queue.len(), now, None);
+        } else {
+            self.queue.retain(|task| matches!(task, Task::Persist { .. }));
+            let all = if self.full { 0 } else { self.queue.len() };
+            self.sync(all, now);
+        }
+        if let Some(real) = &mut self.real {
+            real.close();
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.phase = Phase::Idle;
         self.queue.clear();
         self.ends.clear();
-        self.phase = Phase::Idle;
         self.refused_epoch = None;
         self.sync_fails = false;
     }
 
     /// Accounts made by registration and not yet taken into the credentials file.
     pub(crate) fn take_accounts(&mut self) -> Vec<(Name, Credential)> {
+        if let Some(real) = &mut self.real {
+            real.check_accounts(&self.durable.accounts);
+        }
         core::mem::take(&mut self.durable.accounts)
-    }
-}
-
-/// What is durable, by key.
-#[derive(Debug, Default)]
-pub(super) struct Durable {
-    boot: u32,
-    secret: [u8; 32],
-    last_written: Time,
-    last: RecordNumber,
-    applied: u64,
-    accounts: Vec<(Name, Credential)>,
-    failures: BTreeMap<Suspect, Record>,
-    sessions: BTreeMap<Name, Session>,
-    settled: BTreeMap<(Name, Origin), (Outcome, Option<WordsDigest>)>,
-    blocks: BTreeSet<(Name, Name)>,
-    groups: BTreeMap<Name, Vec<Name>>,
-    mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
-}
-
-#[derive(Debug, Default)]
-struct Session {
-    login: LoginNumber,
-    /// With their places in the order of all records of all lives.
-    began: Option<(u64, Record)>,
-    ended: Option<(u64, Record)>,
-}
-
-impl Durable {
-    pub(super) fn apply(&mut self, number: RecordNumber, record: Record) {
-        self.last = number;
-        self.applied += 1;
-        let place = self.applied;
-        match record {
-            Record::Change(Change::AccountAdded { name, credential }) => {
-                self.accounts.push((name, credential))
-            }
-            Record::Change(Change::AccountRemoved { name }) => self.forget(&name),
-            Record::Fact(Fact::Failures { ref suspect, .. }) => {
-                self.failures.insert(suspect.clone(), record);
-            }
-            Record::Fact(Fact::SessionBegan { ref user, login, .. }) => {
-                let session = self.sessions.entry(user.clone()).or_default();
-                if session.login != login {
-                    self.settled.retain(|(of, origin), _| of != user || origin.login >= login);
-                }
-                *session = Session { login, began: Some((place, record)), ended: session.ended.take() };
-            }
-            Record::Fact(Fact::SessionEnded { ref user, .. }) => {
-                let user = user.clone();
-                self.sessions.entry(user).or_default().ended = Some((place, record));
-            }
-            Record::MailStored { to, mail } => {
-                self.mail.entry(to).or_default().insert(mail.id, mail);
-            }
-            Record::Fact(Fact::MailRemoved { user, ids }) => {
-                let mailbox = self.mail.entry(user).or_default();
-                mailbox.retain(|id, _| !ids.contains(id));
-            }
-            Record::Change(Change::Blocked { by, user }) => {
-                self.blocks.insert((by, user));
-            }
-            Record::Change(Change::Unblocked { by, user }) => {
-                self.blocks.remove(&(by, user));
-            }
-            Record::Change(Change::GroupSet { group, members }) => {
-                self.groups.insert(group, members);
-            }
-            Record::Change(Change::GroupRemoved { group }) => {
-                self.groups.remove(&group);
-            }
-            Record::Settled { user, origin, outcome, words } => {
-                self.settled.insert((user, origin), (outcome, words));
-            }
-        }
-    }
-
-    fn forget(&mut self, name: &Name) {
-        self.failures.remove(&Suspect::Account(name.clone()));
-        self.sessions.remove(name);
-        self.settled.retain(|(of, _), _| of != name);
-        self.blocks.retain(|(by, user)| by != name && user != name);
-        self.mail.remove(name);
-        for members in self.groups.values_mut() {
-            members.retain(|member| member != name);
-        }
-        self.groups.retain(|_, members| !members.is_empty());
-    }
-
-    pub(super) fn page(&self, load: &LoadMail) -> (Vec<Mail>, bool) {
-        let Some(mailbox) = self.mail.get(&load.user) else { return (Vec::new(), false) };
-        let later = (core::ops::Bound::Excluded(load.after), core::ops::Bound::Unbounded);
-        let wanted = |mail: &&Mail| load.from.as_ref().is_none_or(|from| *from == mail.from);
-        let mut waiting = mailbox.range(later).map(|(_, mail)| mail).filter(wanted).cloned();
-        let page = waiting.by_ref().take(load.limit as usize).collect();
-        (page, waiting.next().is_some())
-    }
-
-    pub(super) const fn note_written(&mut self, now: Time) {
-        self.last_written = now;
-    }
-
-    /// All stored mail, with its receivers.
-    pub(super) fn all_mail(&self) -> impl Iterator<Item = (&Name, &Mail)> {
-        self.mail.iter().flat_map(|(to, mailbox)| mailbox.values().map(move |mail| (to, mail)))
-    }
-
-    pub(super) fn recovery(&self) -> Recovery {
-        let mut records = Vec::new();
-        let blocked = |(by, user): &(Name, Name)| {
-            Record::Change(Change::Blocked { by: by.clone(), user: user.clone() })
-        };
-        records.extend(self.blocks.iter().map(blocked));
-        records.extend(self.groups.iter().map(|(group, members)| {
-            Record::Change(Change::GroupSet { group: group.clone(), members: members.clone() })
-        }));
-        records.extend(self.failures.values().cloned());
-        for session in self.sessions.values() {
-            let mut both = [session.began.clone(), session.ended.clone()];
-            both.sort_by_key(|record| record.as_ref().map(|(place, _)| *place));
-            records.extend(both.into_iter().flatten().map(|(_, record)| record));
-        }
-        records.extend(self.settled.iter().map(|((user, origin), (outcome, words))| Record::Settled {
-            user: user.clone(),
-            origin: *origin,
-            outcome: *outcome,
-            words: *words,
-        }));
-        Recovery {
-            boot: self.boot,
-            secret: self.secret,
-            last_written: self.last_written,
-            records,
-            mail: self.summaries(),
-        }
-    }
-
-    fn summaries(&self) -> Vec<MailSummary> {
-        let mut sums: BTreeMap<(&Name, &Name), (u32, u64)> = BTreeMap::new();
-        for (to, mailbox) in &self.mail {
-            for mail in mailbox.values() {
-                let sum = sums.entry((to, &mail.from)).or_default();
-                *sum = (sum.0 + 1, sum.1 + mail.text.len() as u64);
-            }
-        }
-        let summary = |((to, from), (count, bytes)): ((&Name, &Name), (u32, u64))| MailSummary {
-            to: to.clone(),
-            from: from.clone(),
-            count,
-            bytes,
-        };
-        sums.into_iter().map(summary).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Change;
 
     fn blocked(number: u64) -> (RecordNumber, Record) {
         let name = |text: &str| Name::new(text).expect("a name");
@@ -419,7 +340,7 @@ mod tests {
         let told = store.turn(Time(3), &mut draw);
         assert!(matches!(told, Turn::Tell(Told::Committed(upto)) if upto == number));
         store.crash(Time(4), &mut draw);
-        assert_eq!(store.recover().records.len(), 1);
+        assert_eq!(store.recover(Time(5)).records.len(), 1);
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod check;
 mod disk;
 mod tables;
 mod thread;
+#[doc(hidden)]
+pub mod unthreaded;
 
 #[cfg(test)]
 mod tests;
@@ -26,14 +28,15 @@ pub use check::{CheckError, CheckReport, check};
 pub use disk::OpenError;
 pub use thread::{AddAccount, Answer};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Sender;
 
-use self::tables::{pages::Request, recovery};
-use self::thread::{Failed, Inbox, Outlets, Task, Thread};
+use self::tables::pages::Request;
+use self::tables::recovery::{self, Remembered};
+use self::thread::{Failed, Inbox, Outlets, Task, Thread, Writer};
 use crate::record::{Record, RecordNumber, Recovery};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Ticket};
@@ -91,19 +94,30 @@ fn open_adjusted(
     adjust: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
 ) -> Result<(Handle, Recovery), OpenError> {
     let Options { data, credentials, answers, started, add_account } = options;
-    let mut database = match &data {
+    let outlets = Outlets { answers, credentials, add_account };
+    let (writer, recovery) = open_writer(data.as_deref(), started, outlets, adjust)?;
+    let now = started.max(recovery.last_written);
+    let inbox = Arc::new(Inbox::default());
+    let thread = thread::spawn(writer, Arc::clone(&inbox))?;
+    Ok((Handle { queued: Vec::new(), now, inbox, thread: Some(thread) }, recovery))
+}
+
+/// Opens the database for the one that writes it, and recovers its content.
+fn open_writer(
+    data: Option<&Path>,
+    started: Time,
+    outlets: Outlets,
+    adjust: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
+) -> Result<(Writer, Recovery), OpenError> {
+    let mut database = match data {
         Some(folder) => disk::open(folder, started)?,
         None => disk::in_memory(started)?,
     };
-    let remembered = recovery::boot(&mut database.connection, started)
+    let Remembered { recovery, known } = recovery::boot(&mut database.connection, started)
         .map_err(|trouble| database.place.trouble(trouble))?;
     adjust(&database.connection).map_err(|error| database.place.trouble(error.into()))?;
-    let recovery = remembered.recovery;
-    let now = started.max(recovery.last_written);
-    let inbox = Arc::new(Inbox::default());
-    let outlets = Outlets { answers, credentials, add_account };
-    let thread = thread::spawn(database, remembered.known, now, Arc::clone(&inbox), outlets)?;
-    Ok((Handle { queued: Vec::new(), now, inbox, thread: Some(thread) }, recovery))
+    let last_written = started.max(recovery.last_written);
+    Ok((Writer::new(database, known, last_written, outlets), recovery))
 }
 
 impl Handle {

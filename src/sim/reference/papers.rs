@@ -157,15 +157,24 @@ impl Reference {
         }
     }
 
+    /// Whether the store has written itself since it last synced. Accounts go to the credentials file.
+    pub(super) fn is_written(&self, upto: RecordNumber) -> bool {
+        let fresh = |under_way: &UnderWay| under_way.number > self.synced && under_way.number <= upto;
+        let is_account = |record: &Record| matches!(record, Record::Change(Change::AccountAdded { .. }));
+        let under_way = self.server.iter().flat_map(|server| &server.under_way);
+        under_way.filter(|under_way| fresh(under_way)).any(|under_way| !is_account(&under_way.record))
+    }
+
     /// The process is gone: of what was on its way that survives which the disk has.
-    pub(super) fn gone(&mut self, now: Time, crashed: bool, survived: RecordNumber) {
+    pub(super) fn gone(&mut self, now: Time, survived: RecordNumber) {
+        let is_written = self.is_written(survived);
         let Some(server) = self.server.take() else { return };
         for under_way in server.under_way {
             if under_way.number <= survived {
                 self.disk.apply(under_way.number, under_way.record);
             }
         }
-        if !crashed || survived > self.synced {
+        if is_written {
             self.disk.note_written(now);
         }
         self.synced = RecordNumber(0);

@@ -147,10 +147,12 @@ impl Reference {
                     server.file_read(accounts, settings);
                 }
             }
-            Seen::ServerGone { crashed, survived } => self.gone(now, *crashed, *survived),
+            Seen::ServerGone { survived, .. } => self.gone(now, *survived),
             Seen::Synced { upto } => {
+                if self.is_written(*upto) {
+                    self.disk.note_written(now);
+                }
                 self.synced = *upto;
-                self.disk.note_written(now);
             }
             Seen::Told(told) => return self.tell(now, *told, trace),
             Seen::Sent { link, bytes } => return self.sent(now, *link, trace.bytes(*bytes)),

@@ -26,7 +26,7 @@ pub(crate) struct Database {
     /// Declared before the lock, so it is closed before the lock is released.
     pub(crate) connection: Connection,
     pub(crate) place: Place,
-    _lock: Option<FolderLock>,
+    pub(crate) lock: Option<FolderLock>,
 }
 
 /// Creates a database in memory.
@@ -39,7 +39,7 @@ pub(crate) fn in_memory(started: Time) -> Result<Database, OpenError> {
         Ok(connection)
     };
     let connection = open().map_err(|trouble| place.trouble(trouble))?;
-    Ok(Database { connection, place, _lock: None })
+    Ok(Database { connection, place, lock: None })
 }
 
 /// Opens the database in `folder`. Creates both, with `started` as the last write, if they are missing.
@@ -56,7 +56,7 @@ pub(crate) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> 
         create(folder, &place, started)?;
     }
     let connection = schema::open(&place)?;
-    Ok(Database { connection, place, _lock: Some(lock) })
+    Ok(Database { connection, place, lock: Some(lock) })
 }
 
 /// Opens the database of a data folder for reading. A server may be running.

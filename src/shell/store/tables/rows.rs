@@ -15,16 +15,16 @@ const STRANGERS_KEPT: i64 = 10_000;
 const STRANGERS_SWEEP: u32 = 1_000;
 
 /// Applies records within the current transaction.
-pub(crate) struct Rows<'c> {
-    db: &'c Connection,
+pub(crate) struct Rows {
+    pub(crate) db: Connection,
     pub(crate) known: Known,
     /// The latest time in a record.
     latest: Time,
     strangers_written: u32,
 }
 
-impl<'c> Rows<'c> {
-    pub(crate) fn new(db: &'c Connection, known: Known) -> Rows<'c> {
+impl Rows {
+    pub(crate) fn new(db: Connection, known: Known) -> Rows {
         Rows { db, known, latest: Time::ZERO, strangers_written: 0 }
     }
 
@@ -64,7 +64,7 @@ impl<'c> Rows<'c> {
     /// Completes the transaction: sweeps settled commands and writes the time of the last write, which is
     /// `now` or the latest time in a record. Returns that time.
     pub(crate) fn finish(&mut self, now: Time) -> Result<Time> {
-        self.known.commands.sweep(self.db)?;
+        self.known.commands.sweep(&self.db)?;
         let written = now.max(self.latest);
         self.db.prepare_cached("UPDATE server SET last_written = ?1")?.execute([written.0.cast_signed()])?;
         Ok(written)
@@ -80,6 +80,13 @@ impl<'c> Rows<'c> {
         self.known.rolled_back();
     }
 
+    /// The end of time is no time of a write: it marks a login that nobody was told of.
+    fn note_time(&mut self, at: Time) {
+        if at != Time::MAX {
+            self.latest = self.latest.max(at);
+        }
+    }
+
     fn set_failures(
         &mut self,
         name: &Name,
@@ -91,7 +98,7 @@ impl<'c> Rows<'c> {
             let Some(user) = self.known.names.known(name) else { return Ok(()) };
             return self.run("DELETE FROM failures WHERE user = ?1", [user]);
         }
-        let user = self.known.names.number(self.db, name)?;
+        let user = self.known.names.number(&self.db, name)?;
         self.run(
             "INSERT OR REPLACE INTO failures (user, count, locked_until, since_login)
              VALUES (?1, ?2, ?3, ?4)",
@@ -118,14 +125,14 @@ impl<'c> Rows<'c> {
         self.strangers_written += 1;
         if self.strangers_written >= STRANGERS_SWEEP {
             self.strangers_written = 0;
-            forget_strangers(self.db)?;
+            forget_strangers(&self.db)?;
         }
         Ok(())
     }
 
     fn begin_session(&mut self, name: &Name, login: u64, token: Option<[u8; 16]>, at: Time) -> Result<()> {
-        self.latest = self.latest.max(at);
-        let user = self.known.names.number(self.db, name)?;
+        self.note_time(at);
+        let user = self.known.names.number(&self.db, name)?;
         self.run(
             "INSERT INTO sessions (user, login, token, began) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (user) DO UPDATE SET
@@ -139,7 +146,7 @@ impl<'c> Rows<'c> {
     }
 
     fn end_session(&mut self, name: &Name, resumable: bool, at: Time) -> Result<()> {
-        self.latest = self.latest.max(at);
+        self.note_time(at);
         let Some(user) = self.known.names.known(name) else { return Ok(()) };
         self.run(
             "UPDATE sessions SET ended = ?2, resumable = ?3 WHERE user = ?1",
@@ -148,9 +155,9 @@ impl<'c> Rows<'c> {
     }
 
     fn store_mail(&mut self, to: &Name, mail: &Mail) -> Result<()> {
-        self.latest = self.latest.max(mail.sent_at);
-        let receiver = self.known.names.number(self.db, to)?;
-        let sender = self.known.names.number(self.db, &mail.from)?;
+        self.note_time(mail.sent_at);
+        let receiver = self.known.names.number(&self.db, to)?;
+        let sender = self.known.names.number(&self.db, &mail.from)?;
         let group = mail.group.as_ref().map(Name::as_str);
         let login = mail.origin.map(|origin| origin.login.0.cast_signed());
         let command = mail.origin.map(|origin| origin.number.cast_signed());
@@ -184,8 +191,8 @@ impl<'c> Rows<'c> {
     }
 
     fn block(&mut self, by: &Name, user: &Name) -> Result<()> {
-        let blocker = self.known.names.number(self.db, by)?;
-        let blocked = self.known.names.number(self.db, user)?;
+        let blocker = self.known.names.number(&self.db, by)?;
+        let blocked = self.known.names.number(&self.db, user)?;
         self.run("INSERT OR IGNORE INTO blocks (blocker, blocked) VALUES (?1, ?2)", [blocker, blocked])
     }
 
@@ -209,7 +216,7 @@ impl<'c> Rows<'c> {
             }
         };
         for (place, member) in (0_i64..).zip(members) {
-            let user = self.known.names.number(self.db, member)?;
+            let user = self.known.names.number(&self.db, member)?;
             self.run("INSERT INTO members (group_id, place, user) VALUES (?1, ?2, ?3)", [id, place, user])?;
         }
         Ok(())
@@ -235,15 +242,15 @@ impl<'c> Rows<'c> {
         outcome: Outcome,
         words: Option<WordsDigest>,
     ) -> Result<()> {
-        let user = self.known.names.number(self.db, name)?;
-        self.known.commands.settle(self.db, user, origin, outcome, words)
+        let user = self.known.names.number(&self.db, name)?;
+        self.known.commands.settle(&self.db, user, origin, outcome, words)
     }
 
     /// Removes everything of an account: its mail, blocks in both directions, memberships, failures, session
     /// and settled commands, and groups without another member. Mail that it sent stays with its receivers.
     fn remove_account(&mut self, name: &Name) -> Result<()> {
         let Some(user) = self.known.names.known(name) else { return Ok(()) };
-        self.known.commands.remove(self.db, user)?;
+        self.known.commands.remove(&self.db, user)?;
         let rows = self.known.index.remove_all(user);
         self.delete_mail(rows)?;
         for sql in [

@@ -132,6 +132,16 @@ fn boot_numbers_rise_and_secret_and_time_stay() {
 }
 
 #[test]
+fn a_login_that_nobody_was_told_of_does_not_put_the_time_forward() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path());
+    rig.store([began("hans", 1, Time::MAX.0)]);
+    let rig = reopened(folder.path(), rig);
+    assert_eq!(rig.recovery.last_written, START);
+    assert_eq!(rig.recovery.records, [began("hans", 1, Time::MAX.0)]);
+}
+
+#[test]
 fn of_settled_commands_the_last_512_of_the_last_login_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path());

@@ -4,22 +4,21 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::failed::Failed;
-use crate::shell::store::disk::{Database, Severity, Trouble, judge};
+use crate::shell::store::disk::{Place, Severity, Trouble, judge};
 
 /// Moves the whole log into the database, and lets SQLite remove it when the database is closed.
-pub(super) fn settle_file(database: &Database) -> Result<(), Failed> {
-    if database.place.folder().is_none() {
+pub(super) fn settle_file(db: &Connection, place: &Place) -> Result<(), Failed> {
+    if place.folder().is_none() {
         return Ok(());
     }
-    let file = database.place.file();
-    match checkpoint(&database.connection, "TRUNCATE") {
+    let file = place.file();
+    match checkpoint(db, "TRUNCATE") {
         Ok(log) if log.busy => Ok(()),
-        Ok(_) => database
-            .connection
+        Ok(_) => db
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
             .map(drop)
             .map_err(|error| Failed::new(&file, &error.into())),
-        Err(trouble) if judge(&trouble, database.place.folder()) == Severity::NoRoom => {
+        Err(trouble) if judge(&trouble, place.folder()) == Severity::NoRoom => {
             tracing::warn!("{} keeps its log: {trouble}", file.display());
             Ok(())
         }

@@ -12,30 +12,20 @@ use std::time::Duration;
 
 use async_channel::Sender;
 
-use self::checkpoint::settle_file;
 pub(crate) use self::failed::Failed;
 pub use self::queue::Answer;
 pub(crate) use self::queue::{Inbox, Task};
 pub use self::writer::AddAccount;
-pub(crate) use self::writer::Outlets;
-use self::writer::Writer;
-use super::disk::{Database, OpenError};
-use super::tables::Known;
-use crate::time::Time;
+pub(crate) use self::writer::{Outlets, Writer};
+use super::disk::OpenError;
 
 /// Starts the thread. It ends when the inbox is closed and empty, or after a failure.
-pub(crate) fn spawn(
-    database: Database,
-    known: Known,
-    last_written: Time,
-    inbox: Arc<Inbox>,
-    outlets: Outlets,
-) -> Result<Thread, OpenError> {
+pub(crate) fn spawn(writer: Writer, inbox: Arc<Inbox>) -> Result<Thread, OpenError> {
     let (alive, ended) = mpsc::channel();
     let body = move || {
         let _alive: mpsc::Sender<Never> = alive;
-        let _last_word = LastWord(outlets.answers.clone());
-        run(&database, known, last_written, &inbox, outlets)
+        let _last_word = LastWord(writer.answers().clone());
+        run(writer, &inbox)
     };
     let handle = thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)?;
     Ok(Thread { handle, ended })
@@ -79,27 +69,18 @@ impl Drop for LastWord {
     }
 }
 
-fn run(
-    database: &Database,
-    known: Known,
-    last_written: Time,
-    inbox: &Inbox,
-    outlets: Outlets,
-) -> Result<(), Failed> {
-    let answers = outlets.answers.clone();
-    let mut writer = Writer::new(database, known, last_written, outlets);
+fn run(mut writer: Writer, inbox: &Inbox) -> Result<(), Failed> {
     let mut ended = Ok(());
     while ended.is_ok() {
         let Some((tasks, now)) = inbox.take() else { break };
         ended = writer.take_batch(&tasks, now);
     }
-    drop(writer);
     if ended.is_ok() {
         inbox.set_emptied();
     }
-    ended.and_then(|()| settle_file(database)).inspect_err(|failed| {
+    ended.and_then(|()| writer.settle()).inspect_err(|failed| {
         // The file is not touched: the log holds everything that was confirmed, and the next start reads it.
         tracing::error!("{}", failed.0);
-        let _ = answers.send_blocking(Answer::Failed(failed.0.clone()));
+        let _ = writer.answers().send_blocking(Answer::Failed(failed.0.clone()));
     })
 }

@@ -4,12 +4,12 @@ use std::io;
 use std::path::PathBuf;
 
 use async_channel::Sender;
-use rusqlite::Connection;
 
-use super::checkpoint::checkpoint;
+use super::checkpoint::{checkpoint, settle_file};
 use super::failed::Failed;
 use super::queue::{Answer, Task};
 use crate::record::{Change, Record, RecordNumber};
+use crate::shell::folder_lock::FolderLock;
 use crate::shell::store::disk::{Database, Place, Severity, Trouble, judge, judge_account};
 use crate::shell::store::tables::pages::{self, Page, Request};
 use crate::shell::store::tables::{Known, Rows};
@@ -40,10 +40,12 @@ struct Span {
     epoch: u64,
 }
 
-pub(super) struct Writer<'c> {
-    db: &'c Connection,
-    place: &'c Place,
-    rows: Rows<'c>,
+/// Has the open database. Dropping it closes the database, without moving the log.
+pub(crate) struct Writer {
+    /// Declared before the lock, so that the database is closed before the lock is released.
+    pub(crate) rows: Rows,
+    _lock: Option<FolderLock>,
+    place: Place,
     /// Time of the last write: of a batch, or of a record in it if that is later.
     last_written: Time,
     outlets: Outlets,
@@ -54,17 +56,13 @@ pub(super) struct Writer<'c> {
     checkpoint_at: i64,
 }
 
-impl<'c> Writer<'c> {
-    pub(super) fn new(
-        database: &'c Database,
-        known: Known,
-        last_written: Time,
-        outlets: Outlets,
-    ) -> Writer<'c> {
+impl Writer {
+    pub(crate) fn new(database: Database, known: Known, last_written: Time, outlets: Outlets) -> Writer {
+        let Database { connection, place, lock } = database;
         Writer {
-            db: &database.connection,
-            place: &database.place,
-            rows: Rows::new(&database.connection, known),
+            rows: Rows::new(connection, known),
+            _lock: lock,
+            place,
             last_written,
             outlets,
             refused: None,
@@ -75,7 +73,7 @@ impl<'c> Writer<'c> {
 
     /// Handles all tasks. An account is written by itself, after the records before it: a transaction cannot
     /// span two files, and this way a refusal leaves nothing in either.
-    pub(super) fn take_batch(&mut self, tasks: &[Task], now: Time) -> Result<(), Failed> {
+    pub(crate) fn take_batch(&mut self, tasks: &[Task], now: Time) -> Result<(), Failed> {
         self.last_written = self.last_written.max(now);
         let mut rest = tasks;
         while !rest.is_empty() {
@@ -98,6 +96,16 @@ impl<'c> Writer<'c> {
             };
         }
         Ok(())
+    }
+
+    /// Moves the log into the database, before it is closed in good order.
+    pub(crate) fn settle(&self) -> Result<(), Failed> {
+        settle_file(&self.rows.db, &self.place)
+    }
+
+    /// Where the answers go.
+    pub(super) const fn answers(&self) -> &Sender<Answer> {
+        &self.outlets.answers
     }
 
     /// Writes records in one transaction, if there are any, and answers requests for mail.
@@ -150,7 +158,7 @@ impl<'c> Writer<'c> {
     /// Writes what is live, and reads the pages, each with the last record before it.
     fn transact(&mut self, tasks: &[Task]) -> Result<Vec<(Option<RecordNumber>, Ticket, Page)>, Trouble> {
         let (mut pages, mut before) = (Vec::new(), None);
-        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.rows.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for task in tasks {
             match task {
                 Task::Persist { number, epoch, record } if self.is_live(*epoch) => {
@@ -165,7 +173,7 @@ impl<'c> Writer<'c> {
             }
         }
         let written = self.rows.finish(self.last_written)?;
-        self.db.prepare_cached("COMMIT")?.execute([])?;
+        self.rows.db.prepare_cached("COMMIT")?.execute([])?;
         self.last_written = written;
         self.rows.committed();
         Ok(pages)
@@ -174,8 +182,8 @@ impl<'c> Writer<'c> {
     fn roll_back(&mut self) -> Result<(), Trouble> {
         self.rows.rolled_back();
         // SQLite may have rolled back by itself when the disk was full.
-        if !self.db.is_autocommit() {
-            self.db.execute_batch("ROLLBACK")?;
+        if !self.rows.db.is_autocommit() {
+            self.rows.db.execute_batch("ROLLBACK")?;
         }
         Ok(())
     }
@@ -253,7 +261,7 @@ impl<'c> Writer<'c> {
     }
 
     fn read_page(&self, request: &Request) -> Result<(Ticket, Page), Trouble> {
-        Ok((request.ticket, pages::read(self.db, &self.rows.known, request)?))
+        Ok((request.ticket, pages::read(&self.rows.db, &self.rows.known, request)?))
     }
 
     fn send_pages(&self, pages: Vec<(Ticket, Page)>) {
@@ -271,11 +279,11 @@ impl<'c> Writer<'c> {
     /// attempt is made when the log has grown by the same amount.
     fn checkpoint_if_due(&mut self) -> Result<(), Failed> {
         let Some(folder) = self.place.folder() else { return Ok(()) };
-        let length = checkpoint(self.db, "NOOP").map_err(|trouble| self.failed(&trouble))?.frames;
+        let length = checkpoint(&self.rows.db, "NOOP").map_err(|trouble| self.failed(&trouble))?.frames;
         if length < self.checkpoint_at {
             return Ok(());
         }
-        self.checkpoint_at = match checkpoint(self.db, "PASSIVE") {
+        self.checkpoint_at = match checkpoint(&self.rows.db, "PASSIVE") {
             Ok(log) if log.moved >= log.frames => CHECKPOINT_FRAMES,
             Ok(log) => log.frames + CHECKPOINT_FRAMES,
             // The database cannot grow. The log holds everything and is read at the next start.

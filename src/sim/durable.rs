@@ -1,0 +1,175 @@
+//! What is durable in the model, by key, and what a start reads of it.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::disk::LoadMail;
+use crate::record::{
+    Change, Fact, Mail, MailSummary, Outcome, Record, RecordNumber, Recovery, Suspect, WordsDigest,
+};
+use crate::time::Time;
+use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
+
+/// What is durable, by key.
+#[derive(Debug, Default)]
+pub(super) struct Durable {
+    pub(super) boot: u32,
+    secret: [u8; 32],
+    last_written: Time,
+    /// The last record of this life of the server.
+    pub(super) last: RecordNumber,
+    applied: u64,
+    /// The credentials file's new lines.
+    pub(super) accounts: Vec<(Name, Credential)>,
+    failures: BTreeMap<Suspect, Record>,
+    sessions: BTreeMap<Name, Session>,
+    settled: BTreeMap<(Name, Origin), (Outcome, Option<WordsDigest>)>,
+    pub(super) blocks: BTreeSet<(Name, Name)>,
+    groups: BTreeMap<Name, Vec<Name>>,
+    mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    login: LoginNumber,
+    /// With their places in the order of all records of all lives.
+    began: Option<(u64, Record)>,
+    ended: Option<(u64, Record)>,
+}
+
+impl Durable {
+    pub(super) fn new(secret: [u8; 32]) -> Durable {
+        Durable { secret, ..Durable::default() }
+    }
+
+    pub(super) fn apply(&mut self, number: RecordNumber, record: Record) {
+        self.last = number;
+        self.applied += 1;
+        let place = self.applied;
+        match record {
+            Record::Change(Change::AccountAdded { name, credential }) => {
+                self.accounts.push((name, credential))
+            }
+            Record::Change(Change::AccountRemoved { name }) => self.forget(&name),
+            Record::Fact(Fact::Failures { ref suspect, .. }) => {
+                self.failures.insert(suspect.clone(), record);
+            }
+            Record::Fact(Fact::SessionBegan { ref user, login, .. }) => {
+                let session = self.sessions.entry(user.clone()).or_default();
+                if session.login != login {
+                    self.settled.retain(|(of, origin), _| of != user || origin.login >= login);
+                }
+                *session = Session { login, began: Some((place, record)), ended: session.ended.take() };
+            }
+            Record::Fact(Fact::SessionEnded { ref user, .. }) => {
+                let user = user.clone();
+                self.sessions.entry(user).or_default().ended = Some((place, record));
+            }
+            Record::MailStored { to, mail } => {
+                self.mail.entry(to).or_default().insert(mail.id, mail);
+            }
+            Record::Fact(Fact::MailRemoved { user, ids }) => {
+                let mailbox = self.mail.entry(user).or_default();
+                mailbox.retain(|id, _| !ids.contains(id));
+            }
+            Record::Change(Change::Blocked { by, user }) => {
+                self.blocks.insert((by, user));
+            }
+            Record::Change(Change::Unblocked { by, user }) => {
+                self.blocks.remove(&(by, user));
+            }
+            Record::Change(Change::GroupSet { group, members }) => {
+                self.groups.insert(group, members);
+            }
+            Record::Change(Change::GroupRemoved { group }) => {
+                self.groups.remove(&group);
+            }
+            Record::Settled { user, origin, outcome, words } => {
+                self.settled.insert((user, origin), (outcome, words));
+            }
+        }
+    }
+
+    fn forget(&mut self, name: &Name) {
+        self.failures.remove(&Suspect::Account(name.clone()));
+        self.sessions.remove(name);
+        self.settled.retain(|(of, _), _| of != name);
+        self.blocks.retain(|(by, user)| by != name && user != name);
+        self.mail.remove(name);
+        for members in self.groups.values_mut() {
+            members.retain(|member| member != name);
+        }
+        self.groups.retain(|_, members| !members.is_empty());
+    }
+
+    pub(super) fn page(&self, load: &LoadMail) -> (Vec<Mail>, bool) {
+        let Some(mailbox) = self.mail.get(&load.user) else { return (Vec::new(), false) };
+        let later = (core::ops::Bound::Excluded(load.after), core::ops::Bound::Unbounded);
+        let wanted = |mail: &&Mail| load.from.as_ref().is_none_or(|from| *from == mail.from);
+        let mut waiting = mailbox.range(later).map(|(_, mail)| mail).filter(wanted).cloned();
+        let page = waiting.by_ref().take(load.limit as usize).collect();
+        (page, waiting.next().is_some())
+    }
+
+    /// A server starts: its records are numbered from 1.
+    pub(super) const fn begin_life(&mut self) {
+        self.boot += 1;
+        self.last = RecordNumber(0);
+    }
+
+    pub(super) const fn note_written(&mut self, now: Time) {
+        self.last_written = now;
+    }
+
+    /// All stored mail, with its receivers.
+    pub(super) fn all_mail(&self) -> impl Iterator<Item = (&Name, &Mail)> {
+        self.mail.iter().flat_map(|(to, mailbox)| mailbox.values().map(move |mail| (to, mail)))
+    }
+
+    pub(super) fn recovery(&self) -> Recovery {
+        let mut records = Vec::new();
+        let blocked = |(by, user): &(Name, Name)| {
+            Record::Change(Change::Blocked { by: by.clone(), user: user.clone() })
+        };
+        records.extend(self.blocks.iter().map(blocked));
+        records.extend(self.groups.iter().map(|(group, members)| {
+            Record::Change(Change::GroupSet { group: group.clone(), members: members.clone() })
+        }));
+        records.extend(self.failures.values().cloned());
+        for session in self.sessions.values() {
+            let mut both = [session.began.clone(), session.ended.clone()];
+            both.sort_by_key(|record| record.as_ref().map(|(place, _)| *place));
+            records.extend(both.into_iter().flatten().map(|(_, record)| record));
+        }
+        records.extend(self.settled.iter().map(|((user, origin), (outcome, words))| Record::Settled {
+            user: user.clone(),
+            origin: *origin,
+            outcome: *outcome,
+            words: *words,
+        }));
+        Recovery {
+            boot: self.boot,
+            secret: self.secret,
+            last_written: self.last_written,
+            records,
+            mail: self.summaries(),
+        }
+    }
+
+    fn summaries(&self) -> Vec<MailSummary> {
+        let mut sums: BTreeMap<(&Name, &Name), (u32, u64)> = BTreeMap::new();
+        for (to, mailbox) in &self.mail {
+            for mail in mailbox.values() {
+                let sum = sums.entry((to, &mail.from)).or_default();
+                *sum = (sum.0 + 1, sum.1 + mail.text.len() as u64);
+            }
+        }
+        let summary = |((to, from), (count, bytes)): ((&Name, &Name), (u32, u64))| MailSummary {
+            to: to.clone(),
+            from: from.clone(),
+            count,
+            bytes,
+        };
+        sums.into_iter().map(summary).collect()
+    }
+}
