@@ -176,6 +176,10 @@ planted! {
     GroupRepeatBelieved,
     /// A logout does not wait for stored mail that is being shown.
     LogoutCutsMail,
+    /// A fact that the store refuses while it refuses is not written again.
+    FactForgottenLater,
+    /// Of two refused facts of a kind the older one is written.
+    OlderFactWins,
 }
 
 #[cfg(feature = "planted")]
