@@ -378,6 +378,10 @@ planted! {
     ManualStoresAll,
     /// At the bound of connections the newest silent one is closed.
     NewestSilentGoes,
+    /// A fact that the store refuses while it refuses is not written again.
+    FactForgottenLater,
+    /// Of two refused facts of a kind the older one is written.
+    OlderFactWins,
 }
 
 #[cfg(feature = "planted")]

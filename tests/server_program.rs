@@ -5,7 +5,6 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::time::Duration;
 
 use rustix::process::Signal;
 use support::{Ended, HASH, Place, Wire};
@@ -27,9 +26,7 @@ fn it_says_where_it_listens_and_nothing_else_on_stdout() {
     let warning = server.log_line("plain password");
     assert!(warning.contains("hash-credentials") && !warning.contains("falcon"), "{warning}");
     let _client = server.wire();
-    let Ended { code, took, .. } = server.stop();
-    assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]
@@ -63,11 +60,10 @@ fn a_client_logs_in_and_is_told_when_the_server_stops() {
     let mut server = place.serve_with(&["--ephemeral", "--set", "argon2_kib=8", "--set", "argon2_passes=1"]);
     let mut client = server.wire();
     client.log_in("hans", "falcon");
-    let Ended { code, took, .. } = server.stop();
+    let Ended { code, .. } = server.stop();
     let rest = client.rest();
     assert!(rest.ends_with("bye server_shutdown\n"), "{rest:?}");
     assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]

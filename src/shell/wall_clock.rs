@@ -66,10 +66,11 @@ mod tests {
     #[test]
     fn instants_and_times_agree() {
         let clock = WallClock::starting_after(Time::ZERO);
-        let later = clock.now() + Duration::from_secs(5);
-        let left = clock.instant(later).map(|at| at.saturating_duration_since(Instant::now()));
-        let left = left.unwrap_or_default();
-        assert!(left <= Duration::from_secs(5) && left > Duration::from_secs(4), "{left:?}");
+        let (before, now, after) = (Instant::now(), clock.now(), Instant::now());
+        let at = clock.instant(now).expect("an instant");
+        // A time is in whole microseconds.
+        assert!(before - Duration::from_micros(1) <= at && at <= after, "{before:?} {at:?} {after:?}");
+        assert_eq!(clock.instant(now + Duration::from_secs(5)), Some(at + Duration::from_secs(5)));
         assert_eq!(clock.instant(Time::ZERO), Some(clock.started));
     }
 }

@@ -160,7 +160,7 @@ impl Run<'_> {
 
     /// What was written is read once more.
     fn start_store_again(&mut self) -> Result<(), Violation> {
-        let now = self.world.now();
+        let now = self.world.host.clock(self.world.now());
         self.world.host.store.close(now);
         self.world.host.store.recover(now);
         self.store_agrees()

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -213,9 +212,7 @@ fn a_reader_who_stops_reading_does_not_stop_signals() {
     for number in 1..=100 {
         connection.say(&format!("message 1.{number} yoda 1700000000000000 9.{number} live {text}"));
     }
-    let started = Instant::now();
     signal(child.id(), Signal::TERM);
     assert_eq!(exit_code(&mut child), 143);
-    assert!(started.elapsed() < Duration::from_secs(10));
     assert!(!connection.rest().iter().any(|line| line.starts_with("ack 1.100 ")));
 }

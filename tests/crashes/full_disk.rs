@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use serde_json::Value;
 use support::{Place, Wire, free_port};
@@ -130,19 +129,18 @@ fn what_an_index_that_cannot_grow_leaves_in_the_log_is_not_refused() {
         let line = ann.message("bob", &format!("long {} {filling}", frames()));
         assert_eq!(ann.result(line)["status"], "stored");
     }
-    let mut unanswered = 0;
-    while server.is_running() {
+    let mut refused = 0;
+    let unanswered = loop {
         assert!(frames() < INDEXED + 16, "the index grows");
         // Room for the transaction, and none for the index.
         disk.leave(16_384);
-        unanswered = ann.message("bob", &format!("near {}", frames()));
-        while server.is_running() && !ann.has_result(unanswered) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if ann.has_result(unanswered) {
-            assert_eq!(ann.result(unanswered)["status"], "stored", "it is in the log");
-        }
-    }
+        let line = ann.message("bob", &format!("near {}", frames()));
+        let Some(result) = ann.result_or_loss(line) else { break line };
+        // A transaction that changes more pages than usual may not fit, and nothing of it is in the log.
+        let is_refused = result["error"] == "storage_unavailable";
+        assert!(is_refused || result["status"] == "stored", "it is in the log: {result}");
+        refused += usize::from(is_refused);
+    };
     drop(reader);
     assert_eq!(server.ended().code, Some(1));
     disk.make_room();
@@ -150,7 +148,8 @@ fn what_an_index_that_cannot_grow_leaves_in_the_log_is_not_refused() {
     assert_eq!(ann.result(unanswered)["status"], "stored");
     let stored = database::stored_texts(&place);
     let distinct: std::collections::BTreeSet<_> = stored.iter().collect();
-    assert_eq!((stored.len(), distinct.len()), (unanswered, unanswered), "each once");
+    let taken = unanswered - refused;
+    assert_eq!((stored.len(), distinct.len()), (taken, taken), "each once");
     drop(server);
 }
 

@@ -21,6 +21,9 @@ const LARGE_MAILBOX: usize = 64 << 20;
 /// How often the server is started on what the kill has left.
 const STARTS: usize = 5;
 
+/// How often a start may read all that a folder holds.
+const MOST_READS: u64 = 2;
+
 /// Lines written before their answers are read.
 const AHEAD: usize = 500;
 
@@ -73,7 +76,7 @@ fn a_mailbox_is_never_wholly_in_memory() {
 }
 
 #[test]
-fn a_server_with_100_000_stored_messages_is_back_within_a_second() {
+fn a_server_with_100_000_stored_messages_reads_them_once_to_be_back() {
     let _machine = have_the_machine();
     let place = spacious(RECEIVERS);
     let mut server = place.serve();
@@ -89,29 +92,33 @@ fn a_server_with_100_000_stored_messages_is_back_within_a_second() {
     server.kill();
     let left = Copy::of(&place.data());
     let log = fs::metadata(place.data().join("hobnob.db-wal")).map_or(0, |file| file.len());
-    let mut starts = Vec::new();
+    let (mut starts, mut most_read) = (Vec::new(), 0);
     for _ in 0..STARTS {
         left.put_back(&place.data());
-        starts.push(back_in_service(&place));
+        let (took, read) = back_in_service(&place);
+        most_read = most_read.max(read);
+        starts.push(took);
     }
     let (best, worst) = (starts.iter().min().expect("starts"), starts.iter().max().expect("starts"));
     report(&format!(
         "many: {MESSAGES} stored in {filled:?}; {STARTS} starts on a log of {log} bytes: \
-         first login after {best:?} to {worst:?}"
+         first login after {best:?} to {worst:?}, {most_read} of {} bytes read",
+        left.bytes()
     ));
-    // Other programs may hold the machine: one start in time shows what the server needs.
-    assert!(*best < Duration::from_secs(1), "{starts:?}");
+    // How long a start takes depends on the machine, what it reads does not.
+    assert!(most_read < MOST_READS * left.bytes(), "{most_read} of {} bytes", left.bytes());
 }
 
-/// From the start of the process to the answer to a login that knows of the mail.
-fn back_in_service(place: &Place) -> Duration {
+/// From the start of the process to the answer to a login that knows of the mail: how long it takes, and how
+/// much is read.
+fn back_in_service(place: &Place) -> (Duration, u64) {
     let began = Instant::now();
     let server = place.serve();
     let welcome = Wire::connect(server.port).ask(&format!("login receiver7 {PASSWORD}"));
     let took = began.elapsed();
     let unread = format!("welcome receiver7 unread {} ", MESSAGES / RECEIVERS);
     assert!(welcome.starts_with(&unread), "{welcome}");
-    took
+    (took, server.bytes_read())
 }
 
 /// The files of a data folder, as a kill has left them.
@@ -124,6 +131,10 @@ impl Copy {
             (entry.file_name(), fs::read(entry.path()).expect("a file"))
         });
         Copy(files.collect())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.iter().map(|(_, content)| content.len() as u64).sum()
     }
 
     fn put_back(&self, folder: &Path) {

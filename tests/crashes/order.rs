@@ -1,6 +1,7 @@
 //! No confirmation leaves the server before its disk has the record: shown by a trace of system calls.
 
 use std::collections::HashMap;
+use std::fs::File;
 
 use support::{Place, Wire};
 
@@ -196,6 +197,68 @@ fn under_load_each_confirmation_waits_for_its_own_sync() {
     wires.iter_mut().for_each(|wire| assert!(wire.answer().ends_with(" stored")));
     let checked = check_each(&trace.lines(), &messages);
     report(&format!("trace under load: {checked} confirmations, each after its own sync"));
+}
+
+/// Before this call of a trace, a credentials file was written and synced, then renamed to its place, and then
+/// its folder was synced.
+fn check_replaced(calls: &[(Call<'_>, Moment)], folder: &str, what: &str) {
+    let fresh = format!("{folder}/.credentials.txt.");
+    let last = |of: &str, is_meant: &dyn Fn(&Call<'_>) -> bool| {
+        let found = calls.iter().rposition(|(call, moment)| *moment != Moment::Begin && is_meant(call));
+        found.unwrap_or_else(|| panic!("no {of} in the trace before {what}"))
+    };
+    let is_sync = |call: &Call<'_>| matches!(call.name, "fsync" | "fdatasync");
+    let wrote = last("write of the file", &|call| call.name == "write" && call.on.starts_with(&fresh));
+    let synced = last("sync of the file", &|call| is_sync(call) && call.on.starts_with(&fresh));
+    let renamed = last("rename", &|call| call.name.starts_with("rename") && call.text.contains(&fresh));
+    let kept = last("sync of the folder", &|call| is_sync(call) && call.on == folder);
+    assert!(wrote < synced, "{what}: the file was not synced after it was written");
+    assert!(synced < renamed, "{what}: the file was in its place before it was synced");
+    assert!(renamed < kept, "{what}: its folder was not synced after it was renamed");
+}
+
+const REPLACING: &str = "write,fsync,fdatasync,rename,renameat,renameat2,sendto,writev,sendmsg";
+
+#[test]
+fn an_account_is_confirmed_once_its_file_and_its_folder_are_synced() {
+    let _machine = share_the_machine();
+    if !strace::is_at_hand("accounts after sync, by system calls") {
+        return;
+    }
+    let place = Place::of(&["ann"]).set("registration=open");
+    let folder = place.folder().canonicalize().expect("a folder").display().to_string();
+    let server = place.serve();
+    let options = ["-y", "-s", "200", "-e", &format!("trace={REPLACING}")].map(str::to_owned);
+    let trace = Strace::attach(server.id(), &options, &place.path("trace")).expect("strace attaches");
+    let names = ["bob", "cid", "dan"];
+    for name in names {
+        let welcome = Wire::connect(server.port).ask(&format!("register {name} falcon"));
+        assert!(welcome.starts_with(&format!("welcome {name} ")), "{welcome}");
+    }
+    let lines = trace.lines();
+    let calls = read(&lines);
+    let mut from = 0;
+    for name in names {
+        let welcome = format!("welcome {name} ");
+        let told = calls[from..].iter().position(|(call, _)| call.text.contains(&welcome));
+        let told = from + told.unwrap_or_else(|| panic!("no {welcome:?} in the trace"));
+        check_replaced(&calls[from..told], &folder, &welcome);
+        from = told + 1;
+    }
+    // And by the programs beside it, before they end.
+    for words in [&["passwd", "eve"][..], &["remove", "bob"]] {
+        let output = place.path("trace-of-a-program");
+        let wrapper = strace::watching(&["-y".to_owned()], REPLACING, &output);
+        let mut command = place.server_command_behind(&wrapper);
+        command.args(words).args(["--set", "argon2_kib=8"]).stdin(password_of(&place));
+        assert!(command.status().expect("a run").success());
+        check_replaced(&read(&strace::read(&output)), &folder, words[0]);
+    }
+    report("trace: accounts are confirmed after the sync of their file and of its folder");
+}
+
+fn password_of(place: &Place) -> File {
+    File::open(place.path("password")).expect("a file")
 }
 
 #[test]

@@ -177,8 +177,13 @@ impl Person {
         })
     }
 
-    pub(crate) fn has_result(&self, line: usize) -> bool {
-        self.client.output().lock().result(line).is_some()
+    /// Waits for the result of a line, or until the connection is lost.
+    pub(crate) fn result_or_loss(&self, line: usize) -> Option<Value> {
+        let is_lost = |object: &Value| object["state"] == "reconnecting";
+        self.until("a result or the loss of the server", |printed| match printed.result(line) {
+            Some(result) => Some(Some(result.clone())),
+            None => printed.values.iter().any(is_lost).then_some(None),
+        })
     }
 
     /// Waits until at most `open` lines have no result; false if it has ended before.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::thread;
 
 use rustix::process::Signal;
 use support::{Place, Server, password};
@@ -160,4 +161,34 @@ fn a_file_that_was_never_there_may_be_read_again() {
     let server = Server::start_in(place, &["registration=open"]);
     server.signal(Signal::HUP);
     server.logs("accounts and settings are read again", 1);
+}
+
+#[test]
+fn registrations_passwd_and_reloads_at_once_lose_no_account() {
+    const EACH: usize = 8;
+    let mut server = Server::start(&["registration=open"]);
+    let of = |who: &str| (0..EACH).map(|number| format!("{who}{number}")).collect::<Vec<_>>();
+    let (registered, added) = (of("user"), of("added"));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for name in &registered {
+                let line = format!("register {name} falcon");
+                // Refused as long as another program has the file.
+                let tried = (0..100).find(|_| server.wire().ask(&line).starts_with("welcome "));
+                assert!(tried.is_some(), "{name} is never admitted");
+            }
+        });
+        for name in &added {
+            let words = ["passwd", name, "--set", "argon2_kib=8", "--set", "argon2_passes=1"];
+            assert!(server.place.run_server_with_input(&words, "falcon\n").status.success());
+            server.signal(Signal::HUP);
+        }
+    });
+    for name in &registered {
+        server.wire().log_in(name, "falcon");
+    }
+    server.restart();
+    for name in registered.iter().chain(&added) {
+        server.wire().log_in(name, "falcon");
+    }
 }

@@ -1,6 +1,7 @@
 //! A person with `nc`: the protocol typed by hand.
 
-use support::{Server, password};
+use rustix::process::Signal;
+use support::{Server, Wire, password};
 
 #[test]
 fn a_session_can_be_typed_and_read() {
@@ -162,4 +163,58 @@ fn what_was_answered_arrives_though_more_was_said_after_the_logout() {
     nc.say(&format!("whoelse\nlogout\n{unread}"));
     let said = nc.rest();
     assert!(said.starts_with("ok whoelse 0\nok logout\nbye logout\n"), "{said}");
+}
+
+/// The same, while the server stands still: it reads the end together with the last commands. The server has
+/// read everything that was said on the connection before.
+fn piped_at_once(server: &Server, mut nc: Wire, input: &str) -> String {
+    server.signal(Signal::STOP);
+    nc.send(input.as_bytes());
+    nc.end();
+    server.signal(Signal::CONT);
+    nc.rest()
+}
+
+#[test]
+fn commands_that_are_read_together_with_their_end_are_answered() {
+    let server = Server::start(&[]);
+    let luke = server.user("luke");
+    let login = format!("login hans {}\n", password("hans"));
+    let many = 2_000;
+    let commands = [
+        ("whoelse\n".to_owned(), "ok whoelse 1".to_owned(), 1),
+        ("ping luke\n".repeat(many), "ok ping luke online".to_owned(), many),
+        // Stored, which takes the disk.
+        ("message yoda kept\n".repeat(50), "ok message yoda stored".to_owned(), 50),
+        ("block yoda\nunblock yoda\n".repeat(20), "ok unblock yoda".to_owned(), 20),
+        ("ping luke\nlogout\n".to_owned(), "bye logout".to_owned(), 1),
+    ];
+    for (input, answer, times) in &commands {
+        // Logged in by the same input, and before.
+        for said in [
+            piped_at_once(&server, server.wire(), &format!("{login}{input}")),
+            piped_at_once(&server, server.wire_user("hans"), input),
+        ] {
+            let found = said.lines().filter(|line| line == answer).count();
+            assert_eq!(found, *times, "{answer}: {}", said.chars().take(2_000).collect::<String>());
+        }
+    }
+    luke.log_out();
+}
+
+#[test]
+fn answers_arrive_at_one_who_has_ended_and_reads_late() {
+    let server = Server::start(&["output_bytes=0"]);
+    let mut nc = server.wire_user("hans");
+    // More than the socket buffers of both sides hold; nothing is read before the server has heard all.
+    let (help, marks) = ("help\n".repeat(2_500), 10);
+    for mark in 0..marks {
+        nc.send(format!("{help}ping nobody{mark}\n").as_bytes());
+    }
+    nc.send(b"logout\n");
+    nc.end();
+    let said = nc.rest();
+    let answered = said.lines().filter(|line| line.starts_with("error unknown_user ping")).count();
+    assert_eq!(answered, marks);
+    assert!(said.ends_with("ok logout\nbye logout\n"), "{}", &said[said.len() - 200..]);
 }

@@ -1,9 +1,7 @@
 //! Connections that are lost and come back; clients and servers that die.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
-use support::{Cable, Client, Ended, Place, Server, password};
+use support::{Cable, Client, Place, Server, password};
 
 #[test]
 fn a_session_goes_on_over_a_restart() {
@@ -65,12 +63,10 @@ fn without_reconnecting_a_lost_server_is_3() {
 }
 
 #[test]
-fn an_announced_stop_is_3_at_once() {
+fn an_announced_stop_is_3() {
     let mut server = Server::start(&[]);
     let mut hans = server.user("hans");
-    let Ended { code, took, .. } = server.stop();
-    assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(server.stop().code, Some(0));
     assert_eq!(hans.wait_for("bye")["reason"], "server_shutdown");
     assert_eq!(hans.ended(), 3);
     server.start_again();

@@ -6,6 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::planted::{self, Planted};
 use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
 use crate::words::Name;
 
@@ -62,6 +63,7 @@ impl Facts {
                 ids.extend(before);
                 Fact::MailRemoved { user, ids }
             }
+            (_, Some((_, before))) if planted::is(Planted::OlderFactWins) => before,
             (fact, _) => fact,
         };
         self.kept.insert(key, (number, fact));

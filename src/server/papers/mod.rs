@@ -166,10 +166,11 @@ impl Papers {
         let kept = self.under_way.partition_point(|under_way| under_way.number < from);
         assert!(kept == 0, "what comes before a refusal was settled before it");
         self.epoch += 1;
-        self.refusing = true;
+        let again = core::mem::replace(&mut self.refusing, true);
         for UnderWay { number, record, .. } in &self.under_way {
             if let Record::Fact(fact) = record
                 && !planted::is(Planted::FactForgotten)
+                && !(again && planted::is(Planted::FactForgottenLater))
             {
                 self.facts.keep(*number, fact.clone());
             }

@@ -105,28 +105,79 @@ mod tests {
         (asked, shown)
     }
 
-    #[test]
-    fn what_a_block_drops_is_not_shown_because_it_was_lifted_before_the_last_page() {
+    fn mail(boot: u32, number: u64) -> Mail {
+        Mail {
+            id: MessageId { boot, number },
+            from: Name::new("luke").unwrap(),
+            group: None,
+            origin: None,
+            sent_at: Time::ZERO,
+            text: "hello".into(),
+        }
+    }
+
+    /// Hans and Luke, and so many messages of Luke in the mailbox of Hans.
+    fn with_stored(count: u32) -> ServerState {
         let name = |name: &str| Name::new(name).unwrap();
         let accounts = ["hans", "luke"].map(|of| (name(of), Credential::new("pw")));
-        let summary = MailSummary { to: name("hans"), from: name("luke"), count: 2, bytes: 10 };
+        let bytes = 5 * u64::from(count);
+        let summary = MailSummary { to: name("hans"), from: name("luke"), count, bytes };
         let recovery = Recovery { boot: 2, mail: Vec::from([summary]), ..Recovery::default() };
         let settings = Settings {
             offline_delivery: OfflineDelivery::Manual,
             held_on_block: HeldOnBlock::Drop,
             ..Settings::default()
         };
-        let mut server = ServerState::new(settings, Vec::from(accounts), recovery, 1, Time::ZERO);
-        let mail = |number| Mail {
-            id: MessageId { boot: 1, number },
-            from: name("luke"),
-            group: None,
-            origin: None,
-            sent_at: Time::ZERO,
-            text: "hello".into(),
-        };
+        ServerState::new(settings, Vec::from(accounts), recovery, 1, Time::ZERO)
+    }
+
+    /// The server hears an event, and the store writes all that comes of it; pages that are asked for.
+    fn hear(server: &mut ServerState, event: Event<'_>) -> Vec<Ticket> {
+        let (mut asked, mut last) = (Vec::new(), None);
+        for effect in server.handle(event, Time::ZERO) {
+            if let Effect::LoadMail { ticket, .. } = effect {
+                asked.push(ticket);
+            } else if let Effect::Persist { number, .. } = effect {
+                last = Some(number);
+            }
+        }
+        match last {
+            Some(upto) => [asked, hear(server, Event::Committed { upto })].concat(),
+            None => asked,
+        }
+    }
+
+    fn log_in(server: &mut ServerState, link: LinkId, line: &[u8]) {
+        let from = "192.0.2.1:40000".parse().unwrap();
+        hear(server, Event::LinkOpened { link, from, nonce: [0; 32] });
+        let (ticket, _) = handle(server, Event::Received { link, bytes: line });
+        hear(server, Event::Verified { ticket: ticket[0], verdict: Verdict::Right });
+    }
+
+    #[test]
+    fn what_comes_after_a_block_that_drops_is_kept() {
+        let mut server = with_stored(1);
+        let (link, other) = (LinkId(1), LinkId(2));
+        log_in(&mut server, link, b"login hans pw\n");
+        log_in(&mut server, other, b"login luke pw\n");
+        let first = hear(&mut server, Event::Received { link, bytes: b"block luke\n" });
+        hear(&mut server, Event::Received { link, bytes: b"unblock luke\n" });
+        hear(&mut server, Event::LinkClosed { link });
+        hear(&mut server, Event::Received { link: other, bytes: b"message hans hello\n" });
+        let hans = server.accounts.find("hans").unwrap();
+        assert_eq!(pages::unread(&server, hans), 2);
+        // The store has more for a second page, which is asked for after the later message was stored.
+        let page = Event::MailLoaded { ticket: first[0], mail: Vec::from([mail(1, 1)]), more: true };
+        let rest = hear(&mut server, page);
+        hear(&mut server, Event::MailLoaded { ticket: rest[0], mail: Vec::from([mail(2, 1)]), more: false });
+        assert_eq!(pages::unread(&server, hans), 1, "the later one");
+    }
+
+    #[test]
+    fn what_a_block_drops_is_not_shown_because_it_was_lifted_before_the_last_page() {
+        let mut server = with_stored(2);
         let loaded =
-            |ticket, number, more| Event::MailLoaded { ticket, mail: Vec::from([mail(number)]), more };
+            |ticket, number, more| Event::MailLoaded { ticket, mail: Vec::from([mail(1, number)]), more };
         let link = LinkId(1);
         let committed = |upto| Event::Committed { upto: RecordNumber(upto) };
         let from = "192.0.2.1:40000".parse().unwrap();

@@ -436,3 +436,6 @@ async fn open_folder(
         Timer::after(LOCK_PAUSE).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -297,6 +297,50 @@ mod tests {
         assert!(add().is_ok());
     }
 
+    /// The change of one program is made in the middle of the other's.
+    #[test]
+    fn a_registration_in_the_middle_of_another_change_is_refused_or_kept() {
+        let change = |path: &Path| {
+            rewrite(path, |lines| {
+                let registered = append(path, &name("luke"), &Credential::new("x"));
+                assert_eq!(registered.map_err(|error| error.kind()), Err(io::ErrorKind::ResourceBusy));
+                lines.push(Line::new(&name("yoda"), &Credential::new("y")));
+                Some(())
+            })?;
+            append(path, &name("luke"), &Credential::new("x"))
+        };
+        assert_eq!(after("hans falcon\n", change), "hans falcon\nyoda y\nluke x\n");
+    }
+
+    #[test]
+    fn changes_of_many_at_once_are_all_in_the_file() {
+        const EACH: usize = 8;
+        type Change = fn(&Path, &str) -> io::Result<()>;
+        let append: Change = |path, of| append(path, &name(of), &Credential::new("x"));
+        let set: Change = |path, of| set(path, &name(of), &Credential::new("x")).map(drop);
+        let remove: Change = |path, of| remove(path, &name(&format!("old-{of}"))).map(drop);
+        let changes = [("a", append), ("b", append), ("c", set), ("d", set), ("e", remove)];
+        let old: String = (0..EACH).map(|number| format!("old-e{number} x\n")).collect();
+        let content = after(&old, |path| {
+            thread::scope(|scope| {
+                for (letter, change) in changes {
+                    scope.spawn(move || {
+                        // A registration that finds the lock taken for too long is refused, and tried again.
+                        for number in 0..EACH {
+                            while change(path, &format!("{letter}{number}")).is_err() {}
+                        }
+                    });
+                }
+            });
+            Ok(())
+        });
+        let mut found: Vec<&str> = content.lines().collect();
+        found.sort_unstable();
+        let names = ["a", "b", "c", "d"].map(|letter| (0..EACH).map(move |n| format!("{letter}{n} x")));
+        let expected: Vec<String> = names.into_iter().flatten().collect();
+        assert_eq!(found, expected);
+    }
+
     #[test]
     fn a_failed_hash_changes_nothing() {
         let change = |path: &Path| {

@@ -80,42 +80,49 @@ fn timer(clock: WallClock, at: Time) -> Timer {
 mod tests {
     use super::*;
 
-    use futures_lite::future::or;
+    use async_io::block_on;
+    use futures_lite::future::poll_once;
 
-    fn ring_within(alarm: &mut Alarm, limit: Duration) -> bool {
-        let rung = async {
-            alarm.rings().await;
-            true
-        };
-        let late = async {
-            Timer::after(limit).await;
-            false
-        };
-        async_io::block_on(or(rung, late))
-    }
+    /// Longer than a test takes, however busy the machine.
+    const LONG: Duration = Duration::from_secs(3_600);
 
-    fn after(clock: WallClock, millis: u64) -> Time {
-        clock.now() + Duration::from_millis(millis)
+    /// Whether it rings without waiting.
+    fn has_rung(alarm: &mut Alarm) -> bool {
+        block_on(poll_once(alarm.rings())).is_some()
     }
 
     #[test]
     fn it_rings_once_at_the_time_set_last() {
         let clock = WallClock::starting_after(Time::ZERO);
         let mut alarm = Alarm::new(clock);
-        alarm.set(after(clock, 20));
-        assert!(!ring_within(&mut alarm, Duration::from_millis(1)), "too early");
+        alarm.set(clock.now() + LONG);
+        assert!(!has_rung(&mut alarm), "too early");
         assert_eq!(alarm.take_due(), None);
-        let later = after(clock, 60);
-        alarm.set(later);
-        assert!(ring_within(&mut alarm, Duration::from_secs(60)));
-        assert!(clock.now() >= later, "the time before does not count");
+        let soon = clock.now() + Duration::from_millis(1);
+        alarm.set(soon);
+        block_on(alarm.rings());
+        assert!(clock.now() >= soon, "an earlier time counts at once");
         assert!(alarm.take_due().is_some());
         assert_eq!(alarm.take_due(), None);
-        assert!(!ring_within(&mut alarm, Duration::from_millis(50)), "it rang already");
+        assert!(!has_rung(&mut alarm), "it rang already");
         alarm.set(Time::MAX);
-        assert!(!ring_within(&mut alarm, Duration::from_millis(1)));
-        alarm.set(after(clock, 1));
-        assert!(ring_within(&mut alarm, Duration::from_secs(60)), "an earlier time counts at once");
+        assert!(!has_rung(&mut alarm));
+    }
+
+    #[test]
+    fn a_timer_that_fires_at_the_time_before_is_set_to_the_last() {
+        let clock = WallClock::starting_after(Time::ZERO);
+        let mut alarm = Alarm::new(clock);
+        let (before, last) = (clock.now() + LONG, clock.now() + 2 * LONG);
+        alarm.set(before);
+        assert!(!has_rung(&mut alarm));
+        alarm.set(last);
+        assert!(!has_rung(&mut alarm));
+        assert_eq!(alarm.armed, Some(before), "a later time leaves the timer alone");
+        // The time before has come.
+        alarm.timer = Timer::after(Duration::ZERO);
+        assert!(!has_rung(&mut alarm), "the time before does not count");
+        assert_eq!((alarm.armed, alarm.take_due()), (Some(last), None));
     }
 
     #[test]
@@ -127,14 +134,13 @@ mod tests {
         for _ in 0..3 {
             alarm.set(clock.now());
         }
-        let later = after(clock, 50);
+        let later = clock.now() + LONG;
         alarm.set(later);
-        assert!(ring_within(&mut alarm, Duration::from_secs(60)));
-        assert!(clock.now() < later);
+        assert!(has_rung(&mut alarm), "at the first time, which has come");
         let late = alarm.take_due();
         assert!(late.is_some_and(|late| late <= clock.now().since(first)), "{late:?}");
         assert_eq!(alarm.take_due(), None, "the later time is still to come");
-        assert!(ring_within(&mut alarm, Duration::from_secs(60)));
-        assert!(clock.now() >= later && alarm.take_due().is_some());
+        assert!(!has_rung(&mut alarm));
+        assert_eq!((alarm.wanted, alarm.armed), (Some(later), Some(later)), "and is waited for");
     }
 }

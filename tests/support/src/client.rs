@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -442,10 +442,15 @@ impl Drop for Client {
 
 /// Waits for the end of a process. It has no event to wait for, so it is looked at now and then.
 pub fn exit_code(child: &mut Child) -> i32 {
+    exit_status(child).code().unwrap_or(-1)
+}
+
+/// The same, with the signal that ended it.
+pub(crate) fn exit_status(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match child.try_wait().expect("a status") {
-            Some(status) => return status.code().unwrap_or(-1),
+            Some(status) => return status,
             None => assert!(Instant::now() < deadline, "the program does not end"),
         }
         thread::sleep(Duration::from_millis(2));

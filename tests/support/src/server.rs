@@ -8,10 +8,10 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::client::exit_status;
 use crate::watched::{Said, listen};
 use crate::{Client, Place, Terminal, USERS, Watched, Wire, free_port, password, signal};
 
@@ -47,8 +47,6 @@ pub struct Ended {
     pub code: Option<i32>,
     /// The signal that ended it, if one did.
     pub signal: Option<i32>,
-    /// How long that took.
-    pub took: Duration,
     /// The log of this run.
     pub log: String,
 }
@@ -127,17 +125,15 @@ impl Server {
 
     /// Waits for its end. It says nothing more on its standard output.
     pub fn ended(&mut self) -> Ended {
-        let began = Instant::now();
+        let status = exit_status(&mut self.child);
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).expect("text");
         assert_eq!(rest, "", "standard output");
-        let status = self.child.wait().expect("its end");
-        let took = began.elapsed();
         // A wrapper may hold its log a little longer.
         let ended = self.log.wait(|log| (log.open == 0).then_some(()));
         assert!(ended.is_some(), "the log is still open");
         let log = self.log.lock().text[self.began..].to_owned();
-        Ended { code: status.code(), signal: status.signal(), took, log }
+        Ended { code: status.code(), signal: status.signal(), log }
     }
 
     /// Whether it has not ended.
@@ -166,6 +162,14 @@ impl Server {
     #[must_use]
     pub fn memory(&self) -> u64 {
         self.memory_by("VmRSS:")
+    }
+
+    /// The bytes that it has read up to now: of files, sockets and pipes.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        let counts = fs::read_to_string(format!("/proc/{}/io", self.id())).expect("its counts");
+        let count = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("a count");
+        count.parse().expect("a number")
     }
 
     fn memory_by(&self, figure: &str) -> u64 {

@@ -6,14 +6,16 @@ use std::rc::Rc;
 
 use super::super::alarm::Alarm;
 use super::super::connections::{Links, Shared};
-use super::super::hashing::Pool;
+use super::super::hashing::{Cost, Hashing, Pool};
 use super::super::inbox::{forward, inbox};
 use super::super::nonces::Nonces;
-use super::super::setup::settings::Settings;
+use super::super::setup::settings::{Limits, Settings};
 use crate::record::{Change, Record, RecordNumber};
+use crate::server::Effect;
+use crate::shell::credentials;
 use crate::shell::store;
 use crate::shell::wall_clock::WallClock;
-use crate::words::{Credential, Name};
+use crate::words::{Credential, Name, Password, Ticket};
 
 const ACCOUNT: RecordNumber = RecordNumber(1);
 
@@ -137,4 +139,124 @@ fn all_that_could_be_read_is_read_before_a_deadline_is_met() {
         let link = server.hands.links.get(link).expect("it is open");
         assert!(!link.connection.has_unread());
     }
+}
+
+/// Settings and accounts as they are read at SIGHUP, with these limits changed; the file is in `folder`.
+fn read_again(folder: &tempfile::TempDir, change: impl FnOnce(&mut Limits)) -> Reload {
+    let path = folder.path().join("credentials.txt");
+    std::fs::write(&path, "anna falcon\n").expect("written");
+    let accounts = credentials::read(&path).expect("accounts");
+    let mut settings = Settings { credentials: path, ..Settings::default() };
+    change(&mut settings.limits);
+    Reload { settings, accounts }
+}
+
+fn reload(server: &mut Server, change: impl FnOnce(&mut Limits)) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let reload = Box::new(read_again(&folder, change));
+    server.take(Item::Reloaded(reload), server.hands.clock.now()).expect("a store");
+}
+
+#[test]
+fn a_reload_changes_the_cost_of_a_new_hash() {
+    let (mut server, _answered) = server(|| Ok(()));
+    let (answers, hashed) = std::sync::mpsc::channel();
+    let answer = move |answer| drop(answers.send(answer));
+    server.hands.hashing = Pool::start(answer).expect("threads");
+    reload(&mut server, |limits| limits.hash_cost = Cost { kib: 16, passes: 3 });
+    let password = Password::new("falcon");
+    server.hands.carry_out(Effect::Hash { ticket: Ticket(1), password: &password });
+    let Ok(Hashing::Hashed(_, Some(made))) = hashed.recv() else { panic!("no hash") };
+    assert!(made.reveal().starts_with("$argon2id$v=19$m=16,t=3,p=1$"), "{}", made.reveal());
+}
+
+#[test]
+fn a_reload_changes_how_many_passwords_may_wait() {
+    let (mut server, _answered) = server(|| Ok(()));
+    let (answers, answered) = std::sync::mpsc::channel();
+    let (go, gate) = async_channel::bounded::<()>(1);
+    // Every thread stops at its first answer.
+    let stopping = move |answer| {
+        let _ = answers.send(answer);
+        let _ = gate.recv_blocking();
+    };
+    server.hands.hashing = Pool::start(stopping).expect("threads");
+    reload(&mut server, |limits| *limits = Limits { hash_queue: 1, hash_cost: CHEAP, ..*limits });
+    let password = Password::new("falcon");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1);
+    for ticket in 0..threads as u64 {
+        server.hands.carry_out(Effect::Hash { ticket: Ticket(ticket), password: &password });
+        assert!(matches!(answered.recv(), Ok(Hashing::Hashed(_, Some(_)))));
+    }
+    server.hands.carry_out(Effect::Hash { ticket: Ticket(90), password: &password });
+    assert!(server.hands.follow_ups.is_empty(), "one may wait");
+    server.hands.carry_out(Effect::Hash { ticket: Ticket(91), password: &password });
+    let refused = server.hands.follow_ups.pop_front();
+    assert!(matches!(refused, Some(Item::Hashed { ticket: Ticket(91), credential: None })));
+    drop(go);
+}
+
+const CHEAP: Cost = Cost { kib: 8, passes: 1 };
+
+/// More than the socket buffers of both sides hold.
+const FLOOD: usize = 32 << 20;
+
+/// A connection whose client reads nothing, with more to write than it takes.
+fn flooded(server: &mut Server) -> (Vec<std::net::TcpStream>, LinkId) {
+    let (clients, links) = unread_lines(server, 1);
+    server.hands.carry_out(Effect::Send { link: links[0], bytes: &vec![b'x'; FLOOD] });
+    server.hands.write_dirty();
+    (clients, links[0])
+}
+
+#[test]
+fn a_reload_changes_how_much_may_wait_for_a_slow_reader() {
+    let (mut server, _answered) = server(|| Ok(()));
+    reload(&mut server, |limits| limits.output_bytes = 0);
+    let (_clients, link) = flooded(&mut server);
+    assert!(server.hands.follow_ups.is_empty(), "there is no limit");
+    reload(&mut server, |limits| limits.output_bytes = 1_024);
+    server.hands.carry_out(Effect::Send { link, bytes: b"more\n" });
+    let ended = server.hands.follow_ups.pop_front();
+    assert!(matches!(ended, Some(Item::Ended { link: of }) if of == link));
+}
+
+#[test]
+fn a_reload_changes_how_long_a_slow_reader_may_take_nothing() {
+    let (mut server, _answered) = server(|| Ok(()));
+    // Until the reload, for ever.
+    let without = Limits { output_stall_secs: 0, ..server.hands.shared.limits.get() };
+    server.hands.shared.limits.set(without);
+    reload(&mut server, |limits| *limits = Limits { output_stall_secs: 1, output_bytes: 0, ..*limits });
+    let (_clients, _) = flooded(&mut server);
+    let executor = Rc::clone(&server.hands.executor);
+    let ends = async {
+        while let Ok(item) = server.inbox.recv().await {
+            if matches!(item, Item::Ended { .. }) {
+                return true;
+            }
+        }
+        false
+    };
+    let for_ever = async {
+        async_io::Timer::after(Duration::from_secs(60)).await;
+        false
+    };
+    assert!(async_io::block_on(executor.run(or(ends, for_ever))), "the reader is waited for");
+}
+
+#[test]
+fn accounts_that_were_read_before_the_file_changed_are_read_again() {
+    let (mut server, _answered) = server(|| Ok(()));
+    let again = Rc::new(std::cell::Cell::new(0));
+    let count = Rc::clone(&again);
+    server.hands.reload = Rc::new(move || count.set(count.get() + 1));
+    let folder = tempfile::tempdir().expect("a folder");
+    let early = read_again(&folder, |limits| limits.hash_queue = 7);
+    // A registration is written meanwhile.
+    let luke = Name::new("luke").expect("a name");
+    credentials::append(&early.settings.credentials, &luke, &Credential::new("x")).expect("written");
+    server.take(Item::Reloaded(Box::new(early)), server.hands.clock.now()).expect("a store");
+    assert_eq!(again.get(), 1);
+    assert_ne!(server.hands.settings.limits.hash_queue, 7, "nothing of the early one is taken");
 }
