@@ -47,9 +47,10 @@ exam:
 crashes KILLS="200":
     HOBNOB_KILLS={{KILLS}} HOBNOB_CALLS=all cargo test --test crashes
 
-# Fuzzing needs cargo-fuzz and a nightly toolchain; the corpora are replayed by `just test` without them.
+# Fuzzes one target of fuzz/Cargo.toml. Needs cargo-fuzz and a C++ compiler, but no nightly toolchain; `just test`
+# replays the corpora without them.
 fuzz TARGET SECONDS="60":
-    cd fuzz && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+    bash .ci/fuzz {{SECONDS}} {{TARGET}}
 
 # Beside a bare byte relay, in the same run.
 bench *PARTS:

@@ -46,6 +46,12 @@ fn server_core() {
 
 #[cfg(feature = "sim")]
 #[test]
+fn whole_world() {
+    replay("whole_world", hobnob::sim::targets::whole_world);
+}
+
+#[cfg(feature = "sim")]
+#[test]
 fn client_core() {
     replay("client_core", hobnob::sim::targets::client_core);
 }

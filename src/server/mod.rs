@@ -134,7 +134,7 @@ impl ServerState {
             papers: Papers::default(),
             out: Output::new(seed.rotate_left(48)),
             deadlines: Deadlines::default(),
-            secrets: Secrets::new(recovery.secret),
+            secrets: Secrets::new(recovery.secret, recovery.boot),
             last_serial: 0,
             later: VecDeque::new(),
             retry_is_set: false,

@@ -127,8 +127,8 @@ impl Link {
         let at = arrival.max(end.last_arrival);
         let mut moved = false;
         if taken > 0 {
-            let rest = end.waiting.split_off(taken);
-            let bytes = core::mem::replace(&mut end.waiting, rest);
+            // `split_off` would leave each small flight the capacity of all that waited.
+            let bytes: Vec<u8> = end.waiting.drain(..taken).collect();
             end.flushed += taken as u64;
             if !end.dead {
                 end.kernel += taken;

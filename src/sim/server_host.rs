@@ -39,6 +39,8 @@ pub(super) struct Host {
     /// Counts starts, so that what was meant for an earlier process is dropped.
     life: u32,
     generation: u64,
+    /// Links accepted in this life.
+    accepted: u64,
     /// When the server wants to be called.
     pub(super) wakes_at: Option<Time>,
     /// By how much its wall clock is wrong, in microseconds, and its own clock since its start.
@@ -65,6 +67,7 @@ impl Host {
             state: None,
             life: 0,
             generation: 0,
+            accepted: 0,
             wakes_at: None,
             wall_offset: 0,
             ahead: 0,
@@ -103,6 +106,7 @@ impl World {
         }
         self.merge_registered_accounts();
         self.host.life += 1;
+        self.host.accepted = 0;
         let recovery = self.host.store.recover(self.now);
         let boot = recovery.boot;
         let settings = self.host.settings.clone();
@@ -420,7 +424,8 @@ impl World {
         self.tell_server(Event::Reloaded { accounts, settings }, Told::Reloaded);
     }
 
-    /// A client reaches the server.
+    /// A client reaches the server. No two links of one life bring the same nonce, but each life brings those of
+    /// the one before again, like a system that repeats its random numbers.
     pub(super) fn accept(&mut self, dialler: Holder, from: SocketAddr) -> LinkId {
         let link = self.new_link(dialler, Holder::Server);
         let process = match dialler {
@@ -428,7 +433,10 @@ impl World {
             Holder::Server | Holder::Hand(_) => None,
         };
         self.trace.add(self.now, Seen::Caller { link, process });
-        let nonce = self.draw.bytes();
+        // Kept scenarios count on these draws.
+        let _ = self.draw.bytes();
+        self.host.accepted += 1;
+        let nonce = Draw::new(self.host.accepted).bytes();
         self.tell_server(Event::LinkOpened { link, from, nonce }, Told::LinkOpened { link, from });
         link
     }

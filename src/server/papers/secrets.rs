@@ -23,8 +23,15 @@ impl core::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    pub(in crate::server) fn new(key: [u8; 32]) -> Secrets {
-        Secrets { pool: key, drawn: 0, key }
+    /// The pool begins with the number of the boot, so that two boots differ even if the system repeats its
+    /// random numbers.
+    pub(in crate::server) fn new(key: [u8; 32], boot: u32) -> Secrets {
+        let pool = Blake2s256::new()
+            .chain_update(b"boot")
+            .chain_update(key)
+            .chain_update(boot.to_le_bytes())
+            .finalize();
+        Secrets { pool: pool.into(), drawn: 0, key }
     }
 
     pub(in crate::server) fn absorb(&mut self, nonce: &[u8; 32]) {
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn tokens_differ_and_depend_on_every_nonce() {
-        let mut first = Secrets::new([1; 32]);
+        let mut first = Secrets::new([1; 32], 1);
         let mut second = first.clone();
         first.absorb(&[2; 32]);
         second.absorb(&[3; 32]);
@@ -95,12 +102,22 @@ mod tests {
     }
 
     #[test]
+    fn two_boots_with_equal_nonces_hand_out_different_tokens() {
+        let tokens = [1, 2].map(|boot| {
+            let mut secrets = Secrets::new([1; 32], boot);
+            secrets.absorb(&[2; 32]);
+            secrets.token()
+        });
+        assert_ne!(tokens[0], tokens[1]);
+    }
+
+    #[test]
     fn digests_depend_on_key_purpose_and_credential() {
-        let secrets = Secrets::new([1; 32]);
+        let secrets = Secrets::new([1; 32], 1);
         let token = Token(*b"abcdefghijklmnop");
         let [old, new] = ["falcon", "eagle"].map(Credential::new);
         assert_ne!(secrets.token_digest(&token, &old), secrets.name_digest("abcdefghijklmnopfalcon"));
-        assert_ne!(secrets.token_digest(&token, &old), Secrets::new([2; 32]).token_digest(&token, &old));
+        assert_ne!(secrets.token_digest(&token, &old), Secrets::new([2; 32], 1).token_digest(&token, &old));
         assert_ne!(secrets.token_digest(&token, &old), secrets.token_digest(&token, &new));
         assert_eq!(secrets.token_digest(&token, &old), secrets.token_digest(&token, &old));
     }
