@@ -26,22 +26,51 @@ pub const LENGTH: usize = 500;
 /// Runs spent on making a failure small.
 const RUNS: u32 = 800;
 
+/// Does something, and says whether it came to its end; if not, an assertion has failed.
+pub type Attempt = fn(&mut dyn FnMut()) -> bool;
+
 /// Looks for a planted bug, seed by seed, as long as `go_on` says so. One at a time in a process: what is
-/// planted is planted everywhere.
-pub fn look_for(bug: Planted, first_seed: u64, mut go_on: impl FnMut() -> bool) -> Option<Found> {
-    plant(Some(bug));
+/// planted is planted everywhere. An assertion of the core that fails has found it as well.
+pub fn look_for(
+    bug: Planted,
+    first_seed: u64,
+    mut go_on: impl FnMut() -> bool,
+    attempt: Attempt,
+) -> Option<Found> {
     let (mut events, mut seed, mut found) = (0, first_seed, None);
     while found.is_none() && go_on() {
-        found = look_at(bug, seed, &mut events);
+        plant(Some(bug));
+        if !attempt(&mut || found = look_at(bug, seed, &mut events)) {
+            plant(Some(bug));
+            let steps = assertion_made_small(seed, attempt);
+            found = Some(Found { rule: "no assertion fails".into(), seed, events, steps });
+        }
         seed += 1;
     }
     plant(None);
     found
 }
 
+/// How few steps of a seed break a rule or an assertion.
+fn assertion_made_small(seed: u64, attempt: Attempt) -> usize {
+    let mut steps = scenario::from_seed(seed, LENGTH);
+    let mut runs = 0;
+    shrink(&mut steps, |fewer| {
+        runs += 1;
+        let mut broken = false;
+        let whole = attempt(&mut || broken = examine(fewer, plan_of(seed), false).broken.is_some());
+        (runs < RUNS && (broken || !whole)).then_some(fewer.len())
+    });
+    steps.len()
+}
+
+fn plan_of(seed: u64) -> Plan {
+    Plan { server_only: seed % 2 == 1, taped: seed % 4 < 2, ..Plan::default() }
+}
+
 /// Every other seed looks at the server alone, which is faster; every fourth compares twins as well.
 fn look_at(bug: Planted, seed: u64, events: &mut u64) -> Option<Found> {
-    let plan = Plan { server_only: seed % 2 == 1, taped: seed % 4 < 2, ..Plan::default() };
+    let plan = plan_of(seed);
     let twice = seed.is_multiple_of(4);
     let steps = scenario::from_seed(seed, LENGTH);
     let report = examine(&steps, plan, twice);

@@ -107,12 +107,13 @@ impl World {
         self.merge_registered_accounts();
         self.host.life += 1;
         self.host.accepted = 0;
-        let recovery = self.host.store.recover(self.now);
+        let wall = shifted(self.now, self.host.wall_offset);
+        let recovery = self.host.store.recover(wall);
         let boot = recovery.boot;
         let settings = self.host.settings.clone();
         let accounts = self.host.credentials();
         // Its own clock never goes back, not over restarts either (ruling 7).
-        let clock = shifted(self.now, self.host.wall_offset).max(recovery.last_written);
+        let clock = wall.max(recovery.last_written);
         self.host.ahead = clock.0.cast_signed() - self.now.0.cast_signed();
         if let Some(tape) = &mut self.host.tape {
             tape.start(&settings, &accounts, &recovery, clock);
