@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::cast::USERS;
+use super::client_host::Seat;
 use super::hand::{Hand, Manner};
 use super::scenario::{Kind, Step};
 use super::steps::HAPPENINGS;
@@ -154,6 +155,10 @@ impl World {
         } else {
             self.hand_commands(hand, line.as_bytes());
         }
+        if kind == Kind::StartPrivate && step.salt.is_multiple_of(3) {
+            let line = self.command(Step { kind: Kind::Block, ..step }).unwrap_or_default();
+            self.hand_commands(hand, line.as_bytes());
+        }
     }
 
     /// On the connection that is about to be left, something is asked without a number.
@@ -181,8 +186,24 @@ impl World {
     /// Somebody writes to a user who is away, and a third one does; the user blocks the first, goes, is written
     /// to again, and comes back.
     fn hold_mail(&mut self, step: Step) {
-        let to = self.user(step.argument);
-        let others = [self.user(step.argument + 1), self.user(step.argument + 2)];
+        let online = |name: &str| {
+            let user = |seat: &Seat| seat.process.as_ref().and_then(|process| process.user.clone());
+            self.seats.iter().filter_map(user).any(|user| user.as_str() == name)
+        };
+        let away = |name: &&&str| {
+            self.host.accounts.iter().any(|(known, _)| known.as_str() == **name) && !online(name)
+        };
+        let away: Vec<&str> = USERS.iter().filter(away).copied().collect();
+        let place_of_first = usize::from(step.argument);
+        let [to, others @ ..] =
+            [0, 1, 2].map(|place| away.get((place_of_first + place) % away.len().max(1)).copied());
+        let (Some(to), [Some(first), Some(second)], true) = (to, others, away.len() >= 3) else { return };
+        let others = [first, second];
+        if step.salt.is_multiple_of(3) {
+            // What is held counts: with it the mailbox is full.
+            self.host.settings.mailbox_messages = 3;
+            self.reload_server();
+        }
         for from in others {
             let texts: Vec<String> = (0..2).map(|_| format!("message {to} {}\n", self.new_text())).collect();
             self.visit(from, &texts.concat());
