@@ -316,7 +316,7 @@ impl Check {
             let stands = running.private.contains(&message.from);
             rule!(self, stands, "private texts come over private links", "{process:?}: {}", message.from);
         }
-        let by_hand = self.reference.is_manual();
+        let by_hand = self.reference.shows_late();
         let was_removed = self.reference.was_removed(&user);
         let Some(number) = number_of(&message.text) else { return Ok(()) };
         let Some(text) = self.texts.sent.get_mut(&number) else {
@@ -358,7 +358,7 @@ impl Check {
         number: u32,
         delivered: bool,
     ) -> Verdict {
-        let by_hand = self.reference.is_manual();
+        let by_hand = self.reference.shows_late();
         let lane = match message.kind {
             MessageKind::Broadcast => Lane::Broadcast,
             MessageKind::Private => Lane::Private,

@@ -237,8 +237,8 @@ pub(super) struct Reference {
     /// When the server wants to be called.
     scheduled: Option<Time>,
     pub(super) tally: tally::Tally,
-    /// Stored mail has waited for `offline` at some time.
-    was_manual: bool,
+    /// Stored mail has waited while live messages were shown, at some time: for `offline`, or for another setting.
+    shows_late: bool,
 }
 
 impl Reference {
@@ -247,9 +247,10 @@ impl Reference {
         self.server.as_mut().map(|server| core::mem::take(&mut server.news)).unwrap_or_default()
     }
 
-    /// Whether stored mail waits for `offline`, or has at some time (R28).
-    pub(super) const fn is_manual(&self) -> bool {
-        self.was_manual
+    /// Whether stored mail waits while live messages are shown, or has at some time: with
+    /// `offline_delivery=manual` (R28), and with `off`, which shows nothing that is stored.
+    pub(super) const fn shows_late(&self) -> bool {
+        self.shows_late
     }
 
     /// Whether a name was taken out of the credentials file at some time. While its session went on it was shown

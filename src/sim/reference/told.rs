@@ -181,7 +181,7 @@ impl Reference {
     }
 
     fn note_settings(&mut self, settings: &Settings) {
-        self.was_manual |= settings.offline_delivery == OfflineDelivery::Manual;
+        self.shows_late |= settings.offline_delivery != OfflineDelivery::Auto;
     }
 
     fn tell(&mut self, now: Time, told: Told, trace: &Trace) -> Verdict {
