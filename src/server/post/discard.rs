@@ -45,6 +45,10 @@ pub(super) fn drop_if_blocked(server: &mut ServerState, stored: &Stored) {
     if server.settings.held_on_block == HeldOnBlock::Drop && blocks::has_blocked(server, *to, *from) {
         let name = server.accounts.name(*from).clone();
         if storing::take_out(server, *to, *id, &name, *bytes) {
+            // It may be under way still: its acknowledgement finds nothing to take out.
+            if let Some(session) = server.accounts[*to].session.as_mut() {
+                session.delivery.give_up(*id);
+            }
             delivery::note_removed(server, *to, Vec::from([*id]));
         }
     }

@@ -325,15 +325,13 @@ impl Server {
             // R30: what was sent before a block and is stored after it is held, or removed.
             let drops = self.settings.held_on_block == HeldOnBlock::Drop && self.has_blocked(to, from);
             if drops && self.at_mut(to).mailbox.take_out(*id) {
+                self.give_up(to, *id);
                 self.note_removed(to, Vec::from([*id]));
             }
             self.show_new(to, *id);
         } else {
             let shown = self.at_mut(to).mailbox.release(*id);
-            let sent = self.session_mut(to).map(|session| &mut session.delivery.sent);
-            if let Some(parcel) = sent.and_then(|sent| sent.iter_mut().find(|parcel| parcel.mail.id == *id)) {
-                parcel.keep = Keep::GivenUp;
-            }
+            self.give_up(to, *id);
             let ending = if shown { Ok(Status::Delivered) } else { Err(*refused) };
             self.tell_sender(to, tell, ending);
         }
@@ -346,6 +344,14 @@ impl Server {
             }
         }
         self.may_purge(to);
+    }
+
+    /// What is under way is not in the mailbox any more: its acknowledgement takes nothing out.
+    fn give_up(&mut self, to: User, id: MessageId) {
+        let sent = self.session_mut(to).map(|session| &mut session.delivery.sent);
+        if let Some(parcel) = sent.and_then(|sent| sent.iter_mut().find(|parcel| parcel.mail.id == id)) {
+            parcel.keep = Keep::GivenUp;
+        }
     }
 
     fn drop_empty_queue(&mut self, to: User, from: User) {
