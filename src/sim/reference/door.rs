@@ -59,8 +59,9 @@ pub(super) struct Link {
     pub(super) stage: Stage,
     pub(super) acknowledges: bool,
     pub(super) resumes: bool,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of a line whose end has not come, and whether it is too long already.
     pub(super) begun: Vec<u8>,
+    pub(super) too_long: bool,
     /// Lines that wait, without their ends; `None`: one that is too long.
     pub(super) held: VecDeque<Option<Vec<u8>>>,
     pub(super) held_bytes: usize,
@@ -91,6 +92,8 @@ impl Server {
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.ended) else { return };
         link.spoke = true;
         let mut all = core::mem::take(&mut link.begun);
+        // What was too long when it came stays so, whatever the limit is now.
+        let mut too_long = core::mem::take(&mut link.too_long);
         all.extend_from_slice(bytes);
         let mut lines = all.split(|byte| *byte == b'\n');
         let begun = lines.next_back().unwrap_or_default();
@@ -99,7 +102,8 @@ impl Server {
                 return self.cut_off(id);
             }
             let line = whole.strip_suffix(b"\r").unwrap_or(whole);
-            self.take_line(id, (line.len() <= limit).then_some(line));
+            let fits = !core::mem::take(&mut too_long) && line.len() <= limit;
+            self.take_line(id, fits.then_some(line));
             self.do_what_is_due();
             if !self.links.contains_key(&id) {
                 return;
@@ -107,6 +111,7 @@ impl Server {
         }
         if let Some(link) = self.links.get_mut(&id) {
             link.begun = begun.to_vec();
+            link.too_long = too_long || begun.strip_suffix(b"\r").unwrap_or(begun).len() > limit;
             if begun.len() > endless {
                 self.cut_off(id);
             }

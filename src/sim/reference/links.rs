@@ -38,6 +38,7 @@ impl Server {
             acknowledges: false,
             resumes: false,
             begun: Vec::new(),
+            too_long: false,
             held: VecDeque::new(),
             held_bytes: 0,
             paused: false,
