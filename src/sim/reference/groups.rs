@@ -148,7 +148,7 @@ impl Server {
     }
 
     /// The change is durable: its answer, and the notices (R31).
-    pub(super) fn group_changed(&mut self, asker: &Asker, _: &GroupChange, group: &str, concerned: &[User]) {
+    pub(super) fn group_changed(&mut self, asker: &Asker, group: &str, concerned: &[User]) {
         let Ok(name) = Name::new(group) else { return };
         let lines = self.member_lines(&asker.tag(), &name);
         self.answer_after(asker, Outcome::Done, &lines, &format!("{} {group}", asker.name));

@@ -205,9 +205,7 @@ impl Server {
                 self.fail(asker, Code::StorageUnavailable);
             }
             Wish::Block { asker, user } => self.block_changed(asker, user),
-            Wish::Group { asker, change, group } => {
-                self.group_changed(asker, change, group, &begun.concerned);
-            }
+            Wish::Group { asker, group, .. } => self.group_changed(asker, group, &begun.concerned),
             Wish::Register { attempt, link, name, credential } => {
                 self.account_decided(*attempt, *link, name, credential, durable);
             }
