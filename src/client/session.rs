@@ -192,6 +192,9 @@ impl ClientState {
             ServerLine::Notice(crate::wire::Notice::FailedLogins { count }) => {
                 self.outbox.show(View::Notice(Notice::FailedLogins { count: *count }));
             }
+            ServerLine::Notice(crate::wire::Notice::Missed { count }) => {
+                self.outbox.show(View::Notice(Notice::Missed { count: *count }));
+            }
             ServerLine::Bye(farewell) => self.on_bye(*farewell),
             // Answers to nothing that was asked.
             ServerLine::Done { number: None, .. }

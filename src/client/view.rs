@@ -281,6 +281,11 @@ pub enum Notice {
         /// The number.
         count: u32,
     },
+    /// Broadcasts and notices that the server dropped because this client had not read what came before.
+    Missed {
+        /// The number.
+        count: u32,
+    },
     /// Commands of an earlier run that never got their result; they are not repeated.
     Unsettled {
         /// The number.

@@ -88,6 +88,9 @@ pub enum Event<'a> {
         /// All settings.
         settings: Box<Settings>,
     },
+    /// One connection that waits for its turn has it. Due when `ServerState::has_turns` says so, after everything
+    /// that was ready to be read; harmless at any other time.
+    Turn,
     /// The server is to stop: sessions are told, mail under way is handed to the store, links are closed.
     Stop,
     /// The time that `ScheduleTimeout` asked for has come. Harmless at any other time.
@@ -111,6 +114,7 @@ impl fmt::Debug for Event<'_> {
                 write!(f, "MailLoaded({ticket:?}, {mail:?}, more: {more})")
             }
             Event::Reloaded { accounts, settings: _ } => write!(f, "Reloaded({} accounts)", accounts.len()),
+            Event::Turn => write!(f, "Turn"),
             Event::Stop => write!(f, "Stop"),
             Event::Tick => write!(f, "Tick"),
         }

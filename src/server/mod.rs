@@ -164,6 +164,7 @@ impl ServerState {
             Event::StoreRefused { from } => self.store_refused(from),
             Event::MailLoaded { ticket, mail, more } => pages::loaded(self, ticket, mail, more),
             Event::Reloaded { accounts, settings } => door::file_read(self, accounts, *settings),
+            Event::Turn => door::give_turn(self),
             Event::Stop => door::stop(self),
             Event::Tick => self.meet_deadlines(),
         }
@@ -296,6 +297,12 @@ impl ServerState {
             && self.post.is_quiet()
             && self.papers.is_quiet()
             && self.deadlines.but_idle() == 0
+    }
+
+    /// Whether a connection waits for its turn: [`Event::Turn`] is due once what is ready was read.
+    #[must_use]
+    pub fn has_turns(&self) -> bool {
+        self.door.has_turns()
     }
 
     /// Whether anybody may log in.

@@ -59,10 +59,16 @@ pub struct Settings {
     pub login_secs: u64,
     /// `line_bytes`: longest line, its end not counted.
     pub line_bytes: usize,
-    /// `rate_burst`: deliveries a user may cause at once.
+    /// `mailbox_share`: a sender may fill this part of `mailbox_bytes`, and 512 KiB in any case.
+    pub mailbox_share: u32,
+    /// `total_share`: a sender may fill this part of `mailbox_total_bytes`, and 1 MiB in any case.
+    pub total_share: u32,
+    /// `rate_burst`: units of work a user may cause at once.
     pub rate_burst: u32,
-    /// `rate_per_s`: deliveries a second a user may cause.
+    /// `rate_per_s`: units of work a second a user may cause.
     pub rate_per_s: u32,
+    /// `unsettled_max`: records of a user's commands that may be on their way to the disk.
+    pub unsettled_max: u32,
     /// `groups_per_user`
     pub groups_per_user: u32,
     /// `members_per_group`
@@ -174,8 +180,11 @@ impl Default for Settings {
             unauthenticated_per_address: 16,
             login_secs: 30,
             line_bytes: 4_096,
+            mailbox_share: 8,
+            total_share: 16,
             rate_burst: 4_096,
             rate_per_s: 20_000,
+            unsettled_max: 64,
             groups_per_user: 50,
             members_per_group: 200,
             failures_per_address: 9,

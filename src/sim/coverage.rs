@@ -312,6 +312,7 @@ impl Watcher {
             | Told::Hashed { .. }
             | Told::MailLoaded { .. }
             | Told::Reloaded
+            | Told::Turn
             | Told::Stop
             | Told::Tick => {}
         }

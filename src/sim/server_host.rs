@@ -51,6 +51,8 @@ pub(super) struct Host {
     pub(super) accounts: Vec<(Name, String)>,
     pub(super) store: Store,
     turn_is_due: bool,
+    /// A link of the server is about to have its turn.
+    gives_turn: bool,
     start_is_due: bool,
     /// It dies again soon after it has started.
     pub(super) dies_at_start: bool,
@@ -75,6 +77,7 @@ impl Host {
             accounts: USERS[..ACCOUNTS].iter().filter_map(|name| account(name)).collect(),
             store: Store::new([7; 32]),
             turn_is_due: false,
+            gives_turn: false,
             start_is_due: false,
             dies_at_start: false,
             hashing: 0,
@@ -190,6 +193,7 @@ impl World {
         self.host.generation += 1;
         self.host.hashing = 0;
         self.host.turn_is_due = false;
+        self.host.gives_turn = false;
         self.merge_registered_accounts();
         let survived = self.host.store.last_durable();
         self.trace.add(self.now, Seen::ServerGone { crashed, survived });
@@ -220,6 +224,7 @@ impl World {
             | Told::StoreRefused { .. }
             | Told::MailLoaded { .. }
             | Told::Reloaded
+            | Told::Turn
             | Told::Stop => true,
         };
         let clock = self.host.clock(self.now);
@@ -242,6 +247,23 @@ impl World {
             self.look_at_output(link);
         }
         self.host.dirty = dirty;
+        self.turn_if_due();
+    }
+
+    /// Links that wait for their turn have it one after the other, after what is ready to be read by then.
+    fn turn_if_due(&mut self) {
+        if !self.host.gives_turn && self.host.state.as_ref().is_some_and(|state| state.has_turns()) {
+            self.host.gives_turn = true;
+            let micros = 50 * (self.now.0 % 3);
+            self.after(micros, Happening::ServerTurn { life: self.host.life });
+        }
+    }
+
+    pub(super) fn give_turn(&mut self, life: u32) {
+        if life == self.host.life && self.host.is_up() {
+            self.host.gives_turn = false;
+            self.tell_server(Event::Turn, Told::Turn);
+        }
     }
 
     fn carry_out(&mut self, effect: Effect<'_>) {

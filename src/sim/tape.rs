@@ -155,6 +155,7 @@ fn own(event: &Event<'_>) -> Owned {
             Event::Reloaded { accounts: accounts.clone(), settings: settings.clone() }
         }
         Event::Stop => Event::Stop,
+        Event::Turn => Event::Turn,
         Event::Tick => Event::Tick,
     };
     Owned::Other(Box::new(event))

@@ -111,6 +111,7 @@ pub(crate) enum Told {
     StoreRefused { from: RecordNumber },
     MailLoaded { ticket: Ticket, count: u32 },
     Reloaded,
+    Turn,
     Stop,
     Tick,
 }

@@ -36,6 +36,8 @@ pub(super) enum Happening {
     Stalled { link: LinkId, flushed: u64 },
     /// The server's timeout.
     ServerTick { life: u32, generation: u64 },
+    /// A link that waits for its turn at the server may have it.
+    ServerTurn { life: u32 },
     /// A hash is compared or made.
     Hashing { life: u32, answer: ServerAnswer },
     /// The store takes a turn.
@@ -256,6 +258,7 @@ impl World {
             Happening::Silent { link, silence } => self.silent_for_too_long(link, silence),
             Happening::Stalled { link, flushed } => self.look_at_stalled(link, flushed),
             Happening::ServerTick { life, generation } => self.tick_server(life, generation),
+            Happening::ServerTurn { life } => self.give_turn(life),
             Happening::Hashing { life, answer } => self.answer_hashing(life, answer),
             Happening::StoreTurn { life } => self.turn_store(life),
             Happening::ServerUp => self.start_server(),

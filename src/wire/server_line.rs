@@ -119,7 +119,7 @@ pub enum ServerLine<'a> {
     },
     /// `help TEXT`: one line of help; `ok help` follows the last.
     Help(Text<'a>),
-    /// `notice failed_logins COUNT`; later versions may add others.
+    /// `notice failed_logins COUNT` and `notice missed COUNT`; later versions may add others.
     Notice(Notice),
     /// `bye REASON`: the last line of all.
     Bye(Farewell),
@@ -160,6 +160,11 @@ pub struct Delivery<'a> {
 pub enum Notice {
     /// Failed logins to this account since the last successful one.
     FailedLogins {
+        /// How many.
+        count: u32,
+    },
+    /// Broadcasts and notices that were dropped because this link had not taken what came before.
+    Missed {
         /// How many.
         count: u32,
     },

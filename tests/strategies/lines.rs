@@ -104,6 +104,7 @@ fn session_line() -> BoxedStrategy<ServerLine<'static>> {
         admission().prop_map(ServerLine::Resumed),
         refusal().prop_map(ServerLine::Refused),
         small_number().prop_map(|count| ServerLine::Notice(Notice::FailedLogins { count })),
+        small_number().prop_map(|count| ServerLine::Notice(Notice::Missed { count })),
         select(Farewell::ALL).prop_map(ServerLine::Bye),
     ]
     .boxed()

@@ -65,6 +65,7 @@ const VOCABULARY: &[&[u8]] = &[
     b"requester",
     b"notice",
     b"failed_logins",
+    b"missed",
     b"bye",
     b"timeout",
     b"hobnob-private",

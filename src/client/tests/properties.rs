@@ -41,6 +41,7 @@ fn server_line() -> impl Strategy<Value = Vec<u8>> {
         "introduce luke accepter 0f0e0d0c0b0a09080706050403020100 192.0.2.3:6000",
         "error too_long",
         "notice failed_logins 3",
+        "notice missed 2",
         "bye timeout",
         "nonsense",
     ]);

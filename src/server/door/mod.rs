@@ -12,7 +12,7 @@ mod lockout;
 mod login;
 mod waiting;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -32,7 +32,8 @@ use self::lockout::Lockout;
 pub(super) use self::lockout::{Guesses, apply_failures};
 use self::login::SlowLogin;
 pub(super) use self::login::{hashed, verified};
-pub(super) use self::waiting::{read_on, throttle_due};
+use self::waiting::Meter;
+pub(super) use self::waiting::{give_turn, may_go_on, read_on, throttle_due};
 use crate::words::{LinkId, Name, Ticket};
 
 /// Connections, and logins under way.
@@ -41,6 +42,9 @@ pub(super) struct Door {
     links: HashMap<LinkId, Link, FixedState>,
     /// Links that are not logged in, the oldest first.
     anonymous: BTreeSet<LinkId>,
+    /// Links that wait for their turn, the next first.
+    turns: VecDeque<LinkId>,
+    meter: Meter,
     lockout: Lockout,
     slow_logins: BTreeMap<Ticket, SlowLogin>,
     /// Names for which an account is being made.
@@ -52,6 +56,8 @@ impl Door {
         Door {
             links: HashMap::with_hasher(FixedState::with_seed(seed.rotate_left(32))),
             anonymous: BTreeSet::new(),
+            turns: VecDeque::new(),
+            meter: Meter::default(),
             lockout: Lockout::new(seed),
             slow_logins: BTreeMap::new(),
             registering: BTreeSet::new(),
@@ -63,8 +69,13 @@ impl Door {
         self.links.len()
     }
 
-    /// Whether no password is being compared or hashed.
+    /// Whether a link waits for its turn.
+    pub(super) fn has_turns(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// Whether no password is being compared or hashed, and no link waits for its turn.
     pub(super) fn is_quiet(&self) -> bool {
-        self.slow_logins.is_empty()
+        self.slow_logins.is_empty() && self.turns.is_empty()
     }
 }

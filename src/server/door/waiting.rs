@@ -123,3 +123,16 @@ pub(super) fn join(server: &mut ServerState, id: LinkId, user: UserId) {
     // What was caused before, on another link or in another session, may not be paid for.
     look(server, id, user);
 }
+
+/// Measures what a line costs its user.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter {
+    user: Option<UserId>,
+    units: u64,
+}
+
+/// The next link that waits for its turn has it.
+pub(in crate::server) fn give_turn(_server: &mut ServerState) {}
+
+/// A user may go on.
+pub(in crate::server) fn may_go_on(_server: &mut ServerState, _user: UserId) {}

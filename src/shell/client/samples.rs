@@ -218,6 +218,14 @@ fn notice_views() -> Vec<Sample> {
             "3 failed logins to your account since you were last here\n",
         ),
         notice(
+            Notice::Missed { count: 1 },
+            "1 broadcast or notice was dropped: this client read too slowly\n",
+        ),
+        notice(
+            Notice::Missed { count: 2 },
+            "2 broadcasts and notices were dropped: this client read too slowly\n",
+        ),
+        notice(
             Notice::Unsettled { count: 1 },
             "The outcome of 1 earlier command is not known; it is not repeated\n",
         ),

@@ -121,6 +121,10 @@ pub(super) fn notice(notice: Notice) -> String {
         Notice::FailedLogins { count } => {
             format!("{count} failed logins to your account since you were last here")
         }
+        Notice::Missed { count: 1 } => "1 broadcast or notice was dropped: this client read too slowly".into(),
+        Notice::Missed { count } => {
+            format!("{count} broadcasts and notices were dropped: this client read too slowly")
+        }
         Notice::Unsettled { count: 1 } => {
             "The outcome of 1 earlier command is not known; it is not repeated".into()
         }

@@ -206,6 +206,7 @@ impl Reference {
             Told::StoreRefused { from } => server.store_refused(from),
             Told::MailLoaded { ticket, count } => return self.mail_loaded(now, ticket, count),
             Told::Reloaded => {}
+            Told::Turn => {}
             Told::Stop => server.stop(),
             Told::Tick => server.meet_deadlines(),
         }

@@ -63,6 +63,9 @@ impl ServerLine<'_> {
             ServerLine::Notice(Notice::FailedLogins { count }) => {
                 Line::begin(out, "notice").field("failed_logins").number(u64::from(*count)).end();
             }
+            ServerLine::Notice(Notice::Missed { count }) => {
+                Line::begin(out, "notice").field("missed").number(u64::from(*count)).end();
+            }
             ServerLine::Bye(farewell) => Line::begin(out, "bye").field(farewell.as_str()).end(),
         }
     }

@@ -4,6 +4,7 @@ use alloc::string::ToString;
 use core::net::SocketAddr;
 
 use nom::Parser;
+use nom::branch::alt;
 use nom::combinator::{map, map_opt, opt, rest, success, verify};
 use nom::multi::many0;
 use nom::sequence::{pair, preceded};
@@ -171,8 +172,10 @@ fn one_spelling(word: &str) -> Option<SocketAddr> {
 }
 
 fn notice(rest: &str) -> Parsed<'_, Notice> {
-    let count = preceded(keyword("failed_logins"), map_opt(field, small_decimal));
-    map(count, |count| Notice::FailedLogins { count }).parse(rest)
+    let count = |word: &'static str| preceded(keyword(word), map_opt(field, small_decimal));
+    let failed = map(count("failed_logins"), |count| Notice::FailedLogins { count });
+    let missed = map(count("missed"), |count| Notice::Missed { count });
+    alt((failed, missed)).parse(rest)
 }
 
 /// The outcome of a command, which its name begins.
@@ -303,6 +306,7 @@ mod tests {
             ("refused locked_out 60", ServerLine::Refused(Refusal::LockedOut { retry_after_secs: 60 })),
             ("refused stale", ServerLine::Refused(Refusal::Stale)),
             ("notice failed_logins 3", ServerLine::Notice(Notice::FailedLogins { count: 3 })),
+            ("notice missed 12", ServerLine::Notice(Notice::Missed { count: 12 })),
             ("bye server_shutdown", ServerLine::Bye(Farewell::ServerShutdown)),
         ]);
         let later = ServerLine::parse(b"hobnob 1 ack compress resume");
