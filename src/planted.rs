@@ -410,6 +410,12 @@ planted! {
     RequestsUnlimited,
     /// Requests at a user take the places of those who ask them.
     RequestPlacesShared,
+    /// Every coming and going is told at once.
+    PresenceNeverSettles,
+    /// A change of presence that was not told at once is never told.
+    PresenceForgotten,
+    /// A user whose coming was not told is heard of without it.
+    UnsettledSpeaks,
 }
 
 #[cfg(feature = "planted")]

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::ServerState;
 use super::door;
-use super::people::{blocks, groups, history, introductions};
+use super::people::{blocks, groups, history, introductions, presence};
 use super::post::{self, storing};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Fact, Record, Recovery, Suspect};
@@ -49,6 +49,7 @@ fn purge(server: &mut ServerState, name: &Name) {
     blocks::forget(server, user);
     groups::forget(server, user);
     introductions::forget(server, user);
+    presence::forget(server, user);
     server.accounts.remove(user);
 }
 

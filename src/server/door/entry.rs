@@ -10,7 +10,7 @@ use crate::record::{Fact, RecordNumber};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::effect::Report;
-use crate::server::people::{history, introductions, roster};
+use crate::server::people::{history, introductions, presence};
 use crate::server::post::{Delivery, pages, storing};
 use crate::server::session::{self, Session};
 use crate::server::settings::OfflineDelivery;
@@ -93,7 +93,7 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     let entry = Entry { by: By::Token, at: server.now };
     admit(server, id, user, entry);
     if planted::is(Planted::ResumeTold) {
-        roster::tell_presence(server, user, true);
+        presence::changed(server, user, true);
     }
 }
 
@@ -162,7 +162,7 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     history::session_began(server, user, entry.at);
     ending::idle_due(server, user, serial);
     admit(server, id, user, entry);
-    roster::tell_presence(server, user, true);
+    presence::changed(server, user, true);
 }
 
 /// Tells a user that they are in, and shows what waits for them.

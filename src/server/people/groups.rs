@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::blocks;
+use super::{blocks, presence};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Outcome};
 use crate::server::ServerState;
@@ -242,6 +242,9 @@ pub(in crate::server) fn has_changed(
     answer_after(server, asker, change, group, lines);
     let told = concerned.iter().filter(|user| **user != asker.user);
     let links: Vec<LinkId> = told.filter_map(|user| server.accounts[*user].link()).collect();
+    if !links.is_empty() {
+        presence::reveal(server, asker.user);
+    }
     let mut lines = member_lines(server, None, &name);
     let by = server.accounts.name(asker.user).as_str();
     ServerLine::Changed { group, by }.encode(&mut lines);

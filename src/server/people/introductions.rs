@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::blocks;
+use super::{blocks, presence};
 use crate::planted::{self, Planted};
 use crate::record::Outcome;
 use crate::server::ServerState;
@@ -154,6 +154,7 @@ fn ask(server: &mut ServerState, asker: &Asker, to: UserId, endpoints: Vec<Endpo
     server.deadlines.add(expires, Deadline::PrivateRequest(asker.user, to, serial));
     let request = Request { asker: *asker, endpoints, serial, expires };
     server.people.requests.insert(asker.user, to, request);
+    presence::reveal(server, asker.user);
     if let Some(link) = server.accounts[to].link() {
         let from = server.accounts.name(asker.user).as_str();
         server.out.send(link, &ServerLine::Request { from });
@@ -194,6 +195,7 @@ pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: 
     match take(server, from, asker.user) {
         None => fail(server, asker, Code::NoRequest),
         Some(request) => {
+            presence::reveal(server, asker.user);
             if planted::is(Planted::DeclineIntroduces) {
                 return introduce(server, &request, asker, &[]);
             }
@@ -206,6 +208,7 @@ pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: 
 
 /// Tells each of two clients who the other is, where it may be, and the secret they share.
 fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, endpoints: &[Endpoint]) {
+    presence::reveal(server, accepter.user);
     let id = server.secrets.token();
     let (first, second) = (observed(server, &request.asker), observed(server, accepter));
     let (Some(first), Some(second)) = (first, second) else {

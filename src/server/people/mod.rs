@@ -5,6 +5,7 @@ pub(super) mod blocks;
 pub(super) mod groups;
 pub(super) mod history;
 pub(super) mod introductions;
+pub(super) mod presence;
 pub(super) mod roster;
 
 use alloc::collections::BTreeMap;
@@ -14,6 +15,7 @@ use self::groups::Group;
 use self::history::History;
 pub(super) use self::history::Past;
 use self::introductions::Requests;
+pub(super) use self::presence::Told;
 use self::roster::Roster;
 use super::accounts::UserId;
 use crate::words::Name;

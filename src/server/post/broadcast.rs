@@ -8,7 +8,7 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker};
 use crate::server::out::word_lines;
-use crate::server::people::blocks;
+use crate::server::people::{blocks, presence};
 use crate::server::session;
 use crate::server::settings::BroadcastReport;
 use crate::wire::{Answer, Delivery, Freshness, ServerLine, Words};
@@ -26,6 +26,9 @@ pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text
             // What the sender's own block keeps from somebody (`block_mutual`) is no news to the sender.
             barred.push(user);
         }
+    }
+    if !links.is_empty() {
+        presence::reveal(server, asker.user);
     }
     server.post.broadcasts += 1;
     let line = ServerLine::Broadcast(Delivery {

@@ -1,6 +1,5 @@
 //! Showing what a mailbox holds: page by page, oldest first, before anything newer.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::delivery::{self, Keep, Parcel};
@@ -133,8 +132,8 @@ pub(super) fn show(server: &mut ServerState, user: UserId, source: Source) {
 
 pub(super) fn load_next(server: &mut ServerState, user: UserId) {
     let account = &server.accounts[user];
-    let takes = |session: &&Box<Session>| session.link.is_some_and(|link| server.out.takes(link));
-    let Some(session) = account.session.as_ref().filter(takes) else { return };
+    let takes = |session: &&Session| session.link.is_some_and(|link| server.out.takes(link));
+    let Some(session) = account.session.as_deref().filter(takes) else { return };
     let Some(source) = session.delivery.sources.front().filter(|_| session.delivery.wants_page()) else {
         return;
     };
