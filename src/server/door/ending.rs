@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::links::{self, LastAnswer, Stage};
 use super::waiting;
 use crate::planted::{self, Planted};
@@ -119,6 +119,7 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
 /// the one before again. A token of before may be tried again.
 pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry) {
     let resumable = entry.is_by_token();
+    entry::remember_failures(server, user, entry);
     let account = &mut server.accounts[user];
     account.entering = None;
     if !resumable {

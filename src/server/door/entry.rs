@@ -2,9 +2,9 @@
 
 use alloc::boxed::Box;
 
-use super::ending;
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
+use super::{ending, lockout};
 use crate::planted::{self, Planted};
 use crate::record::{Fact, RecordNumber};
 use crate::server::ServerState;
@@ -92,6 +92,7 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     }
     let entry = Entry { by: By::Token, at: server.now };
     admit(server, id, user, entry);
+    introductions::tell_again(server, user);
     if planted::is(Planted::ResumeTold) {
         presence::changed(server, user, true);
     }
@@ -187,6 +188,13 @@ fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     waiting::wait_no_more(server, id, Waits::LOGIN);
     if server.settings.offline_delivery == OfflineDelivery::Auto || planted::is(Planted::ManualShows) {
         pages::show_stored(server, user);
+    }
+}
+
+/// The failures that a login was to tell of are told at the next one.
+pub(super) fn remember_failures(server: &mut ServerState, user: UserId, entry: Entry) {
+    if let By::Password { failed: failed @ 1.., .. } = entry.by {
+        lockout::remember_failures(server, user, failed);
     }
 }
 

@@ -217,6 +217,13 @@ pub(super) fn forgive(server: &mut ServerState, subject: Subject, login: bool) -
     since_login
 }
 
+/// A login that forgave so many failures was not told of them.
+pub(super) fn remember_failures(server: &mut ServerState, user: UserId, failed: u32) {
+    let guesses = &mut server.accounts[user].guesses;
+    guesses.since_login = guesses.since_login.saturating_add(failed);
+    persist_guesses(server, Subject::Account(user));
+}
+
 fn persist_guesses(server: &mut ServerState, subject: Subject) -> RecordNumber {
     let suspect = match subject {
         // An account that was removed meanwhile: nothing of it is left to the next of that name.

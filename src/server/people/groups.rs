@@ -9,7 +9,7 @@ use crate::planted::{self, Planted};
 use crate::record::{Change, Outcome};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
-use crate::server::answers::{self, Asker, another};
+use crate::server::answers::{self, Asker};
 use crate::server::out::word_lines;
 use crate::server::papers::lane::{GroupChange, Subject, Subjects};
 use crate::server::session;
@@ -167,7 +167,10 @@ fn without_member(
     user: &str,
 ) -> Result<Option<(Name, Members)>, Code> {
     let (name, group) = owned(server, asker, group)?;
-    let user = another(server, asker, user)?;
+    let user = match server.accounts.find_open(user) {
+        Some(user) if user == asker.user => return Err(Code::Oneself),
+        user => user.ok_or(Code::UnknownUser)?,
+    };
     if !group.members.contains(&user) {
         return if planted::is(Planted::RemoveOfNobody) { Ok(None) } else { Err(Code::NotMember) };
     }
@@ -242,9 +245,7 @@ pub(in crate::server) fn has_changed(
     answer_after(server, asker, change, group, lines);
     let told = concerned.iter().filter(|user| **user != asker.user);
     let links: Vec<LinkId> = told.filter_map(|user| server.accounts[*user].link()).collect();
-    if !links.is_empty() {
-        presence::reveal(server, asker.user);
-    }
+    presence::reveal(server, asker.user);
     let mut lines = member_lines(server, None, &name);
     let by = server.accounts.name(asker.user).as_str();
     ServerLine::Changed { group, by }.encode(&mut lines);

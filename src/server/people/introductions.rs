@@ -134,11 +134,12 @@ pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
     server.people.requests.begun.remove(&user);
 }
 
-fn partner(server: &ServerState, asker: &Asker, user: &str) -> Result<UserId, Code> {
+fn partner(server: &mut ServerState, asker: &Asker, user: &str) -> Result<UserId, Code> {
     let to = another(server, asker, user)?;
     if !blocks::may_reach(server, asker.user, to) && !planted::is(Planted::BlockSkippedInPrivate) {
         return Err(Code::Blocked);
     }
+    presence::reveal(server, asker.user);
     let away = server.accounts[to].session.is_some() && planted::is(Planted::GraceIsAsked);
     if server.accounts[to].link().is_some() || away { Ok(to) } else { Err(Code::Offline) }
 }
@@ -154,7 +155,6 @@ fn ask(server: &mut ServerState, asker: &Asker, to: UserId, endpoints: Vec<Endpo
     server.deadlines.add(expires, Deadline::PrivateRequest(asker.user, to, serial));
     let request = Request { asker: *asker, endpoints, serial, expires };
     server.people.requests.insert(asker.user, to, request);
-    presence::reveal(server, asker.user);
     if let Some(link) = server.accounts[to].link() {
         let from = server.accounts.name(asker.user).as_str();
         server.out.send(link, &ServerLine::Request { from });
@@ -180,6 +180,7 @@ pub(in crate::server) fn accept(server: &mut ServerState, asker: &Asker, user: &
             fail(server, asker, Code::NoRequest);
         }
         Some(request) => {
+            presence::reveal(server, asker.user);
             introduce(server, &request, asker, endpoints);
             let name = server.accounts.name(from).clone();
             answers::answer(server, asker, Outcome::Done, Answer::Accept { user: name.as_str() });
@@ -208,7 +209,6 @@ pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: 
 
 /// Tells each of two clients who the other is, where it may be, and the secret they share.
 fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, endpoints: &[Endpoint]) {
-    presence::reveal(server, accepter.user);
     let id = server.secrets.token();
     let (first, second) = (observed(server, &request.asker), observed(server, accepter));
     let (Some(first), Some(second)) = (first, second) else {
@@ -260,6 +260,15 @@ pub(in crate::server) fn withdraw_all(server: &mut ServerState, user: UserId) {
     }
 }
 
+/// A user goes on over another link: the requests to them that wait for an answer are told again.
+pub(in crate::server) fn tell_again(server: &mut ServerState, user: UserId) {
+    let Some(link) = server.accounts[user].link() else { return };
+    for (from, _) in server.people.requests.concerning(user).into_iter().filter(|(_, to)| *to == user) {
+        let from = server.accounts.name(from).as_str();
+        server.out.send(link, &ServerLine::Request { from });
+    }
+}
+
 /// A user goes on over another link: what they asked for without a number is answered on the old one only.
 pub(in crate::server) fn withdraw_unnumbered(server: &mut ServerState, user: UserId) {
     for (from, to) in server.people.requests.concerning(user) {
@@ -306,8 +315,8 @@ fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[Endpoint]) -> Vec<Soc
 /// machine, so it is good only where the server sees them there as well.
 fn is_near(ip: IpAddr, seen_at: IpAddr) -> bool {
     let private = match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
     };
     private || ip.is_loopback() && seen_at.is_loopback()
 }

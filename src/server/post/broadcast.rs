@@ -27,9 +27,7 @@ pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text
             barred.push(user);
         }
     }
-    if !links.is_empty() {
-        presence::reveal(server, asker.user);
-    }
+    presence::reveal(server, asker.user);
     server.post.broadcasts += 1;
     let line = ServerLine::Broadcast(Delivery {
         id: MessageId { boot: server.boot, number: server.post.broadcasts },

@@ -13,7 +13,6 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::Tell;
 use crate::server::deadlines::Deadline;
-use crate::server::people::presence;
 use crate::time::Time;
 use crate::wire::{self, Code, Freshness, ServerLine, Status};
 use crate::words::{MessageId, Text, Ticket};
@@ -192,9 +191,6 @@ pub(super) fn deliver(server: &mut ServerState, to: UserId, parcel: Parcel) {
 
 /// Sends a message and remembers it until it is acknowledged.
 pub(super) fn send_parcel(server: &mut ServerState, to: UserId, mut parcel: Parcel, freshness: Freshness) {
-    if let (Freshness::Live, Keep::Memory(from)) = (freshness, parcel.keep) {
-        presence::reveal(server, from);
-    }
     let Some(link) = server.accounts[to].link() else { unreachable!("a message is sent to a link") };
     let mail = &parcel.mail;
     let Some(text) = Text::new(&mail.text) else { unreachable!("a message has a text") };
@@ -281,10 +277,7 @@ fn settle_first(server: &mut ServerState, user: UserId, count: usize) {
         let Some(parcel) = session.and_then(|session| session.delivery.pop_acknowledged()) else { break };
         let mail = &parcel.mail;
         match parcel.keep {
-            Keep::Memory(_) => {
-                presence::reveal(server, user);
-                tell_sender(server, user, &parcel.tell, Ok(Status::Delivered));
-            }
+            Keep::Memory(_) => tell_sender(server, user, &parcel.tell, Ok(Status::Delivered)),
             Keep::Mailbox => {
                 let bytes = mail.text.len() as u64;
                 removed

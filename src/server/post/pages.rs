@@ -61,9 +61,10 @@ pub(super) struct Page {
     serial: u64,
 }
 
-/// Stored messages that a user may be shown now. One whose account is to be purged is shown none.
+/// Stored messages that a user may be shown now: none with `offline_delivery=off`, and none of an account that is to
+/// be purged.
 pub(in crate::server) fn unread(server: &ServerState, user: UserId) -> u64 {
-    if server.accounts[user].is_leaving() {
+    if server.accounts[user].is_leaving() || server.settings.offline_delivery == OfflineDelivery::Off {
         return 0;
     }
     let Some(mailbox) = &server.accounts[user].inbox.mailbox else { return 0 };
