@@ -9,6 +9,7 @@ use super::door::{Stage, waits};
 use super::messages::Parcel;
 use super::pages::Source;
 use super::papers::DRAWN;
+use super::prices::RESUMPTION;
 use super::told::TOKEN;
 use super::{Ledger, Server, Timer, User, later};
 use crate::record::{Fact, RecordNumber};
@@ -154,6 +155,9 @@ impl Server {
     fn admit(&mut self, id: LinkId, user: User, entry: &Entry) {
         self.set_stage(id, Stage::Member(user));
         let word = if entry.by_password.is_some() { "welcome" } else { "resumed" };
+        if entry.by_password.is_none() {
+            self.charge(user, RESUMPTION);
+        }
         let unread = self.unread(user);
         let account = self.at(user);
         let mut line = format!("{word} {} unread {unread} login {}", account.name, account.login);
@@ -325,9 +329,10 @@ impl Server {
 
     pub(super) fn idle_due(&mut self, user: User, serial: u64) {
         let Some(session) = self.session_of(user).filter(|session| session.serial == serial) else { return };
-        let waits =
-            |id: LinkId| self.links.get(&id).is_some_and(|link| link.waits != 0 || !link.held.is_empty());
-        if session.link.is_some_and(waits) {
+        let not_idle = |id: LinkId| {
+            self.links.get(&id).is_some_and(|link| link.waits & !waits::TURN != 0 || !link.held.is_empty())
+        };
+        if session.link.is_some_and(not_idle) {
             self.note_activity(user, true);
         }
         if self.idle_until(user).is_some_and(|until| until <= self.now) {
