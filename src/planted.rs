@@ -382,6 +382,34 @@ planted! {
     FactForgottenLater,
     /// Of two refused facts of a kind the older one is written.
     OlderFactWins,
+    /// A connection that has had its turn goes on.
+    TurnsUnbounded,
+    /// A user may have any number of records on their way to the disk.
+    UnsettledUnbounded,
+    /// A sender may fill a whole mailbox.
+    SharesIgnored,
+    /// What others cause is written to a connection however much of it has not left.
+    WindowIgnored,
+    /// Nobody hears that something was dropped for them.
+    MissedNotTold,
+    /// Lists cost nothing.
+    ListIsFree,
+    /// A change costs no more than any line.
+    ChangeIsFree,
+    /// The notices of a changed group cost nothing.
+    NoticesAreFree,
+    /// A stored copy costs no more than a live one.
+    StoredIsFree,
+    /// A resume costs nothing.
+    ResumeIsFree,
+    /// A long text costs as much as a short one.
+    LongTextIsShort,
+    /// What a user owes is forgotten with their session.
+    DebtEndsWithSession,
+    /// A user may begin any number of requests for private links.
+    RequestsUnlimited,
+    /// Requests at a user take the places of those who ask them.
+    RequestPlacesShared,
 }
 
 #[cfg(feature = "planted")]

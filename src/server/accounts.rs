@@ -13,10 +13,9 @@ use super::door::Guesses;
 use super::papers::Ledger;
 use super::people::{Past, Ties};
 use super::post::Inbox;
-use super::session::{Session, Unanswered};
+use super::session::{Debt, Session, Unanswered};
 use crate::planted::{self, Planted};
 use crate::record::Digest;
-use crate::time::Time;
 use crate::words::look_alike::skeleton;
 use crate::words::{Credential, LinkId, LoginNumber, Name};
 
@@ -38,8 +37,9 @@ pub(super) struct Account {
     pub(super) ties: Ties,
     pub(super) past: Past,
     pub(super) inbox: Inbox,
-    /// When the deliveries that the user has caused are paid for, at the present rate.
-    pub(super) paid_until: Time,
+    pub(super) debt: Debt,
+    /// Records of the user's commands that are on their way to the disk, and messages that wait behind them.
+    pub(super) unsettled: u32,
     pub(super) unanswered: Unanswered,
     /// The link whose login is decided and not durable yet.
     pub(super) entering: Option<LinkId>,
@@ -58,7 +58,8 @@ impl Account {
             ties: Ties::default(),
             past: Past::default(),
             inbox: Inbox::default(),
-            paid_until: Time::ZERO,
+            debt: Debt::default(),
+            unsettled: 0,
             unanswered: Unanswered::default(),
             entering: None,
             session: None,
@@ -151,6 +152,7 @@ impl Accounts {
         let account = core::mem::replace(&mut self[user], vacant);
         assert!(account.session.is_none() && account.entering.is_none(), "the user of a purge is gone");
         assert!(account.guesses.is_idle(), "no password of an account is compared after its purge");
+        assert!(account.unsettled == 0, "no record of an account is under way after its purge");
         assert!(account.unanswered.is_none(), "no message of an account is under way after its purge");
         self.messages_floor = self.messages_floor.max(account.inbox.last_number());
         self.logins_floor = self.logins_floor.max(account.login);

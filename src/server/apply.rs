@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::ServerState;
 use super::door;
-use super::people::{blocks, groups, history};
+use super::people::{blocks, groups, history, introductions};
 use super::post::{self, storing};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Fact, Record, Recovery, Suspect};
@@ -48,6 +48,7 @@ fn purge(server: &mut ServerState, name: &Name) {
     history::forget(server, user);
     blocks::forget(server, user);
     groups::forget(server, user);
+    introductions::forget(server, user);
     server.accounts.remove(user);
 }
 

@@ -40,8 +40,8 @@ use self::deadlines::{Deadline, Deadlines};
 use self::door::Door;
 pub use self::effect::{Effect, Report, SessionEnd};
 pub use self::event::{Event, Verdict};
-pub use self::out::Effects;
 use self::out::Output;
+pub use self::out::{Effects, OTHERS_BYTES};
 use self::papers::{Papers, Secrets, Then, UnderWay};
 use self::people::{People, introductions};
 use self::post::{Post, delivery, group_messages, messages, pages, storing};
@@ -244,13 +244,13 @@ impl ServerState {
             Then::Wish(id) => wishes::settled(self, id, durable),
             Then::Mail(stored) => storing::settled(self, &stored, durable),
             Then::GroupMessage { asker, group, outcome } => {
-                group_messages::answer(self, &asker, &group, outcome);
+                group_messages::settled(self, &asker, &group, outcome);
             }
             Then::Pretended { to, tell } => {
                 let delivered = planted::is(Planted::SilentSaysDelivered);
                 let status = if delivered { Status::Delivered } else { Status::Stored };
                 let ending = if durable { Ok(status) } else { Err(crate::wire::Code::StorageUnavailable) };
-                messages::tell_sender(self, to, &tell, ending);
+                messages::pretended(self, to, &tell, ending);
             }
         }
         for link in self.papers.take_waiting(number) {

@@ -1,13 +1,12 @@
 //! Sessions: what a user who is online has, and what they have caused.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use super::accounts::UserId;
 use super::answers::Asker;
 use super::people::roster::Place;
 use super::post::Delivery;
-use super::{Later, ServerState};
+use super::{Later, ServerState, door};
 use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::Capabilities;
@@ -82,18 +81,51 @@ pub(super) fn end_message(server: &mut ServerState, asker: &Asker) {
     }
 }
 
-/// Charges a user for deliveries. Beyond their burst their next line waits.
-pub(super) fn charge(server: &mut ServerState, user: UserId, deliveries: u64) {
-    if let Some(rate) = rate(server) {
-        let paid_until = &mut server.accounts[user].paid_until;
-        *paid_until = (*paid_until).max(server.now) + time_for(deliveries, rate);
+/// What a user owes for the work they have caused.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Debt {
+    /// In millionths of a unit: a rate of units a second pays off as many of them each microsecond.
+    owed: u64,
+    /// When so much was owed.
+    at: Time,
+}
+
+/// Millionths of a unit.
+const UNIT: u64 = 1_000_000;
+
+impl Debt {
+    fn add(&mut self, units: u64, rate: u64, now: Time) {
+        let paid = now.0.saturating_sub(self.at.0).saturating_mul(rate);
+        self.owed = self.owed.saturating_sub(paid).saturating_add(units.saturating_mul(UNIT));
+        self.at = now;
+    }
+
+    /// The first microsecond at which less than `burst` units are owed.
+    const fn is_below_at(self, burst: u64, rate: u64) -> Time {
+        match self.owed.checked_sub(burst.saturating_mul(UNIT)) {
+            Some(excess) => Time(self.at.0.saturating_add(excess / rate + 1)),
+            None => Time::ZERO,
+        }
     }
 }
 
-/// When all that a user has caused will be within their burst, if it is not.
+/// Units for so many bytes that one user is sent: one for each 256.
+pub(super) fn units_for(bytes: usize) -> u64 {
+    if planted::is(Planted::LongTextIsShort) { 1 } else { bytes.div_ceil(256) as u64 }
+}
+
+/// Charges a user for work they have caused. Beyond their burst their next line waits.
+pub(super) fn charge(server: &mut ServerState, user: UserId, units: u64) {
+    server.door.meter(user, units);
+    if let Some(rate) = rate(server) {
+        server.accounts[user].debt.add(units, rate, server.now);
+    }
+}
+
+/// When a user will owe less than their burst, if they do not now.
 pub(super) fn throttled_until(server: &ServerState, user: UserId) -> Option<Time> {
     let burst = u64::from(server.settings.rate_burst) << u32::from(planted::is(Planted::BurstTwice));
-    let free_at = server.accounts[user].paid_until - time_for(burst, rate(server)?);
+    let free_at = server.accounts[user].debt.is_below_at(burst, rate(server)?);
     (free_at > server.now).then_some(free_at)
 }
 
@@ -102,7 +134,21 @@ fn rate(server: &ServerState) -> Option<u64> {
     (burst > 0 && rate > 0).then_some(rate)
 }
 
-/// How long so many deliveries take, in nanoseconds, so that high rates lose nothing to rounding.
-const fn time_for(deliveries: u64, rate: u64) -> Duration {
-    Duration::from_nanos(deliveries.saturating_mul(1_000_000_000) / rate)
+/// A record of a user's command is on its way to the disk, or a message waits behind one.
+pub(super) fn begin_record(server: &mut ServerState, user: UserId) {
+    server.accounts[user].unsettled += 1;
+}
+
+/// A record of a user's command is settled, or a message waits no more.
+pub(super) fn end_record(server: &mut ServerState, user: UserId) {
+    let unsettled = &mut server.accounts[user].unsettled;
+    assert!(*unsettled > 0, "a record is settled once");
+    *unsettled -= 1;
+    door::record_settled(server, user);
+}
+
+/// Whether a user has so many records on their way that their next line waits.
+pub(super) fn has_too_many_records(server: &ServerState, user: UserId) -> bool {
+    let most = server.settings.unsettled_max;
+    most > 0 && server.accounts[user].unsettled >= most && !planted::is(Planted::UnsettledUnbounded)
 }

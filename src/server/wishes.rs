@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::ServerState;
 use super::accounts::UserId;
 use super::answers::{self, Asker};
 use super::door;
@@ -10,10 +9,14 @@ use super::papers::Then;
 use super::papers::lane::{Round, Subjects, Wish, WishId};
 use super::people::{blocks, groups};
 use super::post;
+use super::{ServerState, session};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Outcome, Record};
 use crate::wire::Code;
 use crate::words::LinkId;
+
+/// What a change costs, and each member that it adds to a group.
+const CHANGE_UNITS: u64 = 20;
 
 /// What a wish comes to at its turn.
 pub(super) enum Decision {
@@ -59,6 +62,9 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
             }
         }
         Decision::Change { change, concerned } => {
+            if let Some(asker) = wish.asker().filter(|_| !planted::is(Planted::ChangeIsFree)) {
+                session::charge(server, asker.user, CHANGE_UNITS * (1 + wish.members_added(&change)));
+            }
             if planted::is(Planted::ChangeHoldsEarly) {
                 super::apply::apply(server, &Record::Change(change.clone()));
             }

@@ -17,7 +17,7 @@ use crate::time::Time;
 use crate::words::{Credential, LinkId, Name, Ticket};
 
 /// Bytes that may wait for a slow reader before their link is cut (`output_bytes`).
-const OUTPUT_BYTES: usize = 262_144;
+const OUTPUT_BYTES: usize = 262_144 + crate::server::OTHERS_BYTES;
 /// How long they may wait without progress (`output_stall_secs`).
 const OUTPUT_STALL_MICROS: u64 = 10_000_000;
 /// Comparisons that may wait for a hashing thread (`hash_queue`).

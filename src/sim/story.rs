@@ -17,7 +17,9 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
         format!("{:?}", String::from_utf8_lossy(&bytes))
     };
     let words = match seen {
-        Seen::Returned | Seen::Told(Told::Flushed { .. } | Told::Turn | Told::Tick) | Seen::Appended => return None,
+        Seen::Returned | Seen::Told(Told::Flushed { .. } | Told::Turn | Told::Tick) | Seen::Appended => {
+            return None;
+        }
         Seen::Differs { what } => format!("  the memory differs from the store: {what}"),
         Seen::Told(Told::Received { link, bytes }) => format!("  > link {} says {}", link.0, shown(*bytes)),
         Seen::Told(told) => format!("  > {told:?}"),

@@ -174,6 +174,8 @@ impl Stage {
             } else if self.timeout.is_some_and(|at| at <= self.now) {
                 self.timeout = None;
                 self.handle(Event::Tick);
+            } else if self.server.has_turns() {
+                self.handle(Event::Turn);
             } else {
                 return;
             }

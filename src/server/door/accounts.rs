@@ -154,6 +154,7 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     let waits = |settings: &Settings| (settings.timeout_secs, settings.resume_grace_secs);
     let rate = |settings: &Settings| (settings.rate_burst, settings.rate_per_s);
     let shows = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
+    let records_changed = now.unsettled_max != before.unsettled_max;
     let (waits_changed, rate_changed) = (waits(now) != waits(&before), rate(now) != rate(&before));
     let shows_now = shows(now) && !shows(&before);
     if waits_changed && !planted::is(Planted::ReloadKeepsIdle) {
@@ -161,6 +162,9 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     }
     if rate_changed {
         waiting::rate_changed(server);
+    }
+    if records_changed {
+        waiting::records_limit_changed(server);
     }
     if shows_now {
         for user in server.people.roster.users().to_vec() {

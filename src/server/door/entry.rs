@@ -12,7 +12,7 @@ use crate::server::accounts::UserId;
 use crate::server::effect::Report;
 use crate::server::people::{history, introductions, roster};
 use crate::server::post::{Delivery, pages, storing};
-use crate::server::session::Session;
+use crate::server::session::{self, Session};
 use crate::server::settings::OfflineDelivery;
 use crate::time::Time;
 use crate::wire::{Admission, Notice, Refusal, ServerLine};
@@ -57,11 +57,18 @@ pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, fa
     account.token = digest;
     account.ledger.clear();
     account.unanswered.begin_login();
+    if planted::is(Planted::DebtEndsWithSession) {
+        account.debt = session::Debt::default();
+    }
     enter(server, id, user, By::Password { failed, token });
 }
 
+/// What a resume costs.
+const RESUME_UNITS: u64 = 20;
+
 /// Lets a user in by token: into the session that goes on, at once, or into a new one.
 pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
+    session::charge(server, user, if planted::is(Planted::ResumeIsFree) { 0 } else { RESUME_UNITS });
     if server.accounts[user].session.is_none() {
         if planted::is(Planted::ResumeForgetsAnswers) {
             server.accounts[user].ledger.clear();

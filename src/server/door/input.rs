@@ -7,7 +7,7 @@ use super::links::{self, Stage};
 use super::{commands, ending, login, waiting};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
-use crate::server::{ServerState, post};
+use crate::server::{ServerState, post, session};
 use crate::wire::{
     Capabilities, ClientLine, Code, Farewell, Frame, LINE_ROOM, Misuse, Prompt, ServerLine, VERSION,
 };
@@ -70,23 +70,45 @@ fn endless_line(server: &ServerState) -> usize {
 
 fn take_frame(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
     let Some(link) = server.door.links.get(&id) else { return };
-    if matches!(link.stage, Stage::Parting(..)) {
+    let (stage, waits) = (link.stage, link.waits.any() || !link.held.is_empty());
+    if matches!(stage, Stage::Parting(..)) {
         return;
     }
-    let waits = link.waits.any() || !link.held.is_empty();
+    let at_once = |line: &[u8]| is_obeyed_at_once(stage, line);
     match frame {
         // It must make no difference whether the end of the line came with it.
         Frame::TooLong { bytes } if bytes > endless_line(server) => {
             links::cut_off(server, id, "line_bytes");
         }
-        Frame::TooLong { .. } if waits => hold(server, id, Held::TooLong),
-        Frame::TooLong { .. } => too_long(server, id),
         Frame::Line(line) if line.iter().all(|&byte| byte == b' ') => {}
-        Frame::Line(line) if waits && !is_obeyed_at_once(link.stage, line) => {
-            hold(server, id, Held::Line(line.to_vec()));
-        }
-        Frame::Line(line) => obey_line(server, id, line),
+        Frame::Line(line) if at_once(line) => obey_line(server, id, line),
+        _ if matches!(stage, Stage::Leaving(..)) => {}
+        _ if waits || must_wait(server, id) => hold(server, id, Held::from(frame)),
+        Frame::TooLong { .. } => priced(server, id, too_long),
+        Frame::Line(line) => priced(server, id, |server, id| obey_line(server, id, line)),
     }
+}
+
+/// Whether the user of a link has to pay first, or has too many records under way.
+fn must_wait(server: &mut ServerState, id: LinkId) -> bool {
+    match links::stage(server, id) {
+        Some(Stage::Member(user)) => waiting::must_wait(server, id, user),
+        _ => false,
+    }
+}
+
+/// Obeys a line that costs its user a unit, and whatever else it causes.
+fn priced(server: &mut ServerState, id: LinkId, obey: impl FnOnce(&mut ServerState, LinkId)) {
+    let user = match links::stage(server, id) {
+        Some(Stage::Member(user)) => Some(user),
+        _ => None,
+    };
+    server.door.begin_line(user);
+    if let Some(user) = user {
+        session::charge(server, user, 1);
+    }
+    obey(server, id);
+    waiting::end_line(server, id);
 }
 
 /// Whether a line is obeyed although its link waits: acknowledgements must not wait for what they settle.
@@ -97,8 +119,9 @@ fn is_obeyed_at_once(stage: Stage, line: &[u8]) -> bool {
             .any(|word| line.starts_with(word))
     };
     let planted = planted::is(Planted::NextLineDoesNotWait) && !change(line);
-    let at_once =
-        matches!(ClientLine::parse(line), Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. }));
+    let word = line.trim_ascii_start();
+    let at_once = (word.starts_with(b"ack") || word.starts_with(b"active"))
+        && matches!(ClientLine::parse(line), Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. }));
     stage.user().is_some() && (at_once || planted)
 }
 
@@ -111,6 +134,15 @@ fn hold(server: &mut ServerState, id: LinkId, held: Held) {
     }
     if link.held_bytes > HELD_BYTES && !mem::replace(&mut link.paused, true) {
         server.out.pause(id);
+    }
+}
+
+impl From<Frame<'_>> for Held {
+    fn from(frame: Frame<'_>) -> Held {
+        match frame {
+            Frame::Line(line) => Held::Line(line.to_vec()),
+            Frame::TooLong { .. } => Held::TooLong,
+        }
     }
 }
 
@@ -129,17 +161,16 @@ pub(in crate::server) fn go_on_reading(server: &mut ServerState, id: LinkId) {
         if link.waits.any() {
             break;
         }
-        let Some(held) = link.held.pop_front() else {
+        if link.held.is_empty() {
             if link.ended {
                 links::end_is_due(server, id);
             }
             break;
-        };
-        link.held_bytes -= held.bytes();
-        match held {
-            Held::Line(line) => obey_line(server, id, &line),
-            Held::TooLong => too_long(server, id),
         }
+        if must_wait(server, id) {
+            break;
+        }
+        go_on_with_next(server, id);
     }
     if let Some(link) = server.door.links.get_mut(&id) {
         if link.held.is_empty() {
@@ -149,6 +180,20 @@ pub(in crate::server) fn go_on_reading(server: &mut ServerState, id: LinkId) {
             link.paused = false;
             server.out.resume(id);
         }
+    }
+}
+
+/// Obeys the next line that was held.
+fn go_on_with_next(server: &mut ServerState, id: LinkId) {
+    let Some(link) = server.door.links.get_mut(&id) else { return };
+    let Some(held) = link.held.pop_front() else { return };
+    link.held_bytes -= held.bytes();
+    let stage = link.stage;
+    match held {
+        Held::Line(line) if is_obeyed_at_once(stage, &line) => obey_line(server, id, &line),
+        _ if matches!(stage, Stage::Leaving(..)) => {}
+        Held::Line(line) => priced(server, id, |server, id| obey_line(server, id, &line)),
+        Held::TooLong => priced(server, id, too_long),
     }
 }
 

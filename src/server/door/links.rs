@@ -13,7 +13,7 @@ use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
 use crate::server::effect::Report;
-use crate::server::{Later, Phase, ServerState, wishes};
+use crate::server::{Later, Phase, ServerState, post, wishes};
 use crate::time::Time;
 use crate::wire::{Capabilities, Farewell, Framer, Refusal, ServerLine, VERSION};
 use crate::words::{LinkId, Ticket};
@@ -31,6 +31,8 @@ pub(super) struct Link {
     /// The shell reads it no more.
     pub(super) paused: bool,
     pub(super) waits: Waits,
+    /// What its lines have cost in this turn.
+    pub(super) spent: u64,
     /// The client has said all that it will.
     pub(super) ended: bool,
     /// Wrong passwords on this link.
@@ -118,6 +120,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         held_bytes: 0,
         paused: false,
         waits: Waits::default(),
+        spent: 0,
         ended: false,
         failures: 0,
         spoke: false,
@@ -175,8 +178,9 @@ pub(in crate::server) fn flushed(server: &mut ServerState, id: LinkId, upto: u64
     waiting::lists_moved(server, id);
     if let Some(user) = stage.user() {
         if !acknowledges {
-            crate::server::post::delivery::left_for_network(server, user, flushed);
+            post::delivery::left_for_network(server, user, flushed);
         }
+        post::delivery::advance(server, user);
         ending::go_on_leaving(server, user);
     }
 }
@@ -258,7 +262,11 @@ pub(super) fn cut_off(server: &mut ServerState, id: LinkId, limit: &'static str)
 
 fn take(server: &mut ServerState, id: LinkId) -> Option<Link> {
     leave_anonymous(server, id);
-    server.door.links.remove(&id)
+    let link = server.door.links.remove(&id)?;
+    if link.waits.has(Waits::TURN) {
+        waiting::forget_turn(server, id);
+    }
+    Some(link)
 }
 
 /// The link is logged in, or gone: it counts no more among those that are not.

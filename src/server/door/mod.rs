@@ -33,7 +33,7 @@ pub(super) use self::lockout::{Guesses, apply_failures};
 use self::login::SlowLogin;
 pub(super) use self::login::{hashed, verified};
 use self::waiting::Meter;
-pub(super) use self::waiting::{give_turn, may_go_on, read_on, throttle_due};
+pub(super) use self::waiting::{give_turn, read_on, record_settled, throttle_due};
 use crate::words::{LinkId, Name, Ticket};
 
 /// Connections, and logins under way.

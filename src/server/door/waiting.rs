@@ -5,7 +5,7 @@ use super::links::Stage;
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
-use crate::server::session::throttled_until;
+use crate::server::session::{Debt, has_too_many_records, throttled_until};
 use crate::server::{Later, ServerState};
 use crate::words::LinkId;
 
@@ -25,6 +25,14 @@ impl Waits {
     pub(super) const LISTS: Waits = Waits(4);
     /// A change of the user is not durable.
     pub(super) const CHANGE: Waits = Waits(8);
+    /// Too many records of the user are on their way to the disk.
+    pub(super) const RECORDS: Waits = Waits(16);
+    /// Its turn is over.
+    pub(super) const TURN: Waits = Waits(32);
+
+    pub(super) const fn has(self, why: Waits) -> bool {
+        self.0 & why.0 != 0
+    }
 
     pub(super) const fn any(self) -> bool {
         self.0 != 0
@@ -45,7 +53,7 @@ pub(super) fn wait_no_more(server: &mut ServerState, id: LinkId, why: Waits) {
     {
         link.waits.0 &= !why.0;
         if !link.waits.any() {
-            let user = link.stage.user();
+            let user = link.stage.user().filter(|_| why != Waits::TURN);
             server.later.push_back(Later::Read(id));
             if let Some(user) = user.filter(|_| !planted::is(Planted::WaitingIsIdle)) {
                 ending::note_activity(server, user, true);
@@ -62,12 +70,29 @@ pub(super) fn look(server: &mut ServerState, id: LinkId, user: UserId) {
     if server.out.lists_waiting(id) > WAITING_LISTS {
         wait(server, id, Waits::LISTS);
     }
+}
+
+/// Whether the next line of a user has to wait, for what they owe or for their records. If so the link waits.
+pub(super) fn must_wait(server: &mut ServerState, id: LinkId, user: UserId) -> bool {
     if let Some(free_at) = throttled_until(server, user)
         && let Some(session) = server.accounts[user].session.as_ref()
     {
         let deadline = Deadline::Throttle(user, session.serial);
         server.deadlines.add(free_at, deadline);
         wait(server, id, Waits::RATE);
+    }
+    if has_too_many_records(server, user) {
+        wait(server, id, Waits::RECORDS);
+    }
+    server.door.links.get(&id).is_some_and(|link| link.waits.any())
+}
+
+/// A record of a user is settled: their next line need not wait any more.
+pub(in crate::server) fn record_settled(server: &mut ServerState, user: UserId) {
+    if !has_too_many_records(server, user)
+        && let Some(link) = server.accounts[user].link()
+    {
+        wait_no_more(server, link, Waits::RECORDS);
     }
 }
 
@@ -98,13 +123,20 @@ pub(in crate::server) fn throttle_due(server: &mut ServerState, user: UserId, se
     }
 }
 
-/// The rate has changed: nobody waits for what they owe at the one before.
-pub(in crate::server) fn rate_changed(server: &mut ServerState) {
+/// The rate has changed: nobody owes anything any more.
+pub(super) fn rate_changed(server: &mut ServerState) {
     for user in server.accounts.ids() {
-        server.accounts[user].paid_until = server.now;
+        server.accounts[user].debt = Debt::default();
         if let Some(link) = server.accounts[user].link() {
             wait_no_more(server, link, Waits::RATE);
         }
+    }
+}
+
+/// `unsettled_max` has changed: whoever waits for it is looked at again.
+pub(super) fn records_limit_changed(server: &mut ServerState) {
+    for user in server.accounts.ids() {
+        record_settled(server, user);
     }
 }
 
@@ -124,15 +156,52 @@ pub(super) fn join(server: &mut ServerState, id: LinkId, user: UserId) {
     look(server, id, user);
 }
 
-/// Measures what a line costs its user.
+/// What one turn of a link may cost.
+const TURN_UNITS: u64 = 64;
+
+/// Measures what the line that is being obeyed costs its user.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meter {
     user: Option<UserId>,
     units: u64,
 }
 
-/// The next link that waits for its turn has it.
-pub(in crate::server) fn give_turn(_server: &mut ServerState) {}
+impl super::Door {
+    /// A user is charged.
+    pub(in crate::server) fn meter(&mut self, user: UserId, units: u64) {
+        if self.meter.user == Some(user) {
+            self.meter.units += units;
+        }
+    }
 
-/// A user may go on.
-pub(in crate::server) fn may_go_on(_server: &mut ServerState, _user: UserId) {}
+    /// A line of this user, or of a stranger, begins.
+    pub(super) fn begin_line(&mut self, user: Option<UserId>) {
+        self.meter = Meter { user, units: 0 };
+    }
+}
+
+/// A line was obeyed: it counts for the turn of its link.
+pub(super) fn end_line(server: &mut ServerState, id: LinkId) {
+    let Meter { units, .. } = core::mem::take(&mut server.door.meter);
+    let Some(link) = server.door.links.get_mut(&id) else { return };
+    link.spent += units.max(1);
+    if link.spent >= TURN_UNITS && !planted::is(Planted::TurnsUnbounded) {
+        link.waits.0 |= Waits::TURN.0;
+        server.door.turns.push_back(id);
+    }
+}
+
+/// The next link that waits for its turn has it.
+pub(in crate::server) fn give_turn(server: &mut ServerState) {
+    if let Some(id) = server.door.turns.pop_front()
+        && let Some(link) = server.door.links.get_mut(&id)
+    {
+        link.spent = 0;
+        wait_no_more(server, id, Waits::TURN);
+    }
+}
+
+/// A link is gone: it waits for no turn.
+pub(super) fn forget_turn(server: &mut ServerState, id: LinkId) {
+    server.door.turns.retain(|waiting| *waiting != id);
+}

@@ -17,8 +17,9 @@ pub use self::outbox::Effects;
 use self::outbox::Outbox;
 pub(in crate::server) use self::outbox::{Slow, Written};
 use super::effect::Report;
+use crate::planted::{self, Planted};
 use crate::time::Time;
-use crate::wire::ServerLine;
+use crate::wire::{Notice, ServerLine};
 use crate::words::LinkId;
 
 /// The output side of all links.
@@ -36,7 +37,17 @@ struct LinkOutput {
     flushed: u64,
     /// Lists that leave in pieces, as the output drains.
     lists: VecDeque<List>,
+    /// Lines that others caused, dropped because too much had not left.
+    missed: u32,
 }
+
+/// While more than this has not left on a link, nothing that others cause is written to it.
+const WINDOW_BYTES: u64 = 64 * 1024;
+/// What others may have written to a link that has not left: the window, and a page of stored mail that was asked
+/// for within it.
+pub const OTHERS_BYTES: usize = 320 * 1024;
+/// Once no more than this has not left, the user hears what they missed.
+const REOPENS_AT_BYTES: u64 = WINDOW_BYTES / 2;
 
 impl LinkOutput {
     const fn in_flight(&self) -> u64 {
@@ -125,6 +136,35 @@ impl Output {
         output.sent
     }
 
+    /// Whether a link takes what others cause: most of what it was sent has left.
+    pub(in crate::server) fn takes(&self, link: LinkId) -> bool {
+        let in_flight = self.links.get(&link).map_or(0, LinkOutput::in_flight);
+        in_flight <= WINDOW_BYTES || planted::is(Planted::WindowIgnored)
+    }
+
+    /// Sends a notice that others caused, if the link takes it; else it is dropped and counted.
+    pub(in crate::server) fn offer(&mut self, link: LinkId, written: Written) -> bool {
+        let takes = self.takes(link);
+        let Some(output) = self.links.get_mut(&link) else { return false };
+        if takes && output.missed == 0 {
+            self.queue(link, written);
+            return true;
+        }
+        output.missed = output.missed.saturating_add(1);
+        false
+    }
+
+    /// Says what was missed, once most of what came before has left.
+    fn tell_missed(&mut self, link: LinkId) {
+        let Some(output) = self.links.get_mut(&link) else { return };
+        if output.missed > 0 && output.in_flight() <= REOPENS_AT_BYTES {
+            let count = core::mem::take(&mut output.missed);
+            if !planted::is(Planted::MissedNotTold) {
+                self.send(link, &ServerLine::Notice(Notice::Missed { count }));
+            }
+        }
+    }
+
     /// Sends the lines of a list: at once if it is short and the output drains, else in pieces.
     pub(in crate::server) fn list(&mut self, link: LinkId, lines: Vec<u8>) {
         let Some(output) = self.links.get_mut(&link) else { return };
@@ -144,6 +184,7 @@ impl Output {
         let Some(output) = self.links.get_mut(&link) else { return 0 };
         output.flushed = output.flushed.max(upto.min(output.sent));
         let flushed = output.flushed;
+        self.tell_missed(link);
         self.continue_lists(link);
         flushed
     }

@@ -9,6 +9,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::record::Change;
 use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
 use crate::words::{Credential, LinkId, Name};
@@ -36,6 +37,17 @@ impl Wish {
         match self {
             Wish::Block { asker, .. } | Wish::Group { asker, .. } => Some(*asker),
             Wish::Register { .. } | Wish::Purge { .. } => None,
+        }
+    }
+
+    /// How many members its change adds to a group, but for its maker.
+    pub(in crate::server) fn members_added(&self, change: &Change) -> u64 {
+        match (self, change) {
+            (Wish::Group { change: GroupChange::Create(_), .. }, Change::GroupSet { members, .. }) => {
+                members.len().saturating_sub(1) as u64
+            }
+            (Wish::Group { change: GroupChange::Add(_), .. }, _) => 1,
+            _ => 0,
         }
     }
 

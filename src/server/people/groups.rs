@@ -12,6 +12,7 @@ use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, another};
 use crate::server::out::word_lines;
 use crate::server::papers::lane::{GroupChange, Subject, Subjects};
+use crate::server::session;
 use crate::server::wishes::Decision;
 use crate::wire::{Answer, Code, ServerLine, Words};
 use crate::words::{LinkId, Name};
@@ -245,9 +246,9 @@ pub(in crate::server) fn has_changed(
     let by = server.accounts.name(asker.user).as_str();
     ServerLine::Changed { group, by }.encode(&mut lines);
     let written = server.out.write(|out| out.extend_from_slice(&lines));
-    for link in links {
-        server.out.queue(link, written);
-    }
+    let told = links.into_iter().filter(|link| server.out.offer(*link, written)).count();
+    let cost = told as u64 * session::units_for(lines.len());
+    session::charge(server, asker.user, if planted::is(Planted::NoticesAreFree) { 0 } else { cost });
 }
 
 /// Answers a command about a group that changes nothing, because it is so already or was done before: its
@@ -274,6 +275,7 @@ fn answer_after(
         GroupChange::Leave => Answer::LeaveGroup { group },
         GroupChange::Delete => Answer::DeleteGroup { group },
     };
+    session::charge(server, asker.user, session::units_for(lines.len()));
     ServerLine::Done { number: asker.number, answer }.encode(&mut lines);
     let written = server.out.write(|out| out.extend_from_slice(&lines));
     answers::answer_written(server, asker, Outcome::Done, written);
@@ -300,9 +302,11 @@ pub(in crate::server) fn group_list(server: &mut ServerState, asker: &Asker) {
     };
     let shown = |group: &&Name| !planted::is(Planted::GroupListOwnedOnly) || owns(group);
     let groups: Vec<&Name> = server.accounts[asker.user].ties.groups.iter().filter(shown).collect();
+    let names: usize = groups.iter().map(|group| members_of(server, group).len()).sum();
     let mut lines: Vec<u8> =
         groups.iter().flat_map(|group| member_lines(server, asker.number, group)).collect();
     let answer = Answer::GroupList { count: groups.len() as u64 };
+    session::charge(server, asker.user, names as u64);
     ServerLine::Done { number: asker.number, answer }.encode(&mut lines);
     if let Some(link) = answers::asker_link(server, asker) {
         server.out.list(link, lines);

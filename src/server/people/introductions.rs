@@ -15,11 +15,19 @@ use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, another, asker_link, fail};
 use crate::server::deadlines::Deadline;
 use crate::server::effect::Report;
+use crate::server::session;
 use crate::time::Time;
 use crate::wire::{Answer, Code, Endpoint, Role, ServerLine};
+use crate::words::Name;
 
-/// Open requests of one user, and at one user.
+/// Open requests of one user.
 const REQUESTS_A_USER: usize = 16;
+/// Requests that a user may begin within a minute: to the same name, and in all.
+const REQUESTS_A_MINUTE_TO_ONE: usize = 3;
+const REQUESTS_A_MINUTE: usize = 20;
+const MINUTE: Duration = Duration::from_secs(60);
+/// What an introduction costs the one who asks for it.
+const INTRODUCTION_UNITS: u64 = 20;
 /// Ports below this belong to others' services; no client listens there.
 const LOWEST_PORT: u16 = 1024;
 /// Addresses of one client that the other is told to try.
@@ -39,6 +47,8 @@ struct Request {
 pub(super) struct Requests {
     by_asker: BTreeMap<(UserId, UserId), Request>,
     by_asked: BTreeSet<(UserId, UserId)>,
+    /// When each user began requests within the last minute, and to whom.
+    begun: BTreeMap<UserId, Vec<(Time, Name)>>,
 }
 
 impl Requests {
@@ -54,6 +64,19 @@ impl Requests {
     fn remove(&mut self, from: UserId, to: UserId) -> Option<Request> {
         self.by_asked.remove(&(to, from));
         self.by_asker.remove(&(from, to))
+    }
+
+    /// Open requests of a user.
+    fn open_of(&self, user: UserId) -> usize {
+        self.by_asker.range((user, UserId(0))..=(user, UserId(u32::MAX))).count()
+    }
+
+    /// Whether a user has begun as many requests within the last minute as they may.
+    fn are_too_many(&mut self, from: UserId, to: &Name, now: Time) -> bool {
+        let Some(begun) = self.begun.get_mut(&from) else { return false };
+        begun.retain(|(at, _)| *at + MINUTE > now);
+        let to_one = begun.iter().filter(|(_, name)| name == to).count();
+        begun.len() >= REQUESTS_A_MINUTE || to_one >= REQUESTS_A_MINUTE_TO_ONE
     }
 
     /// The pairs of asker and asked in which the user is either.
@@ -84,18 +107,31 @@ pub(in crate::server) fn start(
     let crossed = if planted::is(Planted::CrossingIsNoConsent) { None } else { take(server, to, asker.user) };
     if let Some(request) = crossed {
         // Both want it: that is consent.
+        session::charge(server, asker.user, INTRODUCTION_UNITS);
         introduce(server, &request, asker, &endpoints);
         let name = server.accounts.name(to).clone();
         let answer = Answer::StartPrivate { user: name.as_str() };
         return answers::answer(server, asker, Outcome::Done, answer);
     }
-    let busy = |user: UserId| server.people.requests.concerning(user).len() >= REQUESTS_A_USER;
-    if busy(asker.user) || busy(to) {
+    let name = server.accounts.name(to).clone();
+    let requests = &mut server.people.requests;
+    let shared =
+        planted::is(Planted::RequestPlacesShared) && requests.concerning(to).len() >= REQUESTS_A_USER;
+    let many =
+        requests.are_too_many(asker.user, &name, server.now) && !planted::is(Planted::RequestsUnlimited);
+    if requests.open_of(asker.user) >= REQUESTS_A_USER || many || shared {
         let user = server.accounts.name(asker.user).clone();
         server.out.report(Report::CommandFailed { user, code: Code::RateLimited });
         return fail(server, asker, Code::RateLimited);
     }
+    requests.begun.entry(asker.user).or_default().push((server.now, name));
+    session::charge(server, asker.user, INTRODUCTION_UNITS);
     ask(server, asker, to, endpoints);
+}
+
+/// An account is purged.
+pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
+    server.people.requests.begun.remove(&user);
 }
 
 fn partner(server: &ServerState, asker: &Asker, user: &str) -> Result<UserId, Code> {

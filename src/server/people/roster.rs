@@ -8,6 +8,7 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker};
 use crate::server::out::word_lines;
+use crate::server::session;
 use crate::server::settings::HistoryMode;
 use crate::wire::{Answer, ServerLine, Words};
 use crate::words::LinkId;
@@ -52,7 +53,7 @@ pub(in crate::server) fn tell_presence(server: &mut ServerState, user: UserId, o
     let line = if online { ServerLine::Online { user: name } } else { ServerLine::Offline { user: name } };
     let written = server.out.write_line(&line);
     for link in links {
-        server.out.queue(link, written);
+        server.out.offer(link, written);
         if planted::is(Planted::PresenceTwice) {
             server.out.queue(link, written);
         }
@@ -101,6 +102,11 @@ pub(in crate::server) fn whoelse_since(server: &mut ServerState, asker: &Asker, 
 
 /// Lists users, sorted by name, before an answer.
 pub(in crate::server) fn list(server: &mut ServerState, asker: &Asker, users: &[UserId], answer: Answer<'_>) {
+    session::charge(
+        server,
+        asker.user,
+        if planted::is(Planted::ListIsFree) { 0 } else { users.len() as u64 },
+    );
     let mut lines = Vec::new();
     for line in word_lines(&server.accounts.sorted_names(users)) {
         let Some(users) = Words::new(&line) else { unreachable!("names hold no line feed") };

@@ -27,8 +27,6 @@ pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text
             barred.push(user);
         }
     }
-    let free = planted::is(Planted::BroadcastIsFree);
-    session::charge(server, asker.user, if free { 0 } else { links.len() as u64 });
     server.post.broadcasts += 1;
     let line = ServerLine::Broadcast(Delivery {
         id: MessageId { boot: server.boot, number: server.post.broadcasts },
@@ -40,15 +38,16 @@ pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text
     });
     // Written once, shared by all.
     let written = server.out.write_line(&line);
-    for &link in &links {
-        server.out.queue(link, written);
-    }
-    report(server, asker, links.len(), &barred);
+    let recipients = links.into_iter().filter(|link| server.out.offer(*link, written)).count();
+    let cost = recipients as u64 * session::units_for(text.as_str().len());
+    session::charge(server, asker.user, if planted::is(Planted::BroadcastIsFree) { 0 } else { cost });
+    report(server, asker, recipients, &barred);
 }
 
 fn report(server: &mut ServerState, asker: &Asker, recipients: usize, barred: &[UserId]) {
     let mut lines = Vec::new();
     if server.settings.broadcast_report == BroadcastReport::Names {
+        session::charge(server, asker.user, barred.len() as u64);
         for line in word_lines(&server.accounts.sorted_names(barred)) {
             let Some(users) = Words::new(&line) else { unreachable!("names hold no line feed") };
             ServerLine::Users { number: asker.number, users }.encode(&mut lines);

@@ -175,10 +175,11 @@ pub(super) fn deliver(server: &mut ServerState, to: UserId, parcel: Parcel) {
     let Some(session) = server.accounts[to].session.as_mut() else {
         unreachable!("a live message goes to a session")
     };
+    let open = session.link.is_some_and(|link| server.out.takes(link));
     let delivery = &mut session.delivery;
     let shown =
         delivery.sources.is_empty() && delivery.loading.is_none() || planted::is(Planted::LiveBeforeStored);
-    if shown && delivery.unsent.is_empty() && delivery.window_is_open() {
+    if open && shown && delivery.unsent.is_empty() && delivery.window_is_open() {
         return send_parcel(server, to, parcel, Freshness::Live);
     }
     delivery.push_unsent(parcel);
@@ -300,11 +301,11 @@ pub(super) fn note_removed(server: &mut ServerState, user: UserId, ids: Vec<Mess
 }
 
 /// Sends what may be sent now: stored mail first, then what waits for it and for the window.
-pub(super) fn advance(server: &mut ServerState, user: UserId) {
+pub(in crate::server) fn advance(server: &mut ServerState, user: UserId) {
     pages::load_next(server, user);
     while let Some(session) = server.accounts[user].session.as_mut() {
         let delivery = &mut session.delivery;
-        if session.link.is_none()
+        if !session.link.is_some_and(|link| server.out.takes(link))
             || delivery.loading.is_some()
             || !delivery.sources.is_empty()
             || !delivery.window_is_open()

@@ -29,8 +29,6 @@ pub(in crate::server) fn message_group(server: &mut ServerState, asker: &Asker, 
         Ok(found) => found,
         Err(code) => return answers::fail(server, asker, code),
     };
-    let cost = if planted::is(Planted::GroupCostsOne) { 1 } else { members.len() as u64 - 1 };
-    session::charge(server, asker.user, cost);
     session::begin_message(server, asker);
     let number = server.next_serial();
     let message = GroupMessage {
@@ -58,6 +56,8 @@ pub(in crate::server) fn message_group(server: &mut ServerState, asker: &Asker, 
             continue;
         }
         message.open += 1;
+        let cost = session::units_for(text.as_str().len());
+        session::charge(server, asker.user, if planted::is(Planted::GroupCostsOne) { 0 } else { cost });
         if planted::is(Planted::LastMemberLeftOut) && last == Some(member) {
             member_settled(server, number, Ok(Status::Stored));
         } else {
@@ -114,14 +114,20 @@ fn finish(server: &mut ServerState, message: GroupMessage) {
     match settled {
         None => answer(server, &asker, &group, outcome),
         Some(settled) => {
+            session::begin_record(server, asker.user);
             let ServerState { papers, out, .. } = server;
             papers.persist(out, settled, Then::GroupMessage { asker, group, outcome });
         }
     }
 }
 
-/// Answers a group message; if anything of it was stored, once a repeat after a restart would be known.
-pub(in crate::server) fn answer(server: &mut ServerState, asker: &Asker, group: &Name, outcome: Outcome) {
+/// A repeat of a group message after a restart would be known: it is answered.
+pub(in crate::server) fn settled(server: &mut ServerState, asker: &Asker, group: &Name, outcome: Outcome) {
+    answer(server, asker, group, outcome);
+    session::end_record(server, asker.user);
+}
+
+fn answer(server: &mut ServerState, asker: &Asker, group: &Name, outcome: Outcome) {
     let Outcome::Group { delivered, stored, refused, withheld } = outcome else {
         unreachable!("a group message comes to counts")
     };

@@ -40,6 +40,8 @@ impl Amount {
 struct Share {
     stored: u32,
     promised: u32,
+    /// Of both.
+    bytes: u64,
 }
 
 /// Room that is kept for a message on its way.
@@ -74,14 +76,14 @@ impl Mailbox {
         self.stored
     }
 
+    /// Bytes of one sender, with those on their way.
+    pub(super) fn bytes_of(&self, from: &Name) -> u64 {
+        self.senders.get(from).map_or(0, |share| share.bytes)
+    }
+
     /// Messages of one sender, with those on their way.
     pub(super) fn expected_of(&self, from: &Name) -> u32 {
         self.senders.get(from).map_or(0, |share| share.stored + share.promised)
-    }
-
-    /// Bytes in it and on their way, as counted in the total of all mailboxes.
-    pub(super) const fn bytes(&self) -> u64 {
-        self.expected().bytes
     }
 
     pub(super) fn is_expecting(&self) -> bool {
@@ -108,7 +110,9 @@ impl Mailbox {
 
     pub(super) fn promise(&mut self, id: MessageId, from: Name, bytes: u64) {
         self.promised.add(bytes);
-        self.senders.entry(from.clone()).or_default().promised += 1;
+        let share = self.senders.entry(from.clone()).or_default();
+        share.promised += 1;
+        share.bytes += bytes;
         let before = self.promises.insert(id, Promise { from, bytes, shown: false });
         assert!(before.is_none(), "a message is stored once");
     }
@@ -118,6 +122,7 @@ impl Mailbox {
         self.promised.subtract(promise.bytes);
         if let Some(share) = self.senders.get_mut(&promise.from) {
             share.promised -= 1;
+            share.bytes -= promise.bytes;
         }
         self.drop_empty_share(&promise.from);
         Some(promise)
@@ -135,20 +140,24 @@ impl Mailbox {
             return;
         }
         self.stored.add(bytes);
-        self.senders.entry(from.clone()).or_default().stored += 1;
+        let share = self.senders.entry(from.clone()).or_default();
+        share.stored += 1;
+        share.bytes += bytes;
     }
 
     /// Counts mail that was found at the start.
     pub(super) fn book_found(&mut self, from: &Name, messages: u32, bytes: u64) {
         self.stored.messages += messages;
         self.stored.bytes += bytes;
-        self.senders.entry(from.clone()).or_default().stored += messages;
+        let share = self.senders.entry(from.clone()).or_default();
+        share.stored += messages;
+        share.bytes += bytes;
     }
 
-    /// A message will not be stored; the bytes of its room, and whether its receiver has it.
-    pub(super) fn release(&mut self, id: MessageId) -> (u64, Kept) {
+    /// A message will not be stored; whether its receiver has it.
+    pub(super) fn release(&mut self, id: MessageId) -> Kept {
         let Some(promise) = self.take_promise(id) else { unreachable!("a promise is released once") };
-        (promise.bytes, if promise.shown { Kept::Shown } else { Kept::InMailbox })
+        if promise.shown { Kept::Shown } else { Kept::InMailbox }
     }
 
     /// A message was shown, or dropped: it is out of the mailbox, or never will be in it.
@@ -163,11 +172,8 @@ impl Mailbox {
         let Some(share) = self.senders.get_mut(from) else { unreachable!("mail has a sender") };
         assert!(share.stored > 0, "mail is counted for its sender");
         share.stored -= 1;
+        share.bytes -= bytes;
         self.drop_empty_share(from);
-    }
-
-    pub(super) fn is_promised(&self, id: MessageId) -> bool {
-        self.promises.contains_key(&id)
     }
 
     pub(super) fn is_removed(&self, id: MessageId) -> bool {
@@ -198,7 +204,7 @@ mod tests {
         assert!(!mailbox.has_mail() && mailbox.is_expecting());
         mailbox.book(id(1), &hans, 5);
         assert!(mailbox.has_mail_of(&hans) && !mailbox.is_expecting());
-        assert_eq!(mailbox.bytes(), 5);
+        assert_eq!(mailbox.expected().bytes, 5);
         mailbox.remove(id(1), &hans, 5);
         assert!(mailbox.is_removed(id(1)) && !mailbox.has_mail() && !mailbox.is_idle());
         mailbox.forget_removed(&[id(1)]);
@@ -211,9 +217,9 @@ mod tests {
         mailbox.promise(id(1), hans.clone(), 5);
         mailbox.remove(id(1), &hans, 5);
         mailbox.book(id(1), &hans, 5);
-        assert!(!mailbox.has_mail() && mailbox.bytes() == 0);
+        assert!(!mailbox.has_mail() && mailbox.expected().bytes == 0);
         mailbox.promise(id(2), hans.clone(), 7);
         mailbox.remove(id(2), &hans, 7);
-        assert_eq!(mailbox.release(id(2)), (7, Kept::Shown));
+        assert_eq!(mailbox.release(id(2)), Kept::Shown);
     }
 }

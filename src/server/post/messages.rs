@@ -42,7 +42,6 @@ impl Letter {
 }
 
 pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &str, text: Text<'_>) {
-    session::charge(server, asker.user, 1);
     let to = match another(server, asker, to) {
         Ok(to) => to,
         Err(code) => return answers::fail(server, asker, code),
@@ -53,6 +52,7 @@ pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &s
     if !open && server.settings.block_notice == BlockNotice::Tell {
         return tell_sender(server, to, &tell, Err(Code::Blocked));
     }
+    session::charge(server, asker.user, session::units_for(text.as_str().len()));
     if !open {
         return pretend_stored(server, asker, to);
     }
@@ -67,6 +67,8 @@ pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &s
 /// somebody offline is answered otherwise (`offline_delivery=off`, a full mailbox), it does.
 fn pretend_stored(server: &mut ServerState, asker: &Asker, to: UserId) {
     let tell = Tell::Sender(*asker);
+    session::charge(server, asker.user, storing::STORED_UNITS);
+    session::begin_record(server, asker.user);
     let delivered = planted::is(Planted::SilentSaysDelivered);
     let status = if delivered { Status::Delivered } else { Status::Stored };
     let settled = answers::settled_record(server, asker, Outcome::Message(status));
@@ -77,6 +79,19 @@ fn pretend_stored(server: &mut ServerState, asker: &Asker, to: UserId) {
     });
     let ServerState { papers, out, .. } = server;
     papers.persist(out, record, Then::Pretended { to, tell });
+}
+
+/// The pretence of storing a message is over.
+pub(in crate::server) fn pretended(
+    server: &mut ServerState,
+    to: UserId,
+    tell: &Tell,
+    ending: Result<Status, Code>,
+) {
+    tell_sender(server, to, tell, ending);
+    if let Tell::Sender(asker) = tell {
+        session::end_record(server, asker.user);
+    }
 }
 
 /// Sends a message to a user whom it may reach, or stores it for them. Whoever is to be told hears what
@@ -90,6 +105,7 @@ pub(super) fn post(server: &mut ServerState, to: UserId, letter: Letter, tell: T
         return send(server, to, letter, tell);
     }
     if server.post.queues.waiting(from, to) < WAITING_MESSAGES {
+        session::begin_record(server, from);
         return server.post.queues.wait(to, letter, tell);
     }
     post_behind_waiting(server, to, letter, tell);
@@ -140,6 +156,7 @@ fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: T
 /// Messages of one sender to one receiver may be sent on: what they waited for is stored, or was refused.
 pub(super) fn send_waiting(server: &mut ServerState, from: UserId, to: UserId) {
     for (letter, tell) in server.post.queues.take_free(from, to) {
+        session::end_record(server, from);
         if is_let_through(server, to, &letter, &tell) {
             post(server, to, letter, tell);
         }
@@ -156,6 +173,7 @@ pub(super) fn store_waiting(server: &mut ServerState, to: UserId) {
 /// Stores the messages of one sender that waited to be sent.
 fn store_waiting_of(server: &mut ServerState, from: UserId, to: UserId) {
     for (letter, tell) in server.post.queues.take_waiting(from, to) {
+        session::end_record(server, from);
         if is_let_through(server, to, &letter, &tell) {
             post_to_mailbox(server, to, letter, tell);
         }

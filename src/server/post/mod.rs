@@ -41,6 +41,8 @@ pub(super) struct Post {
     queues: Queues,
     /// Bytes of text in all mailboxes, and of what is on its way into them.
     stored_bytes: u64,
+    /// Of them, those of each sender.
+    bytes_of: BTreeMap<Name, u64>,
     broadcasts: u64,
 }
 
@@ -51,6 +53,27 @@ impl Post {
             && self.discards.is_empty()
             && self.group_messages.is_empty()
             && self.queues.is_empty()
+    }
+
+    /// Bytes of one sender in all mailboxes, and on their way into them.
+    fn bytes_of(&self, from: &Name) -> u64 {
+        self.bytes_of.get(from).copied().unwrap_or_default()
+    }
+
+    /// A sender has so many bytes in a mailbox now, after so many before.
+    fn count(&mut self, from: &Name, before: u64, after: u64) {
+        if before == after {
+            return;
+        }
+        self.stored_bytes = self.stored_bytes + after - before;
+        if let Some(bytes) = self.bytes_of.get_mut(from) {
+            *bytes = *bytes + after - before;
+            if *bytes == 0 {
+                self.bytes_of.remove(from);
+            }
+        } else {
+            self.bytes_of.insert(from.clone(), after);
+        }
     }
 }
 
@@ -128,7 +151,9 @@ fn is_held(server: &ServerState, user: UserId, from: &Name) -> bool {
 pub(super) fn forget(server: &mut ServerState, user: UserId) {
     if let Some(mailbox) = server.accounts[user].inbox.mailbox.take() {
         assert!(!mailbox.is_expecting(), "nothing is on its way to an account when it is purged");
-        server.post.stored_bytes -= mailbox.bytes();
+        for from in mailbox.by_sender().map(|(from, _)| from) {
+            server.post.count(from, mailbox.bytes_of(from), 0);
+        }
     }
     server.post.discards.retain(|_, discard| !discard.is_of(user));
 }
@@ -147,7 +172,7 @@ pub(super) fn booked_bytes(server: &ServerState) -> u64 {
     let mailboxes = || {
         server.accounts.ids().into_iter().filter_map(|user| server.accounts[user].inbox.mailbox.as_deref())
     };
-    let expected: u64 = mailboxes().map(Mailbox::bytes).sum();
+    let expected: u64 = mailboxes().map(|mailbox| mailbox.expected().bytes).sum();
     assert!(expected == server.post.stored_bytes, "the total is that of all mailboxes");
     mailboxes().map(|mailbox| mailbox.booked().bytes).sum()
 }

@@ -1,5 +1,6 @@
 //! Showing what a mailbox holds: page by page, oldest first, before anything newer.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::delivery::{self, Keep, Parcel};
@@ -10,6 +11,7 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, Tell};
 use crate::server::out::Slow;
+use crate::server::session::Session;
 use crate::server::settings::OfflineDelivery;
 use crate::wire::{Answer, Freshness};
 use crate::words::{MessageId, Name, Ticket};
@@ -131,7 +133,8 @@ pub(super) fn show(server: &mut ServerState, user: UserId, source: Source) {
 
 pub(super) fn load_next(server: &mut ServerState, user: UserId) {
     let account = &server.accounts[user];
-    let Some(session) = account.session.as_ref().filter(|session| session.link.is_some()) else { return };
+    let takes = |session: &&Box<Session>| session.link.is_some_and(|link| server.out.takes(link));
+    let Some(session) = account.session.as_ref().filter(takes) else { return };
     let Some(source) = session.delivery.sources.front().filter(|_| session.delivery.wants_page()) else {
         return;
     };

@@ -14,7 +14,7 @@ use crate::server::accounts::UserId;
 use crate::server::answers::{self, Tell};
 use crate::server::papers::{Stored, Then};
 use crate::server::settings::OfflineDelivery;
-use crate::server::{Later, ServerState};
+use crate::server::{Later, ServerState, session};
 use crate::time::Time;
 use crate::wire::{Code, Status};
 use crate::words::{MessageId, Name};
@@ -39,6 +39,39 @@ pub(super) fn has_room(server: &ServerState, to: UserId, from: UserId, bytes: u6
         && within(settings.mailbox_bytes, expected.bytes + bytes)
         && within(u64::from(settings.mailbox_per_sender), u64::from(of_sender) + 1)
         && within(settings.mailbox_total_bytes, server.post.stored_bytes + bytes)
+        && is_within_shares(server, to, server.accounts.name(from), bytes)
+}
+
+/// What a stored copy costs its sender.
+pub(super) const STORED_UNITS: u64 = 4;
+/// The least share of a mailbox, and of all mailboxes together, that one sender may fill.
+const LEAST_SHARE_BYTES: u64 = 512 << 10;
+const LEAST_TOTAL_SHARE_BYTES: u64 = 1 << 20;
+
+/// What one sender may fill of so many bytes: one part in `parts`, but at least `least`; 0 for no limit.
+fn share(limit: u64, parts: u32, least: u64) -> u64 {
+    limit.checked_div(u64::from(parts)).map_or(0, |part| part.max(least).min(limit))
+}
+
+/// Whether a sender stays within their share of a mailbox, and of all of them, with so many bytes more.
+fn is_within_shares(server: &ServerState, to: UserId, from: &Name, bytes: u64) -> bool {
+    let settings = &server.settings;
+    let within = |limit: u64, used: u64| limit == 0 || used <= limit || planted::is(Planted::SharesIgnored);
+    let mailbox = server.accounts[to].inbox.mailbox.as_deref();
+    let of_sender = mailbox.map_or(0, |mailbox| mailbox.bytes_of(from));
+    let one = share(settings.mailbox_bytes, settings.mailbox_share, LEAST_SHARE_BYTES);
+    let all = share(settings.mailbox_total_bytes, settings.total_share, LEAST_TOTAL_SHARE_BYTES);
+    within(one, of_sender + bytes) && within(all, server.post.bytes_of(from) + bytes)
+}
+
+/// Changes what is counted of a mailbox, and of its sender.
+fn count<T>(server: &mut ServerState, to: UserId, from: &Name, change: impl FnOnce(&mut Mailbox) -> T) -> T {
+    let mailbox = server.accounts[to].inbox.mailbox.get_or_insert_with(Box::default);
+    let before = mailbox.bytes_of(from);
+    let changed = change(mailbox);
+    let after = mailbox.bytes_of(from);
+    server.post.count(from, before, after);
+    changed
 }
 
 /// Hands a message to the store; its sender hears `stored` when it is durable, or `refused`.
@@ -51,9 +84,9 @@ pub(super) fn store(
     refused: Code,
 ) {
     let (id, bytes) = (mail.id, mail.text.len() as u64);
-    let mailbox = server.accounts[to].inbox.mailbox.get_or_insert_with(Box::default);
-    mailbox.promise(id, mail.from.clone(), bytes);
-    server.post.stored_bytes += bytes;
+    count(server, to, &mail.from, |mailbox| mailbox.promise(id, mail.from.clone(), bytes));
+    session::charge(server, from, if planted::is(Planted::StoredIsFree) { 0 } else { STORED_UNITS });
+    session::begin_record(server, from);
     server.post.queues.begin(from, to);
     let settled = match &tell {
         Tell::Sender(asker) => answers::settled_record(server, asker, Outcome::Message(Status::Stored)),
@@ -81,14 +114,7 @@ pub(super) fn store(
 pub(in crate::server) fn apply(server: &mut ServerState, to: &Name, mail: &Mail) {
     let Some(to) = server.accounts.find(to.as_str()) else { return };
     let bytes = mail.text.len() as u64;
-    let mailbox = server.accounts[to].inbox.mailbox.get_or_insert_with(Box::default);
-    let promised = mailbox.is_promised(mail.id);
-    let before = mailbox.bytes();
-    mailbox.book(mail.id, &mail.from, bytes);
-    let after = mailbox.bytes();
-    // The room of one that was promised is counted since then.
-    server.post.stored_bytes =
-        if promised { server.post.stored_bytes + after - before } else { server.post.stored_bytes + bytes };
+    count(server, to, &mail.from, |mailbox| mailbox.book(mail.id, &mail.from, bytes));
     drop_idle(server, to);
 }
 
@@ -100,9 +126,7 @@ pub(in crate::server) fn apply_found(
     messages: u32,
     bytes: u64,
 ) {
-    let mailbox = server.accounts[to].inbox.mailbox.get_or_insert_with(Box::default);
-    mailbox.book_found(from, messages, bytes);
-    server.post.stored_bytes += bytes;
+    count(server, to, from, |mailbox| mailbox.book_found(from, messages, bytes));
 }
 
 /// A message is stored and booked, or the store refused it: its sender hears so, and its receiver is shown it
@@ -116,25 +140,24 @@ pub(in crate::server) fn settled(server: &mut ServerState, stored: &Stored, dura
         discard::drop_if_blocked(server, stored);
         pages::show_new(server, to, *id);
     } else {
-        let ending = match release(server, to, *id) {
+        let name = server.accounts.name(from).clone();
+        let ending = match release(server, to, &name, *id) {
             Kept::Shown => Ok(Status::Delivered),
             Kept::InMailbox if planted::is(Planted::ConfirmRefused) => Ok(Status::Stored),
             Kept::InMailbox => Err(*refused),
         };
         tell_sender(server, to, tell, ending);
     }
+    session::end_record(server, from);
     messages::send_waiting(server, from, to);
     if server.accounts[to].is_leaving() {
         server.later.push_back(Later::Purge);
     }
 }
 
-fn release(server: &mut ServerState, to: UserId, id: MessageId) -> Kept {
-    let account = &mut server.accounts[to];
-    let Some(mailbox) = account.inbox.mailbox.as_mut() else { unreachable!("room was promised") };
-    let (bytes, kept) = mailbox.release(id);
-    server.post.stored_bytes -= bytes;
-    if let Some(session) = account.session.as_mut() {
+fn release(server: &mut ServerState, to: UserId, from: &Name, id: MessageId) -> Kept {
+    let kept = count(server, to, from, |mailbox| mailbox.release(id));
+    if let Some(session) = server.accounts[to].session.as_mut() {
         session.delivery.give_up(id);
     }
     drop_idle(server, to);
@@ -149,13 +172,11 @@ pub(super) fn take_out(
     from: &Name,
     bytes: u64,
 ) -> bool {
-    let Some(mailbox) = server.accounts[user].inbox.mailbox.as_mut() else { return false };
-    if mailbox.is_removed(id) {
+    let mailbox = server.accounts[user].inbox.mailbox.as_deref();
+    if mailbox.is_none_or(|mailbox| mailbox.is_removed(id)) {
         return false;
     }
-    let before = mailbox.bytes();
-    mailbox.remove(id, from, bytes);
-    server.post.stored_bytes -= before - mailbox.bytes();
+    count(server, user, from, |mailbox| mailbox.remove(id, from, bytes));
     true
 }
 

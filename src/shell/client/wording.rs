@@ -121,7 +121,9 @@ pub(super) fn notice(notice: Notice) -> String {
         Notice::FailedLogins { count } => {
             format!("{count} failed logins to your account since you were last here")
         }
-        Notice::Missed { count: 1 } => "1 broadcast or notice was dropped: this client read too slowly".into(),
+        Notice::Missed { count: 1 } => {
+            "1 broadcast or notice was dropped: this client read too slowly".into()
+        }
         Notice::Missed { count } => {
             format!("{count} broadcasts and notices were dropped: this client read too slowly")
         }

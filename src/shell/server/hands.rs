@@ -13,7 +13,7 @@ use super::inbox::{Item, Sender};
 use super::nonces::Nonces;
 use super::report;
 use super::setup::settings::Settings;
-use crate::server::Effect;
+use crate::server::{Effect, OTHERS_BYTES};
 use crate::shell::store;
 use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
@@ -123,8 +123,7 @@ impl Hands {
         if !mem::replace(&mut link.dirty, true) {
             self.dirty.push(id);
         }
-        let limit = self.settings.limits.output_bytes;
-        if limit != 0 && backlog > limit {
+        if is_too_much(self.settings.limits.output_bytes, backlog) {
             // Too much to wait for the end of the batch.
             self.write(id);
         }
@@ -148,16 +147,20 @@ impl Hands {
 
     fn write(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
-        let limit = self.settings.limits.output_bytes;
         match link.connection.write() {
             Written::All { upto } => self.flushed.push((id, upto)),
-            Written::Part if limit == 0 || link.connection.backlog() <= limit => {}
+            Written::Part if !is_too_much(self.settings.limits.output_bytes, link.connection.backlog()) => {}
             Written::Part | Written::Broken => {
                 link.connection.abandon();
                 self.follow_ups.push_back(Item::Ended { link: id });
             }
         }
     }
+}
+
+/// Whether more waits for a connection than its user may have caused and others may have beside.
+const fn is_too_much(output_bytes: usize, backlog: usize) -> bool {
+    output_bytes != 0 && backlog > output_bytes.saturating_add(OTHERS_BYTES)
 }
 
 impl From<Hashing> for Item {

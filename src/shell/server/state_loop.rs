@@ -20,6 +20,9 @@ const STOP: Duration = Duration::from_millis(1500);
 /// Time the store has in any case after its queue is closed.
 const LAST_WRITE: Duration = Duration::from_millis(300);
 
+/// How long connections that wait for their turn are given turns before everything else is looked at again.
+const TURNS: Duration = Duration::from_micros(200);
+
 /// An alarm that is later than this finds a server that stood still, or is overloaded.
 const LATE: Duration = Duration::from_millis(10);
 
@@ -74,8 +77,8 @@ impl Server {
 
     /// Waits for the next item; `None` when the alarm rings or the time to stop is over.
     async fn next(&mut self) -> Option<Item> {
-        if !self.hands.flushed.is_empty() {
-            // The core has yet to be told of these, but connections get their turn first.
+        if !self.hands.flushed.is_empty() || self.core.has_turns() {
+            // The core has yet to be told of these, but connections are read first.
             yield_now().await;
             return self.inbox.try_recv().ok();
         }
@@ -103,7 +106,18 @@ impl Server {
             self.catch_up(late).await?;
             self.tell(Event::Tick, self.hands.clock.now());
         }
+        self.give_turns();
         Ok(())
+    }
+
+    /// Gives turns to connections that wait for them, for a while.
+    fn give_turns(&mut self) {
+        let began = self.hands.clock.now();
+        let mut now = began;
+        while self.core.has_turns() && now.since(began) < TURNS {
+            self.tell(Event::Turn, now);
+            now = self.hands.clock.now();
+        }
     }
 
     /// Lets every connection with unread input read once, and handles what it read. If the alarm is on time, the
