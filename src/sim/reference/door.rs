@@ -156,7 +156,7 @@ impl Server {
     /// Goes on with what waits on a link, then with the end of its stream.
     pub(super) fn go_on_reading(&mut self, id: LinkId) {
         while let Some(link) = self.links.get(&id)
-            && (link.waits == 0 || matches!(link.stage, Stage::Leaving(..)))
+            && link.waits == 0
         {
             let Some(line) = link.held.front().cloned() else {
                 if link.ended {
@@ -187,7 +187,7 @@ impl Server {
         let line = line.map_or(too_long, read);
         let Some(stage) = self.stage(id).cloned() else { return };
         let aside = matches!(line, Line::Acknowledge { .. } | Line::Active { .. });
-        self.charged.clear();
+        self.charged = stage.user().map(|user| (user, 0));
         match stage {
             Stage::Member(user) => self.obey_member(id, user, line),
             Stage::Anonymous => self.obey_stranger(id, line),

@@ -145,6 +145,7 @@ impl Server {
             Ok((name, _)) => self.member_lines(&asker.tag(), &name),
             Err(_) => Vec::new(),
         };
+        self.charge(asker.user, units_of_lines(&lines));
         self.answer_after(asker, Outcome::Done, &lines, &format!("{} {group}", asker.name));
     }
 
@@ -152,9 +153,7 @@ impl Server {
     pub(super) fn group_changed(&mut self, asker: &Asker, group: &str, concerned: &[User]) {
         let Ok(name) = Name::new(group) else { return };
         let lines = self.member_lines(&asker.tag(), &name);
-        if self.asker_link(asker).is_some() {
-            self.charge(asker.user, units_of_lines(&lines));
-        }
+        self.charge(asker.user, units_of_lines(&lines));
         self.answer_after(asker, Outcome::Done, &lines, &format!("{} {group}", asker.name));
         let mut lines: Vec<String> = self.member_lines("", &name);
         lines.push(format!("changed {group} {}", self.name(asker.user)));

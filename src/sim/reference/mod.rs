@@ -162,8 +162,8 @@ struct Server {
     links: BTreeMap<LinkId, Link>,
     /// Links whose turn is over (R43).
     turns: VecDeque<LinkId>,
-    /// What users were charged since the line that is obeyed came.
-    charged: BTreeMap<User, u64>,
+    /// What the user of the line that is obeyed was charged meanwhile.
+    charged: Option<(User, u64)>,
     /// Names without an account.
     made_up: BTreeMap<String, Guesses>,
     /// Failures of an address, and since when.

@@ -132,17 +132,10 @@ impl Server {
         session.delivery.loading = None;
         let leaving = session.delivery.leaving;
         let late = |id: MessageId| leaving.is_some_and(|last| id > last);
-        let mut last = mail.last().map(|mail| mail.id);
-        let mut more = more && !last.is_some_and(late);
+        let last = mail.last().map(|mail| mail.id);
+        let more = more && !last.is_some_and(late);
         let mut shown = 0;
-        let mut before = None;
         for mail in mail.into_iter().filter(|mail| !late(mail.id)) {
-            // R45: what finds no room is asked for again when there is some.
-            if !self.may_be_sent(user) {
-                (last, more) = (before, true);
-                break;
-            }
-            before = Some(mail.id);
             shown += u64::from(self.show_mail(user, mail));
         }
         let Some(session) = self.session_mut(user) else { return };

@@ -197,7 +197,7 @@ impl Server {
             roster: Vec::new(),
             links: BTreeMap::new(),
             turns: VecDeque::new(),
-            charged: BTreeMap::new(),
+            charged: None,
             made_up: BTreeMap::new(),
             addresses: BTreeMap::new(),
             groups: BTreeMap::new(),

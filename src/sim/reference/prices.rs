@@ -55,11 +55,16 @@ impl Server {
     }
 
     pub(super) fn charge(&mut self, user: User, units: u64) {
-        let Some((_, rate)) = self.rate() else { return };
-        let now = self.now;
-        let account = self.at_mut(user);
-        account.debt = account.debt.grown(now, rate, units);
-        *self.charged.entry(user).or_default() += units;
+        if let Some((of, charged)) = &mut self.charged
+            && *of == user
+        {
+            *charged += units;
+        }
+        if let Some((_, rate)) = self.rate() {
+            let now = self.now;
+            let account = self.at_mut(user);
+            account.debt = account.debt.grown(now, rate, units);
+        }
     }
 
     fn owes_until(&self, user: User) -> Option<Time> {
@@ -104,16 +109,24 @@ impl Server {
     pub(super) fn rate_changed(&mut self) {
         for user in self.everybody() {
             self.at_mut(user).debt = Debt::default();
+            if let Some(link) = self.at(user).link() {
+                self.wait_no_more(link, waits::RATE);
+            }
         }
-        self.end_waits(waits::RATE);
     }
 
-    /// Nobody waits for a limit that holds no more; the new one is looked at before the next line.
-    pub(super) fn end_waits(&mut self, why: u8) {
+    /// Nobody waits for a limit that holds no more.
+    pub(super) fn unsettled_max_changed(&mut self) {
         for user in self.everybody() {
-            if let Some(link) = self.at(user).link() {
-                self.wait_no_more(link, why);
-            }
+            self.look_at_unsettled(user);
+        }
+    }
+
+    fn look_at_unsettled(&mut self, user: User) {
+        if !self.is_beyond_unsettled(user)
+            && let Some(link) = self.at(user).link()
+        {
+            self.wait_no_more(link, waits::DISK);
         }
     }
 
@@ -124,18 +137,14 @@ impl Server {
 
     pub(super) fn end_unsettled(&mut self, user: User) {
         self.at_mut(user).unsettled -= 1;
-        if !self.is_beyond_unsettled(user)
-            && let Some(link) = self.at(user).link()
-        {
-            self.wait_no_more(link, waits::DISK);
-        }
+        self.look_at_unsettled(user);
     }
 
     /// A line was obeyed: it counts as what its user was charged meanwhile, and at least 1.
     pub(super) fn count_in_turn(&mut self, id: LinkId) {
+        let charged = self.charged.take().map_or(0, |(_, charged)| charged);
         let Some(link) = self.links.get_mut(&id) else { return };
-        let charged = link.stage.user().and_then(|user| self.charged.get(&user));
-        link.turn += charged.copied().unwrap_or(0).max(1);
+        link.turn += charged.max(1);
         if link.turn >= TURN_UNITS && link.waits & waits::TURN == 0 {
             link.waits |= waits::TURN;
             self.turns.push_back(id);

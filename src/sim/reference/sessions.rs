@@ -85,6 +85,7 @@ impl Server {
     }
 
     pub(super) fn enter_by_token(&mut self, id: LinkId, user: User) {
+        self.charge(user, RESUMPTION);
         if self.session(user).is_none() {
             return self.enter(id, user, None);
         }
@@ -155,9 +156,6 @@ impl Server {
     fn admit(&mut self, id: LinkId, user: User, entry: &Entry) {
         self.set_stage(id, Stage::Member(user));
         let word = if entry.by_password.is_some() { "welcome" } else { "resumed" };
-        if entry.by_password.is_none() {
-            self.charge(user, RESUMPTION);
-        }
         let unread = self.unread(user);
         let account = self.at(user);
         let mut line = format!("{word} {} unread {unread} login {}", account.name, account.login);

@@ -412,7 +412,7 @@ impl Server {
             self.rate_changed();
         }
         if disk {
-            self.end_waits(super::door::waits::DISK);
+            self.unsettled_max_changed();
         }
         if shows {
             for user in self.roster.clone() {
