@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use super::lockout::Subject;
 use super::reader::{Line, read};
-use super::{Later, Server, Timer, User};
+use super::{Later, Server, User};
 use crate::time::Time;
 use crate::words::LinkId;
 
@@ -26,6 +26,8 @@ pub(super) mod waits {
     pub(in super::super) const RATE: u8 = 2;
     pub(in super::super) const LISTS: u8 = 4;
     pub(in super::super) const CHANGE: u8 = 8;
+    pub(in super::super) const DISK: u8 = 16;
+    pub(in super::super) const TURN: u8 = 32;
 }
 
 /// How far a link has come.
@@ -76,6 +78,10 @@ pub(super) struct Link {
     pub(super) sent: u64,
     pub(super) flushed: u64,
     pub(super) lists: VecDeque<Vec<String>>,
+    /// Notices that were dropped since the last word of that (R45).
+    pub(super) missed: u32,
+    /// Units of the turn that it has had (R43).
+    pub(super) turn: u64,
 }
 
 fn length(held: Option<&Vec<u8>>) -> usize {
@@ -120,40 +126,51 @@ impl Server {
 
     /// Obeys a line, or lets it wait; `None`: it was too long.
     fn take_line(&mut self, id: LinkId, line: Option<&[u8]>) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        if matches!(link.stage, Stage::Parting(..)) {
-            return;
-        }
-        let blank = line.is_some_and(|line| line.iter().all(|byte| *byte == b' '));
-        let at_once = link.stage.user().is_some()
-            && line.is_some_and(|line| matches!(read(line), Line::Acknowledge { .. } | Line::Active { .. }));
+        let Some(link) = self.links.get(&id) else { return };
         let waits = link.waits != 0 || !link.held.is_empty();
-        if blank {
+        match link.stage {
+            Stage::Parting(..) => return,
+            // R43: what a user says who leaves waits for nothing.
+            Stage::Leaving(..) => return self.obey(id, line),
+            _ => {}
+        }
+        if line.is_some_and(|line| line.iter().all(|byte| *byte == b' ')) {
             // R6: it gives nothing.
-        } else if waits && !at_once {
+        } else if self.is_at_once(id, line) || !waits && !self.waits_for_user(id) {
+            self.obey(id, line);
+        } else if let Some(link) = self.links.get_mut(&id) {
             let line = line.map(<[u8]>::to_vec);
             link.held_bytes += length(line.as_ref());
             link.held.push_back(line);
             if link.held_bytes > HELD_BYTES && !core::mem::replace(&mut link.paused, true) {
                 self.expected.reading(id, false);
             }
-        } else {
-            self.obey(id, line);
         }
+    }
+
+    /// `ack` and `active` after a login.
+    fn is_at_once(&self, id: LinkId, line: Option<&[u8]>) -> bool {
+        self.stage(id).is_some_and(|stage| stage.user().is_some()) && line.is_some_and(is_said_aside)
     }
 
     /// Goes on with what waits on a link, then with the end of its stream.
     pub(super) fn go_on_reading(&mut self, id: LinkId) {
-        while let Some(link) = self.links.get_mut(&id)
+        while let Some(link) = self.links.get(&id)
             && link.waits == 0
         {
-            let Some(line) = link.held.pop_front() else {
+            let Some(line) = link.held.front().cloned() else {
                 if link.ended {
                     self.end_is_due(id);
                 }
                 break;
             };
-            link.held_bytes -= length(line.as_ref());
+            if !self.is_at_once(id, line.as_deref()) && self.waits_for_user(id) {
+                break;
+            }
+            if let Some(link) = self.links.get_mut(&id) {
+                link.held_bytes -= length(line.as_ref());
+                link.held.pop_front();
+            }
             self.obey(id, line.as_deref());
         }
         if let Some(link) = self.links.get_mut(&id)
@@ -168,24 +185,33 @@ impl Server {
     fn obey(&mut self, id: LinkId, line: Option<&[u8]>) {
         let too_long = Line::Misused { number: None, code: "too_long", first: String::new() };
         let line = line.map_or(too_long, read);
-        match self.links.get(&id).map(|link| link.stage.clone()) {
-            Some(Stage::Member(user)) => self.obey_member(id, user, line),
-            Some(Stage::Anonymous) => self.obey_stranger(id, line),
-            Some(Stage::Leaving(user, _)) => {
+        let Some(stage) = self.stage(id).cloned() else { return };
+        let aside = matches!(line, Line::Acknowledge { .. } | Line::Active { .. });
+        self.charged = stage.user().map(|user| (user, 0));
+        match stage {
+            Stage::Member(user) => self.obey_member(id, user, line),
+            Stage::Anonymous => self.obey_stranger(id, line),
+            Stage::Leaving(user, _) => {
                 if let Line::Acknowledge { shown: Some(shown), .. } = line {
                     self.acknowledged(user, shown);
                 }
             }
-            Some(Stage::LoggingIn(_) | Stage::Queued(_) | Stage::Refused(..) | Stage::Entering(..)) => {
+            Stage::LoggingIn(_) | Stage::Queued(_) | Stage::Refused(..) | Stage::Entering(..) => {
                 if let Line::Misused { number, code, first } = line {
                     self.misused(id, number, code, &first);
                 }
             }
-            Some(Stage::Parting(..)) | None => {}
+            Stage::Parting(..) => {}
+        }
+        if stage == Stage::Anonymous || matches!(stage, Stage::Member(_)) && !aside {
+            self.count_in_turn(id);
         }
     }
 
     fn obey_member(&mut self, id: LinkId, user: User, line: Line) {
+        if !matches!(line, Line::Acknowledge { .. } | Line::Active { .. }) {
+            self.charge(user, 1);
+        }
         match line {
             Line::Request { number, command } => {
                 self.obey_command(id, user, number, &command);
@@ -261,20 +287,20 @@ impl Server {
         }
     }
 
-    /// Ends a reason to wait. Its user was not idle until now.
+    /// Ends a reason to wait. Its user was not idle until now; but that a turn has come is no activity (R43).
     pub(super) fn wait_no_more(&mut self, id: LinkId, why: u8) {
         let Some(link) = self.links.get_mut(&id).filter(|link| link.waits & why != 0) else { return };
         link.waits &= !why;
-        if link.waits == 0 {
-            let user = link.stage.user();
+        let (waits, user) = (link.waits, link.stage.user());
+        if waits == 0 {
             self.later.push_back(Later::Read(id));
-            if let Some(user) = user {
-                self.note_activity(user, true);
-            }
+        }
+        if let Some(user) = user.filter(|_| why != waits::TURN && waits & !waits::TURN == 0) {
+            self.note_activity(user, true);
         }
     }
 
-    /// After a command: whether the next line has to wait (R23).
+    /// After a command: whether the next line has to wait for what it has begun (R23).
     pub(super) fn look(&mut self, id: LinkId, user: User) {
         if self.has_wish(user) {
             self.wait(id, waits::CHANGE);
@@ -282,42 +308,10 @@ impl Server {
         if self.lists_waiting(id) > LISTS {
             self.wait(id, waits::LISTS);
         }
-        if let Some(at) = self.throttled_until(user)
-            && let Some(serial) = self.session(user).map(|session| session.serial)
-        {
-            self.set(at, Timer::Throttle(user, serial));
-            self.wait(id, waits::RATE);
-        }
     }
+}
 
-    pub(super) fn throttle_due(&mut self, user: User, serial: u64) {
-        let link =
-            self.session_of(user).filter(|session| session.serial == serial).and_then(|session| session.link);
-        let Some(link) = link else { return };
-        match self.throttled_until(user) {
-            Some(at) => self.set(at, Timer::Throttle(user, serial)),
-            None => self.wait_no_more(link, waits::RATE),
-        }
-    }
-
-    /// When what a user has caused is within their burst again, if it is not.
-    fn throttled_until(&self, user: User) -> Option<Time> {
-        let (burst, rate) = (u64::from(self.settings.rate_burst), u64::from(self.settings.rate_per_s));
-        if burst == 0 || rate == 0 {
-            return None;
-        }
-        let at = Time(self.at(user).paid_until.0.saturating_sub(burst * 1_000_000 / rate));
-        (at > self.now).then_some(at)
-    }
-
-    /// Charges a user for deliveries.
-    pub(super) fn charge(&mut self, user: User, deliveries: u64) {
-        let (burst, rate) = (self.settings.rate_burst, u64::from(self.settings.rate_per_s));
-        if burst > 0 && rate > 0 {
-            let now = self.now;
-            let account = self.at_mut(user);
-            let micros = (deliveries * 1_000_000_000 / rate) / 1_000;
-            account.paid_until = Time(account.paid_until.max(now).0 + micros);
-        }
-    }
+/// Whether a line is one that waits for nothing after a login.
+fn is_said_aside(line: &[u8]) -> bool {
+    matches!(read(line), Line::Acknowledge { .. } | Line::Active { .. })
 }

@@ -10,6 +10,7 @@ use super::answers::{Asker, reach_word};
 use super::lane::{Decision, GroupChange};
 use super::messages::{Letter, Tell};
 use super::papers::Then;
+use super::prices::units_of;
 use super::{Server, User};
 use crate::record::{Change, Outcome};
 use crate::wire::{Code, Status};
@@ -144,6 +145,7 @@ impl Server {
             Ok((name, _)) => self.member_lines(&asker.tag(), &name),
             Err(_) => Vec::new(),
         };
+        self.charge(asker.user, units_of_lines(&lines));
         self.answer_after(asker, Outcome::Done, &lines, &format!("{} {group}", asker.name));
     }
 
@@ -151,19 +153,24 @@ impl Server {
     pub(super) fn group_changed(&mut self, asker: &Asker, group: &str, concerned: &[User]) {
         let Ok(name) = Name::new(group) else { return };
         let lines = self.member_lines(&asker.tag(), &name);
+        self.charge(asker.user, units_of_lines(&lines));
         self.answer_after(asker, Outcome::Done, &lines, &format!("{} {group}", asker.name));
         let mut lines: Vec<String> = self.member_lines("", &name);
         lines.push(format!("changed {group} {}", self.name(asker.user)));
         let told = concerned.iter().filter(|user| **user != asker.user);
         let links: Vec<LinkId> = told.filter_map(|user| self.at(*user).link()).collect();
         for link in links {
-            self.send_all(link, &lines);
+            if self.notify(link, &lines) {
+                self.charge(asker.user, units_of_lines(&lines));
+            }
         }
     }
 
     pub(super) fn group_list(&mut self, asker: &Asker) {
         let of_asker = self.groups.iter().filter(|(_, members)| members.contains(&asker.user));
         let groups: Vec<Name> = of_asker.map(|(name, _)| name.clone()).collect();
+        let names: usize = groups.iter().filter_map(|group| self.groups.get(group)).map(Vec::len).sum();
+        self.charge(asker.user, names as u64);
         let lines = groups.iter().flat_map(|group| self.member_lines(&asker.tag(), group)).collect();
         self.answer_list(asker, lines, &format!("grouplist {}", groups.len()));
     }
@@ -173,7 +180,6 @@ impl Server {
             Ok(found) => found,
             Err(code) => return self.fail(asker, code),
         };
-        self.charge(asker.user, members.len() as u64 - 1);
         self.begin_message(asker);
         let number = self.next_serial();
         let message = GroupMessage {
@@ -194,6 +200,7 @@ impl Server {
             let Some(message) = self.group_messages.get_mut(&number) else { return };
             if open {
                 message.open += 1;
+                self.charge(asker.user, units_of(text.len()));
                 self.post(member, letter.clone(), Tell::Group(number));
             } else {
                 message.withheld = true;
@@ -236,6 +243,7 @@ impl Server {
         let outcome = Outcome::Group { delivered, stored, refused, withheld };
         if stored > 0 && asker.words.is_some() {
             let then = Then::GroupMessage { asker: asker.clone(), group, outcome };
+            self.begin_unsettled(asker.user);
             self.persist_settled(None, Some(&asker), outcome, then);
         } else {
             self.answer_group_message(&asker, &group, outcome);
@@ -249,4 +257,9 @@ impl Server {
         self.answer(asker, outcome, &answer);
         self.end_message(asker);
     }
+}
+
+/// What lines cost with their ends.
+fn units_of_lines(lines: &[String]) -> u64 {
+    units_of(lines.iter().map(|line| line.len() + 1).sum())
 }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::answers::Asker;
 use super::papers::Then;
+use super::prices::{CHANGE, MEMBER};
 use super::{Server, User};
 use crate::record::{Change, Outcome, Record};
 use crate::wire::Code;
@@ -139,6 +140,10 @@ impl Server {
                 }
             }
             Decision::Change(change, concerned) => {
+                if let Some(asker) = wish.asker() {
+                    let added = self.added(&change);
+                    self.charge(asker.user, CHANGE + MEMBER * added);
+                }
                 self.begun.insert(place.1, Begun { subjects, concerned: concerned.into_iter().collect() });
                 self.persist_settled(
                     Some(Record::Change(change)),
@@ -148,6 +153,13 @@ impl Server {
                 );
             }
         }
+    }
+
+    /// Members that a change adds; the maker of a group is none (R42).
+    fn added(&self, change: &Change) -> u64 {
+        let Change::GroupSet { group, members } = change else { return 0 };
+        let before = self.groups.get(group).map_or(1, Vec::len);
+        members.len().saturating_sub(before) as u64
     }
 
     fn subjects(&self, wish: &Wish) -> Subjects {

@@ -1,6 +1,7 @@
 //! Links: connections, from their opening to their close (R10, R29 of the rulings, R40).
 
 use alloc::collections::VecDeque;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -11,6 +12,10 @@ use crate::words::LinkId;
 
 /// A list up to this size leaves at once.
 const PIECE_BYTES: usize = 32 * 1024;
+/// With more written and not left, nothing that others cause goes to a link; with at most so much it is told what
+/// it has missed (R45).
+const OUTPUT_BYTES: u64 = 64 * 1024;
+const OUTPUT_LOW_BYTES: u64 = 32 * 1024;
 
 /// The address that limits count for; loopback is exempt, and a host is given a /64.
 pub(super) fn limited_address(from: SocketAddr) -> Option<IpAddr> {
@@ -52,6 +57,8 @@ impl Server {
             sent: 0,
             flushed: 0,
             lists: VecDeque::new(),
+            missed: 0,
+            turn: 0,
         };
         self.links.insert(id, link);
         if let Some(due) = due {
@@ -99,6 +106,33 @@ impl Server {
         }
     }
 
+    /// Whether messages may go to a link (R45).
+    pub(super) fn has_output_room(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_some_and(|link| link.sent - link.flushed <= OUTPUT_BYTES)
+    }
+
+    /// Sends what others have caused, or drops it and counts it as one; whether it was sent (R45).
+    pub(super) fn notify(&mut self, id: LinkId, lines: &[String]) -> bool {
+        let room = self.has_output_room(id);
+        let Some(link) = self.links.get_mut(&id) else { return false };
+        if link.missed > 0 || !room {
+            link.missed += 1;
+            return false;
+        }
+        self.send_all(id, lines);
+        true
+    }
+
+    fn tell_missed(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id)
+            && link.missed > 0
+            && link.sent - link.flushed <= OUTPUT_LOW_BYTES
+        {
+            let missed = core::mem::take(&mut link.missed);
+            self.send(id, &format!("notice missed {missed}"));
+        }
+    }
+
     /// Sends lines together: at once if they are few and the output drains, else in pieces (ruling 21).
     pub(super) fn send_list(&mut self, id: LinkId, lines: Vec<String>) {
         let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
@@ -139,6 +173,7 @@ impl Server {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.flushed = link.flushed.max(upto.min(link.sent));
         let flushed = link.flushed;
+        self.tell_missed(id);
         self.continue_lists(id);
         if self.lists_waiting(id) <= LISTS {
             self.wait_no_more(id, waits::LISTS);
@@ -149,6 +184,7 @@ impl Server {
             if !acknowledges {
                 self.left_for_network(user, flushed);
             }
+            self.advance(user);
             self.go_on_leaving(user);
         }
     }
@@ -211,6 +247,7 @@ impl Server {
 
     fn take_link(&mut self, id: LinkId) -> Option<Link> {
         self.leave_anonymous(id);
+        self.turns.retain(|queued| *queued != id);
         self.links.remove(&id)
     }
 

@@ -299,14 +299,4 @@ impl Server {
         let account = self.at(user);
         account.entering.is_some() || account.session.is_none() && self.is_behind_with(&account.name)
     }
-
-    /// What is due to those who wait for an event that cannot come any more.
-    pub(super) fn rate_changed(&mut self) {
-        for user in self.everybody() {
-            self.at_mut(user).paid_until = self.now;
-            if let Some(link) = self.at(user).link() {
-                self.wait_no_more(link, waits::RATE);
-            }
-        }
-    }
 }

@@ -5,6 +5,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use super::{Server, User};
 use crate::words::{MessageId, Name};
 
+/// What a sender may fill in any case: of a mailbox, and of all of them (R40).
+const SHARE_BYTES: u64 = 512 * 1024;
+const TOTAL_SHARE_BYTES: u64 = 1024 * 1024;
+
 /// One user's stored mail, without the texts.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
@@ -84,6 +88,14 @@ impl Mailbox {
         (stored + promised) as u64
     }
 
+    /// Bytes of one sender, stored or promised.
+    fn bytes_of(&self, from: &Name) -> u64 {
+        let stored = self.stored.values().filter(|(sender, _)| sender == from).map(|(_, bytes)| bytes);
+        let promised =
+            self.promised.values().filter(|(sender, ..)| sender == from).map(|(_, bytes, _)| bytes);
+        stored.chain(promised).sum()
+    }
+
     pub(super) fn senders(&self) -> impl Iterator<Item = &Name> {
         self.stored.values().map(|(from, _)| from)
     }
@@ -95,10 +107,22 @@ impl Server {
         let within = |limit: u64, used: u64| limit == 0 || used <= limit;
         let (settings, mailbox) = (&self.settings, &self.at(to).mailbox);
         let count = (mailbox.stored.len() + mailbox.promised.len()) as u64;
-        let in_all: u64 = self.users.iter().flatten().map(|account| account.mailbox.bytes).sum();
+        let mailboxes = || self.users.iter().flatten().map(|account| &account.mailbox);
+        let in_all: u64 = mailboxes().map(|mailbox| mailbox.bytes).sum();
+        let name = self.name(from);
+        let of_sender = || mailboxes().map(|mailbox| mailbox.bytes_of(name)).sum::<u64>();
+        let share = share_of(settings.mailbox_bytes, settings.mailbox_share, SHARE_BYTES);
+        let total_share = share_of(settings.mailbox_total_bytes, settings.total_share, TOTAL_SHARE_BYTES);
         within(settings.mailbox_messages.into(), count + 1)
             && within(settings.mailbox_bytes, mailbox.bytes + bytes)
-            && within(settings.mailbox_per_sender.into(), mailbox.count_of(self.name(from)) + 1)
+            && within(settings.mailbox_per_sender.into(), mailbox.count_of(name) + 1)
             && within(settings.mailbox_total_bytes, in_all + bytes)
+            && share.is_none_or(|share| mailbox.bytes_of(name) + bytes <= share)
+            && total_share.is_none_or(|share| of_sender() + bytes <= share)
     }
+}
+
+/// What one sender may fill of so many bytes, if that is limited (R40).
+fn share_of(limit: u64, share: u32, least: u64) -> Option<u64> {
+    (limit > 0 && share > 0).then(|| (limit / u64::from(share)).max(least).min(limit))
 }

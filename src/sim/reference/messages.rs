@@ -6,14 +6,15 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::answers::{Asker, name_lines, reach_word};
+use super::answers::Asker;
 use super::papers::{Stored, Then};
+use super::prices::{STORED, units_of};
 use super::{News, Server, Timer, User, later};
 use crate::record::{Fact, Mail, Outcome, Record};
-use crate::server::settings::{BlockNotice, BroadcastReport, HeldOnBlock, OfflineDelivery};
+use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
 use crate::wire::{Code, Status};
-use crate::words::{LinkId, MessageId, Name, Origin};
+use crate::words::{MessageId, Name, Origin};
 
 /// A message that is not acknowledged within this time is stored (R25).
 const ACKNOWLEDGE_SECS: u64 = 2;
@@ -91,7 +92,6 @@ impl Server {
     }
 
     pub(super) fn message(&mut self, asker: &Asker, to: &str, text: &str) {
-        self.charge(asker.user, 1);
         let to = match self.another(asker, to) {
             Ok(to) => to,
             Err(code) => return self.fail(asker, code),
@@ -99,6 +99,9 @@ impl Server {
         self.begin_message(asker);
         let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: Arc::from(text) };
         let tell = Tell::Sender(asker.clone());
+        if self.may_reach(asker.user, to) || self.settings.block_notice == BlockNotice::Silent {
+            self.charge(asker.user, units_of(text.len()));
+        }
         if self.is_let_through(to, &letter, &tell) {
             self.post(to, letter, tell);
         }
@@ -121,6 +124,8 @@ impl Server {
     /// `block_notice=silent`: `stored` is said, after as long as it takes (ruling 15).
     fn pretend_stored(&mut self, asker: &Asker, to: User) {
         let then = Then::Pretended { to, asker: asker.clone() };
+        self.charge(asker.user, STORED);
+        self.begin_unsettled(asker.user);
         if asker.words.is_some() {
             self.persist_settled(None, Some(asker), Outcome::Message(Status::Stored), then);
         } else {
@@ -138,7 +143,9 @@ impl Server {
         match self.queues.get_mut(&pair) {
             None if is_here => return self.send_live(to, letter, tell),
             Some(queue) if is_here && queue.waiting.len() < WAITING_MESSAGES => {
-                return queue.waiting.push_back((letter, tell));
+                let from = letter.from;
+                queue.waiting.push_back((letter, tell));
+                return self.begin_unsettled(from);
             }
             _ => {}
         }
@@ -157,10 +164,11 @@ impl Server {
     fn send_live(&mut self, to: User, letter: Letter, tell: Tell) {
         let keep = Keep::Memory(letter.from);
         let parcel = Parcel { mail: self.accepted(to, letter), keep, tell, end: 0 };
+        let room = self.may_be_sent(to);
         let Some(session) = self.session_mut(to) else { return };
         let delivery = &mut session.delivery;
         let shown = delivery.sources.is_empty() && delivery.loading.is_none();
-        if shown && delivery.unsent.is_empty() && is_open(&delivery.sent) {
+        if shown && room && delivery.unsent.is_empty() && is_open(&delivery.sent) {
             return self.send_parcel(to, parcel, "live");
         }
         delivery.unsent.push_back(parcel);
@@ -267,8 +275,8 @@ impl Server {
     /// Sends what may be sent now: stored mail, then what waits for it and for the window.
     pub(super) fn advance(&mut self, user: User) {
         self.load_next(user);
-        while let Some(session) = self.session_mut(user)
-            && session.link.is_some()
+        while self.may_be_sent(user)
+            && let Some(session) = self.session_mut(user)
             && session.delivery.loading.is_none()
             && session.delivery.sources.is_empty()
             && is_open(&session.delivery.sent)
@@ -276,6 +284,11 @@ impl Server {
         {
             self.send_parcel(user, parcel, "live");
         }
+    }
+
+    /// Whether the output of a user's connection has room for a message (R45).
+    pub(super) fn may_be_sent(&self, user: User) -> bool {
+        self.at(user).link().is_some_and(|link| self.has_output_room(link))
     }
 
     fn post_to_mailbox(&mut self, to: User, letter: Letter, tell: Tell) {
@@ -303,6 +316,8 @@ impl Server {
         let id = mail.id;
         self.at_mut(to).mailbox.promise(id, mail.from.clone(), mail.text.len() as u64);
         self.queues.entry((to, from)).or_default().storing += 1;
+        self.charge(from, STORED);
+        self.begin_unsettled(from);
         let asker = match &tell {
             Tell::Sender(asker) => Some(asker.clone()),
             Tell::Nobody | Tell::Group(_) => None,
@@ -320,6 +335,7 @@ impl Server {
             queue.storing -= 1;
         }
         self.drop_empty_queue(to, from);
+        self.end_unsettled(from);
         if durable {
             self.tell_sender(to, tell, Ok(Status::Stored));
             // R30: what was sent before a block and is stored after it is held, or removed.
@@ -339,6 +355,7 @@ impl Server {
         let free = free.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default();
         self.drop_empty_queue(to, from);
         for (letter, tell) in free {
+            self.end_unsettled(from);
             if self.is_let_through(to, &letter, &tell) {
                 self.post(to, letter, tell);
             }
@@ -363,6 +380,7 @@ impl Server {
     fn store_waiting_of(&mut self, to: User, from: User) {
         let queue = self.queues.get_mut(&(to, from));
         for (letter, tell) in queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default() {
+            self.end_unsettled(from);
             if self.is_let_through(to, &letter, &tell) {
                 self.post_to_mailbox(to, letter, tell);
             }
@@ -434,35 +452,6 @@ impl Server {
         for from in senders {
             self.store_waiting_of(user, from);
         }
-    }
-
-    /// R29: to every other user online, and never stored.
-    pub(super) fn broadcast(&mut self, asker: &Asker, text: &str) {
-        let others: Vec<User> = self.roster.iter().copied().filter(|user| *user != asker.user).collect();
-        let (open, closed): (Vec<User>, Vec<User>) =
-            others.into_iter().partition(|user| self.may_reach(asker.user, *user));
-        let links: Vec<LinkId> = open.into_iter().filter_map(|user| self.at(user).link()).collect();
-        self.charge(asker.user, links.len() as u64);
-        self.broadcasts += 1;
-        let origin = asker.origin().map_or_else(|| "-".to_string(), |origin| format!("{origin}"));
-        let (id, from) = (MessageId { boot: self.boot, number: self.broadcasts }, self.name(asker.user));
-        let line = format!("broadcast {id} {from} {} {origin} live {text}", self.now.0);
-        for &link in &links {
-            self.send(link, &line);
-        }
-        let barred: Vec<User> =
-            closed.into_iter().filter(|user| self.has_blocked(*user, asker.user)).collect();
-        let report = self.settings.broadcast_report;
-        let withheld = !barred.is_empty() && report != BroadcastReport::None;
-        let head = format!("users {}", asker.tag());
-        let lines = match report {
-            BroadcastReport::Names => name_lines(head.trim_end(), &self.sorted_names(barred)),
-            BroadcastReport::Generic | BroadcastReport::None => Vec::new(),
-        };
-        let outcome =
-            Outcome::Broadcast { recipients: u32::try_from(links.len()).unwrap_or(u32::MAX), withheld };
-        let answer = format!("broadcast {} {}", links.len(), reach_word(withheld));
-        self.answer_after(asker, outcome, &lines, &answer);
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod accounts;
 mod answers;
+mod broadcast;
 mod door;
 mod groups;
 mod lane;
@@ -24,6 +25,7 @@ mod messages;
 mod pages;
 mod papers;
 mod people;
+mod prices;
 mod private;
 mod reader;
 mod recovery;
@@ -96,8 +98,12 @@ struct Account {
     is_ended: bool,
     mailbox: Mailbox,
     last_message: u64,
-    /// When all that the user has caused is paid for.
-    paid_until: Time,
+    /// What the user has caused and not paid off (R42).
+    debt: prices::Debt,
+    /// Records of the user's messages that are on their way to the disk, or wait for those (R44).
+    unsettled: u32,
+    /// When the user began a request for a private link, and with whom (R33).
+    begun_requests: Vec<(Time, Name)>,
     /// Messages whose outcome is not known: of this login, and in all.
     unanswered: (u32, u32),
     entering: Option<LinkId>,
@@ -119,7 +125,9 @@ impl Account {
             is_ended: false,
             mailbox: Mailbox::default(),
             last_message: 0,
-            paid_until: Time::ZERO,
+            debt: prices::Debt::default(),
+            unsettled: 0,
+            begun_requests: Vec::new(),
             unanswered: (0, 0),
             entering: None,
             session: None,
@@ -152,6 +160,10 @@ struct Server {
     /// Users with a session.
     roster: Vec<User>,
     links: BTreeMap<LinkId, Link>,
+    /// Links whose turn is over (R43).
+    turns: VecDeque<LinkId>,
+    /// What the user of the line that is obeyed was charged meanwhile.
+    charged: Option<(User, u64)>,
     /// Names without an account.
     made_up: BTreeMap<String, Guesses>,
     /// Failures of an address, and since when.

@@ -109,7 +109,8 @@ impl Server {
 
     pub(super) fn load_next(&mut self, user: User) {
         let page = self.next_serial();
-        let Some(session) = self.session_mut(user).filter(|session| session.link.is_some()) else { return };
+        let room = self.may_be_sent(user);
+        let Some(session) = self.session_mut(user).filter(|_| room) else { return };
         let delivery = &mut session.delivery;
         let bytes: usize = delivery.sent.iter().map(|parcel| parcel.mail.text.len()).sum();
         let open =

@@ -196,6 +196,8 @@ impl Server {
             login_floor: 0,
             roster: Vec::new(),
             links: BTreeMap::new(),
+            turns: VecDeque::new(),
+            charged: None,
             made_up: BTreeMap::new(),
             addresses: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -388,9 +390,11 @@ impl Server {
             Then::Wish(wish) => self.wish_settled(wish, durable),
             Then::Mail(stored) => self.mail_settled(&stored, durable),
             Then::GroupMessage { asker, group, outcome } => {
+                self.end_unsettled(asker.user);
                 self.answer_group_message(&asker, &group, outcome)
             }
             Then::Pretended { to, asker } => {
+                self.end_unsettled(asker.user);
                 let ending = if durable { Ok(Status::Stored) } else { Err(Code::StorageUnavailable) };
                 self.tell_sender(to, &super::messages::Tell::Sender(asker), ending);
             }

@@ -97,9 +97,9 @@ impl Server {
         let may_know = |viewer: &&User| **viewer != user && !self.has_blocked(user, **viewer);
         let viewers = self.roster.iter().filter(may_know);
         let links: Vec<LinkId> = viewers.filter_map(|viewer| self.at(*viewer).link()).collect();
-        let line = format!("{word} {}", self.name(user));
+        let line = [format!("{word} {}", self.name(user))];
         for link in links {
-            self.send(link, &line);
+            self.notify(link, &line);
         }
     }
 
@@ -112,6 +112,7 @@ impl Server {
 
     fn list_users(&mut self, asker: &Asker, users: BTreeSet<User>) {
         let count = users.len();
+        self.charge(asker.user, count as u64);
         let head = format!("users {}", asker.tag());
         let lines = name_lines(head.trim_end(), &self.sorted_names(users));
         self.answer_list(asker, lines, &format!("{} {count}", asker.name));

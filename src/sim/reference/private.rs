@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::answers::Asker;
+use super::prices::INTRODUCTION;
 use super::reader::endpoint;
 use super::told::TOKEN;
 use super::{Server, Timer, User, later};
@@ -13,8 +14,11 @@ use crate::record::Outcome;
 use crate::time::Time;
 use crate::wire::Code;
 
-/// Open requests of a user, and at a user (R40).
+/// Requests of a user that may be open, and that may be begun within a minute: with one other, and in all (R33).
 const REQUESTS: usize = 16;
+const TO_ONE: usize = 3;
+const IN_ALL: usize = 20;
+const MINUTE_SECS: u64 = 60;
 /// Addresses that a client is told to try (R35).
 const ADDRESSES: usize = 4;
 const LOWEST_PORT: u16 = 1_024;
@@ -41,13 +45,16 @@ impl Server {
             return;
         }
         if let Some(request) = self.take_request(to, asker.user) {
+            self.charge(asker.user, INTRODUCTION);
             self.introduce(&request, asker, endpoints);
             return self.answer(asker, Outcome::Done, &format!("startprivate {name}"));
         }
-        let busy = |user: User| self.requests_concerning(user).len() >= REQUESTS;
-        if busy(asker.user) || busy(to) {
+        if !self.may_request(asker.user, to) {
             return self.fail(asker, Code::RateLimited);
         }
+        self.charge(asker.user, INTRODUCTION);
+        let begun = (self.now, self.name(to).clone());
+        self.at_mut(asker.user).begun_requests.push(begun);
         let serial = self.next_serial();
         let expires = match self.settings.private_request_secs {
             0 => Time::MAX,
@@ -60,6 +67,16 @@ impl Server {
             let line = format!("request {}", self.name(asker.user));
             self.send(link, &line);
         }
+    }
+
+    /// R33: whether a user may begin a request.
+    fn may_request(&mut self, user: User, to: User) -> bool {
+        let open = self.requests.keys().filter(|(from, _)| *from == user).count();
+        let (now, to) = (self.now, self.name(to).clone());
+        let begun = &mut self.at_mut(user).begun_requests;
+        begun.retain(|(at, _)| later(*at, MINUTE_SECS) > now);
+        let to_one = begun.iter().filter(|(_, name)| *name == to).count();
+        open < REQUESTS && to_one < TO_ONE && begun.len() < IN_ALL
     }
 
     fn partner(&self, asker: &Asker, name: &str) -> Result<User, Code> {

@@ -9,6 +9,7 @@ use super::door::{Stage, waits};
 use super::messages::Parcel;
 use super::pages::Source;
 use super::papers::DRAWN;
+use super::prices::RESUMPTION;
 use super::told::TOKEN;
 use super::{Ledger, Server, Timer, User, later};
 use crate::record::{Fact, RecordNumber};
@@ -84,6 +85,7 @@ impl Server {
     }
 
     pub(super) fn enter_by_token(&mut self, id: LinkId, user: User) {
+        self.charge(user, RESUMPTION);
         if self.session(user).is_none() {
             return self.enter(id, user, None);
         }
@@ -325,9 +327,10 @@ impl Server {
 
     pub(super) fn idle_due(&mut self, user: User, serial: u64) {
         let Some(session) = self.session_of(user).filter(|session| session.serial == serial) else { return };
-        let waits =
-            |id: LinkId| self.links.get(&id).is_some_and(|link| link.waits != 0 || !link.held.is_empty());
-        if session.link.is_some_and(waits) {
+        let not_idle = |id: LinkId| {
+            self.links.get(&id).is_some_and(|link| link.waits & !waits::TURN != 0 || !link.held.is_empty())
+        };
+        if session.link.is_some_and(not_idle) {
             self.note_activity(user, true);
         }
         if self.idle_until(user).is_some_and(|until| until <= self.now) {

@@ -206,7 +206,7 @@ impl Reference {
             Told::StoreRefused { from } => server.store_refused(from),
             Told::MailLoaded { ticket, count } => return self.mail_loaded(now, ticket, count),
             Told::Reloaded => {}
-            Told::Turn => {}
+            Told::Turn => server.give_turn(),
             Told::Stop => server.stop(),
             Told::Tick => server.meet_deadlines(),
         }
@@ -403,12 +403,16 @@ impl Server {
         let waits =
             (now.timeout_secs, now.resume_grace_secs) != (before.timeout_secs, before.resume_grace_secs);
         let rate = (now.rate_burst, now.rate_per_s) != (before.rate_burst, before.rate_per_s);
+        let disk = now.unsettled_max != before.unsettled_max;
         let shows = auto(now) && !auto(&before);
         if waits {
             self.watch_all();
         }
         if rate {
             self.rate_changed();
+        }
+        if disk {
+            self.unsettled_max_changed();
         }
         if shows {
             for user in self.roster.clone() {
