@@ -15,7 +15,7 @@ use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
 use crate::server::{Phase, ServerState, post};
 use crate::wire::{Code, Refusal};
-use crate::words::look_alike::skeleton;
+use crate::words::look_alike::{is_fit, skeleton};
 use crate::words::{Credential, LinkId, Name};
 
 const AT_ONCE: RecordNumber = RecordNumber(0);
@@ -29,7 +29,7 @@ pub(super) fn why_not_new(server: &mut ServerState, name: &Name) -> Option<Refus
         return Some(Refusal::NameTaken);
     }
     let alike = server.accounts.looks_like_another(name) && !planted::is(Planted::LookAlikesIgnored);
-    alike.then_some(Refusal::BadName)
+    (alike || !is_fit(name.as_str())).then_some(Refusal::BadName)
 }
 
 /// The password of a new account is hashed: the account is to be made.

@@ -9,6 +9,7 @@ pub(super) mod presence;
 pub(super) mod roster;
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::groups::Group;
@@ -24,6 +25,8 @@ use crate::words::Name;
 #[derive(Debug, Clone, Default)]
 pub(super) struct People {
     groups: BTreeMap<Name, Group>,
+    /// How many groups have names that look so.
+    group_looks: BTreeMap<String, u32>,
     history: History,
     pub(super) roster: Roster,
     requests: Requests,

@@ -14,6 +14,7 @@ use super::prices::units_of;
 use super::{Server, User};
 use crate::record::{Change, Outcome};
 use crate::wire::{Code, Status};
+use crate::words::look_alike::{is_fit, skeleton};
 use crate::words::{LinkId, Name};
 
 /// A group message whose members are not all settled.
@@ -74,6 +75,11 @@ impl Server {
                 let group = Name::new(group).map_err(|_| Code::BadName)?;
                 if self.groups.contains_key(&group) {
                     return Err(Code::GroupExists);
+                }
+                let look = skeleton(group.as_str());
+                if !is_fit(group.as_str()) || self.groups.keys().any(|other| skeleton(other.as_str()) == look)
+                {
+                    return Err(Code::BadName);
                 }
                 let mut members = Vec::from([by]);
                 for word in users {
