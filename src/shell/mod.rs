@@ -1,6 +1,7 @@
 //! Sockets, store and terminal around the core.
 
 pub mod client;
+pub mod core_dumps;
 pub mod credentials;
 pub mod folder_lock;
 pub mod replace_file;

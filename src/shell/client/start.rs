@@ -18,6 +18,7 @@ use super::standard_output;
 use super::state_loop::Client;
 use super::terminal::Terminal;
 use crate::client::{ClientState, Signal};
+use crate::shell::core_dumps;
 use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 
@@ -33,6 +34,8 @@ pub fn run(options: Options) -> io::Result<u8> {
     if standard_output::is_missing() {
         return Err(io::Error::other("standard output is closed"));
     }
+    // Without it the client does all it is for.
+    let _ = core_dumps::forbid();
     let executor = Rc::new(LocalExecutor::new());
     let client = assemble(options, Rc::clone(&executor))?;
     // A spawned task, because the outermost one would be woken through a pipe.

@@ -23,6 +23,7 @@ use super::setup::settings::Settings;
 use super::state_loop::{Outcome, Server};
 use crate::record::Recovery;
 use crate::server::ServerState;
+use crate::shell::core_dumps;
 use crate::shell::credentials::append;
 use crate::shell::sockets;
 use crate::shell::store;
@@ -84,6 +85,11 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     }
     let signals = operator::signals()?;
     raise_file_limit();
+    if !found.settings.core_dumps
+        && let Err(error) = core_dumps::forbid()
+    {
+        tracing::warn!("core files may hold passwords: {error}");
+    }
     let address = SocketAddr::new(found.settings.bind, found.settings.port);
     let listener = sockets::listen(address, found.settings.limits.dead_link_secs)
         .map_err(|why| Failure::Listen { address, why })?;

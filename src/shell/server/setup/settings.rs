@@ -27,6 +27,8 @@ pub struct Settings {
     pub allow_plaintext: bool,
     /// `ephemeral`: keep nothing.
     pub ephemeral: bool,
+    /// `core_dumps`: core files may be left, and other programs may read this one's memory.
+    pub core_dumps: bool,
     /// Limits of the shell.
     pub limits: Limits,
     /// Settings of the core.
@@ -58,6 +60,7 @@ impl Default for Settings {
             plaintext: false,
             allow_plaintext: false,
             ephemeral: false,
+            core_dumps: false,
             limits: Limits {
                 output_bytes: 262_144,
                 output_stall_secs: 10,
@@ -227,6 +230,7 @@ table! {
     credentials: PathBuf = credentials, "file with the accounts";
     data: PathBuf = data, "folder where state lives";
     ephemeral: bool = ephemeral, "keep nothing over a restart but the accounts";
+    core_dumps: bool = core_dumps, "leave core files, which hold passwords and texts; takes a restart";
     plaintext: bool = plaintext, "no TLS; both sides must say it";
     allow_plaintext: bool = allow_plaintext, "let plaintext leave this machine (any address but loopback)";
     block_duration: Seconds = core.block_duration_secs, "how long a name stays locked; 0: never locked";
@@ -293,7 +297,7 @@ mod tests {
         broadcast_report=generic hide_blockers_in_whoelse=true whoelse_include_self=false \
         hide_blockers_in_history=true history_mode=overlap strict_block=true block_mutual=false \
         block_ends_private=false ping_reveals_block=true credentials=credentials.txt data=hobnob-data \
-        plaintext=false ephemeral=false";
+        plaintext=false ephemeral=false core_dumps=false";
 
     #[test]
     fn names_and_defaults_are_the_promised_ones() {
