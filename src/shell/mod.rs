@@ -3,9 +3,8 @@
 pub mod client;
 pub mod credentials;
 pub mod folder_lock;
+pub mod platform;
 pub mod replace_file;
 pub mod server;
-pub mod sockets;
 pub mod store;
 pub mod visible;
-pub mod wall_clock;

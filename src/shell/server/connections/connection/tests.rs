@@ -1,10 +1,14 @@
 use super::*;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 
+use async_io::Timer;
 use smol::{LocalExecutor, Task};
 
+use crate::shell::platform::{TcpConnection, WallClock};
 use crate::shell::server::inbox::{Receiver, inbox};
 use crate::shell::server::setup::settings::Settings;
+use crate::time::Time;
 
 /// More than the socket buffers of both sides hold.
 const FLOOD: usize = 32 << 20;
@@ -23,8 +27,9 @@ impl Fixture {
         let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
         let (socket, _) = listener.accept().expect("accepted");
         let (sender, inbox) = inbox();
-        let socket = async_net::TcpStream::try_from(socket).expect("a socket");
-        let connection = Rc::new(Connection::new(LinkId(1), socket, Shared::new(limits)));
+        let socket = TcpConnection::try_from(socket).expect("a socket");
+        let system = System::new(WallClock::starting_after(Time::ZERO));
+        let connection = Rc::new(Connection::new(LinkId(1), socket, Shared::new(system, limits)));
         let executor = LocalExecutor::new();
         let task = executor.spawn(Rc::clone(&connection).serve(sender));
         Fixture { connection, client, inbox, executor, _task: task }
