@@ -151,8 +151,10 @@ impl<P: Platform> Hands<P> {
         let limit = self.settings.limits.output_bytes;
         match link.connection.write() {
             Written::All { upto } => self.flushed.push((id, upto)),
-            Written::Part if limit == 0 || link.connection.backlog() <= limit => {}
-            Written::Part | Written::Broken => {
+            Written::Part { upto } if limit == 0 || link.connection.backlog() <= limit => {
+                self.flushed.extend(upto.map(|upto| (id, upto)));
+            }
+            Written::Part { .. } | Written::Broken => {
                 link.connection.abandon();
                 self.follow_ups.push_back(Item::Ended { link: id });
             }

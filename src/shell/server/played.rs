@@ -52,6 +52,14 @@ pub struct Played<P: Platform> {
     inbox: inbox::Sender<P>,
 }
 
+/// Tasks have the executor, and it has them: they end here.
+impl<P: Platform> Drop for Played<P> {
+    fn drop(&mut self) {
+        self.running = None;
+        while self.executor.try_tick() {}
+    }
+}
+
 impl<P: Platform> fmt::Debug for Played<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Played").field("running", &self.running.is_some()).finish_non_exhaustive()

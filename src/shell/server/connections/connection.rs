@@ -99,7 +99,10 @@ pub(crate) enum Written {
         upto: u64,
     },
     /// The rest is left to the connection's own task.
-    Part,
+    Part {
+        /// Bytes over the life of the link, if this write was not left to the connection's own task as well.
+        upto: Option<u64>,
+    },
     /// The connection is broken.
     Broken,
 }
@@ -136,14 +139,14 @@ impl<P: Platform> Connection<P> {
     /// Writes the output buffer without blocking, unless the connection's own task is writing it.
     pub(crate) fn write(&self) -> Written {
         if self.stuck.get() {
-            return Written::Part;
+            return Written::Part { upto: None };
         }
         match self.write_some() {
             Ok(true) => Written::All { upto: self.written.get() },
             Ok(false) => {
                 self.stuck.set(true);
                 self.write_on.ring();
-                Written::Part
+                Written::Part { upto: Some(self.written.get()) }
             }
             Err(_) => Written::Broken,
         }

@@ -210,6 +210,16 @@ fn flooded(server: &mut Server) -> (Vec<std::net::TcpStream>, LinkId) {
 }
 
 #[test]
+fn what_a_full_socket_has_taken_is_told_at_once() {
+    let (mut server, _answered) = server(|| Ok(()));
+    reload(&mut server, |limits| limits.output_bytes = 0);
+    let (_clients, link) = flooded(&mut server);
+    assert!(
+        matches!(server.hands.flushed[..], [(of, upto)] if of == link && (1..FLOOD as u64).contains(&upto))
+    );
+}
+
+#[test]
 fn a_reload_changes_how_much_may_wait_for_a_slow_reader() {
     let (mut server, _answered) = server(|| Ok(()));
     reload(&mut server, |limits| limits.output_bytes = 0);
