@@ -4,6 +4,7 @@
 //! model of the store goes along: each answer, each page, and what each start recovers must be the same.
 //! `HOBNOB_WORLD_EVENTS` says how many events are played.
 
+mod shells;
 mod sqlite;
 
 use std::fs;

@@ -17,6 +17,8 @@ mod links;
 mod news;
 mod options;
 mod people;
+#[doc(hidden)]
+pub mod played;
 mod rows;
 #[cfg(test)]
 mod samples;
