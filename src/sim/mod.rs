@@ -24,6 +24,7 @@ mod faults;
 mod hand;
 mod link;
 pub mod minimise;
+mod pressing;
 mod reading;
 mod real;
 mod reference;
