@@ -96,6 +96,9 @@ impl Server {
             Ok(to) => to,
             Err(code) => return self.fail(asker, code),
         };
+        if !self.has_blocked(to, asker.user) || self.settings.block_notice == BlockNotice::Silent {
+            self.will_be_heard_of(asker.user);
+        }
         self.begin_message(asker);
         let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: Arc::from(text) };
         let tell = Tell::Sender(asker.clone());

@@ -79,8 +79,11 @@ impl Server {
         open < REQUESTS && to_one < TO_ONE && begun.len() < IN_ALL
     }
 
-    fn partner(&self, asker: &Asker, name: &str) -> Result<User, Code> {
+    fn partner(&mut self, asker: &Asker, name: &str) -> Result<User, Code> {
         let to = self.another(asker, name)?;
+        if !self.has_blocked(to, asker.user) {
+            self.will_be_heard_of(asker.user);
+        }
         if !self.may_reach(asker.user, to) {
             return Err(Code::Blocked);
         }
@@ -104,16 +107,16 @@ impl Server {
             Ok(from) => from,
             Err(code) => return self.fail(asker, code),
         };
-        match self.take_request(from, asker.user) {
-            None => self.fail(asker, Code::NoRequest),
-            Some(request) if !self.may_reach(from, asker.user) => {
-                self.fail(&request.asker, Code::Declined);
-                self.fail(asker, Code::NoRequest);
-            }
-            Some(request) => {
-                self.introduce(&request, asker, endpoints);
-                self.answer(asker, Outcome::Done, &format!("accept {name}"));
-            }
+        let Some(request) = self.take_request(from, asker.user) else {
+            return self.fail(asker, Code::NoRequest);
+        };
+        self.will_be_heard_of(asker.user);
+        if self.may_reach(from, asker.user) {
+            self.introduce(&request, asker, endpoints);
+            self.answer(asker, Outcome::Done, &format!("accept {name}"));
+        } else {
+            self.fail(&request.asker, Code::Declined);
+            self.fail(asker, Code::NoRequest);
         }
     }
 
@@ -122,13 +125,12 @@ impl Server {
             Ok(from) => from,
             Err(code) => return self.fail(asker, code),
         };
-        match self.take_request(from, asker.user) {
-            None => self.fail(asker, Code::NoRequest),
-            Some(request) => {
-                self.fail(&request.asker, Code::Declined);
-                self.answer(asker, Outcome::Done, &format!("decline {name}"));
-            }
-        }
+        let Some(request) = self.take_request(from, asker.user) else {
+            return self.fail(asker, Code::NoRequest);
+        };
+        self.will_be_heard_of(asker.user);
+        self.fail(&request.asker, Code::Declined);
+        self.answer(asker, Outcome::Done, &format!("decline {name}"));
     }
 
     /// Each learns who the other is, and where the other may be.

@@ -150,7 +150,7 @@ impl Server {
         self.note_began(user, entry.at);
         self.idle_due(user, serial);
         self.admit(id, user, entry);
-        self.tell_presence(user, "online");
+        self.came_or_went(user);
     }
 
     fn admit(&mut self, id: LinkId, user: User, entry: &Entry) {
@@ -223,7 +223,7 @@ impl Server {
         let name = account.name.clone();
         let number = self.persist_fact(Fact::SessionEnded { user: name, resumable, at: now });
         if end != End::Stopped {
-            self.tell_presence(user, "offline");
+            self.came_or_went(user);
         }
         self.may_purge(user);
         let Some(id) = session.link else { return };
