@@ -101,6 +101,9 @@ impl Server {
             GroupChange::Remove(user) => {
                 let (group, mut members) = self.owned(by, group)?;
                 let user = self.another(asker, user)?;
+                if self.at(user).is_gone() {
+                    return Err(Code::UnknownUser);
+                }
                 if !members.contains(&user) {
                     return Err(Code::NotMember);
                 }
