@@ -107,6 +107,9 @@ impl Server {
             GroupChange::Remove(user) => {
                 let (group, mut members) = self.owned(by, group)?;
                 let user = self.another(asker, user)?;
+                if self.at(user).is_gone() {
+                    return Err(Code::UnknownUser);
+                }
                 if !members.contains(&user) {
                     return Err(Code::NotMember);
                 }
@@ -161,6 +164,7 @@ impl Server {
         let lines = self.member_lines(&asker.tag(), &name);
         self.charge(asker.user, units_of_lines(&lines));
         self.answer_after(asker, Outcome::Done, &lines, &format!("{} {group}", asker.name));
+        self.will_be_heard_of(asker.user);
         let mut lines: Vec<String> = self.member_lines("", &name);
         lines.push(format!("changed {group} {}", self.name(asker.user)));
         let told = concerned.iter().filter(|user| **user != asker.user);
@@ -186,6 +190,7 @@ impl Server {
             Ok(found) => found,
             Err(code) => return self.fail(asker, code),
         };
+        self.will_be_heard_of(asker.user);
         self.begin_message(asker);
         let number = self.next_serial();
         let message = GroupMessage {

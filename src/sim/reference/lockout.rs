@@ -121,6 +121,15 @@ impl Server {
         since_login
     }
 
+    /// Failures that a login was to be told of, which was cut off before (R15).
+    pub(super) fn leave_to_next_login(&mut self, user: User, failed: u32) {
+        if failed > 0 {
+            let subject = Subject::Account(user);
+            self.guesses(&subject).since_login += failed;
+            self.persist_guesses(&subject);
+        }
+    }
+
     fn persist_guesses(&mut self, subject: &Subject) -> RecordNumber {
         let guesses = self.guesses(subject).clone();
         let Guesses { count, locked_until, since_login, .. } = guesses;

@@ -96,29 +96,21 @@ impl Server {
             Ok(to) => to,
             Err(code) => return self.fail(asker, code),
         };
+        if !self.has_blocked(to, asker.user) || self.settings.block_notice == BlockNotice::Silent {
+            self.will_be_heard_of(asker.user);
+        }
         self.begin_message(asker);
         let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: Arc::from(text) };
         let tell = Tell::Sender(asker.clone());
-        if self.may_reach(asker.user, to) || self.settings.block_notice == BlockNotice::Silent {
+        let passes = self.may_reach(asker.user, to);
+        if passes || self.settings.block_notice == BlockNotice::Silent {
             self.charge(asker.user, units_of(text.len()));
         }
-        if self.is_let_through(to, &letter, &tell) {
-            self.post(to, letter, tell);
+        match self.settings.block_notice {
+            _ if passes => self.post(to, letter, tell),
+            BlockNotice::Silent => self.pretend_stored(asker, to),
+            BlockNotice::Tell => self.tell_sender(to, &tell, Err(Code::Blocked)),
         }
-    }
-
-    /// Judges a message by the blocks of now; if it may not pass, its sender hears so.
-    fn is_let_through(&mut self, to: User, letter: &Letter, tell: &Tell) -> bool {
-        if self.may_reach(letter.from, to) {
-            return true;
-        }
-        match tell {
-            Tell::Sender(asker) if self.settings.block_notice == BlockNotice::Silent => {
-                self.pretend_stored(asker, to);
-            }
-            _ => self.tell_sender(to, tell, Err(Code::Blocked)),
-        }
-        false
     }
 
     /// `block_notice=silent`: `stored` is said, after as long as it takes (ruling 15).
@@ -300,8 +292,10 @@ impl Server {
         }
         let (from, bytes) = (letter.from, letter.text.len() as u64);
         if self.has_room(to, from, bytes) {
-            // What is under way to the user was sent before.
-            self.store_unacknowledged(to, Time::MAX);
+            // What is under way to the user was sent before; beside what is held back it may go on.
+            if !self.is_held(to, self.name(from)) {
+                self.store_unacknowledged(to, Time::MAX);
+            }
             self.store_unsent(to);
         }
         if !self.has_room(to, from, bytes) {
@@ -354,9 +348,13 @@ impl Server {
         let free = self.queues.get_mut(&(to, from)).filter(|queue| queue.storing == 0);
         let free = free.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default();
         self.drop_empty_queue(to, from);
+        // R30: what waited was let through before the block.
+        let held = self.is_held(to, self.name(from));
         for (letter, tell) in free {
             self.end_unsettled(from);
-            if self.is_let_through(to, &letter, &tell) {
+            if held {
+                self.post_to_mailbox(to, letter, tell);
+            } else {
                 self.post(to, letter, tell);
             }
         }
@@ -364,7 +362,7 @@ impl Server {
     }
 
     /// What is under way is not in the mailbox any more: its acknowledgement takes nothing out.
-    fn give_up(&mut self, to: User, id: MessageId) {
+    pub(super) fn give_up(&mut self, to: User, id: MessageId) {
         let sent = self.session_mut(to).map(|session| &mut session.delivery.sent);
         if let Some(parcel) = sent.and_then(|sent| sent.iter_mut().find(|parcel| parcel.mail.id == id)) {
             parcel.keep = Keep::GivenUp;
@@ -381,9 +379,7 @@ impl Server {
         let queue = self.queues.get_mut(&(to, from));
         for (letter, tell) in queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default() {
             self.end_unsettled(from);
-            if self.is_let_through(to, &letter, &tell) {
-                self.post_to_mailbox(to, letter, tell);
-            }
+            self.post_to_mailbox(to, letter, tell);
         }
     }
 
@@ -410,6 +406,9 @@ impl Server {
     pub(super) fn hold_back_unsent(&mut self, user: User, from: User) {
         let storing = self.settings.offline_delivery != OfflineDelivery::Off;
         let Some(session) = self.session_mut(user) else { return };
+        if !session.delivery.unsent.iter().any(|parcel| parcel.keep == Keep::Memory(from)) {
+            return;
+        }
         let unsent = core::mem::take(&mut session.delivery.unsent);
         let (held, others) =
             unsent.into_iter().partition(|parcel| storing || parcel.keep == Keep::Memory(from));

@@ -25,6 +25,7 @@ mod messages;
 mod pages;
 mod papers;
 mod people;
+mod presence;
 mod prices;
 mod private;
 mod reader;
@@ -70,6 +71,7 @@ enum Timer {
     Leaving(User, u64),
     Throttle(User, u64),
     Request(User, User, u64),
+    Settle(User),
     Retry,
 }
 
@@ -100,6 +102,8 @@ struct Account {
     last_message: u64,
     /// What the user has caused and not paid off (R42).
     debt: prices::Debt,
+    /// What was told of their coming and going (R46).
+    presence: presence::Presence,
     /// Records of the user's messages that are on their way to the disk, or wait for those (R44).
     unsettled: u32,
     /// When the user began a request for a private link, and with whom (R33).
@@ -126,6 +130,7 @@ impl Account {
             mailbox: Mailbox::default(),
             last_message: 0,
             debt: prices::Debt::default(),
+            presence: presence::Presence::default(),
             unsettled: 0,
             begun_requests: Vec::new(),
             unanswered: (0, 0),
