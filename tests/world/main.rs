@@ -1,8 +1,8 @@
-//! The simulated world on the real store: the tables of SQLite take the place of the model of a disk.
+//! The parts of the world that need std: the two shells (see `shells`), and the simulated world on the real store.
 //!
-//! Server, clients, links and faults are those of `hobnob-sim`, and the reference model judges as ever. The
-//! model of the store goes along: each answer, each page, and what each start recovers must be the same.
-//! `HOBNOB_WORLD_EVENTS` says how many events are played.
+//! For the second the tables of SQLite take the place of the model of a disk. Server, clients, links and faults are
+//! those of `hobnob-sim`, and the reference model judges as ever. The model of the store goes along: each answer, each
+//! page, and what each start recovers must be the same. `HOBNOB_WORLD_EVENTS` says how many events are played.
 
 mod shells;
 mod sqlite;

@@ -31,7 +31,7 @@ const PORT: u16 = 4_000;
 /// Of every account.
 const PASSWORD: &str = "falcon";
 /// Seeds played unless it is said otherwise.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 /// Things that happen in one world.
 const STEPS: usize = 60;
 

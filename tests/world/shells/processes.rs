@@ -268,7 +268,9 @@ impl Person {
             }
             Err(_) => {
                 let fault = kernel.connections[self.connection].fault;
-                if fault.is_none() {
+                // A slow reader is cut.
+                let is_cut = kernel.judge.sent_by_server(self.connection).is_none();
+                if fault.is_none() && !is_cut {
                     kernel.judge.fail("nobody is reset without a fault", &self.words());
                 }
                 self.leave(kernel);
@@ -289,6 +291,11 @@ impl Person {
         }
         let sent = kernel.judge.sent_by_server(self.connection);
         let Some(sent) = sent else { return };
+        let written = &connection.ends[1].log;
+        if written.len() < sent.len() {
+            // The last output has left the server for as long as it waits; `judge` has seen to that.
+            return;
+        }
         let all = sent == self.heard;
         let text = self.words();
         let answers =

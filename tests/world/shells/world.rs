@@ -395,7 +395,10 @@ impl World {
             (16..=22, _) => self.person(),
             (23..=25, _) => self.disturb(),
             (26, Some(at)) => self.clients[at].input_ended = true,
-            (27, Some(at)) => self.clients[at].shell.signal(Signal::Terminate),
+            (27, Some(at)) => {
+                self.kernel().judge.client_signalled(self.clients[at].model.process);
+                self.clients[at].shell.signal(Signal::Terminate);
+            }
             (28, Some(at)) => self.kill_client(at),
             (29, Some(at)) => self.freeze(self.clients[at].model.process),
             (30, Some(at)) => self.clients[at].output_takes = self.chance.micros(0, 300_000),

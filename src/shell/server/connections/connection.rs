@@ -344,13 +344,10 @@ impl<P: Platform> Connection<P> {
 
     /// Writes until the output buffer is empty; `false` if the connection is broken or stalled for too long.
     async fn drain(&self, inbox: &Sender<P>) -> bool {
+        let mut patience = self.patience();
         while self.stuck.get() && !self.is_closing() {
-            let stall_secs = self.shared.limits.get().output_stall_secs;
             let stalled = async {
-                match stall_secs {
-                    0 => std::future::pending().await,
-                    _ => self.shared.platform.after(Duration::from_secs(stall_secs)).await,
-                }
+                (&mut patience).await;
                 false
             };
             let closing = async {
@@ -366,14 +363,25 @@ impl<P: Platform> Connection<P> {
                 Err(_) => return false,
             }
             let upto = self.written.get();
-            if upto > before && inbox.send(Item::Flushed { link: self.link, upto }).await.is_err() {
-                return false;
+            if upto > before {
+                patience = self.patience();
+                if inbox.send(Item::Flushed { link: self.link, upto }).await.is_err() {
+                    return false;
+                }
             }
         }
         if self.is_closing() {
             self.write_on.ring();
         }
         true
+    }
+
+    /// How long a write may make no progress from now on.
+    fn patience(&self) -> P::Timer {
+        match self.shared.limits.get().output_stall_secs {
+            0 => self.shared.platform.never(),
+            secs => self.shared.platform.after(Duration::from_secs(secs)),
+        }
     }
 
     /// Writes the remaining output, shuts down the sending side, and waits a little for the client to close.

@@ -40,6 +40,7 @@ struct Client {
     /// Marks whose deliveries the core was told of.
     noted: usize,
     exit: Option<Exit>,
+    signalled: bool,
 }
 
 /// A connection of a client's core.
@@ -108,6 +109,11 @@ impl Clients {
 
     pub(super) fn reads(&mut self, process: usize, bytes: &[u8]) {
         self.of(process).input.extend_from_slice(bytes);
+    }
+
+    /// It waits for its output no longer than a second.
+    pub(super) fn signalled(&mut self, process: usize) {
+        self.of(process).signalled = true;
     }
 
     fn of(&mut self, process: usize) -> &mut Client {
@@ -198,13 +204,13 @@ impl Clients {
                 .rule(right, "a client ends with the code of its core", || format!("{code}, {expected:?}"));
             let shown = client.output.is_empty() && client.gathered.is_empty() && client.printing.is_empty();
             // After a signal it does not wait for ever.
-            let excused = output_failed || matches!(client.exit, Some(Exit::Signalled(_)));
+            let excused = output_failed || client.signalled;
             verdict.rule(shown || excused, "a client shows everything before it ends", || {
                 format!("{:?}", client.output)
             });
         }
         // What it showed and could not note may come again.
-        let is_doubtful = code.is_none() || output_failed || matches!(client.exit, Some(Exit::Signalled(_)));
+        let is_doubtful = code.is_none() || output_failed || client.signalled;
         is_doubtful.then_some(client.user).into_iter().collect()
     }
 

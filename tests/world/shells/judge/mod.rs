@@ -119,6 +119,11 @@ impl Judge {
         self.clients.starts(process, user, journal);
     }
 
+    /// A signal is sent to it.
+    pub(crate) fn client_signalled(&mut self, process: usize) {
+        self.clients.signalled(process);
+    }
+
     /// Bytes of its input.
     pub(crate) fn client_reads(&mut self, process: usize, bytes: &[u8]) {
         self.clients.reads(process, bytes);
