@@ -44,12 +44,13 @@ fn apply_change(server: &mut ServerState, change: &Change) {
 /// Everything of an account goes, and its name and place are free. What it has sent to others stays.
 fn purge(server: &mut ServerState, name: &Name) {
     let Some(user) = server.accounts.find(name.as_str()) else { return };
+    // Those whom the user has blocked hear nothing of it.
+    presence::forget(server, user);
     post::forget(server, user);
     history::forget(server, user);
     blocks::forget(server, user);
     groups::forget(server, user);
     introductions::forget(server, user);
-    presence::forget(server, user);
     server.accounts.remove(user);
 }
 

@@ -11,6 +11,7 @@ use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
 use crate::server::papers::lane::{Subject, Subjects, Wish};
+use crate::server::people::presence;
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
 use crate::server::{Phase, ServerState, post};
@@ -156,6 +157,8 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     let shows = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
     let records_changed = now.unsettled_max != before.unsettled_max;
     let (waits_changed, rate_changed) = (waits(now) != waits(&before), rate(now) != rate(&before));
+    let presence = |settings: &Settings| (settings.presence_burst, settings.presence_settle_secs);
+    let presence_changed = presence(now) != presence(&before);
     let shows_now = shows(now) && !shows(&before);
     if waits_changed && !planted::is(Planted::ReloadKeepsIdle) {
         ending::watch_all(server);
@@ -165,6 +168,9 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     }
     if records_changed {
         waiting::records_limit_changed(server);
+    }
+    if presence_changed {
+        presence::settings_changed(server);
     }
     if shows_now {
         for user in server.people.roster.users().to_vec() {

@@ -172,20 +172,16 @@ pub(in crate::server) fn accept(server: &mut ServerState, asker: &Asker, user: &
         Ok(from) => from,
         Err(code) => return fail(server, asker, code),
     };
-    match take(server, from, asker.user) {
-        None => fail(server, asker, Code::NoRequest),
+    let Some(request) = take(server, from, asker.user) else { return fail(server, asker, Code::NoRequest) };
+    presence::reveal(server, asker.user);
+    if !blocks::may_reach(server, from, asker.user) {
         // The asker has blocked the accepter since (`block_mutual`): a block of the accepter ends the request.
-        Some(request) if !blocks::may_reach(server, from, asker.user) => {
-            fail(server, &request.asker, Code::Declined);
-            fail(server, asker, Code::NoRequest);
-        }
-        Some(request) => {
-            presence::reveal(server, asker.user);
-            introduce(server, &request, asker, endpoints);
-            let name = server.accounts.name(from).clone();
-            answers::answer(server, asker, Outcome::Done, Answer::Accept { user: name.as_str() });
-        }
+        fail(server, &request.asker, Code::Declined);
+        return fail(server, asker, Code::NoRequest);
     }
+    introduce(server, &request, asker, endpoints);
+    let name = server.accounts.name(from).clone();
+    answers::answer(server, asker, Outcome::Done, Answer::Accept { user: name.as_str() });
 }
 
 pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: &str) {

@@ -19,7 +19,8 @@ pub(in crate::server) struct Told {
     /// Changes that were told at once and have not come back, and since when the next one does.
     used: u32,
     used_since: Time,
-    /// When a change that was not told is due.
+    /// When the last change was, and when it is due if it was not told.
+    changed: Time,
     due: Option<Time>,
 }
 
@@ -44,18 +45,23 @@ impl Told {
 /// A user has come or gone.
 pub(in crate::server) fn changed(server: &mut ServerState, user: UserId, online: bool) {
     forget_due(server, user);
+    let now = server.now;
+    server.accounts[user].told.changed = now;
     if server.accounts[user].told.online == online {
         return;
     }
     let (burst, secs) = (server.settings.presence_burst, server.settings.presence_settle_secs);
     let settle = Duration::from_secs(secs);
-    let now = server.now;
     let unsettled = burst == 0 || secs == 0 || planted::is(Planted::PresenceNeverSettles);
     if unsettled || server.accounts[user].told.take_one(burst, settle, now) {
         return tell(server, user, online);
     }
-    server.accounts[user].told.due = Some(now + settle);
-    server.deadlines.add(now + settle, Deadline::Presence(user));
+    tell_at(server, user, now + settle);
+}
+
+fn tell_at(server: &mut ServerState, user: UserId, due: Time) {
+    server.accounts[user].told.due = Some(due);
+    server.deadlines.add(due, Deadline::Presence(user));
 }
 
 /// Nothing has changed for long enough: what is so is told.
@@ -73,6 +79,24 @@ pub(in crate::server) fn reveal(server: &mut ServerState, user: UserId) {
     if !account.told.online && account.session.is_some() && !planted::is(Planted::UnsettledSpeaks) {
         forget_due(server, user);
         tell(server, user, true);
+    }
+}
+
+/// The settings of this have changed. The whole burst is there again, and what was not told is due by them.
+pub(in crate::server) fn settings_changed(server: &mut ServerState) {
+    let (burst, secs) = (server.settings.presence_burst, server.settings.presence_settle_secs);
+    for user in server.accounts.ids() {
+        server.accounts[user].told.used = 0;
+        if server.accounts[user].told.due.is_none() {
+            continue;
+        }
+        forget_due(server, user);
+        if burst == 0 || secs == 0 {
+            settled(server, user);
+        } else {
+            let due = server.accounts[user].told.changed + Duration::from_secs(secs);
+            tell_at(server, user, due);
+        }
     }
 }
 

@@ -128,6 +128,11 @@ impl Delivery {
         Some(parcel)
     }
 
+    /// Whether something of a sender waits to be sent.
+    pub(super) fn unsent_is_of(&self, from: UserId) -> bool {
+        self.unsent.iter().any(|parcel| parcel.keep == Keep::Memory(from))
+    }
+
     pub(super) fn take_unsent(&mut self) -> VecDeque<Parcel> {
         self.unsent_bytes = 0;
         core::mem::take(&mut self.unsent)

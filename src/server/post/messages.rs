@@ -177,11 +177,11 @@ fn store_waiting_of(server: &mut ServerState, from: UserId, to: UserId) {
     }
 }
 
-/// Posts a message that has waited. It came before any block that is durable since: it is held back as what was
-/// stored before is.
+/// Posts a message that has waited. It came before any block that is durable since: if its receiver has made one, it
+/// is held back as what was stored before is.
 fn post_again(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
     let delivers = server.settings.held_on_block == HeldOnBlock::Deliver;
-    if delivers || blocks::may_reach(server, letter.from, to) {
+    if delivers || !blocks::has_blocked(server, to, letter.from) {
         post(server, to, letter, tell);
     } else {
         post_to_mailbox(server, to, letter, tell);

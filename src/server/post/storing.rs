@@ -216,11 +216,14 @@ pub(super) fn store_unsent(server: &mut ServerState, user: UserId) {
     }
 }
 
-/// What one sender has sent and was not sent on yet is held back. With it is stored what waits of others, for
-/// mail is shown in the order of its ids; where nothing is stored, that stays where it is.
+/// What one sender has sent and was not sent on yet is held back, if there is any. With it is stored what waits of
+/// others, for mail is shown in the order of its ids; where nothing is stored, that stays where it is.
 pub(super) fn hold_back_unsent(server: &mut ServerState, user: UserId, from: UserId) {
     let storing = server.settings.offline_delivery != OfflineDelivery::Off;
     let Some(session) = server.accounts[user].session.as_mut() else { return };
+    if !session.delivery.unsent_is_of(from) {
+        return;
+    }
     let unsent = session.delivery.take_unsent();
     let (held, others): (VecDeque<Parcel>, VecDeque<Parcel>) =
         unsent.into_iter().partition(|parcel| storing || parcel.keep == Keep::Memory(from));

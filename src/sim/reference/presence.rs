@@ -90,12 +90,12 @@ impl Server {
         }
     }
 
-    /// The operator has changed how much is told at once, or what lasts.
-    pub(super) fn presence_settings_changed(&mut self, before: &Settings) {
-        let (now, bounds_now) = (self.now, bounds(&self.settings));
+    /// The operator has changed how much is told at once, or what lasts: that holds at once, for what waits too.
+    pub(super) fn presence_settings_changed(&mut self) {
+        let bounds_now = bounds(&self.settings);
         for user in self.everybody() {
             let presence = &mut self.at_mut(user).presence;
-            presence.give_back(now, before.presence_settle_secs);
+            presence.used = 0;
             let (waits, changed) = (presence.due.is_some(), presence.changed);
             self.settle_no_more(user);
             match bounds_now {

@@ -418,7 +418,7 @@ impl Server {
             self.unsettled_max_changed();
         }
         if presence {
-            self.presence_settings_changed(&before);
+            self.presence_settings_changed();
         }
         if shows {
             for user in self.roster.clone() {
