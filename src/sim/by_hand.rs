@@ -105,7 +105,8 @@ impl World {
                     self.close_hand(hand);
                 }
             }
-            Kind::Stranger => self.send_stranger(step),
+            Kind::Stranger => self.stranger_comes(step),
+            Kind::MeetByHand => self.meet_by_hand(step),
             Kind::StreamEnd => self.ask_and_end(step),
             Kind::RawAsk => self.ask_by_hand(step),
             Kind::Held => self.hold_mail(step),

@@ -1,8 +1,11 @@
 //! Rare states: what a run must have been through to be worth much. Recognised from the trace alone.
 
+mod private;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use self::private::Links;
 use super::trace::{Seen, SeenVerdict, Told, Trace};
 use crate::client::view::{Failure, View};
 use crate::record::{Change, Fact, Record, RecordNumber};
@@ -94,6 +97,32 @@ spelled! {
         AnsweredBehindEnd = "answer behind the end of a stream",
         /// A number was used for two commands.
         NumberUsedTwice = "number used for other words",
+        /// A client listened at more than one address.
+        SeveralListeners = "client with several listeners",
+        /// A dial met a machine where nobody listened.
+        DialRefused = "dial of another client refused",
+        /// A dial met nothing.
+        DialUnanswered = "dial of another client unanswered",
+        /// Two who agreed did not reach each other.
+        Unreachable = "two who agreed, and no way between them",
+        /// A client that lets nothing in reached another.
+        FromFirewall = "private connection out of a firewall",
+        /// A router let a connection in, because its port was mapped.
+        ThroughRouter = "private connection into a router",
+        /// Two clients of one router reached each other.
+        BehindOneRouter = "private connection of two behind one router",
+        /// A stranger called with an id that nobody has.
+        CalledWithWrongId = "private call with a wrong id",
+        /// A stranger called with the id of two others.
+        CalledWithOthersId = "private call with the id of others",
+        /// A stranger called with a right id in a wrong name, or for somebody else.
+        CalledWithWrongName = "private call in a wrong name",
+        /// A call came that was said before, for a link that was open by then.
+        CalledAgain = "private call said again",
+        /// Two connections were nominated for one introduction.
+        NominatedTwice = "two nominations for one introduction",
+        /// A person by hand had a private link.
+        OpenedByHand = "private link with a person by hand",
     }
 }
 
@@ -160,6 +189,7 @@ pub(crate) struct Watcher {
     ended: BTreeSet<LinkId>,
     /// Nobody has come since the server started.
     alone: bool,
+    links: Links,
 }
 
 impl Watcher {
@@ -168,6 +198,7 @@ impl Watcher {
         for (at, seen) in trace.entries() {
             self.now = *at;
             self.see(seen, trace);
+            self.links.see(seen, trace, &mut self.coverage);
         }
     }
 
@@ -204,7 +235,8 @@ impl Watcher {
                 self.accounts.clone_from(accounts);
             }
             Seen::FilesChanged { accounts, .. } => self.file_read(accounts),
-            Seen::Caller { .. }
+            Seen::Peer(_)
+            | Seen::Caller { .. }
             | Seen::Resumed { .. }
             | Seen::HashAsked { .. }
             | Seen::LoadAsked { .. }

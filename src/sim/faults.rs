@@ -2,9 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::cast::{USERS, hand_address};
-use super::client_host::{SEATS, SEATS_USED};
-use super::link::{Chunking, Holder};
+use super::client_host::SEATS;
+use super::link::Chunking;
 use super::scenario::{Kind, Step};
 use super::trace::Seen;
 use super::world::{DEAD_LINK_MICROS, Happening, Weather, World};
@@ -27,6 +26,9 @@ impl World {
                 self.weather.latency_micros = latency[usize::from(step.argument) % latency.len()];
                 let chunking = [Chunking::Whole, Chunking::Sometimes, Chunking::Crumbs];
                 self.chunking = chunking[usize::from(step.actor) % chunking.len()];
+            }
+            Kind::RefuseDials if step.salt.is_multiple_of(3) => {
+                self.weather.lose_dials_until = Time(self.now.0 + back);
             }
             Kind::RefuseDials => self.weather.refuse_dials_until = Time(self.now.0 + back),
             Kind::Crash => {
@@ -75,6 +77,7 @@ impl World {
 
     /// A link falls silent: nothing of the given ends arrives any more.
     pub(super) fn silence(&mut self, id: LinkId, ends: [bool; 2]) {
+        self.disturb_ends(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         link.silence += 1;
         for (end, silent) in link.ends.iter_mut().zip(ends) {
@@ -95,27 +98,6 @@ impl World {
         for end in [0, 1] {
             self.after(0, Happening::Arrive { link: id, end });
         }
-    }
-
-    /// A stranger connects to the private port of a client and speaks.
-    pub(super) fn send_stranger(&mut self, step: Step) {
-        let seat = usize::from(step.actor) % SEATS_USED;
-        let Some(process) = self.seats[seat].process.as_ref().filter(|process| process.listening.is_some())
-        else {
-            return;
-        };
-        let id = process.id;
-        let from = hand_address(usize::from(step.argument), step.actor);
-        let link = self.new_link(Holder::Hand(usize::MAX), Holder::Process(id));
-        self.trace.add(self.now, Seen::Stranger { process: id });
-        self.accept_stranger(id, link, from);
-        let (own, other) = (USERS[seat % USERS.len()], USERS[usize::from(step.argument) % USERS.len()]);
-        let lines = alloc::format!(
-            "hobnob-private 1 00000000000000000000000000000000 {other} {own}\nnominate\nopened\n\
-             text 1 1717200000000000 t999999999 from a stranger\n"
-        );
-        self.write(link, 0, lines.as_bytes());
-        self.pump(link, 0);
     }
 
     /// A setting takes one of its choices: at once before the start, else by a reload.
@@ -154,6 +136,7 @@ impl World {
 
     /// Whoever has a raw connection goes; stand-ins for clients stay.
     pub(crate) fn leave_by_hand(&mut self) {
+        self.leave_private_links_by_hand();
         for hand in 0..self.hands.len() {
             if !self.seats.iter().any(|seat| seat.hand == Some(hand)) {
                 self.close_hand(hand);

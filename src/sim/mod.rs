@@ -24,6 +24,8 @@ mod faults;
 mod hand;
 mod link;
 pub mod minimise;
+mod network;
+mod private_links;
 mod reading;
 mod real;
 mod reference;

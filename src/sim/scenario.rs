@@ -166,6 +166,10 @@ spelled! {
         Held = "held",
         /// A name that is none, or looks like another's, is tried at the door.
         OddName = "odd-name",
+        /// A seat moves: the next client there has another address, or is behind a router or a firewall.
+        Place = "place",
+        /// Somebody by hand and a client agree on a private link.
+        MeetByHand = "meet-by-hand",
     }
 }
 
@@ -280,7 +284,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::RawBytes, 4, true),
     (Kind::RawClose, 6, true),
     (Kind::RawResume, 6, true),
-    (Kind::Stranger, 3, true),
+    (Kind::Stranger, 6, true),
     (Kind::Cut, 12, true),
     (Kind::Silence, 6, true),
     (Kind::Heal, 4, true),
@@ -309,8 +313,12 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::ClockJump, 2, true),
     (Kind::Held, 3, true),
     (Kind::OddName, 4, true),
+    (Kind::Place, 3, true),
+    (Kind::MeetByHand, 5, true),
 ];
 
+/// Seats that are moved before the start, in some scenarios.
+const PLACED: u8 = 6;
 /// Settings chosen before the start, at most.
 const SETTINGS_DRAWN: u64 = 8;
 
@@ -323,6 +331,11 @@ pub fn from_seed(seed: u64, length: usize) -> Vec<Step> {
     for _ in 0..draw.below(SETTINGS_DRAWN + 1) {
         let kind = if draw.chance(150) { Kind::Limit } else { Kind::Setting };
         steps.push(drawn(kind, &mut draw));
+    }
+    if draw.chance(600) {
+        for seat in 0..PLACED {
+            steps.push(Step { actor: seat, ..drawn(Kind::Place, &mut draw) });
+        }
     }
     let mut bounds = Vec::with_capacity(WEIGHTS.len());
     let mut total = 0;

@@ -249,6 +249,7 @@ impl World {
             Effect::Send { link, bytes } => {
                 let span = self.trace.keep(bytes);
                 self.trace.add(self.now, Seen::Sent { link, bytes: span });
+                self.overhear(link, bytes);
                 self.write(link, 1, bytes);
                 if self.host.dirty.last() != Some(&link) {
                     self.host.dirty.push(link);

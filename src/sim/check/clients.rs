@@ -248,6 +248,10 @@ impl Check {
             running.open.extend(running.ahead.pop_first());
         }
         rule!(self, typed.is_some(), "every line has one result", "{process:?}: line {line} ({command})");
+        if let Ok(Success::Private { user, .. }) = outcome {
+            let is_open = self.clients.running.get(&process).is_some_and(|one| one.private.contains(user));
+            rule!(self, is_open, "a link is shown as open before its result", "{process:?}: {user}");
+        }
         let Some(number) = typed.flatten() else { return Ok(()) };
         self.result_was_said(number, outcome)?;
         match outcome {

@@ -5,12 +5,14 @@
 //! every step, [`Check::end`] once everything has healed.
 
 mod clients;
+mod private;
 mod texts;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::clients::Clients;
+use self::private::Private;
 use self::texts::Texts;
 use super::reference::Reference;
 use super::reference::tally::Tally;
@@ -48,6 +50,7 @@ pub(crate) struct Check {
     reference: Reference,
     texts: Texts,
     clients: Clients,
+    private: Private,
 }
 
 impl Check {
@@ -56,6 +59,8 @@ impl Check {
         for (at, seen) in trace.entries() {
             self.now = *at;
             self.reference.see(*at, seen, trace)?;
+            self.private_links_are_open()?;
+            self.see_private(seen, trace)?;
             self.see(seen, trace)?;
         }
         Ok(())
@@ -66,7 +71,7 @@ impl Check {
             Seen::Returned => return self.news(),
             Seen::Differs { what } => rule!(self, false, "the memory is what a restart would read", "{what}"),
             Seen::Caller { link, process: Some(process) } => self.clients.called(*link, *process),
-            Seen::ClientStarted { process, home } => self.clients.started(*process, *home),
+            Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
             Seen::Typed { process, line, text } => self.typed(*process, *line, trace.bytes(*text)),
             Seen::Showed { process, view, delivered } => return self.showed(*process, view, *delivered),
             Seen::Noted { process } => self.clients.noted(*process),
