@@ -402,6 +402,12 @@ planted! {
     ClientGivesUpLate,
     /// A request for a private link is open for twice its time.
     RequestExpiresLate,
+    /// The newest made-up name makes room for another, not the oldest.
+    NewestMadeUpGoes,
+    /// A made-up name that is forgotten is forgotten in memory only.
+    MadeUpStaysStored,
+    /// A client closes its state folder when it says `logout`, before the last messages have come.
+    ClientClosesStateEarly,
 }
 
 #[cfg(feature = "planted")]

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -49,6 +50,8 @@ pub(super) struct Process {
     pub(super) peers: Vec<LinkId>,
     pub(super) place: Place,
     pub(super) listening: Vec<SocketAddr>,
+    /// Who has asked it for a private link.
+    pub(super) asked_by: Vec<String>,
     /// Who connects when it is introduced to somebody.
     pub(super) ambush: Option<Ambush>,
     lines: u64,
@@ -94,6 +97,7 @@ impl World {
             peers: Vec::new(),
             place,
             listening: Vec::new(),
+            asked_by: Vec::new(),
             ambush: None,
             lines: 0,
             display: VecDeque::new(),

@@ -1,18 +1,24 @@
 //! Rare states: what a run must have been through to be worth much. Recognised from the trace alone.
 
+mod count;
 mod private;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+pub use self::count::Coverage;
 use self::private::Links;
 use super::trace::{Seen, SeenVerdict, Told, Trace};
 use crate::client::view::{Failure, View};
-use crate::record::{Change, Fact, Record, RecordNumber};
+use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, Farewell, Freshness, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, MessageId, Name, Ticket};
+
+/// Messages, and bytes of their texts, that may be under way to a user.
+const WINDOW_MESSAGES: usize = 2_048;
+const WINDOW_BYTES: usize = 64 << 10;
 
 spelled! {
     /// A state that only few runs come to.
@@ -97,6 +103,18 @@ spelled! {
         AnsweredBehindEnd = "answer behind the end of a stream",
         /// A number was used for two commands.
         NumberUsedTwice = "number used for other words",
+        /// As many messages were under way to a user as may be.
+        WindowFull = "2,048 messages under way to one user",
+        /// As many bytes of messages were under way to a user as may be.
+        WindowOfBytesFull = "64 KiB of messages under way to one user",
+        /// Somebody was shown three pages of stored mail in a row.
+        ThreePages = "three pages of mail in a row",
+        /// A login had more commands than the server remembers.
+        NumbersForgotten = "more than 512 numbered commands in one login",
+        /// A list was too long for a line.
+        ListOfLines = "list of several lines",
+        /// More made-up names were tried than are remembered.
+        MadeUpForgotten = "made-up name forgotten for another",
         /// A client listened at more than one address.
         SeveralListeners = "client with several listeners",
         /// A dial met a machine where nobody listened.
@@ -126,44 +144,6 @@ spelled! {
     }
 }
 
-/// How often each rare state was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coverage {
-    counts: Vec<u64>,
-}
-
-impl Default for Coverage {
-    fn default() -> Coverage {
-        Coverage { counts: alloc::vec![0; Rare::ALL.len()] }
-    }
-}
-
-impl Coverage {
-    /// How often a state was seen.
-    #[must_use]
-    pub fn count(&self, rare: Rare) -> u64 {
-        self.counts.get(rare as usize).copied().unwrap_or(0)
-    }
-
-    /// Adds what another run has seen.
-    pub fn add(&mut self, other: &Coverage) {
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
-        }
-    }
-
-    /// States that were never seen.
-    pub fn missing(&self) -> impl Iterator<Item = Rare> {
-        Rare::ALL.iter().copied().filter(|rare| self.count(*rare) == 0)
-    }
-
-    fn saw(&mut self, rare: Rare) {
-        if let Some(count) = self.counts.get_mut(rare as usize) {
-            *count += 1;
-        }
-    }
-}
-
 /// Watches a trace for rare states.
 #[derive(Debug, Default)]
 pub(crate) struct Watcher {
@@ -190,6 +170,12 @@ pub(crate) struct Watcher {
     /// Nobody has come since the server started.
     alone: bool,
     links: Links,
+    /// Bytes of texts under way.
+    bytes: BTreeMap<LinkId, usize>,
+    /// Pages of mail in a row.
+    pages: BTreeMap<Name, u32>,
+    /// The link of the last line, if that was of a list of users.
+    list: Option<LinkId>,
 }
 
 impl Watcher {
@@ -216,6 +202,13 @@ impl Watcher {
                 }
             }
             Seen::Closed { .. } => self.closed = true,
+            Seen::LoadAsked(load) => {
+                let pages = self.pages.entry(load.user.clone()).or_default();
+                *pages = if load.after.number == 0 { 1 } else { *pages + 1 };
+                if *pages == 3 {
+                    self.coverage.saw(Rare::ThreePages);
+                }
+            }
             Seen::Paused { .. } => self.coverage.saw(Rare::LinkPaused),
             Seen::VerifyAsked { ticket, .. } => {
                 self.verifying.insert(*ticket, false);
@@ -239,13 +232,13 @@ impl Watcher {
             | Seen::Caller { .. }
             | Seen::Resumed { .. }
             | Seen::HashAsked { .. }
-            | Seen::LoadAsked { .. }
             | Seen::Scheduled { .. }
             | Seen::Differs { .. }
             | Seen::Returned
             | Seen::ClientStarted { .. }
             | Seen::Typed { .. }
             | Seen::Noted { .. }
+            | Seen::Folder { .. }
             | Seen::ClientExited { .. }
             | Seen::ClientKilled { .. }
             | Seen::Frozen { .. }
@@ -319,6 +312,10 @@ impl Watcher {
                 if bytes.starts_with(b"ack ") {
                     self.live.remove(&link);
                     self.stored.remove(&link);
+                    self.bytes.remove(&link);
+                }
+                if bytes.starts_with(b"#513 ") {
+                    self.coverage.saw(Rare::NumbersForgotten);
                 }
                 let numbered: Vec<&[u8]> =
                     super::check::lines(bytes).filter(|line| line.starts_with(b"#")).collect();
@@ -353,6 +350,8 @@ impl Watcher {
         if matches!(line, ServerLine::Done { .. } | ServerLine::Failed { .. }) && self.ended.contains(&link) {
             self.coverage.saw(Rare::AnsweredBehindEnd);
         }
+        let of_users = matches!(line, ServerLine::Users { .. });
+        let list = core::mem::replace(&mut self.list, of_users.then_some(link));
         match line {
             ServerLine::Welcome(_) if matches!(self.told, Some(Told::StoreRefused { .. })) => {
                 self.coverage.saw(Rare::LetInUnwritten);
@@ -362,8 +361,19 @@ impl Watcher {
                     Freshness::Live => &mut self.live,
                     Freshness::Stored => &mut self.stored,
                 };
-                of.entry(link).or_default().insert(delivery.id);
+                let ids = of.entry(link).or_default();
+                let bytes = self.bytes.entry(link).or_default();
+                let before = (ids.len(), *bytes);
+                ids.insert(delivery.id);
+                *bytes += delivery.text.as_str().len();
+                if before.0 < WINDOW_MESSAGES && ids.len() == WINDOW_MESSAGES {
+                    self.coverage.saw(Rare::WindowFull);
+                }
+                if before.1 < WINDOW_BYTES && *bytes >= WINDOW_BYTES {
+                    self.coverage.saw(Rare::WindowOfBytesFull);
+                }
             }
+            ServerLine::Users { .. } if list == Some(link) => self.coverage.saw(Rare::ListOfLines),
             ServerLine::Resumed(_) => {
                 let rare = match (self.began, self.closed) {
                     (_, true) => Rare::ResumeAgainstOldLink,
@@ -413,6 +423,9 @@ impl Watcher {
                 self.waiting.retain(|(to, id), _| to != user || !ids.contains(id));
             }
             Record::Change(change) => self.change(number, change),
+            Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }) => {
+                self.coverage.saw(Rare::MadeUpForgotten);
+            }
             Record::Fact(Fact::Failures { .. }) | Record::Settled { .. } => {}
         }
     }

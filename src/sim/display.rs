@@ -64,11 +64,13 @@ impl World {
         if let Some(process) = self.process(id) {
             process.folder = Some(key);
         }
+        self.trace.add(self.now, Seen::Folder { process: id, open: true });
         self.tell_client(id, Event::StateOpened(recall));
     }
 
     pub(super) fn close_folder(&mut self, process: &mut Process, settled: bool) {
         let Some(folder) = process.folder.take().and_then(|key| self.folders.get_mut(&key)) else { return };
+        self.trace.add(self.now, Seen::Folder { process: process.id, open: false });
         folder.owner = None;
         folder.doubtful.extend(folder.showing.drain(..));
         if settled {
@@ -116,6 +118,9 @@ impl World {
                     process.user = Name::new(user).ok();
                 } else if let View::Bye(_) = &*view {
                     process.user = None;
+                    process.asked_by.clear();
+                } else if let View::PrivateRequest { from } = &*view {
+                    process.asked_by.push(from.clone());
                 }
                 self.trace.add(self.now, Seen::Showed { process: id, view, delivered: false });
             }

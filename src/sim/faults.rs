@@ -188,10 +188,10 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
 fn set_door(settings: &mut Settings, which: usize, choice: usize) {
     match which % 8 {
         0 => settings.login_secs = [3, 30, 0][choice % 3],
-        1 => settings.unauthenticated_max = [2, 4, 128][choice % 3],
-        2 => settings.unauthenticated_per_address = [1, 2, 16][choice % 3],
+        1 => settings.unauthenticated_max = [2, 4, 128, 0][choice % 4],
+        2 => settings.unauthenticated_per_address = [1, 2, 16, 0][choice % 4],
         3 => settings.failures_per_address = [2, 9, 0][choice % 3],
-        4 => settings.private_request_secs = [2, 60, 600][choice % 3],
+        4 => settings.private_request_secs = [2, 60, 600, 0][choice % 4],
         5 => settings.line_bytes = [8_192, 0, 4_096][choice % 3],
         _ => settings.block_ends_private = !choice.is_multiple_of(4),
     }
@@ -202,13 +202,53 @@ fn set_limit(settings: &mut Settings, which: usize, choice: usize) {
     match which % 28 {
         16 => settings.block_duration_secs = [5, 0, 60, 1][choice % 4],
         17 | 18 => settings.timeout_secs = [10, 60, 1_800, 0, 3][choice % 5],
-        19 => settings.lock_attempts = [1, 2, 3, 5][choice % 4],
+        19 => settings.lock_attempts = [1, 2, 3, 5, 0][choice % 5],
         20 | 21 => settings.resume_grace_secs = [5, 30, 0, 120][choice % 4],
-        22 => settings.mailbox_messages = [3, 10, 10_000][choice % 3],
-        23 => settings.mailbox_bytes = [60, 400, 8_388_608][choice % 3],
-        24 => settings.mailbox_per_sender = [2, 5, 1_000][choice % 3],
-        25 => settings.mailbox_total_bytes = [100, 1_000, 268_435_456][choice % 3],
-        26 => (settings.rate_burst, settings.rate_per_s) = [(5, 5), (2, 1), (4_096, 20_000)][choice % 3],
-        _ => (settings.groups_per_user, settings.members_per_group) = [(1, 200), (50, 3), (2, 2)][choice % 3],
+        22 => settings.mailbox_messages = [3, 10, 10_000, 0][choice % 4],
+        23 => settings.mailbox_bytes = [60, 400, 8_388_608, 0][choice % 4],
+        24 => settings.mailbox_per_sender = [2, 5, 1_000, 0][choice % 4],
+        25 => settings.mailbox_total_bytes = [100, 1_000, 268_435_456, 0][choice % 4],
+        26 => {
+            let all = [(5, 5), (2, 1), (4_096, 20_000), (0, 20_000), (5, 0)];
+            (settings.rate_burst, settings.rate_per_s) = all[choice % all.len()];
+        }
+        _ => {
+            let all = [(1, 200), (50, 3), (2, 2), (0, 0)];
+            (settings.groups_per_user, settings.members_per_group) = all[choice % all.len()];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::format;
+    use alloc::string::String;
+
+    #[test]
+    fn every_setting_of_the_core_is_drawn() {
+        let lines = |settings: &Settings| -> Vec<String> {
+            format!("{settings:#?}").lines().map(|line| String::from(line.trim())).collect()
+        };
+        let usual = lines(&Settings::default());
+        let mut changed = BTreeSet::new();
+        for which in 0..28 {
+            for choice in 0..60 {
+                let (mut door, mut other) = (Settings::default(), Settings::default());
+                set_door(&mut door, which, choice);
+                if !set_mode(&mut other, which, choice) {
+                    set_limit(&mut other, which, choice);
+                }
+                for drawn in [door, other] {
+                    let differ = lines(&drawn).into_iter().zip(&usual).enumerate();
+                    changed.extend(differ.filter(|(_, (line, usual))| line != *usual).map(|(at, _)| at));
+                }
+            }
+        }
+        // The first line and the last have no setting.
+        let never: Vec<&String> =
+            (1..usual.len() - 1).filter(|at| !changed.contains(at)).map(|at| &usual[at]).collect();
+        assert!(never.is_empty(), "{never:?}");
     }
 }

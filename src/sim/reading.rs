@@ -89,6 +89,8 @@ const READINGS: &[(Kind, &str)] = &[
         Kind::MeetByHand,
         "by hand: user {argument} and client {actor} agree on a private link ({salt} chooses)",
     ),
+    (Kind::MadeUpNames, "the passwords of very many made-up names are guessed ({salt} says how many)"),
+    (Kind::Crowd, "many users come and go, and user {argument} lists them ({salt} says how many)"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];
 

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::cast::USERS;
 use super::check::Check;
 pub use super::check::Violation;
 use super::client_host::{Process, SEATS};
@@ -188,6 +189,7 @@ impl Run<'_> {
                 self.world.lift_all_blocks();
                 self.pass(LOGIN_MICROS)?;
                 self.world.ask_for_mail();
+                self.world.decline_requests();
             }
             self.pass(ROUND_MICROS)?;
             rest = self.check.end(self.world.now());
@@ -219,7 +221,9 @@ impl World {
     /// is `enough`, those that go on without the server.
     fn bring_everybody_back(&mut self, enough: bool) {
         self.merge_registered_accounts();
-        let accounts = self.host.accounts.clone();
+        let mut accounts = self.host.accounts.clone();
+        // There is no seat for a crowd, and nobody has written to it.
+        accounts.retain(|(name, _)| USERS.contains(&name.as_str()));
         for seat in 0..SEATS {
             let idle = |process: &Process| process.user.is_none() || (enough && process.link.is_none());
             if self.seats[seat].process.as_ref().is_some_and(idle) {
@@ -258,6 +262,17 @@ impl World {
         for seat in 0..SEATS {
             if self.seats[seat].process.as_ref().is_some_and(|process| process.user.is_some()) {
                 self.enter(seat, b"offline");
+            }
+        }
+    }
+
+    /// All who were asked for private links decline: a request may have no end by itself.
+    fn decline_requests(&mut self) {
+        for seat in 0..SEATS {
+            let process = self.seats[seat].process.as_mut().filter(|process| process.user.is_some());
+            let asked_by = process.map(|process| core::mem::take(&mut process.asked_by)).unwrap_or_default();
+            for user in asked_by {
+                self.enter(seat, alloc::format!("decline {user}").as_bytes());
             }
         }
     }

@@ -170,6 +170,10 @@ spelled! {
         Place = "place",
         /// Somebody by hand and a client agree on a private link.
         MeetByHand = "meet-by-hand",
+        /// The passwords of very many names that nobody has are guessed.
+        MadeUpNames = "made-up-names",
+        /// Very many users come and go, and somebody asks for a list of them.
+        Crowd = "crowd",
     }
 }
 
@@ -293,7 +297,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Crash, 6, true),
     (Kind::Stop, 2, true),
     (Kind::Reload, 3, true),
-    (Kind::Setting, 1, true),
+    (Kind::Setting, 3, true),
     (Kind::StoreFull, 4, true),
     (Kind::StoreHold, 6, true),
     (Kind::StoreRelease, 6, true),
@@ -309,12 +313,14 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::RawReuse, 8, true),
     (Kind::RawAsk, 30, true),
     (Kind::Flood, 1, true),
-    (Kind::Limit, 1, true),
+    (Kind::Limit, 3, true),
     (Kind::ClockJump, 2, true),
     (Kind::Held, 3, true),
     (Kind::OddName, 4, true),
     (Kind::Place, 3, true),
     (Kind::MeetByHand, 5, true),
+    (Kind::MadeUpNames, 1, true),
+    (Kind::Crowd, 1, true),
 ];
 
 /// Seats that are moved before the start, in some scenarios.

@@ -52,6 +52,7 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
         | Seen::Synced { .. }
         | Seen::ClientStarted { .. }
         | Seen::Noted { .. }
+        | Seen::Folder { .. }
         | Seen::ClientExited { .. }
         | Seen::ClientKilled { .. }
         | Seen::Frozen { .. }

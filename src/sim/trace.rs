@@ -77,6 +77,8 @@ pub(crate) enum Seen {
     Showed { process: ProcessId, view: Box<View>, delivered: bool },
     /// It noted as shown all messages that it has shown so far.
     Noted { process: ProcessId },
+    /// It has its state folder, or closed it.
+    Folder { process: ProcessId, open: bool },
     /// It ended by itself.
     ClientExited { process: ProcessId, exit: Exit },
     /// It was killed. `unnoted`: messages that were shown, or about to be, and not noted.
@@ -251,6 +253,7 @@ impl Trace {
                 hasher.write(self.bytes(*bytes));
             }
             Seen::Peer(peer) => peer.hash(hasher),
+            Seen::Folder { process, open } => (process, open).hash(hasher),
             Seen::Frozen { process, frozen } => (process, frozen).hash(hasher),
             Seen::LoadAsked(load) => load.user.hash(hasher),
             Seen::Synced { upto } => upto.hash(hasher),

@@ -5,6 +5,7 @@
 //! every step, [`Check::end`] once everything has healed.
 
 mod clients;
+mod handshake;
 mod private;
 mod texts;
 
@@ -75,6 +76,7 @@ impl Check {
             Seen::Typed { process, line, text } => self.typed(*process, *line, trace.bytes(*text)),
             Seen::Showed { process, view, delivered } => return self.showed(*process, view, *delivered),
             Seen::Noted { process } => self.clients.noted(*process),
+            Seen::Folder { process, open } => self.clients.folder(*process, *open),
             Seen::ClientExited { process, exit } => return self.client_exited(*process, *exit),
             Seen::ClientKilled { process, unnoted } => self.clients.killed(*process, *unnoted),
             Seen::OutputClosed { process } => self.clients.output_closed(*process),

@@ -22,7 +22,7 @@ const PATIENCE_MICROS: u64 = 15_000_000;
 /// How long it takes a line to come and a result to be shown.
 const SHOWING_MICROS: u64 = 6_000_000;
 /// An introduction is good for so long (R35).
-const GOOD_MICROS: u64 = 30_000_000;
+pub(super) const GOOD_MICROS: u64 = 30_000_000;
 /// After a disturbance: a silent link is found dead within 15 s.
 const CALM_MICROS: u64 = 16_000_000;
 /// Addresses dialled for an introduction, and endpoints declared (R33, R35).
@@ -37,9 +37,9 @@ const REMEMBERED: usize = 64;
 /// What is known of private links.
 #[derive(Debug, Default)]
 pub(super) struct Private {
-    clients: BTreeMap<ProcessId, Client>,
-    introductions: BTreeMap<String, Introduction>,
-    ends: BTreeMap<(LinkId, ProcessId), End>,
+    pub(super) clients: BTreeMap<ProcessId, Client>,
+    pub(super) introductions: BTreeMap<String, Introduction>,
+    pub(super) ends: BTreeMap<(LinkId, ProcessId), End>,
     /// Links that must be open by a time, by the ids of their introductions.
     due: BTreeSet<(Time, String)>,
     /// Those who asked for a link, and must know by a time what came of it.
@@ -48,7 +48,7 @@ pub(super) struct Private {
 
 /// A client program.
 #[derive(Debug)]
-struct Client {
+pub(super) struct Client {
     place: Place,
     listening: Vec<SocketAddr>,
     /// At some time it could not listen.
@@ -59,63 +59,65 @@ struct Client {
     frozen: bool,
     strangers: Vec<Time>,
     /// Links that were opened and not shown yet, by user.
-    opened: BTreeMap<String, u32>,
+    pub(super) opened: BTreeMap<String, u32>,
 }
 
 /// What the server has told two users about each other.
 #[derive(Debug)]
-struct Introduction {
-    at: Time,
+pub(super) struct Introduction {
+    pub(super) at: Time,
     sides: Vec<Side>,
 }
 
 #[derive(Debug)]
-struct Side {
+pub(super) struct Side {
     /// `None`: a person by hand.
     process: Option<ProcessId>,
     /// The other's name.
-    user: String,
-    is_requester: bool,
+    pub(super) user: String,
+    pub(super) is_requester: bool,
     addresses: Vec<SocketAddr>,
     dialled: Vec<SocketAddr>,
-    nominated: Option<LinkId>,
-    opened: bool,
+    pub(super) nominated: Option<LinkId>,
+    pub(super) opened: bool,
     shown: bool,
 }
 
 /// A client's end of a connection with another.
 #[derive(Debug)]
-struct End {
-    dialled: bool,
-    heard: Vec<u8>,
-    stage: Stage,
+pub(super) struct End {
+    pub(super) dialled: bool,
+    pub(super) heard: Vec<u8>,
+    pub(super) stage: Stage,
     /// Of the introduction.
-    id: String,
+    pub(super) id: String,
     /// As the caller has said.
-    from: String,
-    to: String,
-    is_nominated: bool,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) is_nominated: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     New,
     Called,
     Ready,
     Open,
+    /// The other side has said what is not its part.
+    Broken,
 }
 
 impl Introduction {
-    fn side(&self, process: ProcessId) -> Option<&Side> {
+    pub(super) fn side(&self, process: ProcessId) -> Option<&Side> {
         self.sides.iter().find(|side| side.process == Some(process))
     }
 
-    fn side_mut(&mut self, process: ProcessId) -> Option<&mut Side> {
+    pub(super) fn side_mut(&mut self, process: ProcessId) -> Option<&mut Side> {
         self.sides.iter_mut().find(|side| side.process == Some(process))
     }
 
     /// The name of a client's own user, as the other side was told it.
-    fn name_of(&self, process: ProcessId) -> Option<&str> {
+    pub(super) fn name_of(&self, process: ProcessId) -> Option<&str> {
         let other = self.sides.iter().find(|side| side.process != Some(process));
         other.map(|side| side.user.as_str())
     }
@@ -401,119 +403,6 @@ impl Check {
         let good = found && may_be_dialled(&address);
         rule!(self, good, "a client dials only where it was sent", "{process:?} dials {address}");
         Ok(())
-    }
-
-    fn peer_hears(&mut self, link: LinkId, process: ProcessId, bytes: &[u8]) {
-        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return };
-        end.heard.extend_from_slice(bytes);
-        self.go_on(link, process);
-    }
-
-    /// Reads the lines that have come, as far as their turn has come: those after a line that the client answers
-    /// wait for the answer.
-    fn go_on(&mut self, link: LinkId, process: ProcessId) {
-        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return };
-        while let Some(at) = memchr::memchr(b'\n', &end.heard) {
-            let line = String::from_utf8_lossy(&end.heard[..at]).into_owned();
-            let words: Vec<&str> = line.split(' ').collect();
-            match (end.stage, words.as_slice()) {
-                (Stage::New, ["hobnob-private", "1", id, from, to]) if !end.dialled => {
-                    (end.id, end.from, end.to) = ((*id).to_string(), (*from).to_string(), (*to).to_string());
-                    end.stage = Stage::Called;
-                }
-                (Stage::Called, ["ready"]) if end.dialled => end.stage = Stage::Ready,
-                (Stage::Ready, ["nominate"]) => end.is_nominated = true,
-                (Stage::Ready, ["opened"]) => {
-                    let both = self.private.introductions.get_mut(&end.id);
-                    let side = both.and_then(|both| both.side_mut(process));
-                    let Some(side) = side.filter(|side| side.nominated == Some(link)) else { return };
-                    (end.stage, side.opened) = (Stage::Open, true);
-                    if let Some(client) = self.private.clients.get_mut(&process) {
-                        *client.opened.entry(side.user.clone()).or_default() += 1;
-                    }
-                }
-                (Stage::Open, _) => {}
-                (Stage::New | Stage::Called | Stage::Ready, _) => return,
-            }
-            end.heard.drain(..=at);
-        }
-    }
-
-    fn has_opened(&mut self, process: ProcessId, id: &str) {
-        let user = self.private.introductions.get(id).and_then(|both| both.side(process));
-        if let (Some(side), Some(client)) = (user, self.private.clients.get_mut(&process)) {
-            *client.opened.entry(side.user.clone()).or_default() += 1;
-        }
-    }
-
-    /// A client says on a private link what its introduction allows, and to strangers nothing (R36, R37).
-    fn peer_says(&mut self, link: LinkId, process: ProcessId, line: &str) -> Verdict {
-        let Some(mut end) = self.private.ends.remove(&(link, process)) else { return Ok(()) };
-        let words: Vec<&str> = line.split(' ').collect();
-        if let (["hobnob-private", "1", id, from, to], true) = (words.as_slice(), end.stage == Stage::New) {
-            (end.id, end.from, end.to) = ((*id).to_string(), (*from).to_string(), (*to).to_string());
-        }
-        let nominated = self.nominated(process, &end.id);
-        let is_free = nominated.is_none_or(|other| !self.private.ends.contains_key(&(other, process)));
-        let known = self.introduces(process, &end);
-        let mut opens = false;
-        let (allowed, what) = match (words.as_slice(), end.stage) {
-            (["hobnob-private", ..], Stage::New) => {
-                end.stage = Stage::Called;
-                (end.dialled && known, "nobody but the one introduced is answered")
-            }
-            (["ready"], Stage::Called) => {
-                end.stage = Stage::Ready;
-                (!end.dialled && known, "nobody but the one introduced is answered")
-            }
-            (["nominate"], Stage::Ready) => (known && is_free, "an introduction opens one link"),
-            (["opened"], Stage::Ready) => {
-                (opens, end.stage) = (true, Stage::Open);
-                (known && end.is_nominated, "an introduction opens one link")
-            }
-            (["text" | "ack" | "close", ..], Stage::Open) => (true, ""),
-            (..) => (false, "nobody but the one introduced is answered"),
-        };
-        let both = self.private.introductions.get_mut(&end.id);
-        if let Some(side) = both.and_then(|both| both.side_mut(process)) {
-            let requester = match words.as_slice() {
-                ["nominate"] => Some(true),
-                ["opened"] => Some(false),
-                _ => None,
-            };
-            let role = requester.is_none_or(|requester| requester == side.is_requester);
-            rule!(
-                self,
-                role,
-                "the requester nominates and the accepter opens",
-                "{process:?}: {line}, {side:?}"
-            );
-            if words.as_slice() == ["nominate"] {
-                side.nominated = Some(link);
-            }
-            side.opened |= opens;
-        }
-        if opens {
-            self.has_opened(process, &end.id);
-        }
-        let detail = format!("{process:?} on {link:?}: {line}; {end:?}");
-        self.private.ends.insert((link, process), end);
-        rule!(self, allowed, what, "{detail}");
-        self.go_on(link, process);
-        Ok(())
-    }
-
-    fn nominated(&self, process: ProcessId, id: &str) -> Option<LinkId> {
-        self.private.introductions.get(id)?.side(process)?.nominated
-    }
-
-    /// Whether an introduction that is still good says that these two are to speak.
-    fn introduces(&self, process: ProcessId, end: &End) -> bool {
-        let Some(both) = self.private.introductions.get(&end.id) else { return false };
-        let Some(side) = both.side(process) else { return false };
-        let (own, other) = if end.dialled { (&end.from, &end.to) } else { (&end.to, &end.from) };
-        let named = side.user == *other && both.name_of(process).is_none_or(|name| name == own);
-        named && !side.opened && both.at.0 + GOOD_MICROS >= self.now.0
     }
 
     /// A link is shown as open once for each that was opened.
