@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::disk::Note;
 use super::display::Item;
 use super::link::Holder;
 use super::network::Place;
@@ -201,15 +202,14 @@ impl World {
             }
             Effect::Show(view) => self.display(process, Item::Show(Box::new(view.clone()))),
             Effect::Deliver { sequence, mark, view } => {
-                let folder = process.folder.as_ref().and_then(|key| self.folders.get_mut(key));
-                if let (Some(mark), Some(folder)) = (mark, folder) {
-                    folder.is_about_to_show(mark);
+                if let Some(mark) = mark {
+                    self.note_in_folder(process, Note::Showing(mark));
                 }
                 let (noted, view) = (mark.is_some(), Box::new(view.clone()));
                 self.display(process, Item::Deliver { sequence, noted, view });
             }
-            Effect::NoteOpen { number } => self.note_open(process, number, true),
-            Effect::NoteSettled { number } => self.note_open(process, number, false),
+            Effect::NoteOpen { number } => self.note_in_folder(process, Note::Open(number)),
+            Effect::NoteSettled { number } => self.note_in_folder(process, Note::Settled(number)),
             Effect::OpenState { user } => {
                 if let Ok(user) = Name::new(user) {
                     self.soon(id, News::StateAsked { user });

@@ -21,6 +21,7 @@ mod durable;
 #[cfg(feature = "planted")]
 pub mod exam;
 mod faults;
+mod folders;
 mod hand;
 mod link;
 pub mod minimise;

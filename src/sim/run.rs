@@ -9,7 +9,7 @@ use super::check::Check;
 pub use super::check::Violation;
 use super::client_host::{Process, SEATS};
 use super::coverage::{Coverage, Watcher};
-use super::disk::Disk;
+use super::disk::{Disk, Notes};
 pub use super::reference::tally::Tally;
 use super::scenario::Step;
 pub use super::world::Plan;
@@ -58,11 +58,12 @@ pub fn narrate(steps: &[Step], plan: Plan) -> (Report, Vec<String>) {
     (report, story)
 }
 
-/// Plays a scenario with a real store.
+/// Plays a scenario with a real store, and real journals of the clients.
 #[must_use]
-pub fn play_on(disk: Box<dyn Disk>, steps: &[Step], plan: Plan) -> Report {
+pub fn play_on(disk: Box<dyn Disk>, notes: Box<dyn Notes>, steps: &[Step], plan: Plan) -> Report {
     let mut world = World::new(plan);
     world.host.store.take_along(disk);
+    world.folders.take_along(notes);
     play_in(world, steps, None)
 }
 
@@ -153,6 +154,9 @@ impl Run<'_> {
 
     /// What a real store does is what the model does.
     fn store_agrees(&mut self) -> Result<(), Violation> {
+        if let Some(what) = self.world.folders.take_difference() {
+            return Err(self.violation("a real journal recalls what the model does", what));
+        }
         match self.world.host.store.take_difference() {
             Some(what) => Err(self.violation("the real store does what the model does", what)),
             None => Ok(()),
@@ -164,6 +168,7 @@ impl Run<'_> {
         let now = self.world.host.clock(self.world.now());
         self.world.host.store.close(now);
         self.world.host.store.recover(now);
+        self.world.folders.look_again();
         self.store_agrees()
     }
 

@@ -7,8 +7,8 @@ use core::cmp::{Ordering, Reverse};
 use core::net::SocketAddr;
 
 use super::client_host::Seat;
-use super::display::Folder;
 use super::draw::Draw;
+use super::folders::Folders;
 use super::hand::{Hand, KeptToken};
 use super::link::{Chunking, Found, Holder, Link};
 use super::private_links::Overheard;
@@ -164,7 +164,7 @@ pub(crate) struct World {
     pub(super) hands: Vec<Hand>,
     pub(super) tokens: Vec<KeptToken>,
     pub(super) overheard: Overheard,
-    pub(super) folders: BTreeMap<(u8, Name), Folder>,
+    pub(super) folders: Folders,
     pub(super) last_process: u32,
     pub(super) last_text: u32,
     /// Counts passwords that were typed.
@@ -195,7 +195,7 @@ impl World {
             hands: Vec::new(),
             tokens: Vec::new(),
             overheard: Overheard::default(),
-            folders: BTreeMap::new(),
+            folders: Folders::default(),
             last_process: 0,
             last_text: 0,
             last_password: 0,

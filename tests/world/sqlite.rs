@@ -27,7 +27,7 @@ const PAGES: u32 = 1_000_000;
 /// The secret of every folder, so that equal runs have equal digests.
 const SECRET: [u8; 32] = [7; 32];
 
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a folder")

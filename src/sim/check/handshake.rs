@@ -31,11 +31,12 @@ impl Check {
                 (Stage::Called, ["ready"]) if end.dialled => end.stage = Stage::Ready,
                 (Stage::Ready, ["nominate"]) => {
                     let both = self.private.introductions.get(&end.id);
-                    let side = both.and_then(|both| both.side(process));
-                    if side.is_some_and(|side| side.is_requester) {
-                        end.stage = Stage::Broken;
+                    let side = both.and_then(|both| both.side(process)).filter(|side| side.is_requester);
+                    match side {
+                        Some(side) if side.nominated == Some(link) => end.stage = Stage::Broken,
+                        Some(_) => return,
+                        None => end.is_nominated = true,
                     }
-                    end.is_nominated = true;
                 }
                 (Stage::Ready, ["opened"]) => {
                     let both = self.private.introductions.get_mut(&end.id);
