@@ -149,6 +149,7 @@ fn ask(server: &mut ServerState, asker: &Asker, to: UserId, endpoints: Vec<Endpo
     let patience = match server.settings.private_request_secs {
         0 => Duration::MAX,
         seconds if planted::is(Planted::RequestExpiresEarly) => Duration::from_secs(seconds / 2),
+        seconds if planted::is(Planted::RequestExpiresLate) => Duration::from_secs(seconds * 2),
         seconds => Duration::from_secs(seconds),
     };
     let expires = server.now + patience;

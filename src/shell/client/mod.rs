@@ -8,7 +8,7 @@ mod completion;
 mod echo;
 mod gate;
 mod hands;
-mod journal;
+pub mod journal;
 mod json;
 mod keyboard;
 mod line_helper;

@@ -171,6 +171,8 @@ struct Server {
     charged: Option<(User, u64)>,
     /// Names without an account.
     made_up: BTreeMap<String, Guesses>,
+    /// The same, the oldest first.
+    made_up_by_age: VecDeque<String>,
     /// Failures of an address, and since when.
     addresses: BTreeMap<IpAddr, (u32, Time)>,
     groups: BTreeMap<Name, Vec<User>>,
@@ -227,6 +229,7 @@ struct Learnt {
     last_tokens: BTreeMap<Name, Digest>,
     /// Digests of made-up names.
     names: BTreeMap<String, Digest>,
+    digests: BTreeMap<Digest, String>,
     /// The words of numbered commands, by their digests.
     words: BTreeMap<WordsDigest, String>,
     /// Names that were taken out of the credentials file.
@@ -235,7 +238,7 @@ struct Learnt {
 
 impl Learnt {
     fn name_of(&self, digest: &Digest) -> Option<String> {
-        self.names.iter().find(|(_, known)| *known == digest).map(|(name, _)| name.clone())
+        self.digests.get(digest).cloned()
     }
 }
 
