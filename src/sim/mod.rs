@@ -22,6 +22,7 @@ mod durable;
 pub mod exam;
 mod faults;
 mod hand;
+mod hashing;
 mod link;
 pub mod minimise;
 mod pressing;
