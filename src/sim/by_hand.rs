@@ -5,7 +5,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::cast::USERS;
-use super::client_host::Seat;
 use super::hand::{Hand, Manner};
 use super::scenario::{Kind, Step};
 use super::steps::HAPPENINGS;
@@ -109,6 +108,7 @@ impl World {
             Kind::StreamEnd => self.ask_and_end(step),
             Kind::RawAsk => self.ask_by_hand(step),
             Kind::Held => self.hold_mail(step),
+            Kind::Press => self.press(step),
             Kind::OddName => self.try_odd_name(step),
             Kind::Flood => self.flood(step),
             Kind::RawReuse => self.use_number_twice(step),
@@ -186,18 +186,8 @@ impl World {
     /// Somebody writes to a user who is away, and a third one does; the user blocks the first, goes, is written
     /// to again, and comes back.
     fn hold_mail(&mut self, step: Step) {
-        let online = |name: &str| {
-            let user = |seat: &Seat| seat.process.as_ref().and_then(|process| process.user.clone());
-            self.seats.iter().filter_map(user).any(|user| user.as_str() == name)
-        };
-        let away = |name: &&&str| {
-            self.host.accounts.iter().any(|(known, _)| known.as_str() == **name) && !online(name)
-        };
-        let away: Vec<&str> = USERS.iter().filter(away).copied().collect();
-        let place_of_first = usize::from(step.argument);
-        let [to, others @ ..] =
-            [0, 1, 2].map(|place| away.get((place_of_first + place) % away.len().max(1)).copied());
-        let (Some(to), [Some(first), Some(second)], true) = (to, others, away.len() >= 3) else { return };
+        let away = self.away(step.argument);
+        let [to, first, second, ..] = *away.as_slice() else { return };
         let others = [first, second];
         if step.salt.is_multiple_of(3) {
             // What is held counts: with it the mailbox is full.
@@ -215,7 +205,7 @@ impl World {
     }
 
     /// Somebody logs in by hand, says something and logs out.
-    fn visit(&mut self, user: &str, lines: &str) {
+    pub(super) fn visit(&mut self, user: &str, lines: &str) {
         let Some(hand) = self.open_hand(3, Manner::Plain) else { return };
         let all = format!("login {user} {}\n{lines}logout\n", self.right_password(user));
         self.hand_writes(hand, all.as_bytes());

@@ -1,8 +1,11 @@
 //! Rare states: what a run must have been through to be worth much. Recognised from the trace alone.
 
+mod prices;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use self::prices::Limits;
 use super::trace::{Seen, SeenVerdict, Told, Trace};
 use crate::client::view::{Failure, View};
 use crate::record::{Change, Fact, Record, RecordNumber};
@@ -94,6 +97,24 @@ spelled! {
         AnsweredBehindEnd = "answer behind the end of a stream",
         /// A number was used for two commands.
         NumberUsedTwice = "number used for other words",
+        /// A line waited for the next turn of its connection.
+        WaitedForTurn = "line that waited for its turn",
+        /// A session ended in a turn that its connection had waited for.
+        LeftInTurn = "logout that waited for its turn",
+        /// A line waited until its user owed less.
+        WaitedToPay = "line that waited to be paid for",
+        /// A line waited because its user had too many records under way.
+        WaitedForDisk = "line that waited for the disk",
+        /// A live message waited because too much had not left.
+        WaitedForOutput = "message that waited for the output of a connection",
+        /// Notices were dropped, and that was told.
+        NoticeMissed = "notices missed",
+        /// A request for a private link was refused because there were too many.
+        TooManyRequests = "request for a private link beyond the limits",
+        /// A message was refused because its sender had filled their share of a mailbox.
+        ShareOfMailbox = "share of a mailbox filled by one sender",
+        /// A message was refused because its sender had filled their share of all mailboxes.
+        ShareOfAll = "share of all mailboxes filled by one sender",
     }
 }
 
@@ -160,6 +181,7 @@ pub(crate) struct Watcher {
     ended: BTreeSet<LinkId>,
     /// Nobody has come since the server started.
     alone: bool,
+    limits: Limits,
 }
 
 impl Watcher {
@@ -168,6 +190,7 @@ impl Watcher {
         for (at, seen) in trace.entries() {
             self.now = *at;
             self.see(seen, trace);
+            self.limits.see(seen, trace, &mut self.coverage);
         }
     }
 

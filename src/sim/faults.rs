@@ -203,14 +203,22 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
 
 /// Limits of the door and of lines.
 fn set_door(settings: &mut Settings, which: usize, choice: usize) {
-    match which % 8 {
+    match which % 10 {
         0 => settings.login_secs = [3, 30, 0][choice % 3],
         1 => settings.unauthenticated_max = [2, 4, 128][choice % 3],
         2 => settings.unauthenticated_per_address = [1, 2, 16][choice % 3],
         3 => settings.failures_per_address = [2, 9, 0][choice % 3],
         4 => settings.private_request_secs = [2, 60, 600][choice % 3],
         5 => settings.line_bytes = [8_192, 0, 4_096][choice % 3],
-        _ => settings.block_ends_private = !choice.is_multiple_of(4),
+        6 => settings.block_ends_private = !choice.is_multiple_of(4),
+        7 => settings.unsettled_max = [1, 2, 64, 0][choice % 4],
+        8 => {
+            (settings.mailbox_share, settings.total_share) = [(1_000, 1_000), (8, 16), (1, 0)][choice % 3];
+        }
+        _ => {
+            let rates = [(64, 1_000), (300, 100), (0, 20_000), (4_096, 20_000)];
+            (settings.rate_burst, settings.rate_per_s) = rates[choice % rates.len()];
+        }
     }
 }
 

@@ -61,6 +61,7 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::Flood, "hand {actor}: very many messages at once to user {argument}"),
     (Kind::Limit, "limit {actor} takes its choice {argument}"),
     (Kind::Held, "by hand: mail for user {argument} is held back ({salt} chooses)"),
+    (Kind::Press, "by hand: a limit of what one user may cause is reached ({salt} chooses)"),
     (Kind::OddName, "hand {actor} tries an odd name ({argument})"),
     (Kind::ClockJump, "the server's wall clock is set ({argument})"),
     (Kind::Setting, "setting {actor} takes its choice {argument}"),

@@ -166,6 +166,8 @@ spelled! {
         Held = "held",
         /// A name that is none, or looks like another's, is tried at the door.
         OddName = "odd-name",
+        /// Somebody by hand reaches a limit on what one user may cause.
+        Press = "press",
     }
 }
 
@@ -309,6 +311,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::ClockJump, 2, true),
     (Kind::Held, 3, true),
     (Kind::OddName, 4, true),
+    (Kind::Press, 3, true),
 ];
 
 /// Settings chosen before the start, at most.
