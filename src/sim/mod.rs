@@ -23,6 +23,7 @@ pub mod exam;
 mod faults;
 mod folders;
 mod hand;
+mod hashing;
 mod link;
 pub mod minimise;
 mod network;

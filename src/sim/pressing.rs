@@ -17,7 +17,7 @@ const GUESTS: usize = 19;
 /// What a text is filled up with: with it, a line is almost as long as it may be.
 const FILLING: usize = 3_900;
 /// What a connection takes from the server before it is read.
-const NARROW: usize = 1_000;
+const NARROW: usize = 5_000;
 /// The time after which a request for a private link counts no more.
 const MINUTE_MICROS: u64 = 60_000_000;
 
@@ -32,7 +32,8 @@ impl World {
     pub(super) fn press(&mut self, step: Step) {
         match step.salt % 8 {
             0 | 1 => self.press_turns(step),
-            2..=4 => self.press_output(step),
+            2 | 3 => self.press_output(step),
+            4 => self.press_debt(step),
             5 => self.press_disk(step),
             6 => self.press_requests(step),
             _ => self.press_shares(step),
@@ -124,6 +125,36 @@ impl World {
         }
     }
 
+    /// Somebody comes back with debts, and only shows that they are there; or a change ends their turn.
+    fn press_debt(&mut self, step: Step) {
+        let away = self.away(step.argument);
+        let [user, other, ..] = away.as_slice() else { return };
+        if step.salt.is_multiple_of(3) {
+            let settings = &mut self.host.settings;
+            (settings.rate_burst, settings.rate_per_s, settings.timeout_secs) = (64, 20, 10);
+            self.reload_server();
+        }
+        let Some(first) = self.come_in(user, manner(step.salt / 24)) else { return };
+        self.pass_millis(100);
+        let count = usize::try_from(self.draw.between(56, 70)).unwrap_or(0);
+        let change = ["block", "unblock"][usize::try_from(step.salt / 72 % 2).unwrap_or(0)];
+        let lines = "nonsense\n".repeat(count) + &format!("{change} {other}\n");
+        self.hand_writes(first, lines.as_bytes());
+        if step.salt.is_multiple_of(2) {
+            return;
+        }
+        self.pass_millis(1);
+        self.close_hand(first);
+        self.pass_millis(100);
+        let login = format!("login {user} {}\n", self.right_password(user));
+        if let Some(second) = self.open_hand(3, Manner::Plain) {
+            let said = ["active\n", "ack - 0\n", "active invalid\nwhoelse\n"];
+            let said = said[usize::try_from(step.salt / 144 % 3).unwrap_or(0)];
+            self.hand_writes(second, (login + said).as_bytes());
+            self.pass_millis(15_000);
+        }
+    }
+
     /// Somebody does not read while others say long things, come, go and change groups; then they read again.
     fn press_output(&mut self, step: Step) {
         let away = self.away(step.argument);
@@ -147,7 +178,7 @@ impl World {
         self.hand_writes(slow, b"whoelse\n");
         let millis = self.draw.below(if step.salt.is_multiple_of(5) { 4_000 } else { 1_500 });
         self.pass_millis(millis);
-        let window = if step.salt.is_multiple_of(3) { 65_536 } else { 700 };
+        let window = if step.salt.is_multiple_of(3) { 65_536 } else { NARROW };
         self.read_by_hand(slow, true, window);
         self.pass_millis(10);
         let more = format!("broadcast {}\n", self.new_text());

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 
 use super::cast::{ACCOUNTS, USERS, meant, password_of};
 use super::draw::Draw;
+use super::hashing::ServerAnswer;
 use super::link::Holder;
 use super::store::{LoadMail, Store};
 use super::tape::Tape;
@@ -14,23 +15,14 @@ use super::trace::{Seen, Told};
 use super::world::{Happening, World};
 use crate::server::{Effect, Event, ServerState, Settings, Verdict};
 use crate::time::Time;
-use crate::words::{Credential, LinkId, Name, Ticket};
+use crate::words::{Credential, LinkId, Name};
 
 /// Bytes that may wait for a slow reader before their link is cut (`output_bytes`).
 const OUTPUT_BYTES: usize = 262_144 + crate::server::OTHERS_BYTES;
 /// How long they may wait without progress (`output_stall_secs`).
 const OUTPUT_STALL_MICROS: u64 = 10_000_000;
-/// Comparisons that may wait for a hashing thread (`hash_queue`).
-const HASH_QUEUE: u32 = 32;
 /// What the model's hashes begin with.
 pub(super) const HASHED: &str = "$argon2id$model$";
-
-/// The answer to a `Verify` or a `Hash`.
-#[derive(Debug)]
-pub(super) enum ServerAnswer {
-    Verified(Ticket, Verdict),
-    Hashed(Ticket, Option<Credential>),
-}
 
 /// The server's process, or its absence, and its files.
 #[derive(Debug)]
@@ -56,7 +48,7 @@ pub(super) struct Host {
     start_is_due: bool,
     /// It dies again soon after it has started.
     pub(super) dies_at_start: bool,
-    hashing: u32,
+    pub(super) hashing: u32,
     dirty: Vec<LinkId>,
     /// What the server was told, if it is being recorded.
     pub(super) tape: Option<Tape>,
@@ -314,39 +306,6 @@ impl World {
         if life == self.host.life && generation == self.host.generation {
             self.host.wakes_at = None;
             self.tell_server(Event::Tick, Told::Tick);
-        }
-    }
-
-    fn hash(&mut self, answer: ServerAnswer) {
-        let busy = self.now < self.weather.hash_busy_until || self.host.hashing >= HASH_QUEUE;
-        self.host.hashing += 1;
-        let answer = match answer {
-            ServerAnswer::Verified(ticket, _) if busy => ServerAnswer::Verified(ticket, Verdict::Overloaded),
-            ServerAnswer::Hashed(ticket, _) if busy => ServerAnswer::Hashed(ticket, None),
-            ServerAnswer::Verified(..) | ServerAnswer::Hashed(..) => answer,
-        };
-        let micros = self.draw.below(self.weather.hash_micros + 1);
-        self.after(micros, Happening::Hashing { life: self.host.life, answer });
-    }
-
-    pub(super) fn answer_hashing(&mut self, life: u32, answer: ServerAnswer) {
-        if life != self.host.life || !self.host.is_up() {
-            return;
-        }
-        self.host.hashing = self.host.hashing.saturating_sub(1);
-        match answer {
-            ServerAnswer::Verified(ticket, verdict) => {
-                if verdict == Verdict::Wrong {
-                    let lock = self.host.settings.block_duration_secs * 1_000_000;
-                    self.instants.push(Time(self.now.0 + lock));
-                }
-                let told = Told::Verified { ticket, verdict: verdict.into() };
-                self.tell_server(Event::Verified { ticket, verdict }, told);
-            }
-            ServerAnswer::Hashed(ticket, credential) => {
-                let told = Told::Hashed { ticket, done: credential.is_some() };
-                self.tell_server(Event::Hashed { ticket, credential }, told);
-            }
         }
     }
 

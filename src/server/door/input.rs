@@ -161,13 +161,14 @@ pub(in crate::server) fn go_on_reading(server: &mut ServerState, id: LinkId) {
         if link.waits.any() {
             break;
         }
-        if link.held.is_empty() {
+        let Some(next) = link.held.front() else {
             if link.ended {
                 links::end_is_due(server, id);
             }
             break;
-        }
-        if must_wait(server, id) {
+        };
+        let at_once = matches!(next, Held::Line(line) if is_obeyed_at_once(link.stage, line));
+        if !at_once && must_wait(server, id) {
             break;
         }
         go_on_with_next(server, id);

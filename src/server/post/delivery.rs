@@ -189,7 +189,7 @@ pub(super) fn deliver(server: &mut ServerState, to: UserId, parcel: Parcel) {
     }
     delivery.push_unsent(parcel);
     if delivery.unsent_bytes > UNSENT_BYTES || delivery.unsent.len() > UNSENT_MESSAGES {
-        storing::store_unsent(server, to);
+        storing::store_in_order(server, to);
     }
     watch(server, to);
 }

@@ -196,11 +196,11 @@ impl Server {
                     self.acknowledged(user, shown);
                 }
             }
-            Stage::LoggingIn(_) | Stage::Queued(_) | Stage::Refused(..) | Stage::Entering(..) => match line {
-                Line::Misused { number, code, first } => self.misused(id, number, code, &first),
-                Line::BadLogin { first } => self.misused(id, None, "usage", first),
-                _ => {}
-            },
+            Stage::LoggingIn(_) | Stage::Queued(_) | Stage::Refused(..) | Stage::Entering(..) => {
+                if let Line::Misused { number, code, first } = line {
+                    self.misused(id, number, code, &first);
+                }
+            }
             Stage::Parting(..) => {}
         }
         if stage == Stage::Anonymous || matches!(stage, Stage::Member(_)) && !aside {
@@ -230,15 +230,15 @@ impl Server {
             Line::Login { .. } => self.not_now(id, user, "login"),
             Line::Register { .. } => self.not_now(id, user, "register"),
             Line::Resume { .. } => self.not_now(id, user, "resume"),
-            Line::BadLogin { first } => self.not_now(id, user, first),
             Line::Misused { number, code, first } => {
                 self.note_activity(user, false);
-                self.misused(id, number, code, &first);
+                let over = ["hello", "login", "register", "resume"].contains(&first.as_str());
+                self.misused(id, number, if over { "unknown_command" } else { code }, &first);
             }
         }
     }
 
-    /// R11: after login those four are unknown, in whatever form.
+    /// R11: after login those four are unknown.
     fn not_now(&mut self, id: LinkId, user: User, first: &str) {
         self.note_activity(user, false);
         self.misused(id, None, "unknown_command", first);
@@ -278,7 +278,6 @@ impl Server {
             Line::Request { .. } | Line::Acknowledge { .. } | Line::Active { .. } => {
                 self.ask(id, "username");
             }
-            Line::BadLogin { first } => self.misused(id, None, "usage", first),
             Line::Misused { number, code, first } => self.misused(id, number, code, &first),
         }
     }

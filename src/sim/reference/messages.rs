@@ -96,15 +96,13 @@ impl Server {
             Ok(to) => to,
             Err(code) => return self.fail(asker, code),
         };
-        if !self.has_blocked(to, asker.user) || self.settings.block_notice == BlockNotice::Silent {
-            self.will_be_heard_of(asker.user);
-        }
         self.begin_message(asker);
         let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: Arc::from(text) };
         let tell = Tell::Sender(asker.clone());
         let passes = self.may_reach(asker.user, to);
         if passes || self.settings.block_notice == BlockNotice::Silent {
             self.charge(asker.user, units_of(text.len()));
+            self.will_be_heard_of(asker.user);
         }
         match self.settings.block_notice {
             _ if passes => self.post(to, letter, tell),
@@ -165,7 +163,7 @@ impl Server {
         }
         delivery.unsent.push_back(parcel);
         if bytes(&delivery.unsent) > UNSENT_BYTES || delivery.unsent.len() > UNSENT_MESSAGES {
-            self.store_unsent(to);
+            self.store_in_order(to);
         }
         self.watch(to);
     }
@@ -292,10 +290,8 @@ impl Server {
         }
         let (from, bytes) = (letter.from, letter.text.len() as u64);
         if self.has_room(to, from, bytes) {
-            // What is under way to the user was sent before; beside what is held back it may go on.
-            if !self.is_held(to, self.name(from)) {
-                self.store_unacknowledged(to, Time::MAX);
-            }
+            // What is under way to the user was sent before.
+            self.store_unacknowledged(to, Time::MAX);
             self.store_unsent(to);
         }
         if !self.has_room(to, from, bytes) {
@@ -402,16 +398,31 @@ impl Server {
         }
     }
 
+    /// R25: what was sent is stored before what waits, if anything is.
+    fn store_in_order(&mut self, user: User) {
+        if self.is_storing(user) {
+            self.store_unacknowledged(user, Time::MAX);
+        }
+        self.store_unsent(user);
+    }
+
+    /// Whether mail for a user is stored.
+    fn is_storing(&self, user: User) -> bool {
+        self.settings.offline_delivery != OfflineDelivery::Off && !self.at(user).is_gone()
+    }
+
     /// What was not sent yet to one who has blocked its sender is held back; all that waits keeps its order.
     pub(super) fn hold_back_unsent(&mut self, user: User, from: User) {
-        let storing = self.settings.offline_delivery != OfflineDelivery::Off;
+        let storing = self.is_storing(user);
         let Some(session) = self.session_mut(user) else { return };
         if !session.delivery.unsent.iter().any(|parcel| parcel.keep == Keep::Memory(from)) {
             return;
         }
+        if storing {
+            return self.store_in_order(user);
+        }
         let unsent = core::mem::take(&mut session.delivery.unsent);
-        let (held, others) =
-            unsent.into_iter().partition(|parcel| storing || parcel.keep == Keep::Memory(from));
+        let (held, others) = unsent.into_iter().partition(|parcel| parcel.keep == Keep::Memory(from));
         session.delivery.unsent = others;
         self.store_all(user, held);
     }
@@ -430,8 +441,7 @@ impl Server {
     fn store_parcel(&mut self, to: User, parcel: &mut Parcel, full: Code, refused: Code) {
         let Keep::Memory(from) = parcel.keep else { return };
         let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
-        let storing = self.settings.offline_delivery != OfflineDelivery::Off && !self.at(to).is_gone();
-        if !storing || !self.has_room(to, from, parcel.mail.text.len() as u64) {
+        if !self.is_storing(to) || !self.has_room(to, from, parcel.mail.text.len() as u64) {
             parcel.keep = Keep::GivenUp;
             return self.tell_sender(to, &tell, Err(full));
         }

@@ -73,10 +73,6 @@ pub(super) enum Line {
         number: Option<u64>,
         command: Command,
     },
-    /// Not of the form of the word for a login that it begins with.
-    BadLogin {
-        first: &'static str,
-    },
     /// It cannot be obeyed; the answer names a command, or what was typed first.
     Misused {
         number: Option<u64>,
@@ -159,19 +155,15 @@ pub(super) fn read(line: &[u8]) -> Line {
     let mut rest = Rest(text);
     let first = rest.first().unwrap_or("");
     let line = match first {
-        "hello" => (hello(&mut rest), Some("hello")),
-        "login" => (login(&mut rest), Some("login")),
-        "register" => (register(&mut rest), Some("register")),
-        "resume" => (resume(&mut rest), Some("resume")),
-        "ack" => (acknowledge(&mut rest), None),
-        "active" => (Some(Line::Active { valid: !rest.keyword("invalid") }), None),
+        "hello" => hello(&mut rest),
+        "login" => login(&mut rest),
+        "register" => register(&mut rest),
+        "resume" => resume(&mut rest),
+        "ack" => acknowledge(&mut rest),
+        "active" => Some(Line::Active { valid: !rest.keyword("invalid") }),
         _ => return request(text),
     };
-    match line {
-        (Some(line), _) if rest.is_over() => line,
-        (_, Some(first)) => Line::BadLogin { first },
-        (_, None) => misused(text, "usage"),
-    }
+    line.filter(|_| rest.is_over()).unwrap_or_else(|| misused(text, "usage"))
 }
 
 fn hello(rest: &mut Rest<'_>) -> Option<Line> {
@@ -360,15 +352,6 @@ mod tests {
         assert_eq!(misuse(b"message group crew"), (None, "usage", "message group".into()));
         assert_eq!(misuse(b"message yoda \xff\xfe"), (None, "usage", "message".into()));
         assert_eq!(misuse("é".repeat(40).as_bytes()), (None, "unknown_command", "é".repeat(32)));
-    }
-
-    #[test]
-    fn a_login_of_another_form_is_known_as_one() {
-        assert_eq!(read(b" login  "), Line::BadLogin { first: "login" });
-        assert_eq!(read(b"hello x"), Line::BadLogin { first: "hello" });
-        assert_eq!(read(b"resume hans short"), Line::BadLogin { first: "resume" });
-        assert_eq!(misuse(b"#3 register hans"), (Some(3), "unknown_command", "register".into()));
-        assert_eq!(misuse(b"ack 1"), (None, "usage", "ack".into()));
     }
 
     #[test]
