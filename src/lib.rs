@@ -102,7 +102,7 @@
 //! 9. **Turns.** A link whose lines have cost enough waits, so that others have theirs. As long as `has_turns`, hand in
 //!    a `Turn` after everything that is ready to be read: each gives one link its turn.
 //! 10. **Time does not go back.** A `Time` is wall time, taken once, and monotonic time since. The core goes by
-//!    the latest that it has seen.
+//!     the latest that it has seen.
 //! 11. **Bounds.** After `Pause` read no more of the link until `Resume`; what was read already may be handed
 //!     in. Type into the client only while `wants_input`. A client that takes no output for too long is the
 //!     driver's to close, with `LinkClosed`: the core keeps its mail.
