@@ -62,9 +62,8 @@ pub(super) async fn serve<P: Platform>(
     let reading = async {
         let mut chunk = vec![0; CHUNK];
         while let Some(bytes) = read(&socket, &mut chunk).await {
-            if news.send(report(LinkNews::Bytes(bytes.to_vec()))).await.is_err() {
-                break;
-            }
+            // When the program ends nobody takes them; what is to be sent still leaves.
+            let _ = news.send(report(LinkNews::Bytes(bytes.to_vec()))).await;
         }
         End::Theirs
     };
@@ -184,6 +183,32 @@ mod tests {
             Ok::<_, io::Error>(far.join())
         }))?;
         assert_eq!(far.expect("the thread lives")?, "first\nlast\n");
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_bytes_sent_arrive_although_nobody_takes_news_any_more() -> io::Result<()> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        let executor = LocalExecutor::new();
+        let (news, reported) = bounded(1);
+        reported.close();
+        let far = block_on(executor.run(async {
+            let stream = dial(&system(), "127.0.0.1", port).await?;
+            let (mut far, _) = listener.accept()?;
+            far.write_all(b"online luke\n")?;
+            while !stream.peek().unwrap_or_default() {
+                yield_now().await;
+            }
+            let (link, leaving) = Link::new();
+            link.send(&mut b"logout\n".to_vec());
+            drop(link);
+            let mut received = String::new();
+            let far = std::thread::spawn(move || far.read_to_string(&mut received).map(|_| received));
+            serve(system(), stream, leaving, news, report).await;
+            Ok::<_, io::Error>(far.join())
+        }))?;
+        assert_eq!(far.expect("the thread lives")?, "logout\n");
         Ok(())
     }
 

@@ -75,6 +75,11 @@ impl Kernel {
     /// It does nothing for a while.
     pub(crate) fn freeze(&mut self, process: usize, until: Time) {
         self.processes[process].frozen_until = until;
+        for connection in &mut self.connections {
+            if connection.ends.iter().any(|end| end.process == process && end.is_held) {
+                connection.note_fault("a process stood still");
+            }
+        }
     }
 
     pub(crate) fn is_frozen(&self, process: usize) -> bool {
@@ -160,7 +165,10 @@ impl Kernel {
                 woken.extend(self.timers.remove(&key).map(|(_, waker)| waker));
             }
         }
-        for connection in &mut self.connections {
+        // Often a system looks at its timers before it looks at its sockets.
+        let only_timers = !woken.is_empty() && self.chance.one_in(3);
+        let connections = self.connections.iter_mut().filter(|_| !only_timers);
+        for connection in connections {
             for end in 0..2 {
                 if connection.ends[end].process != process || !connection.ends[end].is_held {
                     continue;
@@ -352,9 +360,6 @@ impl ModelSocket {
         if processes[self.model.process].is_dead {
             return Err(ErrorKind::NotConnected.into());
         }
-        if chance.one_in(500) {
-            return Err(ErrorKind::Interrupted.into());
-        }
         act(&mut connections[self.id], self.end, *now, chance)
     }
 
@@ -390,7 +395,12 @@ impl Socket for ModelSocket {
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.model.kernel().judge.writes(self.model.process);
-        self.on(|connection, end, now, chance| connection.write(end, bytes, now, chance))
+        self.on(|connection, end, now, chance| {
+            if chance.one_in(500) {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            connection.write(end, bytes, now, chance)
+        })
     }
 
     fn peek(&self) -> io::Result<bool> {

@@ -15,6 +15,8 @@ use crate::shells::connection::Connection;
 const CLOSING: Duration = Duration::from_millis(2_500);
 /// The last output is tried for this long.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A deadline that is met later than this is late.
+const LATE: Duration = Duration::from_millis(10);
 /// What a turn after a stall may take.
 const SLACK: Duration = Duration::from_millis(100);
 
@@ -23,6 +25,8 @@ const SLACK: Duration = Duration::from_millis(100);
 pub(super) struct Server {
     limits: Limits,
     links: BTreeMap<LinkId, Link>,
+    /// When the core wants to be called.
+    wanted: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -34,6 +38,8 @@ struct Link {
     compared: usize,
     /// How much of the other end's bytes the core was told.
     heard: usize,
+    /// And when all tasks were last at rest.
+    rested: usize,
     flushed: usize,
     stream_ended: bool,
     paused: bool,
@@ -41,7 +47,6 @@ struct Link {
     lost: bool,
     /// Output waits since then, and nothing was written.
     stalled: Option<(Time, usize)>,
-    /// How much was written when the core was last told of it, and by how many writes it came about.
     is_gone: bool,
 }
 
@@ -53,7 +58,7 @@ impl Default for Server {
 
 impl Server {
     pub(super) const fn new(limits: Limits) -> Server {
-        Server { limits, links: BTreeMap::new() }
+        Server { limits, links: BTreeMap::new(), wanted: None }
     }
 
     pub(super) fn sent(&self, connection: usize) -> Option<&[u8]> {
@@ -101,6 +106,11 @@ impl Server {
                 let Some(link) = self.links.get_mut(link) else { return };
                 link.lost(&connections[link.connection], limits, verdict, tally);
             }
+            Event::Tick => {
+                let late = self.wanted.take().is_some_and(|wanted| verdict.now.since(wanted) > LATE);
+                let open = self.links.values().filter(|link| late && link.closed.is_none() && !link.lost);
+                open.for_each(|link| link.was_read(&connections[link.connection], verdict));
+            }
             _ => {}
         }
     }
@@ -117,6 +127,7 @@ impl Server {
                     link.closed = Some(verdict.now);
                 }
             }
+            Effect::ScheduleTimeout { at } => self.wanted = Some(*at),
             Effect::Pause { link } | Effect::Resume { link } => {
                 if let Some(link) = self.links.get_mut(link) {
                     link.paused = matches!(effect, Effect::Pause { .. });
@@ -137,6 +148,7 @@ impl Server {
         for link in self.links.values_mut().filter(|link| !link.is_gone) {
             let connection = &connections[link.connection];
             link.compare(connection, verdict);
+            link.rested = link.heard;
             if link.lost {
                 link.is_gone = true;
                 verdict.rule(!connection.ends[1].is_held, "a lost link is closed", || format!("{link:?}"));
@@ -157,6 +169,7 @@ impl Link {
             sent: Vec::new(),
             compared: 0,
             heard: 0,
+            rested: 0,
             flushed: 0,
             stream_ended: false,
             paused: false,
@@ -178,6 +191,13 @@ impl Link {
         self.heard += bytes.len();
     }
 
+    /// A deadline that is met late is met after what could be read.
+    fn was_read(&self, connection: &Connection, verdict: &mut Verdict) {
+        let unread = connection.ends[0].unread();
+        let waits = unread > 0 && self.heard == self.rested && !self.paused && !connection.ends[1].is_broken;
+        verdict.rule(!waits, "a late deadline is met after what can be read", || format!("{unread} bytes"));
+    }
+
     fn ended(&mut self, connection: &Connection, verdict: &mut Verdict) {
         let other = &connection.ends[0];
         let is_all = other.is_shut && self.heard == other.log.len();
@@ -196,7 +216,7 @@ impl Link {
         let since = self.stalled.map_or(verdict.now, |(since, _)| since);
         let too_long = waiting > 0 && limits.output_stall_secs != 0 && verdict.now.since(since) >= patience;
         tally.cut += u64::from(too_much || too_long);
-        let broken = connection.ends[1].is_broken;
+        let broken = connection.ends[1].is_broken && connection.fault.is_some();
         verdict.rule(too_much || too_long || broken, "a link is lost for a reason", || {
             format!("{waiting} bytes wait since {} us", since.0)
         });
