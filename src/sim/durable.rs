@@ -25,7 +25,7 @@ pub(super) struct Durable {
     sessions: BTreeMap<Name, Session>,
     settled: BTreeMap<(Name, Origin), (Outcome, Option<WordsDigest>)>,
     pub(super) blocks: BTreeSet<(Name, Name)>,
-    groups: BTreeMap<Name, Vec<Name>>,
+    pub(super) groups: BTreeMap<Name, Vec<Name>>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 

@@ -33,6 +33,9 @@ impl World {
             Kind::RefuseDials => self.weather.refuse_dials_until = Time(self.now.0 + back),
             Kind::Crash => {
                 self.host.dies_at_start |= step.salt.is_multiple_of(4);
+                if step.salt % 4 == 1 {
+                    self.message_a_group_before(step);
+                }
                 self.crash_server(back);
             }
             Kind::Stop => self.stop_server(back),
@@ -60,6 +63,26 @@ impl World {
             _ => return false,
         }
         true
+    }
+
+    /// A member of a group writes to it, and another one wants to block them as soon as the server is back.
+    fn message_a_group_before(&mut self, step: Step) {
+        let seats =
+            self.seats.iter().enumerate().filter_map(|(seat, here)| Some((seat, here.process.as_ref()?)));
+        let users: Vec<_> = seats.filter_map(|(seat, here)| Some((seat, here.user.clone()?))).collect();
+        let groups: Vec<_> = self.host.store.groups().collect();
+        let Some((group, members)) = groups.get(usize::from(step.argument) % groups.len().max(1)) else {
+            return;
+        };
+        let mut here = users.iter().filter(|(_, user)| members.contains(user));
+        let (Some((from, sender)), Some((other, _))) = (here.next(), here.next_back()) else { return };
+        let (from, other, line) = (*from, *other, alloc::format!("message group {group} "));
+        let block = alloc::format!("block {sender}");
+        let line = line + &self.new_text();
+        self.enter(from, line.as_bytes());
+        let micros = self.draw.below(3_000);
+        self.pass(Time(self.now.0 + micros), super::steps::HAPPENINGS);
+        self.enter(other, block.as_bytes());
     }
 
     fn trouble_link(&mut self, step: Step) {

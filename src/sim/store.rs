@@ -141,6 +141,11 @@ impl Store {
         }
     }
 
+    /// The members of all groups.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&Name, &Vec<Name>)> {
+        self.durable.groups.iter()
+    }
+
     /// Which users block which, as far as durable.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &(Name, Name)> {
         self.durable.blocks.iter()

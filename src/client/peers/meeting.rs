@@ -459,9 +459,10 @@ impl ClientState {
 
     /// Closes a link whose other side violates the protocol.
     pub(super) fn break_link(&mut self, link: LinkId) {
-        if self.peers.links.contains_key(&link) {
+        let known = self.peers.links.contains_key(&link);
+        self.on_peer_closed(link);
+        if known {
             self.outbox.close_peer(link);
         }
-        self.on_peer_closed(link);
     }
 }

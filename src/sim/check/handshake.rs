@@ -29,26 +29,23 @@ impl Check {
                     end.stage = Stage::Called;
                 }
                 (Stage::Called, ["ready"]) if end.dialled => end.stage = Stage::Ready,
-                (Stage::Ready, ["nominate"]) => {
-                    let both = self.private.introductions.get(&end.id);
-                    let side = both.and_then(|both| both.side(process)).filter(|side| side.is_requester);
-                    match side {
-                        Some(side) if side.nominated == Some(link) => end.stage = Stage::Broken,
-                        Some(_) => return,
-                        None => end.is_nominated = true,
-                    }
-                }
-                (Stage::Ready, ["opened"]) => {
+                (Stage::Ready, words) => {
                     let both = self.private.introductions.get_mut(&end.id);
-                    let side = both.and_then(|both| both.side_mut(process));
-                    let Some(side) = side.filter(|side| side.nominated == Some(link)) else { return };
-                    (end.stage, side.opened) = (Stage::Open, true);
-                    if let Some(client) = self.private.clients.get_mut(&process) {
-                        *client.opened.entry(side.user.clone()).or_default() += 1;
+                    let Some(side) = both.and_then(|both| both.side_mut(process)) else { return };
+                    match words {
+                        ["opened"] if side.nominated == Some(link) => {
+                            (end.stage, side.opened) = (Stage::Open, true);
+                            if let Some(client) = self.private.clients.get_mut(&process) {
+                                *client.opened.entry(side.user.clone()).or_default() += 1;
+                            }
+                        }
+                        _ if side.nominated == Some(link) => end.stage = Stage::Broken,
+                        ["nominate"] if !side.is_requester => end.is_nominated = true,
+                        _ => return,
                     }
                 }
                 (Stage::Open, _) => {}
-                (Stage::New | Stage::Called | Stage::Ready | Stage::Broken, _) => return,
+                (Stage::New | Stage::Called | Stage::Broken, _) => return,
             }
             end.heard.drain(..=at);
         }
@@ -69,7 +66,10 @@ impl Check {
             (end.id, end.from, end.to) = ((*id).to_string(), (*from).to_string(), (*to).to_string());
         }
         let nominated = self.nominated(process, &end.id);
-        let is_free = nominated.is_none_or(|other| !self.private.ends.contains_key(&(other, process)));
+        // A client closes a link whose other side breaks the rules, and may nominate another before.
+        let ends = &self.private.ends;
+        let is_free = nominated
+            .is_none_or(|other| ends.get(&(other, process)).is_none_or(|end| end.stage == Stage::Broken));
         let known = self.introduces(process, &end);
         let mut opens = false;
         let (allowed, what) = match (words.as_slice(), end.stage) {
