@@ -39,6 +39,10 @@ replay FILE:
 soak EVENTS="1000000000" FROM="0":
     cargo run --release --no-default-features --features planted --bin hobnob-sim -- run --seeds {{FROM}}.. --events {{EVENTS}} --length 800 --rare --jobs $(nproc)
 
+# SEEDS seeds of the two shells' loops on model sockets; `HOBNOB_SHELL_SEED=N` plays one alone.
+shells SEEDS="2000":
+    HOBNOB_SHELL_SEEDS={{SEEDS}} cargo test --release --features sim --test world shells::
+
 # The simulator's exam: every planted bug must be found. Makes docs/exam.md.
 exam:
     cargo run --release --no-default-features --features planted --bin hobnob-sim -- exam --write docs/exam.md

@@ -88,7 +88,13 @@ struct User {
     answered: u64,
     received: u64,
     acknowledged: u64,
+    /// Bytes sent to the user, and how many the core knows to have left.
+    bytes: u64,
+    flushed: u64,
 }
+
+/// So many bytes are said to have left at once.
+const FLUSHED_AFTER: u64 = 16 * 1024;
 
 /// The next event that the core waits for.
 enum Owed {
@@ -122,7 +128,16 @@ impl Town {
         self.tell(Event::LinkOpened { link, from, nonce: [n as u8; 32] });
         let bytes = format!("hello 1 ack resume\nlogin {name} pw\n");
         self.tell(Event::Received { link, bytes: bytes.as_bytes() });
-        self.users.push(User { link, name, sent: 0, answered: 0, received: 0, acknowledged: 0 });
+        self.users.push(User {
+            link,
+            name,
+            sent: 0,
+            answered: 0,
+            received: 0,
+            acknowledged: 0,
+            bytes: 0,
+            flushed: 0,
+        });
     }
 
     /// Tells the core something and gives it what it asks for, but for the store's page of mail,
@@ -188,6 +203,9 @@ impl Town {
         let began = (self.clock)();
         for (sender, range, receivers) in &events {
             delivered += self.say(*sender, batch as u64, bytes[range.clone()].as_bytes());
+            while self.server.has_turns() {
+                delivered += self.take_turn();
+            }
             for &receiver in receivers {
                 self.show(receiver, &mut line);
             }
@@ -201,11 +219,20 @@ impl Town {
     /// Bytes of a user come in, after so many microseconds; how many lines leave.
     fn say(&mut self, user: usize, micros: u64, bytes: &[u8]) -> usize {
         self.now.0 += micros;
-        let event = Event::Received { link: self.users[user].link, bytes };
+        self.count(Event::Received { link: self.users[user].link, bytes })
+    }
+
+    fn take_turn(&mut self) -> usize {
+        self.count(Event::Turn)
+    }
+
+    /// How many lines leave at an event.
+    fn count(&mut self, event: Event<'_>) -> usize {
         let mut messages = 0;
         for effect in self.server.handle(event, self.now) {
             match effect {
-                Effect::Send { bytes, .. } => {
+                Effect::Send { link, bytes } => {
+                    self.users[link.0 as usize].bytes += bytes.len() as u64;
                     messages += memchr::memchr_iter(b'\n', black_box(bytes)).count()
                 }
                 Effect::ScheduleTimeout { .. } => {}
@@ -222,8 +249,19 @@ impl Town {
         messages
     }
 
+    /// What was sent to a user has left for the network.
+    fn flush(&mut self, user: usize) {
+        let User { link, bytes, flushed, .. } = &mut self.users[user];
+        if *bytes - *flushed >= FLUSHED_AFTER {
+            *flushed = *bytes;
+            let (link, upto) = (*link, *bytes);
+            self.tell(Event::Flushed { link, upto });
+        }
+    }
+
     /// Takes a message that was sent to a user.
     fn show(&mut self, user: usize, line: &mut Vec<u8>) {
+        self.flush(user);
         let receiver = &mut self.users[user];
         if receiver.received == receiver.acknowledged {
             self.due.push_back((Time(self.now.0 + ACKNOWLEDGE_WITHIN), user, receiver.received));
@@ -254,6 +292,7 @@ impl Town {
 
     /// Acknowledges answers now and then, as a sender does.
     fn take_answers(&mut self, user: usize, line: &mut Vec<u8>) {
+        self.flush(user);
         let sender = &mut self.users[user];
         if sender.sent - sender.answered >= 2 * ACKNOWLEDGE_AFTER {
             sender.answered = sender.sent - ACKNOWLEDGE_AFTER;

@@ -77,7 +77,7 @@
 //!
 //!    | server's effect | event |
 //!    |---|---|
-//!    | `Send` | `Flushed`, with the count of bytes that have left on this link in all; several may share one |
+//!    | `Send` | `Flushed`, with the count of bytes that have left on this link in all; several may share one. Without it the core takes the link for one that is not read |
 //!    | `Verify`, `Hash`, `LoadMail` | `Verified`, `Hashed`, `MailLoaded`, with the same ticket |
 //!    | `Persist` | `Committed` or `StoreRefused`; several may share one |
 //!    | `ScheduleTimeout` | `Tick`, at that time or as soon as can be after it |
@@ -99,12 +99,14 @@
 //! 8. **Deadlines are met at ticks only.** `ScheduleTimeout` replaces the time asked for before. A `Tick` at any
 //!    other time is harmless. After waking, read every ready socket once before the tick, so that nobody is
 //!    timed out whose bytes have arrived.
-//! 9. **Time does not go back.** A `Time` is wall time, taken once, and monotonic time since. The core goes by
+//! 9. **Turns.** A link whose lines have cost enough waits, so that others have theirs. As long as `has_turns`, hand in
+//!    a `Turn` after everything that is ready to be read: each gives one link its turn.
+//! 10. **Time does not go back.** A `Time` is wall time, taken once, and monotonic time since. The core goes by
 //!    the latest that it has seen.
-//! 10. **Bounds.** After `Pause` read no more of the link until `Resume`; what was read already may be handed
+//! 11. **Bounds.** After `Pause` read no more of the link until `Resume`; what was read already may be handed
 //!     in. Type into the client only while `wants_input`. A client that takes no output for too long is the
 //!     driver's to close, with `LinkClosed`: the core keeps its mail.
-//! 11. **The beginning and the end.** The first event of a server is `Tick`, that of a client `Started`. A
+//! 12. **The beginning and the end.** The first event of a server is `Tick`, that of a client `Started`. A
 //!     server told to `Stop` is done when `link_count` is 0; a client ends with the effect `Exit`.
 //!
 //! # The whole loop
@@ -251,7 +253,8 @@
 //! let mut driver = Driver { links: HashMap::new(), mail: Vec::new(), timeout: Time::MAX };
 //! driver.tell(&mut server, Event::Tick);
 //! loop {
-//!     match inbox.recv_timeout(driver.timeout.since(now()).min(Duration::from_secs(3_600))) {
+//!     let patience = driver.timeout.since(now()).min(Duration::from_secs(3_600));
+//!     match inbox.recv_timeout(if server.has_turns() { Duration::ZERO } else { patience }) {
 //!         Ok(news) => driver.take(&mut server, news),
 //!         Err(RecvTimeoutError::Disconnected) => break,
 //!         Err(RecvTimeoutError::Timeout) => {}
@@ -264,6 +267,7 @@
 //!         driver.timeout = Time::MAX;
 //!         driver.tell(&mut server, Event::Tick);
 //!     }
+//!     driver.tell(&mut server, Event::Turn);
 //! }
 //! # Ok::<(), io::Error>(())
 //! ```

@@ -410,6 +410,38 @@ planted! {
     RequestsUnlimited,
     /// Requests at a user take the places of those who ask them.
     RequestPlacesShared,
+    /// Every coming and going is told at once.
+    PresenceNeverSettles,
+    /// A change of presence that was not told at once is never told.
+    PresenceForgotten,
+    /// A user whose coming was not told is heard of without it.
+    UnsettledSpeaks,
+    /// A client answers a private call with any id.
+    ClientTakesAnyId,
+    /// A client answers a private call that is for somebody else.
+    ClientTakesAnyName,
+    /// A client opens a link for each nomination of an introduction.
+    ClientOpensTwice,
+    /// A client that asked for a link takes the other's nomination.
+    RequesterTakesNomination,
+    /// A client that asked for a link nominates each connection.
+    RequesterNominatesAll,
+    /// A client dials the first address that it is told, and no other.
+    ClientDialsFirstOnly,
+    /// A client declares the first of its listeners only.
+    ClientDeclaresFirstOnly,
+    /// A client does not declare the address that it was told to.
+    ClientAdvertisesNothing,
+    /// A client gives up a private link after a minute.
+    ClientGivesUpLate,
+    /// A request for a private link is open for twice its time.
+    RequestExpiresLate,
+    /// The newest made-up name makes room for another, not the oldest.
+    NewestMadeUpGoes,
+    /// A made-up name that is forgotten is forgotten in memory only.
+    MadeUpStaysStored,
+    /// A client closes its state folder when it says `logout`, before the last messages have come.
+    ClientClosesStateEarly,
 }
 
 #[cfg(feature = "planted")]

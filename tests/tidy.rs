@@ -186,6 +186,21 @@ fn the_core_reaches_for_nothing_of_the_machine() {
 }
 
 #[test]
+fn clock_timers_and_sockets_of_the_shell_are_those_of_its_platform() {
+    let banned = ["Instant::", "SystemTime::now", "Timer::", "async_net", "TcpStream", "TcpListener"];
+    let shell = root().join("src/shell");
+    let mut bad = Vec::new();
+    for path in sources(&shell).into_iter().filter(|path| !path.starts_with(shell.join("platform"))) {
+        for (number, line) in code(&path) {
+            if let Some(word) = banned.iter().find(|word| line.contains(**word)) {
+                bad.push(format!("{}:{number}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
 fn no_file_is_two_files() {
     let mut bad = Vec::new();
     for folder in ["src", "tests", "benches", "fuzz/fuzz_targets"] {

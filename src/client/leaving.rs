@@ -8,6 +8,7 @@ use super::standing::{LOGOUT_PATIENCE, Leaving, Standing};
 use super::verb::Verb;
 use super::view::{Bye, Success, View};
 use super::{ClientState, Phase};
+use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::{ClientLine, Code, Command, CommandKind, Farewell, PeerFarewell};
 
@@ -60,6 +61,9 @@ impl ClientState {
     }
 
     fn say_logout(&mut self, line: Option<u64>) {
+        if planted::is(Planted::ClientClosesStateEarly) {
+            self.outbox.close_state();
+        }
         self.delivery.gather(self.now);
         self.acknowledge();
         let Some(session) = self.session() else { return };

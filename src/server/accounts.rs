@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 
 use super::door::Guesses;
 use super::papers::Ledger;
-use super::people::{Past, Ties};
+use super::people::{Past, Ties, Told};
 use super::post::Inbox;
 use super::session::{Debt, Session, Unanswered};
 use crate::planted::{self, Planted};
@@ -37,6 +37,7 @@ pub(super) struct Account {
     pub(super) ties: Ties,
     pub(super) past: Past,
     pub(super) inbox: Inbox,
+    pub(super) told: Told,
     pub(super) debt: Debt,
     /// Records of the user's commands that are on their way to the disk, and messages that wait behind them.
     pub(super) unsettled: u32,
@@ -58,6 +59,7 @@ impl Account {
             ties: Ties::default(),
             past: Past::default(),
             inbox: Inbox::default(),
+            told: Told::default(),
             debt: Debt::default(),
             unsettled: 0,
             unanswered: Unanswered::default(),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::ServerState;
 use super::door;
-use super::people::{blocks, groups, history, introductions};
+use super::people::{blocks, groups, history, introductions, presence};
 use super::post::{self, storing};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Fact, Record, Recovery, Suspect};
@@ -44,6 +44,8 @@ fn apply_change(server: &mut ServerState, change: &Change) {
 /// Everything of an account goes, and its name and place are free. What it has sent to others stays.
 fn purge(server: &mut ServerState, name: &Name) {
     let Some(user) = server.accounts.find(name.as_str()) else { return };
+    // Those whom the user has blocked hear nothing of it.
+    presence::forget(server, user);
     post::forget(server, user);
     history::forget(server, user);
     blocks::forget(server, user);

@@ -43,7 +43,7 @@ pub use self::event::{Event, Verdict};
 use self::out::Output;
 pub use self::out::{Effects, OTHERS_BYTES};
 use self::papers::{Papers, Secrets, Then, UnderWay};
-use self::people::{People, introductions};
+use self::people::{People, introductions, presence};
 use self::post::{Post, delivery, group_messages, messages, pages, storing};
 pub use self::settings::Settings;
 use crate::planted::{self, Planted};
@@ -199,6 +199,7 @@ impl ServerState {
                 Deadline::Leaving(user, serial) => door::leaving_due(self, user, serial),
                 Deadline::Throttle(user, serial) => door::throttle_due(self, user, serial),
                 Deadline::PrivateRequest(from, to, serial) => introductions::expired(self, from, to, serial),
+                Deadline::Presence(user) => presence::settled(self, user),
                 Deadline::Retry => self.try_again(),
             }
         }

@@ -67,6 +67,10 @@ pub struct Settings {
     pub rate_burst: u32,
     /// `rate_per_s`: units of work a second a user may cause.
     pub rate_per_s: u32,
+    /// `presence_burst`: comings and goings of a user that are told at once; 0: all of them.
+    pub presence_burst: u32,
+    /// `presence_settle_secs`: how long one stands before it is told beyond that.
+    pub presence_settle_secs: u64,
     /// `unsettled_max`: records of a user's commands that may be on their way to the disk.
     pub unsettled_max: u32,
     /// `groups_per_user`
@@ -184,6 +188,8 @@ impl Default for Settings {
             total_share: 16,
             rate_burst: 4_096,
             rate_per_s: 20_000,
+            presence_burst: 4,
+            presence_settle_secs: 15,
             unsettled_max: 64,
             groups_per_user: 50,
             members_per_group: 200,

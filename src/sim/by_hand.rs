@@ -4,12 +4,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::cast::USERS;
+use super::cast::{USERS, password_of};
 use super::hand::{Hand, Manner};
 use super::scenario::{Kind, Step};
 use super::steps::HAPPENINGS;
 use super::world::World;
 use crate::time::Time;
+use crate::words::Name;
 
 /// Names that nobody may have, and some that look like others.
 const ODD_NAMES: &[&str] = &[
@@ -104,13 +105,16 @@ impl World {
                     self.close_hand(hand);
                 }
             }
-            Kind::Stranger => self.send_stranger(step),
+            Kind::Stranger => self.stranger_comes(step),
+            Kind::MeetByHand => self.meet_by_hand(step),
             Kind::StreamEnd => self.ask_and_end(step),
             Kind::RawAsk => self.ask_by_hand(step),
             Kind::Held => self.hold_mail(step),
             Kind::Press => self.press(step),
             Kind::OddName => self.try_odd_name(step),
             Kind::Flood => self.flood(step),
+            Kind::MadeUpNames => self.guess_made_up(step),
+            Kind::Crowd => self.crowd(step),
             Kind::RawReuse => self.use_number_twice(step),
             _ => return false,
         }
@@ -280,6 +284,50 @@ impl World {
             let argument = u16::try_from(place * 4).unwrap_or_default();
             self.change_accounts(Step { argument, ..step });
         }
+    }
+
+    /// Many connections guess at names that nobody has, each at others: now and then more than are remembered,
+    /// and then at the first ones again.
+    fn guess_made_up(&mut self, step: Step) {
+        let each = if step.salt % 128 == 7 { 320 } else { 2 };
+        let settings = &mut self.host.settings;
+        settings.unauthenticated_max = 128;
+        settings.lock_attempts = settings.lock_attempts.max(2);
+        settings.block_duration_secs = settings.block_duration_secs.max(5);
+        self.reload_server();
+        let hash_micros = core::mem::take(&mut self.weather.hash_micros);
+        for link in 0..33 {
+            let Some(hand) = self.open_hand(7, Manner::Plain) else { break };
+            let names = (0..each).map(|name| format!("login nobody-{}-{name} guess\n", link % 32));
+            let lines: String = names.collect();
+            self.hand_writes(hand, lines.as_bytes());
+            if link >= 31 {
+                self.pass(Time(self.now.0 + 3_000_000), 20 * HAPPENINGS);
+            }
+        }
+        self.weather.hash_micros = hash_micros;
+    }
+
+    /// Users with long names come and go, and somebody asks who was there.
+    fn crowd(&mut self, step: Step) {
+        let count = if step.salt % 64 == 7 { 130 } else { 2 };
+        let names: Vec<String> = (0..count).map(|one| format!("{one:0>32}")).collect();
+        for name in names.iter().filter_map(|name| Name::new(name).ok()) {
+            if !self.host.accounts.iter().any(|(known, _)| *known == name) {
+                let password = password_of(name.as_str(), 0);
+                self.host.accounts.push((name, password));
+            }
+        }
+        self.reload_server();
+        for name in &names {
+            if let Some(hand) = self.open_hand(7, Manner::Plain) {
+                let lines = format!("login {name} {}\nlogout\n", self.right_password(name));
+                self.hand_writes(hand, lines.as_bytes());
+            }
+            self.pass(Time(self.now.0 + 1_000), HAPPENINGS);
+        }
+        let user = self.user(step.argument);
+        self.visit(user, "whoelsesince 99999\n");
     }
 
     fn send_any_bytes(&mut self, step: Step) {

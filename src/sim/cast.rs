@@ -48,12 +48,6 @@ pub(crate) fn text(number: u32, salt: u64) -> String {
     format!("{lead}t{number}{tail}")
 }
 
-/// Where the clients of a seat come from.
-pub(crate) fn seat_address(seat: usize) -> IpAddr {
-    let last = u8::try_from(seat).unwrap_or(0);
-    if seat.is_multiple_of(2) { Ipv4Addr::LOCALHOST.into() } else { Ipv4Addr::new(10, 0, 0, last).into() }
-}
-
 /// Where a person with a raw connection comes from.
 pub(crate) fn hand_address(hand: usize, choice: u8) -> SocketAddr {
     let port = 20_000 + u16::try_from(hand % 20_000).unwrap_or(0);

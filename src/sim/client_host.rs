@@ -2,15 +2,18 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::cast::seat_address;
+use super::disk::Note;
 use super::display::Item;
 use super::link::Holder;
-use super::trace::{ProcessId, Seen};
+use super::network::Place;
+use super::private_links::Ambush;
+use super::trace::{PeerSeen, ProcessId, Seen};
 use super::world::{Happening, News, World};
-use crate::client::{ClientState, Effect, Event, Exit, PeerOpened, Settings};
+use crate::client::{ClientState, Effect, Event, Exit, Settings};
 use crate::words::{LinkId, Name};
 
 /// Places at which a client may run.
@@ -25,11 +28,15 @@ pub(super) struct Seat {
     pub(super) process: Option<Process>,
     /// The stand-in that speaks for a client where only the server is looked at.
     pub(super) hand: Option<usize>,
+    /// Where the next client runs.
+    pub(super) place: Place,
 }
 
 impl Seat {
     pub(super) fn new(number: usize) -> Seat {
-        Seat { home: u8::try_from(number / 2).unwrap_or(0), process: None, hand: None }
+        let home = u8::try_from(number / 2).unwrap_or(0);
+        let place = Place::new(number, u16::from(!number.is_multiple_of(2)));
+        Seat { home, process: None, hand: None, place }
     }
 }
 
@@ -42,7 +49,12 @@ pub(super) struct Process {
     dial: u32,
     pub(super) link: Option<LinkId>,
     pub(super) peers: Vec<LinkId>,
-    pub(super) listening: Option<SocketAddr>,
+    pub(super) place: Place,
+    pub(super) listening: Vec<SocketAddr>,
+    /// Who has asked it for a private link.
+    pub(super) asked_by: Vec<String>,
+    /// Who connects when it is introduced to somebody.
+    pub(super) ambush: Option<Ambush>,
     lines: u64,
     pub(super) display: VecDeque<Item>,
     pub(super) display_is_due: bool,
@@ -55,7 +67,7 @@ pub(super) struct Process {
     pub(super) last_sequence: u64,
     pub(super) folder: Option<(u8, Name)>,
     pub(super) frozen: bool,
-    held: Vec<News>,
+    pub(super) held: Vec<News>,
     /// Nothing more can be typed.
     pub(super) input_ended: bool,
     exited: bool,
@@ -66,14 +78,16 @@ pub(super) struct Process {
 
 impl World {
     /// A client program starts at a seat that has none.
-    pub(super) fn start_client(&mut self, seat: usize, settings: Settings) {
+    pub(super) fn start_client(&mut self, seat: usize, mut settings: Settings) {
         if self.seats[seat].process.is_some() {
             return;
         }
         self.last_process += 1;
         let id = ProcessId(self.last_process);
         let home = self.seats[seat].home;
-        self.trace.add(self.now, Seen::ClientStarted { process: id, home });
+        let place = self.seats[seat].place;
+        settings.private_advertise = place.advertised(id.0);
+        self.trace.add(self.now, Seen::ClientStarted { process: id, home, place });
         let seed = self.draw.number();
         self.seats[seat].process = Some(Process {
             id,
@@ -82,7 +96,10 @@ impl World {
             dial: 0,
             link: None,
             peers: Vec::new(),
-            listening: None,
+            place,
+            listening: Vec::new(),
+            asked_by: Vec::new(),
+            ambush: None,
             lines: 0,
             display: VecDeque::new(),
             display_is_due: false,
@@ -109,6 +126,7 @@ impl World {
         };
         if !core::mem::replace(&mut process.input_ended, true) {
             let id = process.id;
+            self.disturb(id);
             self.tell_client(id, Event::EndOfInput);
         }
     }
@@ -171,6 +189,7 @@ impl World {
                 self.after(micros, Happening::Client { process: id, news: News::Dialled { dial } });
             }
             Effect::Send { bytes } => {
+                self.see_asked(id, bytes);
                 if let Some(link) = process.link {
                     self.write(link, 0, bytes);
                 }
@@ -183,15 +202,14 @@ impl World {
             }
             Effect::Show(view) => self.display(process, Item::Show(Box::new(view.clone()))),
             Effect::Deliver { sequence, mark, view } => {
-                let folder = process.folder.as_ref().and_then(|key| self.folders.get_mut(key));
-                if let (Some(mark), Some(folder)) = (mark, folder) {
-                    folder.is_about_to_show(mark);
+                if let Some(mark) = mark {
+                    self.note_in_folder(process, Note::Showing(mark));
                 }
                 let (noted, view) = (mark.is_some(), Box::new(view.clone()));
                 self.display(process, Item::Deliver { sequence, noted, view });
             }
-            Effect::NoteOpen { number } => self.note_open(process, number, true),
-            Effect::NoteSettled { number } => self.note_open(process, number, false),
+            Effect::NoteOpen { number } => self.note_in_folder(process, Note::Open(number)),
+            Effect::NoteSettled { number } => self.note_in_folder(process, Note::Settled(number)),
             Effect::OpenState { user } => {
                 if let Ok(user) = Name::new(user) {
                     self.soon(id, News::StateAsked { user });
@@ -204,17 +222,22 @@ impl World {
             }
             Effect::Listen => self.soon(id, News::Listening),
             Effect::DialPeer { address } => {
+                self.see_peer(PeerSeen::Dialled { process: id, address });
                 let micros = self.draw.below(self.weather.latency_micros * 2 + 1);
                 let news = News::PeerDialled { address };
                 self.after(micros, Happening::Client { process: id, news });
             }
             Effect::SendPeer { link, bytes } => {
+                let said = self.trace.keep(bytes);
+                self.see_peer(PeerSeen::Said { link, process: id, bytes: said });
+                self.overhear_call(bytes);
                 if let Some(end) = self.own_end(link, id) {
                     self.write(link, end, bytes);
                 }
             }
             Effect::ClosePeer { link } => {
                 process.peers.retain(|peer| *peer != link);
+                self.see_peer(PeerSeen::Left { link, process: id });
                 if let Some(end) = self.own_end(link, id) {
                     self.close_end(link, end);
                 }
@@ -285,6 +308,8 @@ impl World {
             }
             News::Dialled { dial } => self.connect(id, dial),
             News::PeerDialled { address } => self.connect_peer(id, address),
+            News::PeerUnreached { address } => self.tell_client(id, Event::PeerUnreached { address }),
+            News::PeerAccepted { link, from } => self.accept_peer(id, link, from),
             News::StateAsked { user } => self.open_folder(id, user),
             News::Listening => self.listen(id),
             News::Display => self.display_queued(id),
@@ -301,49 +326,13 @@ impl World {
             return self.tell_client(id, Event::Disconnected);
         }
         let port = 40_000 + u16::try_from(self.last_process % 20_000).unwrap_or(0);
-        let from = SocketAddr::new(seat_address(seat), port);
+        let place = self.seats[seat].process.as_ref().map_or(self.seats[seat].place, |process| process.place);
+        let from = SocketAddr::new(place.observed(), port);
         let link = self.accept(Holder::Process(id), from);
         if let Some(process) = self.process(id) {
             process.link = Some(link);
         }
         self.tell_client(id, Event::Connected);
-    }
-
-    fn connect_peer(&mut self, id: ProcessId, address: SocketAddr) {
-        let listens = |process: &&Process| process.listening == Some(address) && !process.frozen;
-        let listener = self.seats.iter().filter_map(|seat| seat.process.as_ref()).find(listens);
-        let other = match listener.map(|process| process.id) {
-            Some(other) if other != id && !self.draw.chance(50) => other,
-            Some(_) | None => return self.tell_client(id, Event::PeerUnreached { address }),
-        };
-        let own = self.seat_of(id).map_or(address.ip(), seat_address);
-        let from = SocketAddr::new(own, 50_000);
-        let link = self.new_link(Holder::Process(id), Holder::Process(other));
-        for (process, opened) in [(id, PeerOpened::Dialled(address)), (other, PeerOpened::Accepted(from))] {
-            if let Some(running) = self.process(process) {
-                running.peers.push(link);
-            }
-            self.tell_client(process, Event::PeerOpened { link, opened });
-        }
-    }
-
-    /// A stranger reaches the private port of a client.
-    pub(super) fn accept_stranger(&mut self, id: ProcessId, link: LinkId, from: SocketAddr) {
-        if let Some(process) = self.process(id) {
-            process.peers.push(link);
-        }
-        self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Accepted(from) });
-    }
-
-    fn listen(&mut self, id: ProcessId) {
-        let Some(seat) = self.seat_of(id) else { return };
-        let works = !self.draw.chance(30);
-        let address = SocketAddr::new(seat_address(seat), 5_000 + u16::try_from(id.0 % 30_000).unwrap_or(0));
-        if let Some(process) = self.process(id) {
-            process.listening = works.then_some(address);
-        }
-        let addresses = if works { Vec::from([address]) } else { Vec::new() };
-        self.tell_client(id, Event::Listening { addresses });
     }
 
     /// Nothing can be shown any more.
@@ -359,7 +348,10 @@ impl World {
         let Some(running) = self.process(process) else { return };
         if running.link == Some(link) {
             self.tell_client(process, Event::Received { bytes });
+            self.spring(process, bytes);
         } else if running.peers.contains(&link) {
+            let heard = self.trace.keep(bytes);
+            self.see_peer(PeerSeen::Heard { link, process, bytes: heard });
             self.tell_client(process, Event::PeerReceived { link, bytes });
         }
     }
@@ -368,14 +360,16 @@ impl World {
         let Some(running) = self.process(process) else { return };
         if running.link == Some(link) {
             running.link = None;
+            self.disturb(process);
             self.tell_client(process, Event::Disconnected);
         } else if running.peers.contains(&link) {
             running.peers.retain(|peer| *peer != link);
+            self.see_peer(PeerSeen::Left { link, process });
             self.tell_client(process, Event::PeerClosed { link });
         }
     }
 
-    fn own_end(&self, link: LinkId, process: ProcessId) -> Option<usize> {
+    pub(super) fn own_end(&self, link: LinkId, process: ProcessId) -> Option<usize> {
         let ends = &self.links.get(&link)?.ends;
         ends.iter().position(|end| end.holder == Holder::Process(process))
     }

@@ -1,18 +1,26 @@
 //! Rare states: what a run must have been through to be worth much. Recognised from the trace alone.
 
+mod count;
 mod prices;
+mod private;
+mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+pub use self::count::Coverage;
 use self::prices::Limits;
+use self::private::Links;
 use super::trace::{Seen, SeenVerdict, Told, Trace};
-use crate::client::view::{Failure, View};
-use crate::record::{Change, Fact, Record, RecordNumber};
+use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, Farewell, Freshness, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, MessageId, Name, Ticket};
+
+/// Messages, and bytes of their texts, that may be under way to a user.
+const WINDOW_MESSAGES: usize = 2_048;
+const WINDOW_BYTES: usize = 64 << 10;
 
 spelled! {
     /// A state that only few runs come to.
@@ -115,44 +123,44 @@ spelled! {
         ShareOfMailbox = "share of a mailbox filled by one sender",
         /// A message was refused because its sender had filled their share of all mailboxes.
         ShareOfAll = "share of all mailboxes filled by one sender",
-    }
-}
-
-/// How often each rare state was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coverage {
-    counts: Vec<u64>,
-}
-
-impl Default for Coverage {
-    fn default() -> Coverage {
-        Coverage { counts: alloc::vec![0; Rare::ALL.len()] }
-    }
-}
-
-impl Coverage {
-    /// How often a state was seen.
-    #[must_use]
-    pub fn count(&self, rare: Rare) -> u64 {
-        self.counts.get(rare as usize).copied().unwrap_or(0)
-    }
-
-    /// Adds what another run has seen.
-    pub fn add(&mut self, other: &Coverage) {
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count += more;
-        }
-    }
-
-    /// States that were never seen.
-    pub fn missing(&self) -> impl Iterator<Item = Rare> {
-        Rare::ALL.iter().copied().filter(|rare| self.count(*rare) == 0)
-    }
-
-    fn saw(&mut self, rare: Rare) {
-        if let Some(count) = self.counts.get_mut(rare as usize) {
-            *count += 1;
-        }
+        /// As many messages were under way to a user as may be.
+        WindowFull = "2,048 messages under way to one user",
+        /// As many bytes of messages were under way to a user as may be.
+        WindowOfBytesFull = "64 KiB of messages under way to one user",
+        /// Somebody was shown three pages of stored mail in a row.
+        ThreePages = "three pages of mail in a row",
+        /// A login had more commands than the server remembers.
+        NumbersForgotten = "more than 512 numbered commands in one login",
+        /// A list was too long for a line.
+        ListOfLines = "list of several lines",
+        /// More made-up names were tried than are remembered.
+        MadeUpForgotten = "made-up name forgotten for another",
+        /// A client listened at more than one address.
+        SeveralListeners = "client with several listeners",
+        /// A dial met a machine where nobody listened.
+        DialRefused = "dial of another client refused",
+        /// A dial met nothing.
+        DialUnanswered = "dial of another client unanswered",
+        /// Two who agreed did not reach each other.
+        Unreachable = "two who agreed, and no way between them",
+        /// A client that lets nothing in reached another.
+        FromFirewall = "private connection out of a firewall",
+        /// A router let a connection in, because its port was mapped.
+        ThroughRouter = "private connection into a router",
+        /// Two clients of one router reached each other.
+        BehindOneRouter = "private connection of two behind one router",
+        /// A stranger called with an id that nobody has.
+        CalledWithWrongId = "private call with a wrong id",
+        /// A stranger called with the id of two others.
+        CalledWithOthersId = "private call with the id of others",
+        /// A stranger called with a right id in a wrong name, or for somebody else.
+        CalledWithWrongName = "private call in a wrong name",
+        /// A call came that was said before, for a link that was open by then.
+        CalledAgain = "private call said again",
+        /// Two connections were nominated for one introduction.
+        NominatedTwice = "two nominations for one introduction",
+        /// A person by hand had a private link.
+        OpenedByHand = "private link with a person by hand",
     }
 }
 
@@ -182,6 +190,13 @@ pub(crate) struct Watcher {
     /// Nobody has come since the server started.
     alone: bool,
     limits: Limits,
+    links: Links,
+    /// Bytes of texts under way.
+    bytes: BTreeMap<LinkId, usize>,
+    /// Pages of mail in a row.
+    pages: BTreeMap<Name, u32>,
+    /// The link of the last line, if that was of a list of users.
+    list: Option<LinkId>,
 }
 
 impl Watcher {
@@ -191,6 +206,7 @@ impl Watcher {
             self.now = *at;
             self.see(seen, trace);
             self.limits.see(seen, trace, &mut self.coverage);
+            self.links.see(seen, trace, &mut self.coverage);
         }
     }
 
@@ -208,6 +224,13 @@ impl Watcher {
                 }
             }
             Seen::Closed { .. } => self.closed = true,
+            Seen::LoadAsked(load) => {
+                let pages = self.pages.entry(load.user.clone()).or_default();
+                *pages = if load.after.number == 0 { 1 } else { *pages + 1 };
+                if *pages == 3 {
+                    self.coverage.saw(Rare::ThreePages);
+                }
+            }
             Seen::Paused { .. } => self.coverage.saw(Rare::LinkPaused),
             Seen::VerifyAsked { ticket, .. } => {
                 self.verifying.insert(*ticket, false);
@@ -227,16 +250,17 @@ impl Watcher {
                 self.accounts.clone_from(accounts);
             }
             Seen::FilesChanged { accounts, .. } => self.file_read(accounts),
-            Seen::Caller { .. }
+            Seen::Peer(_)
+            | Seen::Caller { .. }
             | Seen::Resumed { .. }
             | Seen::HashAsked { .. }
-            | Seen::LoadAsked { .. }
             | Seen::Scheduled { .. }
             | Seen::Differs { .. }
             | Seen::Returned
             | Seen::ClientStarted { .. }
             | Seen::Typed { .. }
             | Seen::Noted { .. }
+            | Seen::Folder { .. }
             | Seen::ClientExited { .. }
             | Seen::ClientKilled { .. }
             | Seen::Frozen { .. }
@@ -310,6 +334,10 @@ impl Watcher {
                 if bytes.starts_with(b"ack ") {
                     self.live.remove(&link);
                     self.stored.remove(&link);
+                    self.bytes.remove(&link);
+                }
+                if bytes.starts_with(b"#513 ") {
+                    self.coverage.saw(Rare::NumbersForgotten);
                 }
                 let numbered: Vec<&[u8]> =
                     super::check::lines(bytes).filter(|line| line.starts_with(b"#")).collect();
@@ -345,6 +373,8 @@ impl Watcher {
         if matches!(line, ServerLine::Done { .. } | ServerLine::Failed { .. }) && self.ended.contains(&link) {
             self.coverage.saw(Rare::AnsweredBehindEnd);
         }
+        let of_users = matches!(line, ServerLine::Users { .. });
+        let list = core::mem::replace(&mut self.list, of_users.then_some(link));
         match line {
             ServerLine::Welcome(_) if matches!(self.told, Some(Told::StoreRefused { .. })) => {
                 self.coverage.saw(Rare::LetInUnwritten);
@@ -354,8 +384,19 @@ impl Watcher {
                     Freshness::Live => &mut self.live,
                     Freshness::Stored => &mut self.stored,
                 };
-                of.entry(link).or_default().insert(delivery.id);
+                let ids = of.entry(link).or_default();
+                let bytes = self.bytes.entry(link).or_default();
+                let before = (ids.len(), *bytes);
+                ids.insert(delivery.id);
+                *bytes += delivery.text.as_str().len();
+                if before.0 < WINDOW_MESSAGES && ids.len() == WINDOW_MESSAGES {
+                    self.coverage.saw(Rare::WindowFull);
+                }
+                if before.1 < WINDOW_BYTES && *bytes >= WINDOW_BYTES {
+                    self.coverage.saw(Rare::WindowOfBytesFull);
+                }
             }
+            ServerLine::Users { .. } if list == Some(link) => self.coverage.saw(Rare::ListOfLines),
             ServerLine::Resumed(_) => {
                 let rare = match (self.began, self.closed) {
                     (_, true) => Rare::ResumeAgainstOldLink,
@@ -405,6 +446,9 @@ impl Watcher {
                 self.waiting.retain(|(to, id), _| to != user || !ids.contains(id));
             }
             Record::Change(change) => self.change(number, change),
+            Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }) => {
+                self.coverage.saw(Rare::MadeUpForgotten);
+            }
             Record::Fact(Fact::Failures { .. }) | Record::Settled { .. } => {}
         }
     }
@@ -435,31 +479,6 @@ impl Watcher {
     fn written(&mut self, at: Time) {
         if at < self.now && matches!(self.told, Some(Told::Tick)) {
             self.coverage.saw(Rare::WrittenLater);
-        }
-    }
-
-    fn view(&mut self, view: &View) {
-        match view {
-            View::Message(message) if message.again => self.coverage.saw(Rare::ShownAgain),
-            View::Result { outcome: Err(Failure { code: Code::OutcomeUnknown, .. }), .. } => {
-                self.coverage.saw(Rare::OutcomeUnknown);
-            }
-            View::PrivateOpened { .. } => self.coverage.saw(Rare::PrivateStood),
-            View::PrivateClosed { reason: crate::client::view::PrivateEnd::Lost, .. } => {
-                self.coverage.saw(Rare::PrivateLost);
-            }
-            View::Message(_)
-            | View::Result { .. }
-            | View::PrivateClosed { .. }
-            | View::Connection(_)
-            | View::Prompt { .. }
-            | View::LoggedIn { .. }
-            | View::LoginRefused(_)
-            | View::Presence { .. }
-            | View::PrivateRequest { .. }
-            | View::Group { .. }
-            | View::Notice(_)
-            | View::Bye(_) => {}
         }
     }
 }

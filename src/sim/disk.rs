@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::client::{Mark, Recall};
 use crate::record::{Mail, Record, RecordNumber, Recovery};
 use crate::time::Time;
 use crate::words::{Credential, MessageId, Name, Ticket};
@@ -57,6 +58,39 @@ pub enum Told {
         /// Whether there is more.
         more: bool,
     },
+}
+
+/// A note of a client in its state folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note<'a> {
+    /// A message is about to be shown.
+    Showing(&'a Mark),
+    /// So many of those about to be shown, the oldest, were shown.
+    Shown(usize),
+    /// A command has no result yet.
+    Open(u64),
+    /// The result of a command is known.
+    Settled(u64),
+    /// The session has ended in good order.
+    Closed,
+}
+
+/// The real journals of state folders, by the home of a client and its user.
+pub trait Notes: core::fmt::Debug {
+    /// A client opens its folder.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn open(&mut self, key: &(u8, Name)) -> Result<Recall, String>;
+
+    /// A client notes something in the folder that it has open.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn note(&mut self, key: &(u8, Name), notes: &[Note<'_>]) -> Result<(), String>;
+
+    /// A client closes its folder, or is killed.
+    fn close(&mut self, key: &(u8, Name), killed: bool);
 }
 
 /// How a batch is made to fail.

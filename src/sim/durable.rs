@@ -42,6 +42,11 @@ impl Durable {
         Durable { secret, ..Durable::default() }
     }
 
+    /// Names of which failures are kept.
+    pub(super) fn failures(&self) -> usize {
+        self.failures.len()
+    }
+
     pub(super) fn apply(&mut self, number: RecordNumber, record: Record) {
         self.last = number;
         self.applied += 1;

@@ -2,9 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::cast::{USERS, hand_address};
-use super::client_host::{SEATS, SEATS_USED};
-use super::link::{Chunking, Holder};
+use super::client_host::SEATS;
+use super::link::Chunking;
 use super::scenario::{Kind, Step};
 use super::trace::Seen;
 use super::world::{DEAD_LINK_MICROS, Happening, Weather, World};
@@ -27,6 +26,9 @@ impl World {
                 self.weather.latency_micros = latency[usize::from(step.argument) % latency.len()];
                 let chunking = [Chunking::Whole, Chunking::Sometimes, Chunking::Crumbs];
                 self.chunking = chunking[usize::from(step.actor) % chunking.len()];
+            }
+            Kind::RefuseDials if step.salt.is_multiple_of(3) => {
+                self.weather.lose_dials_until = Time(self.now.0 + back);
             }
             Kind::RefuseDials => self.weather.refuse_dials_until = Time(self.now.0 + back),
             Kind::Crash => {
@@ -75,6 +77,7 @@ impl World {
 
     /// A link falls silent: nothing of the given ends arrives any more.
     pub(super) fn silence(&mut self, id: LinkId, ends: [bool; 2]) {
+        self.disturb_ends(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         link.silence += 1;
         for (end, silent) in link.ends.iter_mut().zip(ends) {
@@ -95,27 +98,6 @@ impl World {
         for end in [0, 1] {
             self.after(0, Happening::Arrive { link: id, end });
         }
-    }
-
-    /// A stranger connects to the private port of a client and speaks.
-    pub(super) fn send_stranger(&mut self, step: Step) {
-        let seat = usize::from(step.actor) % SEATS_USED;
-        let Some(process) = self.seats[seat].process.as_ref().filter(|process| process.listening.is_some())
-        else {
-            return;
-        };
-        let id = process.id;
-        let from = hand_address(usize::from(step.argument), step.actor);
-        let link = self.new_link(Holder::Hand(usize::MAX), Holder::Process(id));
-        self.trace.add(self.now, Seen::Stranger { process: id });
-        self.accept_stranger(id, link, from);
-        let (own, other) = (USERS[seat % USERS.len()], USERS[usize::from(step.argument) % USERS.len()]);
-        let lines = alloc::format!(
-            "hobnob-private 1 00000000000000000000000000000000 {other} {own}\nnominate\nopened\n\
-             text 1 1717200000000000 t999999999 from a stranger\n"
-        );
-        self.write(link, 0, lines.as_bytes());
-        self.pump(link, 0);
     }
 
     /// A setting takes one of its choices: at once before the start, else by a reload.
@@ -154,6 +136,7 @@ impl World {
 
     /// Whoever has a raw connection goes; stand-ins for clients stay.
     pub(crate) fn leave_by_hand(&mut self) {
+        self.leave_private_links_by_hand();
         for hand in 0..self.hands.len() {
             if !self.seats.iter().any(|seat| seat.hand == Some(hand)) {
                 self.close_hand(hand);
@@ -205,10 +188,10 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
 fn set_door(settings: &mut Settings, which: usize, choice: usize) {
     match which % 10 {
         0 => settings.login_secs = [3, 30, 0][choice % 3],
-        1 => settings.unauthenticated_max = [2, 4, 128][choice % 3],
-        2 => settings.unauthenticated_per_address = [1, 2, 16][choice % 3],
+        1 => settings.unauthenticated_max = [2, 4, 128, 0][choice % 4],
+        2 => settings.unauthenticated_per_address = [1, 2, 16, 0][choice % 4],
         3 => settings.failures_per_address = [2, 9, 0][choice % 3],
-        4 => settings.private_request_secs = [2, 60, 600][choice % 3],
+        4 => settings.private_request_secs = [2, 60, 600, 0][choice % 4],
         5 => settings.line_bytes = [8_192, 0, 4_096][choice % 3],
         6 => settings.block_ends_private = !choice.is_multiple_of(4),
         7 => settings.unsettled_max = [1, 2, 64, 0][choice % 4],
@@ -227,13 +210,53 @@ fn set_limit(settings: &mut Settings, which: usize, choice: usize) {
     match which % 28 {
         16 => settings.block_duration_secs = [5, 0, 60, 1][choice % 4],
         17 | 18 => settings.timeout_secs = [10, 60, 1_800, 0, 3][choice % 5],
-        19 => settings.lock_attempts = [1, 2, 3, 5][choice % 4],
+        19 => settings.lock_attempts = [1, 2, 3, 5, 0][choice % 5],
         20 | 21 => settings.resume_grace_secs = [5, 30, 0, 120][choice % 4],
-        22 => settings.mailbox_messages = [3, 10, 10_000][choice % 3],
-        23 => settings.mailbox_bytes = [60, 400, 8_388_608][choice % 3],
-        24 => settings.mailbox_per_sender = [2, 5, 1_000][choice % 3],
-        25 => settings.mailbox_total_bytes = [100, 1_000, 268_435_456][choice % 3],
-        26 => (settings.rate_burst, settings.rate_per_s) = [(5, 5), (2, 1), (4_096, 20_000)][choice % 3],
-        _ => (settings.groups_per_user, settings.members_per_group) = [(1, 200), (50, 3), (2, 2)][choice % 3],
+        22 => settings.mailbox_messages = [3, 10, 10_000, 0][choice % 4],
+        23 => settings.mailbox_bytes = [60, 400, 8_388_608, 0][choice % 4],
+        24 => settings.mailbox_per_sender = [2, 5, 1_000, 0][choice % 4],
+        25 => settings.mailbox_total_bytes = [100, 1_000, 268_435_456, 0][choice % 4],
+        26 => {
+            let all = [(5, 5), (2, 1), (4_096, 20_000), (0, 20_000), (5, 0)];
+            (settings.rate_burst, settings.rate_per_s) = all[choice % all.len()];
+        }
+        _ => {
+            let all = [(1, 200), (50, 3), (2, 2), (0, 0)];
+            (settings.groups_per_user, settings.members_per_group) = all[choice % all.len()];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::format;
+    use alloc::string::String;
+
+    #[test]
+    fn every_setting_of_the_core_is_drawn() {
+        let lines = |settings: &Settings| -> Vec<String> {
+            format!("{settings:#?}").lines().map(|line| String::from(line.trim())).collect()
+        };
+        let usual = lines(&Settings::default());
+        let mut changed = BTreeSet::new();
+        for which in 0..28 {
+            for choice in 0..60 {
+                let (mut door, mut other) = (Settings::default(), Settings::default());
+                set_door(&mut door, which, choice);
+                if !set_mode(&mut other, which, choice) {
+                    set_limit(&mut other, which, choice);
+                }
+                for drawn in [door, other] {
+                    let differ = lines(&drawn).into_iter().zip(&usual).enumerate();
+                    changed.extend(differ.filter(|(_, (line, usual))| line != *usual).map(|(at, _)| at));
+                }
+            }
+        }
+        // The first line and the last have no setting.
+        let never: Vec<&String> =
+            (1..usual.len() - 1).filter(|at| !changed.contains(at)).map(|at| &usual[at]).collect();
+        assert!(never.is_empty(), "{never:?}");
     }
 }

@@ -85,6 +85,13 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::WaitHours, "{argument} mod 24 h pass"),
     (Kind::StreamEnd, "hand {actor} asks for something about user {argument} and ends its stream"),
     (Kind::RawReuse, "hand {actor} uses a number twice, about user {argument}"),
+    (Kind::Place, "the next client at seat {actor} runs at place {argument}"),
+    (
+        Kind::MeetByHand,
+        "by hand: user {argument} and client {actor} agree on a private link ({salt} chooses)",
+    ),
+    (Kind::MadeUpNames, "the passwords of very many made-up names are guessed ({salt} says how many)"),
+    (Kind::Crowd, "many users come and go, and user {argument} lists them ({salt} says how many)"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];
 

@@ -4,11 +4,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::cast::USERS;
 use super::check::Check;
 pub use super::check::Violation;
 use super::client_host::{Process, SEATS};
 use super::coverage::{Coverage, Watcher};
-use super::disk::Disk;
+use super::disk::{Disk, Notes};
 pub use super::reference::tally::Tally;
 use super::scenario::Step;
 pub use super::world::Plan;
@@ -57,11 +58,12 @@ pub fn narrate(steps: &[Step], plan: Plan) -> (Report, Vec<String>) {
     (report, story)
 }
 
-/// Plays a scenario with a real store.
+/// Plays a scenario with a real store, and real journals of the clients.
 #[must_use]
-pub fn play_on(disk: Box<dyn Disk>, steps: &[Step], plan: Plan) -> Report {
+pub fn play_on(disk: Box<dyn Disk>, notes: Box<dyn Notes>, steps: &[Step], plan: Plan) -> Report {
     let mut world = World::new(plan);
     world.host.store.take_along(disk);
+    world.folders.take_along(notes);
     play_in(world, steps, None)
 }
 
@@ -152,6 +154,9 @@ impl Run<'_> {
 
     /// What a real store does is what the model does.
     fn store_agrees(&mut self) -> Result<(), Violation> {
+        if let Some(what) = self.world.folders.take_difference() {
+            return Err(self.violation("a real journal recalls what the model does", what));
+        }
         match self.world.host.store.take_difference() {
             Some(what) => Err(self.violation("the real store does what the model does", what)),
             None => Ok(()),
@@ -163,6 +168,7 @@ impl Run<'_> {
         let now = self.world.host.clock(self.world.now());
         self.world.host.store.close(now);
         self.world.host.store.recover(now);
+        self.world.folders.look_again();
         self.store_agrees()
     }
 
@@ -188,6 +194,7 @@ impl Run<'_> {
                 self.world.lift_all_blocks();
                 self.pass(LOGIN_MICROS)?;
                 self.world.ask_for_mail();
+                self.world.decline_requests();
             }
             self.pass(ROUND_MICROS)?;
             rest = self.check.end(self.world.now());
@@ -219,7 +226,9 @@ impl World {
     /// is `enough`, those that go on without the server.
     fn bring_everybody_back(&mut self, enough: bool) {
         self.merge_registered_accounts();
-        let accounts = self.host.accounts.clone();
+        let mut accounts = self.host.accounts.clone();
+        // There is no seat for a crowd, and nobody has written to it.
+        accounts.retain(|(name, _)| USERS.contains(&name.as_str()));
         for seat in 0..SEATS {
             let idle = |process: &Process| process.user.is_none() || (enough && process.link.is_none());
             if self.seats[seat].process.as_ref().is_some_and(idle) {
@@ -258,6 +267,17 @@ impl World {
         for seat in 0..SEATS {
             if self.seats[seat].process.as_ref().is_some_and(|process| process.user.is_some()) {
                 self.enter(seat, b"offline");
+            }
+        }
+    }
+
+    /// All who were asked for private links decline: a request may have no end by itself.
+    fn decline_requests(&mut self) {
+        for seat in 0..SEATS {
+            let process = self.seats[seat].process.as_mut().filter(|process| process.user.is_some());
+            let asked_by = process.map(|process| core::mem::take(&mut process.asked_by)).unwrap_or_default();
+            for user in asked_by {
+                self.enter(seat, alloc::format!("decline {user}").as_bytes());
             }
         }
     }

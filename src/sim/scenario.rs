@@ -168,6 +168,14 @@ spelled! {
         OddName = "odd-name",
         /// Somebody by hand reaches a limit on what one user may cause.
         Press = "press",
+        /// A seat moves: the next client there has another address, or is behind a router or a firewall.
+        Place = "place",
+        /// Somebody by hand and a client agree on a private link.
+        MeetByHand = "meet-by-hand",
+        /// The passwords of very many names that nobody has are guessed.
+        MadeUpNames = "made-up-names",
+        /// Very many users come and go, and somebody asks for a list of them.
+        Crowd = "crowd",
     }
 }
 
@@ -282,7 +290,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::RawBytes, 4, true),
     (Kind::RawClose, 6, true),
     (Kind::RawResume, 6, true),
-    (Kind::Stranger, 3, true),
+    (Kind::Stranger, 6, true),
     (Kind::Cut, 12, true),
     (Kind::Silence, 6, true),
     (Kind::Heal, 4, true),
@@ -291,7 +299,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Crash, 6, true),
     (Kind::Stop, 2, true),
     (Kind::Reload, 3, true),
-    (Kind::Setting, 1, true),
+    (Kind::Setting, 3, true),
     (Kind::StoreFull, 4, true),
     (Kind::StoreHold, 6, true),
     (Kind::StoreRelease, 6, true),
@@ -307,13 +315,19 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::RawReuse, 8, true),
     (Kind::RawAsk, 30, true),
     (Kind::Flood, 1, true),
-    (Kind::Limit, 1, true),
+    (Kind::Limit, 3, true),
     (Kind::ClockJump, 2, true),
     (Kind::Held, 3, true),
     (Kind::OddName, 4, true),
     (Kind::Press, 3, true),
+    (Kind::Place, 3, true),
+    (Kind::MeetByHand, 5, true),
+    (Kind::MadeUpNames, 1, true),
+    (Kind::Crowd, 1, true),
 ];
 
+/// Seats that are moved before the start, in some scenarios.
+const PLACED: u8 = 6;
 /// Settings chosen before the start, at most.
 const SETTINGS_DRAWN: u64 = 8;
 
@@ -326,6 +340,11 @@ pub fn from_seed(seed: u64, length: usize) -> Vec<Step> {
     for _ in 0..draw.below(SETTINGS_DRAWN + 1) {
         let kind = if draw.chance(150) { Kind::Limit } else { Kind::Setting };
         steps.push(drawn(kind, &mut draw));
+    }
+    if draw.chance(600) {
+        for seat in 0..PLACED {
+            steps.push(Step { actor: seat, ..drawn(Kind::Place, &mut draw) });
+        }
     }
     let mut bounds = Vec::with_capacity(WEIGHTS.len());
     let mut total = 0;

@@ -1,7 +1,7 @@
 //! The machine the server runs on: it carries out effects as a shell would, and dies now and then.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use super::cast::{ACCOUNTS, USERS, meant, password_of};
 use super::draw::Draw;
 use super::hashing::ServerAnswer;
 use super::link::Holder;
-use super::store::{LoadMail, Store, Told as StoreTold, Turn};
+use super::store::{LoadMail, Store};
 use super::tape::Tape;
 use super::trace::{Seen, Told};
 use super::world::{Happening, World};
@@ -27,7 +27,7 @@ pub(super) const HASHED: &str = "$argon2id$model$";
 /// The server's process, or its absence, and its files.
 #[derive(Debug)]
 pub(super) struct Host {
-    state: Option<Box<ServerState>>,
+    pub(super) state: Option<Box<ServerState>>,
     /// Counts starts, so that what was meant for an earlier process is dropped.
     pub(super) life: u32,
     generation: u64,
@@ -42,7 +42,7 @@ pub(super) struct Host {
     /// The credentials file.
     pub(super) accounts: Vec<(Name, String)>,
     pub(super) store: Store,
-    turn_is_due: bool,
+    pub(super) turn_is_due: bool,
     /// A link of the server is about to have its turn.
     gives_turn: bool,
     start_is_due: bool,
@@ -135,15 +135,6 @@ impl World {
         }
     }
 
-    /// The credentials file has the accounts that were registered.
-    pub(super) fn merge_registered_accounts(&mut self) {
-        for (name, credential) in self.host.store.take_accounts() {
-            if !self.host.accounts.iter().any(|(known, _)| *known == name) {
-                self.host.accounts.push((name, credential.reveal().to_string()));
-            }
-        }
-    }
-
     /// The server process dies at once.
     pub(super) fn crash_server(&mut self, back_after_micros: u64) {
         if !self.host.is_up() {
@@ -163,20 +154,6 @@ impl World {
         self.finish_store();
         self.host.store.close(self.host.clock(self.now));
         self.server_is_gone(false, back_after_micros);
-    }
-
-    /// Lets the store finish before a stop, as the shell does, for a bounded number of turns.
-    fn finish_store(&mut self) {
-        if core::mem::take(&mut self.host.store.held) || self.host.store.full {
-            return;
-        }
-        for _ in 0..1_000 {
-            match self.host.store.turn(self.host.clock(self.now), &mut self.draw) {
-                Turn::Rest | Turn::Died => return,
-                Turn::Onward => {}
-                Turn::Tell(told) => self.tell_of_store(told),
-            }
-        }
     }
 
     fn server_is_gone(&mut self, crashed: bool, back_after_micros: u64) {
@@ -263,6 +240,7 @@ impl World {
             Effect::Send { link, bytes } => {
                 let span = self.trace.keep(bytes);
                 self.trace.add(self.now, Seen::Sent { link, bytes: span });
+                self.overhear(link, bytes);
                 self.write(link, 1, bytes);
                 if self.host.dirty.last() != Some(&link) {
                     self.host.dirty.push(link);
@@ -328,68 +306,6 @@ impl World {
         if life == self.host.life && generation == self.host.generation {
             self.host.wakes_at = None;
             self.tell_server(Event::Tick, Told::Tick);
-        }
-    }
-
-    /// A turn of the store is due if it has something to do.
-    pub(super) fn wake_store(&mut self) {
-        if !self.host.turn_is_due && self.host.store.is_busy() {
-            self.host.turn_is_due = true;
-            let micros = self.draw.below(self.weather.store_micros + 1);
-            self.after(micros, Happening::StoreTurn { life: self.host.life });
-        }
-    }
-
-    pub(super) fn turn_store(&mut self, life: u32) {
-        if life != self.host.life || !self.host.is_up() {
-            return;
-        }
-        self.host.turn_is_due = false;
-        match self.host.store.turn(self.host.clock(self.now), &mut self.draw) {
-            Turn::Rest => {}
-            Turn::Onward => self.see_store(),
-            Turn::Tell(told) => self.tell_of_store(told),
-            Turn::Died => {
-                let back = self.draw.between(1_000, 5_000_000);
-                self.crash_server(back);
-            }
-        }
-        self.wake_store();
-    }
-
-    fn see_store(&mut self) {
-        let seen = match self.host.store.just_synced() {
-            Some(upto) => Seen::Synced { upto },
-            None => Seen::Appended,
-        };
-        self.trace.add(self.now, seen);
-    }
-
-    fn tell_of_store(&mut self, told: StoreTold) {
-        match told {
-            StoreTold::Committed(upto) => {
-                self.tell_server(Event::Committed { upto }, Told::Committed { upto });
-                self.compare_with_store();
-            }
-            StoreTold::Refused(from) => {
-                self.tell_server(Event::StoreRefused { from }, Told::StoreRefused { from });
-            }
-            StoreTold::Loaded { ticket, mail, more } => {
-                let count = u32::try_from(mail.len()).unwrap_or(u32::MAX);
-                self.tell_server(
-                    Event::MailLoaded { ticket, mail, more },
-                    Told::MailLoaded { ticket, count },
-                );
-            }
-        }
-    }
-
-    /// What the server remembers must be what it would read if it started now.
-    fn compare_with_store(&mut self) {
-        let Some(stored) = self.host.store.recovery() else { return };
-        let differs = self.host.state.as_ref().and_then(|state| state.differs_from(stored));
-        if let Some(what) = differs {
-            self.trace.add(self.now, Seen::Differs { what });
         }
     }
 

@@ -23,8 +23,10 @@ impl World {
         let kind = step.kind as u64;
         self.draw = Draw::new(u64::from(step.salt) << 8 | kind);
         let _ = self.draw.number();
-        if matches!(step.kind, Kind::Setting | Kind::Limit) {
-            return self.choose_setting(step);
+        match step.kind {
+            Kind::Setting | Kind::Limit => return self.choose_setting(step),
+            Kind::Place => return self.move_seat(step),
+            _ => {}
         }
         if self.trace.digest() == 0 {
             self.start_server();
@@ -117,6 +119,9 @@ impl World {
             self.enter(seat, &line);
             return true;
         }
+        if step.kind == Kind::StartPrivate && step.salt.is_multiple_of(3) {
+            self.arm(seat, step.salt / 3);
+        }
         let times = if step.kind == Kind::Burst { self.draw.between(3, 40) } else { 1 };
         for _ in 0..times {
             let Some(line) = self.command(step) else { return false };
@@ -208,6 +213,10 @@ impl World {
             Kind::Interrupt => {
                 let all = [Signal::Interrupt, Signal::Terminate, Signal::HangUp];
                 let signal = all[usize::from(step.argument) % all.len()];
+                if let Some(process) = &self.seats[seat].process {
+                    let id = process.id;
+                    self.disturb(id);
+                }
                 self.tell_at(seat, crate::client::Event::Interrupted(signal));
             }
             Kind::Kill if step.argument.is_multiple_of(3) => {

@@ -26,6 +26,9 @@ enum Phase {
     Answering(Option<RecordNumber>),
 }
 
+/// Suspects beyond which the memory is not compared with the store after each commit.
+const MUCH: usize = 500;
+
 /// What a turn of the store came to.
 #[derive(Debug)]
 pub(crate) enum Turn {
@@ -93,8 +96,12 @@ impl Store {
         }
     }
 
-    /// What a server would read if it started now; `None` while the server has not been told of all of it.
+    /// What a server would read if it started now; `None` while the server has not been told of all of it, or if it
+    /// is very much.
     pub(crate) fn recovery(&mut self) -> Option<Recovery> {
+        if self.durable.failures() > MUCH {
+            return None;
+        }
         if let Some(real) = &mut self.real {
             if !real.answers.is_empty() {
                 return None;

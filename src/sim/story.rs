@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::trace::{Seen, Told, Trace};
+use super::trace::{PeerSeen, Seen, Told, Trace};
 use crate::record::Record;
 
 /// Longest line shown.
@@ -31,6 +31,16 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
         Seen::Persisted { number, record } => format!("    < record {} {record:?}", number.0),
         Seen::Typed { process, line, text } => format!("client {} line {line}: {}", process.0, shown(*text)),
         Seen::Showed { process, view, .. } => format!("client {} shows {view:?}", process.0),
+        Seen::Peer(PeerSeen::Said { link, process, bytes }) => {
+            format!("client {} says on private link {}: {}", process.0, link.0, shown(*bytes))
+        }
+        Seen::Peer(PeerSeen::Heard { link, process, bytes }) => {
+            format!("client {} hears on private link {}: {}", process.0, link.0, shown(*bytes))
+        }
+        Seen::Peer(PeerSeen::Asked { process, bytes }) => {
+            format!("client {} writes {}", process.0, shown(*bytes))
+        }
+        Seen::Peer(peer) => format!("{peer:?}"),
         Seen::Closed { .. }
         | Seen::Paused { .. }
         | Seen::Resumed { .. }
@@ -44,6 +54,7 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
         | Seen::Synced { .. }
         | Seen::ClientStarted { .. }
         | Seen::Noted { .. }
+        | Seen::Folder { .. }
         | Seen::ClientExited { .. }
         | Seen::ClientKilled { .. }
         | Seen::Frozen { .. }

@@ -10,6 +10,7 @@ use core::net::SocketAddr;
 
 use foldhash::fast::{FixedState, FoldHasher};
 
+use super::network::Place;
 use super::store::LoadMail;
 use crate::client::Exit;
 use crate::client::view::View;
@@ -69,13 +70,15 @@ pub(crate) enum Seen {
     /// The store synced its batch; records up to this one are durable.
     Synced { upto: RecordNumber },
     /// A client program started.
-    ClientStarted { process: ProcessId, home: u8 },
+    ClientStarted { process: ProcessId, home: u8, place: Place },
     /// A line was typed at it.
     Typed { process: ProcessId, line: u64, text: Span },
     /// It showed something. `delivered`: it is a message that must not be shown twice.
     Showed { process: ProcessId, view: Box<View>, delivered: bool },
     /// It noted as shown all messages that it has shown so far.
     Noted { process: ProcessId },
+    /// It has its state folder, or closed it.
+    Folder { process: ProcessId, open: bool },
     /// It ended by itself.
     ClientExited { process: ProcessId, exit: Exit },
     /// It was killed. `unnoted`: messages that were shown, or about to be, and not noted.
@@ -86,6 +89,8 @@ pub(crate) enum Seen {
     OutputClosed { process: ProcessId },
     /// Bytes of a stranger reached the private port of a client.
     Stranger { process: ProcessId },
+    /// Something concerns private links.
+    Peer(PeerSeen),
     /// All faults are over.
     Healed,
 }
@@ -95,6 +100,29 @@ impl Seen {
     pub(crate) const fn is_said(&self) -> bool {
         matches!(self, Seen::Sent { .. } | Seen::Showed { .. } | Seen::Persisted { .. } | Seen::Closed { .. })
     }
+}
+
+/// What is seen of the private links of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum PeerSeen {
+    /// It listens, or cannot (no address).
+    Listens { process: ProcessId, addresses: Vec<SocketAddr> },
+    /// It wrote lines to the server of which one may be a request for a link or its answer.
+    Asked { process: ProcessId, bytes: Span },
+    /// It dialled.
+    Dialled { process: ProcessId, address: SocketAddr },
+    /// Its dial has failed: a machine refused it, or nothing came back.
+    Unreached { process: ProcessId, refused: bool },
+    /// It has a connection: it dialled, or somebody else did.
+    Joined { link: LinkId, process: ProcessId, dialled: bool },
+    /// It wrote lines.
+    Said { link: LinkId, process: ProcessId, bytes: Span },
+    /// It read bytes.
+    Heard { link: LinkId, process: ProcessId, bytes: Span },
+    /// The connection is gone, or it was closed.
+    Left { link: LinkId, process: ProcessId },
+    /// Something may keep it from making links: it was cut off, or is about to end.
+    Disturbed { process: ProcessId },
 }
 
 /// What the server was told: the event, without what only it must know.
@@ -219,6 +247,14 @@ impl Trace {
             | Seen::ClientStarted { process, .. }
             | Seen::OutputClosed { process }
             | Seen::Stranger { process } => process.hash(hasher),
+            Seen::Peer(
+                PeerSeen::Said { link, process, bytes } | PeerSeen::Heard { link, process, bytes },
+            ) => {
+                (link, process).hash(hasher);
+                hasher.write(self.bytes(*bytes));
+            }
+            Seen::Peer(peer) => peer.hash(hasher),
+            Seen::Folder { process, open } => (process, open).hash(hasher),
             Seen::Frozen { process, frozen } => (process, frozen).hash(hasher),
             Seen::LoadAsked(load) => load.user.hash(hasher),
             Seen::Synced { upto } => upto.hash(hasher),

@@ -7,11 +7,12 @@ use core::cmp::{Ordering, Reverse};
 use core::net::SocketAddr;
 
 use super::client_host::Seat;
-use super::display::Folder;
 use super::draw::Draw;
+use super::folders::Folders;
 use super::hand::{Hand, KeptToken};
 use super::hashing::ServerAnswer;
 use super::link::{Chunking, Found, Holder, Link};
+use super::private_links::Overheard;
 use super::server_host::Host;
 use super::trace::{ProcessId, Trace};
 use crate::time::Time;
@@ -63,6 +64,8 @@ pub(super) enum News {
     Tick { generation: u64 },
     Dialled { dial: u32 },
     PeerDialled { address: SocketAddr },
+    PeerUnreached { address: SocketAddr },
+    PeerAccepted { link: LinkId, from: SocketAddr },
     StateAsked { user: Name },
     Listening,
     Display,
@@ -98,6 +101,8 @@ impl Ord for Due {
 pub(super) struct Weather {
     pub(super) latency_micros: u64,
     pub(super) refuse_dials_until: Time,
+    /// Clients do not reach each other.
+    pub(super) lose_dials_until: Time,
     pub(super) hash_micros: u64,
     pub(super) hash_busy_until: Time,
     pub(super) store_micros: u64,
@@ -108,6 +113,7 @@ impl Weather {
         Weather {
             latency_micros: 0,
             refuse_dials_until: Time::ZERO,
+            lose_dials_until: Time::ZERO,
             hash_micros: 0,
             hash_busy_until: Time::ZERO,
             store_micros: 0,
@@ -118,6 +124,7 @@ impl Weather {
         Weather {
             latency_micros: 200,
             refuse_dials_until: Time::ZERO,
+            lose_dials_until: Time::ZERO,
             hash_micros: 30_000,
             hash_busy_until: Time::ZERO,
             store_micros: 400,
@@ -159,7 +166,8 @@ pub(crate) struct World {
     pub(super) seats: Vec<Seat>,
     pub(super) hands: Vec<Hand>,
     pub(super) tokens: Vec<KeptToken>,
-    pub(super) folders: BTreeMap<(u8, Name), Folder>,
+    pub(super) overheard: Overheard,
+    pub(super) folders: Folders,
     pub(super) last_process: u32,
     pub(super) last_text: u32,
     /// Counts passwords that were typed.
@@ -189,7 +197,8 @@ impl World {
             seats: (0..super::client_host::SEATS).map(Seat::new).collect(),
             hands: Vec::new(),
             tokens: Vec::new(),
-            folders: BTreeMap::new(),
+            overheard: Overheard::default(),
+            folders: Folders::default(),
             last_process: 0,
             last_text: 0,
             last_password: 0,
@@ -330,6 +339,7 @@ impl World {
 
     /// The link breaks: both ends learn it after a while.
     pub(super) fn cut(&mut self, id: LinkId, hard: bool) {
+        self.disturb_ends(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         for end in &mut link.ends {
             end.die(hard);

@@ -47,7 +47,7 @@ fn a_half_open_session_is_taken_over_at_once() {
 
 #[test]
 fn presence_alternates_over_a_cut() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["presence_burst=0"]);
     let cable = Cable::to(server.port);
     let mut luke = server.user("luke");
     let mut hans = over(&cable, &server, "hans");
@@ -67,7 +67,7 @@ fn presence_alternates_over_a_cut() {
 
 #[test]
 fn a_replaced_session_ends_once_on_one_state_folder() {
-    let server = Server::start(&["duplicate_login=replace"]);
+    let server = Server::start(&["duplicate_login=replace", "presence_burst=0"]);
     let state = server.place.fresh_state();
     let state = state.to_str().expect("UTF-8");
     let mut luke = server.user("luke");

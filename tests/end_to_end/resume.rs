@@ -76,7 +76,7 @@ fn an_announced_stop_is_3() {
 
 #[test]
 fn a_killed_client_is_gone_at_once_and_can_come_back() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["presence_burst=0"]);
     let mut luke = server.user("luke");
     for _ in 0..5 {
         server.user("hans").kill();

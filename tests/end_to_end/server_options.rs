@@ -47,7 +47,7 @@ fn every_setting_has_its_default() {
     for line in "resume_grace_secs=0 mailbox_messages=10000 mailbox_bytes=8388608 mailbox_per_sender=1000 \
          mailbox_total_bytes=268435456 unauthenticated_max=128 unauthenticated_per_address=16 login_secs=30 \
          hash_queue=32 line_bytes=4096 output_bytes=262144 output_stall_secs=10 rate_burst=4096 rate_per_s=20000 \
-         mailbox_share=8 total_share=16 unsettled_max=64 groups_per_user=50 members_per_group=200 failures_per_address=9 private_request_secs=60 argon2_kib=19456 \
+         mailbox_share=8 total_share=16 unsettled_max=64 presence_burst=4 presence_settle_secs=15 core_dumps=false groups_per_user=50 members_per_group=200 failures_per_address=9 private_request_secs=60 argon2_kib=19456 \
          argon2_passes=2 allow_plaintext=false port=4000 bind=127.0.0.1 block_duration=60 timeout=1800 \
          dead_link_secs=15 lock_attempts=3 lock_extend=false registration=closed duplicate_login=deny \
          invalid_counts_as_activity=false block_notice=tell offline_delivery=auto held_on_block=hold \

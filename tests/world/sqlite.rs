@@ -27,7 +27,8 @@ const PAGES: u32 = 1_000_000;
 /// The secret of every folder, so that equal runs have equal digests.
 const SECRET: [u8; 32] = [7; 32];
 
-fn folder() -> TempDir {
+/// A folder in memory, where the system has one.
+pub(crate) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a folder")
@@ -106,6 +107,11 @@ impl Template {
         store.close().expect("a database");
         Template(folder)
     }
+
+    /// Makes it the database of a data folder.
+    pub(crate) fn copy_to(&self, folder: &Path) {
+        fs::copy(self.0.path().join(DATABASE), folder.join(DATABASE)).expect("a copy");
+    }
 }
 
 /// The credentials file of a world.
@@ -142,8 +148,7 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) fn new(template: &Template, tally: Arc<Tally>) -> Sqlite {
         let folder = folder();
-        let from = template.0.path().join(DATABASE);
-        fs::copy(from, folder.path().join(DATABASE)).expect("a copy");
+        template.copy_to(folder.path());
         Sqlite {
             folder,
             store: None,

@@ -10,6 +10,7 @@ use super::super::settings::AcceptPrivate;
 use super::super::verb::{Named, Verb};
 use super::super::view::{Failure, View};
 use super::ClientState;
+use crate::planted::{self, Planted};
 use crate::wire::{ClientLine, Code, Command, CommandKind, Endpoint, MAX_ENDPOINTS};
 
 /// Requests that may be open; further ones are declined.
@@ -130,7 +131,12 @@ impl ClientState {
         if endpoints.is_empty() {
             self.peers.listening = Listening::No;
         } else {
-            endpoints.extend(self.settings.private_advertise.map(Endpoint::Address));
+            if planted::is(Planted::ClientDeclaresFirstOnly) {
+                endpoints.truncate(1);
+            }
+            if !planted::is(Planted::ClientAdvertisesNothing) {
+                endpoints.extend(self.settings.private_advertise.map(Endpoint::Address));
+            }
             endpoints.dedup();
             endpoints.truncate(MAX_ENDPOINTS);
             self.peers.listening = Listening::At(endpoints);

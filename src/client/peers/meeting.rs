@@ -12,6 +12,7 @@ use super::super::outstanding::AskedBy;
 use super::super::verb::Verb;
 use super::super::view::{Path, Success};
 use super::ClientState;
+use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::{Code, CommandKind, Frame, Framer, PeerLine, Role, VERSION};
 use crate::words::{LinkId, Token};
@@ -135,13 +136,15 @@ impl ClientState {
         self.abandon_meeting(user);
         let mut dials: Vec<SocketAddr> = Vec::new();
         for address in addresses.iter().filter(|address| may_be_dialled(address)) {
-            if dials.len() < DIALS && !dials.contains(address) {
+            let most = if planted::is(Planted::ClientDialsFirstOnly) { 1 } else { DIALS };
+            if dials.len() < most && !dials.contains(address) {
                 self.outbox.dial_peer(*address);
                 *self.peers.dialling.entry(*address).or_default() += 1;
                 dials.push(*address);
             }
         }
-        let until = self.now + MEETING_PATIENCE;
+        let patience = MEETING_PATIENCE * if planted::is(Planted::ClientGivesUpLate) { 4 } else { 1 };
+        let until = self.now + patience;
         let meeting = Meeting { role, id, until, dials, nominated: None, asked: Vec::new() };
         self.peers.meetings.insert(user.to_owned(), meeting);
         self.admit_early(user);
@@ -307,13 +310,14 @@ impl ClientState {
         match (&known.stage, line) {
             (Stage::Stranger { early: None, .. }, PeerLine::Call { version, id, from, to }) => {
                 let ours = self.session().is_some_and(|session| session.user.as_str() == *to);
+                let ours = ours || planted::is(Planted::ClientTakesAnyName);
                 self.on_call(link, *id, from, *version == VERSION && ours);
             }
             (Stage::Calling { user, .. }, PeerLine::Ready) => {
                 let user = user.clone();
                 self.make_ready(link, user);
             }
-            (Stage::Ready { user }, PeerLine::Nominate) if self.role_with(user) == Some(Role::Accepter) => {
+            (Stage::Ready { user }, PeerLine::Nominate) if self.takes_nomination(user) => {
                 let user = user.clone();
                 self.outbox.send_peer(link, &PeerLine::Opened);
                 self.stand(link, user);
@@ -339,14 +343,16 @@ impl ClientState {
         }
     }
 
-    fn role_with(&self, user: &str) -> Option<Role> {
-        self.peers.meetings.get(user).map(|meeting| meeting.role)
+    fn takes_nomination(&self, user: &str) -> bool {
+        let role = self.peers.meetings.get(user).map(|meeting| meeting.role);
+        role == Some(Role::Accepter) || role.is_some() && planted::is(Planted::RequesterTakesNomination)
     }
 
     /// A caller identifies itself. Only a client that the server has introduced knows the id; all others learn
     /// nothing.
     fn on_call(&mut self, link: LinkId, id: Token, from: &str, for_us: bool) {
-        let introduced = self.peers.meetings.get(from).map(|meeting| meeting.id == id);
+        let any = planted::is(Planted::ClientTakesAnyId);
+        let introduced = self.peers.meetings.get(from).map(|meeting| meeting.id == id || any);
         match introduced {
             Some(true) if for_us => self.admit(link, from),
             None if for_us && self.expects(from) => self.wait_for_introduction(link, id, from),
@@ -390,11 +396,11 @@ impl ClientState {
     }
 
     fn make_ready(&mut self, link: LinkId, user: String) {
-        let chooses = self
-            .peers
-            .meetings
-            .get(&user)
-            .is_some_and(|meeting| meeting.role == Role::Requester && meeting.nominated.is_none());
+        let all = planted::is(Planted::RequesterNominatesAll);
+        let chooses =
+            self.peers.meetings.get(&user).is_some_and(|meeting| {
+                meeting.role == Role::Requester && (meeting.nominated.is_none() || all)
+            });
         self.turn(link, Stage::Ready { user: user.clone() });
         if chooses {
             self.nominate(link, user);
@@ -428,6 +434,10 @@ impl ClientState {
 
     /// The link is open: the introduction is used up, all its other links are closed.
     fn stand(&mut self, link: LinkId, user: String) {
+        if planted::is(Planted::ClientOpensTwice) {
+            self.turn(link, Stage::Standing { user: user.clone() });
+            return self.begin_conversation(link, user);
+        }
         let meeting = self.peers.meetings.remove(&user);
         self.turn(link, Stage::Standing { user: user.clone() });
         self.drop_links_meeting(&user);
@@ -449,10 +459,9 @@ impl ClientState {
 
     /// Closes a link whose other side violates the protocol.
     pub(super) fn break_link(&mut self, link: LinkId) {
-        let known = self.peers.links.contains_key(&link);
-        self.on_peer_closed(link);
-        if known {
+        if self.peers.links.contains_key(&link) {
             self.outbox.close_peer(link);
         }
+        self.on_peer_closed(link);
     }
 }

@@ -11,11 +11,12 @@ use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
 use crate::server::papers::lane::{Subject, Subjects, Wish};
+use crate::server::people::presence;
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
 use crate::server::{Phase, ServerState, post};
 use crate::wire::{Code, Refusal};
-use crate::words::look_alike::skeleton;
+use crate::words::look_alike::{is_fit, skeleton};
 use crate::words::{Credential, LinkId, Name};
 
 const AT_ONCE: RecordNumber = RecordNumber(0);
@@ -29,7 +30,7 @@ pub(super) fn why_not_new(server: &mut ServerState, name: &Name) -> Option<Refus
         return Some(Refusal::NameTaken);
     }
     let alike = server.accounts.looks_like_another(name) && !planted::is(Planted::LookAlikesIgnored);
-    alike.then_some(Refusal::BadName)
+    (alike || !is_fit(name.as_str())).then_some(Refusal::BadName)
 }
 
 /// The password of a new account is hashed: the account is to be made.
@@ -156,6 +157,8 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     let shows = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
     let records_changed = now.unsettled_max != before.unsettled_max;
     let (waits_changed, rate_changed) = (waits(now) != waits(&before), rate(now) != rate(&before));
+    let presence = |settings: &Settings| (settings.presence_burst, settings.presence_settle_secs);
+    let presence_changed = presence(now) != presence(&before);
     let shows_now = shows(now) && !shows(&before);
     if waits_changed && !planted::is(Planted::ReloadKeepsIdle) {
         ending::watch_all(server);
@@ -165,6 +168,9 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     }
     if records_changed {
         waiting::records_limit_changed(server);
+    }
+    if presence_changed {
+        presence::settings_changed(server);
     }
     if shows_now {
         for user in server.people.roster.users().to_vec() {

@@ -183,6 +183,8 @@ fn ping(server: &mut ServerState, asker: &Asker, user: &str) {
 /// For those who speak the protocol by hand; our own client has its own help.
 fn help(server: &mut ServerState, asker: &Asker, about: Option<&str>) {
     let Some(link) = asker_link(server, asker) else { return };
+    // It may be typed so.
+    let about = about.map(|about| if about == "wholasthtr" { "wholasthr" } else { about });
     let is_about = |kind: &&CommandKind| match about {
         Some(about) => {
             let rest = kind.name().strip_prefix(about);

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::links::{self, LastAnswer, Stage};
 use super::waiting;
 use crate::planted::{self, Planted};
@@ -11,7 +11,7 @@ use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
 use crate::server::deadlines::Deadline;
 use crate::server::effect::{Report, SessionEnd};
-use crate::server::people::{history, introductions, roster};
+use crate::server::people::{history, introductions, presence};
 use crate::server::post::{self, storing};
 use crate::server::session::Session;
 use crate::server::{Later, Phase, ServerState, wishes};
@@ -75,7 +75,7 @@ fn end_session(server: &mut ServerState, user: UserId, end: End) {
     server.out.report(Report::LoggedOut { user: name, why: end.why() });
     let untold = end.why() == SessionEnd::Timeout && planted::is(Planted::TimeoutNotTold);
     if end != End::Stopped && !untold {
-        roster::tell_presence(server, user, false);
+        presence::changed(server, user, false);
     }
     if server.accounts[user].is_leaving() {
         server.later.push_back(Later::Purge);
@@ -119,6 +119,7 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
 /// the one before again. A token of before may be tried again.
 pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry) {
     let resumable = entry.is_by_token();
+    entry::remember_failures(server, user, entry);
     let account = &mut server.accounts[user];
     account.entering = None;
     if !resumable {

@@ -2,15 +2,15 @@
 
 use alloc::boxed::Box;
 
-use super::ending;
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
+use super::{ending, lockout};
 use crate::planted::{self, Planted};
 use crate::record::{Fact, RecordNumber};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::effect::Report;
-use crate::server::people::{history, introductions, roster};
+use crate::server::people::{history, introductions, presence};
 use crate::server::post::{Delivery, pages, storing};
 use crate::server::session::{self, Session};
 use crate::server::settings::OfflineDelivery;
@@ -92,8 +92,9 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     }
     let entry = Entry { by: By::Token, at: server.now };
     admit(server, id, user, entry);
+    introductions::tell_again(server, user);
     if planted::is(Planted::ResumeTold) {
-        roster::tell_presence(server, user, true);
+        presence::changed(server, user, true);
     }
 }
 
@@ -162,7 +163,7 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     history::session_began(server, user, entry.at);
     ending::idle_due(server, user, serial);
     admit(server, id, user, entry);
-    roster::tell_presence(server, user, true);
+    presence::changed(server, user, true);
 }
 
 /// Tells a user that they are in, and shows what waits for them.
@@ -187,6 +188,13 @@ fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     waiting::wait_no_more(server, id, Waits::LOGIN);
     if server.settings.offline_delivery == OfflineDelivery::Auto || planted::is(Planted::ManualShows) {
         pages::show_stored(server, user);
+    }
+}
+
+/// The failures that a login was to tell of are told at the next one.
+pub(super) fn remember_failures(server: &mut ServerState, user: UserId, entry: Entry) {
+    if let By::Password { failed: failed @ 1.., .. } = entry.by {
+        lockout::remember_failures(server, user, failed);
     }
 }
 

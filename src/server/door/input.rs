@@ -301,5 +301,8 @@ fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) {
         ) => {}
     }
     let Misuse { number, command, code } = misuse;
+    let over = matches!(command, "hello" | "login" | "register" | "resume")
+        && matches!(links::stage(server, id), Some(Stage::Member(_)));
+    let code = if over { Code::UnknownCommand } else { code };
     server.out.send(id, &ServerLine::Failed { number, code, command });
 }

@@ -113,12 +113,18 @@ fn make_room_for_unknown(server: &mut ServerState) {
     let idle = |digest: &Digest| {
         server.door.lockout.unknown.get(digest).is_none_or(|(_, guesses)| guesses.is_idle())
     };
-    let oldest =
-        server.door.lockout.ages.iter().find(|(_, digest)| idle(digest)).map(|(age, digest)| (*age, *digest));
+    let ages = &server.door.lockout.ages;
+    let oldest = if planted::is(Planted::NewestMadeUpGoes) {
+        ages.iter().rev().find(|(_, digest)| idle(digest))
+    } else {
+        ages.iter().find(|(_, digest)| idle(digest))
+    };
+    let oldest = oldest.map(|(age, digest)| (*age, *digest));
     if let Some((age, digest)) = oldest {
         server.door.lockout.ages.remove(&age);
         let forgotten = server.door.lockout.unknown.remove(&digest);
-        if forgotten.is_some_and(|(_, guesses)| guesses.count > 0) {
+        let stays = planted::is(Planted::MadeUpStaysStored);
+        if forgotten.is_some_and(|(_, guesses)| guesses.count > 0) && !stays {
             let suspect = Suspect::Unknown(digest);
             let fact = Fact::Failures { suspect, count: 0, locked_until: None, since_login: 0 };
             let ServerState { papers, out, .. } = server;
@@ -215,6 +221,13 @@ pub(super) fn forgive(server: &mut ServerState, subject: Subject, login: bool) -
         persist_guesses(server, subject);
     }
     since_login
+}
+
+/// A login that forgave so many failures was not told of them.
+pub(super) fn remember_failures(server: &mut ServerState, user: UserId, failed: u32) {
+    let guesses = &mut server.accounts[user].guesses;
+    guesses.since_login = guesses.since_login.saturating_add(failed);
+    persist_guesses(server, Subject::Account(user));
 }
 
 fn persist_guesses(server: &mut ServerState, subject: Subject) -> RecordNumber {

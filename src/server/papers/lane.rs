@@ -87,6 +87,8 @@ pub(in crate::server) enum Subject {
     Pair(UserId, UserId),
     /// A group of this name, and its members.
     Group(Name),
+    /// Whether there is a group whose name looks like this.
+    GroupLook(String),
     /// In how many groups a user is.
     Memberships(UserId),
 }

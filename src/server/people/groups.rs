@@ -4,17 +4,18 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::blocks;
+use super::{blocks, presence};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Outcome};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
-use crate::server::answers::{self, Asker, another};
+use crate::server::answers::{self, Asker};
 use crate::server::out::word_lines;
 use crate::server::papers::lane::{GroupChange, Subject, Subjects};
 use crate::server::session;
 use crate::server::wishes::Decision;
 use crate::wire::{Answer, Code, ServerLine, Words};
+use crate::words::look_alike::{is_fit, skeleton};
 use crate::words::{LinkId, Name};
 
 /// A group. The longest-standing member comes first and is the owner.
@@ -48,6 +49,9 @@ pub(in crate::server) fn subjects(
         let members = server.people.groups.get(&group).map_or(&[][..], |group| &group.members);
         // The record names them all.
         subjects.reads.extend(members.iter().map(name));
+        if makes || matches!(change, GroupChange::Leave | GroupChange::Delete) {
+            subjects.writes.push(Subject::GroupLook(skeleton(group.as_str())));
+        }
         subjects.writes.push(Subject::Group(group));
     }
     if joins {
@@ -108,6 +112,10 @@ fn created(
     if server.people.groups.contains_key(&group) && !planted::is(Planted::CreateReplaces) {
         return Err(Code::GroupExists);
     }
+    let alike = server.people.group_looks.contains_key(&skeleton(group.as_str()));
+    if !is_fit(group.as_str()) || alike && !planted::is(Planted::LookAlikesIgnored) {
+        return Err(Code::BadName);
+    }
     let mut members = Vec::from([asker.user]);
     let mut known: BTreeSet<UserId> = members.iter().copied().collect();
     for word in users {
@@ -167,7 +175,10 @@ fn without_member(
     user: &str,
 ) -> Result<Option<(Name, Members)>, Code> {
     let (name, group) = owned(server, asker, group)?;
-    let user = another(server, asker, user)?;
+    let user = match server.accounts.find_open(user) {
+        Some(user) if user == asker.user => return Err(Code::Oneself),
+        user => user.ok_or(Code::UnknownUser)?,
+    };
     if !group.members.contains(&user) {
         return if planted::is(Planted::RemoveOfNobody) { Ok(None) } else { Err(Code::NotMember) };
     }
@@ -242,6 +253,7 @@ pub(in crate::server) fn has_changed(
     answer_after(server, asker, change, group, lines);
     let told = concerned.iter().filter(|user| **user != asker.user);
     let links: Vec<LinkId> = told.filter_map(|user| server.accounts[*user].link()).collect();
+    presence::reveal(server, asker.user);
     let mut lines = member_lines(server, None, &name);
     let by = server.accounts.name(asker.user).as_str();
     ServerLine::Changed { group, by }.encode(&mut lines);
@@ -322,6 +334,7 @@ pub(in crate::server) fn apply(server: &mut ServerState, name: &Name, members: &
 
 fn set(server: &mut ServerState, name: &Name, members: Vec<UserId>) {
     let before = server.people.groups.remove(name).map_or_else(Vec::new, |group| group.members);
+    count_look(server, name, !before.is_empty(), !members.is_empty());
     for user in before {
         server.accounts[user].ties.groups.retain(|group| group != name);
     }
@@ -334,6 +347,20 @@ fn set(server: &mut ServerState, name: &Name, members: Vec<UserId>) {
     if !members.is_empty() {
         server.people.groups.insert(name.clone(), Group { members });
     }
+}
+
+/// Counts what the names of groups look like.
+fn count_look(server: &mut ServerState, name: &Name, before: bool, after: bool) {
+    if before == after {
+        return;
+    }
+    let looks = &mut server.people.group_looks;
+    let look = skeleton(name.as_str());
+    let alike = looks.get(&look).copied().unwrap_or_default();
+    match if after { alike + 1 } else { alike.saturating_sub(1) } {
+        0 => looks.remove(&look),
+        alike => looks.insert(look, alike),
+    };
 }
 
 /// Takes a user out of all groups; one without a member left is no more.

@@ -55,7 +55,10 @@ pub(in crate::server) fn session_ended(server: &mut ServerState, user: UserId, a
     if !planted::is(Planted::EndNotInHistory) {
         history.ends.remove(&(server.accounts[user].past.end, user));
         history.open.remove(&user);
-        history.ends.insert((at, user));
+        // A login that was cut off before its welcome was no session.
+        if server.accounts[user].past.login.is_some() {
+            history.ends.insert((at, user));
+        }
     }
     server.accounts[user].past.end = at;
 }

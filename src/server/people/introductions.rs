@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::blocks;
+use super::{blocks, presence};
 use crate::planted::{self, Planted};
 use crate::record::Outcome;
 use crate::server::ServerState;
@@ -134,11 +134,12 @@ pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
     server.people.requests.begun.remove(&user);
 }
 
-fn partner(server: &ServerState, asker: &Asker, user: &str) -> Result<UserId, Code> {
+fn partner(server: &mut ServerState, asker: &Asker, user: &str) -> Result<UserId, Code> {
     let to = another(server, asker, user)?;
     if !blocks::may_reach(server, asker.user, to) && !planted::is(Planted::BlockSkippedInPrivate) {
         return Err(Code::Blocked);
     }
+    presence::reveal(server, asker.user);
     let away = server.accounts[to].session.is_some() && planted::is(Planted::GraceIsAsked);
     if server.accounts[to].link().is_some() || away { Ok(to) } else { Err(Code::Offline) }
 }
@@ -148,6 +149,7 @@ fn ask(server: &mut ServerState, asker: &Asker, to: UserId, endpoints: Vec<Endpo
     let patience = match server.settings.private_request_secs {
         0 => Duration::MAX,
         seconds if planted::is(Planted::RequestExpiresEarly) => Duration::from_secs(seconds / 2),
+        seconds if planted::is(Planted::RequestExpiresLate) => Duration::from_secs(seconds * 2),
         seconds => Duration::from_secs(seconds),
     };
     let expires = server.now + patience;
@@ -171,19 +173,16 @@ pub(in crate::server) fn accept(server: &mut ServerState, asker: &Asker, user: &
         Ok(from) => from,
         Err(code) => return fail(server, asker, code),
     };
-    match take(server, from, asker.user) {
-        None => fail(server, asker, Code::NoRequest),
+    let Some(request) = take(server, from, asker.user) else { return fail(server, asker, Code::NoRequest) };
+    presence::reveal(server, asker.user);
+    if !blocks::may_reach(server, from, asker.user) {
         // The asker has blocked the accepter since (`block_mutual`): a block of the accepter ends the request.
-        Some(request) if !blocks::may_reach(server, from, asker.user) => {
-            fail(server, &request.asker, Code::Declined);
-            fail(server, asker, Code::NoRequest);
-        }
-        Some(request) => {
-            introduce(server, &request, asker, endpoints);
-            let name = server.accounts.name(from).clone();
-            answers::answer(server, asker, Outcome::Done, Answer::Accept { user: name.as_str() });
-        }
+        fail(server, &request.asker, Code::Declined);
+        return fail(server, asker, Code::NoRequest);
     }
+    introduce(server, &request, asker, endpoints);
+    let name = server.accounts.name(from).clone();
+    answers::answer(server, asker, Outcome::Done, Answer::Accept { user: name.as_str() });
 }
 
 pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: &str) {
@@ -194,6 +193,7 @@ pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: 
     match take(server, from, asker.user) {
         None => fail(server, asker, Code::NoRequest),
         Some(request) => {
+            presence::reveal(server, asker.user);
             if planted::is(Planted::DeclineIntroduces) {
                 return introduce(server, &request, asker, &[]);
             }
@@ -257,6 +257,15 @@ pub(in crate::server) fn withdraw_all(server: &mut ServerState, user: UserId) {
     }
 }
 
+/// A user goes on over another link: the requests to them that wait for an answer are told again.
+pub(in crate::server) fn tell_again(server: &mut ServerState, user: UserId) {
+    let Some(link) = server.accounts[user].link() else { return };
+    for (from, _) in server.people.requests.concerning(user).into_iter().filter(|(_, to)| *to == user) {
+        let from = server.accounts.name(from).as_str();
+        server.out.send(link, &ServerLine::Request { from });
+    }
+}
+
 /// A user goes on over another link: what they asked for without a number is answered on the old one only.
 pub(in crate::server) fn withdraw_unnumbered(server: &mut ServerState, user: UserId) {
     for (from, to) in server.people.requests.concerning(user) {
@@ -303,8 +312,8 @@ fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[Endpoint]) -> Vec<Soc
 /// machine, so it is good only where the server sees them there as well.
 fn is_near(ip: IpAddr, seen_at: IpAddr) -> bool {
     let private = match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
     };
     private || ip.is_loopback() && seen_at.is_loopback()
 }

@@ -5,15 +5,18 @@ pub(super) mod blocks;
 pub(super) mod groups;
 pub(super) mod history;
 pub(super) mod introductions;
+pub(super) mod presence;
 pub(super) mod roster;
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::groups::Group;
 use self::history::History;
 pub(super) use self::history::Past;
 use self::introductions::Requests;
+pub(super) use self::presence::Told;
 use self::roster::Roster;
 use super::accounts::UserId;
 use crate::words::Name;
@@ -22,6 +25,8 @@ use crate::words::Name;
 #[derive(Debug, Clone, Default)]
 pub(super) struct People {
     groups: BTreeMap<Name, Group>,
+    /// How many groups have names that look so.
+    group_looks: BTreeMap<String, u32>,
     history: History,
     pub(super) roster: Roster,
     requests: Requests,

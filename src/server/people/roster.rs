@@ -1,4 +1,4 @@
-//! Who is online: telling others, and lists.
+//! Who is online: lists.
 
 use alloc::vec::Vec;
 
@@ -11,7 +11,6 @@ use crate::server::out::word_lines;
 use crate::server::session;
 use crate::server::settings::HistoryMode;
 use crate::wire::{Answer, ServerLine, Words};
-use crate::words::LinkId;
 
 /// Users with a session, in no order that means anything, but the same in every run.
 #[derive(Debug, Clone, Default)]
@@ -38,25 +37,6 @@ impl Roster {
         let left = self.users.swap_remove(place.0);
         assert!(left == user, "a user is at their place in the roster");
         self.users.get(place.0).copied()
-    }
-}
-
-/// Tells every other user online that somebody came or went, but for those whom the subject has blocked.
-pub(in crate::server) fn tell_presence(server: &mut ServerState, user: UserId, online: bool) {
-    let entitled = |viewer: &UserId| {
-        *viewer != user
-            && (!blocks::has_blocked(server, user, *viewer) || planted::is(Planted::PresenceToBlocked))
-    };
-    let viewers = server.people.roster.users.iter().copied().filter(entitled);
-    let links: Vec<LinkId> = viewers.filter_map(|viewer| server.accounts[viewer].link()).collect();
-    let name = server.accounts.name(user).as_str();
-    let line = if online { ServerLine::Online { user: name } } else { ServerLine::Offline { user: name } };
-    let written = server.out.write_line(&line);
-    for link in links {
-        server.out.offer(link, written);
-        if planted::is(Planted::PresenceTwice) {
-            server.out.queue(link, written);
-        }
     }
 }
 

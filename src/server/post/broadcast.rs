@@ -8,7 +8,7 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker};
 use crate::server::out::word_lines;
-use crate::server::people::blocks;
+use crate::server::people::{blocks, presence};
 use crate::server::session;
 use crate::server::settings::BroadcastReport;
 use crate::wire::{Answer, Delivery, Freshness, ServerLine, Words};
@@ -27,6 +27,7 @@ pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text
             barred.push(user);
         }
     }
+    presence::reveal(server, asker.user);
     server.post.broadcasts += 1;
     let line = ServerLine::Broadcast(Delivery {
         id: MessageId { boot: server.boot, number: server.post.broadcasts },

@@ -128,6 +128,11 @@ impl Delivery {
         Some(parcel)
     }
 
+    /// Whether something of a sender waits to be sent.
+    pub(super) fn unsent_is_of(&self, from: UserId) -> bool {
+        self.unsent.iter().any(|parcel| parcel.keep == Keep::Memory(from))
+    }
+
     pub(super) fn take_unsent(&mut self) -> VecDeque<Parcel> {
         self.unsent_bytes = 0;
         core::mem::take(&mut self.unsent)
@@ -184,7 +189,7 @@ pub(super) fn deliver(server: &mut ServerState, to: UserId, parcel: Parcel) {
     }
     delivery.push_unsent(parcel);
     if delivery.unsent_bytes > UNSENT_BYTES || delivery.unsent.len() > UNSENT_MESSAGES {
-        storing::store_unsent(server, to);
+        storing::store_in_order(server, to);
     }
     watch(server, to);
 }

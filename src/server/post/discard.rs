@@ -44,14 +44,19 @@ pub(super) fn drop_if_blocked(server: &mut ServerState, stored: &Stored) {
     let Stored { from, to, id, bytes, .. } = stored;
     if server.settings.held_on_block == HeldOnBlock::Drop && blocks::has_blocked(server, *to, *from) {
         let name = server.accounts.name(*from).clone();
-        if storing::take_out(server, *to, *id, &name, *bytes) {
-            // It may be under way still: its acknowledgement finds nothing to take out.
-            if let Some(session) = server.accounts[*to].session.as_mut() {
-                session.delivery.give_up(*id);
-            }
+        if take_out(server, *to, *id, &name, *bytes) {
             delivery::note_removed(server, *to, Vec::from([*id]));
         }
     }
+}
+
+/// Takes a message out of a mailbox. It may be under way: then its acknowledgement finds nothing to take out.
+fn take_out(server: &mut ServerState, user: UserId, id: MessageId, from: &Name, bytes: u64) -> bool {
+    let taken = storing::take_out(server, user, id, from, bytes);
+    if let Some(session) = server.accounts[user].session.as_mut().filter(|_| taken) {
+        session.delivery.give_up(id);
+    }
+    taken
 }
 
 /// Whether a message is to be dropped and was not looked up yet.
@@ -73,9 +78,7 @@ pub(super) fn loaded(server: &mut ServerState, discard: Discard, mail: &[Mail], 
     let user = discard.user;
     let mut ids: Vec<MessageId> = Vec::new();
     for mail in mail.iter().filter(|mail| mail.id <= discard.upto) {
-        let session = server.accounts[user].session.as_ref();
-        let shown = session.is_some_and(|session| session.delivery.is_under_way(mail.id));
-        if !shown && storing::take_out(server, user, mail.id, &mail.from, mail.text.len() as u64) {
+        if take_out(server, user, mail.id, &mail.from, mail.text.len() as u64) {
             ids.push(mail.id);
         }
     }

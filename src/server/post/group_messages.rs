@@ -6,7 +6,7 @@ use crate::record::Outcome;
 use crate::server::ServerState;
 use crate::server::answers::{self, Asker, Tell};
 use crate::server::papers::Then;
-use crate::server::people::{blocks, groups};
+use crate::server::people::{blocks, groups, presence};
 use crate::server::session;
 use crate::wire::{Answer, Code, Status};
 use crate::words::{Name, Text};
@@ -30,6 +30,7 @@ pub(in crate::server) fn message_group(server: &mut ServerState, asker: &Asker, 
         Err(code) => return answers::fail(server, asker, code),
     };
     session::begin_message(server, asker);
+    presence::reveal(server, asker.user);
     let number = server.next_serial();
     let message = GroupMessage {
         asker: *asker,

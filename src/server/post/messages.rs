@@ -11,9 +11,9 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, Tell, another};
 use crate::server::papers::Then;
-use crate::server::people::blocks;
+use crate::server::people::{blocks, presence};
 use crate::server::session;
-use crate::server::settings::{BlockNotice, OfflineDelivery};
+use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
 use crate::wire::{Answer, Code, Status};
 use crate::words::{Name, Origin, Text};
@@ -53,6 +53,7 @@ pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &s
         return tell_sender(server, to, &tell, Err(Code::Blocked));
     }
     session::charge(server, asker.user, session::units_for(text.as_str().len()));
+    presence::reveal(server, asker.user);
     if !open {
         return pretend_stored(server, asker, to);
     }
@@ -157,9 +158,7 @@ fn post_to_mailbox(server: &mut ServerState, to: UserId, letter: Letter, tell: T
 pub(super) fn send_waiting(server: &mut ServerState, from: UserId, to: UserId) {
     for (letter, tell) in server.post.queues.take_free(from, to) {
         session::end_record(server, from);
-        if is_let_through(server, to, &letter, &tell) {
-            post(server, to, letter, tell);
-        }
+        post_again(server, to, letter, tell);
     }
 }
 
@@ -174,23 +173,19 @@ pub(super) fn store_waiting(server: &mut ServerState, to: UserId) {
 fn store_waiting_of(server: &mut ServerState, from: UserId, to: UserId) {
     for (letter, tell) in server.post.queues.take_waiting(from, to) {
         session::end_record(server, from);
-        if is_let_through(server, to, &letter, &tell) {
-            post_to_mailbox(server, to, letter, tell);
-        }
+        post_to_mailbox(server, to, letter, tell);
     }
 }
 
-/// Judges a message that has waited, as things are now; if it may not pass, whoever is to be told hears so.
-fn is_let_through(server: &mut ServerState, to: UserId, letter: &Letter, tell: &Tell) -> bool {
-    if blocks::may_reach(server, letter.from, to) {
-        return true;
+/// Posts a message that has waited. It came before any block that is durable since: if its receiver has made one, it
+/// is held back as what was stored before is.
+fn post_again(server: &mut ServerState, to: UserId, letter: Letter, tell: Tell) {
+    let delivers = server.settings.held_on_block == HeldOnBlock::Deliver;
+    if delivers || !blocks::has_blocked(server, to, letter.from) {
+        post(server, to, letter, tell);
+    } else {
+        post_to_mailbox(server, to, letter, tell);
     }
-    let silent = server.settings.block_notice == BlockNotice::Silent;
-    match tell {
-        Tell::Sender(asker) if silent => pretend_stored(server, asker, to),
-        Tell::Nobody | Tell::Sender(_) | Tell::Group(_) => tell_sender(server, to, tell, Err(Code::Blocked)),
-    }
-    false
 }
 
 /// The sender of a message, or of a group message, hears what became of it.

@@ -1,6 +1,5 @@
 //! Showing what a mailbox holds: page by page, oldest first, before anything newer.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::delivery::{self, Keep, Parcel};
@@ -62,9 +61,10 @@ pub(super) struct Page {
     serial: u64,
 }
 
-/// Stored messages that a user may be shown now. One whose account is to be purged is shown none.
+/// Stored messages that a user may be shown now: none with `offline_delivery=off`, and none of an account that is to
+/// be purged.
 pub(in crate::server) fn unread(server: &ServerState, user: UserId) -> u64 {
-    if server.accounts[user].is_leaving() {
+    if server.accounts[user].is_leaving() || server.settings.offline_delivery == OfflineDelivery::Off {
         return 0;
     }
     let Some(mailbox) = &server.accounts[user].inbox.mailbox else { return 0 };
@@ -133,8 +133,8 @@ pub(super) fn show(server: &mut ServerState, user: UserId, source: Source) {
 
 pub(super) fn load_next(server: &mut ServerState, user: UserId) {
     let account = &server.accounts[user];
-    let takes = |session: &&Box<Session>| session.link.is_some_and(|link| server.out.takes(link));
-    let Some(session) = account.session.as_ref().filter(takes) else { return };
+    let takes = |session: &&Session| session.link.is_some_and(|link| server.out.takes(link));
+    let Some(session) = account.session.as_deref().filter(takes) else { return };
     let Some(source) = session.delivery.sources.front().filter(|_| session.delivery.wants_page()) else {
         return;
     };

@@ -216,14 +216,34 @@ pub(super) fn store_unsent(server: &mut ServerState, user: UserId) {
     }
 }
 
-/// What one sender has sent and was not sent on yet is held back. With it is stored what waits of others, for
-/// mail is shown in the order of its ids; where nothing is stored, that stays where it is.
+/// Stores what was sent, and then what was not sent yet: should the server crash, none of it comes before what was
+/// sent before it. Where nothing is stored, what was sent may be acknowledged still.
+pub(super) fn store_in_order(server: &mut ServerState, user: UserId) {
+    if is_storing(server, user) {
+        store_unacknowledged(server, user, Time::MAX);
+    }
+    store_unsent(server, user);
+}
+
+/// Whether mail of a user is stored.
+fn is_storing(server: &ServerState, user: UserId) -> bool {
+    server.settings.offline_delivery != OfflineDelivery::Off && !server.accounts[user].is_leaving()
+}
+
+/// What one sender has sent and was not sent on yet is held back, if there is any. With it is stored what is under way
+/// of others, for mail is shown in the order of its ids; where nothing is stored, that stays where it is.
 pub(super) fn hold_back_unsent(server: &mut ServerState, user: UserId, from: UserId) {
-    let storing = server.settings.offline_delivery != OfflineDelivery::Off;
+    let storing = is_storing(server, user);
     let Some(session) = server.accounts[user].session.as_mut() else { return };
+    if !session.delivery.unsent_is_of(from) {
+        return;
+    }
+    if storing {
+        return store_in_order(server, user);
+    }
     let unsent = session.delivery.take_unsent();
     let (held, others): (VecDeque<Parcel>, VecDeque<Parcel>) =
-        unsent.into_iter().partition(|parcel| storing || parcel.keep == Keep::Memory(from));
+        unsent.into_iter().partition(|parcel| parcel.keep == Keep::Memory(from));
     others.into_iter().for_each(|parcel| session.delivery.push_unsent(parcel));
     store_all(server, user, held);
 }
@@ -245,9 +265,7 @@ fn store_all(server: &mut ServerState, user: UserId, parcels: VecDeque<Parcel>) 
 fn store_parcel(server: &mut ServerState, to: UserId, parcel: &mut Parcel, full: Code, refused: Code) {
     let Keep::Memory(sender) = parcel.keep else { return };
     let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
-    let storing =
-        server.settings.offline_delivery != OfflineDelivery::Off && !server.accounts[to].is_leaving();
-    if !storing || !has_room(server, to, sender, parcel.mail.text.len() as u64) {
+    if !is_storing(server, to) || !has_room(server, to, sender, parcel.mail.text.len() as u64) {
         parcel.keep = Keep::GivenUp;
         return tell_sender(server, to, &tell, Err(full));
     }

@@ -1,15 +1,14 @@
 //! Carries out effects: links, screen, state folder, timer. It decides nothing.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use async_channel::Sender;
-use async_io::Timer;
-use async_net::{TcpListener, TcpStream};
 use smol::{LocalExecutor, Task};
 
 use super::keyboard::Keyboard;
@@ -20,8 +19,7 @@ use super::screen::Screen;
 use super::state_folder::{Refusal, StateFolder};
 use crate::client::view::View;
 use crate::client::{Effect, Exit, PeerOpened};
-use crate::shell::sockets;
-use crate::shell::wall_clock::WallClock;
+use crate::shell::platform::{Listener, Platform, Socket, System};
 use crate::words::LinkId;
 
 /// How long to wait for another client of the same user to release the state folder.
@@ -32,19 +30,19 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Everything effects work on.
-pub(super) struct Hands {
+pub(super) struct Hands<P: Platform = System> {
     pub(super) places: Places,
-    pub(super) clock: WallClock,
+    pub(super) platform: P,
     pub(super) executor: Rc<LocalExecutor<'static>>,
     /// For news that are handled even while output waits.
-    pub(super) urgent: Sender<News>,
+    pub(super) urgent: Sender<News<P>>,
     /// For bytes from links.
-    pub(super) inbox: Sender<News>,
+    pub(super) inbox: Sender<News<P>>,
     /// Held by every link's task; closed when the last one has ended.
     pub(super) linked: Sender<()>,
     pub(super) keyboard: Keyboard,
     pub(super) screen: Screen,
-    pub(super) timer: Timer,
+    pub(super) timer: P::Timer,
     pub(super) server: Server,
     pub(super) peers: Peers,
     pub(super) folder: Folder,
@@ -73,7 +71,7 @@ pub(super) struct Server {
 /// Private links.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    links: HashMap<LinkId, (Link, Vec<u8>)>,
+    links: BTreeMap<LinkId, (Link, Vec<u8>)>,
     last: u64,
     /// Accepts incoming links.
     listener: Option<Task<()>>,
@@ -91,7 +89,7 @@ pub(super) struct Folder {
     wanted: Option<String>,
 }
 
-impl Hands {
+impl<P: Platform> Hands<P> {
     /// Carries out one effect. Bytes, output and notes are gathered until [`Hands::finish_turn`].
     pub(super) fn carry_out(&mut self, effect: Effect<'_>) {
         match effect {
@@ -134,10 +132,7 @@ impl Hands {
                     near.send(&mut out);
                 }
             }
-            Effect::ScheduleTimeout { at } => match self.clock.instant(at) {
-                Some(instant) => self.timer.set_at(instant),
-                None => self.timer = Timer::never(),
-            },
+            Effect::ScheduleTimeout { at } => self.timer = self.platform.timer(at),
             Effect::Exit(exit) => self.exit = Some(exit),
         }
     }
@@ -198,9 +193,10 @@ impl Hands {
         }
         let server = self.places.server.to_string();
         let (state, user, urgent) = (self.places.state.clone(), user.to_owned(), self.urgent.clone());
+        let platform = self.platform.clone();
         let opening = async move {
             let opened = match state {
-                Ok(root) => open_folder(&root, &server, &user).await.map(Box::new),
+                Ok(root) => open_folder(&platform, &root, &server, &user).await.map(Box::new),
                 Err(reason) => Err(Refusal::Homeless(reason)),
             };
             let _ = urgent.send(News::StateFolder(opened)).await;
@@ -239,24 +235,25 @@ impl Hands {
         self.server.said_bye = false;
         let dial = self.server.dial;
         let (ServerAddress { host, port }, urgent) = (self.places.server.clone(), self.urgent.clone());
+        let platform = self.platform.clone();
         let dialling = async move {
-            let reached = links::dial(&host, port).await;
+            let reached = links::dial(&platform, &host, port).await;
             let _ = urgent.send(News::Dialled { dial, reached }).await;
         };
         self.executor.spawn(dialling).detach();
     }
 
     /// A dial has ended; returns whether it has succeeded, `None` if it is outdated.
-    pub(super) fn dialled(&mut self, dial: u64, reached: io::Result<TcpStream>) -> Option<bool> {
+    pub(super) fn dialled(&mut self, dial: u64, reached: io::Result<P::Socket>) -> Option<bool> {
         if dial != self.server.dial {
             return None;
         }
         match reached {
-            Ok(stream) => {
-                self.server.local = stream.local_addr().ok();
+            Ok(socket) => {
+                self.server.local = socket.local_addr().ok();
                 self.server.reached = true;
                 self.server.unreached = None;
-                let link = self.serve(stream, move |news| match news {
+                let link = self.serve(socket, move |news| match news {
                     LinkNews::Bytes(bytes) => News::FromServer { dial, bytes },
                     LinkNews::Gone => News::ServerGone { dial },
                 });
@@ -292,7 +289,7 @@ impl Hands {
     pub(super) fn close_links(&mut self) {
         self.hang_up();
         self.peers.listener = None;
-        for (_, (link, mut out)) in self.peers.links.drain() {
+        for (link, mut out) in mem::take(&mut self.peers.links).into_values() {
             link.send(&mut out);
         }
     }
@@ -327,11 +324,11 @@ impl Hands {
         }
     }
 
-    fn serve(&self, stream: TcpStream, report: impl Fn(LinkNews) -> News + 'static) -> Link {
+    fn serve(&self, socket: P::Socket, report: impl Fn(LinkNews) -> News<P> + 'static) -> Link {
         let (link, leaving) = Link::new();
-        let (inbox, linked) = (self.inbox.clone(), self.linked.clone());
+        let (platform, inbox, linked) = (self.platform.clone(), self.inbox.clone(), self.linked.clone());
         let serving = async move {
-            links::serve(stream, leaving, inbox, report).await;
+            links::serve(platform, socket, leaving, inbox, report).await;
             drop(linked);
         };
         self.executor.spawn(serving).detach();
@@ -349,10 +346,10 @@ impl Hands {
     }
 
     /// Another client is connected; returns the new link.
-    pub(super) fn add_peer(&mut self, stream: TcpStream) -> LinkId {
+    pub(super) fn add_peer(&mut self, socket: P::Socket) -> LinkId {
         self.peers.last += 1;
         let link = LinkId(self.peers.last);
-        let near = self.serve(stream, move |news| match news {
+        let near = self.serve(socket, move |news| match news {
             LinkNews::Bytes(bytes) => News::FromPeer { link, bytes },
             LinkNews::Gone => News::PeerGone { link },
         });
@@ -361,9 +358,9 @@ impl Hands {
     }
 
     fn dial_peer(&self, address: SocketAddr) {
-        let urgent = self.urgent.clone();
+        let (platform, urgent) = (self.platform.clone(), self.urgent.clone());
         let dialling = async move {
-            let news = match links::dial_peer(address).await {
+            let news = match links::dial_peer(&platform, address).await {
                 Ok(stream) => News::PeerOpened { opened: PeerOpened::Dialled(address), stream },
                 Err(_) => News::PeerUnreached { address },
             };
@@ -376,7 +373,7 @@ impl Hands {
         self.peers.listener = None;
         let addresses = match self.bind() {
             Ok((listener, address)) => {
-                let accepting = accept(listener, self.urgent.clone());
+                let accepting = accept(self.platform.clone(), listener, self.urgent.clone());
                 self.peers.listener = Some(self.executor.spawn(accepting));
                 vec![address]
             }
@@ -390,7 +387,7 @@ impl Hands {
     }
 
     /// Listens for private links; also returns the addresses to declare.
-    fn bind(&self) -> io::Result<(TcpListener, SocketAddr)> {
+    fn bind(&self) -> io::Result<(P::Listener, SocketAddr)> {
         let not_connected = || io::Error::from(io::ErrorKind::NotConnected);
         let local = self.server.local;
         let mut address = match self.places.private_bind {
@@ -398,7 +395,7 @@ impl Hands {
             None => local.ok_or_else(not_connected)?,
         };
         address.set_port(0);
-        let listener = TcpListener::try_from(sockets::listen(address, DEAD_LINK_SECS)?)?;
+        let listener = self.platform.listen(address, DEAD_LINK_SECS)?;
         let mut address = listener.local_addr()?;
         if let (true, Some(local)) = (address.ip().is_unspecified(), local) {
             address.set_ip(local.ip());
@@ -407,7 +404,7 @@ impl Hands {
     }
 }
 
-async fn accept(listener: TcpListener, urgent: Sender<News>) {
+async fn accept<P: Platform>(platform: P, listener: P::Listener, urgent: Sender<News<P>>) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
@@ -416,13 +413,14 @@ async fn accept(listener: TcpListener, urgent: Sender<News>) {
                     return;
                 }
             }
-            Err(_) => drop(Timer::after(ACCEPT_PAUSE).await),
+            Err(_) => platform.after(ACCEPT_PAUSE).await,
         }
     }
 }
 
 /// A session that was replaced may need a moment to release the folder.
 async fn open_folder(
+    platform: &impl Platform,
     root: &std::path::Path,
     server: &str,
     user: &str,
@@ -433,7 +431,7 @@ async fn open_folder(
             Err(Refusal::InUse(_)) if looks > 0 => looks -= 1,
             opened => return opened,
         }
-        Timer::after(LOCK_PAUSE).await;
+        platform.after(LOCK_PAUSE).await;
     }
 }
 

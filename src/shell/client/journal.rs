@@ -26,23 +26,37 @@ use crate::words::Name;
 const MARKS_PER_SENDER: usize = 8_192;
 /// Marks remembered in all.
 const MARKS: usize = 65_536;
-/// A journal larger than this is rewritten when it is opened.
-const COMPACT_AT_OPEN: u64 = 1 << 20;
-/// A journal larger than this is rewritten while it is in use.
-const COMPACT_IN_USE: u64 = 16 << 20;
+
+/// Sizes in bytes beyond which a journal is rewritten with what is worth keeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// When it is opened.
+    pub at_open: u64,
+    /// While it is in use.
+    pub in_use: u64,
+}
+
+impl Sizes {
+    /// 1 MiB when it is opened, 16 MiB while it is in use.
+    pub const USUAL: Sizes = Sizes { at_open: 1 << 20, in_use: 16 << 20 };
+}
 
 /// An open journal. Notes are gathered and written together by [`Journal::write`].
 #[derive(Debug)]
-pub(super) struct Journal {
+pub struct Journal {
     path: PathBuf,
     file: File,
     size: u64,
+    sizes: Sizes,
     pending: String,
 }
 
 impl Journal {
     /// Opens or makes the journal, reads it, and notes that a new run begins.
-    pub(super) fn open(path: &Path) -> io::Result<(Journal, Recall)> {
+    ///
+    /// # Errors
+    /// It cannot be made, read or written.
+    pub fn open(path: &Path, sizes: Sizes) -> io::Result<(Journal, Recall)> {
         let mut file = append_to(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -53,8 +67,9 @@ impl Journal {
         }
         let mut ledger = Ledger::read(&bytes);
         ledger.begin_run();
-        let mut journal = Journal { path: path.into(), file, size: whole as u64, pending: String::new() };
-        if journal.size > COMPACT_AT_OPEN {
+        let mut journal =
+            Journal { path: path.into(), file, size: whole as u64, sizes, pending: String::new() };
+        if journal.size > sizes.at_open {
             journal.replace_with(&mut ledger)?;
         } else {
             journal.pending.push_str("run\n");
@@ -64,39 +79,42 @@ impl Journal {
     }
 
     /// A message is about to be shown.
-    pub(super) fn note_showing(&mut self, mark: &Mark) {
+    pub fn note_showing(&mut self, mark: &Mark) {
         write_mark(&mut self.pending, mark);
     }
 
     /// The oldest `count` of the messages about to be shown were shown.
-    pub(super) fn note_shown(&mut self, count: usize) {
+    pub fn note_shown(&mut self, count: usize) {
         let _ = writeln!(self.pending, "shown {count}");
     }
 
     /// The result of a command is open.
-    pub(super) fn note_open(&mut self, number: u64) {
+    pub fn note_open(&mut self, number: u64) {
         let _ = writeln!(self.pending, "open {number}");
     }
 
     /// The result of a command is known.
-    pub(super) fn note_settled(&mut self, number: u64) {
+    pub fn note_settled(&mut self, number: u64) {
         let _ = writeln!(self.pending, "settled {number}");
     }
 
     /// The session has ended normally.
-    pub(super) fn note_closed(&mut self) {
+    pub fn note_closed(&mut self) {
         self.pending.push_str("closed\n");
     }
 
     /// Writes all notes since the last call, in one write.
-    pub(super) fn write(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// There is no room, or the disk fails.
+    pub fn write(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
         self.file.write_all(self.pending.as_bytes())?;
         self.size += self.pending.len() as u64;
         self.pending.clear();
-        if self.size > COMPACT_IN_USE {
+        if self.size > self.sizes.in_use {
             let mut ledger = Ledger::read(&fs::read(&self.path)?);
             self.replace_with(&mut ledger)?;
         }
@@ -276,14 +294,14 @@ mod tests {
     fn a_client_that_dies_between_showing_and_shown_leaves_a_doubtful_mark() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal");
-        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        let (mut journal, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(recall, Recall::default());
         show(&mut journal, &[mark("hans", 1), mark("yoda", 2)]);
         shown(&mut journal, 2);
         show(&mut journal, &[mark("hans", 3)]);
         drop(journal);
 
-        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        let (mut journal, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(recall.shown, [mark("hans", 1), mark("yoda", 2)]);
         assert_eq!(recall.doubtful, [mark("hans", 3)]);
 
@@ -291,13 +309,13 @@ mod tests {
         show(&mut journal, &[mark("luke", 4)]);
         shown(&mut journal, 1);
         drop(journal);
-        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        let (mut journal, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(recall.doubtful, [mark("hans", 3)]);
         // … showing the same one again does.
         show(&mut journal, &[mark("hans", 3)]);
         shown(&mut journal, 1);
         drop(journal);
-        let (_, recall) = Journal::open(&path).expect("opens");
+        let (_, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(recall.doubtful, []);
         assert_eq!(recall.shown.len(), 4);
     }
@@ -306,21 +324,21 @@ mod tests {
     fn results_stay_open_until_settled_closed_or_told_of() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal");
-        let (mut journal, _) = Journal::open(&path).expect("opens");
+        let (mut journal, _) = Journal::open(&path, Sizes::USUAL).expect("opens");
         (1..=3).for_each(|number| journal.note_open(number));
         journal.note_settled(2);
         journal.write().expect("room on the disk");
-        assert_eq!(Journal::open(&path).expect("opens").1.unsettled, 2);
+        assert_eq!(Journal::open(&path, Sizes::USUAL).expect("opens").1.unsettled, 2);
         // The run above noted nothing, so the word of it may not have reached anybody.
-        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        let (mut journal, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(recall.unsettled, 2);
         journal.note_open(1);
         journal.write().expect("room on the disk");
-        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        let (mut journal, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(recall.unsettled, 1);
         journal.note_closed();
         journal.write().expect("room on the disk");
-        assert_eq!(Journal::open(&path).expect("opens").1.unsettled, 0);
+        assert_eq!(Journal::open(&path, Sizes::USUAL).expect("opens").1.unsettled, 0);
     }
 
     #[test]
@@ -328,12 +346,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal");
         fs::write(&path, "run\nshowing hans 1.1 -\nshowing yoda 1.2 -\nshown 2").expect("writes");
-        let (mut journal, recall) = Journal::open(&path).expect("opens");
+        let (mut journal, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!((recall.shown.len(), recall.doubtful.len()), (0, 2));
         show(&mut journal, &[mark("luke", 1)]);
         shown(&mut journal, 1);
         drop(journal);
-        let (_, recall) = Journal::open(&path).expect("opens");
+        let (_, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(recall.shown, [mark("luke", 1)]);
     }
 
@@ -356,15 +374,15 @@ mod tests {
         }
         write_mark(&mut text, &mark("yoda", 1));
         text.push_str("open 9\n");
-        assert!(text.len() as u64 > COMPACT_AT_OPEN);
+        assert!(text.len() as u64 > Sizes::USUAL.at_open);
         fs::write(&path, &text).expect("writes");
-        let (journal, recall) = Journal::open(&path).expect("opens");
+        let (journal, recall) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(recall.shown.len(), MARKS_PER_SENDER);
         assert_eq!(recall.shown.last(), Some(&mark("hans", 40_000)));
         assert_eq!((recall.doubtful.as_slice(), recall.unsettled), (&[mark("yoda", 1)][..], 1));
         drop(journal);
-        assert!(fs::metadata(&path).expect("is there").len() < COMPACT_AT_OPEN / 2);
-        let (_, again) = Journal::open(&path).expect("opens");
+        assert!(fs::metadata(&path).expect("is there").len() < Sizes::USUAL.at_open / 2);
+        let (_, again) = Journal::open(&path, Sizes::USUAL).expect("opens");
         assert_eq!(again, recall);
     }
 

@@ -86,6 +86,11 @@ impl Keyboard {
         Ok(Keyboard::new(Source::Pipe { asks, echo: Echo::of_input() }, limit))
     }
 
+    /// Input that somebody else reads when asked.
+    pub(super) fn asking(asks: Sender<()>, limit: usize) -> Keyboard {
+        Keyboard::new(Source::Pipe { asks, echo: None }, limit)
+    }
+
     /// A person at a terminal.
     pub(super) fn terminal(terminal: Terminal, limit: usize) -> Keyboard {
         Keyboard::new(Source::Terminal { terminal, expects: Expects::Nothing }, limit)
@@ -238,7 +243,7 @@ mod tests {
 
     fn keyboard() -> (Keyboard, mpsc::Receiver<()>) {
         let (asks, asked) = mpsc::channel();
-        (Keyboard::new(Source::Pipe { asks, echo: None }, 100), asked)
+        (Keyboard::asking(asks, 100), asked)
     }
 
     #[test]

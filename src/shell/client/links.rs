@@ -5,14 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, unbounded};
-use async_io::Timer;
-use async_net::{Shutdown, TcpStream};
 use futures_lite::future::or;
-use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
-use socket2::SockRef;
 
 use super::news::News;
-use crate::shell::sockets;
+use crate::shell::platform::{self, Platform, Socket};
 
 /// Seconds after which a peer that does not respond, keepalives included, counts as dead.
 pub(super) const DEAD_LINK_SECS: u64 = 15;
@@ -56,25 +52,24 @@ pub(super) enum LinkNews {
 }
 
 /// Moves bytes both ways until the connection ends or its handle is dropped.
-pub(super) async fn serve(
-    mut stream: TcpStream,
+pub(super) async fn serve<P: Platform>(
+    platform: P,
+    socket: P::Socket,
     leaving: Receiver<Vec<u8>>,
-    news: Sender<News>,
-    report: impl Fn(LinkNews) -> News,
+    news: Sender<News<P>>,
+    report: impl Fn(LinkNews) -> News<P>,
 ) {
-    // One stream for each direction; both are the same connection.
-    let mut incoming = stream.clone();
     let reading = async {
         let mut chunk = vec![0; CHUNK];
-        while let Some(bytes) = read(&mut incoming, &mut chunk).await {
+        while let Some(bytes) = read(&socket, &mut chunk).await {
             if news.send(report(LinkNews::Bytes(bytes.to_vec()))).await.is_err() {
                 break;
             }
         }
         End::Theirs
     };
-    match or(reading, write(&mut stream, &leaving)).await {
-        End::Ours => linger(&mut stream).await,
+    match or(reading, write(&socket, &leaving)).await {
+        End::Ours => linger(&platform, &socket).await,
         End::Theirs => {
             let _ = news.send(report(LinkNews::Gone)).await;
         }
@@ -89,17 +84,17 @@ enum End {
 }
 
 /// The next bytes; `None` at the end of the connection.
-async fn read<'a>(stream: &mut TcpStream, chunk: &'a mut [u8]) -> Option<&'a [u8]> {
-    let count = stream.read(chunk).await.ok().filter(|&count| count > 0)?;
+async fn read<'a>(socket: &impl Socket, chunk: &'a mut [u8]) -> Option<&'a [u8]> {
+    let count = platform::read(socket, chunk).await.ok().filter(|&count| count > 0)?;
     chunk.get(..count)
 }
 
-async fn write(stream: &mut TcpStream, leaving: &Receiver<Vec<u8>>) -> End {
+async fn write(socket: &impl Socket, leaving: &Receiver<Vec<u8>>) -> End {
     while let Ok(mut bytes) = leaving.recv().await {
         while let Ok(mut more) = leaving.try_recv() {
             bytes.append(&mut more);
         }
-        if stream.write_all(&bytes).await.is_err() {
+        if platform::write_all(socket, &bytes).await.is_err() {
             // Bytes that arrived before are still read, and may say why. The end of these ends the link.
             while leaving.recv().await.is_ok() {}
         }
@@ -109,19 +104,19 @@ async fn write(stream: &mut TcpStream, leaving: &Receiver<Vec<u8>>) -> End {
 
 /// Closing a connection with unread bytes would reset it, and the other side might lose bytes that it has not
 /// read yet. So the rest is read first.
-async fn linger(stream: &mut TcpStream) {
-    if stream.shutdown(Shutdown::Write).is_ok() {
+async fn linger<P: Platform>(platform: &P, socket: &P::Socket) {
+    if socket.shut_down_write().is_ok() {
         let mut chunk = vec![0; CHUNK];
-        let rest = async { while read(stream, &mut chunk).await.is_some() {} };
-        or(rest, pause(LINGER)).await;
+        let rest = async { while read(socket, &mut chunk).await.is_some() {} };
+        or(rest, platform.after(LINGER)).await;
     }
 }
 
 /// Connects to a server by name or address.
-pub(super) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+pub(super) async fn dial<P: Platform>(platform: &P, host: &str, port: u16) -> io::Result<P::Socket> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in async_net::resolve((host, port)).await? {
-        match connect(address, DIAL).await {
+    for address in platform.resolve(host, port).await? {
+        match connect(platform, address, DIAL).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failure = error,
         }
@@ -130,33 +125,36 @@ pub(super) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
 }
 
 /// Connects to another client.
-pub(super) async fn dial_peer(address: SocketAddr) -> io::Result<TcpStream> {
-    connect(address, DIAL_PEER).await
+pub(super) async fn dial_peer<P: Platform>(platform: &P, address: SocketAddr) -> io::Result<P::Socket> {
+    connect(platform, address, DIAL_PEER).await
 }
 
-async fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-    let connecting = async { TcpStream::connect(address).await };
+async fn connect<P: Platform>(
+    platform: &P,
+    address: SocketAddr,
+    patience: Duration,
+) -> io::Result<P::Socket> {
     let late = async {
-        pause(patience).await;
+        platform.after(patience).await;
         Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
     };
-    let stream = or(connecting, late).await?;
-    sockets::tune(SockRef::from(&stream), DEAD_LINK_SECS)?;
-    Ok(stream)
-}
-
-async fn pause(duration: Duration) {
-    Timer::after(duration).await;
+    or(platform.connect(address, DEAD_LINK_SECS), late).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::platform::{System, WallClock};
+    use crate::time::Time;
     use async_channel::bounded;
     use smol::LocalExecutor;
     use smol::future::{block_on, yield_now};
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+
+    fn system() -> System {
+        System::new(WallClock::starting_after(Time::ZERO))
+    }
 
     fn report(news: LinkNews) -> News {
         match news {
@@ -172,11 +170,11 @@ mod tests {
         let executor = LocalExecutor::new();
         let (news, _unread) = bounded(1);
         let far = block_on(executor.run(async {
-            let stream = dial("127.0.0.1", port).await?;
+            let stream = dial(&system(), "127.0.0.1", port).await?;
             let (mut far, _) = listener.accept()?;
             far.write_all(&[b'x'; 300_000])?;
             let (link, leaving) = Link::new();
-            let task = executor.spawn(serve(stream, leaving, news, report));
+            let task = executor.spawn(serve(system(), stream, leaving, news, report));
             link.send(&mut b"first\n".to_vec());
             link.send(&mut b"last\n".to_vec());
             drop(link);
@@ -196,12 +194,12 @@ mod tests {
         let executor = LocalExecutor::new();
         let (news, reported) = bounded(8);
         block_on(executor.run(async {
-            let stream = dial("127.0.0.1", port).await?;
+            let stream = dial(&system(), "127.0.0.1", port).await?;
             let (mut far, _) = listener.accept()?;
             far.write_all(b"bye logout\n")?;
             drop(far);
             let (_link, leaving) = Link::new();
-            executor.spawn(serve(stream, leaving, news, report)).await;
+            executor.spawn(serve(system(), stream, leaving, news, report)).await;
             Ok::<_, io::Error>(())
         }))?;
         let reported: Vec<News> = std::iter::from_fn(|| reported.try_recv().ok()).collect();
@@ -218,10 +216,10 @@ mod tests {
         let executor = LocalExecutor::new();
         let (news, reported) = bounded(1);
         let heard = block_on(executor.run(async {
-            let stream = dial("127.0.0.1", port).await?;
+            let stream = dial(&system(), "127.0.0.1", port).await?;
             let (mut far, _) = listener.accept()?;
             let (link, leaving) = Link::new();
-            let task = executor.spawn(serve(stream, leaving, news, report));
+            let task = executor.spawn(serve(system(), stream, leaving, news, report));
             link.send(&mut b"unread\n".to_vec());
             far.write_all(b"online luke\n")?;
             while reported.is_empty() {
@@ -257,7 +255,7 @@ mod tests {
     #[test]
     fn a_port_where_nobody_listens_is_refused() -> io::Result<()> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let refused = block_on(dial("127.0.0.1", port)).map(drop);
+        let refused = block_on(dial(&system(), "127.0.0.1", port)).map(drop);
         assert_eq!(refused.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionRefused));
         Ok(())
     }

@@ -8,7 +8,7 @@ mod completion;
 mod echo;
 mod gate;
 mod hands;
-mod journal;
+pub mod journal;
 mod json;
 mod keyboard;
 mod line_helper;
@@ -17,6 +17,8 @@ mod links;
 mod news;
 mod options;
 mod people;
+#[doc(hidden)]
+pub mod played;
 mod rows;
 #[cfg(test)]
 mod samples;

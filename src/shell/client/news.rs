@@ -2,20 +2,19 @@
 
 use std::net::SocketAddr;
 
-use async_net::TcpStream;
-
 use super::state_folder::{Refusal, StateFolder};
 use crate::client::{PeerOpened, Recall, Signal};
+use crate::shell::platform::{Platform, System};
 use crate::words::LinkId;
 
 /// Something that has happened outside. No `Debug`: a line may be a password.
-pub(super) enum News {
+pub(super) enum News<P: Platform = System> {
     /// A dial of the server has ended. Dials are numbered.
     Dialled {
         /// Its number.
         dial: u64,
         /// The connection.
-        reached: std::io::Result<TcpStream>,
+        reached: std::io::Result<P::Socket>,
     },
     /// Bytes from the server.
     FromServer {
@@ -34,7 +33,7 @@ pub(super) enum News {
         /// The side that has connected.
         opened: PeerOpened,
         /// The connection.
-        stream: TcpStream,
+        stream: P::Socket,
     },
     /// Another client could not be reached.
     PeerUnreached {

@@ -14,6 +14,7 @@ use super::json;
 use super::news::{News, Printed};
 use super::people::{self, Look};
 use crate::client::view::View;
+use crate::shell::platform::Platform;
 use crate::shell::visible::visible;
 
 /// Bytes under way to the screen beyond which links and input are not read.
@@ -57,6 +58,29 @@ impl Sheet {
     /// Whether it is the last one, which the program waits for.
     pub(super) const fn is_last(&self) -> bool {
         self.last
+    }
+
+    /// What is to be told when it is written.
+    pub(super) const fn printed(&self) -> Printed {
+        self.printed
+    }
+
+    /// The bytes for standard output.
+    pub(super) fn output(&self) -> Vec<u8> {
+        let output = self.pieces.iter().filter(|(stream, _)| *stream == Stream::Output);
+        output.flat_map(|(_, bytes)| bytes).copied().collect()
+    }
+
+    /// This and all that wait after it, as one.
+    pub(super) fn with_those_behind(mut self, waiting: &Receiver<Sheet>) -> Sheet {
+        for sheet in waiting.try_iter() {
+            self.pieces.extend(sheet.pieces);
+            self.printed.bytes += sheet.printed.bytes;
+            self.printed.noted += sheet.printed.noted;
+            self.last |= sheet.last;
+            self.printed.upto = sheet.printed.upto.or(self.printed.upto);
+        }
+        self
     }
 
     /// Both streams as one text, for a terminal.
@@ -204,12 +228,10 @@ pub(super) fn spawn(
     let (sheets, waiting) = mpsc::channel();
     thread::Builder::new().name("screen".into()).spawn(move || {
         while let Some(sheet) = gather(&waiting) {
-            let printed = sheet.printed;
-            let told = match write(sheet) {
-                Ok(()) => news.send_blocking(News::Printed(printed)),
-                Err(_) => return drop(news.send_blocking(News::PrintFailed)),
-            };
-            if told.is_err() {
+            let printed = sheet.printed();
+            let written = write(sheet);
+            let is_over = written.is_err();
+            if news.send_blocking(report(printed, &written)).is_err() || is_over {
                 return;
             }
         }
@@ -217,17 +239,18 @@ pub(super) fn spawn(
     Ok(sheets)
 }
 
+/// What is told of a sheet that was written, or was not.
+pub(super) fn report<P: Platform>(printed: Printed, written: &io::Result<()>) -> News<P> {
+    match written {
+        Ok(()) => News::Printed(printed),
+        Err(_) => News::PrintFailed,
+    }
+}
+
 /// The next sheet and all that wait after it, as one.
 fn gather(waiting: &Receiver<Sheet>) -> Option<Sheet> {
-    let mut all = waiting.recv().ok()?;
-    for sheet in waiting.try_iter() {
-        all.pieces.extend(sheet.pieces);
-        all.printed.bytes += sheet.printed.bytes;
-        all.printed.noted += sheet.printed.noted;
-        all.last |= sheet.last;
-        all.printed.upto = sheet.printed.upto.or(all.printed.upto);
-    }
-    Some(all)
+    let first = waiting.recv().ok()?;
+    Some(first.with_those_behind(waiting))
 }
 
 /// Writes a sheet to standard output and standard error. Only the first has to work; if it does not, the second

@@ -3,8 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::rc::Rc;
 
-use async_channel::{Sender, bounded, unbounded};
-use async_io::Timer;
+use async_channel::{Receiver, Sender, bounded, unbounded};
 use async_signal::{Signal as SystemSignal, Signals};
 use futures_lite::StreamExt as _;
 use smol::LocalExecutor;
@@ -12,13 +11,14 @@ use smol::LocalExecutor;
 use super::hands::{Folder, Hands, Peers, Server};
 use super::keyboard::Keyboard;
 use super::news::News;
-use super::options::Options;
+use super::options::{Options, Places};
 use super::screen::{self, Face, Screen};
 use super::standard_output;
 use super::state_loop::Client;
 use super::terminal::Terminal;
 use crate::client::{ClientState, Signal};
-use crate::shell::wall_clock::WallClock;
+use crate::shell::core_dumps;
+use crate::shell::platform::{Platform, System, WallClock};
 use crate::time::Time;
 
 /// Chunks from links that may wait; beyond that their readers wait.
@@ -33,6 +33,8 @@ pub fn run(options: Options) -> io::Result<u8> {
     if standard_output::is_missing() {
         return Err(io::Error::other("standard output is closed"));
     }
+    // Without it the client does all it is for.
+    let _ = core_dumps::forbid();
     let executor = Rc::new(LocalExecutor::new());
     let client = assemble(options, Rc::clone(&executor))?;
     // A spawned task, because the outermost one would be woken through a pipe.
@@ -43,8 +45,6 @@ pub fn run(options: Options) -> io::Result<u8> {
 fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Result<Client> {
     let Options { json, mut settings, places } = options;
     let (urgent, urgent_news) = unbounded();
-    let (inbox, inbox_news) = bounded(INBOX);
-    let (linked, last_link) = bounded(1);
     let signals =
         Signals::new([SystemSignal::Int, SystemSignal::Term, SystemSignal::Hup, SystemSignal::Xfsz])?;
     executor.spawn(watch(signals, urgent.clone())).detach();
@@ -57,25 +57,47 @@ fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Resul
         let sheets = screen::spawn(screen::write_to_pipes, urgent.clone())?;
         (Keyboard::pipe(urgent.clone(), settings.line_bytes)?, Screen::new(face, sheets))
     };
-    let hands = Hands {
-        places,
-        clock: WallClock::starting_after(Time::ZERO),
-        executor,
-        urgent,
-        inbox,
-        linked,
-        keyboard,
-        screen,
-        timer: Timer::never(),
-        server: Server::default(),
-        peers: Peers::default(),
-        folder: Folder::default(),
-        exit: None,
-        notes_failed: false,
-    };
+    let platform = System::new(WallClock::starting_after(Time::ZERO));
     let seed = getrandom::u64().map_err(io::Error::other)?;
     let core = ClientState::new(settings, seed);
-    Ok(Client { core, hands, urgent: urgent_news, inbox: inbox_news, linked: last_link })
+    let parts = Parts { platform, executor, places, keyboard, screen, core };
+    Ok(parts.assemble((urgent, urgent_news)))
+}
+
+/// What a client is put together from.
+pub(super) struct Parts<P: Platform> {
+    pub(super) platform: P,
+    pub(super) executor: Rc<LocalExecutor<'static>>,
+    pub(super) places: Places,
+    pub(super) keyboard: Keyboard,
+    pub(super) screen: Screen,
+    pub(super) core: ClientState,
+}
+
+impl<P: Platform> Parts<P> {
+    /// A client whose urgent news come by this channel.
+    pub(super) fn assemble(self, urgent: (Sender<News<P>>, Receiver<News<P>>)) -> Client<P> {
+        let Parts { platform, executor, places, keyboard, screen, core } = self;
+        let (inbox, inbox_news) = bounded(INBOX);
+        let (linked, last_link) = bounded(1);
+        let hands = Hands {
+            places,
+            executor,
+            urgent: urgent.0,
+            inbox,
+            linked,
+            keyboard,
+            screen,
+            timer: platform.never(),
+            platform,
+            server: Server::default(),
+            peers: Peers::default(),
+            folder: Folder::default(),
+            exit: None,
+            notes_failed: false,
+        };
+        Client { core, hands, urgent: urgent.1, inbox: inbox_news, linked: last_link }
+    }
 }
 
 fn at_terminal(face: Face, urgent: &Sender<News>, limit: usize) -> io::Result<(Keyboard, Screen)> {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::journal::Journal;
+use super::journal::{Journal, Sizes};
 use crate::client::Recall;
 use crate::shell::folder_lock::FolderLock;
 
@@ -61,7 +61,7 @@ fn open(path: &Path) -> io::Result<Option<(StateFolder, Recall)>> {
         fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     }
     let Some(lock) = FolderLock::take(path)? else { return Ok(None) };
-    let (journal, recall) = Journal::open(&path.join("journal"))?;
+    let (journal, recall) = Journal::open(&path.join("journal"), Sizes::USUAL)?;
     Ok(Some((StateFolder { journal, path: path.into(), _lock: lock }, recall)))
 }
 

@@ -4,13 +4,13 @@ use std::mem;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use async_io::Timer;
 use futures_lite::future::{or, pending};
 
 use super::hands::Hands;
 use super::keyboard::Next;
 use super::news::News;
 use crate::client::{ClientState, Event, Exit};
+use crate::shell::platform::{Platform, System};
 
 /// News handled before anything else has its turn.
 const TURN: usize = 64;
@@ -18,18 +18,18 @@ const TURN: usize = 64;
 const END: Duration = Duration::from_secs(1);
 
 /// The state and everything around it.
-pub(super) struct Client {
+pub(super) struct Client<P: Platform = System> {
     pub(super) core: ClientState,
-    pub(super) hands: Hands,
+    pub(super) hands: Hands<P>,
     /// News that are handled even while output waits.
-    pub(super) urgent: Receiver<News>,
+    pub(super) urgent: Receiver<News<P>>,
     /// Bytes of links.
-    pub(super) inbox: Receiver<News>,
+    pub(super) inbox: Receiver<News<P>>,
     /// Closed when the last link's task has ended.
     pub(super) linked: Receiver<()>,
 }
 
-impl Client {
+impl<P: Platform> Client<P> {
     /// Runs until the program is to end; returns its exit code.
     pub(super) async fn run(mut self) -> u8 {
         self.tell(Event::Started);
@@ -44,7 +44,7 @@ impl Client {
     }
 
     /// Waits for something to happen; `None`: the timer.
-    async fn next(&mut self) -> Option<News> {
+    async fn next(&mut self) -> Option<News<P>> {
         let Client { hands, urgent, inbox, .. } = self;
         let crowded = hands.screen.is_crowded();
         let soon = async { urgent.recv().await.ok() };
@@ -56,7 +56,7 @@ impl Client {
         or(soon, or(alarm, later)).await
     }
 
-    fn take_turn(&mut self, first: Option<News>) {
+    fn take_turn(&mut self, first: Option<News<P>>) {
         match first {
             Some(news) => self.take(news),
             None => self.tell(Event::Tick),
@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    fn take(&mut self, news: News) {
+    fn take(&mut self, news: News<P>) {
         match news {
             News::Dialled { dial, reached } => match self.hands.dialled(dial, reached) {
                 Some(true) => self.tell(Event::Connected),
@@ -134,7 +134,7 @@ impl Client {
     fn take_lines(&mut self) {
         while self.hands.exit.is_none() && self.core.wants_input() && !self.hands.screen.is_crowded() {
             let Client { core, hands, .. } = self;
-            let now = hands.clock.now();
+            let now = hands.platform.now();
             let event = match hands.keyboard.next() {
                 Next::Line(line, text) => Event::Typed { line, text },
                 Next::End => Event::EndOfInput,
@@ -143,7 +143,9 @@ impl Client {
                     return hands.keyboard.ask(history.as_deref());
                 }
             };
+            hands.platform.client_is_told(&event);
             for effect in core.handle(event, now) {
+                hands.platform.client_wants(&effect);
                 hands.carry_out(effect);
             }
             self.finish_turn();
@@ -151,8 +153,10 @@ impl Client {
     }
 
     fn tell(&mut self, event: Event<'_>) {
-        let now = self.hands.clock.now();
+        let now = self.hands.platform.now();
+        self.hands.platform.client_is_told(&event);
         for effect in self.core.handle(event, now) {
+            self.hands.platform.client_wants(&effect);
             self.hands.carry_out(effect);
         }
         self.finish_turn();
@@ -174,10 +178,10 @@ impl Client {
         self.hands.screen.print_last();
         let code = self.last_output(exit).await;
         let Client { hands, linked, .. } = self;
-        let Hands { mut keyboard, folder, linked: ours, .. } = hands;
+        let Hands { platform, mut keyboard, folder, linked: ours, .. } = hands;
         drop((ours, folder));
         let closed = async { linked.recv().await.unwrap_or(()) };
-        or(closed, pause(END)).await;
+        or(closed, platform.after(END)).await;
         if exit != Exit::Done {
             keyboard.discard_typed();
         }
@@ -189,7 +193,8 @@ impl Client {
     /// Waits until everything is printed; a person or a signal does not wait for ever.
     async fn last_output(&mut self, exit: Exit) -> u8 {
         let hasty = self.hands.keyboard.is_terminal() || matches!(exit, Exit::Signalled(_));
-        let mut deadline = if hasty { Timer::after(END) } else { Timer::never() };
+        let platform = &self.hands.platform;
+        let mut deadline = if hasty { platform.after(END) } else { platform.never() };
         while !self.hands.screen.is_clear() {
             let late = async {
                 (&mut deadline).await;
@@ -204,8 +209,4 @@ impl Client {
         }
         exit.code()
     }
-}
-
-async fn pause(duration: Duration) {
-    Timer::after(duration).await;
 }

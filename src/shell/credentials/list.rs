@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::phc::{PhcFault, is_phc, parse_phc};
 use crate::server::credentials_file::{CredentialsFile, Refusal};
 use crate::shell::visible::visible;
-use crate::words::look_alike::skeleton;
+use crate::words::look_alike::{is_fit, skeleton};
 use crate::words::{Credential, Name};
 
 /// UTF-8 byte order mark.
@@ -45,6 +45,14 @@ pub enum Warning {
     OthersCanRead {
         /// Its mode.
         mode: u32,
+    },
+    /// A name that no new account could have.
+    #[error("line {line}: \"{}\" mixes scripts, is not normalized or has odd characters", visible(name.as_str()))]
+    Unfit {
+        /// Its line.
+        line: usize,
+        /// The name.
+        name: Name,
     },
     /// Two names look alike.
     #[error("line {line}: \"{}\" looks like \"{}\" of line {other_line}", visible(name.as_str()), visible(other.as_str()))]
@@ -207,6 +215,9 @@ fn parse(bytes: &[u8]) -> Result<Parsed, (usize, Fault)> {
         }
         lines_of.insert(name.clone(), line);
         plain += usize::from(!is_phc(credential.reveal()));
+        if !is_fit(name.as_str()) {
+            warnings.push(Warning::Unfit { line, name: name.clone() });
+        }
         match looks.get(&skeleton(name.as_str())) {
             Some((other_line, other)) => warnings.push(Warning::LookAlike {
                 line,
@@ -320,12 +331,13 @@ mod tests {
 
     #[test]
     fn plain_passwords_and_look_alikes_are_warned_of() {
-        let content = format!("hans falcon\nluke {HASH}\n1uke {HASH}\n");
+        let content = format!("hans falcon\nluke {HASH}\n1uke {HASH}\nd\u{435}r {HASH}\n");
         let (_, warnings) = parse(content.as_bytes()).expect("a good file");
         let shown: Vec<_> = warnings.iter().map(ToString::to_string).collect();
-        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert_eq!(shown.len(), 3, "{shown:?}");
         assert!(shown[0].contains("line 3: \"1uke\" looks like \"luke\" of line 2"), "{shown:?}");
-        assert!(shown[1].starts_with("1 plain password"), "{shown:?}");
+        assert!(shown[1].starts_with("line 4: \"d\u{435}r\" mixes scripts"), "{shown:?}");
+        assert!(shown[2].starts_with("1 plain password"), "{shown:?}");
     }
 
     #[test]

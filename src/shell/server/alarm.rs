@@ -2,26 +2,24 @@
 
 use std::time::Duration;
 
-use async_io::Timer;
-
-use crate::shell::wall_clock::WallClock;
+use crate::shell::platform::{Platform, System};
 use crate::time::Time;
 
 /// Rings once for each time it is set to. Setting it to a later time does not touch the underlying timer,
 /// which fires at the old time and is then set again. So a deadline that every message postpones costs
 /// nothing.
-pub(super) struct Alarm {
-    clock: WallClock,
+pub(super) struct Alarm<P: Platform = System> {
+    platform: P,
     wanted: Option<Time>,
     /// A time that was set, has come, and was not taken yet. Setting another does not postpone it.
     due: Option<Time>,
     armed: Option<Time>,
-    timer: Timer,
+    timer: P::Timer,
 }
 
-impl Alarm {
-    pub(super) fn new(clock: WallClock) -> Alarm {
-        Alarm { clock, wanted: None, due: None, armed: None, timer: Timer::never() }
+impl<P: Platform> Alarm<P> {
+    pub(super) fn new(platform: P) -> Alarm<P> {
+        Alarm { timer: platform.never(), platform, wanted: None, due: None, armed: None }
     }
 
     /// Sets the time to ring. Replaces the one before unless that has come already.
@@ -34,7 +32,7 @@ impl Alarm {
     pub(super) fn take_due(&mut self) -> Option<Duration> {
         self.note_due();
         let due = self.due.take()?;
-        Some(self.clock.now().since(due))
+        Some(self.platform.now().since(due))
     }
 
     /// Waits until [`take_due`](Self::take_due) would return something. Cancel safe.
@@ -44,7 +42,7 @@ impl Alarm {
                 && self.armed.is_none_or(|armed| wanted < armed)
             {
                 self.armed = Some(wanted);
-                self.timer = timer(self.clock, wanted);
+                self.timer = self.platform.timer(wanted);
             }
             (&mut self.timer).await;
             self.armed = None;
@@ -59,27 +57,23 @@ impl Alarm {
     }
 
     fn has_come(&self) -> bool {
-        self.wanted.is_some_and(|wanted| wanted <= self.clock.now())
+        self.wanted.is_some_and(|wanted| wanted <= self.platform.now())
     }
 }
 
 /// Waits until a time, forever if there is none.
-pub(super) async fn until(clock: WallClock, deadline: Option<Time>) {
+pub(super) async fn until(platform: &impl Platform, deadline: Option<Time>) {
     match deadline {
-        Some(deadline) => drop(timer(clock, deadline).await),
+        Some(deadline) => platform.timer(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// A timer that never fires if the system cannot express the time.
-fn timer(clock: WallClock, at: Time) -> Timer {
-    clock.instant(at).map_or_else(Timer::never, Timer::at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    use crate::shell::platform::WallClock;
     use async_io::block_on;
     use futures_lite::future::poll_once;
 
@@ -94,7 +88,7 @@ mod tests {
     #[test]
     fn it_rings_once_at_the_time_set_last() {
         let clock = WallClock::starting_after(Time::ZERO);
-        let mut alarm = Alarm::new(clock);
+        let mut alarm = Alarm::new(System::new(clock));
         alarm.set(clock.now() + LONG);
         assert!(!has_rung(&mut alarm), "too early");
         assert_eq!(alarm.take_due(), None);
@@ -112,7 +106,7 @@ mod tests {
     #[test]
     fn a_timer_that_fires_at_the_time_before_is_set_to_the_last() {
         let clock = WallClock::starting_after(Time::ZERO);
-        let mut alarm = Alarm::new(clock);
+        let mut alarm = Alarm::new(System::new(clock));
         let (before, last) = (clock.now() + LONG, clock.now() + 2 * LONG);
         alarm.set(before);
         assert!(!has_rung(&mut alarm));
@@ -120,7 +114,7 @@ mod tests {
         assert!(!has_rung(&mut alarm));
         assert_eq!(alarm.armed, Some(before), "a later time leaves the timer alone");
         // The time before has come.
-        alarm.timer = Timer::after(Duration::ZERO);
+        alarm.timer = alarm.platform.after(Duration::ZERO);
         assert!(!has_rung(&mut alarm), "the time before does not count");
         assert_eq!((alarm.armed, alarm.take_due()), (Some(last), None));
     }
@@ -128,7 +122,7 @@ mod tests {
     #[test]
     fn a_time_that_has_come_is_not_put_off() {
         let clock = WallClock::starting_after(Time::ZERO);
-        let mut alarm = Alarm::new(clock);
+        let mut alarm = Alarm::new(System::new(clock));
         // Each event under load asks for a moment later than now.
         let first = clock.now();
         for _ in 0..3 {

@@ -14,8 +14,8 @@ use super::nonces::Nonces;
 use super::report;
 use super::setup::settings::Settings;
 use crate::server::{Effect, OTHERS_BYTES};
+use crate::shell::platform::{Platform, System};
 use crate::shell::store;
-use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 use crate::words::LinkId;
 
@@ -23,22 +23,22 @@ use crate::words::LinkId;
 /// queued once for each receiver, and the allocator seldom returns memory.
 const QUEUED_BYTES: usize = 4 << 20;
 /// Carries out effects.
-pub(super) struct Hands {
-    pub(super) clock: WallClock,
+pub(super) struct Hands<P: Platform = System> {
+    pub(super) platform: P,
     pub(super) settings: Settings,
     pub(super) store: store::Handle,
     pub(super) hashing: Pool,
     pub(super) executor: Rc<LocalExecutor<'static>>,
-    pub(super) shared: Rc<Shared>,
+    pub(super) shared: Rc<Shared<P>>,
     /// Takes new connections; `None` once the server stops.
-    pub(super) accepting: Option<Accepting>,
+    pub(super) accepting: Option<Accepting<P>>,
     /// Reads settings and credentials again.
     pub(super) reload: Rc<dyn Fn()>,
     /// Cloned for the task of each connection.
-    pub(super) sender: Sender,
-    pub(super) links: Links,
+    pub(super) sender: Sender<P>,
+    pub(super) links: Links<P>,
     pub(super) nonces: Nonces,
-    pub(super) alarm: Alarm,
+    pub(super) alarm: Alarm<P>,
     /// Links with bytes to write.
     pub(super) dirty: Vec<LinkId>,
     /// Bytes queued since they were last written.
@@ -46,7 +46,7 @@ pub(super) struct Hands {
     /// Links whose bytes were written, not yet reported to the core.
     pub(super) flushed: Vec<(LinkId, u64)>,
     /// Items that carrying out effects produced, not yet reported to the core.
-    pub(super) follow_ups: VecDeque<Item>,
+    pub(super) follow_ups: VecDeque<Item<P>>,
     /// Something was queued for the store, which was not woken yet.
     pub(super) stored: bool,
     pub(super) stopping: Stopping,
@@ -60,7 +60,7 @@ pub(super) enum Stopping {
     Until(Time),
 }
 
-impl Hands {
+impl<P: Platform> Hands<P> {
     pub(super) fn carry_out(&mut self, effect: Effect<'_>) {
         match effect {
             Effect::Send { link, bytes } => self.send(link, bytes),
@@ -103,7 +103,7 @@ impl Hands {
         }
     }
 
-    pub(super) fn open(&mut self, socket: async_net::TcpStream) -> Option<LinkId> {
+    pub(super) fn open(&mut self, socket: P::Socket) -> Option<LinkId> {
         let Hands { links, executor, shared, sender, .. } = self;
         links.insert(|link| {
             let connection = Rc::new(Connection::new(link, socket, Rc::clone(shared)));
@@ -149,8 +149,12 @@ impl Hands {
         let Some(link) = self.links.get(id) else { return };
         match link.connection.write() {
             Written::All { upto } => self.flushed.push((id, upto)),
-            Written::Part if !is_too_much(self.settings.limits.output_bytes, link.connection.backlog()) => {}
-            Written::Part | Written::Broken => {
+            Written::Part { upto }
+                if !is_too_much(self.settings.limits.output_bytes, link.connection.backlog()) =>
+            {
+                self.flushed.extend(upto.map(|upto| (id, upto)));
+            }
+            Written::Part { .. } | Written::Broken => {
                 link.connection.abandon();
                 self.follow_ups.push_back(Item::Ended { link: id });
             }
@@ -163,8 +167,8 @@ const fn is_too_much(output_bytes: usize, backlog: usize) -> bool {
     output_bytes != 0 && backlog > output_bytes.saturating_add(OTHERS_BYTES)
 }
 
-impl From<Hashing> for Item {
-    fn from(answer: Hashing) -> Item {
+impl<P: Platform> From<Hashing> for Item<P> {
+    fn from(answer: Hashing) -> Item<P> {
         match answer {
             Hashing::Verified(ticket, verdict) => Item::Verified { ticket, verdict },
             Hashing::Hashed(ticket, credential) => Item::Hashed { ticket, credential },

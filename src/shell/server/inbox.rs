@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use async_net::TcpStream;
-
 use super::setup::reload::Reload;
 use crate::server::Verdict;
+use crate::shell::platform::{Platform, System};
 use crate::shell::store;
 use crate::words::{Credential, LinkId, Ticket};
 
@@ -13,10 +12,10 @@ use crate::words::{Credential, LinkId, Ticket};
 pub(super) const CAPACITY: usize = 256;
 
 /// An item for the state task.
-pub(super) enum Item {
+pub(super) enum Item<P: Platform = System> {
     /// A client connected.
     Opened {
-        socket: TcpStream,
+        socket: P::Socket,
         from: SocketAddr,
     },
     /// The bytes of one read.
@@ -52,15 +51,15 @@ pub(super) enum Item {
     Stop,
 }
 
-pub(super) type Sender = async_channel::Sender<Item>;
-pub(super) type Receiver = async_channel::Receiver<Item>;
+pub(super) type Sender<P = System> = async_channel::Sender<Item<P>>;
+pub(super) type Receiver<P = System> = async_channel::Receiver<Item<P>>;
 
-pub(super) fn inbox() -> (Sender, Receiver) {
+pub(super) fn inbox<P: Platform>() -> (Sender<P>, Receiver<P>) {
     async_channel::bounded(CAPACITY)
 }
 
 /// Forwards answers of the store to the inbox until either is closed.
-pub(super) async fn forward(answered: async_channel::Receiver<store::Answer>, inbox: Sender) {
+pub(super) async fn forward<P: Platform>(answered: async_channel::Receiver<store::Answer>, inbox: Sender<P>) {
     while let Ok(answer) = answered.recv().await {
         if inbox.send(Item::Stored(answer)).await.is_err() {
             break;

@@ -11,6 +11,8 @@ pub mod hashing;
 mod inbox;
 mod nonces;
 mod operator;
+#[doc(hidden)]
+pub mod played;
 mod report;
 mod setup;
 mod start;

@@ -4,6 +4,8 @@ use std::io;
 
 use zeroize::Zeroizing;
 
+use crate::shell::platform::Platform;
+
 const NONCE_BYTES: usize = 32;
 const BATCH_BYTES: usize = 4096;
 
@@ -21,12 +23,12 @@ impl Nonces {
     ///
     /// # Errors
     /// The system provides no randomness.
-    pub(super) fn next(&mut self) -> io::Result<[u8; NONCE_BYTES]> {
+    pub(super) fn next(&mut self, platform: &impl Platform) -> io::Result<[u8; NONCE_BYTES]> {
         if self.batch.is_empty() {
             self.batch.resize(BATCH_BYTES, 0);
-            if let Err(error) = getrandom::fill(&mut self.batch) {
+            if let Err(error) = platform.fill_random(&mut self.batch) {
                 self.batch.clear();
-                return Err(io::Error::other(error.to_string()));
+                return Err(error);
             }
         }
         let mut nonce = [0; NONCE_BYTES];
@@ -41,14 +43,17 @@ impl Nonces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::platform::{System, WallClock};
+    use crate::time::Time;
     use std::collections::HashSet;
 
     #[test]
     fn no_nonce_comes_twice() -> io::Result<()> {
+        let system = System::new(WallClock::starting_after(Time::ZERO));
         let mut nonces = Nonces::new();
         let mut seen = HashSet::new();
         for _ in 0..300 {
-            let nonce = nonces.next()?;
+            let nonce = nonces.next(&system)?;
             assert!(nonce.iter().any(|&byte| byte != 0));
             assert!(seen.insert(nonce));
         }

@@ -10,6 +10,7 @@ use smol::LocalExecutor;
 use super::inbox::{Item, Sender};
 use super::setup::config::Sources;
 use super::setup::reload::reload;
+use crate::shell::platform::Platform;
 
 /// The signals the server handles. SIGXFSZ is among them because by default it ends the process; handled, the
 /// write fails instead, as on a full disk.
@@ -21,7 +22,7 @@ pub(super) fn signals() -> io::Result<Signals> {
 }
 
 /// Passes signals to the inbox.
-pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Sender) {
+pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Sender<impl Platform>) {
     while let Some(signal) = signals.next().await {
         match signal {
             Ok(Signal::Hup) => reload(),
@@ -41,7 +42,7 @@ pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Se
 pub(super) fn reloader(
     executor: Rc<LocalExecutor<'static>>,
     sources: Sources,
-    inbox: Sender,
+    inbox: Sender<impl Platform>,
 ) -> Rc<dyn Fn()> {
     Rc::new(move || {
         let (sources, inbox) = (sources.clone(), inbox.clone());

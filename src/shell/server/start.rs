@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -23,10 +23,10 @@ use super::setup::settings::Settings;
 use super::state_loop::{Outcome, Server};
 use crate::record::Recovery;
 use crate::server::ServerState;
+use crate::shell::core_dumps;
 use crate::shell::credentials::append;
-use crate::shell::sockets;
+use crate::shell::platform::{Listener, Platform, System, WallClock};
 use crate::shell::store;
-use crate::shell::wall_clock::WallClock;
 use crate::time::Time;
 use crate::words::{Credential, Name};
 
@@ -84,49 +84,80 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     }
     let signals = operator::signals()?;
     raise_file_limit();
+    if !found.settings.core_dumps
+        && let Err(error) = core_dumps::forbid()
+    {
+        tracing::warn!("core files may hold passwords: {error}");
+    }
     let address = SocketAddr::new(found.settings.bind, found.settings.port);
-    let listener = sockets::listen(address, found.settings.limits.dead_link_secs)
+    let clock = WallClock::starting_after(Time::ZERO);
+    let listener = System::new(clock)
+        .listen(address, found.settings.limits.dead_link_secs)
         .map_err(|why| Failure::Listen { address, why })?;
     let (answers, answered) = async_channel::unbounded();
-    let clock = WallClock::starting_after(Time::ZERO);
     let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
-    let clock = clock.set_after(recovery.last_written);
+    let platform = System::new(clock.set_after(recovery.last_written));
     let (settings, accounts) = found.accept(recovery.remembers_accounts())?;
-    let (sender, inbox) = inbox::inbox();
+    let channel = inbox::inbox();
+    let sender = channel.0.clone();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
     let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
-    executor.spawn(inbox::forward(answered, sender.clone())).detach();
-    let core = new_core(&settings, accounts, recovery, clock)?;
-    let hands = Hands {
-        clock,
-        store,
-        hashing: start_hashing(sender.clone())?,
-        shared: Shared::new(settings.limits),
-        settings,
-        accepting: None,
-        reload,
-        executor,
-        sender,
-        links: Links::default(),
-        nonces: Nonces::new(),
-        alarm: Alarm::new(clock),
-        dirty: Vec::new(),
-        queued: 0,
-        flushed: Vec::new(),
-        follow_ups: VecDeque::new(),
-        stored: false,
-        stopping: Stopping::No,
-    };
-    serve(Server { core, hands, inbox }, listener)
+    let hashing = start_hashing(sender)?;
+    let core = new_core(&settings, accounts, recovery, platform.now())?;
+    let parts = Parts { platform, executor, channel, answered, store, hashing, settings, reload, core };
+    let address = listener.local_addr()?;
+    serve(parts.assemble(listener), address)
 }
 
-/// Accepts connections and runs all tasks on this thread.
-fn serve(mut server: Server, listener: TcpListener) -> Result<(), Failure> {
-    let address = listener.local_addr()?;
+/// What a server is put together from.
+pub(super) struct Parts<P: Platform> {
+    pub(super) platform: P,
+    pub(super) executor: Rc<LocalExecutor<'static>>,
+    pub(super) channel: (inbox::Sender<P>, inbox::Receiver<P>),
+    /// The answers of the store.
+    pub(super) answered: async_channel::Receiver<store::Answer>,
+    pub(super) store: store::Handle,
+    pub(super) hashing: Pool,
+    pub(super) settings: Settings,
+    pub(super) reload: Rc<dyn Fn()>,
+    pub(super) core: ServerState,
+}
+
+impl<P: Platform> Parts<P> {
+    /// A server that takes connections from `listener` when its executor runs.
+    pub(super) fn assemble(self, listener: P::Listener) -> Server<P> {
+        let Parts { platform, executor, channel, answered, store, hashing, settings, reload, core } = self;
+        let (sender, inbox) = channel;
+        executor.spawn(inbox::forward(answered, sender.clone())).detach();
+        let accepting = Accepting::start(platform.clone(), listener, &executor, sender.clone());
+        let hands = Hands {
+            store,
+            hashing,
+            shared: Shared::new(platform.clone(), settings.limits),
+            settings,
+            accepting: Some(accepting),
+            reload,
+            executor,
+            sender,
+            links: Links::default(),
+            nonces: Nonces::new(),
+            alarm: Alarm::new(platform.clone()),
+            platform,
+            dirty: Vec::new(),
+            queued: 0,
+            flushed: Vec::new(),
+            follow_ups: VecDeque::new(),
+            stored: false,
+            stopping: Stopping::No,
+        };
+        Server { core, hands, inbox }
+    }
+}
+
+/// Runs all tasks on this thread.
+fn serve(server: Server, address: SocketAddr) -> Result<(), Failure> {
     let executor = Rc::clone(&server.hands.executor);
-    let listener = async_net::TcpListener::try_from(listener)?;
-    server.hands.accepting = Some(Accepting::start(listener, &executor, server.hands.sender.clone()));
     let running = async {
         // A panic in the core ends the program at once: what it has sent so far is true, and nothing more
         // may be sent.
@@ -168,10 +199,10 @@ fn new_core(
     settings: &Settings,
     accounts: Vec<(Name, Credential)>,
     recovery: Recovery,
-    clock: WallClock,
+    now: Time,
 ) -> Result<ServerState, Failure> {
     let seed = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(ServerState::new(settings.core.clone(), accounts, recovery, seed, clock.now()))
+    Ok(ServerState::new(settings.core.clone(), accounts, recovery, seed, now))
 }
 
 fn start_hashing(inbox: inbox::Sender) -> Result<Pool, Failure> {

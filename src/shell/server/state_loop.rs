@@ -11,6 +11,7 @@ use super::hands::{Hands, Stopping};
 use super::inbox::{self, Item, Receiver};
 use super::setup::reload::{Reload, needing_restart};
 use crate::server::{Event, ServerState};
+use crate::shell::platform::{Platform, System};
 use crate::shell::store::{Answer, CloseError};
 use crate::time::Time;
 use crate::words::LinkId;
@@ -38,16 +39,16 @@ pub(super) enum Outcome {
 }
 
 /// The core, its inbox, and everything that carries out its effects.
-pub(super) struct Server {
+pub(super) struct Server<P: Platform = System> {
     pub(super) core: ServerState,
-    pub(super) hands: Hands,
-    pub(super) inbox: Receiver,
+    pub(super) hands: Hands<P>,
+    pub(super) inbox: Receiver<P>,
 }
 
-impl Server {
+impl<P: Platform> Server<P> {
     /// Runs until the server stops.
     pub(super) async fn run(mut self) -> Outcome {
-        self.tell(Event::Tick, self.hands.clock.now());
+        self.tell(Event::Tick, self.hands.platform.now());
         loop {
             if let Err(reason) = self.settle() {
                 return Outcome::StoreFailed(reason);
@@ -66,7 +67,7 @@ impl Server {
     fn close(self) -> Outcome {
         let left = match self.hands.stopping {
             Stopping::No => Duration::ZERO,
-            Stopping::Until(deadline) => deadline.since(self.hands.clock.now()),
+            Stopping::Until(deadline) => deadline.since(self.hands.platform.now()),
         };
         match self.hands.store.close_within(left.max(LAST_WRITE)) {
             Ok(()) => Outcome::Stopped,
@@ -76,20 +77,20 @@ impl Server {
     }
 
     /// Waits for the next item; `None` when the alarm rings or the time to stop is over.
-    async fn next(&mut self) -> Option<Item> {
+    async fn next(&mut self) -> Option<Item<P>> {
         if !self.hands.flushed.is_empty() || self.core.has_turns() {
             // The core has yet to be told of these, but connections are read first.
             yield_now().await;
             return self.inbox.try_recv().ok();
         }
-        let Server { inbox, hands: Hands { clock, alarm, stopping, .. }, .. } = self;
+        let Server { inbox, hands: Hands { platform, alarm, stopping, .. }, .. } = self;
         let deadline = match stopping {
             Stopping::No => None,
             Stopping::Until(deadline) => Some(*deadline),
         };
         let item = async { inbox.recv().await.ok() };
         let alarm = async {
-            or(alarm.rings(), until(*clock, deadline)).await;
+            or(alarm.rings(), until(platform, deadline)).await;
             None
         };
         or(item, alarm).await
@@ -97,14 +98,14 @@ impl Server {
 
     /// Handles all waiting items, then tells the core the time if its alarm is due. Sockets are read first:
     /// otherwise a server that was suspended would time out users whose lines it has not read yet.
-    async fn turn(&mut self, first: Option<Item>) -> Result<(), String> {
+    async fn turn(&mut self, first: Option<Item<P>>) -> Result<(), String> {
         if let Some(item) = first {
-            self.take(item, self.hands.clock.now())?;
+            self.take(item, self.hands.platform.now())?;
         }
         self.drain()?;
         if let Some(late) = self.hands.alarm.take_due() {
             self.catch_up(late).await?;
-            self.tell(Event::Tick, self.hands.clock.now());
+            self.tell(Event::Tick, self.hands.platform.now());
         }
         self.give_turns();
         Ok(())
@@ -112,11 +113,11 @@ impl Server {
 
     /// Gives turns to connections that wait for them, for a while.
     fn give_turns(&mut self) {
-        let began = self.hands.clock.now();
+        let began = self.hands.platform.now();
         let mut now = began;
         while self.core.has_turns() && now.since(began) < TURNS {
             self.tell(Event::Turn, now);
-            now = self.hands.clock.now();
+            now = self.hands.platform.now();
         }
     }
 
@@ -124,7 +125,7 @@ impl Server {
     /// reactor has woken those connections already.
     async fn catch_up(&mut self, late: Duration) -> Result<(), String> {
         if late > LATE {
-            self.hands.links.wake_readable();
+            self.hands.links.wake_readable(&self.hands.platform);
         }
         // The inbox is filled at most once in each turn of the connections.
         for _ in 0..=self.hands.links.len() / inbox::CAPACITY + 1 {
@@ -139,7 +140,7 @@ impl Server {
 
     /// Handles all waiting items. Only other threads can add to them meanwhile.
     fn drain(&mut self) -> Result<(), String> {
-        let now = self.hands.clock.now();
+        let now = self.hands.platform.now();
         for _ in 0..self.inbox.len() {
             let Ok(item) = self.inbox.try_recv() else { break };
             self.take(item, now)?;
@@ -150,7 +151,7 @@ impl Server {
     /// Writes each dirty connection once and wakes the store. Flushed bytes are reported to the core once,
     /// and its effects are carried out as well.
     fn settle(&mut self) -> Result<(), String> {
-        let now = self.hands.clock.now();
+        let now = self.hands.platform.now();
         let mut told = false;
         loop {
             while let Some(item) = self.hands.follow_ups.pop_front() {
@@ -173,7 +174,7 @@ impl Server {
     }
 
     /// Handles one item. Fails if the store has failed.
-    fn take(&mut self, item: Item, now: Time) -> Result<(), String> {
+    fn take(&mut self, item: Item<P>, now: Time) -> Result<(), String> {
         match item {
             Item::Opened { socket, from } => self.open(socket, from, now),
             Item::Chunk { link, bytes } => {
@@ -204,13 +205,16 @@ impl Server {
     }
 
     fn tell(&mut self, event: Event<'_>, now: Time) {
+        self.hands.platform.server_is_told(&event);
         for effect in self.core.handle(event, now) {
+            self.hands.platform.server_wants(&effect);
             self.hands.carry_out(effect);
         }
+        self.hands.platform.server_has_done();
     }
 
-    fn open(&mut self, socket: async_net::TcpStream, from: SocketAddr, now: Time) {
-        let nonce = match self.hands.nonces.next() {
+    fn open(&mut self, socket: P::Socket, from: SocketAddr, now: Time) {
+        let nonce = match self.hands.nonces.next(&self.hands.platform) {
             Ok(nonce) => nonce,
             Err(error) => {
                 tracing::error!("a connection was refused: no randomness: {error}");
@@ -268,7 +272,7 @@ impl Server {
     fn has_stopped(&self) -> bool {
         match self.hands.stopping {
             Stopping::No => false,
-            Stopping::Until(deadline) => self.hands.links.len() == 0 || deadline <= self.hands.clock.now(),
+            Stopping::Until(deadline) => self.hands.links.len() == 0 || deadline <= self.hands.platform.now(),
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::Receiver;
 use rusqlite::Connection;
 
 use super::tables::pages::Request;
 use super::tables::recovery;
-use super::thread::{AddAccount, Answer, Outlets, Task, Writer};
-use super::{OpenError, open_writer};
+use super::thread::{self, AddAccount, Answer, Inbox, Outlets, Task, Writer};
+use super::{Handle, OpenError, Options, open_writer};
 use crate::record::{Record, RecordNumber, Recovery};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Ticket};
@@ -89,4 +90,66 @@ impl Unthreaded {
     pub fn close(self) -> Result<(), String> {
         self.writer.settle().map_err(|failed| failed.0)
     }
+}
+
+/// The other end of a [`Handle`]: what is queued through the one is written when this is told to. The thread of the
+/// handle has nothing to do until it is closed, and then finishes as ever.
+pub struct Stepped {
+    writer: Arc<Mutex<Option<Writer>>>,
+    inbox: Arc<Inbox>,
+}
+
+impl fmt::Debug for Stepped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stepped").field("waits", &self.has_waiting()).finish_non_exhaustive()
+    }
+}
+
+impl Stepped {
+    /// Opens the store and recovers its content, as [`open`](super::open) does.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(options: Options) -> Result<(Handle, Stepped, Recovery), OpenError> {
+        let Options { data, credentials, answers, started, add_account } = options;
+        let outlets = Outlets { answers, credentials, add_account };
+        let (writer, recovery) = open_writer(data.as_deref(), started, outlets, |_| Ok(()))?;
+        let (writer, inbox) = (Arc::new(Mutex::new(Some(writer))), Arc::new(Inbox::default()));
+        let (left, closing) = (Arc::clone(&writer), Arc::clone(&inbox));
+        let thread = thread::spawn_body(move || {
+            closing.wait_for_close();
+            let writer = lock(&left).take();
+            writer.map_or(Ok(()), |writer| thread::run(writer, &closing))
+        })?;
+        let now = started.max(recovery.last_written);
+        let handle = Handle { queued: Vec::new(), now, inbox: Arc::clone(&inbox), thread: Some(thread) };
+        Ok((handle, Stepped { writer, inbox }, recovery))
+    }
+
+    /// Whether anything is to be written.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.inbox.has_waiting()
+    }
+
+    /// Does all that is queued, as the thread does it.
+    ///
+    /// # Errors
+    /// What was wrong, in words. The store is only to be dropped then.
+    pub fn write(&self) -> Result<(), String> {
+        let Some((tasks, now)) = self.inbox.take_waiting() else { return Ok(()) };
+        match lock(&self.writer).as_mut() {
+            Some(writer) => writer.take_batch(&tasks, now).map_err(|failed| failed.0),
+            None => Err("it is closed".to_owned()),
+        }
+    }
+
+    /// Leaves the folder as a process does that is killed: nothing that is queued is written any more.
+    pub fn kill(&self) {
+        drop(lock(&self.writer).take());
+    }
+}
+
+fn lock(writer: &Mutex<Option<Writer>>) -> MutexGuard<'_, Option<Writer>> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -40,7 +40,11 @@ struct Running {
     /// All lines that may have a result.
     typed: BTreeMap<u64, Option<u32>>,
     /// Shown and not noted.
-    unnoted: BTreeSet<(String, String)>,
+    unnoted: BTreeSet<u32>,
+    /// Whose messages these are.
+    reader: Option<String>,
+    /// It has its state folder.
+    has_folder: bool,
     leaving: bool,
     /// Lines that may end a session, this one or, typed ahead, a later one.
     logouts: BTreeSet<u64>,
@@ -66,8 +70,8 @@ enum Lane {
 /// What was shown of a state folder.
 #[derive(Debug, Default)]
 struct FolderSeen {
-    shown: BTreeSet<(String, String)>,
     texts: BTreeSet<u32>,
+    noted: BTreeSet<u32>,
     /// Messages of killed clients that may have been shown.
     doubts: u64,
 }
@@ -88,10 +92,10 @@ impl Clients {
         self.callers.get(&link).copied()
     }
 
-    /// Whether a program, or one before it with the same state folder, has shown a text.
-    pub(super) fn has_shown(&self, process: ProcessId, user: &str, number: u32) -> bool {
+    /// Whether a program, or one before it with the same state folder, has shown a text and noted that.
+    pub(super) fn has_noted(&self, process: ProcessId, user: &str, number: u32) -> bool {
         let home = self.homes.get(&process).copied().unwrap_or_default();
-        self.folders.get(&(home, user.to_string())).is_some_and(|folder| folder.texts.contains(&number))
+        self.folders.get(&(home, user.to_string())).is_some_and(|folder| folder.noted.contains(&number))
     }
 
     pub(super) const fn is_anybody_here(&self) -> bool {
@@ -99,8 +103,16 @@ impl Clients {
     }
 
     pub(super) fn noted(&mut self, process: ProcessId) {
+        let Some(running) = self.running.get_mut(&process) else { return };
+        let unnoted = core::mem::take(&mut running.unnoted);
+        if let (Some(user), false) = (running.reader.clone(), running.output_closed) {
+            self.folders.entry((running.home, user)).or_default().noted.extend(unnoted);
+        }
+    }
+
+    pub(super) fn folder(&mut self, process: ProcessId, open: bool) {
         if let Some(running) = self.running.get_mut(&process) {
-            running.unnoted.clear();
+            running.has_folder = open;
         }
     }
 
@@ -248,6 +260,10 @@ impl Check {
             running.open.extend(running.ahead.pop_first());
         }
         rule!(self, typed.is_some(), "every line has one result", "{process:?}: line {line} ({command})");
+        if let Ok(Success::Private { user, .. }) = outcome {
+            let is_open = self.clients.running.get(&process).is_some_and(|one| one.private.contains(user));
+            rule!(self, is_open, "a link is shown as open before its result", "{process:?}: {user}");
+        }
         let Some(number) = typed.flatten() else { return Ok(()) };
         self.result_was_said(number, outcome)?;
         match outcome {
@@ -372,9 +388,10 @@ impl Check {
         let fresh = texts.insert(number);
         let doubts = folder.doubts + u64::from(self.clients.doubtful_homes.contains(&running.home));
         if delivered {
-            folder.shown.insert((message.from.clone(), message.id.clone()));
-            running.unnoted.insert((message.from.clone(), message.id.clone()));
+            running.unnoted.insert(number);
+            running.reader = Some(user.to_string());
         }
+        let has_folder = running.has_folder || !delivered;
         let (typed_by, late) =
             self.texts.sent.get(&number).map_or((0, false), |text| (text.typed_by, text.late));
         let key = (message.from.clone(), typed_by, lane);
@@ -382,6 +399,7 @@ impl Check {
         if !message.again {
             running.last.insert(key, number.max(last));
         }
+        rule!(self, has_folder, "what is shown is noted", "{user} is shown t{number}, the folder is closed");
         rule!(
             self,
             fresh || (message.again && doubts > 0),

@@ -5,12 +5,15 @@
 //! every step, [`Check::end`] once everything has healed.
 
 mod clients;
+mod handshake;
+mod private;
 mod texts;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::clients::Clients;
+use self::private::Private;
 use self::texts::Texts;
 use super::reference::Reference;
 use super::reference::tally::Tally;
@@ -48,6 +51,7 @@ pub(crate) struct Check {
     reference: Reference,
     texts: Texts,
     clients: Clients,
+    private: Private,
 }
 
 impl Check {
@@ -56,6 +60,8 @@ impl Check {
         for (at, seen) in trace.entries() {
             self.now = *at;
             self.reference.see(*at, seen, trace)?;
+            self.private_links_are_open()?;
+            self.see_private(seen, trace)?;
             self.see(seen, trace)?;
         }
         Ok(())
@@ -66,10 +72,11 @@ impl Check {
             Seen::Returned => return self.news(),
             Seen::Differs { what } => rule!(self, false, "the memory is what a restart would read", "{what}"),
             Seen::Caller { link, process: Some(process) } => self.clients.called(*link, *process),
-            Seen::ClientStarted { process, home } => self.clients.started(*process, *home),
+            Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
             Seen::Typed { process, line, text } => self.typed(*process, *line, trace.bytes(*text)),
             Seen::Showed { process, view, delivered } => return self.showed(*process, view, *delivered),
             Seen::Noted { process } => self.clients.noted(*process),
+            Seen::Folder { process, open } => self.clients.folder(*process, *open),
             Seen::ClientExited { process, exit } => return self.client_exited(*process, *exit),
             Seen::ClientKilled { process, unnoted } => self.clients.killed(*process, *unnoted),
             Seen::OutputClosed { process } => self.clients.output_closed(*process),

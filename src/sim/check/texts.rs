@@ -124,10 +124,10 @@ impl Check {
         Ok(())
     }
 
-    /// A client acknowledges what it has shown, and nothing else (R24).
+    /// A client acknowledges what it has shown and noted, and nothing else (R24, design 3.2).
     fn acknowledged_is_shown(&self, process: ProcessId, user: &str, number: u32) -> Verdict {
-        let shown = self.clients.has_shown(process, user, number);
-        rule!(self, shown, "delivered means shown", "t{number} to {user} of {process:?}");
+        let noted = self.clients.has_noted(process, user, number);
+        rule!(self, noted, "delivered means shown", "t{number} to {user} of {process:?}");
         Ok(())
     }
 

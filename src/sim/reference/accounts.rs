@@ -81,7 +81,9 @@ impl Server {
 
     /// Everything of an account goes, but what it has sent to others.
     pub(super) fn purge(&mut self, name: &Name) {
-        let Some(user) = self.names.remove(name) else { return };
+        let Some(user) = self.find(name.as_str()) else { return };
+        self.tell_of_purge(user);
+        self.names.remove(name);
         let Some(account) = self.users.get_mut(user).and_then(Option::take) else { return };
         for other in self.users.iter_mut().flatten() {
             other.blocks.remove(&user);

@@ -281,6 +281,7 @@ impl Server {
 
     fn help(&mut self, asker: &Asker, about: Option<&str>) {
         let Some(link) = self.asker_link(asker) else { return };
+        let about = if about == Some("wholasthtr") { Some("wholasthr") } else { about };
         let is_about = |name: &str| {
             about.is_none_or(|about| {
                 name.strip_prefix(about).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))

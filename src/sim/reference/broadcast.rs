@@ -13,6 +13,7 @@ use crate::words::{LinkId, MessageId};
 
 impl Server {
     pub(super) fn broadcast(&mut self, asker: &Asker, text: &str) {
+        self.will_be_heard_of(asker.user);
         let others: Vec<User> = self.roster.iter().copied().filter(|user| *user != asker.user).collect();
         let (open, closed): (Vec<User>, Vec<User>) =
             others.into_iter().partition(|user| self.may_reach(asker.user, *user));

@@ -232,7 +232,8 @@ impl Server {
             Line::Resume { .. } => self.not_now(id, user, "resume"),
             Line::Misused { number, code, first } => {
                 self.note_activity(user, false);
-                self.misused(id, number, code, &first);
+                let over = ["hello", "login", "register", "resume"].contains(&first.as_str());
+                self.misused(id, number, if over { "unknown_command" } else { code }, &first);
             }
         }
     }

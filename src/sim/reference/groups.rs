@@ -14,6 +14,7 @@ use super::prices::units_of;
 use super::{Server, User};
 use crate::record::{Change, Outcome};
 use crate::wire::{Code, Status};
+use crate::words::look_alike::{is_fit, skeleton};
 use crate::words::{LinkId, Name};
 
 /// A group message whose members are not all settled.
@@ -75,6 +76,11 @@ impl Server {
                 if self.groups.contains_key(&group) {
                     return Err(Code::GroupExists);
                 }
+                let look = skeleton(group.as_str());
+                if !is_fit(group.as_str()) || self.groups.keys().any(|other| skeleton(other.as_str()) == look)
+                {
+                    return Err(Code::BadName);
+                }
                 let mut members = Vec::from([by]);
                 for word in users {
                     let user = self.find_open(word).ok_or(Code::UnknownUser)?;
@@ -101,6 +107,9 @@ impl Server {
             GroupChange::Remove(user) => {
                 let (group, mut members) = self.owned(by, group)?;
                 let user = self.another(asker, user)?;
+                if self.at(user).is_gone() {
+                    return Err(Code::UnknownUser);
+                }
                 if !members.contains(&user) {
                     return Err(Code::NotMember);
                 }
@@ -155,6 +164,7 @@ impl Server {
         let lines = self.member_lines(&asker.tag(), &name);
         self.charge(asker.user, units_of_lines(&lines));
         self.answer_after(asker, Outcome::Done, &lines, &format!("{} {group}", asker.name));
+        self.will_be_heard_of(asker.user);
         let mut lines: Vec<String> = self.member_lines("", &name);
         lines.push(format!("changed {group} {}", self.name(asker.user)));
         let told = concerned.iter().filter(|user| **user != asker.user);
@@ -180,6 +190,7 @@ impl Server {
             Ok(found) => found,
             Err(code) => return self.fail(asker, code),
         };
+        self.will_be_heard_of(asker.user);
         self.begin_message(asker);
         let number = self.next_serial();
         let message = GroupMessage {

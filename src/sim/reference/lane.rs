@@ -39,6 +39,7 @@ pub(super) enum Subject {
     Look(String),
     Pair(User, User),
     Group(Name),
+    GroupLook(String),
     Memberships(User),
 }
 
@@ -196,6 +197,9 @@ impl Server {
         let mut subjects = Subjects::default();
         if let Ok(group) = Name::new(group) {
             named.extend(self.groups.get(&group).into_iter().flatten());
+            if makes || matches!(change, GroupChange::Leave | GroupChange::Delete) {
+                subjects.writes.push(Subject::GroupLook(skeleton(group.as_str())));
+            }
             subjects.writes.push(Subject::Group(group));
         }
         subjects.reads.extend(named.into_iter().map(|user| Subject::Account(self.name(user).clone())));

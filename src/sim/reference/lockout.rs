@@ -11,6 +11,9 @@ use crate::record::{Fact, RecordNumber, Suspect};
 use crate::time::Time;
 use crate::words::LinkId;
 
+/// Made-up names that are remembered (R40).
+const MADE_UP: usize = 10_000;
+
 /// Whose guesses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Subject {
@@ -50,7 +53,28 @@ impl Server {
     pub(super) fn guesses(&mut self, subject: &Subject) -> &mut Guesses {
         match subject {
             Subject::Account(user) => &mut self.at_mut(*user).guesses,
-            Subject::MadeUp(name) => self.made_up.entry(name.clone()).or_default(),
+            Subject::MadeUp(name) => {
+                if !self.made_up.contains_key(name) {
+                    self.make_room_for_made_up();
+                    self.made_up_by_age.push_back(name.clone());
+                }
+                self.made_up.entry(name.clone()).or_default()
+            }
+        }
+    }
+
+    /// R40: the oldest made-up name is forgotten, on the disk too; not one whose password is being compared.
+    fn make_room_for_made_up(&mut self) {
+        if self.made_up_by_age.len() < MADE_UP {
+            return;
+        }
+        let idle = |name: &String| self.made_up.get(name).is_none_or(Guesses::is_idle);
+        let oldest = self.made_up_by_age.iter().position(idle);
+        let Some(name) = oldest.and_then(|oldest| self.made_up_by_age.remove(oldest)) else { return };
+        if self.made_up.remove(&name).is_some_and(|guesses| guesses.count > 0) {
+            let suspect = Suspect::Unknown(DRAWN);
+            let fact = Fact::Failures { suspect, count: 0, locked_until: None, since_login: 0 };
+            self.persist_made_up(&name, fact);
         }
     }
 
@@ -121,6 +145,15 @@ impl Server {
         since_login
     }
 
+    /// Failures that a login was to be told of, which was cut off before (R15).
+    pub(super) fn leave_to_next_login(&mut self, user: User, failed: u32) {
+        if failed > 0 {
+            let subject = Subject::Account(user);
+            self.guesses(&subject).since_login += failed;
+            self.persist_guesses(&subject);
+        }
+    }
+
     fn persist_guesses(&mut self, subject: &Subject) -> RecordNumber {
         let guesses = self.guesses(subject).clone();
         let Guesses { count, locked_until, since_login, .. } = guesses;
@@ -157,7 +190,11 @@ impl Server {
 
     /// The account of a made-up name has just been made.
     pub(super) fn forget_made_up(&mut self, name: &str) {
-        if let Some(guesses) = self.made_up.get_mut(name) {
+        let Some(guesses) = self.made_up.get_mut(name) else { return };
+        if guesses.is_idle() {
+            self.made_up.remove(name);
+            self.made_up_by_age.retain(|known| known != name);
+        } else {
             guesses.begin_anew();
         }
     }

@@ -14,7 +14,7 @@ use crate::server::settings::{DuplicateLogin, Registration};
 use crate::sim::cast::meant;
 use crate::sim::server_host::{HASHED, is_right};
 use crate::sim::trace::SeenVerdict;
-use crate::words::look_alike::skeleton;
+use crate::words::look_alike::{is_fit, skeleton};
 use crate::words::{Credential, LinkId, Name};
 
 /// Wrong passwords on one link where names are not locked.
@@ -213,6 +213,9 @@ impl Server {
         }
         if self.find(name.as_str()).is_some() {
             return Some("name_taken");
+        }
+        if !is_fit(name.as_str()) {
+            return Some("bad_name");
         }
         let look = skeleton(name.as_str());
         self.names.keys().any(|name| skeleton(name.as_str()) == look).then_some("bad_name")

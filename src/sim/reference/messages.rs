@@ -99,26 +99,16 @@ impl Server {
         self.begin_message(asker);
         let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: Arc::from(text) };
         let tell = Tell::Sender(asker.clone());
-        if self.may_reach(asker.user, to) || self.settings.block_notice == BlockNotice::Silent {
+        let passes = self.may_reach(asker.user, to);
+        if passes || self.settings.block_notice == BlockNotice::Silent {
             self.charge(asker.user, units_of(text.len()));
+            self.will_be_heard_of(asker.user);
         }
-        if self.is_let_through(to, &letter, &tell) {
-            self.post(to, letter, tell);
+        match self.settings.block_notice {
+            _ if passes => self.post(to, letter, tell),
+            BlockNotice::Silent => self.pretend_stored(asker, to),
+            BlockNotice::Tell => self.tell_sender(to, &tell, Err(Code::Blocked)),
         }
-    }
-
-    /// Judges a message by the blocks of now; if it may not pass, its sender hears so.
-    fn is_let_through(&mut self, to: User, letter: &Letter, tell: &Tell) -> bool {
-        if self.may_reach(letter.from, to) {
-            return true;
-        }
-        match tell {
-            Tell::Sender(asker) if self.settings.block_notice == BlockNotice::Silent => {
-                self.pretend_stored(asker, to);
-            }
-            _ => self.tell_sender(to, tell, Err(Code::Blocked)),
-        }
-        false
     }
 
     /// `block_notice=silent`: `stored` is said, after as long as it takes (ruling 15).
@@ -173,7 +163,7 @@ impl Server {
         }
         delivery.unsent.push_back(parcel);
         if bytes(&delivery.unsent) > UNSENT_BYTES || delivery.unsent.len() > UNSENT_MESSAGES {
-            self.store_unsent(to);
+            self.store_in_order(to);
         }
         self.watch(to);
     }
@@ -354,9 +344,13 @@ impl Server {
         let free = self.queues.get_mut(&(to, from)).filter(|queue| queue.storing == 0);
         let free = free.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default();
         self.drop_empty_queue(to, from);
+        // R30: what waited was let through before the block.
+        let held = self.is_held(to, self.name(from));
         for (letter, tell) in free {
             self.end_unsettled(from);
-            if self.is_let_through(to, &letter, &tell) {
+            if held {
+                self.post_to_mailbox(to, letter, tell);
+            } else {
                 self.post(to, letter, tell);
             }
         }
@@ -364,7 +358,7 @@ impl Server {
     }
 
     /// What is under way is not in the mailbox any more: its acknowledgement takes nothing out.
-    fn give_up(&mut self, to: User, id: MessageId) {
+    pub(super) fn give_up(&mut self, to: User, id: MessageId) {
         let sent = self.session_mut(to).map(|session| &mut session.delivery.sent);
         if let Some(parcel) = sent.and_then(|sent| sent.iter_mut().find(|parcel| parcel.mail.id == id)) {
             parcel.keep = Keep::GivenUp;
@@ -381,9 +375,7 @@ impl Server {
         let queue = self.queues.get_mut(&(to, from));
         for (letter, tell) in queue.map(|queue| core::mem::take(&mut queue.waiting)).unwrap_or_default() {
             self.end_unsettled(from);
-            if self.is_let_through(to, &letter, &tell) {
-                self.post_to_mailbox(to, letter, tell);
-            }
+            self.post_to_mailbox(to, letter, tell);
         }
     }
 
@@ -406,13 +398,31 @@ impl Server {
         }
     }
 
+    /// R25: what was sent is stored before what waits, if anything is.
+    fn store_in_order(&mut self, user: User) {
+        if self.is_storing(user) {
+            self.store_unacknowledged(user, Time::MAX);
+        }
+        self.store_unsent(user);
+    }
+
+    /// Whether mail for a user is stored.
+    fn is_storing(&self, user: User) -> bool {
+        self.settings.offline_delivery != OfflineDelivery::Off && !self.at(user).is_gone()
+    }
+
     /// What was not sent yet to one who has blocked its sender is held back; all that waits keeps its order.
     pub(super) fn hold_back_unsent(&mut self, user: User, from: User) {
-        let storing = self.settings.offline_delivery != OfflineDelivery::Off;
+        let storing = self.is_storing(user);
         let Some(session) = self.session_mut(user) else { return };
+        if !session.delivery.unsent.iter().any(|parcel| parcel.keep == Keep::Memory(from)) {
+            return;
+        }
+        if storing {
+            return self.store_in_order(user);
+        }
         let unsent = core::mem::take(&mut session.delivery.unsent);
-        let (held, others) =
-            unsent.into_iter().partition(|parcel| storing || parcel.keep == Keep::Memory(from));
+        let (held, others) = unsent.into_iter().partition(|parcel| parcel.keep == Keep::Memory(from));
         session.delivery.unsent = others;
         self.store_all(user, held);
     }
@@ -431,8 +441,7 @@ impl Server {
     fn store_parcel(&mut self, to: User, parcel: &mut Parcel, full: Code, refused: Code) {
         let Keep::Memory(from) = parcel.keep else { return };
         let tell = core::mem::replace(&mut parcel.tell, Tell::Nobody);
-        let storing = self.settings.offline_delivery != OfflineDelivery::Off && !self.at(to).is_gone();
-        if !storing || !self.has_room(to, from, parcel.mail.text.len() as u64) {
+        if !self.is_storing(to) || !self.has_room(to, from, parcel.mail.text.len() as u64) {
             parcel.keep = Keep::GivenUp;
             return self.tell_sender(to, &tell, Err(full));
         }

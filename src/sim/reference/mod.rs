@@ -25,6 +25,7 @@ mod messages;
 mod pages;
 mod papers;
 mod people;
+mod presence;
 mod prices;
 mod private;
 mod reader;
@@ -70,6 +71,7 @@ enum Timer {
     Leaving(User, u64),
     Throttle(User, u64),
     Request(User, User, u64),
+    Settle(User),
     Retry,
 }
 
@@ -100,6 +102,8 @@ struct Account {
     last_message: u64,
     /// What the user has caused and not paid off (R42).
     debt: prices::Debt,
+    /// What was told of their coming and going (R46).
+    presence: presence::Presence,
     /// Records of the user's messages that are on their way to the disk, or wait for those (R44).
     unsettled: u32,
     /// When the user began a request for a private link, and with whom (R33).
@@ -126,6 +130,7 @@ impl Account {
             mailbox: Mailbox::default(),
             last_message: 0,
             debt: prices::Debt::default(),
+            presence: presence::Presence::default(),
             unsettled: 0,
             begun_requests: Vec::new(),
             unanswered: (0, 0),
@@ -166,6 +171,8 @@ struct Server {
     charged: Option<(User, u64)>,
     /// Names without an account.
     made_up: BTreeMap<String, Guesses>,
+    /// The same, the oldest first.
+    made_up_by_age: VecDeque<String>,
     /// Failures of an address, and since when.
     addresses: BTreeMap<IpAddr, (u32, Time)>,
     groups: BTreeMap<Name, Vec<User>>,
@@ -222,6 +229,7 @@ struct Learnt {
     last_tokens: BTreeMap<Name, Digest>,
     /// Digests of made-up names.
     names: BTreeMap<String, Digest>,
+    digests: BTreeMap<Digest, String>,
     /// The words of numbered commands, by their digests.
     words: BTreeMap<WordsDigest, String>,
     /// Names that were taken out of the credentials file.
@@ -230,7 +238,7 @@ struct Learnt {
 
 impl Learnt {
     fn name_of(&self, digest: &Digest) -> Option<String> {
-        self.names.iter().find(|(_, known)| *known == digest).map(|(name, _)| name.clone())
+        self.digests.get(digest).cloned()
     }
 }
 

@@ -46,7 +46,11 @@ impl Server {
             && from.is_some_and(|from| self.has_blocked(user, from))
     }
 
+    /// R15: what a login shows, or leaves to `offline`.
     pub(super) fn unread(&self, user: User) -> usize {
+        if self.settings.offline_delivery == OfflineDelivery::Off {
+            return 0;
+        }
         let shown = |from: &&Name| !self.at(user).is_gone() && !self.is_held(user, from);
         self.at(user).mailbox.senders().filter(shown).count()
     }
@@ -196,9 +200,8 @@ impl Server {
         let Some(last) = mail.last().map(|mail| mail.id) else { return };
         let mut ids: Vec<MessageId> = Vec::new();
         for id in mail.iter().map(|mail| mail.id).filter(|id| *id <= upto) {
-            let sent = self.session(user).map(|session| &session.delivery.sent);
-            let under_way = sent.is_some_and(|sent| sent.iter().any(|parcel| parcel.mail.id == id));
-            if !under_way && self.at_mut(user).mailbox.take_out(id) {
+            if self.at_mut(user).mailbox.take_out(id) {
+                self.give_up(user, id);
                 ids.push(id);
             }
         }

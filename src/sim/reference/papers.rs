@@ -106,7 +106,8 @@ pub(super) fn learn(
         ) => {
             let name = drawn_for.unwrap_or_default();
             *suspect = Suspect::Unknown(*learnt.names.entry(name.to_string()).or_insert(*digest));
-            if learnt.names.values().filter(|known| *known == digest).count() > 1 {
+            let known = learnt.digests.entry(*digest).or_insert_with(|| name.to_string());
+            if known != name {
                 return false;
             }
         }
@@ -199,6 +200,7 @@ impl Server {
             turns: VecDeque::new(),
             charged: None,
             made_up: BTreeMap::new(),
+            made_up_by_age: VecDeque::new(),
             addresses: BTreeMap::new(),
             groups: BTreeMap::new(),
             requests: BTreeMap::new(),

@@ -11,7 +11,7 @@ use super::{Server, User};
 use crate::record::{Change, Outcome};
 use crate::server::settings::{HeldOnBlock, HistoryMode, OfflineDelivery};
 use crate::wire::Code;
-use crate::words::{LinkId, Name};
+use crate::words::Name;
 
 impl Server {
     pub(super) fn has_blocked(&self, by: User, user: User) -> bool {
@@ -89,17 +89,6 @@ impl Server {
             if self.settings.block_mutual && self.settings.offline_delivery == OfflineDelivery::Auto {
                 self.show_held(user, &own);
             }
-        }
-    }
-
-    /// Tells each user who may know that somebody came or went (features 4.3).
-    pub(super) fn tell_presence(&mut self, user: User, word: &str) {
-        let may_know = |viewer: &&User| **viewer != user && !self.has_blocked(user, **viewer);
-        let viewers = self.roster.iter().filter(may_know);
-        let links: Vec<LinkId> = viewers.filter_map(|viewer| self.at(*viewer).link()).collect();
-        let line = [format!("{word} {}", self.name(user))];
-        for link in links {
-            self.notify(link, &line);
         }
     }
 

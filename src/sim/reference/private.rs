@@ -13,6 +13,7 @@ use super::{Server, Timer, User, later};
 use crate::record::Outcome;
 use crate::time::Time;
 use crate::wire::Code;
+use crate::words::LinkId;
 
 /// Requests of a user that may be open, and that may be begun within a minute: with one other, and in all (R33).
 const REQUESTS: usize = 16;
@@ -79,11 +80,12 @@ impl Server {
         open < REQUESTS && to_one < TO_ONE && begun.len() < IN_ALL
     }
 
-    fn partner(&self, asker: &Asker, name: &str) -> Result<User, Code> {
+    fn partner(&mut self, asker: &Asker, name: &str) -> Result<User, Code> {
         let to = self.another(asker, name)?;
         if !self.may_reach(asker.user, to) {
             return Err(Code::Blocked);
         }
+        self.will_be_heard_of(asker.user);
         if self.at(to).link().is_some() { Ok(to) } else { Err(Code::Offline) }
     }
 
@@ -104,16 +106,16 @@ impl Server {
             Ok(from) => from,
             Err(code) => return self.fail(asker, code),
         };
-        match self.take_request(from, asker.user) {
-            None => self.fail(asker, Code::NoRequest),
-            Some(request) if !self.may_reach(from, asker.user) => {
-                self.fail(&request.asker, Code::Declined);
-                self.fail(asker, Code::NoRequest);
-            }
-            Some(request) => {
-                self.introduce(&request, asker, endpoints);
-                self.answer(asker, Outcome::Done, &format!("accept {name}"));
-            }
+        let Some(request) = self.take_request(from, asker.user) else {
+            return self.fail(asker, Code::NoRequest);
+        };
+        self.will_be_heard_of(asker.user);
+        if self.may_reach(from, asker.user) {
+            self.introduce(&request, asker, endpoints);
+            self.answer(asker, Outcome::Done, &format!("accept {name}"));
+        } else {
+            self.fail(&request.asker, Code::Declined);
+            self.fail(asker, Code::NoRequest);
         }
     }
 
@@ -122,13 +124,12 @@ impl Server {
             Ok(from) => from,
             Err(code) => return self.fail(asker, code),
         };
-        match self.take_request(from, asker.user) {
-            None => self.fail(asker, Code::NoRequest),
-            Some(request) => {
-                self.fail(&request.asker, Code::Declined);
-                self.answer(asker, Outcome::Done, &format!("decline {name}"));
-            }
-        }
+        let Some(request) = self.take_request(from, asker.user) else {
+            return self.fail(asker, Code::NoRequest);
+        };
+        self.will_be_heard_of(asker.user);
+        self.fail(&request.asker, Code::Declined);
+        self.answer(asker, Outcome::Done, &format!("decline {name}"));
     }
 
     /// Each learns who the other is, and where the other may be.
@@ -182,6 +183,16 @@ impl Server {
         }
     }
 
+    /// A session goes on with another connection: what waits for its user's answer is told again (R17).
+    pub(super) fn tell_requests_again(&mut self, user: User, link: LinkId) {
+        let from: Vec<User> =
+            self.requests.keys().filter(|(_, to)| *to == user).map(|(from, _)| *from).collect();
+        for from in from {
+            let line = format!("request {}", self.name(from));
+            self.send(link, &line);
+        }
+    }
+
     pub(super) fn end_request(&mut self, from: User, to: User, code: Code) {
         let Some(request) = self.take_request(from, to) else { return };
         self.fail(&request.asker, code);
@@ -212,8 +223,8 @@ fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[String]) -> Vec<Socke
 /// Whether an address is a private one; loopback only where the server sees the client there as well.
 fn is_near(ip: IpAddr, seen_at: IpAddr) -> bool {
     let private = match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local(),
     };
     private || ip.is_loopback() && seen_at.is_loopback()
 }

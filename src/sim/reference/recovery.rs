@@ -75,7 +75,10 @@ impl Server {
             }
             Fact::SessionEnded { user, resumable, at } => {
                 if let Some(user) = self.find(user.as_str()) {
-                    self.note_ended(user, *at);
+                    // A login that was cut off before its `welcome` is no session.
+                    if self.at(user).began.is_some() {
+                        self.note_ended(user, *at);
+                    }
                     if !resumable {
                         self.at_mut(user).token = None;
                         self.at_mut(user).ledger = Ledger::default();

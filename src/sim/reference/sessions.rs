@@ -102,6 +102,7 @@ impl Server {
         }
         let entry = Entry { by_password: None, token: false, at: self.now };
         self.admit(id, user, &entry);
+        self.tell_requests_again(user, id);
     }
 
     /// R18: a session begins when its `welcome` is written, which waits for its record.
@@ -150,7 +151,7 @@ impl Server {
         self.note_began(user, entry.at);
         self.idle_due(user, serial);
         self.admit(id, user, entry);
-        self.tell_presence(user, "online");
+        self.came_or_went(user);
     }
 
     fn admit(&mut self, id: LinkId, user: User, entry: &Entry) {
@@ -223,7 +224,7 @@ impl Server {
         let name = account.name.clone();
         let number = self.persist_fact(Fact::SessionEnded { user: name, resumable, at: now });
         if end != End::Stopped {
-            self.tell_presence(user, "offline");
+            self.came_or_went(user);
         }
         self.may_purge(user);
         let Some(id) = session.link else { return };
@@ -269,6 +270,7 @@ impl Server {
         }
         let (name, login, token) = (account.name.clone(), LoginNumber(account.login), account.token);
         let (began, ended) = (account.began.unwrap_or(Time::MAX), account.ended);
+        self.leave_to_next_login(user, entry.by_password.unwrap_or(0));
         self.persist_fact(Fact::SessionBegan { user: name.clone(), login, token, at: began });
         self.persist_fact(Fact::SessionEnded { user: name, resumable, at: ended });
         self.may_purge(user);

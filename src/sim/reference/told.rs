@@ -390,6 +390,7 @@ impl Server {
                 Timer::Leaving(user, serial) => self.leaving_due(user, serial),
                 Timer::Throttle(user, serial) => self.throttle_due(user, serial),
                 Timer::Request(from, to, serial) => self.request_expired(from, to, serial),
+                Timer::Settle(user) => self.settled(user),
                 Timer::Retry => self.try_again(),
             }
         }
@@ -404,6 +405,8 @@ impl Server {
             (now.timeout_secs, now.resume_grace_secs) != (before.timeout_secs, before.resume_grace_secs);
         let rate = (now.rate_burst, now.rate_per_s) != (before.rate_burst, before.rate_per_s);
         let disk = now.unsettled_max != before.unsettled_max;
+        let presence = (now.presence_burst, now.presence_settle_secs)
+            != (before.presence_burst, before.presence_settle_secs);
         let shows = auto(now) && !auto(&before);
         if waits {
             self.watch_all();
@@ -413,6 +416,9 @@ impl Server {
         }
         if disk {
             self.unsettled_max_changed();
+        }
+        if presence {
+            self.presence_settings_changed();
         }
         if shows {
             for user in self.roster.clone() {

@@ -3,6 +3,7 @@ use super::super::screen::{Face, Sheet};
 use super::*;
 use crate::client::Mark;
 use crate::client::view::MessageKind;
+use crate::shell::platform::WallClock;
 use crate::time::Time;
 use crate::words::{MessageId, Name};
 
@@ -14,17 +15,18 @@ fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>
     let (inbox, _) = async_channel::unbounded();
     let (linked, _) = async_channel::bounded(1);
     let (sheets, waiting) = std::sync::mpsc::channel();
+    let platform = System::new(WallClock::starting_after(Time::ZERO));
     let server = ServerAddress { host: "localhost".into(), port: 4000 };
     let mut hands = Hands {
         places: Places { server, state: Ok(states.path().into()), private_bind: None },
-        clock: WallClock::starting_after(Time::ZERO),
+        platform,
         executor: Rc::default(),
         keyboard: Keyboard::pipe(urgent.clone(), 4_096).expect("a thread"),
         urgent,
         inbox,
         linked,
         screen: Screen::new(Face::Json, sheets),
-        timer: Timer::never(),
+        timer: platform.never(),
         server: Server::default(),
         peers: Peers::default(),
         folder: Folder::default(),

@@ -1,44 +1,44 @@
 //! Accepts connections.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
-use async_io::Timer;
-use async_net::TcpListener;
 use smol::{LocalExecutor, Task};
-use socket2::SockRef;
 
+use crate::shell::platform::{Listener, Platform, System};
 use crate::shell::server::inbox::{Item, Sender};
-use crate::shell::sockets;
 
 /// Pause when the system is out of files or memory. Connections wait in the backlog meanwhile.
 const SHORT_OF_FILES: Duration = Duration::from_millis(100);
 
 /// The listening socket and its task; dropping it closes the port.
-pub(crate) struct Accepting {
-    listener: TcpListener,
+pub(crate) struct Accepting<P: Platform = System> {
+    listener: Rc<P::Listener>,
     _task: Task<()>,
 }
 
-impl Accepting {
+impl<P: Platform> Accepting<P> {
     /// Starts accepting.
     pub(crate) fn start(
-        listener: TcpListener,
+        platform: P,
+        listener: P::Listener,
         executor: &LocalExecutor<'static>,
-        inbox: Sender,
-    ) -> Accepting {
-        let task = executor.spawn(accept(listener.clone(), inbox));
+        inbox: Sender<P>,
+    ) -> Accepting<P> {
+        let listener = Rc::new(listener);
+        let task = executor.spawn(accept(platform, Rc::clone(&listener), inbox));
         Accepting { listener, _task: task }
     }
 
     /// Changes `dead_link_secs` for connections accepted from now on.
     pub(crate) fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
-        sockets::tune(SockRef::from(&self.listener), secs)
+        self.listener.set_dead_link_secs(secs)
     }
 }
 
 /// Passes every new connection to the inbox.
-async fn accept(listener: TcpListener, inbox: Sender) {
+async fn accept<P: Platform>(platform: P, listener: Rc<P::Listener>, inbox: Sender<P>) {
     let mut short = false;
     loop {
         match listener.accept().await {
@@ -53,7 +53,7 @@ async fn accept(listener: TcpListener, inbox: Sender) {
                 if !std::mem::replace(&mut short, true) {
                     tracing::error!("no connection can be taken for now: {error}");
                 }
-                Timer::after(SHORT_OF_FILES).await;
+                platform.after(SHORT_OF_FILES).await;
             }
         }
     }

@@ -2,20 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_io::{Async, Timer};
 use futures_lite::FutureExt;
 use futures_lite::future::or;
 
 use super::bell::Bell;
+use crate::shell::platform::{Platform, Socket, System};
 use crate::shell::server::inbox::{Item, Sender};
 use crate::shell::server::setup::settings::Limits;
 use crate::words::LinkId;
@@ -33,16 +30,18 @@ const HANG_UP: Duration = Duration::from_millis(300);
 /// Interval of looking for a reset on a connection that is not read, or was read to its end.
 const RESET_LOOK: Duration = Duration::from_secs(1);
 
-/// Buffers shared by all connections, so that an idle one owns none.
-pub(crate) struct Shared {
+/// What all connections share; the buffers, so that an idle one owns none.
+pub(crate) struct Shared<P: Platform = System> {
+    platform: P,
     pub(crate) limits: Cell<Limits>,
     read: RefCell<Box<[u8]>>,
     spare: RefCell<Vec<Vec<u8>>>,
 }
 
-impl Shared {
-    pub(crate) fn new(limits: Limits) -> Rc<Shared> {
+impl<P: Platform> Shared<P> {
+    pub(crate) fn new(platform: P, limits: Limits) -> Rc<Shared<P>> {
         Rc::new(Shared {
+            platform,
             limits: Cell::new(limits),
             read: RefCell::new(vec![0; READ_BYTES].into()),
             spare: RefCell::default(),
@@ -51,10 +50,10 @@ impl Shared {
 }
 
 /// A connection, shared by its own task and the state task; both run on one thread.
-pub(crate) struct Connection {
+pub(crate) struct Connection<P: Platform = System> {
     link: LinkId,
-    socket: Arc<Async<TcpStream>>,
-    shared: Rc<Shared>,
+    socket: P::Socket,
+    shared: Rc<Shared<P>>,
     /// Output buffer.
     waiting: RefCell<Vec<u8>>,
     /// Bytes written over the life of the link.
@@ -100,22 +99,19 @@ pub(crate) enum Written {
         upto: u64,
     },
     /// The rest is left to the connection's own task.
-    Part,
+    Part {
+        /// Bytes over the life of the link, if this write was not left to the connection's own task as well.
+        upto: Option<u64>,
+    },
     /// The connection is broken.
     Broken,
 }
 
-impl AsFd for Connection {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.get_ref().as_fd()
-    }
-}
-
-impl Connection {
-    pub(crate) fn new(link: LinkId, socket: async_net::TcpStream, shared: Rc<Shared>) -> Connection {
+impl<P: Platform> Connection<P> {
+    pub(crate) fn new(link: LinkId, socket: P::Socket, shared: Rc<Shared<P>>) -> Connection<P> {
         Connection {
             link,
-            socket: socket.into(),
+            socket,
             shared,
             waiting: RefCell::default(),
             written: Cell::new(0),
@@ -143,14 +139,14 @@ impl Connection {
     /// Writes the output buffer without blocking, unless the connection's own task is writing it.
     pub(crate) fn write(&self) -> Written {
         if self.stuck.get() {
-            return Written::Part;
+            return Written::Part { upto: None };
         }
         match self.write_some() {
             Ok(true) => Written::All { upto: self.written.get() },
             Ok(false) => {
                 self.stuck.set(true);
                 self.write_on.ring();
-                Written::Part
+                Written::Part { upto: Some(self.written.get()) }
             }
             Err(_) => Written::Broken,
         }
@@ -196,7 +192,11 @@ impl Connection {
 
     #[cfg(test)]
     pub(crate) fn has_unread(&self) -> bool {
-        self.socket.get_ref().peek(&mut [0]).is_ok_and(|count| count > 0)
+        self.socket.peek().unwrap_or_default()
+    }
+
+    pub(crate) const fn socket(&self) -> &P::Socket {
+        &self.socket
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -207,7 +207,7 @@ impl Connection {
     fn write_some(&self) -> io::Result<bool> {
         let mut waiting = self.waiting.borrow_mut();
         while !waiting.is_empty() {
-            match self.socket.get_ref().write(&waiting) {
+            match self.socket.write(&waiting) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.written.set(self.written.get() + count as u64);
@@ -232,7 +232,7 @@ impl Connection {
 
     /// The task of the connection: reads and writes until it ends, then reports that. A panic ends only this
     /// connection.
-    pub(crate) async fn serve(self: Rc<Connection>, inbox: Sender) {
+    pub(crate) async fn serve(self: Rc<Connection<P>>, inbox: Sender<P>) {
         let both = or(self.read_all(&inbox), self.write_rest(&inbox));
         if AssertUnwindSafe(both).catch_unwind().await.is_err() {
             tracing::error!("a connection ended by a defect in its task");
@@ -243,7 +243,7 @@ impl Connection {
 
     /// Passes on input and reports the end of the stream. Returns when the connection is lost, or closed by
     /// both sides.
-    async fn read_all(&self, inbox: &Sender) {
+    async fn read_all(&self, inbox: &Sender<P>) {
         if self.read_to_end(inbox).await == Input::Lost {
             return;
         }
@@ -261,7 +261,7 @@ impl Connection {
     }
 
     /// Passes on input up to the end of the stream.
-    async fn read_to_end(&self, inbox: &Sender) -> Input {
+    async fn read_to_end(&self, inbox: &Sender<P>) -> Input {
         loop {
             if self.phase.get() == Phase::Paused {
                 let resumed = async {
@@ -297,7 +297,7 @@ impl Connection {
     /// Reads once: `None` if there is nothing to read, no bytes at the end of the stream.
     fn read_some(&self) -> io::Result<Option<Box<[u8]>>> {
         let mut buffer = self.shared.read.borrow_mut();
-        match self.socket.get_ref().read(&mut buffer) {
+        match self.socket.read(&mut buffer) {
             Ok(count) => Ok(Some(buffer.get(..count).unwrap_or_default().into())),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
             Err(error) => Err(error),
@@ -311,9 +311,9 @@ impl Connection {
             if self.readable().await.is_err() {
                 return Input::Lost;
             }
-            match self.socket.get_ref().peek(&mut [0]) {
-                Ok(0) => return Input::Ended,
-                Ok(_) => break,
+            match self.socket.peek() {
+                Ok(false) => return Input::Ended,
+                Ok(true) => break,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(_) => return Input::Lost,
             }
@@ -324,13 +324,13 @@ impl Connection {
 
     /// Waits until the connection is reset or found dead.
     async fn reset(&self) {
-        while matches!(self.socket.get_ref().take_error(), Ok(None)) {
-            Timer::after(RESET_LOOK).await;
+        while matches!(self.socket.take_error(), Ok(None)) {
+            self.shared.platform.after(RESET_LOOK).await;
         }
     }
 
     /// Writes what the state task could not, and the remaining output of a connection that is being closed.
-    async fn write_rest(&self, inbox: &Sender) {
+    async fn write_rest(&self, inbox: &Sender<P>) {
         loop {
             self.write_on.heard().await;
             if self.is_closing() {
@@ -343,14 +343,11 @@ impl Connection {
     }
 
     /// Writes until the output buffer is empty; `false` if the connection is broken or stalled for too long.
-    async fn drain(&self, inbox: &Sender) -> bool {
+    async fn drain(&self, inbox: &Sender<P>) -> bool {
+        let mut patience = self.patience();
         while self.stuck.get() && !self.is_closing() {
-            let stall_secs = self.shared.limits.get().output_stall_secs;
             let stalled = async {
-                match stall_secs {
-                    0 => std::future::pending().await,
-                    _ => Timer::after(Duration::from_secs(stall_secs)).await,
-                };
+                (&mut patience).await;
                 false
             };
             let closing = async {
@@ -366,8 +363,11 @@ impl Connection {
                 Err(_) => return false,
             }
             let upto = self.written.get();
-            if upto > before && inbox.send(Item::Flushed { link: self.link, upto }).await.is_err() {
-                return false;
+            if upto > before {
+                patience = self.patience();
+                if inbox.send(Item::Flushed { link: self.link, upto }).await.is_err() {
+                    return false;
+                }
             }
         }
         if self.is_closing() {
@@ -376,15 +376,20 @@ impl Connection {
         true
     }
 
+    /// How long a write may make no progress from now on.
+    fn patience(&self) -> P::Timer {
+        match self.shared.limits.get().output_stall_secs {
+            0 => self.shared.platform.never(),
+            secs => self.shared.platform.after(Duration::from_secs(secs)),
+        }
+    }
+
     /// Writes the remaining output, shuts down the sending side, and waits a little for the client to close.
     async fn say_goodbye(&self) {
         let last_words = async { while matches!(self.write_some(), Ok(false)) && self.writable().await {} };
-        let too_long = async {
-            Timer::after(LAST_WORDS).await;
-        };
-        or(last_words, too_long).await;
-        if self.socket.get_ref().shutdown(Shutdown::Write).is_ok() && !self.stream_ended.get() {
-            Timer::after(HANG_UP).await;
+        or(last_words, self.shared.platform.after(LAST_WORDS)).await;
+        if self.socket.shut_down_write().is_ok() && !self.stream_ended.get() {
+            self.shared.platform.after(HANG_UP).await;
         }
     }
 

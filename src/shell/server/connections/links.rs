@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smol::Task;
 
 use super::connection::Connection;
+use crate::shell::platform::{Platform, System};
 use crate::words::LinkId;
 
 /// Bits of an id that hold the slot of its connection. The other bits count, so ids increase and are never
@@ -14,27 +14,32 @@ const SLOT_BITS: u32 = 24;
 const SLOTS: usize = 1 << SLOT_BITS;
 
 /// An open connection with its task; the task ends when this is dropped.
-pub(crate) struct Link {
+pub(crate) struct Link<P: Platform = System> {
     pub(crate) id: LinkId,
-    pub(crate) connection: Rc<Connection>,
+    pub(crate) connection: Rc<Connection<P>>,
     /// Has output that was queued since the last write.
     pub(crate) dirty: bool,
     _task: Task<()>,
 }
 
 /// All open connections.
-#[derive(Default)]
-pub(crate) struct Links {
-    slots: Vec<Option<Link>>,
+pub(crate) struct Links<P: Platform = System> {
+    slots: Vec<Option<Link<P>>>,
     free: Vec<usize>,
     opened: u64,
 }
 
-impl Links {
+impl<P: Platform> Default for Links<P> {
+    fn default() -> Links<P> {
+        Links { slots: Vec::new(), free: Vec::new(), opened: 0 }
+    }
+}
+
+impl<P: Platform> Links<P> {
     /// Adds the connection that `open` makes for its id; `None` if there are too many.
     pub(crate) fn insert(
         &mut self,
-        open: impl FnOnce(LinkId) -> (Rc<Connection>, Task<()>),
+        open: impl FnOnce(LinkId) -> (Rc<Connection<P>>, Task<()>),
     ) -> Option<LinkId> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
@@ -51,11 +56,11 @@ impl Links {
         Some(id)
     }
 
-    pub(crate) fn get(&mut self, id: LinkId) -> Option<&mut Link> {
+    pub(crate) fn get(&mut self, id: LinkId) -> Option<&mut Link<P>> {
         self.slots.get_mut(slot_of(id))?.as_mut().filter(|link| link.id == id)
     }
 
-    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
+    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link<P>> {
         let slot = slot_of(id);
         let link = self.slots.get_mut(slot)?.take_if(|link| link.id == id)?;
         self.free.push(slot);
@@ -63,16 +68,14 @@ impl Links {
     }
 
     /// Wakes the task of every connection that has unread input, whether or not the reactor has noticed it.
-    pub(crate) fn wake_readable(&self) {
-        let connections: Vec<&Connection> =
+    pub(crate) fn wake_readable(&self, platform: &P) {
+        let connections: Vec<&Connection<P>> =
             self.slots.iter().flatten().map(|link| &*link.connection).collect();
-        let sockets = connections.iter().map(|connection| PollFd::new(*connection, PollFlags::IN));
-        let mut sockets: Vec<PollFd<'_>> = sockets.collect();
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let sockets: Vec<&P::Socket> = connections.iter().map(|connection| connection.socket()).collect();
         // Without an answer of the system, all of them look for themselves.
-        let unknown = poll(&mut sockets, Some(&at_once)).is_err();
-        for (connection, socket) in connections.iter().zip(&sockets) {
-            if unknown || !socket.revents().is_empty() {
+        let unread = platform.unread(&sockets).unwrap_or_else(|_| vec![true; sockets.len()]);
+        for (connection, unread) in connections.iter().zip(unread) {
+            if unread {
                 connection.look();
             }
         }

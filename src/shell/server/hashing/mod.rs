@@ -7,7 +7,7 @@ use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-pub(crate) use self::threads::{Hashing, Pool};
+pub(crate) use self::threads::{Hashing, Job, Pool};
 use crate::server::Verdict;
 use crate::shell::credentials::{is_phc, parse_phc};
 use crate::words::Credential;

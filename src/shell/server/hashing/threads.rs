@@ -23,7 +23,8 @@ pub(crate) struct Pool {
     jobs: async_channel::Sender<Job>,
 }
 
-struct Job {
+/// A password that waits for its work.
+pub(crate) struct Job {
     ticket: Ticket,
     password: Zeroizing<String>,
     cost: Cost,
@@ -50,6 +51,12 @@ impl Pool {
             })?;
         }
         Ok(Pool { jobs })
+    }
+
+    /// A pool without threads: whoever has the jobs does them.
+    pub(crate) fn unthreaded() -> (Pool, async_channel::Receiver<Job>) {
+        let (jobs, waiting) = async_channel::unbounded();
+        (Pool { jobs }, waiting)
     }
 
     /// Queues a verification. If `queue` jobs wait already, returns the refusal at once.
@@ -91,7 +98,8 @@ impl Job {
         Job { ticket, password: Zeroizing::new(password.reveal().to_string()), cost, task }
     }
 
-    fn run(self, hasher: &mut Hasher) -> Hashing {
+    /// Does the work.
+    pub(crate) fn run(self, hasher: &mut Hasher) -> Hashing {
         // A panic must not end the thread; the client is asked to try again.
         let outcome = catch_unwind(AssertUnwindSafe(|| match &self.task {
             Task::Verify(credential) => hasher

@@ -89,6 +89,7 @@ pub fn needing_restart(wanted: &Settings, running: &Settings) -> Vec<&'static st
         ("credentials", *credentials != running.credentials),
         ("data", *data != running.data),
         ("ephemeral", wanted.ephemeral != running.ephemeral),
+        ("core_dumps", wanted.core_dumps != running.core_dumps),
     ];
     differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub allow_plaintext: bool,
     /// `ephemeral`: keep nothing.
     pub ephemeral: bool,
+    /// `core_dumps`: core files may be left, and other programs may read this one's memory.
+    pub core_dumps: bool,
     /// Limits of the shell.
     pub limits: Limits,
     /// Settings of the core.
@@ -58,6 +60,7 @@ impl Default for Settings {
             plaintext: false,
             allow_plaintext: false,
             ephemeral: false,
+            core_dumps: false,
             limits: Limits {
                 output_bytes: 262_144,
                 output_stall_secs: 10,
@@ -227,6 +230,7 @@ table! {
     credentials: PathBuf = credentials, "file with the accounts";
     data: PathBuf = data, "folder where state lives";
     ephemeral: bool = ephemeral, "keep nothing over a restart but the accounts";
+    core_dumps: bool = core_dumps, "leave core files, which hold passwords and texts; takes a restart";
     plaintext: bool = plaintext, "no TLS; both sides must say it";
     allow_plaintext: bool = allow_plaintext, "let plaintext leave this machine (any address but loopback)";
     block_duration: Seconds = core.block_duration_secs, "how long a name stays locked; 0: never locked";
@@ -266,6 +270,8 @@ table! {
     total_share: Count = core.total_share, "a sender may fill all mailboxes together to one part in so many";
     rate_burst: Count = core.rate_burst, "units of work a user may cause at once";
     rate_per_s: Count = core.rate_per_s, "units of work a second a user may cause";
+    presence_burst: Count = core.presence_burst, "comings and goings of a user that are told at once";
+    presence_settle_secs: Seconds = core.presence_settle_secs, "how long one stands before it is told beyond that";
     unsettled_max: Count = core.unsettled_max, "records of a user that may be on their way to the disk";
     output_bytes: Size = limits.output_bytes, "bytes that may wait for a slow reader";
     output_stall_secs: Seconds = limits.output_stall_secs, "time a slow reader may take none of them";
@@ -283,7 +289,7 @@ mod tests {
     const PROMISED: &str = "resume_grace_secs=0 mailbox_messages=10000 mailbox_bytes=8388608 \
         mailbox_per_sender=1000 mailbox_total_bytes=268435456 unauthenticated_max=128 \
         unauthenticated_per_address=16 login_secs=30 hash_queue=32 line_bytes=4096 output_bytes=262144 \
-        output_stall_secs=10 mailbox_share=8 total_share=16 unsettled_max=64 rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
+        output_stall_secs=10 mailbox_share=8 total_share=16 presence_burst=4 presence_settle_secs=15 unsettled_max=64 rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
         failures_per_address=9 private_request_secs=60 argon2_kib=19456 argon2_passes=2 \
         allow_plaintext=false port=4000 bind=127.0.0.1 block_duration=60 timeout=1800 dead_link_secs=15 \
         lock_attempts=3 lock_extend=false registration=closed duplicate_login=deny \
@@ -291,7 +297,7 @@ mod tests {
         broadcast_report=generic hide_blockers_in_whoelse=true whoelse_include_self=false \
         hide_blockers_in_history=true history_mode=overlap strict_block=true block_mutual=false \
         block_ends_private=false ping_reveals_block=true credentials=credentials.txt data=hobnob-data \
-        plaintext=false ephemeral=false";
+        plaintext=false ephemeral=false core_dumps=false";
 
     #[test]
     fn names_and_defaults_are_the_promised_ones() {

@@ -13,38 +13,38 @@ use super::super::setup::settings::{Limits, Settings};
 use crate::record::{Change, Record, RecordNumber};
 use crate::server::Effect;
 use crate::shell::credentials;
+use crate::shell::platform::{TcpConnection, WallClock};
 use crate::shell::store;
-use crate::shell::wall_clock::WallClock;
 use crate::words::{Credential, Name, Password, Ticket};
 
 const ACCOUNT: RecordNumber = RecordNumber(1);
 
 /// A server on a store in memory, where each new account comes to this.
 fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Answer>) {
-    let clock = WallClock::starting_after(Time::ZERO);
+    let platform = System::new(WallClock::starting_after(Time::ZERO));
     let (answers, answered) = async_channel::unbounded();
     let options = store::Options {
         data: None,
         credentials: PathBuf::from("credentials.txt"),
         answers,
-        started: clock.now(),
+        started: platform.now(),
         add_account: Box::new(move |_, _| added()),
     };
     let (store, recovery) = store::open(options).expect("a store");
     let settings = Settings::default();
     let (sender, inbox) = inbox();
     let hands = Hands {
-        clock,
+        platform,
         store,
         hashing: Pool::start(|_| ()).expect("threads"),
         executor: Rc::default(),
-        shared: Shared::new(settings.limits),
+        shared: Shared::new(platform, settings.limits),
         accepting: None,
         reload: Rc::new(|| ()),
         sender,
         links: Links::default(),
         nonces: Nonces::new(),
-        alarm: Alarm::new(clock),
+        alarm: Alarm::new(platform),
         dirty: Vec::new(),
         queued: 0,
         flushed: Vec::new(),
@@ -53,7 +53,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         stopping: Stopping::No,
         settings,
     };
-    let core = ServerState::new(hands.settings.core.clone(), Vec::new(), recovery, 1, clock.now());
+    let core = ServerState::new(hands.settings.core.clone(), Vec::new(), recovery, 1, platform.now());
     (Server { core, hands, inbox }, answered)
 }
 
@@ -109,7 +109,7 @@ fn unread_lines(server: &mut Server, count: usize) -> (Vec<std::net::TcpStream>,
     for _ in 0..count {
         clients.push(std::net::TcpStream::connect(address).expect("connected"));
         let (socket, _) = listener.accept().expect("accepted");
-        let socket = async_net::TcpStream::try_from(socket).expect("a socket");
+        let socket = TcpConnection::try_from(socket).expect("a socket");
         links.push(server.hands.open(socket).expect("a place"));
     }
     // The tasks of the connections wait for something to read.
@@ -154,7 +154,7 @@ fn read_again(folder: &tempfile::TempDir, change: impl FnOnce(&mut Limits)) -> R
 fn reload(server: &mut Server, change: impl FnOnce(&mut Limits)) {
     let folder = tempfile::tempdir().expect("a folder");
     let reload = Box::new(read_again(&folder, change));
-    server.take(Item::Reloaded(reload), server.hands.clock.now()).expect("a store");
+    server.take(Item::Reloaded(reload), server.hands.platform.now()).expect("a store");
 }
 
 #[test]
@@ -210,6 +210,16 @@ fn flooded(server: &mut Server) -> (Vec<std::net::TcpStream>, LinkId) {
 }
 
 #[test]
+fn what_a_full_socket_has_taken_is_told_at_once() {
+    let (mut server, _answered) = server(|| Ok(()));
+    reload(&mut server, |limits| limits.output_bytes = 0);
+    let (_clients, link) = flooded(&mut server);
+    assert!(
+        matches!(server.hands.flushed[..], [(of, upto)] if of == link && (1..FLOOD as u64).contains(&upto))
+    );
+}
+
+#[test]
 fn a_reload_changes_how_much_may_wait_for_a_slow_reader() {
     let (mut server, _answered) = server(|| Ok(()));
     reload(&mut server, |limits| limits.output_bytes = 0);
@@ -256,7 +266,7 @@ fn accounts_that_were_read_before_the_file_changed_are_read_again() {
     // A registration is written meanwhile.
     let luke = Name::new("luke").expect("a name");
     credentials::append(&early.settings.credentials, &luke, &Credential::new("x")).expect("written");
-    server.take(Item::Reloaded(Box::new(early)), server.hands.clock.now()).expect("a store");
+    server.take(Item::Reloaded(Box::new(early)), server.hands.platform.now()).expect("a store");
     assert_eq!(again.get(), 1);
     assert_ne!(server.hands.settings.limits.hash_queue, 7, "nothing of the early one is taken");
 }

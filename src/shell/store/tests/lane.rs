@@ -29,6 +29,8 @@ struct Stage {
     handed_out: RecordNumber,
     settled: RecordNumber,
     pages: usize,
+    /// Bytes sent on each link.
+    sent: BTreeMap<LinkId, u64>,
     verify: Vec<(Ticket, Verdict)>,
 }
 
@@ -54,6 +56,7 @@ impl Stage {
             handed_out: none,
             settled: none,
             pages: 0,
+            sent: BTreeMap::new(),
             verify: Vec::new(),
         };
         stage.handle(Event::Tick);
@@ -77,6 +80,7 @@ impl Stage {
                     self.pages += 1;
                 }
                 Effect::Send { link, bytes } => {
+                    *self.sent.entry(link).or_default() += bytes.len() as u64;
                     let lines = std::str::from_utf8(bytes).unwrap().lines();
                     let messages = lines.filter(|line| line.contains("message ") && !line.starts_with("ok "));
                     if let Some(id) = messages.filter_map(|line| line.split(' ').nth(1)).next_back() {
@@ -97,8 +101,11 @@ impl Stage {
         }
     }
 
-    /// Lets hashing and the store answer all that they were asked.
+    /// Lets hashing and the store answer all that they were asked; all that was sent leaves.
     fn settle(&mut self) {
+        for (link, upto) in self.sent.clone() {
+            self.handle(Event::Flushed { link, upto });
+        }
         loop {
             if let Some((ticket, verdict)) = self.verify.pop() {
                 self.handle(Event::Verified { ticket, verdict });
@@ -106,6 +113,8 @@ impl Stage {
                 self.rig().handle.wake(START);
                 let answer = self.rig().next();
                 self.take(answer);
+            } else if self.core.has_turns() {
+                self.handle(Event::Turn);
             } else {
                 return;
             }

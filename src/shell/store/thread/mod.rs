@@ -21,11 +21,21 @@ use super::disk::OpenError;
 
 /// Starts the thread. It ends when the inbox is closed and empty, or after a failure.
 pub(crate) fn spawn(writer: Writer, inbox: Arc<Inbox>) -> Result<Thread, OpenError> {
+    let last_word = LastWord(writer.answers().clone());
+    spawn_body(move || {
+        let _last_word = last_word;
+        run(writer, &inbox)
+    })
+}
+
+/// Starts a thread that does this.
+pub(crate) fn spawn_body(
+    body: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Result<Thread, OpenError> {
     let (alive, ended) = mpsc::channel();
     let body = move || {
         let _alive: mpsc::Sender<Never> = alive;
-        let _last_word = LastWord(writer.answers().clone());
-        run(writer, &inbox)
+        body()
     };
     let handle = thread::Builder::new().name("store".to_owned()).spawn(body).map_err(OpenError::System)?;
     Ok(Thread { handle, ended })
@@ -69,7 +79,8 @@ impl Drop for LastWord {
     }
 }
 
-fn run(mut writer: Writer, inbox: &Inbox) -> Result<(), Failed> {
+/// Writes all that comes until the inbox is closed and empty, or a write fails.
+pub(crate) fn run(mut writer: Writer, inbox: &Inbox) -> Result<(), Failed> {
     let mut ended = Ok(());
     while ended.is_ok() {
         let Some((tasks, now)) = inbox.take() else { break };

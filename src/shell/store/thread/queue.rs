@@ -91,6 +91,25 @@ impl Inbox {
         Some((std::mem::take(&mut waiting.tasks), waiting.now))
     }
 
+    /// Takes the tasks that wait, with the time, if there are any.
+    pub(crate) fn take_waiting(&self) -> Option<(Vec<Task>, Time)> {
+        let mut waiting = self.lock();
+        (!waiting.tasks.is_empty()).then(|| (std::mem::take(&mut waiting.tasks), waiting.now))
+    }
+
+    /// Whether tasks wait.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.lock().tasks.is_empty()
+    }
+
+    /// Waits for [`close`](Self::close).
+    pub(crate) fn wait_for_close(&self) {
+        let mut waiting = self.lock();
+        while !waiting.closed {
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// To be called when all tasks before the close are durable or refused.
     pub(super) fn set_emptied(&self) {
         self.emptied.store(true, Ordering::Release);

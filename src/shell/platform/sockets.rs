@@ -14,7 +14,7 @@ const BACKLOG: i32 = 4096;
 ///
 /// # Errors
 /// An I/O error, usually that the port is taken.
-pub fn listen(address: SocketAddr, dead_link_secs: u64) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr, dead_link_secs: u64) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Otherwise connections in TIME_WAIT would keep a restarted server from its port.
     socket.set_reuse_address(true)?;
@@ -30,7 +30,7 @@ pub fn listen(address: SocketAddr, dead_link_secs: u64) -> io::Result<TcpListene
 ///
 /// # Errors
 /// The I/O error.
-pub fn tune(socket: SockRef<'_>, dead_link_secs: u64) -> io::Result<()> {
+pub(super) fn tune(socket: SockRef<'_>, dead_link_secs: u64) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let Some(probes) = Probes::within(dead_link_secs) else {
         socket.set_keepalive(false)?;

@@ -1,119 +1,20 @@
 //! Limits of the server's core that take more than a transcript: nothing happens at the limit; one past it,
 //! the user concerned hears of it, and nobody else is affected.
 
-use std::collections::BTreeMap;
+mod prices;
+mod stage;
 
 use hobnob::record::{Mail, RecordNumber, Recovery};
 use hobnob::server::settings::OfflineDelivery;
-use hobnob::server::{Effect, Event, Report, ServerState, Settings, Verdict};
+use hobnob::server::{Event, Settings};
 use hobnob::time::Time;
-use hobnob::words::{Credential, LinkId, MessageId, Name, Ticket};
+use hobnob::words::{LinkId, MessageId, Name};
 
-const HANS: LinkId = LinkId(1);
-const YODA: LinkId = LinkId(2);
-
-/// A server and its output. Its store commits when it is told to, and not before.
-struct Server {
-    core: ServerState,
-    now: Time,
-    said: BTreeMap<LinkId, Vec<u8>>,
-    /// Bytes sent on each link in all.
-    sent: BTreeMap<LinkId, u64>,
-    closed: Vec<LinkId>,
-    limits: Vec<&'static str>,
-    /// Pages of mail asked of the store and not answered.
-    loads: Vec<Ticket>,
-    paused: Vec<LinkId>,
-    store: Store,
-    /// Records handed out so far.
-    records: u64,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Store {
-    Commits,
-    Stalls,
-}
-
-impl Server {
-    /// With `hans`, `yoda`, `luke` and so many others.
-    fn new(settings: Settings, others: usize) -> Server {
-        let names = ["hans".into(), "yoda".into(), "luke".into()].into_iter();
-        let names = names.chain((0..others).map(|n| format!("a-user-with-a-long-name-{n}")));
-        let accounts = names.map(|name| (Name::new(&name).unwrap(), Credential::new("pw"))).collect();
-        let recovery = Recovery { boot: 1, ..Recovery::default() };
-        let mut server = Server {
-            core: ServerState::new(settings, accounts, recovery, 7, Time(0)),
-            now: Time(0),
-            said: BTreeMap::new(),
-            sent: BTreeMap::new(),
-            closed: Vec::new(),
-            limits: Vec::new(),
-            loads: Vec::new(),
-            paused: Vec::new(),
-            store: Store::Commits,
-            records: 0,
-        };
-        server.handle(Event::Tick);
-        server
-    }
-
-    fn handle(&mut self, event: Event<'_>) {
-        let (mut verify, mut commit) = (Vec::new(), None);
-        for effect in self.core.handle(event, self.now) {
-            match effect {
-                Effect::Send { link, bytes } => {
-                    self.said.entry(link).or_default().extend(bytes);
-                    *self.sent.entry(link).or_default() += bytes.len() as u64;
-                }
-                Effect::Close { link } => self.closed.push(link),
-                Effect::Pause { link } => self.paused.push(link),
-                Effect::Resume { link } => self.paused.retain(|&paused| paused != link),
-                Effect::Verify { ticket, .. } => verify.push(ticket),
-                Effect::Persist { number, .. } => {
-                    commit = Some(number);
-                    self.records = number.0;
-                }
-                Effect::Report(Report::LimitReached { limit, .. }) => self.limits.push(limit),
-                Effect::LoadMail { ticket, .. } => self.loads.push(ticket),
-                Effect::Report(_) | Effect::ScheduleTimeout { .. } => {}
-                Effect::Hash { .. } => unreachable!("not in here: {effect:?}"),
-            }
-        }
-        for ticket in verify {
-            self.handle(Event::Verified { ticket, verdict: Verdict::Right });
-        }
-        if let (Some(upto), Store::Commits) = (commit, self.store) {
-            self.handle(Event::Committed { upto });
-        }
-    }
-
-    fn log_in(&mut self, link: LinkId, name: &str) {
-        let from = ([127, 0, 0, 1], 40_000).into();
-        self.handle(Event::LinkOpened { link, from, nonce: [0; 32] });
-        self.say(link, &format!("hello 1 ack\nlogin {name} pw\n"));
-    }
-
-    fn say(&mut self, link: LinkId, lines: &str) {
-        self.handle(Event::Received { link, bytes: lines.as_bytes() });
-    }
-
-    fn heard(&mut self, link: LinkId) -> String {
-        String::from_utf8(self.said.remove(&link).unwrap_or_default()).unwrap()
-    }
-}
-
-fn with_two(settings: Settings) -> Server {
-    let mut server = Server::new(settings, 0);
-    server.log_in(HANS, "hans");
-    server.log_in(YODA, "yoda");
-    server.said.clear();
-    server
-}
+use crate::stage::{HANS, Server, Store, YODA, unpriced, with_two};
 
 /// With `hans` in so many groups of so many members: the `grouplist` of hans is as long as a test needs.
 fn with_groups(groups: usize, members: usize) -> Server {
-    let mut server = Server::new(Settings::default(), members);
+    let mut server = Server::new(unpriced(), members);
     server.log_in(HANS, "hans");
     let names: Vec<String> = (0..members).map(|n| format!("a-user-with-a-long-name-{n}")).collect();
     for group in 0..groups {
@@ -207,20 +108,21 @@ fn lists_after_a_change_come_when_it_is_durable() {
 
 #[test]
 fn a_store_that_stalls_keeps_nothing_from_a_user_who_waits_for_it() {
-    let mut server = with_two(Settings::default());
+    let mut server = with_two(unpriced());
     server.store = Store::Stalls;
     server.say(YODA, "create group crew yoda\n");
     let broadcast = format!("broadcast {}\n", "x".repeat(4_000));
     for count in 1..=400 {
         server.say(HANS, &broadcast);
         assert!(server.heard(YODA).ends_with("x\n"), "broadcast {count}");
+        server.flush(YODA);
     }
     assert_eq!((server.closed.as_slice(), server.limits.len()), (&[][..], 0));
 }
 
 #[test]
 fn input_that_waits_is_bounded() {
-    let mut server = with_two(Settings::default());
+    let mut server = with_two(unpriced());
     server.store = Store::Stalls;
     let line = format!("message hans {}\n", "x".repeat(1_011));
     server.say(YODA, "create group crew yoda\n");
@@ -243,7 +145,7 @@ fn input_that_waits_is_bounded() {
 
 #[test]
 fn a_paused_link_is_read_again_when_its_input_was_obeyed() {
-    let mut server = with_two(Settings::default());
+    let mut server = with_two(unpriced());
     server.store = Store::Stalls;
     server.say(YODA, "create group crew yoda\n");
     let line = format!("message hans {}\n", "x".repeat(1_011));
@@ -251,7 +153,10 @@ fn a_paused_link_is_read_again_when_its_input_was_obeyed() {
     assert_eq!((server.heard(HANS).as_str(), server.paused.as_slice()), ("", &[YODA][..]));
     server.store = Store::Commits;
     server.handle(Event::Committed { upto: RecordNumber(1_000) });
-    assert_eq!(server.heard(HANS).matches("message 1.").count(), 65);
+    let mut heard = server.heard(HANS);
+    server.flush(HANS);
+    heard += &server.heard(HANS);
+    assert_eq!(heard.matches("message 1.").count(), 65);
     assert_eq!(server.paused, []);
 }
 
@@ -296,8 +201,7 @@ fn drain(server: &mut Server) -> usize {
 
 #[test]
 fn mail_that_nobody_takes_is_asked_for_once() {
-    let mut server =
-        with_a_full_window(Settings { offline_delivery: OfflineDelivery::Manual, ..Settings::default() });
+    let mut server = with_a_full_window(Settings { offline_delivery: OfflineDelivery::Manual, ..unpriced() });
     // One is being answered already, the next one waits, and will show all that any other could.
     server.say(YODA, "offline\n");
     assert_eq!(server.heard(YODA), "");
@@ -312,7 +216,7 @@ fn mail_that_nobody_takes_is_asked_for_once() {
 
 #[test]
 fn a_block_that_comes_and_goes_asks_for_held_mail_once() {
-    let mut server = with_a_full_window(Settings::default());
+    let mut server = with_a_full_window(unpriced());
     server.say(YODA, &"block hans\nunblock hans\n".repeat(1_000));
     assert!(server.heard(YODA) == "ok block hans\nok unblock hans\n".repeat(1_000));
     // What the login still shows, and what was held back.
@@ -326,7 +230,7 @@ fn a_block_that_comes_and_goes_asks_for_held_mail_once() {
 
 #[test]
 fn a_line_at_the_limit_is_taken_and_one_past_it_is_not() {
-    let mut server = with_two(Settings::default());
+    let mut server = with_two(unpriced());
     let room = 4_096 + 512 - "broadcast ".len();
     server.say(HANS, &format!("broadcast {}\n", "x".repeat(room)));
     assert_eq!(server.heard(HANS), "ok broadcast 1 complete\n");
@@ -336,7 +240,7 @@ fn a_line_at_the_limit_is_taken_and_one_past_it_is_not() {
 
 #[test]
 fn an_endless_line_ends_its_link_and_no_other() {
-    let mut server = with_two(Settings::default());
+    let mut server = with_two(unpriced());
     server.say(HANS, &"x".repeat(64 * 1024));
     assert_eq!(server.closed, []);
     server.say(HANS, "x");
@@ -348,7 +252,7 @@ fn an_endless_line_ends_its_link_and_no_other() {
 fn a_large_limit_leaves_as_much_room_before_a_line_is_endless() {
     let limit = 100_000 + 512;
     let line = |length: usize| format!("broadcast {}\n", "x".repeat(length - "broadcast ".len()));
-    let with_limit = || with_two(Settings { line_bytes: 100_000, ..Settings::default() });
+    let with_limit = || with_two(Settings { line_bytes: 100_000, ..unpriced() });
     let mut server = with_limit();
     server.say(HANS, &line(limit));
     server.say(HANS, &line(limit + 1));
@@ -366,7 +270,7 @@ fn a_large_limit_leaves_as_much_room_before_a_line_is_endless() {
 
 #[test]
 fn requests_for_private_links_are_limited_for_each_user() {
-    let mut server = Server::new(Settings { unauthenticated_max: 0, ..Settings::default() }, 17);
+    let mut server = Server::new(Settings { unauthenticated_max: 0, ..unpriced() }, 17);
     for n in 0..17 {
         server.log_in(LinkId(100 + n), &format!("a-user-with-a-long-name-{n}"));
     }
@@ -379,11 +283,14 @@ fn requests_for_private_links_are_limited_for_each_user() {
     server.say(HANS, "startprivate a-user-with-a-long-name-16 5000\n");
     assert_eq!(server.heard(HANS), "error rate_limited startprivate\n");
     assert_eq!(server.heard(LinkId(116)), "");
+    // The places belong to those who ask: hans may be asked, and may answer.
+    server.say(LinkId(116), "startprivate hans 5000\n");
+    assert_eq!(server.heard(HANS), "request a-user-with-a-long-name-16\n");
 }
 
 #[test]
 fn debug_output_holds_nothing_that_was_typed() {
-    let mut server = Server::new(Settings::default(), 0);
+    let mut server = Server::new(unpriced(), 0);
     server.handle(Event::LinkOpened { link: HANS, from: ([127, 0, 0, 1], 4_000).into(), nonce: [77; 32] });
     server.say(HANS, "login hans falc");
     let recovery = Recovery { secret: [77; 32], ..Recovery::default() };
@@ -396,7 +303,7 @@ fn debug_output_holds_nothing_that_was_typed() {
 
 #[test]
 fn coming_and_going_while_the_store_stalls_fills_nothing() {
-    let mut server = Server::new(Settings::default(), 0);
+    let mut server = Server::new(unpriced(), 0);
     server.store = Store::Stalls;
     for link in 1..=1_000 {
         server.log_in(LinkId(link), "hans");

@@ -1,0 +1,181 @@
+//! What the loops of both programs need of the machine: a clock, timers, sockets and randomness.
+//!
+//! The programs run on [`System`]. The simulated world runs the same loops on a model of it.
+
+mod sockets;
+mod system;
+mod wall_clock;
+
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub use self::system::{System, TcpConnection, TcpPort, Timer};
+pub use self::wall_clock::WallClock;
+use crate::time::Time;
+use crate::{client, server};
+
+/// A clock with its timers, a network, and randomness.
+pub trait Platform: Clone + 'static {
+    /// A TCP connection.
+    type Socket: Socket;
+    /// A listening TCP socket.
+    type Listener: Listener<Socket = Self::Socket>;
+    /// Completes at a time.
+    type Timer: Future<Output = ()> + Unpin;
+
+    /// The current time. Never goes back.
+    fn now(&self) -> Time;
+
+    /// A timer for a time; for one that the system cannot express, a timer that never completes.
+    fn timer(&self, at: Time) -> Self::Timer;
+
+    /// A timer for a time from now.
+    fn after(&self, duration: Duration) -> Self::Timer;
+
+    /// A timer that never completes.
+    fn never(&self) -> Self::Timer;
+
+    /// Fills `bytes` with random ones.
+    ///
+    /// # Errors
+    /// The system provides no randomness.
+    fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// The addresses of a host.
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
+
+    /// Connects to an address. The connection fails when its peer is silent for `dead_link_secs` (0: never).
+    fn connect(&self, to: SocketAddr, dead_link_secs: u64) -> impl Future<Output = io::Result<Self::Socket>>;
+
+    /// Listens on an address. Connections fail when their peers are silent for `dead_link_secs` (0: never).
+    ///
+    /// # Errors
+    /// The I/O error, usually that the port is taken.
+    fn listen(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<Self::Listener>;
+
+    /// Which of the sockets have something to read, an end or an error, whether or not their tasks were woken.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn unread(&self, sockets: &[&Self::Socket]) -> io::Result<Vec<bool>>;
+
+    /// Called before the server's core is told an event.
+    fn server_is_told(&self, _: &server::Event<'_>) {}
+
+    /// Called before an effect of the server's core is carried out.
+    fn server_wants(&self, _: &server::Effect<'_>) {}
+
+    /// Called when all effects of an event of the server's core are carried out.
+    fn server_has_done(&self) {}
+
+    /// Called before the client's core is told an event.
+    fn client_is_told(&self, _: &client::Event<'_>) {}
+
+    /// Called before an effect of the client's core is carried out.
+    fn client_wants(&self, _: &client::Effect<'_>) {}
+}
+
+/// A TCP connection. Dropping it closes it, which resets it if there is unread input. Nothing blocks: what cannot
+/// be done at once fails with [`ErrorKind::WouldBlock`].
+pub trait Socket: 'static {
+    /// Waits until a read is worth an attempt.
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Waits until a write is worth an attempt.
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Reads some bytes; 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn read(&self, bytes: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes some bytes.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Whether there is something to read; `false` at the end of the stream.
+    ///
+    /// # Errors
+    /// The I/O error; [`ErrorKind::WouldBlock`] if there is neither.
+    fn peek(&self) -> io::Result<bool>;
+
+    /// Ends the stream to the peer.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn shut_down_write(&self) -> io::Result<()>;
+
+    /// The error that broke the connection, once.
+    ///
+    /// # Errors
+    /// The system does not say.
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// The address of this side.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// A listening TCP socket. Dropping it closes the port.
+pub trait Listener: 'static {
+    /// Its connections.
+    type Socket: Socket;
+
+    /// The next connection, and where it comes from.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>>;
+
+    /// Changes `dead_link_secs` for connections accepted from now on.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn set_dead_link_secs(&self, secs: u64) -> io::Result<()>;
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// Reads some bytes, waiting for them; 0 at the end of the stream.
+///
+/// # Errors
+/// The I/O error.
+pub async fn read(socket: &impl Socket, bytes: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.read(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                poll_fn(|context| socket.poll_readable(context)).await?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// Writes all bytes, waiting until they are taken.
+///
+/// # Errors
+/// The I/O error.
+pub async fn write_all(socket: &impl Socket, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match socket.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                poll_fn(|context| socket.poll_writable(context)).await?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The platform of the programs: the operating system.
+
+use std::future::Future;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_io::Async;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::SockRef;
+
+use super::wall_clock::WallClock;
+use super::{Listener, Platform, Socket, sockets};
+use crate::time::Time;
+
+/// The operating system.
+#[derive(Debug, Clone, Copy)]
+pub struct System {
+    clock: WallClock,
+}
+
+impl System {
+    /// The system, with this clock.
+    #[must_use]
+    pub const fn new(clock: WallClock) -> System {
+        System { clock }
+    }
+}
+
+impl Platform for System {
+    type Socket = TcpConnection;
+    type Listener = TcpPort;
+    type Timer = Timer;
+
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn timer(&self, at: Time) -> Timer {
+        Timer(self.clock.instant(at).map_or_else(async_io::Timer::never, async_io::Timer::at))
+    }
+
+    fn after(&self, duration: Duration) -> Timer {
+        Timer(async_io::Timer::after(duration))
+    }
+
+    fn never(&self) -> Timer {
+        Timer(async_io::Timer::never())
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
+        getrandom::fill(bytes).map_err(|error| io::Error::other(error.to_string()))
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        async_net::resolve((host, port)).await
+    }
+
+    async fn connect(&self, to: SocketAddr, dead_link_secs: u64) -> io::Result<TcpConnection> {
+        let socket = Async::<TcpStream>::connect(to).await?;
+        sockets::tune(SockRef::from(&socket), dead_link_secs)?;
+        Ok(TcpConnection(socket))
+    }
+
+    fn listen(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<TcpPort> {
+        Ok(TcpPort(Async::new_nonblocking(sockets::listen(on, dead_link_secs)?)?))
+    }
+
+    fn unread(&self, sockets: &[&TcpConnection]) -> io::Result<Vec<bool>> {
+        let asked = sockets.iter().map(|socket| PollFd::new(&socket.0, PollFlags::IN));
+        let mut asked: Vec<PollFd<'_>> = asked.collect();
+        poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        Ok(asked.iter().map(|socket| !socket.revents().is_empty()).collect())
+    }
+}
+
+/// A timer of the system.
+#[derive(Debug)]
+pub struct Timer(async_io::Timer);
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(context).map(drop)
+    }
+}
+
+/// A connection of the system.
+#[derive(Debug)]
+pub struct TcpConnection(Async<TcpStream>);
+
+impl TryFrom<TcpStream> for TcpConnection {
+    type Error = io::Error;
+
+    fn try_from(socket: TcpStream) -> io::Result<TcpConnection> {
+        Async::new(socket).map(TcpConnection)
+    }
+}
+
+impl Socket for TcpConnection {
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_readable(context)
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_writable(context)
+    }
+
+    fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.get_ref().read(bytes)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_ref().write(bytes)
+    }
+
+    fn peek(&self) -> io::Result<bool> {
+        self.0.get_ref().peek(&mut [0]).map(|count| count > 0)
+    }
+
+    fn shut_down_write(&self) -> io::Result<()> {
+        self.0.get_ref().shutdown(Shutdown::Write)
+    }
+
+    fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.0.get_ref().take_error()
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get_ref().local_addr()
+    }
+}
+
+/// A listening socket of the system.
+#[derive(Debug)]
+pub struct TcpPort(Async<TcpListener>);
+
+impl Listener for TcpPort {
+    type Socket = TcpConnection;
+
+    async fn accept(&self) -> io::Result<(TcpConnection, SocketAddr)> {
+        let (socket, from) = self.0.accept().await?;
+        Ok((TcpConnection(socket), from))
+    }
+
+    fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
+        sockets::tune(SockRef::from(&self.0), secs)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get_ref().local_addr()
+    }
+}

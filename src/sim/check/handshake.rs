@@ -1,0 +1,133 @@
+//! What clients say to each other until a private link is open (R36, R37).
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::private::{End, GOOD_MICROS, Stage};
+use super::{Check, Verdict, rule};
+use crate::sim::trace::ProcessId;
+use crate::words::LinkId;
+
+impl Check {
+    pub(super) fn peer_hears(&mut self, link: LinkId, process: ProcessId, bytes: &[u8]) {
+        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return };
+        end.heard.extend_from_slice(bytes);
+        self.go_on(link, process);
+    }
+
+    /// Reads the lines that have come, as far as their turn has come: those after a line that the client answers
+    /// wait for the answer.
+    fn go_on(&mut self, link: LinkId, process: ProcessId) {
+        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return };
+        while let Some(at) = memchr::memchr(b'\n', &end.heard) {
+            let line = String::from_utf8_lossy(&end.heard[..at]).into_owned();
+            let words: Vec<&str> = line.split(' ').collect();
+            match (end.stage, words.as_slice()) {
+                (Stage::New, ["hobnob-private", "1", id, from, to]) if !end.dialled => {
+                    (end.id, end.from, end.to) = ((*id).to_string(), (*from).to_string(), (*to).to_string());
+                    end.stage = Stage::Called;
+                }
+                (Stage::Called, ["ready"]) if end.dialled => end.stage = Stage::Ready,
+                (Stage::Ready, ["nominate"]) => {
+                    let both = self.private.introductions.get(&end.id);
+                    let side = both.and_then(|both| both.side(process)).filter(|side| side.is_requester);
+                    match side {
+                        Some(side) if side.nominated == Some(link) => end.stage = Stage::Broken,
+                        Some(_) => return,
+                        None => end.is_nominated = true,
+                    }
+                }
+                (Stage::Ready, ["opened"]) => {
+                    let both = self.private.introductions.get_mut(&end.id);
+                    let side = both.and_then(|both| both.side_mut(process));
+                    let Some(side) = side.filter(|side| side.nominated == Some(link)) else { return };
+                    (end.stage, side.opened) = (Stage::Open, true);
+                    if let Some(client) = self.private.clients.get_mut(&process) {
+                        *client.opened.entry(side.user.clone()).or_default() += 1;
+                    }
+                }
+                (Stage::Open, _) => {}
+                (Stage::New | Stage::Called | Stage::Ready | Stage::Broken, _) => return,
+            }
+            end.heard.drain(..=at);
+        }
+    }
+
+    fn has_opened(&mut self, process: ProcessId, id: &str) {
+        let user = self.private.introductions.get(id).and_then(|both| both.side(process));
+        if let (Some(side), Some(client)) = (user, self.private.clients.get_mut(&process)) {
+            *client.opened.entry(side.user.clone()).or_default() += 1;
+        }
+    }
+
+    /// A client says on a private link what its introduction allows, and to strangers nothing (R36, R37).
+    pub(super) fn peer_says(&mut self, link: LinkId, process: ProcessId, line: &str) -> Verdict {
+        let Some(mut end) = self.private.ends.remove(&(link, process)) else { return Ok(()) };
+        let words: Vec<&str> = line.split(' ').collect();
+        if let (["hobnob-private", "1", id, from, to], true) = (words.as_slice(), end.stage == Stage::New) {
+            (end.id, end.from, end.to) = ((*id).to_string(), (*from).to_string(), (*to).to_string());
+        }
+        let nominated = self.nominated(process, &end.id);
+        let is_free = nominated.is_none_or(|other| !self.private.ends.contains_key(&(other, process)));
+        let known = self.introduces(process, &end);
+        let mut opens = false;
+        let (allowed, what) = match (words.as_slice(), end.stage) {
+            (["hobnob-private", ..], Stage::New) => {
+                end.stage = Stage::Called;
+                (end.dialled && known, "nobody but the one introduced is answered")
+            }
+            (["ready"], Stage::Called) => {
+                end.stage = Stage::Ready;
+                (!end.dialled && known, "nobody but the one introduced is answered")
+            }
+            (["nominate"], Stage::Ready) => (known && is_free, "an introduction opens one link"),
+            (["opened"], Stage::Ready) => {
+                (opens, end.stage) = (true, Stage::Open);
+                (known && end.is_nominated, "an introduction opens one link")
+            }
+            (["text" | "ack" | "close", ..], Stage::Open) => (true, ""),
+            (..) => (false, "nobody but the one introduced is answered"),
+        };
+        let both = self.private.introductions.get_mut(&end.id);
+        if let Some(side) = both.and_then(|both| both.side_mut(process)) {
+            let requester = match words.as_slice() {
+                ["nominate"] => Some(true),
+                ["opened"] => Some(false),
+                _ => None,
+            };
+            let role = requester.is_none_or(|requester| requester == side.is_requester);
+            rule!(
+                self,
+                role,
+                "the requester nominates and the accepter opens",
+                "{process:?}: {line}, {side:?}"
+            );
+            if words.as_slice() == ["nominate"] {
+                side.nominated = Some(link);
+            }
+            side.opened |= opens;
+        }
+        if opens {
+            self.has_opened(process, &end.id);
+        }
+        let detail = format!("{process:?} on {link:?}: {line}; {end:?}");
+        self.private.ends.insert((link, process), end);
+        rule!(self, allowed, what, "{detail}");
+        self.go_on(link, process);
+        Ok(())
+    }
+
+    fn nominated(&self, process: ProcessId, id: &str) -> Option<LinkId> {
+        self.private.introductions.get(id)?.side(process)?.nominated
+    }
+
+    /// Whether an introduction that is still good says that these two are to speak.
+    fn introduces(&self, process: ProcessId, end: &End) -> bool {
+        let Some(both) = self.private.introductions.get(&end.id) else { return false };
+        let Some(side) = both.side(process) else { return false };
+        let (own, other) = if end.dialled { (&end.from, &end.to) } else { (&end.to, &end.from) };
+        let named = side.user == *other && both.name_of(process).is_none_or(|name| name == own);
+        named && !side.opened && both.at.0 + GOOD_MICROS >= self.now.0
+    }
+}

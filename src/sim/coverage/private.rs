@@ -1,0 +1,144 @@
+//! Rare states of private links.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::{Coverage, Rare};
+use crate::client::view::{Failure, View};
+use crate::sim::network::Place;
+use crate::sim::trace::{PeerSeen, ProcessId, Seen, Trace};
+use crate::wire::Code;
+use crate::words::LinkId;
+
+/// What is remembered of private links.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    places: BTreeMap<ProcessId, Place>,
+    programs: BTreeMap<LinkId, ProcessId>,
+    /// The users of an introduction, by its id, and whether all of them are programs.
+    introduced: BTreeMap<String, Vec<(Option<ProcessId>, String)>>,
+    /// The listening ends of links, to whose dialler they are joined next.
+    joined: Option<(LinkId, ProcessId)>,
+    /// The introductions of links that were called, and those of links that are open or nominated.
+    called: BTreeMap<(LinkId, ProcessId), String>,
+    nominated: BTreeSet<(String, LinkId)>,
+    opened: BTreeSet<String>,
+}
+
+impl Links {
+    pub(super) fn see(&mut self, seen: &Seen, trace: &Trace, coverage: &mut Coverage) {
+        match seen {
+            Seen::ClientStarted { process, place, .. } => drop(self.places.insert(*process, *place)),
+            Seen::Caller { link, process: Some(process) } => drop(self.programs.insert(*link, *process)),
+            Seen::Sent { link, bytes } => self.introduce(*link, trace.bytes(*bytes)),
+            Seen::Showed { view, .. } => {
+                if let View::Result { outcome: Err(Failure { code: Code::Unreachable, .. }), .. } = &**view {
+                    coverage.saw(Rare::Unreachable);
+                }
+            }
+            Seen::Peer(peer) => self.peer(peer, trace, coverage),
+            _ => {}
+        }
+    }
+
+    fn introduce(&mut self, link: LinkId, bytes: &[u8]) {
+        if memchr::memmem::find(bytes, b"introduce ").is_none() {
+            return;
+        }
+        for line in String::from_utf8_lossy(bytes).lines() {
+            if let ["introduce", user, _, id, ..] = line.split(' ').collect::<Vec<_>>().as_slice() {
+                let program = self.programs.get(&link).copied();
+                let users = self.introduced.entry((*id).to_string()).or_default();
+                users.push((program, (*user).to_string()));
+            }
+        }
+    }
+
+    fn peer(&mut self, peer: &PeerSeen, trace: &Trace, coverage: &mut Coverage) {
+        match peer {
+            PeerSeen::Listens { addresses, .. } if addresses.len() > 1 => {
+                coverage.saw(Rare::SeveralListeners)
+            }
+            PeerSeen::Unreached { refused, .. } => {
+                coverage.saw(if *refused { Rare::DialRefused } else { Rare::DialUnanswered });
+            }
+            PeerSeen::Joined { link, process, dialled: false } => self.joined = Some((*link, *process)),
+            PeerSeen::Joined { link, process, dialled: true } => {
+                let listener = self.joined.filter(|(joined, _)| joined == link).map(|(_, listener)| listener);
+                let place = |process: &ProcessId| self.places.get(process);
+                let Some((from, to)) = place(process).zip(listener.as_ref().and_then(place)) else { return };
+                if from.has_firewall() {
+                    coverage.saw(Rare::FromFirewall);
+                }
+                if to.has_router() && !from.is_near(to) {
+                    coverage.saw(Rare::ThroughRouter);
+                }
+                if from.has_router() && from.is_near(to) {
+                    coverage.saw(Rare::BehindOneRouter);
+                }
+            }
+            PeerSeen::Heard { link, process, bytes } => {
+                for line in String::from_utf8_lossy(trace.bytes(*bytes)).lines() {
+                    self.heard(*link, *process, line, coverage);
+                }
+            }
+            PeerSeen::Said { link, process, bytes } => {
+                for line in String::from_utf8_lossy(trace.bytes(*bytes)).lines() {
+                    self.said(*link, *process, line, coverage);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn heard(&mut self, link: LinkId, process: ProcessId, line: &str, coverage: &mut Coverage) {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["hobnob-private", _, id, from, to] => {
+                let users = self.introduced.get(*id);
+                let own = users.and_then(|users| users.iter().find(|(reader, _)| *reader == Some(process)));
+                let rare = match (users, own) {
+                    (None, _) => Some(Rare::CalledWithWrongId),
+                    (Some(_), None) => Some(Rare::CalledWithOthersId),
+                    (Some(users), Some((_, other))) => {
+                        let named = |name: &str| users.iter().any(|(_, user)| user == name);
+                        if other != from || !named(to) {
+                            Some(Rare::CalledWithWrongName)
+                        } else {
+                            self.opened.contains(*id).then_some(Rare::CalledAgain)
+                        }
+                    }
+                };
+                rare.into_iter().for_each(|rare| coverage.saw(rare));
+                self.called.insert((link, process), (*id).to_string());
+            }
+            ["nominate"] => {
+                let Some(id) = self.called.get(&(link, process)) else { return };
+                self.nominated.insert((id.clone(), link));
+                if self.nominated.iter().filter(|(of, _)| of == id).count() > 1 {
+                    coverage.saw(Rare::NominatedTwice);
+                }
+            }
+            ["opened"] => self.has_opened(link, process, coverage),
+            _ => {}
+        }
+    }
+
+    fn said(&mut self, link: LinkId, process: ProcessId, line: &str, coverage: &mut Coverage) {
+        match line.split(' ').collect::<Vec<_>>().as_slice() {
+            ["hobnob-private", _, id, ..] => drop(self.called.insert((link, process), (*id).to_string())),
+            ["opened"] => self.has_opened(link, process, coverage),
+            _ => {}
+        }
+    }
+
+    fn has_opened(&mut self, link: LinkId, process: ProcessId, coverage: &mut Coverage) {
+        let Some(id) = self.called.get(&(link, process)) else { return };
+        let by_hand = |users: &Vec<(Option<ProcessId>, String)>| users.iter().any(|(one, _)| one.is_none());
+        if self.introduced.get(id).is_some_and(by_hand) {
+            coverage.saw(Rare::OpenedByHand);
+        }
+        self.opened.insert(id.clone());
+    }
+}

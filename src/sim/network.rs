@@ -1,0 +1,282 @@
+//! Which client can connect to which, and at which address: networks, routers and firewalls.
+//!
+//! Machines of one network reach each other at their own addresses. A router translates all addresses of its
+//! network to its one outside; from outside it passes on what is mapped, and from inside only if it does so for
+//! its own outside address too. A firewall lets nothing in. Answers to those who dialled always come back.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The network that the server is in.
+const OFFICE: u8 = 0;
+/// The two networks with a router. They use the same addresses inside.
+const HOMES: [u8; 2] = [1, 2];
+/// The networks of machines that have none to share are numbered from here.
+const ALONE: u8 = 10;
+/// The machine that the server runs on; others are numbered by their seats from 1.
+const OF_SERVER: u8 = 0;
+
+/// Own addresses of a machine, at most.
+const OWN: usize = 5;
+/// Ports of one client: one for each own address.
+const PORTS: u32 = 6;
+const LOWEST_PORT: u16 = 5_000;
+/// By how much a port outside is higher than the one inside, where the user has mapped it.
+const OUTSIDE: u16 = 20_000;
+
+/// Kinds of places.
+pub(super) const PLACES: u16 = 15;
+
+/// Where a client runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    machine: u8,
+    network: u8,
+    /// Where it listens, in the order in which it declares that.
+    own: [Option<IpAddr>; OWN],
+    /// The address that the server sees.
+    seen_at: IpAddr,
+    /// Nothing comes in.
+    firewall: bool,
+    router: Option<Router>,
+}
+
+/// What a router does for those outside, or at its outside address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Router {
+    maps: Maps,
+    /// Whether those inside reach each other at the outside address.
+    hairpin: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maps {
+    Nothing,
+    /// Each port to itself.
+    SamePort,
+    /// One port to another, which the user says with `--private-advertise`.
+    Advertised,
+}
+
+/// What comes of dialling an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Answer {
+    /// Nothing comes back.
+    Nothing,
+    /// There is a machine, and nobody listens.
+    Refused,
+    Connected,
+}
+
+impl Place {
+    /// The place of a seat: one of [`PLACES`] kinds.
+    pub(crate) fn new(seat: usize, choice: u16) -> Place {
+        let number = u8::try_from(seat).unwrap_or(0);
+        let machine = number + 1;
+        let office: IpAddr = Ipv4Addr::new(10, 0, 0, number).into();
+        let home: IpAddr = Ipv4Addr::new(192, 168, 1, number).into();
+        let public: IpAddr = Ipv4Addr::new(203, 0, 113, number).into();
+        let six = |network| -> IpAddr {
+            Ipv6Addr::new(0x2001, 0xdb8, network, 0, 0, 0, 0, u16::from(machine)).into()
+        };
+        let tunnel: IpAddr = Ipv4Addr::new(172, 16, number, 1).into();
+        let local: IpAddr = Ipv4Addr::new(169, 254, 1, number).into();
+        let alone = ALONE + number;
+        let at = |network, own: &[IpAddr]| Place::at(machine, network, own);
+        match choice % PLACES {
+            0 => Place::at(OF_SERVER, OFFICE, &[Ipv4Addr::LOCALHOST.into()]),
+            1 => at(OFFICE, &[office]),
+            2 => at(OFFICE, &[office]).behind_firewall(),
+            3 => at(OFFICE, &[tunnel, office]).seen_at(office),
+            4 => at(alone, &[public]),
+            5 => at(alone, &[public]).behind_firewall(),
+            6 => at(alone, &[public, six(9)]),
+            7 => at(HOMES[0], &[home]).behind(Maps::Nothing, true),
+            8 => at(HOMES[0], &[home]).behind(Maps::SamePort, true),
+            9 => at(HOMES[1], &[home]).behind(Maps::Advertised, false),
+            10 => at(HOMES[1], &[home]).behind(Maps::Nothing, false),
+            11 => at(alone, &[six(7)]),
+            12 => at(alone, &[public]).seen_at(Ipv4Addr::new(203, 0, 113, number).to_ipv6_mapped().into()),
+            13 => Place::at(OF_SERVER, OFFICE, &[Ipv6Addr::LOCALHOST.into()]),
+            // The address that is good comes last of four, or of five, of which four are told.
+            _ if number.is_multiple_of(2) => at(alone, &[local, tunnel, home, public]).seen_at(public),
+            _ => at(alone, &[local, tunnel, home, office, public]).seen_at(public),
+        }
+    }
+
+    fn at(machine: u8, network: u8, addresses: &[IpAddr]) -> Place {
+        let mut own = [None; OWN];
+        own.iter_mut().zip(addresses).for_each(|(place, address)| *place = Some(*address));
+        let seen_at = addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
+        Place { machine, network, own, seen_at, firewall: false, router: None }
+    }
+
+    const fn seen_at(self, seen_at: IpAddr) -> Place {
+        Place { seen_at, ..self }
+    }
+
+    const fn behind_firewall(self) -> Place {
+        Place { firewall: true, ..self }
+    }
+
+    fn behind(self, maps: Maps, hairpin: bool) -> Place {
+        let outside = Ipv4Addr::new(198, 51, 100, self.network).into();
+        Place { router: Some(Router { maps, hairpin }), ..self }.seen_at(outside)
+    }
+
+    /// The address that the server sees.
+    pub(crate) const fn observed(&self) -> IpAddr {
+        self.seen_at
+    }
+
+    pub(crate) const fn has_firewall(&self) -> bool {
+        self.firewall
+    }
+
+    pub(crate) const fn has_router(&self) -> bool {
+        self.router.is_some()
+    }
+
+    /// Whether another place is in the same network.
+    pub(crate) const fn is_near(&self, other: &Place) -> bool {
+        self.network == other.network
+    }
+
+    /// Where a client here listens; no two clients share a port.
+    pub(crate) fn listeners(&self, client: u32) -> Vec<SocketAddr> {
+        let first = LOWEST_PORT + u16::try_from(client % 5_000 * PORTS).unwrap_or(0);
+        (first..).zip(self.own.iter().flatten()).map(|(port, ip)| SocketAddr::new(*ip, port)).collect()
+    }
+
+    /// The address that a client here was told to declare beside those that it listens at.
+    pub(crate) fn advertised(&self, client: u32) -> Option<SocketAddr> {
+        self.router.filter(|router| router.maps == Maps::Advertised)?;
+        let inside = self.listeners(client).first()?.port();
+        Some(SocketAddr::new(self.seen_at, inside + OUTSIDE))
+    }
+
+    /// What comes of dialling `to` from here, if it leads to the machine of `other`, where a client listens at
+    /// `listening`.
+    pub(crate) fn dials(&self, to: SocketAddr, other: &Place, listening: &[SocketAddr]) -> Answer {
+        let Some(inside) = self.way_to(to, other) else { return Answer::Nothing };
+        if other.firewall && self.machine != other.machine {
+            Answer::Nothing
+        } else if listening.contains(&inside) {
+            Answer::Connected
+        } else {
+            Answer::Refused
+        }
+    }
+
+    /// The address at which a connection to `to` arrives at a machine, if it does.
+    fn way_to(&self, to: SocketAddr, other: &Place) -> Option<SocketAddr> {
+        if !self.speaks(to.ip()) {
+            return None;
+        }
+        let near = self.network == other.network;
+        if other.own.contains(&Some(to.ip())) {
+            let reached = match to.ip() {
+                ip if ip.is_loopback() => self.machine == other.machine,
+                ip => !is_inside(ip) || near && is_shared(ip, other),
+            };
+            return reached.then_some(to);
+        }
+        let router = other.router.filter(|_| other.seen_at == to.ip())?;
+        let port = match router.maps {
+            Maps::Nothing => return None,
+            Maps::SamePort => to.port(),
+            Maps::Advertised => to.port().checked_sub(OUTSIDE)?,
+        };
+        let inside = SocketAddr::new(other.own[0]?, port);
+        (!near || router.hairpin).then_some(inside)
+    }
+
+    fn speaks(&self, ip: IpAddr) -> bool {
+        let outside = self.network == OFFICE || self.router.is_some();
+        let own = self.own.iter().flatten().any(|own| own.is_ipv4() == ip.is_ipv4());
+        own || outside && ip.is_ipv4()
+    }
+}
+
+/// Whether an address means something within one network only.
+fn is_inside(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(_) => false,
+    }
+}
+
+/// Whether an own address of a machine is one of its network: not that of a tunnel, or of a cable to nobody.
+fn is_shared(ip: IpAddr, place: &Place) -> bool {
+    match ip {
+        IpAddr::V4(ip) if ip.octets()[0] == 10 => place.network == OFFICE,
+        IpAddr::V4(ip) if ip.octets()[0] == 192 => HOMES.contains(&place.network),
+        IpAddr::V4(_) | IpAddr::V6(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a client at one place reaches one at another at some address: that of its network, the one
+    /// declared for it, or the one that the server sees.
+    fn reach(from: u16, to: u16) -> (bool, bool) {
+        let (here, there) = (Place::new(2, from), Place::new(3, to));
+        let listening = there.listeners(1);
+        let is_good = |address: SocketAddr| here.dials(address, &there, &listening) == Answer::Connected;
+        let seen_at =
+            |listener: &SocketAddr| SocketAddr::new(there.observed().to_canonical(), listener.port());
+        let outside = there.advertised(1).into_iter().chain(listening.iter().map(seen_at));
+        (listening.iter().copied().any(is_good), outside.into_iter().any(is_good))
+    }
+
+    #[test]
+    fn neighbours_reach_each_other_at_their_own_addresses() {
+        for (from, to) in [(1, 1), (0, 1), (1, 3), (7, 7), (10, 9), (9, 10), (13, 13), (0, 0)] {
+            assert!(reach(from, to).0, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn others_need_a_public_address_or_a_mapped_port() {
+        for to in [4, 6, 8, 9, 12] {
+            assert!(reach(7, to).1, "7 to {to}");
+        }
+        for to in [0, 1, 2, 3, 5, 7, 10, 11, 13] {
+            assert!(!reach(4, to).1, "4 to {to}");
+        }
+        assert!(reach(6, 11).0 && reach(11, 6).0 && !reach(11, 4).1);
+    }
+
+    #[test]
+    fn a_router_leads_back_inside_only_if_it_is_made_for_that() {
+        assert_eq!(reach(7, 8), (true, true));
+        assert_eq!(reach(10, 9), (true, false));
+    }
+
+    #[test]
+    fn a_firewall_lets_nothing_in_and_another_machine_is_not_this_one() {
+        assert_eq!(reach(1, 2), (false, false));
+        assert_eq!(reach(1, 0), (false, false));
+        assert!(reach(2, 1).0);
+        let (here, there) = (Place::new(2, 4), Place::new(4, 14));
+        let listening = there.listeners(1);
+        let good: Vec<usize> = (0..listening.len())
+            .filter(|index| here.dials(listening[*index], &there, &listening) == Answer::Connected)
+            .collect();
+        assert_eq!(good, [3]);
+        assert_eq!(here.dials(SocketAddr::new(there.observed(), 1), &there, &listening), Answer::Refused);
+    }
+
+    #[test]
+    fn no_two_clients_share_a_port() {
+        let place = Place::new(1, 14);
+        let mut ports: Vec<u16> =
+            (0..1_000).flat_map(|client| place.listeners(client)).map(|address| address.port()).collect();
+        let all = ports.len();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!((ports.len(), ports[0]), (all, LOWEST_PORT));
+    }
+}

@@ -1,0 +1,361 @@
+//! Connections between clients: who listens, who reaches whom, and strangers who come to the same ports.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::cast::{USERS, hand_address};
+use super::client_host::SEATS_USED;
+use super::hand::Manner;
+use super::link::Holder;
+use super::network::Answer;
+use super::scenario::Step;
+use super::steps::HAPPENINGS;
+use super::trace::{PeerSeen, ProcessId, Seen};
+use super::world::{Happening, News, World};
+use crate::client::{Event, PeerOpened};
+use crate::time::Time;
+use crate::wire::ServerLine;
+use crate::words::{LinkId, Token};
+
+/// How long a dial waits for a machine that says nothing.
+const DIAL_MICROS: u64 = 5_000_000;
+/// Introductions and first lines that are remembered.
+const OVERHEARD: usize = 8;
+/// Where somebody listens by hand who was introduced.
+const PORT_BY_HAND: u16 = 6_666;
+/// Kinds of [`Ambush`].
+const AMBUSHES: u32 = 10;
+/// Never shown: no stranger may say it.
+const TEXT: &str = "text 1 1717200000000000 t999999999 from a stranger\n";
+/// What somebody who listens by hand says to a client that calls.
+const ANSWERS: &[&str] = &[
+    "ready\nopened\ntext 1 1717200000000000 by hand\n",
+    "ready\nnominate\ntext 1 1717200000000000 by hand\n",
+    "opened\n",
+    "nominate\nopened\n",
+    "ready\nready\nopened\n",
+    "ready\ntext 1 1717200000000000 t999999999 too early\n",
+];
+
+/// What a stranger who connects to a client says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ambush(u32);
+
+/// What strangers may have got to know.
+#[derive(Debug, Default)]
+pub(super) struct Overheard {
+    introductions: Vec<Introduction>,
+    /// The first lines of those who called.
+    calls: Vec<Vec<u8>>,
+    /// What is said at the port of somebody by hand.
+    answer: usize,
+}
+
+/// An `introduce` of the server.
+#[derive(Debug, Clone)]
+struct Introduction {
+    id: Token,
+    /// Who was told, and of whom.
+    reader: Holder,
+    of: String,
+}
+
+impl World {
+    pub(super) fn see_peer(&mut self, seen: PeerSeen) {
+        self.trace.add(self.now, Seen::Peer(seen));
+    }
+
+    /// Something may keep a client from making private links.
+    pub(super) fn disturb(&mut self, process: ProcessId) {
+        self.see_peer(PeerSeen::Disturbed { process });
+    }
+
+    /// The same, of those at the ends of a link.
+    pub(super) fn disturb_ends(&mut self, link: LinkId) {
+        let Some(link) = self.links.get(&link) else { return };
+        for holder in [link.ends[0].holder, link.ends[1].holder] {
+            if let Holder::Process(process) = holder {
+                self.disturb(process);
+            }
+        }
+    }
+
+    /// A client writes to the server.
+    pub(super) fn see_asked(&mut self, process: ProcessId, bytes: &[u8]) {
+        let has = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
+        if has(b"startprivate ") || has(b"accept ") {
+            let bytes = self.trace.keep(bytes);
+            self.see_peer(PeerSeen::Asked { process, bytes });
+        }
+    }
+
+    /// The server writes.
+    pub(super) fn overhear(&mut self, link: LinkId, bytes: &[u8]) {
+        if memchr::memmem::find(bytes, b"introduce ").is_none() {
+            return;
+        }
+        let Some(reader) = self.links.get(&link).map(|link| link.ends[0].holder) else { return };
+        for line in bytes.split(|byte| *byte == b'\n') {
+            if let Ok(ServerLine::Introduce { user, id, .. }) = ServerLine::parse(line) {
+                keep(&mut self.overheard.introductions, Introduction { id, reader, of: user.to_string() });
+            }
+        }
+    }
+
+    /// The seat of a client moves; the next client there runs elsewhere.
+    pub(super) fn move_seat(&mut self, step: Step) {
+        let seat = usize::from(step.actor) % SEATS_USED;
+        self.seats[seat].place = super::network::Place::new(seat, step.argument);
+    }
+
+    pub(super) fn listen(&mut self, id: ProcessId) {
+        let works = !self.draw.chance(30);
+        let Some(process) = self.process(id) else { return };
+        let addresses = if works { process.place.listeners(id.0) } else { Vec::new() };
+        process.listening.clone_from(&addresses);
+        self.see_peer(PeerSeen::Listens { process: id, addresses: addresses.clone() });
+        self.tell_client(id, Event::Listening { addresses });
+    }
+
+    /// A dial comes to its end.
+    pub(super) fn connect_peer(&mut self, id: ProcessId, address: SocketAddr) {
+        let Some(place) = self.process(id).map(|process| process.place) else { return };
+        let lost = self.now < self.weather.lose_dials_until;
+        if lost {
+            self.disturb(id);
+        }
+        let others = self.seats.iter().filter_map(|seat| seat.process.as_ref());
+        let answers = others
+            .filter(|other| other.id != id && !lost)
+            .map(|other| (place.dials(address, &other.place, &other.listening), other.id));
+        match answers.max_by_key(|(answer, _)| *answer) {
+            Some((Answer::Connected, other)) => self.join(id, other, address),
+            Some((Answer::Nothing, _)) | None if address.port() == PORT_BY_HAND && !lost => {
+                self.call_by_hand(id, address);
+            }
+            Some((Answer::Refused, _)) => {
+                self.see_peer(PeerSeen::Unreached { process: id, refused: true });
+                self.tell_client(id, Event::PeerUnreached { address });
+            }
+            Some((Answer::Nothing, _)) | None => {
+                self.see_peer(PeerSeen::Unreached { process: id, refused: false });
+                let news = News::PeerUnreached { address };
+                self.after(DIAL_MICROS, Happening::Client { process: id, news });
+            }
+        }
+    }
+
+    fn join(&mut self, id: ProcessId, other: ProcessId, address: SocketAddr) {
+        let from = self.process(id).map_or(address.ip(), |process| process.place.observed());
+        let from = SocketAddr::new(from, 50_000);
+        let link = self.new_link(Holder::Process(id), Holder::Process(other));
+        self.reach(other, link, from);
+        self.has_joined(id, link, true);
+        self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Dialled(address) });
+    }
+
+    fn has_joined(&mut self, id: ProcessId, link: LinkId, dialled: bool) {
+        if let Some(process) = self.process(id) {
+            process.peers.push(link);
+        }
+        self.see_peer(PeerSeen::Joined { link, process: id, dialled });
+    }
+
+    /// A connection arrives at a client; a frozen one learns of it when it goes on.
+    fn reach(&mut self, id: ProcessId, link: LinkId, from: SocketAddr) {
+        self.has_joined(id, link, false);
+        let Some(process) = self.process(id) else { return };
+        if process.frozen {
+            process.held.push(News::PeerAccepted { link, from });
+            if let Some(link) = self.links.get_mut(&link) {
+                link.ends[1].reading = false;
+            }
+        } else {
+            self.accept_peer(id, link, from);
+        }
+    }
+
+    pub(super) fn accept_peer(&mut self, id: ProcessId, link: LinkId, from: SocketAddr) {
+        if self.process(id).is_some_and(|process| process.peers.contains(&link)) {
+            self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Accepted(from) });
+        }
+    }
+
+    /// A client calls somebody who listens by hand, and has said all before they are asked.
+    fn call_by_hand(&mut self, id: ProcessId, address: SocketAddr) {
+        let link = self.new_link(Holder::Process(id), Holder::Hand(usize::MAX));
+        self.has_joined(id, link, true);
+        self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Dialled(address) });
+        let answer = ANSWERS[self.overheard.answer % ANSWERS.len()];
+        self.write(link, 1, answer.as_bytes());
+        self.pump(link, 1);
+    }
+
+    /// Whoever has a connection by hand with a client goes.
+    pub(super) fn leave_private_links_by_hand(&mut self) {
+        let of_hand = |link: &super::link::Link| {
+            link.ends.iter().position(|end| end.open && end.holder == Holder::Hand(usize::MAX))
+        };
+        let ends: Vec<_> = self.links.iter().filter_map(|(id, link)| Some((*id, of_hand(link)?))).collect();
+        ends.into_iter().for_each(|(link, end)| self.close_end(link, end));
+    }
+
+    /// A client has read from the server: somebody may have waited for that.
+    pub(super) fn spring(&mut self, id: ProcessId, bytes: &[u8]) {
+        let Some(process) = self.process(id) else { return };
+        if process.ambush.is_some()
+            && memchr::memmem::find(bytes, b"introduce ").is_some()
+            && let Some(ambush) = process.ambush.take()
+        {
+            self.send_stranger(id, ambush, true);
+        }
+    }
+
+    /// A stranger speaks to the private port of a client: now, or as soon as it is introduced to somebody.
+    pub(super) fn stranger_comes(&mut self, step: Step) {
+        let seat = usize::from(step.actor) % SEATS_USED;
+        if step.salt.is_multiple_of(2) {
+            self.arm(seat, step.salt / 2);
+        } else if let Some(process) = &self.seats[seat].process {
+            let id = process.id;
+            self.send_stranger(id, Ambush(step.salt / 2 % AMBUSHES), false);
+        }
+    }
+
+    /// Somebody waits until a client is introduced.
+    pub(super) fn arm(&mut self, seat: usize, choice: u32) {
+        if let Some(process) = self.seats[seat].process.as_mut() {
+            process.ambush = Some(Ambush(choice % AMBUSHES));
+        }
+    }
+
+    fn send_stranger(&mut self, id: ProcessId, ambush: Ambush, at_once: bool) {
+        let Some(process) = self.process(id).filter(|process| !process.listening.is_empty()) else { return };
+        let own = process.user.as_ref().map_or_else(String::new, |name| name.as_str().to_string());
+        let introductions = &self.overheard.introductions;
+        let told = introductions.iter().rev().find(|told| told.reader == Holder::Process(id)).cloned();
+        let by_hand = told.as_ref().is_some_and(|told| {
+            let other = |other: &&Introduction| other.id == told.id && other.reader != told.reader;
+            matches!(introductions.iter().find(other), Some(Introduction { reader: Holder::Hand(_), .. }))
+        });
+        let zero = Introduction { id: Token([0; 16]), reader: Holder::Server, of: USERS[1].to_string() };
+        let told = told.unwrap_or(zero);
+        if by_hand && ambush.0 == 9 {
+            return self.come_twice(id, &told, &own);
+        }
+        let lines = self.lines_of_stranger(ambush, &told, &own);
+        let link = self.link_of_stranger(id, at_once);
+        self.write(link, 0, lines.as_slice());
+        self.pump(link, 0);
+    }
+
+    fn link_of_stranger(&mut self, id: ProcessId, at_once: bool) -> LinkId {
+        let from = hand_address(usize::from(at_once), 0);
+        let link = self.new_link(Holder::Hand(usize::MAX), Holder::Process(id));
+        if let (true, Some(link)) = (at_once, self.links.get_mut(&link)) {
+            link.latency_micros = 0;
+        }
+        self.trace.add(self.now, Seen::Stranger { process: id });
+        self.reach(id, link, from);
+        link
+    }
+
+    /// Each differs in one thing from what would open a link.
+    fn lines_of_stranger(&mut self, ambush: Ambush, told: &Introduction, own: &str) -> Vec<u8> {
+        let Introduction { id, of, .. } = told;
+        let other = USERS.iter().find(|user| **user != of && **user != own).copied().unwrap_or_default();
+        let mut wrong = *id;
+        wrong.0[usize::try_from(self.draw.below(16)).unwrap_or(0)] ^= 1;
+        let foreign = self.overheard.introductions.iter().rev().find(|known| known.id != *id);
+        let foreign = foreign.map_or(Token([0; 16]), |known| known.id);
+        let call = match ambush.0 {
+            0 => format!("hobnob-private 1 {wrong} {of} {own}\n"),
+            1 => format!("hobnob-private 1 {id} {other} {own}\n"),
+            2 => format!("hobnob-private 1 {id} {of} {other}\n"),
+            3 => format!("hobnob-private 1 {foreign} {of} {own}\n"),
+            4 => format!("hobnob-private 2 {id} {of} {own}\n"),
+            5 => format!("hobnob-private 1 {id} {own} {of}\n"),
+            6 => String::new(),
+            7 => String::from("ready\n"),
+            8 => return Vec::new(),
+            _ => {
+                let place = usize::try_from(self.draw.below(OVERHEARD as u64)).unwrap_or(0);
+                let calls = &self.overheard.calls;
+                let call = calls.get(place % calls.len().max(1));
+                return [call.map_or(&b""[..], Vec::as_slice), b"nominate\nopened\n", TEXT.as_bytes()]
+                    .concat();
+            }
+        };
+        (call + "nominate\nopened\n" + TEXT).into_bytes()
+    }
+
+    /// Somebody who was introduced by hand comes on two connections, and nominates both.
+    fn come_twice(&mut self, id: ProcessId, told: &Introduction, own: &str) {
+        let links = [self.link_of_stranger(id, true), self.link_of_stranger(id, true)];
+        for link in links {
+            let call = format!("hobnob-private 1 {} {} {own}\n", told.id, told.of);
+            self.write(link, 0, call.as_bytes());
+            self.pump(link, 0);
+        }
+        for link in links {
+            if let Some(link) = self.links.get_mut(&link) {
+                link.latency_micros = 200;
+            }
+            self.write(link, 0, b"nominate\ntext 1 1717200000000000 by hand\n");
+            self.pump(link, 0);
+        }
+    }
+
+    /// A caller's first lines, for those who say them again.
+    pub(super) fn overhear_call(&mut self, bytes: &[u8]) {
+        if bytes.starts_with(b"hobnob-private ") {
+            keep(&mut self.overheard.calls, bytes.to_vec());
+        }
+    }
+
+    /// Somebody who is away comes by hand and agrees with a client on a private link; who asks is drawn.
+    pub(super) fn meet_by_hand(&mut self, step: Step) {
+        let seat = usize::from(step.actor) % SEATS_USED;
+        let user_at = |process: &super::client_host::Process| process.user.clone();
+        let online: Vec<_> =
+            self.seats.iter().filter_map(|seat| seat.process.as_ref().and_then(user_at)).collect();
+        let away = |name: &&&str| {
+            let is_account = self.host.accounts.iter().any(|(known, _)| known.as_str() == **name);
+            is_account && !online.iter().any(|user| user.as_str() == **name)
+        };
+        let own = self.seats[seat].process.as_ref().and_then(user_at);
+        let away: Vec<&str> = USERS.iter().filter(away).copied().collect();
+        let other = away.get(usize::from(step.argument) % away.len().max(1));
+        let (Some(own), Some(other)) = (own, other) else { return };
+        let place = u8::try_from(step.salt % 8).unwrap_or(0);
+        let Some(hand) = self.open_hand(place, Manner::Plain) else { return };
+        let login = format!("login {other} {}\n", self.right_password(other));
+        self.hand_writes(hand, login.as_bytes());
+        self.pass(Time(self.now.0 + 100_000), HAPPENINGS);
+        self.arm(seat, [9, 9, 9, 1, 2, 5][usize::try_from(step.salt / 8 % 6).unwrap_or(0)]);
+        self.overheard.answer = usize::try_from(step.salt / 32 % 6).unwrap_or(0);
+        let verbs =
+            if step.salt / 256 % 2 == 0 { ["startprivate", "accept"] } else { ["accept", "startprivate"] };
+        let by_hand = format!("{} {own} {PORT_BY_HAND}\n", verbs[0]);
+        let typed = format!("{} {other}", verbs[1]);
+        if verbs[0] == "accept" {
+            self.type_line(seat, typed.as_bytes());
+            self.pass(Time(self.now.0 + 5_000), HAPPENINGS);
+        }
+        self.hand_writes(hand, by_hand.as_bytes());
+        if verbs[1] == "accept" {
+            self.pass(Time(self.now.0 + 5_000), HAPPENINGS);
+            self.type_line(seat, typed.as_bytes());
+        }
+    }
+}
+
+/// Adds to a list that is bounded.
+fn keep<T>(list: &mut Vec<T>, item: T) {
+    if list.len() >= OVERHEARD {
+        list.remove(0);
+    }
+    list.push(item);
+}
