@@ -33,6 +33,7 @@ impl World {
         match step.salt % 8 {
             0 | 1 => self.press_turns(step),
             2 | 3 => self.press_output(step),
+            4 if step.salt.is_multiple_of(5) => self.press_idle(step),
             4 => self.press_debt(step),
             5 => self.press_disk(step),
             6 => self.press_requests(step),
@@ -153,6 +154,22 @@ impl World {
             self.hand_writes(second, (login + said).as_bytes());
             self.pass_millis(15_000);
         }
+    }
+
+    /// A turn ends with lines that are no activity, just before their user has been idle for too long.
+    fn press_idle(&mut self, step: Step) {
+        let Some(user) = self.away(step.argument).first().copied() else { return };
+        self.host.settings.timeout_secs = 10;
+        self.reload_server();
+        let Some(hand) = self.come_in(user, manner(step.salt / 24)) else { return };
+        self.pass_millis(500);
+        let micros = self.draw.below(100);
+        if let Some(at) = self.host.wakes_at {
+            self.pass(Time(at.0.saturating_sub(micros)), HAPPENINGS);
+        }
+        let count = usize::try_from(self.draw.between(61, 65)).unwrap_or(0);
+        self.hand_writes(hand, "nonsense\n".repeat(count).as_bytes());
+        self.pass_millis(15_000);
     }
 
     /// Somebody does not read while others say long things, come, go and change groups; then they read again.

@@ -140,9 +140,10 @@ pub(super) fn records_limit_changed(server: &mut ServerState) {
     }
 }
 
-/// Whether a user's link waits, or holds lines: they are not idle meanwhile.
+/// Whether a user's link waits, or holds lines: they are not idle meanwhile. That a turn is over, and nothing waits
+/// for the next, keeps nobody from being idle.
 pub(super) fn is_waiting(server: &ServerState, id: LinkId) -> bool {
-    let waits = |link: &super::links::Link| link.waits.any() || !link.held.is_empty();
+    let waits = |link: &super::links::Link| link.waits.0 & !Waits::TURN.0 != 0 || !link.held.is_empty();
     server.door.links.get(&id).is_some_and(waits)
 }
 

@@ -292,12 +292,12 @@ impl Server {
     pub(super) fn wait_no_more(&mut self, id: LinkId, why: u8) {
         let Some(link) = self.links.get_mut(&id).filter(|link| link.waits & why != 0) else { return };
         link.waits &= !why;
-        let (waits, user) = (link.waits, link.stage.user());
-        if waits == 0 {
+        if link.waits == 0 {
+            let user = link.stage.user().filter(|_| why != waits::TURN);
             self.later.push_back(Later::Read(id));
-        }
-        if let Some(user) = user.filter(|_| why != waits::TURN && waits & !waits::TURN == 0) {
-            self.note_activity(user, true);
+            if let Some(user) = user {
+                self.note_activity(user, true);
+            }
         }
     }
 
