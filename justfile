@@ -56,6 +56,11 @@ crashes KILLS="200":
 fuzz TARGET SECONDS="60":
     bash .ci/fuzz {{SECONDS}} {{TARGET}}
 
+# One shard of the mutants of server, client, records and store, such as 0/16 (about 200 of them): docs/mutants.md.
+# Needs cargo-mutants. With `slow` the tests of the programs run against those that survive the others.
+mutants SHARD SLOW="":
+    bash .ci/mutants {{SHARD}} {{SLOW}}
+
 # Beside a bare byte relay, in the same run.
 bench *PARTS:
     cargo bench --bench relay -- {{PARTS}}
