@@ -336,8 +336,11 @@ impl World {
         self.pass(Time(self.now.0 + 100_000), HAPPENINGS);
         self.arm(seat, [9, 9, 9, 1, 2, 5][usize::try_from(step.salt / 8 % 6).unwrap_or(0)]);
         self.overheard.answer = usize::try_from(step.salt / 32 % 6).unwrap_or(0);
-        let verbs =
-            if step.salt / 256 % 2 == 0 { ["startprivate", "accept"] } else { ["accept", "startprivate"] };
+        let verbs = if (step.salt / 256).is_multiple_of(2) {
+            ["startprivate", "accept"]
+        } else {
+            ["accept", "startprivate"]
+        };
         let by_hand = format!("{} {own} {PORT_BY_HAND}\n", verbs[0]);
         let typed = format!("{} {other}", verbs[1]);
         if verbs[0] == "accept" {
