@@ -219,6 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_shown_in_the_session_before_stays_carried_out() {
+        let mut delivery = Delivery::default();
+        assert_eq!(delivery.arrive(&mark(1)), new(1));
+        delivery.delivered(1);
+        delivery.begin(Recall::default());
+        assert!(delivery.is_carried_out(delivery.last_sequence()), "nothing is left to wait for");
+        assert_eq!(delivery.arrive(&mark(2)), new(2));
+        assert!(!delivery.is_carried_out(delivery.last_sequence()));
+    }
+
+    #[test]
     fn messages_of_a_lost_link_are_not_acknowledged_on_the_next() {
         let mut delivery = Delivery::default();
         assert_eq!(delivery.arrive(&mark(1)), new(1));

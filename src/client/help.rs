@@ -103,6 +103,21 @@ mod tests {
     }
 
     #[test]
+    fn help_and_logout_come_last() {
+        let verbs: Vec<Verb> = Verb::all().collect();
+        assert_eq!(verbs[..1], [Verb::Server(CommandKind::Message)]);
+        let last = [CommandKind::Help, CommandKind::Logout].map(Verb::Server);
+        assert_eq!(verbs[verbs.len() - 2..], last);
+    }
+
+    #[test]
+    fn what_else_there_is_to_know_follows_the_gist() {
+        let verify = text(Some("verify")).unwrap();
+        assert!(verify.ends_with(". Private links have no keys yet, so this is refused."), "{verify}");
+        assert!(text(Some("stopprivate")).unwrap().ends_with(&format!("{}.", Verb::StopPrivate.help())));
+    }
+
+    #[test]
     fn a_first_word_brings_all_commands_that_begin_with_it() {
         assert_eq!(text(Some("message")).unwrap().lines().count(), 2);
         assert_eq!(text(Some("create")).unwrap().lines().count(), 1);

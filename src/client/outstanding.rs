@@ -328,6 +328,16 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_members_may_be_long_and_is_bounded() {
+        let (names, mut parts) = (["a", "b"].map(|name| name.repeat(32)), Parts::default());
+        let group_bytes = size_of::<(String, Vec<String>)>() + 32 + size_of::<String>() + "hans".len();
+        let most = PARTS_BYTES / group_bytes;
+        let mut add = |number: usize| parts.add_members(&names[number % 2], Words::new("hans").unwrap());
+        assert!((0..most).all(&mut add));
+        assert!(!add(most));
+    }
+
+    #[test]
     fn a_message_refused_at_its_repetition_may_have_been_shown_before() {
         let mut outstanding = Outstanding::default();
         let message = add(&mut outstanding, "message luke hi");

@@ -228,6 +228,37 @@ fn a_block_that_comes_and_goes_asks_for_held_mail_once() {
     assert_eq!(drain(&mut server), 1);
 }
 
+/// How many messages of `hans` have been sent to `yoda` since the last look.
+fn messages_sent(server: &mut Server) -> usize {
+    server.heard(YODA).lines().filter(|line| line.starts_with("message ")).count()
+}
+
+#[test]
+fn of_many_messages_2_048_are_under_way_and_4_096_wait_in_memory() {
+    let mut server = with_two(Settings { rate_burst: 0, ..Settings::default() });
+    server.say(HANS, &"message yoda x\n".repeat(2_049));
+    assert_eq!(messages_sent(&mut server), 2_048);
+    let before = server.records;
+    server.say(HANS, &"message yoda x\n".repeat(4_095));
+    assert_eq!((messages_sent(&mut server), server.records - before), (0, 0));
+    server.say(HANS, "message yoda x\n");
+    assert_eq!(messages_sent(&mut server), 0);
+    assert_ne!(server.records, before, "what waits is stored");
+}
+
+#[test]
+fn of_long_messages_64_kib_are_under_way_and_256_kib_wait_in_memory() {
+    let mut server = with_two(Settings { rate_burst: 0, ..Settings::default() });
+    let line = format!("message yoda {}\n", "x".repeat(1_000));
+    server.say(HANS, &line.repeat(67));
+    assert_eq!(messages_sent(&mut server), 66);
+    let before = server.records;
+    server.say(HANS, &line.repeat(261));
+    assert_eq!((messages_sent(&mut server), server.records - before), (0, 0));
+    server.say(HANS, &line);
+    assert_ne!(server.records, before, "what waits is stored");
+}
+
 #[test]
 fn a_line_at_the_limit_is_taken_and_one_past_it_is_not() {
     let mut server = with_two(unpriced());

@@ -335,4 +335,26 @@ mod tests {
         forget_unknown(&mut server, &name);
         assert!(server.door.lockout.unknown.is_empty() && server.door.lockout.ages.is_empty());
     }
+
+    #[test]
+    fn the_table_of_addresses_forgets_old_failures_first_and_none_for_an_address_it_knows() {
+        let from = |number: usize| {
+            let [.., a, b, c] = number.to_be_bytes();
+            SocketAddr::from(([10, a, b, c], 40_000))
+        };
+        let settings = Settings { block_duration_secs: 60, ..Settings::default() };
+        let mut server = ServerState::new(settings, Vec::new(), Recovery::default(), 1, Time::ZERO);
+        (0..ADDRESSES).for_each(|number| count_address_failure(&mut server, from(number)));
+        count_address_failure(&mut server, from(7));
+        assert_eq!(server.door.lockout.addresses.len(), ADDRESSES, "a known address takes nobody's place");
+        let count = |server: &ServerState, number| {
+            server.door.lockout.addresses.get(&from(number).ip()).map(|failures| failures.count)
+        };
+        assert_eq!((count(&server, 0), count(&server, 7)), (Some(1), Some(2)));
+        server.now = Time::ZERO + Duration::from_secs(60);
+        (0..2).for_each(|_| count_address_failure(&mut server, from(ADDRESSES)));
+        assert_eq!((server.door.lockout.addresses.len(), count(&server, ADDRESSES)), (1, Some(2)));
+        (0..ADDRESSES).for_each(|number| count_address_failure(&mut server, from(number)));
+        assert_eq!(server.door.lockout.addresses.len(), ADDRESSES);
+    }
 }
