@@ -336,11 +336,11 @@ impl Watcher {
                     self.stored.remove(&link);
                     self.bytes.remove(&link);
                 }
-                if bytes.starts_with(b"#513 ") {
-                    self.coverage.saw(Rare::NumbersForgotten);
-                }
                 let numbered: Vec<&[u8]> =
                     super::check::lines(bytes).filter(|line| line.starts_with(b"#")).collect();
+                if numbered.iter().any(|line| line.starts_with(b"#513 ")) {
+                    self.coverage.saw(Rare::NumbersForgotten);
+                }
                 let number = |line: &[u8]| line.split(|byte| *byte == b' ').next().map(<[u8]>::to_vec);
                 if numbered.windows(2).any(|pair| pair[0] != pair[1] && number(pair[0]) == number(pair[1])) {
                     self.coverage.saw(Rare::NumberUsedTwice);

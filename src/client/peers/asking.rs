@@ -190,13 +190,13 @@ impl ClientState {
         place.and_then(|place| self.peers.requests.remove(place)).is_some()
     }
 
-    /// `accept USER` or `decline USER`. If this client knows no such request, the server answers with the
-    /// error.
+    /// `accept USER` or `decline USER`. If there is no such request, the server answers with the error: it may
+    /// have one that has not come yet.
     pub(in super::super) fn reply(&mut self, line: Option<u64>, user: &str, yes: bool) {
-        let known = self.forget_request(user);
+        self.forget_request(user);
         if !yes {
             self.request(line, Command::Decline { user });
-        } else if known && self.peers.has_room() {
+        } else if self.peers.has_room() {
             self.ask_with_address(Draft { line, user: user.to_owned(), kind: Kind::Accept });
         } else {
             self.request(line, Command::Accept { user, endpoints: self.peers.listening.endpoints() });
