@@ -209,7 +209,7 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
 
 /// Limits of the door and of lines.
 fn set_door(settings: &mut Settings, which: usize, choice: usize) {
-    match which % 10 {
+    match which % 12 {
         0 => settings.login_secs = [3, 30, 0][choice % 3],
         1 => settings.unauthenticated_max = [2, 4, 128, 0][choice % 4],
         2 => settings.unauthenticated_per_address = [1, 2, 16, 0][choice % 4],
@@ -220,6 +220,10 @@ fn set_door(settings: &mut Settings, which: usize, choice: usize) {
         7 => settings.unsettled_max = [1, 2, 64, 0][choice % 4],
         8 => {
             (settings.mailbox_share, settings.total_share) = [(1_000, 1_000), (8, 16), (1, 0)][choice % 3];
+        }
+        9 | 10 => {
+            let told = [(1, 15), (1, 2), (4, 2), (4, 0), (0, 15), (4, 15)];
+            (settings.presence_burst, settings.presence_settle_secs) = told[choice % told.len()];
         }
         _ => {
             let rates = [(64, 1_000), (300, 100), (0, 20_000), (4_096, 20_000)];

@@ -136,10 +136,10 @@ pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
 
 fn partner(server: &mut ServerState, asker: &Asker, user: &str) -> Result<UserId, Code> {
     let to = another(server, asker, user)?;
+    presence::reveal(server, asker.user);
     if !blocks::may_reach(server, asker.user, to) && !planted::is(Planted::BlockSkippedInPrivate) {
         return Err(Code::Blocked);
     }
-    presence::reveal(server, asker.user);
     let away = server.accounts[to].session.is_some() && planted::is(Planted::GraceIsAsked);
     if server.accounts[to].link().is_some() || away { Ok(to) } else { Err(Code::Offline) }
 }

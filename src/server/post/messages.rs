@@ -47,13 +47,13 @@ pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &s
         Err(code) => return answers::fail(server, asker, code),
     };
     session::begin_message(server, asker);
+    presence::reveal(server, asker.user);
     let tell = Tell::Sender(*asker);
     let open = blocks::may_reach(server, asker.user, to) || planted::is(Planted::BlockSkippedInMessage);
     if !open && server.settings.block_notice == BlockNotice::Tell {
         return tell_sender(server, to, &tell, Err(Code::Blocked));
     }
     session::charge(server, asker.user, session::units_for(text.as_str().len()));
-    presence::reveal(server, asker.user);
     if !open {
         return pretend_stored(server, asker, to);
     }

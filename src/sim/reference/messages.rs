@@ -97,12 +97,12 @@ impl Server {
             Err(code) => return self.fail(asker, code),
         };
         self.begin_message(asker);
+        self.will_be_heard_of(asker.user);
         let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: Arc::from(text) };
         let tell = Tell::Sender(asker.clone());
         let passes = self.may_reach(asker.user, to);
         if passes || self.settings.block_notice == BlockNotice::Silent {
             self.charge(asker.user, units_of(text.len()));
-            self.will_be_heard_of(asker.user);
         }
         match self.settings.block_notice {
             _ if passes => self.post(to, letter, tell),

@@ -82,10 +82,10 @@ impl Server {
 
     fn partner(&mut self, asker: &Asker, name: &str) -> Result<User, Code> {
         let to = self.another(asker, name)?;
+        self.will_be_heard_of(asker.user);
         if !self.may_reach(asker.user, to) {
             return Err(Code::Blocked);
         }
-        self.will_be_heard_of(asker.user);
         if self.at(to).link().is_some() { Ok(to) } else { Err(Code::Offline) }
     }
 
