@@ -64,10 +64,7 @@ fn the_accepter_waits_for_the_nomination() {
     let mut script = Script::session();
     script.server("request yoda").does("show request of yoda");
     script.types("accept yoda").does("listen");
-    listening(&mut script).does(
-        "note 1 open
-         send #1 accept yoda 10.0.0.1:5000",
-    );
+    listening(&mut script).does("note 1 open\nsend #1 accept yoda 10.0.0.1:5000");
     script.server(&introduction("yoda", "accepter")).server("ok #1 accept yoda");
     script.does("dial peer 192.0.2.2:6000");
     script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).does("send on 4: ready");
@@ -349,7 +346,7 @@ fn a_request_after_the_server_was_lost_is_another_and_comes_first() {
 fn accepting_what_is_not_open_is_left_to_the_server() {
     let mut script = Script::session();
     script.server("request yoda\nwithdrawn yoda").and();
-    // It may be open at the server, and not have come yet: it is told where this client listens.
+    // It may be on its way.
     script.types("accept yoda").does("listen");
     listening(&mut script).does(
         "note 1 open
