@@ -10,7 +10,7 @@ pub(crate) const USERS: &[&str] =
 /// Users with an account at the start.
 pub(crate) const ACCOUNTS: usize = 6;
 /// Groups.
-pub(crate) const GROUPS: &[&str] = &["rebels", "sith", "Ωteam"];
+pub(crate) const GROUPS: &[&str] = &["rebels", "sith", "équipe"];
 
 /// The password of a user; it changes with its version.
 pub(crate) fn password_of(user: &str, version: u16) -> String {

@@ -32,6 +32,7 @@ impl World {
     pub(super) fn press(&mut self, step: Step) {
         match step.salt % 8 {
             0 | 1 => self.press_turns(step),
+            3 if step.salt.is_multiple_of(3) => self.press_groups(step),
             2 | 3 => self.press_output(step),
             4 if step.salt.is_multiple_of(5) => self.press_idle(step),
             4 => self.press_debt(step),
@@ -96,6 +97,25 @@ impl World {
             if self.draw.chance(100) {
                 self.end_hand(hand);
             }
+        }
+    }
+
+    /// Two have a group each, which is all they may be in, and one adds the other.
+    fn press_groups(&mut self, step: Step) {
+        let [one, other, ..] = self.away(step.argument)[..] else { return };
+        let own = [(one, "rebels"), (other, "sith")];
+        self.host.settings.groups_per_user = 1;
+        self.reload_server();
+        let mut hands = Vec::new();
+        for (user, group) in own {
+            let Some(hand) = self.come_in(user, manner(step.salt / 24)) else { return };
+            self.pass_millis(100);
+            self.hand_commands(hand, format!("create group {group} {user}").as_bytes());
+            hands.push(hand);
+        }
+        self.pass_millis(100);
+        for (hand, group, user) in [(hands[0], own[0].1, other), (hands[1], own[1].1, one)] {
+            self.hand_commands(hand, format!("add group {group} {user}").as_bytes());
         }
     }
 

@@ -94,7 +94,7 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     admit(server, id, user, entry);
     introductions::tell_again(server, user);
     if planted::is(Planted::ResumeTold) {
-        presence::changed(server, user, true);
+        presence::tell(server, user, true);
     }
 }
 

@@ -115,7 +115,7 @@ fn forget_due(server: &mut ServerState, user: UserId) {
 }
 
 /// Tells every other user online that somebody came or went, but for those whom the subject has blocked.
-fn tell(server: &mut ServerState, user: UserId, online: bool) {
+pub(in crate::server) fn tell(server: &mut ServerState, user: UserId, online: bool) {
     let entitled = |viewer: &UserId| {
         *viewer != user
             && (!blocks::has_blocked(server, user, *viewer) || planted::is(Planted::PresenceToBlocked))
