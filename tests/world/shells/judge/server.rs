@@ -211,7 +211,8 @@ impl Link {
 
     fn lost(&mut self, connection: &Connection, limits: Limits, verdict: &mut Verdict, tally: &mut Tally) {
         let waiting = self.sent.len() - connection.ends[1].log.len();
-        let too_much = limits.output_bytes != 0 && waiting > limits.output_bytes;
+        let most = limits.output_bytes + hobnob::server::OTHERS_BYTES;
+        let too_much = limits.output_bytes != 0 && waiting > most;
         let patience = Duration::from_secs(limits.output_stall_secs);
         let since = self.stalled.map_or(verdict.now, |(since, _)| since);
         let too_long = waiting > 0 && limits.output_stall_secs != 0 && verdict.now.since(since) >= patience;
@@ -264,7 +265,8 @@ impl Link {
             Some((since, at)) if at == written => Some((since, at)),
             _ => Some((now, written)),
         };
-        let too_much = limits.output_bytes != 0 && waiting > limits.output_bytes;
+        let most = limits.output_bytes + hobnob::server::OTHERS_BYTES;
+        let too_much = limits.output_bytes != 0 && waiting > most;
         verdict.rule(!too_much, "no more waits than output_bytes", || format!("{waiting}"));
         let patience = Duration::from_secs(limits.output_stall_secs) + SLACK;
         let since = self.stalled.map_or(now, |(since, _)| since);
