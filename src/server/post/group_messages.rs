@@ -124,8 +124,8 @@ fn finish(server: &mut ServerState, message: GroupMessage) {
 
 /// A repeat of a group message after a restart would be known: it is answered.
 pub(in crate::server) fn settled(server: &mut ServerState, asker: &Asker, group: &Name, outcome: Outcome) {
-    answer(server, asker, group, outcome);
     session::end_record(server, asker.user);
+    answer(server, asker, group, outcome);
 }
 
 fn answer(server: &mut ServerState, asker: &Asker, group: &Name, outcome: Outcome) {

@@ -89,10 +89,10 @@ pub(in crate::server) fn pretended(
     tell: &Tell,
     ending: Result<Status, Code>,
 ) {
-    tell_sender(server, to, tell, ending);
     if let Tell::Sender(asker) = tell {
         session::end_record(server, asker.user);
     }
+    tell_sender(server, to, tell, ending);
 }
 
 /// Sends a message to a user whom it may reach, or stores it for them. Whoever is to be told hears what

@@ -135,6 +135,7 @@ pub(in crate::server) fn settled(server: &mut ServerState, stored: &Stored, dura
     let Stored { from, to, id, tell, refused, .. } = stored;
     let (from, to) = (*from, *to);
     server.post.queues.end(from, to);
+    session::end_record(server, from);
     if durable {
         tell_sender(server, to, tell, Ok(Status::Stored));
         discard::drop_if_blocked(server, stored);
@@ -148,7 +149,6 @@ pub(in crate::server) fn settled(server: &mut ServerState, stored: &Stored, dura
         };
         tell_sender(server, to, tell, ending);
     }
-    session::end_record(server, from);
     messages::send_waiting(server, from, to);
     if server.accounts[to].is_leaving() {
         server.later.push_back(Later::Purge);

@@ -28,8 +28,8 @@ const CALM_MICROS: u64 = 16_000_000;
 /// Addresses dialled for an introduction, and endpoints declared (R33, R35).
 const DIALS: usize = 4;
 const ENDPOINTS: usize = 8;
-/// Places that a client has for those who have not said who they are (ruling 64), and how long they keep one.
-const STRANGERS: usize = 4;
+/// One stranger is enough: they may know the id, and take the place of the one who is meant.
+const STRANGERS: usize = 1;
 const STRANGER_MICROS: u64 = 6_000_000;
 /// Introductions remembered.
 const REMEMBERED: usize = 64;
