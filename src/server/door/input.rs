@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::links::{self, Stage};
-use super::{commands, ending, login, waiting};
+use super::{commands, ending, login, turns, waiting};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::{ServerState, post, session};
@@ -108,7 +108,7 @@ fn priced(server: &mut ServerState, id: LinkId, obey: impl FnOnce(&mut ServerSta
         session::charge(server, user, 1);
     }
     obey(server, id);
-    waiting::end_line(server, id);
+    turns::end_line(server, id);
 }
 
 /// Whether a line is obeyed although its link waits: acknowledgements must not wait for what they settle.

@@ -8,7 +8,7 @@ use core::time::Duration;
 use super::input::Held;
 use super::lockout::Subject;
 use super::waiting::{self, Waits};
-use super::{ending, login};
+use super::{ending, login, turns};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
@@ -264,7 +264,7 @@ fn take(server: &mut ServerState, id: LinkId) -> Option<Link> {
     leave_anonymous(server, id);
     let link = server.door.links.remove(&id)?;
     if link.waits.has(Waits::TURN) {
-        waiting::forget_turn(server, id);
+        turns::forget(server, id);
     }
     Some(link)
 }

@@ -10,6 +10,7 @@ mod input;
 mod links;
 mod lockout;
 mod login;
+mod turns;
 mod waiting;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,8 +33,9 @@ use self::lockout::Lockout;
 pub(super) use self::lockout::{Guesses, apply_failures};
 use self::login::SlowLogin;
 pub(super) use self::login::{hashed, verified};
-use self::waiting::Meter;
-pub(super) use self::waiting::{give_turn, read_on, record_settled, throttle_due};
+use self::turns::Meter;
+pub(super) use self::turns::give_turn;
+pub(super) use self::waiting::{read_on, record_settled, throttle_due};
 use crate::words::{LinkId, Name, Ticket};
 
 /// Connections, and logins under way.
