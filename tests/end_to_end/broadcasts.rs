@@ -61,3 +61,23 @@ fn reports_may_name_or_hide_the_blockers() {
     let result = hans.ok("broadcast one");
     assert_eq!((&result["withheld"], result.get("withheld_users")), (&json!(false), None));
 }
+
+#[test]
+fn a_slow_reader_keeps_the_connection_and_hears_what_was_dropped() {
+    let server = Server::start(&["output_stall_secs=1", "rate_burst=0"]);
+    let (mut yoda, mut luke) = (server.wire_user("yoda"), server.wire_user("luke"));
+    rustix::net::sockopt::set_socket_recv_buffer_size(yoda.stream(), 32_768).expect("a small buffer");
+    let broadcast = format!("broadcast {}", "x".repeat(4_000));
+    yoda.expect("online luke");
+    while luke.ask(&broadcast) != "ok broadcast 0 complete" {}
+    // Less than a megabyte a second, and without a pause.
+    let missed = loop {
+        let line = yoda.line();
+        if !line.starts_with("broadcast ") {
+            break line;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert_eq!(missed, "notice missed 1");
+    assert_eq!(yoda.ask("ping luke"), "ok ping luke online");
+}

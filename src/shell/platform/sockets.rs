@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+/// What the kernel takes of a connection before it can send it. Otherwise it takes megabytes, and says for a third of
+/// them that there is no progress: a slow reader would seem to have stalled.
+const UNSENT_BYTES: u32 = 64 * 1024;
 /// Connections that may wait to be accepted; the kernel caps it by `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
@@ -25,13 +28,14 @@ pub(super) fn listen(address: SocketAddr, dead_link_secs: u64) -> io::Result<Tcp
     Ok(socket.into())
 }
 
-/// Disables delay, and makes a connection fail when its peer is silent for `dead_link_secs`, with
-/// unacknowledged bytes (user timeout) or without (keepalive). 0: never.
+/// Disables delay, bounds what the kernel takes and has not sent, and makes a connection fail when its peer is silent
+/// for `dead_link_secs`, with unacknowledged bytes (user timeout) or without (keepalive). 0: never.
 ///
 /// # Errors
 /// The I/O error.
 pub(super) fn tune(socket: SockRef<'_>, dead_link_secs: u64) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     let Some(probes) = Probes::within(dead_link_secs) else {
         socket.set_keepalive(false)?;
         return socket.set_tcp_user_timeout(None);
@@ -78,6 +82,7 @@ mod tests {
         let (accepted, _) = listener.accept()?;
         let accepted = SockRef::from(&accepted);
         assert!(accepted.tcp_nodelay()?);
+        assert_eq!(accepted.tcp_notsent_lowat()?, UNSENT_BYTES);
         assert!(accepted.keepalive()?);
         assert_eq!(accepted.tcp_keepalive_time()?, Duration::from_secs(4));
         assert_eq!(accepted.tcp_keepalive_interval()?, Duration::from_secs(5));
