@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_lite::FutureExt;
 use smol::LocalExecutor;
@@ -151,7 +152,7 @@ impl<P: Platform> Parts<P> {
             stored: false,
             stopping: Stopping::No,
         };
-        Server { core, hands, inbox }
+        Server { core, hands, inbox, written: (Time::ZERO, Duration::ZERO) }
     }
 }
 

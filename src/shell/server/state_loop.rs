@@ -21,8 +21,10 @@ const STOP: Duration = Duration::from_millis(1500);
 /// Time the store has in any case after its queue is closed.
 const LAST_WRITE: Duration = Duration::from_millis(300);
 
-/// How long connections that wait for their turn are given turns before everything else is looked at again.
-const TURNS: Duration = Duration::from_micros(200);
+/// How long connections that wait for their turn are given turns before sockets are read again, and how long output
+/// waits at least meanwhile: what several turns say to one connection leaves in one write. With 200 µs, 50 pairs with 64
+/// messages under way each moved a quarter less.
+const TURNS: Duration = Duration::from_micros(500);
 
 /// An alarm that is later than this finds a server that stood still, or is overloaded.
 const LATE: Duration = Duration::from_millis(10);
@@ -43,6 +45,8 @@ pub(super) struct Server<P: Platform = System> {
     pub(super) core: ServerState,
     pub(super) hands: Hands<P>,
     pub(super) inbox: Receiver<P>,
+    /// When output was written last, and how long that took.
+    pub(super) written: (Time, Duration),
 }
 
 impl<P: Platform> Server<P> {
@@ -50,7 +54,9 @@ impl<P: Platform> Server<P> {
     pub(super) async fn run(mut self) -> Outcome {
         self.tell(Event::Tick, self.hands.platform.now());
         loop {
-            if let Err(reason) = self.settle() {
+            if (!self.core.has_turns() || self.writing_is_due())
+                && let Err(reason) = self.settle()
+            {
                 return Outcome::StoreFailed(reason);
             }
             if self.has_stopped() {
@@ -148,6 +154,13 @@ impl<P: Platform> Server<P> {
         Ok(())
     }
 
+    /// Whether output has waited for long enough: also as long as writing it took the last time, so that writing takes
+    /// half of the time at most.
+    fn writing_is_due(&self) -> bool {
+        let (at, took) = self.written;
+        self.hands.platform.now().since(at) >= took.max(TURNS)
+    }
+
     /// Writes each dirty connection once and wakes the store. Flushed bytes are reported to the core once,
     /// and its effects are carried out as well.
     fn settle(&mut self) -> Result<(), String> {
@@ -170,6 +183,8 @@ impl<P: Platform> Server<P> {
         if mem::take(&mut self.hands.stored) {
             self.hands.store.wake(now);
         }
+        let at = self.hands.platform.now();
+        self.written = (at, at.since(now));
         Ok(())
     }
 

@@ -54,7 +54,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         settings,
     };
     let core = ServerState::new(hands.settings.core.clone(), Vec::new(), recovery, 1, platform.now());
-    (Server { core, hands, inbox }, answered)
+    (Server { core, hands, inbox, written: (Time::ZERO, Duration::ZERO) }, answered)
 }
 
 fn add_account(server: &mut Server) {
