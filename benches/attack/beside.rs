@@ -1,0 +1,236 @@
+//! Honest users without an attacker and beside one, in turns on the same server.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Suite;
+use super::attacker::{Attacker, Facts};
+use super::gauge::{Gauge, Usage, resident_kib};
+use super::honest::{Latencies, Pair, Visited, Visitor};
+use super::stage::Stage;
+use super::table::Outcome;
+use super::talk::host;
+
+/// From one login of an honest user to the next.
+const VISIT_EVERY: Duration = Duration::from_millis(250);
+/// Memory that is not worth a word: an allocator's noise.
+const NOISE_KIB: u64 = 1_024;
+
+/// Which attack, and who is beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attack<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) words: &'a [&'a str],
+    /// How many attackers of this kind; the number of each is its first word.
+    pub(crate) attackers: u8,
+    /// Whether honest users log in meanwhile.
+    pub(crate) logins: bool,
+    /// How long one run of it takes in the full suite.
+    pub(crate) secs: u64,
+}
+
+impl<'a> Attack<'a> {
+    pub(crate) fn new(name: &'a str) -> Attack<'a> {
+        Attack { name, words: &[], attackers: 1, logins: false, secs: 4 }
+    }
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    controls: Vec<Latencies>,
+    attacked: Vec<Latencies>,
+    pub(crate) control_logins: Logins,
+    pub(crate) logins: Logins,
+    /// Of the last run.
+    pub(crate) facts: Vec<Facts>,
+    pub(crate) usage: Usage,
+    control_cpu: f64,
+    before_kib: u64,
+    after_kib: u64,
+    rested_secs: u64,
+}
+
+/// Logins of honest users.
+#[derive(Debug, Default)]
+pub(crate) struct Logins {
+    pub(crate) by_password: Visited,
+    pub(crate) by_token: Visited,
+}
+
+impl Beside {
+    /// Runs the pair alone and beside the attack, three times in turns.
+    pub(crate) fn run(suite: &Suite, stage: &Stage, attack: Attack<'_>) -> Result<Beside> {
+        let mut pair = Pair::open(stage)?;
+        let (control, length) = suite.lengths(attack.secs);
+        pair.run(control / 2)?;
+        let mut beside = Beside {
+            controls: Vec::new(),
+            attacked: Vec::new(),
+            control_logins: Logins::default(),
+            logins: Logins::default(),
+            facts: Vec::new(),
+            usage: Usage::default(),
+            control_cpu: 0.0,
+            before_kib: 0,
+            after_kib: 0,
+            rested_secs: suite.rest().as_secs(),
+        };
+        for round in 0..suite.rounds() {
+            let gauge = Gauge::start(stage.process())?;
+            let visitors = Visitors::start(stage, attack.logins)?;
+            beside.controls.push(pair.run(control)?);
+            visitors.finish(&mut beside.control_logins)?;
+            beside.control_cpu = gauge.finish()?.cpu_secs / control.as_secs_f64();
+            if round == 0 {
+                beside.before_kib = resident_kib(stage.process())?;
+            }
+            beside.attack(stage, &mut pair, attack, length)?;
+            if beside.cut().is_some() {
+                break;
+            }
+        }
+        std::thread::sleep(suite.rest());
+        beside.after_kib = resident_kib(stage.process())?;
+        Ok(beside)
+    }
+
+    fn attack(&mut self, stage: &Stage, pair: &mut Pair, attack: Attack<'_>, length: Duration) -> Result<()> {
+        let gauge = Gauge::start(stage.process())?;
+        let visitors = Visitors::start(stage, attack.logins)?;
+        let mut attackers = Vec::new();
+        for number in 0..attack.attackers {
+            let number = number.to_string();
+            let words: Vec<&str> =
+                std::iter::once(number.as_str()).chain(attack.words.iter().copied()).collect();
+            attackers.push(Attacker::start(attack.name, stage.address, length, &words)?);
+        }
+        self.attacked.push(pair.run(length)?);
+        self.facts = attackers.into_iter().map(Attacker::finish).collect::<Result<_>>()?;
+        visitors.finish(&mut self.logins)?;
+        let usage = gauge.finish()?;
+        self.usage = Usage {
+            cpu_secs: usage.cpu_secs / length.as_secs_f64(),
+            peak_kib: self.usage.peak_kib.max(usage.peak_kib),
+            files: self.usage.files.max(usage.files),
+        };
+        Ok(())
+    }
+
+    /// A figure of all attackers of the last run together.
+    pub(crate) fn fact(&self, name: &str) -> u64 {
+        self.facts.iter().filter_map(|facts| facts.get(name)).sum()
+    }
+
+    fn cut(&self) -> Option<&str> {
+        self.attacked.iter().find_map(|latencies| latencies.cut.as_deref())
+    }
+
+    /// The honest pair kept its links.
+    pub(crate) fn judge_links<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Outcome {
+        let told: u64 = self.attacked.iter().map(Latencies::count).sum();
+        let cut = self.cut();
+        let seen = cut.map_or_else(|| format!("talked on, {told} messages"), str::to_owned);
+        outcome.check("honest pair", seen, "talks on", cut.is_none())
+    }
+
+    /// p50 at most half as much again.
+    pub(crate) fn judge_median<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Outcome {
+        let (control, seen) = (median(&self.controls, 0.5), median(&self.attacked, 0.5));
+        let holds = seen <= 1.5 * control;
+        outcome.beside("p50", show_ms(control), show_ms(seen), format!("≤ {}", show_ms(1.5 * control)), holds)
+    }
+
+    /// p99 at most double, or 2 ms more; the median of the runs. The worst is shown beside it.
+    pub(crate) fn judge_p99<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Outcome {
+        let (control, seen) = (median(&self.controls, 0.99), median(&self.attacked, 0.99));
+        let limit = (2.0 * control).max(control + 2.0);
+        let worst = |runs: &[Latencies]| runs.iter().map(Latencies::worst).fold(0.0, f64::max);
+        let show = |p99, worst| format!("{} (worst {})", show_ms(p99), show_ms(worst));
+        let (control, seen_shown) = (show(control, worst(&self.controls)), show(seen, worst(&self.attacked)));
+        outcome.beside("p99", control, seen_shown, format!("≤ {}", show_ms(limit)), seen <= limit)
+    }
+
+    /// The peak at most so many MiB above, and all of it given back but a tenth.
+    pub(crate) fn judge_memory<'o>(
+        &self,
+        outcome: &'o mut Outcome,
+        more_mib: Option<u64>,
+    ) -> &'o mut Outcome {
+        let before = self.before_kib;
+        if let Some(more) = more_mib {
+            let limit = before + more * 1_024;
+            let (peak, holds) = (self.usage.peak_kib, self.usage.peak_kib <= limit);
+            outcome.beside("RSS, peak", show_kib(before), show_kib(peak), format!("+ {more} MiB"), holds);
+        }
+        let limit = (before + before / 10).max(before + NOISE_KIB);
+        let what = format!("RSS, {} s later", self.rested_secs);
+        let after = self.after_kib;
+        outcome.beside(&what, show_kib(before), show_kib(after), "+ 10 %", after <= limit)
+    }
+
+    /// CPU and files, for information: they hold in any case.
+    pub(crate) fn show_usage<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Outcome {
+        let show = |cores: f64| format!("{cores:.2} cores");
+        outcome.beside("CPU", show(self.control_cpu), show(self.usage.cpu_secs), "shown", true);
+        outcome.check("open files", self.usage.files, "shown", true)
+    }
+
+    /// Logins by password and by token within so many seconds.
+    pub(crate) fn judge_logins<'o>(
+        &self,
+        outcome: &'o mut Outcome,
+        secs: f64,
+        share: f64,
+    ) -> &'o mut Outcome {
+        let kinds = [
+            ("login by password", &self.control_logins.by_password, &self.logins.by_password),
+            ("login by token", &self.control_logins.by_token, &self.logins.by_token),
+        ];
+        for (what, control, seen) in kinds {
+            let limit = format!("{:.0} % ≤ {secs} s", 100.0 * share);
+            outcome.beside(what, control.show(secs), seen.show(secs), limit, seen.holds(secs, share));
+        }
+        outcome
+    }
+}
+
+/// Those who log in meanwhile, from addresses that were in before.
+struct Visitors {
+    list: Option<[Visitor; 2]>,
+}
+
+impl Visitors {
+    fn start(stage: &Stage, wanted: bool) -> Result<Visitors> {
+        if !wanted {
+            return Ok(Visitors { list: None });
+        }
+        let by_password = Visitor::by_password(stage, "v1", VISIT_EVERY, |_| host(1, 4));
+        Ok(Visitors { list: Some([by_password, Visitor::by_token(stage, "t1", VISIT_EVERY)?]) })
+    }
+
+    fn finish(self, logins: &mut Logins) -> Result<()> {
+        if let Some([by_password, by_token]) = self.list {
+            logins.by_password.seconds.extend(by_password.finish()?.seconds);
+            logins.by_token.seconds.extend(by_token.finish()?.seconds);
+        }
+        Ok(())
+    }
+}
+
+/// The median over the runs of a quantile, in milliseconds.
+fn median(runs: &[Latencies], quantile: f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(|run| run.quantile(quantile)).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::INFINITY)
+}
+
+fn show_ms(ms: f64) -> String {
+    format!("{ms:.2} ms")
+}
+
+/// In MiB.
+pub(crate) fn show_kib(kib: u64) -> String {
+    format!("{}.{} MiB", kib / 1_024, kib % 1_024 * 10 / 1_024)
+}

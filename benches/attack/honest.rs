@@ -1,0 +1,241 @@
+//! Honest users beside an attack: a pair that talks one message at a time, and people who log in.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use hdrhistogram::Histogram;
+
+use super::stage::Stage;
+use super::talk::{HELLO, PASSWORD, PATIENCE, Talk, host, is_timeout, token};
+
+/// From one message to the next, if the first has been delivered by then.
+const PACE: Duration = Duration::from_millis(1);
+/// Commands until the answers are acknowledged.
+const ACKNOWLEDGE_AFTER: u64 = 64;
+
+/// How long messages took from being sent to `delivered`, in microseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Latencies {
+    times: Histogram<u64>,
+    /// Why the pair could not go on.
+    pub(crate) cut: Option<String>,
+}
+
+impl Latencies {
+    fn new() -> Result<Latencies> {
+        Ok(Latencies { times: Histogram::new_with_bounds(1, 60_000_000, 3)?, cut: None })
+    }
+
+    /// In milliseconds.
+    pub(crate) fn quantile(&self, quantile: f64) -> f64 {
+        ms(self.times.value_at_quantile(quantile))
+    }
+
+    /// In milliseconds.
+    pub(crate) fn worst(&self) -> f64 {
+        ms(self.times.max())
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.times.len()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times are short")]
+fn ms(micros: u64) -> f64 {
+    micros as f64 / 1_000.0
+}
+
+/// Two who talk: h1 to h2.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    sender: Talk,
+    receiver: Talk,
+    number: u64,
+}
+
+impl Pair {
+    pub(crate) fn open(stage: &Stage) -> Result<Pair> {
+        let (sender, _) = Talk::log_in(host(1, 1), stage.address, "h1")?;
+        let (receiver, _) = Talk::log_in(host(1, 2), stage.address, "h2")?;
+        Ok(Pair { sender, receiver, number: 0 })
+    }
+
+    /// Talks for so long.
+    pub(crate) fn run(&mut self, length: Duration) -> Result<Latencies> {
+        let mut latencies = Latencies::new()?;
+        let end = Instant::now() + length;
+        while Instant::now() < end {
+            let began = Instant::now();
+            match self.say_one() {
+                Ok(()) => latencies.times.record(micros(began))?,
+                Err(error) => {
+                    latencies.times.record(micros(began))?;
+                    let what = if is_timeout(&error) { "nothing came for 10 s" } else { "cut off" };
+                    latencies.cut = Some(format!("{what}: {error}"));
+                    return Ok(latencies);
+                }
+            }
+            thread::sleep(PACE.saturating_sub(began.elapsed()));
+        }
+        Ok(latencies)
+    }
+
+    fn say_one(&mut self) -> io::Result<()> {
+        self.number += 1;
+        let number = self.number;
+        if number.is_multiple_of(ACKNOWLEDGE_AFTER) {
+            self.sender.say(&format!("ack - {}", number - 1))?;
+        }
+        self.sender.say(&format!("#{number} message h2 good day {number}"))?;
+        let end = format!(" good day {number}");
+        let shown = loop {
+            let line = self.receiver.until(&["message "])?;
+            let id = line.split(' ').nth(1).unwrap_or_default();
+            if line.ends_with(&end) {
+                break id.to_owned();
+            }
+            self.receiver.say(&format!("ack {id} -"))?;
+        };
+        self.receiver.say(&format!("ack {shown} -"))?;
+        let wanted = format!("ok #{number} message h2 ");
+        let refused = format!("error #{number} ");
+        let answer = self.sender.until(&[&wanted, &refused])?;
+        if answer.starts_with(&wanted) { Ok(()) } else { Err(io::Error::other(answer)) }
+    }
+}
+
+fn micros(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX).clamp(1, 60_000_000)
+}
+
+/// How long logins took, in seconds; those that failed took as long as they were tried.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Visited {
+    pub(crate) seconds: Vec<f64>,
+}
+
+impl Visited {
+    /// How many took no longer than this.
+    pub(crate) fn within(&self, secs: f64) -> usize {
+        self.seconds.iter().filter(|&&taken| taken <= secs).count()
+    }
+
+    pub(crate) fn worst(&self) -> f64 {
+        self.seconds.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// Such as `7 of 8 within 1 s, worst 1.25 s`.
+    pub(crate) fn show(&self, secs: f64) -> String {
+        let (within, all) = (self.within(secs), self.seconds.len());
+        format!("{within} of {all} within {secs} s, worst {:.2} s", self.worst())
+    }
+
+    /// Whether there were any, and this share of them took no longer.
+    pub(crate) fn holds(&self, secs: f64, share: f64) -> bool {
+        let all = self.seconds.len();
+        #[expect(clippy::cast_precision_loss, reason = "few")]
+        let found = self.within(secs) as f64 >= share * all as f64;
+        all > 0 && found
+    }
+}
+
+/// Somebody who logs in again and again.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    done: Arc<AtomicBool>,
+    visits: JoinHandle<Visited>,
+}
+
+impl Visitor {
+    /// By password; the n-th time from the n-th address that `from` names.
+    pub(crate) fn by_password(
+        stage: &Stage,
+        name: &'static str,
+        every: Duration,
+        from: impl Fn(u8) -> Ipv4Addr + Send + 'static,
+    ) -> Visitor {
+        let to = stage.address;
+        Visitor::start(every, move |n| {
+            let began = Instant::now();
+            while began.elapsed() < PATIENCE {
+                if let Ok(talk) = password_login(from(n), to, name) {
+                    let taken = began.elapsed().as_secs_f64();
+                    let _ = talk.log_out();
+                    return taken;
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            began.elapsed().as_secs_f64()
+        })
+    }
+
+    /// By token; each time as a client whose connection was lost.
+    pub(crate) fn by_token(stage: &Stage, name: &'static str, every: Duration) -> Result<Visitor> {
+        let to = stage.address;
+        let (first, welcome) = Talk::log_in(host(1, 3), to, name)?;
+        let token = token(&welcome)?.to_owned();
+        let mut last = first;
+        Ok(Visitor::start(every, move |_| {
+            let began = Instant::now();
+            while began.elapsed() < PATIENCE {
+                if let Ok(talk) = token_login(to, name, &token) {
+                    last = talk;
+                    return began.elapsed().as_secs_f64();
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+            let _ = &last;
+            began.elapsed().as_secs_f64()
+        }))
+    }
+
+    fn start(every: Duration, mut visit: impl FnMut(u8) -> f64 + Send + 'static) -> Visitor {
+        let done = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&done);
+        let visits = thread::spawn(move || {
+            let mut visited = Visited::default();
+            for n in (0..=u8::MAX).cycle() {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                visited.seconds.push(visit(n));
+                thread::sleep(every);
+            }
+            visited
+        });
+        Visitor { done, visits }
+    }
+
+    pub(crate) fn finish(self) -> Result<Visited> {
+        self.done.store(true, Ordering::Relaxed);
+        self.visits.join().ok().context("a visitor broke")
+    }
+}
+
+/// Logs in, and tries again on the same connection while the server is busy.
+fn password_login(from: Ipv4Addr, to: std::net::SocketAddr, name: &str) -> io::Result<Talk> {
+    let mut talk = Talk::open(from, to)?;
+    talk.say(HELLO)?;
+    loop {
+        talk.say(&format!("login {name} {PASSWORD}"))?;
+        let answer = talk.until(&["welcome ", "refused ", "bye "])?;
+        match answer.as_str() {
+            "refused busy" => thread::sleep(Duration::from_millis(100)),
+            welcome if welcome.starts_with("welcome ") => return Ok(talk),
+            other => return Err(io::Error::other(other.to_owned())),
+        }
+    }
+}
+
+fn token_login(to: std::net::SocketAddr, name: &str, token: &str) -> io::Result<Talk> {
+    let mut talk = Talk::open(host(1, 3), to)?;
+    talk.say(&format!("{HELLO}\nresume {name} {token}"))?;
+    let answer = talk.until(&["resumed ", "refused ", "bye "])?;
+    if answer.starts_with("resumed ") { Ok(talk) } else { Err(io::Error::other(answer)) }
+}

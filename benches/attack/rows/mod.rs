@@ -1,0 +1,44 @@
+//! The attacks: what each does, what is beside it, and what must hold.
+
+mod changes;
+mod mail;
+mod presence;
+mod requests;
+
+use anyhow::Result;
+
+use super::Suite;
+use super::attacker::Act;
+use super::table::Outcome;
+
+/// One attack of the suite.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// What the attacker does.
+    pub(crate) attack: &'static str,
+    /// Whether it takes addresses that are not of the loopback.
+    pub(crate) addresses: bool,
+    /// What it may take at most, in seconds.
+    pub(crate) secs: u64,
+    pub(crate) run: fn(&Suite) -> Result<Outcome>,
+}
+
+/// All attacks, in the order in which they run.
+pub(crate) const ROWS: &[Row] = &[
+    changes::ONE_BLOCKS,
+    changes::FOUR_BLOCK,
+    changes::GROUPS,
+    changes::PLACES,
+    presence::RESUMES,
+    presence::LISTS,
+    mail::TOTAL,
+    mail::THREE,
+    mail::BROADCASTS,
+    requests::ASKS,
+    requests::ASKERS,
+];
+
+/// What attackers can do, by name.
+pub(crate) fn acts() -> impl Iterator<Item = (&'static str, Act)> {
+    [changes::ACTS, presence::ACTS, mail::ACTS, requests::ACTS].into_iter().flatten().copied()
+}

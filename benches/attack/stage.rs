@@ -1,0 +1,182 @@
+//! The server under attack: the real program in a folder of its own.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tempfile::TempDir;
+
+use super::talk::{PASSWORD, host};
+
+pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_hobnob-server");
+
+/// What a password costs: in KiB and passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) kib: u32,
+    pub(crate) passes: u32,
+}
+
+impl Cost {
+    /// Next to nothing, where hashing is not what is attacked.
+    pub(crate) const CHEAP: Cost = Cost { kib: 8, passes: 1 };
+    /// That of the default settings.
+    pub(crate) const REAL: Cost = Cost { kib: 19_456, passes: 2 };
+
+    fn settings(self) -> [String; 2] {
+        [format!("argon2_kib={}", self.kib), format!("argon2_passes={}", self.passes)]
+    }
+}
+
+/// How a server is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Beside those of honest users.
+    pub(crate) accounts: Vec<String>,
+    /// Beside the costs of hashing. Those that the server does not know are left out.
+    pub(crate) settings: Vec<String>,
+    /// Of the hashes in the file.
+    pub(crate) file: Cost,
+    /// Of the settings.
+    pub(crate) cost: Cost,
+    /// The most files that the server may open.
+    pub(crate) files: Option<u32>,
+}
+
+impl Plan {
+    /// With these accounts and cheap hashing.
+    pub(crate) fn of(accounts: impl IntoIterator<Item = String>) -> Plan {
+        let accounts = accounts.into_iter().collect();
+        Plan { accounts, settings: Vec::new(), file: Cost::CHEAP, cost: Cost::CHEAP, files: None }
+    }
+
+    /// With hashing as it costs by default.
+    pub(crate) fn with_real_hashing(self) -> Plan {
+        Plan { file: Cost::REAL, cost: Cost::REAL, ..self }
+    }
+
+    pub(crate) fn set(mut self, setting: &str) -> Plan {
+        self.settings.push(setting.to_owned());
+        self
+    }
+}
+
+/// Names with a number, such as `m0007`.
+pub(crate) fn names(letter: char, count: usize) -> impl Iterator<Item = String> + Clone {
+    (0..count).map(move |n| format!("{letter}{n:04}"))
+}
+
+/// Those who are no attackers: a pair that talks, and those who log in by password and by token.
+const HONEST: [&str; 10] = ["h1", "h2", "v1", "v2", "v3", "v4", "v5", "v6", "t1", "victim"];
+
+/// A running server; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Stage {
+    pub(crate) fn open(parent: &Path, plan: &Plan) -> Result<Stage> {
+        let folder = tempfile::Builder::new().prefix("attack").tempdir_in(parent)?;
+        let credentials = folder.path().join("credentials.txt");
+        let hash = hash(folder.path(), plan.file)?;
+        let names = HONEST.iter().copied().chain(plan.accounts.iter().map(String::as_str));
+        write_private(
+            &credentials,
+            &names.fold(String::new(), |mut lines, name| {
+                let _ = writeln!(lines, "{name} {hash}");
+                lines
+            }),
+        )?;
+        let mut command = match plan.files {
+            Some(files) => {
+                let mut limited = Command::new("prlimit");
+                limited.arg(format!("--nofile={files}:{files}")).arg(SERVER);
+                limited
+            }
+            None => Command::new(SERVER),
+        };
+        command.args(["0", "--plaintext", "--bind", "0.0.0.0", "--credentials"]).arg(&credentials);
+        command.arg("--data").arg(folder.path().join("data"));
+        let known = known_settings()?;
+        let common = ["allow_plaintext=true".to_owned()].into_iter().chain(plan.cost.settings());
+        for setting in common.chain(plan.settings.iter().cloned()) {
+            let name = setting.split('=').next().unwrap_or_default();
+            if known.contains(&format!(" {name}=")) {
+                command.args(["--set", &setting]);
+            }
+        }
+        Stage::start(command, folder)
+    }
+
+    fn start(mut command: Command, folder: TempDir) -> Result<Stage> {
+        let log = tempfile::tempfile()?;
+        command.stderr(log.try_clone()?).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("the server's program does not run")?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let Some(address) = line.trim().strip_prefix("listening on ") else {
+            let mut said = String::new();
+            (&log).rewind()?;
+            (&log).read_to_string(&mut said)?;
+            let _ = child.kill();
+            bail!("the server did not start: {said}");
+        };
+        let port = address.parse::<SocketAddr>()?.port();
+        Ok(Stage { child, address: (host(0, 1), port).into(), folder })
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it listens on the loopback.
+    pub(crate) fn loopback(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.address.port()).into()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)?;
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?)
+}
+
+/// A hash of the password that all accounts have, made by the server's program.
+fn hash(folder: &Path, cost: Cost) -> Result<String> {
+    let file = folder.join("one.txt");
+    write_private(&file, &format!("one {PASSWORD}\n"))?;
+    let mut command = Command::new(SERVER);
+    command.args(["hash-credentials", "--credentials"]).arg(&file);
+    command.args(cost.settings().iter().flat_map(|setting| ["--set", setting]));
+    let output = command.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let line = fs::read_to_string(&file)?;
+    let hash = line.trim().strip_prefix("one ").context("not a line of credentials")?;
+    Ok(hash.to_owned())
+}
+
+/// The names of the settings that this server has, as its help shows them.
+fn known_settings() -> Result<String> {
+    Ok(String::from_utf8(Command::new(SERVER).arg("--help").output()?.stdout)?)
+}
