@@ -47,6 +47,7 @@ pub(crate) struct Beside {
     pub(crate) facts: Vec<Facts>,
     pub(crate) usage: Usage,
     control_cpu: f64,
+    pub(crate) control_files: usize,
     before_kib: u64,
     after_kib: u64,
     rested_secs: u64,
@@ -73,6 +74,7 @@ impl Beside {
             facts: Vec::new(),
             usage: Usage::default(),
             control_cpu: 0.0,
+            control_files: 0,
             before_kib: 0,
             after_kib: 0,
             rested_secs: suite.rest().as_secs(),
@@ -82,9 +84,11 @@ impl Beside {
             let visitors = Visitors::start(stage, attack.logins)?;
             beside.controls.push(pair.run(control)?);
             visitors.finish(&mut beside.control_logins)?;
-            beside.control_cpu = gauge.finish()?.cpu_secs / control.as_secs_f64();
+            let usage = gauge.finish()?;
+            beside.control_cpu = usage.cpu_secs / control.as_secs_f64();
             if round == 0 {
                 beside.before_kib = resident_kib(stage.process())?;
+                beside.control_files = usage.files;
             }
             beside.attack(stage, &mut pair, attack, length)?;
             if beside.cut().is_some() {
@@ -144,12 +148,7 @@ impl Beside {
 
     /// p99 at most double, or 2 ms more; the median of the runs. The worst is shown beside it.
     pub(crate) fn judge_p99<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Outcome {
-        let (control, seen) = (median(&self.controls, 0.99), median(&self.attacked, 0.99));
-        let limit = (2.0 * control).max(control + 2.0);
-        let worst = |runs: &[Latencies]| runs.iter().map(Latencies::worst).fold(0.0, f64::max);
-        let show = |p99, worst| format!("{} (worst {})", show_ms(p99), show_ms(worst));
-        let (control, seen_shown) = (show(control, worst(&self.controls)), show(seen, worst(&self.attacked)));
-        outcome.beside("p99", control, seen_shown, format!("≤ {}", show_ms(limit)), seen <= limit)
+        judge_p99(outcome, &self.controls, &self.attacked)
     }
 
     /// The peak at most so many MiB above, and all of it given back but a tenth.
@@ -206,8 +205,9 @@ impl Visitors {
         if !wanted {
             return Ok(Visitors { list: None });
         }
-        let by_password = Visitor::by_password(stage, "v1", VISIT_EVERY, |_| host(1, 4));
-        Ok(Visitors { list: Some([by_password, Visitor::by_token(stage, "t1", VISIT_EVERY)?]) })
+        let times = (Duration::ZERO, VISIT_EVERY);
+        let by_password = Visitor::by_password(stage, "v1", times, |_| host(1, 4));
+        Ok(Visitors { list: Some([by_password, Visitor::by_token(stage, "t1", times)?]) })
     }
 
     fn finish(self, logins: &mut Logins) -> Result<()> {
@@ -219,6 +219,20 @@ impl Visitors {
     }
 }
 
+/// p99 at most double, or 2 ms more; the median of the runs. The worst is shown beside it.
+pub(crate) fn judge_p99<'o>(
+    outcome: &'o mut Outcome,
+    controls: &[Latencies],
+    attacked: &[Latencies],
+) -> &'o mut Outcome {
+    let (control, seen) = (median(controls, 0.99), median(attacked, 0.99));
+    let limit = (2.0 * control).max(control + 2.0);
+    let worst = |runs: &[Latencies]| runs.iter().map(Latencies::worst).fold(0.0, f64::max);
+    let show = |p99, runs| format!("{} (worst {})", show_ms(p99), show_ms(worst(runs)));
+    let (without, under) = (show(control, controls), show(seen, attacked));
+    outcome.beside("p99", without, under, format!("≤ {}", show_ms(limit)), seen <= limit)
+}
+
 /// The median over the runs of a quantile, in milliseconds.
 fn median(runs: &[Latencies], quantile: f64) -> f64 {
     let mut values: Vec<f64> = runs.iter().map(|run| run.quantile(quantile)).collect();
@@ -226,7 +240,7 @@ fn median(runs: &[Latencies], quantile: f64) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::INFINITY)
 }
 
-fn show_ms(ms: f64) -> String {
+pub(crate) fn show_ms(ms: f64) -> String {
     format!("{ms:.2} ms")
 }
 

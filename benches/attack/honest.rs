@@ -51,19 +51,25 @@ fn ms(micros: u64) -> f64 {
     micros as f64 / 1_000.0
 }
 
-/// Two who talk: h1 to h2.
+/// Two who talk: h1 to h2, or to a real client.
 #[derive(Debug)]
 pub(crate) struct Pair {
     sender: Talk,
-    receiver: Talk,
+    receiver: Option<Talk>,
+    to: &'static str,
     number: u64,
 }
 
 impl Pair {
     pub(crate) fn open(stage: &Stage) -> Result<Pair> {
-        let (sender, _) = Talk::log_in(host(1, 1), stage.address, "h1")?;
         let (receiver, _) = Talk::log_in(host(1, 2), stage.address, "h2")?;
-        Ok(Pair { sender, receiver, number: 0 })
+        Ok(Pair { receiver: Some(receiver), ..Pair::to_client(stage, "h2")? })
+    }
+
+    /// The receiver is a program that runs elsewhere and acknowledges what it has shown.
+    pub(crate) fn to_client(stage: &Stage, to: &'static str) -> Result<Pair> {
+        let (sender, _) = Talk::log_in(host(1, 1), stage.address, "h1")?;
+        Ok(Pair { sender, receiver: None, to, number: 0 })
     }
 
     /// Talks for so long.
@@ -92,21 +98,27 @@ impl Pair {
         if number.is_multiple_of(ACKNOWLEDGE_AFTER) {
             self.sender.say(&format!("ack - {}", number - 1))?;
         }
-        self.sender.say(&format!("#{number} message h2 good day {number}"))?;
-        let end = format!(" good day {number}");
-        let shown = loop {
-            let line = self.receiver.until(&["message "])?;
-            let id = line.split(' ').nth(1).unwrap_or_default();
-            if line.ends_with(&end) {
-                break id.to_owned();
-            }
-            self.receiver.say(&format!("ack {id} -"))?;
-        };
-        self.receiver.say(&format!("ack {shown} -"))?;
-        let wanted = format!("ok #{number} message h2 ");
+        let to = self.to;
+        self.sender.say(&format!("#{number} message {to} good day {number}"))?;
+        if let Some(receiver) = &mut self.receiver {
+            show(receiver, &format!(" good day {number}"))?;
+        }
+        let wanted = format!("ok #{number} message {to} ");
         let refused = format!("error #{number} ");
         let answer = self.sender.until(&[&wanted, &refused])?;
         if answer.starts_with(&wanted) { Ok(()) } else { Err(io::Error::other(answer)) }
+    }
+}
+
+/// Reads and acknowledges messages up to the one that ends so.
+fn show(receiver: &mut Talk, end: &str) -> io::Result<()> {
+    loop {
+        let line = receiver.until(&["message "])?;
+        let id = line.split(' ').nth(1).unwrap_or_default();
+        receiver.say(&format!("ack {id} -"))?;
+        if line.ends_with(end) {
+            return Ok(());
+        }
     }
 }
 
@@ -153,15 +165,15 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
-    /// By password; the n-th time from the n-th address that `from` names.
+    /// By password, the first time after some time; the n-th time from the n-th address that `from` names.
     pub(crate) fn by_password(
         stage: &Stage,
         name: &'static str,
-        every: Duration,
+        (after, every): (Duration, Duration),
         from: impl Fn(u8) -> Ipv4Addr + Send + 'static,
     ) -> Visitor {
         let to = stage.address;
-        Visitor::start(every, move |n| {
+        Visitor::start(after, every, move |n| {
             let began = Instant::now();
             while began.elapsed() < PATIENCE {
                 if let Ok(talk) = password_login(from(n), to, name) {
@@ -175,13 +187,18 @@ impl Visitor {
         })
     }
 
-    /// By token; each time as a client whose connection was lost.
-    pub(crate) fn by_token(stage: &Stage, name: &'static str, every: Duration) -> Result<Visitor> {
+    /// By token, the first time after some time; each time as a client whose connection was lost. The token is
+    /// handed out at once.
+    pub(crate) fn by_token(
+        stage: &Stage,
+        name: &'static str,
+        (after, every): (Duration, Duration),
+    ) -> Result<Visitor> {
         let to = stage.address;
         let (first, welcome) = Talk::log_in(host(1, 3), to, name)?;
         let token = token(&welcome)?.to_owned();
         let mut last = first;
-        Ok(Visitor::start(every, move |_| {
+        Ok(Visitor::start(after, every, move |_| {
             let began = Instant::now();
             while began.elapsed() < PATIENCE {
                 if let Ok(talk) = token_login(to, name, &token) {
@@ -195,11 +212,12 @@ impl Visitor {
         }))
     }
 
-    fn start(every: Duration, mut visit: impl FnMut(u8) -> f64 + Send + 'static) -> Visitor {
+    fn start(after: Duration, every: Duration, mut visit: impl FnMut(u8) -> f64 + Send + 'static) -> Visitor {
         let done = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&done);
         let visits = thread::spawn(move || {
             let mut visited = Visited::default();
+            thread::sleep(after);
             for n in (0..=u8::MAX).cycle() {
                 if stop.load(Ordering::Relaxed) {
                     break;

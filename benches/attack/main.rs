@@ -14,6 +14,7 @@
 
 mod attacker;
 mod beside;
+mod client;
 mod crowd;
 mod gauge;
 mod honest;

@@ -2,8 +2,9 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-/// Gives the loopback interface addresses that do not count as loopback, and runs the rest.
-const SCRIPT: &str = "ip link set lo up && ip addr add 10.77.0.1/16 dev lo && exec \"$0\" \"$@\"";
+/// Gives the loopback interface addresses that do not count as loopback, one of them link-local, and runs the rest.
+const SCRIPT: &str = "ip link set lo up && ip addr add 10.77.0.1/16 dev lo && \
+                      ip addr add 169.254.77.1/32 dev lo && exec \"$0\" \"$@\"";
 
 /// Runs this program with these words in such a namespace; where none can be made, without one.
 pub(crate) fn enter(words: &[String]) -> ExitCode {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -46,13 +46,22 @@ pub(crate) struct Plan {
     pub(crate) cost: Cost,
     /// The most files that the server may open.
     pub(crate) files: Option<u32>,
+    /// The password of a further account, `secret`.
+    pub(crate) secret: Option<String>,
 }
 
 impl Plan {
     /// With these accounts and cheap hashing.
     pub(crate) fn of(accounts: impl IntoIterator<Item = String>) -> Plan {
         let accounts = accounts.into_iter().collect();
-        Plan { accounts, settings: Vec::new(), file: Cost::CHEAP, cost: Cost::CHEAP, files: None }
+        Plan {
+            accounts,
+            settings: Vec::new(),
+            file: Cost::CHEAP,
+            cost: Cost::CHEAP,
+            files: None,
+            secret: None,
+        }
     }
 
     /// With hashing as it costs by default.
@@ -86,15 +95,16 @@ impl Stage {
     pub(crate) fn open(parent: &Path, plan: &Plan) -> Result<Stage> {
         let folder = tempfile::Builder::new().prefix("attack").tempdir_in(parent)?;
         let credentials = folder.path().join("credentials.txt");
-        let hash = hash(folder.path(), plan.file)?;
+        let hash = self::hash(folder.path(), plan.file, PASSWORD)?;
         let names = HONEST.iter().copied().chain(plan.accounts.iter().map(String::as_str));
-        write_private(
-            &credentials,
-            &names.fold(String::new(), |mut lines, name| {
-                let _ = writeln!(lines, "{name} {hash}");
-                lines
-            }),
-        )?;
+        let mut lines = String::new();
+        for name in names {
+            writeln!(lines, "{name} {hash}")?;
+        }
+        if let Some(password) = &plan.secret {
+            writeln!(lines, "secret {}", self::hash(folder.path(), plan.file, password)?)?;
+        }
+        write_private(&credentials, &lines)?;
         let mut command = match plan.files {
             Some(files) => {
                 let mut limited = Command::new("prlimit");
@@ -138,11 +148,6 @@ impl Stage {
         self.child.id()
     }
 
-    /// Where it listens on the loopback.
-    pub(crate) fn loopback(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.address.port()).into()
-    }
-
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -162,10 +167,10 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?)
 }
 
-/// A hash of the password that all accounts have, made by the server's program.
-fn hash(folder: &Path, cost: Cost) -> Result<String> {
+/// A hash of a password, made by the server's program.
+fn hash(folder: &Path, cost: Cost, password: &str) -> Result<String> {
     let file = folder.join("one.txt");
-    write_private(&file, &format!("one {PASSWORD}\n"))?;
+    write_private(&file, &format!("one {password}\n"))?;
     let mut command = Command::new(SERVER);
     command.args(["hash-credentials", "--credentials"]).arg(&file);
     command.args(cost.settings().iter().flat_map(|setting| ["--set", setting]));

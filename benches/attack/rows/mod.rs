@@ -1,9 +1,15 @@
 //! The attacks: what each does, what is beside it, and what must hold.
 
 mod changes;
+mod evil;
+mod guesses;
 mod mail;
+mod names;
 mod presence;
+mod private_port;
 mod requests;
+mod secrets;
+mod strangers;
 
 use anyhow::Result;
 
@@ -36,9 +42,40 @@ pub(crate) const ROWS: &[Row] = &[
     mail::BROADCASTS,
     requests::ASKS,
     requests::ASKERS,
+    guesses::KNOWN_NAMES,
+    guesses::MADE_UP,
+    guesses::LOOPBACK,
+    guesses::LOCKOUT,
+    guesses::TIMING,
+    guesses::NAMES_BUSY,
+    guesses::NAMES_COMPARED,
+    private_port::FLOOD,
+    strangers::TRICKLE,
+    strangers::FLOOD,
+    strangers::CLOSING,
+    strangers::FEW_FILES,
+    names::REGISTRATIONS,
+    names::LOOK_ALIKES,
+    evil::DIALS,
+    evil::LISTS,
+    secrets::PASSWORD,
+    secrets::CORES,
 ];
 
 /// What attackers can do, by name.
 pub(crate) fn acts() -> impl Iterator<Item = (&'static str, Act)> {
-    [changes::ACTS, presence::ACTS, mail::ACTS, requests::ACTS].into_iter().flatten().copied()
+    [
+        changes::ACTS,
+        presence::ACTS,
+        mail::ACTS,
+        requests::ACTS,
+        private_port::ACTS,
+        guesses::ACTS,
+        strangers::ACTS,
+        names::ACTS,
+        evil::ACTS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
