@@ -1,7 +1,7 @@
 //! Honest users beside an attack: a pair that talks one message at a time, and people who log in.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -169,14 +169,22 @@ impl Visitor {
     pub(crate) fn by_password(
         stage: &Stage,
         name: &'static str,
-        (after, every): (Duration, Duration),
+        times: (Duration, Duration),
         from: impl Fn(u8) -> Ipv4Addr + Send + 'static,
     ) -> Visitor {
         let to = stage.address;
-        Visitor::start(after, every, move |n| {
+        Visitor::patient(times, move |n| device_login(from(n), to, name, None))
+    }
+
+    /// Tries again until a login succeeds or takes too long, and logs out.
+    fn patient(
+        times: (Duration, Duration),
+        login: impl Fn(u8) -> io::Result<Talk> + Send + 'static,
+    ) -> Visitor {
+        Visitor::start(times, move |n| {
             let began = Instant::now();
             while began.elapsed() < PATIENCE {
-                if let Ok(talk) = password_login(from(n), to, name) {
+                if let Ok(talk) = login(n) {
                     let taken = began.elapsed().as_secs_f64();
                     let _ = talk.log_out();
                     return taken;
@@ -187,18 +195,30 @@ impl Visitor {
         })
     }
 
+    /// By password, as a device that was in before, each time from an address that was not. It was in when this
+    /// returns.
+    pub(crate) fn by_device(
+        stage: &Stage,
+        name: &'static str,
+        times: (Duration, Duration),
+    ) -> Result<Visitor> {
+        let to = stage.address;
+        let cookie = cookie(Talk::open(host(1, 6), to)?, name)?;
+        Ok(Visitor::patient(times, move |n| device_login(host(4, n), to, name, cookie.as_deref())))
+    }
+
     /// By token, the first time after some time; each time as a client whose connection was lost. The token is
     /// handed out at once.
     pub(crate) fn by_token(
         stage: &Stage,
         name: &'static str,
-        (after, every): (Duration, Duration),
+        times: (Duration, Duration),
     ) -> Result<Visitor> {
         let to = stage.address;
         let (first, welcome) = Talk::log_in(host(1, 3), to, name)?;
         let token = token(&welcome)?.to_owned();
         let mut last = first;
-        Ok(Visitor::start(after, every, move |_| {
+        Ok(Visitor::start(times, move |_| {
             let began = Instant::now();
             while began.elapsed() < PATIENCE {
                 if let Ok(talk) = token_login(to, name, &token) {
@@ -212,7 +232,10 @@ impl Visitor {
         }))
     }
 
-    fn start(after: Duration, every: Duration, mut visit: impl FnMut(u8) -> f64 + Send + 'static) -> Visitor {
+    fn start(
+        (after, every): (Duration, Duration),
+        mut visit: impl FnMut(u8) -> f64 + Send + 'static,
+    ) -> Visitor {
         let done = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&done);
         let visits = thread::spawn(move || {
@@ -236,10 +259,28 @@ impl Visitor {
     }
 }
 
-/// Logs in, and tries again on the same connection while the server is busy.
-fn password_login(from: Ipv4Addr, to: std::net::SocketAddr, name: &str) -> io::Result<Talk> {
+/// Logs in and out; the cookie that the device was handed, if the server hands out any (R51).
+pub(crate) fn cookie(mut talk: Talk, name: &str) -> Result<Option<String>> {
+    talk.say(&format!("{HELLO} device\nlogin {name} {PASSWORD}\nping h1"))?;
+    talk.until(&["welcome "])?;
+    let line = talk.until(&["device ", "ok ping ", "error "])?;
+    let cookie = line.strip_prefix("device ").map(str::to_owned);
+    talk.log_out()?;
+    Ok(cookie)
+}
+
+/// Logs in, as a device if there is a cookie, and tries again on the same connection while the server is busy.
+pub(crate) fn device_login(
+    from: Ipv4Addr,
+    to: SocketAddr,
+    name: &str,
+    cookie: Option<&str>,
+) -> io::Result<Talk> {
     let mut talk = Talk::open(from, to)?;
     talk.say(HELLO)?;
+    if let Some(cookie) = cookie {
+        talk.say(&format!("device {cookie}"))?;
+    }
     loop {
         talk.say(&format!("login {name} {PASSWORD}"))?;
         let answer = talk.until(&["welcome ", "refused ", "bye "])?;
@@ -251,7 +292,7 @@ fn password_login(from: Ipv4Addr, to: std::net::SocketAddr, name: &str) -> io::R
     }
 }
 
-fn token_login(to: std::net::SocketAddr, name: &str, token: &str) -> io::Result<Talk> {
+fn token_login(to: SocketAddr, name: &str, token: &str) -> io::Result<Talk> {
     let mut talk = Talk::open(host(1, 3), to)?;
     talk.say(&format!("{HELLO}\nresume {name} {token}"))?;
     let answer = talk.until(&["resumed ", "refused ", "bye "])?;

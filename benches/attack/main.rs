@@ -4,7 +4,7 @@
 //! cargo bench --bench attack                    every attack
 //! cargo bench --bench attack -- --quick blocks  one of them, one short run
 //! cargo bench --bench attack -- --list          their names
-//! cargo bench --bench attack -- --markdown      also the table of docs/attacks.md
+//! cargo bench --bench attack -- --write docs/attacks.md
 //! ```
 //!
 //! Everything runs in a network namespace of its own with the addresses 10.77.0.0/16, because connections from
@@ -90,7 +90,16 @@ fn main() -> Result<ExitCode> {
 /// The rows that are named; all if none is.
 fn chosen(words: &[String]) -> Result<Vec<&'static Row>> {
     let mut rows = Vec::new();
-    for word in words.iter().filter(|word| *word != "--quick" && *word != "--markdown") {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--quick" => continue,
+            "--write" => {
+                words.next().context("--write takes a file")?;
+                continue;
+            }
+            _ => {}
+        }
         let Some(row) = ROWS.iter().find(|row| row.name == word) else {
             bail!("no attack is called {word}; --list shows them");
         };
@@ -103,7 +112,8 @@ fn chosen(words: &[String]) -> Result<Vec<&'static Row>> {
 fn suite(words: &[String]) -> Result<ExitCode> {
     let has = |option: &str| words.iter().any(|word| word == option);
     let folder = tempfile::Builder::new().prefix("attacks").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    println!("load of the machine now: {}", machine::load_average());
+    let load = machine::load_average();
+    println!("load of the machine now: {load}");
     let began = Instant::now();
     let mut lines = Vec::new();
     for row in chosen(words)? {
@@ -123,11 +133,17 @@ fn suite(words: &[String]) -> Result<ExitCode> {
         lines.push(Line { name: row.name, attack: row.attack, verdict });
     }
     println!("\n{}", table::plain(&lines));
-    if has("--markdown") {
-        println!("{}", table::markdown(&lines));
+    let how = format!(
+        "Made in {:.0} s by {} of each attack; load of the machine before {load}, at the end {}.",
+        began.elapsed().as_secs_f64(),
+        if has("--quick") { "one short run" } else { "three runs" },
+        machine::load_average()
+    );
+    if let Some(at) = words.iter().position(|word| word == "--write") {
+        let path = words.get(at + 1).context("--write takes a file")?;
+        std::fs::write(path, table::page(&lines, &how))?;
     }
-    let load = machine::load_average();
-    println!("{:.0} s; load of the machine at the end: {load}", began.elapsed().as_secs_f64());
+    println!("{how}");
     let failed = lines.iter().filter(|line| line.verdict.word() == "FAILS").count();
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,5 +1,6 @@
 //! The server under attack: the real program in a folder of its own.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
@@ -13,7 +14,10 @@ use tempfile::TempDir;
 
 use super::talk::{PASSWORD, host};
 
-pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_hobnob-server");
+/// The server's program: the one that was built with this, or another to compare with.
+pub(crate) fn server_program() -> OsString {
+    std::env::var_os("HOBNOB_ATTACKED").unwrap_or_else(|| env!("CARGO_BIN_EXE_hobnob-server").into())
+}
 
 /// What a password costs: in KiB and passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,10 +112,10 @@ impl Stage {
         let mut command = match plan.files {
             Some(files) => {
                 let mut limited = Command::new("prlimit");
-                limited.arg(format!("--nofile={files}:{files}")).arg(SERVER);
+                limited.arg(format!("--nofile={files}:{files}")).arg(server_program());
                 limited
             }
-            None => Command::new(SERVER),
+            None => Command::new(server_program()),
         };
         command.args(["0", "--plaintext", "--bind", "0.0.0.0", "--credentials"]).arg(&credentials);
         command.arg("--data").arg(folder.path().join("data"));
@@ -171,7 +175,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
 fn hash(folder: &Path, cost: Cost, password: &str) -> Result<String> {
     let file = folder.join("one.txt");
     write_private(&file, &format!("one {password}\n"))?;
-    let mut command = Command::new(SERVER);
+    let mut command = Command::new(server_program());
     command.args(["hash-credentials", "--credentials"]).arg(&file);
     command.args(cost.settings().iter().flat_map(|setting| ["--set", setting]));
     let output = command.output()?;
@@ -183,5 +187,5 @@ fn hash(folder: &Path, cost: Cost, password: &str) -> Result<String> {
 
 /// The names of the settings that this server has, as its help shows them.
 fn known_settings() -> Result<String> {
-    Ok(String::from_utf8(Command::new(SERVER).arg("--help").output()?.stdout)?)
+    Ok(String::from_utf8(Command::new(server_program()).arg("--help").output()?.stdout)?)
 }

@@ -132,8 +132,31 @@ fn failures(outcome: &Outcome) -> String {
         .join("; ")
 }
 
-/// The table of `docs/attacks.md`.
-pub(crate) fn markdown(lines: &[Line]) -> String {
+/// What the page says before its table.
+const HEAD: &str = "# Attacks
+
+Each row is an attack on the real programs, from outside, beside honest users: two who talk one message at a
+time, and where it matters people who log in by password and by token. `just attack` runs all, `just attack NAME`
+one, `just attack --quick NAME` one short run of it, `just attack --write docs/attacks.md` makes this page. The
+rows are in `benches/attack/rows/`, a few lines each.
+
+* Everything runs in a network namespace of its own, so that addresses count. The attacker is a separate process
+  on one core and yields to honest users there.
+* The control is the same honest users on the same server, in turns with the attack. p50, p99 and worst are of the
+  time from sending a message to `delivered`; p50 and p99 are the medians of the runs. p99 may double, or be 2 ms
+  more, whatever is larger; p50 may be half as much again.
+* RSS is the server's: its peak, and what is left some seconds later, which may be 10 % or 1 MiB more than before.
+* Hashing is cheap where it is not what is attacked; a reader of the suite finds further settings in the row.
+";
+
+/// The page `docs/attacks.md`; `how` says in which way it was made.
+pub(crate) fn page(lines: &[Line], how: &str) -> String {
+    let held = lines.iter().filter(|line| line.verdict.word() == "holds").count();
+    format!("{HEAD}\n{how}\n\n{held} of {} hold.\n\n{}", lines.len(), markdown(lines))
+}
+
+/// The table of the page.
+fn markdown(lines: &[Line]) -> String {
     let mut page = String::from(
         "| attack | what the attacker does | without it | under it | to reach | verdict |\n|---|---|---|---|---|---|\n",
     );
@@ -141,7 +164,7 @@ pub(crate) fn markdown(lines: &[Line]) -> String {
         let (control, seen, limit) = match verdict {
             Verdict::Ran(outcome) => {
                 let column = |of: fn(&Check) -> &str| {
-                    let cells = outcome.checks.iter().filter(|check| !of(check).is_empty());
+                    let cells = outcome.checks.iter().filter(|check| !["", "shown"].contains(&of(check)));
                     let cells = cells.map(|check| format!("{}: {}", check.what, of(check)));
                     cells.collect::<Vec<_>>().join("<br>").replace('|', "\\|")
                 };

@@ -10,7 +10,7 @@ use super::Row;
 use crate::Suite;
 use crate::attacker::{Act, Attacker, Target, tell};
 use crate::client::Client;
-use crate::honest::{Visited, Visitor};
+use crate::honest::{Visited, Visitor, cookie, device_login};
 use crate::stage::{Cost, Plan, Stage, names};
 use crate::table::Outcome;
 use crate::talk::{Talk, has_addresses, host};
@@ -49,6 +49,7 @@ pub(crate) const LOOPBACK: Row = Row {
 /// Those who log in meanwhile.
 struct People {
     known: Visitor,
+    device: Visitor,
     token: Visitor,
     new: Visitor,
 }
@@ -58,13 +59,14 @@ impl People {
         let times = (after, Duration::from_millis(300));
         Ok(People {
             known: Visitor::by_password(stage, "v1", times, |_| host(1, 4)),
+            device: Visitor::by_device(stage, "v3", times)?,
             token: Visitor::by_token(stage, "t1", times)?,
             new: Visitor::by_password(stage, "v2", times, |n| host(2, n)),
         })
     }
 
-    fn finish(self) -> Result<[Visited; 3]> {
-        Ok([self.known.finish()?, self.token.finish()?, self.new.finish()?])
+    fn finish(self) -> Result<[Visited; 4]> {
+        Ok([self.known.finish()?, self.device.finish()?, self.token.finish()?, self.new.finish()?])
     }
 }
 
@@ -82,6 +84,7 @@ fn guesses(suite: &Suite, kind: &str) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let kinds = [
         ("by password from an address that was in before", 1.0, 0.95),
+        ("by password from a device that was in before", 1.0, 0.95),
         ("by token", 1.0, 0.95),
         ("by password from another address", 5.0, 1.0),
     ];
@@ -177,6 +180,7 @@ pub(crate) const LOCKOUT: Row = Row {
         let stage = Stage::open(&suite.folder, &Plan::of([]))?;
         let mut outcome = Outcome::default();
         let device = stage.folder().join("device");
+        let cookie = cookie(Talk::open(host(1, 1), stage.address)?, "victim")?;
         let first = login_of_device(&stage, &device)?;
         ensure!(first == "in", "before the attack: {first}");
         let attacker = Attacker::start("lock", stage.address, Duration::from_secs(6), &[])?;
@@ -184,10 +188,15 @@ pub(crate) const LOCKOUT: Row = Row {
         let unknown = login_of_device(&stage, &stage.folder().join("another"))?;
         let known = login_of_device(&stage, &device)?;
         let again = login_of_device(&stage, &device)?;
+        let by_hand = match device_login(host(4, 1), stage.address, "victim", cookie.as_deref()) {
+            Ok(_) => "in".to_owned(),
+            Err(error) => error.to_string(),
+        };
         let facts = attacker.finish()?;
         outcome.check("a device that was not in before", &unknown, "locked_out", unknown == "locked_out");
         outcome.check("the device that was in before", &known, "in", known == "in");
         outcome.check("the same in a new process", &again, "in", again == "in");
+        outcome.check("a device from another address, by hand", &by_hand, "in", by_hand == "in");
         outcome.check("wrong passwords", facts["wrong"], "shown", true);
         Ok(outcome)
     },

@@ -93,18 +93,18 @@ fn try_register(from: Ipv4Addr, to: SocketAddr, name: &str) -> Result<String> {
 
 pub(crate) const LOOK_ALIKES: Row = Row {
     name: "look-alikes",
-    attack: "`registration=open`: registers names that look like `hans` and `yoda`, and makes groups that look like `jedi`",
+    attack: "`registration=open`: registers names that look like `hans`, `yoda` and `jedi`, and makes groups that look like `jedi`",
     addresses: false,
     secs: 60,
     run: look_alikes,
 };
 
 fn look_alikes(suite: &Suite) -> Result<Outcome> {
-    let plan = Plan::of(["hans".to_owned(), "yoda".to_owned()]).set("registration=open");
+    let plan = Plan::of(["hans", "yoda", "jedi"].map(str::to_owned)).set("registration=open");
     let plan = plan.set("registrations_per_address=0").set("rate_burst=0").set("groups_per_user=0");
     let stage = Stage::open(&suite.folder, &plan)?;
     let mut outcome = Outcome::default();
-    for name in ["hans", "yoda"] {
+    for name in ["hans", "yoda", "jedi"] {
         let forms = forms_of(name);
         let made = registered(&stage, &forms)?;
         let seen = format!("{} of {} {}", made.len(), forms.len(), made.join(" "));
@@ -151,9 +151,9 @@ fn forms_of(name: &str) -> BTreeSet<String> {
     let mut forms = BTreeSet::new();
     let skeleton = |text: &str| unicode_security::skeleton(text).collect::<String>().to_lowercase();
     for (at, letter) in name.char_indices() {
-        let wanted = [letter, letter.to_ascii_uppercase()].map(|c| skeleton(&c.to_string()));
+        let wanted = skeleton(&letter.to_string());
         let alike = ('\u{80}'..=char::MAX)
-            .filter(|c| wanted.contains(&skeleton(&c.to_string())) || c.to_string().nfkc().eq([letter]));
+            .filter(|c| skeleton(&c.to_string()) == wanted || c.to_string().nfkc().eq([letter]));
         let with = |middle: &str| format!("{}{middle}{}", &name[..at], &name[at + letter.len_utf8()..]);
         forms.extend(alike.map(|c| with(&c.to_string())));
         forms.insert(with(&letter.to_uppercase().to_string()));

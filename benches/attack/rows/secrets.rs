@@ -1,5 +1,6 @@
 //! What a process that is looked into gives away.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::process::{Command, Stdio};
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use super::Row;
 use crate::client::{CLIENT, Client};
-use crate::stage::{Plan, SERVER, Stage};
+use crate::stage::{Plan, Stage, server_program};
 use crate::table::Outcome;
 
 pub(crate) const PASSWORD: Row = Row {
@@ -74,16 +75,16 @@ pub(crate) const CORES: Row = Row {
             let size = line.split_whitespace().nth(4).unwrap_or_default();
             outcome.check(&format!("largest core file of the {what}, bytes"), size, 0, size == "0");
         }
-        let other = dumpable("sleep", &["10"])?;
+        let other = dumpable(OsStr::new("sleep"), &["10"])?;
         outcome.check("another program of the user", other, "readable", other == "readable");
         let credentials = stage.folder().join("credentials.txt");
         let data = stage.folder().join("data2");
         let words = ["0", "--plaintext", "--credentials", text(&credentials)?, "--data", text(&data)?];
-        let server = dumpable(SERVER, &words)?;
+        let server = dumpable(&server_program(), &words)?;
         outcome.check("memory of the server", server, "not readable", server == "not readable");
         let (state, to) = (stage.folder().join("state2"), stage.address.to_string());
         let words = ["--plaintext", "--user", "h1", "--state", text(&state)?, &to];
-        let client = dumpable(CLIENT, &words)?;
+        let client = dumpable(OsStr::new(CLIENT), &words)?;
         outcome.check("memory of the client", client, "not readable", client == "not readable");
         Ok(outcome)
     },
@@ -95,19 +96,19 @@ fn text(path: &std::path::Path) -> Result<&str> {
 
 /// Runs a program without privileges, and reads its environment as another process without privileges: the
 /// kernel allows that for programs that may be dumped.
-fn dumpable(program: &str, words: &[&str]) -> Result<&'static str> {
+fn dumpable(program: &OsStr, words: &[&str]) -> Result<&'static str> {
     let mut child = without_privileges(program).args(words).stdin(Stdio::piped()).spawn()?;
     // It has said by then that it is not dumpable.
     thread::sleep(Duration::from_millis(500));
-    let read = without_privileges("cat").arg(format!("/proc/{}/environ", child.id())).status();
+    let read = without_privileges(OsStr::new("cat")).arg(format!("/proc/{}/environ", child.id())).status();
     let _ = child.kill();
     let _ = child.wait();
     Ok(if read?.success() { "readable" } else { "not readable" })
 }
 
-fn without_privileges(program: &str) -> Command {
+fn without_privileges(program: &OsStr) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--bounding-set=-all", "--inh-caps=-all", program]);
+    command.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(program);
     command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
     command
 }
