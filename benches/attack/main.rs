@@ -39,6 +39,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use self::rows::{ROWS, Row};
 use self::table::{Check, Line, Outcome, Verdict};
 
+/// What all rows together may take. A row for which no time is left fails.
+const SUITE: Duration = Duration::from_secs(12 * 60);
+
 /// Files of a row with a crowd, and some more.
 const FILES: u64 = 12_000;
 
@@ -122,7 +125,7 @@ fn suite(words: &[String]) -> Result<ExitCode> {
             Verdict::Skipped("skipped: no network namespace with addresses could be made".to_owned())
         } else {
             Verdict::Ran(
-                judged(row, folder.path(), has("--quick"))
+                judged(row, folder.path(), has("--quick"), began + SUITE)
                     .unwrap_or_else(|error| Outcome::broken(&format!("{error:#}"))),
             )
         };
@@ -149,13 +152,17 @@ fn suite(words: &[String]) -> Result<ExitCode> {
 }
 
 /// Runs a row in a process, which is killed with all that it has started when its time is over.
-fn judged(row: &Row, folder: &Path, quick: bool) -> Result<Outcome> {
+fn judged(row: &Row, folder: &Path, quick: bool, last: Instant) -> Result<Outcome> {
+    let began = Instant::now();
+    let end = last.min(began + Duration::from_secs(row.secs));
+    if end <= began {
+        bail!("it did not run: the {} s of the suite were over", SUITE.as_secs());
+    }
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--row", row.name]).arg(folder).arg(if quick { "quick" } else { "full" });
     let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).process_group(0).spawn()?;
     let group = Pid::from_raw(child.id().cast_signed()).context("a process")?;
     let mut stdout = child.stdout.take().context("no stdout")?;
-    let end = Instant::now() + Duration::from_secs(row.secs);
     let reader = std::thread::spawn(move || {
         let mut said = String::new();
         stdout.read_to_string(&mut said).map(|_| said)
@@ -172,7 +179,7 @@ fn judged(row: &Row, folder: &Path, quick: bool) -> Result<Outcome> {
     let _ = kill_process_group(group, Signal::KILL);
     let status = child.wait()?;
     if !in_time {
-        return Ok(Outcome::broken(&format!("took longer than {} s", row.secs)));
+        return Ok(Outcome::broken(&format!("took longer than {} s", (end - began).as_secs())));
     }
     let said = reader.join().ok().context("the reader broke")??;
     let checks = said.lines().map(Check::from_line).collect::<Result<Vec<Check>>>()?;

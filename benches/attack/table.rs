@@ -145,8 +145,9 @@ rows are in `benches/attack/rows/`, a few lines each.
 * The control is the same honest users on the same server, in turns with the attack. p50, p99 and worst are of the
   time from sending a message to `delivered`; p50 and p99 are the medians of the runs. p99 may double, or be 2 ms
   more, whatever is larger; p50 may be half as much again.
-* RSS is the server's: its peak, and what is left some seconds later, which may be 10 % or 1 MiB more than before.
-* Hashing is cheap where it is not what is attacked; a reader of the suite finds further settings in the row.
+* RSS is the server's: its peak, and what is left 10 s after the attack (3 s in a short run).
+* Passwords cost next to nothing where hashing is not what is attacked. Other settings have their defaults, but
+  for limits that would end an attack on another limit before it shows anything.
 ";
 
 /// The page `docs/attacks.md`; `how` says in which way it was made.

@@ -9,7 +9,9 @@ use anyhow::{Result, ensure};
 use super::Row;
 use crate::Suite;
 use crate::attacker::{Act, Attacker, Target, tell};
+use crate::beside::judge_rest;
 use crate::client::Client;
+use crate::gauge::resident_kib;
 use crate::honest::{Visited, Visitor, cookie, device_login};
 use crate::stage::{Cost, Plan, Stage, names};
 use crate::table::Outcome;
@@ -76,11 +78,14 @@ fn guesses(suite: &Suite, kind: &str) -> Result<Outcome> {
     let people = People::start(&stage, Duration::ZERO)?;
     thread::sleep(control);
     let controls = people.finish()?;
+    let before = resident_kib(stage.process())?;
     // Before they come, the queues fill.
     let people = People::start(&stage, Duration::from_secs(1))?;
     let length = length.max(Duration::from_secs(6));
     let facts = Attacker::start("guess", stage.address, length, &[kind])?.finish()?;
     let seen = people.finish()?;
+    thread::sleep(suite.rest());
+    let after = resident_kib(stage.process())?;
     let mut outcome = Outcome::default();
     let kinds = [
         ("by password from an address that was in before", 1.0, 0.95),
@@ -92,6 +97,7 @@ fn guesses(suite: &Suite, kind: &str) -> Result<Outcome> {
         let limit = format!("{:.0} % ≤ {secs} s", 100.0 * share);
         outcome.beside(what, control.show(secs), seen.show(secs), limit, seen.holds(secs, share));
     }
+    judge_rest(&mut outcome, "RSS", before, after);
     for answer in ["refused", "busy", "locked", "closed"] {
         outcome.check(&format!("guesses: {answer}"), facts[answer], "shown", true);
     }

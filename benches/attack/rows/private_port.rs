@@ -12,7 +12,7 @@ use super::Row;
 use super::strangers;
 use crate::Suite;
 use crate::attacker::{Act, Attacker, Target, tell};
-use crate::beside::{judge_p99, show_kib};
+use crate::beside::{judge_p99, judge_rest, show_kib};
 use crate::client::Client;
 use crate::gauge::{Gauge, Usage, resident_kib};
 use crate::honest::{Latencies, Pair};
@@ -98,8 +98,7 @@ fn judge(outcome: &mut Outcome, control: &Run, attacked: &[Run], before: u64, af
     let peak = attacked.iter().map(|run| run.usage.peak_kib).max().unwrap_or(u64::MAX);
     let limit = before + 5 * 1_024;
     outcome.beside("RSS of the client, peak", show_kib(before), show_kib(peak), "+ 5 MiB", peak <= limit);
-    let limit = (before + before / 10).max(before + 1_024);
-    outcome.beside("RSS of the client, later", show_kib(before), show_kib(after), "+ 10 %", after <= limit);
+    judge_rest(outcome, "RSS of the client", before, after);
     let files = attacked.iter().map(|run| run.usage.files).max().unwrap_or(0);
     outcome.beside("open files of the client", control.usage.files, files, "shown", true);
 }
