@@ -160,6 +160,7 @@ fn guess_on_one(
     for try_number in 0..9 {
         let name = match kind {
             "known" => format!("g{:04}", (connection + try_number) as usize % KNOWN),
+            "locks" => format!("nobody{turn}x{}", try_number / 3),
             _ => format!("nobody{turn}x{try_number}"),
         };
         if Instant::now() >= end {
@@ -315,7 +316,7 @@ pub(crate) const NAMES_BUSY: Row = Row {
     attack: "locks an account and a made-up name, then logins for made-up names faster than they are hashed",
     addresses: true,
     secs: 45,
-    run: |suite| pressure(suite, &Plan::of(names('g', 3)).with_real_hashing()),
+    run: |suite| pressure(suite, &Plan::of(names('g', 3)).with_real_hashing(), "made-up"),
 };
 
 pub(crate) const NAMES_COMPARED: Row = Row {
@@ -323,11 +324,19 @@ pub(crate) const NAMES_COMPARED: Row = Row {
     attack: "locks an account and a made-up name, then logins for made-up names that are hashed at once",
     addresses: true,
     secs: 45,
-    run: |suite| pressure(suite, &Plan::of(names('g', 3))),
+    run: |suite| pressure(suite, &Plan::of(names('g', 3)), "made-up"),
+};
+
+pub(crate) const NAMES_LOCKED: Row = Row {
+    name: "names-locked",
+    attack: "locks an account and a made-up name, then locks made-up names from 137 networks, hashed at once",
+    addresses: true,
+    secs: 45,
+    run: |suite| pressure(suite, &Plan::of(names('g', 3)), "locks"),
 };
 
 /// Compares what is said of accounts and of made-up names, after 0 to 3 failures and many other names.
-fn pressure(suite: &Suite, plan: &Plan) -> Result<Outcome> {
+fn pressure(suite: &Suite, plan: &Plan, kind: &str) -> Result<Outcome> {
     let stage = Stage::open(&suite.folder, &plan.clone().set("block_duration=600"))?;
     for failures in 0..=3 {
         for _ in 0..failures {
@@ -337,7 +346,7 @@ fn pressure(suite: &Suite, plan: &Plan) -> Result<Outcome> {
         }
     }
     let length = Duration::from_secs(if suite.quick { 6 } else { 15 });
-    let facts = Attacker::start("guess", stage.address, length, &["made-up"])?.finish()?;
+    let facts = Attacker::start("guess", stage.address, length, &[kind])?.finish()?;
     let mut outcome = Outcome::default();
     for failures in 0..=3 {
         let [account, made_up] = pair_of_names(failures);
@@ -348,6 +357,7 @@ fn pressure(suite: &Suite, plan: &Plan) -> Result<Outcome> {
     let logins = facts["refused"] + facts["busy"] + facts["locked"];
     outcome.check("logins for made-up names", logins, "shown", true);
     outcome.check("of these compared", facts["refused"], "shown", true);
+    outcome.check("of these locked", facts["locked"], "shown", true);
     Ok(outcome)
 }
 
@@ -362,7 +372,7 @@ fn refusal(stage: &Stage, name: &str) -> Result<String> {
     let [.., house] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let from = if has_addresses() { host(3, house.max(1)) } else { host(3, 1) };
     let mut talk = Talk::open(from, stage.address)?;
-    for _ in 0..50 {
+    for _ in 0..10 {
         talk.say(&format!("login {name} wrong"))?;
         let answer = talk.until(&["refused ", "bye "])?;
         if answer != "refused busy" {

@@ -49,6 +49,7 @@ pub(crate) const ROWS: &[Row] = &[
     guesses::TIMING,
     guesses::NAMES_BUSY,
     guesses::NAMES_COMPARED,
+    guesses::NAMES_LOCKED,
     private_port::FLOOD,
     strangers::TRICKLE,
     strangers::FLOOD,
