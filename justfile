@@ -65,8 +65,8 @@ mutants SHARD SLOW="":
 bench *PARTS:
     cargo bench --bench relay -- {{PARTS}}
 
-# Attacks on the real programs beside honest users, in a network namespace of their own: all of them (10 minutes), or
-# those named; `--list` shows them, `--quick` runs each once, `--write docs/attacks.md` makes the page of all.
+# Attacks on the real programs beside honest users, in a network namespace: all of them (10 minutes), or those
+# named; `--list` shows them, `--quick` runs each once, `--write docs/attacks.md` makes the page of all.
 attack *NAMES:
     cargo bench --bench attack -- {{NAMES}}
 

@@ -19,12 +19,12 @@ pub(crate) type Act = fn(&Target) -> Result<()>;
 
 /// Files that an attacker opens.
 const FILES: u64 = 19_000;
-/// The attacker yields to honest users on the core that they share: in the world it has a machine of its own.
+/// The attacker yields to honest users on the core that they share: elsewhere it would have a separate machine.
 const NICE: i32 = 10;
 /// How much longer than its time an attacker may take to end.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// What an attacker is told.
+/// The arguments of an attacker.
 #[derive(Debug)]
 pub(crate) struct Target {
     /// The server, or whatever is attacked.
@@ -53,7 +53,7 @@ pub(crate) fn tell(name: &str, figure: u64) {
     println!("{name} {figure}");
 }
 
-/// What an attacker has said, by name.
+/// The figures of an attacker, by name.
 pub(crate) type Facts = HashMap<String, u64>;
 
 /// An attacker that runs.

@@ -14,6 +14,8 @@ use super::talk::host;
 
 /// From one login of an honest user to the next.
 const VISIT_EVERY: Duration = Duration::from_millis(250);
+/// From the end of an attack to the next control.
+const SETTLE: Duration = Duration::from_millis(500);
 /// Memory that is not worth a word: an allocator's noise.
 const NOISE_KIB: u64 = 1_024;
 
@@ -36,7 +38,7 @@ impl<'a> Attack<'a> {
     }
 }
 
-/// What was seen.
+/// The figures of all runs.
 #[derive(Debug)]
 pub(crate) struct Beside {
     controls: Vec<Latencies>,
@@ -92,6 +94,8 @@ impl Beside {
             if beside.cut().is_some() {
                 break;
             }
+            // What the attack has left is no part of the next control.
+            std::thread::sleep(SETTLE);
         }
         std::thread::sleep(suite.rest());
         beside.after_kib = resident_kib(stage.process())?;

@@ -15,7 +15,7 @@ use rustix::event::{Timespec, epoll};
 use super::stage::Stage;
 use super::talk::{Talk, host};
 
-/// Who log in at the same time.
+/// Logins at the same time.
 const AT_ONCE: usize = 8;
 /// The first street in which they live.
 const STREET: u8 = 10;
@@ -70,7 +70,7 @@ impl Crowd {
         self.heard.cut.load(Ordering::Relaxed)
     }
 
-    /// What has come, in bytes.
+    /// The bytes that have come.
     pub(crate) fn bytes(&self) -> u64 {
         self.heard.bytes.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What a process uses, from `/proc`.
+//! Memory, files and CPU time of a process, from `/proc`.
 
 use std::fs;
 use std::sync::Arc;

@@ -5,9 +5,10 @@
 //! cargo bench --bench attack -- --quick blocks  one of them, one short run
 //! cargo bench --bench attack -- --list          their names
 //! cargo bench --bench attack -- --write docs/attacks.md
+//! ATTACKED_SERVER=PATH cargo bench --bench attack   another build of the server
 //! ```
 //!
-//! Everything runs in a network namespace of its own with the addresses 10.77.0.0/16, because connections from
+//! Everything runs in a separate network namespace with the addresses 10.77.0.0/16, because connections from
 //! the loopback are exempt from some limits; where none can be made the rows that need one are skipped. Each row
 //! is a process with a time limit. The attacker is a further process on one core and yields to honest users
 //! there. The control runs with the same honest users on the same server, in turns with the attack.
@@ -39,7 +40,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use self::rows::{ROWS, Row};
 use self::table::{Check, Line, Outcome, Verdict};
 
-/// What all rows together may take. A row for which no time is left fails.
+/// The time limit of all rows together. A row for which no time is left fails.
 const SUITE: Duration = Duration::from_secs(12 * 60);
 
 /// Files of a row with a crowd, and some more.
@@ -175,7 +176,7 @@ fn judged(row: &Row, folder: &Path, quick: bool, last: Instant) -> Result<Outcom
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    // What it has started may still be there, also if it has ended.
+    // Its children may still be there, also if it has ended.
     let _ = kill_process_group(group, Signal::KILL);
     let status = child.wait()?;
     if !in_time {

@@ -1,4 +1,4 @@
-//! A network namespace with addresses of its own.
+//! The network namespace that the suite runs in.
 
 use std::process::{Command, ExitCode, Stdio};
 

@@ -1,4 +1,4 @@
-//! The server under attack: the real program in a folder of its own.
+//! The server under attack: the real program in a temporary folder.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -14,12 +14,12 @@ use tempfile::TempDir;
 
 use super::talk::{PASSWORD, host};
 
-/// The server's program: the one that was built with this, or another to compare with.
+/// The server's program: the one that was built with this, or the one that `ATTACKED_SERVER` names.
 pub(crate) fn server_program() -> OsString {
-    std::env::var_os("HOBNOB_ATTACKED").unwrap_or_else(|| env!("CARGO_BIN_EXE_hobnob-server").into())
+    std::env::var_os("ATTACKED_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_hobnob-server").into())
 }
 
-/// What a password costs: in KiB and passes.
+/// The cost of a password hash, in KiB and passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) kib: u32,
@@ -117,6 +117,8 @@ impl Stage {
             }
             None => Command::new(server_program()),
         };
+        // Nothing of the tester's own settings.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.args(["0", "--plaintext", "--bind", "0.0.0.0", "--credentials"]).arg(&credentials);
         command.arg("--data").arg(folder.path().join("data"));
         let known = known_settings()?;

@@ -132,7 +132,7 @@ fn failures(outcome: &Outcome) -> String {
         .join("; ")
 }
 
-/// What the page says before its table.
+/// The beginning of the page.
 const HEAD: &str = "# Attacks
 
 Each row is an attack on the real programs, from outside, beside honest users: two who talk one message at a
@@ -140,7 +140,7 @@ time, and where it matters people who log in by password and by token. `just att
 one, `just attack --quick NAME` one short run of it, `just attack --write docs/attacks.md` makes this page. The
 rows are in `benches/attack/rows/`, a few lines each.
 
-* Everything runs in a network namespace of its own, so that addresses count. The attacker is a separate process
+* Everything runs in a separate network namespace, so that addresses count. The attacker is a separate process
   on one core and yields to honest users there.
 * The control is the same honest users on the same server, in turns with the attack. p50, p99 and worst are of the
   time from sending a message to `delivered`; p50 and p99 are the medians of the runs. p99 may double, or be 2 ms

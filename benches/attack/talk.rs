@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 /// A connection or a line that takes longer has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the programs say first.
+/// The first line of a client that acknowledges and resumes.
 pub(crate) const HELLO: &str = "hello 1 ack resume";
 
 /// Every account's.

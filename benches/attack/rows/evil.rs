@@ -62,7 +62,7 @@ pub(crate) const DIALS: Row = Row {
 const HIGH: u16 = 7_001;
 const UNSPECIFIED: u16 = 7_002;
 
-/// Who was dialled.
+/// The dials that were seen.
 struct Dialled {
     addresses: Arc<Mutex<BTreeSet<SocketAddr>>>,
     low: Arc<AtomicUsize>,
@@ -165,7 +165,7 @@ fn introduce(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// What all that the server says may take in the client.
+/// The memory that all lines of a server may take in the client.
 const MOST_KIB: u64 = 64 * 1_024;
 
 pub(crate) const LISTS: Row = Row {

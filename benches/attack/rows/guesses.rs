@@ -26,7 +26,7 @@ const KNOWN: usize = 60;
 
 pub(crate) const KNOWN_NAMES: Row = Row {
     name: "guesses-known",
-    attack: "wrong passwords for 60 accounts on 120 connections, each from addresses of its own",
+    attack: "wrong passwords for 60 accounts on 120 connections, each from other addresses",
     addresses: true,
     secs: 75,
     run: |suite| guesses(suite, "known"),
@@ -34,7 +34,7 @@ pub(crate) const KNOWN_NAMES: Row = Row {
 
 pub(crate) const MADE_UP: Row = Row {
     name: "guesses-made-up",
-    attack: "wrong passwords for made-up names on 120 connections, each from addresses of its own",
+    attack: "wrong passwords for made-up names on 120 connections, each from other addresses",
     addresses: true,
     secs: 75,
     run: |suite| guesses(suite, "made-up"),
@@ -245,7 +245,7 @@ fn lock(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// What a hash costs in the file, and by the setting.
+/// The cost of the hashes in the file, and that of the setting.
 const OLD: Cost = Cost { kib: 2_048, passes: 1 };
 const NEW: Cost = Cost { kib: 6_144, passes: 1 };
 
@@ -366,7 +366,7 @@ fn pair_of_names(failures: usize) -> [String; 2] {
     [account, format!("ghost{failures}")]
 }
 
-/// What a wrong password for a name hears, from an address that has no failures yet.
+/// The answer to a wrong password for a name, from an address without failures.
 fn refusal(stage: &Stage, name: &str) -> Result<String> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let [.., house] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();

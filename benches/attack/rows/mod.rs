@@ -24,7 +24,7 @@ pub(crate) struct Row {
     pub(crate) attack: &'static str,
     /// Whether it takes addresses that are not of the loopback.
     pub(crate) addresses: bool,
-    /// What it may take at most, in seconds.
+    /// Its time limit, in seconds.
     pub(crate) secs: u64,
     pub(crate) run: fn(&Suite) -> Result<Outcome>,
 }
@@ -63,7 +63,7 @@ pub(crate) const ROWS: &[Row] = &[
     secrets::CORES,
 ];
 
-/// What attackers can do, by name.
+/// The acts of attackers, by name.
 pub(crate) fn acts() -> impl Iterator<Item = (&'static str, Act)> {
     [
         changes::ACTS,

@@ -84,7 +84,7 @@ fn register(target: &Target) -> Result<()> {
     Ok(())
 }
 
-/// What a registration is answered.
+/// The answer to a registration.
 fn try_register(from: Ipv4Addr, to: SocketAddr, name: &str) -> Result<String> {
     let mut talk = Talk::open(from, to)?;
     talk.say(&format!("register {name} {PASSWORD}"))?;

@@ -26,6 +26,7 @@ pub(crate) const RESUMES: Row = Row {
         let mut outcome = Outcome::default();
         beside.judge_links(&mut outcome);
         beside.judge_median(&mut outcome);
+        beside.judge_p99(&mut outcome);
         beside.judge_memory(&mut outcome, None);
         beside.show_usage(&mut outcome);
         outcome.check("resumes", beside.fact("resumes"), "shown", true);
@@ -35,7 +36,9 @@ pub(crate) const RESUMES: Row = Row {
 };
 
 fn resume(target: &Target) -> Result<()> {
-    let (first, welcome) = Talk::log_in(host(100, 1), target.address, "a0000")?;
+    let number: u8 = target.word(0)?;
+    let name = format!("a{number:04}");
+    let (first, welcome) = Talk::log_in(host(100, 1 + number), target.address, &name)?;
     let token = token(&welcome)?.to_owned();
     first.reset()?;
     let end = target.begin();
@@ -44,8 +47,8 @@ fn resume(target: &Target) -> Result<()> {
         if Instant::now() >= end {
             break;
         }
-        let Ok(mut talk) = Talk::open(host(101, house), target.address) else { continue };
-        talk.say(&format!("{HELLO}\nresume a0000 {token}"))?;
+        let Ok(mut talk) = Talk::open(host(101 + number, house), target.address) else { continue };
+        talk.say(&format!("{HELLO}\nresume {name} {token}"))?;
         if talk.until(&["resumed ", "refused "]).is_ok_and(|answer| answer.starts_with("resumed ")) {
             resumes += 1;
         }

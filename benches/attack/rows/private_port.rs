@@ -21,7 +21,7 @@ use crate::table::Outcome;
 
 pub(crate) const ACTS: &[(&str, Act)] = &[("knock", knock)];
 
-/// Who meet the victim in each run.
+/// Meetings with the victim in each run.
 const MEETINGS: usize = 5;
 /// A meeting takes no longer.
 const MEET_SECS: f64 = 3.0;
@@ -36,7 +36,7 @@ pub(crate) const FLOOD: Row = Row {
     run: flood,
 };
 
-/// What came of one run.
+/// The figures of one run.
 struct Run {
     latencies: Latencies,
     /// How long each meeting took, in seconds; none if it failed.

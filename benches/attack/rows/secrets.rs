@@ -1,4 +1,4 @@
-//! What a process that is looked into gives away.
+//! Secrets in memory and in core files.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -32,7 +32,7 @@ pub(crate) const PASSWORD: Row = Row {
             let copies = copies_in_memory(process, password.as_bytes())?;
             outcome.check(&format!("copies in the {what}"), copies, 0, copies == 0);
         }
-        // What is certainly there, so that nothing found means something.
+        // These bytes are certainly there: the search works.
         let seen = copies_in_memory(stage.process(), b"argon2id")?;
         outcome.check("the server's memory was read", seen > 0, true, seen > 0);
         let seen = copies_in_memory(client.process(), b"secret")?;
