@@ -1,5 +1,6 @@
 //! The real client on pipes, as JSON.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +14,10 @@ use serde_json::Value;
 
 use super::talk::{PASSWORD, PATIENCE};
 
-pub(crate) const CLIENT: &str = env!("CARGO_BIN_EXE_hobnob");
+/// The client's program: the one that was built with this, or the one that `ATTACKED_CLIENT` names.
+pub(crate) fn client_program() -> OsString {
+    std::env::var_os("ATTACKED_CLIENT").unwrap_or_else(|| env!("CARGO_BIN_EXE_hobnob").into())
+}
 
 /// A running client; ends when dropped.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ impl Client {
         state: &Path,
         options: &[&str],
     ) -> Result<Client> {
-        let mut command = Command::new(CLIENT);
+        let mut command = Command::new(client_program());
         command.args(["--plaintext", "--json", "--user", user, &to.to_string()]).args(options);
         command.arg("--state").arg(state).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -5,7 +5,7 @@
 //! cargo bench --bench attack -- --quick blocks  one of them, one short run
 //! cargo bench --bench attack -- --list          their names
 //! cargo bench --bench attack -- --write docs/attacks.md
-//! ATTACKED_SERVER=PATH cargo bench --bench attack   another build of the server
+//! ATTACKED_SERVER=PATH ATTACKED_CLIENT=PATH cargo bench --bench attack   other builds of the programs
 //! ```
 //!
 //! Everything runs in a separate network namespace with the addresses 10.77.0.0/16, because connections from

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::Row;
-use crate::client::{CLIENT, Client};
+use crate::client::{Client, client_program};
 use crate::stage::{Plan, Stage, server_program};
 use crate::table::Outcome;
 
@@ -84,7 +84,7 @@ pub(crate) const CORES: Row = Row {
         outcome.check("memory of the server", server, "not readable", server == "not readable");
         let (state, to) = (stage.folder().join("state2"), stage.address.to_string());
         let words = ["--plaintext", "--user", "h1", "--state", text(&state)?, &to];
-        let client = dumpable(OsStr::new(CLIENT), &words)?;
+        let client = dumpable(&client_program(), &words)?;
         outcome.check("memory of the client", client, "not readable", client == "not readable");
         Ok(outcome)
     },
