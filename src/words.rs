@@ -4,12 +4,16 @@
 #![forbid(unsafe_code)]
 
 pub mod look_alike;
+pub mod wiped;
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 use core::str::FromStr;
+
+use zeroize::Zeroizing;
 
 /// Longest name, in characters.
 pub const NAME_CHARS: usize = 32;
@@ -109,15 +113,15 @@ impl fmt::Debug for Secret<'_> {
     }
 }
 
-/// A password as it was typed. `Debug` never prints it.
+/// A password as it was typed. It is overwritten when it is dropped. `Debug` never prints it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Password(Box<str>);
+pub struct Password(Zeroizing<Box<str>>);
 
 impl Password {
     /// Takes a password.
     #[must_use]
     pub fn new(password: &str) -> Password {
-        Password(password.into())
+        Password(Zeroizing::new(password.into()))
     }
 
     /// The password, for whatever hashes or encodes it.
@@ -127,27 +131,34 @@ impl Password {
     }
 }
 
+impl From<String> for Password {
+    fn from(password: String) -> Password {
+        Password::new(&Zeroizing::new(password))
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
     }
 }
 
-/// The password of an account, plain or as an argon2id PHC string. `Debug` never prints it.
+/// The password of an account, plain or as an argon2id PHC string. It is overwritten when its last copy is dropped.
+/// `Debug` never prints it. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credential(Arc<str>);
+pub struct Credential(Arc<Password>);
 
 impl Credential {
     /// Takes the part of a credentials line after the name.
     #[must_use]
     pub fn new(credential: &str) -> Credential {
-        Credential(credential.into())
+        Credential(Arc::new(Password::new(credential)))
     }
 
     /// The credential, for whatever compares or writes it.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.0
+        self.0.reveal()
     }
 }
 

@@ -6,6 +6,10 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use hobnob::shell::client::{Options, UsageError, run};
+use hobnob::shell::wiping_allocator::WipingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|panic| {

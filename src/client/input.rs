@@ -1,7 +1,8 @@
 //! Typed lines that wait for a prompt or until fewer commands are open.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+
+use crate::words::wiped::WipedBytes;
 
 /// Lines that may wait; the shell stops reading while so many do.
 const WAITING_LINES: usize = 256;
@@ -11,7 +12,7 @@ pub(super) struct Typed {
     /// Counts the lines of the input from 1.
     pub(super) line: u64,
     /// Any bytes, without the line feed.
-    pub(super) text: Box<[u8]>,
+    pub(super) text: WipedBytes,
 }
 
 impl Typed {

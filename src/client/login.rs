@@ -1,5 +1,6 @@
 //! Before a session: prompts, credentials, registration, refusals.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use core::time::Duration;
 
@@ -194,7 +195,10 @@ impl ClientState {
         if typed.text.len() > self.settings.line_bytes {
             self.refuse_password(Next::Password(name));
         } else {
-            let password = Password::new(&String::from_utf8_lossy(&typed.text));
+            let password = match String::from_utf8_lossy(&typed.text) {
+                Cow::Borrowed(text) => Password::new(text),
+                Cow::Owned(text) => Password::from(text),
+            };
             self.ask_server(Request::Login(name, password));
         }
     }

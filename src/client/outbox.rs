@@ -11,6 +11,7 @@ use super::view::View;
 use crate::time::Time;
 use crate::wire::{ClientLine, PeerLine};
 use crate::words::LinkId;
+use crate::words::wiped::WipedBytes;
 
 /// The effects of one event, in order. Take them all: effects left behind trip an assertion at the next
 /// [`handle`](super::ClientState::handle).
@@ -49,7 +50,10 @@ impl core::fmt::Debug for Effects<'_> {
 #[derive(Default)]
 pub(super) struct Outbox {
     items: Vec<Item>,
-    bytes: Vec<u8>,
+    /// There may be a password in them.
+    bytes: WipedBytes,
+    /// The line that is being encoded; never one with a password.
+    line: Vec<u8>,
     taken: usize,
     exited: bool,
 }
@@ -67,6 +71,7 @@ impl Outbox {
         self.items.clear();
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
+        self.line.shrink_to(KEPT_BYTES);
         self.taken = 0;
     }
 
@@ -86,7 +91,14 @@ impl Outbox {
     /// Sends a line to the server.
     pub(super) fn send(&mut self, line: &ClientLine<'_>) {
         let start = self.bytes.len();
-        line.encode(&mut self.bytes);
+        match line.with_password() {
+            Some(most) => self.bytes.write_with(most, |bytes| line.encode(bytes)),
+            None => {
+                self.line.clear();
+                line.encode(&mut self.line);
+                self.bytes.extend_from_slice(&self.line);
+            }
+        }
         self.sent(start);
     }
 
@@ -141,7 +153,9 @@ impl Outbox {
     /// Sends a line to another client.
     pub(super) fn send_peer(&mut self, link: LinkId, line: &PeerLine<'_>) {
         let start = self.bytes.len();
-        line.encode(&mut self.bytes);
+        self.line.clear();
+        line.encode(&mut self.line);
+        self.bytes.extend_from_slice(&self.line);
         let end = self.bytes.len();
         match self.items.last_mut() {
             Some(Item::SendPeer(to, range)) if *to == link && range.end == start => range.end = end,

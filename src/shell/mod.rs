@@ -9,3 +9,4 @@ pub mod replace_file;
 pub mod server;
 pub mod store;
 pub mod visible;
+pub mod wiping_allocator;

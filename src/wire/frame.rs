@@ -1,9 +1,9 @@
 //! Cuts a stream of bytes, in any chunking, into lines.
 
-use alloc::vec::Vec;
 use core::fmt;
 
 use crate::planted::{self, Planted};
+use crate::words::wiped::WipedBytes;
 
 /// A result of framing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,11 +27,12 @@ impl fmt::Debug for Frame<'_> {
     }
 }
 
-/// Keeps the beginning of a line whose end has not come yet. Holds no memory between lines.
+/// Keeps the beginning of a line whose end has not come yet, and overwrites it when it was handed out: it may hold a
+/// password. Holds no memory between lines.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Framer {
     /// The unfinished line, or the line handed out last.
-    kept: Vec<u8>,
+    kept: WipedBytes,
     progress: Progress,
 }
 
@@ -129,7 +130,7 @@ impl Framer {
         if fits && self.progress == Progress::Unfinished {
             self.kept.extend_from_slice(piece);
         } else {
-            *self = Framer { kept: Vec::new(), progress: Progress::Overlong(length) };
+            *self = Framer { kept: WipedBytes::new(), progress: Progress::Overlong(length) };
         }
     }
 }
@@ -144,6 +145,7 @@ fn measured(line: &[u8], limit: usize) -> Frame<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     /// All frames of one chunk, as text; `None` for a line that is too long.
     fn frames(framer: &mut Framer, mut chunk: &[u8], limit: usize) -> Vec<Option<Vec<u8>>> {

@@ -24,6 +24,7 @@ mod private_ends;
 mod private_links;
 mod reload;
 mod resume;
+mod secrets;
 mod server_options;
 mod sessions;
 mod stopping;

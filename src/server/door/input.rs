@@ -1,6 +1,5 @@
 //! Input: bytes become lines, and lines are obeyed, at once or when their link need not wait any more.
 
-use alloc::vec::Vec;
 use core::mem;
 
 use super::links::{self, Stage};
@@ -12,6 +11,7 @@ use crate::wire::{
     Capabilities, ClientLine, Code, Farewell, Frame, LINE_ROOM, Misuse, Prompt, ServerLine, VERSION,
 };
 use crate::words::LinkId;
+use crate::words::wiped::WipedBytes;
 
 /// A line of more bytes closes its link; where lines may be long, one of more than twice the limit.
 const ENDLESS_LINE_BYTES: usize = 64 * 1024;
@@ -20,10 +20,10 @@ const HELD_BYTES: usize = 64 * 1024;
 /// Input that came although the link was paused; a shell that goes on beyond it is cut off.
 const HELD_WHILE_PAUSED_BYTES: usize = 1 << 20;
 
-/// A line that waits to be obeyed.
+/// A line that waits to be obeyed. It may hold a password.
 #[derive(Clone)]
 pub(super) enum Held {
-    Line(Vec<u8>),
+    Line(WipedBytes),
     /// A line beyond the limit.
     TooLong,
 }
@@ -140,7 +140,7 @@ fn hold(server: &mut ServerState, id: LinkId, held: Held) {
 impl From<Frame<'_>> for Held {
     fn from(frame: Frame<'_>) -> Held {
         match frame {
-            Frame::Line(line) => Held::Line(line.to_vec()),
+            Frame::Line(line) => Held::Line(line.into()),
             Frame::TooLong { .. } => Held::TooLong,
         }
     }

@@ -21,6 +21,7 @@ use crate::client::view::View;
 use crate::client::{Effect, Exit, PeerOpened};
 use crate::shell::platform::{Listener, Platform, Socket, System};
 use crate::words::LinkId;
+use crate::words::wiped::WipedBytes;
 
 /// How long to wait for another client of the same user to release the state folder.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
@@ -58,7 +59,7 @@ pub(super) struct Server {
     dial: u64,
     link: Option<Link>,
     /// To send.
-    out: Vec<u8>,
+    out: WipedBytes,
     /// The link.
     local: Option<SocketAddr>,
     /// The error of the last dial, as long as none has succeeded.
@@ -71,7 +72,7 @@ pub(super) struct Server {
 /// Private links.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    links: BTreeMap<LinkId, (Link, Vec<u8>)>,
+    links: BTreeMap<LinkId, (Link, WipedBytes)>,
     last: u64,
     /// Accepts incoming links.
     listener: Option<Task<()>>,
@@ -353,7 +354,7 @@ impl<P: Platform> Hands<P> {
             LinkNews::Bytes(bytes) => News::FromPeer { link, bytes },
             LinkNews::Gone => News::PeerGone { link },
         });
-        self.peers.links.insert(link, (near, Vec::new()));
+        self.peers.links.insert(link, (near, WipedBytes::new()));
         link
     }
 

@@ -229,7 +229,7 @@ fn read() -> News {
             Ok(0) => return News::EndOfInput,
             Ok(count) => {
                 chunk.truncate(count);
-                return News::Read(chunk);
+                return News::Read(chunk.into());
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return News::EndOfInput,

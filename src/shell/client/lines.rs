@@ -1,10 +1,12 @@
 //! Cuts what is read from a pipe into lines, counted from 1.
 
+use crate::words::wiped::WipedBytes;
+
 /// The input so far.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// Bytes that were read and not cut yet.
-    rest: Vec<u8>,
+    /// Bytes that were read. Those of lines that were cut are overwritten at the next call.
+    rest: WipedBytes,
     /// Where the rest begins in it.
     at: usize,
     /// How far it was searched for a line feed.
@@ -24,9 +26,7 @@ impl Lines {
 
     /// Adds bytes that were read.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.rest.drain(..self.at);
-        self.searched -= self.at;
-        self.at = 0;
+        self.remove_cut();
         // An endless line takes no memory: its beginning is enough to call it too long.
         if memchr::memchr(b'\n', &self.rest).is_none() {
             self.rest.truncate(self.limit + 2);
@@ -48,11 +48,22 @@ impl Lines {
     /// The next line and its number, without its line feed and one carriage return before it. The
     /// last line needs no line feed.
     pub(super) fn next(&mut self) -> Option<(u64, &[u8])> {
-        let (start, end) = (self.at, self.line_end()?);
+        let start = self.at;
+        let Some(end) = self.line_end() else {
+            self.remove_cut();
+            return None;
+        };
         self.count += 1;
         let line = &self.rest[start..end];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         Some((self.count, &line[..line.len().min(self.limit + 1)]))
+    }
+
+    /// Removes the lines that were cut.
+    fn remove_cut(&mut self) {
+        self.rest.remove_front(self.at);
+        self.searched -= self.at;
+        self.at = 0;
     }
 
     /// Advances past the next line; returns its end.

@@ -9,6 +9,7 @@ use futures_lite::future::or;
 
 use super::news::News;
 use crate::shell::platform::{self, Platform, Socket};
+use crate::words::wiped::WipedBytes;
 
 /// Seconds after which a peer that does not respond, keepalives included, counts as dead.
 pub(super) const DEAD_LINK_SECS: u64 = 15;
@@ -24,18 +25,18 @@ const CHUNK: usize = 64 * 1024;
 /// A handle of a connection. Dropping it closes the connection once everything is sent.
 #[derive(Debug)]
 pub(super) struct Link {
-    outgoing: Sender<Vec<u8>>,
+    outgoing: Sender<WipedBytes>,
 }
 
 impl Link {
     /// A handle, and the other end for its task.
-    pub(super) fn new() -> (Link, Receiver<Vec<u8>>) {
+    pub(super) fn new() -> (Link, Receiver<WipedBytes>) {
         let (outgoing, leaving) = unbounded();
         (Link { outgoing }, leaving)
     }
 
-    /// Sends bytes, in order.
-    pub(super) fn send(&self, bytes: &mut Vec<u8>) {
+    /// Sends bytes, in order. There may be a password in them.
+    pub(super) fn send(&self, bytes: &mut WipedBytes) {
         if !bytes.is_empty() {
             // A closed link drops them; its end is reported.
             let _ = self.outgoing.try_send(std::mem::take(bytes));
@@ -55,7 +56,7 @@ pub(super) enum LinkNews {
 pub(super) async fn serve<P: Platform>(
     platform: P,
     socket: P::Socket,
-    leaving: Receiver<Vec<u8>>,
+    leaving: Receiver<WipedBytes>,
     news: Sender<News<P>>,
     report: impl Fn(LinkNews) -> News<P>,
 ) {
@@ -88,10 +89,10 @@ async fn read<'a>(socket: &impl Socket, chunk: &'a mut [u8]) -> Option<&'a [u8]>
     chunk.get(..count)
 }
 
-async fn write(socket: &impl Socket, leaving: &Receiver<Vec<u8>>) -> End {
+async fn write(socket: &impl Socket, leaving: &Receiver<WipedBytes>) -> End {
     while let Ok(mut bytes) = leaving.recv().await {
-        while let Ok(mut more) = leaving.try_recv() {
-            bytes.append(&mut more);
+        while let Ok(more) = leaving.try_recv() {
+            bytes.extend_from_slice(&more);
         }
         if platform::write_all(socket, &bytes).await.is_err() {
             // Bytes that arrived before are still read, and may say why. The end of these ends the link.
@@ -174,8 +175,8 @@ mod tests {
             far.write_all(&[b'x'; 300_000])?;
             let (link, leaving) = Link::new();
             let task = executor.spawn(serve(system(), stream, leaving, news, report));
-            link.send(&mut b"first\n".to_vec());
-            link.send(&mut b"last\n".to_vec());
+            link.send(&mut b"first\n"[..].into());
+            link.send(&mut b"last\n"[..].into());
             drop(link);
             let mut received = String::new();
             let far = std::thread::spawn(move || far.read_to_string(&mut received).map(|_| received));
@@ -201,7 +202,7 @@ mod tests {
                 yield_now().await;
             }
             let (link, leaving) = Link::new();
-            link.send(&mut b"logout\n".to_vec());
+            link.send(&mut b"logout\n"[..].into());
             drop(link);
             let mut received = String::new();
             let far = std::thread::spawn(move || far.read_to_string(&mut received).map(|_| received));
@@ -245,7 +246,7 @@ mod tests {
             let (mut far, _) = listener.accept()?;
             let (link, leaving) = Link::new();
             let task = executor.spawn(serve(system(), stream, leaving, news, report));
-            link.send(&mut b"unread\n".to_vec());
+            link.send(&mut b"unread\n"[..].into());
             far.write_all(b"online luke\n")?;
             while reported.is_empty() {
                 yield_now().await;
@@ -258,7 +259,7 @@ mod tests {
             }
             // Closed with unread bytes: writes fail now.
             drop(far);
-            link.send(&mut b"late\n".to_vec());
+            link.send(&mut b"late\n"[..].into());
             while !link.outgoing.is_empty() {
                 yield_now().await;
             }

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
+use zeroize::Zeroizing;
+
 use super::state_folder::{Refusal, StateFolder};
 use crate::client::{PeerOpened, Recall, Signal};
 use crate::shell::platform::{Platform, System};
 use crate::words::LinkId;
+use crate::words::wiped::WipedBytes;
 
 /// Something that has happened outside. No `Debug`: a line may be a password.
 pub(super) enum News<P: Platform = System> {
@@ -57,9 +60,9 @@ pub(super) enum News<P: Platform = System> {
     /// A state folder was opened, or not.
     StateFolder(Result<Box<(StateFolder, Recall)>, Refusal>),
     /// Bytes from a pipe.
-    Read(Vec<u8>),
+    Read(WipedBytes),
     /// A line typed at a terminal.
-    Line(String),
+    Line(Zeroizing<String>),
     /// The input is at its end.
     EndOfInput,
     /// A signal, or Ctrl-C at a terminal.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use etcetera::BaseStrategy as _;
 
 use crate::client::{AcceptPrivate, Settings};
 use crate::words::Password;
+use crate::words::wiped::{WipedBytes, wipe};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -217,7 +219,7 @@ impl fmt::Display for ServerAddress {
 
 fn read_password(file: &Path) -> Result<Password, UsageError> {
     let failed = |reason: String| UsageError::PasswordFile { file: file.into(), reason };
-    let bytes = fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let bytes = read_wiped(file).map_err(|error| failed(error.to_string()))?;
     let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let first = first.strip_suffix(b"\r").unwrap_or(first);
     match str::from_utf8(first) {
@@ -225,6 +227,22 @@ fn read_password(file: &Path) -> Result<Password, UsageError> {
         Ok(password) => Ok(Password::new(password)),
         Err(_) => Err(failed("it is not UTF-8".into())),
     }
+}
+
+/// Reads a file, or a pipe, without a copy that is not overwritten.
+fn read_wiped(file: &Path) -> io::Result<WipedBytes> {
+    let mut file = fs::File::open(file)?;
+    let (mut bytes, mut chunk) = (WipedBytes::new(), [0; 4096]);
+    let read = loop {
+        match file.read(&mut chunk) {
+            Ok(0) => break Ok(()),
+            Ok(count) => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    wipe(&mut chunk);
+    read.map(|()| bytes)
 }
 
 /// `$XDG_STATE_HOME/hobnob`, by default `~/.local/state/hobnob`.

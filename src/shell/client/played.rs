@@ -101,7 +101,7 @@ impl<P: Platform> Played<P> {
 
     /// Gives it bytes of its input, at least one; to be called once for each time it asks.
     pub fn read(&self, bytes: Vec<u8>) {
-        self.tell(News::Read(bytes));
+        self.tell(News::Read(bytes.into()));
     }
 
     /// Tells it that its input is at its end, instead of [`read`](Self::read).

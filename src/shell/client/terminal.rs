@@ -13,6 +13,7 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
+use zeroize::Zeroizing;
 
 use super::completion::Roster;
 use super::gate::{Gate, Stage};
@@ -190,7 +191,7 @@ impl Typist {
                 Ask::Drain => return self.drain(),
             };
             let news = match typed {
-                Ok(line) => News::Line(line),
+                Ok(line) => News::Line(Zeroizing::new(line)),
                 Err(ReadlineError::Interrupted) => News::Signal(Signal::Interrupt),
                 Err(ReadlineError::Eof) => News::EndOfInput,
                 Err(ReadlineError::Io(_) | ReadlineError::Errno(_) | ReadlineError::Signal(_) | _) => {

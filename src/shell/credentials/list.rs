@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::phc::{PhcFault, is_phc, parse_phc};
 use crate::server::credentials_file::{CredentialsFile, Refusal};
@@ -190,7 +191,7 @@ pub fn read(path: &Path) -> Result<Accounts, CredentialsError> {
         }
         Err(error) => return Err(unreadable(error)),
     };
-    let bytes = fs::read(path).map_err(unreadable)?;
+    let bytes = Zeroizing::new(fs::read(path).map_err(unreadable)?);
     let malformed = |(line, fault)| CredentialsError::Malformed { path: path.to_path_buf(), line, fault };
     let (list, mut warnings) = parse(&bytes).map_err(malformed)?;
     if metadata.mode() & 0o044 != 0 {

@@ -6,6 +6,7 @@ use super::setup::reload::Reload;
 use crate::server::Verdict;
 use crate::shell::platform::{Platform, System};
 use crate::shell::store;
+use crate::words::wiped::WipedBytes;
 use crate::words::{Credential, LinkId, Ticket};
 
 /// Capacity. When the inbox is full, connections stop reading and TCP pushes back.
@@ -18,10 +19,10 @@ pub(super) enum Item<P: Platform = System> {
         socket: P::Socket,
         from: SocketAddr,
     },
-    /// The bytes of one read.
+    /// The bytes of one read; there may be a password in them.
     Chunk {
         link: LinkId,
-        bytes: Box<[u8]>,
+        bytes: WipedBytes,
     },
     /// The client closed its side; it may still read.
     StreamEnded {

@@ -46,6 +46,22 @@ impl ClientLine<'_> {
 }
 
 impl ClientLine<'_> {
+    /// For a line with a password: at least the bytes that it takes.
+    #[must_use]
+    pub const fn with_password(&self) -> Option<usize> {
+        const WORDS: usize = "register  \n".len();
+        match self {
+            ClientLine::Login { name, password: Some(password) }
+            | ClientLine::Register { name, password } => Some(WORDS + name.len() + password.0.len()),
+            ClientLine::Hello { .. }
+            | ClientLine::Login { password: None, .. }
+            | ClientLine::Resume { .. }
+            | ClientLine::Acknowledge { .. }
+            | ClientLine::Active { .. }
+            | ClientLine::Request { .. } => None,
+        }
+    }
+
     /// The words it begins with, after its number; errors name it so.
     #[must_use]
     pub const fn first_word(&self) -> &'static str {

@@ -101,6 +101,12 @@ impl Terminal {
         Terminal { keys, child, screen, master: Some(pair.master) }
     }
 
+    /// The process of the program.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.process_id().expect("a process")
+    }
+
     /// Presses keys.
     pub fn types(&mut self, keys: &str) {
         let keyboard = self.keys.as_mut().expect("an open terminal");

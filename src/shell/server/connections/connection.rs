@@ -16,6 +16,7 @@ use crate::shell::platform::{Platform, Socket, System};
 use crate::shell::server::inbox::{Item, Sender};
 use crate::shell::server::setup::settings::Limits;
 use crate::words::LinkId;
+use crate::words::wiped::{WipedBytes, wipe};
 
 /// Most bytes of one read. Bounds the inbox as well, which holds a number of reads.
 const READ_BYTES: usize = 16 * 1024;
@@ -295,10 +296,15 @@ impl<P: Platform> Connection<P> {
     }
 
     /// Reads once: `None` if there is nothing to read, no bytes at the end of the stream.
-    fn read_some(&self) -> io::Result<Option<Box<[u8]>>> {
+    fn read_some(&self) -> io::Result<Option<WipedBytes>> {
         let mut buffer = self.shared.read.borrow_mut();
         match self.socket.read(&mut buffer) {
-            Ok(count) => Ok(Some(buffer.get(..count).unwrap_or_default().into())),
+            Ok(count) => {
+                let read = buffer.get_mut(..count).unwrap_or_default();
+                let bytes = WipedBytes::from(&*read);
+                wipe(read);
+                Ok(Some(bytes))
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
             Err(error) => Err(error),
         }

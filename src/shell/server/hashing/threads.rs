@@ -3,8 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use zeroize::Zeroizing;
-
 use super::{Cost, HashFailed, Hasher};
 use crate::server::Verdict;
 use crate::words::{Credential, Password, Ticket};
@@ -26,7 +24,7 @@ pub(crate) struct Pool {
 /// A password that waits for its work.
 pub(crate) struct Job {
     ticket: Ticket,
-    password: Zeroizing<String>,
+    password: Password,
     cost: Cost,
     task: Task,
 }
@@ -95,7 +93,7 @@ impl Pool {
 
 impl Job {
     fn new(ticket: Ticket, password: &Password, cost: Cost, task: Task) -> Job {
-        Job { ticket, password: Zeroizing::new(password.reveal().to_string()), cost, task }
+        Job { ticket, password: password.clone(), cost, task }
     }
 
     /// Does the work.
@@ -103,10 +101,10 @@ impl Job {
         // A panic must not end the thread; the client is asked to try again.
         let outcome = catch_unwind(AssertUnwindSafe(|| match &self.task {
             Task::Verify(credential) => hasher
-                .verify(credential.as_ref(), &self.password, self.cost)
+                .verify(credential.as_ref(), self.password.reveal(), self.cost)
                 .map(|verdict| Hashing::Verified(self.ticket, verdict)),
             Task::Hash => hasher
-                .hash(&self.password, self.cost)
+                .hash(self.password.reveal(), self.cost)
                 .map(|credential| Hashing::Hashed(self.ticket, Some(credential))),
         }));
         match outcome {
