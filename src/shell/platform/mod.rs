@@ -44,6 +44,9 @@ pub trait Platform: Clone + 'static {
     /// The system provides no randomness.
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
 
+    /// How many files, and so connections, the process may have open.
+    fn most_files(&self) -> usize;
+
     /// The addresses of a host.
     fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_io::Async;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 
 use super::wall_clock::WallClock;
@@ -52,6 +53,11 @@ impl Platform for System {
 
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
         getrandom::fill(bytes).map_err(|error| io::Error::other(error.to_string()))
+    }
+
+    fn most_files(&self) -> usize {
+        let limit = getrlimit(Resource::Nofile).current;
+        limit.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

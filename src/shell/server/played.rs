@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_channel::Receiver;
 use smol::{LocalExecutor, Task};
 
+use super::connections::Bounds;
 use super::hashing::{Hasher, Job, Pool};
 use super::inbox::{self, Item};
 use super::settings::Settings;
-use super::start::Parts;
+use super::start::{Parts, lower_to_files};
 use super::state_loop::Outcome;
 use crate::record::Recovery;
 use crate::server::ServerState;
@@ -70,8 +71,9 @@ impl<P: Platform> Played<P> {
     /// Puts a server together.
     #[must_use]
     pub fn start(start: Start<P>) -> Played<P> {
-        let Start { platform, listener, settings, accounts, store, answered, hash_takes, seed } = start;
+        let Start { platform, listener, mut settings, accounts, store, answered, hash_takes, seed } = start;
         let (store, recovery) = store;
+        lower_to_files(Bounds::of(platform.most_files()), &mut settings);
         let core = ServerState::new(settings.core.clone(), accounts, recovery, seed, platform.now());
         let executor: Rc<LocalExecutor<'static>> = Rc::default();
         let channel = inbox::inbox();

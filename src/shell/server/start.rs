@@ -12,7 +12,7 @@ use smol::LocalExecutor;
 use thiserror::Error;
 
 use super::alarm::Alarm;
-use super::connections::{Accepting, Links, Shared};
+use super::connections::{Accepting, Bounds, Links, Shared};
 use super::hands::{Hands, Stopping};
 use super::hashing::Pool;
 use super::inbox;
@@ -98,7 +98,8 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let (answers, answered) = async_channel::unbounded();
     let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
     let platform = System::new(clock.set_after(recovery.last_written));
-    let (settings, accounts) = found.accept(recovery.remembers_accounts())?;
+    let (mut settings, accounts) = found.accept(recovery.remembers_accounts())?;
+    lower_to_files(Bounds::of(platform.most_files()), &mut settings);
     let channel = inbox::inbox();
     let sender = channel.0.clone();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
@@ -131,11 +132,13 @@ impl<P: Platform> Parts<P> {
         let Parts { platform, executor, channel, answered, store, hashing, settings, reload, core } = self;
         let (sender, inbox) = channel;
         executor.spawn(inbox::forward(answered, sender.clone())).detach();
-        let accepting = Accepting::start(platform.clone(), listener, &executor, sender.clone());
+        let shared = Shared::new(platform.clone(), settings.limits);
+        let accepting =
+            Accepting::start(platform.clone(), listener, &executor, Rc::clone(&shared), sender.clone());
         let hands = Hands {
             store,
             hashing,
-            shared: Shared::new(platform.clone(), settings.limits),
+            shared,
             settings,
             accepting: Some(accepting),
             reload,
@@ -211,6 +214,16 @@ fn start_hashing(inbox: inbox::Sender) -> Result<Pool, Failure> {
         // Fails only when the program ends.
         let _ = inbox.send_blocking(answer.into());
     })?)
+}
+
+/// Lowers settings to the connections that there are files for.
+pub(super) fn lower_to_files(bounds: Bounds, settings: &mut Settings) {
+    if bounds.lower(settings) {
+        let (all, strangers) = (bounds.open(), settings.core.unauthenticated_max);
+        tracing::warn!(
+            "few files may be open: at most {all} connections, {strangers} of them not logged in (`ulimit -n`)"
+        );
+    }
 }
 
 /// Raises the limit of open files to its maximum: every connection is one, and the usual 1,024 is a limit for

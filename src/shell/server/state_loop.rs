@@ -10,6 +10,7 @@ use super::alarm::until;
 use super::hands::{Hands, Stopping};
 use super::inbox::{self, Item, Receiver};
 use super::setup::reload::{Reload, needing_restart};
+use super::start::lower_to_files;
 use crate::server::{Event, ServerState};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store::{Answer, CloseError};
@@ -229,6 +230,7 @@ impl<P: Platform> Server<P> {
     }
 
     fn open(&mut self, socket: P::Socket, from: SocketAddr, now: Time) {
+        self.hands.shared.files.arrived();
         let nonce = match self.hands.nonces.next(&self.hands.platform) {
             Ok(nonce) => nonce,
             Err(error) => {
@@ -254,10 +256,11 @@ impl<P: Platform> Server<P> {
             // The file was changed since, perhaps by this server: read it again.
             return (self.hands.reload)();
         }
-        let (settings, accounts) = match reload.accept(self.core.has_accounts()) {
+        let (mut settings, accounts) = match reload.accept(self.core.has_accounts()) {
             Ok(accepted) => accepted,
             Err(error) => return tracing::error!("nothing was changed: {error}"),
         };
+        lower_to_files(self.hands.shared.files.bounds(), &mut settings);
         for setting in needing_restart(&settings, &self.hands.settings) {
             tracing::warn!("{setting} has changed; that takes a restart");
         }

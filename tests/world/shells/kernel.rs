@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hobnob::shell::platform::{Listener, Platform, Socket};
+use hobnob::shell::server::settings::Limits;
 use hobnob::time::Time;
 use hobnob::{client, server};
 
@@ -20,6 +21,9 @@ use super::judge::Judge;
 
 /// Ports below this are chosen by those who listen.
 const FIRST_FREE_PORT: u16 = 20_000;
+
+/// Files for a server with few: half of them are left to the store.
+const FEW_FILES: usize = 64;
 
 /// What all processes share.
 #[derive(Debug)]
@@ -32,12 +36,16 @@ pub(crate) struct Kernel {
     ports: Vec<Port>,
     processes: Vec<Process>,
     next_port: u16,
+    /// That a process may have open.
+    files: usize,
     pub(crate) judge: Judge,
 }
 
 #[derive(Debug, Default)]
 struct Process {
     is_dead: bool,
+    /// Connections that it has accepted and holds.
+    accepted: usize,
     frozen_until: Time,
 }
 
@@ -53,9 +61,11 @@ struct Port {
 
 impl Kernel {
     pub(crate) fn new(seed: u64, now: Time) -> Kernel {
+        let mut chance = Chance::new(seed);
         Kernel {
             now,
-            chance: Chance::new(seed),
+            files: *chance.pick(&[FEW_FILES, 1 << 20]),
+            chance,
             serial: 0,
             timers: BTreeMap::new(),
             connections: Vec::new(),
@@ -64,6 +74,10 @@ impl Kernel {
             next_port: FIRST_FREE_PORT,
             judge: Judge::default(),
         }
+    }
+
+    pub(crate) fn server_starts(&mut self, limits: Limits) {
+        self.judge.server_starts(limits, self.files == FEW_FILES);
     }
 
     /// A new process; its number.
@@ -236,6 +250,10 @@ impl Platform for Model {
         let mut kernel = self.kernel();
         bytes.iter_mut().for_each(|byte| *byte = kernel.chance.number().to_le_bytes()[0]);
         Ok(())
+    }
+
+    fn most_files(&self) -> usize {
+        self.kernel().files
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -425,6 +443,9 @@ impl Socket for ModelSocket {
 impl Drop for ModelSocket {
     fn drop(&mut self) {
         let mut kernel = self.model.kernel();
+        if self.end == 1 {
+            kernel.processes[self.model.process].accepted -= 1;
+        }
         if kernel.connections[self.id].ends[self.end].is_held {
             kernel.close(self.id, self.end);
         }
@@ -449,6 +470,12 @@ impl Listener for ModelPort {
                 return Poll::Pending;
             };
             let from = kernel.connections[id].ends[0].address;
+            let most = kernel.files - FEW_FILES / 2;
+            let accepted = &mut kernel.processes[self.model.process].accepted;
+            *accepted += 1;
+            if *accepted > most {
+                kernel.judge.fail("connections leave files to the store", &format!("more than {most}"));
+            }
             drop(kernel);
             Poll::Ready(Ok((ModelSocket { model: self.model.clone(), id, end: 1 }, from)))
         })

@@ -32,6 +32,9 @@ const DEAD: Duration = Duration::from_secs(14);
 /// A server that is asked to stop has stopped after this.
 const STOP: Duration = Duration::from_secs(2);
 
+/// Most strangers who come at once: as many as a server with few files has connections.
+const STRANGERS: usize = 32;
+
 pub(crate) struct World {
     kernel: Rc<RefCell<Kernel>>,
     chance: Chance,
@@ -96,7 +99,7 @@ impl World {
     fn start_server(&mut self) {
         self.server_starts_at = None;
         let model = Model::new(&self.kernel);
-        self.kernel().judge.server_starts(self.settings.limits);
+        self.kernel().server_starts(self.settings.limits);
         let chance = Chance::new(self.chance.number());
         let data = self.folder.path().join("data");
         self.server = Some(ServerProcess::start(model, &data, self.settings.clone(), &ACCOUNTS, chance));
@@ -352,6 +355,22 @@ impl World {
         self.persons.push(person);
     }
 
+    /// Strangers who say nothing and stay for a while.
+    fn flood(&mut self) {
+        let model = Model::new(&self.kernel);
+        let now = self.now();
+        for _ in 0..self.chance.size(1, STRANGERS) {
+            let mut kernel = self.kernel.borrow_mut();
+            let Some(mut stranger) = Person::connect(&model, &mut kernel, &[String::new()], false) else {
+                return;
+            };
+            stranger.note_fault(&mut kernel, "nobody knows them");
+            stranger.deaf_until = now + self.chance.micros(0, 3_000_000);
+            stranger.leaves_at = Some(now + self.chance.micros(0, 5_000_000));
+            self.persons.push(stranger);
+        }
+    }
+
     /// Something is done to a connection.
     fn disturb(&mut self) {
         let now = self.now();
@@ -411,6 +430,7 @@ impl World {
                     self.freeze(process);
                 }
             }
+            (36, _) => self.flood(),
             _ => {
                 let user = *self.chance.pick(&USERS);
                 self.start_client(user);

@@ -4,13 +4,16 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::future::or;
 use smol::{LocalExecutor, Task};
 
+use super::connection::Shared;
 use crate::shell::platform::{Listener, Platform, System};
 use crate::shell::server::inbox::{Item, Sender};
 
-/// Pause when the system is out of files or memory. Connections wait in the backlog meanwhile.
-const SHORT_OF_FILES: Duration = Duration::from_millis(100);
+/// How long to wait when the system is out of files or memory and none of this process becomes free. Connections wait
+/// in the backlog meanwhile.
+const SHORT_OF_FILES: Duration = Duration::from_secs(1);
 
 /// The listening socket and its task; dropping it closes the port.
 pub(crate) struct Accepting<P: Platform = System> {
@@ -24,10 +27,11 @@ impl<P: Platform> Accepting<P> {
         platform: P,
         listener: P::Listener,
         executor: &LocalExecutor<'static>,
+        shared: Rc<Shared<P>>,
         inbox: Sender<P>,
     ) -> Accepting<P> {
         let listener = Rc::new(listener);
-        let task = executor.spawn(accept(platform, Rc::clone(&listener), inbox));
+        let task = executor.spawn(accept(platform, Rc::clone(&listener), shared, inbox));
         Accepting { listener, _task: task }
     }
 
@@ -37,13 +41,21 @@ impl<P: Platform> Accepting<P> {
     }
 }
 
-/// Passes every new connection to the inbox.
-async fn accept<P: Platform>(platform: P, listener: Rc<P::Listener>, inbox: Sender<P>) {
+/// Passes every new connection to the inbox, while there are files for it.
+async fn accept<P: Platform>(
+    platform: P,
+    listener: Rc<P::Listener>,
+    shared: Rc<Shared<P>>,
+    inbox: Sender<P>,
+) {
+    let files = &shared.files;
     let mut short = false;
     loop {
+        files.room(&platform).await;
         match listener.accept().await {
             Ok((socket, from)) => {
                 short = false;
+                files.accepted();
                 if inbox.send(Item::Opened { socket, from }).await.is_err() {
                     return;
                 }
@@ -53,7 +65,7 @@ async fn accept<P: Platform>(platform: P, listener: Rc<P::Listener>, inbox: Send
                 if !std::mem::replace(&mut short, true) {
                     tracing::error!("no connection can be taken for now: {error}");
                 }
-                platform.after(SHORT_OF_FILES).await;
+                or(files.one_freed(&platform), platform.after(SHORT_OF_FILES)).await;
             }
         }
     }

@@ -12,6 +12,7 @@ use futures_lite::FutureExt;
 use futures_lite::future::or;
 
 use super::bell::Bell;
+use super::files::{Bounds, Files};
 use crate::shell::platform::{Platform, Socket, System};
 use crate::shell::server::inbox::{Item, Sender};
 use crate::shell::server::setup::settings::Limits;
@@ -35,6 +36,7 @@ const RESET_LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Shared<P: Platform = System> {
     platform: P,
     pub(crate) limits: Cell<Limits>,
+    pub(crate) files: Files<P>,
     read: RefCell<Box<[u8]>>,
     spare: RefCell<Vec<Vec<u8>>>,
 }
@@ -42,6 +44,7 @@ pub(crate) struct Shared<P: Platform = System> {
 impl<P: Platform> Shared<P> {
     pub(crate) fn new(platform: P, limits: Limits) -> Rc<Shared<P>> {
         Rc::new(Shared {
+            files: Files::new(Bounds::of(platform.most_files())),
             platform,
             limits: Cell::new(limits),
             read: RefCell::new(vec![0; READ_BYTES].into()),
@@ -60,6 +63,8 @@ pub(crate) struct Connection<P: Platform = System> {
     /// Bytes written over the life of the link.
     written: Cell<u64>,
     phase: Cell<Phase>,
+    /// Which of the connections that the core has closed this is.
+    closing: Cell<Option<u64>>,
     /// The end of the stream was read.
     stream_ended: Cell<bool>,
     /// The socket is full: the connection's own task writes when it is writable again.
@@ -78,6 +83,8 @@ enum Phase {
     Paused,
     /// The output buffer is written, then the connection ends. Input is discarded.
     Closing,
+    /// It was closed, and its file is needed. Nothing is written.
+    Ending,
     /// The connection is broken or its client too slow. Nothing is written.
     Lost,
 }
@@ -110,6 +117,7 @@ pub(crate) enum Written {
 
 impl<P: Platform> Connection<P> {
     pub(crate) fn new(link: LinkId, socket: P::Socket, shared: Rc<Shared<P>>) -> Connection<P> {
+        shared.files.opened();
         Connection {
             link,
             socket,
@@ -117,6 +125,7 @@ impl<P: Platform> Connection<P> {
             waiting: RefCell::default(),
             written: Cell::new(0),
             phase: Cell::new(Phase::Reading),
+            closing: Cell::new(None),
             stream_ended: Cell::new(false),
             stuck: Cell::new(false),
             read_on: Bell::default(),
@@ -126,7 +135,7 @@ impl<P: Platform> Connection<P> {
 
     /// Appends to the output buffer; returns its length.
     pub(crate) fn queue(&self, bytes: &[u8]) -> usize {
-        if self.phase.get() == Phase::Lost {
+        if matches!(self.phase.get(), Phase::Lost | Phase::Ending) {
             return 0;
         }
         let mut waiting = self.waiting.borrow_mut();
@@ -171,17 +180,31 @@ impl<P: Platform> Connection<P> {
         }
     }
 
-    /// Ends the connection after its output was written, or after a while.
-    pub(crate) fn close(&self) {
-        self.phase.set(Phase::Closing);
-        self.read_on.ring();
+    /// Ends the connection after its output was written, or after a while, or when its file is needed.
+    pub(crate) fn close(self: &Rc<Connection<P>>) {
+        if self.closing.get().is_none() {
+            self.closing.set(Some(self.shared.files.closing(self)));
+            self.phase.set(Phase::Closing);
+            self.read_on.ring();
+            self.write_on.ring();
+        }
+    }
+
+    /// Ends a connection that was closed, at once.
+    pub(super) fn end_now(&self) {
+        self.phase.set(Phase::Ending);
         self.write_on.ring();
+    }
+
+    /// Which of the connections that the core has closed this is; 0: it has not.
+    pub(super) fn closing_number(&self) -> u64 {
+        self.closing.get().unwrap_or_default()
     }
 
     /// Drops the output buffer and takes no more output.
     pub(crate) fn abandon(&self) {
         *self.waiting.borrow_mut() = Vec::new();
-        if self.phase.get() != Phase::Closing {
+        if !self.is_closing() {
             self.phase.set(Phase::Lost);
         }
     }
@@ -200,8 +223,9 @@ impl<P: Platform> Connection<P> {
         &self.socket
     }
 
+    /// Whether the core has closed it.
     pub(crate) fn is_closing(&self) -> bool {
-        self.phase.get() == Phase::Closing
+        matches!(self.phase.get(), Phase::Closing | Phase::Ending)
     }
 
     /// Writes what the socket takes; returns whether the output buffer is empty.
@@ -390,8 +414,18 @@ impl<P: Platform> Connection<P> {
         }
     }
 
-    /// Writes the remaining output, shuts down the sending side, and waits a little for the client to close.
+    /// Writes the remaining output, shuts down the sending side, and waits a little for the client to close; all that
+    /// until the file is needed.
     async fn say_goodbye(&self) {
+        let needed = async {
+            while self.phase.get() != Phase::Ending {
+                self.write_on.heard().await;
+            }
+        };
+        or(needed, self.part()).await;
+    }
+
+    async fn part(&self) {
         let last_words = async { while matches!(self.write_some(), Ok(false)) && self.writable().await {} };
         or(last_words, self.shared.platform.after(LAST_WORDS)).await;
         if self.socket.shut_down_write().is_ok() && !self.stream_ended.get() {
@@ -413,6 +447,12 @@ impl<P: Platform> Connection<P> {
     /// Waits until the socket is writable; `false` if it is broken.
     async fn writable(&self) -> bool {
         poll_fn(|context| self.socket.poll_writable(context)).await.is_ok()
+    }
+}
+
+impl<P: Platform> Drop for Connection<P> {
+    fn drop(&mut self) {
+        self.shared.files.gone(self.closing.get());
     }
 }
 

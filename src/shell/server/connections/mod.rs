@@ -3,8 +3,10 @@
 mod accept;
 mod bell;
 mod connection;
+mod files;
 mod links;
 
 pub(crate) use accept::Accepting;
 pub(crate) use connection::{Connection, Shared, Written};
+pub(crate) use files::Bounds;
 pub(crate) use links::Links;

@@ -92,8 +92,8 @@ impl Judge {
     }
 
     /// A server runs from now on; what is known of the one before is dropped.
-    pub(crate) fn server_starts(&mut self, limits: Limits) {
-        self.server = Server::new(limits);
+    pub(crate) fn server_starts(&mut self, limits: Limits, few_files: bool) {
+        self.server = Server::new(limits, few_files);
     }
 
     pub(crate) fn server_is_told(

@@ -13,8 +13,9 @@ use crate::shells::connection::Connection;
 
 /// A closed connection is gone after this: the last output (2 s), the client's close (0.3 s).
 const CLOSING: Duration = Duration::from_millis(2_500);
-/// The last output is tried for this long.
+/// The last output is tried for this long, and with few files for as long as others wait for one.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS_WITH_FEW_FILES: Duration = Duration::from_millis(300);
 /// A deadline that is met later than this is late.
 const LATE: Duration = Duration::from_millis(10);
 /// What a turn after a stall may take.
@@ -24,6 +25,7 @@ const SLACK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Server {
     limits: Limits,
+    last_words: Duration,
     links: BTreeMap<LinkId, Link>,
     /// When the core wants to be called.
     wanted: Option<Time>,
@@ -52,13 +54,14 @@ struct Link {
 
 impl Default for Server {
     fn default() -> Server {
-        Server::new(Settings::default().limits)
+        Server::new(Settings::default().limits, false)
     }
 }
 
 impl Server {
-    pub(super) const fn new(limits: Limits) -> Server {
-        Server { limits, links: BTreeMap::new(), wanted: None }
+    pub(super) const fn new(limits: Limits, few_files: bool) -> Server {
+        let last_words = if few_files { LAST_WORDS_WITH_FEW_FILES } else { LAST_WORDS };
+        Server { limits, last_words, links: BTreeMap::new(), wanted: None }
     }
 
     pub(super) fn sent(&self, connection: usize) -> Option<&[u8]> {
@@ -144,7 +147,7 @@ impl Server {
         frozen_until: Time,
         verdict: &mut Verdict,
     ) {
-        let limits = self.limits;
+        let (limits, last_words) = (self.limits, self.last_words);
         for link in self.links.values_mut().filter(|link| !link.is_gone) {
             let connection = &connections[link.connection];
             link.compare(connection, verdict);
@@ -153,7 +156,7 @@ impl Server {
                 link.is_gone = true;
                 verdict.rule(!connection.ends[1].is_held, "a lost link is closed", || format!("{link:?}"));
             } else if let Some(closed) = link.closed {
-                link.is_closing(closed, frozen_until, connection, now, verdict);
+                link.is_closing(closed, frozen_until, last_words, connection, now, verdict);
             } else {
                 link.is_open(connection, verdict);
                 link.is_not_stalled(connection, limits, now.max(frozen_until), verdict);
@@ -279,6 +282,7 @@ impl Link {
         &mut self,
         closed: Time,
         frozen_until: Time,
+        last_words: Duration,
         connection: &Connection,
         now: Time,
         verdict: &mut Verdict,
@@ -291,7 +295,7 @@ impl Link {
         }
         self.is_gone = true;
         let left = self.sent.len() - here.log.len();
-        let excused = here.is_broken || now.since(closed) >= LAST_WORDS;
+        let excused = here.is_broken || now.since(closed) >= last_words;
         verdict.rule(left == 0 || excused, "what was queued leaves before the close", || {
             format!("{left} bytes")
         });
