@@ -1,8 +1,11 @@
 //! The operator's commands, beside a running server and without one.
 
+use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Output, Stdio};
 
+use rustix::process::Signal;
 use support::{Place, Server};
 
 const CHEAP: [&str; 4] = ["--set", "argon2_kib=64", "--set", "argon2_passes=1"];
@@ -45,6 +48,41 @@ fn accounts_are_made_changed_and_removed_beside_a_running_server() {
     assert_eq!(server.place.run_server(&["remove", "leia"]).status.code(), Some(1));
     assert_eq!(passwd(&server.place, "#x", "pw").status.code(), Some(2));
     assert_eq!(passwd(&server.place, "ok", "").status.code(), Some(1));
+}
+
+#[test]
+fn passwd_names_a_file_that_others_can_read() {
+    let place = Place::samples();
+    let output = passwd(&place, "hans", "alderaan");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("can read"), "{output:?}");
+    fs::set_permissions(place.path("credentials.txt"), fs::Permissions::from_mode(0o644)).expect("a mode");
+    let output = passwd(&place, "hans", "alderaan");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("credentials.txt: others can read") && said.contains("chmod 600"), "{said}");
+}
+
+/// As a plain password such a line would admit whoever has read the file.
+#[test]
+fn hashes_of_other_programs_are_refused_by_line_at_start_reload_and_check() {
+    let foreign = "hans x\nyoda $2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\n";
+    let place = Place::with(foreign);
+    for words in [&["0", "--plaintext"][..], &["check"], &["hash-credentials"], &["users"]] {
+        let output = place.run_server(words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+        assert!(
+            said.contains("credentials.txt:2: the password looks like a bcrypt hash"),
+            "{words:?}: {said}"
+        );
+        assert!(!said.contains("R9h/"), "{words:?}: {said}");
+    }
+    let server = Server::start(&[]);
+    server.place.write("credentials.txt", foreign);
+    server.signal(Signal::HUP);
+    server.logs("nothing was changed", 1);
+    server.logs("credentials.txt:2: the password looks like a bcrypt hash", 1);
+    server.user("hans").log_out();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::phc::{PhcFault, is_phc, parse_phc};
+use super::phc::{PhcFault, foreign_hash, is_phc, parse_phc};
 use crate::server::credentials_file::{CredentialsFile, Refusal};
 use crate::shell::visible::visible;
 use crate::words::look_alike::{is_fit, skeleton};
@@ -153,6 +153,14 @@ pub enum Fault {
         /// The earlier line.
         first: usize,
     },
+    /// The password is a hash of another kind.
+    #[error(
+        "the password looks like a {kind} hash; only argon2id is supported; remove the line, then `hobnob-server passwd`"
+    )]
+    ForeignHash {
+        /// Its kind.
+        kind: &'static str,
+    },
     /// It begins like an argon2 hash and is none that can be used.
     #[error("the password hash cannot be used: {0}")]
     Hash(#[from] PhcFault),
@@ -262,6 +270,9 @@ pub(super) fn entry(line: &[u8]) -> Result<Option<(Name, Credential)>, Fault> {
     if is_phc(password) {
         parse_phc(password)?;
     }
+    if let Some(kind) = foreign_hash(password) {
+        return Err(Fault::ForeignHash { kind });
+    }
     Ok(Some((name, Credential::new(password))))
 }
 
@@ -289,6 +300,7 @@ mod tests {
             ("# comment\n\n  \t \n#hans x\nhans falcon\n\n", vec![("hans", "falcon")]),
             ("hans  two spaces \n", vec![("hans", " two spaces ")]),
             ("hans $money\nHans #x\n", vec![("hans", "$money"), ("Hans", "#x")]),
+            ("hans $2 bills\nyoda $2\n", vec![("hans", "$2 bills"), ("yoda", "$2")]),
             (&format!("hans {HASH}\n"), vec![("hans", HASH)]),
             ("", vec![]),
         ] {
@@ -312,6 +324,19 @@ mod tests {
             (b"hans $argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ\n", 1, "hash cannot be used"),
             (b"hans $argon2id\n", 1, "hash cannot be used"),
             (b"hans $argon2i$v=19$m=8,t=1,p=1$c29tZXNhbHQ$2+JCoQtY/2x5F0VB9pEVPw\n", 1, "argon2id"),
+            (
+                b"hans x\nyoda $2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW\n",
+                2,
+                "a bcrypt hash",
+            ),
+            (b"hans $6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO\n", 1, "a sha-crypt hash"),
+            (b"hans $5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8\n", 1, "a sha-crypt hash"),
+            (
+                b"hans $scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4Cb\n",
+                1,
+                "a scrypt hash",
+            ),
+            (b"hans $y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC\n", 1, "a yescrypt hash"),
             (b"hans falcon\r\r\nyoda\r\n", 2, "no password"),
             (b"\xef\xbb\xbf\xef\xbb\xbfhans falcon\n", 1, "is no name"),
         ] {

@@ -31,6 +31,30 @@ pub(crate) fn is_phc(password: &str) -> bool {
     password.starts_with("$argon2")
 }
 
+/// Beginnings of hashes of other kinds, as other programs write them.
+const FOREIGN: [(&str, &str); 15] = [
+    ("$1$", "md5-crypt"),
+    ("$2a$", "bcrypt"),
+    ("$2b$", "bcrypt"),
+    ("$2x$", "bcrypt"),
+    ("$2y$", "bcrypt"),
+    ("$5$", "sha-crypt"),
+    ("$6$", "sha-crypt"),
+    ("$7$", "scrypt"),
+    ("$scrypt$", "scrypt"),
+    ("$y$", "yescrypt"),
+    ("$gy$", "yescrypt"),
+    ("$sha1$", "sha1-crypt"),
+    ("$pbkdf2", "PBKDF2"),
+    ("$bcrypt-sha256$", "bcrypt"),
+    ("$apr1$", "apr1"),
+];
+
+/// The kind of a hash that is none of argon2. As a plain password it would admit whoever has read the file.
+pub(crate) fn foreign_hash(password: &str) -> Option<&'static str> {
+    FOREIGN.iter().find(|(beginning, _)| password.starts_with(beginning)).map(|(_, kind)| *kind)
+}
+
 /// Parses a hash.
 pub(crate) fn parse_phc(text: &str) -> Result<PasswordHash, PhcFault> {
     let hash = PasswordHash::new(text).map_err(|_| PhcFault::Malformed)?;

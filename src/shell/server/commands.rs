@@ -94,12 +94,23 @@ impl CommandError {
 pub fn passwd(sources: &Sources, name: &str) -> Result<(), CommandError> {
     let settings = sources.load()?;
     let name = Name::new(name).map_err(|_| CommandError::BadName { name: name.to_string() })?;
-    credentials::read(&settings.credentials)?;
+    read_to_change(&settings.credentials)?;
     let password = ask_password()?;
     let credential = Hasher::default().hash(&password, settings.limits.hash_cost)?;
     let new =
         credentials::set(&settings.credentials, &name, &credential).map_err(CommandError::NotWritten)?;
     say(&format!("{} {name}; a running server takes it up at SIGHUP", if new { "added" } else { "changed" }));
+    Ok(())
+}
+
+/// Reads the credentials file before it is changed, and warns of one that others can read: its mode stays.
+fn read_to_change(credentials: &Path) -> Result<(), CredentialsError> {
+    let read = credentials::read(credentials)?;
+    for warning in &read.warnings {
+        if let credentials::Warning::OthersCanRead { .. } = warning {
+            tracing::warn!("{}: {warning}", visible(&credentials.to_string_lossy()));
+        }
+    }
     Ok(())
 }
 
@@ -123,7 +134,7 @@ pub fn users(sources: &Sources) -> Result<(), CommandError> {
 /// [`CommandError`]; the file is unchanged then.
 pub fn remove(sources: &Sources, name: &str) -> Result<(), CommandError> {
     let settings = sources.load()?;
-    credentials::read(&settings.credentials)?;
+    read_to_change(&settings.credentials)?;
     let unknown = || CommandError::UnknownUser { name: name.to_string() };
     let name = Name::new(name).map_err(|_| unknown())?;
     let removed = credentials::remove(&settings.credentials, &name).map_err(CommandError::NotWritten)?;
@@ -138,7 +149,7 @@ pub fn remove(sources: &Sources, name: &str) -> Result<(), CommandError> {
 /// [`CommandError`]; the file is unchanged then.
 pub fn hash_credentials(sources: &Sources) -> Result<(), CommandError> {
     let settings = sources.load()?;
-    credentials::read(&settings.credentials)?;
+    read_to_change(&settings.credentials)?;
     let cost = settings.limits.hash_cost;
     let mut hasher = Hasher::default();
     let hashed = credentials::hash_plain(&settings.credentials, |password| {
