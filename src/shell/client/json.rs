@@ -1,12 +1,16 @@
 //! Views as JSON Lines: one object a line, `type` first, field names as the contract has them.
 
+use std::io;
+
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::ser::Formatter;
+use serde_json::{Serializer, json};
 
 use super::wording;
 use crate::client::view::{LoginRefused, Message, Success, View};
 use crate::time::Time;
+use crate::words::is_invisible;
 
 /// Appends a view as one line.
 pub(super) fn write(out: &mut Vec<u8>, view: &View) {
@@ -139,7 +143,7 @@ impl<'a> Object<'a> {
         // Strings, numbers and lists of them, into memory: neither can fail.
         let _ = serde_json::to_writer(&mut *self.out, key);
         self.out.push(b':');
-        let _ = serde_json::to_writer(&mut *self.out, &value);
+        let _ = value.serialize(&mut Serializer::with_formatter(&mut *self.out, Visibly));
         self
     }
 
@@ -148,11 +152,52 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Escapes in strings what steers a terminal or cannot be seen: DEL, C1, bidirectional controls, invisible characters.
+/// JSON itself escapes C0.
+struct Visibly;
+
+impl Formatter for Visibly {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut plain = 0;
+        for (at, c) in fragment.char_indices().filter(|(_, c)| c.is_control() || is_invisible(*c)) {
+            out.write_all(fragment.get(plain..at).unwrap_or_default().as_bytes())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            plain = at + c.len_utf8();
+        }
+        out.write_all(fragment.get(plain..).unwrap_or_default().as_bytes())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::samples;
     use super::*;
     use crate::client::view::{MessageKind, Notice};
+
+    /// Every character, alone and between others, reads back as what it was; none that cannot be seen is written.
+    #[test]
+    fn every_character_is_visible_or_escaped_and_reads_back() {
+        let all: Vec<char> = ('\0'..=char::MAX).collect();
+        for chunk in all.chunks(1_000) {
+            let text: String = chunk.iter().flat_map(|c| [*c, 'x']).collect();
+            let mut out = Vec::new();
+            Object::begin(&mut out, "t").with("text", &text).with("list", [&text]).end();
+            let line = String::from_utf8(out).expect("JSON is UTF-8");
+            let value: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
+            assert_eq!((&value["text"], &value["list"][0]), (&json!(text), &json!(text)));
+            let raw = line.trim_end_matches('\n').chars().find(|c| c.is_control() || is_invisible(*c));
+            assert_eq!(raw, None, "{raw:?}");
+        }
+        let mut out = Vec::new();
+        Object::begin(&mut out, "\x7f\u{9b}\u{202e}\u{200b}\u{e0041}a").end();
+        assert_eq!(out, b"{\"type\":\"\\u007f\\u009b\\u202e\\u200b\\udb40\\udc41a\"}\n");
+    }
 
     fn line(view: &View) -> String {
         let mut out = Vec::new();
