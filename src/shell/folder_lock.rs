@@ -8,6 +8,8 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::own_files::open_own;
+
 /// The file that is locked.
 pub const LOCK: &str = "lock";
 
@@ -23,7 +25,8 @@ impl FolderLock {
     /// An I/O error of the file or the lock.
     pub fn take(folder: &Path) -> io::Result<Option<FolderLock>> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(folder.join(LOCK))?;
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = open_own(options, &folder.join(LOCK))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(FolderLock(file))),
             Err(Errno::WOULDBLOCK) => Ok(None),

@@ -4,6 +4,7 @@ pub mod client;
 pub mod core_dumps;
 pub mod credentials;
 pub mod folder_lock;
+pub mod own_files;
 pub mod platform;
 pub mod replace_file;
 pub mod server;

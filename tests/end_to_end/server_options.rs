@@ -1,6 +1,8 @@
 //! Where the server's settings come from, and what it does with bad ones.
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 
 use support::{Place, Server, password};
 
@@ -133,5 +135,21 @@ fn a_server_is_named_in_each_way() {
         assert_eq!(client.wait_for("login")["ok"], true, "{words:?}");
         client.ok("logout");
         assert_eq!(client.end().0, 0);
+    }
+}
+
+/// Whoever could put one there would choose the file that is written.
+#[test]
+fn a_link_in_the_data_folder_keeps_the_server_from_starting() {
+    for name in ["lock", "hobnob.db", "hobnob.db-wal"] {
+        let place = Place::samples();
+        fs::create_dir(place.path("hobnob-data")).expect("a folder");
+        place.write("elsewhere", "");
+        symlink(place.path("elsewhere"), place.path("hobnob-data").join(name)).expect("a link");
+        let output = place.run_server(&["0", "--plaintext"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains(&format!("{name} is a symbolic link")), "{said}");
+        assert_eq!(place.read("elsewhere"), "");
     }
 }

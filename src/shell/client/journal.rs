@@ -20,6 +20,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::client::{Mark, Recall};
+use crate::shell::own_files::open_own;
 use crate::words::Name;
 
 /// Marks remembered for each sender, as many as the core keeps.
@@ -115,7 +116,9 @@ impl Journal {
         self.size += self.pending.len() as u64;
         self.pending.clear();
         if self.size > self.sizes.in_use {
-            let mut ledger = Ledger::read(&fs::read(&self.path)?);
+            let mut bytes = Vec::new();
+            open_own(File::options().read(true), &self.path)?.read_to_end(&mut bytes)?;
+            let mut ledger = Ledger::read(&bytes);
             self.replace_with(&mut ledger)?;
         }
         Ok(())
@@ -138,7 +141,7 @@ impl Journal {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    File::options().read(true).append(true).create(true).mode(0o600).open(path)
+    open_own(File::options().read(true).append(true).create(true).mode(0o600), path)
 }
 
 fn write_mark(out: &mut String, mark: &Mark) {

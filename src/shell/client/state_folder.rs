@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 use super::journal::{Journal, Sizes};
 use crate::client::Recall;
 use crate::shell::folder_lock::FolderLock;
+use crate::shell::own_files::refuse_link;
+
+/// The file of typed lines.
+const HISTORY: &str = "history";
 
 /// An open and locked state folder. The lock goes with it.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ impl StateFolder {
 
     /// The file of typed lines.
     pub(super) fn history(&self) -> PathBuf {
-        self.path.join("history")
+        self.path.join(HISTORY)
     }
 }
 
@@ -61,6 +65,8 @@ fn open(path: &Path) -> io::Result<Option<(StateFolder, Recall)>> {
         fs::set_permissions(folder, Permissions::from_mode(0o700))?;
     }
     let Some(lock) = FolderLock::take(path)? else { return Ok(None) };
+    // The line editor opens it.
+    refuse_link(&path.join(HISTORY))?;
     let (journal, recall) = Journal::open(&path.join("journal"), Sizes::USUAL)?;
     Ok(Some((StateFolder { journal, path: path.into(), _lock: lock }, recall)))
 }
@@ -123,6 +129,22 @@ mod tests {
         fs::write(&file, "").expect("writes");
         let refusal = StateFolder::open(&file, "h:1", "hans").expect_err("a file is no folder");
         assert!(refusal.to_string().starts_with("cannot use the state folder"), "{refusal}");
+    }
+
+    #[test]
+    fn links_in_it_are_refused_with_their_name() {
+        for name in ["lock", "journal", "history"] {
+            let root = tempfile::tempdir().expect("a folder");
+            let folder = root.path().join("h_1/hans");
+            fs::create_dir_all(&folder).expect("a folder");
+            let target = root.path().join("elsewhere");
+            fs::write(&target, "").expect("writes");
+            std::os::unix::fs::symlink(&target, folder.join(name)).expect("a link");
+            let refusal = StateFolder::open(root.path(), "h:1", "hans").expect_err("a link");
+            let words = refusal.to_string();
+            assert!(words.contains(&format!("{name} is a symbolic link")), "{words}");
+            assert_eq!(fs::read(&target).expect("is there"), b"");
+        }
     }
 
     #[test]

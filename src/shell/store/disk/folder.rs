@@ -13,6 +13,7 @@ use super::files::{create_private, sync_folder};
 use super::place::Place;
 use super::{schema, wal};
 use crate::shell::folder_lock::{FolderLock, LOCK};
+use crate::shell::own_files::{open_own, refuse_link};
 use crate::time::Time;
 
 /// Offset of the read version in the header of a database, and its value for a database without a write-ahead
@@ -48,6 +49,7 @@ pub(crate) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> 
     let lock = lock(folder)?;
     let place = Place::Folder(folder.to_path_buf());
     let file = place.file();
+    refuse_links(&file)?;
     if examine(&file)? {
         settle_log(&log_of(&file))?;
         fs::set_permissions(&file, Permissions::from_mode(0o600))
@@ -59,8 +61,18 @@ pub(crate) fn open(folder: &Path, started: Time) -> Result<Database, OpenError> 
     Ok(Database { connection, place, lock: Some(lock) })
 }
 
+/// Refuses symbolic links for a database and the files beside it.
+fn refuse_links(file: &Path) -> Result<(), OpenError> {
+    for end in ["", "-wal", "-shm"] {
+        let path = beside(file, end);
+        refuse_link(&path).map_err(|source| unusable(&path, source))?;
+    }
+    Ok(())
+}
+
 /// Opens the database of a data folder for reading. A server may be running.
 pub(crate) fn open_to_read(file: &Path) -> Result<Connection, OpenError> {
+    refuse_links(file)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if !examine(file)? {
         let source = io::ErrorKind::NotFound.into();
@@ -105,7 +117,7 @@ fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
 /// Checks that a server could open the lock file. Neither creates it nor takes the lock.
 pub(crate) fn look_at_lock(folder: &Path) -> Result<(), OpenError> {
     let path = folder.join(LOCK);
-    match OpenOptions::new().write(true).open(&path) {
+    match open_own(OpenOptions::new().write(true), &path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(&path, error)),
         _ => Ok(()),
     }
@@ -185,8 +197,13 @@ fn refuse_foreign_log(file: &Path, log: &Path) -> Result<(), OpenError> {
 
 /// The write-ahead log beside a database.
 fn log_of(file: &Path) -> PathBuf {
+    beside(file, "-wal")
+}
+
+/// The file whose name ends so after that of the database.
+fn beside(file: &Path, end: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(end);
     PathBuf::from(name)
 }
 
