@@ -86,12 +86,14 @@ impl Bot<'_> {
                 }
                 // It keeps no state: a bot that is started again remembers nothing.
                 Effect::OpenState { .. } => due.push(Event::StateOpened(Recall::default())),
+                Effect::FindCookie { .. } => due.push(Event::CookieFound { cookie: None }),
                 Effect::Listen => due.push(Event::Listening { addresses: Vec::new() }),
                 Effect::DialPeer { address } => due.push(Event::PeerUnreached { address }),
                 Effect::ScheduleTimeout { at } => self.timeout = at,
                 Effect::Exit(exit) => self.exit = Some(exit),
                 Effect::Show(_) | Effect::NoteOpen { .. } | Effect::NoteSettled { .. } => {}
-                Effect::CloseState | Effect::SendPeer { .. } | Effect::ClosePeer { .. } => {}
+                Effect::KeepCookie { .. } | Effect::CloseState | Effect::StopListening => {}
+                Effect::SendPeer { .. } | Effect::ClosePeer { .. } | Effect::ResetPeer { .. } => {}
             }
         }
         due.into_iter().for_each(|event| self.tell(core, event));

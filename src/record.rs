@@ -18,7 +18,7 @@ use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RecordNumber(pub u64);
 
-/// A keyed digest of a resume token, or of a name without an account. The key never leaves the data folder.
+/// A keyed digest of a resume token, of a device's cookie, or of a name without an account. The key never leaves the data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 16]);
 
@@ -101,6 +101,15 @@ pub enum Fact {
         /// Failures since the last login that succeeded; for a notice.
         since_login: u32,
     },
+    /// A device logged in, the failures counted for it have changed, or it is forgotten.
+    Device {
+        /// Whose.
+        user: Name,
+        /// Digest of its cookie.
+        device: Digest,
+        /// `None`: it is forgotten.
+        standing: Option<DeviceStanding>,
+    },
     /// A session began or was resumed.
     SessionBegan {
         /// Whose.
@@ -128,6 +137,17 @@ pub enum Fact {
         /// Which.
         ids: Vec<MessageId>,
     },
+}
+
+/// What is remembered of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceStanding {
+    /// The last login from it.
+    pub login: LoginNumber,
+    /// Consecutive failures; 0 after a success or an expired lock.
+    pub count: u32,
+    /// The lock, while there is one.
+    pub locked_until: Option<Time>,
 }
 
 /// Something that shall be, by the will of a user or of the operator.
@@ -166,12 +186,23 @@ pub enum Change {
         group: Name,
         /// Members, the longest-standing first; never empty. The first is the owner.
         members: Vec<Name>,
+        /// Whom it counts for; `None` once their account is purged.
+        maker: Option<Maker>,
     },
     /// A group is no more.
     GroupRemoved {
         /// Name of the group.
         group: Name,
     },
+}
+
+/// Who made a group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Maker {
+    /// Their name.
+    pub name: Name,
+    /// When they left it, if they are not in it.
+    pub left_at: Option<Time>,
 }
 
 /// The result of a command that must not be done twice. Small: it is kept for every command that may be

@@ -89,12 +89,15 @@ impl ClientState {
         self.outbox.send_encoded(&asked.bytes);
     }
 
-    /// Part of a list that belongs to the answer of a command.
-    pub(super) fn on_part(&mut self, number: u64, add: impl FnOnce(&mut Parts) -> bool) {
+    /// Part of a list that belongs to the answer of a command. If it does not fit, the command is not repeated: its
+    /// list would not fit again.
+    pub(super) fn on_part(&mut self, number: u64, add: impl FnOnce(&mut Parts, usize) -> bool) {
         let Some(session) = self.session() else { return };
-        let fits = session.commands.get_mut(number).is_none_or(|asked| add(&mut asked.parts));
+        let room = session.room_for_lists();
+        let fits = session.commands.get_mut(number).is_none_or(|asked| add(&mut asked.parts, room));
         if !fits && let Some(asked) = session.commands.settle(number) {
             self.settled(number, asked.command, Err(Code::OutcomeUnknown));
+            self.refuse_excess();
         }
     }
 
@@ -111,6 +114,9 @@ impl ClientState {
     }
 
     pub(super) fn on_failure(&mut self, number: Option<u64>, code: Code) {
+        if number.is_none() {
+            self.on_unnumbered_answer();
+        }
         let Some(session) = self.session() else { return };
         let unread = (code == Code::TooLong).then(|| session.commands.longest_sent());
         let Some(number) = number.or(unread.flatten()) else { return };

@@ -21,6 +21,8 @@ pub(super) const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct ServerLink {
     stage: Stage,
     framer: Framer,
+    /// What the server has said it can do.
+    capabilities: Capabilities,
     /// Counts the connections, so that the rest of a chunk from one connection is not taken for the next one's.
     generation: u64,
 }
@@ -47,6 +49,11 @@ impl ServerLink {
         self.stage == Stage::Greeted
     }
 
+    /// What the server has said it can do.
+    pub(super) const fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
     fn is_up(&self) -> bool {
         match self.stage {
             Stage::Silent { .. } | Stage::Greeted => true,
@@ -63,7 +70,7 @@ impl ServerLink {
     }
 
     fn turn(&mut self, stage: Stage) {
-        *self = ServerLink { stage, framer: Framer::default(), generation: self.generation + 1 };
+        *self = ServerLink { stage, generation: self.generation + 1, ..ServerLink::default() };
     }
 }
 
@@ -140,15 +147,15 @@ impl ClientState {
             (true, Some(line)) => self.on_line(&line),
             // A later version of the server may send lines that this client does not know.
             (true, None) => {}
-            (false, Some(ServerLine::Greeting { .. })) => self.on_greeting(),
+            (false, Some(ServerLine::Greeting { capabilities, .. })) => self.on_greeting(capabilities),
             // This is not a Hobnob server.
             (false, _) => self.on_silence(),
         }
     }
 
-    fn on_greeting(&mut self) {
-        self.link.stage = Stage::Greeted;
-        let capabilities = Capabilities { acknowledge: true, resume: true };
+    fn on_greeting(&mut self, server: Capabilities) {
+        (self.link.stage, self.link.capabilities) = (Stage::Greeted, server);
+        let capabilities = Capabilities { acknowledge: true, resume: true, device: true, alive: true };
         self.outbox.send(&ClientLine::Hello { version: VERSION, capabilities });
         match self.phase {
             Phase::Entry(_) => self.begin_login(),

@@ -18,6 +18,9 @@ const ACK_DELAY: Duration = Duration::from_millis(10);
 /// Messages and answers after which an acknowledgement is not delayed any longer.
 const ACK_BATCH: usize = 64;
 
+/// Broadcasts that are recognised when they arrive again: those before were sent long ago.
+const BROADCASTS: usize = 4_096;
+
 /// Messages that may have arrived and not been shown yet; a server that sends more violates the protocol.
 const ARRIVED: usize = 65_536;
 
@@ -128,6 +131,7 @@ impl Delivery {
         let known = self.broadcasts.knows_origin(&mark.from, origin);
         if !known {
             self.broadcasts.note(mark, 0);
+            self.broadcasts.keep_last(BROADCASTS);
         }
         !known
     }

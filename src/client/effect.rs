@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use super::event::{Mark, Signal};
 use super::view::View;
 use crate::time::Time;
-use crate::words::LinkId;
+use crate::words::{LinkId, Token};
 
 /// Something to do. Effects are carried out in order.
 #[derive(Clone, Copy, PartialEq)]
@@ -47,10 +47,22 @@ pub enum Effect<'a> {
         /// The user.
         user: &'a str,
     },
+    /// Look for the cookie that was kept for this user at this server; answer with `CookieFound`.
+    FindCookie {
+        /// The user.
+        user: &'a str,
+    },
+    /// Keep the cookie of this device in the state folder, readable by its owner only.
+    KeepCookie {
+        /// Of the user whose state folder is open.
+        cookie: Token,
+    },
     /// Close the state folder: the session is over.
     CloseState,
     /// Listen for private links; answer with `Listening`.
     Listen,
+    /// Stop listening: connections that nobody has accepted are reset.
+    StopListening,
     /// Connect to another client; answer with `PeerOpened` or `PeerUnreached`.
     DialPeer {
         /// The address.
@@ -65,6 +77,11 @@ pub enum Effect<'a> {
     },
     /// Close a private link once everything is sent. The core takes it for closed from now on.
     ClosePeer {
+        /// The link.
+        link: LinkId,
+    },
+    /// Reset a private link at once: unread and unsent bytes are dropped. The core takes it for closed from now on.
+    ResetPeer {
         /// The link.
         link: LinkId,
     },
@@ -89,11 +106,15 @@ impl fmt::Debug for Effect<'_> {
             Effect::NoteOpen { number } => write!(f, "NoteOpen({number})"),
             Effect::NoteSettled { number } => write!(f, "NoteSettled({number})"),
             Effect::OpenState { user } => write!(f, "OpenState({user})"),
+            Effect::FindCookie { user } => write!(f, "FindCookie({user})"),
+            Effect::KeepCookie { cookie: _ } => write!(f, "KeepCookie"),
             Effect::CloseState => write!(f, "CloseState"),
             Effect::Listen => write!(f, "Listen"),
+            Effect::StopListening => write!(f, "StopListening"),
             Effect::DialPeer { address } => write!(f, "DialPeer({address})"),
             Effect::SendPeer { link, bytes } => write!(f, "SendPeer({link:?}, {} bytes)", bytes.len()),
             Effect::ClosePeer { link } => write!(f, "ClosePeer({link:?})"),
+            Effect::ResetPeer { link } => write!(f, "ResetPeer({link:?})"),
             Effect::ScheduleTimeout { at } => write!(f, "ScheduleTimeout({at:?})"),
             Effect::Exit(exit) => write!(f, "Exit({exit:?})"),
         }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::words::{LinkId, MessageId, Name, Origin};
+use crate::words::{LinkId, MessageId, Name, Origin, Token};
 
 /// Something that has happened. Events are handed in in the order in which they happened; those of links and
 /// dials that are gone are ignored.
@@ -44,6 +44,11 @@ pub enum Event<'a> {
     /// `OpenState` failed: another client uses the folder, or it cannot be read or written. The
     /// shell has said why on stderr.
     StateRefused,
+    /// The answer to `FindCookie`.
+    CookieFound {
+        /// What was kept for the user at this server, if anything.
+        cookie: Option<Token>,
+    },
     /// `Listen` succeeded, or failed (no address).
     Listening {
         /// Addresses that other clients may connect to.
@@ -92,6 +97,7 @@ impl fmt::Debug for Event<'_> {
             Event::OutputClosed => write!(f, "OutputClosed"),
             Event::StateOpened(recall) => write!(f, "StateOpened({recall:?})"),
             Event::StateRefused => write!(f, "StateRefused"),
+            Event::CookieFound { cookie } => write!(f, "CookieFound({})", cookie.is_some()),
             Event::Listening { addresses } => write!(f, "Listening({addresses:?})"),
             Event::PeerOpened { link, opened } => write!(f, "PeerOpened({link:?}, {opened:?})"),
             Event::PeerUnreached { address } => write!(f, "PeerUnreached({address})"),

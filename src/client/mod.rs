@@ -15,7 +15,7 @@
 //! client.handle(Event::Connected, Time(1)).for_each(drop);
 //! let bytes = b"hobnob 1 ack resume\n";
 //! let sent = client.handle(Event::Received { bytes }, Time(2)).next();
-//! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume\nlogin hans\n" }));
+//! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume device alive\nlogin hans\n" }));
 //! ```
 
 #![forbid(unsafe_code)]
@@ -154,6 +154,7 @@ impl ClientState {
             Event::OutputClosed => self.abandon(Exit::Failed),
             Event::StateOpened(recall) => self.on_state_opened(recall),
             Event::StateRefused => self.on_state_refused(),
+            Event::CookieFound { cookie } => self.on_cookie(cookie),
             Event::Listening { addresses } => self.on_listening(&addresses),
             Event::PeerOpened { link, opened } => self.on_peer_opened(link, opened),
             Event::PeerUnreached { address } => self.on_peer_unreached(address),
@@ -174,6 +175,7 @@ impl ClientState {
         }
         self.leave_when_ready();
         self.end_when_cut_off();
+        self.close_door();
     }
 
     fn takes_line(&self) -> bool {

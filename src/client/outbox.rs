@@ -10,8 +10,8 @@ use super::event::Mark;
 use super::view::View;
 use crate::time::Time;
 use crate::wire::{ClientLine, PeerLine};
-use crate::words::LinkId;
 use crate::words::wiped::WipedBytes;
+use crate::words::{LinkId, Token};
 
 /// The effects of one event, in order. Take them all: effects left behind trip an assertion at the next
 /// [`handle`](super::ClientState::handle).
@@ -138,12 +138,24 @@ impl Outbox {
         self.push(Item::OpenState(user.into()));
     }
 
+    pub(super) fn find_cookie(&mut self, user: &str) {
+        self.push(Item::FindCookie(user.into()));
+    }
+
+    pub(super) fn keep_cookie(&mut self, cookie: Token) {
+        self.push(Item::KeepCookie(cookie));
+    }
+
     pub(super) fn close_state(&mut self) {
         self.push(Item::CloseState);
     }
 
     pub(super) fn listen(&mut self) {
         self.push(Item::Listen);
+    }
+
+    pub(super) fn stop_listening(&mut self) {
+        self.push(Item::StopListening);
     }
 
     pub(super) fn dial_peer(&mut self, address: SocketAddr) {
@@ -165,6 +177,10 @@ impl Outbox {
 
     pub(super) fn close_peer(&mut self, link: LinkId) {
         self.push(Item::ClosePeer(link));
+    }
+
+    pub(super) fn reset_peer(&mut self, link: LinkId) {
+        self.push(Item::ResetPeer(link));
     }
 
     pub(super) fn schedule(&mut self, at: Time) {
@@ -194,11 +210,15 @@ enum Item {
     NoteOpen(u64),
     NoteSettled(u64),
     OpenState(String),
+    FindCookie(String),
+    KeepCookie(Token),
     CloseState,
     Listen,
+    StopListening,
     DialPeer(SocketAddr),
     SendPeer(LinkId, Range<usize>),
     ClosePeer(LinkId),
+    ResetPeer(LinkId),
     ScheduleTimeout(Time),
     Exit(Exit),
 }
@@ -216,11 +236,15 @@ impl Item {
             Item::NoteOpen(number) => Effect::NoteOpen { number: *number },
             Item::NoteSettled(number) => Effect::NoteSettled { number: *number },
             Item::OpenState(user) => Effect::OpenState { user },
+            Item::FindCookie(user) => Effect::FindCookie { user },
+            Item::KeepCookie(cookie) => Effect::KeepCookie { cookie: *cookie },
             Item::CloseState => Effect::CloseState,
             Item::Listen => Effect::Listen,
+            Item::StopListening => Effect::StopListening,
             Item::DialPeer(address) => Effect::DialPeer { address: *address },
             Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: within(bytes, range) },
             Item::ClosePeer(link) => Effect::ClosePeer { link: *link },
+            Item::ResetPeer(link) => Effect::ResetPeer { link: *link },
             Item::ScheduleTimeout(at) => Effect::ScheduleTimeout { at: *at },
             Item::Exit(exit) => Effect::Exit(*exit),
         }

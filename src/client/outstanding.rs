@@ -61,8 +61,11 @@ pub(super) struct Parts {
     bytes: usize,
 }
 
-/// Bytes of the parts of one answer: far more than any real list has.
-const PARTS_BYTES: usize = 64 << 20;
+/// Bytes of memory for all lists that are gathered, and for showing them: 250,000 names of eight letters.
+pub(super) const LISTS_BYTES: usize = 24 << 20;
+
+/// What a name in a list takes beside its bytes, in memory and when it is shown.
+const NAME_BYTES: usize = 72;
 
 impl Outstanding {
     /// Numbers a command and keeps it until it is answered.
@@ -128,8 +131,18 @@ impl Outstanding {
         self.open.len()
     }
 
+    /// Bytes of all lists that are being gathered.
+    pub(super) fn gathered(&self) -> usize {
+        self.open.values().map(|asked| asked.parts.bytes()).sum()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Asked> {
         self.open.values()
+    }
+
+    /// Drops all lists.
+    pub(super) fn forget_parts(&mut self) {
+        self.open.values_mut().for_each(|asked| asked.parts = Parts::default());
     }
 
     /// All commands, oldest first, to be repeated on a new connection, where their answers begin again.
@@ -137,8 +150,8 @@ impl Outstanding {
         if planted::is(Planted::ClientRepeatsNothing) {
             return Vec::new();
         }
+        self.forget_parts();
         for asked in self.open.values_mut() {
-            asked.parts = Parts::default();
             asked.introduced = false;
             if asked.said == Said::Once {
                 asked.said = Said::Again;
@@ -255,24 +268,36 @@ fn subjects<'a>(command: &Command<'a>) -> (Option<&'a str>, Option<&'a str>) {
 }
 
 impl Parts {
-    /// Adds names to the list of users; false if it grows too large.
-    pub(super) fn add_users(&mut self, users: Words<'_>) -> bool {
-        extend(&mut self.users, users, &mut self.bytes);
-        self.bytes <= PARTS_BYTES
+    /// Bytes of memory that they take, and that showing them takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Adds names to the members of a group; false if the list grows too large.
-    pub(super) fn add_members(&mut self, group: &str, members: Words<'_>) -> bool {
-        match self.groups.last_mut() {
-            Some((last, list)) if last == group => extend(list, members, &mut self.bytes),
-            Some(_) | None => {
-                let mut list = Vec::new();
-                extend(&mut list, members, &mut self.bytes);
-                self.bytes += size_of::<(String, Vec<String>)>() + group.len();
-                self.groups.push((group.to_owned(), list));
-            }
+    /// Adds names to the list of users; false, and nothing is added, if they take more bytes than there is room for.
+    pub(super) fn add_users(&mut self, users: Words<'_>, room: usize) -> bool {
+        let bytes = cost(users);
+        if bytes > room {
+            return false;
         }
-        self.bytes <= PARTS_BYTES
+        self.bytes += bytes;
+        self.users.extend(users.iter().map(ToOwned::to_owned));
+        true
+    }
+
+    /// Adds names to the members of a group; false, and nothing is added, if they take more bytes than there is room
+    /// for.
+    pub(super) fn add_members(&mut self, group: &str, members: Words<'_>, room: usize) -> bool {
+        let bytes = cost(members) + name_cost(group);
+        if bytes > room {
+            return false;
+        }
+        self.bytes += bytes;
+        let members = members.iter().map(ToOwned::to_owned);
+        match self.groups.last_mut() {
+            Some((last, list)) if last == group => list.extend(members),
+            Some(_) | None => self.groups.push((group.to_owned(), members.collect())),
+        }
+        true
     }
 
     /// The members of a group, sorted.
@@ -284,11 +309,14 @@ impl Parts {
     }
 }
 
-fn extend(list: &mut Vec<String>, words: Words<'_>, bytes: &mut usize) {
-    for word in words.iter() {
-        *bytes += size_of::<String>() + word.len();
-        list.push(word.to_owned());
-    }
+fn cost(words: Words<'_>) -> usize {
+    words.iter().map(name_cost).sum()
+}
+
+/// A byte of a name is kept once and shown in another form, in which an invisible one takes six.
+fn name_cost(name: &str) -> usize {
+    let escaped = name.bytes().filter(|byte| !byte.is_ascii_graphic()).count();
+    NAME_BYTES + 3 * name.len() + 6 * escaped
 }
 
 #[cfg(test)]
@@ -320,7 +348,7 @@ mod tests {
         let mut outstanding = Outstanding::default();
         let number = add(&mut outstanding, "whoelsesince  060");
         let users = Words::new("hans yoda").unwrap();
-        assert!(outstanding.get_mut(number).unwrap().parts.add_users(users));
+        assert!(outstanding.get_mut(number).unwrap().parts.add_users(users, 1_000));
         assert_eq!(outstanding.begin_again(), [number]);
         let asked = outstanding.get_mut(number).unwrap();
         assert_eq!(&*asked.bytes, b"#1 whoelsesince 60\n");
@@ -328,13 +356,21 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_members_may_be_long_and_is_bounded() {
-        let (names, mut parts) = (["a", "b"].map(|name| name.repeat(32)), Parts::default());
-        let group_bytes = size_of::<(String, Vec<String>)>() + 32 + size_of::<String>() + "hans".len();
-        let most = PARTS_BYTES / group_bytes;
-        let mut add = |number: usize| parts.add_members(&names[number % 2], Words::new("hans").unwrap());
-        assert!((0..most).all(&mut add));
-        assert!(!add(most));
+    fn what_has_no_room_is_not_added() {
+        let mut outstanding = Outstanding::default();
+        let number = add(&mut outstanding, "whoelse");
+        let parts = &mut outstanding.get_mut(number).unwrap().parts;
+        let (hans, bytes) = (Words::new("hans").unwrap(), NAME_BYTES + 12);
+        assert!(!parts.add_users(hans, bytes - 1) && parts.add_users(hans, bytes));
+        assert!(
+            !parts.add_members("jedi", hans, 2 * bytes - 1) && parts.add_members("jedi", hans, 2 * bytes)
+        );
+        assert_eq!((parts.users.len(), parts.groups.len(), outstanding.gathered()), (1, 1, 3 * bytes));
+    }
+
+    #[test]
+    fn an_invisible_name_costs_what_showing_it_takes() {
+        assert_eq!(name_cost("\u{1}\u{2}"), NAME_BYTES + 18);
     }
 
     #[test]

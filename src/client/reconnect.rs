@@ -89,6 +89,8 @@ impl ClientState {
             ServerLine::Greeting { .. }
             | ServerLine::Ask(_)
             | ServerLine::Welcome(_)
+            | ServerLine::Device { .. }
+            | ServerLine::Alive
             | ServerLine::Done { .. }
             | ServerLine::Failed { number: Some(_), .. }
             | ServerLine::Message(_)

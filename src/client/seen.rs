@@ -14,6 +14,9 @@ const MARKS_PER_SENDER: usize = 8_192;
 /// Marks kept in all; the oldest is dropped first.
 const MARKS_IN_ALL: usize = 65_536;
 
+/// Senders of whom marks are kept: one takes more memory than a mark.
+const SENDERS: usize = 4_096;
+
 /// The marks of the messages shown last, each with the sequence number of its delivery (0: known
 /// from an earlier run).
 #[derive(Default)]
@@ -71,7 +74,12 @@ impl Seen {
         if sender.marks.len() > MARKS_PER_SENDER {
             self.forget_oldest_of(&mark.from);
         }
-        if self.ages.len() > MARKS_IN_ALL
+        self.keep_last(MARKS_IN_ALL);
+    }
+
+    /// Drops the oldest marks beyond this number.
+    pub(super) fn keep_last(&mut self, marks: usize) {
+        while (self.ages.len() > marks || self.senders.len() > SENDERS)
             && let Some(name) = self.ages.first_key_value().map(|(_, name)| name.clone())
         {
             self.forget_oldest_of(&name);
@@ -105,6 +113,19 @@ mod tests {
     fn mark(from: &str, id: u64, origin: Option<u64>) -> Mark {
         let origin = origin.map(|number| Origin { login: LoginNumber(1), number });
         Mark { from: Name::new(from).unwrap(), id: MessageId { boot: 1, number: id }, origin }
+    }
+
+    #[test]
+    fn the_marks_of_many_senders_make_room_for_later_ones() {
+        let mut seen = Seen::default();
+        let sender = |number: usize| mark(&format!("u{number}"), 1, None);
+        (0..SENDERS + 1).for_each(|number| seen.note(&sender(number), 1));
+        assert_eq!(
+            (seen.senders.len(), seen.find(&sender(0)), seen.find(&sender(1))),
+            (SENDERS, None, Some(1))
+        );
+        seen.keep_last(2);
+        assert_eq!((seen.ages.len(), seen.find(&sender(SENDERS))), (2, Some(1)));
     }
 
     #[test]
@@ -146,11 +167,13 @@ mod tests {
     #[test]
     fn the_oldest_mark_of_all_goes_first() {
         let mut seen = Seen::default();
-        let senders = MARKS_IN_ALL as u64 / 2 + 1;
-        for id in [1, 2] {
-            for sender in 0..senders {
-                seen.note(&mark(&format!("u{sender}"), id, None), 1);
-            }
+        let senders = SENDERS as u64 / 2;
+        let fitting = (MARKS_IN_ALL / (SENDERS / 2)) as u64;
+        for id in 1..=fitting {
+            (0..senders).for_each(|sender| seen.note(&mark(&format!("u{sender}"), id, None), 1));
+        }
+        for sender in ["u0", "u1"] {
+            seen.note(&mark(sender, fitting + 1, None), 1);
         }
         assert_eq!(seen.ages.len(), MARKS_IN_ALL);
         assert_eq!(seen.find(&mark("u0", 1, None)), None);

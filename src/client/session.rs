@@ -11,16 +11,16 @@ use super::connection::SERVER_LINE_BYTES;
 use super::delivery::Arrival;
 use super::effect::Exit;
 use super::event::{Mark, Recall};
-use super::outstanding::{Outstanding, Parts};
+use super::outstanding::{LISTS_BYTES, Outstanding, Parts};
 use super::standing::{Leaving, Lost, Opening, Standing};
 use super::view::{Message, MessageKind, Notice, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
-use crate::wire::{Admission, Delivery, Farewell, Frame, Framer, Freshness, ServerLine, Words};
+use crate::wire::{Admission, ClientLine, Delivery, Farewell, Frame, Framer, Freshness, ServerLine, Words};
 use crate::words::{LoginNumber, Name, Token};
 
 /// Bytes from the server that are kept while the state folder is being opened.
-const HELD_BYTES: usize = 4 << 20;
+const HELD_BYTES: usize = 1 << 20;
 
 /// A session, from `welcome` to `bye`.
 pub(super) struct Session {
@@ -69,9 +69,15 @@ impl Session {
         }
     }
 
+    /// Bytes that further parts of lists may take.
+    pub(super) fn room_for_lists(&self) -> usize {
+        LISTS_BYTES.saturating_sub(self.commands.gathered() + self.roster.bytes())
+    }
+
     /// Drops incomplete lists: they will arrive again as a whole.
     pub(super) fn forget_parts(&mut self) {
         self.roster = Parts::default();
+        self.commands.forget_parts();
     }
 
     /// Whether an open command requests a private link with this user.
@@ -174,10 +180,10 @@ impl ClientState {
             ServerLine::Done { number: Some(number), answer } => self.on_answer(*number, *answer),
             ServerLine::Failed { number, code, .. } => self.on_failure(*number, *code),
             ServerLine::Users { number: Some(number), users } => {
-                self.on_part(*number, |parts| parts.add_users(*users));
+                self.on_part(*number, |parts, room| parts.add_users(*users, room));
             }
             ServerLine::Members { number: Some(number), group, members } => {
-                self.on_part(*number, |parts| parts.add_members(group, *members));
+                self.on_part(*number, |parts, room| parts.add_members(group, *members, room));
             }
             ServerLine::Members { number: None, group, members } => self.on_roster(group, *members),
             ServerLine::Changed { group, by } => self.on_changed(group, by),
@@ -195,10 +201,12 @@ impl ClientState {
             ServerLine::Notice(crate::wire::Notice::Missed { count }) => {
                 self.outbox.show(View::Notice(Notice::Missed { count: *count }));
             }
+            ServerLine::Device { cookie } => self.outbox.keep_cookie(*cookie),
+            ServerLine::Alive => self.outbox.send(&ClientLine::Alive),
             ServerLine::Bye(farewell) => self.on_bye(*farewell),
             // Answers to nothing that was asked.
-            ServerLine::Done { number: None, .. }
-            | ServerLine::Users { number: None, .. }
+            ServerLine::Done { number: None, .. } => self.on_unnumbered_answer(),
+            ServerLine::Users { number: None, .. }
             | ServerLine::Help(_)
             | ServerLine::Greeting { .. }
             | ServerLine::Ask(_)
@@ -243,15 +251,23 @@ impl ClientState {
         self.outbox.show(View::Presence { user: user.to_owned(), online });
     }
 
-    /// A part of a group's members; `changed` follows the last. A list that grows too large is dropped.
+    /// A part of a group's members; `changed` follows the last.
     fn on_roster(&mut self, group: &str, members: Words<'_>) {
         let Some(session) = self.session() else { return };
-        if session.roster.groups.last().is_some_and(|(last, _)| last != group)
-            || !session.roster.add_members(group, members)
-        {
+        if session.roster.groups.last().is_some_and(|(last, _)| last != group) {
             session.roster = Parts::default();
-            session.roster.add_members(group, members);
         }
+        let room = session.room_for_lists();
+        if !session.roster.add_members(group, members, room) {
+            self.refuse_excess();
+        }
+    }
+
+    /// The server says more than this client keeps. What it said is dropped, and so is the connection.
+    pub(super) fn refuse_excess(&mut self) {
+        self.outbox.show(View::Notice(Notice::Excess));
+        self.hang_up();
+        self.on_link_lost();
     }
 
     fn on_changed(&mut self, group: &str, by: &str) {

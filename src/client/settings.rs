@@ -19,6 +19,8 @@ pub struct Settings {
     pub reconnect_secs: u64,
     /// `--retry-login`: back to the prompt after a lockout, logout or timeout.
     pub retry_login: bool,
+    /// `--takeover`: ends a session of the user that stands in the way, without asking.
+    pub takeover: bool,
     /// Whether input and output are a terminal: a new password is asked for twice, an empty line asks again,
     /// `y` and `n` answer requests.
     pub terminal: bool,
@@ -47,6 +49,7 @@ impl Default for Settings {
             accept_private: AcceptPrivate::Ask,
             reconnect_secs: 60,
             retry_login: false,
+            takeover: false,
             terminal: false,
             private_advertise: None,
             line_bytes: 4_096,

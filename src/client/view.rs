@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::verb::Named;
 use crate::time::Time;
 use crate::wire::code::spelled;
-use crate::wire::{Code, PingStatus, Prompt, Status};
+use crate::wire::{Code, PingStatus, Status};
 
 /// One thing to show. `line` is the number of the input line that is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum View {
     /// The next line typed is the answer to this.
     Prompt {
         /// What is asked for.
-        ask: Prompt,
+        ask: Question,
         /// Whether it is to be typed a second time (a new password at a terminal).
         again: bool,
     },
@@ -82,6 +82,20 @@ pub enum View {
 }
 
 spelled! {
+    /// What a person is asked before a session.
+    Question {
+        /// A name.
+        Username = "username",
+        /// The password of a known name.
+        Password = "password",
+        /// A password for a name that is new.
+        NewPassword = "new_password",
+        /// Whether the session that stands in the way is to end; at a terminal only.
+        Takeover = "takeover",
+    }
+}
+
+spelled! {
     /// States of the connection.
     Connection {
         /// It is open.
@@ -105,6 +119,11 @@ pub enum LoginRefused {
     UnusablePassword {
         /// Tries left before the name is locked, as far as this client knows.
         attempts_left: u32,
+    },
+    /// Too many accounts were made from this address.
+    TooManyAccounts {
+        /// Seconds until one more may be made.
+        retry_after_secs: u64,
     },
     /// The name is locked.
     LockedOut {
@@ -291,6 +310,8 @@ pub enum Notice {
         /// The number.
         count: u32,
     },
+    /// The server has said more than this client keeps; the connection was closed.
+    Excess,
     /// The two passwords typed for the new account differ.
     PasswordsDiffer,
 }

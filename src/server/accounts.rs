@@ -1,22 +1,20 @@
 //! Accounts: who exists, and what each room of the server knows of them.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::door::Guesses;
+use super::door::{Device, Probe};
 use super::papers::Ledger;
 use super::people::{Past, Ties, Told};
 use super::post::Inbox;
 use super::session::{Debt, Session, Unanswered};
 use crate::planted::{self, Planted};
 use crate::record::Digest;
-use crate::words::look_alike::skeleton;
+use crate::words::look_alike::Looks;
 use crate::words::{Credential, LinkId, LoginNumber, Name};
 
 /// An account's place in the table. Used again once the account and everything under way for it are gone.
@@ -29,7 +27,11 @@ pub(super) struct Account {
     pub(super) name: Name,
     /// What passwords are compared with; `None`: gone from the credentials file, and to be purged.
     pub(super) credential: Option<Credential>,
-    pub(super) guesses: Guesses,
+    /// Wrong passwords since the last login; for its notice.
+    pub(super) failed_since_login: u32,
+    pub(super) devices: Vec<Device>,
+    /// A login that waits to know whether the session's client is there.
+    pub(super) probe: Option<Box<Probe>>,
     pub(super) login: LoginNumber,
     /// Resumes the session of `login`.
     pub(super) token: Option<Digest>,
@@ -52,7 +54,9 @@ impl Account {
         Account {
             name,
             credential,
-            guesses: Guesses::default(),
+            failed_since_login: 0,
+            devices: Vec::new(),
+            probe: None,
             login: LoginNumber(0),
             token: None,
             ledger: Ledger::default(),
@@ -87,7 +91,7 @@ pub(super) struct Accounts {
     /// Places of accounts that are gone.
     spare: Vec<UserId>,
     /// What the names look like; made when somebody first registers.
-    looks: Option<BTreeMap<String, u32>>,
+    looks: Option<Looks>,
     /// Not below any message number or login number of an account that is gone: one that comes again under
     /// the same name, or at the same place, gives neither twice.
     messages_floor: u64,
@@ -110,13 +114,11 @@ impl Accounts {
     pub(super) fn looks_like_another(&mut self, name: &Name) -> bool {
         let names = &self.names;
         let looks = self.looks.get_or_insert_with(|| {
-            let mut looks = BTreeMap::new();
-            for name in names.keys() {
-                *looks.entry(skeleton(name.as_str())).or_default() += 1;
-            }
+            let mut looks = Looks::default();
+            names.keys().for_each(|name| looks.insert(name.as_str()));
             looks
         });
-        looks.contains_key(&skeleton(name.as_str()))
+        looks.have_alike(name.as_str())
     }
 
     /// Makes an account, or gives the one of that name its credential.
@@ -131,7 +133,7 @@ impl Accounts {
         let user = self.place(account);
         self.names.insert(name.clone(), user);
         if let Some(looks) = &mut self.looks {
-            *looks.entry(skeleton(name.as_str())).or_default() += 1;
+            looks.insert(name.as_str());
         }
         user
     }
@@ -153,7 +155,7 @@ impl Accounts {
         let vacant = Account::new(self[user].name.clone(), None);
         let account = core::mem::replace(&mut self[user], vacant);
         assert!(account.session.is_none() && account.entering.is_none(), "the user of a purge is gone");
-        assert!(account.guesses.is_idle(), "no password of an account is compared after its purge");
+        assert!(account.probe.is_none(), "no login waits for the session of an account after its purge");
         assert!(account.unsettled == 0, "no record of an account is under way after its purge");
         assert!(account.unanswered.is_none(), "no message of an account is under way after its purge");
         self.messages_floor = self.messages_floor.max(account.inbox.last_number());
@@ -161,14 +163,7 @@ impl Accounts {
         let freed = self.names.remove(&account.name);
         assert!(freed == Some(user), "a name leads to its account");
         if let Some(looks) = &mut self.looks {
-            let look = skeleton(account.name.as_str());
-            let alike = looks.get_mut(&look).map_or(0, |count| {
-                *count -= 1;
-                *count
-            });
-            if alike == 0 {
-                looks.remove(&look);
-            }
+            looks.remove(account.name.as_str());
         }
         self.spare.push(user);
     }

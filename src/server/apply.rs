@@ -36,8 +36,8 @@ fn apply_change(server: &mut ServerState, change: &Change) {
         Change::AccountRemoved { name } => purge(server, name),
         Change::Blocked { by, user } => blocks::apply(server, by, user, true),
         Change::Unblocked { by, user } => blocks::apply(server, by, user, false),
-        Change::GroupSet { group, members } => groups::apply(server, group, members),
-        Change::GroupRemoved { group } => groups::apply(server, group, &[]),
+        Change::GroupSet { group, members, maker } => groups::apply(server, group, members, maker.as_ref()),
+        Change::GroupRemoved { group } => groups::apply(server, group, &[], None),
     }
 }
 
@@ -50,6 +50,7 @@ fn purge(server: &mut ServerState, name: &Name) {
     history::forget(server, user);
     blocks::forget(server, user);
     groups::forget(server, user);
+    door::forget_account(server, user);
     introductions::forget(server, user);
     server.accounts.remove(user);
 }
@@ -59,6 +60,11 @@ fn apply_fact(server: &mut ServerState, fact: &Fact) {
     match fact {
         Fact::Failures { suspect, count, locked_until, since_login } => {
             door::apply_failures(server, suspect, *count, *locked_until, *since_login);
+        }
+        Fact::Device { user, device, standing } => {
+            if let Some(user) = server.accounts.find(user.as_str()) {
+                door::apply_device(server, user, *device, *standing);
+            }
         }
         Fact::SessionBegan { user, login, token, at } => {
             if let Some(user) = server.accounts.find(user.as_str()) {
@@ -87,7 +93,12 @@ pub(super) fn recover(server: &mut ServerState, accounts: Vec<(Name, Credential)
         server.accounts.insert(&name, credential);
     }
     let mut gone: BTreeSet<Name> = BTreeSet::new();
-    for record in &recovery.records {
+    // Names with an account take their places first, in the order of the names (R50).
+    let mut counted: Vec<&Record> =
+        recovery.records.iter().filter(|record| of_name(record).is_some()).collect();
+    counted.sort_by_key(|record| of_name(record));
+    let others = recovery.records.iter().filter(|record| of_name(record).is_none());
+    for record in counted.into_iter().chain(others) {
         for name in remembered_of(record) {
             if server.accounts.find(name.as_str()).is_none() {
                 gone.insert(name.clone());
@@ -105,10 +116,19 @@ pub(super) fn recover(server: &mut ServerState, accounts: Vec<(Name, Credential)
     }
     let crash = if planted::is(Planted::CrashEndAtStart) { server.now } else { recovery.last_written };
     end_sessions_of_the_crash(server, crash);
+    door::forget_too_many(server);
     for name in gone {
         door::note_unknown(server, &name);
     }
     door::begin_purges(server);
+}
+
+/// Of which account's name a record counts failures, if it does.
+const fn of_name(record: &Record) -> Option<&Name> {
+    match record {
+        Record::Fact(Fact::Failures { suspect: Suspect::Account(name), .. }) => Some(name),
+        Record::Fact(_) | Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => None,
+    }
 }
 
 /// The accounts that the store remembers something of, by a record that says so.
@@ -116,13 +136,16 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
     match record {
         Record::Fact(
             Fact::Failures { suspect: Suspect::Account(name), .. }
+            | Fact::Device { user: name, .. }
             | Fact::SessionBegan { user: name, .. }
             | Fact::SessionEnded { user: name, .. },
         ) => Vec::from([name]),
         Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {
             Vec::from([by, user])
         }
-        Record::Change(Change::GroupSet { members, .. }) => members.iter().collect(),
+        Record::Change(Change::GroupSet { members, maker, .. }) => {
+            members.iter().chain(maker.as_ref().map(|maker| &maker.name)).collect()
+        }
         Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. } | Fact::MailRemoved { .. })
         | Record::Change(
             Change::AccountAdded { .. } | Change::AccountRemoved { .. } | Change::GroupRemoved { .. },

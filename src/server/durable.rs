@@ -78,7 +78,7 @@ impl ServerState {
 
     fn remembered(&self, user: UserId) -> Remembered {
         let account = &self.accounts[user];
-        let locked_until = account.guesses.locked_until.filter(|until| *until > self.now);
+        let locked_until = super::door::locked_until(self, user);
         Remembered {
             blocks: blocks::blocked_by(self, user),
             groups: groups::of(self, user),

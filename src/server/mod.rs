@@ -85,6 +85,8 @@ enum Later {
     Read(LinkId),
     /// What a logout waits for may be done.
     GoOnLeaving(UserId),
+    /// The session that a login has asked about may have ended or moved.
+    Asked(UserId),
     /// Nothing may be under way any more for an account that is to be purged.
     Purge,
 }
@@ -152,6 +154,7 @@ impl ServerState {
     pub fn handle(&mut self, event: Event<'_>, now: Time) -> Effects<'_> {
         self.out.begin();
         self.now = self.now.max(now);
+        door::end_locks(self);
         match event {
             Event::LinkOpened { link, from, nonce } => door::open_link(self, link, from, &nonce),
             Event::Received { link, bytes } => door::receive(self, link, bytes),
@@ -180,6 +183,7 @@ impl ServerState {
             match later {
                 Later::Read(link) => door::go_on_reading(self, link),
                 Later::GoOnLeaving(user) => door::go_on_leaving(self, user),
+                Later::Asked(user) => door::decide_asked(self, user),
                 Later::Purge => door::begin_purges(self),
             }
         }
@@ -198,6 +202,7 @@ impl ServerState {
                 Deadline::Grace(user, serial) => door::grace_due(self, user, serial),
                 Deadline::Leaving(user, serial) => door::leaving_due(self, user, serial),
                 Deadline::Throttle(user, serial) => door::throttle_due(self, user, serial),
+                Deadline::Probe(user, serial) => door::silent(self, user, serial),
                 Deadline::PrivateRequest(from, to, serial) => introductions::expired(self, from, to, serial),
                 Deadline::Presence(user) => presence::settled(self, user),
                 Deadline::Retry => self.try_again(),
@@ -370,7 +375,7 @@ mod tests {
         let mut server = server(&["hans", "luke", "yoda"], 2);
         let from = RecordNumber(server.papers.last().0 + 1);
         assert_eq!(say(&mut server, 1, "create group crew yoda\n").len(), 1);
-        assert_eq!(say(&mut server, 2, "create group rebels yoda\n"), []);
+        assert_eq!(say(&mut server, 2, "create group crew yoda\n"), []);
         let began = say(&mut server, 3, "login yoda pw\n");
         let written = records(&mut server, Event::StoreRefused { from });
         assert_eq!(written.first(), began.first(), "yoda's login number goes before what names yoda");

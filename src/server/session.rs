@@ -6,6 +6,7 @@ use super::accounts::UserId;
 use super::answers::Asker;
 use super::people::roster::Place;
 use super::post::Delivery;
+use super::settings::Settings;
 use super::{Later, ServerState, door};
 use crate::planted::{self, Planted};
 use crate::time::Time;
@@ -149,6 +150,8 @@ pub(super) fn end_record(server: &mut ServerState, user: UserId) {
 
 /// Whether a user has so many records on their way that their next line waits.
 pub(super) fn has_too_many_records(server: &ServerState, user: UserId) -> bool {
-    let most = server.settings.unsettled_max;
+    let Settings { unsettled_max: most, store_queue_bytes, .. } = server.settings;
+    let is_full = store_queue_bytes > 0 && server.papers.bytes_under_way() >= store_queue_bytes;
+    let most = if is_full && !planted::is(Planted::StoreQueueUnbounded) { 1 } else { most };
     most > 0 && server.accounts[user].unsettled >= most && !planted::is(Planted::UnsettledUnbounded)
 }

@@ -53,6 +53,16 @@ pub struct Settings {
     pub mailbox_total_bytes: u64,
     /// `unauthenticated_max`: connections not logged in.
     pub unauthenticated_max: u32,
+    /// `hash_queue`: passwords that may wait to be hashed, beside one an address or device.
+    pub hash_queue: u32,
+    /// Passwords that are hashed at a time: the threads of the shell. Not in the settings file.
+    pub hashing_threads: u32,
+    /// Names that failures are counted for. Not in the settings file.
+    pub name_places: u32,
+    /// `registrations_per_address`: accounts made from one address (/32, /64) in an hour.
+    pub registrations_per_address: u32,
+    /// `takeover`
+    pub takeover: Takeover,
     /// `unauthenticated_per_address`: the same of one address (/32, /64), loopback exempt.
     pub unauthenticated_per_address: u32,
     /// `login_secs`: time to log in.
@@ -73,7 +83,9 @@ pub struct Settings {
     pub presence_settle_secs: u64,
     /// `unsettled_max`: records of a user's commands that may be on their way to the disk.
     pub unsettled_max: u32,
-    /// `groups_per_user`
+    /// `store_queue_bytes`: bytes of records on their way to the disk; beyond it one record a user.
+    pub store_queue_bytes: u64,
+    /// `groups_per_user`: groups made.
     pub groups_per_user: u32,
     /// `members_per_group`
     pub members_per_group: u32,
@@ -99,6 +111,15 @@ pub enum DuplicateLogin {
     Deny,
     /// The first session ends.
     Replace,
+}
+
+/// `takeover`: what a user whose session stands may do about it at their next login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// They may end it, having given the password.
+    Allow,
+    /// Nothing.
+    Deny,
 }
 
 /// `block_notice`
@@ -182,6 +203,11 @@ impl Default for Settings {
             mailbox_total_bytes: 268_435_456,
             unauthenticated_max: 128,
             unauthenticated_per_address: 16,
+            hash_queue: 32,
+            hashing_threads: 1,
+            name_places: 10_000,
+            registrations_per_address: 5,
+            takeover: Takeover::Allow,
             login_secs: 30,
             line_bytes: 4_096,
             mailbox_share: 8,
@@ -191,6 +217,7 @@ impl Default for Settings {
             presence_burst: 4,
             presence_settle_secs: 15,
             unsettled_max: 64,
+            store_queue_bytes: 67_108_864,
             groups_per_user: 50,
             members_per_group: 200,
             failures_per_address: 9,

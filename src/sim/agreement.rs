@@ -9,7 +9,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Debug;
 
-use crate::record::{Change, Digest, Fact, Outcome, Record, Recovery, Suspect, WordsDigest};
+use crate::record::{
+    Change, DeviceStanding, Digest, Fact, Maker, Outcome, Record, Recovery, Suspect, WordsDigest,
+};
 use crate::time::Time;
 use crate::words::{LoginNumber, Name};
 
@@ -22,6 +24,7 @@ pub(super) fn difference(real: &Recovery, model: &Recovery) -> Option<String> {
     differs("boot", &real.boot, &model.boot)
         .or_else(|| differs("last written", &real.last_written, &model.last_written))
         .or_else(|| differs("failures", &found.failures, &wanted.failures))
+        .or_else(|| differs("devices", &found.devices, &wanted.devices))
         .or_else(|| differs("sessions", &found.sessions, &wanted.sessions))
         .or_else(|| differs("commands", &found.settled, &wanted.settled))
         .or_else(|| differs("blocks", &found.blocks, &wanted.blocks))
@@ -49,11 +52,12 @@ type Settled = (u64, Outcome, Option<WordsDigest>);
 #[derive(Default)]
 struct Meaning {
     failures: BTreeMap<Suspect, (u32, Option<Time>, u32)>,
+    devices: BTreeMap<(Name, Digest), DeviceStanding>,
     sessions: BTreeMap<Name, Session>,
     /// Of the last login of each user.
     settled: BTreeMap<Name, Vec<Settled>>,
     blocks: BTreeSet<(Name, Name)>,
-    groups: BTreeMap<Name, Vec<Name>>,
+    groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
 }
 
 impl Meaning {
@@ -84,6 +88,9 @@ impl Meaning {
             {
                 self.failures.insert(suspect.clone(), (*count, *locked_until, *since_login));
             }
+            Record::Fact(Fact::Device { user, device, standing: Some(standing) }) => {
+                self.devices.insert((user.clone(), *device), *standing);
+            }
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
                 self.sessions.insert(user.clone(), (*login, *token, *at, None));
             }
@@ -95,8 +102,8 @@ impl Meaning {
             Record::Change(Change::Blocked { by, user }) => {
                 self.blocks.insert((by.clone(), user.clone()));
             }
-            Record::Change(Change::GroupSet { group, members }) => {
-                self.groups.insert(group.clone(), members.clone());
+            Record::Change(Change::GroupSet { group, members, maker }) => {
+                self.groups.insert(group.clone(), (members.clone(), maker.clone()));
             }
             _ => {}
         }

@@ -111,6 +111,7 @@ impl World {
             Kind::RawAsk => self.ask_by_hand(step),
             Kind::Held => self.hold_mail(step),
             Kind::Press => self.press(step),
+            Kind::Door => self.at_the_door(step),
             Kind::OddName => self.try_odd_name(step),
             Kind::Flood => self.flood(step),
             Kind::MadeUpNames => self.guess_made_up(step),
@@ -294,7 +295,10 @@ impl World {
     /// Many connections guess at names that nobody has, each at others: now and then more than are remembered,
     /// and then at the first ones again.
     fn guess_made_up(&mut self, step: Step) {
-        let each = if step.salt % 128 == 7 { 320 } else { 2 };
+        let each = if step.salt % 128 == 7 { 32 } else { 2 };
+        if each > 2 {
+            self.host.settings.name_places = 200;
+        }
         let settings = &mut self.host.settings;
         settings.unauthenticated_max = 128;
         settings.lock_attempts = settings.lock_attempts.max(2);

@@ -48,6 +48,22 @@ pub(crate) fn text(number: u32, salt: u64) -> String {
     format!("{lead}t{number}{tail}")
 }
 
+/// An address for a place: some of them in one network, some of one host, some on the server's own machine.
+pub(crate) fn any_address(hand: usize, place: u64) -> SocketAddr {
+    let [kind, low, high, _, _, _, _, _] = (place.wrapping_mul(0x9e37) >> 3).to_le_bytes();
+    let near = 1 + low % 4;
+    let address: IpAddr = match kind % 8 {
+        0 | 1 => Ipv4Addr::new(10, 1, 0, near).into(),
+        2 => Ipv4Addr::new(10, 1, high, low).into(),
+        3 => Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, u16::from(low)).into(),
+        4 => Ipv6Addr::new(0x2001, 0xdb8, 7, u16::from(near), 0, 0, 0, 1).into(),
+        5 => Ipv4Addr::new(127, 0, 0, near).into(),
+        6 => Ipv4Addr::new(10, 1, 0, near).to_ipv6_mapped().into(),
+        _ => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(address, 20_000 + u16::try_from(hand % 20_000).unwrap_or(0))
+}
+
 /// Where a person with a raw connection comes from.
 pub(crate) fn hand_address(hand: usize, choice: u8) -> SocketAddr {
     let port = 20_000 + u16::try_from(hand % 20_000).unwrap_or(0);

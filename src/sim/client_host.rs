@@ -210,17 +210,16 @@ impl World {
             }
             Effect::NoteOpen { number } => self.note_in_folder(process, Note::Open(number)),
             Effect::NoteSettled { number } => self.note_in_folder(process, Note::Settled(number)),
-            Effect::OpenState { user } => {
-                if let Ok(user) = Name::new(user) {
-                    self.soon(id, News::StateAsked { user });
-                }
-            }
+            Effect::OpenState { user } => self.about_user(id, user, |user| News::StateAsked { user }),
+            Effect::FindCookie { user } => self.about_user(id, user, |user| News::CookieSought { user }),
+            Effect::KeepCookie { cookie } => self.keep_cookie(process, cookie),
             Effect::CloseState => {
                 self.show_all(process);
                 self.note(process);
                 self.close_folder(process, true);
             }
             Effect::Listen => self.soon(id, News::Listening),
+            Effect::StopListening => self.stop_listening(process),
             Effect::DialPeer { address } => {
                 self.see_peer(PeerSeen::Dialled { process: id, address });
                 let micros = self.draw.below(self.weather.latency_micros * 2 + 1);
@@ -235,19 +234,22 @@ impl World {
                     self.write(link, end, bytes);
                 }
             }
-            Effect::ClosePeer { link } => {
-                process.peers.retain(|peer| *peer != link);
-                self.see_peer(PeerSeen::Left { link, process: id });
-                if let Some(end) = self.own_end(link, id) {
-                    self.close_end(link, end);
-                }
-            }
+            Effect::ClosePeer { link } => self.leave_peer(process, link, false),
+            Effect::ResetPeer { link } => self.leave_peer(process, link, true),
             Effect::ScheduleTimeout { at } => {
                 process.generation += 1;
                 let news = News::Tick { generation: process.generation };
                 self.at(at.max(self.now), Happening::Client { process: id, news });
             }
             Effect::Exit(exit) => self.exit(process, exit),
+        }
+    }
+
+    fn leave_peer(&mut self, process: &mut Process, link: LinkId, resets: bool) {
+        process.peers.retain(|peer| *peer != link);
+        self.see_peer(PeerSeen::Left { link, process: process.id });
+        if let Some(end) = self.own_end(link, process.id) {
+            if resets { self.kill_end(link, end, true) } else { self.close_end(link, end) }
         }
     }
 
@@ -295,7 +297,7 @@ impl World {
 
     /// Brings news to a client; a frozen one gets them when it goes on.
     pub(super) fn bring(&mut self, id: ProcessId, news: News) {
-        let Some(process) = self.process(id) else { return };
+        let Some(process) = self.process(id) else { return self.refuse(&news) };
         if process.frozen {
             process.held.push(news);
             return;
@@ -310,10 +312,18 @@ impl World {
             News::PeerDialled { address } => self.connect_peer(id, address),
             News::PeerUnreached { address } => self.tell_client(id, Event::PeerUnreached { address }),
             News::PeerAccepted { link, from } => self.accept_peer(id, link, from),
+            News::Crowd { left } => self.strangers_come(id, left),
             News::StateAsked { user } => self.open_folder(id, user),
+            News::CookieSought { user } => self.find_cookie(id, user),
             News::Listening => self.listen(id),
             News::Display => self.display_queued(id),
             News::Noted => self.note_shown(id),
+        }
+    }
+
+    fn about_user(&mut self, id: ProcessId, user: &str, news: impl FnOnce(Name) -> News) {
+        if let Ok(user) = Name::new(user) {
+            self.soon(id, news(user));
         }
     }
 

@@ -449,7 +449,7 @@ impl Watcher {
             Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }) => {
                 self.coverage.saw(Rare::MadeUpForgotten);
             }
-            Record::Fact(Fact::Failures { .. }) | Record::Settled { .. } => {}
+            Record::Fact(Fact::Failures { .. } | Fact::Device { .. }) | Record::Settled { .. } => {}
         }
     }
 

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::disk::LoadMail;
 use crate::record::{
-    Change, Fact, Mail, MailSummary, Outcome, Record, RecordNumber, Recovery, Suspect, WordsDigest,
+    Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, RecordNumber, Recovery,
+    Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
@@ -22,10 +23,13 @@ pub(super) struct Durable {
     /// The credentials file's new lines.
     pub(super) accounts: Vec<(Name, Credential)>,
     failures: BTreeMap<Suspect, Record>,
+    /// Made-up names in the order of their last records.
+    made_up: Vec<Digest>,
+    devices: BTreeMap<(Name, Digest), DeviceStanding>,
     sessions: BTreeMap<Name, Session>,
     settled: BTreeMap<(Name, Origin), (Outcome, Option<WordsDigest>)>,
     pub(super) blocks: BTreeSet<(Name, Name)>,
-    pub(super) groups: BTreeMap<Name, Vec<Name>>,
+    pub(super) groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -57,7 +61,17 @@ impl Durable {
             }
             Record::Change(Change::AccountRemoved { name }) => self.forget(&name),
             Record::Fact(Fact::Failures { ref suspect, .. }) => {
+                if let Suspect::Unknown(digest) = suspect {
+                    self.made_up.retain(|known| known != digest);
+                    self.made_up.push(*digest);
+                }
                 self.failures.insert(suspect.clone(), record);
+            }
+            Record::Fact(Fact::Device { user, device, standing: Some(standing) }) => {
+                self.devices.insert((user, device), standing);
+            }
+            Record::Fact(Fact::Device { user, device, standing: None }) => {
+                self.devices.remove(&(user, device));
             }
             Record::Fact(Fact::SessionBegan { ref user, login, .. }) => {
                 let session = self.sessions.entry(user.clone()).or_default();
@@ -83,8 +97,8 @@ impl Durable {
             Record::Change(Change::Unblocked { by, user }) => {
                 self.blocks.remove(&(by, user));
             }
-            Record::Change(Change::GroupSet { group, members }) => {
-                self.groups.insert(group, members);
+            Record::Change(Change::GroupSet { group, members, maker }) => {
+                self.groups.insert(group, (members, maker));
             }
             Record::Change(Change::GroupRemoved { group }) => {
                 self.groups.remove(&group);
@@ -97,14 +111,16 @@ impl Durable {
 
     fn forget(&mut self, name: &Name) {
         self.failures.remove(&Suspect::Account(name.clone()));
+        self.devices.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
         self.settled.retain(|(of, _), _| of != name);
         self.blocks.retain(|(by, user)| by != name && user != name);
         self.mail.remove(name);
-        for members in self.groups.values_mut() {
+        for (members, maker) in self.groups.values_mut() {
             members.retain(|member| member != name);
+            maker.take_if(|maker| maker.name == *name);
         }
-        self.groups.retain(|_, members| !members.is_empty());
+        self.groups.retain(|_, (members, _)| !members.is_empty());
     }
 
     pub(super) fn page(&self, load: &LoadMail) -> (Vec<Mail>, bool) {
@@ -137,10 +153,20 @@ impl Durable {
             Record::Change(Change::Blocked { by: by.clone(), user: user.clone() })
         };
         records.extend(self.blocks.iter().map(blocked));
-        records.extend(self.groups.iter().map(|(group, members)| {
-            Record::Change(Change::GroupSet { group: group.clone(), members: members.clone() })
+        records.extend(self.groups.iter().map(|(group, (members, maker))| {
+            let (group, members, maker) = (group.clone(), members.clone(), maker.clone());
+            Record::Change(Change::GroupSet { group, members, maker })
         }));
-        records.extend(self.failures.values().cloned());
+        let of_account = |(suspect, record): (&Suspect, &Record)| {
+            matches!(suspect, Suspect::Account(_)).then(|| record.clone())
+        };
+        records.extend(self.failures.iter().filter_map(of_account));
+        let made_up = |digest: &Digest| self.failures.get(&Suspect::Unknown(*digest)).cloned();
+        records.extend(self.made_up.iter().filter_map(made_up));
+        records.extend(self.devices.iter().map(|((user, device), standing)| {
+            let (user, device, standing) = (user.clone(), *device, Some(*standing));
+            Record::Fact(Fact::Device { user, device, standing })
+        }));
         for session in self.sessions.values() {
             let mut both = [session.began.clone(), session.ended.clone()];
             both.sort_by_key(|record| record.as_ref().map(|(place, _)| *place));

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use super::client_host::SEATS;
 use super::link::Chunking;
 use super::scenario::{Kind, Step};
-use super::trace::Seen;
+use super::trace::{PeerSeen, Seen};
 use super::world::{DEAD_LINK_MICROS, Happening, Weather, World};
 use crate::server::Settings;
 use crate::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
+    Takeover,
 };
 use crate::time::Time;
 use crate::words::LinkId;
@@ -24,6 +25,7 @@ impl World {
             Kind::Latency => {
                 let latency = [0, 200, 5_000, 100_000, 900_000];
                 self.weather.latency_micros = latency[usize::from(step.argument) % latency.len()];
+                self.see_peer(PeerSeen::Slow { latency_micros: self.weather.latency_micros });
                 let chunking = [Chunking::Whole, Chunking::Sometimes, Chunking::Crumbs];
                 self.chunking = chunking[usize::from(step.actor) % chunking.len()];
             }
@@ -165,6 +167,8 @@ impl World {
                 self.close_hand(hand);
             }
         }
+        // Nobody comes back for what is stored for them.
+        self.dismiss_recruits();
     }
 
     /// Whether somebody who says nothing is logged out soon.
@@ -209,7 +213,7 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
 
 /// Limits of the door and of lines.
 fn set_door(settings: &mut Settings, which: usize, choice: usize) {
-    match which % 12 {
+    match which % 17 {
         0 => settings.login_secs = [3, 30, 0][choice % 3],
         1 => settings.unauthenticated_max = [2, 4, 128, 0][choice % 4],
         2 => settings.unauthenticated_per_address = [1, 2, 16, 0][choice % 4],
@@ -217,6 +221,7 @@ fn set_door(settings: &mut Settings, which: usize, choice: usize) {
         4 => settings.private_request_secs = [2, 60, 600, 0][choice % 4],
         5 => settings.line_bytes = [8_192, 0, 4_096][choice % 3],
         6 => settings.block_ends_private = !choice.is_multiple_of(4),
+        7 if choice >= 4 => settings.store_queue_bytes = [1_000, 67_108_864, 300, 0][choice % 4],
         7 => settings.unsettled_max = [1, 2, 64, 0][choice % 4],
         8 => {
             (settings.mailbox_share, settings.total_share) = [(1_000, 1_000), (8, 16), (1, 0)][choice % 3];
@@ -225,6 +230,11 @@ fn set_door(settings: &mut Settings, which: usize, choice: usize) {
             let told = [(1, 15), (1, 2), (4, 2), (4, 0), (0, 15), (4, 15)];
             (settings.presence_burst, settings.presence_settle_secs) = told[choice % told.len()];
         }
+        12 => settings.hash_queue = [1, 3, 0, 32][choice % 4],
+        13 => settings.hashing_threads = [1, 2, 4][choice % 3],
+        14 => settings.name_places = [2, 20, 40, 10_000][choice % 4],
+        15 => settings.registrations_per_address = [1, 2, 0, 5][choice % 4],
+        16 => settings.takeover = if choice.is_multiple_of(2) { Takeover::Deny } else { Takeover::Allow },
         _ => {
             let rates = [(64, 1_000), (300, 100), (0, 20_000), (4_096, 20_000)];
             (settings.rate_burst, settings.rate_per_s) = rates[choice % rates.len()];

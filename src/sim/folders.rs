@@ -13,7 +13,7 @@ use super::disk::{Note, Notes};
 use super::trace::{ProcessId, Seen};
 use super::world::World;
 use crate::client::{Event, Mark, Recall};
-use crate::words::Name;
+use crate::words::{Name, Token};
 
 /// Marks a folder remembers.
 const MARKS_KEPT: usize = 4_096;
@@ -39,6 +39,7 @@ struct Folder {
     /// The same, left behind by owners that died.
     doubtful: Vec<Mark>,
     open: BTreeSet<u64>,
+    cookie: Option<Token>,
     /// `open` is of an earlier owner; the first note of the present one takes its place.
     open_is_old: bool,
 }
@@ -162,6 +163,20 @@ impl World {
         }
         self.trace.add(self.now, Seen::Folder { process: id, open: true });
         self.tell_client(id, Event::StateOpened(recall));
+    }
+
+    /// Looks for the cookie of a user, as a client does before it has the folder.
+    pub(super) fn find_cookie(&mut self, id: ProcessId, user: Name) {
+        let Some(seat) = self.seat_of(id) else { return };
+        let key = (self.seats[seat].home, user);
+        let cookie = self.folders.all.get(&key).and_then(|folder| folder.cookie);
+        self.tell_client(id, Event::CookieFound { cookie });
+    }
+
+    pub(super) fn keep_cookie(&mut self, process: &Process, cookie: Token) {
+        if let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.all.get_mut(key)) {
+            folder.cookie = Some(cookie);
+        }
     }
 
     pub(super) fn close_folder(&mut self, process: &mut Process, settled: bool) {

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::cast::hand_address;
 use super::link::Holder;
@@ -13,6 +14,9 @@ use crate::words::{LinkId, MessageId, Name, Token};
 const LINE_BYTES: usize = 1 << 20;
 /// Tokens remembered, over all raw connections.
 const TOKENS_KEPT: usize = 8;
+
+/// Cookies remembered, over all raw connections.
+const COOKIES_KEPT: usize = 24;
 
 /// A token that a raw connection was given.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub(super) enum Manner {
     Acknowledging,
     /// And come back.
     Resuming,
+    /// And keep a cookie, and say that they are there.
+    Keeping,
 }
 
 /// A raw connection.
@@ -43,7 +49,9 @@ pub(super) struct Hand {
     pub(super) ended: bool,
     /// It numbers its commands and acknowledges what it gets.
     pub(super) acknowledges: bool,
-    /// It does not, and was let in.
+    /// It does not answer whether it is there.
+    pub(super) silent: bool,
+    /// It does not acknowledge, and was let in.
     pub(super) welcomed: bool,
     number: u64,
     /// Its session goes on over another connection: nothing more is asked here.
@@ -53,19 +61,31 @@ pub(super) struct Hand {
     answered_early: BTreeSet<u64>,
 }
 
+impl KeptToken {
+    pub(super) const fn is_of(&self, hand: usize) -> bool {
+        self.hand == hand
+    }
+}
+
 impl World {
     /// A raw connection to the server, if it can be reached; its index.
     pub(super) fn open_hand(&mut self, choice: u8, manner: Manner) -> Option<usize> {
+        self.open_hand_at(hand_address(self.hands.len(), choice), manner)
+    }
+
+    /// The same from an address.
+    pub(super) fn open_hand_at(&mut self, from: SocketAddr, manner: Manner) -> Option<usize> {
         if !self.host.is_up() || self.now < self.weather.refuse_dials_until {
             return None;
         }
         let index = self.hands.len();
-        let link = self.accept(Holder::Hand(index), hand_address(index, choice));
+        let link = self.accept(Holder::Hand(index), from);
         self.hands.push(Hand {
             link,
             open: true,
             ended: false,
             acknowledges: manner != Manner::Plain,
+            silent: false,
             welcomed: false,
             number: 0,
             retired: false,
@@ -77,6 +97,7 @@ impl World {
             Manner::Plain => {}
             Manner::Acknowledging => self.hand_writes(index, b"hello 1 ack\n"),
             Manner::Resuming => self.hand_writes(index, b"hello 1 ack resume\n"),
+            Manner::Keeping => self.hand_writes(index, b"hello 1 ack resume device alive\n"),
         }
         Some(index)
     }
@@ -132,7 +153,7 @@ impl World {
             return;
         }
         let (mut shown, mut answered) = (None, false);
-        let mut given = None;
+        let (mut given, mut cookie, mut asked) = (None, None, false);
         let mut early = core::mem::take(&mut hand.answered_early);
         while let Some(frame) = hand.framer.next(&mut bytes, LINE_BYTES) {
             let Frame::Line(line) = frame else { continue };
@@ -147,6 +168,8 @@ impl World {
                 Ok(ServerLine::Welcome(Admission { user, token: Some(token), .. })) => {
                     given = Name::new(user).ok().map(|user| KeptToken { user, token, hand: index });
                 }
+                Ok(ServerLine::Device { cookie: told }) => cookie = Some(told),
+                Ok(ServerLine::Alive) => asked = !hand.silent,
                 _ => {}
             }
         }
@@ -155,6 +178,13 @@ impl World {
         }
         hand.answered_early = early;
         let all = hand.answered;
+        let user = given.as_ref().map(|kept: &KeptToken| kept.user.clone());
+        self.cookies.extend(user.zip(cookie));
+        let excess = self.cookies.len().saturating_sub(COOKIES_KEPT);
+        self.cookies.drain(..excess);
+        if asked {
+            self.hand_writes(index, b"alive\n");
+        }
         self.tokens.extend(given);
         let excess = self.tokens.len().saturating_sub(TOKENS_KEPT);
         self.tokens.drain(..excess);

@@ -6,9 +6,6 @@ use crate::server::{Event, Verdict};
 use crate::time::Time;
 use crate::words::{Credential, Ticket};
 
-/// Comparisons that may wait for a hashing thread (`hash_queue`).
-const HASH_QUEUE: u32 = 32;
-
 /// The answer to a `Verify` or a `Hash`.
 #[derive(Debug)]
 pub(super) enum ServerAnswer {
@@ -18,8 +15,7 @@ pub(super) enum ServerAnswer {
 
 impl World {
     pub(super) fn hash(&mut self, answer: ServerAnswer) {
-        let busy = self.now < self.weather.hash_busy_until || self.host.hashing >= HASH_QUEUE;
-        self.host.hashing += 1;
+        let busy = self.now < self.weather.hash_busy_until;
         let answer = match answer {
             ServerAnswer::Verified(ticket, _) if busy => ServerAnswer::Verified(ticket, Verdict::Overloaded),
             ServerAnswer::Hashed(ticket, _) if busy => ServerAnswer::Hashed(ticket, None),
@@ -33,7 +29,6 @@ impl World {
         if life != self.host.life || !self.host.is_up() {
             return;
         }
-        self.host.hashing = self.host.hashing.saturating_sub(1);
         match answer {
             ServerAnswer::Verified(ticket, verdict) => {
                 if verdict == Verdict::Wrong {

@@ -16,6 +16,7 @@ mod client_host;
 pub mod coverage;
 pub mod disk;
 mod display;
+mod doors;
 mod draw;
 mod durable;
 #[cfg(feature = "planted")]

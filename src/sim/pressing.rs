@@ -100,7 +100,8 @@ impl World {
         }
     }
 
-    /// Two have a group each, which is all they may be in, and one adds the other.
+    /// Two have made a group each, which is all they may make. One is added to that of the other, leaves their own to
+    /// a third, and makes one more.
     fn press_groups(&mut self, step: Step) {
         let [one, other, ..] = self.away(step.argument)[..] else { return };
         let own = [(one, "rebels"), (other, "sith")];
@@ -117,6 +118,10 @@ impl World {
         for (hand, group, user) in [(hands[0], own[0].1, other), (hands[1], own[1].1, one)] {
             self.hand_commands(hand, format!("add group {group} {user}").as_bytes());
         }
+        self.pass_millis(100);
+        self.hand_commands(hands[0], format!("leave group {}", own[0].1).as_bytes());
+        self.pass_millis(100);
+        self.hand_commands(hands[0], format!("create group jedi {other}").as_bytes());
     }
 
     fn line_of_many(&mut self, step: Step) -> String {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::cast::{USERS, hand_address};
-use super::client_host::SEATS_USED;
+use super::client_host::{Process, SEATS_USED};
 use super::hand::Manner;
 use super::link::Holder;
 use super::network::Answer;
@@ -20,13 +20,21 @@ use crate::wire::ServerLine;
 use crate::words::{LinkId, Token};
 
 /// How long a dial waits for a machine that says nothing.
-const DIAL_MICROS: u64 = 5_000_000;
+const DIAL_MICROS: u64 = 3_000_000;
 /// Introductions and first lines that are remembered.
 const OVERHEARD: usize = 8;
 /// Where somebody listens by hand who was introduced.
 const PORT_BY_HAND: u16 = 6_666;
 /// Kinds of [`Ambush`].
 const AMBUSHES: u32 = 10;
+/// Strangers who come together, how often they do, and with what pause.
+const CROWD: usize = 6;
+const CROWDS: u8 = 120;
+const CROWD_PAUSE_MICROS: u64 = 50_000;
+/// For so long they come to all who are introduced.
+const CROWDS_COME_MICROS: u64 = 3_600_000_000;
+/// Of an [`Ambush`] that says nothing.
+const SILENT: u32 = 8;
 /// Never shown: no stranger may say it.
 const TEXT: &str = "text 1 1717200000000000 t999999999 from a stranger\n";
 /// What somebody who listens by hand says to a client that calls.
@@ -51,6 +59,8 @@ pub(super) struct Overheard {
     calls: Vec<Vec<u8>>,
     /// What is said at the port of somebody by hand.
     answer: usize,
+    /// Until then many strangers come to all who are introduced.
+    crowds_until: Time,
 }
 
 /// An `introduce` of the server.
@@ -100,6 +110,9 @@ impl World {
         for line in bytes.split(|byte| *byte == b'\n') {
             if let Ok(ServerLine::Introduce { user, id, .. }) = ServerLine::parse(line) {
                 keep(&mut self.overheard.introductions, Introduction { id, reader, of: user.to_string() });
+                if let (Holder::Process(process), true) = (reader, self.now < self.overheard.crowds_until) {
+                    self.after(0, Happening::Client { process, news: News::Crowd { left: CROWDS } });
+                }
             }
         }
     }
@@ -117,6 +130,12 @@ impl World {
         process.listening.clone_from(&addresses);
         self.see_peer(PeerSeen::Listens { process: id, addresses: addresses.clone() });
         self.tell_client(id, Event::Listening { addresses });
+    }
+
+    /// Whoever comes from now on is refused.
+    pub(super) fn stop_listening(&mut self, process: &mut Process) {
+        process.listening.clear();
+        self.see_peer(PeerSeen::StopsListening { process: process.id });
     }
 
     /// A dial comes to its end.
@@ -163,23 +182,31 @@ impl World {
         self.see_peer(PeerSeen::Joined { link, process: id, dialled });
     }
 
-    /// A connection arrives at a client; a frozen one learns of it when it goes on.
+    /// A connection arrives at a client with the first bytes of its dialler; a frozen one learns of it when it goes on.
     fn reach(&mut self, id: ProcessId, link: LinkId, from: SocketAddr) {
-        self.has_joined(id, link, false);
-        let Some(process) = self.process(id) else { return };
-        if process.frozen {
-            process.held.push(News::PeerAccepted { link, from });
-            if let Some(link) = self.links.get_mut(&link) {
-                link.ends[1].reading = false;
-            }
-        } else {
-            self.accept_peer(id, link, from);
+        let Some(known) = self.links.get_mut(&link) else { return };
+        known.ends[1].reading = false;
+        let latency = known.latency_micros;
+        self.after(latency, Happening::Client { process: id, news: News::PeerAccepted { link, from } });
+    }
+
+    /// Connections that nobody has accepted are reset when their port is closed.
+    pub(super) fn accept_peer(&mut self, id: ProcessId, link: LinkId, from: SocketAddr) {
+        if self.process(id).is_none_or(|process| process.listening.is_empty()) {
+            return self.refuse(&News::PeerAccepted { link, from });
+        }
+        if let Some(known) = self.links.get_mut(&link) {
+            known.ends[1].reading = true;
+            self.has_joined(id, link, false);
+            self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Accepted(from) });
+            self.after(0, Happening::Arrive { link, end: 1 });
         }
     }
 
-    pub(super) fn accept_peer(&mut self, id: ProcessId, link: LinkId, from: SocketAddr) {
-        if self.process(id).is_some_and(|process| process.peers.contains(&link)) {
-            self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Accepted(from) });
+    /// What a client that is gone was to be told: only a connection needs somebody.
+    pub(super) fn refuse(&mut self, news: &News) {
+        if let News::PeerAccepted { link, .. } = news {
+            self.kill_end(*link, 1, true);
         }
     }
 
@@ -216,11 +243,25 @@ impl World {
     /// A stranger speaks to the private port of a client: now, or as soon as it is introduced to somebody.
     pub(super) fn stranger_comes(&mut self, step: Step) {
         let seat = usize::from(step.actor) % SEATS_USED;
-        if step.salt.is_multiple_of(2) {
+        if (step.salt / 64).is_multiple_of(4) {
+            self.overheard.crowds_until = Time(self.now.0 + CROWDS_COME_MICROS);
+        } else if step.salt.is_multiple_of(2) {
             self.arm(seat, step.salt / 2);
         } else if let Some(process) = &self.seats[seat].process {
             let id = process.id;
             self.send_stranger(id, Ambush(step.salt / 2 % AMBUSHES), false);
+        }
+    }
+
+    /// Some strangers come now, and others later. None of them knows an id, and most of them say nothing.
+    pub(super) fn strangers_come(&mut self, id: ProcessId, left: u8) {
+        for _ in 0..CROWD {
+            let says = u32::try_from(self.draw.below(32)).unwrap_or(0);
+            self.send_stranger(id, Ambush(says.min(SILENT)), true);
+        }
+        if left > 0 {
+            let news = News::Crowd { left: left - 1 };
+            self.after(CROWD_PAUSE_MICROS, Happening::Client { process: id, news });
         }
     }
 
@@ -246,18 +287,19 @@ impl World {
             return self.come_twice(id, &told, &own);
         }
         let lines = self.lines_of_stranger(ambush, &told, &own);
-        let link = self.link_of_stranger(id, at_once);
+        // They may say again what they have heard.
+        let link = self.link_of_stranger(id, at_once, ambush.0 == 9);
         self.write(link, 0, lines.as_slice());
         self.pump(link, 0);
     }
 
-    fn link_of_stranger(&mut self, id: ProcessId, at_once: bool) -> LinkId {
+    fn link_of_stranger(&mut self, id: ProcessId, at_once: bool, knows_id: bool) -> LinkId {
         let from = hand_address(usize::from(at_once), 0);
         let link = self.new_link(Holder::Hand(usize::MAX), Holder::Process(id));
         if let (true, Some(link)) = (at_once, self.links.get_mut(&link)) {
             link.latency_micros = 0;
         }
-        self.trace.add(self.now, Seen::Stranger { process: id });
+        self.trace.add(self.now, Seen::Stranger { process: id, knows_id });
         self.reach(id, link, from);
         link
     }
@@ -279,7 +321,7 @@ impl World {
             5 => format!("hobnob-private 1 {id} {own} {of}\n"),
             6 => String::new(),
             7 => String::from("ready\n"),
-            8 => return Vec::new(),
+            SILENT => return Vec::new(),
             _ => {
                 let place = usize::try_from(self.draw.below(OVERHEARD as u64)).unwrap_or(0);
                 let calls = &self.overheard.calls;
@@ -293,7 +335,7 @@ impl World {
 
     /// Somebody who was introduced by hand comes on two connections, and nominates both.
     fn come_twice(&mut self, id: ProcessId, told: &Introduction, own: &str) {
-        let links = [self.link_of_stranger(id, true), self.link_of_stranger(id, true)];
+        let links = [self.link_of_stranger(id, true, true), self.link_of_stranger(id, true, true)];
         for link in links {
             let call = format!("hobnob-private 1 {} {} {own}\n", told.id, told.of);
             self.write(link, 0, call.as_bytes());

@@ -92,6 +92,7 @@ const READINGS: &[(Kind, &str)] = &[
     ),
     (Kind::MadeUpNames, "the passwords of very many made-up names are guessed ({salt} says how many)"),
     (Kind::Crowd, "many users come and go, and user {argument} lists them ({salt} says how many)"),
+    (Kind::Door, "by hand at the door, about user {argument} ({salt} chooses)"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];
 

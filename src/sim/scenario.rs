@@ -176,6 +176,8 @@ spelled! {
         MadeUpNames = "made-up-names",
         /// Very many users come and go, and somebody asks for a list of them.
         Crowd = "crowd",
+        /// Somebody by hand at the door: devices, guesses, floods, second logins, registrations.
+        Door = "door",
     }
 }
 
@@ -324,6 +326,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::MeetByHand, 5, true),
     (Kind::MadeUpNames, 1, true),
     (Kind::Crowd, 1, true),
+    (Kind::Door, 14, true),
 ];
 
 /// Seats that are moved before the start, in some scenarios.
@@ -338,7 +341,7 @@ pub fn from_seed(seed: u64, length: usize) -> Vec<Step> {
     let mut draw = Draw::new(seed ^ 0x5eed_5eed);
     let mut steps = Vec::with_capacity(length);
     for _ in 0..draw.below(SETTINGS_DRAWN + 1) {
-        let kind = if draw.chance(150) { Kind::Limit } else { Kind::Setting };
+        let kind = if draw.chance(300) { Kind::Limit } else { Kind::Setting };
         steps.push(drawn(kind, &mut draw));
     }
     if draw.chance(600) {

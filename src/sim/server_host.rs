@@ -21,6 +21,8 @@ use crate::words::{Credential, LinkId, Name};
 const OUTPUT_BYTES: usize = 262_144 + crate::server::OTHERS_BYTES;
 /// How long they may wait without progress (`output_stall_secs`).
 const OUTPUT_STALL_MICROS: u64 = 10_000_000;
+/// Hashing threads of the machine, unless it is another one.
+const HASHING_THREADS: u32 = 3;
 /// What the model's hashes begin with.
 pub(super) const HASHED: &str = "$argon2id$model$";
 
@@ -48,7 +50,6 @@ pub(super) struct Host {
     start_is_due: bool,
     /// It dies again soon after it has started.
     pub(super) dies_at_start: bool,
-    pub(super) hashing: u32,
     dirty: Vec<LinkId>,
     /// What the server was told, if it is being recorded.
     pub(super) tape: Option<Tape>,
@@ -65,14 +66,13 @@ impl Host {
             wakes_at: None,
             wall_offset: 0,
             ahead: 0,
-            settings: Settings::default(),
+            settings: Settings { hashing_threads: HASHING_THREADS, ..Settings::default() },
             accounts: USERS[..ACCOUNTS].iter().filter_map(|name| account(name)).collect(),
             store: Store::new([7; 32]),
             turn_is_due: false,
             gives_turn: false,
             start_is_due: false,
             dies_at_start: false,
-            hashing: 0,
             dirty: Vec::new(),
             tape: taped.then(Tape::default),
         }
@@ -160,7 +160,6 @@ impl World {
         self.host.state = None;
         self.host.wakes_at = None;
         self.host.generation += 1;
-        self.host.hashing = 0;
         self.host.turn_is_due = false;
         self.host.gives_turn = false;
         self.merge_registered_accounts();

@@ -143,7 +143,7 @@ impl Store {
 
     /// The members of all groups.
     pub(crate) fn groups(&self) -> impl Iterator<Item = (&Name, &Vec<Name>)> {
-        self.durable.groups.iter()
+        self.durable.groups.iter().map(|(group, (members, _))| (group, members))
     }
 
     /// Which users block which, as far as durable.

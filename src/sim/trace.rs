@@ -87,8 +87,8 @@ pub(crate) enum Seen {
     Frozen { process: ProcessId, frozen: bool },
     /// Its output was closed.
     OutputClosed { process: ProcessId },
-    /// Bytes of a stranger reached the private port of a client.
-    Stranger { process: ProcessId },
+    /// A stranger came to the private port of a client; they may know the id of an introduction.
+    Stranger { process: ProcessId, knows_id: bool },
     /// Something concerns private links.
     Peer(PeerSeen),
     /// All faults are over.
@@ -107,6 +107,8 @@ impl Seen {
 pub(crate) enum PeerSeen {
     /// It listens, or cannot (no address).
     Listens { process: ProcessId, addresses: Vec<SocketAddr> },
+    /// It listens no more.
+    StopsListening { process: ProcessId },
     /// It wrote lines to the server of which one may be a request for a link or its answer.
     Asked { process: ProcessId, bytes: Span },
     /// It dialled.
@@ -121,6 +123,8 @@ pub(crate) enum PeerSeen {
     Heard { link: LinkId, process: ProcessId, bytes: Span },
     /// The connection is gone, or it was closed.
     Left { link: LinkId, process: ProcessId },
+    /// Lines of new connections may take so long.
+    Slow { latency_micros: u64 },
     /// Something may keep it from making links: it was cut off, or is about to end.
     Disturbed { process: ProcessId },
 }
@@ -246,7 +250,7 @@ impl Trace {
             | Seen::ClientKilled { process, .. }
             | Seen::ClientStarted { process, .. }
             | Seen::OutputClosed { process }
-            | Seen::Stranger { process } => process.hash(hasher),
+            | Seen::Stranger { process, .. } => process.hash(hasher),
             Seen::Peer(
                 PeerSeen::Said { link, process, bytes } | PeerSeen::Heard { link, process, bytes },
             ) => {

@@ -16,7 +16,7 @@ use super::private_links::Overheard;
 use super::server_host::Host;
 use super::trace::{ProcessId, Trace};
 use crate::time::Time;
-use crate::words::{LinkId, Name};
+use crate::words::{LinkId, Name, Token};
 
 /// When simulated time begins: a day in 2024.
 const BEGINNING: Time = Time(1_717_200_000_000_000);
@@ -66,7 +66,9 @@ pub(super) enum News {
     PeerDialled { address: SocketAddr },
     PeerUnreached { address: SocketAddr },
     PeerAccepted { link: LinkId, from: SocketAddr },
+    Crowd { left: u8 },
     StateAsked { user: Name },
+    CookieSought { user: Name },
     Listening,
     Display,
     Noted,
@@ -166,6 +168,8 @@ pub(crate) struct World {
     pub(super) seats: Vec<Seat>,
     pub(super) hands: Vec<Hand>,
     pub(super) tokens: Vec<KeptToken>,
+    /// Cookies that raw connections were given, the newest last.
+    pub(super) cookies: Vec<(Name, Token)>,
     pub(super) overheard: Overheard,
     pub(super) folders: Folders,
     pub(super) last_process: u32,
@@ -197,6 +201,7 @@ impl World {
             seats: (0..super::client_host::SEATS).map(Seat::new).collect(),
             hands: Vec::new(),
             tokens: Vec::new(),
+            cookies: Vec::new(),
             overheard: Overheard::default(),
             folders: Folders::default(),
             last_process: 0,

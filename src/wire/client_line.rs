@@ -16,7 +16,7 @@ use crate::words::{MessageId, Secret, Text, Token};
 /// One line from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientLine<'a> {
-    /// `hello VERSION [ack] [resume]`: optional, first. Unknown capabilities are skipped.
+    /// `hello VERSION [ack] [resume] [device] [alive]`: optional, first. Unknown capabilities are skipped.
     Hello {
         /// Protocol version.
         version: u32,
@@ -45,6 +45,15 @@ pub enum ClientLine<'a> {
         /// The token from `welcome`.
         token: Token,
     },
+    /// `device COOKIE`: before `login`, by a client that was in before.
+    Device {
+        /// The cookie from `device`.
+        cookie: Token,
+    },
+    /// `takeover`: after `refused already_online`, the session is to make way.
+    Takeover,
+    /// `alive`: the client is there.
+    Alive,
     /// `ack SHOWN ANSWERED`, each `-` if there is nothing to report: everything that arrived on
     /// this link up to and including the message is shown, and all answers up to and including the number have
     /// arrived.

@@ -91,9 +91,11 @@ impl<'o> Line<'o> {
     /// The words of the capabilities that are there.
     #[inline]
     pub(super) fn capabilities(self, capabilities: Capabilities) -> Line<'o> {
-        let Capabilities { acknowledge, resume } = capabilities;
-        let line = if acknowledge { self.field("ack") } else { self };
-        if resume { line.field("resume") } else { line }
+        let Capabilities { acknowledge, resume, device, alive } = capabilities;
+        [(acknowledge, "ack"), (resume, "resume"), (device, "device"), (alive, "alive")]
+            .into_iter()
+            .filter(|(is_there, _)| *is_there)
+            .fold(self, |line, (_, word)| line.field(word))
     }
 
     /// Ends the line. The reader drops one carriage return before a line feed, so a line that ends

@@ -7,6 +7,10 @@ pub struct Capabilities {
     pub acknowledge: bool,
     /// It keeps a token and can resume its session (`resume`).
     pub resume: bool,
+    /// It keeps a cookie for each of its users (`device`).
+    pub device: bool,
+    /// It answers when it is asked whether it is still there (`alive`).
+    pub alive: bool,
 }
 
 /// Words separated by runs of spaces; possibly none.

@@ -15,7 +15,7 @@ use crate::words::{LoginNumber, MessageId, Origin, Text, Token};
 /// One line from the server to a client. `#NUMBER` is there if the command had one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerLine<'a> {
-    /// `hobnob VERSION [ack] [resume]`: the first line of all.
+    /// `hobnob VERSION [ack] [resume] [device] [alive]`: the first line of all.
     Greeting {
         /// Protocol version.
         version: u32,
@@ -28,6 +28,13 @@ pub enum ServerLine<'a> {
     Welcome(Admission<'a>),
     /// `resumed USER unread COUNT login NUMBER [token TOKEN]`
     Resumed(Admission<'a>),
+    /// `device COOKIE`: after `welcome`, for a client that keeps one.
+    Device {
+        /// Tells this device from others at its next login.
+        cookie: Token,
+    },
+    /// `alive`: the client is to say so too, if it is there.
+    Alive,
     /// `refused REASON [NUMBER]`
     Refused(Refusal),
     /// `ok [#NUMBER ]COMMAND …`

@@ -1,6 +1,7 @@
 //! The client as a person or a script meets it: the real program against a server made of lines.
 
 mod connection;
+mod evil_server;
 mod json_mode;
 mod plain_mode;
 mod private_links;

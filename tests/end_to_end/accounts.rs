@@ -166,7 +166,7 @@ fn a_file_that_was_never_there_may_be_read_again() {
 #[test]
 fn registrations_passwd_and_reloads_at_once_lose_no_account() {
     const EACH: usize = 8;
-    let mut server = Server::start(&["registration=open"]);
+    let mut server = Server::start(&["registration=open", "registrations_per_address=0"]);
     let of = |who: &str| (0..EACH).map(|number| format!("{who}{number}")).collect::<Vec<_>>();
     let (registered, added) = (of("user"), of("added"));
     thread::scope(|scope| {

@@ -21,6 +21,7 @@ mod memory;
 mod messages;
 mod nc;
 mod plain_mode;
+mod private_door;
 mod private_ends;
 mod private_links;
 mod reload;

@@ -1,8 +1,5 @@
 //! Private links between two clients.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use serde_json::{Value, json};
 use support::{Client, Server};
 
@@ -223,46 +220,6 @@ fn a_thousand_private_texts_come_each_and_in_order() {
     let (code, rest) = hans.end();
     assert_eq!(code, 0);
     assert_eq!(rest.iter().filter(|object| object["status"] == "delivered").count(), COUNT);
-}
-
-#[test]
-fn a_stranger_on_the_port_achieves_nothing() {
-    let server = Server::start(&[]);
-    let (mut hans, mut yoda) = linked(&server);
-    for port in [&hans, &yoda].into_iter().flat_map(|client| listening_ports(client.id())) {
-        for text in [
-            "",
-            "hobnob-private 1 AAAAAAAAAAAAAAAAAAAAAA hans yoda\nnominate\ntext 1 1700000000000000 false\n",
-            "hobnob-private 1 AAAAAAAAAAAAAAAAAAAAAA yoda hans\nnominate\ntext 1 1700000000000000 false\n",
-            "text 1 1700000000000000 false\n",
-            "\u{0}\u{0}GET / HTTP/1.0\r\n\r\n",
-        ] {
-            let Ok(mut stranger) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-            let _ = stranger.write_all(text.as_bytes());
-            let _ = stranger.shutdown(std::net::Shutdown::Write);
-            let mut answer = Vec::new();
-            let _ = stranger.read_to_end(&mut answer);
-            assert_eq!(answer, b"", "an answer to a stranger");
-        }
-    }
-    hans.ok("private yoda undisturbed");
-    yoda.message("undisturbed");
-    yoda.has_not("a stranger's text", |object| object["text"] == "false");
-    hans.has_not("a stranger's text", |object| object["text"] == "false");
-}
-
-/// The TCP ports that a process listens on.
-fn listening_ports(id: u32) -> Vec<u16> {
-    let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{id}/fd"))
-        .expect("its files")
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
-        .collect();
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
-    let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row[3] == "0A" && sockets.iter().any(|socket| socket == row[9]))
-        .filter_map(|row| u16::from_str_radix(row[1].rsplit_once(':')?.1, 16).ok())
-        .collect()
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub fn client_line() -> BoxedStrategy<ClientLine<'static>> {
         1 => (word(), option::of(secret())).prop_map(|(name, password)| ClientLine::Login { name, password }),
         1 => (word(), secret()).prop_map(|(name, password)| ClientLine::Register { name, password }),
         1 => (word(), token()).prop_map(|(name, token)| ClientLine::Resume { name, token }),
+        1 => token().prop_map(|cookie| ClientLine::Device { cookie }),
+        1 => select(vec![ClientLine::Takeover, ClientLine::Alive]),
         1 => (option::of(message_id()), option::of(number()))
             .prop_map(|(shown, answered)| ClientLine::Acknowledge { shown, answered }),
         1 => any::<bool>().prop_map(|valid| ClientLine::Active { valid }),
@@ -102,6 +104,8 @@ fn session_line() -> BoxedStrategy<ServerLine<'static>> {
         select(Prompt::ALL).prop_map(ServerLine::Ask),
         admission().prop_map(ServerLine::Welcome),
         admission().prop_map(ServerLine::Resumed),
+        token().prop_map(|cookie| ServerLine::Device { cookie }),
+        Just(ServerLine::Alive),
         refusal().prop_map(ServerLine::Refused),
         small_number().prop_map(|count| ServerLine::Notice(Notice::FailedLogins { count })),
         small_number().prop_map(|count| ServerLine::Notice(Notice::Missed { count })),

@@ -94,7 +94,12 @@ pub fn token() -> impl Strategy<Value = Token> {
 }
 
 pub fn capabilities() -> impl Strategy<Value = Capabilities> {
-    any::<(bool, bool)>().prop_map(|(acknowledge, resume)| Capabilities { acknowledge, resume })
+    any::<[bool; 4]>().prop_map(|[acknowledge, resume, device, alive]| Capabilities {
+        acknowledge,
+        resume,
+        device,
+        alive,
+    })
 }
 
 /// Without a zone: a line has none.

@@ -41,7 +41,7 @@ fn play(path: &Path) {
     let text = std::fs::read_to_string(path).expect("readable");
     let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let (settings_lines, acts): (Vec<_>, Vec<_>) = lines.partition(|(_, line)| line.starts_with("set "));
-    let mut settings = Settings::default();
+    let mut settings = Settings { hashing_threads: 4, ..Settings::default() };
     for (_, line) in settings_lines {
         let (key, value) = line["set ".len()..].split_once('=').expect("KEY=VALUE");
         script::set(&mut settings, key, value);

@@ -2,6 +2,7 @@
 
 use hobnob::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
+    Takeover,
 };
 use hobnob::server::{Event, Settings};
 use hobnob::words::{Credential, Name};
@@ -42,6 +43,16 @@ pub(crate) fn perform(stage: &mut Stage, line: &str) {
             stage.say(name, &format!("login {name} {PASSWORD}"));
             stage.clients.values_mut().for_each(|client| client.said.clear());
         }
+        ("turned-away", place) => {
+            let (name, from) = place.split_once(' ').unwrap_or((place, HERE));
+            stage.try_to_open(name, from.parse().expect("an address"));
+            assert!(stage.clients[name].closed, "{name} is open");
+        }
+        ("flushed", name) => {
+            let link = stage.clients[name].id;
+            stage.handle(Event::Flushed { link, upto: u64::MAX });
+            stage.settle();
+        }
         ("close", name) => {
             let id = stage.clients.remove(name).expect("a known link").id;
             stage.handle(Event::LinkClosed { link: id });
@@ -77,6 +88,10 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
         }
         ("mail", mood) => {
             stage.loading = mood == "answers";
+            stage.settle();
+        }
+        ("hashing", "one") => {
+            stage.hash_one();
             stage.settle();
         }
         ("hashing", mood) => {
@@ -137,6 +152,11 @@ pub(crate) fn set(settings: &mut Settings, key: &str, value: &str) {
         "presence_settle_secs" => settings.presence_settle_secs = number(),
         "unauthenticated_max" => settings.unauthenticated_max = number() as u32,
         "unauthenticated_per_address" => settings.unauthenticated_per_address = number() as u32,
+        "hash_queue" => settings.hash_queue = number() as u32,
+        "hashing_threads" => settings.hashing_threads = number() as u32,
+        "name_places" => settings.name_places = number() as u32,
+        "registrations_per_address" => settings.registrations_per_address = number() as u32,
+        "takeover" => settings.takeover = if value == "deny" { Takeover::Deny } else { Takeover::Allow },
         "failures_per_address" => settings.failures_per_address = number() as u32,
         "groups_per_user" => settings.groups_per_user = number() as u32,
         "members_per_group" => settings.members_per_group = number() as u32,

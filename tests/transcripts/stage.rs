@@ -158,19 +158,20 @@ impl Stage {
         }
     }
 
+    /// A hashing thread answers.
+    pub(crate) fn hash_one(&mut self) {
+        let hashing = |owed: &Owed| matches!(owed, Owed::Verified(..) | Owed::Hashed(..));
+        let at = self.owed.iter().position(hashing).expect("a thread at work");
+        let answer = self.owed.remove(at).expect("found");
+        self.answer(answer);
+    }
+
     /// Hands in events until none is owed or due.
     pub(crate) fn settle(&mut self) {
         loop {
             if let Some(at) = self.owed.iter().position(|owed| self.is_free(owed)) {
-                match self.owed.remove(at).expect("found") {
-                    Owed::Verified(ticket, verdict) => self.handle(Event::Verified { ticket, verdict }),
-                    Owed::Hashed(ticket, credential) => {
-                        self.handle(Event::Hashed { ticket, credential: Some(credential) });
-                    }
-                    Owed::Committed(upto) => self.handle(Event::Committed { upto }),
-                    Owed::Refused(from) => self.handle(Event::StoreRefused { from }),
-                    Owed::Loaded(ticket, mail, more) => self.handle(Event::MailLoaded { ticket, mail, more }),
-                }
+                let owed = self.owed.remove(at).expect("found");
+                self.answer(owed);
             } else if self.timeout.is_some_and(|at| at <= self.now) {
                 self.timeout = None;
                 self.handle(Event::Tick);
@@ -182,14 +183,34 @@ impl Stage {
         }
     }
 
+    fn answer(&mut self, owed: Owed) {
+        match owed {
+            Owed::Verified(ticket, verdict) => self.handle(Event::Verified { ticket, verdict }),
+            Owed::Hashed(ticket, credential) => {
+                self.handle(Event::Hashed { ticket, credential: Some(credential) });
+            }
+            Owed::Committed(upto) => self.handle(Event::Committed { upto }),
+            Owed::Refused(from) => self.handle(Event::StoreRefused { from }),
+            Owed::Loaded(ticket, mail, more) => self.handle(Event::MailLoaded { ticket, mail, more }),
+        }
+    }
+
     pub(crate) fn open(&mut self, name: &str, from: IpAddr) {
+        self.try_to_open(name, from);
+        assert_eq!(
+            self.clients[name].said.front().map(String::as_str),
+            Some("hobnob 1 ack resume device alive")
+        );
+    }
+
+    /// A client connects, and may be turned away.
+    pub(crate) fn try_to_open(&mut self, name: &str, from: IpAddr) {
         let id = LinkId(self.next_link);
         self.next_link += 1;
         self.clients
             .insert(name.into(), Client { id, said: VecDeque::new(), closed: false, unsent: String::new() });
         let from = SocketAddr::new(from, 40_000);
         self.handle(Event::LinkOpened { link: id, from, nonce: [id.0 as u8; 32] });
-        assert_eq!(self.clients[name].said.front().map(String::as_str), Some("hobnob 1 ack resume"));
     }
 
     /// Sends a line, in one write with those kept for it.

@@ -12,9 +12,13 @@ use super::super::view::{Failure, View};
 use super::ClientState;
 use crate::planted::{self, Planted};
 use crate::wire::{ClientLine, Code, Command, CommandKind, Endpoint, MAX_ENDPOINTS};
+use crate::words::Name;
 
 /// Requests that may be open; further ones are declined.
 const REQUESTS: usize = 64;
+
+/// Requests that are declined without a number and not answered; further ones wait at the server until they expire.
+const UNNUMBERED: usize = 64;
 
 /// Whether others can connect to this client.
 #[derive(Default)]
@@ -149,8 +153,8 @@ impl ClientState {
     /// USER requests a private link.
     pub(in super::super) fn on_private_request(&mut self, from: &str) {
         let known = self.peers.requests.iter().any(|request| request.from == from && !request.doubtful);
-        // This client has requested the same link: it has agreed.
-        if known || self.is_asking(from) {
+        // This client has requested the same link: it has agreed. Nobody has what is no name.
+        if known || self.is_asking(from) || Name::new(from).is_err() {
             return;
         }
         self.forget_request(from);
@@ -174,9 +178,15 @@ impl ClientState {
         let decline = Command::Decline { user: from };
         if self.has_room_for_commands() {
             self.request(None, decline);
-        } else {
+        } else if self.peers.declined < UNNUMBERED {
+            self.peers.declined += 1;
             self.outbox.send(&ClientLine::Request { number: None, command: decline });
         }
+    }
+
+    /// The server has answered a command without a number.
+    pub(in super::super) fn on_unnumbered_answer(&mut self) {
+        self.peers.declined = self.peers.declined.saturating_sub(1);
     }
 
     /// The request of USER is no longer open.

@@ -4,33 +4,26 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::super::Phase;
 use super::super::event::PeerOpened;
 use super::super::outstanding::AskedBy;
 use super::super::verb::Verb;
 use super::super::view::{Path, Success};
 use super::ClientState;
+use super::dials::{self, Way};
 use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::{Code, CommandKind, Frame, Framer, PeerLine, Role, VERSION};
 use crate::words::{LinkId, Token};
 
-/// How long two clients try to reach each other; an introduction lives twice as long at the server.
-const MEETING_PATIENCE: Duration = Duration::from_secs(15);
+/// How long two clients try to reach each other; an introduction lives three times as long at the server.
+const MEETING_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The lowest port that is dialled.
-const LOWEST_PORT: u16 = 1_024;
-
-/// How long a new link may take to identify itself.
-const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Links that have not identified themselves; a further one displaces the oldest.
-const STRANGERS: usize = 4;
-
-/// Addresses dialled for one introduction.
-const DIALS: usize = 4;
+/// How long a called client may take to answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Identified links of one introduction.
 const READY_LINKS: usize = 16;
@@ -43,8 +36,8 @@ pub(super) struct Meeting {
     role: Role,
     id: Token,
     until: Time,
-    /// Addresses that are being dialled.
-    dials: Vec<SocketAddr>,
+    /// The addresses of the other.
+    ways: Vec<Way>,
     /// The link that the requester has chosen.
     nominated: Option<LinkId>,
     /// The answered commands whose result this decides: one, if the server follows the protocol.
@@ -54,6 +47,19 @@ pub(super) struct Meeting {
 impl Meeting {
     pub(super) fn until(&self) -> Time {
         self.until
+    }
+
+    pub(super) fn ways(&self) -> &[Way] {
+        &self.ways
+    }
+
+    pub(super) fn ways_mut(&mut self) -> &mut [Way] {
+        &mut self.ways
+    }
+
+    /// Whether this is the id of the introduction.
+    pub(super) fn is_of(&self, id: Token) -> bool {
+        self.id == id
     }
 
     pub(super) fn awaits_result(&self) -> bool {
@@ -67,12 +73,12 @@ pub(super) struct PeerLink {
     stage: Stage,
 }
 
-enum Stage {
+pub(super) enum Stage {
     /// Somebody has connected and is not identified. They may have come before their introduction, which is
     /// then on its way.
-    Stranger { until: Time, early: Option<(Token, String)> },
+    Stranger { from: SocketAddr, until: Time, early: Option<(Token, String)> },
     /// This client has connected and identified itself.
-    Calling { user: String, until: Time },
+    Calling { user: String, address: SocketAddr, until: Time },
     /// Both sides know the introduction.
     Ready { user: String },
     /// The requester has chosen this link and waits for `opened`.
@@ -98,23 +104,44 @@ impl PeerLink {
         }
     }
 
-    fn is_stranger(&self) -> bool {
-        matches!(self.stage, Stage::Stranger { .. })
+    /// Where somebody has come from who is not identified.
+    pub(super) fn stranger(&self) -> Option<SocketAddr> {
+        match &self.stage {
+            Stage::Stranger { from, .. } => Some(*from),
+            Stage::Calling { .. }
+            | Stage::Ready { .. }
+            | Stage::Nominated { .. }
+            | Stage::Standing { .. } => None,
+        }
+    }
+
+    /// What somebody has said who came before their introduction: its id and their name.
+    pub(super) fn early(&self) -> Option<&(Token, String)> {
+        match &self.stage {
+            Stage::Stranger { early, .. } => early.as_ref(),
+            Stage::Calling { .. }
+            | Stage::Ready { .. }
+            | Stage::Nominated { .. }
+            | Stage::Standing { .. } => None,
+        }
+    }
+
+    /// Whether dialling the user there is of no use now: they were called there, or can be told to open a link.
+    pub(super) fn spares_dial(&self, name: &str, there: SocketAddr) -> bool {
+        match &self.stage {
+            Stage::Calling { user, address, .. } => user == name && *address == there,
+            Stage::Ready { user } | Stage::Nominated { user } => user == name,
+            Stage::Stranger { .. } | Stage::Standing { .. } => false,
+        }
+    }
+
+    pub(super) fn stage_mut(&mut self) -> &mut Stage {
+        &mut self.stage
     }
 
     fn is_ready_for(&self, name: &str) -> bool {
         matches!(&self.stage, Stage::Ready { user } if user == name)
     }
-}
-
-/// Whether a client may listen there. The server chooses the addresses, so they must not lead to the services of
-/// a system, which have the ports below, nor to a neighbour that only this machine knows.
-fn may_be_dialled(address: &SocketAddr) -> bool {
-    let reachable = match address.ip().to_canonical() {
-        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_link_local(),
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_unicast_link_local(),
-    };
-    reachable && address.port() >= LOWEST_PORT
 }
 
 impl ClientState {
@@ -134,19 +161,12 @@ impl ClientState {
         }
         self.forget_request(user);
         self.abandon_meeting(user);
-        let mut dials: Vec<SocketAddr> = Vec::new();
-        for address in addresses.iter().filter(|address| may_be_dialled(address)) {
-            let most = if planted::is(Planted::ClientDialsFirstOnly) { 1 } else { DIALS };
-            if dials.len() < most && !dials.contains(address) {
-                self.outbox.dial_peer(*address);
-                *self.peers.dialling.entry(*address).or_default() += 1;
-                dials.push(*address);
-            }
-        }
         let patience = MEETING_PATIENCE * if planted::is(Planted::ClientGivesUpLate) { 4 } else { 1 };
         let until = self.now + patience;
-        let meeting = Meeting { role, id, until, dials, nominated: None, asked: Vec::new() };
+        let ways = dials::ways(addresses);
+        let meeting = Meeting { role, id, until, ways, nominated: None, asked: Vec::new() };
         self.peers.meetings.insert(user.to_owned(), meeting);
+        self.dial_when_due();
         self.admit_early(user);
     }
 
@@ -193,80 +213,34 @@ impl ClientState {
         links.into_iter().for_each(|link| self.drop_link(link));
     }
 
-    /// Closes a link that is not open.
+    /// Closes a link that is not open. A stranger is reset: closing takes time, and they may be many.
     pub(super) fn drop_link(&mut self, link: LinkId) {
-        if self.peers.links.remove(&link).is_some() {
-            self.outbox.close_peer(link);
-        }
+        let Some(known) = self.peers.links.remove(&link) else { return };
+        if known.stranger().is_some() { self.outbox.reset_peer(link) } else { self.outbox.close_peer(link) }
     }
 
     pub(in super::super) fn on_peer_opened(&mut self, link: LinkId, opened: PeerOpened) {
-        let until = self.now + HANDSHAKE_PATIENCE;
-        let stage = match opened {
-            PeerOpened::Dialled(address) => {
-                self.end_dial(address);
-                self.call(link, address).map(|user| Stage::Calling { user, until })
-            }
-            PeerOpened::Accepted(_) => {
-                self.lets_strangers_in().then_some(Stage::Stranger { until, early: None })
-            }
-        };
-        match stage {
-            Some(stage) => {
-                self.peers.links.insert(link, PeerLink { framer: Framer::default(), stage });
-            }
-            None => self.outbox.close_peer(link),
+        match opened {
+            PeerOpened::Dialled(address) => self.call(link, address),
+            PeerOpened::Accepted(from) => self.on_caller(link, from),
         }
     }
 
-    /// Identifies this client on a new link; `None` if nobody is to be called there any more.
-    fn call(&mut self, link: LinkId, address: SocketAddr) -> Option<String> {
-        let from = self.session()?.user.clone();
-        let (user, meeting) =
-            self.peers.meetings.iter_mut().find(|(_, meeting)| meeting.dials.contains(&address))?;
-        meeting.dials.retain(|dialled| *dialled != address);
-        let call = PeerLine::Call { version: VERSION, id: meeting.id, from: from.as_str(), to: user };
+    /// Identifies this client on a new link, unless nobody is to be called there any more.
+    fn call(&mut self, link: LinkId, address: SocketAddr) {
+        let user = self.end_dial_of_meeting(address);
+        let until = self.now + ANSWER_PATIENCE;
+        let Phase::Session(session) = &self.phase else { return self.outbox.close_peer(link) };
+        let meeting = user.and_then(|user| Some((self.peers.meetings.get(&user)?, user)));
+        let Some((meeting, user)) = meeting else { return self.outbox.close_peer(link) };
+        let from = session.user.as_str();
+        let call = PeerLine::Call { version: VERSION, id: meeting.id, from, to: &user };
         self.outbox.send_peer(link, &call);
-        Some(user.clone())
+        self.add_link(link, Stage::Calling { user, address, until });
     }
 
-    /// Whether incoming links are expected at all. Callers speak immediately, so the one that has been silent
-    /// longest makes room.
-    fn lets_strangers_in(&mut self) -> bool {
-        let expected = !self.peers.meetings.is_empty()
-            || self
-                .session()
-                .is_some_and(|session| session.commands.iter().any(|asked| asked.command.is_private()));
-        let strangers: Vec<_> =
-            self.peers.links.iter().filter(|(_, link)| link.is_stranger()).map(|(link, _)| *link).collect();
-        if expected
-            && strangers.len() >= STRANGERS
-            && let Some(longest) = strangers.first()
-        {
-            self.drop_link(*longest);
-        }
-        expected
-    }
-
-    /// A dial of an address has ended; returns whether it was the last one.
-    fn end_dial(&mut self, address: SocketAddr) -> bool {
-        let Some(left) = self.peers.dialling.get_mut(&address) else { return true };
-        *left -= 1;
-        let last = *left == 0;
-        if last {
-            self.peers.dialling.remove(&address);
-        }
-        last
-    }
-
-    /// A dial for an introduction that is over says nothing about a current one.
-    pub(in super::super) fn on_peer_unreached(&mut self, address: SocketAddr) {
-        if !self.end_dial(address) {
-            return;
-        }
-        for meeting in self.peers.meetings.values_mut() {
-            meeting.dials.retain(|dialled| *dialled != address);
-        }
+    pub(super) fn add_link(&mut self, link: LinkId, stage: Stage) {
+        self.peers.links.insert(link, PeerLink { framer: Framer::default(), stage });
     }
 
     pub(in super::super) fn on_peer_closed(&mut self, link: LinkId) {
@@ -348,45 +322,8 @@ impl ClientState {
         role == Some(Role::Accepter) || role.is_some() && planted::is(Planted::RequesterTakesNomination)
     }
 
-    /// A caller identifies itself. Only a client that the server has introduced knows the id; all others learn
-    /// nothing.
-    fn on_call(&mut self, link: LinkId, id: Token, from: &str, for_us: bool) {
-        let any = planted::is(Planted::ClientTakesAnyId);
-        let introduced = self.peers.meetings.get(from).map(|meeting| meeting.id == id || any);
-        match introduced {
-            Some(true) if for_us => self.admit(link, from),
-            None if for_us && self.expects(from) => self.wait_for_introduction(link, id, from),
-            Some(_) | None => self.drop_link(link),
-        }
-    }
-
-    /// The other client was introduced first.
-    fn wait_for_introduction(&mut self, link: LinkId, id: Token, from: &str) {
-        if let Some(PeerLink { stage: Stage::Stranger { early, .. }, .. }) = self.peers.links.get_mut(&link) {
-            *early = Some((id, from.to_owned()));
-        }
-    }
-
-    /// Answers callers that came before their introduction.
-    fn admit_early(&mut self, user: &str) {
-        let Some(id) = self.peers.meetings.get(user).map(|meeting| meeting.id) else { return };
-        let early = |link: &PeerLink| match &link.stage {
-            Stage::Stranger { early: Some((token, from)), .. } if from == user => Some(*token == id),
-            Stage::Stranger { .. }
-            | Stage::Calling { .. }
-            | Stage::Ready { .. }
-            | Stage::Nominated { .. }
-            | Stage::Standing { .. } => None,
-        };
-        let callers: Vec<_> =
-            self.peers.links.iter().filter_map(|(link, known)| Some((*link, early(known)?))).collect();
-        for (link, right) in callers {
-            if right { self.admit(link, user) } else { self.drop_link(link) }
-        }
-    }
-
     /// The called side knows the introduction.
-    fn admit(&mut self, link: LinkId, user: &str) {
+    pub(super) fn admit(&mut self, link: LinkId, user: &str) {
         let ready = self.peers.links.values().filter(|link| link.is_ready_for(user)).count();
         if ready >= READY_LINKS {
             return self.drop_link(link);
@@ -459,10 +396,11 @@ impl ClientState {
 
     /// Closes a link whose other side violates the protocol.
     pub(super) fn break_link(&mut self, link: LinkId) {
-        let known = self.peers.links.contains_key(&link);
-        self.on_peer_closed(link);
-        if known {
-            self.outbox.close_peer(link);
+        let Some(known) = self.peers.links.get(&link) else { return };
+        if known.stranger().is_some() {
+            return self.drop_link(link);
         }
+        self.on_peer_closed(link);
+        self.outbox.close_peer(link);
     }
 }

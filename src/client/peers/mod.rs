@@ -2,10 +2,13 @@
 //!
 //! The server only introduces: it names the other, an id that is used once, and addresses. Each side dials all
 //! addresses of the other and lets the other in; a caller says the id and both names, the called side checks
-//! them. The requester chooses one of the links; the others are closed.
+//! them. The requester chooses one of the links; the others are closed. The private port is open, and strangers have
+//! a place at it, only while somebody is expected.
 
 mod asking;
 mod conversation;
+mod dials;
+mod door;
 mod meeting;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,6 +18,7 @@ use core::net::SocketAddr;
 
 use asking::{Draft, Listening, Request};
 use conversation::Conversation;
+use dials::Budget;
 use meeting::{Meeting, PeerLink};
 
 use super::outbox::Outbox;
@@ -41,12 +45,16 @@ pub(super) struct Peers {
     meetings: BTreeMap<String, Meeting>,
     /// Dials under way for each address; some may belong to introductions that are over.
     dialling: BTreeMap<SocketAddr, usize>,
+    /// Limits the addresses that are dialled, over all sessions.
+    budget: Budget,
     /// Every connection with another client, open or not.
     links: BTreeMap<LinkId, PeerLink>,
     /// Open links, by user.
     conversations: BTreeMap<String, Conversation>,
     /// Users whose link has ended because they went, not because it was closed on purpose.
     departed: BTreeSet<String>,
+    /// Requests declined without a number that the server has not answered on this connection.
+    declined: usize,
     /// Counts the private messages received.
     shown: u64,
 }
@@ -79,6 +87,7 @@ impl Peers {
     /// The server is lost: requests may be withdrawn without this client hearing of it.
     pub(super) fn doubt_requests(&mut self) {
         self.requests.iter_mut().for_each(Request::doubt);
+        self.declined = 0;
     }
 
     /// A departed user is back, still without a link.
@@ -89,7 +98,8 @@ impl Peers {
     /// The next timeout of a link or an introduction.
     pub(super) fn due(&self) -> Option<Time> {
         let links = self.links.values().filter_map(PeerLink::due);
-        links.chain(self.meetings.values().map(Meeting::until)).min()
+        let dials = self.meetings.values().filter_map(|meeting| meeting.dial_due(&self.budget));
+        links.chain(dials).chain(self.meetings.values().map(Meeting::until)).min()
     }
 
     /// Says goodbye on all open links and closes all links.
@@ -97,7 +107,9 @@ impl Peers {
         for conversation in self.conversations.values() {
             outbox.send_peer(conversation.link(), &PeerLine::Close(farewell));
         }
-        self.links.keys().for_each(|link| outbox.close_peer(*link));
+        for (link, known) in &self.links {
+            if known.stranger().is_some() { outbox.reset_peer(*link) } else { outbox.close_peer(*link) }
+        }
     }
 }
 
@@ -115,6 +127,7 @@ impl ClientState {
         self.refuse_drafts();
         self.peers.requests.clear();
         self.peers.departed.clear();
+        self.peers.declined = 0;
     }
 
     /// Fails commands that were not sent because the server is lost.
@@ -138,6 +151,7 @@ impl ClientState {
         let meetings = self.peers.meetings.iter().filter(|(_, meeting)| over(meeting));
         let users: Vec<_> = meetings.map(|(user, _)| user.clone()).collect();
         users.iter().for_each(|user| self.abandon_meeting(user));
+        self.dial_when_due();
     }
 
     /// Whether this client has requested or accepted a link with that user, so that they may be introduced.

@@ -2,6 +2,10 @@
 
 mod commands;
 mod delivery;
+mod devices;
+mod dials;
+mod door;
+mod excess;
 mod login;
 mod private;
 mod properties;

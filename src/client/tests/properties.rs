@@ -26,6 +26,9 @@ fn server_line() -> impl Strategy<Value = Vec<u8>> {
         "refused invalid_credentials 2",
         "refused busy",
         "refused already_online",
+        "device 00112233445566778899aabbccddeeff",
+        "alive",
+        "hobnob 1 ack resume device alive",
         "refused stale",
         "message 1.1 yoda 5 2.1 live hi",
         "message 1.2 yoda 5 2.2 stored hi",
@@ -167,11 +170,15 @@ impl Trace {
             | Effect::NoteOpen { .. }
             | Effect::NoteSettled { .. }
             | Effect::OpenState { .. }
+            | Effect::FindCookie { .. }
+            | Effect::KeepCookie { .. }
             | Effect::CloseState
             | Effect::Listen
+            | Effect::StopListening
             | Effect::DialPeer { .. }
             | Effect::SendPeer { .. }
-            | Effect::ClosePeer { .. }) => self.others.push(format!("{other:?}")),
+            | Effect::ClosePeer { .. }
+            | Effect::ResetPeer { .. }) => self.others.push(format!("{other:?}")),
         }
     }
 }

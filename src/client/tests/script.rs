@@ -6,6 +6,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::client::view::{Failure, LoginRefused, Message, MessageKind, Success, View};
@@ -96,8 +97,13 @@ impl Script {
         self.happens(Event::PeerOpened { link: LinkId(link), opened })
     }
 
+    /// Somebody connects from an address that no introduction names.
     pub(super) fn peer_came(&mut self, link: u64) -> &mut Script {
-        let opened = PeerOpened::Accepted("192.0.2.9:40000".parse().unwrap());
+        self.peer_came_from(link, "192.0.2.9")
+    }
+
+    pub(super) fn peer_came_from(&mut self, link: u64, ip: &str) -> &mut Script {
+        let opened = PeerOpened::Accepted(SocketAddr::new(ip.parse().unwrap(), 40_000));
         self.happens(Event::PeerOpened { link: LinkId(link), opened })
     }
 
@@ -162,6 +168,11 @@ impl Script {
         self.client.wants_input()
     }
 
+    /// The effects since the last question that begin so.
+    pub(super) fn all(&self, beginning: &str) -> Vec<String> {
+        self.done.iter().filter(|done| done.starts_with(beginning)).cloned().collect()
+    }
+
     /// How many of the effects since the last question begin so.
     pub(super) fn count(&self, beginning: &str) -> usize {
         self.done.iter().filter(|done| done.starts_with(beginning)).count()
@@ -186,11 +197,15 @@ fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Opti
         Effect::NoteOpen { number } => format!("note {number} open"),
         Effect::NoteSettled { number } => format!("note {number} settled"),
         Effect::OpenState { user } => format!("open state of {user}"),
+        Effect::FindCookie { user } => format!("find cookie of {user}"),
+        Effect::KeepCookie { cookie } => format!("keep cookie {cookie}"),
         Effect::CloseState => "close state".into(),
         Effect::Listen => "listen".into(),
+        Effect::StopListening => "stop listening".into(),
         Effect::DialPeer { address } => format!("dial peer {address}"),
         Effect::SendPeer { link, bytes } => format!("send on {}: {}", link.0, lines(bytes)),
         Effect::ClosePeer { link } => format!("close {}", link.0),
+        Effect::ResetPeer { link } => format!("reset {}", link.0),
         Effect::ScheduleTimeout { at } => {
             *due = Some(at);
             return None;
@@ -230,6 +245,7 @@ fn refusal(refused: LoginRefused) -> String {
     match refused {
         LoginRefused::InvalidCredentials { attempts_left } => format!("invalid {attempts_left}"),
         LoginRefused::UnusablePassword { attempts_left } => format!("unusable {attempts_left}"),
+        LoginRefused::TooManyAccounts { retry_after_secs } => format!("too many {retry_after_secs}"),
         LoginRefused::LockedOut { retry_after_secs, just_now: true } => {
             format!("locked {retry_after_secs} just now")
         }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::entry::{self, refuse};
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
-use super::{ending, lockout};
+use super::{ending, hashing, probes, tries};
 use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
@@ -16,7 +16,7 @@ use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
 use crate::server::{Phase, ServerState, post};
 use crate::wire::{Code, Refusal};
-use crate::words::look_alike::{is_fit, skeleton};
+use crate::words::look_alike::{is_fit, looks};
 use crate::words::{Credential, LinkId, Name};
 
 const AT_ONCE: RecordNumber = RecordNumber(0);
@@ -40,8 +40,9 @@ pub(super) fn wish_for_account(server: &mut ServerState, link: LinkId, name: Nam
 
 /// What making or purging an account reads and writes.
 pub(in crate::server) fn account_subjects(name: &Name) -> Subjects {
-    let look = Subject::Look(skeleton(name.as_str()));
-    Subjects { reads: Vec::new(), writes: Vec::from([Subject::Account(name.clone()), look]) }
+    let looks = looks(name.as_str()).into_iter().map(Subject::Look);
+    let writes = core::iter::once(Subject::Account(name.clone())).chain(looks).collect();
+    Subjects { reads: Vec::new(), writes }
 }
 
 /// Decides a registration whose turn has come.
@@ -86,7 +87,7 @@ pub(in crate::server) fn account_decided(
         }
         return;
     }
-    lockout::forget_unknown(server, name);
+    tries::forget_unknown(server, name);
     if let Some(from) = server.door.links.get(&link).map(|link| link.from) {
         server.out.report(Report::Registered { user: name.clone(), from });
     }
@@ -117,7 +118,7 @@ pub(in crate::server) fn file_read(
     take_settings(server, settings);
     if planted::is(Planted::ReloadUnlocks) {
         for user in server.accounts.ids() {
-            lockout::forgive(server, lockout::Subject::Account(user), false);
+            tries::begin_anew(server, user);
         }
     }
     let kept: BTreeSet<Name> = accounts.iter().map(|(name, _)| name.clone()).collect();
@@ -155,7 +156,8 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     let waits = |settings: &Settings| (settings.timeout_secs, settings.resume_grace_secs);
     let rate = |settings: &Settings| (settings.rate_burst, settings.rate_per_s);
     let shows = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
-    let records_changed = now.unsettled_max != before.unsettled_max;
+    let records = |settings: &Settings| (settings.unsettled_max, settings.store_queue_bytes);
+    let records_changed = records(now) != records(&before);
     let (waits_changed, rate_changed) = (waits(now) != waits(&before), rate(now) != rate(&before));
     let presence = |settings: &Settings| (settings.presence_burst, settings.presence_settle_secs);
     let presence_changed = presence(now) != presence(&before);
@@ -186,11 +188,8 @@ fn retire(server: &mut ServerState, name: &Name) {
     if let Some(user) = server.accounts.find(name.as_str()) {
         let account = &mut server.accounts[user];
         if account.credential.take().is_some() {
-            account.guesses.begin_anew();
-            if planted::is(Planted::RemovalForgetsWaiting) {
-                account.guesses.waiting.clear();
-            }
             account.token = None;
+            tries::begin_anew(server, user);
             if planted::is(Planted::RemovalEndsSession) {
                 ending::make_way(server, user);
             }
@@ -211,7 +210,8 @@ pub(in crate::server) fn begin_purges(server: &mut ServerState) {
             account.session.is_none()
                 && account.entering.is_none()
                 && !account.inbox.is_expecting()
-                && account.guesses.is_idle()
+                && !probes::is_asked(server, user)
+                && !hashing::has_passwords_of(server, user)
                 && account.unanswered.is_none()
                 && !server.papers.lane.is_busy(user)
         });

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::entry::{self, Entry};
 use super::links::{self, LastAnswer, Stage};
-use super::waiting;
+use super::{probes, waiting};
 use crate::planted::{self, Planted};
 use crate::record::Fact;
 use crate::server::accounts::UserId;
@@ -68,6 +68,7 @@ fn end_session(server: &mut ServerState, user: UserId, end: End) {
         server.accounts[user].token = None;
         server.accounts[user].ledger.clear();
     }
+    probes::session_moved(server, user);
     let name = server.accounts.name(user).clone();
     let ended = Fact::SessionEnded { user: name.clone(), resumable: end.is_resumable(), at: server.now };
     let ServerState { papers, out, .. } = server;
@@ -148,6 +149,7 @@ pub(super) fn session_lost_link(server: &mut ServerState, user: UserId) {
     session.link = None;
     session.lost_at = server.now;
     let serial = session.serial;
+    probes::session_moved(server, user);
     let grace_secs = server.settings.resume_grace_secs;
     if grace_secs > 0 && server.phase == Phase::Serving {
         storing::store_all_under_way(server, user);

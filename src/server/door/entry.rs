@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
-use super::{ending, lockout};
+use super::{addresses, devices, ending, probes, tries};
 use crate::planted::{self, Planted};
 use crate::record::{Fact, RecordNumber};
 use crate::server::ServerState;
@@ -35,8 +35,9 @@ impl Entry {
 /// How somebody comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// By password, after so many failures since the last time. The token resumes the session.
-    Password { failed: u32, token: Option<Token> },
+    /// By password, after so many failures since the last time. The token resumes the session, the cookie tells
+    /// the device.
+    Password { failed: u32, token: Option<Token>, cookie: Option<Token> },
     /// By the token of an earlier login.
     Token,
 }
@@ -60,7 +61,8 @@ pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, fa
     if planted::is(Planted::DebtEndsWithSession) {
         account.debt = session::Debt::default();
     }
-    enter(server, id, user, By::Password { failed, token });
+    let cookie = devices::note_login(server, id, user);
+    enter(server, id, user, By::Password { failed, token, cookie });
 }
 
 /// What a resume costs.
@@ -90,6 +92,7 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
         (session.from, session.capabilities) = (from, capabilities);
         session.delivery = Delivery::default();
     }
+    probes::session_moved(server, user);
     let entry = Entry { by: By::Token, at: server.now };
     admit(server, id, user, entry);
     introductions::tell_again(server, user);
@@ -133,7 +136,12 @@ pub(in crate::server) fn word_is_due(server: &mut ServerState, id: LinkId) {
         }
         Some(Stage::Parting(..)) => links::part(server, id),
         Some(
-            Stage::Anonymous | Stage::LoggingIn(_) | Stage::Queued(_) | Stage::Member(_) | Stage::Leaving(..),
+            Stage::Anonymous
+            | Stage::LoggingIn(_)
+            | Stage::Queued
+            | Stage::Asking(_)
+            | Stage::Member(_)
+            | Stage::Leaving(..),
         )
         | None => {}
     }
@@ -180,10 +188,14 @@ fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     let admission = Admission { user: name.as_str(), unread, login, token };
     let line = if resumed { ServerLine::Resumed(admission) } else { ServerLine::Welcome(admission) };
     server.out.send(id, &line);
+    if let By::Password { cookie: Some(cookie), .. } = entry.by {
+        server.out.send(id, &ServerLine::Device { cookie });
+    }
     if let By::Password { failed: count @ 1.., .. } = entry.by {
         server.out.send(id, &ServerLine::Notice(Notice::FailedLogins { count }));
     }
     server.out.report(Report::LoggedIn { user: name, from, resumed });
+    addresses::note_known(server, from, user);
     waiting::join(server, id, user);
     waiting::wait_no_more(server, id, Waits::LOGIN);
     if server.settings.offline_delivery == OfflineDelivery::Auto || planted::is(Planted::ManualShows) {
@@ -194,7 +206,7 @@ fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
 /// The failures that a login was to tell of are told at the next one.
 pub(super) fn remember_failures(server: &mut ServerState, user: UserId, entry: Entry) {
     if let By::Password { failed: failed @ 1.., .. } = entry.by {
-        lockout::remember_failures(server, user, failed);
+        tries::remember_failures(server, user, failed);
     }
 }
 

@@ -3,7 +3,7 @@
 use core::mem;
 
 use super::links::{self, Stage};
-use super::{commands, ending, login, turns, waiting};
+use super::{commands, devices, ending, login, probes, turns, waiting};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::{ServerState, post, session};
@@ -33,6 +33,11 @@ pub(in crate::server) fn receive(server: &mut ServerState, id: LinkId, bytes: &[
     let limit = line_limit(server);
     let Some(link) = server.door.links.get_mut(&id).filter(|link| !link.ended) else { return };
     link.spoke = true;
+    if link.asked {
+        probes::heard(server, id);
+        server.do_what_is_due();
+    }
+    let Some(link) = server.door.links.get_mut(&id) else { return };
     let mut framer = mem::take(&mut link.framer);
     let mut rest = bytes;
     while let Some(frame) = framer.next(&mut rest, limit) {
@@ -120,8 +125,11 @@ fn is_obeyed_at_once(stage: Stage, line: &[u8]) -> bool {
     };
     let planted = planted::is(Planted::NextLineDoesNotWait) && !change(line);
     let word = line.trim_ascii_start();
-    let at_once = (word.starts_with(b"ack") || word.starts_with(b"active"))
-        && matches!(ClientLine::parse(line), Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. }));
+    let at_once = (word.starts_with(b"ack") || word.starts_with(b"active") || word.starts_with(b"alive"))
+        && matches!(
+            ClientLine::parse(line),
+            Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. } | ClientLine::Alive)
+        );
     stage.user().is_some() && (at_once || planted)
 }
 
@@ -217,7 +225,8 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         }
         Some(
             Stage::LoggingIn(_)
-            | Stage::Queued(_)
+            | Stage::Queued
+            | Stage::Asking(_)
             | Stage::Refused(..)
             | Stage::Entering(..)
             | Stage::Parting(..),
@@ -231,11 +240,14 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
             waiting::look(server, id, member);
         }
         ClientLine::Acknowledge { shown, answered } => acknowledge(server, member, shown, answered),
+        ClientLine::Alive => {}
         ClientLine::Active { .. } if planted::is(Planted::ActiveIgnored) => {}
         ClientLine::Active { valid } => {
             ending::note_activity(server, member, valid || planted::is(Planted::InvalidActiveCounts));
         }
         ClientLine::Hello { .. }
+        | ClientLine::Device { .. }
+        | ClientLine::Takeover
         | ClientLine::Login { .. }
         | ClientLine::Register { .. }
         | ClientLine::Resume { .. } => {
@@ -267,7 +279,12 @@ fn obey_stranger(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         ClientLine::Login { name, password } => login::login(server, id, name, password),
         ClientLine::Register { name, password } => login::register(server, id, name, password),
         ClientLine::Resume { name, token } => login::resume(server, id, name, &token),
-        ClientLine::Request { .. } | ClientLine::Acknowledge { .. } | ClientLine::Active { .. } => {
+        ClientLine::Device { cookie } => devices::shown(server, id, cookie),
+        ClientLine::Takeover => probes::take_over(server, id),
+        ClientLine::Request { .. }
+        | ClientLine::Acknowledge { .. }
+        | ClientLine::Active { .. }
+        | ClientLine::Alive => {
             server.out.send(id, &ServerLine::Ask(Prompt::Username));
         }
     }
@@ -295,13 +312,14 @@ fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) {
         Some(
             Stage::Anonymous
             | Stage::LoggingIn(_)
-            | Stage::Queued(_)
+            | Stage::Queued
+            | Stage::Asking(_)
             | Stage::Refused(..)
             | Stage::Entering(..),
         ) => {}
     }
     let Misuse { number, command, code } = misuse;
-    let over = matches!(command, "hello" | "login" | "register" | "resume")
+    let over = matches!(command, "hello" | "device" | "login" | "register" | "resume" | "takeover")
         && matches!(links::stage(server, id), Some(Stage::Member(_)));
     let code = if over { Code::UnknownCommand } else { code };
     server.out.send(id, &ServerLine::Failed { number, code, command });

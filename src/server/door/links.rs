@@ -1,14 +1,14 @@
 //! Links: connections, from their opening to their close.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::input::Held;
-use super::lockout::Subject;
+use super::probes::Denied;
 use super::waiting::{self, Waits};
-use super::{ending, login, turns};
+use super::{ending, hashing, login, probes, strangers, turns};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
@@ -16,7 +16,7 @@ use crate::server::effect::Report;
 use crate::server::{Later, Phase, ServerState, post, wishes};
 use crate::time::Time;
 use crate::wire::{Capabilities, Farewell, Framer, Refusal, ServerLine, VERSION};
-use crate::words::{LinkId, Ticket};
+use crate::words::{LinkId, Ticket, Token};
 
 /// The input side of one connection. No `Debug`: what came may hold a password.
 #[derive(Clone)]
@@ -39,6 +39,14 @@ pub(super) struct Link {
     pub(super) failures: u32,
     /// Whether anything has come on it.
     pub(super) spoke: bool,
+    /// When it began to log in, as a serial number.
+    pub(super) begun: Option<u64>,
+    /// The cookie that it has shown.
+    pub(super) cookie: Option<Token>,
+    /// The login that was refused on it because of a session.
+    pub(super) denied: Option<Box<Denied>>,
+    /// Whether it was asked if its client is there, and has said nothing since.
+    pub(super) asked: bool,
     /// When the link must be logged in, or its last words be said.
     pub(super) due: Option<Time>,
     /// When something of what a logout waits for was last taken.
@@ -52,8 +60,10 @@ pub(super) enum Stage {
     Anonymous,
     /// A password of it is being compared, or hashed for a new account.
     LoggingIn(Ticket),
-    /// A password of it waits until one more try at the name is free.
-    Queued(Subject),
+    /// A password of it waits for its turn.
+    Queued,
+    /// Its password is right; this user's session is asked whether its client is there.
+    Asking(UserId),
     /// It is being refused: the record that the refusal reveals is on its way. Whether it closes then.
     Refused(Refusal, bool),
     /// It is let in as this user once the record of that is settled.
@@ -81,7 +91,8 @@ impl Stage {
             Stage::Member(user) | Stage::Leaving(user, _) => Some(user),
             Stage::Anonymous
             | Stage::LoggingIn(_)
-            | Stage::Queued(_)
+            | Stage::Queued
+            | Stage::Asking(_)
             | Stage::Refused(..)
             | Stage::Entering(..)
             | Stage::Parting(..) => None,
@@ -89,25 +100,14 @@ impl Stage {
     }
 }
 
-/// Whether limits by address apply: an operator's own machine is exempt.
-pub(super) fn limited_address(from: SocketAddr) -> Option<IpAddr> {
-    let ip = from.ip().to_canonical();
-    if ip.is_loopback() {
-        return None;
-    }
-    Some(match ip {
-        IpAddr::V4(_) => ip,
-        // One host is given a /64.
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-    })
-}
-
 pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: SocketAddr, nonce: &[u8; 32]) {
     server.secrets.absorb(nonce);
     if server.phase == Phase::Stopping || server.door.links.contains_key(&id) {
         return server.out.turn_away(id);
     }
-    make_room(server, from);
+    if !strangers::make_room(server, from) {
+        return server.out.turn_away(id);
+    }
     let login_secs = server.settings.login_secs;
     let login_secs = login_secs - login_secs / 2 * u64::from(planted::is(Planted::LoginTimeHalved));
     let login_due = (login_secs > 0).then(|| server.now + Duration::from_secs(login_secs));
@@ -124,6 +124,10 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         ended: false,
         failures: 0,
         spoke: false,
+        begun: None,
+        cookie: None,
+        denied: None,
+        asked: false,
         due: login_due,
         moved_at: server.now,
     };
@@ -133,41 +137,8 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         server.deadlines.add(at, Deadline::Login(id));
     }
     server.out.open(id);
-    let capabilities = Capabilities { acknowledge: true, resume: true };
+    let capabilities = Capabilities { acknowledge: true, resume: true, device: true, alive: true };
     server.out.send(id, &ServerLine::Greeting { version: VERSION, capabilities });
-}
-
-/// At the bounds of connections that are not logged in, the oldest silent one goes.
-fn make_room(server: &mut ServerState, from: SocketAddr) {
-    let per_address = server.settings.unauthenticated_per_address as usize;
-    if let Some(ip) = limited_address(from)
-        && per_address > 0
-    {
-        let links = &server.door.links;
-        let same = |id: &&LinkId| links.get(*id).is_some_and(|link| limited_address(link.from) == Some(ip));
-        let rivals: Vec<LinkId> = server.door.anonymous.iter().filter(same).copied().collect();
-        close_oldest_silent(server, rivals, per_address, "unauthenticated_per_address");
-    }
-    let all = server.settings.unauthenticated_max as usize;
-    if all > 0 && server.door.anonymous.len() >= all {
-        let rivals: Vec<LinkId> = server.door.anonymous.iter().copied().collect();
-        close_oldest_silent(server, rivals, all, "unauthenticated_max");
-    }
-}
-
-/// Closes links until there is room for one more: one, unless the bound has been lowered.
-fn close_oldest_silent(server: &mut ServerState, mut rivals: Vec<LinkId>, bound: usize, limit: &'static str) {
-    while rivals.len() >= bound {
-        let links = &server.door.links;
-        let silent = rivals.iter().position(|id| links.get(id).is_some_and(|link| !link.spoke));
-        let newest = rivals.iter().rposition(|id| links.get(id).is_some_and(|link| !link.spoke));
-        let silent = if planted::is(Planted::NewestSilentGoes) { newest } else { silent };
-        let oldest = rivals.remove(silent.unwrap_or(0));
-        let Some(link) = links.get(&oldest) else { unreachable!("links that are not logged in are links") };
-        let from = link.from;
-        server.out.report(Report::LimitReached { limit, from });
-        close(server, oldest);
-    }
 }
 
 /// Bytes have left for the network.
@@ -180,6 +151,7 @@ pub(in crate::server) fn flushed(server: &mut ServerState, id: LinkId, upto: u64
         if !acknowledges {
             post::delivery::left_for_network(server, user, flushed);
         }
+        probes::left_for_network(server, id, user, flushed);
         post::delivery::advance(server, user);
         ending::go_on_leaving(server, user);
     }
@@ -206,7 +178,8 @@ pub(super) fn end_is_due(server: &mut ServerState, id: LinkId) {
         Stage::Anonymous => close(server, id),
         Stage::Member(user) => ending::leave_at_end(server, id, user),
         Stage::LoggingIn(_)
-        | Stage::Queued(_)
+        | Stage::Queued
+        | Stage::Asking(_)
         | Stage::Refused(..)
         | Stage::Entering(..)
         | Stage::Leaving(..)
@@ -222,7 +195,8 @@ pub(in crate::server) fn link_lost(server: &mut ServerState, id: LinkId) {
     wishes::drop_unnumbered(server, id);
     let Some(link) = take(server, id) else { return };
     match link.stage {
-        Stage::Queued(subject) => login::leave_queue(server, id, subject),
+        Stage::Queued => hashing::leave(server, id),
+        Stage::Asking(user) => probes::forget(server, user),
         Stage::Entering(user, entry) => ending::never_entered(server, user, entry),
         // The end of its stream was a logout, and nothing can be said on it any more.
         Stage::Member(user) if link.ended => ending::leaving_lost_link(server, user),
@@ -237,8 +211,16 @@ pub(in crate::server) fn link_lost(server: &mut ServerState, id: LinkId) {
 pub(super) fn close(server: &mut ServerState, id: LinkId) {
     let Some(link) = take(server, id) else { return };
     assert!(link.stage.user().is_none(), "a session ends before its link is closed");
-    if let Stage::Queued(subject) = link.stage {
-        login::leave_queue(server, id, subject);
+    match link.stage {
+        Stage::Queued => hashing::leave(server, id),
+        Stage::Asking(user) => probes::forget(server, user),
+        Stage::Anonymous
+        | Stage::LoggingIn(_)
+        | Stage::Refused(..)
+        | Stage::Entering(..)
+        | Stage::Member(_)
+        | Stage::Leaving(..)
+        | Stage::Parting(..) => {}
     }
     server.out.close(id);
 }

@@ -3,10 +3,12 @@
 use core::net::SocketAddr;
 
 use super::entry::{self, refuse, refuse_for_good};
+use super::hashing::{self, Job, Task};
 use super::links::{self, Stage};
-use super::lockout::{self, Subject, guesses};
+use super::names::Subject;
+use super::tries::{self, Counted, Success};
 use super::waiting::{self, Waits};
-use super::{accounts, ending};
+use super::{accounts, addresses, devices, ending, probes, strangers};
 use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
 use crate::server::effect::Report;
@@ -26,18 +28,38 @@ const AT_ONCE: RecordNumber = RecordNumber(0);
 #[derive(Debug, Clone)]
 pub(super) enum SlowLogin {
     /// A password is being compared. The link may be gone by then; the verdict counts all the same.
-    Comparing {
-        link: LinkId,
-        from: SocketAddr,
-        subject: Subject,
-        /// What it is compared with: the file may be read again before the verdict is there.
-        credential: Option<Credential>,
-    },
+    Comparing(Attempt),
     /// A password for a new account is being hashed.
     Hashing { link: LinkId, name: Name },
 }
 
+/// A password that is tried.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) link: LinkId,
+    pub(super) from: SocketAddr,
+    pub(super) counted: Counted,
+    /// What it is compared with: the file may be read again before the verdict is there.
+    pub(super) credential: Option<Credential>,
+}
+
+/// By what a login whose password is right is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It was compared.
+    Password,
+    /// `takeover`.
+    Takeover,
+}
+
+/// A login begins, of whatever kind.
+fn begin(server: &mut ServerState, id: LinkId) {
+    strangers::note_begun(server, id);
+    probes::forget_claim(server, id);
+}
+
 pub(super) fn login(server: &mut ServerState, id: LinkId, name: &str, password: Option<Secret<'_>>) {
+    begin(server, id);
     if Name::new(name).is_err() && !planted::is(Planted::BadNameIsTried) {
         return refuse(server, id, AT_ONCE, Refusal::BadName);
     }
@@ -51,72 +73,113 @@ pub(super) fn login(server: &mut ServerState, id: LinkId, name: &str, password: 
         None => server.out.send(id, &ServerLine::Ask(Prompt::Password)),
         Some(_) if busy => refuse(server, id, AT_ONCE, Refusal::Busy),
         Some(_) if new => server.out.send(id, &ServerLine::Ask(Prompt::NewPassword)),
-        Some(password) => {
-            let subject = lockout::subject(server, name);
-            attempt(server, id, subject, Password::new(password.0));
+        Some(password) => attempt(server, id, name, Password::new(password.0)),
+    }
+}
+
+/// Tries a password: refused while the name or the address is locked, else it waits for its turn.
+fn attempt(server: &mut ServerState, id: LinkId, name: &str, password: Password) {
+    let Some((from, failures)) = server.door.links.get(&id).map(|link| (link.from, link.failures)) else {
+        return;
+    };
+    let subject = tries::subject(server, name);
+    let device = match subject {
+        Subject::Account(user) => devices::of_link(server, id, user).map(|device| (user, device)),
+        Subject::Unknown(_) => None,
+    };
+    let counted = device.map_or(Counted::Name(subject), |(user, device)| Counted::Device(user, device));
+    tries::end_lock_of_device(server, counted);
+    if planted::is(Planted::CounterPerLink) && failures == 0 {
+        tries::count_from_zero(server, counted);
+    }
+    if is_locked(server, id, from, counted) {
+        return;
+    }
+    let task = Task::Compare(counted);
+    if hashing::has_room(server, id, name, &task) {
+        hashing::submit(server, Job { link: id, name: name.into(), password, task });
+    } else {
+        refuse_busy(server, id, counted, from);
+    }
+}
+
+fn refuse_busy(server: &mut ServerState, id: LinkId, counted: Counted, from: SocketAddr) {
+    if planted::is(Planted::BusyCostsTry) && tries::find_place(server, counted, from) {
+        tries::count_failure(server, counted, from);
+    }
+    refuse(server, id, AT_ONCE, Refusal::Busy);
+}
+
+/// Refuses a password because its name or its address is locked, if so.
+fn is_locked(server: &mut ServerState, id: LinkId, from: SocketAddr, counted: Counted) -> bool {
+    if let Some(retry_after_secs) = addresses::locked_secs(server, from) {
+        refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
+        return true;
+    }
+    let locked = tries::locked_secs(server, counted).is_some() && !planted::is(Planted::LockedButRight);
+    if locked {
+        let (retry_after_secs, record) = tries::extend_lock(server, counted, from);
+        refuse_for_good(server, id, record, Refusal::LockedOut { retry_after_secs });
+    }
+    locked
+}
+
+/// The turn of a password that waited has come: it goes to a thread, unless it is refused.
+pub(super) fn turn_has_come(server: &mut ServerState, job: Job) {
+    let Job { link: id, password, task, .. } = job;
+    let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
+    match task {
+        Task::Compare(counted) => {
+            if is_locked(server, id, from, counted) {
+                return;
+            }
+            if !tries::find_place(server, counted, from) {
+                return refuse_busy(server, id, counted, from);
+            }
+            tries::begin_comparison(server, counted);
+            let ticket = begin_work(server, id);
+            let credential = counted.user().and_then(|user| server.accounts[user].credential.clone());
+            let compared = Attempt { link: id, from, counted, credential: credential.clone() };
+            server.door.slow_logins.insert(ticket, SlowLogin::Comparing(compared));
+            server.out.slow(Slow::Verify { ticket, credential, password });
+        }
+        Task::Register(name) => {
+            let ticket = begin_work(server, id);
+            server.door.slow_logins.insert(ticket, SlowLogin::Hashing { link: id, name });
+            server.out.slow(Slow::Hash { ticket, password });
         }
     }
 }
 
-/// Tries a password: refused while the name or the address is locked, else compared, as soon as the
-/// comparisons under way leave a try.
-fn attempt(server: &mut ServerState, id: LinkId, subject: Subject, password: Password) {
-    let Some((from, failures)) = server.door.links.get(&id).map(|link| (link.from, link.failures)) else {
-        return;
-    };
-    if let Some(retry_after_secs) = lockout::address_locked_secs(server, from) {
-        return refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
-    }
-    if planted::is(Planted::CounterPerLink) && failures == 0 {
-        guesses(server, subject).count = 0;
-    }
-    if lockout::locked_secs(server, subject).is_some() && !planted::is(Planted::LockedButRight) {
-        let (retry_after_secs, record) = lockout::extend_lock(server, subject);
-        return refuse_for_good(server, id, record, Refusal::LockedOut { retry_after_secs });
-    }
-    waiting::wait(server, id, Waits::LOGIN);
-    if lockout::tries_are_taken(server, subject) {
-        guesses(server, subject).waiting.push_back((id, password));
-        return links::set_stage(server, id, Stage::Queued(subject));
-    }
-    guesses(server, subject).verifying += 1;
+fn begin_work(server: &mut ServerState, id: LinkId) -> Ticket {
+    hashing::thread_is_taken(server);
     let ticket = Ticket(server.next_serial());
-    let credential = match subject {
-        Subject::Account(user) => server.accounts[user].credential.clone(),
-        Subject::Unknown(_) => None,
-    };
     links::set_stage(server, id, Stage::LoggingIn(ticket));
-    let comparing = SlowLogin::Comparing { link: id, from, subject, credential: credential.clone() };
-    server.door.slow_logins.insert(ticket, comparing);
-    server.out.slow(Slow::Verify { ticket, credential, password });
+    ticket
 }
 
 /// A password was compared.
 pub(in crate::server) fn verified(server: &mut ServerState, ticket: Ticket, verdict: Verdict) {
     let slow = server.door.slow_logins.get(&ticket).cloned();
-    let Some(SlowLogin::Comparing { link, from, subject, credential }) = slow else { return };
+    let Some(SlowLogin::Comparing(attempt)) = slow else { return };
     server.door.slow_logins.remove(&ticket);
-    let name = guesses(server, subject);
-    assert!(name.verifying > 0, "a comparison is counted until its verdict");
-    name.verifying -= 1;
+    hashing::thread_is_free(server);
+    let Attempt { link, from, counted, .. } = attempt;
+    tries::end_lock_of_device(server, counted);
     if links::stage(server, link) == Some(Stage::LoggingIn(ticket)) {
         links::set_stage(server, link, Stage::Anonymous);
     }
     match verdict {
-        Verdict::Overloaded => {
-            if planted::is(Planted::BusyCostsTry) {
-                lockout::count_failure(server, subject, from);
-            }
-            refuse(server, link, AT_ONCE, Refusal::Busy);
-        }
-        Verdict::Wrong => wrong_password(server, link, from, subject),
-        Verdict::Right => right_password(server, link, from, subject, credential.as_ref()),
+        Verdict::Overloaded => refuse_busy(server, link, counted, from),
+        Verdict::Wrong => wrong_password(server, link, from, counted),
+        Verdict::Right => right_password(server, &attempt, Way::Password),
     }
+    tries::end_comparison(server, counted);
     if !planted::is(Planted::OverloadHangs) {
         read_on_if_refused(server, link);
     }
-    try_queued(server, subject);
-    if let Subject::Account(user) = subject
+    hashing::give_turns(server);
+    if let Some(user) = counted.user()
         && server.accounts[user].is_leaving()
     {
         server.later.push_back(Later::Purge);
@@ -124,37 +187,17 @@ pub(in crate::server) fn verified(server: &mut ServerState, ticket: Ticket, verd
 }
 
 /// A link that is not logged in, and waits for nothing, is read again.
-fn read_on_if_refused(server: &mut ServerState, id: LinkId) {
+pub(super) fn read_on_if_refused(server: &mut ServerState, id: LinkId) {
     if links::is_anonymous(server, id) {
         waiting::wait_no_more(server, id, Waits::LOGIN);
     }
 }
 
-/// Attempts that had to wait for this verdict go on, the first first.
-fn try_queued(server: &mut ServerState, subject: Subject) {
-    let obeys_lock = !planted::is(Planted::LockedButRight);
-    while (obeys_lock && lockout::locked_secs(server, subject).is_some())
-        || !lockout::tries_are_taken(server, subject)
-    {
-        let Some((link, password)) = guesses(server, subject).waiting.pop_front() else { return };
-        if links::stage(server, link) == Some(Stage::Queued(subject)) {
-            links::set_stage(server, link, Stage::Anonymous);
-            attempt(server, link, subject, password);
-            read_on_if_refused(server, link);
-        }
-    }
-}
-
-/// A link went away while it waited for a try.
-pub(super) fn leave_queue(server: &mut ServerState, id: LinkId, subject: Subject) {
-    guesses(server, subject).waiting.retain(|(link, _)| *link != id);
-}
-
-fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, subject: Subject) {
-    let address_locked_secs = lockout::address_locked_secs(server, from);
-    let (record, locked_secs) = lockout::count_failure(server, subject, from);
+fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, counted: Counted) {
+    let address_locked_secs = addresses::locked_secs(server, from);
+    let (record, locked_secs) = tries::count_failure(server, counted, from);
     server.out.report(Report::LoginFailed { from, locked: locked_secs.is_some() });
-    if let Subject::Account(user) = subject
+    if let Some(user) = counted.user()
         && locked_secs.is_some()
         && planted::is(Planted::LockEndsSession)
     {
@@ -168,10 +211,10 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, subjec
     {
         link.failures += 1;
     }
-    let attempts_left = if lockout::locks(server) {
+    let attempts_left = if tries::locks(server) {
         let attempts = server.settings.lock_attempts;
         let more = u32::from(planted::is(Planted::AttemptsLeftOneMore));
-        attempts.saturating_sub(guesses(server, subject).count) + more
+        attempts.saturating_sub(tries::count(server, counted)) + more
     } else {
         server.door.links.get_mut(&id).map_or(0, |link| {
             link.failures += 1;
@@ -187,47 +230,49 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, subjec
     }
 }
 
-/// `compared` is what the password is right for.
-fn right_password(
-    server: &mut ServerState,
-    id: LinkId,
-    from: SocketAddr,
-    subject: Subject,
-    compared: Option<&Credential>,
-) {
-    let Subject::Account(user) = subject else { unreachable!("no password is right for a made-up name") };
-    if let Some(retry_after_secs) = lockout::address_locked_secs(server, from) {
+/// Decides a login whose password is right.
+pub(super) fn right_password(server: &mut ServerState, attempt: &Attempt, way: Way) {
+    let Attempt { link: id, from, counted, credential: ref compared } = *attempt;
+    let Some(user) = counted.user() else { unreachable!("no password is right for a made-up name") };
+    if let Some(retry_after_secs) = addresses::locked_secs(server, from) {
         // Guesses of one address that run at once get no more answers than guesses in turn.
         return refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
     }
-    if let Some(retry_after_secs) = lockout::locked_secs(server, subject)
+    if let Some(retry_after_secs) = tries::locked_secs(server, counted)
         && !planted::is(Planted::LockedButRight)
     {
-        let record = guesses(server, subject).record;
+        let record = tries::record(server, counted);
         return refuse_for_good(server, id, record, Refusal::LockedOut { retry_after_secs });
     }
     if server.accounts[user].is_leaving() {
         // The account went while its password was being compared.
-        return wrong_password(server, id, from, subject);
+        return wrong_password(server, id, from, counted);
     }
-    if server.accounts[user].credential.as_ref() != compared {
+    if server.accounts[user].credential != *compared {
         // So did its line change. Whether the password is right for that one too, the next try tells.
         return refuse(server, id, AT_ONCE, Refusal::Busy);
     }
-    let replace =
-        server.settings.duplicate_login == DuplicateLogin::Replace || planted::is(Planted::SecondLoginWins);
+    let replace = server.settings.duplicate_login == DuplicateLogin::Replace
+        || way == Way::Takeover
+        || planted::is(Planted::SecondLoginWins);
     let account = &server.accounts[user];
-    let entering = entry::is_busy(server, user);
+    let entering = entry::is_busy(server, user) || probes::is_asked(server, user);
     let away = account.session.is_some() && planted::is(Planted::GraceDeniesLogin);
     let denied = (account.link().is_some() || away) && !replace;
     let here = links::is_anonymous(server, id);
-    let failed = lockout::forgive(server, subject, here && !denied && !entering);
+    if here && denied && !entering && way == Way::Password && probes::ask(server, attempt) {
+        return;
+    }
+    let notes_device = devices::is_noted(server, id);
+    let enters = here && !denied && !entering;
+    let success = if enters { Success::Login { notes_device } } else { Success::Refused };
+    let failed = tries::forgive(server, counted, success);
     if !here {
         // Gone, or about to close: it begins nothing.
     } else if entering {
         refuse(server, id, AT_ONCE, Refusal::Busy);
     } else if denied {
-        refuse(server, id, AT_ONCE, Refusal::AlreadyOnline);
+        probes::deny(server, attempt);
     } else {
         ending::make_way(server, user);
         entry::by_password(server, id, user, failed);
@@ -236,6 +281,7 @@ fn right_password(
 
 /// Goes on with a session by its token: no password, and the old link makes way at once.
 pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &Token) {
+    begin(server, id);
     let resumes = |user: &crate::server::accounts::UserId| {
         let account = &server.accounts[*user];
         let digest =
@@ -244,7 +290,7 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
         digest.is_some() && (account.token == digest || any)
     };
     let user = server.accounts.find(name).filter(resumes);
-    let locked = |user| lockout::locked_secs(server, Subject::Account(user)).is_some();
+    let locked = |user| tries::locked_secs(server, Counted::Name(Subject::Account(user))).is_some();
     if planted::is(Planted::LockBarsResume) && user.is_some_and(locked) {
         return refuse(server, id, AT_ONCE, Refusal::Stale);
     }
@@ -260,14 +306,14 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
 pub(super) fn register(server: &mut ServerState, id: LinkId, name: &str, password: Secret<'_>) {
     let cut = planted::is(Planted::LongNameCut).then(|| name.char_indices().nth(NAME_CHARS)).flatten();
     let name = cut.and_then(|(at, _)| name.get(..at)).unwrap_or(name);
+    begin(server, id);
     let Ok(new) = Name::new(name) else { return refuse(server, id, AT_ONCE, Refusal::BadName) };
     if server.door.registering.contains(name) || server.papers.lane.is_returning(name) {
         return refuse(server, id, AT_ONCE, Refusal::Busy);
     }
     if server.settings.registration == Registration::Closed && !planted::is(Planted::RegistrationNeverCloses)
     {
-        let subject = lockout::subject(server, name);
-        return attempt(server, id, subject, Password::new(password.0));
+        return attempt(server, id, name, Password::new(password.0));
     }
     if password.0.is_empty() {
         return server.out.send(id, &ServerLine::Ask(Prompt::NewPassword));
@@ -275,12 +321,18 @@ pub(super) fn register(server: &mut ServerState, id: LinkId, name: &str, passwor
     if let Some(refusal) = accounts::why_not_new(server, &new) {
         return refuse(server, id, AT_ONCE, refusal);
     }
-    server.door.registering.insert(new.clone());
-    let ticket = Ticket(server.next_serial());
-    waiting::wait(server, id, Waits::LOGIN);
-    links::set_stage(server, id, Stage::LoggingIn(ticket));
-    server.door.slow_logins.insert(ticket, SlowLogin::Hashing { link: id, name: new });
-    server.out.slow(Slow::Hash { ticket, password: Password::new(password.0) });
+    let task = Task::Register(new.clone());
+    if !hashing::has_room(server, id, name, &task) {
+        return refuse(server, id, AT_ONCE, Refusal::Busy);
+    }
+    let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
+    if let Some(retry_after_secs) = addresses::registration_secs(server, from) {
+        return refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
+    }
+    addresses::count_registration(server, from);
+    server.door.registering.insert(new);
+    let password = Password::new(password.0);
+    hashing::submit(server, Job { link: id, name: name.into(), password, task });
 }
 
 /// Whether a link waits for its new account to be durable.
@@ -295,6 +347,7 @@ pub(in crate::server) fn hashed(server: &mut ServerState, ticket: Ticket, creden
         return;
     };
     server.door.slow_logins.remove(&ticket);
+    hashing::thread_is_free(server);
     let here = links::stage(server, link) == Some(Stage::LoggingIn(ticket));
     match credential {
         Some(credential) if here => accounts::wish_for_account(server, link, name, credential),
@@ -306,4 +359,5 @@ pub(in crate::server) fn hashed(server: &mut ServerState, ticket: Ticket, creden
             }
         }
     }
+    hashing::give_turns(server);
 }

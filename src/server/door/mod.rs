@@ -3,13 +3,19 @@
 //! Input comes in here as bytes and becomes lines and commands; the other rooms carry them out.
 
 mod accounts;
+mod addresses;
 mod commands;
+mod devices;
 mod ending;
 mod entry;
+mod hashing;
 mod input;
 mod links;
-mod lockout;
 mod login;
+mod names;
+mod probes;
+mod strangers;
+mod tries;
 mod turns;
 mod waiting;
 
@@ -22,17 +28,23 @@ pub(super) use self::accounts::{
     account_decided, account_subjects, begin_purges, decide_account, file_read, note_unknown, open_account,
     purged,
 };
+use self::addresses::Addresses;
+pub(super) use self::devices::{Device, apply_device, forget_too_many};
 pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, leaving_due, note_progress, stop};
 pub(super) use self::entry::word_is_due;
+use self::hashing::Hashing;
 pub(super) use self::input::{go_on_reading, receive};
 use self::links::Link;
 pub(super) use self::links::{
     close_overdue, flushed, is_parting, link_lost, open_link, parting_due, stream_ended,
 };
-use self::lockout::Lockout;
-pub(super) use self::lockout::{Guesses, apply_failures};
 use self::login::SlowLogin;
 pub(super) use self::login::{hashed, verified};
+use self::names::Names;
+pub(super) use self::probes::{Probe, decide as decide_asked, silent};
+#[cfg(feature = "sim")]
+pub(super) use self::tries::locked_until;
+pub(super) use self::tries::{apply_failures, end_locks, forget_account};
 use self::turns::Meter;
 pub(super) use self::turns::give_turn;
 pub(super) use self::waiting::{read_on, record_settled, throttle_due};
@@ -47,7 +59,12 @@ pub(super) struct Door {
     /// Links that wait for their turn, the next first.
     turns: VecDeque<LinkId>,
     meter: Meter,
-    lockout: Lockout,
+    addresses: Addresses,
+    /// Those that passwords are counted for.
+    names: Names,
+    hashing: Hashing,
+    /// What decides when one more goes early of the connections that are not logged in.
+    early: usize,
     slow_logins: BTreeMap<Ticket, SlowLogin>,
     /// Names for which an account is being made.
     registering: BTreeSet<Name>,
@@ -60,7 +77,10 @@ impl Door {
             anonymous: BTreeSet::new(),
             turns: VecDeque::new(),
             meter: Meter::default(),
-            lockout: Lockout::new(seed),
+            addresses: Addresses::default(),
+            names: Names::new(seed),
+            hashing: Hashing::default(),
+            early: 0,
             slow_logins: BTreeMap::new(),
             registering: BTreeSet::new(),
         }
@@ -78,6 +98,6 @@ impl Door {
 
     /// Whether no password is being compared or hashed, and no link waits for its turn.
     pub(super) fn is_quiet(&self) -> bool {
-        self.slow_logins.is_empty() && self.turns.is_empty()
+        self.slow_logins.is_empty() && self.hashing.is_quiet() && self.turns.is_empty()
     }
 }

@@ -1,13 +1,13 @@
 //! Facts that the store refused: they hold, and are written when it is possible again.
 //!
-//! There are at most five for each account or name in the lockout table; the ids of removed mail add up, and
+//! There are at most five for each account, one for each of its devices and one for each name in the table of R50; the ids of removed mail add up, and
 //! there are no more of them than of messages in the store.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::planted::{self, Planted};
-use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
+use crate::record::{Change, Digest, Fact, Record, RecordNumber, Suspect};
 use crate::words::Name;
 
 /// The newest fact of each kind and account.
@@ -23,6 +23,7 @@ enum FactKey {
     Began(Name),
     Ended(Name),
     Mail(Name),
+    Device(Name, Digest),
 }
 
 impl FactKey {
@@ -32,16 +33,8 @@ impl FactKey {
             Fact::SessionBegan { user, .. } => FactKey::Began(user.clone()),
             Fact::SessionEnded { user, .. } => FactKey::Ended(user.clone()),
             Fact::MailRemoved { user, .. } => FactKey::Mail(user.clone()),
+            Fact::Device { user, device, .. } => FactKey::Device(user.clone(), *device),
         }
-    }
-
-    fn all_of(name: &Name) -> [FactKey; 4] {
-        [
-            FactKey::Failures(Suspect::Account(name.clone())),
-            FactKey::Began(name.clone()),
-            FactKey::Ended(name.clone()),
-            FactKey::Mail(name.clone()),
-        ]
     }
 }
 
@@ -51,12 +44,17 @@ impl Facts {
     }
 
     pub(super) fn keep(&mut self, number: RecordNumber, fact: Fact) {
-        // There is no end of made-up names. One that is forgotten harms nobody if the store still knows it.
-        if let Fact::Failures { suspect: suspect @ Suspect::Unknown(_), count: 0, .. } = &fact {
-            self.kept.remove(&FactKey::Failures(suspect.clone()));
+        let key = FactKey::of(&fact);
+        // There is no end of made-up names and of cookies. One that is forgotten harms nobody if the store still
+        // knows it: a start forgets what is too much.
+        if matches!(
+            fact,
+            Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }
+                | Fact::Device { standing: None, .. }
+        ) {
+            self.kept.remove(&key);
             return;
         }
-        let key = FactKey::of(&fact);
         let before = self.kept.remove(&key);
         let fact = match (fact, before) {
             (Fact::MailRemoved { user, mut ids }, Some((_, Fact::MailRemoved { ids: before, .. }))) => {
@@ -71,9 +69,23 @@ impl Facts {
 
     /// A newer fact is handed out: an older one of failures must not be written over it.
     pub(super) fn replace(&mut self, newer: &Fact) {
-        if let Fact::Failures { suspect, .. } = newer {
-            self.kept.remove(&FactKey::Failures(suspect.clone()));
+        if matches!(newer, Fact::Failures { .. } | Fact::Device { .. }) {
+            self.kept.remove(&FactKey::of(newer));
         }
+    }
+
+    fn keys_of(&self, name: &Name) -> Vec<FactKey> {
+        let [first, last] = [u8::MIN, u8::MAX].map(|byte| FactKey::Device(name.clone(), Digest([byte; 16])));
+        let devices = self.kept.range(first..=last).map(|(key, _)| key.clone());
+        [
+            FactKey::Failures(Suspect::Account(name.clone())),
+            FactKey::Began(name.clone()),
+            FactKey::Ended(name.clone()),
+            FactKey::Mail(name.clone()),
+        ]
+        .into_iter()
+        .chain(devices)
+        .collect()
     }
 
     /// Takes the facts of every account that a record names, in the order in which they were decided.
@@ -81,8 +93,8 @@ impl Facts {
         if self.kept.is_empty() {
             return Vec::new();
         }
-        let keys = named_by(record).into_iter().flat_map(FactKey::all_of);
-        let taken: Vec<(RecordNumber, Fact)> = keys.filter_map(|key| self.kept.remove(&key)).collect();
+        let keys: Vec<FactKey> = named_by(record).into_iter().flat_map(|name| self.keys_of(name)).collect();
+        let taken = keys.into_iter().filter_map(|key| self.kept.remove(&key)).collect();
         in_order(taken)
     }
 
@@ -92,7 +104,7 @@ impl Facts {
 
     /// The account is purged: nothing of it is to be written any more.
     pub(super) fn forget(&mut self, name: &Name) {
-        for key in FactKey::all_of(name) {
+        for key in self.keys_of(name) {
             self.kept.remove(&key);
         }
     }
@@ -103,7 +115,8 @@ pub(super) const fn account_of(fact: &Fact) -> Option<&Name> {
     match fact {
         Fact::SessionBegan { user, .. }
         | Fact::SessionEnded { user, .. }
-        | Fact::MailRemoved { user, .. } => Some(user),
+        | Fact::MailRemoved { user, .. }
+        | Fact::Device { user, .. } => Some(user),
         Fact::Failures { suspect: Suspect::Account(name), .. } => Some(name),
         Fact::Failures { suspect: Suspect::Unknown(_), .. } => None,
     }
@@ -123,7 +136,9 @@ fn named_by(record: &Record) -> Vec<&Name> {
         Record::Change(change) => match change {
             Change::AccountAdded { name, .. } | Change::AccountRemoved { name } => Vec::from([name]),
             Change::Blocked { by, user } | Change::Unblocked { by, user } => Vec::from([by, user]),
-            Change::GroupSet { members, .. } => members.iter().collect(),
+            Change::GroupSet { members, maker, .. } => {
+                members.iter().chain(maker.as_ref().map(|maker| &maker.name)).collect()
+            }
             Change::GroupRemoved { .. } => Vec::new(),
         },
     }
@@ -156,7 +171,7 @@ mod tests {
         let changes = [
             Change::Blocked { by: luke.clone(), user: hans.clone() },
             Change::Unblocked { by: hans.clone(), user: luke.clone() },
-            Change::GroupSet { group: name("crew"), members: vec![luke, hans.clone()] },
+            Change::GroupSet { group: name("crew"), members: vec![luke, hans.clone()], maker: None },
             Change::AccountRemoved { name: hans.clone() },
         ];
         for change in changes {

@@ -89,8 +89,6 @@ pub(in crate::server) enum Subject {
     Group(Name),
     /// Whether there is a group whose name looks like this.
     GroupLook(String),
-    /// In how many groups a user is.
-    Memberships(UserId),
 }
 
 /// All that a wish reads and writes.

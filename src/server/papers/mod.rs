@@ -36,6 +36,8 @@ pub(super) struct Papers {
     /// Counts refusals: the store drops what was handed out under an earlier one.
     epoch: u64,
     under_way: VecDeque<UnderWay>,
+    /// What these take in the queue of the store.
+    bytes_under_way: u64,
     /// Links whose next word waits for a record.
     waiting: BTreeMap<RecordNumber, Vec<LinkId>>,
     facts: Facts,
@@ -88,10 +90,25 @@ pub(super) struct Stored {
     pub(super) refused: Code,
 }
 
+/// What a record counts in the queue of the store beside its text.
+const RECORD_BYTES: u64 = 256;
+
+fn bytes_of(record: &Record) -> u64 {
+    match record {
+        Record::MailStored { mail, .. } => RECORD_BYTES + mail.text.len() as u64,
+        Record::Fact(_) | Record::Change(_) | Record::Settled { .. } => RECORD_BYTES,
+    }
+}
+
 impl Papers {
     /// Whether a record is durable, or refused and never to be.
     pub(super) fn is_settled(&self, number: RecordNumber) -> bool {
         number <= self.settled
+    }
+
+    /// What the records on their way take in the queue of the store.
+    pub(super) const fn bytes_under_way(&self) -> u64 {
+        self.bytes_under_way
     }
 
     /// Whether nothing is on its way, waits, or is still to be written.
@@ -125,6 +142,7 @@ impl Papers {
         {
             *self.facts_under_way.entry(name.clone()).or_default() += 1;
         }
+        self.bytes_under_way += bytes_of(&record);
         out.slow(Slow::Persist { number, epoch: self.epoch, record: record.clone() });
         self.under_way.push_back(UnderWay { number, record, then });
         number
@@ -138,6 +156,7 @@ impl Papers {
         let settled = self.under_way.pop_front()?;
         assert!(settled.number > self.settled, "records are settled once, in order");
         self.settled = settled.number;
+        self.bytes_under_way -= bytes_of(&settled.record);
         if let Record::Fact(fact) = &settled.record
             && let Some(name) = facts::account_of(fact)
         {

@@ -57,6 +57,11 @@ impl Secrets {
         self.digest(b"resume", &token.0, line)
     }
 
+    /// As the digest of a token, of the cookie of a device.
+    pub(in crate::server) fn device_digest(&self, cookie: &Token, credential: &Credential) -> Digest {
+        self.digest(b"device", &cookie.0, credential.reveal())
+    }
+
     pub(in crate::server) fn name_digest(&self, name: &str) -> Digest {
         self.digest(b"name", &[], name)
     }

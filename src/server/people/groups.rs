@@ -3,10 +3,11 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::{blocks, presence};
 use crate::planted::{self, Planted};
-use crate::record::{Change, Outcome};
+use crate::record::{Change, Maker, Outcome};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker};
@@ -14,15 +15,22 @@ use crate::server::out::word_lines;
 use crate::server::papers::lane::{GroupChange, Subject, Subjects};
 use crate::server::session;
 use crate::server::wishes::Decision;
+use crate::time::Time;
 use crate::wire::{Answer, Code, ServerLine, Words};
-use crate::words::look_alike::{is_fit, skeleton};
+use crate::words::look_alike::{is_fit, looks};
 use crate::words::{LinkId, Name};
 
 /// A group. The longest-standing member comes first and is the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
     members: Vec<UserId>,
+    /// Whom it counts for, unless their account is purged; and when they left it.
+    maker: Option<UserId>,
+    left_at: Option<Time>,
 }
+
+/// For so long a group counts for a maker who has left it.
+const COUNTS_FOR: Duration = Duration::from_secs(30 * 86_400);
 
 /// The members that a group is to have; none: the group is to be no more.
 type Members = Vec<UserId>;
@@ -35,31 +43,29 @@ pub(in crate::server) fn subjects(
     group: &str,
 ) -> Subjects {
     let mut subjects = Subjects::default();
-    let (users, joins, makes) = match change {
-        GroupChange::Create(users) => (&users[..], true, true),
-        GroupChange::Add(user) => (core::slice::from_ref(user), true, false),
-        GroupChange::Remove(user) => (core::slice::from_ref(user), false, false),
-        GroupChange::Leave | GroupChange::Delete => (&[][..], false, false),
+    let (users, joins) = match change {
+        GroupChange::Create(users) => (&users[..], true),
+        GroupChange::Add(user) => (core::slice::from_ref(user), true),
+        GroupChange::Remove(user) => (core::slice::from_ref(user), false),
+        GroupChange::Leave | GroupChange::Delete => (&[][..], false),
     };
     let named: Vec<UserId> = users.iter().filter_map(|user| server.accounts.find(user)).collect();
     subjects.reads.push(Subject::Account(server.accounts.name(asker.user).clone()));
     let name = |user: &UserId| Subject::Account(server.accounts.name(*user).clone());
     subjects.reads.extend(named.iter().map(name));
     if let Ok(group) = Name::new(group) {
-        let members = server.people.groups.get(&group).map_or(&[][..], |group| &group.members);
         // The record names them all.
-        subjects.reads.extend(members.iter().map(name));
-        if makes || matches!(change, GroupChange::Leave | GroupChange::Delete) {
-            subjects.writes.push(Subject::GroupLook(skeleton(group.as_str())));
+        if let Some(Group { members, maker, .. }) = server.people.groups.get(&group) {
+            subjects.reads.extend(members.iter().chain(maker).map(name));
+        }
+        if matches!(change, GroupChange::Create(_) | GroupChange::Leave | GroupChange::Delete) {
+            subjects.writes.extend(looks(group.as_str()).into_iter().map(Subject::GroupLook));
         }
         subjects.writes.push(Subject::Group(group));
     }
     if joins {
-        let joining = named.iter().copied().chain(makes.then_some(asker.user));
-        let joining: BTreeSet<UserId> = joining.collect();
         subjects.reads.extend(named.iter().map(|user| Subject::Pair(*user, asker.user)));
         subjects.reads.extend(named.iter().map(|user| Subject::Pair(asker.user, *user)));
-        subjects.writes.extend(joining.into_iter().map(Subject::Memberships));
     }
     subjects
 }
@@ -87,7 +93,7 @@ pub(in crate::server) fn decide(
             let before = before.filter(|_| !planted::is(Planted::RemovedNotTold));
             let concerned = before.chain(members.iter().copied());
             let concerned: BTreeSet<UserId> = concerned.collect();
-            let change = record(server, group, &members);
+            let change = record(server, asker.user, group, &members);
             Decision::Change { change, concerned: concerned.into_iter().collect() }
         }
         Ok(None) => {
@@ -112,7 +118,7 @@ fn created(
     if server.people.groups.contains_key(&group) && !planted::is(Planted::CreateReplaces) {
         return Err(Code::GroupExists);
     }
-    let alike = server.people.group_looks.contains_key(&skeleton(group.as_str()));
+    let alike = server.people.group_looks.have_alike(group.as_str());
     if !is_fit(group.as_str()) || alike && !planted::is(Planted::LookAlikesIgnored) {
         return Err(Code::BadName);
     }
@@ -124,7 +130,12 @@ fn created(
             members.push(user);
         }
     }
-    check_limits(server, &members, &members)?;
+    let made = groups_that_count(server, asker.user);
+    let limit = server.settings.groups_per_user;
+    if limit > 0 && made >= limit as usize {
+        return Err(Code::Limit);
+    }
+    check_size(server, &members)?;
     let barred = |user: &UserId| *user != asker.user && !blocks::may_reach(server, asker.user, *user);
     if members.iter().any(barred) && !planted::is(Planted::BlockerMayBeAdded) {
         return Err(Code::Blocked);
@@ -135,15 +146,20 @@ fn created(
     Ok(Some((group, members)))
 }
 
-/// `joining` are those who would be in one group more.
-fn check_limits(server: &ServerState, members: &[UserId], joining: &[UserId]) -> Result<(), Code> {
-    let within = |limit: u32, count: usize| limit == 0 || count <= limit as usize;
-    let limit = server.settings.groups_per_user;
-    let limit = if planted::is(Planted::GroupLimitOnlyCreator) && joining.len() == 1 { 0 } else { limit };
-    let joins = |user: &UserId| within(limit, server.accounts[*user].ties.groups.len() + 1);
+/// How many groups a user has made that count: those they are in, and those they left not long ago.
+fn groups_that_count(server: &ServerState, user: UserId) -> usize {
+    let counts = |group: &&Name| {
+        let left_at = server.people.groups.get(*group).and_then(|group| group.left_at);
+        left_at
+            .is_none_or(|left_at| left_at + COUNTS_FOR > server.now && !planted::is(Planted::LeftGroupIsFree))
+    };
+    server.accounts[user].ties.made.iter().filter(counts).count()
+}
+
+fn check_size(server: &ServerState, members: &[UserId]) -> Result<(), Code> {
+    let limit = server.settings.members_per_group as usize;
     let more = usize::from(planted::is(Planted::MembersLimitOneMore));
-    let fits = within(server.settings.members_per_group, members.len() - more) && joining.iter().all(joins);
-    if fits { Ok(()) } else { Err(Code::Limit) }
+    if limit == 0 || members.len() - more <= limit { Ok(()) } else { Err(Code::Limit) }
 }
 
 fn with_member(
@@ -161,7 +177,7 @@ fn with_member(
     }
     let mut members = group.members.clone();
     members.push(user);
-    check_limits(server, &members, &[user])?;
+    check_size(server, &members)?;
     if !blocks::may_reach(server, asker.user, user) && !planted::is(Planted::BlockerMayBeAdded) {
         return Err(Code::Blocked);
     }
@@ -232,12 +248,20 @@ pub(in crate::server) fn members_for(
     of_asker(server, asker, group).map(|(name, group)| (name, group.members.clone()))
 }
 
-fn record(server: &ServerState, group: Name, members: &[UserId]) -> Change {
+fn record(server: &ServerState, by: UserId, group: Name, members: &[UserId]) -> Change {
     if members.is_empty() {
         return Change::GroupRemoved { group };
     }
+    let (maker, left_at) = match server.people.groups.get(&group) {
+        None => (Some(by), None),
+        Some(Group { maker, left_at, .. }) => (*maker, *left_at),
+    };
+    let maker = maker.map(|maker| {
+        let left_at = (!members.contains(&maker)).then(|| left_at.unwrap_or(server.now));
+        Maker { name: server.accounts.name(maker).clone(), left_at }
+    });
     let members = members.iter().map(|&user| server.accounts.name(user).clone()).collect();
-    Change::GroupSet { group, members }
+    Change::GroupSet { group, members, maker }
 }
 
 /// The change is durable and applied: answers its command, and tells those whom it concerns.
@@ -326,26 +350,46 @@ pub(in crate::server) fn group_list(server: &mut ServerState, asker: &Asker) {
 }
 
 /// Applies a record: a group has these members, of those that have an account; none: it is no more.
-pub(in crate::server) fn apply(server: &mut ServerState, name: &Name, members: &[Name]) {
-    let members: Vec<UserId> =
-        members.iter().filter_map(|member| server.accounts.find(member.as_str())).collect();
-    set(server, name, members);
+pub(in crate::server) fn apply(
+    server: &mut ServerState,
+    name: &Name,
+    members: &[Name],
+    maker: Option<&Maker>,
+) {
+    let find = |name: &Name| server.accounts.find(name.as_str());
+    let members = members.iter().filter_map(find).collect();
+    let left_at = maker.and_then(|maker| maker.left_at);
+    let maker = maker.and_then(|maker| find(&maker.name));
+    set(server, name, Group { members, maker, left_at });
 }
 
-fn set(server: &mut ServerState, name: &Name, members: Vec<UserId>) {
-    let before = server.people.groups.remove(name).map_or_else(Vec::new, |group| group.members);
-    count_look(server, name, !before.is_empty(), !members.is_empty());
-    for user in before {
-        server.accounts[user].ties.groups.retain(|group| group != name);
-    }
-    for &user in &members {
-        let groups = &mut server.accounts[user].ties.groups;
-        if let Err(at) = groups.binary_search(name) {
-            groups.insert(at, name.clone());
+fn set(server: &mut ServerState, name: &Name, group: Group) {
+    let before = server.people.groups.remove(name);
+    count_look(server, name, before.is_some(), !group.members.is_empty());
+    if let Some(Group { members, maker, .. }) = before {
+        for user in members {
+            server.accounts[user].ties.groups.retain(|group| group != name);
+        }
+        if let Some(maker) = maker {
+            server.accounts[maker].ties.made.retain(|group| group != name);
         }
     }
-    if !members.is_empty() {
-        server.people.groups.insert(name.clone(), Group { members });
+    if group.members.is_empty() {
+        return;
+    }
+    for &user in &group.members {
+        insert(&mut server.accounts[user].ties.groups, name);
+    }
+    if let Some(maker) = group.maker {
+        insert(&mut server.accounts[maker].ties.made, name);
+    }
+    server.people.groups.insert(name.clone(), group);
+}
+
+/// Adds to a sorted list what is not in it.
+fn insert(groups: &mut Vec<Name>, name: &Name) {
+    if let Err(at) = groups.binary_search(name) {
+        groups.insert(at, name.clone());
     }
 }
 
@@ -355,28 +399,32 @@ fn count_look(server: &mut ServerState, name: &Name, before: bool, after: bool) 
         return;
     }
     let looks = &mut server.people.group_looks;
-    let look = skeleton(name.as_str());
-    let alike = looks.get(&look).copied().unwrap_or_default();
-    match if after { alike + 1 } else { alike.saturating_sub(1) } {
-        0 => looks.remove(&look),
-        alike => looks.insert(look, alike),
-    };
+    if after { looks.insert(name.as_str()) } else { looks.remove(name.as_str()) }
 }
 
-/// Takes a user out of all groups; one without a member left is no more.
+/// Takes a user out of all groups, and no group counts for them; one without a member left is no more.
 pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
-    for name in server.accounts[user].ties.groups.clone() {
-        let members = members_of(server, &name).into_iter().filter(|&member| member != user).collect();
-        set(server, &name, members);
+    let ties = &server.accounts[user].ties;
+    let concerned: BTreeSet<Name> = ties.groups.iter().chain(&ties.made).cloned().collect();
+    for name in concerned {
+        let Some(mut group) = server.people.groups.get(&name).cloned() else { continue };
+        group.members.retain(|member| *member != user);
+        if group.maker == Some(user) {
+            (group.maker, group.left_at) = (None, None);
+        }
+        set(server, &name, group);
     }
 }
 
 #[cfg(feature = "sim")]
-/// All groups and their members.
-pub(in crate::server) fn all(server: &ServerState) -> Vec<(Name, Vec<Name>)> {
+/// All groups, their members, and whom they count for.
+pub(in crate::server) fn all(server: &ServerState) -> Vec<(Name, Vec<Name>, Option<Maker>)> {
     let name = |user: &UserId| server.accounts.name(*user).clone();
-    let groups = server.people.groups.iter();
-    groups.map(|(group, Group { members })| (group.clone(), members.iter().map(name).collect())).collect()
+    let all = |(group, Group { members, maker, left_at }): (&Name, &Group)| {
+        let maker = maker.as_ref().map(|maker| Maker { name: name(maker), left_at: *left_at });
+        (group.clone(), members.iter().map(name).collect(), maker)
+    };
+    server.people.groups.iter().map(all).collect()
 }
 
 #[cfg(feature = "sim")]

@@ -9,7 +9,6 @@ pub(super) mod presence;
 pub(super) mod roster;
 
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::groups::Group;
@@ -20,13 +19,14 @@ pub(super) use self::presence::Told;
 use self::roster::Roster;
 use super::accounts::UserId;
 use crate::words::Name;
+use crate::words::look_alike::Looks;
 
 /// What concerns more than one account.
 #[derive(Debug, Clone, Default)]
 pub(super) struct People {
     groups: BTreeMap<Name, Group>,
     /// How many groups have names that look so.
-    group_looks: BTreeMap<String, u32>,
+    group_looks: Looks,
     history: History,
     pub(super) roster: Roster,
     requests: Requests,
@@ -40,4 +40,6 @@ pub(super) struct Ties {
     blocked_by: Vec<UserId>,
     /// Groups the user is a member of, sorted.
     groups: Vec<Name>,
+    /// Groups the user has made, sorted.
+    made: Vec<Name>,
 }

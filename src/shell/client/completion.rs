@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::client::Verb;
 use crate::client::view::{MessageKind, Success, View};
-use crate::words::is_visible;
+use crate::words::Name;
 
 /// Names that are remembered.
 const NAMES: usize = 10_000;
@@ -111,7 +111,7 @@ fn is_of_groups(first: &str) -> bool {
 
 /// Only names that are harmless on a terminal are offered.
 fn add(names: &mut BTreeSet<String>, name: &str) {
-    if names.len() < NAMES && !name.is_empty() && name.chars().all(is_visible) {
+    if names.len() < NAMES && Name::new(name).is_ok() {
         names.insert(name.to_owned());
     }
 }

@@ -11,24 +11,23 @@ use std::time::Duration;
 use async_channel::Sender;
 use smol::{LocalExecutor, Task};
 
+use super::alarm::Alarm;
 use super::keyboard::Keyboard;
-use super::links::{self, DEAD_LINK_SECS, Link, LinkNews};
+use super::links::{self, Link, LinkNews};
 use super::news::{News, Printed};
 use super::options::{Places, ServerAddress};
 use super::screen::Screen;
-use super::state_folder::{Refusal, StateFolder};
+use super::state_folder::{self, Refusal, StateFolder};
 use crate::client::view::View;
-use crate::client::{Effect, Exit, PeerOpened};
-use crate::shell::platform::{Listener, Platform, Socket, System};
-use crate::words::LinkId;
+use crate::client::{Effect, Exit};
+use crate::shell::platform::{Platform, Socket, System};
 use crate::words::wiped::WipedBytes;
+use crate::words::{LinkId, Token};
 
 /// How long to wait for another client of the same user to release the state folder.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// The pause between two attempts to lock it.
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
-/// The pause after an incoming link could not be taken.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Everything effects work on.
 pub(super) struct Hands<P: Platform = System> {
@@ -37,15 +36,19 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) executor: Rc<LocalExecutor<'static>>,
     /// For news that are handled even while output waits.
     pub(super) urgent: Sender<News<P>>,
-    /// For bytes from links.
+    /// For bytes from the server.
     pub(super) inbox: Sender<News<P>>,
+    /// For bytes from other clients.
+    pub(super) peer_inbox: Sender<News<P>>,
+    /// For those who come to the private port.
+    pub(super) door: Sender<News<P>>,
     /// Held by every link's task; closed when the last one has ended.
     pub(super) linked: Sender<()>,
     pub(super) keyboard: Keyboard,
     pub(super) screen: Screen,
-    pub(super) timer: P::Timer,
+    pub(super) alarm: Alarm<P>,
     pub(super) server: Server,
-    pub(super) peers: Peers,
+    pub(super) peers: Peers<P>,
     pub(super) folder: Folder,
     pub(super) exit: Option<Exit>,
     /// Notes could not be written, and the core has not been told yet.
@@ -70,12 +73,19 @@ pub(super) struct Server {
 }
 
 /// Private links.
-#[derive(Debug, Default)]
-pub(super) struct Peers {
+pub(super) struct Peers<P: Platform> {
     links: BTreeMap<LinkId, (Link, WipedBytes)>,
     last: u64,
     /// Accepts incoming links.
     listener: Option<Task<()>>,
+    /// Somebody who has come, until the core was told. Nothing is said to them meanwhile.
+    caller: Option<(LinkId, P::Socket)>,
+}
+
+impl<P: Platform> Default for Peers<P> {
+    fn default() -> Peers<P> {
+        Peers { links: BTreeMap::new(), last: 0, listener: None, caller: None }
+    }
 }
 
 /// The state folder of the session.
@@ -116,12 +126,15 @@ impl<P: Platform> Hands<P> {
                 }
             }
             Effect::OpenState { user } => self.open_folder(user),
+            Effect::FindCookie { user } => self.find_cookie(user),
+            Effect::KeepCookie { cookie } => self.keep_cookie(&cookie),
             Effect::CloseState => {
                 self.write_notes();
                 self.folder.closing = true;
                 self.close_folder();
             }
             Effect::Listen => self.listen(),
+            Effect::StopListening => self.peers.listener = None,
             Effect::DialPeer { address } => self.dial_peer(address),
             Effect::SendPeer { link, bytes } => {
                 if let Some((_, out)) = self.peers.links.get_mut(&link) {
@@ -133,7 +146,8 @@ impl<P: Platform> Hands<P> {
                     near.send(&mut out);
                 }
             }
-            Effect::ScheduleTimeout { at } => self.timer = self.platform.timer(at),
+            Effect::ResetPeer { link } => self.reset_peer(link),
+            Effect::ScheduleTimeout { at } => self.alarm.set(self.platform.timer(at)),
             Effect::Exit(exit) => self.exit = Some(exit),
         }
     }
@@ -142,8 +156,11 @@ impl<P: Platform> Hands<P> {
     pub(super) fn finish_turn(&mut self) {
         self.write_notes();
         self.flush_server();
-        for (link, out) in self.peers.links.values_mut() {
-            link.send(out);
+        for (link, (near, out)) in &mut self.peers.links {
+            near.send(out);
+            if near.is_clogged() {
+                let _ = self.urgent.try_send(News::PeerGone { link: *link });
+            }
         }
         self.screen.print();
     }
@@ -205,6 +222,29 @@ impl<P: Platform> Hands<P> {
         self.executor.spawn(opening).detach();
     }
 
+    /// Looks for what an earlier login of this user has left.
+    fn find_cookie(&self, user: &str) {
+        let found = self
+            .places
+            .state
+            .as_ref()
+            .ok()
+            .and_then(|root| state_folder::cookie(root, &self.places.server.to_string(), user));
+        let urgent = self.urgent.clone();
+        let telling = async move {
+            let _ = urgent.send(News::Cookie(found)).await;
+        };
+        self.executor.spawn(telling).detach();
+    }
+
+    fn keep_cookie(&mut self, cookie: &Token) {
+        if let Some(folder) = &self.folder.open
+            && let Err(error) = folder.keep_cookie(cookie)
+        {
+            self.screen.say(&format!("cannot keep what tells this device from others: {error}"));
+        }
+    }
+
     /// A state folder was opened.
     pub(super) fn keep_folder(&mut self, folder: StateFolder) {
         self.folder.open = Some(folder);
@@ -254,7 +294,7 @@ impl<P: Platform> Hands<P> {
                 self.server.local = socket.local_addr().ok();
                 self.server.reached = true;
                 self.server.unreached = None;
-                let link = self.serve(socket, move |news| match news {
+                let link = self.serve(socket, &self.inbox, move |news| match news {
                     LinkNews::Bytes(bytes) => News::FromServer { dial, bytes },
                     LinkNews::Gone => News::ServerGone { dial },
                 });
@@ -275,7 +315,7 @@ impl<P: Platform> Hands<P> {
 
     /// The connection to the server is closed.
     pub(super) fn lose_server(&mut self) {
-        self.server.link = None;
+        self.server.link.take().into_iter().for_each(Link::reset);
         self.server.out.clear();
     }
 
@@ -320,16 +360,26 @@ impl<P: Platform> Hands<P> {
 
     fn flush_server(&mut self) {
         match &self.server.link {
-            Some(link) => link.send(&mut self.server.out),
+            Some(link) => {
+                link.send(&mut self.server.out);
+                if link.is_clogged() {
+                    let _ = self.urgent.try_send(News::ServerGone { dial: self.server.dial });
+                }
+            }
             None => self.server.out.clear(),
         }
     }
 
-    fn serve(&self, socket: P::Socket, report: impl Fn(LinkNews) -> News<P> + 'static) -> Link {
-        let (link, leaving) = Link::new();
-        let (platform, inbox, linked) = (self.platform.clone(), self.inbox.clone(), self.linked.clone());
+    fn serve(
+        &self,
+        socket: P::Socket,
+        inbox: &Sender<News<P>>,
+        report: impl Fn(LinkNews) -> News<P> + 'static,
+    ) -> Link {
+        let (link, orders) = Link::new();
+        let (platform, inbox, linked) = (self.platform.clone(), inbox.clone(), self.linked.clone());
         let serving = async move {
-            links::serve(platform, socket, leaving, inbox, report).await;
+            links::serve(platform, socket, orders, inbox, report).await;
             drop(linked);
         };
         self.executor.spawn(serving).detach();
@@ -343,79 +393,41 @@ impl<P: Platform> Hands<P> {
 
     /// A private link is closed.
     pub(super) fn lose_peer(&mut self, link: LinkId) {
-        self.peers.links.remove(&link);
+        self.peers.links.remove(&link).into_iter().for_each(|(near, _)| near.reset());
     }
 
-    /// Another client is connected; returns the new link.
+    /// Somebody has come to the private port; returns the new link, which is not served yet.
+    pub(super) fn add_caller(&mut self, socket: P::Socket) -> LinkId {
+        let link = self.next_peer();
+        self.peers.caller = Some((link, socket));
+        link
+    }
+
+    /// Serves the link of somebody who has come, unless the core had it reset.
+    pub(super) fn serve_caller(&mut self) {
+        if let Some((link, socket)) = self.peers.caller.take() {
+            self.serve_peer(link, socket);
+        }
+    }
+
+    /// Another client was reached; returns the new link.
     pub(super) fn add_peer(&mut self, socket: P::Socket) -> LinkId {
+        let link = self.next_peer();
+        self.serve_peer(link, socket);
+        link
+    }
+
+    fn next_peer(&mut self) -> LinkId {
         self.peers.last += 1;
-        let link = LinkId(self.peers.last);
-        let near = self.serve(socket, move |news| match news {
+        LinkId(self.peers.last)
+    }
+
+    fn serve_peer(&mut self, link: LinkId, socket: P::Socket) {
+        let near = self.serve(socket, &self.peer_inbox, move |news| match news {
             LinkNews::Bytes(bytes) => News::FromPeer { link, bytes },
             LinkNews::Gone => News::PeerGone { link },
         });
         self.peers.links.insert(link, (near, WipedBytes::new()));
-        link
-    }
-
-    fn dial_peer(&self, address: SocketAddr) {
-        let (platform, urgent) = (self.platform.clone(), self.urgent.clone());
-        let dialling = async move {
-            let news = match links::dial_peer(&platform, address).await {
-                Ok(stream) => News::PeerOpened { opened: PeerOpened::Dialled(address), stream },
-                Err(_) => News::PeerUnreached { address },
-            };
-            let _ = urgent.send(news).await;
-        };
-        self.executor.spawn(dialling).detach();
-    }
-
-    fn listen(&mut self) {
-        self.peers.listener = None;
-        let addresses = match self.bind() {
-            Ok((listener, address)) => {
-                let accepting = accept(self.platform.clone(), listener, self.urgent.clone());
-                self.peers.listener = Some(self.executor.spawn(accepting));
-                vec![address]
-            }
-            Err(error) => {
-                self.screen.say(&format!("cannot listen for private links: {error}"));
-                Vec::new()
-            }
-        };
-        // The channel holds any number.
-        let _ = self.urgent.try_send(News::Listening(addresses));
-    }
-
-    /// Listens for private links; also returns the addresses to declare.
-    fn bind(&self) -> io::Result<(P::Listener, SocketAddr)> {
-        let not_connected = || io::Error::from(io::ErrorKind::NotConnected);
-        let local = self.server.local;
-        let mut address = match self.places.private_bind {
-            Some(ip) => SocketAddr::new(ip, 0),
-            None => local.ok_or_else(not_connected)?,
-        };
-        address.set_port(0);
-        let listener = self.platform.listen(address, DEAD_LINK_SECS)?;
-        let mut address = listener.local_addr()?;
-        if let (true, Some(local)) = (address.ip().is_unspecified(), local) {
-            address.set_ip(local.ip());
-        }
-        Ok((listener, address))
-    }
-}
-
-async fn accept<P: Platform>(platform: P, listener: P::Listener, urgent: Sender<News<P>>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                let opened = PeerOpened::Accepted(from);
-                if urgent.send(News::PeerOpened { opened, stream }).await.is_err() {
-                    return;
-                }
-            }
-            Err(_) => platform.after(ACCEPT_PAUSE).await,
-        }
     }
 }
 
@@ -436,5 +448,6 @@ async fn open_folder(
     }
 }
 
+mod peers;
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,8 @@ fn write_refused(object: Object<'_>, refused: LoginRefused) {
         | LoginRefused::UnusablePassword { attempts_left } => {
             object.with("error", "invalid_credentials").with("attempts_left", attempts_left)
         }
-        LoginRefused::LockedOut { retry_after_secs, just_now: _ } => {
+        LoginRefused::LockedOut { retry_after_secs, just_now: _ }
+        | LoginRefused::TooManyAccounts { retry_after_secs } => {
             object.with("error", "locked_out").with("retry_after", retry_after_secs)
         }
         LoginRefused::AlreadyOnline => object.with("error", "already_online"),

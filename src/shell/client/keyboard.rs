@@ -9,8 +9,7 @@ use super::echo::Echo;
 use super::lines::Lines;
 use super::news::News;
 use super::terminal::{Ask, Terminal};
-use crate::client::view::View;
-use crate::wire::Prompt;
+use crate::client::view::{Question, View};
 
 /// Bytes read from a pipe at once.
 const CHUNK: usize = 64 * 1024;
@@ -37,7 +36,7 @@ enum Expects {
     /// Not known yet; no line is requested.
     Nothing,
     /// The answer to a prompt, for the second time or not.
-    Answer(Prompt, bool),
+    Answer(Question, bool),
     /// A command.
     Command,
 }
@@ -209,16 +208,17 @@ impl Keyboard {
 
 /// Whether a line is not echoed while it is typed.
 fn is_hidden(line: Expects) -> bool {
-    matches!(line, Expects::Answer(Prompt::Password | Prompt::NewPassword, _))
+    matches!(line, Expects::Answer(Question::Password | Question::NewPassword, _))
 }
 
 /// The prompt for a person.
-const fn prompt(ask: Prompt, again: bool) -> &'static str {
+const fn prompt(ask: Question, again: bool) -> &'static str {
     match (ask, again) {
-        (Prompt::Username, _) => "Username: ",
-        (Prompt::Password, _) => "Password: ",
-        (Prompt::NewPassword, false) => "This is a new user. Enter a password: ",
-        (Prompt::NewPassword, true) => "Enter the password again: ",
+        (Question::Username, _) => "Username: ",
+        (Question::Password, _) => "Password: ",
+        (Question::NewPassword, false) => "This is a new user. Enter a password: ",
+        (Question::NewPassword, true) => "Enter the password again: ",
+        (Question::Takeover, _) => "Take it over? y/n: ",
     }
 }
 

@@ -1,11 +1,13 @@
 //! Connections to the server and to other clients: one task each, for both directions.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender, unbounded};
-use futures_lite::future::or;
+use async_channel::{Receiver, Sender, bounded, unbounded};
+use futures_lite::future::{or, pending};
 
 use super::news::News;
 use crate::shell::platform::{self, Platform, Socket};
@@ -15,10 +17,12 @@ use crate::words::wiped::WipedBytes;
 pub(super) const DEAD_LINK_SECS: u64 = 15;
 /// How long to try one address of the server.
 const DIAL: Duration = Duration::from_secs(10);
-/// How long to try another client.
-const DIAL_PEER: Duration = Duration::from_secs(5);
+/// How long to try another client: less than two rounds of dials are apart.
+const DIAL_PEER: Duration = Duration::from_secs(3);
 /// How long a closed link waits for the other side to close as well, so that the last bytes are read.
 const LINGER: Duration = Duration::from_secs(1);
+/// Bytes that may wait to be written: far more than all that is said before an answer is read.
+const CLOGGED: usize = 8 << 20;
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -26,18 +30,43 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Link {
     outgoing: Sender<WipedBytes>,
+    resets: Sender<()>,
+    /// Bytes that were not written yet.
+    waiting: Rc<Cell<usize>>,
+}
+
+/// What the task of a connection is told by its [`Link`].
+#[derive(Debug)]
+pub(super) struct Orders {
+    leaving: Receiver<WipedBytes>,
+    resets: Receiver<()>,
+    waiting: Rc<Cell<usize>>,
 }
 
 impl Link {
     /// A handle, and the other end for its task.
-    pub(super) fn new() -> (Link, Receiver<WipedBytes>) {
-        let (outgoing, leaving) = unbounded();
-        (Link { outgoing }, leaving)
+    pub(super) fn new() -> (Link, Orders) {
+        let ((outgoing, leaving), (resets, reset)) = (unbounded(), bounded(1));
+        let waiting = Rc::<Cell<usize>>::default();
+        let orders = Orders { leaving, resets: reset, waiting: Rc::clone(&waiting) };
+        (Link { outgoing, resets, waiting }, orders)
+    }
+
+    /// Whether the other side leaves so much unread that the connection counts as lost.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.waiting.get() > CLOGGED
+    }
+
+    /// Resets the connection at once.
+    pub(super) fn reset(self) {
+        // A link that is closed already has nobody to take it.
+        let _ = self.resets.try_send(());
     }
 
     /// Sends bytes, in order. There may be a password in them.
     pub(super) fn send(&self, bytes: &mut WipedBytes) {
         if !bytes.is_empty() {
+            self.waiting.set(self.waiting.get() + bytes.len());
             // A closed link drops them; its end is reported.
             let _ = self.outgoing.try_send(std::mem::take(bytes));
         }
@@ -52,11 +81,11 @@ pub(super) enum LinkNews {
     Gone,
 }
 
-/// Moves bytes both ways until the connection ends or its handle is dropped.
+/// Moves bytes both ways until the connection ends, is reset, or its handle is dropped.
 pub(super) async fn serve<P: Platform>(
     platform: P,
     socket: P::Socket,
-    leaving: Receiver<WipedBytes>,
+    orders: Orders,
     news: Sender<News<P>>,
     report: impl Fn(LinkNews) -> News<P>,
 ) {
@@ -68,19 +97,28 @@ pub(super) async fn serve<P: Platform>(
         }
         End::Theirs
     };
-    match or(reading, write(&socket, &leaving)).await {
+    let reset = async {
+        match orders.resets.recv().await {
+            Ok(()) => End::Reset,
+            Err(_) => pending().await,
+        }
+    };
+    match or(reset, or(reading, write(&socket, &orders))).await {
         End::Ours => linger(&platform, &socket).await,
+        // Where the system does not, the connection is closed.
+        End::Reset => drop(socket.reset_when_dropped()),
         End::Theirs => {
             let _ = news.send(report(LinkNews::Gone)).await;
         }
     }
 }
 
-/// Which side has ended a connection.
+/// How a connection has ended: by this side, by the other, or reset by this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Ours,
     Theirs,
+    Reset,
 }
 
 /// The next bytes; `None` at the end of the connection.
@@ -89,7 +127,8 @@ async fn read<'a>(socket: &impl Socket, chunk: &'a mut [u8]) -> Option<&'a [u8]>
     chunk.get(..count)
 }
 
-async fn write(socket: &impl Socket, leaving: &Receiver<WipedBytes>) -> End {
+async fn write(socket: &impl Socket, orders: &Orders) -> End {
+    let Orders { leaving, waiting, .. } = orders;
     while let Ok(mut bytes) = leaving.recv().await {
         while let Ok(more) = leaving.try_recv() {
             bytes.extend_from_slice(&more);
@@ -98,6 +137,7 @@ async fn write(socket: &impl Socket, leaving: &Receiver<WipedBytes>) -> End {
             // Bytes that arrived before are still read, and may say why. The end of these ends the link.
             while leaving.recv().await.is_ok() {}
         }
+        waiting.set(waiting.get().saturating_sub(bytes.len()));
     }
     End::Ours
 }
@@ -146,7 +186,6 @@ mod tests {
     use super::*;
     use crate::shell::platform::{System, WallClock};
     use crate::time::Time;
-    use async_channel::bounded;
     use smol::LocalExecutor;
     use smol::future::{block_on, yield_now};
     use std::io::{Read as _, Write as _};
@@ -173,8 +212,8 @@ mod tests {
             let stream = dial(&system(), "127.0.0.1", port).await?;
             let (mut far, _) = listener.accept()?;
             far.write_all(&[b'x'; 300_000])?;
-            let (link, leaving) = Link::new();
-            let task = executor.spawn(serve(system(), stream, leaving, news, report));
+            let (link, orders) = Link::new();
+            let task = executor.spawn(serve(system(), stream, orders, news, report));
             link.send(&mut b"first\n"[..].into());
             link.send(&mut b"last\n"[..].into());
             drop(link);
@@ -201,12 +240,12 @@ mod tests {
             while !stream.peek().unwrap_or_default() {
                 yield_now().await;
             }
-            let (link, leaving) = Link::new();
+            let (link, orders) = Link::new();
             link.send(&mut b"logout\n"[..].into());
             drop(link);
             let mut received = String::new();
             let far = std::thread::spawn(move || far.read_to_string(&mut received).map(|_| received));
-            serve(system(), stream, leaving, news, report).await;
+            serve(system(), stream, orders, news, report).await;
             Ok::<_, io::Error>(far.join())
         }))?;
         assert_eq!(far.expect("the thread lives")?, "logout\n");
@@ -224,8 +263,8 @@ mod tests {
             let (mut far, _) = listener.accept()?;
             far.write_all(b"bye logout\n")?;
             drop(far);
-            let (_link, leaving) = Link::new();
-            executor.spawn(serve(system(), stream, leaving, news, report)).await;
+            let (_link, orders) = Link::new();
+            executor.spawn(serve(system(), stream, orders, news, report)).await;
             Ok::<_, io::Error>(())
         }))?;
         let reported: Vec<News> = std::iter::from_fn(|| reported.try_recv().ok()).collect();
@@ -244,8 +283,8 @@ mod tests {
         let heard = block_on(executor.run(async {
             let stream = dial(&system(), "127.0.0.1", port).await?;
             let (mut far, _) = listener.accept()?;
-            let (link, leaving) = Link::new();
-            let task = executor.spawn(serve(system(), stream, leaving, news, report));
+            let (link, orders) = Link::new();
+            let task = executor.spawn(serve(system(), stream, orders, news, report));
             link.send(&mut b"unread\n"[..].into());
             far.write_all(b"online luke\n")?;
             while reported.is_empty() {
@@ -275,6 +314,34 @@ mod tests {
             Ok::<_, io::Error>(heard)
         }))?;
         assert_eq!(String::from_utf8_lossy(&heard), "online luke\nbye replaced\ngone");
+        Ok(())
+    }
+
+    #[test]
+    fn a_side_that_reads_nothing_clogs_the_link_and_is_reset() -> io::Result<()> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        let executor = LocalExecutor::new();
+        let (news, _unread) = bounded(1);
+        let mut far = block_on(executor.run(async {
+            let stream = dial(&system(), "127.0.0.1", port).await?;
+            let (far, _) = listener.accept()?;
+            let (link, orders) = Link::new();
+            let task = executor.spawn(serve(system(), stream, orders, news, report));
+            link.send(&mut vec![b'x'; CLOGGED][..].into());
+            assert!(!link.is_clogged());
+            // The system takes some of it, and the rest waits.
+            while !link.outgoing.is_empty() {
+                yield_now().await;
+            }
+            link.send(&mut vec![b'x'; CLOGGED][..].into());
+            assert!(link.is_clogged());
+            link.reset();
+            task.await;
+            Ok::<_, io::Error>(far)
+        }))?;
+        let end = far.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+        assert_eq!(end, Err(io::ErrorKind::ConnectionReset));
         Ok(())
     }
 

@@ -4,7 +4,9 @@
 //! Nothing is decided here. Bytes are sent and output is shown only after the notes about them are in the state
 //! folder.
 
+mod alarm;
 mod completion;
+mod door;
 mod echo;
 mod gate;
 mod hands;

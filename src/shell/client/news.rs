@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
 use super::state_folder::{Refusal, StateFolder};
-use crate::client::{PeerOpened, Recall, Signal};
+use crate::client::{Recall, Signal};
 use crate::shell::platform::{Platform, System};
-use crate::words::LinkId;
 use crate::words::wiped::WipedBytes;
+use crate::words::{LinkId, Token};
 
 /// Something that has happened outside. No `Debug`: a line may be a password.
 pub(super) enum News<P: Platform = System> {
@@ -31,12 +31,19 @@ pub(super) enum News<P: Platform = System> {
         /// The dial that made the connection.
         dial: u64,
     },
-    /// Another client is connected.
-    PeerOpened {
-        /// The side that has connected.
-        opened: PeerOpened,
+    /// A dial of another client has succeeded.
+    PeerReached {
+        /// There.
+        address: SocketAddr,
         /// The connection.
-        stream: P::Socket,
+        socket: P::Socket,
+    },
+    /// Somebody has connected to the private port.
+    PeerCame {
+        /// From there.
+        from: SocketAddr,
+        /// The connection.
+        socket: P::Socket,
     },
     /// Another client could not be reached.
     PeerUnreached {
@@ -59,6 +66,8 @@ pub(super) enum News<P: Platform = System> {
     Listening(Vec<SocketAddr>),
     /// A state folder was opened, or not.
     StateFolder(Result<Box<(StateFolder, Recall)>, Refusal>),
+    /// The cookie of a device was looked for.
+    Cookie(Option<Token>),
     /// Bytes from a pipe.
     Read(WipedBytes),
     /// A line typed at a terminal.

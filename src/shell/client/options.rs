@@ -74,6 +74,9 @@ struct CommandLine {
     /// Back to the prompt after a lockout, logout or timeout
     #[arg(long)]
     retry_login: bool,
+    /// Ends a session of the user that stands in the way, without asking
+    #[arg(long)]
+    takeover: bool,
     /// No encryption; both sides must say it
     #[arg(long)]
     plaintext: bool,
@@ -146,6 +149,7 @@ impl Options {
             },
             reconnect_secs: line.reconnect,
             retry_login: line.retry_login,
+            takeover: line.takeover,
             private_advertise: line.private_advertise,
             ..Settings::default()
         };

@@ -1,10 +1,11 @@
 //! One of every view, with the JSON and the text that the contract wants for it.
 
 use crate::client::view::{
-    Bye, Connection, Failure, LoginRefused, Message, MessageKind, Notice, Path, PrivateEnd, Success, View,
+    Bye, Connection, Failure, LoginRefused, Message, MessageKind, Notice, Path, PrivateEnd, Question,
+    Success, View,
 };
 use crate::time::Time;
-use crate::wire::{Code, PingStatus, Prompt, Status};
+use crate::wire::{Code, PingStatus, Status};
 
 /// A live message of 14 November 2023.
 pub(super) fn message(kind: MessageKind, from: &str, text: &str) -> Message {
@@ -145,7 +146,7 @@ fn session_views() -> Vec<Sample> {
     let connection = |state: Connection, text| {
         (View::Connection(state), format!(r#"{{"type":"connection","state":"{state}"}}"#), text)
     };
-    let prompt = |ask: Prompt| {
+    let prompt = |ask: Question| {
         (View::Prompt { ask, again: false }, format!(r#"{{"type":"prompt","ask":"{ask}"}}"#), "")
     };
     let logged_in = |unread, text| {
@@ -156,9 +157,9 @@ fn session_views() -> Vec<Sample> {
         connection(Connection::Connected, ""),
         connection(Connection::Reconnecting, "Connection lost. Reconnecting\n"),
         connection(Connection::Resumed, "Connected again\n"),
-        prompt(Prompt::Username),
-        prompt(Prompt::Password),
-        prompt(Prompt::NewPassword),
+        prompt(Question::Username),
+        prompt(Question::Password),
+        prompt(Question::NewPassword),
         logged_in(0, "Welcome, luke!\n"),
         logged_in(1, "Welcome, luke!\n1 stored message\n"),
         logged_in(2, "Welcome, luke!\n2 stored messages\n"),
@@ -186,6 +187,11 @@ fn session_views() -> Vec<Sample> {
             LoginRefused::LockedOut { retry_after_secs: 9, just_now: false },
             r#""locked_out","retry_after":9"#,
             "Your account is blocked due to multiple login failures. Please try again later\n",
+        ),
+        refused(
+            LoginRefused::TooManyAccounts { retry_after_secs: 3_541 },
+            r#""locked_out","retry_after":3541"#,
+            "Error. Too many accounts were made from this address. Try again in 60 min\n",
         ),
         refused(LoginRefused::AlreadyOnline, r#""already_online""#, "Your account is already logged in\n"),
         refused(LoginRefused::BadName, r#""bad_name""#, "Error. Invalid username\n"),
@@ -224,6 +230,10 @@ fn notice_views() -> Vec<Sample> {
         notice(
             Notice::Missed { count: 2 },
             "2 broadcasts and notices were dropped: this client read too slowly\n",
+        ),
+        notice(
+            Notice::Excess,
+            "The server has sent a longer list than this client keeps; the connection was closed\n",
         ),
         notice(
             Notice::Unsettled { count: 1 },

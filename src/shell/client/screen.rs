@@ -48,10 +48,18 @@ enum Stream {
 
 impl Sheet {
     fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        self.printed.bytes += bytes.len();
-        match self.pieces.last_mut() {
-            Some((last, piece)) if *last == stream => piece.extend_from_slice(bytes),
-            _ => self.pieces.push((stream, bytes.to_vec())),
+        self.write(stream, |piece| piece.extend_from_slice(bytes));
+    }
+
+    /// Lets something write to the end of the sheet: a long list is not copied.
+    fn write(&mut self, stream: Stream, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.pieces.last().is_none_or(|(last, _)| *last != stream) {
+            self.pieces.push((stream, Vec::new()));
+        }
+        if let Some((_, piece)) = self.pieces.last_mut() {
+            let before = piece.len();
+            write(piece);
+            self.printed.bytes += piece.len() - before;
         }
     }
 
@@ -101,7 +109,6 @@ pub(super) struct Screen {
     waiting: usize,
     /// Nothing can be printed any more.
     failed: bool,
-    scratch: Vec<u8>,
     /// Learns the names shown.
     roster: Option<Roster>,
 }
@@ -112,16 +119,7 @@ impl Screen {
         let unwanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let colour = face == Face::People { terminal: true } && !unwanted("NO_COLOR") && !dumb;
-        Screen {
-            face,
-            colour,
-            sheet: Sheet::default(),
-            sheets,
-            waiting: 0,
-            failed: false,
-            scratch: Vec::new(),
-            roster: None,
-        }
+        Screen { face, colour, sheet: Sheet::default(), sheets, waiting: 0, failed: false, roster: None }
     }
 
     /// The same, with names learnt for completion.
@@ -135,21 +133,16 @@ impl Screen {
         if let Some(roster) = &self.roster {
             roster.learn(view);
         }
-        self.scratch.clear();
-        let stream = match self.face {
-            Face::Json => {
-                json::write(&mut self.scratch, view);
-                Stream::Output
-            }
+        match self.face {
+            Face::Json => self.sheet.write(Stream::Output, |piece| json::write(piece, view)),
             Face::People { terminal } => {
                 let columns = if terminal { columns() } else { None };
                 let mut text = String::new();
                 people::write(&mut text, view, Look { columns, colour: self.colour });
-                self.scratch.extend_from_slice(text.as_bytes());
-                if people::is_diagnostic(view) { Stream::Diagnostics } else { Stream::Output }
+                let about = people::is_diagnostic(view);
+                self.sheet.push(if about { Stream::Diagnostics } else { Stream::Output }, text.as_bytes());
             }
-        };
-        self.sheet.push(stream, &self.scratch);
+        }
     }
 
     /// Adds a message that must be reported as shown.

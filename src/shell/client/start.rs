@@ -8,6 +8,8 @@ use async_signal::{Signal as SystemSignal, Signals};
 use futures_lite::StreamExt as _;
 use smol::LocalExecutor;
 
+use super::alarm::Alarm;
+use super::door;
 use super::hands::{Folder, Hands, Peers, Server};
 use super::keyboard::Keyboard;
 use super::news::News;
@@ -79,16 +81,20 @@ impl<P: Platform> Parts<P> {
     pub(super) fn assemble(self, urgent: (Sender<News<P>>, Receiver<News<P>>)) -> Client<P> {
         let Parts { platform, executor, places, keyboard, screen, core } = self;
         let (inbox, inbox_news) = bounded(INBOX);
+        let (peer_inbox, peer_news) = bounded(INBOX);
+        let (door, callers) = bounded(door::WAITING);
         let (linked, last_link) = bounded(1);
         let hands = Hands {
             places,
             executor,
             urgent: urgent.0,
             inbox,
+            peer_inbox,
+            door,
             linked,
             keyboard,
             screen,
-            timer: platform.never(),
+            alarm: Alarm::new(&platform),
             platform,
             server: Server::default(),
             peers: Peers::default(),
@@ -96,7 +102,16 @@ impl<P: Platform> Parts<P> {
             exit: None,
             notes_failed: false,
         };
-        Client { core, hands, urgent: urgent.1, inbox: inbox_news, linked: last_link }
+        let urgent = urgent.1;
+        Client {
+            core,
+            hands,
+            urgent,
+            inbox: inbox_news,
+            peer_inbox: peer_news,
+            door: callers,
+            linked: last_link,
+        }
     }
 }
 

@@ -9,6 +9,11 @@ use super::journal::{Journal, Sizes};
 use crate::client::Recall;
 use crate::shell::folder_lock::FolderLock;
 use crate::shell::own_files::refuse_link;
+use crate::shell::replace_file::replace_file;
+use crate::words::Token;
+
+/// The file of the cookie.
+const COOKIE: &str = "device";
 
 /// The file of typed lines.
 const HISTORY: &str = "history";
@@ -52,10 +57,28 @@ impl StateFolder {
         }
     }
 
+    /// Keeps what tells this device from others at the server.
+    ///
+    /// # Errors
+    /// An I/O error.
+    pub(super) fn keep_cookie(&self, cookie: &Token) -> io::Result<()> {
+        let path = self.path.join(COOKIE);
+        refuse_link(&path)?;
+        replace_file(&path, format!("{cookie}\n").as_bytes())
+    }
+
     /// The file of typed lines.
     pub(super) fn history(&self) -> PathBuf {
         self.path.join(HISTORY)
     }
+}
+
+/// The cookie of this device at a server (`HOST:PORT`), if there is one. Whoever has the lock may be writing it:
+/// the file is whole at any time.
+pub(super) fn cookie(root: &Path, server: &str, user: &str) -> Option<Token> {
+    let path = root.join(file_name(server)).join(file_name(user)).join(COOKIE);
+    refuse_link(&path).ok()?;
+    fs::read_to_string(path).ok()?.trim_end().parse().ok()
 }
 
 /// `None`: another client holds the lock.

@@ -6,14 +6,17 @@ use std::time::Duration;
 use async_channel::Receiver;
 use futures_lite::future::{or, pending};
 
+use super::door;
 use super::hands::Hands;
 use super::keyboard::Next;
 use super::news::News;
-use crate::client::{ClientState, Event, Exit};
+use crate::client::{ClientState, Event, Exit, PeerOpened};
 use crate::shell::platform::{Platform, System};
 
-/// News handled before anything else has its turn.
+/// News of the user and the server handled in one turn.
 const TURN: usize = 64;
+/// News of other clients handled in one turn, after those.
+const PEER_TURN: usize = 16;
 /// How long the program waits at its end for links to close, and on a terminal or after a signal for output.
 const END: Duration = Duration::from_secs(1);
 
@@ -23,8 +26,12 @@ pub(super) struct Client<P: Platform = System> {
     pub(super) hands: Hands<P>,
     /// News that are handled even while output waits.
     pub(super) urgent: Receiver<News<P>>,
-    /// Bytes of links.
+    /// Bytes of the server.
     pub(super) inbox: Receiver<News<P>>,
+    /// Bytes of other clients.
+    pub(super) peer_inbox: Receiver<News<P>>,
+    /// Those who come to the private port.
+    pub(super) door: Receiver<News<P>>,
     /// Closed when the last link's task has ended.
     pub(super) linked: Receiver<()>,
 }
@@ -45,34 +52,57 @@ impl<P: Platform> Client<P> {
 
     /// Waits for something to happen; `None`: the timer.
     async fn next(&mut self) -> Option<News<P>> {
-        let Client { hands, urgent, inbox, .. } = self;
+        let Client { hands, urgent, inbox, peer_inbox, door, .. } = self;
         let crowded = hands.screen.is_crowded();
         let soon = async { urgent.recv().await.ok() };
-        let later = async { if crowded { pending().await } else { inbox.recv().await.ok() } };
+        let later = async {
+            if crowded {
+                return pending().await;
+            }
+            or(inbox.recv(), or(peer_inbox.recv(), door.recv())).await.ok()
+        };
         let alarm = async {
-            (&mut hands.timer).await;
+            hands.alarm.ring().await;
             None
         };
         or(soon, or(alarm, later)).await
     }
 
+    /// Handles some news: those of the user and the server first, then some of other clients, then some strangers. So
+    /// whatever comes to the private port, the server's bytes do not wait for more than that.
     fn take_turn(&mut self, first: Option<News<P>>) {
-        match first {
-            Some(news) => self.take(news),
-            None => self.tell(Event::Tick),
-        }
-        for _ in 1..TURN {
-            if self.hands.exit.is_some() {
-                return;
-            }
-            let crowded = self.hands.screen.is_crowded();
-            let soon = self.urgent.try_recv();
-            let Ok(news) = soon.or_else(|none| if crowded { Err(none) } else { self.inbox.try_recv() })
-            else {
-                return;
-            };
+        let is_due = first.is_none();
+        if let Some(news) = first {
             self.take(news);
         }
+        for _ in 1..TURN {
+            let Some(news) = self.soon() else { break };
+            self.take(news);
+        }
+        for _ in 0..PEER_TURN {
+            let Some(news) = self.waiting(&self.peer_inbox) else { break };
+            self.take(news);
+        }
+        for _ in 0..door::WAITING {
+            let Some(news) = self.waiting(&self.door) else { break };
+            self.take(news);
+        }
+        if is_due && self.hands.exit.is_none() {
+            self.hands.alarm.reset();
+            self.tell(Event::Tick);
+        }
+    }
+
+    /// The next news of the user or the server.
+    fn soon(&self) -> Option<News<P>> {
+        let urgent = if self.hands.exit.is_none() { self.urgent.try_recv().ok() } else { None };
+        urgent.or_else(|| self.waiting(&self.inbox))
+    }
+
+    /// The next of these news, unless too much output waits.
+    fn waiting(&self, news: &Receiver<News<P>>) -> Option<News<P>> {
+        let are_taken = self.hands.exit.is_none() && !self.hands.screen.is_crowded();
+        if are_taken { news.try_recv().ok() } else { None }
     }
 
     fn take(&mut self, news: News<P>) {
@@ -89,9 +119,14 @@ impl<P: Platform> Client<P> {
                 self.hands.lose_server();
                 self.tell(Event::Disconnected);
             }
-            News::PeerOpened { opened, stream } => {
-                let link = self.hands.add_peer(stream);
-                self.tell(Event::PeerOpened { link, opened });
+            News::PeerReached { address, socket } => {
+                let link = self.hands.add_peer(socket);
+                self.tell(Event::PeerOpened { link, opened: PeerOpened::Dialled(address) });
+            }
+            News::PeerCame { from, socket } => {
+                let link = self.hands.add_caller(socket);
+                self.tell(Event::PeerOpened { link, opened: PeerOpened::Accepted(from) });
+                self.hands.serve_caller();
             }
             News::PeerUnreached { address } => self.tell(Event::PeerUnreached { address }),
             News::FromPeer { link, bytes } if self.hands.has_peer(link) => {
@@ -115,6 +150,7 @@ impl<P: Platform> Client<P> {
                 self.hands.screen.say(&refusal.to_string());
                 self.tell(Event::StateRefused);
             }
+            News::Cookie(cookie) => self.tell(Event::CookieFound { cookie }),
             News::Read(bytes) => self.hands.keyboard.read(&bytes),
             News::Line(line) => self.hands.keyboard.typed(&line),
             News::EndOfInput => self.hands.keyboard.end(),
@@ -173,6 +209,8 @@ impl<P: Platform> Client<P> {
     /// Finishes output and links; returns the exit code.
     async fn end(mut self, exit: Exit) -> u8 {
         self.inbox.close();
+        self.peer_inbox.close();
+        self.door.close();
         self.hands.close_links();
         self.hands.explain(exit);
         self.hands.screen.print_last();

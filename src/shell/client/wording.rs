@@ -101,6 +101,10 @@ pub(super) fn refused(refused: LoginRefused) -> String {
         LoginRefused::InvalidCredentials { attempts_left: 0 } => "Invalid Password".into(),
         LoginRefused::InvalidCredentials { .. } => "Invalid Password. Please try again".into(),
         LoginRefused::UnusablePassword { .. } => "Error. The password is too long or not UTF-8".into(),
+        LoginRefused::TooManyAccounts { retry_after_secs } => {
+            let minutes = retry_after_secs.div_ceil(60);
+            format!("Error. Too many accounts were made from this address. Try again in {minutes} min")
+        }
         LoginRefused::LockedOut { just_now: true, .. } => {
             "Invalid Password. Your account has been blocked. Please try again later".into()
         }
@@ -126,6 +130,9 @@ pub(super) fn notice(notice: Notice) -> String {
         }
         Notice::Missed { count } => {
             format!("{count} broadcasts and notices were dropped: this client read too slowly")
+        }
+        Notice::Excess => {
+            "The server has sent a longer list than this client keeps; the connection was closed".into()
         }
         Notice::Unsettled { count: 1 } => {
             "The outcome of 1 earlier command is not known; it is not repeated".into()

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::phc::{PhcFault, foreign_hash, is_phc, parse_phc};
 use crate::server::credentials_file::{CredentialsFile, Refusal};
 use crate::shell::visible::visible;
-use crate::words::look_alike::{is_fit, skeleton};
+use crate::words::look_alike::{self, is_fit};
 use crate::words::{Credential, Name};
 
 /// UTF-8 byte order mark.
@@ -227,7 +227,8 @@ fn parse(bytes: &[u8]) -> Result<Parsed, (usize, Fault)> {
         if !is_fit(name.as_str()) {
             warnings.push(Warning::Unfit { line, name: name.clone() });
         }
-        match looks.get(&skeleton(name.as_str())) {
+        let own = look_alike::looks(name.as_str());
+        match own.iter().find_map(|look| looks.get(look)) {
             Some((other_line, other)) => warnings.push(Warning::LookAlike {
                 line,
                 name: name.clone(),
@@ -235,7 +236,7 @@ fn parse(bytes: &[u8]) -> Result<Parsed, (usize, Fault)> {
                 other: other.clone(),
             }),
             None => {
-                looks.insert(skeleton(name.as_str()), (line, name.clone()));
+                looks.extend(own.into_iter().map(|look| (look, (line, name.clone()))));
             }
         }
         list.push((name, credential));

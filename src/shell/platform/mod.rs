@@ -108,6 +108,12 @@ pub trait Socket: 'static {
     /// The I/O error; [`ErrorKind::WouldBlock`] if there is neither.
     fn peek(&self) -> io::Result<bool>;
 
+    /// Makes dropping the socket reset the connection at once.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn reset_when_dropped(&self) -> io::Result<()>;
+
     /// Ends the stream to the peer.
     ///
     /// # Errors
@@ -134,6 +140,12 @@ pub trait Listener: 'static {
 
     /// The next connection, and where it comes from.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>>;
+
+    /// Lets so many connections wait to be accepted; the system refuses or delays further ones.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn set_backlog(&self, connections: i32) -> io::Result<()>;
 
     /// Changes `dead_link_secs` for connections accepted from now on.
     ///

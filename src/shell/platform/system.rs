@@ -127,6 +127,10 @@ impl Socket for TcpConnection {
         self.0.get_ref().peek(&mut [0]).map(|count| count > 0)
     }
 
+    fn reset_when_dropped(&self) -> io::Result<()> {
+        SockRef::from(&self.0).set_linger(Some(Duration::ZERO))
+    }
+
     fn shut_down_write(&self) -> io::Result<()> {
         self.0.get_ref().shutdown(Shutdown::Write)
     }
@@ -150,6 +154,10 @@ impl Listener for TcpPort {
     async fn accept(&self) -> io::Result<(TcpConnection, SocketAddr)> {
         let (socket, from) = self.0.accept().await?;
         Ok((TcpConnection(socket), from))
+    }
+
+    fn set_backlog(&self, connections: i32) -> io::Result<()> {
+        SockRef::from(&self.0).listen(connections)
     }
 
     fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {

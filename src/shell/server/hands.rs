@@ -81,13 +81,12 @@ impl<P: Platform> Hands<P> {
             }
             Effect::Verify { ticket, credential, password } => {
                 let limits = self.settings.limits;
-                let at_once =
-                    self.hashing.verify(ticket, credential, password, limits.hash_cost, limits.hash_queue);
+                let at_once = self.hashing.verify(ticket, credential, password, limits.hash_cost);
                 self.follow_ups.extend(at_once.map(Item::from));
             }
             Effect::Hash { ticket, password } => {
                 let limits = self.settings.limits;
-                let at_once = self.hashing.hash(ticket, password, limits.hash_cost, limits.hash_queue);
+                let at_once = self.hashing.hash(ticket, password, limits.hash_cost);
                 self.follow_ups.extend(at_once.map(Item::from));
             }
             Effect::Persist { number, epoch, record } => {

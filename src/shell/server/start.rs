@@ -106,6 +106,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
     let hashing = start_hashing(sender)?;
+    hashing.learn_costs(&accounts);
     let core = new_core(&settings, accounts, recovery, platform.now())?;
     let parts = Parts { platform, executor, channel, answered, store, hashing, settings, reload, core };
     let address = listener.local_addr()?;

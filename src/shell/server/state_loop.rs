@@ -271,6 +271,7 @@ impl<P: Platform> Server<P> {
         {
             tracing::warn!("dead_link_secs stays as it was: {error}");
         }
+        self.hands.hashing.learn_costs(&accounts);
         let settings = Box::new(settings.core);
         self.tell(Event::Reloaded { accounts, settings }, now);
         tracing::info!("accounts and settings are read again");

@@ -20,6 +20,7 @@ impl Check {
     /// wait for the answer.
     fn go_on(&mut self, link: LinkId, process: ProcessId) {
         let Some(end) = self.private.ends.get_mut(&(link, process)) else { return };
+        let mut opened = None;
         while let Some(at) = memchr::memchr(b'\n', &end.heard) {
             let line = String::from_utf8_lossy(&end.heard[..at]).into_owned();
             let words: Vec<&str> = line.split(' ').collect();
@@ -38,6 +39,7 @@ impl Check {
                             if let Some(client) = self.private.clients.get_mut(&process) {
                                 *client.opened.entry(side.user.clone()).or_default() += 1;
                             }
+                            opened = Some(end.id.clone());
                         }
                         _ if side.nominated == Some(link) => end.stage = Stage::Broken,
                         ["nominate"] if !side.is_requester => end.is_nominated = true,
@@ -49,6 +51,7 @@ impl Check {
             }
             end.heard.drain(..=at);
         }
+        opened.iter().for_each(|id| self.note_open(id));
     }
 
     fn has_opened(&mut self, process: ProcessId, id: &str) {
@@ -79,6 +82,7 @@ impl Check {
             }
             (["ready"], Stage::Called) => {
                 end.stage = Stage::Ready;
+                self.private.is_let_in(process, link);
                 (!end.dialled && known, "nobody but the one introduced is answered")
             }
             (["nominate"], Stage::Ready) => (known && is_free, "an introduction opens one link"),
@@ -110,6 +114,7 @@ impl Check {
         }
         if opens {
             self.has_opened(process, &end.id);
+            self.note_open(&end.id);
         }
         let detail = format!("{process:?} on {link:?}: {line}; {end:?}");
         self.private.ends.insert((link, process), end);

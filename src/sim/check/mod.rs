@@ -5,6 +5,7 @@
 //! every step, [`Check::end`] once everything has healed.
 
 mod clients;
+mod door;
 mod handshake;
 mod private;
 mod texts;

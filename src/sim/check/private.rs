@@ -9,28 +9,32 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
+use super::door::number;
 use super::{Check, Verdict, lines, rule};
-use crate::client::view::{Failure, Success, View};
-use crate::sim::network::{Answer, Place};
+use crate::client::view::{Connection, Failure, Success, View};
+use crate::sim::network::Place;
 use crate::sim::trace::{PeerSeen, ProcessId, Seen, Trace};
 use crate::time::Time;
 use crate::wire::Code;
 use crate::words::LinkId;
 
-/// A client gives up after this, and so two clients who agree have a link by then (R35).
-const PATIENCE_MICROS: u64 = 15_000_000;
+/// A client gives up after this (R35).
+pub(super) const PATIENCE_MICROS: u64 = 10_000_000;
+/// Two clients who agree have a link after the second round of dials, whoever else comes to their ports: after so
+/// long, and the time that so many lines take.
+const MEETING_MICROS: u64 = 1_500_000;
+const MEETING_LINES: u64 = 8;
+/// How long a line takes if nothing is said of it.
+const LATENCY_MICROS: u64 = 200;
 /// How long it takes a line to come and a result to be shown.
-const SHOWING_MICROS: u64 = 6_000_000;
+pub(super) const SHOWING_MICROS: u64 = 6_000_000;
 /// An introduction is good for so long (R35).
 pub(super) const GOOD_MICROS: u64 = 30_000_000;
 /// After a disturbance: a silent link is found dead within 15 s.
 const CALM_MICROS: u64 = 16_000_000;
 /// Addresses dialled for an introduction, and endpoints declared (R33, R35).
-const DIALS: usize = 4;
+pub(super) const DIALS: usize = 4;
 const ENDPOINTS: usize = 8;
-/// One stranger is enough: they may know the id, and take the place of the one who is meant.
-const STRANGERS: usize = 1;
-const STRANGER_MICROS: u64 = 6_000_000;
 /// Introductions remembered.
 const REMEMBERED: usize = 64;
 
@@ -41,23 +45,36 @@ pub(super) struct Private {
     pub(super) introductions: BTreeMap<String, Introduction>,
     pub(super) ends: BTreeMap<(LinkId, ProcessId), End>,
     /// Links that must be open by a time, by the ids of their introductions.
-    due: BTreeSet<(Time, String)>,
+    pub(super) due_open: BTreeSet<(Time, String)>,
+    /// Those that must be shown by a time.
+    pub(super) due: BTreeSet<(Time, String)>,
     /// Those who asked for a link, and must know by a time what came of it.
     owed: BTreeSet<(Time, ProcessId, String)>,
+    /// Strangers at the doors, and when they must have said the id or be gone.
+    pub(super) strangers: BTreeSet<(Time, ProcessId, LinkId)>,
+    /// The longest time that a line of any connection takes.
+    latency_micros: u64,
 }
 
 /// A client program.
 #[derive(Debug)]
 pub(super) struct Client {
-    place: Place,
-    listening: Vec<SocketAddr>,
+    pub(super) place: Place,
+    pub(super) listening: Vec<SocketAddr>,
     /// At some time it could not listen.
     was_deaf: bool,
     /// What it said last of where it listens, by the user it wants a link with.
     declared: BTreeMap<String, Vec<String>>,
     disturbed: Time,
     frozen: bool,
-    strangers: Vec<Time>,
+    /// Numbers of its requests for links, and of its answers to those of others, without an answer.
+    pub(super) asked: BTreeSet<u64>,
+    /// It has said that it has lost the server: what it asks for waits.
+    pub(super) is_cut_off: bool,
+    /// When it began to listen, or the last of them was answered.
+    pub(super) expected: Time,
+    /// When it first dialled addresses, in the last minute.
+    pub(super) begun: Vec<Time>,
     /// Links that were opened and not shown yet, by user.
     pub(super) opened: BTreeMap<String, u32>,
 }
@@ -66,18 +83,18 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) struct Introduction {
     pub(super) at: Time,
-    sides: Vec<Side>,
+    pub(super) sides: Vec<Side>,
 }
 
 #[derive(Debug)]
 pub(super) struct Side {
     /// `None`: a person by hand.
-    process: Option<ProcessId>,
+    pub(super) process: Option<ProcessId>,
     /// The other's name.
     pub(super) user: String,
     pub(super) is_requester: bool,
-    addresses: Vec<SocketAddr>,
-    dialled: Vec<SocketAddr>,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) dialled: BTreeMap<SocketAddr, u32>,
     pub(super) nominated: Option<LinkId>,
     pub(super) opened: bool,
     shown: bool,
@@ -131,16 +148,20 @@ impl Private {
         let introductions = &self.introductions;
         let concerns = |id: &String| introductions.get(id).is_some_and(|both| both.side(process).is_some());
         self.due.retain(|(_, id)| !concerns(id));
+        self.due_open.retain(|(_, id)| !concerns(id));
         self.owed.retain(|(_, asker, _)| *asker != process);
+        self.strangers.retain(|(_, of, _)| *of != process);
     }
 
     fn disturb_all(&mut self, now: Time) {
         self.clients.values_mut().for_each(|client| client.disturbed = now);
         self.due.clear();
+        self.due_open.clear();
         self.owed.clear();
+        self.strangers.clear();
     }
 
-    fn is_calm(&self, process: ProcessId, now: Time) -> bool {
+    pub(super) fn is_calm(&self, process: ProcessId, now: Time) -> bool {
         let calm = |client: &Client| !client.frozen && client.disturbed.0 + CALM_MICROS < now.0;
         self.clients.get(&process).is_some_and(calm)
     }
@@ -149,18 +170,6 @@ impl Private {
         self.disturb(process, now);
         self.clients.remove(&process);
         self.ends.retain(|(_, of), _| *of != process);
-    }
-
-    /// Whether one of two clients reaches the other at an address that it was told.
-    fn can_meet(&self, both: &Introduction) -> bool {
-        let reaches = |here: &Side, there: &Side| {
-            let client = |side: &Side| side.process.and_then(|process| self.clients.get(&process));
-            let (Some(from), Some(to)) = (client(here), client(there)) else { return false };
-            let mut told = here.addresses.iter().take(DIALS).filter(|address| may_be_dialled(address));
-            told.any(|address| from.place.dials(*address, &to.place, &to.listening) == Answer::Connected)
-        };
-        let [one, other] = both.sides.as_slice() else { return false };
-        reaches(one, other) || reaches(other, one)
     }
 }
 
@@ -176,7 +185,10 @@ impl Check {
                     declared: BTreeMap::new(),
                     disturbed: Time::ZERO,
                     frozen: false,
-                    strangers: Vec::new(),
+                    asked: BTreeSet::new(),
+                    is_cut_off: false,
+                    expected: now,
+                    begun: Vec::new(),
                     opened: BTreeMap::new(),
                 };
                 self.private.clients.insert(*process, client);
@@ -198,31 +210,35 @@ impl Check {
             Seen::Typed { process, text, .. } if trace.bytes(*text).starts_with(b"logout") => {
                 self.private.disturb(*process, now);
             }
-            Seen::Stranger { process } => {
-                if let Some(client) = self.private.clients.get_mut(process) {
-                    client.strangers.retain(|at| at.0 + STRANGER_MICROS > now.0);
-                    client.strangers.push(now);
-                    if client.strangers.len() >= STRANGERS {
-                        self.private.disturb(*process, now);
-                    }
-                }
-            }
+            // They may get the link of the one who is meant.
+            Seen::Stranger { process, knows_id: true } => self.private.disturb(*process, now),
+            Seen::Stranger { process, knows_id: false } => self.private.strangers_come(*process),
             Seen::ServerGone { .. } => self.private.disturb_all(now),
             _ => {}
         }
         Ok(())
     }
 
+    /// A link is open if both sides say so.
+    pub(super) fn note_open(&mut self, id: &str) {
+        let is_open = |both: &Introduction| both.sides.iter().all(|side| side.opened);
+        if self.private.introductions.get(id).is_some_and(is_open) {
+            self.private.due_open.retain(|(_, other)| other != id);
+        }
+    }
+
     /// Links that two clients agreed on are open in time.
     pub(super) fn private_links_are_open(&mut self) -> Verdict {
-        if let Some((until, id)) = self.private.due.first() {
-            let both = self.private.introductions.get(id);
-            rule!(self, *until >= self.now, "two who agree get a private link", "{id}: {both:?}");
+        for due in [&self.private.due_open, &self.private.due] {
+            if let Some((until, id)) = due.first() {
+                let both = self.private.introductions.get(id);
+                rule!(self, *until >= self.now, "two who agree get a private link", "{id}: {both:?}");
+            }
         }
         if let Some((until, asker, user)) = self.private.owed.first() {
             rule!(self, *until >= self.now, "a private link has its result in time", "{asker:?}: {user}");
         }
-        Ok(())
+        self.doors_are_guarded()
     }
 
     /// The server introduces, or ends a link.
@@ -232,6 +248,9 @@ impl Check {
             && let Some(process) = self.clients.process_on(link)
         {
             self.private.disturb(process, self.now);
+        }
+        if let Some(process) = self.clients.process_on(link) {
+            self.private.is_answered(process, bytes, self.now);
         }
         if !has(b"introduce ") {
             return Ok(());
@@ -245,7 +264,7 @@ impl Check {
                     user: (*user).to_string(),
                     is_requester: *role == "requester",
                     addresses: addresses.iter().filter_map(|word| word.parse().ok()).collect(),
-                    dialled: Vec::new(),
+                    dialled: BTreeMap::new(),
                     nominated: None,
                     opened: false,
                     shown: false,
@@ -269,6 +288,7 @@ impl Check {
         };
         let replaced = |other: &String| other != id && introductions.get(other).is_some_and(same);
         self.private.due.retain(|(_, other)| !replaced(other));
+        self.private.due_open.retain(|(_, other)| !replaced(other));
         let fresh = || Introduction { at: now, sides: Vec::new() };
         let both = self.private.introductions.entry(id.to_string()).or_insert_with(fresh);
         both.sides.push(side);
@@ -280,8 +300,14 @@ impl Check {
             side.process.map_or(Ok(()), |process| self.declares(process, &side.user))?;
         }
         let processes: Vec<ProcessId> = both.sides.iter().filter_map(|side| side.process).collect();
-        let calm = processes.len() == 2 && processes.iter().all(|one| self.private.is_calm(*one, now));
-        if calm && self.private.can_meet(both) {
+        let may_dial = |one: &ProcessId| {
+            self.private.is_calm(*one, now)
+                && self.private.clients.get(one).is_some_and(|one| one.may_dial(now))
+        };
+        if processes.len() == 2 && processes.iter().all(may_dial) && self.private.can_meet(both, false) {
+            let lines = MEETING_LINES * self.private.latency_micros.max(LATENCY_MICROS);
+            let micros = PATIENCE_MICROS.min(MEETING_MICROS + lines);
+            self.private.due_open.insert((Time(now.0 + micros), id.to_string()));
             self.private.due.insert((Time(now.0 + PATIENCE_MICROS), id.to_string()));
         }
         let asker = both.sides.last().filter(|_| both.sides.len() == 2).and(both.sides.first());
@@ -330,6 +356,12 @@ impl Check {
                 if let Some(client) = self.private.clients.get_mut(process) {
                     client.listening.clone_from(addresses);
                     client.was_deaf |= addresses.is_empty();
+                    client.expected = self.now;
+                }
+            }
+            PeerSeen::StopsListening { process } => {
+                if let Some(client) = self.private.clients.get_mut(process) {
+                    client.listening.clear();
                 }
             }
             PeerSeen::Asked { process, bytes } => self.asks(*process, trace.bytes(*bytes)),
@@ -345,6 +377,7 @@ impl Check {
                     is_nominated: false,
                 };
                 self.private.ends.insert((*link, *process), end);
+                return if *dialled { Ok(()) } else { self.comes(*process, *link) };
             }
             PeerSeen::Said { link, process, bytes } => {
                 for line in lines(trace.bytes(*bytes)) {
@@ -352,8 +385,14 @@ impl Check {
                 }
             }
             PeerSeen::Heard { link, process, bytes } => self.peer_hears(*link, *process, trace.bytes(*bytes)),
-            PeerSeen::Left { link, process } => drop(self.private.ends.remove(&(*link, *process))),
+            PeerSeen::Left { link, process } => {
+                self.private.ends.remove(&(*link, *process));
+                self.private.is_let_in(*process, *link);
+            }
             PeerSeen::Unreached { .. } => {}
+            PeerSeen::Slow { latency_micros } => {
+                self.private.latency_micros = self.private.latency_micros.max(*latency_micros);
+            }
             PeerSeen::Disturbed { process } => self.private.disturb(*process, self.now),
         }
         Ok(())
@@ -367,6 +406,7 @@ impl Check {
             if let ["startprivate" | "accept", user, said @ ..] = words.as_slice() {
                 let said = said.iter().map(|word| (*word).to_string()).collect();
                 client.declared.insert((*user).to_string(), said);
+                client.asked.extend(number(line));
             }
         }
     }
@@ -385,23 +425,6 @@ impl Check {
         let excused = client.was_deaf && said.is_empty();
         let detail = || format!("{process:?} to {user}: {said:?}, not {listens:?}");
         rule!(self, same || excused, "a client declares where it listens", "{}", detail());
-        Ok(())
-    }
-
-    /// A client dials what it was told, once, and no port or address of others' services (R35).
-    fn dials(&mut self, process: ProcessId, address: SocketAddr) -> Verdict {
-        let now = self.now;
-        let told = self.private.introductions.values_mut().rev().filter_map(|both| {
-            let is_good = both.at.0 + GOOD_MICROS >= now.0;
-            both.side_mut(process).filter(|_| is_good)
-        });
-        let open = |side: &&mut Side| {
-            let new = !side.dialled.contains(&address) && side.dialled.len() < DIALS;
-            side.addresses.contains(&address) && new
-        };
-        let found = told.into_iter().find(open).map(|side| side.dialled.push(address)).is_some();
-        let good = found && may_be_dialled(&address);
-        rule!(self, good, "a client dials only where it was sent", "{process:?} dials {address}");
         Ok(())
     }
 
@@ -431,7 +454,19 @@ impl Check {
                 };
                 self.private.owed.retain(|(_, asker, of)| *asker != process || Some(of) != user);
             }
-            View::Bye(_) => self.private.disturb(process, self.now),
+            View::Connection(connection) => {
+                if let Some(client) = self.private.clients.get_mut(&process) {
+                    client.is_cut_off = *connection == Connection::Reconnecting;
+                    client.expected = self.now;
+                }
+            }
+            View::Bye(_) => {
+                self.private.disturb(process, self.now);
+                // The next session counts from one.
+                if let Some(client) = self.private.clients.get_mut(&process) {
+                    client.asked.clear();
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -444,7 +479,7 @@ fn endpoints(process: ProcessId, client: &Client) -> Vec<SocketAddr> {
     client.listening.iter().copied().chain(advertised).collect()
 }
 
-fn may_be_dialled(address: &SocketAddr) -> bool {
+pub(super) fn may_be_dialled(address: &SocketAddr) -> bool {
     let good = match address.ip().to_canonical() {
         IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_link_local(),
         IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_unicast_link_local(),

@@ -18,8 +18,8 @@ pub(super) struct Links {
     programs: BTreeMap<LinkId, ProcessId>,
     /// The users of an introduction, by its id, and whether all of them are programs.
     introduced: BTreeMap<String, Vec<(Option<ProcessId>, String)>>,
-    /// The listening ends of links, to whose dialler they are joined next.
-    joined: Option<(LinkId, ProcessId)>,
+    /// Who dialled, of connections that may not be accepted yet.
+    diallers: BTreeMap<LinkId, ProcessId>,
     /// The introductions of links that were called, and those of links that are open or nominated.
     called: BTreeMap<(LinkId, ProcessId), String>,
     nominated: BTreeSet<(String, LinkId)>,
@@ -63,11 +63,16 @@ impl Links {
             PeerSeen::Unreached { refused, .. } => {
                 coverage.saw(if *refused { Rare::DialRefused } else { Rare::DialUnanswered });
             }
-            PeerSeen::Joined { link, process, dialled: false } => self.joined = Some((*link, *process)),
             PeerSeen::Joined { link, process, dialled: true } => {
-                let listener = self.joined.filter(|(joined, _)| joined == link).map(|(_, listener)| listener);
+                self.diallers.insert(*link, *process);
+            }
+            PeerSeen::Left { link, process } if self.diallers.get(link) == Some(process) => {
+                self.diallers.remove(link);
+            }
+            PeerSeen::Joined { link, process, dialled: false } => {
+                let dialler = self.diallers.remove(link);
                 let place = |process: &ProcessId| self.places.get(process);
-                let Some((from, to)) = place(process).zip(listener.as_ref().and_then(place)) else { return };
+                let Some((from, to)) = dialler.as_ref().and_then(place).zip(place(process)) else { return };
                 if from.has_firewall() {
                     coverage.saw(Rare::FromFirewall);
                 }

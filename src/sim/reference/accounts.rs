@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 
 use super::lane::Wish;
-use super::papers::Key;
+use super::lockout::Subject;
 use super::{Account, Later, Server, User};
-use crate::record::Suspect;
 use crate::server::Settings;
 use crate::words::{Credential, Name};
 
@@ -48,6 +47,8 @@ impl Server {
             if account.credential.take().is_some() {
                 account.guesses.begin_anew();
                 account.token = None;
+                account.devices.values_mut().for_each(|device| device.guesses.begin_anew());
+                self.settle_place(&Subject::Account(user));
             }
         }
         self.begin_purges();
@@ -69,7 +70,7 @@ impl Server {
                 account.session.is_none()
                     && account.entering.is_none()
                     && !account.mailbox.is_expecting()
-                    && account.guesses.is_idle()
+                    && !self.is_guessed_at(user)
                     && account.unanswered.1 == 0
                     && !self.has_wish(user)
             });
@@ -83,6 +84,8 @@ impl Server {
     pub(super) fn purge(&mut self, name: &Name) {
         let Some(user) = self.find(name.as_str()) else { return };
         self.tell_of_purge(user);
+        self.places.remove(&Subject::Account(user));
+        self.known.forget(user);
         self.names.remove(name);
         let Some(account) = self.users.get_mut(user).and_then(Option::take) else { return };
         for other in self.users.iter_mut().flatten() {
@@ -92,6 +95,8 @@ impl Server {
             members.retain(|member| *member != user);
         }
         self.groups.retain(|_, members| !members.is_empty());
+        let groups = &self.groups;
+        self.makers.retain(|group, (maker, _)| *maker != user && groups.contains_key(group));
         self.asked.retain(|_, ask| !matches!(ask, super::Ask::Discard { user: of, .. } if *of == user));
         self.message_floor = self.message_floor.max(account.last_message);
         self.login_floor = self.login_floor.max(account.login);
@@ -100,8 +105,7 @@ impl Server {
 
     /// A purge is durable: the name is free, or its new account is made.
     pub(super) fn purged(&mut self, name: &Name) {
-        let failures = Key::Failures(Suspect::Account(name.clone()));
-        for key in [failures, Key::Began(name.clone()), Key::Ended(name.clone()), Key::Mail(name.clone())] {
+        for key in self.keys_of(name) {
             self.kept.remove(&key);
         }
         if let Some(Some(credential)) = self.purges.remove(name) {

@@ -6,7 +6,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::lockout::Subject;
 use super::reader::{Line, read};
 use super::{Later, Server, User};
 use crate::time::Time;
@@ -36,7 +35,10 @@ pub(super) enum Stage {
     Anonymous,
     /// A password is being compared or hashed; the number tells this attempt from others.
     LoggingIn(u64),
-    Queued(Subject),
+    /// A password waits for its turn.
+    Queued,
+    /// The password was right, and it is asked whether the session is there.
+    Probing(super::probes::Entrant),
     Refused(String, bool),
     Entering(User, super::sessions::Entry),
     Member(User),
@@ -61,6 +63,14 @@ pub(super) struct Link {
     pub(super) stage: Stage,
     pub(super) acknowledges: bool,
     pub(super) resumes: bool,
+    pub(super) keeps_cookie: bool,
+    pub(super) says_alive: bool,
+    /// The cookie that was shown last.
+    pub(super) cookie: Option<String>,
+    /// It has got `already_online`, and may take over.
+    pub(super) denied: Option<super::probes::Denied>,
+    /// When it began to log in, in an order of all.
+    pub(super) began_login: Option<u64>,
     /// The beginning of a line whose end has not come, and whether it is too long already.
     pub(super) begun: Vec<u8>,
     pub(super) too_long: bool,
@@ -97,6 +107,11 @@ impl Server {
         let endless = limit.saturating_mul(2).max(ENDLESS_BYTES);
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.ended) else { return };
         link.spoke = true;
+        if let Some(user) = link.stage.user() {
+            self.probe_answered(user);
+            self.do_what_is_due();
+        }
+        let Some(link) = self.links.get_mut(&id) else { return };
         let mut all = core::mem::take(&mut link.begun);
         // What was too long when it came stays so, whatever the limit is now.
         let mut too_long = core::mem::take(&mut link.too_long);
@@ -148,7 +163,7 @@ impl Server {
         }
     }
 
-    /// `ack` and `active` after a login.
+    /// `ack`, `active` and `alive` after a login.
     fn is_at_once(&self, id: LinkId, line: Option<&[u8]>) -> bool {
         self.stage(id).is_some_and(|stage| stage.user().is_some()) && line.is_some_and(is_said_aside)
     }
@@ -186,7 +201,7 @@ impl Server {
         let too_long = Line::Misused { number: None, code: "too_long", first: String::new() };
         let line = line.map_or(too_long, read);
         let Some(stage) = self.stage(id).cloned() else { return };
-        let aside = matches!(line, Line::Acknowledge { .. } | Line::Active { .. });
+        let aside = is_aside(&line);
         self.charged = stage.user().map(|user| (user, 0));
         match stage {
             Stage::Member(user) => self.obey_member(id, user, line),
@@ -196,7 +211,11 @@ impl Server {
                     self.acknowledged(user, shown);
                 }
             }
-            Stage::LoggingIn(_) | Stage::Queued(_) | Stage::Refused(..) | Stage::Entering(..) => {
+            Stage::LoggingIn(_)
+            | Stage::Queued
+            | Stage::Probing(_)
+            | Stage::Refused(..)
+            | Stage::Entering(..) => {
                 if let Line::Misused { number, code, first } = line {
                     self.misused(id, number, code, &first);
                 }
@@ -209,7 +228,7 @@ impl Server {
     }
 
     fn obey_member(&mut self, id: LinkId, user: User, line: Line) {
-        if !matches!(line, Line::Acknowledge { .. } | Line::Active { .. }) {
+        if !is_aside(&line) {
             self.charge(user, 1);
         }
         match line {
@@ -230,15 +249,19 @@ impl Server {
             Line::Login { .. } => self.not_now(id, user, "login"),
             Line::Register { .. } => self.not_now(id, user, "register"),
             Line::Resume { .. } => self.not_now(id, user, "resume"),
+            Line::Device { .. } => self.not_now(id, user, "device"),
+            Line::Takeover => self.not_now(id, user, "takeover"),
+            Line::Alive => {}
             Line::Misused { number, code, first } => {
                 self.note_activity(user, false);
-                let over = ["hello", "login", "register", "resume"].contains(&first.as_str());
+                let over =
+                    ["hello", "device", "login", "register", "resume", "takeover"].contains(&first.as_str());
                 self.misused(id, number, if over { "unknown_command" } else { code }, &first);
             }
         }
     }
 
-    /// R11: after login those four are unknown.
+    /// R11: after login those six are unknown.
     fn not_now(&mut self, id: LinkId, user: User, first: &str) {
         self.note_activity(user, false);
         self.misused(id, None, "unknown_command", first);
@@ -263,22 +286,43 @@ impl Server {
 
     fn obey_stranger(&mut self, id: LinkId, line: Line) {
         match line {
-            Line::Hello { version: 1, acknowledges, resumes } => {
+            Line::Hello { version: 1, acknowledges, resumes, keeps_cookie, says_alive } => {
                 if let Some(link) = self.links.get_mut(&id) {
                     (link.acknowledges, link.resumes) = (acknowledges, resumes);
+                    (link.keeps_cookie, link.says_alive) = (keeps_cookie, says_alive);
                 }
             }
             Line::Hello { .. } => {
                 self.send(id, "bye version");
                 self.close(id);
             }
-            Line::Login { name, password } => self.login(id, &name, password),
-            Line::Register { name, password } => self.register(id, &name, password),
-            Line::Resume { name, token } => self.resume(id, &name, &token),
-            Line::Request { .. } | Line::Acknowledge { .. } | Line::Active { .. } => {
+            Line::Login { name, password } => {
+                self.begin_login(id);
+                self.login(id, &name, password);
+            }
+            Line::Register { name, password } => {
+                self.begin_login(id);
+                self.register(id, &name, password);
+            }
+            Line::Resume { name, token } => {
+                self.begin_login(id);
+                self.resume(id, &name, &token);
+            }
+            Line::Device { cookie } => self.cookie_shown(id, cookie),
+            Line::Takeover => self.take_over(id),
+            Line::Request { .. } | Line::Acknowledge { .. } | Line::Active { .. } | Line::Alive => {
                 self.ask(id, "username");
             }
             Line::Misused { number, code, first } => self.misused(id, number, code, &first),
+        }
+    }
+
+    /// R48: from now on the connection may be safe. R52: it may take over no more.
+    fn begin_login(&mut self, id: LinkId) {
+        let order = self.next_serial();
+        if let Some(link) = self.links.get_mut(&id) {
+            link.began_login.get_or_insert(order);
+            link.denied = None;
         }
     }
 
@@ -314,5 +358,9 @@ impl Server {
 
 /// Whether a line is one that waits for nothing after a login.
 fn is_said_aside(line: &[u8]) -> bool {
-    matches!(read(line), Line::Acknowledge { .. } | Line::Active { .. })
+    is_aside(&read(line))
+}
+
+const fn is_aside(line: &Line) -> bool {
+    matches!(line, Line::Acknowledge { .. } | Line::Active { .. } | Line::Alive)
 }

@@ -11,11 +11,15 @@ use super::lane::{Decision, GroupChange};
 use super::messages::{Letter, Tell};
 use super::papers::Then;
 use super::prices::units_of;
-use super::{Server, User};
-use crate::record::{Change, Outcome};
+use super::{Server, User, later};
+use crate::record::{Change, Maker, Outcome};
+use crate::time::Time;
 use crate::wire::{Code, Status};
-use crate::words::look_alike::{is_fit, skeleton};
+use crate::words::look_alike::{are_alike, is_fit};
 use crate::words::{LinkId, Name};
+
+/// R54, in seconds.
+const THIRTY_DAYS: u64 = 30 * 86_400;
 
 /// A group message whose members are not all settled.
 #[derive(Debug)]
@@ -31,9 +35,14 @@ pub(super) struct GroupMessage {
 }
 
 impl Server {
-    pub(super) fn set_group(&mut self, group: &Name, members: &[Name]) {
+    pub(super) fn set_group(&mut self, group: &Name, members: &[Name], maker: Option<&Maker>) {
         let members: Vec<User> = members.iter().filter_map(|name| self.find(name.as_str())).collect();
         self.groups.remove(group);
+        self.makers.remove(group);
+        let made_by = maker.and_then(|maker| Some((self.find(maker.name.as_str())?, maker.left_at)));
+        if let Some(made_by) = made_by.filter(|_| !members.is_empty()) {
+            self.makers.insert(group.clone(), made_by);
+        }
         if !members.is_empty() {
             self.groups.insert(group.clone(), members);
         }
@@ -51,12 +60,22 @@ impl Server {
         if members.first() == Some(&user) { Ok((name, members)) } else { Err(Code::NotOwner) }
     }
 
-    fn check_limits(&self, size: usize, joining: &[User]) -> Result<(), Code> {
-        let within = |limit: u32, count: usize| limit == 0 || count <= limit as usize;
-        let groups = |user: &User| self.groups.values().filter(|members| members.contains(user)).count();
-        let fits = within(self.settings.members_per_group, size)
-            && joining.iter().all(|user| within(self.settings.groups_per_user, groups(user) + 1));
-        if fits { Ok(()) } else { Err(Code::Limit) }
+    fn check_size(&self, size: usize) -> Result<(), Code> {
+        let limit = self.settings.members_per_group as usize;
+        if limit > 0 && size > limit { Err(Code::Limit) } else { Ok(()) }
+    }
+
+    /// R54: groups that a user has made and is in, or left within 30 days.
+    fn check_made(&self, user: User) -> Result<(), Code> {
+        let counts = |(maker, left_at): &&(User, Option<Time>)| {
+            *maker == user && left_at.is_none_or(|left_at| later(left_at, THIRTY_DAYS) > self.now)
+        };
+        let limit = self.settings.groups_per_user as usize;
+        if limit > 0 && self.makers.values().filter(counts).count() >= limit {
+            Err(Code::Limit)
+        } else {
+            Ok(())
+        }
     }
 
     /// The members that a group is to have; `None`: it has them already.
@@ -76,9 +95,8 @@ impl Server {
                 if self.groups.contains_key(&group) {
                     return Err(Code::GroupExists);
                 }
-                let look = skeleton(group.as_str());
-                if !is_fit(group.as_str()) || self.groups.keys().any(|other| skeleton(other.as_str()) == look)
-                {
+                let alike = |other: &Name| are_alike(other.as_str(), group.as_str());
+                if !is_fit(group.as_str()) || self.groups.keys().any(alike) {
                     return Err(Code::BadName);
                 }
                 let mut members = Vec::from([by]);
@@ -88,7 +106,8 @@ impl Server {
                         members.push(user);
                     }
                 }
-                self.check_limits(members.len(), &members)?;
+                self.check_made(by)?;
+                self.check_size(members.len())?;
                 if members.iter().any(|user| *user != by && !self.may_reach(by, *user)) {
                     return Err(Code::Blocked);
                 }
@@ -101,7 +120,7 @@ impl Server {
                     return Ok(None);
                 }
                 members.push(user);
-                self.check_limits(members.len(), &[user])?;
+                self.check_size(members.len())?;
                 if self.may_reach(by, user) { Ok(Some((group, members))) } else { Err(Code::Blocked) }
             }
             GroupChange::Remove(user) => {
@@ -133,7 +152,16 @@ impl Server {
                 let names: Vec<Name> = members.iter().map(|user| self.name(*user).clone()).collect();
                 let change = match names.is_empty() {
                     true => Change::GroupRemoved { group },
-                    false => Change::GroupSet { group, members: names },
+                    false => {
+                        let made_by = self.makers.get(&group).copied();
+                        let is_new = !self.groups.contains_key(&group);
+                        let maker =
+                            made_by.or(is_new.then_some((asker.user, None))).map(|(user, left_at)| Maker {
+                                name: self.name(user).clone(),
+                                left_at: (!members.contains(&user)).then(|| left_at.unwrap_or(self.now)),
+                            });
+                        Change::GroupSet { group, members: names, maker }
+                    }
                 };
                 Decision::Change(change, concerned)
             }

@@ -10,7 +10,7 @@ use super::prices::{CHANGE, MEMBER};
 use super::{Server, User};
 use crate::record::{Change, Outcome, Record};
 use crate::wire::Code;
-use crate::words::look_alike::skeleton;
+use crate::words::look_alike::looks;
 use crate::words::{Credential, LinkId, Name};
 
 /// What somebody wants to be so.
@@ -40,7 +40,6 @@ pub(super) enum Subject {
     Pair(User, User),
     Group(Name),
     GroupLook(String),
-    Memberships(User),
 }
 
 #[derive(Debug, Default)]
@@ -158,7 +157,7 @@ impl Server {
 
     /// Members that a change adds; the maker of a group is none (R42).
     fn added(&self, change: &Change) -> u64 {
-        let Change::GroupSet { group, members } = change else { return 0 };
+        let Change::GroupSet { group, members, .. } = change else { return 0 };
         let before = self.groups.get(group).map_or(1, Vec::len);
         members.len().saturating_sub(before) as u64
     }
@@ -176,14 +175,14 @@ impl Server {
             }
             Wish::Group { asker, change, group } => self.group_subjects(asker, change, group),
             Wish::Register { name, .. } | Wish::Purge { name } => {
-                let look = Subject::Look(skeleton(name.as_str()));
-                Subjects { reads: Vec::new(), writes: [Subject::Account(name.clone()), look].into() }
+                let mut writes = Vec::from([Subject::Account(name.clone())]);
+                writes.extend(looks(name.as_str()).into_iter().map(Subject::Look));
+                Subjects { reads: Vec::new(), writes }
             }
         }
     }
 
-    /// A change of a group writes the group; who makes or joins it, the number of their groups. It reads
-    /// whoever it names.
+    /// A change of a group writes the group, and reads whoever it names.
     fn group_subjects(&self, asker: &Asker, change: &GroupChange, group: &str) -> Subjects {
         let (users, joins, makes): (&[String], bool, bool) = match change {
             GroupChange::Create(users) => (users, true, true),
@@ -197,8 +196,9 @@ impl Server {
         let mut subjects = Subjects::default();
         if let Ok(group) = Name::new(group) {
             named.extend(self.groups.get(&group).into_iter().flatten());
+            named.extend(self.makers.get(&group).map(|(maker, _)| maker));
             if makes || matches!(change, GroupChange::Leave | GroupChange::Delete) {
-                subjects.writes.push(Subject::GroupLook(skeleton(group.as_str())));
+                subjects.writes.extend(looks(group.as_str()).into_iter().map(Subject::GroupLook));
             }
             subjects.writes.push(Subject::Group(group));
         }
@@ -207,8 +207,6 @@ impl Server {
             for &user in &users {
                 subjects.reads.extend([Subject::Pair(user, asker.user), Subject::Pair(asker.user, user)]);
             }
-            let joining = users.into_iter().chain(makes.then_some(asker.user));
-            subjects.writes.extend(joining.map(Subject::Memberships));
         }
         subjects
     }

@@ -8,6 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::door::{LISTS, Link, Stage, waits};
 use super::{Later, Server, Timer, later};
+use crate::record::RecordNumber;
 use crate::words::LinkId;
 
 /// A list up to this size leaves at once.
@@ -29,12 +30,53 @@ pub(super) fn limited_address(from: SocketAddr) -> Option<IpAddr> {
     }
 }
 
+/// The address that R48 and R49 count for: loopback is one too.
+pub(super) fn address_of(from: SocketAddr) -> IpAddr {
+    limited_address(from).unwrap_or_else(|| match from.ip().to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(_) => IpAddr::V6([0; 8].into()),
+    })
+}
+
+/// The network that R50 counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Network {
+    Loopback,
+    V4([u8; 3]),
+    V6([u16; 3]),
+}
+
+pub(super) fn network_of(from: SocketAddr) -> Network {
+    match from.ip().to_canonical() {
+        ip if ip.is_loopback() => Network::Loopback,
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            Network::V4([a, b, c])
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, ..] = ip.segments();
+            Network::V6([a, b, c])
+        }
+    }
+}
+
 impl Server {
+    /// Lets a link wait for a record; whether it has to.
+    pub(super) fn word_waits(&mut self, number: RecordNumber, link: LinkId) -> bool {
+        if number <= self.settled {
+            return false;
+        }
+        self.waiting_words.entry(number).or_default().push(link);
+        true
+    }
+
     pub(super) fn open_link(&mut self, id: LinkId, from: SocketAddr) {
         if self.stopping {
             return self.expected.close(id);
         }
-        self.make_room(from);
+        if !self.make_room(from) {
+            return self.expected.close(id);
+        }
         let secs = self.settings.login_secs;
         let due = (secs > 0).then(|| later(self.now, secs));
         let link = Link {
@@ -42,6 +84,11 @@ impl Server {
             stage: Stage::Anonymous,
             acknowledges: false,
             resumes: false,
+            keeps_cookie: false,
+            says_alive: false,
+            cookie: None,
+            denied: None,
+            began_login: None,
             begun: Vec::new(),
             too_long: false,
             held: VecDeque::new(),
@@ -64,29 +111,7 @@ impl Server {
         if let Some(due) = due {
             self.set(due, Timer::Login(id));
         }
-        self.send(id, "hobnob 1 ack resume");
-    }
-
-    /// At the bounds of strangers the oldest silent one goes (ruling 29).
-    fn make_room(&mut self, from: SocketAddr) {
-        let bound = self.settings.unauthenticated_per_address as usize;
-        if let Some(ip) = limited_address(from).filter(|_| bound > 0) {
-            self.close_oldest_silent(bound, |link| limited_address(link.from) == Some(ip));
-        }
-        let bound = self.settings.unauthenticated_max as usize;
-        if bound > 0 {
-            self.close_oldest_silent(bound, |_| true);
-        }
-    }
-
-    fn close_oldest_silent(&mut self, bound: usize, counts: impl Fn(&Link) -> bool) {
-        let strangers = self.links.iter().filter(|(_, link)| link.is_anonymous && counts(link));
-        let mut rivals: Vec<(bool, LinkId)> = strangers.map(|(id, link)| (link.spoke, *id)).collect();
-        rivals.sort_unstable();
-        let surplus = (rivals.len() + 1).saturating_sub(bound);
-        for (_, id) in rivals.into_iter().take(surplus) {
-            self.close(id);
-        }
+        self.send(id, "hobnob 1 ack resume device alive");
     }
 
     /// Writes a line on a link; the place of its last byte in the output of the link. One that ends in a
@@ -184,6 +209,7 @@ impl Server {
             if !acknowledges {
                 self.left_for_network(user, flushed);
             }
+            self.probe_left(user, flushed);
             self.advance(user);
             self.go_on_leaving(user);
         }
@@ -214,7 +240,8 @@ impl Server {
         self.drop_unnumbered(id);
         let Some(link) = self.take_link(id) else { return };
         match link.stage {
-            Stage::Queued(subject) => self.leave_queue(id, &subject),
+            Stage::Queued => self.leave_lane(id),
+            Stage::Probing(entrant) => self.probe_void(entrant.user),
             Stage::Entering(user, entry) => self.never_entered(user, &entry),
             Stage::Member(user) if link.ended => self.leaving_lost_link(user),
             Stage::Member(user) => self.session_lost_link(user),
@@ -225,8 +252,10 @@ impl Server {
 
     pub(super) fn close(&mut self, id: LinkId) {
         if let Some(link) = self.take_link(id) {
-            if let Stage::Queued(subject) = link.stage {
-                self.leave_queue(id, &subject);
+            match link.stage {
+                Stage::Queued => self.leave_lane(id),
+                Stage::Probing(entrant) => self.probe_void(entrant.user),
+                _ => {}
             }
             self.expected.close(id);
         }

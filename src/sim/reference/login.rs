@@ -7,19 +7,17 @@ use core::net::SocketAddr;
 use super::door::{Stage, waits};
 use super::lane::{Decision, Wish};
 use super::lockout::Subject;
-use super::told::Ask;
+use super::probes::Entrant;
 use super::{Server, User};
 use crate::record::{Change, RecordNumber};
-use crate::server::settings::{DuplicateLogin, Registration};
-use crate::sim::cast::meant;
-use crate::sim::server_host::{HASHED, is_right};
+use crate::server::settings::Registration;
 use crate::sim::trace::SeenVerdict;
-use crate::words::look_alike::{is_fit, skeleton};
+use crate::words::look_alike::{are_alike, is_fit};
 use crate::words::{Credential, LinkId, Name};
 
 /// Wrong passwords on one link where names are not locked.
 const TRIES_A_LINK: u32 = 3;
-const AT_ONCE: RecordNumber = RecordNumber(0);
+pub(super) const AT_ONCE: RecordNumber = RecordNumber(0);
 
 impl Server {
     fn is_open(&self) -> bool {
@@ -40,36 +38,8 @@ impl Server {
             Some(_) if self.is_taken_up(name) => self.refuse(id, AT_ONCE, "busy"),
             _ if new => self.ask(id, "new_password"),
             None => self.ask(id, "password"),
-            Some(password) => {
-                let subject = self.subject(name);
-                self.attempt(id, subject, password);
-            }
+            Some(password) => self.password_comes(id, name, password, false),
         }
-    }
-
-    fn attempt(&mut self, id: LinkId, subject: Subject, password: String) {
-        let Some(from) = self.links.get(&id).map(|link| link.from) else { return };
-        if let Some(seconds) = self.address_locked_secs(from) {
-            return self.refuse_for_good(id, AT_ONCE, &format!("locked_out {seconds}"));
-        }
-        if self.locked_secs(&subject).is_some() {
-            let (seconds, record) = self.extend_lock(&subject);
-            return self.refuse_for_good(id, record, &format!("locked_out {seconds}"));
-        }
-        self.wait(id, waits::LOGIN);
-        if self.tries_are_taken(&subject) {
-            self.guesses(&subject).waiting.push_back((id, password));
-            return self.set_stage(id, Stage::Queued(subject));
-        }
-        self.guesses(&subject).comparing += 1;
-        let attempt = self.next_serial();
-        let credential = match &subject {
-            Subject::Account(user) => self.at(*user).credential.clone(),
-            Subject::MadeUp(_) => None,
-        };
-        let right = credential.as_ref().is_some_and(|credential| is_right(credential, &password));
-        self.set_stage(id, Stage::LoggingIn(attempt));
-        self.expected.ask(Ask::Compare { attempt, link: id, from, subject, credential, right });
     }
 
     pub(super) fn verified(
@@ -78,93 +48,87 @@ impl Server {
         link: LinkId,
         from: SocketAddr,
         subject: &Subject,
-        credential: Option<&Credential>,
+        compared: Option<Credential>,
         verdict: SeenVerdict,
     ) {
-        self.guesses(subject).comparing -= 1;
+        self.hashing.under_way -= 1;
+        if let Some(user) = subject.user() {
+            self.at_mut(user).comparing -= 1;
+        }
+        self.change_guesses(subject, |guesses| guesses.comparing = guesses.comparing.saturating_sub(1));
         if self.stage(link) == Some(&Stage::LoggingIn(attempt)) {
             self.set_stage(link, Stage::Anonymous);
         }
-        match (verdict, subject) {
+        match (verdict, subject.user()) {
             (SeenVerdict::Overloaded, _) => self.refuse(link, AT_ONCE, "busy"),
-            (SeenVerdict::Right, Subject::Account(user)) => {
-                self.right_password(link, from, *user, credential);
+            (SeenVerdict::Right, Some(user)) => {
+                let entrant = Entrant { user, subject: subject.clone(), compared };
+                self.right_password_from(link, from, &entrant, false);
             }
             _ => self.wrong_password(link, from, subject),
         }
         self.read_on_if_refused(link);
-        self.try_queued(subject);
-        if let Subject::Account(user) = subject {
-            self.may_purge(*user);
+        self.settle_place(subject);
+        self.give_hashing_turns();
+        if let Some(user) = subject.user() {
+            self.may_purge(user);
         }
     }
 
-    fn read_on_if_refused(&mut self, id: LinkId) {
+    pub(super) fn read_on_if_refused(&mut self, id: LinkId) {
         if self.stage(id) == Some(&Stage::Anonymous) {
             self.wait_no_more(id, waits::LOGIN);
         }
     }
 
-    /// Attempts that waited for this verdict go on, the first first.
-    fn try_queued(&mut self, subject: &Subject) {
-        while self.locked_secs(subject).is_some() || !self.tries_are_taken(subject) {
-            let Some((link, password)) = self.guesses(subject).waiting.pop_front() else { return };
-            if self.stage(link) == Some(&Stage::Queued(subject.clone())) {
-                self.set_stage(link, Stage::Anonymous);
-                self.attempt(link, subject.clone(), password);
-                self.read_on_if_refused(link);
-            }
-        }
-    }
-
-    pub(super) fn leave_queue(&mut self, id: LinkId, subject: &Subject) {
-        self.guesses(subject).waiting.retain(|(link, _)| *link != id);
-    }
-
     fn wrong_password(&mut self, id: LinkId, from: SocketAddr, subject: &Subject) {
         let address_locked = self.address_locked_secs(from);
-        let (record, locked) = self.count_failure(subject, from);
+        let (left, record, locked) = self.count_failure(subject, from);
         if let Some(seconds) = locked.or(address_locked) {
             return self.refuse_for_good(id, record, &format!("locked_out {seconds}"));
         }
-        let left = if self.locks() {
-            self.settings.lock_attempts.saturating_sub(self.guesses(subject).count)
-        } else {
-            self.links.get_mut(&id).map_or(0, |link| {
-                link.failures += 1;
-                TRIES_A_LINK.saturating_sub(link.failures)
-            })
-        };
+        let left = if self.locks() { left } else { self.tries_left_on_link(id, TRIES_A_LINK) };
         let refusal = format!("invalid_credentials {left}");
         if left == 0 { self.refuse_for_good(id, record, &refusal) } else { self.refuse(id, record, &refusal) }
     }
 
-    /// `compared` is what the password is right for.
-    fn right_password(&mut self, id: LinkId, from: SocketAddr, user: User, compared: Option<&Credential>) {
-        let subject = Subject::Account(user);
+    pub(super) fn right_password(&mut self, id: LinkId, entrant: &Entrant, replaces: bool) {
+        if let Some(from) = self.links.get(&id).map(|link| link.from) {
+            self.right_password_from(id, from, entrant, replaces);
+        }
+    }
+
+    /// `replaces`: as with `duplicate_login=replace`.
+    fn right_password_from(&mut self, id: LinkId, from: SocketAddr, entrant: &Entrant, replaces: bool) {
+        let Entrant { user, subject, compared } = entrant;
+        let user = *user;
         if let Some(seconds) = self.address_locked_secs(from) {
             return self.refuse_for_good(id, AT_ONCE, &format!("locked_out {seconds}"));
         }
-        if let Some(seconds) = self.locked_secs(&subject) {
-            let record = self.guesses(&subject).record;
+        if let Some(seconds) = self.locked_secs(subject) {
+            let record = self.guesses(subject).record;
             return self.refuse_for_good(id, record, &format!("locked_out {seconds}"));
         }
         if self.at(user).is_gone() {
-            return self.wrong_password(id, from, &subject);
+            return self.wrong_password(id, from, subject);
         }
-        if self.at(user).credential.as_ref() != compared {
+        if self.at(user).credential != *compared {
             return self.refuse(id, AT_ONCE, "busy");
         }
-        let busy = self.is_busy(user);
-        let denied = self.at(user).link().is_some() && self.settings.duplicate_login == DuplicateLogin::Deny;
+        let busy = self.is_busy(user) || self.at(user).probe.is_some();
+        let denied = !replaces && self.is_kept_out(user);
         let here = self.stage(id) == Some(&Stage::Anonymous);
-        let failed = self.forgive(&subject, here && !denied && !busy);
+        if here && denied && !busy && self.probe(id, entrant) {
+            return;
+        }
+        let enters = here && !denied && !busy;
+        let failed = self.forgive(subject, enters, enters && self.notes_device(id));
         if !here {
             // Gone, or about to close.
         } else if busy {
             self.refuse(id, AT_ONCE, "busy");
         } else if denied {
-            self.refuse(id, AT_ONCE, "already_online");
+            self.deny(id, entrant);
         } else {
             self.make_way(user);
             self.enter_by_password(id, user, failed);
@@ -192,18 +156,12 @@ impl Server {
             return self.refuse(id, AT_ONCE, "busy");
         }
         if !self.is_open() {
-            let subject = self.subject(name);
-            return self.attempt(id, subject, password);
+            return self.password_comes(id, name, password, false);
         }
         if let Some(refusal) = self.why_not_new(&new) {
             return self.refuse(id, AT_ONCE, refusal);
         }
-        self.registering.insert(new.clone());
-        let attempt = self.next_serial();
-        self.wait(id, waits::LOGIN);
-        self.set_stage(id, Stage::LoggingIn(attempt));
-        let credential = Credential::new(&(String::from(HASHED) + meant(&password)));
-        self.expected.ask(Ask::Hash { attempt, link: id, name: new, credential });
+        self.password_comes(id, name, password, true);
     }
 
     /// Why no account of this name can be made, if so.
@@ -217,8 +175,7 @@ impl Server {
         if !is_fit(name.as_str()) {
             return Some("bad_name");
         }
-        let look = skeleton(name.as_str());
-        self.names.keys().any(|name| skeleton(name.as_str()) == look).then_some("bad_name")
+        self.names.keys().any(|other| are_alike(other.as_str(), name.as_str())).then_some("bad_name")
     }
 
     /// Whether a link waits for its new account to be durable.
@@ -228,6 +185,7 @@ impl Server {
     }
 
     pub(super) fn hashed(&mut self, attempt: u64, link: LinkId, name: &Name, credential: Option<Credential>) {
+        self.hashing.under_way -= 1;
         let here = self.stage(link) == Some(&Stage::LoggingIn(attempt));
         match credential {
             Some(credential) if here => {
@@ -238,9 +196,11 @@ impl Server {
                 if here {
                     self.set_stage(link, Stage::Anonymous);
                     self.refuse(link, AT_ONCE, "busy");
+                    self.read_on_if_refused(link);
                 }
             }
         }
+        self.give_hashing_turns();
     }
 
     pub(super) fn decide_account(

@@ -14,8 +14,10 @@
 mod accounts;
 mod answers;
 mod broadcast;
+mod devices;
 mod door;
 mod groups;
+mod hashing;
 mod lane;
 mod links;
 mod lockout;
@@ -25,12 +27,16 @@ mod messages;
 mod pages;
 mod papers;
 mod people;
+mod places;
 mod presence;
 mod prices;
 mod private;
+mod probes;
 mod reader;
 mod recovery;
+mod registrations;
 mod sessions;
+mod strangers;
 pub(super) mod tally;
 mod told;
 
@@ -40,14 +46,19 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use self::answers::Ledger;
+use self::devices::Device;
 use self::door::Link;
 use self::groups::GroupMessage;
+use self::hashing::{Hashing, KnownAddresses};
 use self::lane::{Begun, Wish};
 use self::lockout::Guesses;
 use self::mailbox::Mailbox;
 use self::messages::Queue;
 use self::papers::{Kept, UnderWay};
+use self::places::Places;
 use self::private::Request;
+use self::probes::Probe;
+use self::registrations::Registrations;
 use self::sessions::Session;
 use self::told::{Ask, Expected};
 use super::store::Durable;
@@ -70,6 +81,7 @@ enum Timer {
     Grace(User, u64),
     Leaving(User, u64),
     Throttle(User, u64),
+    Probe(User),
     Request(User, User, u64),
     Settle(User),
     Retry,
@@ -80,6 +92,7 @@ enum Timer {
 enum Later {
     Read(LinkId),
     GoOnLeaving(User),
+    Decide(LinkId),
     Purge,
 }
 
@@ -90,6 +103,9 @@ struct Account {
     /// `None`: gone from the credentials file.
     credential: Option<Credential>,
     guesses: Guesses,
+    devices: BTreeMap<Digest, Device>,
+    /// Passwords of the account and of its devices that are being compared.
+    comparing: u32,
     login: u64,
     token: Option<Digest>,
     ledger: Ledger,
@@ -112,6 +128,8 @@ struct Account {
     unanswered: (u32, u32),
     entering: Option<LinkId>,
     session: Option<Session>,
+    /// Whether its session is there, asked for a new login (R52).
+    probe: Option<Probe>,
 }
 
 impl Account {
@@ -120,6 +138,8 @@ impl Account {
             name,
             credential: Some(credential),
             guesses: Guesses::default(),
+            devices: BTreeMap::new(),
+            comparing: 0,
             login: 0,
             token: None,
             ledger: Ledger::default(),
@@ -136,6 +156,7 @@ impl Account {
             unanswered: (0, 0),
             entering: None,
             session: None,
+            probe: None,
         }
     }
 
@@ -171,11 +192,17 @@ struct Server {
     charged: Option<(User, u64)>,
     /// Names without an account.
     made_up: BTreeMap<String, Guesses>,
-    /// The same, the oldest first.
-    made_up_by_age: VecDeque<String>,
+    places: Places,
+    hashing: Hashing,
+    known: KnownAddresses,
+    registrations: Registrations,
+    /// The sum of R48.
+    early_drops: u64,
     /// Failures of an address, and since when.
     addresses: BTreeMap<IpAddr, (u32, Time)>,
     groups: BTreeMap<Name, Vec<User>>,
+    /// Whom they count for, and when those left (R54).
+    makers: BTreeMap<Name, (User, Option<Time>)>,
     requests: BTreeMap<(User, User), Request>,
     /// Names whose passwords are being hashed, or whose accounts are on their way to the disk.
     registering: BTreeSet<Name>,
@@ -225,6 +252,12 @@ pub(super) enum News {
 struct Learnt {
     /// Tokens by their digests, with the line of the credentials file at that login.
     tokens: BTreeMap<Digest, (String, Credential)>,
+    /// Cookies by their digests, with the line of the credentials file at the login that gave them.
+    cookies: BTreeMap<Digest, (String, Credential)>,
+    /// Whose cookie is said on a link in this call.
+    cookies_told: BTreeMap<LinkId, Name>,
+    /// Of each user's last login that gave one.
+    last_cookies: BTreeMap<Name, Digest>,
     /// Of each user's last login with one.
     last_tokens: BTreeMap<Name, Digest>,
     /// Digests of made-up names.
@@ -315,6 +348,7 @@ impl Reference {
 }
 
 impl Server {
+    #[track_caller]
     fn at(&self, user: User) -> &Account {
         match self.users.get(user) {
             Some(Some(account)) => account,
@@ -322,6 +356,7 @@ impl Server {
         }
     }
 
+    #[track_caller]
     fn at_mut(&mut self, user: User) -> &mut Account {
         match self.users.get_mut(user) {
             Some(Some(account)) => account,

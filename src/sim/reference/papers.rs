@@ -41,7 +41,7 @@ pub(super) struct Stored {
 #[derive(Debug, Clone)]
 pub(super) struct UnderWay {
     number: RecordNumber,
-    record: Record,
+    pub(super) record: Record,
     then: Then,
 }
 
@@ -52,6 +52,7 @@ pub(super) enum Key {
     Began(Name),
     Ended(Name),
     Mail(Name),
+    Device(Name, Digest),
 }
 
 /// Facts that the store refused, with the numbers of their records.
@@ -63,6 +64,7 @@ fn key(fact: &Fact) -> Key {
         Fact::SessionBegan { user, .. } => Key::Began(user.clone()),
         Fact::SessionEnded { user, .. } => Key::Ended(user.clone()),
         Fact::MailRemoved { user, .. } => Key::Mail(user.clone()),
+        Fact::Device { user, device, .. } => Key::Device(user.clone(), *device),
     }
 }
 
@@ -73,6 +75,7 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
             Fact::SessionBegan { user, .. }
             | Fact::SessionEnded { user, .. }
             | Fact::MailRemoved { user, .. }
+            | Fact::Device { user, .. }
             | Fact::Failures { suspect: Suspect::Account(user), .. },
         )
         | Record::Settled { user, .. } => [Some(user), None],
@@ -83,7 +86,9 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
         Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {
             [Some(by), Some(user)]
         }
-        Record::Change(Change::GroupSet { members, .. }) => return members.clone(),
+        Record::Change(Change::GroupSet { members, maker, .. }) => {
+            return members.iter().chain(maker.as_ref().map(|maker| &maker.name)).cloned().collect();
+        }
         Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. })
         | Record::Change(Change::GroupRemoved { .. }) => [None, None],
     };
@@ -124,6 +129,21 @@ pub(super) fn learn(
             *token = Some(*digest);
             server.at_mut(user).token = Some(*digest);
         }
+        (
+            Record::Fact(Fact::Device { user, device: device @ DRAWN, .. }),
+            Record::Fact(Fact::Device { device: digest, .. }),
+        ) => {
+            let fresh = *digest != DRAWN && !learnt.cookies.contains_key(digest);
+            let Some(user) = server.find(user.as_str()).filter(|_| fresh) else { return false };
+            let Some(credential) = server.at(user).credential.clone() else { return false };
+            let name = server.name(user).clone();
+            server.learnt.last_cookies.insert(name, *digest);
+            server.learnt.cookies.insert(*digest, (String::new(), credential));
+            if let Some(known) = server.at_mut(user).devices.remove(&DRAWN) {
+                server.at_mut(user).devices.insert(*digest, known);
+            }
+            *device = *digest;
+        }
         (Record::Settled { words: words @ Some(_), .. }, Record::Settled { words: Some(digest), .. }) => {
             let known =
                 learnt.words.entry(*digest).or_insert_with(|| drawn_for.unwrap_or_default().to_string());
@@ -145,6 +165,18 @@ impl Reference {
             && token.is_empty()
         {
             *token = said;
+        }
+    }
+
+    /// A cookie is told to its user: it is the one of the last login that gave one.
+    pub(super) fn cookie_said(&mut self, link: LinkId, said: String) {
+        let Some(server) = &mut self.server else { return };
+        if let Some(name) = server.learnt.cookies_told.remove(&link)
+            && let Some(digest) = server.learnt.last_cookies.get(&name)
+            && let Some((cookie, _)) = server.learnt.cookies.get_mut(digest)
+            && cookie.is_empty()
+        {
+            *cookie = said;
         }
     }
 
@@ -200,9 +232,14 @@ impl Server {
             turns: VecDeque::new(),
             charged: None,
             made_up: BTreeMap::new(),
-            made_up_by_age: VecDeque::new(),
+            places: super::Places::default(),
+            hashing: super::Hashing::default(),
+            known: super::KnownAddresses::default(),
+            registrations: super::Registrations::default(),
+            early_drops: 0,
             addresses: BTreeMap::new(),
             groups: BTreeMap::new(),
+            makers: BTreeMap::new(),
             requests: BTreeMap::new(),
             registering: BTreeSet::new(),
             wishes: BTreeMap::new(),
@@ -242,11 +279,23 @@ impl Server {
         self.hand_out(record, then, None)
     }
 
+    /// The keys of all kept facts that an account may have.
+    pub(super) fn keys_of(&self, name: &Name) -> Vec<Key> {
+        let of_account = |key: &&Key| match key {
+            Key::Failures(Suspect::Account(of))
+            | Key::Began(of)
+            | Key::Ended(of)
+            | Key::Mail(of)
+            | Key::Device(of, _) => of == name,
+            Key::Failures(Suspect::Unknown(_)) => false,
+        };
+        self.kept.keys().filter(of_account).cloned().collect()
+    }
+
     fn take_kept(&mut self, record: &Record) {
         let mut kept: Vec<(RecordNumber, Fact)> = Vec::new();
         for name in named(record) {
-            let failures = Key::Failures(Suspect::Account(name.clone()));
-            for key in [failures, Key::Began(name.clone()), Key::Ended(name.clone()), Key::Mail(name)] {
+            for key in self.keys_of(&name) {
                 kept.extend(self.kept.remove(&key));
             }
         }
@@ -291,8 +340,8 @@ impl Server {
     }
 
     pub(super) fn persist_fact(&mut self, fact: Fact) -> RecordNumber {
-        if let Fact::Failures { suspect, .. } = &fact {
-            self.kept.remove(&Key::Failures(suspect.clone()));
+        if matches!(fact, Fact::Failures { .. } | Fact::Device { .. }) {
+            self.kept.remove(&key(&fact));
         }
         self.persist(Record::Fact(fact), Then::Nothing)
     }
@@ -346,7 +395,11 @@ impl Server {
         let key = key(&fact);
         let before = self.kept.remove(&key);
         let fact = match (fact, before) {
-            (Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }, _) => return,
+            (
+                Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }
+                | Fact::Device { standing: None, .. },
+                _,
+            ) => return,
             (Fact::MailRemoved { user, mut ids }, Some((_, Fact::MailRemoved { ids: before, .. }))) => {
                 ids.extend(before);
                 Fact::MailRemoved { user, ids }
@@ -419,8 +472,10 @@ impl Server {
             Record::Change(Change::AccountRemoved { name }) => self.purge(name),
             Record::Change(Change::Blocked { by, user }) => self.set_block(by, user, true),
             Record::Change(Change::Unblocked { by, user }) => self.set_block(by, user, false),
-            Record::Change(Change::GroupSet { group, members }) => self.set_group(group, members),
-            Record::Change(Change::GroupRemoved { group }) => self.set_group(group, &[]),
+            Record::Change(Change::GroupSet { group, members, maker }) => {
+                self.set_group(group, members, maker.as_ref());
+            }
+            Record::Change(Change::GroupRemoved { group }) => self.set_group(group, &[], None),
             Record::MailStored { to, mail } => {
                 if let Some(to) = self.find(to.as_str()) {
                     self.at_mut(to).mailbox.book(mail.id, &mail.from, mail.text.len() as u64);
@@ -435,14 +490,5 @@ impl Server {
                 }
             }
         }
-    }
-
-    /// Lets a link wait for a record; whether it has to.
-    pub(super) fn word_waits(&mut self, number: RecordNumber, link: LinkId) -> bool {
-        if number <= self.settled {
-            return false;
-        }
-        self.waiting_words.entry(number).or_default().push(link);
-        true
     }
 }

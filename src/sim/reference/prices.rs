@@ -2,6 +2,7 @@
 
 use super::door::{Stage, waits};
 use super::{Server, Timer, User};
+use crate::record::Record;
 use crate::time::Time;
 use crate::words::LinkId;
 
@@ -73,7 +74,13 @@ impl Server {
     }
 
     fn is_beyond_unsettled(&self, user: User) -> bool {
-        let most = self.settings.unsettled_max;
+        let records = self.under_way.iter().map(|under_way| match &under_way.record {
+            Record::MailStored { mail, .. } => 256 + mail.text.len() as u64,
+            _ => 256,
+        });
+        let queue = self.settings.store_queue_bytes;
+        let is_full = queue > 0 && self.at(user).unsettled > 0 && records.sum::<u64>() >= queue;
+        let most = if is_full { 1 } else { self.settings.unsettled_max };
         most > 0 && self.at(user).unsettled >= most
     }
 

@@ -49,7 +49,14 @@ pub(super) enum Line {
         version: u32,
         acknowledges: bool,
         resumes: bool,
+        keeps_cookie: bool,
+        says_alive: bool,
     },
+    Device {
+        cookie: String,
+    },
+    Takeover,
+    Alive,
     Login {
         name: String,
         password: Option<String>,
@@ -159,6 +166,9 @@ pub(super) fn read(line: &[u8]) -> Line {
         "login" => login(&mut rest),
         "register" => register(&mut rest),
         "resume" => resume(&mut rest),
+        "device" => token(&mut rest).map(|cookie| Line::Device { cookie }),
+        "takeover" => Some(Line::Takeover),
+        "alive" => Some(Line::Alive),
         "ack" => acknowledge(&mut rest),
         "active" => Some(Line::Active { valid: !rest.keyword("invalid") }),
         _ => return request(text),
@@ -168,12 +178,10 @@ pub(super) fn read(line: &[u8]) -> Line {
 
 fn hello(rest: &mut Rest<'_>) -> Option<Line> {
     let version = u32::try_from(decimal(rest.first()?)?).ok()?;
-    let (mut acknowledges, mut resumes) = (false, false);
-    while let Some(word) = rest.first() {
-        acknowledges |= word == "ack";
-        resumes |= word == "resume";
-    }
-    Some(Line::Hello { version, acknowledges, resumes })
+    let words: Vec<&str> = core::iter::from_fn(|| rest.first()).collect();
+    let [acknowledges, resumes, keeps_cookie, says_alive] =
+        ["ack", "resume", "device", "alive"].map(|word| words.contains(&word));
+    Some(Line::Hello { version, acknowledges, resumes, keeps_cookie, says_alive })
 }
 
 fn login(rest: &mut Rest<'_>) -> Option<Line> {
@@ -187,9 +195,13 @@ fn register(rest: &mut Rest<'_>) -> Option<Line> {
 }
 
 fn resume(rest: &mut Rest<'_>) -> Option<Line> {
-    let (name, token) = (rest.first()?.to_string(), rest.first()?);
-    let good = token.len() == 32 && token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    good.then(|| Line::Resume { name, token: token.to_string() })
+    Some(Line::Resume { name: rest.first()?.to_string(), token: token(rest)? })
+}
+
+fn token(rest: &mut Rest<'_>) -> Option<String> {
+    let word = rest.first()?;
+    let good = word.len() == 32 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    good.then(|| word.to_string())
 }
 
 fn acknowledge(rest: &mut Rest<'_>) -> Option<Line> {

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use super::lockout::Subject;
+use super::lockout::{Guesses, Subject};
 use super::papers::named;
 use super::{Ledger, Reference, Server, User};
 use crate::record::{Fact, Record, Suspect};
@@ -40,6 +40,7 @@ impl Reference {
                 None => drop(gone.insert(to.clone())),
             }
         }
+        server.too_many_devices();
         server.end_open_sessions(recovery.last_written);
         for name in gone {
             server.purges.entry(name).or_default();
@@ -61,9 +62,14 @@ impl Server {
                     }
                 };
                 if let Some(subject) = subject {
-                    let guesses = self.guesses(&subject);
-                    (guesses.count, guesses.locked_until) = (*count, *locked_until);
-                    guesses.since_login = *since_login;
+                    let (count, locked_until, since_login) = (*count, *locked_until, *since_login);
+                    let guesses = Guesses { count, locked_until, since_login, ..Guesses::default() };
+                    self.take_place_again(&subject, guesses);
+                }
+            }
+            Fact::Device { user, device, standing } => {
+                if let (Some(user), Some(standing)) = (self.find(user.as_str()), standing) {
+                    self.device_read(user, *device, *standing);
                 }
             }
             Fact::SessionBegan { user, login, token, at } => {

@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::door::{Stage, waits};
+use super::links::address_of;
 use super::messages::Parcel;
 use super::pages::Source;
 use super::papers::DRAWN;
@@ -27,6 +28,8 @@ pub(super) struct Entry {
     by_password: Option<u32>,
     /// A token is told.
     token: bool,
+    /// A cookie is told.
+    device: bool,
     at: Time,
 }
 
@@ -81,13 +84,14 @@ impl Server {
         account.token = resumes.then_some(DRAWN);
         account.ledger = Ledger::default();
         account.unanswered.0 = 0;
-        self.enter(id, user, Some(failed));
+        let device = self.note_device(id, user);
+        self.enter(id, user, Some(failed), device);
     }
 
     pub(super) fn enter_by_token(&mut self, id: LinkId, user: User) {
         self.charge(user, RESUMPTION);
         if self.session(user).is_none() {
-            return self.enter(id, user, None);
+            return self.enter(id, user, None, false);
         }
         let Some(from) = self.links.get(&id).map(|link| link.from) else { return };
         self.leave_anonymous(id);
@@ -100,19 +104,20 @@ impl Server {
             (session.link, session.from) = (Some(id), from);
             session.delivery = Delivery::default();
         }
-        let entry = Entry { by_password: None, token: false, at: self.now };
+        self.probe_answered(user);
+        let entry = Entry { by_password: None, token: false, device: false, at: self.now };
         self.admit(id, user, &entry);
         self.tell_requests_again(user, id);
     }
 
     /// R18: a session begins when its `welcome` is written, which waits for its record.
-    fn enter(&mut self, id: LinkId, user: User, by_password: Option<u32>) {
+    fn enter(&mut self, id: LinkId, user: User, by_password: Option<u32>, device: bool) {
         let at = self.now;
         let account = self.at_mut(user);
         account.entering = Some(id);
         let (name, login, token) = (account.name.clone(), LoginNumber(account.login), account.token);
         self.leave_anonymous(id);
-        let entry = Entry { by_password, token: by_password.is_some() && token.is_some(), at };
+        let entry = Entry { by_password, token: by_password.is_some() && token.is_some(), device, at };
         self.set_stage(id, Stage::Entering(user, entry));
         self.wait(id, waits::LOGIN);
         let number = self.persist_fact(Fact::SessionBegan { user: name, login, token, at });
@@ -164,6 +169,14 @@ impl Server {
             line = line + " token " + TOKEN;
         }
         self.send(id, &line);
+        if entry.device {
+            self.send(id, &format!("device {TOKEN}"));
+            let name = self.name(user).clone();
+            self.learnt.cookies_told.insert(id, name);
+        }
+        if let Some(from) = self.links.get(&id).map(|link| link.from) {
+            self.known.came_in(address_of(from), user);
+        }
         if let Some(failed @ 1..) = entry.by_password {
             self.send(id, &format!("notice failed_logins {failed}"));
         }
@@ -226,6 +239,7 @@ impl Server {
         if end != End::Stopped {
             self.came_or_went(user);
         }
+        self.probe_over(user);
         self.may_purge(user);
         let Some(id) = session.link else { return };
         match end {
@@ -285,6 +299,7 @@ impl Server {
             self.store_all_under_way(user);
             self.withdraw_all(user);
             self.set(later(now, grace_secs), Timer::Grace(user, serial));
+            self.probe_over(user);
         } else {
             self.end_session(user, End::LinkLost);
         }

@@ -28,6 +28,8 @@ const KINDS: &[&str] = &[
     "help",
     "notice",
     "bye",
+    "device",
+    "alive",
 ];
 
 /// Lines that were judged. Each was the one line that the reference allowed: it keeps one state.

@@ -230,7 +230,7 @@ impl Reference {
                 format!("{subject:?}"),
             );
         }
-        server.verified(attempt, link, from, &subject, credential.as_ref(), verdict);
+        server.verified(attempt, link, from, &subject, credential, verdict);
         server.do_what_is_due();
         Ok(())
     }
@@ -266,8 +266,12 @@ impl Reference {
                 Some(Out::Line(expected)) if is_as_expected(line, expected.as_bytes()) => {
                     self.tally.line(&expected);
                     if let (Some(at), Ok(line)) = (expected.find(TOKEN), core::str::from_utf8(line)) {
-                        let token = line.get(at..at + TOKEN.len()).unwrap_or_default().into();
-                        self.token_said(link, token);
+                        let said = line.get(at..at + TOKEN.len()).unwrap_or_default().into();
+                        if expected.starts_with("device ") {
+                            self.cookie_said(link, said);
+                        } else {
+                            self.token_said(link, said);
+                        }
                     }
                 }
                 expected => {
@@ -371,6 +375,7 @@ impl Server {
             match later {
                 Later::Read(link) => self.go_on_reading(link),
                 Later::GoOnLeaving(user) => self.go_on_leaving(user),
+                Later::Decide(link) => self.decide_again(link),
                 Later::Purge => self.begin_purges(),
             }
         }
@@ -389,6 +394,7 @@ impl Server {
                 Timer::Grace(user, serial) => self.grace_due(user, serial),
                 Timer::Leaving(user, serial) => self.leaving_due(user, serial),
                 Timer::Throttle(user, serial) => self.throttle_due(user, serial),
+                Timer::Probe(user) => self.probe_due(user),
                 Timer::Request(from, to, serial) => self.request_expired(from, to, serial),
                 Timer::Settle(user) => self.settled(user),
                 Timer::Retry => self.try_again(),
@@ -404,7 +410,8 @@ impl Server {
         let waits =
             (now.timeout_secs, now.resume_grace_secs) != (before.timeout_secs, before.resume_grace_secs);
         let rate = (now.rate_burst, now.rate_per_s) != (before.rate_burst, before.rate_per_s);
-        let disk = now.unsettled_max != before.unsettled_max;
+        let disk =
+            (now.unsettled_max, now.store_queue_bytes) != (before.unsettled_max, before.store_queue_bytes);
         let presence = (now.presence_burst, now.presence_settle_secs)
             != (before.presence_burst, before.presence_settle_secs);
         let shows = auto(now) && !auto(&before);

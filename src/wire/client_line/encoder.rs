@@ -22,6 +22,9 @@ impl ClientLine<'_> {
             ClientLine::Resume { name, token } => {
                 Line::begin(out, "resume").field(name).shown(token).end();
             }
+            ClientLine::Device { cookie } => Line::begin(out, "device").shown(cookie).end(),
+            ClientLine::Takeover => Line::begin(out, "takeover").end(),
+            ClientLine::Alive => Line::begin(out, "alive").end(),
             ClientLine::Acknowledge { shown, answered } => {
                 let line = Line::begin(out, "ack");
                 let line = match shown {
@@ -56,6 +59,9 @@ impl ClientLine<'_> {
             ClientLine::Hello { .. }
             | ClientLine::Login { password: None, .. }
             | ClientLine::Resume { .. }
+            | ClientLine::Device { .. }
+            | ClientLine::Takeover
+            | ClientLine::Alive
             | ClientLine::Acknowledge { .. }
             | ClientLine::Active { .. }
             | ClientLine::Request { .. } => None,
@@ -70,6 +76,9 @@ impl ClientLine<'_> {
             ClientLine::Login { .. } => "login",
             ClientLine::Register { .. } => "register",
             ClientLine::Resume { .. } => "resume",
+            ClientLine::Device { .. } => "device",
+            ClientLine::Takeover => "takeover",
+            ClientLine::Alive => "alive",
             ClientLine::Acknowledge { .. } => "ack",
             ClientLine::Active { .. } => "active",
             ClientLine::Request { command, .. } => command.name(),

@@ -66,6 +66,9 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
         "login" => login(rest),
         "register" => register(rest),
         "resume" => resume(rest),
+        "device" => map(map_opt(argument, token), |cookie| ClientLine::Device { cookie }).parse(rest),
+        "takeover" => success(ClientLine::Takeover).parse(rest),
+        "alive" => success(ClientLine::Alive).parse(rest),
         _ => return Ok(ClientLine::Request { number: None, command: command(line)? }),
     };
     but_for_spaces(parsed).ok_or(Code::Usage)
@@ -84,6 +87,8 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
     map(words, |words| Capabilities {
         acknowledge: words.iter().any(|word| word == "ack"),
         resume: words.iter().any(|word| word == "resume"),
+        device: words.iter().any(|word| word == "device"),
+        alive: words.iter().any(|word| word == "alive"),
     })
     .parse(rest)
 }
@@ -227,7 +232,7 @@ mod tests {
 
     #[test]
     fn lines_around_commands() {
-        let both = Capabilities { acknowledge: true, resume: true };
+        let both = Capabilities { acknowledge: true, resume: true, ..Capabilities::default() };
         let token = Token([0xab; 16]);
         let hex = format!("resume hans {}", "ab".repeat(16));
         let shown = Some(MessageId { boot: 3, number: 17 });

@@ -59,6 +59,8 @@ impl ServerLine<'_> {
             ServerLine::Ask(prompt) => Line::begin(out, "ask").field(prompt.as_str()).end(),
             ServerLine::Welcome(admission) => Line::begin(out, "welcome").admission(admission).end(),
             ServerLine::Resumed(admission) => Line::begin(out, "resumed").admission(admission).end(),
+            ServerLine::Device { cookie } => Line::begin(out, "device").shown(cookie).end(),
+            ServerLine::Alive => Line::begin(out, "alive").end(),
             ServerLine::Refused(refusal) => Line::begin(out, "refused").refusal(*refusal).end(),
             ServerLine::Notice(Notice::FailedLogins { count }) => {
                 Line::begin(out, "notice").field("failed_logins").number(u64::from(*count)).end();

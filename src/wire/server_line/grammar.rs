@@ -78,6 +78,8 @@ fn session_line<'a>(first: &str, rest: &'a str) -> Parsed<'a, ServerLine<'a>> {
         })
         .parse(rest),
         "ask" => map(map_opt(field, Prompt::from_word), ServerLine::Ask).parse(rest),
+        "device" => map(map_opt(field, token), |cookie| ServerLine::Device { cookie }).parse(rest),
+        "alive" => success(ServerLine::Alive).parse(rest),
         "welcome" => map(admission, ServerLine::Welcome).parse(rest),
         "resumed" => map(admission, ServerLine::Resumed).parse(rest),
         "refused" => map(refusal, ServerLine::Refused).parse(rest),
@@ -92,6 +94,8 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
     map(fields, |words| Capabilities {
         acknowledge: words.iter().any(|word| word == "ack"),
         resume: words.iter().any(|word| word == "resume"),
+        device: words.iter().any(|word| word == "device"),
+        alive: words.iter().any(|word| word == "alive"),
     })
     .parse(rest)
 }
@@ -289,7 +293,7 @@ mod tests {
     fn lines_of_a_session() {
         let admission = Admission { user: "hans", unread: 2, login: LoginNumber(7), token: None };
         let resumed = Admission { token: Some(Token([0x0f; 16])), ..admission };
-        let both = Capabilities { acknowledge: true, resume: true };
+        let both = Capabilities { acknowledge: true, resume: true, ..Capabilities::default() };
         both_ways(&[
             ("hobnob 1 ack resume", ServerLine::Greeting { version: 1, capabilities: both }),
             ("hobnob 2", ServerLine::Greeting { version: 2, capabilities: Capabilities::default() }),

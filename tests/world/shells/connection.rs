@@ -50,6 +50,8 @@ pub(crate) struct End {
     /// The connection is broken at this end.
     pub(crate) is_broken: bool,
     error: Option<ErrorKind>,
+    /// Closing it resets the connection.
+    pub(crate) resets: bool,
     flight: VecDeque<(Time, Packet)>,
     last_arrival: Time,
     /// When it last wrote something, or had nothing that could not be written.
@@ -87,6 +89,7 @@ impl End {
             is_end_arrived: false,
             is_broken: false,
             error: None,
+            resets: false,
             flight: VecDeque::new(),
             last_arrival: now,
             wrote_at: now,
@@ -213,13 +216,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Closes an end. With unread input the connection is reset, and what was not sent is lost.
+    /// Closes an end. If it is to, or with unread input, the connection is reset, and what was not sent is lost.
     pub(crate) fn close(&mut self, end: usize, now: Time, chance: &mut Chance) {
         self.ends[end].is_held = false;
         if self.ends[end].is_broken {
             return;
         }
-        if self.ends[1 - end].unread() > 0 {
+        if self.ends[end].resets || self.ends[1 - end].unread() > 0 {
             self.reset(end, now);
         } else {
             self.ends[end].is_shut = true;

@@ -2,10 +2,9 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -15,6 +14,9 @@ use hobnob::shell::server::settings::Limits;
 use hobnob::time::Time;
 use hobnob::{client, server};
 
+mod timer;
+
+use self::timer::ModelTimer;
 use super::chance::Chance;
 use super::connection::{Connection, Interest};
 use super::judge::Judge;
@@ -143,6 +145,12 @@ impl Kernel {
             waker.wake();
         }
         Ok(id)
+    }
+
+    /// Where clients listen.
+    pub(crate) fn private_ports(&self) -> Vec<SocketAddr> {
+        let open = self.ports.iter().filter(|port| port.is_open && port.address.port() != super::PORT);
+        open.map(|port| port.address).collect()
     }
 
     pub(crate) fn close(&mut self, id: usize, end: usize) {
@@ -320,46 +328,6 @@ impl Platform for Model {
     }
 }
 
-/// A timer of the virtual clock.
-#[derive(Debug)]
-pub(crate) struct ModelTimer {
-    model: Model,
-    at: Option<Time>,
-    set: Option<(Time, u64)>,
-}
-
-impl Future for ModelTimer {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.at else { return Poll::Pending };
-        let this = &mut *self;
-        let mut kernel = this.model.kernel.borrow_mut();
-        let before = this.set.take().and_then(|key| kernel.timers.remove(&key));
-        if at <= kernel.now {
-            drop(kernel);
-            drop(before);
-            self.at = None;
-            return Poll::Ready(());
-        }
-        kernel.serial += 1;
-        let key = (at, kernel.serial);
-        kernel.timers.insert(key, (this.model.process, context.waker().clone()));
-        this.set = Some(key);
-        drop(kernel);
-        drop(before);
-        Poll::Pending
-    }
-}
-
-impl Drop for ModelTimer {
-    fn drop(&mut self) {
-        let key = self.set.take();
-        let waker = key.and_then(|key| self.model.kernel().timers.remove(&key));
-        drop(waker);
-    }
-}
-
 /// An end of a connection.
 #[derive(Debug)]
 pub(crate) struct ModelSocket {
@@ -425,6 +393,11 @@ impl Socket for ModelSocket {
         self.on(|connection, end, _, _| connection.peek(end))
     }
 
+    fn reset_when_dropped(&self) -> io::Result<()> {
+        self.model.kernel().connections[self.id].ends[self.end].resets = true;
+        Ok(())
+    }
+
     fn shut_down_write(&self) -> io::Result<()> {
         let mut kernel = self.model.kernel();
         let Kernel { connections, now, chance, .. } = &mut *kernel;
@@ -480,6 +453,10 @@ impl Listener for ModelPort {
             Poll::Ready(Ok((ModelSocket { model: self.model.clone(), id, end: 1 }, from)))
         })
         .await
+    }
+
+    fn set_backlog(&self, _: i32) -> io::Result<()> {
+        Ok(())
     }
 
     fn set_dead_link_secs(&self, _: u64) -> io::Result<()> {

@@ -14,6 +14,7 @@ mod connection;
 mod judge;
 mod kernel;
 mod processes;
+mod strangers;
 mod world;
 
 use std::sync::Mutex;

@@ -17,6 +17,7 @@ use super::chance::Chance;
 use super::judge::{Kind, Tally};
 use super::kernel::{Kernel, Model};
 use super::processes::{ClientProcess, Person, ServerProcess};
+use super::strangers::Strangers;
 use crate::sqlite::{Template, folder};
 
 /// Those who have clients, and those who have none.
@@ -47,6 +48,7 @@ pub(crate) struct World {
     persons: Vec<Person>,
     /// Connections that are cut, and when their ends find out.
     cut: Vec<(Time, usize)>,
+    strangers: Strangers,
     texts: u32,
 }
 
@@ -73,6 +75,7 @@ impl World {
             clients: Vec::new(),
             persons: Vec::new(),
             cut: Vec::new(),
+            strangers: Strangers::default(),
             texts: 0,
         };
         world.start_server();
@@ -425,6 +428,13 @@ impl World {
             (32, Some(at)) if self.chance.one_in(3) => self.clients[at].output_closed = true,
             (33, _) if self.chance.one_in(2) => self.kill_server(),
             (34, _) if self.chance.one_in(2) => self.stop_server(),
+            (36, Some(at)) => {
+                let line = format!("startprivate {}", self.chance.pick(&USERS));
+                self.clients[at].type_line(&line);
+                let pause = self.chance.micros(0, 60_000);
+                self.pass(pause);
+                self.strangers.come(&self.kernel, &mut self.chance);
+            }
             (35, _) => {
                 if let Some(process) = self.server.as_ref().map(|server| server.model.process) {
                     self.freeze(process);
@@ -444,6 +454,7 @@ impl World {
     /// All faults stop, everybody leaves and comes back once more to read.
     pub(crate) fn heal(&mut self) {
         let now = self.now();
+        self.strangers.go(&mut self.kernel.borrow_mut());
         for client in &mut self.clients {
             client.output_blocked = now;
             client.output_takes = Duration::ZERO;

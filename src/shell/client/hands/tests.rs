@@ -13,6 +13,8 @@ const USER: &str = "hans";
 fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>) {
     let (urgent, _) = async_channel::unbounded();
     let (inbox, _) = async_channel::unbounded();
+    let (peer_inbox, _) = async_channel::unbounded();
+    let (door, _) = async_channel::unbounded();
     let (linked, _) = async_channel::bounded(1);
     let (sheets, waiting) = std::sync::mpsc::channel();
     let platform = System::new(WallClock::starting_after(Time::ZERO));
@@ -24,9 +26,11 @@ fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>
         keyboard: Keyboard::pipe(urgent.clone(), 4_096).expect("a thread"),
         urgent,
         inbox,
+        peer_inbox,
+        door,
         linked,
         screen: Screen::new(Face::Json, sheets),
-        timer: platform.never(),
+        alarm: Alarm::new(&platform),
         server: Server::default(),
         peers: Peers::default(),
         folder: Folder::default(),

@@ -2,15 +2,17 @@
 
 mod threads;
 
+use std::collections::BTreeMap;
+
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-pub(crate) use self::threads::{Hashing, Job, Pool};
+pub(crate) use self::threads::{Hashing, Job, Pool, threads};
 use crate::server::Verdict;
 use crate::shell::credentials::{is_phc, parse_phc};
-use crate::words::Credential;
+use crate::words::{Credential, Name};
 
 /// What a hash costs: settings `argon2_kib` and `argon2_passes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +121,19 @@ impl Hasher {
     }
 }
 
+/// What most of the hashes among these credentials cost; `None`: there is no hash. Work for a name without an
+/// account that costs something else would tell it from the others.
+fn cost_of_most(accounts: &[(Name, Credential)]) -> Option<Cost> {
+    let mut counts: BTreeMap<(u32, u32), usize> = BTreeMap::new();
+    for (_, credential) in accounts.iter().filter(|(_, credential)| is_phc(credential.reveal())) {
+        let params = parse_phc(credential.reveal()).ok().and_then(|hash| Params::try_from(&hash).ok());
+        if let Some(params) = params {
+            *counts.entry((params.m_cost(), params.t_cost())).or_default() += 1;
+        }
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|((kib, passes), _)| Cost { kib, passes })
+}
+
 fn params(cost: Cost) -> Result<Params, HashFailed> {
     Params::new(cost.kib, cost.passes, 1, None).map_err(|_| HashFailed)
 }
@@ -164,6 +179,24 @@ mod tests {
         let impossible = Cost { kib: 1, passes: 1 };
         assert_eq!(verify(None, "x", impossible), Err(HashFailed));
         assert_eq!(verify(Some(&Credential::new("x")), "x", impossible), Err(HashFailed));
+    }
+
+    #[test]
+    fn a_name_without_an_account_costs_what_most_hashes_cost() {
+        let account = |name: &str, credential: Credential| (Name::new(name).expect("a name"), credential);
+        let dear = Cost { kib: 16, passes: 2 };
+        let mut accounts = vec![account("hans", Credential::new("falcon"))];
+        assert_eq!(cost_of_most(&accounts), None);
+        accounts.push(account("luke", hash("x", CHEAP).expect("a hash")));
+        for name in ["yoda", "vader"] {
+            accounts.push(account(name, hash("x", dear).expect("a hash")));
+        }
+        assert_eq!(cost_of_most(&accounts), Some(dear));
+        let (pool, jobs) = Pool::unthreaded();
+        pool.learn_costs(&accounts);
+        let password = crate::words::Password::new("x");
+        assert_eq!(pool.verify(crate::words::Ticket(1), None, &password, CHEAP), None);
+        assert_eq!(jobs.try_recv().expect("a job").cost(), dear);
     }
 
     /// Hashes of other programs: of both versions, with lanes, and of an unusual length.

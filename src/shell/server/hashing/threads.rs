@@ -1,11 +1,12 @@
-//! The pool of hashing threads and its bounded queue.
+//! The pool of hashing threads. The core sees to it that no more is asked of them than they do at a time.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use super::{Cost, HashFailed, Hasher};
+use super::{Cost, HashFailed, Hasher, cost_of_most};
 use crate::server::Verdict;
-use crate::words::{Credential, Password, Ticket};
+use crate::words::{Credential, Name, Password, Ticket};
 
 /// The result of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +17,18 @@ pub(crate) enum Hashing {
     Hashed(Ticket, Option<Credential>),
 }
 
-/// Hashing threads, one fewer than there are cores, with a bounded queue.
+/// How many passwords are hashed at a time: one fewer than there are cores, but at least one.
+pub(crate) fn threads() -> u32 {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cores.saturating_sub(1).max(1)).unwrap_or(u32::MAX)
+}
+
+/// Hashing threads.
 pub(crate) struct Pool {
     jobs: async_channel::Sender<Job>,
+    /// What most hashes of the file cost, if there are any: so much is done for names without an account and for
+    /// plain passwords.
+    usual: Cell<Option<Cost>>,
 }
 
 /// A password that waits for its work.
@@ -38,8 +48,7 @@ impl Pool {
     /// Starts the threads. They pass each result to `answer` and end when the pool is dropped.
     pub(crate) fn start(answer: impl Fn(Hashing) + Clone + Send + 'static) -> std::io::Result<Pool> {
         let (jobs, waiting) = async_channel::unbounded::<Job>();
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        for n in 0..cores.saturating_sub(1).max(1) {
+        for n in 0..threads() {
             let (waiting, answer) = (waiting.clone(), answer.clone());
             thread::Builder::new().name(format!("hashing-{n}")).spawn(move || {
                 let mut hasher = Hasher::default();
@@ -48,16 +57,21 @@ impl Pool {
                 }
             })?;
         }
-        Ok(Pool { jobs })
+        Ok(Pool { jobs, usual: Cell::new(None) })
     }
 
     /// A pool without threads: whoever has the jobs does them.
     pub(crate) fn unthreaded() -> (Pool, async_channel::Receiver<Job>) {
         let (jobs, waiting) = async_channel::unbounded();
-        (Pool { jobs }, waiting)
+        (Pool { jobs, usual: Cell::new(None) }, waiting)
     }
 
-    /// Queues a verification. If `queue` jobs wait already, returns the refusal at once.
+    /// Looks at what most hashes of these accounts cost.
+    pub(crate) fn learn_costs(&self, accounts: &[(Name, Credential)]) {
+        self.usual.set(cost_of_most(accounts));
+    }
+
+    /// Hands out a verification. `Some`: the threads are gone.
     #[must_use]
     pub(crate) fn verify(
         &self,
@@ -65,28 +79,18 @@ impl Pool {
         credential: Option<&Credential>,
         password: &Password,
         cost: Cost,
-        queue: usize,
     ) -> Option<Hashing> {
-        self.submit(Job::new(ticket, password, cost, Task::Verify(credential.cloned())), queue)
+        let cost = self.usual.get().unwrap_or(cost);
+        self.submit(Job::new(ticket, password, cost, Task::Verify(credential.cloned())))
     }
 
-    /// Queues a hash. If `queue` jobs wait already, returns the refusal at once.
+    /// Hands out a hash. `Some`: the threads are gone.
     #[must_use]
-    pub(crate) fn hash(
-        &self,
-        ticket: Ticket,
-        password: &Password,
-        cost: Cost,
-        queue: usize,
-    ) -> Option<Hashing> {
-        self.submit(Job::new(ticket, password, cost, Task::Hash), queue)
+    pub(crate) fn hash(&self, ticket: Ticket, password: &Password, cost: Cost) -> Option<Hashing> {
+        self.submit(Job::new(ticket, password, cost, Task::Hash))
     }
 
-    /// `queue` 0: no limit.
-    fn submit(&self, job: Job, queue: usize) -> Option<Hashing> {
-        if queue != 0 && self.jobs.len() >= queue {
-            return Some(job.overloaded());
-        }
+    fn submit(&self, job: Job) -> Option<Hashing> {
         self.jobs.try_send(job).err().map(|refused| refused.into_inner().overloaded())
     }
 }
@@ -94,6 +98,11 @@ impl Pool {
 impl Job {
     fn new(ticket: Ticket, password: &Password, cost: Cost, task: Task) -> Job {
         Job { ticket, password: password.clone(), cost, task }
+    }
+
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
     }
 
     /// Does the work.
@@ -129,33 +138,22 @@ mod tests {
     const CHEAP: Cost = Cost { kib: 8, passes: 1 };
 
     #[test]
-    fn the_pool_answers_and_refuses_beyond_its_queue() {
+    fn every_thread_answers_and_a_pool_without_threads_says_so() {
         let (answers, answered) = mpsc::channel();
-        let (go, gate) = async_channel::bounded::<()>(1);
-        let pool = Pool::start(move |answer| {
-            // Every thread stops at its first answer until the test lets it go on.
-            let _ = answers.send(answer);
-            let _ = gate.recv_blocking();
-        })
-        .expect("threads");
-        let password = Password::new("falcon");
-        let credential = Credential::new("falcon");
-        let threads = thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1);
-        for n in 0..threads as u64 {
-            assert_eq!(pool.verify(Ticket(n), Some(&credential), &password, CHEAP, 2), None);
+        let pool = Pool::start(move |answer| drop(answers.send(answer))).expect("threads");
+        let (password, credential) = (Password::new("falcon"), Credential::new("falcon"));
+        for n in 0..u64::from(threads()) {
+            assert_eq!(pool.verify(Ticket(n), Some(&credential), &password, CHEAP), None);
+        }
+        for _ in 0..threads() {
             assert!(matches!(answered.recv(), Ok(Hashing::Verified(_, Verdict::Right))));
         }
-        assert_eq!(pool.hash(Ticket(90), &password, CHEAP, 2), None);
-        assert_eq!(pool.hash(Ticket(91), &password, CHEAP, 2), None);
-        assert_eq!(pool.hash(Ticket(92), &password, CHEAP, 2), Some(Hashing::Hashed(Ticket(92), None)));
-        let busy = pool.verify(Ticket(93), None, &password, CHEAP, 2);
-        assert_eq!(busy, Some(Hashing::Verified(Ticket(93), Verdict::Overloaded)));
-        drop(go);
-        let mut hashed = [answered.recv(), answered.recv()].map(|answer| match answer {
-            Ok(Hashing::Hashed(ticket, Some(_))) => ticket.0,
-            other => panic!("{other:?}"),
-        });
-        hashed.sort_unstable();
-        assert_eq!(hashed, [90, 91]);
+        assert_eq!(pool.hash(Ticket(90), &password, CHEAP), None);
+        assert!(matches!(answered.recv(), Ok(Hashing::Hashed(Ticket(90), Some(_)))));
+        let (pool, jobs) = Pool::unthreaded();
+        drop(jobs);
+        assert_eq!(pool.hash(Ticket(92), &password, CHEAP), Some(Hashing::Hashed(Ticket(92), None)));
+        let refused = pool.verify(Ticket(93), None, &password, CHEAP);
+        assert_eq!(refused, Some(Hashing::Verified(Ticket(93), Verdict::Overloaded)));
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
+    Takeover,
 };
 use crate::shell::server::hashing::Cost;
 
@@ -44,8 +45,6 @@ pub struct Limits {
     pub output_stall_secs: u64,
     /// `dead_link_secs`: silence until a connection counts as dead.
     pub dead_link_secs: u64,
-    /// `hash_queue`: logins that may wait for a hashing thread.
-    pub hash_queue: usize,
     /// `argon2_kib`, `argon2_passes`
     pub hash_cost: Cost,
 }
@@ -65,10 +64,12 @@ impl Default for Settings {
                 output_bytes: 262_144,
                 output_stall_secs: 10,
                 dead_link_secs: 15,
-                hash_queue: 32,
                 hash_cost: Cost { kib: 19_456, passes: 2 },
             },
-            core: crate::server::Settings::default(),
+            core: crate::server::Settings {
+                hashing_threads: crate::shell::server::hashing::threads(),
+                ..crate::server::Settings::default()
+            },
         }
     }
 }
@@ -174,6 +175,7 @@ macro_rules! words {
 words! {
     bool { "true" = true, "false" = false, }
     Registration { "closed" = Registration::Closed, "open" = Registration::Open, }
+    Takeover { "allow" = Takeover::Allow, "deny" = Takeover::Deny, }
     DuplicateLogin { "deny" = DuplicateLogin::Deny, "replace" = DuplicateLogin::Replace, }
     BlockNotice { "tell" = BlockNotice::Tell, "silent" = BlockNotice::Silent, }
     OfflineDelivery {
@@ -263,6 +265,9 @@ table! {
     private_request_secs: Seconds = core.private_request_secs, "how long a private request waits";
     unauthenticated_max: Count = core.unauthenticated_max, "connections not logged in";
     unauthenticated_per_address: Count = core.unauthenticated_per_address, "the same of one address";
+    hash_queue: Count = core.hash_queue, "passwords that may wait to be hashed, beside one an address";
+    registrations_per_address: Count = core.registrations_per_address, "accounts made from one address in an hour";
+    takeover: Takeover = core.takeover, "whether a second login may end the first session";
     failures_per_address: Count = core.failures_per_address, "wrong passwords of one address a block_duration";
     login_secs: Seconds = core.login_secs, "time to log in";
     line_bytes: Size = core.line_bytes, "longest line";
@@ -273,10 +278,10 @@ table! {
     presence_burst: Count = core.presence_burst, "comings and goings of a user that are told at once";
     presence_settle_secs: Seconds = core.presence_settle_secs, "how long one stands before it is told beyond that";
     unsettled_max: Count = core.unsettled_max, "records of a user that may be on their way to the disk";
+    store_queue_bytes: Bytes = core.store_queue_bytes, "bytes on their way to the disk; beyond it one record a user";
     output_bytes: Size = limits.output_bytes, "bytes that may wait for a slow reader";
     output_stall_secs: Seconds = limits.output_stall_secs, "time a slow reader may take none of them";
     dead_link_secs: Seconds = limits.dead_link_secs, "silence until a connection counts as dead";
-    hash_queue: Size = limits.hash_queue, "logins that may wait for a hashing thread";
     argon2_kib: HashKib = limits.hash_cost.kib, "memory of a new password hash, in KiB";
     argon2_passes: HashPasses = limits.hash_cost.passes, "passes of a new password hash";
 }
@@ -289,7 +294,7 @@ mod tests {
     const PROMISED: &str = "resume_grace_secs=0 mailbox_messages=10000 mailbox_bytes=8388608 \
         mailbox_per_sender=1000 mailbox_total_bytes=268435456 unauthenticated_max=128 \
         unauthenticated_per_address=16 login_secs=30 hash_queue=32 line_bytes=4096 output_bytes=262144 \
-        output_stall_secs=10 mailbox_share=8 total_share=16 presence_burst=4 presence_settle_secs=15 unsettled_max=64 rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
+        output_stall_secs=10 mailbox_share=8 total_share=16 presence_burst=4 presence_settle_secs=15 unsettled_max=64 store_queue_bytes=67108864 registrations_per_address=5 takeover=allow rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
         failures_per_address=9 private_request_secs=60 argon2_kib=19456 argon2_passes=2 \
         allow_plaintext=false port=4000 bind=127.0.0.1 block_duration=60 timeout=1800 dead_link_secs=15 \
         lock_attempts=3 lock_extend=false registration=closed duplicate_login=deny \

@@ -170,34 +170,6 @@ fn a_reload_changes_the_cost_of_a_new_hash() {
     assert!(made.reveal().starts_with("$argon2id$v=19$m=16,t=3,p=1$"), "{}", made.reveal());
 }
 
-#[test]
-fn a_reload_changes_how_many_passwords_may_wait() {
-    let (mut server, _answered) = server(|| Ok(()));
-    let (answers, answered) = std::sync::mpsc::channel();
-    let (go, gate) = async_channel::bounded::<()>(1);
-    // Every thread stops at its first answer.
-    let stopping = move |answer| {
-        let _ = answers.send(answer);
-        let _ = gate.recv_blocking();
-    };
-    server.hands.hashing = Pool::start(stopping).expect("threads");
-    reload(&mut server, |limits| *limits = Limits { hash_queue: 1, hash_cost: CHEAP, ..*limits });
-    let password = Password::new("falcon");
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1);
-    for ticket in 0..threads as u64 {
-        server.hands.carry_out(Effect::Hash { ticket: Ticket(ticket), password: &password });
-        assert!(matches!(answered.recv(), Ok(Hashing::Hashed(_, Some(_)))));
-    }
-    server.hands.carry_out(Effect::Hash { ticket: Ticket(90), password: &password });
-    assert!(server.hands.follow_ups.is_empty(), "one may wait");
-    server.hands.carry_out(Effect::Hash { ticket: Ticket(91), password: &password });
-    let refused = server.hands.follow_ups.pop_front();
-    assert!(matches!(refused, Some(Item::Hashed { ticket: Ticket(91), credential: None })));
-    drop(go);
-}
-
-const CHEAP: Cost = Cost { kib: 8, passes: 1 };
-
 /// More than the socket buffers of both sides hold.
 const FLOOD: usize = 32 << 20;
 
@@ -262,11 +234,11 @@ fn accounts_that_were_read_before_the_file_changed_are_read_again() {
     let count = Rc::clone(&again);
     server.hands.reload = Rc::new(move || count.set(count.get() + 1));
     let folder = tempfile::tempdir().expect("a folder");
-    let early = read_again(&folder, |limits| limits.hash_queue = 7);
+    let early = read_again(&folder, |limits| limits.dead_link_secs = 7);
     // A registration is written meanwhile.
     let luke = Name::new("luke").expect("a name");
     credentials::append(&early.settings.credentials, &luke, &Credential::new("x")).expect("written");
     server.take(Item::Reloaded(Box::new(early)), server.hands.platform.now()).expect("a store");
     assert_eq!(again.get(), 1);
-    assert_ne!(server.hands.settings.limits.hash_queue, 7, "nothing of the early one is taken");
+    assert_ne!(server.hands.settings.limits.dead_link_secs, 7, "nothing of the early one is taken");
 }

@@ -15,7 +15,7 @@ const APPLICATION_ID: i32 = 0x486f_626e;
 
 /// `MIGRATIONS[n]` migrates from version n to n+1. A released migration is never changed; new ones are
 /// appended.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// Half of SQLite's default. A commit of a single message writes three pages, so this halves the bytes; under
 /// load a batch fills its pages, and the size makes no difference.
@@ -115,6 +115,23 @@ CREATE TABLE mail (
 /// Adds a keyed digest of each settled command, which tells a repeat from another command under the same
 /// number. Null for commands settled by version 1.
 const VERSION_2: &str = "ALTER TABLE settled ADD COLUMN words INTEGER;";
+
+/// Adds the devices that an account was in from: the lowest login number was in longest ago. And whom each group
+/// counts for: the owner, where it is not known.
+const VERSION_3: &str = "
+CREATE TABLE devices (
+    user INTEGER NOT NULL REFERENCES names,
+    digest BLOB NOT NULL CHECK (length(digest) = 16),
+    login INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    locked_until INTEGER,
+    PRIMARY KEY (user, digest)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE groups ADD COLUMN maker INTEGER REFERENCES names;
+ALTER TABLE groups ADD COLUMN maker_left INTEGER;
+UPDATE groups SET maker = (SELECT user FROM members WHERE group_id = groups.id ORDER BY place LIMIT 1);
+";
 
 /// Opens the database for a server: checks that it is undamaged and of a known version, and migrates it.
 pub(crate) fn open(place: &Place) -> Result<Connection, OpenError> {

@@ -9,7 +9,9 @@ use super::index::{Entry, Index};
 use super::known::Known;
 use super::names::Names;
 use super::{outcome, rows};
-use crate::record::{Change, Digest, Fact, MailSummary, Record, Recovery, Suspect, WordsDigest};
+use crate::record::{
+    Change, DeviceStanding, Digest, Fact, MailSummary, Maker, Record, Recovery, Suspect, WordsDigest,
+};
 use crate::shell::store::disk::Trouble;
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
@@ -54,6 +56,7 @@ pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     recovery.last_written = Time(last_written.cast_unsigned());
     let records = &mut recovery.records;
     read_failures(db, &names, records)?;
+    read_devices(db, &names, records)?;
     let commands = read_sessions(db, &names, records)?;
     read_blocks(db, &names, records)?;
     read_groups(db, &names, records)?;
@@ -70,6 +73,24 @@ fn read_failures(db: &Connection, names: &Names, records: &mut Vec<Record>) -> R
     })?;
     each(db, "SELECT count, locked_until, since_login, digest FROM strangers ORDER BY turn", |row| {
         records.push(failures(row, Suspect::Unknown(Digest(row.get(3)?)))?);
+        Ok(())
+    })
+}
+
+fn read_devices(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT user, digest, login, count, locked_until FROM devices ORDER BY user, digest", |row| {
+        let locked_until: Option<i64> = row.get(4)?;
+        let standing = DeviceStanding {
+            login: LoginNumber(row.get::<_, i64>(2)?.cast_unsigned()),
+            count: row.get(3)?,
+            locked_until: locked_until.map(|time| Time(time.cast_unsigned())),
+        };
+        let user = names.name(row.get(0)?)?.clone();
+        records.push(Record::Fact(Fact::Device {
+            user,
+            device: Digest(row.get(1)?),
+            standing: Some(standing),
+        }));
         Ok(())
     })
 }
@@ -167,17 +188,22 @@ fn read_blocks(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Res
 }
 
 fn read_groups(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
-    let mut groups: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
-    let sql = "SELECT name, user FROM members JOIN groups ON id = group_id ORDER BY group_id, place";
+    let mut groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)> = BTreeMap::new();
+    let sql = "SELECT name, user, maker, maker_left FROM members JOIN groups ON id = group_id
+        ORDER BY group_id, place";
     each(db, sql, |row| {
         let group = row.get_ref(0)?.as_str().map_err(|_| Trouble::Unreadable("name of a group"))?;
         let group = Name::new(group).map_err(|_| Trouble::Unreadable("name of a group"))?;
-        groups.entry(group).or_default().push(names.name(row.get(1)?)?.clone());
+        let left_at: Option<i64> = row.get(3)?;
+        let left_at = left_at.map(|time| Time(time.cast_unsigned()));
+        let maker: Option<i64> = row.get(2)?;
+        let maker = maker.map(|maker| names.name(maker)).transpose()?;
+        let maker = maker.map(|name| Maker { name: name.clone(), left_at });
+        groups.entry(group).or_insert_with(|| (Vec::new(), maker)).0.push(names.name(row.get(1)?)?.clone());
         Ok(())
     })?;
-    records.extend(
-        groups.into_iter().map(|(group, members)| Record::Change(Change::GroupSet { group, members })),
-    );
+    let set = |(group, (members, maker))| Record::Change(Change::GroupSet { group, members, maker });
+    records.extend(groups.into_iter().map(set));
     Ok(())
 }
 

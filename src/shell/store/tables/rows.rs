@@ -4,7 +4,9 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
 
 use super::index::Entry;
 use super::known::Known;
-use crate::record::{Change, Fact, Mail, Outcome, Record, Suspect, WordsDigest};
+use crate::record::{
+    Change, DeviceStanding, Digest, Fact, Mail, Maker, Outcome, Record, Suspect, WordsDigest,
+};
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
 
@@ -45,6 +47,9 @@ impl Rows {
                 locked_until,
                 since_login,
             }) => self.set_stranger(&digest.0, *count, *locked_until, *since_login),
+            Record::Fact(Fact::Device { user, device, standing }) => {
+                self.set_device(user, *device, *standing)
+            }
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
                 self.begin_session(user, login.0, token.map(|digest| digest.0), *at)
             }
@@ -55,7 +60,9 @@ impl Rows {
             Record::Fact(Fact::MailRemoved { user, ids }) => self.remove_mail(user, ids),
             Record::Change(Change::Blocked { by, user }) => self.block(by, user),
             Record::Change(Change::Unblocked { by, user }) => self.unblock(by, user),
-            Record::Change(Change::GroupSet { group, members }) => self.set_group(group, members),
+            Record::Change(Change::GroupSet { group, members, maker }) => {
+                self.set_group(group, members, maker.as_ref())
+            }
             Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
             Record::Settled { user, origin, outcome, words } => self.settle(user, *origin, *outcome, *words),
         }
@@ -128,6 +135,20 @@ impl Rows {
             forget_strangers(&self.db)?;
         }
         Ok(())
+    }
+
+    fn set_device(&mut self, name: &Name, device: Digest, standing: Option<DeviceStanding>) -> Result<()> {
+        let Some(DeviceStanding { login, count, locked_until }) = standing else {
+            let Some(user) = self.known.names.known(name) else { return Ok(()) };
+            let sql = "DELETE FROM devices WHERE user = ?1 AND digest = ?2";
+            return self.run(sql, params![user, device.0]);
+        };
+        let user = self.known.names.number(&self.db, name)?;
+        self.run(
+            "INSERT OR REPLACE INTO devices (user, digest, login, count, locked_until)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![user, device.0, login.0.cast_signed(), count, locked_until.map(signed)],
+        )
     }
 
     fn begin_session(&mut self, name: &Name, login: u64, token: Option<[u8; 16]>, at: Time) -> Result<()> {
@@ -204,7 +225,7 @@ impl Rows {
         self.run("DELETE FROM blocks WHERE blocker = ?1 AND blocked = ?2", [blocker, blocked])
     }
 
-    fn set_group(&mut self, group: &Name, members: &[Name]) -> Result<()> {
+    fn set_group(&mut self, group: &Name, members: &[Name], maker: Option<&Maker>) -> Result<()> {
         let id = match self.group(group)? {
             Some(id) => {
                 self.run("DELETE FROM members WHERE group_id = ?1", [id])?;
@@ -219,7 +240,9 @@ impl Rows {
             let user = self.known.names.number(&self.db, member)?;
             self.run("INSERT INTO members (group_id, place, user) VALUES (?1, ?2, ?3)", [id, place, user])?;
         }
-        Ok(())
+        let left_at = maker.and_then(|maker| maker.left_at).map(signed);
+        let maker = maker.map(|maker| self.known.names.number(&self.db, &maker.name)).transpose()?;
+        self.run("UPDATE groups SET maker = ?2, maker_left = ?3 WHERE id = ?1", params![id, maker, left_at])
     }
 
     fn remove_group(&mut self, group: &Name) -> Result<()> {
@@ -256,7 +279,9 @@ impl Rows {
         for sql in [
             "DELETE FROM blocks WHERE blocker = ?1 OR blocked = ?1",
             "DELETE FROM members WHERE user = ?1",
+            "UPDATE groups SET maker = NULL, maker_left = NULL WHERE maker = ?1",
             "DELETE FROM failures WHERE user = ?1",
+            "DELETE FROM devices WHERE user = ?1",
             "DELETE FROM sessions WHERE user = ?1",
         ] {
             self.run(sql, [user])?;

@@ -22,7 +22,7 @@ fn filled() -> tempfile::TempDir {
         }),
         mail_to("hans", 1, "yoda", "hi"),
         Record::Change(Change::Blocked { by: name("hans"), user: name("vader") }),
-        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")] }),
+        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")], maker: None }),
         Record::Settled { user: name("luke"), origin, outcome: crate::record::Outcome::Done, words: None },
         failures(Suspect::Account(name("luke"))),
         failures(Suspect::Unknown(Digest([7; 16]))),

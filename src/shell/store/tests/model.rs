@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rig, id};
-use crate::record::{Change, Digest, Fact, Mail, MailSummary, Outcome, Record, Suspect, WordsDigest};
+use crate::record::{
+    Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, Suspect, WordsDigest,
+};
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
 
@@ -14,10 +16,11 @@ type Settled = (Origin, Outcome, Option<WordsDigest>);
 #[derive(Debug, Default)]
 pub(super) struct Model {
     failures: BTreeMap<Suspect, (u32, Option<Time>, u32)>,
+    devices: BTreeMap<(Name, Digest), DeviceStanding>,
     sessions: BTreeMap<Name, Session>,
     settled: BTreeMap<Name, Vec<Settled>>,
     blocks: BTreeSet<(Name, Name)>,
-    groups: BTreeMap<Name, Vec<Name>>,
+    groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -49,6 +52,12 @@ impl Model {
                     self.failures.remove(&suspect);
                 }
             }
+            Record::Fact(Fact::Device { user, device, standing: Some(standing) }) => {
+                self.devices.insert((user, device), standing);
+            }
+            Record::Fact(Fact::Device { user, device, standing: None }) => {
+                self.devices.remove(&(user, device));
+            }
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => self.begin(user, login, token, at),
             Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
                 if let Some(session) = self.sessions.get_mut(&user) {
@@ -71,8 +80,8 @@ impl Model {
             Record::Change(Change::Unblocked { by, user }) => {
                 self.blocks.remove(&(by, user));
             }
-            Record::Change(Change::GroupSet { group, members }) => {
-                self.groups.insert(group, members);
+            Record::Change(Change::GroupSet { group, members, maker }) => {
+                self.groups.insert(group, (members, maker));
             }
             Record::Change(Change::GroupRemoved { group }) => {
                 self.groups.remove(&group);
@@ -120,14 +129,16 @@ impl Model {
 
     fn remove(&mut self, name: &Name) {
         self.failures.remove(&Suspect::Account(name.clone()));
+        self.devices.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
         self.settled.remove(name);
         self.mail.remove(name);
         self.blocks.retain(|(by, user)| by != name && user != name);
-        for members in self.groups.values_mut() {
+        for (members, maker) in self.groups.values_mut() {
             members.retain(|member| member != name);
+            maker.take_if(|maker| maker.name == *name);
         }
-        self.groups.retain(|_, members| !members.is_empty());
+        self.groups.retain(|_, (members, _)| !members.is_empty());
     }
 
     /// How much waits, sorted.
@@ -160,6 +171,7 @@ impl Model {
         self.expect_mail(rig);
         assert_eq!(recovered.needed(), self.needed());
         assert_eq!(recovered.failures, self.failures);
+        assert_eq!(recovered.devices, self.devices);
         assert_eq!(recovered.sessions, self.sessions);
         assert_eq!(recovered.blocks, self.blocks);
         assert_eq!(recovered.groups, self.groups);

@@ -2,15 +2,20 @@
 
 use super::super::check;
 use super::*;
-use crate::record::{Change, Fact, MailSummary, Outcome};
+use crate::record::{Change, Fact, MailSummary, Maker, Outcome};
 
 fn block(by: &str, user: &str) -> Record {
     Record::Change(Change::Blocked { by: name(by), user: name(user) })
 }
 
 fn group(group: &str, members: &[&str]) -> Record {
+    made_by(Some("hans"), group, members)
+}
+
+fn made_by(maker: Option<&str>, group: &str, members: &[&str]) -> Record {
     let members = members.iter().map(|member| name(member)).collect();
-    Record::Change(Change::GroupSet { group: name(group), members })
+    let maker = maker.map(|maker| Maker { name: name(maker), left_at: None });
+    Record::Change(Change::GroupSet { group: name(group), members, maker })
 }
 
 /// Something of `user` in every table.
@@ -53,7 +58,7 @@ fn one_record_takes_an_account_and_leaves_what_it_sent() {
 
     let mut rig = Rig::open(folder.path());
     let expected = [life_of("luke"), vec![block("vader", "luke")]].concat();
-    let groups = [group("crew", &["luke", "vader"]), group("sith", &["vader"])];
+    let groups = [made_by(None, "crew", &["luke", "vader"]), made_by(None, "sith", &["vader"])];
     assert_eq!(rig.recovery.records, [expected, groups.to_vec()].concat());
     let summary = |from: &str, bytes| MailSummary { to: name("luke"), from: name(from), count: 1, bytes };
     let mut mail = rig.recovery.mail.clone();

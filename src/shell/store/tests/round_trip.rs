@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::Model;
 use super::*;
-use crate::record::{Change, Digest, Fact, Outcome, Suspect, WordsDigest};
+use crate::record::{Change, Digest, Fact, Maker, Outcome, Suspect, WordsDigest};
 use crate::wire::{Code, Status};
 
 fn reopened(data: &Path, rig: Rig) -> Rig {
@@ -35,6 +35,7 @@ fn one_of_each() -> Vec<Record> {
         Record::Change(Change::GroupSet {
             group: name(group),
             members: members.iter().map(|member| name(member)).collect(),
+            maker: Some(Maker { name: name("hans"), left_at: members.first().map(|_| Time(u64::MAX)) }),
         })
     };
     let odd = Mail {

@@ -9,7 +9,7 @@ use super::super::check;
 use super::damage::as_after_a_crash;
 use super::model::Model;
 use super::*;
-use crate::record::{Change, Fact, Outcome, WordsDigest};
+use crate::record::{Change, Fact, Maker, Outcome, WordsDigest};
 
 const USERS: [&str; 3] = ["hans", "Hans", "luke"];
 
@@ -42,7 +42,11 @@ fn any_record() -> impl Strategy<Value = Record> {
         2 => pair().prop_map(|(by, user)| Record::Change(Change::Blocked { by, user })),
         2 => pair().prop_map(|(by, user)| Record::Change(Change::Unblocked { by, user })),
         2 => (user(), Just(USERS.map(name).to_vec()).prop_shuffle(), 1..4_usize)
-            .prop_map(|(group, members, count)| Record::Change(Change::GroupSet { group, members: members[..count].to_vec() })),
+            .prop_map(|(group, members, count)| Record::Change(Change::GroupSet { group, members: members[..count].to_vec(), maker: None })),
+        1 => (user(), user(), proptest::option::of(time())).prop_map(|(group, name, left_at)| {
+            let members = vec![super::name("luke")];
+            Record::Change(Change::GroupSet { group, members, maker: Some(Maker { name, left_at }) })
+        }),
         1 => user().prop_map(|group| Record::Change(Change::GroupRemoved { group })),
         2 => (user(), 0..3_u32, proptest::option::of(time()))
             .prop_map(|(user, count, locked)| failures(Suspect::Account(user), count, locked)),

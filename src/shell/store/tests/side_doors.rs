@@ -99,7 +99,7 @@ fn check_counts_beside_a_running_server() {
         mail_to("hans", 2, "luke", "seven77"),
         mail_to("luke", 1, "yoda", "x"),
         Record::Change(Change::Blocked { by: name("hans"), user: name("vader") }),
-        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")] }),
+        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")], maker: None }),
         Record::Fact(Fact::SessionBegan {
             user: name("luke"),
             login: LoginNumber(1),
@@ -111,7 +111,7 @@ fn check_counts_beside_a_running_server() {
     assert!(report.is_sound());
     assert_eq!((report.users_with_mail, report.mails, report.bytes), (2, 3, 12));
     assert_eq!((report.blocks, report.groups, report.sessions), (1, 1, 1));
-    assert_eq!((report.schema, report.boot), (2, 1));
+    assert_eq!((report.schema, report.boot), (3, 1));
     let shown = report.to_string();
     assert!(shown.contains("3 messages, 12 bytes, for 2 users") && shown.ends_with("sound"), "{shown}");
     rig.store([mail_to("hans", 3, "luke", "the server goes on")]);
@@ -146,7 +146,7 @@ fn check_finds_what_does_not_hold() {
             at: START,
         }),
         mail_to("hans", 1, "yoda", "hi"),
-        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")] }),
+        Record::Change(Change::GroupSet { group: name("jedi"), members: vec![name("luke")], maker: None }),
         Record::Settled { user: name("luke"), origin, outcome: crate::record::Outcome::Done, words: None },
     ]);
     rig.handle.close().unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use super::super::{backup, check};
 use super::model::Model;
 use super::*;
-use crate::record::{Change, Fact, Outcome, WordsDigest};
+use crate::record::{Change, Fact, Maker, Outcome, WordsDigest};
 use crate::wire::{Code, Status};
 
 /// The data folder that version 1 left, with some SQL on top.
@@ -58,7 +58,12 @@ fn kept() -> Vec<Record> {
         settled("yoda", 4, u64::MAX, Outcome::Message(Status::Stored), None),
         settled("yoda", 4, 2, Outcome::Broadcast { recipients: 5, withheld: true }, None),
         Record::Change(Change::Blocked { by: name("hans"), user: name("vader") }),
-        Record::Change(Change::GroupSet { group: name("jedi"), members }),
+        Record::Change(Change::GroupSet {
+            group: name("jedi"),
+            // It counts for the owner.
+            maker: members.first().map(|owner| Maker { name: owner.clone(), left_at: None }),
+            members,
+        }),
         mail_to("hans", 2, "luke", "two"),
         mail_to("hans", 3, "yoda", "three"),
         Record::MailStored { to: name("luke"), mail: to_group },
@@ -77,7 +82,7 @@ fn a_folder_of_version_1_keeps_everything_and_takes_digests_from_now_on() {
     records.push(later);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 2, "{report}");
+    assert!(report.is_sound() && report.schema == 3, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 

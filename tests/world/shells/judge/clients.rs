@@ -280,6 +280,10 @@ impl Client {
                 }
             }
             Effect::ClosePeer { link } => drop(self.peers.remove(link)),
+            Effect::ResetPeer { link } => {
+                let silent = self.peers.remove(link).is_some_and(|peer| peer.sent.is_empty());
+                verdict.rule(silent, "a stranger hears nothing", || format!("{link:?}"));
+            }
             Effect::NoteOpen { number } => self.notes.push(format!("open {number}")),
             Effect::Show(view) => return Some(self.shows(view)),
             Effect::Deliver { sequence, mark, view } => {

@@ -56,6 +56,7 @@ pub(crate) struct Tally {
     pub(crate) cut: u64,
     pub(crate) ends: u64,
     pub(crate) several_writes: u64,
+    pub(crate) strangers: u64,
 }
 
 impl Tally {
@@ -66,21 +67,23 @@ impl Tally {
         self.cut += other.cut;
         self.ends += other.ends;
         self.several_writes += other.several_writes;
+        self.strangers += other.strangers;
     }
 
     pub(crate) const fn has_everything(&self) -> bool {
-        let Tally { events, shown, private, cut, ends, several_writes } = *self;
-        events > 0 && shown > 0 && private > 0 && cut > 0 && ends > 0 && several_writes > 0
+        let Tally { events, shown, private, cut, ends, several_writes, strangers } = *self;
+        let all = events > 0 && shown > 0 && private > 0 && cut > 0 && ends > 0;
+        all && several_writes > 0 && strangers > 0
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { events, shown, private, cut, ends, several_writes } = self;
+        let Tally { events, shown, private, cut, ends, several_writes, strangers } = self;
         write!(
             f,
             "{events} events, {shown} texts shown, {private} of them on private links, {ends} ends of input, \
-             {cut} slow readers cut, {several_writes} reports of several writes"
+             {cut} slow readers cut, {several_writes} reports of several writes, {strangers} strangers at private ports"
         )
     }
 }

@@ -1,4 +1,6 @@
-//! Before a session: prompts, credentials, registration, refusals.
+//! Before a session: prompts, credentials, registration.
+
+mod refusals;
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -6,11 +8,11 @@ use core::time::Duration;
 
 use super::effect::Exit;
 use super::input::Typed;
-use super::view::{LoginRefused, Notice, View};
+use super::view::{LoginRefused, Notice, Question, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
-use crate::wire::{ClientLine, Code, Prompt, Refusal, ServerLine};
-use crate::words::{Name, Password, Secret};
+use crate::wire::{ClientLine, Prompt, ServerLine};
+use crate::words::{Name, Password, Secret, Token};
 
 /// How long to retry while the server is busy.
 const BUSY_PATIENCE: Duration = Duration::from_secs(30);
@@ -24,8 +26,29 @@ pub(super) struct Entry {
     step: Step,
     /// Whether the last login was refused.
     refused: bool,
+    /// What the state folder knows of this device.
+    cookie: Cookie,
+    /// Whether the session in the way was to be taken over already.
+    took_over: bool,
     /// The last wrong password on this connection: for whom, and how many tries were left.
     failure: Option<(Name, u32)>,
+}
+
+/// The cookie of the user who logs in.
+#[derive(Default)]
+enum Cookie {
+    #[default]
+    Unknown,
+    /// It is looked for; no password is sent before it is found or not.
+    Sought(Name),
+    Known(Name, Option<Token>),
+}
+
+impl Cookie {
+    /// Whether it has been looked for, for this user.
+    fn is_of(&self, name: &Name) -> bool {
+        matches!(self, Cookie::Sought(known) | Cookie::Known(known, _) if known == name)
+    }
 }
 
 #[derive(Default)]
@@ -39,6 +62,8 @@ enum Step {
     Password { name: Name },
     /// The password of a new account is asked for, a second time if `first` is there.
     NewPassword { name: Name, first: Option<Password> },
+    /// Whether to end the session that stands in the way is asked.
+    Takeover { request: Request },
     /// The server's answer is awaited. `busy_since`: since when the server has been too busy, if it is.
     Waiting { request: Request, busy_since: Option<Time> },
     /// The server was too busy; the request is repeated.
@@ -62,6 +87,7 @@ enum Next {
     Username,
     Password(Name),
     NewPassword(Name),
+    Takeover(Request),
     /// The program ends, or begins again with `--retry-login`.
     Leave,
 }
@@ -90,7 +116,7 @@ impl Entry {
     /// Whether a prompt is open.
     pub(super) fn asks(&self) -> bool {
         match self.step {
-            Step::Username | Step::Password { .. } | Step::NewPassword { .. } => true,
+            Step::Username | Step::Password { .. } | Step::NewPassword { .. } | Step::Takeover { .. } => true,
             Step::Arriving | Step::Waiting { .. } | Step::Busy { .. } => false,
         }
     }
@@ -108,6 +134,7 @@ impl Entry {
             | Step::Username
             | Step::Password { .. }
             | Step::NewPassword { .. }
+            | Step::Takeover { .. }
             | Step::Waiting { .. } => None,
         }
     }
@@ -146,13 +173,13 @@ impl ClientState {
         match self.settings.user.take() {
             Some(name) => self.take_username(&name),
             None => {
-                self.prompt(Prompt::Username, false);
+                self.prompt(Question::Username, false);
                 self.step_to(Step::Username);
             }
         }
     }
 
-    fn prompt(&mut self, ask: Prompt, again: bool) {
+    fn prompt(&mut self, ask: Question, again: bool) {
         self.outbox.show(View::Prompt { ask, again });
     }
 
@@ -160,9 +187,9 @@ impl ClientState {
     pub(super) fn take_answer(&mut self, typed: &Typed) {
         let Some(entry) = self.entry() else { return };
         match &entry.step {
-            Step::Username if typed.is_blank() => self.repeat_prompt(Prompt::Username),
+            Step::Username if typed.is_blank() => self.repeat_prompt(Question::Username),
             Step::Username => self.take_username(core::str::from_utf8(&typed.text).unwrap_or_default()),
-            Step::Password { .. } if typed.is_blank() => self.repeat_prompt(Prompt::Password),
+            Step::Password { .. } if typed.is_blank() => self.repeat_prompt(Question::Password),
             Step::Password { name } => {
                 let name = name.clone();
                 self.take_password(name, typed);
@@ -171,12 +198,16 @@ impl ClientState {
                 let (name, first) = (name.clone(), first.clone());
                 self.take_new_password(name, first, typed);
             }
+            Step::Takeover { request } => {
+                let request = request.clone();
+                self.take_takeover(request, typed);
+            }
             Step::Arriving | Step::Waiting { .. } | Step::Busy { .. } => {}
         }
     }
 
     /// An empty line asks again at a terminal; on a pipe it is skipped.
-    fn repeat_prompt(&mut self, ask: Prompt) {
+    fn repeat_prompt(&mut self, ask: Question) {
         if self.settings.terminal {
             self.prompt(ask, false);
         }
@@ -184,7 +215,12 @@ impl ClientState {
 
     fn take_username(&mut self, name: &str) {
         match Name::new(name) {
-            Ok(name) => self.ask_server(Request::Introduce(name)),
+            Ok(name) => {
+                if let Some(entry) = self.entry() {
+                    entry.took_over = false;
+                }
+                self.ask_server(Request::Introduce(name));
+            }
             Err(_) => self.refuse(LoginRefused::BadName, Next::Username),
         }
     }
@@ -224,7 +260,7 @@ impl ClientState {
     }
 
     fn ask_new_password(&mut self, name: Name, first: Option<Password>) {
-        self.prompt(Prompt::NewPassword, first.is_some());
+        self.prompt(Question::NewPassword, first.is_some());
         self.step_to(Step::NewPassword { name, first });
     }
 
@@ -238,8 +274,34 @@ impl ClientState {
     }
 
     fn send_request(&mut self) {
-        if let Phase::Entry(Entry { step: Step::Waiting { request, .. }, .. }) = &self.phase {
-            self.outbox.send(&request.line());
+        let knows_devices = self.link.capabilities().device;
+        let Phase::Entry(Entry { step: Step::Waiting { request, .. }, cookie, .. }) = &mut self.phase else {
+            return;
+        };
+        if knows_devices && !cookie.is_of(request.name()) {
+            self.outbox.find_cookie(request.name().as_str());
+            *cookie = Cookie::Sought(request.name().clone());
+        }
+        if let Request::Login(..) = request
+            && knows_devices
+        {
+            match cookie {
+                Cookie::Sought(_) => return,
+                Cookie::Known(_, Some(cookie)) => self.outbox.send(&ClientLine::Device { cookie: *cookie }),
+                Cookie::Unknown | Cookie::Known(_, None) => {}
+            }
+        }
+        self.outbox.send(&request.line());
+    }
+
+    /// The state folder knows a cookie of the user, or none: the password that waits for that is sent.
+    pub(super) fn on_cookie(&mut self, found: Option<Token>) {
+        let Some(entry) = self.entry() else { return };
+        let Cookie::Sought(name) = &entry.cookie else { return };
+        entry.cookie = Cookie::Known(name.clone(), found);
+        let waits = matches!(entry.step, Step::Waiting { request: Request::Login(..), .. });
+        if waits && self.link.is_greeted() {
+            self.send_request();
         }
     }
 
@@ -261,6 +323,8 @@ impl ClientState {
             // The others do not concern a client that is not logged in.
             ServerLine::Greeting { .. }
             | ServerLine::Resumed(_)
+            | ServerLine::Device { .. }
+            | ServerLine::Alive
             | ServerLine::Done { .. }
             | ServerLine::Failed { number: Some(_), .. }
             | ServerLine::Message(_)
@@ -288,6 +352,7 @@ impl ClientState {
             | Step::Username
             | Step::Password { .. }
             | Step::NewPassword { .. }
+            | Step::Takeover { .. }
             | Step::Busy { .. } => None,
         }
     }
@@ -304,93 +369,8 @@ impl ClientState {
     }
 
     fn ask_password(&mut self, name: Name) {
-        self.prompt(Prompt::Password, false);
+        self.prompt(Question::Password, false);
         self.step_to(Step::Password { name });
-    }
-
-    fn on_refused(&mut self, refusal: Refusal) {
-        let Some(name) = self.waiting().map(|request| request.name().clone()) else { return };
-        match refusal {
-            Refusal::InvalidCredentials { attempts_left } => {
-                if let Some(entry) = self.entry() {
-                    entry.failure = Some((name.clone(), attempts_left));
-                }
-                let next = if attempts_left == 0 { Next::Leave } else { Next::Password(name) };
-                self.refuse(LoginRefused::InvalidCredentials { attempts_left }, next);
-            }
-            Refusal::LockedOut { retry_after_secs } => {
-                let just_now = self.attempts_left(&name) == Some(1);
-                self.refuse(LoginRefused::LockedOut { retry_after_secs, just_now }, Next::Leave);
-            }
-            Refusal::AlreadyOnline => self.refuse(LoginRefused::AlreadyOnline, Next::Username),
-            Refusal::BadName => self.refuse(LoginRefused::BadName, Next::Username),
-            Refusal::NameTaken => self.refuse(LoginRefused::NameTaken, Next::Username),
-            Refusal::Busy => self.on_busy(),
-            // Nothing was to be resumed: start over.
-            Refusal::Stale => self.ask_username(),
-        }
-    }
-
-    /// The server could not read or carry out the request: what it cannot read has to be typed again, what it
-    /// cannot do now is retried.
-    fn on_login_failed(&mut self, code: Code) {
-        let Some(request) = self.waiting().cloned() else { return };
-        match (code, request) {
-            (Code::TooLong | Code::Usage | Code::BadName, Request::Introduce(_)) => {
-                self.refuse(LoginRefused::BadName, Next::Username);
-            }
-            (Code::TooLong | Code::Usage | Code::BadName, Request::Login(name, _)) => {
-                self.refuse_password(Next::Password(name));
-            }
-            (Code::TooLong | Code::Usage | Code::BadName, Request::Register(name, _)) => {
-                self.refuse_password(Next::NewPassword(name));
-            }
-            (_, Request::Introduce(_) | Request::Login(..) | Request::Register(..)) => self.on_busy(),
-        }
-    }
-
-    /// Shows that a login was refused and asks again, unless the client is unattended.
-    fn refuse(&mut self, refused: LoginRefused, next: Next) {
-        self.outbox.show(View::LoginRefused(refused));
-        if let Some(entry) = self.entry() {
-            entry.refused = true;
-        }
-        match next {
-            _ if self.unattended => self.exit(Exit::LoginRefused),
-            Next::Username => self.ask_username(),
-            Next::Password(name) => self.ask_password(name),
-            Next::NewPassword(name) => self.ask_new_password(name, None),
-            Next::Leave => self.return_to_prompt(Exit::LoginRefused),
-        }
-    }
-
-    /// The password does not fit into a line: it is wrong, but costs no try.
-    fn refuse_password(&mut self, next: Next) {
-        let attempts_left = match &next {
-            Next::Password(name) => self.attempts_left(name),
-            Next::NewPassword(_) | Next::Username | Next::Leave => None,
-        };
-        let attempts_left = attempts_left.unwrap_or(ATTEMPTS);
-        self.refuse(LoginRefused::UnusablePassword { attempts_left }, next);
-    }
-
-    /// The tries left for this name, if the server has said so on this connection.
-    fn attempts_left(&mut self, name: &Name) -> Option<u32> {
-        let (failed, left) = self.entry()?.failure.as_ref()?;
-        (failed == name).then_some(*left)
-    }
-
-    /// Too many logins at the moment: the client retries by itself, nobody has to type again.
-    fn on_busy(&mut self) {
-        let now = self.now;
-        let Some(entry) = self.entry() else { return };
-        let Step::Waiting { request, busy_since } = &entry.step else { return };
-        let since = busy_since.unwrap_or(now);
-        if now >= since + BUSY_PATIENCE {
-            self.refuse(LoginRefused::Busy, Next::Username);
-        } else {
-            entry.step = Step::Busy { request: request.clone(), since, again_at: now + BUSY_PAUSE };
-        }
     }
 
     /// Repeats the request to a busy server when it is time.
@@ -413,7 +393,7 @@ impl ClientState {
         }
         self.hang_up();
         let refused = otherwise == Exit::LoginRefused;
-        self.phase = Phase::Entry(Entry { step: Step::Username, refused, failure: None });
-        self.prompt(Prompt::Username, false);
+        self.phase = Phase::Entry(Entry { step: Step::Username, refused, ..Entry::default() });
+        self.prompt(Question::Username, false);
     }
 }

@@ -1,33 +1,4 @@
-//! Bugs to plant for the simulator's exam: an invariant must find each.
-//!
-//! Without the feature `planted`, [`is`] is constantly false and planted code is not compiled in. With it, `plant`
-//! chooses one bug at run time. The choice is the only global of the core, and in no program that is installed.
-
-macro_rules! planted {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// A bug that can be planted.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum Planted { $($(#[doc = $doc])+ $name,)+ }
-
-        impl Planted {
-            /// All of them.
-            pub const ALL: &'static [Planted] = &[$(Planted::$name,)+];
-
-            /// Its name.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Planted::$name => stringify!($name),)+ }
-            }
-
-            /// What it does, in words.
-            #[must_use]
-            pub const fn description(self) -> &'static str {
-                match self { $(Planted::$name => concat!($($doc,)+),)+ }
-            }
-        }
-    };
-}
+//! All of them, each with what it does.
 
 planted! {
     /// A name locks after one failure too many.
@@ -162,8 +133,6 @@ planted! {
     PageShowsWhatIsGone,
     /// A byte is lost where a chunk ends within a character.
     SplitCharacter,
-    /// A link that waits for a try at a name waits for ever if its account is removed.
-    RemovalForgetsWaiting,
     /// A link whose lists just fill what may be under way is never read again.
     ListsFillUp,
     /// The client shows a message again that it has shown.
@@ -318,8 +287,8 @@ planted! {
     RemoveOfNobody,
     /// One who is removed from a group is not told.
     RemovedNotTold,
-    /// `groups_per_user` does not hold for those who are added.
-    GroupLimitOnlyCreator,
+    /// A group counts no more for a maker who has left it.
+    LeftGroupIsFree,
     /// A group has one member more than `members_per_group`.
     MembersLimitOneMore,
     /// `grouplist` shows the asker's own groups only.
@@ -434,43 +403,44 @@ planted! {
     ClientAdvertisesNothing,
     /// A client gives up a private link after a minute.
     ClientGivesUpLate,
+    /// Strangers take the places at a private port that are for those who are meant.
+    StrangersTakeAllPlaces,
+    /// A client's private port stays open when nobody is expected.
+    ClientDoorStaysOpen,
     /// A request for a private link is open for twice its time.
     RequestExpiresLate,
     /// The newest made-up name makes room for another, not the oldest.
     NewestMadeUpGoes,
     /// A made-up name that is forgotten is forgotten in memory only.
     MadeUpStaysStored,
+    /// The queue of the store has no bound.
+    StoreQueueUnbounded,
+    /// Registrations of an address are not counted.
+    RegistrationsUncounted,
+    /// A network may lock all places for names.
+    NetworksLockAll,
+    /// A locked name is forgotten for another.
+    LockedNamePushedOut,
+    /// The lock of a name bars its devices.
+    NameLockReachesDevice,
+    /// An account keeps all its devices.
+    DevicesAddUp,
+    /// Known addresses and devices wait in the row of the others.
+    KnownWaitsLikeOthers,
+    /// A lane that has had its turn has the next one as well.
+    LanesKeepTheirPlace,
+    /// More passwords are compared at a time than there are threads.
+    HashingUnbounded,
+    /// What the client of a session says when it is asked is not heard.
+    AnswerUnheard,
+    /// A client that does not answer keeps its session.
+    SilenceKeepsSession,
+    /// A session is taken over although that is denied.
+    TakeoverDespiteDeny,
+    /// No connection goes before the bound is reached.
+    NobodyGoesEarly,
+    /// A connection that has begun to log in goes like others.
+    NobodyIsSafe,
     /// A client closes its state folder when it says `logout`, before the last messages have come.
     ClientClosesStateEarly,
-}
-
-#[cfg(feature = "planted")]
-mod choice {
-    use core::sync::atomic::{AtomicU8, Ordering};
-
-    use super::Planted;
-
-    const NONE: u8 = u8::MAX;
-    static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
-
-    /// Plants one bug, or none.
-    pub fn plant(bug: Option<Planted>) {
-        CHOSEN.store(bug.map_or(NONE, |bug| bug as u8), Ordering::Relaxed);
-    }
-
-    /// Whether this bug is planted.
-    #[must_use]
-    pub fn is(bug: Planted) -> bool {
-        CHOSEN.load(Ordering::Relaxed) == bug as u8
-    }
-}
-
-#[cfg(feature = "planted")]
-pub use choice::{is, plant};
-
-/// Whether this bug is planted: never, without the feature `planted`.
-#[cfg(not(feature = "planted"))]
-#[must_use]
-pub const fn is(_: Planted) -> bool {
-    false
 }

@@ -1,0 +1,106 @@
+//! Who is let in at the private port.
+//!
+//! The port is open only while this client expects to meet somebody. Until a caller has said the id of an
+//! introduction, they have one of a few places for a short time, hear nothing, and are reset at the end of it.
+
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use super::super::Phase;
+use super::ClientState;
+use super::asking::Listening;
+use super::meeting::{PeerLink, Stage};
+use crate::planted::{self, Planted};
+use crate::words::{LinkId, Token};
+
+/// How long a caller may take to say the id. Callers say it as soon as they are connected.
+const PROOF_PATIENCE: Duration = Duration::from_millis(300);
+
+/// Callers who have not said the id; a further one is reset.
+const PLACES: usize = 4;
+
+/// Places for callers whose address no introduction names. The others are kept for those who are meant.
+const PLACES_FOR_OTHERS: usize = 2;
+
+impl ClientState {
+    /// Somebody has connected.
+    pub(super) fn on_caller(&mut self, link: LinkId, from: SocketAddr) {
+        if self.expects_somebody() && self.has_place_for(from.ip()) {
+            let stage = Stage::Stranger { from, until: self.now + PROOF_PATIENCE, early: None };
+            self.add_link(link, stage);
+        } else {
+            self.outbox.reset_peer(link);
+        }
+    }
+
+    /// Whether this client has asked for a link or agreed to one, and that is not decided yet.
+    fn expects_somebody(&self) -> bool {
+        let asks = match &self.phase {
+            Phase::Session(session) => session.commands.iter().any(|asked| asked.command.is_private()),
+            Phase::Entry(_) | Phase::Over => false,
+        };
+        asks || !self.peers.meetings.is_empty() || !self.peers.drafts.is_empty()
+    }
+
+    fn has_place_for(&self, ip: IpAddr) -> bool {
+        let strangers = self.peers.links.values().filter_map(PeerLink::stranger);
+        let (meant, others): (Vec<IpAddr>, Vec<IpAddr>) =
+            strangers.map(|from| from.ip()).partition(|ip| self.is_meant(*ip));
+        let for_others =
+            if planted::is(Planted::StrangersTakeAllPlaces) { PLACES } else { PLACES_FOR_OTHERS };
+        meant.len() + others.len() < PLACES && (self.is_meant(ip) || others.len() < for_others)
+    }
+
+    /// Whether an introduction names this address.
+    fn is_meant(&self, ip: IpAddr) -> bool {
+        self.peers.meetings.values().any(|meeting| meeting.names(ip))
+    }
+
+    /// Closes the port when nobody is expected any more.
+    pub(in super::super) fn close_door(&mut self) {
+        let is_open = matches!(self.peers.listening, Listening::At(_));
+        if !is_open || self.expects_somebody() || planted::is(Planted::ClientDoorStaysOpen) {
+            return;
+        }
+        self.peers.listening = Listening::No;
+        self.outbox.stop_listening();
+        let strangers = self.peers.links.iter().filter(|(_, link)| link.stranger().is_some());
+        let strangers: Vec<LinkId> = strangers.map(|(link, _)| *link).collect();
+        strangers.into_iter().for_each(|link| self.drop_link(link));
+    }
+
+    /// A caller identifies itself. Only a client that the server has introduced knows the id; all others learn
+    /// nothing.
+    pub(super) fn on_call(&mut self, link: LinkId, id: Token, from: &str, for_us: bool) {
+        let any = planted::is(Planted::ClientTakesAnyId);
+        let introduced = self.peers.meetings.get(from).map(|meeting| meeting.is_of(id) || any);
+        match introduced {
+            Some(true) if for_us => self.admit(link, from),
+            None if for_us && self.expects(from) => self.wait_for_introduction(link, id, from),
+            Some(_) | None => self.drop_link(link),
+        }
+    }
+
+    /// The other client was introduced first.
+    fn wait_for_introduction(&mut self, link: LinkId, id: Token, from: &str) {
+        if let Some(Stage::Stranger { early, .. }) = self.peers.links.get_mut(&link).map(PeerLink::stage_mut)
+        {
+            *early = Some((id, from.to_owned()));
+        }
+    }
+
+    /// Answers callers that came before their introduction.
+    pub(super) fn admit_early(&mut self, user: &str) {
+        let Some(meeting) = self.peers.meetings.get(user) else { return };
+        let early = |(link, known): (&LinkId, &PeerLink)| match known.early() {
+            Some((id, from)) if from == user => Some((*link, meeting.is_of(*id))),
+            Some(_) | None => None,
+        };
+        let callers: Vec<(LinkId, bool)> = self.peers.links.iter().filter_map(early).collect();
+        for (link, right) in callers {
+            if right { self.admit(link, user) } else { self.drop_link(link) }
+        }
+    }
+}

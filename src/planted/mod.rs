@@ -1,0 +1,65 @@
+//! Bugs to plant for the simulator's exam: an invariant must find each.
+//!
+//! Without the feature `planted`, [`is`] is constantly false and planted code is not compiled in. With it, `plant`
+//! chooses one bug at run time. The choice is the only global of the core, and in no program that is installed.
+
+macro_rules! planted {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// A bug that can be planted.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Planted { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Planted {
+            /// All of them.
+            pub const ALL: &'static [Planted] = &[$(Planted::$name,)+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Planted::$name => stringify!($name),)+ }
+            }
+
+            /// What it does, in words.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Planted::$name => concat!($($doc,)+),)+ }
+            }
+        }
+    };
+}
+
+mod bugs;
+
+pub use self::bugs::Planted;
+
+#[cfg(feature = "planted")]
+mod choice {
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    use super::Planted;
+
+    const NONE: u8 = u8::MAX;
+    static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
+
+    /// Plants one bug, or none.
+    pub fn plant(bug: Option<Planted>) {
+        CHOSEN.store(bug.map_or(NONE, |bug| bug as u8), Ordering::Relaxed);
+    }
+
+    /// Whether this bug is planted.
+    #[must_use]
+    pub fn is(bug: Planted) -> bool {
+        CHOSEN.load(Ordering::Relaxed) == bug as u8
+    }
+}
+
+#[cfg(feature = "planted")]
+pub use choice::{is, plant};
+
+/// Whether this bug is planted: never, without the feature `planted`.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+pub const fn is(_: Planted) -> bool {
+    false
+}

@@ -1,0 +1,141 @@
+//! What a server and strangers can make a client do: whom it dials, when its port is open, and who has a place there.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::private::{
+    Client, DIALS, GOOD_MICROS, Introduction, PATIENCE_MICROS, Private, SHOWING_MICROS, Side, may_be_dialled,
+};
+use super::{Check, Verdict, lines, rule};
+use crate::sim::network::Answer;
+use crate::sim::trace::ProcessId;
+use crate::time::Time;
+use crate::words::LinkId;
+
+/// Rounds of dials, and addresses that a client begins to dial within a minute (R35).
+const ROUNDS: u32 = 3;
+const BUDGET: usize = 16;
+const BUDGET_MICROS: u64 = 60_000_000;
+/// A stranger is reset after this, and so many may wait (R36).
+const PROOF_MICROS: u64 = 300_000;
+const PLACES: usize = 4;
+
+impl Client {
+    /// Whether it may dial the addresses of one more introduction.
+    pub(super) fn may_dial(&self, now: Time) -> bool {
+        self.begun.iter().filter(|at| at.0 + BUDGET_MICROS > now.0).count() + DIALS <= BUDGET
+    }
+}
+
+impl Private {
+    /// Strangers have come to a port. Whoever comes there from an address that the client was not told may find no
+    /// place.
+    pub(super) fn strangers_come(&mut self, process: ProcessId) {
+        let lost = |id: &String| {
+            let both = self.introductions.get(id).filter(|both| both.side(process).is_some());
+            both.is_some_and(|both| !self.can_meet(both, true))
+        };
+        let lost: Vec<String> =
+            self.due.iter().filter(|(_, id)| lost(id)).map(|(_, id)| id.clone()).collect();
+        self.due.retain(|(_, id)| !lost.contains(id));
+        self.due_open.retain(|(_, id)| !lost.contains(id));
+    }
+
+    /// Whether one of two clients reaches the other at an address that it was told; among strangers, from one that the
+    /// other was told.
+    pub(super) fn can_meet(&self, both: &Introduction, among_strangers: bool) -> bool {
+        let reaches = |here: &Side, there: &Side| {
+            let client = |side: &Side| side.process.and_then(|process| self.clients.get(&process));
+            let (Some(from), Some(to)) = (client(here), client(there)) else { return false };
+            let mut told = here.addresses.iter().take(DIALS).filter(|address| may_be_dialled(address));
+            let seen_at = from.place.observed().to_canonical();
+            let is_named = there.addresses.iter().any(|address| address.ip().to_canonical() == seen_at);
+            (is_named || !among_strangers)
+                && told
+                    .any(|address| from.place.dials(*address, &to.place, &to.listening) == Answer::Connected)
+        };
+        let [one, other] = both.sides.as_slice() else { return false };
+        reaches(one, other) || reaches(other, one)
+    }
+
+    /// What the server says may answer requests.
+    pub(super) fn is_answered(&mut self, process: ProcessId, bytes: &[u8], now: Time) {
+        let Some(client) = self.clients.get_mut(&process).filter(|client| !client.asked.is_empty()) else {
+            return;
+        };
+        for line in lines(bytes).filter_map(|line| core::str::from_utf8(line).ok()) {
+            let answer = line.strip_prefix("ok ").or(line.strip_prefix("error "));
+            if answer.and_then(number).is_some_and(|number| client.asked.remove(&number)) {
+                client.expected = now;
+            }
+        }
+    }
+
+    /// A stranger has said the id, or has gone.
+    pub(super) fn is_let_in(&mut self, process: ProcessId, link: LinkId) {
+        self.strangers.retain(|(_, of, known)| (*of, *known) != (process, link));
+    }
+}
+
+impl Check {
+    /// Strangers are reset in time, and a port is closed when nobody is expected (R36).
+    pub(super) fn doors_are_guarded(&self) -> Verdict {
+        if let Some((until, process, link)) = self.private.strangers.first() {
+            rule!(self, *until >= self.now, "a stranger is reset in time", "{process:?}: {link:?}");
+        }
+        for (process, client) in &self.private.clients {
+            let expects = client.listening.is_empty()
+                || !client.asked.is_empty()
+                || client.is_cut_off
+                || !self.private.is_calm(*process, self.now)
+                || client.expected.0 + PATIENCE_MICROS + SHOWING_MICROS >= self.now.0;
+            rule!(self, expects, "a private port is open while somebody is expected", "{process:?}");
+        }
+        Ok(())
+    }
+
+    /// A client dials what it was told, in three rounds, few addresses, and no port or address of others' services
+    /// (R35).
+    pub(super) fn dials(&mut self, process: ProcessId, address: SocketAddr) -> Verdict {
+        let now = self.now;
+        let told = self.private.introductions.values_mut().rev().filter_map(|both| {
+            let is_good = both.at.0 + GOOD_MICROS >= now.0;
+            both.side_mut(process).filter(|_| is_good)
+        });
+        let mut sides: Vec<&mut Side> = told.filter(|side| side.addresses.contains(&address)).collect();
+        let dialled = |side: &Side| side.dialled.get(&address).copied();
+        let again = sides.iter().position(|side| dialled(side).is_some_and(|rounds| rounds < ROUNDS));
+        let open = |side: &&mut Side| dialled(side).is_none() && side.dialled.len() < DIALS;
+        let place = again.or_else(|| sides.iter().position(open));
+        if let Some(side) = place.and_then(|place| sides.get_mut(place)) {
+            *side.dialled.entry(address).or_default() += 1;
+        }
+        let good = place.is_some() && may_be_dialled(&address);
+        rule!(self, good, "a client dials only where it was sent", "{process:?} dials {address}");
+        if let (None, Some(client)) = (again, self.private.clients.get_mut(&process)) {
+            client.begun.retain(|at| at.0 + BUDGET_MICROS > now.0);
+            client.begun.push(now);
+            let few = client.begun.len() <= BUDGET;
+            rule!(self, few, "a client dials few addresses", "{process:?} dials {address}");
+        }
+        Ok(())
+    }
+
+    /// Somebody has come to the port of a client (R36).
+    pub(super) fn comes(&mut self, process: ProcessId, link: LinkId) -> Verdict {
+        if self.private.is_calm(process, self.now) {
+            let until = Time(self.now.0 + PROOF_MICROS);
+            // One more than may stay: the client is told of them next.
+            let at_door = self.private.strangers.iter().filter(|(_, of, _)| *of == process).count();
+            rule!(self, at_door <= PLACES, "few strangers have a place", "{process:?}: {at_door}");
+            self.private.strangers.insert((until, process, link));
+        }
+        Ok(())
+    }
+}
+
+/// The number at the beginning of a command or an answer.
+pub(super) fn number(line: &str) -> Option<u64> {
+    line.split(' ').next()?.strip_prefix('#')?.parse().ok()
+}
