@@ -319,7 +319,7 @@ impl World {
 
     /// Users with long names come and go, and somebody asks who was there.
     fn crowd(&mut self, step: Step) {
-        let count = if step.salt % 64 == 7 { 130 } else { 2 };
+        let count = if step.salt % 12 == 7 { 130 } else { 2 };
         let names: Vec<String> = (0..count).map(|one| format!("{one:0>32}")).collect();
         for name in names.iter().filter_map(|name| Name::new(name).ok()) {
             if !self.host.accounts.iter().any(|(known, _)| *known == name) {
@@ -328,15 +328,21 @@ impl World {
             }
         }
         self.reload_server();
-        for name in &names {
-            if let Some(hand) = self.open_hand(7, Manner::Plain) {
+        // Each from their own address, so that their passwords do not wait for each other.
+        for (address, name) in (0..).zip(&names) {
+            if let Some(hand) = self.open_hand(address, Manner::Plain) {
                 let lines = format!("login {name} {}\nlogout\n", self.right_password(name));
                 self.hand_writes(hand, lines.as_bytes());
             }
-            self.pass(Time(self.now.0 + 1_000), HAPPENINGS);
+            self.pass(Time(self.now.0 + 5_000), HAPPENINGS);
         }
         let user = self.user(step.argument);
         self.visit(user, "whoelsesince 99999\n");
+        if count > 2 {
+            // Somebody asks for that list faster than they read it.
+            self.pass_millis(50);
+            self.flood_with_lists(Step { argument: 1, ..step });
+        }
     }
 
     fn send_any_bytes(&mut self, step: Step) {
@@ -361,10 +367,9 @@ impl World {
     /// Somebody who came in by hand asks for lists, far faster than they read them, and may want to go
     /// behind them. If nobody has come in, somebody does.
     fn flood_with_lists(&mut self, step: Step) {
-        let recent = self.hands.len().saturating_sub(12);
         let is_in = |hand: &Hand| hand.open && !hand.ended && hand.welcomed;
         let is_in = |index: &usize| is_in(&self.hands[*index]);
-        let Some(hand) = (recent..self.hands.len()).find(is_in) else {
+        let Some(hand) = (0..self.hands.len()).rev().take(200).find(is_in) else {
             let user = self.user(step.argument / 16);
             let login = format!("login {user} {}\n", self.right_password(user));
             if let Some(hand) = self.open_hand(7, Manner::Plain) {

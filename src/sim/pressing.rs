@@ -70,7 +70,7 @@ impl World {
         Some(hand)
     }
 
-    fn pass_millis(&mut self, millis: u64) {
+    pub(super) fn pass_millis(&mut self, millis: u64) {
         self.pass(Time(self.now.0 + millis * 1_000), HAPPENINGS);
     }
 
