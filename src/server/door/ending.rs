@@ -370,7 +370,9 @@ pub(in crate::server) fn stop(server: &mut ServerState) {
 
 fn say_farewell(server: &mut ServerState, id: LinkId, farewell: Farewell) {
     server.out.send(id, &ServerLine::Bye(farewell));
-    links::set_stage(server, id, Stage::Anonymous);
+    if links::stage(server, id).is_some_and(|stage| stage.user().is_some()) {
+        links::set_stage(server, id, Stage::Anonymous);
+    }
     links::close(server, id);
 }
 

@@ -155,12 +155,10 @@ pub(super) fn learn(
 }
 
 impl Reference {
-    /// A token is told to its user: it is the one of the last login.
-    pub(super) fn token_said(&mut self, link: LinkId, said: String) {
+    /// A token is told to its user: it is the one of the last login. The session may be over by then.
+    pub(super) fn token_said(&mut self, user: &str, said: String) {
         let Some(server) = &mut self.server else { return };
-        let Some(user) = server.stage(link).and_then(super::door::Stage::user) else { return };
-        let name = server.name(user).clone();
-        if let Some(digest) = server.learnt.last_tokens.get(&name)
+        if let Some(digest) = server.learnt.last_tokens.get(user)
             && let Some((token, _)) = server.learnt.tokens.get_mut(digest)
             && token.is_empty()
         {

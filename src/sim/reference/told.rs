@@ -269,8 +269,9 @@ impl Reference {
                         let said = line.get(at..at + TOKEN.len()).unwrap_or_default().into();
                         if expected.starts_with("device ") {
                             self.cookie_said(link, said);
-                        } else {
-                            self.token_said(link, said);
+                        } else if let Some(admitted) = expected.strip_prefix("welcome ") {
+                            let user = admitted.split(' ').next().unwrap_or_default();
+                            self.token_said(user, said);
                         }
                     }
                 }
