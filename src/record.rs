@@ -196,7 +196,7 @@ pub enum Change {
     },
 }
 
-/// Who made a group.
+/// The maker of a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Maker {
     /// Their name.

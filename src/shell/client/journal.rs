@@ -204,6 +204,10 @@ impl Ledger {
             self.doubtful.retain(|doubtful| *doubtful != mark);
             self.shown.push(mark);
         }
+        // A large journal has many more than are kept. What goes now would go at the end as well.
+        if self.shown.len() > 2 * MARKS {
+            trim(&mut self.shown);
+        }
     }
 
     fn begin_run(&mut self) {
@@ -281,6 +285,23 @@ mod tests {
     fn mark(from: &str, number: u64) -> Mark {
         let origin = (!number.is_multiple_of(3)).then_some(Origin { login: LoginNumber(2), number });
         Mark { from: Name::new(from).expect("a name"), id: MessageId { boot: 1, number }, origin }
+    }
+
+    #[test]
+    fn reading_a_large_journal_takes_no_more_memory_than_what_is_kept_twice() {
+        let marks: Vec<Mark> =
+            (0..3 * MARKS as u64).map(|number| mark(&format!("u{}", number % 9), number)).collect();
+        let mut text = String::new();
+        for batch in marks.chunks(512) {
+            batch.iter().for_each(|mark| write_mark(&mut text, mark));
+            let _ = writeln!(text, "shown {}", batch.len());
+        }
+        let mut ledger = Ledger::read(text.as_bytes());
+        assert!(ledger.shown.len() <= 2 * MARKS + 512, "{}", ledger.shown.len());
+        ledger.trim();
+        let mut at_once = marks;
+        trim(&mut at_once);
+        assert!(ledger.shown == at_once, "the same are kept as if all were looked at together");
     }
 
     fn show(journal: &mut Journal, marks: &[Mark]) {

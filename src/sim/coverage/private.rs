@@ -18,7 +18,7 @@ pub(super) struct Links {
     programs: BTreeMap<LinkId, ProcessId>,
     /// The users of an introduction, by its id, and whether all of them are programs.
     introduced: BTreeMap<String, Vec<(Option<ProcessId>, String)>>,
-    /// Who dialled, of connections that may not be accepted yet.
+    /// The diallers of connections that may not be accepted yet.
     diallers: BTreeMap<LinkId, ProcessId>,
     /// The introductions of links that were called, and those of links that are open or nominated.
     called: BTreeMap<(LinkId, ProcessId), String>,
