@@ -132,7 +132,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         moved_at: server.now,
     };
     server.door.links.insert(id, link);
-    server.door.anonymous.insert(id);
+    server.door.strangers.insert(id, from);
     if let Some(at) = login_due {
         server.deadlines.add(at, Deadline::Login(id));
     }
@@ -253,8 +253,9 @@ fn take(server: &mut ServerState, id: LinkId) -> Option<Link> {
 
 /// The link is logged in, or gone: it counts no more among those that are not.
 pub(super) fn leave_anonymous(server: &mut ServerState, id: LinkId) {
-    if server.door.anonymous.remove(&id)
-        && let Some(at) = server.door.links.get(&id).and_then(|link| link.due)
+    let Some((from, due)) = server.door.links.get(&id).map(|link| (link.from, link.due)) else { return };
+    if server.door.strangers.remove(id, from)
+        && let Some(at) = due
     {
         server.deadlines.remove(at, Deadline::Login(id));
     }
@@ -265,7 +266,7 @@ pub(in crate::server) fn close_overdue(server: &mut ServerState, id: LinkId) {
     if login::is_with_the_store(server, id) {
         // The registration is decided; it is the disk that takes its time.
         server.deadlines.add(server.now + Duration::from_secs(1), Deadline::Login(id));
-    } else if server.door.anonymous.contains(&id) {
+    } else if server.door.strangers.contains(id) {
         server.out.send(id, &ServerLine::Bye(Farewell::Timeout));
         close(server, id);
     }

@@ -42,6 +42,7 @@ use self::login::SlowLogin;
 pub(super) use self::login::{hashed, verified};
 use self::names::Names;
 pub(super) use self::probes::{Probe, decide as decide_asked, silent};
+use self::strangers::Strangers;
 #[cfg(feature = "sim")]
 pub(super) use self::tries::locked_until;
 pub(super) use self::tries::{apply_failures, end_locks, forget_account};
@@ -55,7 +56,7 @@ use crate::words::{LinkId, Name, Ticket};
 pub(super) struct Door {
     links: HashMap<LinkId, Link, FixedState>,
     /// Links that are not logged in, the oldest first.
-    anonymous: BTreeSet<LinkId>,
+    strangers: Strangers,
     /// Links that wait for their turn, the next first.
     turns: VecDeque<LinkId>,
     meter: Meter,
@@ -74,7 +75,7 @@ impl Door {
     pub(super) fn new(seed: u64) -> Door {
         Door {
             links: HashMap::with_hasher(FixedState::with_seed(seed.rotate_left(32))),
-            anonymous: BTreeSet::new(),
+            strangers: Strangers::default(),
             turns: VecDeque::new(),
             meter: Meter::default(),
             addresses: Addresses::default(),

@@ -1,6 +1,6 @@
 //! Connections that are not logged in, and which of them go when there are too many (R48).
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
@@ -30,12 +30,9 @@ pub(super) fn make_room(server: &mut ServerState, from: SocketAddr) -> bool {
     if let Some(host) = addresses::limited(from)
         && per_address > 0
     {
-        loop {
-            let strangers = Strangers::of(server);
-            if strangers.count(host) < per_address {
-                break;
-            }
-            let Some(victim) = strangers.victim_of(host) else {
+        while server.door.strangers.of(host) >= per_address {
+            let same = server.door.strangers.of_host.get(&host);
+            let Some(victim) = same.and_then(|same| victim_of(server, same)) else {
                 return turn_away(server, from, "unauthenticated_per_address");
             };
             close(server, victim, "unauthenticated_per_address");
@@ -45,8 +42,8 @@ pub(super) fn make_room(server: &mut ServerState, from: SocketAddr) -> bool {
     if all == 0 {
         return true;
     }
-    while server.door.anonymous.len() >= all {
-        let Some(victim) = Strangers::of(server).victim() else {
+    while server.door.strangers.all.len() >= all {
+        let Some(victim) = victim(server) else {
             return turn_away(server, from, "unauthenticated_max");
         };
         close(server, victim, "unauthenticated_max");
@@ -57,14 +54,14 @@ pub(super) fn make_room(server: &mut ServerState, from: SocketAddr) -> bool {
 
 /// Beyond half of the bound some go early, the more the closer it is.
 fn drop_early(server: &mut ServerState, all: usize) {
-    let beyond = (2 * server.door.anonymous.len()).saturating_sub(all);
+    let beyond = (2 * server.door.strangers.all.len()).saturating_sub(all);
     if beyond == 0 || planted::is(Planted::NobodyGoesEarly) {
         return;
     }
     server.door.early += beyond;
     if server.door.early >= all {
         server.door.early -= all;
-        if let Some(victim) = Strangers::of(server).victim() {
+        if let Some(victim) = victim(server) {
             close(server, victim, "unauthenticated_max");
         }
     }
@@ -84,56 +81,62 @@ fn close(server: &mut ServerState, id: LinkId, limit: &'static str) {
     links::close(server, id);
 }
 
-/// Connections that are not logged in, by address, the oldest first.
-struct Strangers(BTreeMap<IpAddr, Vec<Stranger>>);
-
-struct Stranger {
-    id: LinkId,
-    silent: bool,
-    begun: Option<u64>,
+/// Connections that are not logged in, the oldest first, in all and of each address.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Strangers {
+    all: BTreeSet<LinkId>,
+    of_host: BTreeMap<IpAddr, BTreeSet<LinkId>>,
 }
 
 impl Strangers {
-    fn of(server: &ServerState) -> Strangers {
-        let mut strangers: BTreeMap<IpAddr, Vec<Stranger>> = BTreeMap::new();
-        for id in &server.door.anonymous {
-            if let Some(link) = server.door.links.get(id) {
-                let stranger = Stranger { id: *id, silent: !link.spoke, begun: link.begun };
-                strangers.entry(addresses::host(link.from)).or_default().push(stranger);
+    pub(super) fn insert(&mut self, id: LinkId, from: SocketAddr) {
+        self.all.insert(id);
+        self.of_host.entry(addresses::host(from)).or_default().insert(id);
+    }
+
+    /// Whether it was among them.
+    pub(super) fn remove(&mut self, id: LinkId, from: SocketAddr) -> bool {
+        let host = addresses::host(from);
+        if let Some(same) = self.of_host.get_mut(&host) {
+            same.remove(&id);
+            if same.is_empty() {
+                self.of_host.remove(&host);
             }
         }
-        Strangers(strangers)
+        self.all.remove(&id)
     }
 
-    fn count(&self, host: IpAddr) -> usize {
-        self.0.get(&host).map_or(0, Vec::len)
+    pub(super) fn contains(&self, id: LinkId) -> bool {
+        self.all.contains(&id)
     }
 
-    /// Of an address: the oldest that is silent, else the oldest that is not safe.
-    fn victim_of(&self, host: IpAddr) -> Option<LinkId> {
-        let strangers = self.0.get(&host)?;
-        let mut begun: Vec<u64> = strangers.iter().filter_map(|stranger| stranger.begun).collect();
-        begun.sort_unstable();
-        let last_safe = begun.get(SAFE - 1).copied().unwrap_or(u64::MAX);
-        let safe = |stranger: &&Stranger| {
-            stranger.begun.is_some_and(|begun| begun <= last_safe) && !planted::is(Planted::NobodyIsSafe)
-        };
-        let silent = |stranger: &&Stranger| stranger.silent;
-        let found = if planted::is(Planted::NewestSilentGoes) {
-            strangers.iter().rev().find(silent)
-        } else {
-            strangers.iter().find(silent)
-        };
-        let found = found.or_else(|| strangers.iter().find(|stranger| !safe(stranger)));
-        found.map(|stranger| stranger.id)
+    fn of(&self, host: IpAddr) -> usize {
+        self.of_host.get(&host).map_or(0, BTreeSet::len)
     }
+}
 
-    /// Of the address that has most of those that have one that may go.
-    fn victim(&self) -> Option<LinkId> {
-        let victims = self.0.iter().filter_map(|(host, strangers)| {
-            let victim = self.victim_of(*host)?;
-            Some((core::cmp::Reverse(strangers.len()), victim))
-        });
-        victims.min().map(|(_, victim)| victim)
+/// The connection of an address that goes: the oldest that is silent, else the oldest that is not safe.
+fn victim_of(server: &ServerState, strangers: &BTreeSet<LinkId>) -> Option<LinkId> {
+    let links = || strangers.iter().filter_map(|id| Some((*id, server.door.links.get(id)?)));
+    let newest = planted::is(Planted::NewestSilentGoes);
+    let mut silent = links().filter(|(_, link)| !link.spoke);
+    if let Some((id, _)) = if newest { silent.next_back() } else { silent.next() } {
+        return Some(id);
     }
+    let mut begun: Vec<u64> = links().filter_map(|(_, link)| link.begun).collect();
+    begun.sort_unstable();
+    let last_safe = begun.get(SAFE - 1).copied().unwrap_or(u64::MAX);
+    let is_safe = |begun: Option<u64>| {
+        begun.is_some_and(|begun| begun <= last_safe) && !planted::is(Planted::NobodyIsSafe)
+    };
+    links().find(|(_, link)| !is_safe(link.begun)).map(|(id, _)| id)
+}
+
+/// The connection that goes of the address that has most, of those that have one that may go.
+fn victim(server: &ServerState) -> Option<LinkId> {
+    let victims = server.door.strangers.of_host.values().filter_map(|strangers| {
+        let victim = victim_of(server, strangers)?;
+        Some((core::cmp::Reverse(strangers.len()), victim))
+    });
+    victims.min().map(|(_, victim)| victim)
 }
