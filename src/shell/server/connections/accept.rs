@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_lite::future::or;
+use futures_lite::future::{or, yield_now};
 use smol::{LocalExecutor, Task};
 
 use super::connection::Shared;
@@ -41,7 +41,8 @@ impl<P: Platform> Accepting<P> {
     }
 }
 
-/// Passes every new connection to the inbox, while there are files for it.
+/// Passes every new connection to the inbox, while there are files for it. All other tasks have their turn after each:
+/// whoever opens connections without pause delays nobody by more than one.
 async fn accept<P: Platform>(
     platform: P,
     listener: Rc<P::Listener>,
@@ -59,6 +60,7 @@ async fn accept<P: Platform>(
                 if inbox.send(Item::Opened { socket, from }).await.is_err() {
                     return;
                 }
+                yield_now().await;
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -75,4 +77,48 @@ async fn accept<P: Platform>(
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use crate::shell::platform::WallClock;
+    use crate::shell::server::inbox::inbox;
+    use crate::shell::server::setup::settings::Settings;
+    use crate::time::Time;
+
+    #[test]
+    fn other_tasks_have_a_turn_after_each_connection() -> io::Result<()> {
+        const CONNECTIONS: usize = 20;
+        let system = System::new(WallClock::starting_after(Time::ZERO));
+        let listener = system.listen((Ipv4Addr::LOCALHOST, 0).into(), 15)?;
+        let to = listener.local_addr()?;
+        let _clients: Vec<TcpStream> =
+            (0..CONNECTIONS).map(|_| TcpStream::connect(to)).collect::<io::Result<_>>()?;
+        let executor = LocalExecutor::new();
+        let (sender, inbox) = inbox();
+        let shared = Shared::new(system, Settings::default().limits);
+        let _accepting = Accepting::start(system, listener, &executor, shared, sender);
+        let most = Rc::new(Cell::new(0));
+        let (seen, waiting) = (Rc::clone(&most), inbox.clone());
+        let _other = executor.spawn(async move {
+            loop {
+                seen.set(seen.get().max(waiting.len()));
+                while waiting.try_recv().is_ok() {}
+                yield_now().await;
+            }
+        });
+        let mut taken = 0;
+        async_io::block_on(executor.run(async {
+            while most.get() == 0 || taken < 10 * CONNECTIONS {
+                taken += 1;
+                yield_now().await;
+            }
+        }));
+        assert_eq!(most.get(), 1, "connections that wait for the other tasks");
+        Ok(())
+    }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Connection<P: Platform = System> {
     phase: Cell<Phase>,
     /// Which of the connections that the core has closed this is.
     closing: Cell<Option<u64>>,
+    /// Something was read.
+    spoke: Cell<bool>,
     /// The end of the stream was read.
     stream_ended: Cell<bool>,
     /// The socket is full: the connection's own task writes when it is writable again.
@@ -126,6 +128,7 @@ impl<P: Platform> Connection<P> {
             written: Cell::new(0),
             phase: Cell::new(Phase::Reading),
             closing: Cell::new(None),
+            spoke: Cell::new(false),
             stream_ended: Cell::new(false),
             stuck: Cell::new(false),
             read_on: Bell::default(),
@@ -324,6 +327,7 @@ impl<P: Platform> Connection<P> {
         let mut buffer = self.shared.read.borrow_mut();
         match self.socket.read(&mut buffer) {
             Ok(count) => {
+                self.spoke.set(true);
                 let read = buffer.get_mut(..count).unwrap_or_default();
                 let bytes = WipedBytes::from(&*read);
                 wipe(read);
@@ -428,7 +432,8 @@ impl<P: Platform> Connection<P> {
     async fn part(&self) {
         let last_words = async { while matches!(self.write_some(), Ok(false)) && self.writable().await {} };
         or(last_words, self.shared.platform.after(LAST_WORDS)).await;
-        if self.socket.shut_down_write().is_ok() && !self.stream_ended.get() {
+        // Whoever has said nothing waits for no answer that a reset could destroy.
+        if self.spoke.get() && self.socket.shut_down_write().is_ok() && !self.stream_ended.get() {
             self.shared.platform.after(HANG_UP).await;
         }
     }

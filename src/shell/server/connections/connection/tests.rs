@@ -240,3 +240,15 @@ fn a_connection_that_waits_owns_no_buffer() {
     fixture.connection.abandon();
     assert_eq!(fixture.connection.queue(b"late\n"), 0, "a lost connection takes nothing");
 }
+
+#[test]
+fn a_connection_that_said_nothing_ends_as_it_is_closed() {
+    let fixture = Fixture::standard();
+    fixture.connection.queue(b"hobnob 1\n");
+    fixture.connection.close();
+    while fixture.executor.try_tick() {}
+    assert!(matches!(fixture.inbox.try_recv(), Ok(Item::Ended { link: LinkId(1) })));
+    let mut heard = [0; 9];
+    (&fixture.client).read_exact(&mut heard).expect("what was said before");
+    assert_eq!(&heard, b"hobnob 1\n");
+}
