@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 #![forbid(unsafe_code)]
 
+mod credential;
 pub mod look_alike;
 pub mod wiped;
 
@@ -14,6 +15,8 @@ use core::fmt;
 use core::str::FromStr;
 
 use zeroize::Zeroizing;
+
+pub use self::credential::Credential;
 
 /// Longest name, in characters.
 pub const NAME_CHARS: usize = 32;
@@ -140,31 +143,6 @@ impl From<String> for Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(…)")
-    }
-}
-
-/// The password of an account, plain or as an argon2id PHC string. It is overwritten when its last copy is dropped.
-/// `Debug` never prints it. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credential(Arc<Password>);
-
-impl Credential {
-    /// Takes the part of a credentials line after the name.
-    #[must_use]
-    pub fn new(credential: &str) -> Credential {
-        Credential(Arc::new(Password::new(credential)))
-    }
-
-    /// The credential, for whatever compares or writes it.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        self.0.reveal()
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential(…)")
     }
 }
 

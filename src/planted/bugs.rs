@@ -195,6 +195,10 @@ planted! {
     TokenEndsWithLink,
     /// A token is still good when the password has changed.
     TokenOutlivesPassword,
+    /// Tokens and cookies end when a hash is renewed.
+    RenewalEndsTokens,
+    /// A login is refused if its hash was renewed while its password was compared.
+    RenewalRefusesLogin,
     /// A login must be done within half of `login_secs`.
     LoginTimeHalved,
     /// The timeout is counted from the login.

@@ -88,6 +88,11 @@ pub enum Event<'a> {
         /// All settings.
         settings: Box<Settings>,
     },
+    /// Hashes of the credentials file were renewed: the lines were replaced.
+    HashesRenewed {
+        /// Which.
+        renewals: Vec<Renewal>,
+    },
     /// One connection that waits for its turn has it. Due when `ServerState::has_turns` says so, after everything
     /// that was ready to be read; harmless at any other time.
     Turn,
@@ -114,11 +119,23 @@ impl fmt::Debug for Event<'_> {
                 write!(f, "MailLoaded({ticket:?}, {mail:?}, more: {more})")
             }
             Event::Reloaded { accounts, settings: _ } => write!(f, "Reloaded({} accounts)", accounts.len()),
+            Event::HashesRenewed { renewals } => write!(f, "HashesRenewed({} accounts)", renewals.len()),
             Event::Turn => write!(f, "Turn"),
             Event::Stop => write!(f, "Stop"),
             Event::Tick => write!(f, "Tick"),
         }
     }
+}
+
+/// A line of the credentials file that holds the same password as a new hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Whose.
+    pub name: Name,
+    /// The hash before.
+    pub before: Credential,
+    /// The hash from now on; it [renews](Credential::renews) the one before.
+    pub after: Credential,
 }
 
 /// The outcome of comparing a password.

@@ -39,7 +39,7 @@ use self::accounts::{Accounts, UserId};
 use self::deadlines::{Deadline, Deadlines};
 use self::door::Door;
 pub use self::effect::{Effect, Report, SessionEnd};
-pub use self::event::{Event, Verdict};
+pub use self::event::{Event, Renewal, Verdict};
 use self::out::Output;
 pub use self::out::{Effects, OTHERS_BYTES};
 use self::papers::{Papers, Secrets, Then, UnderWay};
@@ -167,6 +167,7 @@ impl ServerState {
             Event::StoreRefused { from } => self.store_refused(from),
             Event::MailLoaded { ticket, mail, more } => pages::loaded(self, ticket, mail, more),
             Event::Reloaded { accounts, settings } => door::file_read(self, accounts, *settings),
+            Event::HashesRenewed { renewals } => door::hashes_renewed(self, renewals),
             Event::Turn => door::give_turn(self),
             Event::Stop => door::stop(self),
             Event::Tick => self.meet_deadlines(),

@@ -251,6 +251,7 @@ impl Watcher {
             }
             Seen::FilesChanged { accounts, .. } => self.file_read(accounts),
             Seen::Peer(_)
+            | Seen::HashRenewed { .. }
             | Seen::Caller { .. }
             | Seen::Resumed { .. }
             | Seen::HashAsked { .. }
@@ -363,6 +364,7 @@ impl Watcher {
             | Told::Hashed { .. }
             | Told::MailLoaded { .. }
             | Told::Reloaded
+            | Told::HashesRenewed
             | Told::Turn
             | Told::Stop
             | Told::Tick => {}

@@ -40,7 +40,7 @@ impl World {
     }
 
     /// A connection from one of a few places, or from anywhere.
-    fn open_anywhere(&mut self, manner: Manner) -> Option<usize> {
+    pub(super) fn open_anywhere(&mut self, manner: Manner) -> Option<usize> {
         let homes = if self.draw.chance(700) { HOMES } else { 1 << 16 };
         let place = self.draw.below(homes);
         let hand = self.open_hand_at(any_address(self.hands.len(), place), manner)?;

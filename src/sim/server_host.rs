@@ -13,7 +13,7 @@ use super::store::{LoadMail, Store};
 use super::tape::Tape;
 use super::trace::{Seen, Told};
 use super::world::{Happening, World};
-use crate::server::{Effect, Event, ServerState, Settings, Verdict};
+use crate::server::{Effect, Event, Renewal, ServerState, Settings, Verdict};
 use crate::time::Time;
 use crate::words::{Credential, LinkId, Name};
 
@@ -192,6 +192,7 @@ impl World {
             | Told::StoreRefused { .. }
             | Told::MailLoaded { .. }
             | Told::Reloaded
+            | Told::HashesRenewed
             | Told::Turn
             | Told::Stop => true,
         };
@@ -310,15 +311,24 @@ impl World {
 
     /// The operator asks to read the files again.
     pub(super) fn reload_server(&mut self) {
-        if !self.host.is_up() {
-            return;
+        if self.host.is_up() {
+            self.merge_registered_accounts();
+            let (accounts, settings) = (self.host.credentials(), self.settings());
+            let seen = Seen::FilesChanged { settings: settings.clone(), accounts: accounts.clone() };
+            self.trace.add(self.now, seen);
+            self.tell_server(Event::Reloaded { accounts, settings }, Told::Reloaded);
         }
-        self.merge_registered_accounts();
-        let accounts = self.host.credentials();
-        let seen = Seen::FilesChanged { settings: self.settings(), accounts: accounts.clone() };
-        self.trace.add(self.now, seen);
-        let settings = self.settings();
-        self.tell_server(Event::Reloaded { accounts, settings }, Told::Reloaded);
+    }
+
+    /// The server has renewed a hash in the credentials file.
+    pub(super) fn renew_hash(&mut self, renewal: Renewal) {
+        if self.host.is_up() {
+            self.merge_registered_accounts();
+            let (name, credential) = (renewal.name.clone(), renewal.after.clone());
+            self.trace.add(self.now, Seen::HashRenewed { name, credential });
+            let renewals = alloc::vec![renewal];
+            self.tell_server(Event::HashesRenewed { renewals }, Told::HashesRenewed);
+        }
     }
 
     /// A client reaches the server. No two links of one life bring the same nonce, but each life brings those of
@@ -383,8 +393,12 @@ pub(super) const fn shifted(time: Time, micros: i64) -> Time {
     Time(time.0.saturating_add_signed(micros))
 }
 
+/// The password in a line of the credentials file: a hash of the model ends with it.
+pub(super) fn password_in(line: &str) -> &str {
+    if line.starts_with("$argon2") { line.splitn(4, '$').last().unwrap_or(line) } else { line }
+}
+
 /// Whether a password is the one of a line of the credentials file.
 pub(super) fn is_right(credential: &Credential, password: &str) -> bool {
-    let stored = credential.reveal();
-    stored.strip_prefix(HASHED).unwrap_or(stored) == meant(password)
+    password_in(credential.reveal()) == meant(password)
 }

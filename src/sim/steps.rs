@@ -9,10 +9,12 @@ use super::client_host::SEATS_USED;
 use super::draw::Draw;
 use super::hand::Manner;
 use super::scenario::{Kind, Step};
+use super::server_host::{HASHED, password_in};
 use super::world::World;
 use crate::client::{AcceptPrivate, Settings, Signal};
+use crate::server::Renewal;
 use crate::time::Time;
-use crate::words::{Name, Password};
+use crate::words::{Credential, Name, Password};
 
 /// Happenings a step may bring about before the next one is taken.
 pub(super) const HAPPENINGS: u32 = 20_000;
@@ -296,7 +298,7 @@ impl World {
     pub(super) fn right_password(&mut self, user: &str) -> String {
         let known = self.host.accounts.iter().find(|(name, _)| name.as_str() == user);
         let secret = known.map_or_else(|| password_of(user, 0), |(_, secret)| secret.clone());
-        self.typed(secret.strip_prefix(super::server_host::HASHED).unwrap_or(&secret))
+        self.typed(password_in(&secret))
     }
 
     fn answer(&mut self, seat: usize, step: Step) {
@@ -331,8 +333,35 @@ impl World {
                 self.host.accounts[index].1 = password_of(user, version);
             }
             (_, None) => self.host.accounts.push((name, password_of(user, 0))),
-            (_, Some(_)) => {}
+            (_, Some(index)) => return self.hash_anew(index, step),
         }
         self.reload_server();
+    }
+
+    /// The line of an account gets a hash, or one that renews it: the operator reads the files again, or it was the
+    /// server that did it.
+    fn hash_anew(&mut self, index: usize, step: Step) {
+        let Some((name, secret)) = self.host.accounts.get(index).cloned() else { return };
+        let before = Credential::new(&secret);
+        let password = password_in(&secret);
+        let hash = match before.key_id() {
+            None => format!("{HASHED}{password}"),
+            Some(id) => format!("$argon2id$m={},keyid={id}${password}", step.salt % 1_000),
+        };
+        let after = Credential::new(&hash);
+        let renews = before.is_hash() && (step.salt / 1_000).is_multiple_of(2);
+        self.host.accounts[index].1 = hash;
+        if renews {
+            if let Some(hand) = self.open_anywhere(Manner::Keeping) {
+                // Somebody logs in meanwhile.
+                let line = format!("login {name} {}\n", self.typed(password));
+                self.hand_writes(hand, line.as_bytes());
+                let micros = self.draw.below(1_000);
+                self.pass(Time(self.now.0 + micros), HAPPENINGS);
+            }
+            self.renew_hash(Renewal { name, before, after });
+        } else {
+            self.reload_server();
+        }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
         | Seen::LoadAsked { .. }
         | Seen::Scheduled { .. } => format!("    < {seen:?}"),
         Seen::ServerStarted { boot, .. } => format!("the server starts, boot {boot}"),
+        Seen::HashRenewed { name, .. } => format!("the hash of {name} is renewed"),
         Seen::FilesChanged { accounts, .. } => format!("settings or accounts change: {accounts:?}"),
         Seen::ServerGone { .. }
         | Seen::Caller { .. }

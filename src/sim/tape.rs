@@ -154,6 +154,7 @@ fn own(event: &Event<'_>) -> Owned {
         Event::Reloaded { accounts, settings } => {
             Event::Reloaded { accounts: accounts.clone(), settings: settings.clone() }
         }
+        Event::HashesRenewed { renewals } => Event::HashesRenewed { renewals: renewals.clone() },
         Event::Stop => Event::Stop,
         Event::Turn => Event::Turn,
         Event::Tick => Event::Tick,

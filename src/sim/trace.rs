@@ -39,6 +39,8 @@ pub(crate) enum Seen {
     ServerGone { crashed: bool, survived: RecordNumber },
     /// The credentials and settings that the server is about to be given.
     FilesChanged { settings: Box<Settings>, accounts: Vec<(Name, Credential)> },
+    /// The line of an account holds the same password as a new hash.
+    HashRenewed { name: Name, credential: Credential },
     /// Who is at the other end of a link of the server.
     Caller { link: LinkId, process: Option<ProcessId> },
     /// The server was told something.
@@ -143,6 +145,7 @@ pub(crate) enum Told {
     StoreRefused { from: RecordNumber },
     MailLoaded { ticket: Ticket, count: u32 },
     Reloaded,
+    HashesRenewed,
     Turn,
     Stop,
     Tick,
@@ -265,6 +268,7 @@ impl Trace {
             Seen::ServerStarted { .. }
             | Seen::ServerGone { .. }
             | Seen::FilesChanged { .. }
+            | Seen::HashRenewed { .. }
             | Seen::Caller { .. }
             | Seen::Differs { .. }
             | Seen::Returned

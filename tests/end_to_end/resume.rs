@@ -177,6 +177,36 @@ fn a_password_that_is_hashed_ends_the_right_to_resume_as_a_new_one_does() {
 }
 
 #[test]
+fn a_hash_that_costs_too_little_is_renewed_at_a_login_and_the_right_to_resume_stays() {
+    let place = Place::with("# the crew\nhans falcon\r\nyoda wise old one\n");
+    let cheap = ["hash-credentials", "--set", "argon2_kib=64", "--set", "argon2_passes=1"];
+    let output = place.run_server(&cheap);
+    assert!(output.status.success(), "{output:?}");
+    let before = place.read("credentials.txt");
+    let mut server = Server::start_in(place, &["argon2_kib=128", "argon2_passes=1"]);
+    let mut hans = server.client(&[]);
+    hans.log_in("hans", "falcon");
+    server.log_line("hashes of passwords renewed: 1");
+    let after = server.place.read("credentials.txt");
+    let lines = |text: &str| text.split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>();
+    let (before, renewed) = (lines(&before), lines(&after));
+    assert_eq!((&before[0], &before[2]), (&renewed[0], &renewed[2]), "nobody else's line changes");
+    assert!(renewed[1].starts_with("hans $argon2id$v=19$m=128,t=1,p=1,keyid="), "{}", renewed[1]);
+    assert!(renewed[1].ends_with("\r\n"));
+    server.kill();
+    server.start_again();
+    hans.wait("the server", |object| object["state"] == "resumed");
+    hans.log_out();
+    let mut again = server.client(&[]);
+    again.log_in("hans", "falcon");
+    again.log_out();
+    let mut yoda = server.client(&[]);
+    yoda.log_in("yoda", "wise old one");
+    server.log_line("hashes of passwords renewed: 1");
+    assert_eq!(lines(&server.place.read("credentials.txt"))[..2], renewed[..2], "once is enough");
+}
+
+#[test]
 fn a_group_message_that_waits_for_one_member_is_shown_once_whatever_follows_it() {
     let server = Server::start(&[]);
     let (mut yoda, luke) = (server.user("yoda"), server.user("luke"));

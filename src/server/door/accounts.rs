@@ -14,7 +14,7 @@ use crate::server::papers::lane::{Subject, Subjects, Wish};
 use crate::server::people::presence;
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
-use crate::server::{Phase, ServerState, post};
+use crate::server::{Phase, Renewal, ServerState, post};
 use crate::wire::{Code, Refusal};
 use crate::words::look_alike::{is_fit, looks};
 use crate::words::{Credential, LinkId, Name};
@@ -147,6 +147,19 @@ pub(in crate::server) fn open_account(server: &mut ServerState, name: &Name, cre
             ending::make_way(server, user);
         }
         server.accounts.insert(name, credential);
+    }
+}
+
+/// Lines were replaced by renewals of their hashes. An account whose line is another one by now keeps that.
+pub(in crate::server) fn hashes_renewed(server: &mut ServerState, renewals: Vec<Renewal>) {
+    for renewal in renewals.into_iter().filter(|renewal| renewal.after.renews(&renewal.before)) {
+        server.papers.lane.renew_return(&renewal);
+        let Renewal { name, before, after } = renewal;
+        if let Some(user) = server.accounts.find_open(name.as_str())
+            && server.accounts[user].credential.as_ref() == Some(&before)
+        {
+            server.accounts[user].credential = Some(after);
+        }
     }
 }
 

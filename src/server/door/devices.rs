@@ -30,13 +30,9 @@ pub(super) fn shown(server: &mut ServerState, id: LinkId, cookie: Token) {
 /// The device of an account whose cookie a link has shown.
 pub(super) fn of_link(server: &ServerState, id: LinkId, user: UserId) -> Option<Digest> {
     let cookie = server.door.links.get(&id)?.cookie?;
-    let digest = digest(server, user, &cookie)?;
-    find(server, user, digest).map(|device| device.digest)
-}
-
-fn digest(server: &ServerState, user: UserId, cookie: &Token) -> Option<Digest> {
-    let credential = server.accounts[user].credential.as_ref()?;
-    Some(server.secrets.device_digest(cookie, credential))
+    let account = &server.accounts[user];
+    let digests = server.secrets.device_digests(&cookie, account.credential.as_ref()?);
+    account.devices.iter().map(|device| device.digest).find(|digest| digests.contains(digest))
 }
 
 pub(super) fn find(server: &ServerState, user: UserId, device: Digest) -> Option<&Device> {
@@ -67,7 +63,7 @@ pub(super) fn note_login(server: &mut ServerState, id: LinkId, user: UserId) -> 
         return None;
     }
     let cookie = server.secrets.token();
-    let digest = digest(server, user, &cookie)?;
+    let [digest, _] = server.secrets.device_digests(&cookie, server.accounts[user].credential.as_ref()?);
     forget_beyond(server, user, DEVICES - 1);
     server.accounts[user].devices.push(Device { digest, login, guesses: Guesses::default() });
     persist(server, user, digest);

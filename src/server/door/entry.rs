@@ -48,14 +48,14 @@ pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, fa
     let Some(link) = server.door.links.get(&id) else { return };
     let token = link.capabilities.resume.then(|| server.secrets.token());
     let credential = server.accounts[user].credential.as_ref();
-    let digest =
-        token.zip(credential).map(|(token, credential)| server.secrets.token_digest(&token, credential));
+    let digests =
+        token.zip(credential).map(|(token, credential)| server.secrets.token_digests(&token, credential));
     // From the clock, so that no number comes again should the store lose or refuse the last one: receivers
     // would take new messages for repeats.
     let millisecond = if planted::is(Planted::LoginsCounted) { 0 } else { server.now.0 / 1_000 };
     let account = &mut server.accounts[user];
     account.login = LoginNumber(millisecond.max(account.login.0 + 1));
-    account.token = digest;
+    account.token = digests.map(|[digest, _]| digest);
     account.ledger.clear();
     account.unanswered.begin_login();
     if planted::is(Planted::DebtEndsWithSession) {

@@ -25,8 +25,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 pub(super) use self::accounts::{
-    account_decided, account_subjects, begin_purges, decide_account, file_read, note_unknown, open_account,
-    purged,
+    account_decided, account_subjects, begin_purges, decide_account, file_read, hashes_renewed, note_unknown,
+    open_account, purged,
 };
 use self::addresses::Addresses;
 pub(super) use self::devices::{Device, apply_device, forget_too_many};

@@ -10,6 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::record::Change;
+use crate::server::Renewal;
 use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
 use crate::words::{Credential, LinkId, Name};
@@ -282,6 +283,15 @@ impl Lane {
     pub(in crate::server) fn note_return(&mut self, name: &Name, credential: Credential) {
         let Some(purge) = self.purges.get_mut(name) else { unreachable!("a name returns during its purge") };
         purge.returning = Some(credential);
+    }
+
+    /// The line of a name that returns was renewed.
+    pub(in crate::server) fn renew_return(&mut self, renewal: &Renewal) {
+        if let Some(purge) = self.purges.get_mut(&renewal.name)
+            && purge.returning.as_ref() == Some(&renewal.before)
+        {
+            purge.returning = Some(renewal.after.clone());
+        }
     }
 
     /// The credentials file is read again: who returns, it says.

@@ -49,17 +49,28 @@ impl Secrets {
         Token(front(&drawn.into()))
     }
 
-    /// The digest holds the credential as well: a changed one ends the right to resume, also if it was
-    /// changed while the server was down. The same password as a hash is another credential: what it was
-    /// made of nobody can tell here.
-    pub(in crate::server) fn token_digest(&self, token: &Token, credential: &Credential) -> Digest {
-        let line = if planted::is(Planted::TokenOutlivesPassword) { "" } else { credential.reveal() };
-        self.digest(b"resume", &token.0, line)
+    /// The digest that is kept of a token, and the one that earlier versions kept. They hold the credential as well: a
+    /// changed one ends the right to resume, also if it was changed while the server was down. Of a hash they hold
+    /// what it has in common with its renewals; those of earlier versions held it whole. The hash of a plain password
+    /// is another credential: what it was made of nobody can tell here.
+    pub(in crate::server) fn token_digests(&self, token: &Token, credential: &Credential) -> [Digest; 2] {
+        self.digests([b"resume", b"resume by key"], token, credential)
     }
 
-    /// As the digest of a token, of the cookie of a device.
-    pub(in crate::server) fn device_digest(&self, cookie: &Token, credential: &Credential) -> Digest {
-        self.digest(b"device", &cookie.0, credential.reveal())
+    /// The same of the cookie of a device.
+    pub(in crate::server) fn device_digests(&self, cookie: &Token, credential: &Credential) -> [Digest; 2] {
+        self.digests([b"device", b"device by key"], cookie, credential)
+    }
+
+    fn digests(&self, [whole, by_key]: [&[u8]; 2], token: &Token, credential: &Credential) -> [Digest; 2] {
+        let outlives = planted::is(Planted::TokenOutlivesPassword) && whole == b"resume";
+        let line = if outlives { "" } else { credential.reveal() };
+        let of_line = self.digest(whole, &token.0, line);
+        match credential.key_id() {
+            Some(_) if planted::is(Planted::RenewalEndsTokens) => [of_line; 2],
+            Some(id) if !outlives => [self.digest(by_key, &token.0, &id), of_line],
+            Some(_) | None => [of_line; 2],
+        }
     }
 
     pub(in crate::server) fn name_digest(&self, name: &str) -> Digest {
@@ -121,9 +132,26 @@ mod tests {
         let secrets = Secrets::new([1; 32], 1);
         let token = Token(*b"abcdefghijklmnop");
         let [old, new] = ["falcon", "eagle"].map(Credential::new);
-        assert_ne!(secrets.token_digest(&token, &old), secrets.name_digest("abcdefghijklmnopfalcon"));
-        assert_ne!(secrets.token_digest(&token, &old), Secrets::new([2; 32], 1).token_digest(&token, &old));
-        assert_ne!(secrets.token_digest(&token, &old), secrets.token_digest(&token, &new));
-        assert_eq!(secrets.token_digest(&token, &old), secrets.token_digest(&token, &old));
+        let digest = |secrets: &Secrets, credential| secrets.token_digests(&token, credential)[0];
+        assert_ne!(digest(&secrets, &old), secrets.name_digest("abcdefghijklmnopfalcon"));
+        assert_ne!(digest(&secrets, &old), digest(&Secrets::new([2; 32], 1), &old));
+        assert_ne!(digest(&secrets, &old), digest(&secrets, &new));
+        assert_eq!(digest(&secrets, &old), digest(&secrets, &old));
+        assert_ne!(digest(&secrets, &old), secrets.device_digests(&token, &old)[0]);
+    }
+
+    #[test]
+    fn renewals_keep_the_digest_and_those_of_earlier_versions_hold_with_their_own_line() {
+        let secrets = Secrets::new([1; 32], 1);
+        let token = Token(*b"abcdefghijklmnop");
+        let hash = Credential::new("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAA");
+        let id = hash.key_id().unwrap();
+        let renewed = Credential::new(&alloc::format!("$argon2id$v=19$m=16,t=1,p=1,keyid={id}$YQ$BBBB"));
+        let [kept, earlier] = secrets.token_digests(&token, &hash);
+        assert_eq!(earlier, secrets.digest(b"resume", &token.0, hash.reveal()));
+        assert_eq!(secrets.token_digests(&token, &renewed)[0], kept);
+        assert!(!secrets.token_digests(&token, &renewed).contains(&earlier));
+        let plain = Credential::new("falcon");
+        assert_eq!(secrets.token_digests(&token, &plain), [secrets.digest(b"resume", &token.0, "falcon"); 2]);
     }
 }

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::list::{BYTE_ORDER_MARK, entry};
 use super::phc::is_phc;
+use crate::server::Renewal;
 use crate::shell::replace_file::{folder_of, replace_file};
 use crate::words::{Credential, Name};
 
@@ -102,6 +103,30 @@ pub fn hash_plain(path: &Path, mut hash: impl FnMut(&str) -> io::Result<Credenti
         (count > 0).then_some(())
     })?;
     Ok(count)
+}
+
+/// Replaces hashes, each by the other of its pair. Returns the lines that were replaced: one that was changed meanwhile
+/// is kept.
+///
+/// # Errors
+/// An I/O error, or a timeout while other programs hold the lock; the file is unchanged then.
+pub fn renew(path: &Path, renewals: &[(Credential, Credential)]) -> io::Result<Vec<Renewal>> {
+    let renewals: HashMap<&str, &Credential> =
+        renewals.iter().map(|(before, after)| (before.reveal(), after)).collect();
+    let turn = lock_folder_soon(path)?;
+    let renewed = rewrite_in_turn(&turn, path, |lines| {
+        let mut renewed = Vec::new();
+        for line in lines {
+            if let Ok(Some((name, before))) = entry(&line.content)
+                && let Some(after) = renewals.get(before.reveal()).map(|after| (*after).clone())
+            {
+                line.content = Line::new(&name, &after).content;
+                renewed.push(Renewal { name, before, after });
+            }
+        }
+        (!renewed.is_empty()).then_some(renewed)
+    })?;
+    Ok(renewed.unwrap_or_default())
 }
 
 /// A line of the file and its line end.
@@ -224,6 +249,18 @@ mod tests {
             "luke x y\n"
         );
         assert_eq!(after("luke other\n", add), "luke other\n", "what the operator wrote stays");
+    }
+
+    #[test]
+    fn a_line_is_renewed_where_it_still_is() {
+        let [old, new, other] = ["old", "new", "other"].map(Credential::new);
+        let pairs = [(old.clone(), new.clone()), (other, new.clone())];
+        let file = after("# all\nhans old\r\nluke mine\n", |path| {
+            let renewed = renew(path, &pairs)?;
+            assert_eq!(renewed, [Renewal { name: name("hans"), before: old, after: new }]);
+            Ok(())
+        });
+        assert_eq!(file, "# all\nhans new\r\nluke mine\n");
     }
 
     #[test]

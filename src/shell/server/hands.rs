@@ -11,9 +11,10 @@ use super::connections::{Accepting, Connection, Links, Shared, Written};
 use super::hashing::{Hashing, Pool};
 use super::inbox::{Item, Sender};
 use super::nonces::Nonces;
+use super::renewals::Renewals;
 use super::report;
 use super::setup::settings::Settings;
-use crate::server::{Effect, OTHERS_BYTES};
+use crate::server::{Effect, OTHERS_BYTES, Verdict};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store;
 use crate::time::Time;
@@ -38,6 +39,7 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) sender: Sender<P>,
     pub(super) links: Links<P>,
     pub(super) nonces: Nonces,
+    pub(super) renewals: Renewals,
     pub(super) alarm: Alarm<P>,
     /// Links with bytes to write.
     pub(super) dirty: Vec<LinkId>,
@@ -169,7 +171,10 @@ const fn is_too_much(output_bytes: usize, backlog: usize) -> bool {
 impl<P: Platform> From<Hashing> for Item<P> {
     fn from(answer: Hashing) -> Item<P> {
         match answer {
-            Hashing::Verified(ticket, verdict) => Item::Verified { ticket, verdict },
+            Hashing::Verified(ticket, verdict) => Item::Verified { ticket, verdict, renewed: None },
+            Hashing::Renewed(ticket, before, after) => {
+                Item::Verified { ticket, verdict: Verdict::Right, renewed: Some((before, after)) }
+            }
             Hashing::Hashed(ticket, credential) => Item::Hashed { ticket, credential },
         }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::setup::reload::Reload;
-use crate::server::Verdict;
+use crate::server::{Renewal, Verdict};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store;
 use crate::words::wiped::WipedBytes;
@@ -40,12 +40,16 @@ pub(super) enum Item<P: Platform = System> {
     Verified {
         ticket: Ticket,
         verdict: Verdict,
+        /// The hash that was compared, and one of the right cost.
+        renewed: Option<(Credential, Credential)>,
     },
     Hashed {
         ticket: Ticket,
         credential: Option<Credential>,
     },
     Stored(store::Answer),
+    /// Lines of the credentials file were replaced by new hashes of their passwords.
+    HashesRenewed(Vec<Renewal>),
     /// Settings and credentials were read again and are valid.
     Reloaded(Box<Reload>),
     /// The operator asked to stop; the second time, at once.

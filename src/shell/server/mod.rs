@@ -13,6 +13,7 @@ mod nonces;
 mod operator;
 #[doc(hidden)]
 pub mod played;
+mod renewals;
 mod report;
 mod setup;
 mod start;

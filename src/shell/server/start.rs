@@ -19,6 +19,7 @@ use super::hashing::Pool;
 use super::inbox;
 use super::nonces::Nonces;
 use super::operator;
+use super::renewals::Renewals;
 use super::setup::config::Sources;
 use super::setup::reload::{ReloadError, reload};
 use super::setup::settings::Settings;
@@ -152,6 +153,7 @@ impl<P: Platform> Parts<P> {
             sender,
             links: Links::default(),
             nonces: Nonces::new(),
+            renewals: Renewals::default(),
             alarm: Alarm::new(platform.clone()),
             platform,
             dirty: Vec::new(),

@@ -206,7 +206,12 @@ impl<P: Platform> Server<P> {
             }
             Item::Flushed { link, upto } => self.tell(Event::Flushed { link, upto }, now),
             Item::Ended { link } => self.ended(link, now),
-            Item::Verified { ticket, verdict } => self.tell(Event::Verified { ticket, verdict }, now),
+            Item::Verified { ticket, verdict, renewed } => {
+                if let Some((before, after)) = renewed {
+                    self.hands.renew(before, after);
+                }
+                self.tell(Event::Verified { ticket, verdict }, now);
+            }
             Item::Hashed { ticket, credential } => self.tell(Event::Hashed { ticket, credential }, now),
             Item::Stored(Answer::Committed { upto }) => self.tell(Event::Committed { upto }, now),
             Item::Stored(Answer::Refused { from }) => self.tell(Event::StoreRefused { from }, now),
@@ -214,6 +219,10 @@ impl<P: Platform> Server<P> {
                 self.tell(Event::MailLoaded { ticket, mail, more }, now);
             }
             Item::Stored(Answer::Failed(reason)) => return Err(reason),
+            Item::HashesRenewed(renewals) => {
+                self.hands.hashing.learn_renewals(&renewals);
+                self.tell(Event::HashesRenewed { renewals }, now);
+            }
             Item::Reloaded(reload) => self.reloaded(*reload, now),
             Item::Stop => self.stop(now),
         }

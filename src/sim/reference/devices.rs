@@ -40,9 +40,7 @@ impl Server {
         let account = self.at(self.find_open(name)?);
         let is_good = |device: &&Digest| {
             let given = self.learnt.cookies.get(*device);
-            given.is_some_and(|(known, credential)| {
-                known == cookie && account.credential.as_ref() == Some(credential)
-            })
+            given.is_some_and(|(known, credential)| known == cookie && account.has(credential))
         };
         account.devices.keys().find(is_good).copied()
     }

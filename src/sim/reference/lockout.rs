@@ -134,10 +134,12 @@ impl Server {
         let until = later(self.now, self.settings.block_duration_secs);
         let (locks, attempts) = (self.locks(), self.settings.lock_attempts);
         let (mut locked, is_account) = (false, matches!(subject, Subject::Account(_)));
+        let forgotten = matches!(subject, Subject::Device(user, device)
+            if !self.at(*user).devices.contains_key(device));
         let guesses = self.change_guesses(subject, |guesses| {
-            guesses.count += 1;
+            guesses.count += u32::from(!forgotten);
             guesses.since_login += u32::from(is_account);
-            locked = locks && guesses.count >= attempts;
+            locked = locks && guesses.count >= attempts && !forgotten;
             if locked {
                 guesses.locked_until = Some(until);
             }

@@ -112,7 +112,7 @@ impl Server {
         if self.at(user).is_gone() {
             return self.wrong_password(id, from, subject);
         }
-        if self.at(user).credential != *compared {
+        if !compared.as_ref().is_some_and(|compared| self.at(user).has(compared)) {
             return self.refuse(id, AT_ONCE, "busy");
         }
         let busy = self.is_busy(user) || self.at(user).probe.is_some();
@@ -139,9 +139,7 @@ impl Server {
         let resumes = |user: &User| {
             let account = self.at(*user);
             let known = account.token.and_then(|digest| self.learnt.tokens.get(&digest));
-            known.is_some_and(|(known, credential)| {
-                known == token && account.credential.as_ref() == Some(credential)
-            })
+            known.is_some_and(|(known, credential)| known == token && account.has(credential))
         };
         match self.find(name).filter(resumes) {
             Some(user) if self.is_busy(user) => self.refuse(id, AT_ONCE, "busy"),

@@ -35,6 +35,7 @@ mod probes;
 mod reader;
 mod recovery;
 mod registrations;
+mod renewals;
 mod sessions;
 mod strangers;
 pub(super) mod tally;

@@ -140,6 +140,11 @@ impl Reference {
                 self.scheduled = None;
                 self.start(now, *boot, settings, accounts);
             }
+            Seen::HashRenewed { name, credential } => {
+                if let Some(server) = &mut self.server {
+                    server.hash_renewed(name, credential);
+                }
+            }
             Seen::FilesChanged { settings, accounts } => {
                 self.note_settings(settings);
                 if let Some(server) = &mut self.server {
@@ -205,7 +210,7 @@ impl Reference {
             Told::Committed { upto } => self.committed(upto),
             Told::StoreRefused { from } => server.store_refused(from),
             Told::MailLoaded { ticket, count } => return self.mail_loaded(now, ticket, count),
-            Told::Reloaded => {}
+            Told::Reloaded | Told::HashesRenewed => {}
             Told::Turn => server.give_turn(),
             Told::Stop => server.stop(),
             Told::Tick => server.meet_deadlines(),

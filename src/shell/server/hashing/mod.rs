@@ -4,7 +4,7 @@ mod threads;
 
 use std::collections::BTreeMap;
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, Block, KeyId, Params, ParamsBuilder, Version};
 use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -42,9 +42,22 @@ impl Hasher {
     /// # Errors
     /// [`HashFailed`].
     pub fn hash(&mut self, password: &str, cost: Cost) -> Result<Credential, HashFailed> {
+        self.hash_with(password, params(cost)?)
+    }
+
+    /// Hashes the password of another hash, which the new one [renews](Credential::renews).
+    ///
+    /// # Errors
+    /// [`HashFailed`].
+    pub fn renew(&mut self, old: &Credential, password: &str, cost: Cost) -> Result<Credential, HashFailed> {
+        let id = old.key_id().and_then(|id| KeyId::from_b64(&id).ok()).ok_or(HashFailed)?;
+        let params = ParamsBuilder::new().m_cost(cost.kib).t_cost(cost.passes).p_cost(1).keyid(id).build();
+        self.hash_with(password, params.map_err(|_| HashFailed)?)
+    }
+
+    fn hash_with(&mut self, password: &str, params: Params) -> Result<Credential, HashFailed> {
         let mut salt = [0; Salt::RECOMMENDED_LENGTH];
         getrandom::fill(&mut salt).map_err(|_| HashFailed)?;
-        let params = params(cost)?;
         let mut output = Zeroizing::new([0; Params::DEFAULT_OUTPUT_LEN]);
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
         let filled = self.fill(&argon2, password, &salt, output.as_mut_slice());
@@ -121,17 +134,54 @@ impl Hasher {
     }
 }
 
-/// What most of the hashes among these credentials cost; `None`: there is no hash. Work for a name without an
-/// account that costs something else would tell it from the others.
-fn cost_of_most(accounts: &[(Name, Credential)]) -> Option<Cost> {
-    let mut counts: BTreeMap<(u32, u32), usize> = BTreeMap::new();
-    for (_, credential) in accounts.iter().filter(|(_, credential)| is_phc(credential.reveal())) {
-        let params = parse_phc(credential.reveal()).ok().and_then(|hash| Params::try_from(&hash).ok());
-        if let Some(params) = params {
-            *counts.entry((params.m_cost(), params.t_cost())).or_default() += 1;
+/// How many hashes of the credentials file cost how much.
+#[derive(Debug, Default)]
+struct Costs(BTreeMap<(u32, u32), usize>);
+
+impl Costs {
+    fn of(accounts: &[(Name, Credential)]) -> Costs {
+        let mut costs = Costs::default();
+        for (_, credential) in accounts {
+            costs.add(credential);
+        }
+        costs
+    }
+
+    /// What most of them cost; `None`: there is no hash. Work for a name without an account that costs something else
+    /// would tell it from the others.
+    fn of_most(&self) -> Option<Cost> {
+        let most = self.0.iter().max_by_key(|(_, count)| **count);
+        most.map(|((kib, passes), _)| Cost { kib: *kib, passes: *passes })
+    }
+
+    fn add(&mut self, credential: &Credential) {
+        if let Some(Cost { kib, passes }) = cost_of(credential) {
+            *self.0.entry((kib, passes)).or_default() += 1;
         }
     }
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|((kib, passes), _)| Cost { kib, passes })
+
+    fn replace(&mut self, before: &Credential, after: &Credential) {
+        if let Some(Cost { kib, passes }) = cost_of(before)
+            && let Some(count) = self.0.get_mut(&(kib, passes))
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&(kib, passes));
+            }
+        }
+        self.add(after);
+    }
+}
+
+/// What a hash costs; `None` for a plain password.
+fn cost_of(credential: &Credential) -> Option<Cost> {
+    let hash = credential.is_hash().then(|| parse_phc(credential.reveal()).ok())??;
+    let params = Params::try_from(&hash).ok()?;
+    Some(Cost { kib: params.m_cost(), passes: params.t_cost() })
+}
+
+fn costs_other_than(credential: &Credential, wanted: Cost) -> bool {
+    cost_of(credential).is_some_and(|cost| cost != wanted)
 }
 
 fn params(cost: Cost) -> Result<Params, HashFailed> {
@@ -141,6 +191,7 @@ fn params(cost: Cost) -> Result<Params, HashFailed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::Renewal;
 
     const CHEAP: Cost = Cost { kib: 8, passes: 1 };
 
@@ -186,17 +237,46 @@ mod tests {
         let account = |name: &str, credential: Credential| (Name::new(name).expect("a name"), credential);
         let dear = Cost { kib: 16, passes: 2 };
         let mut accounts = vec![account("hans", Credential::new("falcon"))];
-        assert_eq!(cost_of_most(&accounts), None);
+        assert_eq!(Costs::of(&accounts).of_most(), None);
         accounts.push(account("luke", hash("x", CHEAP).expect("a hash")));
         for name in ["yoda", "vader"] {
             accounts.push(account(name, hash("x", dear).expect("a hash")));
         }
-        assert_eq!(cost_of_most(&accounts), Some(dear));
+        assert_eq!(Costs::of(&accounts).of_most(), Some(dear));
         let (pool, jobs) = Pool::unthreaded();
         pool.learn_costs(&accounts);
         let password = crate::words::Password::new("x");
         assert_eq!(pool.verify(crate::words::Ticket(1), None, &password, CHEAP), None);
         assert_eq!(jobs.try_recv().expect("a job").cost(), dear);
+        let renewals = accounts[2..].iter().map(|(name, before)| {
+            let after = Hasher::default().renew(before, "x", CHEAP).expect("a hash");
+            Renewal { name: name.clone(), before: before.clone(), after }
+        });
+        pool.learn_renewals(&renewals.collect::<Vec<_>>());
+        assert_eq!(pool.verify(crate::words::Ticket(2), None, &password, dear), None);
+        assert_eq!(jobs.try_recv().expect("a job").cost(), CHEAP);
+    }
+
+    #[test]
+    fn a_hash_of_another_cost_is_renewed_when_its_password_is_right() {
+        let dear = Cost { kib: 16, passes: 2 };
+        let old = hash("falcon", CHEAP).expect("a hash");
+        let (pool, jobs) = Pool::unthreaded();
+        let run = |credential: &Credential, typed: &str| {
+            let password = crate::words::Password::new(typed);
+            assert_eq!(pool.verify(crate::words::Ticket(1), Some(credential), &password, dear), None);
+            jobs.try_recv().expect("a job").run(&mut Hasher::default())
+        };
+        let Hashing::Renewed(_, before, after) = run(&old, "falcon") else { panic!("not renewed") };
+        assert_eq!(before, old);
+        assert!(after.renews(&old) && after.reveal().contains("m=16,t=2,p=1,keyid="), "{}", after.reveal());
+        let answer = |verdict| Hashing::Verified(crate::words::Ticket(1), verdict);
+        assert_eq!(run(&after, "falcon"), answer(Verdict::Right), "it costs what it should");
+        assert_eq!(run(&old, "wrong"), answer(Verdict::Wrong));
+        assert_eq!(run(&Credential::new("falcon"), "falcon"), answer(Verdict::Right), "plain stays plain");
+        let again = Hasher::default().renew(&after, "falcon", CHEAP).expect("a hash");
+        assert!(again.renews(&old), "over two renewals");
+        assert_eq!(verify(Some(&again), "falcon", dear), Ok(Verdict::Right));
     }
 
     /// Hashes of other programs: of both versions, with lanes, and of an unusual length.

@@ -1,11 +1,11 @@
 //! The pool of hashing threads. The core sees to it that no more is asked of them than they do at a time.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use super::{Cost, HashFailed, Hasher, cost_of_most};
-use crate::server::Verdict;
+use super::{Cost, Costs, HashFailed, Hasher, costs_other_than};
+use crate::server::{Renewal, Verdict};
 use crate::words::{Credential, Name, Password, Ticket};
 
 /// The result of a job.
@@ -13,6 +13,8 @@ use crate::words::{Credential, Name, Password, Ticket};
 pub(crate) enum Hashing {
     /// The answer to [`Pool::verify`].
     Verified(Ticket, Verdict),
+    /// The same, for a right password whose hash costs something else than it should: that hash, and a new one.
+    Renewed(Ticket, Credential, Credential),
     /// The answer to [`Pool::hash`].
     Hashed(Ticket, Option<Credential>),
 }
@@ -26,9 +28,9 @@ pub(crate) fn threads() -> u32 {
 /// Hashing threads.
 pub(crate) struct Pool {
     jobs: async_channel::Sender<Job>,
-    /// What most hashes of the file cost, if there are any: so much is done for names without an account and for
-    /// plain passwords.
-    usual: Cell<Option<Cost>>,
+    /// Of the hashes of the file: what most of them cost is done for names without an account and for plain
+    /// passwords.
+    costs: RefCell<Costs>,
 }
 
 /// A password that waits for its work.
@@ -40,7 +42,8 @@ pub(crate) struct Job {
 }
 
 enum Task {
-    Verify(Option<Credential>),
+    /// Compares, and renews the hash if it does not cost this.
+    Verify(Option<Credential>, Cost),
     Hash,
 }
 
@@ -57,18 +60,26 @@ impl Pool {
                 }
             })?;
         }
-        Ok(Pool { jobs, usual: Cell::new(None) })
+        Ok(Pool { jobs, costs: RefCell::default() })
     }
 
     /// A pool without threads: whoever has the jobs does them.
     pub(crate) fn unthreaded() -> (Pool, async_channel::Receiver<Job>) {
         let (jobs, waiting) = async_channel::unbounded();
-        (Pool { jobs, usual: Cell::new(None) }, waiting)
+        (Pool { jobs, costs: RefCell::default() }, waiting)
     }
 
-    /// Looks at what most hashes of these accounts cost.
+    /// Looks at what the hashes of these accounts cost, which are all.
     pub(crate) fn learn_costs(&self, accounts: &[(Name, Credential)]) {
-        self.usual.set(cost_of_most(accounts));
+        self.costs.replace(Costs::of(accounts));
+    }
+
+    /// Some of them were renewed.
+    pub(crate) fn learn_renewals(&self, renewals: &[Renewal]) {
+        let mut costs = self.costs.borrow_mut();
+        for Renewal { before, after, .. } in renewals {
+            costs.replace(before, after);
+        }
     }
 
     /// Hands out a verification. `Some`: the threads are gone.
@@ -80,8 +91,8 @@ impl Pool {
         password: &Password,
         cost: Cost,
     ) -> Option<Hashing> {
-        let cost = self.usual.get().unwrap_or(cost);
-        self.submit(Job::new(ticket, password, cost, Task::Verify(credential.cloned())))
+        let usual = self.costs.borrow().of_most().unwrap_or(cost);
+        self.submit(Job::new(ticket, password, usual, Task::Verify(credential.cloned(), cost)))
     }
 
     /// Hands out a hash. `Some`: the threads are gone.
@@ -109,9 +120,9 @@ impl Job {
     pub(crate) fn run(self, hasher: &mut Hasher) -> Hashing {
         // A panic must not end the thread; the client is asked to try again.
         let outcome = catch_unwind(AssertUnwindSafe(|| match &self.task {
-            Task::Verify(credential) => hasher
+            Task::Verify(credential, wanted) => hasher
                 .verify(credential.as_ref(), self.password.reveal(), self.cost)
-                .map(|verdict| Hashing::Verified(self.ticket, verdict)),
+                .map(|verdict| self.verified(verdict, credential.as_ref(), *wanted, hasher)),
             Task::Hash => hasher
                 .hash(self.password.reveal(), self.cost)
                 .map(|credential| Hashing::Hashed(self.ticket, Some(credential))),
@@ -122,9 +133,24 @@ impl Job {
         }
     }
 
+    fn verified(
+        &self,
+        verdict: Verdict,
+        credential: Option<&Credential>,
+        wanted: Cost,
+        hasher: &mut Hasher,
+    ) -> Hashing {
+        let old = credential.filter(|hash| verdict == Verdict::Right && costs_other_than(hash, wanted));
+        // Without memory for it the hash is renewed another time.
+        match old.and_then(|old| Some((old, hasher.renew(old, self.password.reveal(), wanted).ok()?))) {
+            Some((old, new)) => Hashing::Renewed(self.ticket, old.clone(), new),
+            None => Hashing::Verified(self.ticket, verdict),
+        }
+    }
+
     fn overloaded(&self) -> Hashing {
         match self.task {
-            Task::Verify(_) => Hashing::Verified(self.ticket, Verdict::Overloaded),
+            Task::Verify(..) => Hashing::Verified(self.ticket, Verdict::Overloaded),
             Task::Hash => Hashing::Hashed(self.ticket, None),
         }
     }

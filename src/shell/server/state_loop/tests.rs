@@ -9,6 +9,7 @@ use super::super::connections::{Links, Shared};
 use super::super::hashing::{Cost, Hashing, Pool};
 use super::super::inbox::{forward, inbox};
 use super::super::nonces::Nonces;
+use super::super::renewals::Renewals;
 use super::super::setup::settings::{Limits, Settings};
 use crate::record::{Change, Record, RecordNumber};
 use crate::server::Effect;
@@ -44,6 +45,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         sender,
         links: Links::default(),
         nonces: Nonces::new(),
+        renewals: Renewals::default(),
         alarm: Alarm::new(platform),
         dirty: Vec::new(),
         queued: 0,
