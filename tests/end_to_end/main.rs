@@ -7,6 +7,7 @@ mod accounts;
 mod blocking;
 mod broadcasts;
 mod crowds;
+mod doors;
 mod floods;
 mod frozen;
 mod groups;

@@ -57,7 +57,9 @@ impl Place {
         place.write("password", format!("{PASSWORD}\n"));
         // An absolute path, so that a trace of system calls knows it in each of them.
         let data = place.path("data");
-        place.keep_in(&data).set("block_duration=600").set("timeout=0")
+        let place = place.keep_in(&data).set("block_duration=600").set("timeout=0");
+        // What the hash costs.
+        place.set("argon2_kib=8").set("argon2_passes=1")
     }
 
     /// With a setting for every server here.
