@@ -421,6 +421,8 @@ planted! {
     StoreQueueUnbounded,
     /// Registrations of an address are not counted.
     RegistrationsUncounted,
+    /// A lower limit of registrations forgets those beyond it.
+    RegistrationsForgotten,
     /// A network may lock all places for names.
     NetworksLockAll,
     /// A locked name is forgotten for another.

@@ -318,6 +318,10 @@ impl World {
         settings.registrations_per_address = [5, 1, 2, 3][usize::try_from(step.salt / 12 % 4).unwrap_or(0)];
         self.reload_server();
         for _ in 0..self.draw.between(2, 9) {
+            if self.draw.chance(150) {
+                self.host.settings.registrations_per_address = [5, 0, 2, 70][self.small(4)];
+                self.reload_server();
+            }
             let Some(hand) = self.open_anywhere(Manner::Keeping) else { return };
             let name = format!("recruit{}", self.draw.below(RECRUITS));
             let line = format!("register {name} {}\n", self.typed("a new password"));

@@ -10,6 +10,8 @@ use crate::time::Time;
 const HOUR_SECS: u64 = 3_600;
 /// Addresses that are remembered.
 const ADDRESSES: usize = 10_000;
+/// Registrations of an address that are remembered in any case.
+const LEAST_REMEMBERED: usize = 64;
 
 /// When each address has registered accounts, the oldest first.
 #[derive(Debug, Default)]
@@ -26,11 +28,13 @@ impl Server {
     }
 
     pub(super) fn count_registration(&mut self, from: SocketAddr) {
-        let now = self.now;
+        let remembered = LEAST_REMEMBERED.max(self.settings.registrations_per_address as usize);
         let all = &mut self.registrations.0;
         let times = all.entry(address_of(from)).or_default();
-        times.retain(|at| later(*at, HOUR_SECS) > now);
-        times.push_back(now);
+        times.push_back(self.now);
+        while times.len() > remembered {
+            times.pop_front();
+        }
         if all.len() > ADDRESSES
             && let Some(oldest) = all.iter().min_by_key(|(_, times)| times.back().copied()).map(|(ip, _)| *ip)
         {
