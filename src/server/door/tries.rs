@@ -121,15 +121,16 @@ pub(super) fn record(server: &ServerState, counted: Counted) -> RecordNumber {
     guesses(server, counted).record
 }
 
-/// An attempt during a lock; with `lock_extend` the lock begins again.
+/// An attempt during a lock; with `lock_extend` the lock begins again, and never ends the earlier for it.
 pub(super) fn extend_lock(
     server: &mut ServerState,
     counted: Counted,
     from: SocketAddr,
 ) -> (u64, RecordNumber) {
     let now = server.now;
-    if server.settings.lock_extend || planted::is(Planted::LockExtends) {
-        let until = now + Duration::from_secs(server.settings.block_duration_secs);
+    let until = now + Duration::from_secs(server.settings.block_duration_secs);
+    let extends = server.settings.lock_extend || planted::is(Planted::LockExtends);
+    if extends && guesses(server, counted).locked_until < Some(until) {
         change(server, counted, Some(from), |guesses| guesses.locked_until = Some(until));
         let record = match counted {
             Counted::Name(subject) => persist_name(server, subject),

@@ -101,8 +101,8 @@ impl Server {
 
     /// An attempt during a lock.
     pub(super) fn extend_lock(&mut self, subject: &Subject, from: SocketAddr) -> (u64, RecordNumber) {
-        if self.settings.lock_extend {
-            let until = later(self.now, self.settings.block_duration_secs);
+        let until = later(self.now, self.settings.block_duration_secs);
+        if self.settings.lock_extend && self.guesses(subject).locked_until.is_some_and(|end| end < until) {
             self.change_guesses(subject, |guesses| guesses.locked_until = Some(until));
             self.note_lock(subject, from);
             let record = self.persist_guesses(subject);
