@@ -149,13 +149,13 @@ pub(super) fn session_lost_link(server: &mut ServerState, user: UserId) {
     session.link = None;
     session.lost_at = server.now;
     let serial = session.serial;
-    probes::session_moved(server, user);
     let grace_secs = server.settings.resume_grace_secs;
     if grace_secs > 0 && server.phase == Phase::Serving {
         storing::store_all_under_way(server, user);
         if !planted::is(Planted::GraceKeepsRequests) {
             introductions::withdraw_all(server, user);
         }
+        probes::session_moved(server, user);
         let grace_secs = grace_secs - grace_secs / 2 * u64::from(planted::is(Planted::GraceHalved));
         let at = server.now + Duration::from_secs(grace_secs);
         server.deadlines.add(at, Deadline::Grace(user, serial));
