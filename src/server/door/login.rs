@@ -245,7 +245,10 @@ pub(super) fn right_password(server: &mut ServerState, attempt: &Attempt, way: W
         return refuse_for_good(server, id, record, Refusal::LockedOut { retry_after_secs });
     }
     if server.accounts[user].is_leaving() {
-        // The account went while its password was being compared.
+        // The account went while its password was being compared, or its session asked: then it has no place.
+        if !tries::find_place(server, counted, from) {
+            return refuse(server, id, AT_ONCE, Refusal::Busy);
+        }
         return wrong_password(server, id, from, counted);
     }
     let now = server.accounts[user].credential.as_ref();

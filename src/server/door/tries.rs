@@ -190,6 +190,7 @@ pub(super) fn count_failure(
     from: SocketAddr,
 ) -> (RecordNumber, Option<u64>) {
     addresses::count_failure(server, from);
+    end_lock_of_device(server, counted);
     let secs = server.settings.block_duration_secs;
     let secs = if planted::is(Planted::LockTooShort) { secs * 2 / 3 } else { secs };
     let until = server.now + Duration::from_secs(secs);
@@ -226,6 +227,7 @@ pub(super) enum Success {
 pub(super) fn forgive(server: &mut ServerState, counted: Counted, success: Success) -> u32 {
     let login = matches!(success, Success::Login { .. });
     let Some(user) = counted.user() else { unreachable!("no password is right for a made-up name") };
+    end_lock_of_device(server, counted);
     let denied_keeps = planted::is(Planted::DeniedKeepsCount) && !login;
     let keep = planted::is(Planted::SuccessKeepsCount) || denied_keeps;
     let since_login = server.accounts[user].failed_since_login;
@@ -324,9 +326,10 @@ pub(in crate::server) fn locked_until(server: &ServerState, user: UserId) -> Opt
     guesses(server, Counted::Name(Subject::Account(user))).locked_until.filter(|until| *until > server.now)
 }
 
-/// The account is gone from the credentials file: its name counts from zero.
+/// The account is gone from the credentials file: its name and its devices count from zero.
 pub(super) fn begin_anew(server: &mut ServerState, user: UserId) {
     server.door.names.change(Subject::Account(user), None, Guesses::begin_anew);
+    server.accounts[user].devices.iter_mut().for_each(|device| device.guesses.begin_anew());
     server.accounts[user].failed_since_login = 0;
 }
 

@@ -110,6 +110,10 @@ impl Server {
             return self.refuse_for_good(id, record, &format!("locked_out {seconds}"));
         }
         if self.at(user).is_gone() {
+            let counts_for_name = !matches!(subject, Subject::Device(..));
+            if counts_for_name && !self.places.has(subject) && !self.finds_place(subject, from) {
+                return self.refuse(id, AT_ONCE, "busy");
+            }
             return self.wrong_password(id, from, subject);
         }
         if !compared.as_ref().is_some_and(|compared| self.at(user).has(compared)) {

@@ -32,6 +32,10 @@ impl Places {
         }
     }
 
+    pub(super) fn has(&self, subject: &Subject) -> bool {
+        self.taken.contains_key(subject)
+    }
+
     pub(super) fn remove(&mut self, subject: &Subject) {
         if let Some(place) = self.taken.remove(subject) {
             self.by_age.remove(&place);
