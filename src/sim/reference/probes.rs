@@ -36,7 +36,7 @@ pub(super) struct Probe {
 #[derive(Debug, Clone)]
 pub(super) struct Denied {
     name: Name,
-    compared: Option<Credential>,
+    entrant: Entrant,
 }
 
 impl Server {
@@ -118,7 +118,7 @@ impl Server {
 
     /// The password was right, and the session stays.
     pub(super) fn deny(&mut self, id: LinkId, entrant: &Entrant) {
-        let denied = Denied { name: self.name(entrant.user).clone(), compared: entrant.compared.clone() };
+        let denied = Denied { name: self.name(entrant.user).clone(), entrant: entrant.clone() };
         if let Some(link) = self.links.get_mut(&id) {
             link.denied = Some(denied);
         }
@@ -130,12 +130,10 @@ impl Server {
         let Some(denied) = self.links.get_mut(&id).and_then(|link| link.denied.take()) else {
             return self.ask(id, "username");
         };
-        let Some(user) = self.find(denied.name.as_str()) else { return self.ask(id, "username") };
-        let subject = match self.subject_on(id, denied.name.as_str()) {
-            Subject::MadeUp(_) => Subject::Account(user),
-            subject => subject,
-        };
-        let entrant = Entrant { user, subject, compared: denied.compared };
+        let Denied { name, entrant } = denied;
+        if self.find(name.as_str()) != Some(entrant.user) {
+            return self.ask(id, "username");
+        }
         if self.settings.takeover == Takeover::Deny {
             return self.deny(id, &entrant);
         }
