@@ -51,6 +51,11 @@ impl Durable {
         self.failures.len()
     }
 
+    /// Whether stored mail waits for a user.
+    pub(super) fn has_mail(&self, user: &Name) -> bool {
+        self.mail.get(user).is_some_and(|mail| !mail.is_empty())
+    }
+
     pub(super) fn apply(&mut self, number: RecordNumber, record: Record) {
         self.last = number;
         self.applied += 1;

@@ -227,8 +227,8 @@ impl World {
     fn bring_everybody_back(&mut self, enough: bool) {
         self.merge_registered_accounts();
         let mut accounts = self.host.accounts.clone();
-        // There is no seat for a crowd, and nobody has written to it.
-        accounts.retain(|(name, _)| USERS.contains(&name.as_str()));
+        // There is no seat for a crowd. Whoever has mail may be one whose name was typed for something else.
+        accounts.retain(|(name, _)| USERS.contains(&name.as_str()) || self.host.store.has_mail(name));
         for seat in 0..SEATS {
             let idle = |process: &Process| process.user.is_none() || (enough && process.link.is_none());
             if self.seats[seat].process.as_ref().is_some_and(idle) {

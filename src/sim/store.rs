@@ -146,6 +146,11 @@ impl Store {
         self.durable.groups.iter().map(|(group, (members, _))| (group, members))
     }
 
+    /// Whether stored mail waits for a user, as far as durable.
+    pub(crate) fn has_mail(&self, user: &Name) -> bool {
+        self.durable.has_mail(user)
+    }
+
     /// Which users block which, as far as durable.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &(Name, Name)> {
         self.durable.blocks.iter()
