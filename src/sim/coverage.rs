@@ -1,168 +1,29 @@
 //! Rare states: what a run must have been through to be worth much. Recognised from the trace alone.
 
 mod count;
+mod door;
 mod prices;
 mod private;
+mod rare;
 mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 pub use self::count::Coverage;
+use self::door::Door;
 use self::prices::Limits;
 use self::private::Links;
+pub use self::rare::Rare;
 use super::trace::{Seen, SeenVerdict, Told, Trace};
 use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
 use crate::time::Time;
-use crate::wire::code::spelled;
 use crate::wire::{Code, Farewell, Freshness, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, MessageId, Name, Ticket};
 
 /// Messages, and bytes of their texts, that may be under way to a user.
 const WINDOW_MESSAGES: usize = 2_048;
 const WINDOW_BYTES: usize = 64 << 10;
-
-spelled! {
-    /// A state that only few runs come to.
-    Rare {
-        /// The server died with a batch written and not synced.
-        CrashBeforeSync = "crash between append and sync",
-        /// The server died with a batch synced and not confirmed.
-        CrashBeforeConfirm = "crash between sync and confirm",
-        /// The server died with a live message out and not acknowledged.
-        CrashBeforeAcknowledgement = "crash between delivery and acknowledgement",
-        /// The server died with stored mail out and not acknowledged.
-        CrashMidDrain = "crash in the middle of stored mail",
-        /// The server died in its start, or right after it, before anybody had come.
-        CrashAtStart = "crash at the start, and recovered twice",
-        /// Somebody came back with a token that was not, or no longer, good.
-        StaleToken = "token that is not good any more",
-        /// A password came at the very microsecond at which a lock ended.
-        LockEndsOnAttempt = "lock ending on the tick of an attempt",
-        /// A right password was being compared while the name was locked by another.
-        FailureRacesSuccess = "locking failure racing a success",
-        /// Three comparisons or more for one name under way, or waiting.
-        ParallelGuesses = "three comparisons under way at once",
-        /// A block was made while mail of the blocked waited.
-        BlockBetweenAcceptAndDelivery = "block between accept and delivery",
-        /// A mailbox was full.
-        MailboxAtQuota = "mailbox at its quota",
-        /// A client resumed while its old link still stood.
-        ResumeAgainstOldLink = "resume against a half-open old session",
-        /// A client resumed its session after a restart of the server.
-        ResumeAfterRestart = "resume after a restart",
-        /// A client resumed within the grace.
-        ResumeInGrace = "resume within the grace",
-        /// The store refused records.
-        StoreRefused = "records refused by a full disk",
-        /// A record that was refused was written later.
-        WrittenLater = "refused record written later",
-        /// A message was stored because nobody acknowledged it in time.
-        StoredWhenOverdue = "message stored for want of an acknowledgement",
-        /// A message was stored because its link was lost.
-        StoredWithLink = "message stored because its link was lost",
-        /// A client was killed between showing and noting.
-        KilledBeforeNote = "client killed between showing and noting",
-        /// A message came again and was marked so.
-        ShownAgain = "message shown again, and marked",
-        /// A result could not be known.
-        OutcomeUnknown = "outcome unknown",
-        /// A session ended by timeout.
-        TimedOut = "session timed out",
-        /// A session made way for a new login.
-        Replaced = "session replaced by a new login",
-        /// The hashing threads were too busy.
-        HashingBusy = "login refused as busy",
-        /// The server was stopped with sessions open.
-        StoppedWithSessions = "server stopped with sessions open",
-        /// An account was removed while it had a session.
-        RemovedWhileOnline = "account removed while online",
-        /// A private link stood.
-        PrivateStood = "private link between two clients",
-        /// A private link broke.
-        PrivateLost = "private link lost",
-        /// A stranger spoke to a private port.
-        StrangerSpoke = "stranger on a private port",
-        /// A line was too long.
-        LineTooLong = "line longer than the limit",
-        /// A chunk ended within a line.
-        LineSplit = "line split over chunks",
-        /// A link had to wait unread.
-        LinkPaused = "link left unread for a while",
-        /// A group message was withheld from a member.
-        GroupWithheld = "group message withheld by a block",
-        /// A command came again on a new link.
-        CommandRepeated = "command repeated on a new link",
-        /// A change was refused by the store.
-        ChangeRefused = "change refused by a full disk",
-        /// A change was decided when the fate of another was known.
-        ChangeTookTurns = "change that had to wait for another",
-        /// The purge of an account was refused, and tried again.
-        PurgeTriedAgain = "purge tried again after a refusal",
-        /// Somebody was let in although the store had refused the record of it.
-        LetInUnwritten = "login told though its record was refused",
-        /// Something was answered on a link whose client said no more.
-        AnsweredBehindEnd = "answer behind the end of a stream",
-        /// A number was used for two commands.
-        NumberUsedTwice = "number used for other words",
-        /// A line waited for the next turn of its connection.
-        WaitedForTurn = "line that waited for its turn",
-        /// A session ended in a turn that its connection had waited for.
-        LeftInTurn = "logout that waited for its turn",
-        /// A line waited until its user owed less.
-        WaitedToPay = "line that waited to be paid for",
-        /// A line waited because its user had too many records under way.
-        WaitedForDisk = "line that waited for the disk",
-        /// A live message waited because too much had not left.
-        WaitedForOutput = "message that waited for the output of a connection",
-        /// Notices were dropped, and that was told.
-        NoticeMissed = "notices missed",
-        /// A request for a private link was refused because there were too many.
-        TooManyRequests = "request for a private link beyond the limits",
-        /// A message was refused because its sender had filled their share of a mailbox.
-        ShareOfMailbox = "share of a mailbox filled by one sender",
-        /// A message was refused because its sender had filled their share of all mailboxes.
-        ShareOfAll = "share of all mailboxes filled by one sender",
-        /// As many messages were under way to a user as may be.
-        WindowFull = "2,048 messages under way to one user",
-        /// As many bytes of messages were under way to a user as may be.
-        WindowOfBytesFull = "64 KiB of messages under way to one user",
-        /// Somebody was shown three pages of stored mail in a row.
-        ThreePages = "three pages of mail in a row",
-        /// A login had more commands than the server remembers.
-        NumbersForgotten = "more than 512 numbered commands in one login",
-        /// A list was too long for a line.
-        ListOfLines = "list of several lines",
-        /// More made-up names were tried than are remembered.
-        MadeUpForgotten = "made-up name forgotten for another",
-        /// A client listened at more than one address.
-        SeveralListeners = "client with several listeners",
-        /// A dial met a machine where nobody listened.
-        DialRefused = "dial of another client refused",
-        /// A dial met nothing.
-        DialUnanswered = "dial of another client unanswered",
-        /// Two who agreed did not reach each other.
-        Unreachable = "two who agreed, and no way between them",
-        /// A client that lets nothing in reached another.
-        FromFirewall = "private connection out of a firewall",
-        /// A router let a connection in, because its port was mapped.
-        ThroughRouter = "private connection into a router",
-        /// Two clients of one router reached each other.
-        BehindOneRouter = "private connection of two behind one router",
-        /// A stranger called with an id that nobody has.
-        CalledWithWrongId = "private call with a wrong id",
-        /// A stranger called with the id of two others.
-        CalledWithOthersId = "private call with the id of others",
-        /// A stranger called with a right id in a wrong name, or for somebody else.
-        CalledWithWrongName = "private call in a wrong name",
-        /// A call came that was said before, for a link that was open by then.
-        CalledAgain = "private call said again",
-        /// Two connections were nominated for one introduction.
-        NominatedTwice = "two nominations for one introduction",
-        /// A person by hand had a private link.
-        OpenedByHand = "private link with a person by hand",
-    }
-}
 
 /// Watches a trace for rare states.
 #[derive(Debug, Default)]
@@ -191,6 +52,7 @@ pub(crate) struct Watcher {
     alone: bool,
     limits: Limits,
     links: Links,
+    door: Door,
     /// Bytes of texts under way.
     bytes: BTreeMap<LinkId, usize>,
     /// Pages of mail in a row.
@@ -207,6 +69,7 @@ impl Watcher {
             self.see(seen, trace);
             self.limits.see(seen, trace, &mut self.coverage);
             self.links.see(seen, trace, &mut self.coverage);
+            self.door.see(*at, seen, trace, &mut self.coverage);
         }
     }
 
