@@ -40,8 +40,8 @@ impl Reference {
                 None => drop(gone.insert(to.clone())),
             }
         }
-        server.too_many_devices();
         server.end_open_sessions(recovery.last_written);
+        server.too_many_devices();
         for name in gone {
             server.purges.entry(name).or_default();
         }
