@@ -128,9 +128,14 @@ pub(in crate::server) fn silent(server: &mut ServerState, user: UserId, serial: 
     }
 }
 
-/// The session of a user has ended or lost its link: the login that asked about it is decided.
+/// The session of a user has ended or lost its link: the login that asked about it is decided, behind whoever waits
+/// for what was on its way to the session. That it goes on elsewhere is an answer.
 pub(super) fn session_moved(server: &mut ServerState, user: UserId) {
-    if server.accounts[user].probe.is_some() {
+    let account = &server.accounts[user];
+    let Some(asked) = account.probe.as_ref().map(|probe| probe.asked) else { return };
+    if account.link().is_some_and(|link| link != asked) {
+        answered(server, user);
+    } else {
         server.later.push_back(Later::Asked(user));
     }
 }
