@@ -2,10 +2,10 @@
 
 # The main job: a server with the sample accounts; log in from another terminal with `just client`.
 run:
-    cargo run --release --bin hobnob-server -- --plaintext
+    cargo run --release --bin hobnob-server
 
 client *ARGS:
-    cargo run --release --bin hobnob -- --plaintext {{ARGS}}
+    cargo run --release --bin hobnob -- {{ARGS}}
 
 # A whole scripted session: a server and three clients.
 demo:

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod credential;
+mod fingerprint;
 pub mod look_alike;
 pub mod wiped;
 
@@ -17,6 +18,7 @@ use core::str::FromStr;
 use zeroize::Zeroizing;
 
 pub use self::credential::Credential;
+pub use fingerprint::{BadFingerprint, Fingerprint};
 
 /// Longest name, in characters.
 pub const NAME_CHARS: usize = 32;

@@ -11,8 +11,8 @@ trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
 cp credentials.txt "$work"
 chmod 600 "$work/credentials.txt"
 
-(cd "$work" && exec "$bin/hobnob-server" 0 --plaintext >"$work/server" 2>"$work/server.log") &
-until grep -q '^listening on' "$work/server" 2>/dev/null; do sleep 0.05; done
+(cd "$work" && exec "$bin/hobnob-server" 0 >"$work/server" 2>"$work/server.log") &
+until grep -q '^fingerprint ' "$work/server" 2>/dev/null; do sleep 0.05; done
 port=$(sed -n 's/^listening on .*://p' "$work/server")
 
 show() { echo "$1" | tee -a "$shown"; }
@@ -22,7 +22,7 @@ enter() {
     mkfifo "$work/$1.in"
     echo "$2" >"$work/$1.password"
     : >"$work/$1.out"
-    "$bin/hobnob" "$port" --plaintext --state "$work/$1.state" --private-bind 127.0.0.1 \
+    "$bin/hobnob" "$port" --state "$work/$1.state" --private-bind 127.0.0.1 \
         --user "$1" --password-file "$work/$1.password" <"$work/$1.in" >"$work/$1.out" 2>"$work/$1.err" &
     exec {fd}>"$work/$1.in"
     declare -g "fd_$1=$fd" "seen_$1=0"

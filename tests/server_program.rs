@@ -116,12 +116,6 @@ fn bad_settings_are_named_and_exit_2() {
 }
 
 #[test]
-fn without_plaintext_it_says_that_tls_is_missing() {
-    let place = Place::with("hans falcon\n");
-    assert_fails(&place.run_server(&["0"]), 2, &["--plaintext", "TLS"]);
-}
-
-#[test]
 fn plaintext_stays_on_this_machine_unless_allowed() {
     let place = Place::with(&format!("hans {HASH}\n"));
     let beyond = &["0", "--plaintext", "--bind", "0.0.0.0"];

@@ -9,7 +9,7 @@ use hobnob::shell::client::{Options, UsageError, run};
 use hobnob::shell::wiping_allocator::WipingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: WipingAllocator = WipingAllocator;
+static ALLOCATOR: WipingAllocator = WipingAllocator::Always;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|panic| {

@@ -8,7 +8,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use hobnob::shell::server::commands::{self, CommandError};
 use hobnob::shell::server::config::{ConfigError, Given, Sources};
 use hobnob::shell::server::{Failure, run, settings};
+use hobnob::shell::wiping_allocator::WipingAllocator;
 use tracing::level_filters::LevelFilter;
+
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator::Secrets;
 
 const EXAMPLES: &str = "\
 Examples:

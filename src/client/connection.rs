@@ -4,7 +4,7 @@ use core::mem;
 use core::time::Duration;
 
 use super::effect::Exit;
-use super::view::{Bye, Connection, View};
+use super::view::{Bye, Connection, Contact, ServerKey, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
 use crate::wire::{Capabilities, ClientLine, Farewell, Frame, Framer, ServerLine, VERSION};
@@ -23,6 +23,8 @@ pub(super) struct ServerLink {
     framer: Framer,
     /// What the server has said it can do.
     capabilities: Capabilities,
+    /// What the server is known by.
+    key: Option<ServerKey>,
     /// Counts the connections, so that the rest of a chunk from one connection is not taken for the next one's.
     generation: u64,
 }
@@ -98,10 +100,36 @@ impl ClientState {
         if self.link.stage != Stage::Dialling {
             return;
         }
+        let key = self.link.key;
         self.link.turn(Stage::Silent { until: self.now + GREETING_PATIENCE });
+        self.link.key = key;
         if let Phase::Entry(entry) = &mut self.phase {
             entry.begin_connection();
-            self.outbox.show(View::Connection(Connection::Connected));
+            self.show_connection(Connection::Connected);
+        }
+    }
+
+    /// The server that is being dialled has shown its key.
+    pub(super) fn on_server_key(&mut self, key: ServerKey) {
+        if self.link.stage == Stage::Dialling {
+            self.link.key = Some(key);
+        }
+    }
+
+    pub(super) fn show_connection(&mut self, state: Connection) {
+        self.outbox.show(View::Connection(Contact { state, key: self.link.key }));
+    }
+
+    /// The server that was dialled is another one than the one that is meant: nothing goes on without that one.
+    pub(super) fn on_distrusted(&mut self) {
+        if self.link.is_down() {
+            return;
+        }
+        self.link.turn(Stage::Down);
+        match self.phase {
+            Phase::Entry(_) => self.exit(Exit::Distrusted),
+            Phase::Session(_) => self.end_session(Bye::ConnectionLost, Exit::Distrusted),
+            Phase::Over => {}
         }
     }
 

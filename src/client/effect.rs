@@ -11,7 +11,7 @@ use crate::words::{LinkId, Token};
 /// Something to do. Effects are carried out in order.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Effect<'a> {
-    /// Connect to the server; answer with `Connected` or `Disconnected`.
+    /// Connect to the server; answer with `Connected`, `Disconnected` or `Distrusted`.
     Dial,
     /// Send bytes to the server.
     Send {
@@ -134,6 +134,8 @@ pub enum Exit {
     Stranger,
     /// The server does not speak this version of the protocol: 1.
     VersionRefused,
+    /// The server is not the trusted one: 6.
+    Distrusted,
     /// Login refused: 4.
     LoginRefused,
     /// Logged out by timeout, or no login in time: 5.
@@ -151,6 +153,7 @@ impl Exit {
             Exit::Failed | Exit::VersionRefused => 1,
             Exit::ServerLost | Exit::Stranger => 3,
             Exit::LoginRefused => 4,
+            Exit::Distrusted => 6,
             Exit::TimedOut => 5,
             Exit::Signalled(Signal::Interrupt) => 130,
             Exit::Signalled(Signal::Terminate) => 143,

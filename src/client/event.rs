@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
+use super::view::ServerKey;
 use crate::words::{LinkId, MessageId, Name, Origin, Token};
 
 /// Something that has happened. Events are handed in in the order in which they happened; those of links and
@@ -12,10 +13,16 @@ use crate::words::{LinkId, MessageId, Name, Origin, Token};
 pub enum Event<'a> {
     /// The program has started.
     Started,
+    /// The server that is being dialled has proved to have this key, which is trusted. Told before `Connected`; not
+    /// without TLS.
+    ServerKey(ServerKey),
     /// A `Dial` of the server succeeded.
     Connected,
     /// A `Dial` of the server failed, or the connection to it ended.
     Disconnected,
+    /// A `Dial` has reached a server that is not the trusted one ([`trust`](super::trust)); nothing was said to it. The
+    /// shell says why on stderr at the end.
+    Distrusted,
     /// Bytes have arrived from the server, in any chunking.
     Received {
         /// At least one.
@@ -87,8 +94,10 @@ impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Started => write!(f, "Started"),
+            Event::ServerKey(key) => write!(f, "ServerKey({key:?})"),
             Event::Connected => write!(f, "Connected"),
             Event::Disconnected => write!(f, "Disconnected"),
+            Event::Distrusted => write!(f, "Distrusted"),
             Event::Received { bytes } => write!(f, "Received({} bytes)", bytes.len()),
             Event::Typed { line, text } => write!(f, "Typed(line {line}, {} bytes)", text.len()),
             Event::EndOfInput => write!(f, "EndOfInput"),

@@ -44,6 +44,7 @@ pub mod settings;
 mod standing;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 mod verb;
 pub mod view;
 
@@ -141,8 +142,10 @@ impl ClientState {
     fn dispatch(&mut self, event: Event<'_>) {
         match event {
             Event::Started => self.start(),
+            Event::ServerKey(key) => self.on_server_key(key),
             Event::Connected => self.on_connected(),
             Event::Disconnected => self.on_disconnected(),
+            Event::Distrusted => self.on_distrusted(),
             Event::Received { bytes } => self.receive(bytes),
             Event::Typed { line, text } => self.input.push(line, text),
             Event::EndOfInput => self.input.end(),

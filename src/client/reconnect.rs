@@ -4,7 +4,7 @@ use super::ClientState;
 use super::connection::GREETING_PATIENCE;
 use super::effect::Exit;
 use super::standing::{Leaving, Lost, Stage, Standing};
-use super::view::{Bye, Connection, View};
+use super::view::{Bye, Connection};
 use crate::wire::{Admission, ClientLine, Refusal, ServerLine};
 
 impl ClientState {
@@ -29,7 +29,7 @@ impl ClientState {
             if !resumable {
                 return self.give_up();
             }
-            self.outbox.show(View::Connection(Connection::Reconnecting));
+            self.show_connection(Connection::Reconnecting);
         }
         self.pause();
     }
@@ -124,7 +124,7 @@ impl ClientState {
         }
         session.token = admission.token.or(session.token);
         let numbers = session.commands.begin_again();
-        self.outbox.show(View::Connection(Connection::Resumed));
+        self.show_connection(Connection::Resumed);
         for number in numbers {
             self.send_command(number);
         }

@@ -7,12 +7,13 @@ use super::verb::Named;
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, PingStatus, Status};
+use crate::words::Fingerprint;
 
 /// One thing to show. `line` is the number of the input line that is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
     /// The connection to the server changed.
-    Connection(Connection),
+    Connection(Contact),
     /// The next line typed is the answer to this.
     Prompt {
         /// What is asked for.
@@ -105,6 +106,24 @@ spelled! {
         /// It is back, and the session continues.
         Resumed = "resumed",
     }
+}
+
+/// The connection to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    /// How it is.
+    pub state: Connection,
+    /// What the server is known by; with TLS, while there is a connection.
+    pub key: Option<ServerKey>,
+}
+
+/// The key of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerKey {
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// It was pinned just now.
+    pub first_use: bool,
 }
 
 /// The reason why a login was refused.

@@ -38,6 +38,7 @@ use core::time::Duration;
 use self::accounts::{Accounts, UserId};
 use self::deadlines::{Deadline, Deadlines};
 use self::door::Door;
+pub use self::door::host;
 pub use self::effect::{Effect, Report, SessionEnd};
 pub use self::event::{Event, Renewal, Verdict};
 use self::out::Output;
@@ -310,6 +311,12 @@ impl ServerState {
     #[must_use]
     pub fn has_turns(&self) -> bool {
         self.door.has_turns()
+    }
+
+    /// Whether somebody has logged in from an address, of late.
+    #[must_use]
+    pub fn knows(&self, from: core::net::SocketAddr) -> bool {
+        self.door.knows(from)
     }
 
     /// Whether anybody may log in.

@@ -9,5 +9,6 @@ pub mod platform;
 pub mod replace_file;
 pub mod server;
 pub mod store;
+pub mod tunnel;
 pub mod visible;
 pub mod wiping_allocator;

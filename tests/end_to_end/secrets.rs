@@ -12,7 +12,11 @@ const PLANTED: &str = "vq7Zt1mWx9Ke-Yd3Hs6Rb0Pn-Jf8Lc2Ug5Ta-Oi4Mz7Xe1Dk";
 
 /// A server with two accounts that have the password, hashed.
 fn server() -> Server {
-    let place = Place::with(&format!("hans {PLANTED}\nyoda {PLANTED}\n"));
+    server_in(Place::with(""))
+}
+
+fn server_in(place: Place) -> Server {
+    place.write("credentials.txt", format!("hans {PLANTED}\nyoda {PLANTED}\n"));
     let hashed =
         place.run_server(&["hash-credentials", "--set", "argon2_kib=64", "--set", "argon2_passes=1"]);
     assert!(hashed.status.success(), "{hashed:?}");
@@ -81,6 +85,23 @@ fn a_server_holds_no_password_that_somebody_sent() {
     wire.ask("whoelse");
     other.ask("whoelse");
     holds_no_piece("server", server.id());
+}
+
+#[test]
+fn nothing_that_was_decrypted_stays() {
+    let server = server_in(Place::with("").encrypted());
+    let mut hans = server.client(&[]);
+    hans.log_in("hans", PLANTED);
+    let mut guess = server.client(&[]);
+    guess.answer("yoda");
+    guess.answer(&format!("{PLANTED}!"));
+    assert_eq!(guess.skip_to("login")["ok"], false);
+    let mut gone = server.client(&[]);
+    gone.log_in("yoda", PLANTED);
+    gone.kill();
+    hans.ok("whoelse");
+    holds_no_piece("server", server.id());
+    holds_no_piece("client", hans.id());
 }
 
 #[test]

@@ -71,7 +71,6 @@ fn bad_words_are_2_and_named() {
         (&["port", "--plaintext"], "port"),
         (&["0", "x", "--plaintext"], "x"),
         (&["0", "--nonsense"], "--nonsense"),
-        (&["0"], "--plaintext"),
         (&["0", "--plaintext", "--credentials", "missing.txt"], "missing.txt"),
     ] {
         let output = place.run_server(words);
@@ -106,7 +105,7 @@ fn bad_usage_of_the_client_is_2() {
         &["--nonsense"],
         &["--plaintext", "--accept-private", "maybe"],
         &["--plaintext", "--password-file", "missing"],
-        &["4000"],
+        &["--plaintext", "--fingerprint", "SHA256:x"],
         &["--plaintext", "70000"],
         &["--plaintext", "--reconnect", "soon"],
     ] {

@@ -225,7 +225,7 @@ fn exit_word(exit: Exit) -> String {
 
 fn shown(view: &View) -> String {
     match view {
-        View::Connection(state) => format!("connection {state}"),
+        View::Connection(contact) => format!("connection {}", contact.state),
         View::Prompt { ask, again } => format!("prompt {ask}{}", if *again { " again" } else { "" }),
         View::LoggedIn { user, unread } => format!("login {user} unread {unread}"),
         View::LoginRefused(refused) => format!("refused {}", refusal(*refused)),

@@ -18,8 +18,9 @@ const REGISTRATION_COUNTS: Duration = Duration::from_secs(3_600);
 /// Registrations of an address that are remembered, also while fewer are allowed, or any number.
 const REGISTRATIONS: usize = 64;
 
-/// The address of one host: an IPv4 address, or the first 64 bits of an IPv6 one.
-pub(super) fn host(from: SocketAddr) -> IpAddr {
+/// The address of one host, by which callers are counted: an IPv4 address, or the first 64 bits of an IPv6 one.
+#[must_use]
+pub fn host(from: SocketAddr) -> IpAddr {
     match from.ip().to_canonical() {
         ip @ IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
@@ -105,7 +106,13 @@ pub(super) fn note_known(server: &mut ServerState, from: SocketAddr, user: UserI
 }
 
 pub(super) fn is_known(server: &ServerState, from: SocketAddr) -> bool {
-    server.door.addresses.known.by_address.contains_key(&host(from))
+    server.door.addresses.knows(from)
+}
+
+impl Addresses {
+    pub(super) fn knows(&self, from: SocketAddr) -> bool {
+        self.known.by_address.contains_key(&host(from))
+    }
 }
 
 /// An account is purged, and the addresses that are known for it with it.

@@ -20,6 +20,7 @@ mod turns;
 mod waiting;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::net::SocketAddr;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -29,6 +30,7 @@ pub(super) use self::accounts::{
     open_account, purged,
 };
 use self::addresses::Addresses;
+pub use self::addresses::host;
 pub(super) use self::devices::{Device, apply_device, forget_too_many};
 pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, leaving_due, note_progress, stop};
 pub(super) use self::entry::word_is_due;
@@ -95,6 +97,11 @@ impl Door {
     /// Whether a link waits for its turn.
     pub(super) fn has_turns(&self) -> bool {
         !self.turns.is_empty()
+    }
+
+    /// Whether somebody has logged in from an address.
+    pub(super) fn knows(&self, from: SocketAddr) -> bool {
+        self.addresses.knows(from)
     }
 
     /// Whether no password is being compared or hashed, and no link waits for its turn.

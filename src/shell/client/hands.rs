@@ -13,13 +13,16 @@ use smol::{LocalExecutor, Task};
 
 use super::alarm::Alarm;
 use super::keyboard::Keyboard;
-use super::links::{self, Link, LinkNews};
+use super::links::{self, Link, LinkNews, Way};
 use super::news::{News, Printed};
-use super::options::{Places, ServerAddress};
+use super::options::Places;
+use super::reach::{Reached, Unreached, plain, reach};
 use super::screen::Screen;
 use super::state_folder::{self, Refusal, StateFolder};
+use super::trusting;
+use crate::client::trust::Demand;
 use crate::client::view::View;
-use crate::client::{Effect, Exit};
+use crate::client::{Effect, Event, Exit};
 use crate::shell::platform::{Platform, Socket, System};
 use crate::words::wiped::WipedBytes;
 use crate::words::{LinkId, Token};
@@ -65,9 +68,11 @@ pub(super) struct Server {
     out: WipedBytes,
     /// The link.
     local: Option<SocketAddr>,
-    /// The error of the last dial, as long as none has succeeded.
-    unreached: Option<io::Error>,
+    /// Why the last dial has failed, as long as none has succeeded; or that it has reached somebody else.
+    unreached: Option<Unreached>,
     reached: bool,
+    /// Whether it has ever said anything.
+    heard: bool,
     /// Whether the session that was dialled for last has shown its end.
     said_bye: bool,
 }
@@ -275,37 +280,49 @@ impl<P: Platform> Hands<P> {
         self.hang_up();
         self.server.said_bye = false;
         let dial = self.server.dial;
-        let (ServerAddress { host, port }, urgent) = (self.places.server.clone(), self.urgent.clone());
-        let platform = self.platform.clone();
+        let (places, platform) = (self.places.clone(), self.platform.clone());
+        let urgent = self.urgent.clone();
         let dialling = async move {
-            let reached = links::dial(&platform, &host, port).await;
+            let reached = reach(&platform, &places).await.map(Box::new);
             let _ = urgent.send(News::Dialled { dial, reached }).await;
         };
         self.executor.spawn(dialling).detach();
     }
 
-    /// A dial has ended; returns whether it has succeeded, `None` if it is outdated.
-    pub(super) fn dialled(&mut self, dial: u64, reached: io::Result<P::Socket>) -> Option<bool> {
+    /// A dial has ended; returns what the core is to be told, nothing if it is outdated.
+    pub(super) fn dialled(
+        &mut self,
+        dial: u64,
+        reached: Result<Box<Reached<P::Socket>>, Unreached>,
+    ) -> Vec<Event<'static>> {
         if dial != self.server.dial {
-            return None;
+            return Vec::new();
         }
         match reached {
-            Ok(socket) => {
-                self.server.local = socket.local_addr().ok();
+            Ok(reached) => {
+                let Reached { way, key } = *reached;
+                self.server.local = way.socket.local_addr().ok();
                 self.server.reached = true;
                 self.server.unreached = None;
-                let link = self.serve(socket, &self.inbox, move |news| match news {
+                let link = self.serve(way, &self.inbox, move |news| match news {
                     LinkNews::Bytes(bytes) => News::FromServer { dial, bytes },
                     LinkNews::Gone => News::ServerGone { dial },
                 });
                 self.server.link = Some(link);
-                Some(true)
+                key.map(Event::ServerKey).into_iter().chain([Event::Connected]).collect()
             }
-            Err(error) => {
-                self.server.unreached = (!self.server.reached).then_some(error);
-                Some(false)
+            Err(unreached) => {
+                let is_another = trusting::exit(&unreached) == Exit::Distrusted;
+                self.server.unreached = (is_another || !self.server.reached).then_some(unreached);
+                vec![if is_another { Event::Distrusted } else { Event::Disconnected }]
             }
         }
+    }
+
+    /// The server has said something; whether it was on the current connection to it.
+    pub(super) fn hears(&mut self, dial: u64) -> bool {
+        self.server.heard = true;
+        self.is_present(dial)
     }
 
     /// Whether news are about the current connection to the server.
@@ -339,14 +356,17 @@ impl<P: Platform> Hands<P> {
     pub(super) fn explain(&mut self, exit: Exit) {
         let server = &self.places.server;
         let words = match (exit, self.server.unreached.take()) {
-            (Exit::ServerLost, Some(reason)) => format!("cannot reach {server}: {reason}"),
+            (Exit::ServerLost | Exit::Distrusted, Some(reason)) => trusting::explain(server, &reason),
             (Exit::ServerLost, None) if !self.server.said_bye => {
-                format!("the connection to {server} was lost before the login")
+                let silent = !self.server.heard && self.places.security.demand == Demand::Plaintext;
+                let hint = if silent { "a server with TLS takes no --plaintext; " } else { "" };
+                format!("{hint}the connection to {server} was lost before the login")
             }
             (Exit::Stranger, _) => format!("{server} does not answer as a Hobnob server of this version"),
             (Exit::VersionRefused, _) => format!("{server} does not want this version of the protocol"),
             (
                 Exit::ServerLost
+                | Exit::Distrusted
                 | Exit::Done
                 | Exit::Failed
                 | Exit::LoginRefused
@@ -372,14 +392,14 @@ impl<P: Platform> Hands<P> {
 
     fn serve(
         &self,
-        socket: P::Socket,
+        way: Way<P::Socket>,
         inbox: &Sender<News<P>>,
         report: impl Fn(LinkNews) -> News<P> + 'static,
     ) -> Link {
         let (link, orders) = Link::new();
         let (platform, inbox, linked) = (self.platform.clone(), inbox.clone(), self.linked.clone());
         let serving = async move {
-            links::serve(platform, socket, orders, inbox, report).await;
+            links::serve(platform, way, orders, inbox, report).await;
             drop(linked);
         };
         self.executor.spawn(serving).detach();
@@ -423,7 +443,7 @@ impl<P: Platform> Hands<P> {
     }
 
     fn serve_peer(&mut self, link: LinkId, socket: P::Socket) {
-        let near = self.serve(socket, &self.peer_inbox, move |news| match news {
+        let near = self.serve(plain(socket), &self.peer_inbox, move |news| match news {
             LinkNews::Bytes(bytes) => News::FromPeer { link, bytes },
             LinkNews::Gone => News::PeerGone { link },
         });

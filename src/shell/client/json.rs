@@ -8,14 +8,14 @@ use serde_json::ser::Formatter;
 use serde_json::{Serializer, json};
 
 use super::wording;
-use crate::client::view::{LoginRefused, Message, Success, View};
+use crate::client::view::{Contact, LoginRefused, Message, Success, View};
 use crate::time::Time;
 use crate::words::is_invisible;
 
 /// Appends a view as one line.
 pub(super) fn write(out: &mut Vec<u8>, view: &View) {
     match view {
-        View::Connection(state) => Object::begin(out, "connection").with("state", state.as_str()).end(),
+        View::Connection(contact) => write_contact(Object::begin(out, "connection"), contact),
         View::Prompt { ask, again: _ } => Object::begin(out, "prompt").with("ask", ask.as_str()).end(),
         View::LoggedIn { user, unread } => {
             Object::begin(out, "login").with("ok", true).with("user", user).with("unread", unread).end();
@@ -51,6 +51,17 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
         }
         View::Bye(bye) => Object::begin(out, "bye").with("reason", bye.as_str()).end(),
     }
+}
+
+fn write_contact(object: Object<'_>, contact: &Contact) {
+    let mut object = object.with("state", contact.state.as_str());
+    if let Some(key) = contact.key {
+        object = object.with("fingerprint", key.fingerprint.to_string());
+        if key.first_use {
+            object = object.with("first_use", true);
+        }
+    }
+    object.end();
 }
 
 fn write_refused(object: Object<'_>, refused: LoginRefused) {

@@ -1,7 +1,8 @@
 //! Connections to the server and to other clients: one task each, for both directions.
 
-use std::cell::Cell;
-use std::io;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use futures_lite::future::{or, pending};
 
 use super::news::News;
 use crate::shell::platform::{self, Platform, Socket};
+use crate::shell::tunnel::{Received, Tunnel};
 use crate::words::wiped::WipedBytes;
 
 /// Seconds after which a peer that does not respond, keepalives included, counts as dead.
@@ -81,19 +83,39 @@ pub(super) enum LinkNews {
     Gone,
 }
 
+/// A socket, and how bytes pass it.
+#[derive(Debug)]
+pub(super) struct Way<S> {
+    pub(super) socket: S,
+    /// Both directions of it have one task.
+    pub(super) tunnel: RefCell<Tunnel>,
+    /// What was read already.
+    pub(super) first: WipedBytes,
+}
+
 /// Moves bytes both ways until the connection ends, is reset, or its handle is dropped.
 pub(super) async fn serve<P: Platform>(
     platform: P,
-    socket: P::Socket,
+    way: Way<P::Socket>,
     orders: Orders,
     news: Sender<News<P>>,
     report: impl Fn(LinkNews) -> News<P>,
 ) {
+    let Way { socket, tunnel, first } = way;
+    // The tunnel may have to answer what is read.
+    let (answers, to_answer) = bounded(1);
     let reading = async {
+        if !first.is_empty() {
+            let _ = news.send(report(LinkNews::Bytes(first.to_vec()))).await;
+        }
         let mut chunk = vec![0; CHUNK];
-        while let Some(bytes) = read(&socket, &mut chunk).await {
-            // When the program ends nobody takes them; what is to be sent still leaves.
-            let _ = news.send(report(LinkNews::Bytes(bytes.to_vec()))).await;
+        while let Some(bytes) = read(&socket, &tunnel, &mut chunk).await {
+            if bytes.is_empty() {
+                let _ = answers.try_send(());
+            } else {
+                // When the program ends nobody takes them; what is to be sent still leaves.
+                let _ = news.send(report(LinkNews::Bytes(bytes.to_vec()))).await;
+            }
         }
         End::Theirs
     };
@@ -103,8 +125,8 @@ pub(super) async fn serve<P: Platform>(
             Err(_) => pending().await,
         }
     };
-    match or(reset, or(reading, write(&socket, &orders))).await {
-        End::Ours => linger(&platform, &socket).await,
+    match or(reset, or(reading, write(&socket, &tunnel, &orders, &to_answer))).await {
+        End::Ours => linger(&platform, &socket, &tunnel).await,
         // Where the system does not, the connection is closed.
         End::Reset => drop(socket.reset_when_dropped()),
         End::Theirs => {
@@ -121,35 +143,66 @@ enum End {
     Reset,
 }
 
-/// The next bytes; `None` at the end of the connection.
-async fn read<'a>(socket: &impl Socket, chunk: &'a mut [u8]) -> Option<&'a [u8]> {
-    let count = platform::read(socket, chunk).await.ok().filter(|&count| count > 0)?;
-    chunk.get(..count)
+/// The next bytes, none if they were about the tunnel; `None` at the end of the connection, in whatever way it ends.
+async fn read(socket: &impl Socket, tunnel: &RefCell<Tunnel>, chunk: &mut [u8]) -> Option<WipedBytes> {
+    loop {
+        let received = tunnel.borrow_mut().read(socket, chunk);
+        match received {
+            Ok(Received::Bytes(bytes)) => return Some(bytes),
+            Ok(Received::End | Received::Cut) => return None,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                poll_fn(|context| socket.poll_readable(context)).await.ok()?;
+            }
+            Err(_) => return None,
+        }
+    }
 }
 
-async fn write(socket: &impl Socket, orders: &Orders) -> End {
+async fn write(
+    socket: &impl Socket,
+    tunnel: &RefCell<Tunnel>,
+    orders: &Orders,
+    to_answer: &Receiver<()>,
+) -> End {
     let Orders { leaving, waiting, .. } = orders;
-    while let Ok(mut bytes) = leaving.recv().await {
+    loop {
+        let answer = async { to_answer.recv().await.map(|()| WipedBytes::new()) };
+        let Ok(mut bytes) = or(leaving.recv(), answer).await else { return End::Ours };
         while let Ok(more) = leaving.try_recv() {
             bytes.extend_from_slice(&more);
         }
-        if platform::write_all(socket, &bytes).await.is_err() {
+        if say(socket, tunnel, &bytes).await.is_err() {
             // Bytes that arrived before are still read, and may say why. The end of these ends the link.
             while leaving.recv().await.is_ok() {}
         }
         waiting.set(waiting.get().saturating_sub(bytes.len()));
     }
-    End::Ours
+}
+
+/// Writes bytes, and what the tunnel has to say, waiting until they are taken.
+pub(super) async fn say(socket: &impl Socket, tunnel: &RefCell<Tunnel>, mut bytes: &[u8]) -> io::Result<()> {
+    loop {
+        let written = tunnel.borrow_mut().write(bytes, socket)?;
+        if written.all {
+            return Ok(());
+        }
+        bytes = bytes.get(written.taken..).unwrap_or_default();
+        poll_fn(|context| socket.poll_writable(context)).await?;
+    }
 }
 
 /// Closing a connection with unread bytes would reset it, and the other side might lose bytes that it has not
 /// read yet. So the rest is read first.
-async fn linger<P: Platform>(platform: &P, socket: &P::Socket) {
-    if socket.shut_down_write().is_ok() {
-        let mut chunk = vec![0; CHUNK];
-        let rest = async { while read(socket, &mut chunk).await.is_some() {} };
-        or(rest, platform.after(LINGER)).await;
-    }
+async fn linger<P: Platform>(platform: &P, socket: &P::Socket, tunnel: &RefCell<Tunnel>) {
+    let ending = async {
+        tunnel.borrow_mut().end();
+        if say(socket, tunnel, &[]).await.is_ok() && socket.shut_down_write().is_ok() {
+            let mut chunk = vec![0; CHUNK];
+            while platform::read(socket, &mut chunk).await.is_ok_and(|count| count > 0) {}
+        }
+    };
+    or(ending, platform.after(LINGER)).await;
 }
 
 /// Connects to a server by name or address.
@@ -183,6 +236,7 @@ async fn connect<P: Platform>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::reach::plain;
     use super::*;
     use crate::shell::platform::{System, WallClock};
     use crate::time::Time;
@@ -213,7 +267,7 @@ mod tests {
             let (mut far, _) = listener.accept()?;
             far.write_all(&[b'x'; 300_000])?;
             let (link, orders) = Link::new();
-            let task = executor.spawn(serve(system(), stream, orders, news, report));
+            let task = executor.spawn(serve(system(), plain(stream), orders, news, report));
             link.send(&mut b"first\n"[..].into());
             link.send(&mut b"last\n"[..].into());
             drop(link);
@@ -245,7 +299,7 @@ mod tests {
             drop(link);
             let mut received = String::new();
             let far = std::thread::spawn(move || far.read_to_string(&mut received).map(|_| received));
-            serve(system(), stream, orders, news, report).await;
+            serve(system(), plain(stream), orders, news, report).await;
             Ok::<_, io::Error>(far.join())
         }))?;
         assert_eq!(far.expect("the thread lives")?, "logout\n");
@@ -264,7 +318,7 @@ mod tests {
             far.write_all(b"bye logout\n")?;
             drop(far);
             let (_link, orders) = Link::new();
-            executor.spawn(serve(system(), stream, orders, news, report)).await;
+            executor.spawn(serve(system(), plain(stream), orders, news, report)).await;
             Ok::<_, io::Error>(())
         }))?;
         let reported: Vec<News> = std::iter::from_fn(|| reported.try_recv().ok()).collect();
@@ -284,7 +338,7 @@ mod tests {
             let stream = dial(&system(), "127.0.0.1", port).await?;
             let (mut far, _) = listener.accept()?;
             let (link, orders) = Link::new();
-            let task = executor.spawn(serve(system(), stream, orders, news, report));
+            let task = executor.spawn(serve(system(), plain(stream), orders, news, report));
             link.send(&mut b"unread\n"[..].into());
             far.write_all(b"online luke\n")?;
             while reported.is_empty() {
@@ -327,7 +381,7 @@ mod tests {
             let stream = dial(&system(), "127.0.0.1", port).await?;
             let (far, _) = listener.accept()?;
             let (link, orders) = Link::new();
-            let task = executor.spawn(serve(system(), stream, orders, news, report));
+            let task = executor.spawn(serve(system(), plain(stream), orders, news, report));
             link.send(&mut vec![b'x'; CLOGGED][..].into());
             assert!(!link.is_clogged());
             // The system takes some of it, and the rest waits.

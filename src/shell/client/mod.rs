@@ -19,8 +19,10 @@ mod links;
 mod news;
 mod options;
 mod people;
+mod pins;
 #[doc(hidden)]
 pub mod played;
+mod reach;
 mod rows;
 #[cfg(test)]
 mod samples;
@@ -30,6 +32,7 @@ mod start;
 mod state_folder;
 mod state_loop;
 mod terminal;
+mod trusting;
 mod wording;
 
 pub use options::{Options, UsageError};

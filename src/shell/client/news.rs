@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
+use super::reach::{Reached, Unreached};
 use super::state_folder::{Refusal, StateFolder};
 use crate::client::{Recall, Signal};
 use crate::shell::platform::{Platform, System};
@@ -17,7 +18,7 @@ pub(super) enum News<P: Platform = System> {
         /// Its number.
         dial: u64,
         /// The connection.
-        reached: std::io::Result<P::Socket>,
+        reached: Result<Box<Reached<P::Socket>>, Unreached>,
     },
     /// Bytes from the server.
     FromServer {

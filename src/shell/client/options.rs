@@ -10,16 +10,20 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use etcetera::BaseStrategy as _;
 
+use super::reach::Security;
+use crate::client::trust::Demand;
 use crate::client::{AcceptPrivate, Settings};
-use crate::words::Password;
+use crate::shell::tunnel::dialler::Dialler;
 use crate::words::wiped::{WipedBytes, wipe};
+use crate::words::{BadFingerprint, Password};
 
 const EXAMPLES: &str = "\
 Examples:
-  hobnob --plaintext                              to the server on this machine, port 4000
-  hobnob --plaintext example.org:4000             to another one
-  hobnob --plaintext --user hans 5000             as hans, port 5000
-  hobnob --plaintext --json < lines > objects     for a script: lines in, JSON objects out
+  hobnob                                to the server on this machine, port 4000
+  hobnob example.org:4000               to another one
+  hobnob --user hans 5000               as hans, port 5000
+  hobnob --json < lines > objects       for a script: lines in, JSON objects out
+  hobnob trust example.org:4000         accepts a key that the server has changed
 
 {about}
 
@@ -53,7 +57,7 @@ struct CommandLine {
     /// Trust only this key of the server
     #[arg(long, value_name = "SHA256:…")]
     fingerprint: Option<String>,
-    /// Trust servers certified by FILE
+    /// Trust certificates of the authorities in FILE (PEM), for the server's name
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Answer to others' startprivate
@@ -77,7 +81,7 @@ struct CommandLine {
     /// Ends a session of the user that stands in the way, without asking
     #[arg(long)]
     takeover: bool,
-    /// No encryption; both sides must say it
+    /// No encryption to the server; both sides must say it
     #[arg(long)]
     plaintext: bool,
 }
@@ -102,6 +106,16 @@ pub struct Options {
     pub(super) json: bool,
     pub(super) settings: Settings,
     pub(super) places: Places,
+    pub(super) task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// A session at the server.
+    Chat,
+    /// Accept the server's key.
+    Trust,
 }
 
 /// An error in a command line.
@@ -116,9 +130,23 @@ pub enum UsageError {
     /// An option that needs encryption.
     #[error("{0} needs encryption, which this version does not have yet")]
     NeedsEncryption(&'static str),
-    /// Plaintext must be asked for.
-    #[error("this version cannot encrypt yet; say --plaintext, here and at the server, to go without")]
-    NotPlaintext,
+    /// Two that contradict each other.
+    #[error("{0} does not go with {1}")]
+    Contradiction(&'static str, &'static str),
+    /// The argument of `--fingerprint` is none.
+    #[error("--fingerprint {0}: {1}")]
+    Fingerprint(String, BadFingerprint),
+    /// The file of `--ca` cannot be used.
+    #[error("--ca {}: {reason}", .file.display())]
+    Authorities {
+        /// Where.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// TLS cannot be set up.
+    #[error("no TLS: {0}")]
+    NoTls(String),
     /// The password file cannot be read.
     #[error("cannot read the password in {}: {reason}", .file.display())]
     PasswordFile {
@@ -136,8 +164,16 @@ impl Options {
     /// [`UsageError`], for exit code 2.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Options, UsageError> {
         let line = CommandLine::try_parse_from(line)?;
-        line.refuse_encryption()?;
-        let server = ServerAddress::read(&line.words)?;
+        line.refuse_relay()?;
+        let (task, words) = match line.words.split_first() {
+            Some((first, rest)) if first == "trust" => (Task::Trust, rest),
+            Some(_) | None => (Task::Chat, &*line.words),
+        };
+        let server = match words {
+            [] if task == Task::Trust => return Err(UsageError::NoServer("nothing after trust".into())),
+            words => ServerAddress::read(words)?,
+        };
+        let security = line.security(task, &server.host)?;
         let password = line.password_file.as_deref().map(read_password).transpose()?;
         let settings = Settings {
             user: line.user,
@@ -154,24 +190,52 @@ impl Options {
             ..Settings::default()
         };
         let state = line.state.map_or_else(default_state, Ok);
-        let places = Places { server, state, private_bind: line.private_bind };
-        Ok(Options { json: line.json, settings, places })
+        let places = Places { server, state, private_bind: line.private_bind, security };
+        Ok(Options { json: line.json, settings, places, task })
     }
 }
 
 impl CommandLine {
-    fn refuse_encryption(&self) -> Result<(), UsageError> {
-        let needs = |asked: bool, what| if asked { Err(UsageError::NeedsEncryption(what)) } else { Ok(()) };
-        needs(self.words.first().is_some_and(|word| word == "trust"), "trust")?;
-        needs(self.fingerprint.is_some(), "--fingerprint")?;
-        needs(self.ca.is_some(), "--ca")?;
-        needs(self.path == Way::Relay, "--path relay")?;
-        if self.plaintext { Ok(()) } else { Err(UsageError::NotPlaintext) }
+    fn refuse_relay(&self) -> Result<(), UsageError> {
+        if self.path == Way::Relay { Err(UsageError::NeedsEncryption("--path relay")) } else { Ok(()) }
+    }
+
+    /// How the server is to be spoken to.
+    fn security(&self, task: Task, host: &str) -> Result<Security, UsageError> {
+        if self.plaintext {
+            let about_keys = [
+                ("trust", task == Task::Trust),
+                ("--fingerprint", self.fingerprint.is_some()),
+                ("--ca", self.ca.is_some()),
+            ];
+            return match about_keys.iter().find(|(_, asked)| *asked) {
+                Some((option, _)) => Err(UsageError::Contradiction(option, "--plaintext")),
+                None => Ok(Security::PLAINTEXT),
+            };
+        }
+        let read = |word: &String| word.parse().map_err(|error| UsageError::Fingerprint(word.clone(), error));
+        let key = self.fingerprint.as_ref().map(read).transpose()?;
+        let Some(file) = &self.ca else {
+            let demand = match (task, key) {
+                (Task::Trust, key) => Demand::Accept(key),
+                (Task::Chat, Some(key)) => Demand::Key(key),
+                (Task::Chat, None) => Demand::Pin,
+            };
+            let dialler = Dialler::to_any_key(host).map_err(|error| UsageError::NoTls(error.to_string()))?;
+            return Ok(Security { demand, dialler });
+        };
+        if task == Task::Trust {
+            return Err(UsageError::Contradiction("trust", "--ca"));
+        }
+        let failed = |reason: String| UsageError::Authorities { file: file.clone(), reason };
+        let authorities = fs::read(file).map_err(|error| failed(error.to_string()))?;
+        let dialler = Dialler::to_certified(host, &authorities).map_err(|error| failed(error.to_string()))?;
+        Ok(Security { demand: Demand::Certificate(key), dialler })
     }
 }
 
 /// Addresses and folders.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Places {
     /// The server.
     pub(super) server: ServerAddress,
@@ -179,6 +243,8 @@ pub(super) struct Places {
     pub(super) state: Result<PathBuf, String>,
     /// Address to listen on for private links; `None`: the one that the server is reached from.
     pub(super) private_bind: Option<IpAddr>,
+    /// How the server is to be spoken to.
+    pub(super) security: Security,
 }
 
 /// The host, a name or an address, and the port of a server.
@@ -258,6 +324,7 @@ fn default_state() -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::Fingerprint;
     use std::io::Write as _;
 
     fn parse(words: &str) -> Result<Options, UsageError> {
@@ -311,12 +378,30 @@ mod tests {
     }
 
     #[test]
-    fn options_that_need_encryption_say_so() {
-        for words in ["trust h:1", "--plaintext --fingerprint SHA256:x", "--ca f --plaintext", "--path relay"]
-        {
-            assert!(matches!(parse(words), Err(UsageError::NeedsEncryption(_))), "{words}");
+    fn whom_to_trust_is_said_in_one_way() {
+        let word = Fingerprint([7; 32]).to_string();
+        let key = Fingerprint([7; 32]);
+        for (words, demand) in [
+            ("".to_owned(), Demand::Pin),
+            ("--plaintext".into(), Demand::Plaintext),
+            (format!("--fingerprint {word}"), Demand::Key(key)),
+            ("trust h:1".into(), Demand::Accept(None)),
+            (format!("trust h:1 --fingerprint {word}"), Demand::Accept(Some(key))),
+        ] {
+            assert_eq!(parse(&words).expect("is good").places.security.demand, demand, "{words}");
         }
-        assert!(matches!(parse(""), Err(UsageError::NotPlaintext)));
+        for words in [
+            &format!("--plaintext --fingerprint {word}"),
+            "--ca f --plaintext",
+            "trust h:1 --plaintext",
+            "trust h:1 --ca f",
+        ] {
+            assert!(matches!(parse(words), Err(UsageError::Contradiction(..))), "{words}");
+        }
+        assert!(matches!(parse("--fingerprint SHA256:x"), Err(UsageError::Fingerprint(..))));
+        assert!(matches!(parse("--ca /nonexistent"), Err(UsageError::Authorities { .. })));
+        assert!(matches!(parse("--path relay"), Err(UsageError::NeedsEncryption(_))));
+        assert!(matches!(parse("trust"), Err(UsageError::NoServer(_))));
     }
 
     #[test]

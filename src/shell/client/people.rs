@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::rows::{name, names, push_wrapped};
 use super::wording;
-use crate::client::view::{Connection, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View};
+use crate::client::view::{
+    Connection, Contact, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View,
+};
 use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
 use crate::wire::{Code, CommandKind, PingStatus, Status};
@@ -90,11 +92,22 @@ fn trouble(text: &str) -> Vec<Line> {
     vec![Line { text: visible(text).to_string(), tone: Tone::Trouble }]
 }
 
+fn connection(contact: Contact) -> Vec<Line> {
+    match (contact.state, contact.key) {
+        (Connection::Connected, Some(key)) if key.first_use => event(format!(
+            "First connection to this server. From now on it is known by its key: {}",
+            key.fingerprint
+        )),
+        (Connection::Connected, _) => Vec::new(),
+        (Connection::Reconnecting, _) => event("Connection lost. Reconnecting".into()),
+        (Connection::Resumed, _) => event("Connected again".into()),
+    }
+}
+
 fn lines(view: &View) -> Vec<Line> {
     match view {
-        View::Connection(Connection::Connected) | View::Prompt { .. } => Vec::new(),
-        View::Connection(Connection::Reconnecting) => event("Connection lost. Reconnecting".into()),
-        View::Connection(Connection::Resumed) => event("Connected again".into()),
+        View::Prompt { .. } => Vec::new(),
+        View::Connection(contact) => connection(*contact),
         View::LoggedIn { user, unread } => welcome(user, *unread),
         View::LoginRefused(refused) => login_refused(*refused),
         View::Result { line, command, outcome } => match outcome {

@@ -12,6 +12,7 @@ use smol::{LocalExecutor, Task};
 use super::keyboard::Keyboard;
 use super::news::{News, Printed};
 use super::options::{Places, ServerAddress};
+use super::reach::Security;
 use super::screen::{Face, Screen, Sheet, report};
 use super::start::Parts;
 use crate::client::{ClientState, Settings, Signal};
@@ -71,7 +72,7 @@ impl<P: Platform> Played<P> {
         let parts = Parts {
             platform,
             executor: Rc::clone(&executor),
-            places: Places { server, state: Ok(state), private_bind: None },
+            places: Places { server, state: Ok(state), private_bind: None, security: Security::PLAINTEXT },
             keyboard: Keyboard::asking(asks, settings.line_bytes),
             screen: Screen::new(Face::Json, waiting),
             core: ClientState::new(settings, seed),

@@ -1,11 +1,12 @@
 //! One of every view, with the JSON and the text that the contract wants for it.
 
 use crate::client::view::{
-    Bye, Connection, Failure, LoginRefused, Message, MessageKind, Notice, Path, PrivateEnd, Question,
-    Success, View,
+    Bye, Connection, Contact, Failure, LoginRefused, Message, MessageKind, Notice, Path, PrivateEnd,
+    Question, ServerKey, Success, View,
 };
 use crate::time::Time;
 use crate::wire::{Code, PingStatus, Status};
+use crate::words::Fingerprint;
 
 /// A live message of 14 November 2023.
 pub(super) fn message(kind: MessageKind, from: &str, text: &str) -> Message {
@@ -127,7 +128,8 @@ fn failures_about_groups() -> Vec<(&'static str, Failure, &'static str)> {
 
 /// Every view and every success: the view, its JSON, its text in plain mode.
 pub(super) fn views() -> Vec<Sample> {
-    let mut views = session_views();
+    let mut views = connection_views();
+    views.extend(session_views());
     views.extend(notice_views());
     views.extend(message_views());
     views.extend(private_views());
@@ -137,15 +139,41 @@ pub(super) fn views() -> Vec<Sample> {
     views
 }
 
+fn connection_views() -> Vec<Sample> {
+    let connection = |state: Connection, text| {
+        (
+            View::Connection(Contact { state, key: None }),
+            format!(r#"{{"type":"connection","state":"{state}"}}"#),
+            text,
+        )
+    };
+    let encrypted = |first_use, more: &str, text| {
+        let (state, fingerprint) = (Connection::Connected, Fingerprint([0; 32]));
+        let key = Some(ServerKey { fingerprint, first_use });
+        let json =
+            format!(r#"{{"type":"connection","state":"{state}","fingerprint":"{fingerprint}"{more}}}"#);
+        (View::Connection(Contact { state, key }), json, text)
+    };
+    vec![
+        connection(Connection::Connected, ""),
+        encrypted(false, "", ""),
+        encrypted(
+            true,
+            r#","first_use":true"#,
+            "First connection to this server. From now on it is known by its key: \
+             SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+        ),
+        connection(Connection::Reconnecting, "Connection lost. Reconnecting\n"),
+        connection(Connection::Resumed, "Connected again\n"),
+    ]
+}
+
 fn session_views() -> Vec<Sample> {
     let refused = |refused, fields, text| {
         let json = format!(r#"{{"type":"login","ok":false,"error":{fields}}}"#);
         (View::LoginRefused(refused), json, text)
     };
     let bye = |bye: Bye, text| (View::Bye(bye), format!(r#"{{"type":"bye","reason":"{bye}"}}"#), text);
-    let connection = |state: Connection, text| {
-        (View::Connection(state), format!(r#"{{"type":"connection","state":"{state}"}}"#), text)
-    };
     let prompt = |ask: Question| {
         (View::Prompt { ask, again: false }, format!(r#"{{"type":"prompt","ask":"{ask}"}}"#), "")
     };
@@ -154,9 +182,6 @@ fn session_views() -> Vec<Sample> {
         (View::LoggedIn { user: "luke".into(), unread }, json, text)
     };
     vec![
-        connection(Connection::Connected, ""),
-        connection(Connection::Reconnecting, "Connection lost. Reconnecting\n"),
-        connection(Connection::Resumed, "Connected again\n"),
         prompt(Question::Username),
         prompt(Question::Password),
         prompt(Question::NewPassword),

@@ -271,7 +271,7 @@ fn write_pieces(sheet: Sheet) -> io::Result<()> {
 mod tests {
     use super::super::samples;
     use super::*;
-    use crate::client::view::{Connection, MessageKind};
+    use crate::client::view::{Connection, Contact, MessageKind};
     use async_channel::unbounded;
 
     fn message(text: &str) -> View {
@@ -301,7 +301,7 @@ mod tests {
         let (sheets, waiting) = mpsc::channel();
         let mut screen = Screen::new(Face::People { terminal: false }, sheets);
         screen.show(&message("one"));
-        screen.show(&View::Connection(Connection::Reconnecting));
+        screen.show(&View::Connection(Contact { state: Connection::Reconnecting, key: None }));
         screen.say("evil \x1b[2J");
         screen.print();
         let sheet = gather(&waiting).expect("a sheet waits");

@@ -13,11 +13,12 @@ use super::door;
 use super::hands::{Folder, Hands, Peers, Server};
 use super::keyboard::Keyboard;
 use super::news::News;
-use super::options::{Options, Places};
+use super::options::{Options, Places, Task};
 use super::screen::{self, Face, Screen};
 use super::standard_output;
 use super::state_loop::Client;
 use super::terminal::Terminal;
+use super::trusting;
 use crate::client::{ClientState, Signal};
 use crate::shell::core_dumps;
 use crate::shell::platform::{Platform, System, WallClock};
@@ -37,6 +38,9 @@ pub fn run(options: Options) -> io::Result<u8> {
     }
     // Without it the client does all it is for.
     let _ = core_dumps::forbid();
+    if options.task == Task::Trust {
+        return trusting::run(&options.places);
+    }
     let executor = Rc::new(LocalExecutor::new());
     let client = assemble(options, Rc::clone(&executor))?;
     // A spawned task, because the outermost one would be woken through a pipe.
@@ -45,7 +49,7 @@ pub fn run(options: Options) -> io::Result<u8> {
 }
 
 fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Result<Client> {
-    let Options { json, mut settings, places } = options;
+    let Options { json, mut settings, places, task: _ } = options;
     let (urgent, urgent_news) = unbounded();
     let signals =
         Signals::new([SystemSignal::Int, SystemSignal::Term, SystemSignal::Hup, SystemSignal::Xfsz])?;

@@ -97,7 +97,7 @@ fn open(path: &Path) -> io::Result<Option<(StateFolder, Recall)>> {
 /// A file name for any word, a different one for each, also where case does not count: small
 /// letters, digits, `-` and all beyond ASCII stay, `:` between host and port becomes `_`, and the
 /// rest is written `%XX`. A dot stays except at the front.
-fn file_name(word: &str) -> String {
+pub(super) fn file_name(word: &str) -> String {
     let mut name = String::with_capacity(word.len());
     for (at, c) in word.char_indices() {
         match c {

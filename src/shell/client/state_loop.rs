@@ -107,12 +107,12 @@ impl<P: Platform> Client<P> {
 
     fn take(&mut self, news: News<P>) {
         match news {
-            News::Dialled { dial, reached } => match self.hands.dialled(dial, reached) {
-                Some(true) => self.tell(Event::Connected),
-                Some(false) => self.tell(Event::Disconnected),
-                None => {}
-            },
-            News::FromServer { dial, bytes } if self.hands.is_present(dial) => {
+            News::Dialled { dial, reached } => {
+                for event in self.hands.dialled(dial, reached) {
+                    self.tell(event);
+                }
+            }
+            News::FromServer { dial, bytes } if self.hands.hears(dial) => {
                 self.tell(Event::Received { bytes: &bytes });
             }
             News::ServerGone { dial } if self.hands.is_present(dial) => {

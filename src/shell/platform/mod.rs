@@ -175,22 +175,3 @@ pub async fn read(socket: &impl Socket, bytes: &mut [u8]) -> io::Result<usize> {
         }
     }
 }
-
-/// Writes all bytes, waiting until they are taken.
-///
-/// # Errors
-/// The I/O error.
-pub async fn write_all(socket: &impl Socket, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match socket.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                poll_fn(|context| socket.poll_writable(context)).await?;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}

@@ -2,21 +2,25 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use smol::LocalExecutor;
 
 use super::alarm::Alarm;
-use super::connections::{Accepting, Connection, Links, Shared, Written};
+use super::connections::{Accepting, Connection, Handshakes, Links, Shared, Written};
 use super::hashing::{Hashing, Pool};
 use super::inbox::{Item, Sender};
 use super::nonces::Nonces;
+use super::operator::RenewCertificate;
 use super::renewals::Renewals;
 use super::report;
 use super::setup::settings::Settings;
 use crate::server::{Effect, OTHERS_BYTES, Verdict};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store;
+use crate::shell::tunnel::Tunnel;
+use crate::shell::tunnel::acceptor::Acceptor;
 use crate::time::Time;
 use crate::words::LinkId;
 
@@ -35,9 +39,14 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) accepting: Option<Accepting<P>>,
     /// Reads settings and credentials again.
     pub(super) reload: Rc<dyn Fn()>,
+    /// Makes the certificate anew.
+    pub(super) renew_certificate: RenewCertificate,
     /// Cloned for the task of each connection.
     pub(super) sender: Sender<P>,
     pub(super) links: Links<P>,
+    /// How connections begin.
+    pub(super) acceptor: Acceptor,
+    pub(super) handshakes: Handshakes,
     pub(super) nonces: Nonces,
     pub(super) renewals: Renewals,
     pub(super) alarm: Alarm<P>,
@@ -104,10 +113,10 @@ impl<P: Platform> Hands<P> {
         }
     }
 
-    pub(super) fn open(&mut self, socket: P::Socket) -> Option<LinkId> {
+    pub(super) fn open(&mut self, socket: P::Socket, tunnel: Tunnel, from: SocketAddr) -> Option<LinkId> {
         let Hands { links, executor, shared, sender, .. } = self;
-        links.insert(|link| {
-            let connection = Rc::new(Connection::new(link, socket, Rc::clone(shared)));
+        links.insert(from, |link| {
+            let connection = Rc::new(Connection::new(link, socket, tunnel, Rc::clone(shared)));
             let task = executor.spawn(Rc::clone(&connection).serve(sender.clone()));
             (connection, task)
         })

@@ -6,6 +6,7 @@ use super::setup::reload::Reload;
 use crate::server::{Renewal, Verdict};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store;
+use crate::shell::tunnel::acceptor::Acceptor;
 use crate::words::wiped::WipedBytes;
 use crate::words::{Credential, LinkId, Ticket};
 
@@ -18,6 +19,10 @@ pub(super) enum Item<P: Platform = System> {
     Opened {
         socket: P::Socket,
         from: SocketAddr,
+    },
+    /// Some of a handshake was read, and the work for it is to be done.
+    Handshake {
+        link: LinkId,
     },
     /// The bytes of one read; there may be a password in them.
     Chunk {
@@ -52,6 +57,10 @@ pub(super) enum Item<P: Platform = System> {
     HashesRenewed(Vec<Renewal>),
     /// Settings and credentials were read again and are valid.
     Reloaded(Box<Reload>),
+    /// The certificate that the server made itself ends before long.
+    CertificateDue,
+    /// Another certificate was made.
+    CertificateRenewed(Acceptor),
     /// The operator asked to stop; the second time, at once.
     Stop,
 }

@@ -19,5 +19,5 @@ mod setup;
 mod start;
 mod state_loop;
 
-pub use setup::{config, reload, settings};
+pub use setup::{config, identity, reload, settings};
 pub use start::{Failure, run};

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
@@ -9,8 +11,18 @@ use smol::LocalExecutor;
 
 use super::inbox::{Item, Sender};
 use super::setup::config::Sources;
-use super::setup::reload::reload;
-use crate::shell::platform::Platform;
+use super::setup::identity::Keys;
+use super::setup::reload::{Reload, ReloadError, reload};
+use super::setup::settings::Settings;
+use crate::shell::platform::{Platform, System};
+
+/// How often it is looked whether the certificate is to be renewed: the clock may have been set.
+const LOOK: Duration = Duration::from_secs(3_600);
+/// The age at which a certificate is renewed, which lasts for three times as long.
+const RENEWAL: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Makes a certificate anew, with these settings.
+pub(super) type RenewCertificate = Rc<dyn Fn(&Settings)>;
 
 /// The signals the server handles. SIGXFSZ is among them because by default it ends the process; handled, the
 /// write fails instead, as on a full disk.
@@ -37,17 +49,24 @@ pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Se
     }
 }
 
-/// Returns the function that reads settings and credentials again. It does so on another thread, because
+/// Returns the function that reads settings, credentials and certificate again. It does so on another thread, because
 /// files may be slow. Invalid ones change nothing.
 pub(super) fn reloader(
     executor: Rc<LocalExecutor<'static>>,
     sources: Sources,
+    keys: Arc<Keys>,
+    platform: System,
     inbox: Sender<impl Platform>,
 ) -> Rc<dyn Fn()> {
     Rc::new(move || {
-        let (sources, inbox) = (sources.clone(), inbox.clone());
+        let (sources, inbox, keys) = (sources.clone(), inbox.clone(), Arc::clone(&keys));
+        let read = move || -> Result<Reload, ReloadError> {
+            let mut found = reload(&sources)?;
+            found.acceptor = keys.acceptor(&found.settings, platform.now())?;
+            Ok(found)
+        };
         let reading = async move {
-            match smol::unblock(move || reload(&sources)).await {
+            match smol::unblock(read).await {
                 Ok(reload) => {
                     for warning in &reload.accounts.warnings {
                         tracing::warn!("{warning}");
@@ -60,4 +79,38 @@ pub(super) fn reloader(
         };
         executor.spawn(reading).detach();
     })
+}
+
+/// Returns the function that makes the certificate anew, on another thread.
+pub(super) fn renewer(
+    executor: Rc<LocalExecutor<'static>>,
+    keys: Arc<Keys>,
+    platform: System,
+    inbox: Sender<impl Platform>,
+) -> RenewCertificate {
+    Rc::new(move |settings| {
+        let (settings, keys, inbox) = (settings.clone(), Arc::clone(&keys), inbox.clone());
+        let renewing = async move {
+            match smol::unblock(move || keys.acceptor(&settings, platform.now())).await {
+                // Fails only when the program ends.
+                Ok(acceptor) => drop(inbox.send(Item::CertificateRenewed(acceptor)).await),
+                Err(error) => tracing::error!("the certificate is not renewed: {error}"),
+            }
+        };
+        executor.spawn(renewing).detach();
+    })
+}
+
+/// Says when the certificate is to be renewed.
+pub(super) async fn watch_certificate<P: Platform>(platform: P, inbox: Sender<impl Platform>) {
+    let mut made_at = platform.now();
+    loop {
+        platform.after(LOOK).await;
+        if platform.now().since(made_at) >= RENEWAL {
+            made_at = platform.now();
+            if inbox.send(Item::CertificateDue).await.is_err() {
+                return;
+            }
+        }
+    }
 }

@@ -17,6 +17,7 @@ use crate::record::Recovery;
 use crate::server::ServerState;
 use crate::shell::platform::Platform;
 use crate::shell::store;
+use crate::shell::tunnel::acceptor::Acceptor;
 use crate::words::{Credential, Name};
 
 /// What a server is started with.
@@ -88,7 +89,9 @@ impl<P: Platform> Played<P> {
             store,
             hashing,
             settings,
+            acceptor: Acceptor::Plain,
             reload: Rc::new(|| ()),
+            renew_certificate: Rc::new(|_| ()),
             core,
         };
         let running = Some(executor.spawn(parts.assemble(listener).run()));

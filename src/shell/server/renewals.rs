@@ -21,7 +21,7 @@ pub(super) struct Renewals(Rc<RefCell<Vec<(Credential, Credential)>>>);
 
 impl<P: Platform> Hands<P> {
     /// Replaces a hash in the credentials file, soon.
-    pub(super) fn renew(&self, before: Credential, after: Credential) {
+    pub(super) fn replace_hash(&self, before: Credential, after: Credential) {
         let mut waiting = self.renewals.0.borrow_mut();
         if waiting.len() >= WAITING || waiting.iter().any(|(known, _)| *known == before) {
             return;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
@@ -13,14 +14,15 @@ use smol::LocalExecutor;
 use thiserror::Error;
 
 use super::alarm::Alarm;
-use super::connections::{Accepting, Bounds, Links, Shared};
+use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
 use super::hands::{Hands, Stopping};
 use super::hashing::Pool;
 use super::inbox;
 use super::nonces::Nonces;
-use super::operator;
+use super::operator::{self, RenewCertificate};
 use super::renewals::Renewals;
 use super::setup::config::Sources;
+use super::setup::identity::{IdentityError, Keys};
 use super::setup::reload::{ReloadError, reload};
 use super::setup::settings::Settings;
 use super::state_loop::{Outcome, Server};
@@ -30,8 +32,9 @@ use crate::shell::core_dumps;
 use crate::shell::credentials::append;
 use crate::shell::platform::{Listener, Platform, System, WallClock};
 use crate::shell::store;
+use crate::shell::tunnel::acceptor::Acceptor;
 use crate::time::Time;
-use crate::words::{Credential, Name};
+use crate::words::{Credential, Fingerprint, Name};
 
 /// An error that keeps the server from starting or ends it.
 #[derive(Debug, Error)]
@@ -39,6 +42,9 @@ pub enum Failure {
     /// Settings or credentials.
     #[error(transparent)]
     Setup(#[from] ReloadError),
+    /// The key in the data folder.
+    #[error(transparent)]
+    Key(#[from] IdentityError),
     /// The address.
     #[error("cannot listen on {address}: {why}")]
     Listen {
@@ -66,8 +72,10 @@ impl Failure {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
+            Failure::Key(error) if error.is_of_settings() => 2,
             Failure::Setup(_) => 2,
-            Failure::Listen { .. }
+            Failure::Key(_)
+            | Failure::Listen { .. }
             | Failure::Store(_)
             | Failure::StoreFailed(_)
             | Failure::StoreHangs
@@ -105,13 +113,30 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let channel = inbox::inbox();
     let sender = channel.0.clone();
     let executor: Rc<LocalExecutor<'static>> = Rc::default();
-    let reload = operator::reloader(Rc::clone(&executor), sources, sender.clone());
+    let keys = Arc::new(Keys::default());
+    let acceptor = keys.acceptor(&settings, platform.now())?;
+    let renew_certificate =
+        operator::renewer(Rc::clone(&executor), Arc::clone(&keys), platform, sender.clone());
+    executor.spawn(operator::watch_certificate(platform, sender.clone())).detach();
+    let reload = operator::reloader(Rc::clone(&executor), sources, keys, platform, sender.clone());
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
     let hashing = start_hashing(sender)?;
     hashing.learn_costs(&accounts);
     let core = new_core(&settings, accounts, recovery, platform.now())?;
-    let parts = Parts { platform, executor, channel, answered, store, hashing, settings, reload, core };
     let address = listener.local_addr()?;
+    let parts = Parts {
+        platform,
+        executor,
+        channel,
+        answered,
+        store,
+        hashing,
+        settings,
+        acceptor,
+        reload,
+        renew_certificate,
+        core,
+    };
     serve(parts.assemble(listener), address)
 }
 
@@ -129,14 +154,28 @@ pub(super) struct Parts<P: Platform> {
     pub(super) store: store::Handle,
     pub(super) hashing: Pool,
     pub(super) settings: Settings,
+    pub(super) acceptor: Acceptor,
     pub(super) reload: Rc<dyn Fn()>,
+    pub(super) renew_certificate: RenewCertificate,
     pub(super) core: ServerState,
 }
 
 impl<P: Platform> Parts<P> {
     /// A server that takes connections from `listener` when its executor runs.
     pub(super) fn assemble(self, listener: P::Listener) -> Server<P> {
-        let Parts { platform, executor, channel, answered, store, hashing, settings, reload, core } = self;
+        let Parts {
+            platform,
+            executor,
+            channel,
+            answered,
+            store,
+            hashing,
+            settings,
+            acceptor,
+            reload,
+            renew_certificate,
+            core,
+        } = self;
         let (sender, inbox) = channel;
         executor.spawn(inbox::forward(answered, sender.clone())).detach();
         let shared = Shared::new(platform.clone(), settings.limits);
@@ -149,9 +188,12 @@ impl<P: Platform> Parts<P> {
             settings,
             accepting: Some(accepting),
             reload,
+            renew_certificate,
             executor,
             sender,
             links: Links::default(),
+            acceptor,
+            handshakes: Handshakes::default(),
             nonces: Nonces::new(),
             renewals: Renewals::default(),
             alarm: Alarm::new(platform.clone()),
@@ -171,6 +213,7 @@ impl<P: Platform> Parts<P> {
 fn serve(server: Server, address: SocketAddr) -> Result<(), Failure> {
     let executor = Rc::clone(&server.hands.executor);
     let platform = server.hands.platform;
+    let fingerprint = server.hands.acceptor.fingerprint();
     let running = async {
         // A panic in the core ends the program at once: what it has sent so far is true, and nothing more
         // may be sent.
@@ -180,7 +223,7 @@ fn serve(server: Server, address: SocketAddr) -> Result<(), Failure> {
         })
     };
     let running = executor.spawn(running);
-    announce(address);
+    announce(address, fingerprint);
     match async_io::block_on(or(running, drive(&executor, &platform))) {
         Outcome::Stopped => Ok(()),
         Outcome::StoreFailed(reason) => Err(Failure::StoreFailed(reason)),
@@ -199,10 +242,14 @@ async fn drive<T>(executor: &LocalExecutor<'static>, platform: &System) -> T {
     }
 }
 
-/// Prints the one line on standard output; it may be closed.
-fn announce(address: SocketAddr) {
+/// Prints where the server listens, and what it is known by, on standard output; it may be closed.
+fn announce(address: SocketAddr, fingerprint: Option<Fingerprint>) {
+    let mut lines = format!("listening on {address}\n");
+    if let Some(fingerprint) = fingerprint {
+        lines += &format!("fingerprint {fingerprint}\n");
+    }
     let mut stdout = io::stdout();
-    let _ = writeln!(stdout, "listening on {address}").and_then(|()| stdout.flush());
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
 fn open_store(

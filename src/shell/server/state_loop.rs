@@ -7,13 +7,15 @@ use std::time::Duration;
 use futures_lite::future::{or, yield_now};
 
 use super::alarm::until;
+use super::connections::{Caller, Turn};
 use super::hands::{Hands, Stopping};
 use super::inbox::{self, Item, Receiver};
 use super::setup::reload::{Reload, needing_restart};
 use super::start::lower_to_files;
-use crate::server::{Event, ServerState};
+use crate::server::{Event, ServerState, host};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store::{Answer, CloseError};
+use crate::shell::tunnel::acceptor::Acceptor;
 use crate::time::Time;
 use crate::words::LinkId;
 
@@ -85,7 +87,7 @@ impl<P: Platform> Server<P> {
 
     /// Waits for the next item; `None` when the alarm rings or the time to stop is over.
     async fn next(&mut self) -> Option<Item<P>> {
-        if !self.hands.flushed.is_empty() || self.core.has_turns() {
+        if !self.hands.flushed.is_empty() || self.core.has_turns() || self.hands.handshakes.are_waiting() {
             // The core has yet to be told of these, but connections are read first.
             yield_now().await;
             return self.inbox.try_recv().ok();
@@ -115,6 +117,7 @@ impl<P: Platform> Server<P> {
             self.tell(Event::Tick, self.hands.platform.now());
         }
         self.give_turns();
+        self.shake_hands();
         Ok(())
     }
 
@@ -126,6 +129,31 @@ impl<P: Platform> Server<P> {
             self.tell(Event::Turn, now);
             now = self.hands.platform.now();
         }
+    }
+
+    /// Does the work of handshakes that wait for it, for half of the time of a turn.
+    fn shake_hands(&mut self) {
+        let began = self.hands.platform.now();
+        let most = self.hands.settings.limits.handshakes_max;
+        while let Some(Turn { link, loser }) = self.hands.handshakes.next(most) {
+            if let Some(loser) = loser.and_then(|loser| self.hands.links.get(loser)) {
+                loser.connection.break_off();
+            }
+            match self.hands.links.get(link).and_then(|link| link.connection.step()) {
+                Some(stage) => self.hands.handshakes.stepped(link, stage),
+                None => self.hands.handshakes.end(link),
+            }
+            if self.hands.platform.now().since(began) >= TURNS / 2 {
+                break;
+            }
+        }
+    }
+
+    /// Some of a handshake has come.
+    fn queue_handshake(&mut self, id: LinkId) {
+        let Some(from) = self.hands.links.get(id).map(|link| link.from) else { return };
+        let caller = Caller { host: host(from), known: self.core.knows(from) };
+        self.hands.handshakes.wait(id, caller);
     }
 
     /// Lets every connection with unread input read once, and handles what it read. If the alarm is on time, the
@@ -193,6 +221,7 @@ impl<P: Platform> Server<P> {
     fn take(&mut self, item: Item<P>, now: Time) -> Result<(), String> {
         match item {
             Item::Opened { socket, from } => self.open(socket, from, now),
+            Item::Handshake { link } => self.queue_handshake(link),
             Item::Chunk { link, bytes } => {
                 // The link may have been closed after the chunk was read.
                 if self.hands.is_open(link) {
@@ -208,7 +237,7 @@ impl<P: Platform> Server<P> {
             Item::Ended { link } => self.ended(link, now),
             Item::Verified { ticket, verdict, renewed } => {
                 if let Some((before, after)) = renewed {
-                    self.hands.renew(before, after);
+                    self.hands.replace_hash(before, after);
                 }
                 self.tell(Event::Verified { ticket, verdict }, now);
             }
@@ -224,6 +253,8 @@ impl<P: Platform> Server<P> {
                 self.tell(Event::HashesRenewed { renewals }, now);
             }
             Item::Reloaded(reload) => self.reloaded(*reload, now),
+            Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),
+            Item::CertificateRenewed(acceptor) => self.take_up(acceptor),
             Item::Stop => self.stop(now),
         }
         Ok(())
@@ -248,15 +279,31 @@ impl<P: Platform> Server<P> {
             }
         };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        if let Some(link) = self.hands.open(socket) {
+        let tunnel = match self.hands.acceptor.tunnel() {
+            Ok(tunnel) => tunnel,
+            Err(error) => return tracing::error!("a connection was refused: no TLS: {error}"),
+        };
+        if let Some(link) = self.hands.open(socket, tunnel, from) {
             self.tell(Event::LinkOpened { link, from, nonce }, now);
         }
     }
 
     fn ended(&mut self, link: LinkId, now: Time) {
         let Some(gone) = self.hands.links.remove(link) else { return };
+        self.hands.handshakes.end(link);
         if !gone.connection.is_closing() {
             self.tell(Event::LinkClosed { link }, now);
+        }
+    }
+
+    /// Connections begin with this certificate from now on.
+    fn take_up(&mut self, acceptor: Acceptor) {
+        let before = self.hands.acceptor.fingerprint();
+        self.hands.acceptor = acceptor.after(&self.hands.acceptor);
+        if let (Some(now), true) =
+            (self.hands.acceptor.fingerprint(), self.hands.acceptor.fingerprint() != before)
+        {
+            tracing::warn!("the key of this server is another one now: {now}");
         }
     }
 
@@ -265,6 +312,7 @@ impl<P: Platform> Server<P> {
             // The file was changed since, perhaps by this server: read it again.
             return (self.hands.reload)();
         }
+        let acceptor = reload.acceptor.clone();
         let (mut settings, accounts) = match reload.accept(self.core.has_accounts()) {
             Ok(accepted) => accepted,
             Err(error) => return tracing::error!("nothing was changed: {error}"),
@@ -273,6 +321,10 @@ impl<P: Platform> Server<P> {
         for setting in needing_restart(&settings, &self.hands.settings) {
             tracing::warn!("{setting} has changed; that takes a restart");
         }
+        if settings.plaintext == self.hands.settings.plaintext {
+            self.take_up(acceptor);
+        }
+        self.hands.settings.tls = settings.tls;
         self.hands.settings.limits = settings.limits;
         self.hands.shared.limits.set(settings.limits);
         if let Some(accepting) = &self.hands.accepting

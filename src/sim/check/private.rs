@@ -454,9 +454,9 @@ impl Check {
                 };
                 self.private.owed.retain(|(_, asker, of)| *asker != process || Some(of) != user);
             }
-            View::Connection(connection) => {
+            View::Connection(contact) => {
                 if let Some(client) = self.private.clients.get_mut(&process) {
-                    client.is_cut_off = *connection == Connection::Reconnecting;
+                    client.is_cut_off = contact.state == Connection::Reconnecting;
                     client.expected = self.now;
                 }
             }

@@ -66,7 +66,7 @@ impl Client {
     #[must_use]
     pub fn start(place: &Place, port: u16, options: &[&str]) -> Client {
         let mut command = place.client_command();
-        command.args(["--plaintext", &port.to_string()]).args(options);
+        command.args(place.plaintext()).arg(port.to_string()).args(options);
         if !options.contains(&"--state") {
             command.arg("--state").arg(place.fresh_state());
         }

@@ -19,7 +19,7 @@ pub(crate) fn check(object: &Value) {
         .filter(|key| *key != "type")
         .collect();
     let wanted: BTreeSet<&str> = wanted(object).split_whitespace().collect();
-    let optional: BTreeSet<&str> = ["again", "withheld_users"].into();
+    let optional: BTreeSet<&str> = ["again", "withheld_users", "fingerprint", "first_use"].into();
     let missing = wanted.difference(&fields).next();
     let more = fields.difference(&wanted).find(|field| !optional.contains(*field));
     assert_eq!((missing, more), (None, None), "fields of {object}");
@@ -82,7 +82,8 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         "ok" | "withheld" | "online" | "stored" if kind != "result" || field != "stored" => {
             value.is_boolean()
         }
-        "again" => *value == true,
+        "again" | "first_use" => *value == true,
+        "fingerprint" => value.as_str().is_some_and(|word| word.starts_with("SHA256:") && word.len() == 50),
         "line" => value.as_u64().is_some_and(|line| line > 0),
         "unread" | "attempts_left" | "retry_after" | "recipients" | "messages" | "delivered" | "stored"
         | "refused" => value.is_u64(),

@@ -25,6 +25,7 @@ pub struct Place {
     /// The state folders of clients.
     states: PathBuf,
     settings: Vec<String>,
+    encrypted: bool,
     clients: Arc<AtomicU32>,
 }
 
@@ -43,7 +44,14 @@ impl Place {
         let folder = tempfile::tempdir().expect("a folder");
         let states = folder.path().join("state");
         let clients = Arc::new(AtomicU32::new(0));
-        let place = Place { folder: Arc::new(folder), data: None, states, settings: Vec::new(), clients };
+        let place = Place {
+            folder: Arc::new(folder),
+            data: None,
+            states,
+            settings: Vec::new(),
+            encrypted: false,
+            clients,
+        };
         place.write("credentials.txt", credentials);
         place
     }
@@ -66,6 +74,13 @@ impl Place {
     #[must_use]
     pub fn set(mut self, setting: &str) -> Place {
         self.settings.push(setting.to_owned());
+        self
+    }
+
+    /// With TLS between every server and client here.
+    #[must_use]
+    pub fn encrypted(mut self) -> Place {
+        self.encrypted = true;
         self
     }
 
@@ -153,6 +168,11 @@ impl Place {
     #[must_use]
     pub fn client_command_behind(&self, wrapper: &[String]) -> Command {
         self.command("hobnob", wrapper)
+    }
+
+    /// What both programs are told about encryption.
+    pub(crate) fn plaintext(&self) -> &'static [&'static str] {
+        if self.encrypted { &[] } else { &["--plaintext"] }
     }
 
     /// Settings and data folder for the server's command line.

@@ -30,6 +30,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// The port of that.
     pub port: u16,
+    /// What it is known by; empty without TLS.
+    pub fingerprint: String,
     child: Child,
     stdout: BufReader<ChildStdout>,
     options: Vec<OsString>,
@@ -89,11 +91,17 @@ impl Server {
         }
         let mut first = String::new();
         stdout.read_line(&mut first).expect("a line");
+        let mut second = String::new();
+        if place.plaintext().is_empty() {
+            stdout.read_line(&mut second).expect("a line");
+        }
+        let fingerprint = second.strip_prefix("fingerprint ").unwrap_or_default().trim_end().to_owned();
         let address = first.strip_prefix("listening on ").and_then(|line| line.trim_end().parse().ok());
         let is_serving = address.is_some();
         let address = address.unwrap_or_else(|| SocketAddr::from(([0; 4], 0)));
         let port = address.port();
-        let mut server = Server { place, address, port, child, stdout, options, log, began, read: began };
+        let mut server =
+            Server { place, address, port, fingerprint, child, stdout, options, log, began, read: began };
         if is_serving { Ok(server) } else { Err(server.ended()) }
     }
 
@@ -302,7 +310,7 @@ fn command(place: &Place, port: &str, wrapper: &[String], options: &[OsString]) 
         command.arg(port);
     }
     // Of a setting given twice the later one holds, so those of the test come last.
-    command.args(["--plaintext"]).args(CHEAP).args(place.server_options()).args(options);
+    command.args(place.plaintext()).args(CHEAP).args(place.server_options()).args(options);
     command.stdout(Stdio::piped());
     command
 }

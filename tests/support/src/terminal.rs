@@ -53,7 +53,7 @@ impl Terminal {
     pub fn start(place: &Place, port: u16, options: &[&str], environment: &[(&str, &str)]) -> Terminal {
         let (port, state) = (port.to_string(), place.fresh_state());
         let state = ["--state", state.to_str().expect("UTF-8")];
-        Terminal::run(place, LARGE, &[&["--plaintext", &port], options, &state].concat(), environment)
+        Terminal::run(place, LARGE, &[place.plaintext(), &[&port], options, &state].concat(), environment)
     }
 
     /// The client with these words on its command line.

@@ -1,3 +1,5 @@
+use super::super::options::ServerAddress;
+use super::super::reach::Security;
 use super::super::samples;
 use super::super::screen::{Face, Sheet};
 use super::*;
@@ -20,7 +22,12 @@ fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>
     let platform = System::new(WallClock::starting_after(Time::ZERO));
     let server = ServerAddress { host: "localhost".into(), port: 4000 };
     let mut hands = Hands {
-        places: Places { server, state: Ok(states.path().into()), private_bind: None },
+        places: Places {
+            server,
+            state: Ok(states.path().into()),
+            private_bind: None,
+            security: Security::PLAINTEXT,
+        },
         platform,
         executor: Rc::default(),
         keyboard: Keyboard::pipe(urgent.clone(), 4_096).expect("a thread"),

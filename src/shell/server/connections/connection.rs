@@ -16,8 +16,8 @@ use super::files::{Bounds, Files};
 use crate::shell::platform::{Platform, Socket, System};
 use crate::shell::server::inbox::{Item, Sender};
 use crate::shell::server::setup::settings::Limits;
+use crate::shell::tunnel::{Received, Tunnel, Written as Moved};
 use crate::words::LinkId;
-use crate::words::wiped::{WipedBytes, wipe};
 
 /// Most bytes of one read. Bounds the inbox as well, which holds a number of reads.
 const READ_BYTES: usize = 16 * 1024;
@@ -57,6 +57,7 @@ impl<P: Platform> Shared<P> {
 pub(crate) struct Connection<P: Platform = System> {
     link: LinkId,
     socket: P::Socket,
+    tunnel: RefCell<Tunnel>,
     shared: Rc<Shared<P>>,
     /// Output buffer.
     waiting: RefCell<Vec<u8>>,
@@ -67,6 +68,8 @@ pub(crate) struct Connection<P: Platform = System> {
     closing: Cell<Option<u64>>,
     /// Something was read.
     spoke: Cell<bool>,
+    /// A step of the handshake is done: whether it has gone well.
+    stepped: Cell<Option<bool>>,
     /// The end of the stream was read.
     stream_ended: Cell<bool>,
     /// The socket is full: the connection's own task writes when it is writable again.
@@ -118,17 +121,24 @@ pub(crate) enum Written {
 }
 
 impl<P: Platform> Connection<P> {
-    pub(crate) fn new(link: LinkId, socket: P::Socket, shared: Rc<Shared<P>>) -> Connection<P> {
+    pub(crate) fn new(
+        link: LinkId,
+        socket: P::Socket,
+        tunnel: Tunnel,
+        shared: Rc<Shared<P>>,
+    ) -> Connection<P> {
         shared.files.opened();
         Connection {
             link,
             socket,
+            tunnel: tunnel.into(),
             shared,
             waiting: RefCell::default(),
             written: Cell::new(0),
             phase: Cell::new(Phase::Reading),
             closing: Cell::new(None),
             spoke: Cell::new(false),
+            stepped: Cell::new(None),
             stream_ended: Cell::new(false),
             stuck: Cell::new(false),
             read_on: Bell::default(),
@@ -149,14 +159,15 @@ impl<P: Platform> Connection<P> {
         waiting.len()
     }
 
-    /// Writes the output buffer without blocking, unless the connection's own task is writing it.
+    /// Writes the output buffer without blocking, unless the connection's own task is writing it, or will after the
+    /// handshake.
     pub(crate) fn write(&self) -> Written {
-        if self.stuck.get() {
+        if self.stuck.get() || !self.tunnel.borrow().is_open() {
             return Written::Part { upto: None };
         }
         match self.write_some() {
-            Ok(true) => Written::All { upto: self.written.get() },
-            Ok(false) => {
+            Ok(Moved { all: true, .. }) => Written::All { upto: self.written.get() },
+            Ok(Moved { all: false, .. }) => {
                 self.stuck.set(true);
                 self.write_on.ring();
                 Written::Part { upto: Some(self.written.get()) }
@@ -165,9 +176,9 @@ impl<P: Platform> Connection<P> {
         }
     }
 
-    /// Length of the output buffer.
+    /// Bytes that wait to be written.
     pub(crate) fn backlog(&self) -> usize {
-        self.waiting.borrow().len()
+        self.waiting.borrow().len() + self.tunnel.borrow().pending()
     }
 
     pub(crate) fn pause(&self) {
@@ -231,38 +242,34 @@ impl<P: Platform> Connection<P> {
         matches!(self.phase.get(), Phase::Closing | Phase::Ending)
     }
 
-    /// Writes what the socket takes; returns whether the output buffer is empty.
-    fn write_some(&self) -> io::Result<bool> {
+    /// Writes what the socket takes.
+    fn write_some(&self) -> io::Result<Moved> {
         let mut waiting = self.waiting.borrow_mut();
-        while !waiting.is_empty() {
-            match self.socket.write(&waiting) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.written.set(self.written.get() + count as u64);
-                    if count < waiting.len() {
-                        waiting.drain(..count);
-                        return Ok(false);
-                    }
-                    waiting.clear();
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        let moved = self.tunnel.borrow_mut().write(&waiting, &self.socket)?;
+        self.written.set(self.written.get() + moved.left as u64);
+        if moved.taken < waiting.len() {
+            waiting.drain(..moved.taken);
+        } else {
+            waiting.clear();
+            let buffer = mem::take(&mut *waiting);
+            let mut spare = self.shared.spare.borrow_mut();
+            if (1..=POOLED_BYTES).contains(&buffer.capacity()) && spare.len() < POOLED_BUFFERS {
+                spare.push(buffer);
             }
         }
-        let buffer = mem::take(&mut *waiting);
-        let mut spare = self.shared.spare.borrow_mut();
-        if (1..=POOLED_BYTES).contains(&buffer.capacity()) && spare.len() < POOLED_BUFFERS {
-            spare.push(buffer);
-        }
-        Ok(true)
+        Ok(moved)
     }
 
     /// The task of the connection: reads and writes until it ends, then reports that. A panic ends only this
     /// connection.
     pub(crate) async fn serve(self: Rc<Connection<P>>, inbox: Sender<P>) {
-        let both = or(self.read_all(&inbox), self.write_rest(&inbox));
-        if AssertUnwindSafe(both).catch_unwind().await.is_err() {
+        let all = async {
+            // Boxed, because a connection has it for a moment only.
+            if self.tunnel.borrow().is_open() || Box::pin(self.shake_hands(&inbox)).await {
+                or(self.read_all(&inbox), self.write_rest(&inbox)).await;
+            }
+        };
+        if AssertUnwindSafe(all).catch_unwind().await.is_err() {
             tracing::error!("a connection ended by a defect in its task");
         }
         // Fails only when the program ends.
@@ -310,32 +317,35 @@ impl<P: Platform> Connection<P> {
             }
             match self.read_some() {
                 Ok(None) => {}
-                Ok(Some(bytes)) if bytes.is_empty() => return Input::Ended,
-                Ok(Some(_)) if self.is_closing() => {}
-                Ok(Some(bytes)) => {
+                Ok(Some(Received::Bytes(bytes))) if bytes.is_empty() => self.answer(),
+                Ok(Some(Received::Bytes(_))) if self.is_closing() => {}
+                Ok(Some(Received::Bytes(bytes))) => {
                     if inbox.send(Item::Chunk { link: self.link, bytes }).await.is_err() {
                         return Input::Lost;
                     }
                 }
-                Err(_) => return Input::Lost,
+                Ok(Some(Received::End)) => return Input::Ended,
+                Ok(Some(Received::Cut)) | Err(_) => return Input::Lost,
             }
         }
     }
 
-    /// Reads once: `None` if there is nothing to read, no bytes at the end of the stream.
-    fn read_some(&self) -> io::Result<Option<WipedBytes>> {
+    /// Reads once: `None` if there is nothing to read.
+    fn read_some(&self) -> io::Result<Option<Received>> {
         let mut buffer = self.shared.read.borrow_mut();
-        match self.socket.read(&mut buffer) {
-            Ok(count) => {
-                self.spoke.set(true);
-                let read = buffer.get_mut(..count).unwrap_or_default();
-                let bytes = WipedBytes::from(&*read);
-                wipe(read);
-                Ok(Some(bytes))
-            }
+        match self.tunnel.borrow_mut().read(&self.socket, &mut buffer) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
-            Err(error) => Err(error),
+            read => {
+                self.spoke.set(true);
+                read.map(Some)
+            }
         }
+    }
+
+    /// Writes what the tunnel itself may have to say.
+    fn answer(&self) {
+        // Whether the connection is broken shows at the next read.
+        let _ = self.write();
     }
 
     /// Waits for the end of the input without reading. If there is unread input, only a reset can be seen;
@@ -391,17 +401,14 @@ impl<P: Platform> Connection<P> {
             if !or(self.writable(), or(closing, stalled)).await {
                 return false;
             }
-            let before = self.written.get();
-            match self.write_some() {
-                Ok(all) => self.stuck.set(!all),
-                Err(_) => return false,
+            let Ok(Moved { left, moved, all, taken: _ }) = self.write_some() else { return false };
+            self.stuck.set(!all);
+            if moved {
+                patience = self.patience();
             }
             let upto = self.written.get();
-            if upto > before {
-                patience = self.patience();
-                if inbox.send(Item::Flushed { link: self.link, upto }).await.is_err() {
-                    return false;
-                }
+            if left > 0 && inbox.send(Item::Flushed { link: self.link, upto }).await.is_err() {
+                return false;
             }
         }
         if self.is_closing() {
@@ -430,12 +437,20 @@ impl<P: Platform> Connection<P> {
     }
 
     async fn part(&self) {
-        let last_words = async { while matches!(self.write_some(), Ok(false)) && self.writable().await {} };
+        let last_words = async {
+            self.write_to_end().await;
+            self.tunnel.borrow_mut().end();
+            self.write_to_end().await;
+        };
         or(last_words, self.shared.platform.after(LAST_WORDS)).await;
         // Whoever has said nothing waits for no answer that a reset could destroy.
         if self.spoke.get() && self.socket.shut_down_write().is_ok() && !self.stream_ended.get() {
             self.shared.platform.after(HANG_UP).await;
         }
+    }
+
+    async fn write_to_end(&self) {
+        while matches!(self.write_some(), Ok(Moved { all: false, .. })) && self.writable().await {}
     }
 
     /// Waits until the socket is readable.
@@ -461,5 +476,6 @@ impl<P: Platform> Drop for Connection<P> {
     }
 }
 
+mod handshake;
 #[cfg(test)]
 mod tests;

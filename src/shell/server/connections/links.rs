@@ -1,5 +1,6 @@
 //! The open connections, found by their ids.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use smol::Task;
@@ -17,6 +18,8 @@ const SLOTS: usize = 1 << SLOT_BITS;
 pub(crate) struct Link<P: Platform = System> {
     pub(crate) id: LinkId,
     pub(crate) connection: Rc<Connection<P>>,
+    /// Where it comes from.
+    pub(crate) from: SocketAddr,
     /// Has output that was queued since the last write.
     pub(crate) dirty: bool,
     _task: Task<()>,
@@ -39,6 +42,7 @@ impl<P: Platform> Links<P> {
     /// Adds the connection that `open` makes for its id; `None` if there are too many.
     pub(crate) fn insert(
         &mut self,
+        from: SocketAddr,
         open: impl FnOnce(LinkId) -> (Rc<Connection<P>>, Task<()>),
     ) -> Option<LinkId> {
         let slot = match self.free.pop() {
@@ -52,7 +56,7 @@ impl<P: Platform> Links<P> {
         self.opened += 1;
         let id = LinkId(self.opened << SLOT_BITS | slot as u64);
         let (connection, task) = open(id);
-        *self.slots.get_mut(slot)? = Some(Link { id, connection, dirty: false, _task: task });
+        *self.slots.get_mut(slot)? = Some(Link { id, connection, from, dirty: false, _task: task });
         Some(id)
     }
 

@@ -4,9 +4,11 @@ mod accept;
 mod bell;
 mod connection;
 mod files;
+mod handshakes;
 mod links;
 
 pub(crate) use accept::Accepting;
 pub(crate) use connection::{Connection, Shared, Written};
 pub(crate) use files::Bounds;
+pub(crate) use handshakes::{Caller, Handshakes, Turn};
 pub(crate) use links::Links;

@@ -3,8 +3,10 @@
 use thiserror::Error;
 
 use super::config::{ConfigError, Sources};
+use super::identity::{self, IdentityError};
 use super::settings::Settings;
 use crate::shell::credentials::{self, Accounts, CredentialsError};
+use crate::shell::tunnel::acceptor::Acceptor;
 use crate::words::{Credential, Name};
 
 /// Valid settings and a valid credentials file.
@@ -14,6 +16,8 @@ pub struct Reload {
     pub settings: Settings,
     /// The accounts.
     pub accounts: Accounts,
+    /// How connections begin; `Plain` until the key was looked at.
+    pub acceptor: Acceptor,
 }
 
 /// An error in settings or credentials.
@@ -25,9 +29,9 @@ pub enum ReloadError {
     /// The accounts.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// TLS is wanted.
-    #[error("TLS is not built in yet: say --plaintext on both sides, and only where you trust the network")]
-    NoTls,
+    /// The key or its certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// Plaintext would leave the machine.
     #[error(
         "plaintext on {bind} lets others on the network read passwords and messages; \
@@ -45,17 +49,17 @@ pub enum ReloadError {
 /// [`ReloadError`] says what is wrong and where.
 pub fn reload(sources: &Sources) -> Result<Reload, ReloadError> {
     let settings = sources.load()?;
-    if !settings.plaintext {
-        return Err(ReloadError::NoTls);
-    }
-    if !settings.bind.to_canonical().is_loopback() && !settings.allow_plaintext {
+    if settings.plaintext && !settings.bind.to_canonical().is_loopback() && !settings.allow_plaintext {
         return Err(ReloadError::PlaintextBeyondLoopback { bind: settings.bind });
+    }
+    if !settings.plaintext {
+        identity::own(&settings)?;
     }
     let accounts = credentials::read(&settings.credentials)?;
     // Refuses before the port and the store are opened whatever would be refused in any case.
     match accounts.file.refusal(settings.core.registration, false) {
         Some(refusal) => Err(CredentialsError::refused(refusal, &settings.credentials).into()),
-        None => Ok(Reload { settings, accounts }),
+        None => Ok(Reload { settings, accounts, acceptor: Acceptor::Plain }),
     }
 }
 
@@ -71,7 +75,7 @@ impl Reload {
     /// # Errors
     /// [`CredentialsError`], if the core does not accept the file or the lack of one.
     pub fn accept(self, remembered: bool) -> Result<(Settings, Vec<(Name, Credential)>), ReloadError> {
-        let Reload { settings, accounts } = self;
+        let Reload { settings, accounts, acceptor: _ } = self;
         match accounts.file.accept(settings.core.registration, remembered) {
             Ok(list) => Ok((settings, list)),
             Err(refusal) => Err(CredentialsError::refused(refusal, &settings.credentials).into()),
@@ -88,6 +92,7 @@ pub fn needing_restart(wanted: &Settings, running: &Settings) -> Vec<&'static st
         ("port", *port != running.port),
         ("credentials", *credentials != running.credentials),
         ("data", *data != running.data),
+        ("plaintext", wanted.plaintext != running.plaintext),
         ("ephemeral", wanted.ephemeral != running.ephemeral),
         ("core_dumps", wanted.core_dumps != running.core_dumps),
     ];

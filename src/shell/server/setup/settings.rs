@@ -26,6 +26,8 @@ pub struct Settings {
     pub plaintext: bool,
     /// `allow_plaintext`: no TLS even where others could listen.
     pub allow_plaintext: bool,
+    /// How connections are encrypted.
+    pub tls: TlsSettings,
     /// `ephemeral`: keep nothing.
     pub ephemeral: bool,
     /// `core_dumps`: core files may be left, and other programs may read this one's memory.
@@ -34,6 +36,17 @@ pub struct Settings {
     pub limits: Limits,
     /// Settings of the core.
     pub core: crate::server::Settings,
+}
+
+/// The key, its certificate, and tickets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsSettings {
+    /// `tls_cert`: a certificate of the operator's own, with those of its issuers (PEM).
+    pub cert: Option<PathBuf>,
+    /// `tls_key`: its key (PEM).
+    pub key: Option<PathBuf>,
+    /// `ticket_secs`: how long a client may take up its TLS session again.
+    pub ticket_secs: u64,
 }
 
 /// Limits that the shell itself enforces. 0: none.
@@ -45,6 +58,8 @@ pub struct Limits {
     pub output_stall_secs: u64,
     /// `dead_link_secs`: silence until a connection counts as dead.
     pub dead_link_secs: u64,
+    /// `handshakes_max`: TLS handshakes under way.
+    pub handshakes_max: u32,
     /// `argon2_kib`, `argon2_passes`
     pub hash_cost: Cost,
 }
@@ -58,12 +73,14 @@ impl Default for Settings {
             data: "hobnob-data".into(),
             plaintext: false,
             allow_plaintext: false,
+            tls: TlsSettings { ticket_secs: 3_600, ..TlsSettings::default() },
             ephemeral: false,
             core_dumps: false,
             limits: Limits {
                 output_bytes: 262_144,
                 output_stall_secs: 10,
                 dead_link_secs: 15,
+                handshakes_max: 64,
                 hash_cost: Cost { kib: 19_456, passes: 2 },
             },
             core: crate::server::Settings {
@@ -210,6 +227,18 @@ impl Kind for PathBuf {
     }
 }
 
+/// No file, or one.
+impl Kind for Option<PathBuf> {
+    type Value = Option<PathBuf>;
+    const TAKES: &'static str = "path";
+    fn read(text: &str) -> Option<Option<PathBuf>> {
+        Some((!text.is_empty()).then(|| text.into()))
+    }
+    fn show(value: &Option<PathBuf>) -> String {
+        value.as_ref().map_or_else(String::new, |path| path.display().to_string())
+    }
+}
+
 macro_rules! table {
     ($($name:ident: $kind:ty = $($field:ident).+, $about:literal;)+) => {
         /// The table.
@@ -234,6 +263,10 @@ table! {
     ephemeral: bool = ephemeral, "keep nothing over a restart but the accounts";
     core_dumps: bool = core_dumps, "leave core files, which hold passwords and texts; takes a restart";
     plaintext: bool = plaintext, "no TLS; both sides must say it";
+    tls_cert: Option<PathBuf> = tls.cert, "a certificate and its issuers' (PEM), instead of one made here; read again at SIGHUP";
+    tls_key: Option<PathBuf> = tls.key, "its key (PEM)";
+    ticket_secs: Seconds = tls.ticket_secs, "how long a client may take up its TLS session again";
+    handshakes_max: Count = limits.handshakes_max, "TLS handshakes under way";
     allow_plaintext: bool = allow_plaintext, "let plaintext leave this machine (any address but loopback)";
     block_duration: Seconds = core.block_duration_secs, "how long a name stays locked; 0: never locked";
     timeout: Seconds = core.timeout_secs, "time without a command until logout; 0: never";
@@ -302,7 +335,7 @@ mod tests {
         broadcast_report=generic hide_blockers_in_whoelse=true whoelse_include_self=false \
         hide_blockers_in_history=true history_mode=overlap strict_block=true block_mutual=false \
         block_ends_private=false ping_reveals_block=true credentials=credentials.txt data=hobnob-data \
-        plaintext=false ephemeral=false core_dumps=false";
+        plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false";
 
     #[test]
     fn names_and_defaults_are_the_promised_ones() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::super::alarm::Alarm;
-use super::super::connections::{Links, Shared};
+use super::super::connections::{Handshakes, Links, Shared};
 use super::super::hashing::{Cost, Hashing, Pool};
 use super::super::inbox::{forward, inbox};
 use super::super::nonces::Nonces;
@@ -16,6 +16,7 @@ use crate::server::Effect;
 use crate::shell::credentials;
 use crate::shell::platform::{TcpConnection, WallClock};
 use crate::shell::store;
+use crate::shell::tunnel::Tunnel;
 use crate::words::{Credential, Name, Password, Ticket};
 
 const ACCOUNT: RecordNumber = RecordNumber(1);
@@ -35,6 +36,9 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
     let settings = Settings::default();
     let (sender, inbox) = inbox();
     let hands = Hands {
+        acceptor: Acceptor::Plain,
+        handshakes: Handshakes::default(),
+        renew_certificate: Rc::new(|_| ()),
         platform,
         store,
         hashing: Pool::start(|_| ()).expect("threads"),
@@ -110,9 +114,9 @@ fn unread_lines(server: &mut Server, count: usize) -> (Vec<std::net::TcpStream>,
     let (mut clients, mut links) = (Vec::new(), Vec::new());
     for _ in 0..count {
         clients.push(std::net::TcpStream::connect(address).expect("connected"));
-        let (socket, _) = listener.accept().expect("accepted");
+        let (socket, from) = listener.accept().expect("accepted");
         let socket = TcpConnection::try_from(socket).expect("a socket");
-        links.push(server.hands.open(socket).expect("a place"));
+        links.push(server.hands.open(socket, Tunnel::plain(), from).expect("a place"));
     }
     // The tasks of the connections wait for something to read.
     let executor = Rc::clone(&server.hands.executor);
@@ -150,7 +154,7 @@ fn read_again(folder: &tempfile::TempDir, change: impl FnOnce(&mut Limits)) -> R
     let accounts = credentials::read(&path).expect("accounts");
     let mut settings = Settings { credentials: path, ..Settings::default() };
     change(&mut settings.limits);
-    Reload { settings, accounts }
+    Reload { settings, accounts, acceptor: Acceptor::Plain }
 }
 
 fn reload(server: &mut Server, change: impl FnOnce(&mut Limits)) {

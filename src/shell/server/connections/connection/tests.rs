@@ -29,7 +29,8 @@ impl Fixture {
         let (sender, inbox) = inbox();
         let socket = TcpConnection::try_from(socket).expect("a socket");
         let system = System::new(WallClock::starting_after(Time::ZERO));
-        let connection = Rc::new(Connection::new(LinkId(1), socket, Shared::new(system, limits)));
+        let connection =
+            Rc::new(Connection::new(LinkId(1), socket, Tunnel::plain(), Shared::new(system, limits)));
         let executor = LocalExecutor::new();
         let task = executor.spawn(Rc::clone(&connection).serve(sender));
         Fixture { connection, client, inbox, executor, _task: task }
