@@ -1,6 +1,7 @@
 //! Typed lines in a session, and the one result that each of them gets.
 
 use alloc::borrow::ToOwned;
+use alloc::string::String;
 
 use super::input::Typed;
 use super::intent::{self, Intent, Misread, Way};
@@ -32,6 +33,7 @@ impl ClientState {
         if typed.is_blank() {
             return;
         }
+        self.remember(typed);
         match intent::read(&typed.text, &self.settings) {
             Ok(intent) => self.carry_out(typed.line, intent),
             Err(misread) => {
@@ -42,8 +44,25 @@ impl ClientState {
     }
 
     fn misread(&mut self, line: u64, misread: Misread) {
-        let failure = Failure { code: misread.code, subject: None };
-        self.outbox.show(View::Result { line, command: misread.command, outcome: Err(failure) });
+        let outcome = Err(self.failure(line, misread.code, None));
+        self.outbox.show(View::Result { line, command: misread.command, outcome });
+    }
+
+    /// At a terminal a line is kept until it has its result.
+    fn remember(&mut self, typed: &Typed) {
+        if self.settings.terminal {
+            let text = String::from_utf8_lossy(typed.text.trim_ascii()).into_owned();
+            self.unanswered.insert(typed.line, text);
+        }
+    }
+
+    /// The error to show for a line. It is named if its outcome is not known, if it was never sent, or if others have
+    /// no result yet either.
+    pub(super) fn failure(&mut self, line: u64, code: Code, subject: Option<String>) -> Failure {
+        let doubtful = matches!(code, Code::OutcomeUnknown | Code::NotConnected);
+        let several = self.unanswered.len() > 1;
+        let typed = self.unanswered.remove(&line).filter(|_| doubtful || several);
+        Failure { code, subject, typed }
     }
 
     fn carry_out(&mut self, line: u64, intent: Intent<'_>) {
@@ -143,7 +162,13 @@ impl ClientState {
     pub(super) fn result(&mut self, command: AskedBy, outcome: Result<Success, Code>) {
         let Some(line) = command.line else { return };
         let verb = command.verb.into();
-        let outcome = outcome.map_err(|code| Failure { code, subject: command.subject(code) });
+        let outcome = match outcome {
+            Ok(success) => {
+                self.unanswered.remove(&line);
+                Ok(success)
+            }
+            Err(code) => Err(self.failure(line, code, command.subject(code))),
+        };
         self.outbox.show(View::Result { line, command: verb, outcome });
     }
 
@@ -164,6 +189,7 @@ impl ClientState {
             if typed.is_blank() {
                 continue;
             }
+            self.remember(&typed);
             match intent::read(&typed.text, &self.settings) {
                 Ok(intent) => {
                     self.local_result(typed.line, intent.verb(), None, Err(Code::NotConnected));

@@ -25,6 +25,8 @@ pub(super) struct ServerLink {
     capabilities: Capabilities,
     /// What the server is known by.
     key: Option<ServerKey>,
+    /// Whether a server was ever greeted by: what is lost then is only lost.
+    reached: bool,
     /// Counts the connections, so that the rest of a chunk from one connection is not taken for the next one's.
     generation: u64,
 }
@@ -51,6 +53,11 @@ impl ServerLink {
         self.stage == Stage::Greeted
     }
 
+    /// Whether a server has ever greeted.
+    pub(super) const fn was_reached(&self) -> bool {
+        self.reached
+    }
+
     /// What the server has said it can do.
     pub(super) const fn capabilities(&self) -> Capabilities {
         self.capabilities
@@ -72,7 +79,8 @@ impl ServerLink {
     }
 
     fn turn(&mut self, stage: Stage) {
-        *self = ServerLink { stage, generation: self.generation + 1, ..ServerLink::default() };
+        let (generation, reached) = (self.generation + 1, self.reached);
+        *self = ServerLink { stage, generation, reached, ..ServerLink::default() };
     }
 }
 
@@ -139,7 +147,7 @@ impl ClientState {
         }
         self.link.turn(Stage::Down);
         match self.phase {
-            Phase::Entry(_) => self.exit(Exit::ServerLost),
+            Phase::Entry(_) => self.on_entry_cut(Exit::ServerLost),
             Phase::Session(_) => self.on_link_lost(),
             Phase::Over => {}
         }
@@ -183,6 +191,7 @@ impl ClientState {
 
     fn on_greeting(&mut self, server: Capabilities) {
         (self.link.stage, self.link.capabilities) = (Stage::Greeted, server);
+        self.link.reached = true;
         let capabilities = Capabilities { acknowledge: true, resume: true, device: true, alive: true };
         self.outbox.send(&ClientLine::Hello { version: VERSION, capabilities });
         match self.phase {
@@ -204,7 +213,10 @@ impl ClientState {
     /// The server does not greet, or does not speak the protocol.
     pub(super) fn on_silence(&mut self) {
         match self.phase {
-            Phase::Entry(_) => self.exit(Exit::Stranger),
+            Phase::Entry(_) => {
+                self.hang_up();
+                self.on_entry_cut(Exit::Stranger);
+            }
             Phase::Session(_) => {
                 self.hang_up();
                 self.on_link_lost();
@@ -216,12 +228,17 @@ impl ClientState {
     /// The server says goodbye before a login.
     pub(super) fn on_early_bye(&mut self, farewell: Farewell) {
         match farewell {
+            // Somebody is asked: the connection is made again when they have answered.
+            Farewell::Timeout if self.holds_session() => self.hang_up(),
             Farewell::Timeout => {
                 self.outbox.show(View::Bye(Bye::LoginTimeout));
                 self.return_to_prompt(Exit::TimedOut);
             }
-            Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => self.exit(Exit::ServerLost),
-            Farewell::Version => self.exit(Exit::VersionRefused),
+            Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => {
+                self.hang_up();
+                self.on_entry_cut(Exit::ServerLost);
+            }
+            Farewell::Version => self.end_entry(Exit::VersionRefused),
         }
     }
 }

@@ -19,6 +19,7 @@ impl ClientState {
             self.on_silence();
         }
         self.pass_reconnect();
+        self.redial_when_due();
         self.pass_peer_deadlines();
     }
 
@@ -35,9 +36,9 @@ impl ClientState {
     fn next_deadline(&self) -> Option<Time> {
         let within = match &self.phase {
             Phase::Over => return None,
-            Phase::Entry(entry) => entry.due(),
+            Phase::Entry(entry) => [entry.due(), self.peers.due()].into_iter().flatten().min(),
             Phase::Session(session) => {
-                let own = session.due(self.settings.reconnect_secs);
+                let own = session.due(&self.settings);
                 let acknowledgement = self.delivery.due().filter(|_| session.is_online());
                 [own, acknowledgement, self.peers.due()].into_iter().flatten().min()
             }

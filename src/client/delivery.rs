@@ -86,6 +86,7 @@ impl Delivery {
     pub(super) fn lose_link(&mut self) {
         self.arrived.clear();
         self.shown = None;
+        self.answered = None;
         self.told = 0;
     }
 

@@ -26,12 +26,29 @@ impl Typed {
 #[derive(Default)]
 pub(super) struct Input {
     waiting: VecDeque<Typed>,
+    /// Lines of a session that was interrupted by a prompt.
+    aside: VecDeque<Typed>,
     ended: bool,
 }
 
 impl Input {
     pub(super) fn push(&mut self, line: u64, text: &[u8]) {
         self.waiting.push_back(Typed { line, text: text.into() });
+    }
+
+    /// Lines typed so far are commands: none of them answers a prompt.
+    pub(super) fn set_aside(&mut self) {
+        self.aside.append(&mut self.waiting);
+    }
+
+    /// The session goes on.
+    pub(super) fn take_up(&mut self) {
+        self.aside.append(&mut self.waiting);
+        core::mem::swap(&mut self.aside, &mut self.waiting);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     /// No more lines will come.

@@ -22,6 +22,19 @@ impl ClientState {
             let until = if line.is_some() { patience } else { Time::MAX };
             session.leaving = Some(Leaving::Waiting { line, until, shown: None });
         }
+        if self.session().is_some_and(|session| session.lost().is_some()) {
+            self.hurry_logout();
+        }
+    }
+
+    /// A person who leaves while the server is lost does not wait for ever.
+    pub(super) fn hurry_logout(&mut self) {
+        let now = self.now;
+        if self.settings.outlasts_server()
+            && let Some(leaving) = self.session().and_then(|session| session.leaving.as_mut())
+        {
+            leaving.hurry(now);
+        }
     }
 
     pub(super) fn leave_when_ready(&mut self) {
@@ -44,6 +57,9 @@ impl ClientState {
                 if lost.is_given_up() && (until <= now || self.owes_nothing(session, line.is_some())) =>
             {
                 self.end_session(Bye::ConnectionLost, Exit::ServerLost);
+            }
+            Standing::Lost(_) if until <= now && self.settings.outlasts_server() => {
+                self.end_session(Bye::Logout, Exit::Done);
             }
             Standing::Online | Standing::Lost(_) | Standing::Opening(_) => {}
         }
@@ -80,15 +96,24 @@ impl ClientState {
         match farewell {
             Farewell::Logout => self.end_session(Bye::Logout, Exit::Done),
             Farewell::Timeout => self.end_session(Bye::Timeout, Exit::TimedOut),
+            Farewell::ServerShutdown if self.outlasts_stop() => {
+                self.hang_up();
+                self.on_link_lost();
+            }
             Farewell::ServerShutdown => self.end_session(Bye::ServerShutdown, Exit::ServerLost),
             Farewell::Replaced => self.end_session(Bye::Replaced, Exit::Failed),
             Farewell::Version => self.end_session(Bye::ConnectionLost, Exit::Failed),
         }
     }
 
+    fn outlasts_stop(&self) -> bool {
+        self.settings.outlasts_server() && !planted::is(Planted::ClientEndsWithServer)
+    }
+
     /// A signal asks the program to end.
     pub(super) fn interrupt(&mut self, signal: Signal) {
         self.acknowledge();
+        self.take_up_held();
         match self.session().map(|session| &session.standing) {
             Some(Standing::Online | Standing::Lost(_)) => {
                 self.send_last_logout();
@@ -100,6 +125,7 @@ impl ClientState {
 
     /// Ends the program without showing anything: nothing can be shown, or no session has begun yet.
     pub(super) fn abandon(&mut self, exit: Exit) {
+        self.take_up_held();
         if self.session().is_some() {
             self.peers.say_farewell(PeerFarewell::LoggedOut, &mut self.outbox);
             self.send_last_logout();

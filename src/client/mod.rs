@@ -55,6 +55,8 @@ pub use settings::{AcceptPrivate, Settings};
 pub use verb::{Named, Verb};
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use core::fmt;
 
 use connection::ServerLink;
@@ -65,8 +67,10 @@ use outbox::Outbox;
 use peers::Peers;
 use session::Session;
 use standing::Jitter;
+use view::Bye;
 
 use crate::time::Time;
+use crate::words::Password;
 
 /// The client: its login, its outstanding commands, its private links.
 pub struct ClientState {
@@ -80,9 +84,15 @@ pub struct ClientState {
     peers: Peers,
     delivery: Delivery,
     jitter: Jitter,
+    /// The password of the options, to log in again with.
+    kept_password: Option<Password>,
     /// The password comes from a file and there is no terminal: a refused login ends the program, so that no
     /// command on the pipe is taken for a name or a password.
     unattended: bool,
+    /// The lines without a result, at a terminal: a failure names the line that it is about.
+    unanswered: BTreeMap<u64, String>,
+    /// What was last shown of the lines that wait for the server.
+    queued: Option<usize>,
     /// The pending timeout.
     scheduled: Option<Time>,
 }
@@ -104,6 +114,7 @@ impl ClientState {
     pub fn new(settings: Settings, seed: u64) -> ClientState {
         ClientState {
             unattended: settings.password.is_some() && !settings.terminal,
+            kept_password: settings.password.clone().filter(|_| settings.outlasts_server()),
             settings,
             now: Time::ZERO,
             outbox: Outbox::default(),
@@ -113,6 +124,8 @@ impl ClientState {
             peers: Peers::default(),
             delivery: Delivery::default(),
             jitter: Jitter::new(seed),
+            unanswered: BTreeMap::new(),
+            queued: None,
             scheduled: None,
         }
     }
@@ -128,6 +141,7 @@ impl ClientState {
             self.dispatch(event);
             self.pass_deadlines();
             self.proceed();
+            self.tell_queue();
             self.schedule();
         }
         self.outbox.lend()
@@ -199,7 +213,10 @@ impl ClientState {
 
     fn on_input_exhausted(&mut self) {
         match &self.phase {
-            Phase::Entry(entry) if entry.asks() => self.exit(entry.exit_at_prompt()),
+            Phase::Entry(entry) if entry.asks() || entry.is_cut() => {
+                let exit = entry.exit_at_prompt();
+                if self.take_up_held() { self.end_session(Bye::Logout, Exit::Done) } else { self.exit(exit) }
+            }
             Phase::Entry(_) | Phase::Over => {}
             Phase::Session(_) => self.leave(None),
         }

@@ -3,6 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -160,6 +161,25 @@ impl Outstanding {
         self.open.keys().copied().collect()
     }
 
+    /// The numbers of another login begin at 1.
+    pub(super) fn number_anew(&mut self) -> Vec<u64> {
+        let unsent = core::mem::take(self).open.into_values();
+        for mut asked in unsent {
+            self.last += 1;
+            let line = asked.bytes.iter().position(|byte| *byte == b' ').and_then(|at| asked.bytes.get(at..));
+            let line = line.unwrap_or_default();
+            asked.bytes = [format!("#{}", self.last).as_bytes(), line].concat().into();
+            self.open.insert(self.last, asked);
+        }
+        self.open.keys().copied().collect()
+    }
+
+    /// Removes the oldest command that was sent, or has no result to show.
+    pub(super) fn settle_oldest_sent(&mut self) -> Option<(u64, Asked)> {
+        let number = self.open.iter().find(|(_, asked)| !asked.waits()).map(|(number, _)| *number)?;
+        self.open.remove(&number).map(|asked| (number, asked))
+    }
+
     /// The logout, if one is open.
     pub(super) fn logout(&self) -> Option<u64> {
         self.open.iter().find(|(_, asked)| asked.command.is_logout()).map(|(number, _)| *number)
@@ -174,6 +194,11 @@ impl Outstanding {
 }
 
 impl Asked {
+    /// Whether it was typed and never sent.
+    pub(super) fn waits(&self) -> bool {
+        self.said == Said::NotYet && self.command.line.is_some()
+    }
+
     /// It is sent now.
     pub(super) fn say(&mut self) {
         if self.said == Said::NotYet {

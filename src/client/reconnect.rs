@@ -1,10 +1,10 @@
 //! Reconnecting: dials again after growing pauses, resumes the session, repeats commands without an answer.
 
-use super::ClientState;
 use super::connection::GREETING_PATIENCE;
 use super::effect::Exit;
 use super::standing::{Leaving, Lost, Stage, Standing};
-use super::view::{Bye, Connection};
+use super::view::{Bye, Connection, View};
+use super::{ClientState, Phase};
 use crate::wire::{Admission, ClientLine, Refusal, ServerLine};
 
 impl ClientState {
@@ -14,7 +14,8 @@ impl ClientState {
             return;
         }
         let now = self.now;
-        let may_resume = self.settings.reconnect_secs > 0;
+        let may_resume = self.settings.reconnect_secs != Some(0);
+        let outlasts = self.settings.outlasts_server();
         let Some(session) = self.session() else { return };
         if session.leaving == Some(Leaving::Said) {
             // The answer would have been to log out.
@@ -27,16 +28,17 @@ impl ClientState {
             self.delivery.lose_link();
             self.peers.doubt_requests();
             if !resumable {
-                return self.give_up();
+                return if outlasts { self.log_in_again() } else { self.give_up() };
             }
             self.show_connection(Connection::Reconnecting);
+            self.hurry_logout();
         }
         self.pause();
     }
 
     fn pause(&mut self) {
         let now = self.now;
-        if let super::Phase::Session(session) = &mut self.phase
+        if let Phase::Session(session) = &mut self.phase
             && let Some(lost) = session.lost()
         {
             lost.pause(now, &mut self.jitter);
@@ -46,9 +48,9 @@ impl ClientState {
     /// Handles the timeouts of a lost connection.
     pub(super) fn pass_reconnect(&mut self) {
         let now = self.now;
-        let patience_secs = self.settings.reconnect_secs;
+        let patience_secs = self.settings.patience_secs();
         let Some(lost) = self.session().and_then(|session| session.lost()) else { return };
-        if !lost.given_up && lost.end_of_patience(patience_secs) <= now {
+        if !lost.given_up && lost.end_of_patience(patience_secs).is_some_and(|end| end <= now) {
             self.give_up();
         }
         let Some(lost) = self.session().and_then(|session| session.lost()) else { return };
@@ -68,7 +70,7 @@ impl ClientState {
     /// The server has greeted again.
     pub(super) fn resume(&mut self) {
         let until = self.now + GREETING_PATIENCE;
-        let super::Phase::Session(session) = &mut self.phase else { return };
+        let Phase::Session(session) = &mut self.phase else { return };
         let Some(token) = session.token else { return };
         self.outbox.send(&ClientLine::Resume { name: session.user.as_str(), token });
         if let Some(lost) = session.lost() {
@@ -140,7 +142,7 @@ impl ClientState {
         if let Some(lost) = session.lost() {
             lost.stage = Stage::Hopeless;
         }
-        self.give_up();
+        if self.settings.outlasts_server() { self.log_in_again() } else { self.give_up() }
     }
 
     /// Gives up on the server. Without a private link that ends the session.
@@ -152,6 +154,20 @@ impl ClientState {
         lost.given_up = true;
         self.settle_commands();
         self.refuse_drafts();
+    }
+
+    /// At a terminal, shows how much waits for the server, whenever that changes.
+    pub(super) fn tell_queue(&mut self) {
+        let queued = match &self.phase {
+            Phase::Session(session) if self.settings.outlasts_server() && session.is_waiting() => {
+                Some(session.commands.iter().filter(|asked| asked.waits()).count() + self.input.len())
+            }
+            Phase::Session(_) | Phase::Entry(_) | Phase::Over => None,
+        };
+        if queued != self.queued {
+            self.queued = queued;
+            queued.into_iter().for_each(|queued| self.outbox.show(View::Offline { queued }));
+        }
     }
 
     /// Without the server, a session lives as long as its last private link.

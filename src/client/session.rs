@@ -12,6 +12,7 @@ use super::delivery::Arrival;
 use super::effect::Exit;
 use super::event::{Mark, Recall};
 use super::outstanding::{LISTS_BYTES, Outstanding, Parts};
+use super::settings::Settings;
 use super::standing::{Leaving, Lost, Opening, Standing};
 use super::view::{Message, MessageKind, Notice, View};
 use super::{ClientState, Phase};
@@ -59,13 +60,24 @@ impl Session {
         }
     }
 
+    /// Whether the connection is lost and being made again.
+    pub(super) fn is_waiting(&self) -> bool {
+        match &self.standing {
+            Standing::Lost(lost) => !lost.is_given_up(),
+            Standing::Opening(_) | Standing::Online => false,
+        }
+    }
+
     /// The next timeout.
-    pub(super) fn due(&self, patience_secs: u64) -> Option<Time> {
+    pub(super) fn due(&self, settings: &Settings) -> Option<Time> {
         let leaving = self.leaving.and_then(Leaving::due);
         match &self.standing {
             Standing::Opening(_) => None,
             Standing::Online => earlier(self.activity.due(), leaving),
-            Standing::Lost(lost) => earlier(lost.due(patience_secs), leaving.filter(|_| lost.is_given_up())),
+            Standing::Lost(lost) => {
+                let leaves = lost.is_given_up() || settings.outlasts_server();
+                earlier(lost.due(settings.patience_secs()), leaving.filter(|_| leaves))
+            }
         }
     }
 
@@ -113,6 +125,9 @@ impl ClientState {
 
     /// Begins a session. Nothing is shown before the state folder has told what was shown already.
     pub(super) fn begin_session(&mut self, user: Name, admission: &Admission<'_>) {
+        if let Some(session) = self.take_held() {
+            return self.continue_session(session, admission);
+        }
         self.outbox.open_state(user.as_str());
         let opening = Opening { unread: admission.unread, held: Vec::new(), lost: false };
         self.phase = Phase::Session(Box::new(Session {

@@ -15,8 +15,9 @@ pub struct Settings {
     pub password: Option<Password>,
     /// `--accept-private`
     pub accept_private: AcceptPrivate,
-    /// `--reconnect`: seconds to try after a lost connection; 0: not at all.
-    pub reconnect_secs: u64,
+    /// `--reconnect`: seconds to try after a lost connection; 0: not at all. `None`: for ever at a terminal, 60
+    /// elsewhere.
+    pub reconnect_secs: Option<u64>,
     /// `--retry-login`: back to the prompt after a lockout, logout or timeout.
     pub retry_login: bool,
     /// `--takeover`: ends a session of the user that stands in the way, without asking.
@@ -41,13 +42,29 @@ pub enum AcceptPrivate {
     Never,
 }
 
+/// How long to try after a lost connection where nobody watches.
+const PATIENCE_SECS: u64 = 60;
+
+impl Settings {
+    /// Whether the client goes on without its server and logs in again: whoever sits at a terminal decides when
+    /// it ends.
+    pub(super) fn outlasts_server(&self) -> bool {
+        self.terminal && self.reconnect_secs != Some(0)
+    }
+
+    /// How long to try after a lost connection; `None`: for ever.
+    pub(super) fn patience_secs(&self) -> Option<u64> {
+        self.reconnect_secs.or((!self.terminal).then_some(PATIENCE_SECS))
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             user: None,
             password: None,
             accept_private: AcceptPrivate::Ask,
-            reconnect_secs: 60,
+            reconnect_secs: None,
             retry_login: false,
             takeover: false,
             terminal: false,

@@ -53,6 +53,14 @@ impl Leaving {
         }
     }
 
+    /// The server is lost, and a person waits: what has no result by then stays without one from the server.
+    pub(super) fn hurry(&mut self, now: Time) {
+        match self {
+            Leaving::Waiting { until, .. } => *until = (*until).min(now + LOGOUT_PATIENCE),
+            Leaving::Said => {}
+        }
+    }
+
     pub(super) fn due(self) -> Option<Time> {
         match self {
             Leaving::Waiting { until, .. } => Some(until).filter(|until| *until < Time::MAX),
@@ -101,18 +109,18 @@ impl Lost {
         self.given_up
     }
 
-    /// The next timeout, if reconnecting is given up after so many seconds.
-    pub(super) fn due(&self, patience_secs: u64) -> Option<Time> {
+    /// The next timeout, if reconnecting is given up after so many seconds, or never.
+    pub(super) fn due(&self, patience_secs: Option<u64>) -> Option<Time> {
         let stage = match self.stage {
             Stage::Pausing { until } | Stage::Resuming { until } => Some(until),
             Stage::Dialling | Stage::Hopeless => None,
         };
-        let patience = (!self.given_up).then(|| self.end_of_patience(patience_secs));
+        let patience = self.end_of_patience(patience_secs).filter(|_| !self.given_up);
         [stage, patience].into_iter().flatten().min()
     }
 
-    pub(super) fn end_of_patience(&self, patience_secs: u64) -> Time {
-        self.since + Duration::from_secs(patience_secs)
+    pub(super) fn end_of_patience(&self, patience_secs: Option<u64>) -> Option<Time> {
+        patience_secs.map(|patience_secs| self.since + Duration::from_secs(patience_secs))
     }
 
     pub(super) fn pause(&mut self, now: Time, jitter: &mut Jitter) {
@@ -156,7 +164,7 @@ mod tests {
         let mut jitter = Jitter::new(seed);
         core::array::from_fn(|_| {
             lost.pause(Time(0), &mut jitter);
-            lost.due(0).map_or(0, |due| due.0 / 1_000)
+            lost.due(Some(0)).map_or(0, |due| due.0 / 1_000)
         })
     }
 

@@ -21,6 +21,11 @@ pub enum View {
         /// Whether it is to be typed a second time (a new password at a terminal).
         again: bool,
     },
+    /// At a terminal without its server: so many typed lines wait for it.
+    Offline {
+        /// The number.
+        queued: usize,
+    },
     /// Logged in.
     LoggedIn {
         /// The user.
@@ -250,6 +255,8 @@ pub struct Failure {
     pub code: Code,
     /// The user or group that the error is about, for the text that people read.
     pub subject: Option<String>,
+    /// The line as it was typed, at a terminal, where the error alone does not tell which one it is about.
+    pub typed: Option<String>,
 }
 
 /// A message to show.
@@ -331,6 +338,8 @@ pub enum Notice {
     },
     /// The server has said more than this client keeps; the connection was closed.
     Excess,
+    /// The server has ended the session; what was typed is kept until the next login.
+    LogInAgain,
     /// The two passwords typed for the new account differ.
     PasswordsDiffer,
 }

@@ -449,4 +449,10 @@ planted! {
     NobodyIsSafe,
     /// A client closes its state folder when it says `logout`, before the last messages have come.
     ClientClosesStateEarly,
+    /// A client at a terminal ends when its server stops.
+    ClientEndsWithServer,
+    /// A client that logs in again forgets what it had not sent.
+    ClientForgetsQueue,
+    /// A client that logs in again sends again what it had sent in the login before.
+    ClientRepeatsInNewLogin,
 }

@@ -73,6 +73,8 @@ pub(super) struct Process {
     exited: bool,
     /// Shows a prompt, has a session, or neither, as far as its views tell.
     pub(super) user: Option<Name>,
+    /// Whose session waits for the next login.
+    pub(super) returning: Option<Name>,
     pub(super) output_closed: bool,
 }
 
@@ -87,7 +89,8 @@ impl World {
         let home = self.seats[seat].home;
         let place = self.seats[seat].place;
         settings.private_advertise = place.advertised(id.0);
-        self.trace.add(self.now, Seen::ClientStarted { process: id, home, place });
+        let outlasts_server = settings.terminal && settings.reconnect_secs.is_none();
+        self.trace.add(self.now, Seen::ClientStarted { process: id, home, place, outlasts_server });
         let seed = self.draw.number();
         self.seats[seat].process = Some(Process {
             id,
@@ -114,6 +117,7 @@ impl World {
             input_ended: false,
             exited: false,
             user: None,
+            returning: None,
             output_closed: false,
         });
         self.tell_client(id, Event::Started);
@@ -318,6 +322,7 @@ impl World {
             News::Listening => self.listen(id),
             News::Display => self.display_queued(id),
             News::Noted => self.note_shown(id),
+            News::Asked { ask } => self.answer_again(id, ask),
         }
     }
 

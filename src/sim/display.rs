@@ -1,12 +1,13 @@
 //! What clients show.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 
 use super::client_host::Process;
 use super::trace::{ProcessId, Seen};
 use super::world::{Happening, News, World};
 use crate::client::Event;
-use crate::client::view::View;
+use crate::client::view::{Notice, Question, View};
 use crate::words::Name;
 
 /// Something to show, in order.
@@ -23,10 +24,20 @@ impl Item {
     }
 }
 
+/// Whether what is typed from now on answers something else.
+fn interrupts(view: &View) -> bool {
+    matches!(view, View::Prompt { .. } | View::Notice(Notice::LogInAgain))
+}
+
 impl World {
     /// Shows something now, or after what is already waiting for a slow display.
     pub(super) fn display(&mut self, process: &mut Process, item: Item) {
-        if process.display.is_empty() && process.display_micros == 0 {
+        // A line belongs to the prompt at which it was typed, so nobody types before they see it.
+        let interrupts = matches!(&item, Item::Show(view) if interrupts(view));
+        if interrupts {
+            self.show_all(process);
+        }
+        if interrupts || (process.display.is_empty() && process.display_micros == 0) {
             return self.show(process, item);
         }
         process.display.push_back(item);
@@ -51,14 +62,7 @@ impl World {
         }
         match item {
             Item::Show(view) => {
-                if let View::LoggedIn { user, .. } = &*view {
-                    process.user = Name::new(user).ok();
-                } else if let View::Bye(_) = &*view {
-                    process.user = None;
-                    process.asked_by.clear();
-                } else if let View::PrivateRequest { from } = &*view {
-                    process.asked_by.push(from.clone());
-                }
+                self.heed(process, &view);
                 self.trace.add(self.now, Seen::Showed { process: id, view, delivered: false });
             }
             Item::Deliver { sequence, noted, view } => {
@@ -76,6 +80,49 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What somebody who sees it knows then, and does.
+    fn heed(&mut self, process: &mut Process, view: &View) {
+        match view {
+            View::LoggedIn { user, .. } => {
+                process.user = Name::new(user).ok();
+                process.returning = None;
+            }
+            View::Bye(_) => {
+                (process.user, process.returning) = (None, None);
+                process.asked_by.clear();
+            }
+            View::Notice(Notice::LogInAgain) => {
+                process.returning = process.user.take();
+                process.asked_by.clear();
+            }
+            View::Prompt { ask, .. } if process.returning.is_some() => {
+                let micros = self.draw.below(3_000_000);
+                let news = News::Asked { ask: *ask };
+                self.after(micros, Happening::Client { process: process.id, news });
+            }
+            View::PrivateRequest { from } => process.asked_by.push(from.clone()),
+            _ => {}
+        }
+    }
+
+    /// Somebody in the middle of their session answers a prompt; most know their password.
+    pub(super) fn answer_again(&mut self, id: ProcessId, ask: Question) {
+        let Some(seat) = self.seat_of(id) else { return };
+        let Some(user) = self.process(id).and_then(|process| process.returning.clone()) else { return };
+        let right = self.draw.chance(800);
+        let line = match (ask, right) {
+            (Question::Takeover, true) => String::from("y"),
+            (Question::Takeover, false) => String::from("n"),
+            (Question::Username | Question::Password | Question::NewPassword, true) => {
+                self.right_password(user.as_str())
+            }
+            (Question::Username | Question::Password | Question::NewPassword, false) => {
+                self.typed("forgotten")
+            }
+        };
+        self.type_line(seat, line.as_bytes());
     }
 
     pub(super) fn note_shown(&mut self, id: ProcessId) {

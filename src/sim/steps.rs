@@ -270,9 +270,10 @@ impl World {
             user: (!asked).then(|| String::from(user)),
             password: (!asked).then(|| Password::new(&typed)),
             accept_private: accepts[usize::try_from(step.salt / 5 % 4).unwrap_or(0)],
-            reconnect_secs: [60, 60, 60, 5, 0][usize::try_from(step.salt / 20 % 5).unwrap_or(0)],
+            reconnect_secs: [None, None, None, Some(5), Some(0)]
+                [usize::try_from(step.salt / 20 % 5).unwrap_or(0)],
             retry_login: self.draw.chance(150),
-            terminal: self.draw.chance(100),
+            terminal: self.draw.chance(300),
             ..Settings::default()
         };
         self.start_client(seat, settings);

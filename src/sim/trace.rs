@@ -72,7 +72,7 @@ pub(crate) enum Seen {
     /// The store synced its batch; records up to this one are durable.
     Synced { upto: RecordNumber },
     /// A client program started.
-    ClientStarted { process: ProcessId, home: u8, place: Place },
+    ClientStarted { process: ProcessId, home: u8, place: Place, outlasts_server: bool },
     /// A line was typed at it.
     Typed { process: ProcessId, line: u64, text: Span },
     /// It showed something. `delivered`: it is a message that must not be shown twice.
@@ -286,6 +286,7 @@ fn mix_view(view: &View, hasher: &mut impl Hasher) {
         View::Presence { user, online } => (user, online).hash(hasher),
         View::LoggedIn { user, unread } => (user, unread).hash(hasher),
         View::PrivateClosed { user, reason } => (user, reason).hash(hasher),
+        View::Offline { queued } => queued.hash(hasher),
         View::Connection(_)
         | View::Prompt { .. }
         | View::LoginRefused(_)

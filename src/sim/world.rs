@@ -15,6 +15,7 @@ use super::link::{Chunking, Found, Holder, Link};
 use super::private_links::Overheard;
 use super::server_host::Host;
 use super::trace::{ProcessId, Trace};
+use crate::client::view::Question;
 use crate::time::Time;
 use crate::words::{LinkId, Name, Token};
 
@@ -72,6 +73,7 @@ pub(super) enum News {
     Listening,
     Display,
     Noted,
+    Asked { ask: Question },
 }
 
 #[derive(Debug)]

@@ -5,5 +5,6 @@ mod evil_server;
 mod json_mode;
 mod plain_mode;
 mod private_links;
+mod staying;
 mod terminal_mode;
 mod usage;

@@ -105,7 +105,7 @@ fn ctrl_c_is_130_and_one_notice() {
     let mut luke = server.user("luke");
     let mut hans = server.terminal(&[]);
     hans.log_in("hans", password("hans"));
-    hans.types("half a line\u{3}");
+    hans.types("half a line\u{3}\u{3}");
     assert_eq!(hans.end().0, 130);
     luke.presence("hans", true);
     luke.presence("hans", false);

@@ -1,13 +1,17 @@
 //! Before a session: prompts, credentials, registration.
 
+mod again;
 mod refusals;
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
 
 use super::effect::Exit;
 use super::input::Typed;
+use super::session::Session;
+use super::standing::{Lost, Stage};
 use super::view::{LoginRefused, Notice, Question, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
@@ -32,6 +36,10 @@ pub(super) struct Entry {
     took_over: bool,
     /// The last wrong password on this connection: for whom, and how many tries were left.
     failure: Option<(Name, u32)>,
+    /// The session that the server has ended, and that goes on for the person after this login.
+    held: Option<Box<Session>>,
+    /// The server was lost and is dialled again.
+    cut: Option<Lost>,
 }
 
 /// The cookie of the user who logs in.
@@ -121,12 +129,17 @@ impl Entry {
         }
     }
 
+    /// Whether the server is lost and somebody waits for its answer.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.as_ref().is_some_and(|cut| !matches!(cut.stage, Stage::Hopeless))
+    }
+
     /// How the program ends when the input ends at a prompt.
     pub(super) fn exit_at_prompt(&self) -> Exit {
         if self.refused { Exit::LoginRefused } else { Exit::Done }
     }
 
-    /// When to ask the busy server again.
+    /// When to ask the busy server again, or to dial the lost one.
     pub(super) fn due(&self) -> Option<Time> {
         match self.step {
             Step::Busy { again_at, .. } => Some(again_at),
@@ -135,7 +148,7 @@ impl Entry {
             | Step::Password { .. }
             | Step::NewPassword { .. }
             | Step::Takeover { .. }
-            | Step::Waiting { .. } => None,
+            | Step::Waiting { .. } => self.cut.as_ref().and_then(|cut| cut.due(None)),
         }
     }
 
@@ -161,6 +174,9 @@ impl ClientState {
 
     /// The server has greeted.
     pub(super) fn begin_login(&mut self) {
+        if let Some(cut) = self.entry().and_then(|entry| entry.cut.as_mut()) {
+            cut.stage = Stage::Hopeless;
+        }
         match self.entry().map(|entry| &entry.step) {
             Some(Step::Arriving) => self.ask_username(),
             Some(Step::Waiting { .. }) => self.send_request(),
@@ -315,7 +331,7 @@ impl ClientState {
                     self.begin_session(name, admission);
                 } else {
                     // The state folder would mix up two users.
-                    self.on_silence();
+                    self.end_entry(Exit::Stranger);
                 }
             }
             ServerLine::Failed { number: None, code, .. } => self.on_login_failed(*code),

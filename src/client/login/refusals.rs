@@ -77,17 +77,22 @@ impl ClientState {
         if let Some(entry) = self.entry() {
             entry.refused = true;
         }
+        if let Some(name) = self.held_user() {
+            return self.ask_again(name, next);
+        }
         match next {
             _ if self.unattended => self.exit(Exit::LoginRefused),
             Next::Username => self.ask_username(),
             Next::Password(name) => self.ask_password(name),
             Next::NewPassword(name) => self.ask_new_password(name, None),
-            Next::Takeover(request) => {
-                self.prompt(Question::Takeover, false);
-                self.step_to(Step::Takeover { request });
-            }
+            Next::Takeover(request) => self.ask_takeover(request),
             Next::Leave => self.return_to_prompt(Exit::LoginRefused),
         }
+    }
+
+    pub(super) fn ask_takeover(&mut self, request: Request) {
+        self.prompt(Question::Takeover, false);
+        self.step_to(Step::Takeover { request });
     }
 
     /// The password does not fit into a line: it is wrong, but costs no try.
@@ -123,7 +128,10 @@ impl ClientState {
     pub(super) fn take_takeover(&mut self, request: Request, typed: &Typed) {
         match typed.text.trim_ascii() {
             b"y" => self.take_over(request),
-            b"n" => self.ask_username(),
+            b"n" => match self.held_user() {
+                Some(name) => self.ask_password(name),
+                None => self.ask_username(),
+            },
             _ => self.prompt(Question::Takeover, false),
         }
     }

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use super::super::outstanding::AskedBy;
 use super::super::settings::AcceptPrivate;
 use super::super::verb::{Named, Verb};
-use super::super::view::{Failure, View};
+use super::super::view::View;
 use super::ClientState;
 use crate::planted::{self, Planted};
 use crate::wire::{ClientLine, Code, Command, CommandKind, Endpoint, MAX_ENDPOINTS};
@@ -220,7 +220,7 @@ impl ClientState {
         if let Some(user) = oldest.map(|request| request.from.clone()) {
             self.reply(Some(line), &user, yes);
         } else {
-            let failure = Failure { code: Code::UnknownCommand, subject: None };
+            let failure = self.failure(line, Code::UnknownCommand, None);
             let command = Named::Word(if yes { "y" } else { "n" }.to_owned());
             self.outbox.show(View::Result { line, command, outcome: Err(failure) });
             self.note_activity(false);

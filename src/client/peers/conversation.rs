@@ -116,7 +116,7 @@ impl ClientState {
 
     /// Shows a text. Texts are numbered without a gap, as none can get lost on a link.
     fn on_text(&mut self, link: LinkId, user: &str, number: u64, sent_at: Time, text: Text<'_>) {
-        let Some(login) = self.session().map(|session| session.login) else { return };
+        let Some(login) = self.login_number() else { return };
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         if number != conversation.arrived + 1 {
             return self.break_link(link);

@@ -90,6 +90,11 @@ impl Peers {
         self.declined = 0;
     }
 
+    /// The server has ended the session, and with it all requests.
+    pub(super) fn forget_requests(&mut self) {
+        self.requests.clear();
+    }
+
     /// A departed user is back, still without a link.
     pub(super) fn welcome_back(&mut self, user: &str) {
         self.departed.remove(user);

@@ -334,7 +334,7 @@ fn a_request_after_the_server_was_lost_is_another_and_comes_first() {
          send #1 decline yoda
          note 2 open
          send #2 decline luke
-         show result 3 n: unknown_command
+         show result 3 n: unknown_command [n]
          send active invalid",
     );
 }

@@ -121,7 +121,7 @@ fn a_server_that_does_not_greet_or_answer_is_dialled_again() {
 
 #[test]
 fn without_reconnect_a_lost_server_is_the_end() {
-    let mut script = Script::session_with(Settings { reconnect_secs: 0, ..Settings::default() });
+    let mut script = Script::session_with(Settings { reconnect_secs: Some(0), ..Settings::default() });
     script.happens(Event::Disconnected).does(
         "show bye connection_lost
          close state

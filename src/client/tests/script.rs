@@ -4,7 +4,7 @@
 //! are kept by the script, which lets time pass and ticks when the client has asked for it.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -227,6 +227,7 @@ fn shown(view: &View) -> String {
     match view {
         View::Connection(contact) => format!("connection {}", contact.state),
         View::Prompt { ask, again } => format!("prompt {ask}{}", if *again { " again" } else { "" }),
+        View::Offline { queued } => format!("offline, {queued} queued"),
         View::LoggedIn { user, unread } => format!("login {user} unread {unread}"),
         View::LoginRefused(refused) => format!("refused {}", refusal(*refused)),
         View::Result { line, command, outcome } => format!("result {line} {command}: {}", result(outcome)),
@@ -260,8 +261,11 @@ fn refusal(refused: LoginRefused) -> String {
 fn result(outcome: &Result<Success, Failure>) -> String {
     match outcome {
         Ok(success) => succeeded(success),
-        Err(Failure { code, subject: Some(subject) }) => format!("{code} ({subject})"),
-        Err(Failure { code, subject: None }) => code.to_string(),
+        Err(Failure { code, subject, typed }) => {
+            let subject = subject.as_ref().map(|subject| format!(" ({subject})")).unwrap_or_default();
+            let typed = typed.as_ref().map(|typed| format!(" [{typed}]")).unwrap_or_default();
+            format!("{code}{subject}{typed}")
+        }
     }
 }
 

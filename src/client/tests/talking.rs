@@ -11,7 +11,7 @@ pub(super) fn talking() -> Script {
     talking_with(Settings::default())
 }
 
-fn talking_with(settings: Settings) -> Script {
+pub(super) fn talking_with(settings: Settings) -> Script {
     let mut script = Script::session_with(settings);
     listening(script.types("startprivate yoda"));
     script.server(&introduction("yoda", "requester")).server("ok #1 startprivate yoda");
@@ -145,7 +145,7 @@ fn the_end_of_a_session_ends_its_links() {
 
 #[test]
 fn a_link_outlives_the_server() {
-    let mut script = talking_with(Settings { reconnect_secs: 2, ..Settings::default() });
+    let mut script = talking_with(Settings { reconnect_secs: Some(2), ..Settings::default() });
     script.types("ping luke").happens(Event::Disconnected).and();
     script.types("private yoda hi").does("send on 1: text 1 1001000000 hi");
     script.after_ms(2_000).happens(Event::Disconnected).and();
@@ -169,7 +169,7 @@ fn a_link_outlives_the_server() {
 
 #[test]
 fn without_the_server_the_end_waits_for_texts_all_the_same() {
-    let alone = Settings { reconnect_secs: 0, ..Settings::default() };
+    let alone = Settings { reconnect_secs: Some(0), ..Settings::default() };
     let mut script = talking_with(alone.clone());
     script.happens(Event::Disconnected).types("private yoda hi").and();
     script.happens(Event::EndOfInput).after(Duration::from_secs(60)).does("");
@@ -194,7 +194,7 @@ fn without_the_server_the_end_waits_for_texts_all_the_same() {
 
 #[test]
 fn a_server_that_comes_back_late_is_taken_up_again() {
-    let mut script = talking_with(Settings { reconnect_secs: 2, ..Settings::default() });
+    let mut script = talking_with(Settings { reconnect_secs: Some(2), ..Settings::default() });
     script.types("ping luke").happens(Event::Disconnected).after_ms(5_000).happens(Event::Connected);
     script.server("hobnob 1\nresumed hans unread 0 login 7").and();
     script.types("ping luke").does(

@@ -42,6 +42,7 @@ impl Roster {
             View::Result { outcome: Err(_), .. }
             | View::Connection(_)
             | View::Prompt { .. }
+            | View::Offline { .. }
             | View::LoginRefused(_)
             | View::PrivateClosed { .. }
             | View::Notice(_)

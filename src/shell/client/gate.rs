@@ -1,5 +1,6 @@
 //! Takes turns at the terminal: the line editor, or output that is written directly.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -28,11 +29,30 @@ pub(super) enum Stage {
 pub(super) struct Gate {
     stage: Mutex<Stage>,
     changed: Condvar,
+    /// The newest question. The editor leaves an older one.
+    newest: AtomicU64,
+    reading: Mutex<Reading>,
+}
+
+/// What is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// An answer to a prompt.
+    Answer,
+    /// A command.
+    Command,
+    /// A `y` or `n`, and what was answered.
+    YesOrNo(Option<bool>),
 }
 
 impl Gate {
     pub(super) fn new() -> Gate {
-        Gate { stage: Mutex::new(Stage::Idle), changed: Condvar::new() }
+        Gate {
+            stage: Mutex::new(Stage::Idle),
+            changed: Condvar::new(),
+            newest: AtomicU64::new(0),
+            reading: Mutex::new(Reading::Answer),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
@@ -52,6 +72,36 @@ impl Gate {
             *stage = next;
         }
         self.changed.notify_all();
+    }
+
+    /// A question is asked that makes all before it outdated.
+    pub(super) fn ask(&self, id: u64) {
+        self.newest.store(id, Ordering::SeqCst);
+    }
+
+    /// Whether there is a newer question.
+    pub(super) fn is_outdated(&self, id: u64) -> bool {
+        self.newest.load(Ordering::SeqCst) > id
+    }
+
+    /// Notes what is read from now on; returns what was.
+    pub(super) fn read(&self, reading: Reading) -> Reading {
+        let mut current = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, reading)
+    }
+
+    pub(super) fn reads_command(&self) -> bool {
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) == Reading::Command
+    }
+
+    /// A key answers a question that takes `y` and `n`; false if none is open.
+    pub(super) fn answer(&self, yes: bool) -> bool {
+        let mut current = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = matches!(*current, Reading::YesOrNo(_));
+        if asked {
+            *current = Reading::YesOrNo(Some(yes));
+        }
+        asked
     }
 
     /// The editor has taken the terminal over.

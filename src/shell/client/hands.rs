@@ -172,9 +172,7 @@ impl<P: Platform> Hands<P> {
 
     fn show(&mut self, view: &View) {
         self.server.said_bye |= matches!(view, View::Bye(_));
-        if let Some(prompt) = self.keyboard.heed(view) {
-            self.screen.line(prompt);
-        }
+        self.keyboard.heed(view);
         self.screen.show(view);
     }
 

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
+use zeroize::Zeroizing;
+
 use super::echo::Echo;
 use super::lines::Lines;
 use super::news::News;
-use super::terminal::{Ask, Terminal};
-use crate::client::view::{Question, View};
+use super::terminal::{self, Kind, Terminal};
+use crate::client::view::{Connection, Contact, Notice, Question, View};
 
 /// Bytes read from a pipe at once.
 const CHUNK: usize = 64 * 1024;
@@ -27,7 +29,19 @@ pub(super) struct Keyboard {
 
 enum Source {
     Pipe { asks: Sender<()>, echo: Option<Echo> },
-    Terminal { terminal: Terminal, expects: Expects },
+    Terminal(Person),
+}
+
+/// Somebody at a terminal. A line answers the question at which it was typed, and no other.
+struct Person {
+    terminal: Terminal,
+    expects: Expects,
+    /// What the last question was for.
+    asked_for: Expects,
+    /// The questions so far.
+    questions: u64,
+    /// Commands that were finished when something else was asked.
+    held: Vec<Zeroizing<String>>,
 }
 
 /// The meaning of the next line typed at a terminal.
@@ -39,6 +53,27 @@ enum Expects {
     Answer(Question, bool),
     /// A command.
     Command,
+    /// A command while the server is lost, and how many wait for it.
+    Offline(usize),
+}
+
+impl Expects {
+    const fn is_command(self) -> bool {
+        match self {
+            Expects::Command | Expects::Offline(_) => true,
+            Expects::Nothing | Expects::Answer(..) => false,
+        }
+    }
+
+    fn prompt(self) -> String {
+        match self {
+            Expects::Nothing => String::new(),
+            Expects::Answer(ask, again) => prompt(ask, again).into(),
+            Expects::Command => COMMAND.into(),
+            Expects::Offline(0) => format!("offline{COMMAND}"),
+            Expects::Offline(queued) => format!("offline, {queued} queued{COMMAND}"),
+        }
+    }
 }
 
 /// Whether the input has ended.
@@ -92,21 +127,25 @@ impl Keyboard {
 
     /// A person at a terminal.
     pub(super) fn terminal(terminal: Terminal, limit: usize) -> Keyboard {
-        Keyboard::new(Source::Terminal { terminal, expects: Expects::Nothing }, limit)
+        let (expects, asked_for) = (Expects::Nothing, Expects::Nothing);
+        let person = Person { terminal, expects, asked_for, questions: 0, held: Vec::new() };
+        Keyboard::new(Source::Terminal(person), limit)
     }
 
     fn new(source: Source, limit: usize) -> Keyboard {
         Keyboard { source, lines: Lines::new(limit), asked: false, end: End::Open }
     }
 
-    /// The views tell the meaning of the next line, and so whether it is echoed. Returns a prompt to show if a
-    /// line is being typed already.
-    pub(super) fn heed(&mut self, view: &View) -> Option<&'static str> {
+    /// The views tell the meaning of the next line, and so whether it is echoed.
+    pub(super) fn heed(&mut self, view: &View) {
         let next = match view {
             View::Prompt { ask, again } => Expects::Answer(*ask, *again),
-            View::LoggedIn { .. } => Expects::Command,
-            View::Bye(_) => Expects::Nothing,
-            View::Connection(_)
+            View::LoggedIn { .. } | View::Connection(Contact { state: Connection::Resumed, .. }) => {
+                Expects::Command
+            }
+            View::Offline { queued } => Expects::Offline(*queued),
+            View::Bye(_) | View::Notice(Notice::LogInAgain) => Expects::Nothing,
+            View::Connection(Contact { state: Connection::Connected | Connection::Reconnecting, .. })
             | View::LoginRefused(_)
             | View::Result { .. }
             | View::Message(_)
@@ -115,22 +154,22 @@ impl Keyboard {
             | View::PrivateOpened { .. }
             | View::PrivateClosed { .. }
             | View::Group { .. }
-            | View::Notice(_) => return None,
+            | View::Notice(_) => return,
         };
-        match (&mut self.source, next) {
-            (Source::Pipe { echo, .. }, next) => {
+        match &mut self.source {
+            Source::Pipe { echo, .. } => {
                 if let Some(echo) = echo {
                     echo.show(!is_hidden(next));
                 }
-                None
             }
-            (Source::Terminal { expects, .. }, Expects::Answer(ask, again)) if self.asked => {
-                *expects = next;
-                Some(prompt(ask, again))
-            }
-            (Source::Terminal { expects, .. }, next) => {
-                *expects = next;
-                None
+            Source::Terminal(person) => {
+                person.expects = next;
+                if next.is_command() {
+                    for line in person.held.drain(..) {
+                        self.lines.push(line.as_bytes());
+                        self.lines.push(b"\n");
+                    }
+                }
             }
         }
     }
@@ -144,28 +183,27 @@ impl Keyboard {
         self.lines.next().map_or(Next::Nothing, |(number, line)| Next::Line(number, line))
     }
 
-    /// Requests more input, unless that is pending. `history` is the file of the command history.
-    pub(super) fn ask(&mut self, history: Option<&Path>) {
-        if self.asked || self.end != End::Open {
-            return;
+    /// Requests more input, unless that is pending. `history` is the file of the command history. Returns whether a
+    /// line is being typed at an older question.
+    pub(super) fn ask(&mut self, history: Option<&Path>) -> bool {
+        if self.end != End::Open {
+            return false;
         }
-        self.asked = match &mut self.source {
-            Source::Pipe { asks, .. } => asks.send(()).is_ok(),
-            Source::Terminal { terminal, expects } => match *expects {
-                Expects::Nothing => false,
-                Expects::Answer(ask, again) => {
-                    *expects = Expects::Nothing;
-                    let hidden = is_hidden(Expects::Answer(ask, again));
-                    terminal.ask(Ask::Line { prompt: prompt(ask, again), hidden, history: None });
-                    true
+        match &mut self.source {
+            Source::Pipe { asks, .. } => {
+                self.asked = self.asked || asks.send(()).is_ok();
+                false
+            }
+            Source::Terminal(person) => {
+                let turns = self.asked;
+                let asks = if turns { person.has_changed() } else { person.expects != Expects::Nothing };
+                if asks {
+                    person.ask(history);
+                    self.asked = true;
                 }
-                Expects::Command => {
-                    let history = history.map(Path::to_path_buf);
-                    terminal.ask(Ask::Line { prompt: COMMAND, hidden: false, history });
-                    true
-                }
-            },
-        };
+                turns && asks
+            }
+        }
     }
 
     /// Bytes have arrived from a pipe.
@@ -174,13 +212,24 @@ impl Keyboard {
         self.lines.push(bytes);
     }
 
-    /// A line was typed; pasted lines may arrive as one.
-    pub(super) fn typed(&mut self, line: &str) {
-        // It answers a prompt that arrived while it was typed.
-        if let Source::Terminal { expects: expects @ Expects::Answer(..), .. } = &mut self.source {
-            *expects = Expects::Nothing;
+    /// A line was typed, or several were pasted.
+    pub(super) fn typed(&mut self, question: u64, command: bool, text: &str) {
+        let Source::Terminal(person) = &mut self.source else { return };
+        let newest = question == person.questions;
+        if newest {
+            self.asked = false;
         }
-        self.read(line.as_bytes());
+        if command {
+            if !person.expects.is_command() {
+                return person.held.push(Zeroizing::new(text.to_owned()));
+            }
+        } else if newest && person.expects == person.asked_for {
+            person.expects = Expects::Nothing;
+        } else {
+            // The prompt that it answers is gone.
+            return;
+        }
+        self.lines.push(text.as_bytes());
         self.lines.push(b"\n");
     }
 
@@ -191,18 +240,31 @@ impl Keyboard {
         self.end = End::Reached;
     }
 
-    /// Drops typed input that was not read. It may be a password, and must not run as a command in the user's
-    /// shell after the program.
-    pub(super) fn discard_typed(&mut self) {
-        match &mut self.source {
-            Source::Terminal { terminal, .. } => terminal.discard_typed(),
-            Source::Pipe { .. } => {}
-        }
-    }
-
     /// Whether the input is a terminal.
     pub(super) const fn is_terminal(&self) -> bool {
-        matches!(self.source, Source::Terminal { .. })
+        matches!(self.source, Source::Terminal(_))
+    }
+}
+
+impl Person {
+    /// Whether what is being typed is no longer expected, or has another prompt. Without an editor the prompt of a
+    /// command is not shown.
+    fn has_changed(&self) -> bool {
+        let both_commands = self.asked_for.is_command() && self.expects.is_command();
+        let same = self.expects == self.asked_for || (both_commands && self.terminal.is_plain());
+        self.expects != Expects::Nothing && !same
+    }
+
+    fn ask(&mut self, history: Option<&Path>) {
+        self.questions += 1;
+        self.asked_for = self.expects;
+        let kind = if self.expects.is_command() {
+            Kind::Command { history: history.map(Path::to_path_buf) }
+        } else {
+            Kind::Answer { hidden: is_hidden(self.expects) }
+        };
+        let question = terminal::Question { id: self.questions, prompt: self.expects.prompt(), kind };
+        self.terminal.ask(question);
     }
 }
 

@@ -20,6 +20,7 @@ mod news;
 mod options;
 mod people;
 mod pins;
+mod plain;
 #[doc(hidden)]
 pub mod played;
 mod reach;
@@ -33,6 +34,7 @@ mod state_folder;
 mod state_loop;
 mod terminal;
 mod trusting;
+mod typist;
 mod wording;
 
 pub use options::{Options, UsageError};

@@ -71,8 +71,15 @@ pub(super) enum News<P: Platform = System> {
     Cookie(Option<Token>),
     /// Bytes from a pipe.
     Read(WipedBytes),
-    /// A line typed at a terminal.
-    Line(Zeroizing<String>),
+    /// A line typed at a terminal, or several that were pasted.
+    Line {
+        /// What it answers.
+        question: u64,
+        /// Whether that was a command.
+        command: bool,
+        /// Without its end.
+        text: Zeroizing<String>,
+    },
     /// The input is at its end.
     EndOfInput,
     /// A signal, or Ctrl-C at a terminal.

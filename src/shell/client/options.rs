@@ -72,9 +72,9 @@ struct CommandLine {
     /// How private links may run
     #[arg(long, value_name = "PATH", value_enum, default_value = "auto")]
     path: Way,
-    /// How long to try again after a lost connection; 0: not at all
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    reconnect: u64,
+    /// How long to try again after a lost connection; 0: not at all [default: for ever at a terminal, else 60]
+    #[arg(long, value_name = "SECONDS")]
+    reconnect: Option<u64>,
     /// Back to the prompt after a lockout, logout or timeout
     #[arg(long)]
     retry_login: bool,
@@ -369,7 +369,7 @@ mod tests {
         let wanted = Settings {
             user: Some("hans".into()),
             accept_private: AcceptPrivate::Never,
-            reconnect_secs: 0,
+            reconnect_secs: Some(0),
             retry_login: true,
             private_advertise: Some(([1, 2, 3, 4], 5000).into()),
             ..Settings::default()

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::rows::{name, names, push_wrapped};
 use super::wording;
 use crate::client::view::{
-    Connection, Contact, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View,
+    Connection, Contact, Failure, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View,
 };
 use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
@@ -106,12 +106,16 @@ fn connection(contact: Contact) -> Vec<Line> {
 
 fn lines(view: &View) -> Vec<Line> {
     match view {
-        View::Prompt { .. } => Vec::new(),
+        View::Prompt { .. } | View::Offline { .. } => Vec::new(),
         View::Connection(contact) => connection(*contact),
         View::LoggedIn { user, unread } => welcome(user, *unread),
         View::LoginRefused(refused) => login_refused(*refused),
         View::Result { line, command, outcome } => match outcome {
             Ok(success) => done(command, success),
+            Err(Failure { typed: Some(typed), code, subject }) => {
+                let failure = Failure { code: *code, subject: subject.clone(), typed: None };
+                trouble(&format!("{} ({typed})", wording::failure(command, &failure)))
+            }
             // The line number tells apart several commands that are alike.
             Err(failure) if failure.code == Code::OutcomeUnknown => {
                 trouble(&format!("{} (line {line})", wording::failure(command, failure)))

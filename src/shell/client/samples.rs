@@ -36,7 +36,7 @@ fn failed(
     sentence: &'static str,
 ) -> (&'static str, Failure, &'static str) {
     let subject = (!subject.is_empty()).then(|| subject.to_owned());
-    (command, Failure { code, subject }, sentence)
+    (command, Failure { code, subject, typed: None }, sentence)
 }
 
 fn failures_about_users() -> Vec<(&'static str, Failure, &'static str)> {
@@ -341,7 +341,7 @@ fn row(command: &str, success: Success, fields: &str, text: &'static str) -> Sam
 }
 
 fn failure_views() -> Vec<Sample> {
-    let failure = Failure { code: Code::OutcomeUnknown, subject: Some("luke".into()) };
+    let failure = Failure { code: Code::OutcomeUnknown, subject: Some("luke".into()), typed: None };
     let text = "Error. Whether this was done is not known: message luke";
     let json = format!(
         r#"{{"type":"result","line":5,"command":"message","ok":false,"error":"outcome_unknown","text":"{text}"}}"#

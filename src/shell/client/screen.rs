@@ -37,6 +37,8 @@ pub(super) enum Face {
 pub(super) struct Sheet {
     pieces: Vec<(Stream, Vec<u8>)>,
     printed: Printed,
+    /// Another question is asked after it.
+    turns: bool,
     last: bool,
 }
 
@@ -68,6 +70,11 @@ impl Sheet {
         self.last
     }
 
+    /// Whether another question is asked after it, which makes an open one outdated.
+    pub(super) const fn turns(&self) -> bool {
+        self.turns
+    }
+
     /// What is to be told when it is written.
     pub(super) const fn printed(&self) -> Printed {
         self.printed
@@ -86,6 +93,7 @@ impl Sheet {
             self.printed.bytes += sheet.printed.bytes;
             self.printed.noted += sheet.printed.noted;
             self.last |= sheet.last;
+            self.turns |= sheet.turns;
             self.printed.upto = sheet.printed.upto.or(self.printed.upto);
         }
         self
@@ -157,9 +165,12 @@ impl Screen {
         self.sheet.push(Stream::Diagnostics, format!("hobnob: {}\n", visible(text)).as_bytes());
     }
 
-    /// Adds a line as it is.
-    pub(super) fn line(&mut self, text: &str) {
-        self.sheet.push(Stream::Output, format!("{text}\n").as_bytes());
+    /// Another question is asked after what was added so far.
+    pub(super) fn turn(&mut self) {
+        self.sheet.turns = true;
+        self.sheet.printed.bytes += 1;
+        self.sheet.pieces.push((Stream::Output, Vec::new()));
+        self.print();
     }
 
     /// Hands the sheet to the printing thread.

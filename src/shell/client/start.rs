@@ -120,7 +120,7 @@ impl<P: Platform> Parts<P> {
 }
 
 fn at_terminal(face: Face, urgent: &Sender<News>, limit: usize) -> io::Result<(Keyboard, Screen)> {
-    let (terminal, mut printer) = Terminal::open(urgent.clone())?;
+    let (terminal, mut printer) = Terminal::open(false, urgent.clone())?;
     let roster = terminal.roster();
     let sheets = screen::spawn(move |sheet| printer.write(sheet), urgent.clone())?;
     Ok((Keyboard::terminal(terminal, limit), Screen::new(face, sheets).teaching(roster)))

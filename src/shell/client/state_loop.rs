@@ -152,7 +152,7 @@ impl<P: Platform> Client<P> {
             }
             News::Cookie(cookie) => self.tell(Event::CookieFound { cookie }),
             News::Read(bytes) => self.hands.keyboard.read(&bytes),
-            News::Line(line) => self.hands.keyboard.typed(&line),
+            News::Line { question, command, text } => self.hands.keyboard.typed(question, command, &text),
             News::EndOfInput => self.hands.keyboard.end(),
             News::Signal(signal) => self.tell(Event::Interrupted(signal)),
             News::Printed(printed) => match self.hands.printed(printed) {
@@ -176,7 +176,10 @@ impl<P: Platform> Client<P> {
                 Next::End => Event::EndOfInput,
                 Next::Nothing => {
                     let history = hands.history();
-                    return hands.keyboard.ask(history.as_deref());
+                    if hands.keyboard.ask(history.as_deref()) {
+                        hands.screen.turn();
+                    }
+                    return;
                 }
             };
             hands.platform.client_is_told(&event);
@@ -216,13 +219,10 @@ impl<P: Platform> Client<P> {
         self.hands.screen.print_last();
         let code = self.last_output(exit).await;
         let Client { hands, linked, .. } = self;
-        let Hands { platform, mut keyboard, folder, linked: ours, .. } = hands;
+        let Hands { platform, keyboard, folder, linked: ours, .. } = hands;
         drop((ours, folder));
         let closed = async { linked.recv().await.unwrap_or(()) };
         or(closed, platform.after(END)).await;
-        if exit != Exit::Done {
-            keyboard.discard_typed();
-        }
         // Last, so that the terminal is restored after all output.
         drop(keyboard);
         code

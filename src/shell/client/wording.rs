@@ -140,6 +140,7 @@ pub(super) fn notice(notice: Notice) -> String {
         Notice::Unsettled { count } => {
             format!("The outcome of {count} earlier commands is not known; they are not repeated")
         }
+        Notice::LogInAgain => "Your session is over: please log in again. What you have typed is kept".into(),
         Notice::PasswordsDiffer => "The two passwords differ. Please try again".into(),
     }
 }
@@ -169,14 +170,15 @@ mod tests {
         }
         for code in Code::ALL {
             assert!(samples.iter().any(|(_, sample, _)| sample.code == *code), "no sample of {code}");
-            let nameless = failure(&Named::Command(MESSAGE), &Failure { code: *code, subject: None });
+            let nameless =
+                failure(&Named::Command(MESSAGE), &Failure { code: *code, subject: None, typed: None });
             assert!(!nameless.contains("  ") && !nameless.is_empty(), "{nameless}");
         }
     }
 
     #[test]
     fn wrong_usage_shows_how_a_command_is_written() {
-        let failed = Failure { code: Code::Usage, subject: None };
+        let failed = Failure { code: Code::Usage, subject: None, typed: None };
         let command = Named::Command(CREATE_GROUP);
         assert_eq!(failure(&command, &failed), "Error. Invalid command. Usage: create group NAME USER...");
         let command = Named::Word("xyzzy".into());

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use super::texts::Kind;
 use super::{Check, Verdict, number_of, rule};
 use crate::client::Exit;
-use crate::client::view::{Bye, Failure, Message, MessageKind, Success, View};
+use crate::client::view::{Bye, Failure, Message, MessageKind, Notice, Success, View};
 use crate::record::Outcome;
 use crate::sim::trace::ProcessId;
 use crate::wire::{Code, Status};
@@ -14,6 +14,8 @@ use crate::words::LinkId;
 
 /// Commands that a client takes before one of them has its result.
 const OPEN_COMMANDS: usize = 256;
+
+const IN_TURN: &str = "private links open and close in turn";
 
 /// All client programs that ever ran, and the state folders they used.
 #[derive(Debug, Default)]
@@ -32,7 +34,13 @@ pub(in crate::sim) struct Clients {
 #[derive(Debug, Default)]
 struct Running {
     home: u8,
+    /// It is at a terminal, and not told to end with its server.
+    outlasts_server: bool,
     user: Option<String>,
+    /// Somebody was logged in.
+    was_in: bool,
+    /// The server has ended the session, and it logs in again: what is typed may answer a prompt.
+    logs_in_again: bool,
     /// Lines typed during the session whose results are not known.
     open: BTreeSet<u64>,
     /// Lines typed behind more of them than a client takes: at a prompt they answer that instead.
@@ -77,10 +85,10 @@ struct FolderSeen {
 }
 
 impl Clients {
-    pub(super) fn started(&mut self, process: ProcessId, home: u8) {
+    pub(super) fn started(&mut self, process: ProcessId, home: u8, outlasts_server: bool) {
         self.somebody = true;
         self.homes.insert(process, home);
-        self.running.insert(process, Running { home, ..Running::default() });
+        self.running.insert(process, Running { home, outlasts_server, ..Running::default() });
     }
 
     pub(super) fn called(&mut self, link: LinkId, process: ProcessId) {
@@ -149,7 +157,7 @@ impl Check {
         }
         let number = core::str::from_utf8(text).ok().and_then(text_typed);
         running.typed.insert(line, number.as_ref().map(|(number, ..)| *number));
-        if running.user.is_some() && !running.leaving && !running.bye {
+        if running.user.is_some() && !running.leaving && !running.bye && !running.logs_in_again {
             let crowded = running.open.len() >= OPEN_COMMANDS;
             if crowded {
                 running.ahead.insert(line)
@@ -176,6 +184,8 @@ impl Check {
         match view {
             View::LoggedIn { user, .. } => {
                 running.user = Some(user.clone());
+                running.was_in = true;
+                running.logs_in_again = false;
                 running.leaving = !running.logouts.is_empty();
                 running.bye = false;
                 running.last_bye = None;
@@ -187,6 +197,7 @@ impl Check {
                 let open = core::mem::take(&mut running.open);
                 let twice = core::mem::replace(&mut running.bye, true);
                 running.user = None;
+                running.logs_in_again = false;
                 running.leaving = false;
                 running.private.clear();
                 running.ahead.clear();
@@ -207,22 +218,12 @@ impl Check {
             View::Message(message) => self.message_shown(process, message, delivered),
             View::PrivateOpened { user, .. } => {
                 let fresh = running.private.insert(user.clone());
-                rule!(
-                    self,
-                    fresh,
-                    "private links open and close in turn",
-                    "{process:?}: {user} opened again"
-                );
+                rule!(self, fresh, IN_TURN, "{process:?}: {user} opened again");
                 Ok(())
             }
             View::PrivateClosed { user, .. } => {
                 let stood = running.private.remove(user);
-                rule!(
-                    self,
-                    stood,
-                    "private links open and close in turn",
-                    "{process:?}: {user} closed again"
-                );
+                rule!(self, stood, IN_TURN, "{process:?}: {user} closed again");
                 Ok(())
             }
             View::Presence { user, .. } => {
@@ -235,7 +236,12 @@ impl Check {
                 running.last_bye = None;
                 Ok(())
             }
+            View::Notice(Notice::LogInAgain) => {
+                running.logs_in_again = true;
+                Ok(())
+            }
             View::Connection(_)
+            | View::Offline { .. }
             | View::LoginRefused(_)
             | View::PrivateRequest { .. }
             | View::Group { .. }
@@ -424,6 +430,8 @@ impl Check {
         if running.output_closed {
             return Ok(());
         }
+        let is_lost = exit == Exit::ServerLost && running.was_in;
+        rule!(self, !(is_lost && running.outlasts_server), "a terminal outlasts the server", "{process:?}");
         let said = match (running.last_bye, exit) {
             (None, _) | (Some(_), Exit::Signalled(_)) => true,
             (Some(Bye::Logout), exit) => exit == Exit::Done,

@@ -73,7 +73,9 @@ impl Check {
             Seen::Returned => return self.news(),
             Seen::Differs { what } => rule!(self, false, "the memory is what a restart would read", "{what}"),
             Seen::Caller { link, process: Some(process) } => self.clients.called(*link, *process),
-            Seen::ClientStarted { process, home, .. } => self.clients.started(*process, *home),
+            Seen::ClientStarted { process, home, outlasts_server, .. } => {
+                self.clients.started(*process, *home, *outlasts_server);
+            }
             Seen::Typed { process, line, text } => self.typed(*process, *line, trace.bytes(*text)),
             Seen::Showed { process, view, delivered } => return self.showed(*process, view, *delivered),
             Seen::Noted { process } => self.clients.noted(*process),

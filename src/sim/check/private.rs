@@ -11,7 +11,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::door::number;
 use super::{Check, Verdict, lines, rule};
-use crate::client::view::{Connection, Failure, Success, View};
+use crate::client::view::{Connection, Failure, Notice, Success, View};
 use crate::sim::network::Place;
 use crate::sim::trace::{PeerSeen, ProcessId, Seen, Trace};
 use crate::time::Time;
@@ -447,7 +447,7 @@ impl Check {
             View::Result { outcome, .. } => {
                 let user = match outcome {
                     Ok(Success::Private { user, .. }) => Some(user),
-                    Err(Failure { code: Code::Unreachable | Code::OutcomeUnknown, subject }) => {
+                    Err(Failure { code: Code::Unreachable | Code::OutcomeUnknown, subject, .. }) => {
                         subject.as_ref()
                     }
                     _ => None,
@@ -460,7 +460,13 @@ impl Check {
                     client.expected = self.now;
                 }
             }
-            View::Bye(_) => {
+            View::LoggedIn { .. } => {
+                if let Some(client) = self.private.clients.get_mut(&process) {
+                    client.is_cut_off = false;
+                    client.expected = self.now;
+                }
+            }
+            View::Bye(_) | View::Notice(Notice::LogInAgain) => {
                 self.private.disturb(process, self.now);
                 // The next session counts from one.
                 if let Some(client) = self.private.clients.get_mut(&process) {

@@ -20,6 +20,7 @@ impl Watcher {
             | View::PrivateClosed { .. }
             | View::Connection(_)
             | View::Prompt { .. }
+            | View::Offline { .. }
             | View::LoggedIn { .. }
             | View::LoginRefused(_)
             | View::Presence { .. }
