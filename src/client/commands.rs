@@ -165,6 +165,9 @@ impl ClientState {
         let outcome = match outcome {
             Ok(success) => {
                 self.unanswered.remove(&line);
+                if let Some(session) = self.session() {
+                    session.groups.learn(&success);
+                }
                 Ok(success)
             }
             Err(code) => Err(self.failure(line, code, command.subject(code))),

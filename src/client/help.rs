@@ -16,14 +16,14 @@ pub(super) fn text(about: Option<&str>) -> Option<String> {
         let further = verb.name().strip_prefix(about);
         further.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
-    let topics: Vec<String> = Verb::all().filter(meant).map(explained).collect();
+    let topics: Vec<String> = Verb::offered().filter(meant).map(explained).collect();
     if topics.is_empty() { None } else { Some(topics.join("\n")) }
 }
 
 fn overview() -> String {
-    let widest = Verb::all().map(|verb| verb.form().len()).max().unwrap_or_default();
+    let widest = Verb::offered().map(|verb| verb.form().len()).max().unwrap_or_default();
     let lines: Vec<String> =
-        Verb::all().map(|verb| format!("{:widest$}  {}", verb.form(), verb.help())).collect();
+        Verb::offered().map(|verb| format!("{:widest$} {}", verb.form(), verb.help())).collect();
     lines.join("\n")
 }
 
@@ -41,8 +41,7 @@ const fn more(verb: Verb) -> &'static str {
         Verb::Server(kind) => more_of_server(kind),
         Verb::Private => "Start one with startprivate. These links are not encrypted yet.",
         Verb::StopPrivate => "",
-        Verb::Verify => "Private links have no keys yet, so this is refused.",
-        Verb::Path => "Links run directly from client to client; relay is not available yet.",
+        Verb::Verify | Verb::Path => "",
     }
 }
 
@@ -82,9 +81,9 @@ mod tests {
 
     #[test]
     fn every_command_is_explained_and_can_be_typed_so() {
-        for verb in Verb::all() {
+        for verb in Verb::offered() {
             let form = verb.form();
-            let line = form.replace("...", "").replace("[COMMAND]", "").replace("|auto|relay", "");
+            let line = form.replace("...", "").replace("[COMMAND]", "");
             let line = line.replace("SECONDS", "60");
             assert_eq!(intent::read(line.as_bytes(), &Settings::default()).unwrap().verb(), verb, "{line}");
             assert_eq!(Named::from(verb.name()), Named::Command(verb));
@@ -95,11 +94,18 @@ mod tests {
 
     #[test]
     fn every_command_is_listed_once() {
-        let mut verbs: Vec<Verb> = Verb::all().collect();
+        let mut verbs: Vec<Verb> = Verb::offered().collect();
         verbs.sort_unstable();
         verbs.dedup();
-        assert_eq!(verbs.len(), CommandKind::ALL.len() + 4);
+        assert_eq!(verbs.len(), CommandKind::ALL.len() + 2);
         assert_eq!(overview().lines().count(), verbs.len());
+    }
+
+    #[test]
+    fn all_commands_fit_on_a_small_screen() {
+        let overview = overview();
+        assert!(overview.lines().count() < 24, "the prompt is below it");
+        assert_eq!(overview.lines().find(|line| line.len() >= 80), None);
     }
 
     #[test]
@@ -112,8 +118,12 @@ mod tests {
 
     #[test]
     fn what_else_there_is_to_know_follows_the_gist() {
-        let verify = text(Some("verify")).unwrap();
-        assert!(verify.ends_with(". Private links have no keys yet, so this is refused."), "{verify}");
+        let private = text(Some("private")).unwrap();
+        assert!(
+            private.ends_with(". Start one with startprivate. These links are not encrypted yet."),
+            "{private}"
+        );
+        assert_eq!(text(Some("verify")), None, "it does not exist yet");
         assert!(text(Some("stopprivate")).unwrap().ends_with(&format!("{}.", Verb::StopPrivate.help())));
     }
 

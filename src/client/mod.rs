@@ -29,6 +29,7 @@ mod deadlines;
 mod delivery;
 pub mod effect;
 pub mod event;
+mod groups;
 mod help;
 mod input;
 mod intent;

@@ -11,6 +11,7 @@ use super::connection::SERVER_LINE_BYTES;
 use super::delivery::Arrival;
 use super::effect::Exit;
 use super::event::{Mark, Recall};
+use super::groups::Groups;
 use super::outstanding::{LISTS_BYTES, Outstanding, Parts};
 use super::settings::Settings;
 use super::standing::{Leaving, Lost, Opening, Standing};
@@ -35,6 +36,7 @@ pub(super) struct Session {
     pub(super) leaving: Option<Leaving>,
     /// `members` lines whose `changed` has not arrived yet.
     roster: Parts,
+    pub(super) groups: Groups,
 }
 
 impl Session {
@@ -139,6 +141,7 @@ impl ClientState {
             activity: Activity::default(),
             leaving: None,
             roster: Parts::default(),
+            groups: Groups::default(),
         }));
     }
 
@@ -288,7 +291,8 @@ impl ClientState {
     fn on_changed(&mut self, group: &str, by: &str) {
         let Some(session) = self.session() else { return };
         let members = core::mem::take(&mut session.roster).members_of(group);
-        self.outbox.show(View::Group { group: group.to_owned(), by: by.to_owned(), members });
+        let change = session.groups.change(session.user.as_str(), group, by, &members);
+        self.outbox.show(View::Group { group: group.to_owned(), by: by.to_owned(), members, change });
     }
 }
 

@@ -33,6 +33,11 @@ impl Verb {
         of_server(false).map(Verb::Server).chain(LOCAL).chain(of_server(true).map(Verb::Server))
     }
 
+    /// Those that do something: the keys of private links, and other ways for them, do not exist yet.
+    pub fn offered() -> impl Iterator<Item = Verb> {
+        Verb::all().filter(|verb| !matches!(verb, Verb::Verify | Verb::Path))
+    }
+
     /// The words it begins with, as results name it.
     #[must_use]
     pub const fn name(self) -> &'static str {

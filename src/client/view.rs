@@ -58,6 +58,11 @@ pub enum View {
         /// The user.
         from: String,
     },
+    /// At a terminal: a request that the person was asked about is open no more.
+    RequestOver {
+        /// The user.
+        from: String,
+    },
     /// A private link is open.
     PrivateOpened {
         /// The other user.
@@ -80,6 +85,8 @@ pub enum View {
         by: String,
         /// Members now, sorted.
         members: Vec<String>,
+        /// What was done, as far as this client can tell.
+        change: GroupChange,
     },
     /// Something about the user's own session.
     Notice(Notice),
@@ -316,6 +323,23 @@ spelled! {
         /// It broke.
         Lost = "lost",
     }
+}
+
+/// What was done to a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupChange {
+    /// Not known: this client has not seen the group before.
+    Some,
+    /// It was deleted.
+    Deleted,
+    /// The one who changed it has left it.
+    Left,
+    /// These were added; or nobody, and it has another owner.
+    Added(Vec<String>),
+    /// These were removed.
+    Removed(Vec<String>),
+    /// This user was removed.
+    RemovedYou,
 }
 
 /// Something about the user's own session.

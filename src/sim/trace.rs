@@ -291,6 +291,7 @@ fn mix_view(view: &View, hasher: &mut impl Hasher) {
         | View::Prompt { .. }
         | View::LoginRefused(_)
         | View::PrivateRequest { .. }
+        | View::RequestOver { .. }
         | View::PrivateOpened { .. }
         | View::Group { .. }
         | View::Notice(_)

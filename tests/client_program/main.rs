@@ -3,6 +3,8 @@
 mod connection;
 mod evil_server;
 mod json_mode;
+mod looks;
+mod manners;
 mod plain_mode;
 mod private_links;
 mod staying;

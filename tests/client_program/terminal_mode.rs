@@ -25,7 +25,7 @@ fn a_half_typed_line_survives_what_arrives() {
     terminal.shows(&["> message luke half"]);
     connection.say("online luke");
     connection.say("message 1.1 luke 1700000000000000 9.1 live Hey Dude");
-    terminal.shows(&["luke logged in", "luke: Hey Dude", "> message luke half"]);
+    terminal.shows(&["luke logged in", "22:13 luke: Hey Dude", "> message luke half"]);
     connection.expect_shown("1.1");
     terminal.types("typed\r");
     connection.expect("#1 message luke half typed");
@@ -151,9 +151,9 @@ fn hostile_texts_stay_in_their_rows() {
     ));
     connection.say("message 1.2 luke 1700000000000000 9.2 live done");
     terminal.wait("the text on two rows", |rows| {
-        rows.iter().any(|row| row.starts_with("luke: ^[[2J^[[1;1H^[[?1049hxxx"))
+        rows.iter().any(|row| row.starts_with("22:13 luke: ^[[2J^[[1;1H^[[?1049hxxx"))
             && rows.iter().any(|row| row.starts_with("    x") && row.ends_with("yoda: hi"))
-            && rows.ends_with(&["luke: done".into(), "> half".into()])
+            && rows.ends_with(&["22:13 luke: done".into(), "> half".into()])
     });
 }
 
@@ -199,7 +199,7 @@ fn the_last_words_of_the_server_are_read() {
     let (code, rows, _) = terminal.end();
     assert_eq!(code, 1);
     let farewell = "You have been logged out as you logged in elsewhere";
-    assert!(rows.ends_with(&["luke: last".into(), farewell.into()]), "{rows:#?}");
+    assert!(rows.ends_with(&["22:13 luke: last".into(), farewell.into()]), "{rows:#?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn a_session_at_a_terminal() {
     hans.types("message luke half a li");
     hans.sees_last("> message luke half a li");
     luke.ok("message hans Hey Dude");
-    hans.sees("luke: Hey Dude");
+    hans.sees_message("luke: Hey Dude");
     hans.sees_last("> message luke half a li");
     hans.types("ne\r");
     luke.message("half a line");
@@ -21,7 +21,7 @@ fn a_session_at_a_terminal() {
     hans.types("whoelse\r");
     hans.sees("luke");
     hans.types("nonsense\r");
-    hans.sees("Error. Invalid command");
+    hans.sees("Error. Invalid command: nonsense. `help` lists all commands");
     hans.types("logout\r");
     let (code, _, written) = hans.end();
     assert_eq!(code, 0);
@@ -38,14 +38,15 @@ fn y_and_n_answer_private_requests() {
     let of_luke = luke.say("startprivate hans");
     hans.sees("luke would like to private message, enter y or n:");
     let of_yoda = yoda.say("startprivate hans");
-    hans.sees("yoda would like to private message, enter y or n:");
+    yoda.ok("ping hans");
     hans.types("y\r");
     assert_eq!(luke.result_of(of_luke)["ok"], true, "the oldest first");
     hans.sees("Start private messaging with luke");
+    hans.sees("yoda would like to private message, enter y or n:");
     hans.types("n\r");
     assert_eq!(yoda.result_of(of_yoda)["error"], "declined");
     luke.ok("private hans psst");
-    hans.sees("luke(private): psst");
+    hans.sees_message("luke(private): psst");
     hans.types("private luke psst to you\r");
     luke.message("psst to you");
 }
@@ -121,7 +122,7 @@ fn no_colour_is_honoured_and_json_has_no_prompt() {
     let mut hans = server.terminal_in(&[], &[("NO_COLOR", "1")]);
     hans.log_in("hans", password("hans"));
     hans.types("nonsense\r");
-    hans.sees("Error. Invalid command");
+    hans.sees("Error. Invalid command: nonsense. `help` lists all commands");
     hans.types("logout\r");
     let (code, _, written) = hans.end();
     assert_eq!(code, 0);
@@ -129,7 +130,7 @@ fn no_colour_is_honoured_and_json_has_no_prompt() {
     let mut luke = server.terminal(&[]);
     luke.log_in("luke", password("luke"));
     luke.types("nonsense\r");
-    luke.sees("Error. Invalid command");
+    luke.sees("Error. Invalid command: nonsense. `help` lists all commands");
     luke.types("logout\r");
     assert!(luke.end().2.contains("\u{1b}[31m"), "colours where nobody refused them");
     let mut yoda = server.terminal(&["--json"]);

@@ -41,6 +41,8 @@ pub(super) struct Request {
     from: String,
     /// The server was lost since, so the request may no longer be open; if it arrives again, it is a new one.
     doubtful: bool,
+    /// The person was asked. At a terminal one is asked at a time.
+    asked: bool,
 }
 
 impl Request {
@@ -163,8 +165,9 @@ impl ClientState {
                 self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept })
             }
             AcceptPrivate::Ask if self.peers.requests.len() < REQUESTS => {
-                self.peers.requests.push_back(Request { from: from.to_owned(), doubtful: false });
-                self.outbox.show(View::PrivateRequest { from: from.to_owned() });
+                let request = Request { from: from.to_owned(), doubtful: false, asked: false };
+                self.peers.requests.push_back(request);
+                self.ask_person();
             }
             AcceptPrivate::Never | AcceptPrivate::Auto | AcceptPrivate::Ask => {
                 self.turn_away(from);
@@ -191,7 +194,25 @@ impl ClientState {
 
     /// The request of USER is no longer open.
     pub(in super::super) fn on_withdrawn(&mut self, from: &str) {
-        self.forget_request(from);
+        let was_asked = self.peers.requests.iter().any(|request| request.from == from && request.asked);
+        if self.forget_request(from) && was_asked && self.settings.terminal {
+            self.outbox.show(View::RequestOver { from: from.to_owned() });
+        }
+        self.ask_person();
+    }
+
+    /// Asks about requests: about all of them, or, at a terminal, about the next one if no question is open.
+    fn ask_person(&mut self) {
+        let one_at_a_time = self.settings.terminal;
+        for request in self.peers.requests.iter_mut().filter(|request| !request.doubtful) {
+            if !request.asked {
+                request.asked = true;
+                self.outbox.show(View::PrivateRequest { from: request.from.clone() });
+            }
+            if one_at_a_time {
+                return;
+            }
+        }
     }
 
     /// Removes a request; returns whether there was one.
@@ -204,6 +225,11 @@ impl ClientState {
     /// have one that has not come yet.
     pub(in super::super) fn reply(&mut self, line: Option<u64>, user: &str, yes: bool) {
         self.forget_request(user);
+        self.answer_request(line, user, yes);
+        self.ask_person();
+    }
+
+    fn answer_request(&mut self, line: Option<u64>, user: &str, yes: bool) {
         if !yes {
             self.request(line, Command::Decline { user });
         } else if self.peers.has_room() {
@@ -220,7 +246,7 @@ impl ClientState {
         if let Some(user) = oldest.map(|request| request.from.clone()) {
             self.reply(Some(line), &user, yes);
         } else {
-            let failure = self.failure(line, Code::UnknownCommand, None);
+            let failure = self.failure(line, Code::NoRequest, None);
             let command = Named::Word(if yes { "y" } else { "n" }.to_owned());
             self.outbox.show(View::Result { line, command, outcome: Err(failure) });
             self.note_activity(false);

@@ -307,19 +307,17 @@ fn requests_are_answered_as_the_settings_say() {
 fn y_and_n_answer_the_oldest_request() {
     let mut script = Script::session_with(Settings { terminal: true, ..Settings::default() });
     script.types("y").does(
-        "show result 1 y: unknown_command
+        "show result 1 y: no_request
          send active invalid",
     );
-    script.server("request yoda\nrequest luke\nrequest yoda").does(
-        "show request of yoda
-         show request of luke",
-    );
+    script.server("request yoda\nrequest luke\nrequest yoda").does("show request of yoda");
     script.types("n").does(
         "note 1 open
-         send #1 decline yoda",
+         send #1 decline yoda
+         show request of luke",
     );
-    script.server("withdrawn luke").types("n");
-    assert_eq!(script.count("show result 3 n: unknown_command"), 1);
+    script.server("withdrawn luke").does("show request of luke is over").types("n");
+    assert_eq!(script.count("show result 3 n: no_request"), 1);
 }
 
 #[test]
@@ -334,7 +332,7 @@ fn a_request_after_the_server_was_lost_is_another_and_comes_first() {
          send #1 decline yoda
          note 2 open
          send #2 decline luke
-         show result 3 n: unknown_command [n]
+         show result 3 n: no_request [n]
          send active invalid",
     );
 }

@@ -234,9 +234,10 @@ fn shown(view: &View) -> String {
         View::Message(message) => said(message),
         View::Presence { user, online } => format!("{user} {}", if *online { "came" } else { "went" }),
         View::PrivateRequest { from } => format!("request of {from}"),
+        View::RequestOver { from } => format!("request of {from} is over"),
         View::PrivateOpened { user, path } => format!("opened {user} {path}"),
         View::PrivateClosed { user, reason } => format!("closed {user} {reason}"),
-        View::Group { group, by, members } => format!("group {group} by {by}: {}", members.join(" ")),
+        View::Group { group, by, members, .. } => format!("group {group} by {by}: {}", members.join(" ")),
         View::Notice(notice) => format!("notice {notice:?}"),
         View::Bye(bye) => format!("bye {bye}"),
     }

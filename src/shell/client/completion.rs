@@ -30,7 +30,7 @@ impl Roster {
                 names.users.remove(user);
             }
             View::Presence { user, online: true } | View::PrivateOpened { user, .. } => names.add_user(user),
-            View::PrivateRequest { from } => names.add_user(from),
+            View::PrivateRequest { from } | View::RequestOver { from } => names.add_user(from),
             View::Message(message) => {
                 names.add_user(&message.from);
                 if message.kind == MessageKind::Group {
@@ -102,12 +102,12 @@ impl Names {
 
 /// The first words of all commands, in order.
 fn first_words() -> BTreeSet<&'static str> {
-    Verb::all().filter_map(|verb| verb.name().split(' ').next()).collect()
+    Verb::offered().filter_map(|verb| verb.name().split(' ').next()).collect()
 }
 
 /// Whether the second word of some command that begins with this one is `group`.
 fn is_of_groups(first: &str) -> bool {
-    Verb::all().any(|verb| verb.name().split_once(' ') == Some((first, "group")))
+    Verb::offered().any(|verb| verb.name().split_once(' ') == Some((first, "group")))
 }
 
 /// Only names that are harmless on a terminal are offered.
@@ -120,6 +120,7 @@ fn add(names: &mut BTreeSet<String>, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::view::GroupChange;
 
     fn roster() -> Roster {
         let roster = Roster::default();
@@ -130,6 +131,7 @@ mod tests {
             group: "rebels".into(),
             by: "hans".into(),
             members: vec!["luke".into()],
+            change: GroupChange::Some,
         });
         roster.learn(&View::Presence { user: "luke".into(), online: false });
         roster

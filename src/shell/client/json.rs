@@ -18,7 +18,7 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
         View::Connection(contact) => write_contact(Object::begin(out, "connection"), contact),
         View::Prompt { ask, again: _ } => Object::begin(out, "prompt").with("ask", ask.as_str()).end(),
         // For people at terminals only.
-        View::Offline { queued: _ } => {}
+        View::Offline { queued: _ } | View::RequestOver { from: _ } => {}
         View::LoggedIn { user, unread } => {
             Object::begin(out, "login").with("ok", true).with("user", user).with("unread", unread).end();
         }
@@ -45,7 +45,7 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
         View::PrivateClosed { user, reason } => {
             Object::begin(out, "private_closed").with("user", user).with("reason", reason.as_str()).end();
         }
-        View::Group { group, by, members } => {
+        View::Group { group, by, members, change: _ } => {
             Object::begin(out, "group").with("group", group).with("by", by).with("members", members).end();
         }
         View::Notice(notice) => {

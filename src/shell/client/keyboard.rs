@@ -151,6 +151,7 @@ impl Keyboard {
             | View::Message(_)
             | View::Presence { .. }
             | View::PrivateRequest { .. }
+            | View::RequestOver { .. }
             | View::PrivateOpened { .. }
             | View::PrivateClosed { .. }
             | View::Group { .. }

@@ -4,6 +4,7 @@
 //! Nothing is decided here. Bytes are sent and output is shown only after the notes about them are in the state
 //! folder.
 
+mod advice;
 mod alarm;
 mod completion;
 mod door;
@@ -28,6 +29,7 @@ mod rows;
 #[cfg(test)]
 mod samples;
 mod screen;
+mod stamps;
 mod standard_output;
 mod start;
 mod state_folder;

@@ -5,12 +5,14 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use etcetera::BaseStrategy as _;
 
 use super::reach::Security;
+use super::stamps::Timestamps;
 use crate::client::trust::Demand;
 use crate::client::{AcceptPrivate, Settings};
 use crate::shell::tunnel::dialler::Dialler;
@@ -45,6 +47,12 @@ struct CommandLine {
     /// One JSON object a line on standard output, no prompts
     #[arg(long)]
     json: bool,
+    /// At a terminal: lines only, no colours, no cursor movement; so also with TERM=dumb
+    #[arg(long)]
+    plain: bool,
+    /// At a terminal: the local time before each message
+    #[arg(long, value_name = "FORM", value_enum, default_value = "time")]
+    timestamps: Timestamps,
     /// Skips the username prompt
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -104,6 +112,10 @@ enum Way {
 #[derive(Debug)]
 pub struct Options {
     pub(super) json: bool,
+    pub(super) plain: bool,
+    pub(super) timestamps: Timestamps,
+    /// What is to be said at the start.
+    pub(super) warning: Option<String>,
     pub(super) settings: Settings,
     pub(super) places: Places,
     pub(super) task: Task,
@@ -174,6 +186,7 @@ impl Options {
             words => ServerAddress::read(words)?,
         };
         let security = line.security(task, &server.host)?;
+        let warning = line.password_file.as_deref().and_then(warn_of_readers);
         let password = line.password_file.as_deref().map(read_password).transpose()?;
         let settings = Settings {
             user: line.user,
@@ -191,7 +204,8 @@ impl Options {
         };
         let state = line.state.map_or_else(default_state, Ok);
         let places = Places { server, state, private_bind: line.private_bind, security };
-        Ok(Options { json: line.json, settings, places, task })
+        let CommandLine { json, plain, timestamps, .. } = line;
+        Ok(Options { json, plain, timestamps, warning, settings, places, task })
     }
 }
 
@@ -285,6 +299,13 @@ impl fmt::Display for ServerAddress {
         let ServerAddress { host, port } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
+}
+
+/// Warns of a password that is kept in a file that others can read.
+fn warn_of_readers(file: &Path) -> Option<String> {
+    let data = fs::metadata(file).ok()?;
+    let is_open = data.is_file() && data.permissions().mode() & 0o077 != 0;
+    is_open.then(|| format!("{0} can be read by others: chmod 600 {0}", file.display()))
 }
 
 fn read_password(file: &Path) -> Result<Password, UsageError> {

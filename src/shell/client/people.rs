@@ -2,29 +2,41 @@
 
 use std::fmt::Write as _;
 
-use super::rows::{name, names, push_wrapped};
+use super::advice;
+use super::rows::{Breaks, name, names, push_wrapped};
+use super::stamps::Stamps;
 use super::wording;
 use crate::client::view::{
-    Connection, Contact, Failure, LoginRefused, Message, MessageKind, Path, PrivateEnd, Success, View,
+    Connection, Contact, GroupChange, Message, MessageKind, Path, PrivateEnd, Success, View,
 };
 use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
 use crate::wire::{Code, CommandKind, PingStatus, Status};
 
 /// The look of lines.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Look {
-    /// The width of the terminal; longer lines are broken. `None`: not a terminal.
+    /// The width of the terminal; longer lines are broken. `None`: not a terminal, or one that does not say.
     pub(super) columns: Option<usize>,
     /// Whether to use colours.
     pub(super) colour: bool,
+    /// Times of messages, and lines around stored ones; at a terminal only.
+    pub(super) stamps: Option<Stamps>,
 }
 
 /// Appends a view as text; prompts are left out.
-pub(super) fn write(out: &mut String, view: &View, look: Look) {
-    for line in lines(view) {
+pub(super) fn write(out: &mut String, view: &View, look: &mut Look) {
+    let before = look.stamps.as_mut().and_then(|stamps| stamps.before(view));
+    before.into_iter().flat_map(event).for_each(|line| line.write(out, look));
+    let all = if look.stamps.is_some() { lines_at_terminal(view) } else { lines(view) };
+    for mut line in all {
+        if let (View::Message(message), Some(stamps)) = (view, &look.stamps) {
+            line.time = stamps.of(message.sent_at);
+        }
         line.write(out, look);
     }
+    let after = look.stamps.as_mut().and_then(|stamps| stamps.after(view));
+    after.into_iter().flat_map(event).for_each(|line| line.write(out, look));
 }
 
 /// Whether a view is about the program rather than the session: on a pipe, such lines go to standard error.
@@ -35,6 +47,8 @@ pub(super) const fn is_diagnostic(view: &View) -> bool {
 /// A line without control characters.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
+    /// When it was said, with a space behind it, or nothing.
+    time: String,
     text: String,
     tone: Tone,
 }
@@ -52,11 +66,21 @@ enum Tone {
 }
 
 impl Line {
-    fn write(&self, out: &mut String, look: Look) {
+    fn new(text: String, tone: Tone) -> Line {
+        Line { time: String::new(), text, tone }
+    }
+
+    fn write(&self, out: &mut String, look: &Look) {
         let start = out.len();
         match look.columns {
-            Some(columns) => push_wrapped(out, &self.text, columns),
-            None => out.push_str(&self.text),
+            Some(columns) => {
+                let breaks = Breaks { columns, leaves_addresses: !self.time.is_empty() };
+                push_wrapped(out, &format!("{}{}", self.time, self.text), breaks);
+            }
+            None => {
+                out.push_str(&self.time);
+                out.push_str(&self.text);
+            }
         }
         if look.colour {
             self.paint(out, start);
@@ -66,6 +90,7 @@ impl Line {
 
     /// Colours what was appended from `start` on.
     fn paint(&self, out: &mut String, start: usize) {
+        let start = start + self.time.len();
         let (code, end) = match self.tone {
             Tone::Said(lead) => ("\x1b[1m", start + lead),
             Tone::Event => ("\x1b[2m", out.len()),
@@ -81,15 +106,37 @@ impl Line {
 }
 
 fn event(text: String) -> Vec<Line> {
-    vec![Line { text, tone: Tone::Event }]
+    vec![Line::new(text, Tone::Event)]
 }
 
 fn answer(text: String) -> Vec<Line> {
-    vec![Line { text, tone: Tone::Answer }]
+    vec![Line::new(text, Tone::Answer)]
 }
 
 fn trouble(text: &str) -> Vec<Line> {
-    vec![Line { text: visible(text).to_string(), tone: Tone::Trouble }]
+    vec![Line::new(visible(text).to_string(), Tone::Trouble)]
+}
+
+/// At a terminal errors say more; scripts on pipes know the sentences as they are.
+fn lines_at_terminal(view: &View) -> Vec<Line> {
+    match view {
+        View::Result { outcome: Err(failure), command, .. } => trouble(&advice::failure(command, failure)),
+        View::LoginRefused(refused) => trouble(&advice::refused(*refused)),
+        View::Result { outcome: Ok(_), .. }
+        | View::Connection(_)
+        | View::Prompt { .. }
+        | View::Offline { .. }
+        | View::LoggedIn { .. }
+        | View::Message(_)
+        | View::Presence { .. }
+        | View::PrivateRequest { .. }
+        | View::RequestOver { .. }
+        | View::PrivateOpened { .. }
+        | View::PrivateClosed { .. }
+        | View::Group { .. }
+        | View::Notice(_)
+        | View::Bye(_) => lines(view),
+    }
 }
 
 fn connection(contact: Contact) -> Vec<Line> {
@@ -109,13 +156,9 @@ fn lines(view: &View) -> Vec<Line> {
         View::Prompt { .. } | View::Offline { .. } => Vec::new(),
         View::Connection(contact) => connection(*contact),
         View::LoggedIn { user, unread } => welcome(user, *unread),
-        View::LoginRefused(refused) => login_refused(*refused),
+        View::LoginRefused(refused) => trouble(&wording::refused(*refused)),
         View::Result { line, command, outcome } => match outcome {
             Ok(success) => done(command, success),
-            Err(Failure { typed: Some(typed), code, subject }) => {
-                let failure = Failure { code: *code, subject: subject.clone(), typed: None };
-                trouble(&format!("{} ({typed})", wording::failure(command, &failure)))
-            }
             // The line number tells apart several commands that are alike.
             Err(failure) if failure.code == Code::OutcomeUnknown => {
                 trouble(&format!("{} (line {line})", wording::failure(command, failure)))
@@ -129,12 +172,15 @@ fn lines(view: &View) -> Vec<Line> {
         View::PrivateRequest { from } => {
             answer(format!("{} would like to private message, enter y or n: ", name(from)))
         }
+        View::RequestOver { from } => {
+            event(format!("The request of {} to private message has expired", name(from)))
+        }
         View::PrivateOpened { user, path } => match path {
             Path::Direct => event(format!("Start private messaging with {}", name(user))),
             Path::Relayed => event(format!("Start private messaging with {} (relayed)", name(user))),
         },
         View::PrivateClosed { user, reason } => event(private_closed(user, *reason)),
-        View::Group { group, by, members } => event(group_changed(group, by, members)),
+        View::Group { group, by, members, change } => event(group_changed(group, by, members, change)),
         View::Notice(notice) => event(wording::notice(*notice)),
         View::Bye(bye) => wording::bye(*bye).map_or_else(Vec::new, |text| event(text.into())),
     }
@@ -148,14 +194,11 @@ fn welcome(user: &str, unread: u64) -> Vec<Line> {
     lines
 }
 
-fn login_refused(refused: LoginRefused) -> Vec<Line> {
-    trouble(&wording::refused(refused))
-}
-
 fn said(message: &Message) -> Line {
     let from = name(&message.from);
     let mut text = match (message.kind, &message.group) {
-        (MessageKind::Direct | MessageKind::Broadcast, _) => format!("{from}: "),
+        (MessageKind::Direct, _) => format!("{from}: "),
+        (MessageKind::Broadcast, _) => format!("{from}(all): "),
         (MessageKind::Private, _) => format!("{from}(private): "),
         (MessageKind::Group, group) => {
             format!("{from}(group {}): ", name(group.as_deref().unwrap_or_default()))
@@ -166,7 +209,7 @@ fn said(message: &Message) -> Line {
     }
     let lead = text.len();
     let _ = write!(text, "{}", visible(&message.text));
-    Line { text, tone: Tone::Said(lead) }
+    Line::new(text, Tone::Said(lead))
 }
 
 fn private_closed(user: &str, reason: PrivateEnd) -> String {
@@ -179,11 +222,19 @@ fn private_closed(user: &str, reason: PrivateEnd) -> String {
     }
 }
 
-fn group_changed(group: &str, by: &str, members: &[String]) -> String {
-    if members.is_empty() {
-        format!("{} deleted group {}", name(by), name(group))
-    } else {
-        format!("{} changed group {}: {}", name(by), name(group), names(members))
+fn group_changed(group: &str, by: &str, members: &[String], change: &GroupChange) -> String {
+    let (by, group) = (name(by), name(group));
+    match change {
+        GroupChange::Deleted => format!("{by} deleted group {group}"),
+        GroupChange::Left => format!("{by} left group {group}"),
+        GroupChange::Added(added) if !added.is_empty() => {
+            format!("{by} added {} to group {group}", names(added))
+        }
+        GroupChange::Removed(removed) => format!("{by} removed {} from group {group}", names(removed)),
+        GroupChange::RemovedYou => format!("{by} removed you from group {group}"),
+        GroupChange::Some | GroupChange::Added(_) => {
+            format!("{by} changed group {group}: {}", names(members))
+        }
     }
 }
 
@@ -261,7 +312,7 @@ fn group_message_done(group: &str, stored: u64, refused: u64, withheld: bool) ->
     if refused > 0 {
         let mailboxes = if refused == 1 { "mailbox is" } else { "mailboxes are" };
         let text = format!("Your message to group {group} was refused: {refused} {mailboxes} full");
-        lines.push(Line { text, tone: Tone::Trouble });
+        lines.push(Line::new(text, Tone::Trouble));
     }
     lines.extend(withheld_from(withheld, &[]));
     lines
@@ -275,14 +326,19 @@ fn noun(count: u64, singular: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::samples;
+    use super::super::stamps::Timestamps;
     use super::*;
     use proptest::prelude::*;
     use std::num::NonZero;
 
-    fn text(view: &View, look: Look) -> String {
+    fn text(view: &View, mut look: Look) -> String {
         let mut out = String::new();
-        write(&mut out, view, look);
+        write(&mut out, view, &mut look);
         out
+    }
+
+    fn stamps() -> Option<Stamps> {
+        Some(Stamps::new(Timestamps::Time, jiff::tz::TimeZone::UTC, false))
     }
 
     #[test]
@@ -303,9 +359,11 @@ mod tests {
 
     #[test]
     fn colours_are_sparse_and_end() {
-        let look = Look { columns: Some(80), colour: true };
+        let look = Look { columns: Some(80), colour: true, stamps: None };
         let message = samples::message(MessageKind::Direct, "hans", "Hey Dude");
-        assert_eq!(text(&View::Message(message), look), "\x1b[1mhans: \x1b[0mHey Dude\n");
+        assert_eq!(text(&View::Message(message.clone()), look.clone()), "\x1b[1mhans: \x1b[0mHey Dude\n");
+        let timed = Look { stamps: stamps(), ..look.clone() };
+        assert_eq!(text(&View::Message(message), timed), "22:13 \x1b[1mhans: \x1b[0mHey Dude\n");
         let presence = View::Presence { user: "luke".into(), online: true };
         assert_eq!(text(&presence, look), "\x1b[2mluke logged in\x1b[0m\n");
     }
@@ -339,6 +397,8 @@ mod tests {
                 "\x1b7",
                 "\x1bc",
                 "\u{ad}",
+                "x://",
+                " https://example.org/0123456789yoda: hi",
             ])
             .prop_map(String::from),
         ];
@@ -353,10 +413,12 @@ mod tests {
     proptest! {
         #[test]
         fn a_hostile_text_changes_only_the_cells_of_its_own_rows(
-            from in hostile(), body in hostile(), kind in any_kind(), colour: bool, columns in 10..100u16,
+            from in hostile(), body in hostile(), kind in any_kind(), colour: bool, timed: bool,
+            columns in 16..100u16,
         ) {
             let message = samples::message(kind, &from, &body);
-            let look = Look { columns: Some(columns.into()), colour };
+            let stamps = if timed { stamps() } else { None };
+            let look = Look { columns: Some(columns.into()), colour, stamps };
             let shown = text(&View::Message(message), look);
             let height = NonZero::new(1_000).expect("not zero");
             let width = NonZero::new(columns).expect("not zero");
@@ -365,11 +427,16 @@ mod tests {
             terminal.process(shown.replace('\n', "\r\n").as_bytes());
             terminal.process(b"below");
             let rows = rows(terminal.screen(), columns);
-            let height = shown.matches('\n').count();
+            let height = rows.iter().rposition(|row| row == "below").unwrap_or(0) - 1;
             prop_assert_eq!(&rows[0], "above");
-            prop_assert_eq!(&rows[1 + height], "below");
             prop_assert!(rows[2 + height..].iter().all(String::is_empty));
-            prop_assert!(rows[2..1 + height].iter().all(|row| row.is_empty() || row.starts_with("    ")));
+            if !timed {
+                prop_assert_eq!(height, shown.matches('\n').count());
+            }
+            // What begins at the left is part of an address: no line with a time looks like it.
+            let is_indented = |row: &String| row.is_empty() || row.starts_with("    ");
+            let is_of_address = |row: &String| timed && !row.contains(' ');
+            prop_assert!(rows[2..1 + height].iter().all(|row| is_indented(row) || is_of_address(row)), "{rows:#?}");
             prop_assert!(!terminal.screen().alternate_screen());
         }
     }

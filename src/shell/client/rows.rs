@@ -41,22 +41,99 @@ pub(super) fn names(names: &[String]) -> String {
     out
 }
 
-/// Appends a line broken into rows no wider than `columns`, without a line feed at the end. No row
-/// touches the last column, where terminals differ.
-pub(super) fn push_wrapped(out: &mut String, line: &str, columns: usize) {
-    let columns = columns.saturating_sub(1).max(INDENT.len() + 4);
-    let mut at = 0;
-    for c in line.chars() {
-        let width = widest(c);
-        // A combining mark stays with its character.
-        if at + width > columns && c.width() != Some(0) {
-            out.push('\n');
-            out.push_str(INDENT);
-            at = INDENT.len();
+/// How lines are broken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Breaks {
+    /// The width of the terminal.
+    pub(super) columns: usize,
+    /// Whether a long address is left to the terminal, so that it can be clicked and copied. Its rows begin at the left
+    /// and hold no space, so they look like no line that begins with a time.
+    pub(super) leaves_addresses: bool,
+}
+
+/// Appends a line broken at words into rows no wider than the terminal, without a line feed at the end. A word that is
+/// longer than a row is cut. No row touches the last column, where terminals differ.
+pub(super) fn push_wrapped(out: &mut String, line: &str, breaks: Breaks) {
+    let columns = breaks.columns.saturating_sub(1).max(INDENT.len() + 4);
+    let mut rows = Rows { out, columns, at: 0, fresh: true };
+    let mut rest = line;
+    while !rest.is_empty() {
+        let after_gap = rest.trim_start_matches(' ');
+        let gap = rest.len() - after_gap.len();
+        let (word, after) = after_gap.split_at(after_gap.find(' ').unwrap_or(after_gap.len()));
+        rest = after;
+        let width = word.chars().map(widest).sum();
+        if rows.at + gap + width <= columns {
+            rows.push(gap, word, width);
+        } else if word.is_empty() {
+            rows.push(columns.saturating_sub(rows.at), "", 0);
+        } else if width + INDENT.len() <= columns {
+            rows.begin();
+            rows.push(0, word, width);
+        } else if breaks.leaves_addresses && is_address(word) {
+            rows.begin();
+            rows.push(0, word, columns);
+        } else {
+            rows.cut(gap, word);
         }
-        at += width;
-        out.push(c);
     }
+}
+
+/// The rows of a line.
+struct Rows<'a> {
+    out: &'a mut String,
+    columns: usize,
+    /// The next column.
+    at: usize,
+    /// Whether nothing but the indent is in this row.
+    fresh: bool,
+}
+
+impl Rows<'_> {
+    fn begin(&mut self) {
+        if !self.fresh {
+            self.out.push('\n');
+            self.out.push_str(INDENT);
+            (self.at, self.fresh) = (INDENT.len(), true);
+        }
+    }
+
+    fn push(&mut self, gap: usize, word: &str, width: usize) {
+        self.out.extend(core::iter::repeat_n(' ', gap));
+        self.out.push_str(word);
+        self.at += gap + width;
+        self.fresh &= gap + width == 0;
+    }
+
+    /// Breaks a word wherever a row ends.
+    fn cut(&mut self, gap: usize, word: &str) {
+        if self.at + gap + 2 <= self.columns {
+            self.push(gap, "", 0);
+        } else {
+            self.begin();
+        }
+        for c in word.chars() {
+            let width = widest(c);
+            // A combining mark stays with its character.
+            if self.at + width > self.columns && c.width() != Some(0) {
+                self.fresh = false;
+                self.begin();
+            }
+            self.at += width;
+            self.fresh = false;
+            self.out.push(c);
+        }
+    }
+}
+
+/// Whether a word is the address of something: `scheme://` and more, in printable ASCII.
+fn is_address(word: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(rest)
+    };
+    word.bytes().all(|byte| byte.is_ascii_graphic())
+        && word.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
 /// The columns that any terminal may give to a character: a selector can widen the one before.
@@ -83,17 +160,52 @@ mod tests {
         assert_eq!(names(&[]), "");
     }
 
-    #[test]
-    fn long_lines_go_on_indented() {
+    fn wrapped(line: &str, columns: usize) -> String {
         let mut out = String::new();
-        push_wrapped(&mut out, "hans: 0123456789abcdef", 13);
-        assert_eq!(out, "hans: 012345\n    6789abcd\n    ef");
+        push_wrapped(&mut out, line, Breaks { columns, leaves_addresses: true });
+        out
+    }
+
+    #[test]
+    fn lines_are_broken_at_words_and_go_on_indented() {
+        assert_eq!(wrapped("hans: see you at noon", 13), "hans: see\n    you at\n    noon");
+        assert_eq!(wrapped("hans:  two   gaps", 80), "hans:  two   gaps");
+        assert_eq!(wrapped("hans: gone  ", 11), "hans: gone");
+        assert_eq!(wrapped("hans: falcon", 11), "hans:\n    falcon");
+    }
+
+    #[test]
+    fn a_word_longer_than_a_row_is_cut() {
+        assert_eq!(wrapped("hans: 0123456789abcdef", 13), "hans: 012345\n    6789abcd\n    ef");
+        assert_eq!(
+            wrapped("hans: a 0123456789abcdef", 10),
+            "hans: a\n    01234\n    56789\n    abcde\n    f"
+        );
     }
 
     #[test]
     fn wide_characters_and_marks_stay_whole() {
+        assert_eq!(wrapped("名名名名名e\u{301}e\u{301}", 11), "名名名名名\n    e\u{301}e\u{301}");
+    }
+
+    #[test]
+    fn an_address_longer_than_a_row_is_left_to_the_terminal() {
+        let address = "https://example.org/0123456789";
+        assert_eq!(
+            wrapped(&format!("hans: see {address} there"), 20),
+            format!("hans: see\n    {address}\n    there")
+        );
+        assert_eq!(wrapped(&format!("hans: {address}"), 60), format!("hans: {address}"));
+        for not in [
+            "https://example.org/名名名名名",
+            "://0123456789012345",
+            "1a://01234567890123",
+            "a:b//0123456789012345",
+        ] {
+            assert!(wrapped(not, 12).contains('\n'), "{not}");
+        }
         let mut out = String::new();
-        push_wrapped(&mut out, "名名名名名e\u{301}e\u{301}", 11);
-        assert_eq!(out, "名名名名名\n    e\u{301}e\u{301}");
+        push_wrapped(&mut out, address, Breaks { columns: 20, leaves_addresses: false });
+        assert!(out.contains('\n'));
     }
 }

@@ -1,8 +1,8 @@
 //! One of every view, with the JSON and the text that the contract wants for it.
 
 use crate::client::view::{
-    Bye, Connection, Contact, Failure, LoginRefused, Message, MessageKind, Notice, Path, PrivateEnd,
-    Question, ServerKey, Success, View,
+    Bye, Connection, Contact, Failure, GroupChange, LoginRefused, Message, MessageKind, Notice, Path,
+    PrivateEnd, Question, ServerKey, Success, View,
 };
 use crate::time::Time;
 use crate::wire::{Code, PingStatus, Status};
@@ -284,7 +284,7 @@ fn message_views() -> Vec<Sample> {
     let hey = |kind| message(kind, "hans", "Hey Dude");
     vec![
         row(hey(MessageKind::Direct), r#""kind":"direct","#, "hans: Hey Dude\n"),
-        row(hey(MessageKind::Broadcast), r#""kind":"broadcast","#, "hans: Hey Dude\n"),
+        row(hey(MessageKind::Broadcast), r#""kind":"broadcast","#, "hans(all): Hey Dude\n"),
         row(hey(MessageKind::Group), r#""kind":"group","group":"rebels","#, "hans(group rebels): Hey Dude\n"),
         row(hey(MessageKind::Private), r#""kind":"private","#, "hans(private): Hey Dude\n"),
         row(Message { stored: true, ..hey(MessageKind::Direct) }, r#""kind":"direct","#, "hans: Hey Dude\n"),
@@ -311,8 +311,9 @@ fn private_views() -> Vec<Sample> {
     };
     let group = |members: &[&str], list: &str, text| {
         let json = format!(r#"{{"type":"group","group":"rebels","by":"hans","members":[{list}]}}"#);
-        let members = members.iter().map(|&member| member.into()).collect();
-        (View::Group { group: "rebels".into(), by: "hans".into(), members }, json, text)
+        let members: Vec<String> = members.iter().map(|&member| member.into()).collect();
+        let change = if members.is_empty() { GroupChange::Deleted } else { GroupChange::Some };
+        (View::Group { group: "rebels".into(), by: "hans".into(), members, change }, json, text)
     };
     vec![
         presence(true, "luke logged in\n"),

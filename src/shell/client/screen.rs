@@ -7,12 +7,14 @@ use std::mem;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
+use jiff::tz::TimeZone;
 use rustix::termios::tcgetwinsize;
 
 use super::completion::Roster;
 use super::json;
 use super::news::{News, Printed};
 use super::people::{self, Look};
+use super::stamps::{Stamps, Timestamps};
 use crate::client::view::View;
 use crate::shell::platform::Platform;
 use crate::shell::visible::visible;
@@ -25,10 +27,14 @@ const CROWDED: usize = 256 * 1024;
 pub(super) enum Face {
     /// JSON Lines.
     Json,
-    /// Text for people; `terminal`: on a terminal, where lines are broken and coloured.
-    People {
-        /// Whether standard output is a terminal.
-        terminal: bool,
+    /// Text for people on a pipe.
+    Pipe,
+    /// Text for people on a terminal, where lines are broken, and coloured if it is not plain.
+    Terminal {
+        /// No escape sequences.
+        plain: bool,
+        /// The times of messages.
+        timestamps: Timestamps,
     },
 }
 
@@ -110,7 +116,7 @@ impl Sheet {
 #[derive(Debug)]
 pub(super) struct Screen {
     face: Face,
-    colour: bool,
+    look: Look,
     sheet: Sheet,
     sheets: Sender<Sheet>,
     /// Bytes handed to the thread and not reported as printed.
@@ -125,9 +131,15 @@ impl Screen {
     /// A screen whose sheets go to `sheets`.
     pub(super) fn new(face: Face, sheets: Sender<Sheet>) -> Screen {
         let unwanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let colour = face == Face::People { terminal: true } && !unwanted("NO_COLOR") && !dumb;
-        Screen { face, colour, sheet: Sheet::default(), sheets, waiting: 0, failed: false, roster: None }
+        let look = match face {
+            Face::Json | Face::Pipe => Look::default(),
+            Face::Terminal { plain, timestamps } => Look {
+                columns: None,
+                colour: !plain && !unwanted("NO_COLOR"),
+                stamps: Some(Stamps::new(timestamps, TimeZone::system(), plain)),
+            },
+        };
+        Screen { face, look, sheet: Sheet::default(), sheets, waiting: 0, failed: false, roster: None }
     }
 
     /// The same, with names learnt for completion.
@@ -143,10 +155,10 @@ impl Screen {
         }
         match self.face {
             Face::Json => self.sheet.write(Stream::Output, |piece| json::write(piece, view)),
-            Face::People { terminal } => {
-                let columns = if terminal { columns() } else { None };
+            Face::Pipe | Face::Terminal { .. } => {
+                self.look.columns = if self.face == Face::Pipe { None } else { columns() };
                 let mut text = String::new();
-                people::write(&mut text, view, Look { columns, colour: self.colour });
+                people::write(&mut text, view, &mut self.look);
                 let about = people::is_diagnostic(view);
                 self.sheet.push(if about { Stream::Diagnostics } else { Stream::Output }, text.as_bytes());
             }
@@ -292,7 +304,7 @@ mod tests {
     #[test]
     fn sheets_that_wait_together_are_reported_as_one_with_the_last_delivery() {
         let (sheets, waiting) = mpsc::channel();
-        let mut screen = Screen::new(Face::People { terminal: false }, sheets);
+        let mut screen = Screen::new(Face::Pipe, sheets);
         screen.deliver(1, true, &message("one"));
         screen.deliver(2, false, &message("two"));
         screen.print();
@@ -310,7 +322,7 @@ mod tests {
     #[test]
     fn diagnostics_keep_their_place_and_their_stream() {
         let (sheets, waiting) = mpsc::channel();
-        let mut screen = Screen::new(Face::People { terminal: false }, sheets);
+        let mut screen = Screen::new(Face::Pipe, sheets);
         screen.show(&message("one"));
         screen.show(&View::Connection(Contact { state: Connection::Reconnecting, key: None }));
         screen.say("evil \x1b[2J");

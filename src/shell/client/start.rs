@@ -1,6 +1,6 @@
 //! Puts the client together and runs it.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::rc::Rc;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
@@ -22,6 +22,7 @@ use super::trusting;
 use crate::client::{ClientState, Signal};
 use crate::shell::core_dumps;
 use crate::shell::platform::{Platform, System, WallClock};
+use crate::shell::visible::visible;
 use crate::time::Time;
 
 /// Chunks from links that may wait; beyond that their readers wait.
@@ -49,16 +50,24 @@ pub fn run(options: Options) -> io::Result<u8> {
 }
 
 fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Result<Client> {
-    let Options { json, mut settings, places, task: _ } = options;
+    let Options { json, plain, timestamps, warning, mut settings, places, task: _ } = options;
+    if let Some(warning) = warning {
+        let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(&warning));
+    }
     let (urgent, urgent_news) = unbounded();
     let signals =
         Signals::new([SystemSignal::Int, SystemSignal::Term, SystemSignal::Hup, SystemSignal::Xfsz])?;
     executor.spawn(watch(signals, urgent.clone())).detach();
     let on_terminal = io::stdout().is_terminal();
     settings.terminal = !json && on_terminal && io::stdin().is_terminal();
-    let face = if json { Face::Json } else { Face::People { terminal: on_terminal } };
+    let plain = plain || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let face = match on_terminal {
+        _ if json => Face::Json,
+        true => Face::Terminal { plain, timestamps },
+        false => Face::Pipe,
+    };
     let (keyboard, screen) = if settings.terminal {
-        at_terminal(face, &urgent, settings.line_bytes)?
+        at_terminal(face, plain, &urgent, settings.line_bytes)?
     } else {
         let sheets = screen::spawn(screen::write_to_pipes, urgent.clone())?;
         (Keyboard::pipe(urgent.clone(), settings.line_bytes)?, Screen::new(face, sheets))
@@ -119,8 +128,13 @@ impl<P: Platform> Parts<P> {
     }
 }
 
-fn at_terminal(face: Face, urgent: &Sender<News>, limit: usize) -> io::Result<(Keyboard, Screen)> {
-    let (terminal, mut printer) = Terminal::open(false, urgent.clone())?;
+fn at_terminal(
+    face: Face,
+    plain: bool,
+    urgent: &Sender<News>,
+    limit: usize,
+) -> io::Result<(Keyboard, Screen)> {
+    let (terminal, mut printer) = Terminal::open(plain, urgent.clone())?;
     let roster = terminal.roster();
     let sheets = screen::spawn(move |sheet| printer.write(sheet), urgent.clone())?;
     Ok((Keyboard::terminal(terminal, limit), Screen::new(face, sheets).teaching(roster)))

@@ -48,6 +48,7 @@ pub(super) fn failure(command: &Named, failure: &Failure) -> String {
             format!("Error. Whether this was done is not known: {command}{about}")
         }
         Code::KeyChanged => format!("Error. The key of {user} has changed"),
+        Code::NoRequest if subject.is_none() => "Error. No request is open that y or n could answer".into(),
         Code::NoRequest => format!("Error. {user} has not asked to private message"),
         Code::AlreadyMember => format!("Error. {user} is already in the group"),
         Code::Limit => "Error. The limit of groups or members is reached".into(),

@@ -244,6 +244,7 @@ impl Check {
             | View::Offline { .. }
             | View::LoginRefused(_)
             | View::PrivateRequest { .. }
+            | View::RequestOver { .. }
             | View::Group { .. }
             | View::Notice(_) => Ok(()),
         }

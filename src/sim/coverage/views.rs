@@ -25,6 +25,7 @@ impl Watcher {
             | View::LoginRefused(_)
             | View::Presence { .. }
             | View::PrivateRequest { .. }
+            | View::RequestOver { .. }
             | View::Group { .. }
             | View::Notice(_)
             | View::Bye(_) => {}

@@ -48,8 +48,14 @@ impl FakeServer {
     /// A client of this server in a small terminal.
     #[must_use]
     pub fn terminal(&self, options: &[&str]) -> Terminal {
+        self.terminal_in(options, &[])
+    }
+
+    /// The same, with variables of its environment.
+    #[must_use]
+    pub fn terminal_in(&self, options: &[&str], environment: &[(&str, &str)]) -> Terminal {
         let port = self.port.to_string();
-        Terminal::run(&self.place, SMALL, &[&["--plaintext", &port], options].concat(), &[])
+        Terminal::run(&self.place, SMALL, &[&["--plaintext", &port], options].concat(), environment)
     }
 
     /// The next connection, not greeted.

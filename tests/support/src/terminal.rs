@@ -85,6 +85,7 @@ impl Terminal {
     ) -> Terminal {
         command.cwd(place.folder());
         command.env("TERM", "xterm-256color");
+        command.env("TZ", "UTC");
         command.env_remove("NO_COLOR");
         place.surroundings().iter().for_each(|(name, value)| command.env(name, value));
         environment.iter().for_each(|(name, value)| command.env(name, value));
@@ -125,6 +126,11 @@ impl Terminal {
     /// Waits until a row is this, blanks at its end not counted.
     pub fn sees(&self, wanted: &str) {
         self.wait(wanted, |rows| rows.iter().any(|row| row == wanted.trim_end()));
+    }
+
+    /// Waits until a row is this message behind its time.
+    pub fn sees_message(&self, wanted: &str) {
+        self.wait(wanted, |rows| rows.iter().any(|row| without_time(row) == Some(wanted)));
     }
 
     /// Waits until the last row is this.
@@ -171,6 +177,14 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();
     }
+}
+
+/// What follows a time like `14:02`.
+fn without_time(row: &str) -> Option<&str> {
+    let (time, rest) = row.split_once(' ')?;
+    let (hour, minute) = time.split_once(':')?;
+    let is_number = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(hour) && is_number(minute)).then_some(rest)
 }
 
 fn watch(mut output: Box<dyn Read + Send>, screen: Arc<Watched<Screen>>) {
