@@ -129,6 +129,22 @@ fn what_nobody_took_does_not_run_in_the_shell() {
 }
 
 #[test]
+fn what_nobody_took_does_not_run_in_the_shell_where_the_output_is_for_a_script() {
+    let server = FakeServer::start();
+    let rest = "stty -icanon min 0 time 5; echo left:$(head -c 20)";
+    let script = format!("$CLIENT --plaintext --json --user hans {}; echo code $?; {rest}", server.port);
+    let mut terminal = Terminal::script(&server.place, &script);
+    let mut connection = server.accept();
+    connection.expect("login hans");
+    terminal.types("rm -r falcon\rrm -r all\rrm -r");
+    terminal.wait("it is typed", |rows| rows.concat().contains("rm -r all"));
+    connection.say("refused locked_out 60");
+    let (_, rows, _) = terminal.end();
+    assert!(rows.contains(&"code 4".to_owned()), "{rows:#?}");
+    assert!(rows.ends_with(&["left:".to_owned()]), "{rows:#?}");
+}
+
+#[test]
 fn a_password_file_that_others_can_read_is_warned_of() {
     let server = FakeServer::start();
     let file = server.place.folder().join("password");

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 
 /// The echo of a terminal. Dropping it leaves the terminal as it was found.
 #[derive(Debug)]
@@ -37,5 +37,7 @@ impl Echo {
 impl Drop for Echo {
     fn drop(&mut self) {
         self.show(true);
+        // What was typed and not read must not run as a command in the user's shell.
+        let _ = tcflush(io::stdin(), QueueSelector::IFlush);
     }
 }
