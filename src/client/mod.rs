@@ -22,6 +22,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 mod activity;
+mod addressing;
 mod answers;
 mod commands;
 mod connection;
@@ -53,13 +54,14 @@ pub use effect::{Effect, Exit};
 pub use event::{Event, Mark, PeerOpened, Recall, Signal};
 pub use outbox::Effects;
 pub use settings::{AcceptPrivate, Settings};
-pub use verb::{Named, Verb};
+pub use verb::{AT_TERMINAL, Named, Verb};
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::fmt;
 
+use addressing::Addressing;
 use connection::ServerLink;
 use delivery::Delivery;
 use input::{Input, Typed};
@@ -92,6 +94,7 @@ pub struct ClientState {
     unattended: bool,
     /// The lines without a result, at a terminal: a failure names the line that it is about.
     unanswered: BTreeMap<u64, String>,
+    addressing: Addressing,
     /// What was last shown of the lines that wait for the server.
     queued: Option<usize>,
     /// The pending timeout.
@@ -126,6 +129,7 @@ impl ClientState {
             delivery: Delivery::default(),
             jitter: Jitter::new(seed),
             unanswered: BTreeMap::new(),
+            addressing: Addressing::default(),
             queued: None,
             scheduled: None,
         }

@@ -130,6 +130,7 @@ impl ClientState {
         if let Some(session) = self.take_held() {
             return self.continue_session(session, admission);
         }
+        self.forget_addresses();
         self.outbox.open_state(user.as_str());
         let opening = Opening { unread: admission.unread, held: Vec::new(), lost: false };
         self.phase = Phase::Session(Box::new(Session {
@@ -243,6 +244,7 @@ impl ClientState {
                 let id = delivery.id.to_string();
                 let message =
                     Message { group: group.map(ToOwned::to_owned), again, ..message(delivery, kind, id) };
+                self.note_sender(kind, delivery.from, group);
                 self.outbox.deliver(sequence, Some(mark), View::Message(message));
             }
             Arrival::Known => self.delivery.gather(self.now),
@@ -258,6 +260,7 @@ impl ClientState {
         let Some(mark) = mark(delivery) else { return };
         if self.delivery.arrive_broadcast(&mark) {
             let view = message(delivery, MessageKind::Broadcast, format!("b{}", delivery.id));
+            self.note_sender(MessageKind::Broadcast, delivery.from, None);
             self.outbox.show(View::Message(view));
         }
     }

@@ -19,13 +19,20 @@ pub enum Verb {
     Verify,
     /// `path USER direct|auto|relay`
     Path,
+    /// `to USER`, at a terminal
+    To,
+    /// `reply TEXT`, at a terminal
+    Reply,
 }
+
+/// Those that exist at a terminal only.
+pub const AT_TERMINAL: [Verb; 2] = [Verb::To, Verb::Reply];
 
 /// Those that the client carries out itself.
 const LOCAL: [Verb; 4] = [Verb::Private, Verb::StopPrivate, Verb::Verify, Verb::Path];
 
 impl Verb {
-    /// All of them, in the order in which help lists them: those of the client come after the other
+    /// All of them but those of terminals, in the order in which help lists them: those of the client come after the other
     /// ones that private links need.
     pub fn all() -> impl Iterator<Item = Verb> {
         let comes_last = |kind: &CommandKind| matches!(kind, CommandKind::Help | CommandKind::Logout);
@@ -47,6 +54,8 @@ impl Verb {
             Verb::StopPrivate => "stopprivate",
             Verb::Verify => "verify",
             Verb::Path => "path",
+            Verb::To => "to",
+            Verb::Reply => "reply",
         }
     }
 
@@ -59,6 +68,8 @@ impl Verb {
             Verb::Private => "USER TEXT",
             Verb::StopPrivate | Verb::Verify => "USER",
             Verb::Path => "USER direct|auto|relay",
+            Verb::To => "USER|group NAME|all",
+            Verb::Reply => "TEXT",
         }
     }
 
@@ -71,6 +82,8 @@ impl Verb {
             Verb::StopPrivate => "end the private link with USER",
             Verb::Verify => "compare keys with USER",
             Verb::Path => "choose how the private link with USER runs",
+            Verb::To => "send what you type to them; to ends it",
+            Verb::Reply => "send where the last message came from",
         }
     }
 

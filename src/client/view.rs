@@ -26,6 +26,11 @@ pub enum View {
         /// The number.
         queued: usize,
     },
+    /// At a terminal: what is typed is for these from now on.
+    Addressee {
+        /// As the prompt shows them; `None`: lines are commands.
+        to: Option<String>,
+    },
     /// Logged in.
     LoggedIn {
         /// The user.

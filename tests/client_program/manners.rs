@@ -79,6 +79,35 @@ fn a_request_is_asked_about_one_at_a_time_and_said_to_be_over() {
 }
 
 #[test]
+fn whoever_is_addressed_gets_what_is_typed() {
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server);
+    connection.say("online luke");
+    terminal.sees("luke logged in");
+    terminal.types("to lu\t\r");
+    terminal.wait("the prompt", |rows| rows.last().is_some_and(|row| row == "luke>"));
+    terminal.types("lunch?\r");
+    connection.expect("active");
+    connection.expect("#1 message luke lunch?");
+    connection.say("ok #1 message luke delivered");
+    terminal.types("\x1b[200~one\rtwo\r\x1b[201~");
+    terminal.shows(&["send 2 lines to luke? y/n"]);
+    terminal.types("y");
+    connection.expect("#2 message luke one");
+    connection.expect("#3 message luke two");
+    connection.say("ok #2 message luke delivered\nok #3 message luke delivered");
+    connection.say("group-message 1.1 jedi yoda 1700000000000000 9.1 live patience");
+    terminal.sees_message("yoda(group jedi): patience");
+    terminal.types("/reply no\r");
+    connection.expect("#4 message group jedi no");
+    connection.say("ok #4 message group jedi 1 0 0 complete");
+    terminal.types("/to\r");
+    terminal.wait("the prompt", |rows| rows.last().is_some_and(|row| row == ">"));
+    terminal.types("reply\r");
+    terminal.sees("Error. Invalid command. Usage: reply TEXT");
+}
+
+#[test]
 fn private_texts_are_not_in_the_history_file() {
     let server = FakeServer::start();
     let (mut terminal, mut connection) = logged_in(&server);

@@ -135,6 +135,7 @@ impl ClientState {
             again: false,
             id: format!("p{}.{}", login.0, self.peers.shown),
         };
+        self.note_sender(MessageKind::Private, user, None);
         self.outbox.deliver(sequence, None, View::Message(message));
     }
 

@@ -90,6 +90,11 @@ impl Peers {
         self.declined = 0;
     }
 
+    /// Whether somebody was asked about a request.
+    pub(super) fn asks_person(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
     /// The server has ended the session, and with it all requests.
     pub(super) fn forget_requests(&mut self) {
         self.requests.clear();

@@ -1,5 +1,6 @@
 //! The client by example: what happens, and what it does about it.
 
+mod addressing;
 mod again;
 mod commands;
 mod delivery;

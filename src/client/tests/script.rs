@@ -227,6 +227,7 @@ fn shown(view: &View) -> String {
     match view {
         View::Connection(contact) => format!("connection {}", contact.state),
         View::Prompt { ask, again } => format!("prompt {ask}{}", if *again { " again" } else { "" }),
+        View::Addressee { to } => format!("addressee {}", to.as_deref().unwrap_or("none")),
         View::Offline { queued } => format!("offline, {queued} queued"),
         View::LoggedIn { user, unread } => format!("login {user} unread {unread}"),
         View::LoginRefused(refused) => format!("refused {}", refusal(*refused)),

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::client::Verb;
 use crate::client::view::{MessageKind, Success, View};
+use crate::client::{AT_TERMINAL, Verb};
 use crate::words::Name;
 
 /// Names that are remembered.
@@ -43,6 +43,7 @@ impl Roster {
             | View::Connection(_)
             | View::Prompt { .. }
             | View::Offline { .. }
+            | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::PrivateClosed { .. }
             | View::Notice(_)
@@ -61,6 +62,8 @@ impl Roster {
         };
         let candidates = match before[..] {
             [] | ["help"] => fitting(&mut first_words().into_iter()),
+            ["to"] => fitting(&mut names.users.iter().map(String::as_str).chain(["all", "group"])),
+            ["to", "group"] => fitting(&mut names.groups.iter().map(String::as_str)),
             ["message"] => fitting(&mut names.users.iter().map(String::as_str).chain(["group"])),
             [command] if is_of_groups(command) => fitting(&mut ["group"].into_iter()),
             [_] => fitting(&mut names.users.iter().map(String::as_str)),
@@ -102,7 +105,7 @@ impl Names {
 
 /// The first words of all commands, in order.
 fn first_words() -> BTreeSet<&'static str> {
-    Verb::offered().filter_map(|verb| verb.name().split(' ').next()).collect()
+    Verb::offered().chain(AT_TERMINAL).filter_map(|verb| verb.name().split(' ').next()).collect()
 }
 
 /// Whether the second word of some command that begins with this one is `group`.

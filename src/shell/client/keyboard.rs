@@ -12,6 +12,7 @@ use super::lines::Lines;
 use super::news::News;
 use super::terminal::{self, Kind, Terminal};
 use crate::client::view::{Connection, Contact, Notice, Question, View};
+use crate::shell::visible::visible;
 
 /// Bytes read from a pipe at once.
 const CHUNK: usize = 64 * 1024;
@@ -36,6 +37,8 @@ enum Source {
 struct Person {
     terminal: Terminal,
     expects: Expects,
+    /// Whom typed texts are for.
+    addressee: Option<String>,
     /// What the last question was for.
     asked_for: Expects,
     /// The questions so far.
@@ -65,13 +68,15 @@ impl Expects {
         }
     }
 
-    fn prompt(self) -> String {
+    fn prompt(self, addressee: Option<&str>) -> String {
+        let to = addressee.unwrap_or_default();
+        let colon = if to.is_empty() { "" } else { ": " };
         match self {
             Expects::Nothing => String::new(),
             Expects::Answer(ask, again) => prompt(ask, again).into(),
-            Expects::Command => COMMAND.into(),
-            Expects::Offline(0) => format!("offline{COMMAND}"),
-            Expects::Offline(queued) => format!("offline, {queued} queued{COMMAND}"),
+            Expects::Command => format!("{to}{COMMAND}"),
+            Expects::Offline(0) => format!("offline{colon}{to}{COMMAND}"),
+            Expects::Offline(queued) => format!("offline, {queued} queued{colon}{to}{COMMAND}"),
         }
     }
 }
@@ -128,7 +133,7 @@ impl Keyboard {
     /// A person at a terminal.
     pub(super) fn terminal(terminal: Terminal, limit: usize) -> Keyboard {
         let (expects, asked_for) = (Expects::Nothing, Expects::Nothing);
-        let person = Person { terminal, expects, asked_for, questions: 0, held: Vec::new() };
+        let person = Person { terminal, expects, addressee: None, asked_for, questions: 0, held: Vec::new() };
         Keyboard::new(Source::Terminal(person), limit)
     }
 
@@ -138,6 +143,9 @@ impl Keyboard {
 
     /// The views tell the meaning of the next line, and so whether it is echoed.
     pub(super) fn heed(&mut self, view: &View) {
+        if let (View::Addressee { to }, Source::Terminal(person)) = (view, &mut self.source) {
+            person.addressee = to.as_deref().map(|to| visible(to).to_string());
+        }
         let next = match view {
             View::Prompt { ask, again } => Expects::Answer(*ask, *again),
             View::LoggedIn { .. } | View::Connection(Contact { state: Connection::Resumed, .. }) => {
@@ -146,6 +154,7 @@ impl Keyboard {
             View::Offline { queued } => Expects::Offline(*queued),
             View::Bye(_) | View::Notice(Notice::LogInAgain) => Expects::Nothing,
             View::Connection(Contact { state: Connection::Connected | Connection::Reconnecting, .. })
+            | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::Result { .. }
             | View::Message(_)
@@ -260,11 +269,15 @@ impl Person {
         self.questions += 1;
         self.asked_for = self.expects;
         let kind = if self.expects.is_command() {
-            Kind::Command { history: history.map(Path::to_path_buf) }
+            Kind::Command { history: history.map(Path::to_path_buf), addressee: self.addressee.clone() }
         } else {
             Kind::Answer { hidden: is_hidden(self.expects) }
         };
-        let question = terminal::Question { id: self.questions, prompt: self.expects.prompt(), kind };
+        let question = terminal::Question {
+            id: self.questions,
+            prompt: self.expects.prompt(self.addressee.as_deref()),
+            kind,
+        };
         self.terminal.ask(question);
     }
 }

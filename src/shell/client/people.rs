@@ -126,6 +126,7 @@ fn lines_at_terminal(view: &View) -> Vec<Line> {
         | View::Connection(_)
         | View::Prompt { .. }
         | View::Offline { .. }
+        | View::Addressee { .. }
         | View::LoggedIn { .. }
         | View::Message(_)
         | View::Presence { .. }
@@ -153,7 +154,7 @@ fn connection(contact: Contact) -> Vec<Line> {
 
 fn lines(view: &View) -> Vec<Line> {
     match view {
-        View::Prompt { .. } | View::Offline { .. } => Vec::new(),
+        View::Prompt { .. } | View::Offline { .. } | View::Addressee { .. } => Vec::new(),
         View::Connection(contact) => connection(*contact),
         View::LoggedIn { user, unread } => welcome(user, *unread),
         View::LoginRefused(refused) => trouble(&wording::refused(*refused)),

@@ -69,6 +69,7 @@ impl Stamps {
             View::Connection(_)
             | View::Prompt { .. }
             | View::Offline { .. }
+            | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::Result { .. }
             | View::Presence { .. }

@@ -58,6 +58,8 @@ pub(super) enum Kind {
     Command {
         /// The history file.
         history: Option<PathBuf>,
+        /// Whom texts are for.
+        addressee: Option<String>,
     },
 }
 

@@ -90,7 +90,9 @@ impl Typist {
     /// What is typed as an answer; `None` if the question became outdated.
     fn answer(&mut self, question: &Question) -> rustyline::Result<Option<Zeroizing<String>>> {
         match &question.kind {
-            Kind::Command { history } => self.read_command(question, history.as_deref()),
+            Kind::Command { history, addressee } => {
+                self.read_command(question, history.as_deref(), addressee.as_deref())
+            }
             Kind::Answer { hidden } => {
                 self.load(None);
                 self.gate.read(Reading::Answer);
@@ -110,6 +112,7 @@ impl Typist {
         &mut self,
         question: &Question,
         history: Option<&Path>,
+        addressee: Option<&str>,
     ) -> rustyline::Result<Option<Zeroizing<String>>> {
         self.load(history);
         loop {
@@ -127,7 +130,7 @@ impl Typist {
                     let count = text.lines().filter(|line| !line.trim().is_empty()).count();
                     if !text.contains('\n') {
                         self.draft = Draft { text: text.to_owned(), at: text.len() };
-                    } else if self.confirms(question.id, count)? {
+                    } else if self.confirms(question.id, count, addressee)? {
                         return self.keep(history, text.to_owned()).map(Some);
                     } else {
                         self.draft = before;
@@ -141,11 +144,14 @@ impl Typist {
     }
 
     /// Asks whether so many lines are to run. What makes the question outdated counts as a no.
-    fn confirms(&mut self, id: u64, count: usize) -> rustyline::Result<bool> {
+    fn confirms(&mut self, id: u64, count: usize, addressee: Option<&str>) -> rustyline::Result<bool> {
+        let asked = match addressee {
+            Some(to) => format!("send {count} lines to {to}? y/n "),
+            None => format!("run {count} lines as commands? y/n "),
+        };
         loop {
             self.gate.read(Reading::YesOrNo(None));
-            let read =
-                self.read(id, &format!("run {count} lines as commands? y/n "), false, &Draft::default());
+            let read = self.read(id, &asked, false, &Draft::default());
             let answered = self.gate.read(Reading::Command);
             match (read?, answered) {
                 (Read::Left(Left::Outdated(_)), _) => return Ok(false),
@@ -212,9 +218,11 @@ fn only_line(text: String) -> Zeroizing<String> {
     Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Whether a line is for another client's eyes only.
+/// Whether a line may be for another client's eyes only.
 fn is_private(line: &str) -> bool {
-    line.trim_start().split(' ').next() == Some("private")
+    let line = line.trim_start();
+    let word = line.strip_prefix('/').unwrap_or(line).split(' ').next();
+    matches!(word, Some("private" | "reply"))
 }
 
 /// Removes a line from the screen whose cursor is where the editor has left it.
@@ -243,7 +251,7 @@ mod tests {
 
     #[test]
     fn private_texts_are_recognised_as_they_are_typed() {
-        assert!(is_private("private luke hi") && is_private("  private luke"));
+        assert!(is_private("private luke hi") && is_private("  private luke") && is_private("/reply hi"));
         assert!(!is_private("privates") && !is_private("message private hi") && !is_private(""));
     }
 }

@@ -242,6 +242,7 @@ impl Check {
             }
             View::Connection(_)
             | View::Offline { .. }
+            | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::PrivateRequest { .. }
             | View::RequestOver { .. }

@@ -21,6 +21,7 @@ impl Watcher {
             | View::Connection(_)
             | View::Prompt { .. }
             | View::Offline { .. }
+            | View::Addressee { .. }
             | View::LoggedIn { .. }
             | View::LoginRefused(_)
             | View::Presence { .. }
