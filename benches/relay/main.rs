@@ -21,12 +21,14 @@ mod program;
 mod resume;
 mod stored;
 mod table;
+mod tls;
 mod yardstick;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use hobnob::shell::tunnel::acceptor::Acceptor;
 
 use self::machine::Cores;
 use self::parts::{PARTS, Part};
@@ -52,7 +54,8 @@ pub(crate) struct Bench {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match arguments.first().map(String::as_str) {
-        Some("bare-relay") => return yardstick::relay(),
+        Some("bare-relay") => return yardstick::relay(&Acceptor::Plain),
+        Some("bare-tls-relay") => return yardstick::relay(&yardstick::acceptor()?),
         Some("plain-copy") => return yardstick::copy(),
         Some(_) | None => {}
     }
@@ -99,7 +102,7 @@ fn chosen<'a>(names: impl Iterator<Item = &'a String>) -> Result<Vec<&'static Pa
 
 fn introduce(bench: &Bench) {
     println!(
-        "Server on core {}, load on core {}; no TLS; messages of 48 bytes.",
+        "Server on core {}, load on core {}; no TLS but where it is named; messages of 48 bytes.",
         bench.cores.server, bench.cores.load
     );
     println!("Settings lifted for the load: {}", program::LIFTED.join(" "));

@@ -43,7 +43,7 @@ impl Members {
         for names in names.chunks(AT_ONCE) {
             let first = members.list.len();
             for name in names {
-                let mut connection = Connection::open(server.address)?;
+                let mut connection = Connection::open(server)?;
                 connection.send(format!("{HELLO}login {name} {PASSWORD}\n").as_bytes())?;
                 members.poller.add(&connection, members.list.len() as u64)?;
                 members.list.push(Member { connection, name: name.clone(), token: None });

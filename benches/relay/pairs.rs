@@ -407,7 +407,7 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 
 /// A connection to a yardstick that has said what it is.
 pub(crate) fn introduce(program: &Program, line: &str) -> Result<Connection> {
-    let mut connection = Connection::open(program.address)?;
+    let mut connection = Connection::open(program)?;
     connection.send(line.as_bytes())?;
     let mut scratch = [0; 64];
     while connection.read(&mut scratch)? != b"ok\n" {

@@ -12,12 +12,12 @@ use super::pairs::{Pairs, Run, histogram};
 use super::program::Program;
 use super::stored::{Pace, Storers, bare_commits, bare_syncs, run_stored};
 use super::table::{Row, Table, Target, median};
-use super::{million, resume};
+use super::{million, resume, tls};
 
 /// Pairs at a time.
-const PAIRS: usize = 50;
+pub(super) const PAIRS: usize = 50;
 /// Messages of a pair under way when they come in batches.
-const BATCH: u64 = 64;
+pub(super) const BATCH: u64 = 64;
 /// Receivers of a broadcast.
 const RECEIVERS: usize = 1_000;
 /// Senders whose recipients are offline.
@@ -38,14 +38,15 @@ pub(crate) const PARTS: &[Part] = &[
     ("beside", "one at a time beside 100 senders who store", beside),
     ("idle", "memory and CPU of idle sessions", idle),
     ("resume", "sessions resumed by token", resumed),
+    ("tls", "with TLS, beside a bare TLS relay", tls::measure),
     ("million", "1,000,000 messages through one pair, each checked", a_million),
 ];
 
-fn rate(runs: &[Run]) -> f64 {
+pub(super) fn rate(runs: &[Run]) -> f64 {
     median(runs.iter().map(Run::thousands_a_second).collect())
 }
 
-fn cpu(runs: &[Run]) -> f64 {
+pub(super) fn cpu(runs: &[Run]) -> f64 {
     median(runs.iter().map(Run::cpu_a_million).collect())
 }
 

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use hobnob::shell::tunnel::dialler::Dialler;
 use tempfile::TempDir;
 
 use super::Bench;
@@ -39,21 +40,32 @@ pub(crate) fn user(n: usize) -> String {
     format!("u{n:05}")
 }
 
-/// A running server or yardstick; ends when dropped.
+/// A running server or yardstick; ends when dropped, before its folder goes.
 pub(crate) struct Program {
-    child: Child,
+    child: Running,
     pub(crate) address: SocketAddr,
+    /// How it is spoken to; `None`: without TLS.
+    pub(crate) dialler: Option<Dialler>,
     _folder: Option<TempDir>,
 }
 
 impl Program {
     /// The real server, with so many accounts.
     pub(crate) fn server(bench: &Bench, accounts: usize) -> Result<Program> {
+        Program::server_with(bench, accounts, &["--plaintext"])
+    }
+
+    /// The same with TLS.
+    pub(crate) fn tls_server(bench: &Bench, accounts: usize) -> Result<Program> {
+        Program::server_with(bench, accounts, &[])?.with_tls()
+    }
+
+    fn server_with(bench: &Bench, accounts: usize, words: &[&str]) -> Result<Program> {
         let folder = tempfile::Builder::new().prefix("bench").tempdir_in(&bench.folder)?;
         let credentials = folder.path().join("credentials.txt");
         write_accounts(&credentials, accounts)?;
         let mut command = on_core(bench.cores.server, Path::new(env!("CARGO_BIN_EXE_hobnob-server")));
-        command.args(["0", "--plaintext", "--credentials"]).arg(&credentials);
+        command.arg("0").args(words).arg("--credentials").arg(&credentials);
         command.arg("--data").arg(folder.path().join("state"));
         command.args(LIFTED.iter().flat_map(|setting| ["--set", setting]));
         Program::start(command, Some(folder))
@@ -62,6 +74,15 @@ impl Program {
     /// The bare relay.
     pub(crate) fn bare(bench: &Bench) -> Result<Program> {
         Program::yardstick(bench, "bare-relay")
+    }
+
+    /// The bare relay, over TLS.
+    pub(crate) fn bare_tls(bench: &Bench) -> Result<Program> {
+        Program::yardstick(bench, "bare-tls-relay")?.with_tls()
+    }
+
+    fn with_tls(self) -> Result<Program> {
+        Ok(Program { dialler: Some(Dialler::to_any_key("localhost")?), ..self })
     }
 
     /// The plain copy.
@@ -90,25 +111,28 @@ impl Program {
             bail!("the program did not start: {said}");
         };
         let address = address.parse()?;
-        Ok(Program { child, address, _folder: folder })
+        Ok(Program { child: Running(child), address, dialler: None, _folder: folder })
     }
 
     /// CPU time used so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
-        machine::cpu_time(self.child.id())
+        machine::cpu_time(self.child.0.id())
     }
 
     /// Memory in use, in KiB.
     pub(crate) fn memory_kib(&self) -> Result<u64> {
-        machine::memory_kib(self.child.id())
+        machine::memory_kib(self.child.0.id())
     }
 }
 
-impl Drop for Program {
+/// A process, killed when dropped.
+struct Running(Child);
+
+impl Drop for Running {
     fn drop(&mut self) {
         // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -1,6 +1,5 @@
 //! Clients that come back by token, as after a lost link: each on a new connection.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -21,7 +20,7 @@ pub(crate) fn run(server: &Program, members: usize, length: Duration) -> Result<
     let mut coming: Vec<Option<Connection>> = members.iter().map(|_| None).collect();
     let mut turn = 0;
     for _ in 0..AT_ONCE {
-        come_back(server.address, &members, &mut turn, &mut coming, &poller)?;
+        come_back(server, &members, &mut turn, &mut coming, &poller)?;
     }
     let (began, cpu) = (Instant::now(), server.cpu_time()?);
     let mut resumed: u64 = 0;
@@ -37,7 +36,7 @@ pub(crate) fn run(server: &Program, members: usize, length: Duration) -> Result<
                 poller.remove(&connection)?;
                 members[at].connection = connection;
                 resumed += 1;
-                come_back(server.address, &members, &mut turn, &mut coming, &poller)?;
+                come_back(server, &members, &mut turn, &mut coming, &poller)?;
             }
         }
     }
@@ -48,7 +47,7 @@ pub(crate) fn run(server: &Program, members: usize, length: Duration) -> Result<
 
 /// The next member connects again.
 fn come_back(
-    server: SocketAddr,
+    server: &Program,
     members: &[Member],
     turn: &mut usize,
     coming: &mut [Option<Connection>],

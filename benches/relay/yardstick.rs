@@ -10,7 +10,12 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use super::connection::Poller;
+use hobnob::shell::platform::Socket as _;
+use hobnob::shell::tunnel::acceptor::Acceptor;
+use hobnob::shell::tunnel::{Received, Tunnel};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::connection::{Poller, Wire, shake_hands, write_all};
 
 /// A read takes at most so much, like a read of the server.
 const READ_BYTES: usize = 16 * 1024;
@@ -21,13 +26,20 @@ enum End {
     Sink(usize),
 }
 
+/// One end of a route.
+struct Line {
+    wire: Wire,
+    /// With TLS.
+    tunnel: Option<Tunnel>,
+}
+
 /// One thread, one epoll, one read and one write for each turn of each source.
-pub(crate) fn relay() -> Result<()> {
+pub(crate) fn relay(acceptor: &Acceptor) -> Result<()> {
     let listener = announce()?;
     let mut poller = Poller::new()?;
     poller.add_stream(&listener, LISTENER)?;
-    let mut sources: Vec<(TcpStream, usize)> = Vec::new();
-    let mut routes: Vec<Vec<TcpStream>> = Vec::new();
+    let mut sources: Vec<(Line, usize)> = Vec::new();
+    let mut routes: Vec<Vec<Line>> = Vec::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut ready = Vec::new();
     loop {
@@ -35,17 +47,17 @@ pub(crate) fn relay() -> Result<()> {
         ready.extend(poller.wait(None)?);
         for &token in &ready {
             if token != LISTENER {
-                let Some((source, route)) = sources.get(usize::try_from(token)?) else { continue };
-                let sinks = routes.get(*route).map_or(&[][..], Vec::as_slice);
+                let Some((source, route)) = sources.get_mut(usize::try_from(token)?) else { continue };
+                let sinks = routes.get_mut(*route).map_or(&mut [][..], Vec::as_mut_slice);
                 if !pass_on(source, sinks, &mut buffer)? {
                     return Ok(());
                 }
                 continue;
             }
-            let (stream, end) = accept(&listener)?;
+            let (stream, end) = accept(&listener, acceptor)?;
             match end {
                 End::Source(route) => {
-                    poller.add_stream(&stream, sources.len() as u64)?;
+                    poller.add_stream(&stream.wire.0, sources.len() as u64)?;
                     sources.push((stream, route));
                 }
                 End::Sink(route) => {
@@ -58,17 +70,25 @@ pub(crate) fn relay() -> Result<()> {
 }
 
 /// One read and a write to each sink; `false` at the end of the stream.
-fn pass_on(mut source: &TcpStream, sinks: &[TcpStream], buffer: &mut [u8]) -> io::Result<bool> {
-    let count = match source.read(buffer) {
+fn pass_on(source: &mut Line, sinks: &mut [Line], buffer: &mut [u8]) -> io::Result<bool> {
+    if let Some(tunnel) = &mut source.tunnel {
+        return match tunnel.read(&source.wire, buffer) {
+            Ok(Received::Bytes(bytes)) => pass_on_tls(&bytes, sinks).map(|()| true),
+            Ok(Received::End | Received::Cut) => Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        };
+    }
+    let count = match source.wire.read(buffer) {
         Ok(0) => return Ok(false),
         Ok(count) => count,
         Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
         Err(error) => return Err(error),
     };
-    for mut sink in sinks {
+    for sink in sinks {
         let mut rest = &buffer[..count];
         while !rest.is_empty() {
-            match sink.write(rest) {
+            match sink.wire.write(rest) {
                 Ok(written) => rest = &rest[written..],
                 Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
                 Err(error) => return Err(error),
@@ -78,12 +98,29 @@ fn pass_on(mut source: &TcpStream, sinks: &[TcpStream], buffer: &mut [u8]) -> io
     Ok(true)
 }
 
+fn pass_on_tls(bytes: &[u8], sinks: &mut [Line]) -> io::Result<()> {
+    for sink in sinks {
+        if let Some(tunnel) = &mut sink.tunnel {
+            write_all(tunnel, &sink.wire, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// A key of its own, as the server has one.
+pub(crate) fn acceptor() -> Result<Acceptor> {
+    let key = rcgen::KeyPair::generate()?;
+    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()])?.self_signed(&key)?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    Ok(Acceptor::tls(vec![certificate.der().clone()], key, 3_600)?)
+}
+
 /// A thread for each route, which reads and writes and does nothing else. One sink a route.
 pub(crate) fn copy() -> Result<()> {
     let listener = announce()?;
     let mut sinks: Vec<Option<TcpStream>> = Vec::new();
     loop {
-        let (stream, end) = accept(&listener)?;
+        let (Line { wire: Wire(stream), .. }, end) = accept(&listener, &Acceptor::Plain)?;
         stream.set_nonblocking(false)?;
         match end {
             End::Sink(route) => {
@@ -123,14 +160,20 @@ fn announce() -> Result<TcpListener> {
 }
 
 /// The next connection and its part.
-fn accept(listener: &TcpListener) -> Result<(TcpStream, End)> {
-    let (mut stream, _) = listener.accept()?;
+fn accept(listener: &TcpListener, acceptor: &Acceptor) -> Result<(Line, End)> {
+    let (stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
-    let mut line = Vec::new();
+    stream.set_nonblocking(true)?;
+    let (wire, mut tunnel) = (Wire(stream), acceptor.tunnel()?);
+    shake_hands(&mut tunnel, &wire)?;
+    let (mut line, mut byte) = (Vec::new(), [0; 512]);
     while line.last() != Some(&b'\n') {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        line.extend(byte);
+        match tunnel.read(&wire, &mut byte) {
+            Ok(Received::Bytes(bytes)) => line.extend_from_slice(&bytes),
+            Ok(Received::End | Received::Cut) => bail!("an end instead of a line"),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+            Err(error) => return Err(error.into()),
+        }
     }
     let line = String::from_utf8(line)?;
     let end = match line.trim().split_once(' ') {
@@ -138,7 +181,7 @@ fn accept(listener: &TcpListener) -> Result<(TcpStream, End)> {
         Some(("sink", route)) => End::Sink(route.parse()?),
         Some(_) | None => bail!("neither source nor sink: {line}"),
     };
-    stream.write_all(b"ok\n")?;
-    stream.set_nonblocking(true)?;
-    Ok((stream, end))
+    write_all(&mut tunnel, &wire, b"ok\n")?;
+    let tunnel = acceptor.fingerprint().map(|_| tunnel);
+    Ok((Line { wire, tunnel }, end))
 }

@@ -16,10 +16,10 @@ static ALLOCATOR: WipingAllocator = WipingAllocator::Secrets;
 
 const EXAMPLES: &str = "\
 Examples:
-  hobnob-server --plaintext                     serve on 127.0.0.1:4000, accounts in credentials.txt
-  hobnob-server 5000 60 1800 --plaintext        port 5000, names locked for 60 s, logout after 1800 s
+  hobnob-server                                 serve on 127.0.0.1:4000, accounts in credentials.txt
+  hobnob-server 5000 60 1800                    port 5000, names locked for 60 s, logout after 1800 s
   hobnob-server passwd luke                     add luke, or change the password
-  hobnob-server --set registration=open --plaintext
+  hobnob-server --bind 0.0.0.0 --set registration=open
 
 {about}
 

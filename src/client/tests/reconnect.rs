@@ -1,7 +1,9 @@
 //! The server is lost, and found again or not.
 
 use super::script::{Script, TOKEN};
+use crate::client::view::ServerKey;
 use crate::client::{Event, Settings};
+use crate::words::Fingerprint;
 use alloc::format;
 use core::time::Duration;
 
@@ -205,4 +207,40 @@ fn a_logout_typed_meanwhile_lets_the_server_answer_first() {
          note 2 open
          send #2 logout",
     );
+}
+
+#[test]
+fn a_session_ends_if_another_server_answers_in_place_of_its_own() {
+    let mut script = Script::session();
+    script.types("ping yoda").happens(Event::Disconnected).after_ms(100).and();
+    script.happens(Event::Distrusted).does(
+        "show result 1 ping: outcome_unknown (yoda)
+         note 1 settled
+         show bye connection_lost
+         close state
+         exit Distrusted",
+    );
+}
+
+#[test]
+fn before_a_login_nothing_is_said_to_another_server() {
+    let mut script = Script::new(Settings::default());
+    script.happens(Event::Started).does("dial");
+    script.happens(Event::Distrusted).does("exit Distrusted");
+}
+
+/// The key is of the connection that is being made, and of none before or after.
+#[test]
+fn the_key_is_shown_with_its_connection() {
+    let key = |number| ServerKey { fingerprint: Fingerprint([number; 32]), first_use: number == 1 };
+    let mut script = Script::new(Settings::default());
+    script.happens(Event::ServerKey(key(9))).happens(Event::Started).and();
+    script.happens(Event::ServerKey(key(1))).happens(Event::Connected);
+    script.does(&format!("show connection connected by {} first", key(1).fingerprint));
+    script.happens(Event::ServerKey(key(2))).happens(Event::Disconnected).does("exit ServerLost");
+    let mut script = Script::session();
+    script.happens(Event::Disconnected).does("show connection reconnecting");
+    script.after_ms(100).happens(Event::ServerKey(key(3))).happens(Event::Connected).and();
+    script.server("hobnob 1 ack resume").and().server(&resumed(TOKEN));
+    script.does(&format!("show connection resumed by {}", key(3).fingerprint));
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::client::view::{Failure, LoginRefused, Message, MessageKind, Success, View};
+use crate::client::view::{Failure, LoginRefused, Message, MessageKind, ServerKey, Success, View};
 use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings, Signal};
 use crate::time::Time;
 use crate::words::{LinkId, LoginNumber, Name, Origin};
@@ -225,7 +225,11 @@ fn exit_word(exit: Exit) -> String {
 
 fn shown(view: &View) -> String {
     match view {
-        View::Connection(contact) => format!("connection {}", contact.state),
+        View::Connection(contact) => {
+            let first = |key: &ServerKey| if key.first_use { " first" } else { "" };
+            let by = contact.key.map(|key| format!(" by {}{}", key.fingerprint, first(&key)));
+            format!("connection {}{}", contact.state, by.unwrap_or_default())
+        }
         View::Prompt { ask, again } => format!("prompt {ask}{}", if *again { " again" } else { "" }),
         View::Addressee { to } => format!("addressee {}", to.as_deref().unwrap_or("none")),
         View::Offline { queued } => format!("offline, {queued} queued"),
