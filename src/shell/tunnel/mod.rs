@@ -91,6 +91,12 @@ impl Tunnel {
         self.0.as_ref().map_or(0, |tls| tls.pending.len())
     }
 
+    /// What the end of the socket's stream means, if nothing is unread.
+    #[must_use]
+    pub fn at_end(&self) -> Received {
+        if self.0.as_ref().is_none_or(|tls| tls.ended) { Received::End } else { Received::Cut }
+    }
+
     /// The key of the other side, of which it has proved that it has it; once the tunnel is open.
     #[must_use]
     pub fn peer_key(&self) -> Option<Fingerprint> {

@@ -216,6 +216,7 @@ fn an_end_is_said_and_a_cut_is_none() {
         client.socket.shut_down_write().expect("an end");
         server.hear().expect("bytes");
         assert_eq!(server.received, b"logout\n");
+        assert_eq!(Some(server.tunnel.at_end()), server.end);
         assert_eq!(server.end, Some(if says_so { Received::End } else { Received::Cut }));
         // The other direction goes on.
         server.say(b"bye logout\n");

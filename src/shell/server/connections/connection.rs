@@ -356,7 +356,7 @@ impl<P: Platform> Connection<P> {
                 return Input::Lost;
             }
             match self.socket.peek() {
-                Ok(false) => return Input::Ended,
+                Ok(false) => return self.at_end(),
                 Ok(true) => break,
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(_) => return Input::Lost,
@@ -364,6 +364,14 @@ impl<P: Platform> Connection<P> {
         }
         self.reset().await;
         Input::Lost
+    }
+
+    /// What it means that the stream of the socket is at its end.
+    fn at_end(&self) -> Input {
+        match self.tunnel.borrow().at_end() {
+            Received::End => Input::Ended,
+            Received::Cut | Received::Bytes(_) => Input::Lost,
+        }
     }
 
     /// Waits until the connection is reset or found dead.
