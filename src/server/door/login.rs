@@ -195,7 +195,7 @@ pub(super) fn read_on_if_refused(server: &mut ServerState, id: LinkId) {
 
 fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, counted: Counted) {
     let address_locked_secs = addresses::locked_secs(server, from);
-    let (record, locked_secs) = tries::count_failure(server, counted, from);
+    let (count, record, locked_secs) = tries::count_failure(server, counted, from);
     server.out.report(Report::LoginFailed { from, locked: locked_secs.is_some() });
     if let Some(user) = counted.user()
         && locked_secs.is_some()
@@ -214,7 +214,7 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, counte
     let attempts_left = if tries::locks(server) {
         let attempts = server.settings.lock_attempts;
         let more = u32::from(planted::is(Planted::AttemptsLeftOneMore));
-        attempts.saturating_sub(tries::count(server, counted)) + more
+        attempts.saturating_sub(count) + more
     } else {
         server.door.links.get_mut(&id).map_or(0, |link| {
             link.failures += 1;

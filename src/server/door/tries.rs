@@ -183,14 +183,16 @@ pub(super) fn is_tried(server: &ServerState, user: UserId) -> bool {
         || server.accounts[user].devices.iter().any(|device| device.guesses.verifying > 0)
 }
 
-/// Counts a wrong password; the record to wait for, and the seconds of the lock if it locks the name or device.
+/// Counts a wrong password; how many there are now, the record to wait for, and the seconds of the lock if it locks
+/// the name or device. A device that was forgotten meanwhile has had no other.
 pub(super) fn count_failure(
     server: &mut ServerState,
     counted: Counted,
     from: SocketAddr,
-) -> (RecordNumber, Option<u64>) {
+) -> (u32, RecordNumber, Option<u64>) {
     addresses::count_failure(server, from);
     end_lock_of_device(server, counted);
+    let count = count(server, counted).saturating_add(1);
     let secs = server.settings.block_duration_secs;
     let secs = if planted::is(Planted::LockTooShort) { secs * 2 / 3 } else { secs };
     let until = server.now + Duration::from_secs(secs);
@@ -198,9 +200,9 @@ pub(super) fn count_failure(
     let unknown = counted.user().is_none();
     let exempt = planted::is(Planted::UnknownNeverLocked) && unknown;
     let attempts = attempts - u32::from(planted::is(Planted::UnknownLocksEarly) && unknown && attempts > 1);
-    let locked = locks(server) && count(server, counted) + 1 >= attempts && !exempt;
+    let locked = locks(server) && count >= attempts && !exempt;
     change(server, counted, locked.then_some(from), |guesses| {
-        guesses.count = guesses.count.saturating_add(1);
+        guesses.count = count;
         if locked {
             guesses.locked_until = Some(until);
         }
@@ -210,7 +212,7 @@ pub(super) fn count_failure(
         *failures = failures.saturating_add(1);
     }
     let record = persist(server, counted);
-    (record, locked.then(|| server.now.seconds_until(until)))
+    (count, record, locked.then(|| server.now.seconds_until(until)))
 }
 
 /// What a right password has led to.

@@ -134,12 +134,10 @@ impl Server {
         let until = later(self.now, self.settings.block_duration_secs);
         let (locks, attempts) = (self.locks(), self.settings.lock_attempts);
         let (mut locked, is_account) = (false, matches!(subject, Subject::Account(_)));
-        let forgotten = matches!(subject, Subject::Device(user, device)
-            if !self.at(*user).devices.contains_key(device));
         let guesses = self.change_guesses(subject, |guesses| {
-            guesses.count += u32::from(!forgotten);
+            guesses.count += 1;
             guesses.since_login += u32::from(is_account);
-            locked = locks && guesses.count >= attempts && !forgotten;
+            locked = locks && guesses.count >= attempts;
             if locked {
                 guesses.locked_until = Some(until);
             }
