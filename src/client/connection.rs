@@ -228,13 +228,12 @@ impl ClientState {
     /// The server says goodbye before a login.
     pub(super) fn on_early_bye(&mut self, farewell: Farewell) {
         match farewell {
-            // Somebody is asked: the connection is made again when they have answered.
-            Farewell::Timeout if self.holds_session() => self.hang_up(),
-            Farewell::Timeout => {
+            Farewell::Timeout if !self.holds_session() => {
                 self.outbox.show(View::Bye(Bye::LoginTimeout));
                 self.return_to_prompt(Exit::TimedOut);
             }
-            Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => {
+            // If somebody is asked, the connection is made again when they have answered.
+            Farewell::Timeout | Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => {
                 self.hang_up();
                 self.on_entry_cut(Exit::ServerLost);
             }

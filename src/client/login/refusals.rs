@@ -136,7 +136,11 @@ impl ClientState {
         }
     }
 
+    /// Of a connection that was lost meanwhile nothing can be taken over: the login is tried again on another.
     fn take_over(&mut self, request: Request) {
+        if self.link.is_down() {
+            return self.ask_server(request);
+        }
         self.step_to(Step::Waiting { request, busy_since: None });
         if let Some(entry) = self.entry() {
             entry.took_over = true;

@@ -220,6 +220,7 @@ impl ClientState {
     }
 
     pub(in super::super) fn on_peer_opened(&mut self, link: LinkId, opened: PeerOpened) {
+        self.abandon_meetings_that_are_over();
         match opened {
             PeerOpened::Dialled(address) => self.call(link, address),
             PeerOpened::Accepted(from) => self.on_caller(link, from),
@@ -254,6 +255,7 @@ impl ClientState {
 
     /// Takes bytes in any chunking; after a line that closes the link the rest is dropped.
     pub(in super::super) fn receive_from_peer(&mut self, link: LinkId, bytes: &[u8]) {
+        self.abandon_meetings_that_are_over();
         let limit = self.settings.line_bytes.saturating_add(PEER_LINE_ROOM);
         let Some(known) = self.peers.links.get_mut(&link) else { return };
         let mut framer = mem::take(&mut known.framer);

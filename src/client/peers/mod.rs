@@ -157,11 +157,17 @@ impl ClientState {
         let links: Vec<_> =
             self.peers.links.iter().filter(|(_, link)| late(link)).map(|(link, _)| *link).collect();
         links.into_iter().for_each(|link| self.drop_link(link));
-        let over = |meeting: &Meeting| meeting.until() <= now;
-        let meetings = self.peers.meetings.iter().filter(|(_, meeting)| over(meeting));
-        let users: Vec<_> = meetings.map(|(user, _)| user.clone()).collect();
-        users.iter().for_each(|user| self.abandon_meeting(user));
+        self.abandon_meetings_that_are_over();
         self.dial_when_due();
+    }
+
+    /// Also before a connection or a line of a client is handled: a client that stood still does not use an id that the
+    /// server may have forgotten.
+    pub(super) fn abandon_meetings_that_are_over(&mut self) {
+        let now = self.now;
+        let over = self.peers.meetings.iter().filter(|(_, meeting)| meeting.until() <= now);
+        let users: Vec<_> = over.map(|(user, _)| user.clone()).collect();
+        users.iter().for_each(|user| self.abandon_meeting(user));
     }
 
     /// Whether this client has requested or accepted a link with that user, so that they may be introduced.
