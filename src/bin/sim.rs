@@ -375,7 +375,7 @@ struct Marks {
 #[cfg(feature = "planted")]
 impl Marks {
     /// Steps that a failure may need once it is made small, and what half of them may.
-    const MOST_STEPS: usize = 30;
+    const MOST_STEPS: usize = hobnob::sim::exam::SMALL;
     const MEDIAN_STEPS: usize = 12;
 
     fn look_for(&mut self, bug: hobnob::planted::Planted, options: &Options) {

@@ -101,7 +101,7 @@ fn whoever_goes_while_the_server_is_away_is_told_what_was_not_sent() {
     terminal.types("ping luke\r");
     terminal.shows(&["offline, 1 queued>"]);
     terminal.types("\x03");
-    let (code, rows, _) = terminal.end();
+    let (code, rows, written) = terminal.end();
     assert_eq!(code, 130);
-    assert!(rows.iter().any(|row| row.ends_with("(ping luke)")), "{rows:#?}");
+    assert!(rows.iter().any(|row| row.ends_with("(ping luke)")), "{rows:#?} {written:?}");
 }

@@ -15,7 +15,7 @@ pub(super) fn failure(command: &Named, failure: &Failure) -> String {
     if let Some(culprit) = culprit.filter(|culprit| !text.contains(culprit)) {
         text.push_str(&format!(": {culprit}"));
     }
-    if let Some(typed) = &failure.typed {
+    if let Some(typed) = failure.typed.as_ref().filter(|typed| !text.contains(*typed)) {
         text.push_str(&format!(" ({typed})"));
     }
     let user = failure.subject.as_deref().unwrap_or("USER");

@@ -175,6 +175,10 @@ impl Printer {
     pub(super) fn write(&mut self, sheet: Sheet) -> io::Result<()> {
         let (last, turns) = (sheet.is_last(), sheet.turns());
         let text = sheet.into_text();
+        if last && matches!(self.printing, Printing::Edited { handed: true, .. }) {
+            // No question follows at which the editor would show what was handed to it.
+            let _ = self.asks.send(Ask::Drain);
+        }
         if !text.is_empty() {
             self.print(&text)?;
         }
