@@ -10,3 +10,21 @@ mod private_links;
 mod staying;
 mod terminal_mode;
 mod usage;
+
+use support::{Connection, FakeServer, Terminal};
+
+/// A terminal in which hans is logged in.
+fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
+    let mut terminal = server.terminal(&[]);
+    let mut connection = server.accept();
+    terminal.shows(&["Username:"]);
+    terminal.types("hans\r");
+    connection.expect("login hans");
+    connection.say("ask password");
+    terminal.shows(&["Username: hans", "Password:"]);
+    terminal.types("falcon\r");
+    connection.expect("login hans falcon");
+    connection.welcome("hans");
+    terminal.shows(&["Welcome, hans!", ">"]);
+    (terminal, connection)
+}

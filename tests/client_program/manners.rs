@@ -2,20 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use support::{Connection, FakeServer, Terminal};
+use support::{FakeServer, Terminal};
 
-fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
-    let mut terminal = server.terminal(&["--user", "hans"]);
-    let mut connection = server.accept();
-    connection.expect("login hans");
-    connection.say("ask password");
-    terminal.sees("Password:");
-    terminal.types("falcon\r");
-    connection.expect("login hans falcon");
-    connection.welcome("hans");
-    terminal.shows(&["Welcome, hans!", ">"]);
-    (terminal, connection)
-}
+use super::logged_in;
 
 #[test]
 fn several_pasted_lines_are_asked_about_before_they_run() {

@@ -1,26 +1,8 @@
 //! A person at a terminal who stays while the server goes and comes.
 
-use support::{Connection, FakeServer, TOKEN, Terminal};
+use support::{Connection, FakeServer, TOKEN};
 
-fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
-    let mut terminal = server.terminal(&[]);
-    let connection = server.accept();
-    let connection = log_in(&mut terminal, connection);
-    (terminal, connection)
-}
-
-fn log_in(terminal: &mut Terminal, mut connection: Connection) -> Connection {
-    terminal.shows(&["Username:"]);
-    terminal.types("hans\r");
-    connection.expect("login hans");
-    connection.say("ask password");
-    terminal.shows(&["Password:"]);
-    terminal.types("falcon\r");
-    connection.expect("login hans falcon");
-    connection.welcome("hans");
-    terminal.shows(&["Welcome, hans!", ">"]);
-    connection
-}
+use super::logged_in;
 
 /// The server answers the client's `resume`.
 fn resumed(server: &FakeServer, answer: &str) -> Connection {

@@ -1,21 +1,8 @@
 //! A person at a terminal.
 
-use support::{Connection, FakeServer, Terminal};
+use support::{FakeServer, Terminal};
 
-fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
-    let mut terminal = server.terminal(&[]);
-    let mut connection = server.accept();
-    terminal.shows(&["Username:"]);
-    terminal.types("hans\r");
-    connection.expect("login hans");
-    connection.say("ask password");
-    terminal.shows(&["Username: hans", "Password:"]);
-    terminal.types("falcon\r");
-    connection.expect("login hans falcon");
-    connection.welcome("hans");
-    terminal.shows(&["Welcome, hans!", ">"]);
-    (terminal, connection)
-}
+use super::logged_in;
 
 #[test]
 fn a_half_typed_line_survives_what_arrives() {
