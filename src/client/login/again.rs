@@ -82,9 +82,14 @@ impl ClientState {
 
     /// The login of the session that stands, or that waits for another one.
     pub(in super::super) fn login_number(&mut self) -> Option<LoginNumber> {
+        self.lasting_session().map(|session| session.login)
+    }
+
+    /// The session that stands, or that waits for another login.
+    pub(in super::super) fn lasting_session(&self) -> Option<&Session> {
         match &self.phase {
-            Phase::Session(session) => Some(session.login),
-            Phase::Entry(entry) => entry.held.as_ref().map(|session| session.login),
+            Phase::Session(session) => Some(session),
+            Phase::Entry(entry) => entry.held.as_deref(),
             Phase::Over => None,
         }
     }

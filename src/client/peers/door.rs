@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::super::Phase;
 use super::ClientState;
 use super::asking::Listening;
 use super::meeting::{PeerLink, Stage};
@@ -37,10 +36,9 @@ impl ClientState {
 
     /// Whether this client has asked for a link or agreed to one, and that is not decided yet.
     fn expects_somebody(&self) -> bool {
-        let asks = match &self.phase {
-            Phase::Session(session) => session.commands.iter().any(|asked| asked.command.is_private()),
-            Phase::Entry(_) | Phase::Over => false,
-        };
+        let asks = self
+            .lasting_session()
+            .is_some_and(|session| session.commands.iter().any(|asked| asked.command.is_private()));
         asks || !self.peers.meetings.is_empty() || !self.peers.drafts.is_empty()
     }
 

@@ -21,11 +21,11 @@ use conversation::Conversation;
 use dials::Budget;
 use meeting::{Meeting, PeerLink};
 
+use super::ClientState;
 use super::outbox::Outbox;
 use super::outstanding::AskedBy;
 use super::verb::Verb;
 use super::view::{PrivateEnd, View};
-use super::{ClientState, Phase};
 use crate::time::Time;
 use crate::wire::{Code, PeerFarewell, PeerLine};
 use crate::words::LinkId;
@@ -172,10 +172,7 @@ impl ClientState {
 
     /// Whether this client has requested or accepted a link with that user, so that they may be introduced.
     fn expects(&self, user: &str) -> bool {
-        match &self.phase {
-            Phase::Session(session) => session.asks_for_private(user),
-            Phase::Entry(_) | Phase::Over => false,
-        }
+        self.lasting_session().is_some_and(|session| session.asks_for_private(user))
     }
 
     fn local_private(line: u64, verb: Verb, user: &str) -> AskedBy {

@@ -88,6 +88,7 @@ impl Check {
             let expects = client.listening.is_empty()
                 || !client.asked.is_empty()
                 || client.is_cut_off
+                || client.logs_in_again
                 || !self.private.is_calm(*process, self.now)
                 || client.expected.0 + PATIENCE_MICROS + SHOWING_MICROS >= self.now.0;
             rule!(self, expects, "a private port is open while somebody is expected", "{process:?}");

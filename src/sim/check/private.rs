@@ -71,6 +71,8 @@ pub(super) struct Client {
     pub(super) asked: BTreeSet<u64>,
     /// It has said that it has lost the server: what it asks for waits.
     pub(super) is_cut_off: bool,
+    /// It logs in again in the middle of its session: requests that were typed before it wait.
+    pub(super) logs_in_again: bool,
     /// When it began to listen, or the last of them was answered.
     pub(super) expected: Time,
     /// When it first dialled addresses, in the last minute.
@@ -187,6 +189,7 @@ impl Check {
                     frozen: false,
                     asked: BTreeSet::new(),
                     is_cut_off: false,
+                    logs_in_again: false,
                     expected: now,
                     begun: Vec::new(),
                     opened: BTreeMap::new(),
@@ -463,6 +466,7 @@ impl Check {
             View::LoggedIn { .. } => {
                 if let Some(client) = self.private.clients.get_mut(&process) {
                     client.is_cut_off = false;
+                    client.logs_in_again = false;
                     client.expected = self.now;
                 }
             }
@@ -471,6 +475,7 @@ impl Check {
                 // The next session counts from one.
                 if let Some(client) = self.private.clients.get_mut(&process) {
                     client.asked.clear();
+                    client.logs_in_again = !matches!(view, View::Bye(_));
                 }
             }
             _ => {}
