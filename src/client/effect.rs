@@ -140,6 +140,8 @@ pub enum Exit {
     LoginRefused,
     /// Logged out by timeout, or no login in time: 5.
     TimedOut,
+    /// With `--strict`, after a command that failed: 7.
+    Refused,
     /// By a signal: 130, 143 or 129.
     Signalled(Signal),
 }
@@ -153,8 +155,9 @@ impl Exit {
             Exit::Failed | Exit::VersionRefused => 1,
             Exit::ServerLost | Exit::Stranger => 3,
             Exit::LoginRefused => 4,
-            Exit::Distrusted => 6,
             Exit::TimedOut => 5,
+            Exit::Distrusted => 6,
+            Exit::Refused => 7,
             Exit::Signalled(Signal::Interrupt) => 130,
             Exit::Signalled(Signal::Terminate) => 143,
             Exit::Signalled(Signal::HangUp) => 129,

@@ -72,6 +72,7 @@ use session::Session;
 use standing::Jitter;
 use view::Bye;
 
+use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::words::Password;
 
@@ -229,6 +230,10 @@ impl ClientState {
 
     /// Ends the program.
     fn exit(&mut self, exit: Exit) {
+        let strict =
+            self.settings.strict && !self.settings.terminal && !planted::is(Planted::ClientExitsWell);
+        let exit =
+            if strict && self.outbox.has_refused() && exit == Exit::Done { Exit::Refused } else { exit };
         self.hang_up();
         self.outbox.exit(exit);
         self.phase = Phase::Over;

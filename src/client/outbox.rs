@@ -56,6 +56,8 @@ pub(super) struct Outbox {
     line: Vec<u8>,
     taken: usize,
     exited: bool,
+    /// Whether a result was shown that is an error.
+    refused: bool,
 }
 
 /// A buffer that has grown beyond this is freed.
@@ -118,7 +120,13 @@ impl Outbox {
         }
     }
 
+    /// Whether any command has failed.
+    pub(super) const fn has_refused(&self) -> bool {
+        self.refused
+    }
+
     pub(super) fn show(&mut self, view: View) {
+        self.refused |= matches!(view, View::Result { outcome: Err(_), .. });
         self.push(Item::Show(view));
     }
 

@@ -22,6 +22,8 @@ pub struct Settings {
     pub retry_login: bool,
     /// `--takeover`: ends a session of the user that stands in the way, without asking.
     pub takeover: bool,
+    /// `--strict`: where no person types, a command that fails shows in the exit code.
+    pub strict: bool,
     /// Whether input and output are a terminal: a new password is asked for twice, an empty line asks again,
     /// `y` and `n` answer requests.
     pub terminal: bool,
@@ -67,6 +69,7 @@ impl Default for Settings {
             reconnect_secs: None,
             retry_login: false,
             takeover: false,
+            strict: false,
             terminal: false,
             private_advertise: None,
             line_bytes: 4_096,

@@ -455,4 +455,6 @@ planted! {
     ClientForgetsQueue,
     /// A client that logs in again sends again what it had sent in the login before.
     ClientRepeatsInNewLogin,
+    /// With `--strict` a command that failed does not show in the exit code.
+    ClientExitsWell,
 }

@@ -90,7 +90,8 @@ impl World {
         let place = self.seats[seat].place;
         settings.private_advertise = place.advertised(id.0);
         let outlasts_server = settings.terminal && settings.reconnect_secs.is_none();
-        self.trace.add(self.now, Seen::ClientStarted { process: id, home, place, outlasts_server });
+        let strict = settings.strict && !settings.terminal;
+        self.trace.add(self.now, Seen::ClientStarted { process: id, home, place, outlasts_server, strict });
         let seed = self.draw.number();
         self.seats[seat].process = Some(Process {
             id,

@@ -274,6 +274,7 @@ impl World {
                 [usize::try_from(step.salt / 20 % 5).unwrap_or(0)],
             retry_login: self.draw.chance(150),
             terminal: self.draw.chance(300),
+            strict: (step.salt / 100).is_multiple_of(3),
             ..Settings::default()
         };
         self.start_client(seat, settings);

@@ -72,7 +72,7 @@ pub(crate) enum Seen {
     /// The store synced its batch; records up to this one are durable.
     Synced { upto: RecordNumber },
     /// A client program started.
-    ClientStarted { process: ProcessId, home: u8, place: Place, outlasts_server: bool },
+    ClientStarted { process: ProcessId, home: u8, place: Place, outlasts_server: bool, strict: bool },
     /// A line was typed at it.
     Typed { process: ProcessId, line: u64, text: Span },
     /// It showed something. `delivered`: it is a message that must not be shown twice.

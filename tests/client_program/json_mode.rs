@@ -298,3 +298,44 @@ fn a_burst_arrives_whole_in_order_and_is_acknowledged() {
     }
     connection.expect_shown("1.5000");
 }
+
+#[test]
+fn with_strict_a_result_that_is_not_ok_is_exit_code_7() {
+    let server = FakeServer::start();
+    for (lines, strict, code) in [
+        (&["ping yoda"][..], true, 0),
+        (&["ping vader", "ping yoda"], true, 7),
+        (&["ping vader"], false, 0),
+        (&["dance"], true, 7),
+    ] {
+        let options = if strict { &["--strict"][..] } else { &[] };
+        let (mut program, mut connection) = logged_in(&server, options);
+        for (number, line) in (1..).zip(lines) {
+            program.say(line);
+            if *line == "dance" {
+                connection.expect("active invalid");
+                continue;
+            }
+            connection.expect(&format!("#{number} {line}"));
+            let answer =
+                if line.ends_with("yoda") { "ok #N ping yoda online" } else { "error #N unknown_user ping" };
+            connection.say(&answer.replace('N', &number.to_string()));
+        }
+        program.end_input();
+        connection.expect_logout();
+        assert_eq!(program.end().0, code, "{lines:?}");
+    }
+}
+
+#[test]
+fn with_strict_a_lost_server_is_still_exit_code_3() {
+    let server = FakeServer::start();
+    let (mut program, mut connection) = logged_in(&server, &["--strict", "--reconnect", "0"]);
+    program.say("ping vader");
+    connection.expect("#1 ping vader");
+    connection.say("error #1 unknown_user ping");
+    assert_eq!(program.skip_to("result")["ok"], false);
+    drop(connection);
+    assert_eq!(program.skip_to("bye")["reason"], "connection_lost");
+    assert_eq!(program.end().0, 3);
+}

@@ -63,6 +63,7 @@ fn help_shows_examples_first_and_every_option() {
         "--ca",
         "--private-advertise",
         "--path",
+        "--strict",
     ] {
         assert!(help.contains(option), "{option}");
     }

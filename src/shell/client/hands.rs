@@ -369,6 +369,7 @@ impl<P: Platform> Hands<P> {
                 | Exit::Failed
                 | Exit::LoginRefused
                 | Exit::TimedOut
+                | Exit::Refused
                 | Exit::Signalled(_),
                 _,
             ) => return,

@@ -34,7 +34,8 @@ Examples:
 {all-args}
 
 Exit codes: 0 logout or end of input, 1 other failure, 2 usage, 3 server not reached or lost,
-4 login refused, 5 logged out by timeout, 6 not the trusted server, 130 Ctrl-C.";
+4 login refused, 5 logged out by timeout, 6 not the trusted server,
+7 refused (--strict), 130 Ctrl-C.";
 
 /// The client of Hobnob, an instant messenger for people who live in a terminal.
 #[derive(Debug, Parser)]
@@ -89,6 +90,9 @@ struct CommandLine {
     /// Ends a session of the user that stands in the way, without asking
     #[arg(long)]
     takeover: bool,
+    /// On a pipe: exit code 7 if the result of any line was not ok
+    #[arg(long)]
+    strict: bool,
     /// No encryption to the server; both sides must say it
     #[arg(long)]
     plaintext: bool,
@@ -199,6 +203,7 @@ impl Options {
             reconnect_secs: line.reconnect,
             retry_login: line.retry_login,
             takeover: line.takeover,
+            strict: line.strict,
             private_advertise: line.private_advertise,
             ..Settings::default()
         };

@@ -5,7 +5,6 @@ use alloc::string::{String, ToString};
 
 use super::texts::Kind;
 use super::{Check, Verdict, number_of, rule};
-use crate::client::Exit;
 use crate::client::view::{Bye, Failure, Message, MessageKind, Notice, Success, View};
 use crate::record::Outcome;
 use crate::sim::trace::ProcessId;
@@ -20,7 +19,7 @@ const IN_TURN: &str = "private links open and close in turn";
 /// All client programs that ever ran, and the state folders they used.
 #[derive(Debug, Default)]
 pub(in crate::sim) struct Clients {
-    running: BTreeMap<ProcessId, Running>,
+    pub(super) running: BTreeMap<ProcessId, Running>,
     /// Where each program that ever ran has its state folders.
     homes: BTreeMap<ProcessId, u8>,
     callers: BTreeMap<LinkId, ProcessId>,
@@ -32,17 +31,21 @@ pub(in crate::sim) struct Clients {
 
 /// A client program.
 #[derive(Debug, Default)]
-struct Running {
+pub(super) struct Running {
     home: u8,
     /// It is at a terminal, and not told to end with its server.
-    outlasts_server: bool,
-    user: Option<String>,
+    pub(super) outlasts_server: bool,
+    /// A command that fails shows in its exit code.
+    pub(super) strict: bool,
+    /// One has failed.
+    pub(super) refused: bool,
+    pub(super) user: Option<String>,
     /// Somebody was logged in.
-    was_in: bool,
+    pub(super) was_in: bool,
     /// The server has ended the session, and it logs in again: what is typed may answer a prompt.
     logs_in_again: bool,
     /// Lines typed during the session whose results are not known.
-    open: BTreeSet<u64>,
+    pub(super) open: BTreeSet<u64>,
     /// Lines typed behind more of them than a client takes: at a prompt they answer that instead.
     ahead: BTreeSet<u64>,
     /// All lines that may have a result.
@@ -58,8 +61,8 @@ struct Running {
     logouts: BTreeSet<u64>,
     bye: bool,
     /// Why its last session ended, if nothing was asked since.
-    last_bye: Option<Bye>,
-    output_closed: bool,
+    pub(super) last_bye: Option<Bye>,
+    pub(super) output_closed: bool,
     private: BTreeSet<String>,
     broadcasts: BTreeSet<u32>,
     /// The last text shown of each sender, program and kind.
@@ -85,10 +88,10 @@ struct FolderSeen {
 }
 
 impl Clients {
-    pub(super) fn started(&mut self, process: ProcessId, home: u8, outlasts_server: bool) {
+    pub(super) fn started(&mut self, process: ProcessId, home: u8, (outlasts_server, strict): (bool, bool)) {
         self.somebody = true;
         self.homes.insert(process, home);
-        self.running.insert(process, Running { home, outlasts_server, ..Running::default() });
+        self.running.insert(process, Running { home, outlasts_server, strict, ..Running::default() });
     }
 
     pub(super) fn called(&mut self, link: LinkId, process: ProcessId) {
@@ -212,6 +215,7 @@ impl Check {
             }
             View::Result { line, outcome, command } => {
                 let bye = running.bye;
+                running.refused |= outcome.is_err();
                 rule!(self, !bye, "nothing follows the farewell", "{process:?}: result of {line}");
                 self.result(process, *line, outcome.as_ref(), command.as_str())
             }
@@ -424,42 +428,6 @@ impl Check {
             "{user} is shown t{number} of {} behind t{last}",
             message.from
         );
-        Ok(())
-    }
-
-    pub(super) fn client_exited(&mut self, process: ProcessId, exit: Exit) -> Verdict {
-        let Some(running) = self.clients.running.remove(&process) else { return Ok(()) };
-        if running.output_closed {
-            return Ok(());
-        }
-        let is_lost = exit == Exit::ServerLost && running.was_in;
-        rule!(self, !(is_lost && running.outlasts_server), "a terminal outlasts the server", "{process:?}");
-        let said = match (running.last_bye, exit) {
-            (None, _) | (Some(_), Exit::Signalled(_)) => true,
-            (Some(Bye::Logout), exit) => exit == Exit::Done,
-            (Some(Bye::Timeout | Bye::LoginTimeout), exit) => exit == Exit::TimedOut,
-            (Some(Bye::ServerShutdown | Bye::ConnectionLost), exit) => exit == Exit::ServerLost,
-            (Some(Bye::Replaced), exit) => exit == Exit::Failed,
-        };
-        rule!(
-            self,
-            said,
-            "the exit code tells the reason",
-            "{process:?}: {exit:?} after {:?}",
-            running.last_bye
-        );
-        let open = running.open;
-        rule!(self, open.is_empty(), "every line has one result", "{process:?}: {open:?} at its end");
-        rule!(self, running.user.is_none(), "a session ends with a farewell", "{process:?}");
-        Ok(())
-    }
-
-    /// At the end every line typed in a session has its result.
-    pub(super) fn clients_have_results(&self) -> Verdict {
-        for (process, running) in &self.clients.running {
-            let done = running.open.is_empty() || running.output_closed;
-            rule!(self, done, "every line has one result", "{process:?}: {:?} at the end", running.open);
-        }
         Ok(())
     }
 }

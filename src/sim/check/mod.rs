@@ -6,6 +6,7 @@
 
 mod clients;
 mod door;
+mod exits;
 mod handshake;
 mod private;
 mod texts;
@@ -73,8 +74,8 @@ impl Check {
             Seen::Returned => return self.news(),
             Seen::Differs { what } => rule!(self, false, "the memory is what a restart would read", "{what}"),
             Seen::Caller { link, process: Some(process) } => self.clients.called(*link, *process),
-            Seen::ClientStarted { process, home, outlasts_server, .. } => {
-                self.clients.started(*process, *home, *outlasts_server);
+            Seen::ClientStarted { process, home, outlasts_server, strict, .. } => {
+                self.clients.started(*process, *home, (*outlasts_server, *strict));
             }
             Seen::Typed { process, line, text } => self.typed(*process, *line, trace.bytes(*text)),
             Seen::Showed { process, view, delivered } => return self.showed(*process, view, *delivered),
