@@ -89,6 +89,9 @@ pub fn is_invisible(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// The line break of a text, on the wire and in the store: a line feed would end a line of the protocol.
+pub const LINE_BREAK: char = '\u{2028}';
+
 /// The text of a message, borrowed: at least one byte of UTF-8 without a line feed, kept byte for byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Text<'a>(&'a str);

@@ -36,6 +36,7 @@ const TAILS: &[&str] = &[
     " #7 ok error",
     "\u{1b}[2J\r",
     " a\u{301}\u{301} \u{202e}x",
+    "\u{2028}yoda: t1\u{2028}\u{2028} end\u{2028}",
 ];
 
 /// A text that no other step sends: its number, and a tail.

@@ -339,3 +339,13 @@ fn with_strict_a_lost_server_is_still_exit_code_3() {
     assert_eq!(program.skip_to("bye")["reason"], "connection_lost");
     assert_eq!(program.end().0, 3);
 }
+
+#[test]
+fn a_line_break_of_a_text_is_u2028_on_a_pipe_and_a_line_feed_in_json() {
+    let server = FakeServer::start();
+    let (mut program, mut connection) = logged_in(&server, &[]);
+    program.say("message yoda one\u{2028}two");
+    connection.expect("#1 message yoda one\u{2028}two");
+    connection.say("message 1.1 yoda 1700000000000000 9.1 live three\u{2028}four\u{2029}");
+    assert_eq!(program.skip_to("message")["text"], "three\nfour\u{2029}");
+}

@@ -143,3 +143,16 @@ fn a_terminal_without_a_cursor_asks_for_the_password_in_the_middle_of_a_line() {
     connection.expect_logout();
     assert_eq!(terminal.end().0, 0);
 }
+
+#[test]
+fn a_text_of_several_lines_goes_on_indented() {
+    for options in [&[][..], &["--plain"]] {
+        let server = FakeServer::start();
+        let (terminal, mut connection) = logged_in(&server, options, &[], 0);
+        connection.say(&format!(
+            "message 1.1 luke {FRIDAY} 9.1 live one\u{2028}14:02 yoda: two\u{2029}\u{85}\u{2028}end"
+        ));
+        let shown = ["14:02 luke: one", "    14:02 yoda: two<U+2029><U+0085>", "    end"];
+        terminal.wait("the lines", |rows| rows.windows(3).any(|rows| rows == shown));
+    }
+}

@@ -80,11 +80,26 @@ fn whoever_is_addressed_gets_what_is_typed() {
     connection.expect("#1 message luke lunch?");
     connection.say("ok #1 message luke delivered");
     terminal.types("\x1b[200~one\rtwo\r\x1b[201~");
-    terminal.shows(&["send 2 lines to luke? y/n"]);
+    terminal.shows(&["2 lines to luke as one message? y/n"]);
     terminal.types("y");
-    connection.expect("#2 message luke one");
-    connection.expect("#3 message luke two");
-    connection.say("ok #2 message luke delivered\nok #3 message luke delivered");
+    connection.expect("#2 message luke one\u{2028}two");
+    connection.say("ok #2 message luke delivered");
+    // Behind the beginning of a command the lines are commands.
+    terminal.types("/pi\x1b[200~ng luke\r/who\r\x1b[201~");
+    terminal.shows(&["run 2 lines as commands? y/n"]);
+    terminal.types("n\x03");
+    terminal.wait("an empty line", |rows| rows.last().is_some_and(|row| row == "luke>"));
+    // A slash that is pasted begins no command.
+    terminal.types("\x1b[200~/etc/hosts\r\r  127.0.0.1\r\x1b[201~");
+    terminal.shows(&["3 lines to luke as one message? y/n"]);
+    terminal.types("y");
+    connection.expect("#3 message luke /etc/hosts\u{2028}\u{2028}  127.0.0.1");
+    connection.say("ok #3 message luke delivered");
+    // What was sent can be edited and sent again.
+    terminal.types("\x1b[A");
+    terminal
+        .wait("the lines", |rows| rows.last().is_some_and(|row| row.contains("hosts\u{21b5}\u{21b5}  127")));
+    terminal.types("\x03");
     connection.say("group-message 1.1 jedi yoda 1700000000000000 9.1 live patience");
     terminal.sees_message("yoda(group jedi): patience");
     terminal.types("/reply no\r");

@@ -163,6 +163,19 @@ fn with_delivery_off_nothing_is_stored() {
 }
 
 #[test]
+fn a_text_keeps_its_line_breaks_on_its_way_and_on_the_disk() {
+    let mut server = Server::start(&[]);
+    let (mut hans, mut yoda) = (server.user("hans"), server.user("yoda"));
+    hans.ok("message yoda one\u{2028}two");
+    yoda.message("one\ntwo");
+    yoda.log_out();
+    hans.ok("message yoda \u{2028}");
+    hans.log_out();
+    server.restart();
+    assert_eq!(server.user("yoda").wait_for("message")["text"], "\n");
+}
+
+#[test]
 fn stored_mail_survives_a_restart_and_a_kill() {
     let mut server = Server::start(&[]);
     let mut hans = server.user("hans");

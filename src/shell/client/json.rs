@@ -10,7 +10,7 @@ use serde_json::{Serializer, json};
 use super::wording;
 use crate::client::view::{Contact, LoginRefused, Message, Success, View};
 use crate::time::Time;
-use crate::words::is_invisible;
+use crate::words::{LINE_BREAK, is_invisible};
 
 /// Appends a view as one line.
 pub(super) fn write(out: &mut Vec<u8>, view: &View) {
@@ -120,7 +120,7 @@ fn write_message(object: Object<'_>, message: &Message) {
     }
     object = object
         .with("from", &message.from)
-        .with("text", &message.text)
+        .with("text", message.text.replace(LINE_BREAK, "\n"))
         .with("sent_at", rfc3339(message.sent_at))
         .with("stored", message.stored)
         .with("id", &message.id);
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(line.lines().count(), 1);
         assert!(!line.trim_end().chars().any(|c| c.is_ascii_control()));
         let value: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
-        assert_eq!(value["text"], text);
+        assert_eq!(value["text"], text.replace('\u{2028}', "\n"));
     }
 
     #[test]

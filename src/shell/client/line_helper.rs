@@ -14,6 +14,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::completion::Roster;
 use super::gate::Gate;
+use crate::words::LINE_BREAK;
 
 /// A line that is not finished, and where the cursor stands in it, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,7 +156,11 @@ impl Highlighter for LineHelper {
         if !self.keyed.replace(false) && self.is_outdated() {
             self.leave(Left::Outdated(Draft::new(line, at)));
         }
-        if self.hidden { Cow::Owned(" ".repeat(line.width())) } else { Cow::Borrowed(line) }
+        match line {
+            _ if self.hidden => Cow::Owned(" ".repeat(line.width())),
+            _ if line.contains(LINE_BREAK) => Cow::Owned(line.replace(LINE_BREAK, "\u{21b5}")),
+            _ => Cow::Borrowed(line),
+        }
     }
 
     fn highlight_char(&self, line: &str, at: usize, kind: CmdKind) -> bool {

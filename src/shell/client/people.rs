@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::advice;
-use super::rows::{Breaks, name, names, push_wrapped};
+use super::rows::{Breaks, name, names, push_broken};
 use super::stamps::Stamps;
 use super::wording;
 use crate::client::view::{
@@ -12,10 +12,13 @@ use crate::client::view::{
 use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
 use crate::wire::{Code, CommandKind, PingStatus, Status};
+use crate::words::LINE_BREAK;
 
 /// The look of lines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Look {
+    /// Whether a text with line breaks goes on in lines of its own.
+    pub(super) breaks_texts: bool,
     /// The width of the terminal; longer lines are broken. `None`: not a terminal, or one that does not say.
     pub(super) columns: Option<usize>,
     /// Whether to use colours.
@@ -28,7 +31,7 @@ pub(super) struct Look {
 pub(super) fn write(out: &mut String, view: &View, look: &mut Look) {
     let before = look.stamps.as_mut().and_then(|stamps| stamps.before(view));
     before.into_iter().flat_map(event).for_each(|line| line.write(out, look));
-    let all = if look.stamps.is_some() { lines_at_terminal(view) } else { lines(view) };
+    let all = if look.stamps.is_some() { lines_at_terminal(view, look) } else { lines(view, look) };
     for mut line in all {
         if let (View::Message(message), Some(stamps)) = (view, &look.stamps) {
             line.time = stamps.of(message.sent_at);
@@ -44,7 +47,7 @@ pub(super) const fn is_diagnostic(view: &View) -> bool {
     matches!(view, View::Connection(_))
 }
 
-/// A line without control characters.
+/// A line without control characters but the breaks of its text.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     /// When it was said, with a space behind it, or nothing.
@@ -72,16 +75,8 @@ impl Line {
 
     fn write(&self, out: &mut String, look: &Look) {
         let start = out.len();
-        match look.columns {
-            Some(columns) => {
-                let breaks = Breaks { columns, leaves_addresses: !self.time.is_empty() };
-                push_wrapped(out, &format!("{}{}", self.time, self.text), breaks);
-            }
-            None => {
-                out.push_str(&self.time);
-                out.push_str(&self.text);
-            }
-        }
+        let breaks = look.columns.map(|columns| Breaks { columns, leaves_addresses: !self.time.is_empty() });
+        push_broken(out, &format!("{}{}", self.time, self.text), breaks);
         if look.colour {
             self.paint(out, start);
         }
@@ -118,7 +113,7 @@ fn trouble(text: &str) -> Vec<Line> {
 }
 
 /// At a terminal errors say more; scripts on pipes know the sentences as they are.
-fn lines_at_terminal(view: &View) -> Vec<Line> {
+fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
     match view {
         View::Result { outcome: Err(failure), command, .. } => trouble(&advice::failure(command, failure)),
         View::LoginRefused(refused) => trouble(&advice::refused(*refused)),
@@ -136,7 +131,7 @@ fn lines_at_terminal(view: &View) -> Vec<Line> {
         | View::PrivateClosed { .. }
         | View::Group { .. }
         | View::Notice(_)
-        | View::Bye(_) => lines(view),
+        | View::Bye(_) => lines(view, look),
     }
 }
 
@@ -152,7 +147,7 @@ fn connection(contact: Contact) -> Vec<Line> {
     }
 }
 
-fn lines(view: &View) -> Vec<Line> {
+fn lines(view: &View, look: &Look) -> Vec<Line> {
     match view {
         View::Prompt { .. } | View::Offline { .. } | View::Addressee { .. } => Vec::new(),
         View::Connection(contact) => connection(*contact),
@@ -166,7 +161,7 @@ fn lines(view: &View) -> Vec<Line> {
             }
             Err(failure) => trouble(&wording::failure(command, failure)),
         },
-        View::Message(message) => vec![said(message)],
+        View::Message(message) => vec![said(message, look.breaks_texts)],
         View::Presence { user, online } => {
             event(format!("{} logged {}", name(user), if *online { "in" } else { "out" }))
         }
@@ -195,7 +190,7 @@ fn welcome(user: &str, unread: u64) -> Vec<Line> {
     lines
 }
 
-fn said(message: &Message) -> Line {
+fn said(message: &Message, breaks_text: bool) -> Line {
     let from = name(&message.from);
     let mut text = match (message.kind, &message.group) {
         (MessageKind::Direct, _) => format!("{from}: "),
@@ -209,7 +204,9 @@ fn said(message: &Message) -> Line {
         text.insert_str(0, "(again) ");
     }
     let lead = text.len();
-    let _ = write!(text, "{}", visible(&message.text));
+    for (at, part) in message.text.split(|c| breaks_text && c == LINE_BREAK).enumerate() {
+        let _ = write!(text, "{}{}", if at > 0 { "\n" } else { "" }, visible(part));
+    }
     Line::new(text, Tone::Said(lead))
 }
 
@@ -360,7 +357,7 @@ mod tests {
 
     #[test]
     fn colours_are_sparse_and_end() {
-        let look = Look { columns: Some(80), colour: true, stamps: None };
+        let look = Look { columns: Some(80), colour: true, ..Look::default() };
         let message = samples::message(MessageKind::Direct, "hans", "Hey Dude");
         assert_eq!(text(&View::Message(message.clone()), look.clone()), "\x1b[1mhans: \x1b[0mHey Dude\n");
         let timed = Look { stamps: stamps(), ..look.clone() };
@@ -419,7 +416,7 @@ mod tests {
         ) {
             let message = samples::message(kind, &from, &body);
             let stamps = if timed { stamps() } else { None };
-            let look = Look { columns: Some(columns.into()), colour, stamps };
+            let look = Look { breaks_texts: true, columns: Some(columns.into()), colour, stamps };
             let shown = text(&View::Message(message), look);
             let height = NonZero::new(1_000).expect("not zero");
             let width = NonZero::new(columns).expect("not zero");

@@ -51,11 +51,26 @@ pub(super) struct Breaks {
     pub(super) leaves_addresses: bool,
 }
 
-/// Appends a line broken at words into rows no wider than the terminal, without a line feed at the end. A word that is
+/// Appends a line, and the lines that its text goes on in behind the indent, without a line feed at the end; if the
+/// terminal says how wide it is, each broken at words.
+pub(super) fn push_broken(out: &mut String, line: &str, breaks: Option<Breaks>) {
+    for (at, part) in line.split('\n').enumerate() {
+        if at > 0 {
+            out.push('\n');
+            out.push_str(INDENT);
+        }
+        match breaks {
+            Some(breaks) => push_wrapped(out, part, if at > 0 { INDENT.len() } else { 0 }, breaks),
+            None => out.push_str(part),
+        }
+    }
+}
+
+/// Appends a line that begins in some column, broken at words into rows no wider than the terminal, without a line feed at the end. A word that is
 /// longer than a row is cut. No row touches the last column, where terminals differ.
-pub(super) fn push_wrapped(out: &mut String, line: &str, breaks: Breaks) {
+fn push_wrapped(out: &mut String, line: &str, from: usize, breaks: Breaks) {
     let columns = breaks.columns.saturating_sub(1).max(INDENT.len() + 4);
-    let mut rows = Rows { out, columns, at: 0, fresh: true };
+    let mut rows = Rows { out, columns, at: from, fresh: true };
     let mut rest = line;
     while !rest.is_empty() {
         let after_gap = rest.trim_start_matches(' ');
@@ -162,7 +177,7 @@ mod tests {
 
     fn wrapped(line: &str, columns: usize) -> String {
         let mut out = String::new();
-        push_wrapped(&mut out, line, Breaks { columns, leaves_addresses: true });
+        push_broken(&mut out, line, Some(Breaks { columns, leaves_addresses: true }));
         out
     }
 
@@ -172,6 +187,15 @@ mod tests {
         assert_eq!(wrapped("hans:  two   gaps", 80), "hans:  two   gaps");
         assert_eq!(wrapped("hans: gone  ", 11), "hans: gone");
         assert_eq!(wrapped("hans: falcon", 11), "hans:\n    falcon");
+    }
+
+    #[test]
+    fn each_line_of_a_text_is_indented_and_broken_by_itself() {
+        assert_eq!(wrapped("hans: one\ntwo", 80), "hans: one\n    two");
+        assert_eq!(wrapped("hans: \n\nyoda: see you", 13), "hans: \n    \n    yoda:\n    see you");
+        let mut out = String::new();
+        push_broken(&mut out, "hans: one\nyoda: two", None);
+        assert_eq!(out, "hans: one\n    yoda: two");
     }
 
     #[test]
@@ -205,7 +229,7 @@ mod tests {
             assert!(wrapped(not, 12).contains('\n'), "{not}");
         }
         let mut out = String::new();
-        push_wrapped(&mut out, address, Breaks { columns: 20, leaves_addresses: false });
+        push_broken(&mut out, address, Some(Breaks { columns: 20, leaves_addresses: false }));
         assert!(out.contains('\n'));
     }
 }

@@ -134,6 +134,7 @@ impl Screen {
         let look = match face {
             Face::Json | Face::Pipe => Look::default(),
             Face::Terminal { plain, timestamps } => Look {
+                breaks_texts: true,
                 columns: None,
                 colour: !plain && !unwanted("NO_COLOR"),
                 stamps: Some(Stamps::new(timestamps, TimeZone::system(), plain)),

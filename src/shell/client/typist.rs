@@ -18,6 +18,7 @@ use super::line_helper::{Answering, Draft, Interruption, Leaves, Left, LineHelpe
 use super::news::News;
 use super::terminal::{Ask, Kind, Question};
 use crate::client::Signal;
+use crate::words::LINE_BREAK;
 
 /// Lines of history.
 const HISTORY: usize = 1_000;
@@ -127,11 +128,11 @@ impl Typist {
                 Read::Left(Left::Pasted { before, text }) => {
                     wipe_line(&question.prompt, &before)?;
                     let text = text.strip_suffix('\n').unwrap_or(&text);
-                    let count = text.lines().filter(|line| !line.trim().is_empty()).count();
+                    let pasted = Pasted::new(&before, text, addressee);
                     if !text.contains('\n') {
                         self.draft = Draft { text: text.to_owned(), at: text.len() };
-                    } else if self.confirms(question.id, count, addressee)? {
-                        return self.keep(history, text.to_owned()).map(Some);
+                    } else if self.confirms(question.id, &pasted.question())? {
+                        return self.keep(history, pasted.line()).map(Some);
                     } else {
                         self.draft = before;
                     }
@@ -143,15 +144,11 @@ impl Typist {
         }
     }
 
-    /// Asks whether so many lines are to run. What makes the question outdated counts as a no.
-    fn confirms(&mut self, id: u64, count: usize, addressee: Option<&str>) -> rustyline::Result<bool> {
-        let asked = match addressee {
-            Some(to) => format!("send {count} lines to {to}? y/n "),
-            None => format!("run {count} lines as commands? y/n "),
-        };
+    /// Asks something. What makes the question outdated counts as a no.
+    fn confirms(&mut self, id: u64, asked: &str) -> rustyline::Result<bool> {
         loop {
             self.gate.read(Reading::YesOrNo(None));
-            let read = self.read(id, &asked, false, &Draft::default());
+            let read = self.read(id, asked, false, &Draft::default());
             let answered = self.gate.read(Reading::Command);
             match (read?, answered) {
                 (Read::Left(Left::Outdated(_)), _) => return Ok(false),
@@ -209,6 +206,52 @@ impl Typist {
     /// Reads, because the editor shows texts only while it reads.
     fn drain(mut self) {
         while self.read(u64::MAX, "", true, &Draft::default()).is_ok() {}
+    }
+}
+
+/// Several lines that were pasted, and what becomes of them.
+enum Pasted<'a> {
+    /// One message to whoever is addressed.
+    Message { text: &'a str, to: &'a str, begun: bool },
+    /// A command each.
+    Commands(&'a str),
+}
+
+impl<'a> Pasted<'a> {
+    /// Behind the beginning of a command the lines are commands, whoever is addressed.
+    fn new(before: &Draft, text: &'a str, addressee: Option<&'a str>) -> Pasted<'a> {
+        let typed = before.parts().0.trim_start();
+        let command = typed.starts_with('/') && !typed.starts_with("//");
+        match addressee.filter(|_| !command) {
+            Some(to) => Pasted::Message { text, to, begun: !typed.is_empty() },
+            None => Pasted::Commands(text),
+        }
+    }
+
+    fn question(&self) -> String {
+        match self {
+            Pasted::Message { text, to, .. } => {
+                format!("{} lines to {to} as one message? y/n ", text.split('\n').count())
+            }
+            Pasted::Commands(text) => {
+                let count = text.lines().filter(|line| !line.trim().is_empty()).count();
+                format!("run {count} lines as commands? y/n ")
+            }
+        }
+    }
+
+    /// What is as good as typed. A slash that was pasted begins no command.
+    fn line(&self) -> String {
+        match self {
+            Pasted::Message { text, begun, .. } => {
+                let slash = if text.trim_start().starts_with('/') && !begun { "/" } else { "" };
+                format!(
+                    "{slash}{}",
+                    text.replace("\r\n", "\n").replace('\n', LINE_BREAK.encode_utf8(&mut [0; 4]))
+                )
+            }
+            Pasted::Commands(text) => (*text).to_owned(),
+        }
     }
 }
 
