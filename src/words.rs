@@ -17,7 +17,7 @@ use core::str::FromStr;
 
 use zeroize::Zeroizing;
 
-pub use self::credential::Credential;
+pub use self::credential::{Credential, is_hash};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 
 /// Longest name, in characters.

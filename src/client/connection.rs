@@ -25,7 +25,7 @@ pub(super) struct ServerLink {
     capabilities: Capabilities,
     /// What the server is known by.
     key: Option<ServerKey>,
-    /// Whether a server was ever greeted by: what is lost then is only lost.
+    /// Whether any server has ever greeted: a connection that is lost after that is made again.
     reached: bool,
     /// Counts the connections, so that the rest of a chunk from one connection is not taken for the next one's.
     generation: u64,
@@ -135,7 +135,7 @@ impl ClientState {
         }
         self.link.turn(Stage::Down);
         match self.phase {
-            Phase::Entry(_) => self.exit(Exit::Distrusted),
+            Phase::Entry(_) => self.end_entry(Bye::ConnectionLost, Exit::Distrusted),
             Phase::Session(_) => self.end_session(Bye::ConnectionLost, Exit::Distrusted),
             Phase::Over => {}
         }
@@ -237,7 +237,7 @@ impl ClientState {
                 self.hang_up();
                 self.on_entry_cut(Exit::ServerLost);
             }
-            Farewell::Version => self.end_entry(Exit::VersionRefused),
+            Farewell::Version => self.end_entry(Bye::ConnectionLost, Exit::VersionRefused),
         }
     }
 }

@@ -221,7 +221,7 @@ impl ClientState {
         match &self.phase {
             Phase::Entry(entry) if entry.asks() || entry.is_cut() => {
                 let exit = entry.exit_at_prompt();
-                if self.take_up_held() { self.end_session(Bye::Logout, Exit::Done) } else { self.exit(exit) }
+                self.end_entry(Bye::Logout, exit);
             }
             Phase::Entry(_) | Phase::Over => {}
             Phase::Session(_) => self.leave(None),

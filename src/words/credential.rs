@@ -36,7 +36,7 @@ impl Credential {
     /// Whether it is a hash, and not a plain password.
     #[must_use]
     pub fn is_hash(&self) -> bool {
-        self.reveal().starts_with("$argon2")
+        is_hash(self.reveal())
     }
 
     /// What a hash has in common with its renewals, in base64: its `keyid`, or a digest of it if it has none (R55 of
@@ -64,6 +64,12 @@ impl Credential {
     pub fn renews(&self, other: &Credential) -> bool {
         self == other || self.key_id().is_some_and(|id| other.key_id() == Some(id))
     }
+}
+
+/// Whether the part of a credentials line after the name is to be read as a hash.
+#[must_use]
+pub fn is_hash(credential: &str) -> bool {
+    credential.starts_with("$argon2")
 }
 
 impl fmt::Debug for Credential {

@@ -116,10 +116,11 @@ impl ClientState {
         }
     }
 
-    /// The end of a login that cannot succeed.
-    pub(in super::super) fn end_entry(&mut self, exit: Exit) {
+    /// The end of a login that is given up. The session that waits for it ends with it, so that each of its lines
+    /// has a result.
+    pub(in super::super) fn end_entry(&mut self, bye: Bye, exit: Exit) {
         if self.take_up_held() {
-            self.end_session(Bye::ConnectionLost, Exit::ServerLost);
+            self.end_session(bye, exit);
         } else {
             self.exit(exit);
         }
@@ -129,7 +130,7 @@ impl ClientState {
     /// what the server was asked is asked again.
     pub(in super::super) fn on_entry_cut(&mut self, exit: Exit) {
         if !self.settings.outlasts_server() || !self.link.was_reached() {
-            return self.end_entry(exit);
+            return self.end_entry(Bye::ConnectionLost, exit);
         }
         let now = self.now;
         let Phase::Entry(entry) = &mut self.phase else { return };

@@ -12,7 +12,7 @@ use super::effect::Exit;
 use super::input::Typed;
 use super::session::Session;
 use super::standing::{Lost, Stage};
-use super::view::{LoginRefused, Notice, Question, View};
+use super::view::{Bye, LoginRefused, Notice, Question, View};
 use super::{ClientState, Phase};
 use crate::time::Time;
 use crate::wire::{ClientLine, Prompt, ServerLine};
@@ -136,7 +136,7 @@ impl Entry {
 
     /// How the program ends when the input ends at a prompt.
     pub(super) fn exit_at_prompt(&self) -> Exit {
-        if self.refused { Exit::LoginRefused } else { Exit::Done }
+        if self.refused && self.held.is_none() { Exit::LoginRefused } else { Exit::Done }
     }
 
     /// When to ask the busy server again, or to dial the lost one.
@@ -331,7 +331,7 @@ impl ClientState {
                     self.begin_session(name, admission);
                 } else {
                     // The state folder would mix up two users.
-                    self.end_entry(Exit::Stranger);
+                    self.end_entry(Bye::ConnectionLost, Exit::Stranger);
                 }
             }
             ServerLine::Failed { number: None, code, .. } => self.on_login_failed(*code),

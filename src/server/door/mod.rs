@@ -57,7 +57,6 @@ use crate::words::{LinkId, Name, Ticket};
 #[derive(Clone)]
 pub(super) struct Door {
     links: HashMap<LinkId, Link, FixedState>,
-    /// Links that are not logged in, the oldest first.
     strangers: Strangers,
     /// Links that wait for their turn, the next first.
     turns: VecDeque<LinkId>,

@@ -12,7 +12,6 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::list::{BYTE_ORDER_MARK, entry};
-use super::phc::is_phc;
 use crate::server::Renewal;
 use crate::shell::replace_file::{folder_of, replace_file};
 use crate::words::{Credential, Name};
@@ -85,7 +84,7 @@ pub fn hash_plain(path: &Path, mut hash: impl FnMut(&str) -> io::Result<Credenti
     let bytes = content(path)?;
     for line in split(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)) {
         if let Ok(Some((name, password))) = entry(&line.content)
-            && !is_phc(password.reveal())
+            && !password.is_hash()
         {
             let fresh = Line::new(&name, &hash(password.reveal())?);
             hashed.insert(line.content, fresh.content);

@@ -10,11 +10,11 @@ use std::time::SystemTime;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::phc::{PhcFault, foreign_hash, is_phc, parse_phc};
+use super::phc::{PhcFault, foreign_hash, parse_phc};
 use crate::server::credentials_file::{CredentialsFile, Refusal};
 use crate::shell::visible::visible;
 use crate::words::look_alike::{self, is_fit};
-use crate::words::{Credential, Name};
+use crate::words::{Credential, Name, is_hash};
 
 /// UTF-8 byte order mark.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -223,7 +223,7 @@ fn parse(bytes: &[u8]) -> Result<Parsed, (usize, Fault)> {
             return Err((line, Fault::Duplicate { name, first }));
         }
         lines_of.insert(name.clone(), line);
-        plain += usize::from(!is_phc(credential.reveal()));
+        plain += usize::from(!credential.is_hash());
         if !is_fit(name.as_str()) {
             warnings.push(Warning::Unfit { line, name: name.clone() });
         }
@@ -268,7 +268,7 @@ pub(super) fn entry(line: &[u8]) -> Result<Option<(Name, Credential)>, Fault> {
     if password.is_empty() {
         return Err(Fault::NoPassword);
     }
-    if is_phc(password) {
+    if is_hash(password) {
         parse_phc(password)?;
     }
     if let Some(kind) = foreign_hash(password) {

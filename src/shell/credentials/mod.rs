@@ -12,4 +12,4 @@ mod phc;
 pub use edit::{Missing, append, hash_plain, remove, renew, set};
 pub use list::{Accounts, CredentialsError, Fault, Stamp, Warning, read, stamp};
 pub use phc::PhcFault;
-pub(crate) use phc::{is_phc, parse_phc};
+pub(crate) use phc::parse_phc;

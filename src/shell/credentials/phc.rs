@@ -26,11 +26,6 @@ pub enum PhcFault {
     TooCostly,
 }
 
-/// Whether a password of the file is to be read as a hash.
-pub(crate) fn is_phc(password: &str) -> bool {
-    password.starts_with("$argon2")
-}
-
 /// Beginnings of hashes of other kinds, as other programs write them.
 const FOREIGN: [(&str, &str); 15] = [
     ("$1$", "md5-crypt"),

@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 pub(crate) use self::threads::{Hashing, Job, Pool, threads};
 use crate::server::Verdict;
-use crate::shell::credentials::{is_phc, parse_phc};
+use crate::shell::credentials::parse_phc;
 use crate::words::{Credential, Name};
 
 /// What a hash costs: settings `argon2_kib` and `argon2_passes`.
@@ -84,9 +84,9 @@ impl Hasher {
         password: &str,
         cost: Cost,
     ) -> Result<Verdict, HashFailed> {
-        let right = match credential.map(Credential::reveal) {
-            Some(hash) if is_phc(hash) => return self.verify_hash(hash, password, cost),
-            Some(plain) => bool::from(plain.as_bytes().ct_eq(password.as_bytes())),
+        let right = match credential {
+            Some(hash) if hash.is_hash() => return self.verify_hash(hash.reveal(), password, cost),
+            Some(plain) => bool::from(plain.reveal().as_bytes().ct_eq(password.as_bytes())),
             None => false,
         };
         self.hash(password, cost)?;
