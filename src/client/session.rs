@@ -220,6 +220,9 @@ impl ClientState {
             ServerLine::Notice(crate::wire::Notice::Missed { count }) => {
                 self.outbox.show(View::Notice(Notice::Missed { count: *count }));
             }
+            ServerLine::Notice(crate::wire::Notice::Idle { seconds }) => {
+                self.outbox.show(View::Notice(Notice::Idle { seconds: *seconds }));
+            }
             ServerLine::Device { cookie } => self.outbox.keep_cookie(*cookie),
             ServerLine::Alive => self.outbox.send(&ClientLine::Alive),
             ServerLine::Bye(farewell) => self.on_bye(*farewell),

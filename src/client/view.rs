@@ -360,6 +360,11 @@ pub enum Notice {
         /// The number.
         count: u32,
     },
+    /// The session times out unless a command is typed.
+    Idle {
+        /// When.
+        seconds: u32,
+    },
     /// Commands of an earlier run that never got their result; they are not repeated.
     Unsettled {
         /// The number.

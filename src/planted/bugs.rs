@@ -23,6 +23,10 @@ planted! {
     SecondLoginWins,
     /// The timeout comes two seconds late.
     TimeoutLate,
+    /// Only the first time without activity of a session is announced before its timeout.
+    IdleNoticeOnce,
+    /// The notice before a timeout comes 10 s late.
+    IdleNoticeLate,
     /// Receiving counts as activity.
     ReceivingIsActivity,
     /// A timer of an ended session ends the user's next one.

@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) capabilities: Capabilities,
     pub(super) place: Place,
     pub(super) last_active: Time,
+    /// The last activity before the time without any that its user was told of.
+    pub(super) told_idle_since: Option<Time>,
     /// When it is looked at again whether the session is idle.
     pub(super) looked_at: Option<Time>,
     pub(super) delivery: Delivery,

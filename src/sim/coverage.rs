@@ -18,7 +18,7 @@ pub use self::rare::Rare;
 use super::trace::{Seen, SeenVerdict, Told, Trace};
 use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
 use crate::time::Time;
-use crate::wire::{Code, Farewell, Freshness, Refusal, ServerLine};
+use crate::wire::{Code, Farewell, Freshness, Notice, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, MessageId, Name, Ticket};
 
 /// Messages, and bytes of their texts, that may be under way to a user.
@@ -274,6 +274,7 @@ impl Watcher {
             ServerLine::Failed { code: Code::TooLong, .. } => self.coverage.saw(Rare::LineTooLong),
             ServerLine::Refused(Refusal::Busy) => self.coverage.saw(Rare::HashingBusy),
             ServerLine::Refused(Refusal::Stale) => self.coverage.saw(Rare::StaleToken),
+            ServerLine::Notice(Notice::Idle { .. }) => self.coverage.saw(Rare::IdleNotice),
             ServerLine::Bye(Farewell::Timeout) => self.coverage.saw(Rare::TimedOut),
             ServerLine::Bye(Farewell::Replaced) => self.coverage.saw(Rare::Replaced),
             ServerLine::Bye(Farewell::ServerShutdown) => self.coverage.saw(Rare::StoppedWithSessions),

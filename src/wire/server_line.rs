@@ -126,7 +126,7 @@ pub enum ServerLine<'a> {
     },
     /// `help TEXT`: one line of help; `ok help` follows the last.
     Help(Text<'a>),
-    /// `notice failed_logins COUNT` and `notice missed COUNT`; later versions may add others.
+    /// `notice failed_logins COUNT`, `notice missed COUNT` and `notice idle SECONDS`; later versions may add others.
     Notice(Notice),
     /// `bye REASON`: the last line of all.
     Bye(Farewell),
@@ -174,6 +174,11 @@ pub enum Notice {
     Missed {
         /// How many.
         count: u32,
+    },
+    /// The session times out unless something is said.
+    Idle {
+        /// When.
+        seconds: u32,
     },
 }
 

@@ -174,3 +174,15 @@ fn a_logout_by_time_is_told_to_others_once() {
         Some(())
     });
 }
+
+#[test]
+fn the_timeout_is_announced_when_half_of_a_short_one_is_left() {
+    let server = Server::start(&["timeout=4"]);
+    let began = Instant::now();
+    let mut hans = server.user("hans");
+    let text = "You will be logged out in 2 seconds unless you enter a command";
+    assert_eq!(hans.wait_for("notice")["text"], text);
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    timed_out(&mut hans);
+    assert_eq!(hans.ended(), 5);
+}

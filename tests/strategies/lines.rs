@@ -109,6 +109,7 @@ fn session_line() -> BoxedStrategy<ServerLine<'static>> {
         refusal().prop_map(ServerLine::Refused),
         small_number().prop_map(|count| ServerLine::Notice(Notice::FailedLogins { count })),
         small_number().prop_map(|count| ServerLine::Notice(Notice::Missed { count })),
+        small_number().prop_map(|seconds| ServerLine::Notice(Notice::Idle { seconds })),
         select(Farewell::ALL).prop_map(ServerLine::Bye),
     ]
     .boxed()

@@ -66,6 +66,7 @@ const VOCABULARY: &[&[u8]] = &[
     b"notice",
     b"failed_logins",
     b"missed",
+    b"idle",
     b"bye",
     b"timeout",
     b"hobnob-private",

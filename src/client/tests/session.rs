@@ -251,3 +251,10 @@ fn a_signal_logs_out() {
          exit interrupted",
     );
 }
+
+#[test]
+fn the_seconds_before_a_timeout_are_told() {
+    let mut script = Script::session();
+    script.server("notice idle 60").does("show notice Idle { seconds: 60 }");
+    script.server("notice something 60").does("");
+}

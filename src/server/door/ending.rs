@@ -16,11 +16,13 @@ use crate::server::post::{self, storing};
 use crate::server::session::Session;
 use crate::server::{Later, Phase, ServerState, wishes};
 use crate::time::Time;
-use crate::wire::{Farewell, ServerLine};
+use crate::wire::{Farewell, Notice, ServerLine};
 use crate::words::LinkId;
 
 /// A client that takes nothing for so long has had what it gets.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(2);
+/// How long before a timeout its user is told; with a short one at half of it.
+const IDLE_NOTICE_SECS: u64 = 60;
 /// Last words wait for their record for so long.
 const PART_WITHIN: Duration = Duration::from_secs(2);
 
@@ -218,11 +220,39 @@ pub(in crate::server) fn idle_due(server: &mut ServerState, user: UserId, serial
     {
         session.last_active = server.now;
     }
-    if idle_until(server, user).is_some_and(|until| until <= server.now) {
-        time_out(server, user);
-    } else {
-        look_again(server, user);
+    match idle_until(server, user) {
+        Some(until) if until <= server.now => time_out(server, user),
+        Some(until) => {
+            tell_idle(server, user, until);
+            look_again(server, user);
+        }
+        None => look_again(server, user),
     }
+}
+
+/// Tells a user, once for each time without activity, that their session will soon have been idle for too long.
+fn tell_idle(server: &mut ServerState, user: UserId, until: Time) {
+    let (now, early) = (server.now, notice_before(server));
+    let Some(session) = server.accounts[user].session.as_mut() else { return };
+    if now < until - early || is_told_idle(session) {
+        return;
+    }
+    session.told_idle_since = Some(session.last_active);
+    if let Some(link) = session.link {
+        let seconds = u32::try_from(now.seconds_until(until)).unwrap_or(u32::MAX);
+        server.out.send(link, &ServerLine::Notice(Notice::Idle { seconds }));
+    }
+}
+
+fn is_told_idle(session: &Session) -> bool {
+    let told = session.told_idle_since;
+    told == Some(session.last_active) || told.is_some() && planted::is(Planted::IdleNoticeOnce)
+}
+
+/// How long before a timeout its user is told.
+fn notice_before(server: &ServerState) -> Duration {
+    let late = 10 * u64::from(planted::is(Planted::IdleNoticeLate));
+    Duration::from_secs((server.settings.timeout_secs / 2).min(IDLE_NOTICE_SECS).saturating_sub(late))
 }
 
 fn time_out(server: &mut ServerState, user: UserId) {
@@ -241,7 +271,9 @@ fn idle_until(server: &ServerState, user: UserId) -> Option<Time> {
 }
 
 fn look_again(server: &mut ServerState, user: UserId) {
-    let due = idle_until(server, user);
+    let told = server.accounts[user].session.as_deref().is_some_and(is_told_idle);
+    let early = if told { Duration::ZERO } else { notice_before(server) };
+    let due = idle_until(server, user).map(|until| until - early);
     look_at(server, user, due);
 }
 

@@ -161,6 +161,7 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
         capabilities,
         place,
         last_active: server.now,
+        told_idle_since: None,
         looked_at: None,
         delivery: Delivery::default(),
     };

@@ -257,6 +257,14 @@ fn notice_views() -> Vec<Sample> {
             "2 broadcasts and notices were dropped: this client read too slowly\n",
         ),
         notice(
+            Notice::Idle { seconds: 1 },
+            "You will be logged out in 1 second unless you enter a command\n",
+        ),
+        notice(
+            Notice::Idle { seconds: 60 },
+            "You will be logged out in 60 seconds unless you enter a command\n",
+        ),
+        notice(
             Notice::Excess,
             "The server has sent a longer list than this client keeps; the connection was closed\n",
         ),

@@ -132,6 +132,10 @@ pub(super) fn notice(notice: Notice) -> String {
         Notice::Missed { count } => {
             format!("{count} broadcasts and notices were dropped: this client read too slowly")
         }
+        Notice::Idle { seconds: 1 } => "You will be logged out in 1 second unless you enter a command".into(),
+        Notice::Idle { seconds } => {
+            format!("You will be logged out in {seconds} seconds unless you enter a command")
+        }
         Notice::Excess => {
             "The server has sent a longer list than this client keeps; the connection was closed".into()
         }

@@ -49,6 +49,8 @@ spelled! {
         OutcomeUnknown = "outcome unknown",
         /// A session ended by timeout.
         TimedOut = "session timed out",
+        /// A session was told that it would be idle for too long, and went on.
+        IdleNotice = "notice before a timeout",
         /// A session made way for a new login.
         Replaced = "session replaced by a new login",
         /// The hashing threads were too busy.

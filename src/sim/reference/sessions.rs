@@ -41,6 +41,8 @@ pub(super) struct Session {
     pub(super) from: core::net::SocketAddr,
     lost_at: Time,
     last_active: Time,
+    /// The activity after which it was announced that nothing followed (R20).
+    announced_after: Option<Time>,
     looked_at: Option<Time>,
     pub(super) delivery: Delivery,
 }
@@ -147,6 +149,7 @@ impl Server {
             from,
             lost_at: now,
             last_active: now,
+            announced_after: None,
             looked_at: None,
             delivery: Delivery::default(),
         };
@@ -353,8 +356,33 @@ impl Server {
         if self.idle_until(user).is_some_and(|until| until <= self.now) {
             self.end_session(user, End::Farewell("timeout", None));
         } else {
+            self.announce_timeout(user);
             self.look_again(user);
         }
+    }
+
+    /// A session that has been without activity for long hears how many seconds are left (R20).
+    fn announce_timeout(&mut self, user: User) {
+        let now = self.now;
+        if self.announced_at(user).is_none_or(|at| at > now) {
+            return;
+        }
+        let Some(until) = self.idle_until(user) else { return };
+        let Some(session) = self.session_mut(user) else { return };
+        session.announced_after = Some(session.last_active);
+        let (link, left) = (session.link, (until.0 - now.0).div_ceil(1_000_000));
+        if let Some(id) = link {
+            self.send(id, &format!("notice idle {left}"));
+        }
+    }
+
+    /// When that is said, unless it was.
+    fn announced_at(&self, user: User) -> Option<Time> {
+        let session = self.session(user).filter(|one| one.announced_after != Some(one.last_active))?;
+        let timeout_secs = self.settings.timeout_secs;
+        let silent_secs =
+            if timeout_secs > 120 { timeout_secs - 60 } else { timeout_secs - timeout_secs / 2 };
+        (timeout_secs > 1).then(|| later(session.last_active, silent_secs))
     }
 
     fn idle_until(&self, user: User) -> Option<Time> {
@@ -364,7 +392,7 @@ impl Server {
     }
 
     fn look_again(&mut self, user: User) {
-        self.look_at(user, self.idle_until(user));
+        self.look_at(user, self.announced_at(user).or(self.idle_until(user)));
     }
 
     fn look_at(&mut self, user: User, due: Option<Time>) {

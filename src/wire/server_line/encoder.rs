@@ -68,6 +68,9 @@ impl ServerLine<'_> {
             ServerLine::Notice(Notice::Missed { count }) => {
                 Line::begin(out, "notice").field("missed").number(u64::from(*count)).end();
             }
+            ServerLine::Notice(Notice::Idle { seconds }) => {
+                Line::begin(out, "notice").field("idle").number(u64::from(*seconds)).end();
+            }
             ServerLine::Bye(farewell) => Line::begin(out, "bye").field(farewell.as_str()).end(),
         }
     }

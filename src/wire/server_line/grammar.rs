@@ -179,7 +179,8 @@ fn notice(rest: &str) -> Parsed<'_, Notice> {
     let count = |word: &'static str| preceded(keyword(word), map_opt(field, small_decimal));
     let failed = map(count("failed_logins"), |count| Notice::FailedLogins { count });
     let missed = map(count("missed"), |count| Notice::Missed { count });
-    alt((failed, missed)).parse(rest)
+    let idle = map(count("idle"), |seconds| Notice::Idle { seconds });
+    alt((failed, missed, idle)).parse(rest)
 }
 
 /// The outcome of a command, which its name begins.
@@ -311,6 +312,7 @@ mod tests {
             ("refused stale", ServerLine::Refused(Refusal::Stale)),
             ("notice failed_logins 3", ServerLine::Notice(Notice::FailedLogins { count: 3 })),
             ("notice missed 12", ServerLine::Notice(Notice::Missed { count: 12 })),
+            ("notice idle 60", ServerLine::Notice(Notice::Idle { seconds: 60 })),
             ("bye server_shutdown", ServerLine::Bye(Farewell::ServerShutdown)),
         ]);
         let later = ServerLine::parse(b"hobnob 1 ack compress resume");
