@@ -18,6 +18,7 @@ mod devices;
 mod door;
 mod groups;
 mod hashing;
+mod idle;
 mod lane;
 mod links;
 mod lockout;

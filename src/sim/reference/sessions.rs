@@ -40,10 +40,10 @@ pub(super) struct Session {
     pub(super) link: Option<LinkId>,
     pub(super) from: core::net::SocketAddr,
     lost_at: Time,
-    last_active: Time,
+    pub(super) last_active: Time,
     /// The activity after which it was announced that nothing followed (R20).
-    announced_after: Option<Time>,
-    looked_at: Option<Time>,
+    pub(super) announced_after: Option<Time>,
+    pub(super) looked_at: Option<Time>,
     pub(super) delivery: Delivery,
 }
 
@@ -71,7 +71,7 @@ impl Delivery {
 
 /// Why a session ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Farewell(&'static str, Option<String>),
     Stopped,
     LinkLost,
@@ -218,7 +218,7 @@ impl Server {
         }
     }
 
-    fn end_session(&mut self, user: User, end: End) {
+    pub(super) fn end_session(&mut self, user: User, end: End) {
         if self.session(user).is_none() {
             return;
         }
@@ -342,68 +342,6 @@ impl Server {
             {
                 self.set(self.now, Timer::Grace(user, serial));
             }
-        }
-    }
-
-    pub(super) fn idle_due(&mut self, user: User, serial: u64) {
-        let Some(session) = self.session_of(user).filter(|session| session.serial == serial) else { return };
-        let not_idle = |id: LinkId| {
-            self.links.get(&id).is_some_and(|link| link.waits & !waits::TURN != 0 || !link.held.is_empty())
-        };
-        if session.link.is_some_and(not_idle) {
-            self.note_activity(user, true);
-        }
-        if self.idle_until(user).is_some_and(|until| until <= self.now) {
-            self.end_session(user, End::Farewell("timeout", None));
-        } else {
-            self.announce_timeout(user);
-            self.look_again(user);
-        }
-    }
-
-    /// A session that has been without activity for long hears how many seconds are left (R20).
-    fn announce_timeout(&mut self, user: User) {
-        let now = self.now;
-        if self.announced_at(user).is_none_or(|at| at > now) {
-            return;
-        }
-        let Some(until) = self.idle_until(user) else { return };
-        let Some(session) = self.session_mut(user) else { return };
-        session.announced_after = Some(session.last_active);
-        let (link, left) = (session.link, (until.0 - now.0).div_ceil(1_000_000));
-        if let Some(id) = link {
-            self.send(id, &format!("notice idle {left}"));
-        }
-    }
-
-    /// When that is said, unless it was.
-    fn announced_at(&self, user: User) -> Option<Time> {
-        let session = self.session(user).filter(|one| one.announced_after != Some(one.last_active))?;
-        let timeout_secs = self.settings.timeout_secs;
-        let silent_secs =
-            if timeout_secs > 120 { timeout_secs - 60 } else { timeout_secs - timeout_secs / 2 };
-        (timeout_secs > 1).then(|| later(session.last_active, silent_secs))
-    }
-
-    fn idle_until(&self, user: User) -> Option<Time> {
-        let timeout_secs = self.settings.timeout_secs;
-        let session = self.session(user).filter(|_| timeout_secs > 0)?;
-        Some(later(session.last_active, timeout_secs))
-    }
-
-    fn look_again(&mut self, user: User) {
-        self.look_at(user, self.announced_at(user).or(self.idle_until(user)));
-    }
-
-    fn look_at(&mut self, user: User, due: Option<Time>) {
-        let Some(session) = self.session_mut(user) else { return };
-        let timer = Timer::Idle(user, session.serial);
-        let before = core::mem::replace(&mut session.looked_at, due);
-        if let Some(before) = before {
-            self.timers.remove(&(before, timer));
-        }
-        if let Some(due) = due {
-            self.set(due, timer);
         }
     }
 
