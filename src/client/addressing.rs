@@ -94,7 +94,7 @@ impl ClientState {
     }
 
     fn turn_to(&mut self, line: u64, address: Option<Address>) -> Option<String> {
-        self.unanswered.remove(&line);
+        self.unanswered.remove(line);
         let to = address.as_ref().map(Address::shown);
         self.addressing.to = address;
         self.outbox.show(View::Addressee { to });
@@ -103,7 +103,7 @@ impl ClientState {
     }
 
     fn misuse(&mut self, line: u64, verb: Verb) -> Option<String> {
-        self.unanswered.remove(&line);
+        self.unanswered.remove(line);
         let failure = Failure { code: Code::Usage, subject: None, typed: None };
         self.outbox.show(View::Result { line, command: Named::Command(verb), outcome: Err(failure) });
         self.note_activity(false);

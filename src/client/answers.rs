@@ -10,7 +10,7 @@ use crate::wire::Answer;
 /// The result of a successful command: its answer and the lists that came before it.
 pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
     match answer {
-        Answer::Message { to, status } => Success::Message { to: to.to_owned(), status },
+        Answer::Message { to, status } => Success::Message { to: to.to_owned(), status, words: None },
         Answer::Broadcast { recipients, withheld } => {
             parts.users.sort_unstable();
             Success::Broadcast { recipients, withheld, withheld_users: parts.users }
@@ -33,9 +33,14 @@ pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
             Success::Group { group: group.to_owned(), members: parts.members_of(group) }
         }
         Answer::DeleteGroup { group } => Success::Group { group: group.to_owned(), members: Vec::new() },
-        Answer::MessageGroup { group, delivered, stored, refused, withheld } => {
-            Success::GroupMessage { group: group.to_owned(), delivered, stored, refused, withheld }
-        }
+        Answer::MessageGroup { group, delivered, stored, refused, withheld } => Success::GroupMessage {
+            group: group.to_owned(),
+            delivered,
+            stored,
+            refused,
+            withheld,
+            words: None,
+        },
         Answer::GroupList { .. } => {
             parts.groups.iter_mut().for_each(|(_, members)| members.sort_unstable());
             parts.groups.sort_unstable();

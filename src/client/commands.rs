@@ -10,7 +10,7 @@ use super::standing::Standing;
 use super::verb::Verb;
 use super::view::{Failure, Success, View};
 use super::{ClientState, Phase, answers, help};
-use crate::wire::{Answer, ClientLine, Code, Command, CommandKind};
+use crate::wire::{Answer, ClientLine, Code, Command, CommandKind, Status};
 
 /// Commands without a result at a time; further typed lines wait.
 const WINDOW: usize = 256;
@@ -42,7 +42,10 @@ impl ClientState {
         };
         let text = addressed.as_ref().map_or(&*typed.text, |command| command.as_bytes());
         match intent::read(text, &self.settings) {
-            Ok(intent) => self.carry_out(typed.line, intent),
+            Ok(intent) => {
+                self.unanswered.note_text(typed.line, &intent);
+                self.carry_out(typed.line, intent);
+            }
             Err(misread) => {
                 self.misread(typed.line, misread);
                 self.note_activity(false);
@@ -59,7 +62,7 @@ impl ClientState {
     fn remember(&mut self, typed: &Typed) {
         if self.settings.terminal {
             let text = String::from_utf8_lossy(typed.text.trim_ascii()).into_owned();
-            self.unanswered.insert(typed.line, text);
+            self.unanswered.add(typed.line, text, self.now);
         }
     }
 
@@ -68,7 +71,7 @@ impl ClientState {
     pub(super) fn failure(&mut self, line: u64, code: Code, subject: Option<String>) -> Failure {
         let doubtful = matches!(code, Code::OutcomeUnknown | Code::NotConnected);
         let several = self.unanswered.len() > 1;
-        let typed = self.unanswered.remove(&line).filter(|_| doubtful || several);
+        let typed = self.unanswered.remove(line).filter(|_| doubtful || several);
         Failure { code, subject, typed }
     }
 
@@ -170,8 +173,8 @@ impl ClientState {
         let Some(line) = command.line else { return };
         let verb = command.verb.into();
         let outcome = match outcome {
-            Ok(success) => {
-                self.unanswered.remove(&line);
+            Ok(mut success) => {
+                self.name_text(line, &mut success);
                 if let Some(session) = self.session() {
                     session.groups.learn(&success);
                 }
@@ -180,6 +183,28 @@ impl ClientState {
             Err(code) => Err(self.failure(line, code, command.subject(code))),
         };
         self.outbox.show(View::Result { line, command: verb, outcome });
+    }
+
+    /// At a terminal a text that was stored, or not delivered at once, is named when that is known.
+    fn name_text(&mut self, line: u64, success: &mut Success) {
+        let (stored, named) = match success {
+            Success::Message { status, words, .. } => (*status == Status::Stored, Some(words)),
+            Success::GroupMessage { stored, words, .. } => (*stored > 0, Some(words)),
+            Success::Broadcast { .. }
+            | Success::Users { .. }
+            | Success::User { .. }
+            | Success::Offline { .. }
+            | Success::Ping { .. }
+            | Success::Group { .. }
+            | Success::Groups { .. }
+            | Success::Private { .. }
+            | Success::Help { .. }
+            | Success::Logout => (false, None),
+        };
+        let words = self.unanswered.settle(line, stored, self.now);
+        if let Some(named) = named {
+            *named = words;
+        }
     }
 
     /// Shows the result of a command that the server does not see.

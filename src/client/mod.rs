@@ -47,6 +47,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 pub mod trust;
+mod unanswered;
 mod verb;
 pub mod view;
 
@@ -57,8 +58,6 @@ pub use settings::{AcceptPrivate, Settings};
 pub use verb::{AT_TERMINAL, Named, Verb};
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::string::String;
 use core::fmt;
 
 use addressing::Addressing;
@@ -70,6 +69,7 @@ use outbox::Outbox;
 use peers::Peers;
 use session::Session;
 use standing::Jitter;
+use unanswered::Unanswered;
 use view::Bye;
 
 use crate::planted::{self, Planted};
@@ -93,8 +93,7 @@ pub struct ClientState {
     /// The password comes from a file and there is no terminal: a refused login ends the program, so that no
     /// command on the pipe is taken for a name or a password.
     unattended: bool,
-    /// The lines without a result, at a terminal: a failure names the line that it is about.
-    unanswered: BTreeMap<u64, String>,
+    unanswered: Unanswered,
     addressing: Addressing,
     /// What was last shown of the lines that wait for the server.
     queued: Option<usize>,
@@ -129,7 +128,7 @@ impl ClientState {
             peers: Peers::default(),
             delivery: Delivery::default(),
             jitter: Jitter::new(seed),
-            unanswered: BTreeMap::new(),
+            unanswered: Unanswered::default(),
             addressing: Addressing::default(),
             queued: None,
             scheduled: None,

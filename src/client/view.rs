@@ -187,6 +187,8 @@ pub enum Success {
         to: String,
         /// Whether it was shown or stored.
         status: Status,
+        /// At a terminal, if it was stored or took longer than a second: its first words.
+        words: Option<String>,
     },
     /// `broadcast`
     Broadcast {
@@ -238,6 +240,8 @@ pub enum Success {
         refused: u64,
         /// Whether a member has blocked you.
         withheld: bool,
+        /// As for `message`.
+        words: Option<String>,
     },
     /// `grouplist`
     Groups {

@@ -100,7 +100,10 @@ fn a_terminal_without_a_cursor_shows_what_is_typed_and_no_escape() {
         terminal.types(" a line\r");
         connection.expect("#1 message luke h\u{e4}lf a line");
         connection.say("ok #1 message luke stored");
-        terminal.shows(&["message luke h\u{e4}lf a line", "Your message to luke has been stored"]);
+        terminal.shows(&[
+            "message luke h\u{e4}lf a line",
+            "Your message to luke has been stored: h\u{e4}lf a line",
+        ]);
         // Ctrl-C clears a line, and ends the program on an empty one.
         terminal.types("whoelse\x03");
         terminal.sees("whoelse^C");

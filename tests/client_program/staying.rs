@@ -31,7 +31,7 @@ fn a_restart_of_the_server_ends_nobody_and_loses_no_draft() {
     connection.say("ok #1 message luke stored\nok #2 whoelse 0");
     terminal.shows(&[
         "Connected again",
-        "Your message to luke has been stored",
+        "Your message to luke has been stored: half a line",
         "Nobody else",
         "> message yoda dr",
     ]);

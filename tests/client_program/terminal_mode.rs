@@ -17,7 +17,7 @@ fn a_half_typed_line_survives_what_arrives() {
     terminal.types("typed\r");
     connection.expect("#1 message luke half typed");
     connection.say("ok #1 message luke stored");
-    terminal.shows(&["> message luke half typed", "Your message to luke has been stored", ">"]);
+    terminal.shows(&["> message luke half typed", "Your message to luke has been stored: half typed", ">"]);
     terminal.types("logout\r");
     connection.expect_logout();
     let (code, _, written) = terminal.end();
@@ -78,7 +78,7 @@ fn everything_typed_ahead_is_taken_and_no_password_shows() {
     let (code, rows, written) = terminal.end();
     assert_eq!(code, 0);
     assert!(!written.contains("falcon"), "the password was shown");
-    let stored = rows.iter().position(|row| row == "Your message to luke has been stored");
+    let stored = rows.iter().position(|row| row == "Your message to luke has been stored: hi");
     let luke = rows.iter().position(|row| row == "luke");
     assert!(stored.is_some() && stored < luke, "{rows:#?}");
 }
@@ -260,4 +260,27 @@ fn a_password_typed_where_the_output_goes_elsewhere_does_not_show() {
     let (code, _, written) = terminal.end();
     assert_eq!(code, 0);
     assert!(written.contains("hans") && !written.contains("falcon"), "{written}");
+}
+
+#[test]
+fn only_what_is_not_delivered_at_once_is_told_and_by_its_words() {
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server);
+    terminal.types("message luke at once\r");
+    connection.expect("#1 message luke at once");
+    connection.say("ok #1 message luke delivered");
+    terminal.types("message luke are you there at eight, or is that too late?\r");
+    connection.expect("#2 message luke are you there at eight, or is that too late?");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    connection.say("ok #2 message luke delivered");
+    connection.say("notice idle 60");
+    terminal.shows(&[
+        "> message luke at once",
+        "> message luke are you there at eight, or is that too late?",
+        "Your message to luke has been delivered: are you there at",
+        "    eight, or is…",
+        "You will be logged out in 60 seconds unless you enter a",
+        "    command",
+        ">",
+    ]);
 }

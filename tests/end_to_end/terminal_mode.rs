@@ -17,7 +17,7 @@ fn a_session_at_a_terminal() {
     hans.types("ne\r");
     luke.message("half a line");
     hans.types("message yoda hi\r");
-    hans.sees("Your message to yoda has been stored");
+    hans.sees("Your message to yoda has been stored: hi");
     hans.types("whoelse\r");
     hans.sees("luke");
     hans.types("nonsense\r");

@@ -159,7 +159,7 @@ impl ClientState {
             return self.break_link(link);
         }
         while let Some(line) = self.next_acknowledged(user, upto) {
-            let success = Success::Message { to: user.to_owned(), status: Status::Delivered };
+            let success = Success::Message { to: user.to_owned(), status: Status::Delivered, words: None };
             self.result(Self::local_private(line, Verb::Private, user), Ok(success));
         }
     }

@@ -15,3 +15,4 @@ mod reconnect;
 mod script;
 mod session;
 mod talking;
+mod unanswered;

@@ -277,7 +277,10 @@ fn result(outcome: &Result<Success, Failure>) -> String {
 
 fn succeeded(success: &Success) -> String {
     match success {
-        Success::Message { to, status } => format!("to {to} {status}"),
+        Success::Message { to, status, words } => {
+            let words = words.as_ref().map(|words| format!(" [{words}]"));
+            format!("to {to} {status}{}", words.unwrap_or_default())
+        }
         Success::User { user } => format!("ok {user}"),
         Success::Users { users } => format!("users {}", users.join(" ")),
         Success::Group { group, members } => format!("group {group}: {}", members.join(" ")),

@@ -86,7 +86,7 @@ fn write_refused(object: Object<'_>, refused: LoginRefused) {
 
 fn write_success(object: Object<'_>, success: &Success) {
     match success {
-        Success::Message { to, status } => object.with("to", to).with("status", status.as_str()),
+        Success::Message { to, status, words: _ } => object.with("to", to).with("status", status.as_str()),
         Success::Broadcast { recipients, withheld, withheld_users } => {
             let object = object.with("recipients", recipients).with("withheld", withheld);
             if withheld_users.is_empty() { object } else { object.with("withheld_users", withheld_users) }
@@ -96,7 +96,7 @@ fn write_success(object: Object<'_>, success: &Success) {
         Success::Offline { messages } => object.with("messages", messages),
         Success::Ping { user, status } => object.with("user", user).with("status", status.as_str()),
         Success::Group { group, members } => object.with("group", group).with("members", members),
-        Success::GroupMessage { group, delivered, stored, refused, withheld } => object
+        Success::GroupMessage { group, delivered, stored, refused, withheld, words: _ } => object
             .with("group", group)
             .with("delivered", delivered)
             .with("stored", stored)

@@ -239,9 +239,9 @@ fn group_changed(group: &str, by: &str, members: &[String], change: &GroupChange
 /// A success that is visible by itself needs no line.
 fn done(command: &Named, success: &Success) -> Vec<Line> {
     match success {
-        Success::Message { to: _, status: Status::Delivered } => Vec::new(),
-        Success::Message { to, status: Status::Stored } => {
-            answer(format!("Your message to {} has been stored", name(to)))
+        Success::Message { to: _, status: Status::Delivered, words: None } => Vec::new(),
+        Success::Message { to, status, words } => {
+            answer(format!("Your message to {} has been {status}{}", name(to), called(words.as_deref())))
         }
         Success::Broadcast { recipients: _, withheld, withheld_users } => {
             withheld_from(*withheld, withheld_users)
@@ -257,8 +257,8 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
             PingStatus::Blocked => format!("{} has blocked you", name(user)),
         }),
         Success::Group { group, members } => answer(group_done(command, group, members)),
-        Success::GroupMessage { group, delivered: _, stored, refused, withheld } => {
-            group_message_done(group, *stored, *refused, *withheld)
+        Success::GroupMessage { group, delivered: _, stored, refused, withheld, words } => {
+            group_message_done(group, [*stored, *refused], *withheld, words.as_deref())
         }
         Success::Groups { groups } if groups.is_empty() => answer("No groups".into()),
         Success::Groups { groups } => groups
@@ -300,12 +300,26 @@ fn group_done(command: &Named, group: &str, members: &[String]) -> String {
     }
 }
 
-fn group_message_done(group: &str, stored: u64, refused: u64, withheld: bool) -> Vec<Line> {
+/// The first words of the text that a result is about, where they are told.
+fn called(words: Option<&str>) -> String {
+    words.map(|words| format!(": {}", visible(words))).unwrap_or_default()
+}
+
+fn group_message_done(
+    group: &str,
+    [stored, refused]: [u64; 2],
+    withheld: bool,
+    words: Option<&str>,
+) -> Vec<Line> {
     let group = name(group);
     let mut lines = Vec::new();
-    if stored > 0 {
-        let members = noun(stored, "member");
-        lines.extend(answer(format!("Your message to group {group} has been stored for {stored} {members}")));
+    let done = match (stored, words) {
+        (0, None) => None,
+        (0, Some(_)) => Some("delivered".into()),
+        (stored, _) => Some(format!("stored for {stored} {}", noun(stored, "member"))),
+    };
+    if let Some(done) = done {
+        lines.extend(answer(format!("Your message to group {group} has been {done}{}", called(words))));
     }
     if refused > 0 {
         let mailboxes = if refused == 1 { "mailbox is" } else { "mailboxes are" };

@@ -364,7 +364,8 @@ fn strings(words: &[&str]) -> Vec<String> {
 }
 
 fn success_views() -> Vec<Sample> {
-    let sent = |status| Success::Message { to: "hans".into(), status };
+    let sent = |status| Success::Message { to: "hans".into(), status, words: None };
+    let named = |status| Success::Message { to: "hans".into(), status, words: Some("are you…".into()) };
     let broadcast = |withheld, names: &[&str]| Success::Broadcast {
         recipients: 3,
         withheld,
@@ -381,6 +382,18 @@ fn success_views() -> Vec<Sample> {
             sent(Status::Stored),
             r#","to":"hans","status":"stored""#,
             "Your message to hans has been stored\n",
+        ),
+        row(
+            "message",
+            named(Status::Delivered),
+            r#","to":"hans","status":"delivered""#,
+            "Your message to hans has been delivered: are you…\n",
+        ),
+        row(
+            "message",
+            named(Status::Stored),
+            r#","to":"hans","status":"stored""#,
+            "Your message to hans has been stored: are you…\n",
         ),
         row("private", sent(Status::Delivered), r#","to":"hans","status":"delivered""#, ""),
         row("broadcast", broadcast(false, &[]), r#","recipients":3,"withheld":false"#, ""),
@@ -415,7 +428,7 @@ fn group_success_views() -> Vec<Sample> {
     let group = || Success::Group { group: "rebels".into(), members: strings(&["hans", "luke"]) };
     let told = |stored, refused, withheld| {
         let group = "rebels".into();
-        Success::GroupMessage { group, delivered: 1, stored, refused, withheld }
+        Success::GroupMessage { group, delivered: 1, stored, refused, withheld, words: None }
     };
     vec![
         row(
