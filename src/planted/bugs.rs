@@ -451,6 +451,12 @@ planted! {
     NobodyGoesEarly,
     /// A connection that has begun to log in goes like others.
     NobodyIsSafe,
+    /// A connection from a known address goes like others.
+    KnownGoesLikeOthers,
+    /// A connection whose client has said all that it will is as safe as others.
+    EndedIsSafe,
+    /// Connections that have begun to log in make others go early.
+    BegunDropsOthers,
     /// A client closes its state folder when it says `logout`, before the last messages have come.
     ClientClosesStateEarly,
     /// A client at a terminal ends when its server stops.

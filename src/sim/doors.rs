@@ -135,8 +135,9 @@ impl World {
     /// Passwords for many names from many addresses while hashing takes its time; known ones and devices among
     /// them, and some who hang up.
     fn guess_from_everywhere(&mut self, step: Step) {
+        let few = self.draw.chance(250);
         let settings = &mut self.host.settings;
-        settings.unauthenticated_max = settings.unauthenticated_max.max(40);
+        settings.unauthenticated_max = if few { 8 } else { settings.unauthenticated_max.max(40) };
         settings.hashing_threads = 1 + step.salt / 12 % 3;
         settings.hash_queue = [1, 3, 8, 32, 0][usize::try_from(step.salt / 36 % 5).unwrap_or(0)];
         self.reload_server();
@@ -155,8 +156,10 @@ impl World {
             hands.push(hand);
             let micros = self.draw.below(3_000);
             self.pass_micros(micros);
-            if self.draw.chance(50) {
-                self.close_hand(hand);
+            match self.draw.below(20) {
+                0 => self.close_hand(hand),
+                1..=3 => self.end_hand(hand),
+                _ => {}
             }
         }
         let micros = self.draw.below(4_000_000);
@@ -167,7 +170,8 @@ impl World {
         }
     }
 
-    /// Connections beyond what may be: some say nothing, some something, some begin to log in.
+    /// Connections beyond what may be, some of them from where people come from: some say nothing, some something, some
+    /// begin to log in.
     fn connect_in_numbers(&mut self, step: Step) {
         let (most, own) =
             [(4, 3), (10, 0), (24, 16), (40, 20), (8, 2)][usize::try_from(step.salt / 12 % 5).unwrap_or(0)];
@@ -178,7 +182,11 @@ impl World {
         let begin_per_mille = [100, 500, 990][usize::try_from(step.salt / 60 % 3).unwrap_or(0)];
         let mut hands = Vec::new();
         for _ in 0..self.draw.between(3, 60) {
-            let place = self.draw.below(homes) + u64::from(step.argument);
+            let place = if self.draw.chance(200) {
+                self.draw.below(HOMES)
+            } else {
+                self.draw.below(homes) + u64::from(step.argument)
+            };
             let Some(hand) = self.open_hand_at(any_address(self.hands.len(), place), Manner::Plain) else {
                 break;
             };

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::input::Held;
 use super::probes::Denied;
+use super::strangers::Newcomer;
 use super::waiting::{self, Waits};
 use super::{ending, hashing, login, probes, strangers, turns};
 use crate::planted::{self, Planted};
@@ -105,7 +106,8 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
     if server.phase == Phase::Stopping || server.door.links.contains_key(&id) {
         return server.out.turn_away(id);
     }
-    if !strangers::make_room(server, from) {
+    let newcomer = Newcomer::from(server, from);
+    if !strangers::make_room(server, newcomer) {
         return server.out.turn_away(id);
     }
     let login_secs = server.settings.login_secs;
@@ -132,7 +134,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         moved_at: server.now,
     };
     server.door.links.insert(id, link);
-    server.door.strangers.insert(id, from);
+    server.door.strangers.insert(id, newcomer);
     if let Some(at) = login_due {
         server.deadlines.add(at, Deadline::Login(id));
     }

@@ -16,6 +16,8 @@ use crate::words::{LinkId, Name, Ticket};
 
 /// One part in so many of the places for names may be locked from one network.
 const SHARE_OF_A_NETWORK: usize = 16;
+/// Connections of an address that are safe once they have begun to log in.
+const SAFE: usize = 16;
 
 /// What a connection has said that has one answer.
 #[derive(Debug)]
@@ -127,6 +129,9 @@ impl Door {
                 self.asked.remove(&link);
                 if matches!(told, Told::LinkClosed { .. }) {
                     self.strangers.remove(&link);
+                } else if let Some(stranger) = self.strangers.get_mut(&link) {
+                    // It is not safe any more.
+                    stranger.begun = false;
                 }
             }
             Told::Verified { ticket, .. } => self.from = self.compared.remove(&ticket),
@@ -253,6 +258,10 @@ impl Door {
         let own = self.settings.unauthenticated_per_address as usize;
         if link != new && all < most && (own == 0 || of_host < own) {
             coverage.saw(Rare::StrangerDroppedEarly);
+        }
+        let beside = self.strangers.values().filter(|other| are_of_one_host(other.from, gone.from)).count();
+        if link != new && gone.begun && beside < SAFE && all >= most && (own == 0 || of_host < own) {
+            coverage.saw(Rare::StrangerMadeRoomForKnown);
         }
         let stays = |(id, other): (&LinkId, &Stranger)| {
             *id < link && other.begun && are_of_one_host(other.from, gone.from)

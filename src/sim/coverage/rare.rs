@@ -155,6 +155,8 @@ spelled! {
         StrangerDroppedEarly = "stranger closed before the bound",
         /// One that had begun to log in stayed where one that came after it was closed.
         SafeStrangerKept = "stranger kept because it had begun to log in",
+        /// One that had begun to log in made room for one from a known address.
+        StrangerMadeRoomForKnown = "stranger that had begun to log in and made room for a known address",
         /// A name was not tried because its network had locked too many.
         NetworkBusy = "network that has locked its share of the names",
         /// An address registered more accounts than it may in an hour.

@@ -83,6 +83,8 @@ pub(super) struct Link {
     pub(super) failures: u32,
     pub(super) spoke: bool,
     pub(super) is_anonymous: bool,
+    /// Its address was known when it came (R48).
+    pub(super) is_known: bool,
     pub(super) due: Option<Time>,
     pub(super) moved_at: Time,
     pub(super) sent: u64,

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::door::{Stage, waits};
 use super::links::address_of;
@@ -117,6 +117,10 @@ impl KnownAddresses {
 }
 
 impl Server {
+    pub(super) fn is_known(&self, from: SocketAddr) -> bool {
+        self.known.of.contains_key(&address_of(from))
+    }
+
     /// A password comes. It is refused at once, or waits for its turn, which may be now.
     pub(super) fn password_comes(&mut self, id: LinkId, name: &str, typed: String, registers: bool) {
         let Some(from) = self.links.get(&id).map(|link| link.from) else { return };

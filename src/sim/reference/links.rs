@@ -77,6 +77,7 @@ impl Server {
         if !self.make_room(from) {
             return self.expected.close(id);
         }
+        let is_known = self.is_known(from);
         let secs = self.settings.login_secs;
         let due = (secs > 0).then(|| later(self.now, secs));
         let link = Link {
@@ -99,6 +100,7 @@ impl Server {
             failures: 0,
             spoke: false,
             is_anonymous: true,
+            is_known,
             due,
             moved_at: self.now,
             sent: 0,
