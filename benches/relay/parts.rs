@@ -31,6 +31,7 @@ pub(crate) type Part = (&'static str, &'static str, fn(&Bench, &mut Table) -> Re
 pub(crate) const PARTS: &[Part] = &[
     ("yardstick", "the bare relay held against a plain copy", yardstick),
     ("single", "one at a time, 50 pairs, without and beside idle sessions", single),
+    ("prices", "one at a time, 50 pairs, with prices as they are by default and lifted", prices),
     ("batched", "50 pairs, 64 under way each", batched),
     ("broadcast", "to 1,000 receivers", broadcast),
     ("latency", "at 5,000 messages a second", latency),
@@ -90,6 +91,32 @@ fn single(bench: &Bench, table: &mut Table) -> Result<()> {
     // The aim is meant for 10,000.
     let target = Target::AtLeast(0.9, 0.95);
     table.add(Row::ratio(name, "k/s", rate(&amids), rate(&alones), target));
+    Ok(())
+}
+
+/// Two servers with prices lifted show what difference is noise.
+fn prices(bench: &Bench, table: &mut Table) -> Result<()> {
+    let priced = Program::server_with_prices(bench, 2 * PAIRS)?;
+    let (lifted, again) = (Program::server(bench, 2 * PAIRS)?, Program::server(bench, 2 * PAIRS)?);
+    let mut servers = Vec::new();
+    for server in [&priced, &lifted, &again] {
+        servers.push((server, Pairs::of_server(server, PAIRS, 0)?, Vec::new()));
+    }
+    for round in 0..2 * bench.rounds {
+        // Nobody is always the first.
+        for turn in 0..servers.len() {
+            let at = (round + turn) % servers.len();
+            let (server, pairs, runs) = &mut servers[at];
+            runs.push(pairs.run(server, 1, bench.length)?);
+        }
+    }
+    let [priced, lifted, again] = [0, 1, 2].map(|at| &servers[at].2);
+    let name = "one at a time with default prices, beside lifted";
+    table.add(Row::ratio(name, "k/s", rate(priced), rate(lifted), Target::AtLeast(0.9, 0.95)));
+    table.add(Row::ratio("  CPU", "s/M", cpu(priced), cpu(lifted), Target::AtMost(1.1, 1.05)));
+    let name = "the same lifted twice: noise";
+    table.add(Row::ratio(name, "k/s", rate(again), rate(lifted), Target::None));
+    table.add(Row::ratio("  CPU", "s/M", cpu(again), cpu(lifted), Target::None));
     Ok(())
 }
 

@@ -32,6 +32,9 @@ pub(crate) const LIFTED: &[&str] = &[
     "argon2_passes=1",
 ];
 
+/// Those of them that are prices of what users do.
+const PRICES: &str = "rate_";
+
 /// Every account's.
 pub(crate) const PASSWORD: &str = "falcon";
 
@@ -52,22 +55,34 @@ pub(crate) struct Program {
 impl Program {
     /// The real server, with so many accounts.
     pub(crate) fn server(bench: &Bench, accounts: usize) -> Result<Program> {
-        Program::server_with(bench, accounts, &["--plaintext"])
+        Program::server_with(bench, accounts, &["--plaintext"], |_| true)
+    }
+
+    /// The same with prices as they are by default.
+    pub(crate) fn server_with_prices(bench: &Bench, accounts: usize) -> Result<Program> {
+        let lifted = |setting: &str| !setting.starts_with(PRICES);
+        Program::server_with(bench, accounts, &["--plaintext"], lifted)
     }
 
     /// The same with TLS.
     pub(crate) fn tls_server(bench: &Bench, accounts: usize) -> Result<Program> {
-        Program::server_with(bench, accounts, &[])?.with_tls()
+        Program::server_with(bench, accounts, &[], |_| true)?.with_tls()
     }
 
-    fn server_with(bench: &Bench, accounts: usize, words: &[&str]) -> Result<Program> {
+    fn server_with(
+        bench: &Bench,
+        accounts: usize,
+        words: &[&str],
+        lifts: impl Fn(&str) -> bool,
+    ) -> Result<Program> {
         let folder = tempfile::Builder::new().prefix("bench").tempdir_in(&bench.folder)?;
         let credentials = folder.path().join("credentials.txt");
         write_accounts(&credentials, accounts)?;
         let mut command = on_core(bench.cores.server, Path::new(env!("CARGO_BIN_EXE_hobnob-server")));
         command.arg("0").args(words).arg("--credentials").arg(&credentials);
         command.arg("--data").arg(folder.path().join("state"));
-        command.args(LIFTED.iter().flat_map(|setting| ["--set", setting]));
+        let lifted = LIFTED.iter().copied().filter(|setting| lifts(setting));
+        command.args(lifted.flat_map(|setting| ["--set", setting]));
         Program::start(command, Some(folder))
     }
 
