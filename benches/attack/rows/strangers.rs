@@ -114,7 +114,8 @@ pub(crate) const FLOOD: Row = Row {
     secs: 75,
     run: |suite| {
         let stage = Stage::open(&suite.folder, &Plan::of([]))?;
-        let beside = Beside::run(suite, &stage, Attack { logins: true, ..Attack::new("connect") })?;
+        let attack = Attack { logins: true, fills_core: true, ..Attack::new("connect") };
+        let beside = Beside::run(suite, &stage, attack)?;
         let mut outcome = Outcome::default();
         beside.judge_links(&mut outcome);
         beside.judge_p99(&mut outcome);
