@@ -18,7 +18,7 @@ use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RecordNumber(pub u64);
 
-/// A keyed digest of a resume token, of a device's cookie, or of a name without an account. The key never leaves the data folder.
+/// A keyed digest of a token, of a device's cookie, or of a name without an account. The key never leaves the data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 16]);
 
@@ -109,6 +109,15 @@ pub enum Fact {
         device: Digest,
         /// `None`: it is forgotten.
         standing: Option<DeviceStanding>,
+    },
+    /// A token was given to a user's couriers, or is forgotten.
+    Courier {
+        /// Whose.
+        user: Name,
+        /// Its digest.
+        token: Digest,
+        /// It is good until then. `None`: it is forgotten.
+        until: Option<Time>,
     },
     /// A session began or was resumed.
     SessionBegan {

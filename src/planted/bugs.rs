@@ -467,4 +467,14 @@ planted! {
     ClientRepeatsInNewLogin,
     /// With `--strict` a command that failed does not show in the exit code.
     ClientExitsWell,
+    /// A user has as many couriers as they like.
+    CouriersUnbounded,
+    /// A courier's token is good for ever.
+    CourierTokenForEver,
+    /// A courier may ask who else is online.
+    CourierSaysAll,
+    /// A courier is not closed after its last answer.
+    CourierStays,
+    /// A courier goes on when the password is changed.
+    CourierOutlivesPassword,
 }

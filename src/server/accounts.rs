@@ -7,7 +7,7 @@ use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::door::{Device, Probe};
+use super::door::{Couriers, Device, Probe};
 use super::papers::Ledger;
 use super::people::{Past, Ties, Told};
 use super::post::Inbox;
@@ -30,6 +30,7 @@ pub(super) struct Account {
     /// Wrong passwords since the last login; for its notice.
     pub(super) failed_since_login: u32,
     pub(super) devices: Vec<Device>,
+    pub(super) couriers: Couriers,
     /// A login that waits to know whether the session's client is there.
     pub(super) probe: Option<Box<Probe>>,
     pub(super) login: LoginNumber,
@@ -56,6 +57,7 @@ impl Account {
             credential,
             failed_since_login: 0,
             devices: Vec::new(),
+            couriers: Couriers::default(),
             probe: None,
             login: LoginNumber(0),
             token: None,

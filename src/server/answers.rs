@@ -22,14 +22,20 @@ pub(super) struct Asker {
 }
 
 impl Asker {
+    /// Whether a courier gave it, who has no session and no login.
+    pub(super) fn is_courier(&self) -> bool {
+        self.login == LoginNumber(0)
+    }
+
     /// The command as its receivers know it.
     pub(super) fn origin(&self) -> Option<Origin> {
-        self.number.map(|number| Origin { login: self.login, number })
+        let number = self.number.filter(|_| !self.is_courier());
+        number.map(|number| Origin { login: self.login, number })
     }
 
     /// The command's number, if a repeat is answered from the ledger.
     pub(super) fn remembered(&self) -> Option<u64> {
-        self.number.filter(|_| self.kind.is_remembered())
+        self.number.filter(|_| self.kind.is_remembered() && !self.is_courier())
     }
 }
 
@@ -45,6 +51,9 @@ pub(super) enum Tell {
 /// The link on which a command's answer leaves: the one it came on, until its last word is said, or, if it has a
 /// number, the one that its client resumed on.
 pub(super) fn asker_link(server: &ServerState, asker: &Asker) -> Option<LinkId> {
+    if asker.is_courier() {
+        return door::is_courier_of(server, asker.link, asker.user).then_some(asker.link);
+    }
     let account = &server.accounts[asker.user];
     let same =
         |link: &LinkId| account.login == asker.login && (asker.number.is_some() || *link == asker.link);

@@ -66,6 +66,11 @@ fn apply_fact(server: &mut ServerState, fact: &Fact) {
                 door::apply_device(server, user, *device, *standing);
             }
         }
+        Fact::Courier { user, token, until } => {
+            if let Some(user) = server.accounts.find(user.as_str()) {
+                server.accounts[user].couriers.apply(*token, *until);
+            }
+        }
         Fact::SessionBegan { user, login, token, at } => {
             if let Some(user) = server.accounts.find(user.as_str()) {
                 history::session_began(server, user, *at);
@@ -137,6 +142,7 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
         Record::Fact(
             Fact::Failures { suspect: Suspect::Account(name), .. }
             | Fact::Device { user: name, .. }
+            | Fact::Courier { user: name, .. }
             | Fact::SessionBegan { user: name, .. }
             | Fact::SessionEnded { user: name, .. },
         ) => Vec::from([name]),

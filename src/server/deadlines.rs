@@ -24,6 +24,8 @@ pub(super) enum Deadline {
     Leaving(UserId, u64),
     /// A session may cause deliveries again. Lazy as well.
     Throttle(UserId, u64),
+    /// A courier may cause deliveries again. Lazy as well.
+    ThrottleCourier(LinkId),
     /// The client of a session has not said whether it is there.
     Probe(UserId, u64),
     /// A request for a private link gets no answer any more.

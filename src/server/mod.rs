@@ -204,6 +204,7 @@ impl ServerState {
                 Deadline::Grace(user, serial) => door::grace_due(self, user, serial),
                 Deadline::Leaving(user, serial) => door::leaving_due(self, user, serial),
                 Deadline::Throttle(user, serial) => door::throttle_due(self, user, serial),
+                Deadline::ThrottleCourier(link) => door::throttle_courier_due(self, link),
                 Deadline::Probe(user, serial) => door::silent(self, user, serial),
                 Deadline::PrivateRequest(from, to, serial) => introductions::expired(self, from, to, serial),
                 Deadline::Presence(user) => presence::settled(self, user),

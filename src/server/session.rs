@@ -61,6 +61,10 @@ impl Unanswered {
 /// A message of a user is under way.
 pub(super) fn begin_message(server: &mut ServerState, asker: &Asker) {
     let account = &mut server.accounts[asker.user];
+    if asker.is_courier() {
+        account.unanswered.all += 1;
+        return door::courier_began(server, asker.link);
+    }
     assert!(account.login == asker.login, "a command is obeyed in its own login");
     account.unanswered.of_login += 1;
     account.unanswered.all += 1;
@@ -72,11 +76,13 @@ pub(super) fn end_message(server: &mut ServerState, asker: &Asker) {
     let Unanswered { of_login, all } = &mut account.unanswered;
     assert!(*all > 0, "a message is answered once");
     *all -= 1;
-    if account.login == asker.login {
+    if asker.is_courier() {
+        door::courier_answered(server, asker.link);
+    } else if account.login == asker.login {
         assert!(*of_login > 0, "a message is answered once");
         *of_login -= 1;
     }
-    if account.session.as_ref().is_some_and(|session| session.delivery.is_leaving()) {
+    if server.accounts[asker.user].session.as_ref().is_some_and(|session| session.delivery.is_leaving()) {
         server.later.push_back(Later::GoOnLeaving(asker.user));
     }
     if server.accounts[asker.user].is_leaving() {

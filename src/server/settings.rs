@@ -59,6 +59,8 @@ pub struct Settings {
     pub hashing_threads: u32,
     /// Names that failures are counted for. Not in the settings file.
     pub name_places: u32,
+    /// `courier_max`: couriers of a user at a time.
+    pub courier_max: u32,
     /// `registrations_per_address`: accounts made from one address (/32, /64) in an hour.
     pub registrations_per_address: u32,
     /// `takeover`
@@ -206,6 +208,7 @@ impl Default for Settings {
             hash_queue: 32,
             hashing_threads: 1,
             name_places: 10_000,
+            courier_max: 4,
             registrations_per_address: 5,
             takeover: Takeover::Allow,
             login_secs: 30,

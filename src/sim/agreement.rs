@@ -53,6 +53,7 @@ type Settled = (u64, Outcome, Option<WordsDigest>);
 struct Meaning {
     failures: BTreeMap<Suspect, (u32, Option<Time>, u32)>,
     devices: BTreeMap<(Name, Digest), DeviceStanding>,
+    couriers: BTreeMap<(Name, Digest), Time>,
     sessions: BTreeMap<Name, Session>,
     /// Of the last login of each user.
     settled: BTreeMap<Name, Vec<Settled>>,
@@ -90,6 +91,9 @@ impl Meaning {
             }
             Record::Fact(Fact::Device { user, device, standing: Some(standing) }) => {
                 self.devices.insert((user.clone(), *device), *standing);
+            }
+            Record::Fact(Fact::Courier { user, token, until: Some(until) }) => {
+                self.couriers.insert((user.clone(), *token), *until);
             }
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
                 self.sessions.insert(user.clone(), (*login, *token, *at, None));

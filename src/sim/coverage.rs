@@ -1,6 +1,7 @@
 //! Rare states: what a run must have been through to be worth much. Recognised from the trace alone.
 
 mod count;
+mod couriers;
 mod door;
 mod prices;
 mod private;
@@ -11,6 +12,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 pub use self::count::Coverage;
+use self::couriers::Couriers;
 use self::door::Door;
 use self::prices::Limits;
 use self::private::Links;
@@ -53,6 +55,7 @@ pub(crate) struct Watcher {
     limits: Limits,
     links: Links,
     door: Door,
+    couriers: Couriers,
     /// Bytes of texts under way.
     bytes: BTreeMap<LinkId, usize>,
     /// Pages of mail in a row.
@@ -70,6 +73,7 @@ impl Watcher {
             self.limits.see(seen, trace, &mut self.coverage);
             self.links.see(seen, trace, &mut self.coverage);
             self.door.see(*at, seen, trace, &mut self.coverage);
+            self.couriers.see(seen, trace, &mut self.coverage);
         }
     }
 
@@ -315,7 +319,8 @@ impl Watcher {
             Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }) => {
                 self.coverage.saw(Rare::MadeUpForgotten);
             }
-            Record::Fact(Fact::Failures { .. } | Fact::Device { .. }) | Record::Settled { .. } => {}
+            Record::Fact(Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. })
+            | Record::Settled { .. } => {}
         }
     }
 

@@ -26,6 +26,7 @@ pub(super) struct Durable {
     /// Made-up names in the order of their last records.
     made_up: Vec<Digest>,
     devices: BTreeMap<(Name, Digest), DeviceStanding>,
+    couriers: BTreeMap<(Name, Digest), Time>,
     sessions: BTreeMap<Name, Session>,
     settled: BTreeMap<(Name, Origin), (Outcome, Option<WordsDigest>)>,
     pub(super) blocks: BTreeSet<(Name, Name)>,
@@ -78,6 +79,12 @@ impl Durable {
             Record::Fact(Fact::Device { user, device, standing: None }) => {
                 self.devices.remove(&(user, device));
             }
+            Record::Fact(Fact::Courier { user, token, until: Some(until) }) => {
+                self.couriers.insert((user, token), until);
+            }
+            Record::Fact(Fact::Courier { user, token, until: None }) => {
+                self.couriers.remove(&(user, token));
+            }
             Record::Fact(Fact::SessionBegan { ref user, login, .. }) => {
                 let session = self.sessions.entry(user.clone()).or_default();
                 if session.login != login {
@@ -117,6 +124,7 @@ impl Durable {
     fn forget(&mut self, name: &Name) {
         self.failures.remove(&Suspect::Account(name.clone()));
         self.devices.retain(|(user, _), _| user != name);
+        self.couriers.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
         self.settled.retain(|(of, _), _| of != name);
         self.blocks.retain(|(by, user)| by != name && user != name);
@@ -171,6 +179,10 @@ impl Durable {
         records.extend(self.devices.iter().map(|((user, device), standing)| {
             let (user, device, standing) = (user.clone(), *device, Some(*standing));
             Record::Fact(Fact::Device { user, device, standing })
+        }));
+        records.extend(self.couriers.iter().map(|((user, token), until)| {
+            let (user, token, until) = (user.clone(), *token, Some(*until));
+            Record::Fact(Fact::Courier { user, token, until })
         }));
         for session in self.sessions.values() {
             let mut both = [session.began.clone(), session.ended.clone()];

@@ -213,7 +213,7 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
 
 /// Limits of the door and of lines.
 fn set_door(settings: &mut Settings, which: usize, choice: usize) {
-    match which % 17 {
+    match which % 18 {
         0 => settings.login_secs = [3, 30, 0][choice % 3],
         1 => settings.unauthenticated_max = [2, 4, 128, 0][choice % 4],
         2 => settings.unauthenticated_per_address = [1, 2, 16, 0][choice % 4],
@@ -234,6 +234,7 @@ fn set_door(settings: &mut Settings, which: usize, choice: usize) {
         13 => settings.hashing_threads = [1, 2, 4][choice % 3],
         14 => settings.name_places = [2, 20, 40, 10_000][choice % 4],
         15 => settings.registrations_per_address = [1, 2, 0, 5][choice % 4],
+        17 => settings.courier_max = [1, 2, 0, 4][choice % 4],
         16 => settings.takeover = if choice.is_multiple_of(2) { Takeover::Deny } else { Takeover::Allow },
         _ => {
             let rates = [(64, 1_000), (300, 100), (0, 20_000), (4_096, 20_000)];

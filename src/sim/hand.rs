@@ -38,6 +38,8 @@ pub(super) enum Manner {
     Resuming,
     /// And keep a cookie, and say that they are there.
     Keeping,
+    /// Be a courier, and acknowledge, which means nothing there.
+    Courier,
 }
 
 /// A raw connection.
@@ -49,6 +51,8 @@ pub(super) struct Hand {
     pub(super) ended: bool,
     /// It numbers its commands and acknowledges what it gets.
     pub(super) acknowledges: bool,
+    /// It holds no session, and keeps tokens for others like it.
+    courier: bool,
     /// It does not answer whether it is there.
     pub(super) silent: bool,
     /// It does not acknowledge, and was let in.
@@ -85,6 +89,7 @@ impl World {
             open: true,
             ended: false,
             acknowledges: manner != Manner::Plain,
+            courier: manner == Manner::Courier,
             silent: false,
             welcomed: false,
             number: 0,
@@ -98,6 +103,7 @@ impl World {
             Manner::Acknowledging => self.hand_writes(index, b"hello 1 ack\n"),
             Manner::Resuming => self.hand_writes(index, b"hello 1 ack resume\n"),
             Manner::Keeping => self.hand_writes(index, b"hello 1 ack resume device alive\n"),
+            Manner::Courier => self.hand_writes(index, b"hello 1 ack courier\n"),
         }
         Some(index)
     }
@@ -184,6 +190,11 @@ impl World {
         self.cookies.drain(..excess);
         if asked {
             self.hand_writes(index, b"alive\n");
+        }
+        if self.hands[index].courier {
+            self.passes.extend(given.take().map(|kept| (kept.user, kept.token)));
+            let excess = self.passes.len().saturating_sub(COOKIES_KEPT);
+            self.passes.drain(..excess);
         }
         self.tokens.extend(given);
         let excess = self.tokens.len().saturating_sub(TOKENS_KEPT);

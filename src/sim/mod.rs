@@ -13,6 +13,7 @@ mod by_hand;
 mod cast;
 mod check;
 mod client_host;
+mod couriers;
 pub mod coverage;
 pub mod disk;
 mod display;

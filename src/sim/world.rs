@@ -172,6 +172,8 @@ pub(crate) struct World {
     pub(super) tokens: Vec<KeptToken>,
     /// Cookies that raw connections were given, the newest last.
     pub(super) cookies: Vec<(Name, Token)>,
+    /// Tokens that couriers were given.
+    pub(super) passes: Vec<(Name, Token)>,
     pub(super) overheard: Overheard,
     pub(super) folders: Folders,
     pub(super) last_process: u32,
@@ -204,6 +206,7 @@ impl World {
             hands: Vec::new(),
             tokens: Vec::new(),
             cookies: Vec::new(),
+            passes: Vec::new(),
             overheard: Overheard::default(),
             folders: Folders::default(),
             last_process: 0,

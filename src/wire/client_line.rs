@@ -16,7 +16,7 @@ use crate::words::{MessageId, Secret, Text, Token};
 /// One line from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientLine<'a> {
-    /// `hello VERSION [ack] [resume] [device] [alive]`: optional, first. Unknown capabilities are skipped.
+    /// `hello VERSION [ack] [resume] [device] [alive] [courier]`: optional, first. Unknown capabilities are skipped.
     Hello {
         /// Protocol version.
         version: u32,

@@ -91,8 +91,8 @@ impl<'o> Line<'o> {
     /// The words of the capabilities that are there.
     #[inline]
     pub(super) fn capabilities(self, capabilities: Capabilities) -> Line<'o> {
-        let Capabilities { acknowledge, resume, device, alive } = capabilities;
-        [(acknowledge, "ack"), (resume, "resume"), (device, "device"), (alive, "alive")]
+        let Capabilities { acknowledge, resume, device, alive, courier } = capabilities;
+        [(acknowledge, "ack"), (resume, "resume"), (device, "device"), (alive, "alive"), (courier, "courier")]
             .into_iter()
             .filter(|(is_there, _)| *is_there)
             .fold(self, |line, (_, word)| line.field(word))

@@ -11,6 +11,8 @@ pub struct Capabilities {
     pub device: bool,
     /// It answers when it is asked whether it is still there (`alive`).
     pub alive: bool,
+    /// It carries messages and holds no session (`courier`).
+    pub courier: bool,
 }
 
 /// Words separated by runs of spaces; possibly none.

@@ -15,7 +15,7 @@ use crate::words::{LoginNumber, MessageId, Origin, Text, Token};
 /// One line from the server to a client. `#NUMBER` is there if the command had one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerLine<'a> {
-    /// `hobnob VERSION [ack] [resume] [device] [alive]`: the first line of all.
+    /// `hobnob VERSION [ack] [resume] [device] [alive] [courier]`: the first line of all.
     Greeting {
         /// Protocol version.
         version: u32,

@@ -6,6 +6,7 @@
 mod accounts;
 mod blocking;
 mod broadcasts;
+mod couriers;
 mod crowds;
 mod doors;
 mod encryption;

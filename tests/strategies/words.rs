@@ -94,11 +94,12 @@ pub fn token() -> impl Strategy<Value = Token> {
 }
 
 pub fn capabilities() -> impl Strategy<Value = Capabilities> {
-    any::<[bool; 4]>().prop_map(|[acknowledge, resume, device, alive]| Capabilities {
+    any::<[bool; 5]>().prop_map(|[acknowledge, resume, device, alive, courier]| Capabilities {
         acknowledge,
         resume,
         device,
         alive,
+        courier,
     })
 }
 

@@ -156,6 +156,7 @@ pub(crate) fn set(settings: &mut Settings, key: &str, value: &str) {
         "hashing_threads" => settings.hashing_threads = number() as u32,
         "name_places" => settings.name_places = number() as u32,
         "registrations_per_address" => settings.registrations_per_address = number() as u32,
+        "courier_max" => settings.courier_max = number() as u32,
         "takeover" => settings.takeover = if value == "deny" { Takeover::Deny } else { Takeover::Allow },
         "failures_per_address" => settings.failures_per_address = number() as u32,
         "groups_per_user" => settings.groups_per_user = number() as u32,

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::entry::{self, refuse};
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
-use super::{ending, hashing, probes, tries};
+use super::{couriers, ending, hashing, probes, tries};
 use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
@@ -99,6 +99,10 @@ pub(in crate::server) fn account_decided(
         Some(user) if server.accounts[user].credential.as_ref() != Some(credential) => {
             refuse_registration(server, link, Refusal::NameTaken);
         }
+        Some(user) if couriers::is_one(server, link) => {
+            links::set_stage(server, link, Stage::Anonymous);
+            entry::by_password(server, link, user, 0);
+        }
         Some(user) if server.accounts[user].session.is_none() && server.accounts[user].entering.is_none() => {
             links::set_stage(server, link, Stage::Anonymous);
             entry::by_password(server, link, user, 0);
@@ -146,6 +150,7 @@ pub(in crate::server) fn open_account(server: &mut ServerState, name: &Name, cre
         {
             ending::make_way(server, user);
         }
+        couriers::line_changes(server, name, Some(&credential));
         server.accounts.insert(name, credential);
     }
 }
@@ -198,6 +203,7 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
 /// session has ended and nothing is under way to it or from it.
 fn retire(server: &mut ServerState, name: &Name) {
     server.papers.lane.note_purge(name);
+    couriers::line_changes(server, name, None);
     if let Some(user) = server.accounts.find(name.as_str()) {
         let account = &mut server.accounts[user];
         if account.credential.take().is_some() {

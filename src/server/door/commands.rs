@@ -61,7 +61,7 @@ fn refuse_number(server: &mut ServerState, asker: &Asker) {
     server.out.send(asker.link, &line);
 }
 
-fn carry_out(server: &mut ServerState, asker: &Asker, command: Command<'_>) {
+pub(super) fn carry_out(server: &mut ServerState, asker: &Asker, command: Command<'_>) {
     match command {
         Command::Message { to, text } => messages::message(server, asker, to, text),
         Command::Broadcast { text } => broadcast::broadcast(server, asker, text),

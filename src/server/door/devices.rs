@@ -4,6 +4,7 @@ use crate::planted::{self, Planted};
 use crate::record::{DeviceStanding, Digest, Fact, RecordNumber};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
+use crate::server::door::couriers;
 use crate::server::door::names::Guesses;
 use crate::words::{LinkId, LoginNumber, Token};
 
@@ -113,9 +114,10 @@ pub(in crate::server) fn apply_device(
     }
 }
 
-/// After a start: a full disk may have left more devices than an account has.
+/// After a start: a full disk may have left more devices and tokens than an account has.
 pub(in crate::server) fn forget_too_many(server: &mut ServerState) {
     for user in server.accounts.ids() {
         forget_beyond(server, user, DEVICES);
+        couriers::forget_too_many(server, user);
     }
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
-use super::{addresses, devices, ending, probes, tries};
+use super::{addresses, couriers, devices, ending, probes, tries};
 use crate::planted::{self, Planted};
 use crate::record::{Fact, RecordNumber};
 use crate::server::ServerState;
@@ -46,6 +46,9 @@ enum By {
 /// an earlier login left open is void.
 pub(super) fn by_password(server: &mut ServerState, id: LinkId, user: UserId, failed: u32) {
     let Some(link) = server.door.links.get(&id) else { return };
+    if link.capabilities.courier {
+        return couriers::by_password(server, id, user);
+    }
     let token = link.capabilities.resume.then(|| server.secrets.token());
     let credential = server.accounts[user].credential.as_ref();
     let digests =
@@ -135,8 +138,11 @@ pub(in crate::server) fn word_is_due(server: &mut ServerState, id: LinkId) {
             say_refused(server, id, refusal, closes);
         }
         Some(Stage::Parting(..)) => links::part(server, id),
+        Some(Stage::Hailing(user, token)) => couriers::admit(server, id, user, Some(token)),
         Some(
             Stage::Anonymous
+            | Stage::Carrying(_)
+            | Stage::Departing(..)
             | Stage::LoggingIn(_)
             | Stage::Queued
             | Stage::Asking(_)

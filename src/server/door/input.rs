@@ -3,7 +3,7 @@
 use core::mem;
 
 use super::links::{self, Stage};
-use super::{commands, devices, ending, login, probes, turns, waiting};
+use super::{commands, couriers, devices, ending, login, probes, turns, waiting};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::{ServerState, post, session};
@@ -87,7 +87,7 @@ fn take_frame(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
         }
         Frame::Line(line) if line.iter().all(|&byte| byte == b' ') => {}
         Frame::Line(line) if at_once(line) => obey_line(server, id, line),
-        _ if matches!(stage, Stage::Leaving(..)) => {}
+        _ if matches!(stage, Stage::Leaving(..) | Stage::Departing(..)) => {}
         _ if waits || must_wait(server, id) => hold(server, id, Held::from(frame)),
         Frame::TooLong { .. } => priced(server, id, too_long),
         Frame::Line(line) => priced(server, id, |server, id| obey_line(server, id, line)),
@@ -97,7 +97,7 @@ fn take_frame(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
 /// Whether the user of a link has to pay first, or has too many records under way.
 fn must_wait(server: &mut ServerState, id: LinkId) -> bool {
     match links::stage(server, id) {
-        Some(Stage::Member(user)) => waiting::must_wait(server, id, user),
+        Some(Stage::Member(user) | Stage::Carrying(user)) => waiting::must_wait(server, id, user),
         _ => false,
     }
 }
@@ -105,7 +105,7 @@ fn must_wait(server: &mut ServerState, id: LinkId) -> bool {
 /// Obeys a line that costs its user a unit, and whatever else it causes.
 fn priced(server: &mut ServerState, id: LinkId, obey: impl FnOnce(&mut ServerState, LinkId)) {
     let user = match links::stage(server, id) {
-        Some(Stage::Member(user)) => Some(user),
+        Some(Stage::Member(user) | Stage::Carrying(user)) => Some(user),
         _ => None,
     };
     server.door.begin_line(user);
@@ -130,7 +130,7 @@ fn is_obeyed_at_once(stage: Stage, line: &[u8]) -> bool {
             ClientLine::parse(line),
             Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. } | ClientLine::Alive)
         );
-    stage.user().is_some() && (at_once || planted)
+    (stage.user().is_some() || stage.courier().is_some()) && (at_once || planted)
 }
 
 fn hold(server: &mut ServerState, id: LinkId, held: Held) {
@@ -200,7 +200,7 @@ fn go_on_with_next(server: &mut ServerState, id: LinkId) {
     let stage = link.stage;
     match held {
         Held::Line(line) if is_obeyed_at_once(stage, &line) => obey_line(server, id, &line),
-        _ if matches!(stage, Stage::Leaving(..)) => {}
+        _ if matches!(stage, Stage::Leaving(..) | Stage::Departing(..)) => {}
         Held::Line(line) => priced(server, id, |server, id| obey_line(server, id, &line)),
         Held::TooLong => priced(server, id, too_long),
     }
@@ -217,6 +217,7 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
     let member = match links::stage(server, id) {
         Some(Stage::Member(user)) => user,
         Some(Stage::Anonymous) => return obey_stranger(server, id, line),
+        Some(Stage::Carrying(user)) => return couriers::obey(server, id, user, line),
         Some(Stage::Leaving(user, _)) => {
             if let ClientLine::Acknowledge { shown: Some(shown), .. } = line {
                 post::delivery::acknowledged(server, user, shown);
@@ -229,6 +230,8 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
             | Stage::Asking(_)
             | Stage::Refused(..)
             | Stage::Entering(..)
+            | Stage::Hailing(..)
+            | Stage::Departing(..)
             | Stage::Parting(..),
         )
         | None => return,
@@ -305,22 +308,25 @@ fn too_long(server: &mut ServerState, id: LinkId) {
     misused(server, id, Misuse { number: None, command: "", code: Code::TooLong });
 }
 
-fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) {
+pub(super) fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) {
     match links::stage(server, id) {
         Some(Stage::Member(user)) => ending::note_activity(server, user, false),
-        Some(Stage::Leaving(..) | Stage::Parting(..)) | None => return,
+        Some(Stage::Leaving(..) | Stage::Departing(..) | Stage::Parting(..)) | None => return,
         Some(
             Stage::Anonymous
             | Stage::LoggingIn(_)
             | Stage::Queued
             | Stage::Asking(_)
             | Stage::Refused(..)
-            | Stage::Entering(..),
+            | Stage::Entering(..)
+            | Stage::Hailing(..)
+            | Stage::Carrying(_),
         ) => {}
     }
     let Misuse { number, command, code } = misuse;
     let over = matches!(command, "hello" | "device" | "login" | "register" | "resume" | "takeover")
-        && matches!(links::stage(server, id), Some(Stage::Member(_)));
+        && matches!(links::stage(server, id), Some(Stage::Member(_) | Stage::Carrying(_)));
     let code = if over { Code::UnknownCommand } else { code };
     server.out.send(id, &ServerLine::Failed { number, code, command });
+    couriers::look(server, id);
 }

@@ -9,7 +9,7 @@ use super::input::Held;
 use super::probes::Denied;
 use super::strangers::Newcomer;
 use super::waiting::{self, Waits};
-use super::{ending, hashing, login, probes, strangers, turns};
+use super::{couriers, ending, hashing, login, probes, strangers, turns};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
@@ -44,6 +44,8 @@ pub(super) struct Link {
     pub(super) begun: Option<u64>,
     /// The cookie that it has shown.
     pub(super) cookie: Option<Token>,
+    /// Commands of a courier that are not answered.
+    pub(super) open: u32,
     /// The login that was refused on it because of a session.
     pub(super) denied: Option<Box<Denied>>,
     /// Whether it was asked if its client is there, and has said nothing since.
@@ -73,6 +75,12 @@ pub(super) enum Stage {
     Member(UserId),
     /// It carries this user's session, which ends: only acknowledgements are still of interest.
     Leaving(UserId, LastAnswer),
+    /// It is let in as a courier of this user, with this token, once the record of that is settled.
+    Hailing(UserId, Token),
+    /// It carries messages of this user.
+    Carrying(UserId),
+    /// So it did: it says goodbye once all are answered.
+    Departing(UserId, LastAnswer),
     /// Its session is over. The last words are said once the record of that is settled, or after 2 s.
     Parting(Farewell, LastAnswer),
 }
@@ -96,6 +104,25 @@ impl Stage {
             | Stage::Asking(_)
             | Stage::Refused(..)
             | Stage::Entering(..)
+            | Stage::Hailing(..)
+            | Stage::Carrying(_)
+            | Stage::Departing(..)
+            | Stage::Parting(..) => None,
+        }
+    }
+
+    /// Whose courier the link is, or is about to be.
+    pub(super) const fn courier(self) -> Option<UserId> {
+        match self {
+            Stage::Hailing(user, _) | Stage::Carrying(user) | Stage::Departing(user, _) => Some(user),
+            Stage::Anonymous
+            | Stage::LoggingIn(_)
+            | Stage::Queued
+            | Stage::Asking(_)
+            | Stage::Refused(..)
+            | Stage::Entering(..)
+            | Stage::Member(_)
+            | Stage::Leaving(..)
             | Stage::Parting(..) => None,
         }
     }
@@ -128,6 +155,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         spoke: false,
         begun: None,
         cookie: None,
+        open: 0,
         denied: None,
         asked: false,
         due: login_due,
@@ -139,7 +167,8 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         server.deadlines.add(at, Deadline::Login(id));
     }
     server.out.open(id);
-    let capabilities = Capabilities { acknowledge: true, resume: true, device: true, alive: true };
+    let capabilities =
+        Capabilities { acknowledge: true, resume: true, device: true, alive: true, courier: true };
     server.out.send(id, &ServerLine::Greeting { version: VERSION, capabilities });
 }
 
@@ -162,7 +191,7 @@ pub(in crate::server) fn flushed(server: &mut ServerState, id: LinkId, upto: u64
 /// The client has said all that it will: a logout after all that it has said, unless it can resume.
 pub(in crate::server) fn stream_ended(server: &mut ServerState, id: LinkId) {
     let Some(link) = server.door.links.get_mut(&id) else { return };
-    if link.capabilities.resume {
+    if link.capabilities.resume && !link.capabilities.courier {
         server.out.close(id);
         return link_lost(server, id);
     }
@@ -179,7 +208,10 @@ pub(super) fn end_is_due(server: &mut ServerState, id: LinkId) {
     match link.stage {
         Stage::Anonymous => close(server, id),
         Stage::Member(user) => ending::leave_at_end(server, id, user),
-        Stage::LoggingIn(_)
+        Stage::Carrying(user) => couriers::leave(server, id, user, LastAnswer::None),
+        Stage::Hailing(..)
+        | Stage::Departing(..)
+        | Stage::LoggingIn(_)
         | Stage::Queued
         | Stage::Asking(_)
         | Stage::Refused(..)
@@ -204,7 +236,13 @@ pub(in crate::server) fn link_lost(server: &mut ServerState, id: LinkId) {
         Stage::Member(user) if link.ended => ending::leaving_lost_link(server, user),
         Stage::Member(user) => ending::session_lost_link(server, user),
         Stage::Leaving(user, _) => ending::leaving_lost_link(server, user),
-        Stage::Anonymous | Stage::LoggingIn(_) | Stage::Refused(..) | Stage::Parting(..) => {}
+        Stage::Anonymous
+        | Stage::LoggingIn(_)
+        | Stage::Refused(..)
+        | Stage::Hailing(..)
+        | Stage::Carrying(_)
+        | Stage::Departing(..)
+        | Stage::Parting(..) => {}
     }
     server.out.forget(id);
 }
@@ -222,6 +260,9 @@ pub(super) fn close(server: &mut ServerState, id: LinkId) {
         | Stage::Entering(..)
         | Stage::Member(_)
         | Stage::Leaving(..)
+        | Stage::Hailing(..)
+        | Stage::Carrying(_)
+        | Stage::Departing(..)
         | Stage::Parting(..) => {}
     }
     server.out.close(id);
@@ -250,6 +291,9 @@ fn take(server: &mut ServerState, id: LinkId) -> Option<Link> {
     if link.waits.has(Waits::TURN) {
         turns::forget(server, id);
     }
+    if let Some(user) = link.stage.courier() {
+        server.accounts[user].couriers.leave(id);
+    }
     Some(link)
 }
 
@@ -268,6 +312,8 @@ pub(in crate::server) fn close_overdue(server: &mut ServerState, id: LinkId) {
     if login::is_with_the_store(server, id) {
         // The registration is decided; it is the disk that takes its time.
         server.deadlines.add(server.now + Duration::from_secs(1), Deadline::Login(id));
+    } else if couriers::is_kept_waiting(server, id) {
+        couriers::set_due(server, id, Some(server.now + Duration::from_secs(1)));
     } else if server.door.strangers.contains(id) {
         server.out.send(id, &ServerLine::Bye(Farewell::Timeout));
         close(server, id);

@@ -8,7 +8,7 @@ use super::links::{self, Stage};
 use super::names::Subject;
 use super::tries::{self, Counted, Success};
 use super::waiting::{self, Waits};
-use super::{accounts, addresses, devices, ending, probes, strangers};
+use super::{accounts, addresses, couriers, devices, ending, probes, strangers};
 use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
 use crate::server::effect::Report;
@@ -259,6 +259,9 @@ pub(super) fn right_password(server: &mut ServerState, attempt: &Attempt, way: W
         // So did its line change. Whether the password is right for that one too, the next try tells.
         return refuse(server, id, AT_ONCE, Refusal::Busy);
     }
+    if couriers::is_one(server, id) {
+        return couriers::right_password(server, id, user, counted);
+    }
     let replace = server.settings.duplicate_login == DuplicateLogin::Replace
         || way == Way::Takeover
         || planted::is(Planted::SecondLoginWins);
@@ -289,6 +292,9 @@ pub(super) fn right_password(server: &mut ServerState, attempt: &Attempt, way: W
 /// Goes on with a session by its token: no password, and the old link makes way at once.
 pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &Token) {
     begin(server, id);
+    if couriers::is_one(server, id) {
+        return couriers::resume(server, id, name, token);
+    }
     let resumes = |user: &crate::server::accounts::UserId| {
         let account = &server.accounts[*user];
         let good = account.credential.as_ref().zip(account.token).is_some_and(|(credential, digest)| {

@@ -5,6 +5,7 @@
 mod accounts;
 mod addresses;
 mod commands;
+mod couriers;
 mod devices;
 mod ending;
 mod entry;
@@ -31,6 +32,7 @@ pub(super) use self::accounts::{
 };
 use self::addresses::Addresses;
 pub use self::addresses::host;
+pub(super) use self::couriers::{Couriers, courier_answered, courier_began, is_courier_of};
 pub(super) use self::devices::{Device, apply_device, forget_too_many};
 pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, leaving_due, note_progress, stop};
 pub(super) use self::entry::word_is_due;
@@ -50,7 +52,7 @@ pub(super) use self::tries::locked_until;
 pub(super) use self::tries::{apply_failures, end_locks, forget_account};
 use self::turns::Meter;
 pub(super) use self::turns::give_turn;
-pub(super) use self::waiting::{read_on, record_settled, throttle_due};
+pub(super) use self::waiting::{read_on, record_settled, throttle_courier_due, throttle_due};
 use crate::words::{LinkId, Name, Ticket};
 
 /// Connections, and logins under way.

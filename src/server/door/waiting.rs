@@ -1,7 +1,7 @@
 //! Why a link does not obey its next line, and when it goes on.
 
-use super::ending;
 use super::links::Stage;
+use super::{couriers, ending};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
@@ -74,12 +74,15 @@ pub(super) fn look(server: &mut ServerState, id: LinkId, user: UserId) {
 
 /// Whether the next line of a user has to wait, for what they owe or for their records. If so the link waits.
 pub(super) fn must_wait(server: &mut ServerState, id: LinkId, user: UserId) -> bool {
-    if let Some(free_at) = throttled_until(server, user)
-        && let Some(session) = server.accounts[user].session.as_ref()
-    {
-        let deadline = Deadline::Throttle(user, session.serial);
+    let courier = couriers::is_courier_of(server, id, user).then_some(Deadline::ThrottleCourier(id));
+    let session = server.accounts[user].session.as_ref();
+    let deadline = courier.or(session.map(|session| Deadline::Throttle(user, session.serial)));
+    if let (Some(free_at), Some(deadline)) = (throttled_until(server, user), deadline) {
         server.deadlines.add(free_at, deadline);
         wait(server, id, Waits::RATE);
+    }
+    if courier.is_some() && server.papers.lane.is_busy(user) {
+        wait(server, id, Waits::CHANGE);
     }
     if has_too_many_records(server, user) {
         wait(server, id, Waits::RECORDS);
@@ -89,10 +92,8 @@ pub(super) fn must_wait(server: &mut ServerState, id: LinkId, user: UserId) -> b
 
 /// A record of a user is settled: their next line need not wait any more.
 pub(in crate::server) fn record_settled(server: &mut ServerState, user: UserId) {
-    if !has_too_many_records(server, user)
-        && let Some(link) = server.accounts[user].link()
-    {
-        wait_no_more(server, link, Waits::RECORDS);
+    if !has_too_many_records(server, user) {
+        end_wait_of(server, user, Waits::RECORDS);
     }
 }
 
@@ -101,8 +102,14 @@ pub(in crate::server) fn read_on(server: &mut ServerState, user: UserId) {
     if server.accounts[user].is_leaving() {
         server.later.push_back(Later::Purge);
     }
-    if let Some(link) = server.accounts[user].link() {
-        wait_no_more(server, link, Waits::CHANGE);
+    end_wait_of(server, user, Waits::CHANGE);
+}
+
+/// No link of a user waits for this any more.
+fn end_wait_of(server: &mut ServerState, user: UserId, why: Waits) {
+    let account = &server.accounts[user];
+    for link in account.link().into_iter().chain(account.couriers.links()) {
+        wait_no_more(server, link, why);
     }
 }
 
@@ -123,13 +130,20 @@ pub(in crate::server) fn throttle_due(server: &mut ServerState, user: UserId, se
     }
 }
 
+/// A courier's user may be within their rate again.
+pub(in crate::server) fn throttle_courier_due(server: &mut ServerState, id: LinkId) {
+    let Some(Stage::Carrying(user)) = super::links::stage(server, id) else { return };
+    match throttled_until(server, user) {
+        Some(free_at) => server.deadlines.add(free_at, Deadline::ThrottleCourier(id)),
+        None => wait_no_more(server, id, Waits::RATE),
+    }
+}
+
 /// The rate has changed: nobody owes anything any more.
 pub(super) fn rate_changed(server: &mut ServerState) {
     for user in server.accounts.ids() {
         server.accounts[user].debt = Debt::default();
-        if let Some(link) = server.accounts[user].link() {
-            wait_no_more(server, link, Waits::RATE);
-        }
+        end_wait_of(server, user, Waits::RATE);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Facts that the store refused: they hold, and are written when it is possible again.
 //!
-//! There are at most five for each account, one for each of its devices and one for each name in the table of R50; the ids of removed mail add up, and
+//! There are at most five for each account, one for each of its devices and of its couriers' tokens, and one for each name in the table of R50; the ids of removed mail add up, and
 //! there are no more of them than of messages in the store.
 
 use alloc::collections::BTreeMap;
@@ -24,6 +24,7 @@ enum FactKey {
     Ended(Name),
     Mail(Name),
     Device(Name, Digest),
+    Courier(Name, Digest),
 }
 
 impl FactKey {
@@ -34,6 +35,7 @@ impl FactKey {
             Fact::SessionEnded { user, .. } => FactKey::Ended(user.clone()),
             Fact::MailRemoved { user, .. } => FactKey::Mail(user.clone()),
             Fact::Device { user, device, .. } => FactKey::Device(user.clone(), *device),
+            Fact::Courier { user, token, .. } => FactKey::Courier(user.clone(), *token),
         }
     }
 }
@@ -45,12 +47,13 @@ impl Facts {
 
     pub(super) fn keep(&mut self, number: RecordNumber, fact: Fact) {
         let key = FactKey::of(&fact);
-        // There is no end of made-up names and of cookies. One that is forgotten harms nobody if the store still
+        // There is no end of made-up names, of cookies and of couriers' tokens. One that is forgotten harms nobody if the store still
         // knows it: a start forgets what is too much.
         if matches!(
             fact,
             Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }
                 | Fact::Device { standing: None, .. }
+                | Fact::Courier { until: None, .. }
         ) {
             self.kept.remove(&key);
             return;
@@ -69,14 +72,16 @@ impl Facts {
 
     /// A newer fact is handed out: an older one of failures must not be written over it.
     pub(super) fn replace(&mut self, newer: &Fact) {
-        if matches!(newer, Fact::Failures { .. } | Fact::Device { .. }) {
+        if matches!(newer, Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. }) {
             self.kept.remove(&FactKey::of(newer));
         }
     }
 
     fn keys_of(&self, name: &Name) -> Vec<FactKey> {
-        let [first, last] = [u8::MIN, u8::MAX].map(|byte| FactKey::Device(name.clone(), Digest([byte; 16])));
-        let devices = self.kept.range(first..=last).map(|(key, _)| key.clone());
+        let all = |key: fn(Name, Digest) -> FactKey| {
+            let [first, last] = [u8::MIN, u8::MAX].map(|byte| key(name.clone(), Digest([byte; 16])));
+            self.kept.range(first..=last).map(|(key, _)| key.clone())
+        };
         [
             FactKey::Failures(Suspect::Account(name.clone())),
             FactKey::Began(name.clone()),
@@ -84,7 +89,8 @@ impl Facts {
             FactKey::Mail(name.clone()),
         ]
         .into_iter()
-        .chain(devices)
+        .chain(all(FactKey::Device))
+        .chain(all(FactKey::Courier))
         .collect()
     }
 
@@ -116,7 +122,8 @@ pub(super) const fn account_of(fact: &Fact) -> Option<&Name> {
         Fact::SessionBegan { user, .. }
         | Fact::SessionEnded { user, .. }
         | Fact::MailRemoved { user, .. }
-        | Fact::Device { user, .. } => Some(user),
+        | Fact::Device { user, .. }
+        | Fact::Courier { user, .. } => Some(user),
         Fact::Failures { suspect: Suspect::Account(name), .. } => Some(name),
         Fact::Failures { suspect: Suspect::Unknown(_), .. } => None,
     }

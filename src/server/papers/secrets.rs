@@ -62,6 +62,11 @@ impl Secrets {
         self.digests([b"device", b"device by key"], cookie, credential)
     }
 
+    /// The same of a courier's token.
+    pub(in crate::server) fn courier_digests(&self, token: &Token, credential: &Credential) -> [Digest; 2] {
+        self.digests([b"courier", b"courier by key"], token, credential)
+    }
+
     fn digests(&self, [whole, by_key]: [&[u8]; 2], token: &Token, credential: &Credential) -> [Digest; 2] {
         let outlives = planted::is(Planted::TokenOutlivesPassword) && whole == b"resume";
         let line = if outlives { "" } else { credential.reveal() };

@@ -12,7 +12,7 @@ use crate::server::settings::Registration;
 use crate::sim::trace::{Seen, Told, Trace};
 use crate::time::Time;
 use crate::wire::{Farewell, Refusal, ServerLine};
-use crate::words::{LinkId, Name, Ticket};
+use crate::words::{LinkId, LoginNumber, Name, Ticket};
 
 /// One part in so many of the places for names may be locked from one network.
 const SHARE_OF_A_NETWORK: usize = 16;
@@ -172,6 +172,9 @@ impl Door {
             ServerLine::Bye(Farewell::Replaced) if self.asked.remove(&link) => {
                 coverage.saw(Rare::ProbeUnanswered);
             }
+            // A courier stays among them.
+            ServerLine::Welcome(admission) | ServerLine::Resumed(admission)
+                if admission.login == LoginNumber(0) => {}
             ServerLine::Welcome(admission) => {
                 if Name::new(admission.user).is_ok_and(|user| self.locked.remove(&user)) {
                     coverage.saw(Rare::DeviceWhileLocked);

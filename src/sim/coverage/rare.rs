@@ -161,5 +161,17 @@ spelled! {
         NetworkBusy = "network that has locked its share of the names",
         /// An address registered more accounts than it may in an hour.
         RegistrationBeyond = "registration beyond the limit of an address",
+        /// A courier came while its user had a session.
+        CourierBesideSession = "courier beside a session",
+        /// A courier came by a token.
+        CourierByToken = "courier by token",
+        /// One more courier than a user may have was refused.
+        CourierTooMany = "courier beyond the limit",
+        /// A courier was closed because nothing more came of it.
+        CourierIdle = "courier closed after its last answer",
+        /// A courier ended because its password was changed, or its account went.
+        CourierReplaced = "courier ended with its password",
+        /// A courier said goodbye before all was answered.
+        CourierLeftBehindAnswers = "goodbye of a courier behind its answers",
     }
 }

@@ -14,6 +14,7 @@ impl Server {
         if let Some(returning) = self.purges.get_mut(name) {
             *returning = Some(credential.clone());
         } else if let Some(user) = self.find(name.as_str()) {
+            self.password_goes(name, Some(credential));
             self.at_mut(user).credential = Some(credential.clone());
         } else {
             let mut account = Account::new(name.clone(), credential.clone());
@@ -42,6 +43,7 @@ impl Server {
                 continue;
             }
             self.learnt.removed.insert(name.clone());
+            self.password_goes(&name, None);
             self.purges.entry(name).or_default();
             let account = self.at_mut(user);
             if account.credential.take().is_some() {

@@ -31,7 +31,14 @@ pub(super) struct Asker {
 
 impl Asker {
     pub(super) fn origin(&self) -> Option<Origin> {
-        self.number.map(|number| Origin { login: LoginNumber(self.login), number })
+        self.number
+            .filter(|_| !self.is_courier())
+            .map(|number| Origin { login: LoginNumber(self.login), number })
+    }
+
+    /// R57: it has no login.
+    pub(super) const fn is_courier(&self) -> bool {
+        self.login == 0
     }
 
     /// What follows `ok` or `error`, or begins a list.
@@ -138,11 +145,7 @@ impl Server {
         let login = self.at(user).login;
         let words = number.filter(|_| command.is_remembered()).map(|_| command.canonical());
         let asker = Asker { user, login, link, number, name: command.name, words };
-        if !command.text.is_empty() {
-            let (to, text) = (command.word(0).to_string(), command.text.clone());
-            let user = self.name(user).clone();
-            self.news.push(News::Heard { link, user, command: command.name, to, text });
-        }
+        self.note_heard(&asker, command);
         let ledger = &self.at(user).ledger;
         let known = number.and_then(|number| ledger.entries.get(&number).cloned());
         match (&asker.words, number, known) {
@@ -165,7 +168,15 @@ impl Server {
         self.carry_out(&asker, command);
     }
 
-    fn carry_out(&mut self, asker: &Asker, command: &Command) {
+    pub(super) fn note_heard(&mut self, asker: &Asker, command: &Command) {
+        if !command.text.is_empty() {
+            let (to, text) = (command.word(0).to_string(), command.text.clone());
+            let user = self.name(asker.user).clone();
+            self.news.push(News::Heard { link: asker.link, user, command: command.name, to, text });
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, asker: &Asker, command: &Command) {
         let word = |at: usize| command.word(at).to_string();
         match command.name {
             "message" => self.message(asker, command.word(0), &command.text),
@@ -223,6 +234,10 @@ impl Server {
     /// Where a command is answered: on its own link until the last word there, or, if it has a number, where
     /// its user has resumed.
     pub(super) fn asker_link(&self, asker: &Asker) -> Option<LinkId> {
+        if asker.is_courier() {
+            let is_there = matches!(self.stage(asker.link), Some(Stage::Carrying(_) | Stage::Departing(..)));
+            return is_there.then_some(asker.link);
+        }
         let account = self.at(asker.user);
         let same =
             |link: &LinkId| account.login == asker.login && (asker.number.is_some() || *link == asker.link);

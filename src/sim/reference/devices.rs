@@ -97,6 +97,7 @@ impl Server {
     pub(super) fn too_many_devices(&mut self) {
         for user in self.everybody() {
             self.forget_devices(user, DEVICES);
+            self.too_many_passes(user);
         }
     }
 }

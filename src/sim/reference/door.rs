@@ -44,6 +44,10 @@ pub(super) enum Stage {
     Member(User),
     /// It says goodbye once all that was under way has arrived; with its last answer.
     Leaving(User, Option<String>),
+    /// A courier that is being let in, one that is in, and one that leaves with this answer.
+    Hailing(User),
+    Carrying(User),
+    Departing(User, Option<String>),
     Parting(&'static str, Option<String>),
 }
 
@@ -65,6 +69,10 @@ pub(super) struct Link {
     pub(super) resumes: bool,
     pub(super) keeps_cookie: bool,
     pub(super) says_alive: bool,
+    pub(super) courier: bool,
+    /// The token that it is given, and how many of its messages are not answered.
+    pub(super) pass: Option<crate::record::Digest>,
+    pub(super) open: u32,
     /// The cookie that was shown last.
     pub(super) cookie: Option<String>,
     /// It has got `already_online`, and may take over.
@@ -149,6 +157,7 @@ impl Server {
             Stage::Parting(..) => return,
             // R43: what a user says who leaves waits for nothing.
             Stage::Leaving(..) => return self.obey(id, line),
+            Stage::Departing(..) => return,
             _ => {}
         }
         if line.is_some_and(|line| line.iter().all(|byte| *byte == b' ')) {
@@ -167,7 +176,9 @@ impl Server {
 
     /// `ack`, `active` and `alive` after a login.
     fn is_at_once(&self, id: LinkId, line: Option<&[u8]>) -> bool {
-        self.stage(id).is_some_and(|stage| stage.user().is_some()) && line.is_some_and(is_said_aside)
+        let is_in =
+            |stage: &Stage| stage.user().is_some() || matches!(stage, Stage::Hailing(_) | Stage::Carrying(_));
+        self.stage(id).is_some_and(is_in) && line.is_some_and(is_said_aside)
     }
 
     /// Goes on with what waits on a link, then with the end of its stream.
@@ -206,6 +217,11 @@ impl Server {
         let aside = is_aside(&line);
         self.charged = stage.user().map(|user| (user, 0));
         match stage {
+            Stage::Carrying(user) => {
+                self.charged = Some((user, 0));
+                self.obey_courier(id, user, line);
+            }
+            Stage::Hailing(_) | Stage::Departing(..) => {}
             Stage::Member(user) => self.obey_member(id, user, line),
             Stage::Anonymous => self.obey_stranger(id, line),
             Stage::Leaving(user, _) => {
@@ -224,7 +240,7 @@ impl Server {
             }
             Stage::Parting(..) => {}
         }
-        if stage == Stage::Anonymous || matches!(stage, Stage::Member(_)) && !aside {
+        if stage == Stage::Anonymous || matches!(stage, Stage::Member(_) | Stage::Carrying(_)) && !aside {
             self.count_in_turn(id);
         }
     }
@@ -269,7 +285,7 @@ impl Server {
         self.misused(id, None, "unknown_command", first);
     }
 
-    fn misused(&mut self, id: LinkId, number: Option<u64>, code: &str, first: &str) {
+    pub(super) fn misused(&mut self, id: LinkId, number: Option<u64>, code: &str, first: &str) {
         let mut line = String::from("error ");
         if let Some(number) = number {
             line += &format!("#{number} ");
@@ -288,8 +304,9 @@ impl Server {
 
     fn obey_stranger(&mut self, id: LinkId, line: Line) {
         match line {
-            Line::Hello { version: 1, acknowledges, resumes, keeps_cookie, says_alive } => {
+            Line::Hello { version: 1, acknowledges, resumes, keeps_cookie, says_alive, courier } => {
                 if let Some(link) = self.links.get_mut(&id) {
+                    link.courier = courier;
                     (link.acknowledges, link.resumes) = (acknowledges, resumes);
                     (link.keeps_cookie, link.says_alive) = (keeps_cookie, says_alive);
                 }

@@ -240,9 +240,7 @@ impl Server {
     /// The user's next line is obeyed, or their account may go.
     fn read_on(&mut self, user: User) {
         self.may_purge(user);
-        if let Some(link) = self.at(user).link() {
-            self.wait_no_more(link, super::door::waits::CHANGE);
-        }
+        self.end_wait_of(user, super::door::waits::CHANGE);
     }
 
     /// R23: wishes without a number whose link is lost before their turn are dropped.

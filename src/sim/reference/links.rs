@@ -87,6 +87,9 @@ impl Server {
             resumes: false,
             keeps_cookie: false,
             says_alive: false,
+            courier: false,
+            pass: None,
+            open: 0,
             cookie: None,
             denied: None,
             began_login: None,
@@ -113,7 +116,7 @@ impl Server {
         if let Some(due) = due {
             self.set(due, Timer::Login(id));
         }
-        self.send(id, "hobnob 1 ack resume device alive");
+        self.send(id, "hobnob 1 ack resume device alive courier");
     }
 
     /// Writes a line on a link; the place of its last byte in the output of the link. One that ends in a
@@ -219,7 +222,7 @@ impl Server {
 
     pub(super) fn stream_ended(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        if link.resumes {
+        if link.resumes && !link.courier {
             self.expected.close(id);
             return self.link_lost(id);
         }
@@ -231,6 +234,7 @@ impl Server {
         match self.links.get(&id).map(|link| link.stage.clone()) {
             Some(Stage::Anonymous) => self.close(id),
             Some(Stage::Member(user)) => self.leave(id, user, None),
+            Some(Stage::Carrying(user)) => self.courier_leaves(id, user, None),
             _ => {}
         }
     }
@@ -248,7 +252,13 @@ impl Server {
             Stage::Member(user) if link.ended => self.leaving_lost_link(user),
             Stage::Member(user) => self.session_lost_link(user),
             Stage::Leaving(user, _) => self.leaving_lost_link(user),
-            Stage::Anonymous | Stage::LoggingIn(_) | Stage::Refused(..) | Stage::Parting(..) => {}
+            Stage::Anonymous
+            | Stage::LoggingIn(_)
+            | Stage::Refused(..)
+            | Stage::Hailing(_)
+            | Stage::Carrying(_)
+            | Stage::Departing(..)
+            | Stage::Parting(..) => {}
         }
     }
 
@@ -279,6 +289,9 @@ impl Server {
     fn take_link(&mut self, id: LinkId) -> Option<Link> {
         self.leave_anonymous(id);
         self.turns.retain(|queued| *queued != id);
+        for account in self.users.iter_mut().flatten() {
+            account.couriers.retain(|courier| *courier != id);
+        }
         self.links.remove(&id)
     }
 
@@ -295,6 +308,8 @@ impl Server {
     pub(super) fn login_overdue(&mut self, id: LinkId) {
         if self.registers(id) {
             self.set(later(self.now, 1), Timer::Login(id));
+        } else if self.courier_waits(id) {
+            // It is looked at again.
         } else if self.links.get(&id).is_some_and(|link| link.is_anonymous) {
             self.send(id, "bye timeout");
             self.close(id);

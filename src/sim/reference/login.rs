@@ -119,6 +119,13 @@ impl Server {
         if !compared.as_ref().is_some_and(|compared| self.at(user).has(compared)) {
             return self.refuse(id, AT_ONCE, "busy");
         }
+        if self.is_courier(id) {
+            self.forgive(subject, false, false);
+            if self.stage(id) == Some(&Stage::Anonymous) {
+                self.courier_comes(id, user);
+            }
+            return;
+        }
         let busy = self.is_busy(user) || self.at(user).probe.is_some();
         let denied = !replaces && self.is_kept_out(user);
         let here = self.stage(id) == Some(&Stage::Anonymous);
@@ -140,6 +147,9 @@ impl Server {
     }
 
     pub(super) fn resume(&mut self, id: LinkId, name: &str, token: &str) {
+        if self.is_courier(id) {
+            return self.courier_resumes(id, name, token);
+        }
         let resumes = |user: &User| {
             let account = self.at(*user);
             let known = account.token.and_then(|digest| self.learnt.tokens.get(&digest));
@@ -250,6 +260,10 @@ impl Server {
         match self.find_open(name.as_str()).filter(|_| durable).map(|user| (user, self.at(user))) {
             Some((_, account)) if account.credential.as_ref() != Some(credential) => {
                 self.refuse_registration(link, "name_taken");
+            }
+            Some((user, _)) if self.is_courier(link) => {
+                self.set_stage(link, Stage::Anonymous);
+                self.hail(link, user);
             }
             Some((user, account)) if account.session.is_none() && account.entering.is_none() => {
                 self.set_stage(link, Stage::Anonymous);

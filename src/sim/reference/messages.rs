@@ -75,6 +75,13 @@ fn bytes(parcels: &VecDeque<Parcel>) -> usize {
 
 impl Server {
     pub(super) fn begin_message(&mut self, asker: &Asker) {
+        if asker.is_courier() {
+            self.at_mut(asker.user).unanswered.1 += 1;
+            if let Some(link) = self.links.get_mut(&asker.link) {
+                link.open += 1;
+            }
+            return;
+        }
         let unanswered = &mut self.at_mut(asker.user).unanswered;
         (unanswered.0, unanswered.1) = (unanswered.0 + 1, unanswered.1 + 1);
     }
@@ -82,9 +89,12 @@ impl Server {
     pub(super) fn end_message(&mut self, asker: &Asker) {
         let account = self.at_mut(asker.user);
         account.unanswered.1 -= 1;
-        if account.login == asker.login {
+        if asker.is_courier() {
+            self.courier_answered(asker.link);
+        } else if account.login == asker.login {
             account.unanswered.0 -= 1;
         }
+        let account = self.at(asker.user);
         if account.session.as_ref().is_some_and(|session| session.delivery.leaving.is_some()) {
             self.later.push_back(super::Later::GoOnLeaving(asker.user));
         }

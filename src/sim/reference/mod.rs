@@ -14,12 +14,14 @@
 mod accounts;
 mod answers;
 mod broadcast;
+mod couriers;
 mod devices;
 mod door;
 mod groups;
 mod hashing;
 mod idle;
 mod lane;
+mod learning;
 mod links;
 mod lockout;
 mod login;
@@ -83,6 +85,7 @@ enum Timer {
     Grace(User, u64),
     Leaving(User, u64),
     Throttle(User, u64),
+    ThrottleCourier(LinkId),
     Probe(User),
     Request(User, User, u64),
     Settle(User),
@@ -106,6 +109,9 @@ struct Account {
     credential: Option<Credential>,
     guesses: Guesses,
     devices: BTreeMap<Digest, Device>,
+    /// Its couriers, in the order in which they came, and their tokens with the end of each (R57).
+    couriers: Vec<LinkId>,
+    passes: BTreeMap<Digest, Time>,
     /// Passwords of the account and of its devices that are being compared.
     comparing: u32,
     login: u64,
@@ -141,6 +147,8 @@ impl Account {
             credential: Some(credential),
             guesses: Guesses::default(),
             devices: BTreeMap::new(),
+            couriers: Vec::new(),
+            passes: BTreeMap::new(),
             comparing: 0,
             login: 0,
             token: None,
@@ -258,6 +266,10 @@ struct Learnt {
     cookies: BTreeMap<Digest, (String, Credential)>,
     /// Whose cookie is said on a link in this call.
     cookies_told: BTreeMap<LinkId, Name>,
+    /// Couriers' tokens by their digests, with the line of the credentials file at that login.
+    passes: BTreeMap<Digest, (String, Credential)>,
+    /// Which of them is said on a link in this call.
+    passes_told: BTreeMap<LinkId, Digest>,
     /// Of each user's last login that gave one.
     last_cookies: BTreeMap<Name, Digest>,
     /// Of each user's last login with one.

@@ -10,7 +10,7 @@ use crate::record::{Change, Digest, Fact, Outcome, Record, RecordNumber, Suspect
 use crate::server::Settings;
 use crate::time::Time;
 use crate::wire::{Code, Status};
-use crate::words::{LinkId, MessageId, Name};
+use crate::words::{MessageId, Name};
 
 /// A digest that is not known yet.
 pub(super) const DRAWN: Digest = Digest([0; 16]);
@@ -53,6 +53,7 @@ pub(super) enum Key {
     Ended(Name),
     Mail(Name),
     Device(Name, Digest),
+    Courier(Name, Digest),
 }
 
 /// Facts that the store refused, with the numbers of their records.
@@ -65,6 +66,7 @@ fn key(fact: &Fact) -> Key {
         Fact::SessionEnded { user, .. } => Key::Ended(user.clone()),
         Fact::MailRemoved { user, .. } => Key::Mail(user.clone()),
         Fact::Device { user, device, .. } => Key::Device(user.clone(), *device),
+        Fact::Courier { user, token, .. } => Key::Courier(user.clone(), *token),
     }
 }
 
@@ -76,6 +78,7 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
             | Fact::SessionEnded { user, .. }
             | Fact::MailRemoved { user, .. }
             | Fact::Device { user, .. }
+            | Fact::Courier { user, .. }
             | Fact::Failures { suspect: Suspect::Account(user), .. },
         )
         | Record::Settled { user, .. } => [Some(user), None],
@@ -95,89 +98,7 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
     names.into_iter().flatten().cloned().collect()
 }
 
-/// Whether a record is the one expected; what was drawn for it is learnt, or must be as it was learnt.
-pub(super) fn learn(
-    server: &mut Server,
-    expected: &Record,
-    drawn_for: Option<&str>,
-    record: &Record,
-) -> bool {
-    let mut expected = expected.clone();
-    let learnt = &mut server.learnt;
-    match (&mut expected, record) {
-        (
-            Record::Fact(Fact::Failures { suspect: suspect @ Suspect::Unknown(_), .. }),
-            Record::Fact(Fact::Failures { suspect: Suspect::Unknown(digest), .. }),
-        ) => {
-            let name = drawn_for.unwrap_or_default();
-            *suspect = Suspect::Unknown(*learnt.names.entry(name.to_string()).or_insert(*digest));
-            let known = learnt.digests.entry(*digest).or_insert_with(|| name.to_string());
-            if known != name {
-                return false;
-            }
-        }
-        (
-            Record::Fact(Fact::SessionBegan { user, token: token @ Some(DRAWN), .. }),
-            Record::Fact(Fact::SessionBegan { token: Some(digest), .. }),
-        ) => {
-            let fresh = *digest != DRAWN && !learnt.tokens.contains_key(digest);
-            let Some(user) = server.find(user.as_str()).filter(|_| fresh) else { return false };
-            let Some(credential) = server.at(user).credential.clone() else { return false };
-            let name = server.name(user).clone();
-            server.learnt.last_tokens.insert(name, *digest);
-            server.learnt.tokens.insert(*digest, (String::new(), credential));
-            *token = Some(*digest);
-            server.at_mut(user).token = Some(*digest);
-        }
-        (
-            Record::Fact(Fact::Device { user, device: device @ DRAWN, .. }),
-            Record::Fact(Fact::Device { device: digest, .. }),
-        ) => {
-            let fresh = *digest != DRAWN && !learnt.cookies.contains_key(digest);
-            let Some(user) = server.find(user.as_str()).filter(|_| fresh) else { return false };
-            let Some(credential) = server.at(user).credential.clone() else { return false };
-            let name = server.name(user).clone();
-            server.learnt.last_cookies.insert(name, *digest);
-            server.learnt.cookies.insert(*digest, (String::new(), credential));
-            if let Some(known) = server.at_mut(user).devices.remove(&DRAWN) {
-                server.at_mut(user).devices.insert(*digest, known);
-            }
-            *device = *digest;
-        }
-        (Record::Settled { words: words @ Some(_), .. }, Record::Settled { words: Some(digest), .. }) => {
-            let known =
-                learnt.words.entry(*digest).or_insert_with(|| drawn_for.unwrap_or_default().to_string());
-            *words = (Some(known.as_str()) == drawn_for).then_some(*digest);
-        }
-        _ => {}
-    }
-    expected == *record
-}
-
 impl Reference {
-    /// A token is told to its user: it is the one of the last login. The session may be over by then.
-    pub(super) fn token_said(&mut self, user: &str, said: String) {
-        let Some(server) = &mut self.server else { return };
-        if let Some(digest) = server.learnt.last_tokens.get(user)
-            && let Some((token, _)) = server.learnt.tokens.get_mut(digest)
-            && token.is_empty()
-        {
-            *token = said;
-        }
-    }
-
-    /// A cookie is told to its user: it is the one of the last login that gave one.
-    pub(super) fn cookie_said(&mut self, link: LinkId, said: String) {
-        let Some(server) = &mut self.server else { return };
-        if let Some(name) = server.learnt.cookies_told.remove(&link)
-            && let Some(digest) = server.learnt.last_cookies.get(&name)
-            && let Some((cookie, _)) = server.learnt.cookies.get_mut(digest)
-            && cookie.is_empty()
-        {
-            *cookie = said;
-        }
-    }
-
     pub(super) fn committed(&mut self, upto: RecordNumber) {
         while let Some(server) = &mut self.server
             && server.under_way.front().is_some_and(|under_way| under_way.number <= upto)
@@ -284,7 +205,8 @@ impl Server {
             | Key::Began(of)
             | Key::Ended(of)
             | Key::Mail(of)
-            | Key::Device(of, _) => of == name,
+            | Key::Device(of, _)
+            | Key::Courier(of, _) => of == name,
             Key::Failures(Suspect::Unknown(_)) => false,
         };
         self.kept.keys().filter(of_account).cloned().collect()
@@ -338,7 +260,7 @@ impl Server {
     }
 
     pub(super) fn persist_fact(&mut self, fact: Fact) -> RecordNumber {
-        if matches!(fact, Fact::Failures { .. } | Fact::Device { .. }) {
+        if matches!(fact, Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. }) {
             self.kept.remove(&key(&fact));
         }
         self.persist(Record::Fact(fact), Then::Nothing)
@@ -395,7 +317,8 @@ impl Server {
         let fact = match (fact, before) {
             (
                 Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }
-                | Fact::Device { standing: None, .. },
+                | Fact::Device { standing: None, .. }
+                | Fact::Courier { until: None, .. },
                 _,
             ) => return,
             (Fact::MailRemoved { user, mut ids }, Some((_, Fact::MailRemoved { ids: before, .. }))) => {

@@ -86,18 +86,47 @@ impl Server {
 
     /// Before a line: whether it has to wait because of what its user has caused before.
     pub(super) fn waits_for_user(&mut self, id: LinkId) -> bool {
-        let Some(Stage::Member(user)) = self.stage(id).cloned() else { return false };
-        let Some(serial) = self.session(user).map(|session| session.serial) else { return false };
+        let (user, timer) = match self.stage(id) {
+            Some(Stage::Member(user)) => match self.session(*user) {
+                Some(session) => (*user, Timer::Throttle(*user, session.serial)),
+                None => return false,
+            },
+            Some(Stage::Carrying(user)) => (*user, Timer::ThrottleCourier(id)),
+            _ => return false,
+        };
+        let changes = timer == Timer::ThrottleCourier(id) && self.has_wish(user);
+        if changes {
+            self.wait(id, waits::CHANGE);
+        }
         let owes = self.owes_until(user);
         let beyond = self.is_beyond_unsettled(user);
         if let Some(at) = owes {
-            self.set(at, Timer::Throttle(user, serial));
+            self.set(at, timer);
             self.wait(id, waits::RATE);
         }
         if beyond {
             self.wait(id, waits::DISK);
         }
-        owes.is_some() || beyond
+        owes.is_some() || beyond || changes
+    }
+
+    pub(super) fn throttle_courier_due(&mut self, id: LinkId) {
+        let waits = self.links.get(&id).is_some_and(|link| link.waits & waits::RATE != 0);
+        let Some(Stage::Carrying(user)) = self.stage(id).filter(|_| waits).cloned() else { return };
+        match self.owes_until(user) {
+            Some(at) => self.set(at, Timer::ThrottleCourier(id)),
+            None => self.wait_no_more(id, waits::RATE),
+        }
+    }
+
+    /// Nothing of a user waits for this any more, on whatever link.
+    pub(super) fn end_wait_of(&mut self, user: User, why: u8) {
+        let account = self.at(user);
+        let links: alloc::vec::Vec<LinkId> =
+            account.link().into_iter().chain(account.couriers.iter().copied()).collect();
+        for link in links {
+            self.wait_no_more(link, why);
+        }
     }
 
     pub(super) fn throttle_due(&mut self, user: User, serial: u64) {
@@ -116,9 +145,7 @@ impl Server {
     pub(super) fn rate_changed(&mut self) {
         for user in self.everybody() {
             self.at_mut(user).debt = Debt::default();
-            if let Some(link) = self.at(user).link() {
-                self.wait_no_more(link, waits::RATE);
-            }
+            self.end_wait_of(user, waits::RATE);
         }
     }
 
@@ -130,10 +157,8 @@ impl Server {
     }
 
     fn look_at_unsettled(&mut self, user: User) {
-        if !self.is_beyond_unsettled(user)
-            && let Some(link) = self.at(user).link()
-        {
-            self.wait_no_more(link, waits::DISK);
+        if !self.is_beyond_unsettled(user) {
+            self.end_wait_of(user, waits::DISK);
         }
     }
 

@@ -51,6 +51,7 @@ pub(super) enum Line {
         resumes: bool,
         keeps_cookie: bool,
         says_alive: bool,
+        courier: bool,
     },
     Device {
         cookie: String,
@@ -179,9 +180,9 @@ pub(super) fn read(line: &[u8]) -> Line {
 fn hello(rest: &mut Rest<'_>) -> Option<Line> {
     let version = u32::try_from(decimal(rest.first()?)?).ok()?;
     let words: Vec<&str> = core::iter::from_fn(|| rest.first()).collect();
-    let [acknowledges, resumes, keeps_cookie, says_alive] =
-        ["ack", "resume", "device", "alive"].map(|word| words.contains(&word));
-    Some(Line::Hello { version, acknowledges, resumes, keeps_cookie, says_alive })
+    let [acknowledges, resumes, keeps_cookie, says_alive, courier] =
+        ["ack", "resume", "device", "alive", "courier"].map(|word| words.contains(&word));
+    Some(Line::Hello { version, acknowledges, resumes, keeps_cookie, says_alive, courier })
 }
 
 fn login(rest: &mut Rest<'_>) -> Option<Line> {

@@ -72,6 +72,11 @@ impl Server {
                     self.device_read(user, *device, *standing);
                 }
             }
+            Fact::Courier { user, token, until } => {
+                if let (Some(user), Some(until)) = (self.find(user.as_str()), until) {
+                    self.at_mut(user).passes.insert(*token, *until);
+                }
+            }
             Fact::SessionBegan { user, login, token, at } => {
                 if let Some(user) = self.find(user.as_str()) {
                     self.note_began(user, *at);

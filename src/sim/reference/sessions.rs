@@ -135,6 +135,7 @@ impl Server {
                 self.say_refused(id, &refusal, closes);
             }
             Some(Stage::Parting(..)) => self.part(id),
+            Some(Stage::Hailing(user)) => self.courier_is_in(id, user, true),
             _ => {}
         }
     }

@@ -5,8 +5,8 @@ use alloc::format;
 use alloc::string::String;
 use core::net::SocketAddr;
 
+use super::learning::learn;
 use super::lockout::Subject;
-use super::papers::learn;
 use super::{Later, Reference, Server, Timer};
 use crate::record::{Record, RecordNumber};
 use crate::server::Settings;
@@ -272,7 +272,9 @@ impl Reference {
                     self.tally.line(&expected);
                     if let (Some(at), Ok(line)) = (expected.find(TOKEN), core::str::from_utf8(line)) {
                         let said = line.get(at..at + TOKEN.len()).unwrap_or_default().into();
-                        if expected.starts_with("device ") {
+                        if server.learnt.passes_told.contains_key(&link) {
+                            self.pass_said(link, said);
+                        } else if expected.starts_with("device ") {
                             self.cookie_said(link, said);
                         } else if let Some(admitted) = expected.strip_prefix("welcome ") {
                             let user = admitted.split(' ').next().unwrap_or_default();
@@ -400,6 +402,7 @@ impl Server {
                 Timer::Grace(user, serial) => self.grace_due(user, serial),
                 Timer::Leaving(user, serial) => self.leaving_due(user, serial),
                 Timer::Throttle(user, serial) => self.throttle_due(user, serial),
+                Timer::ThrottleCourier(link) => self.throttle_courier_due(link),
                 Timer::Probe(user) => self.probe_due(user),
                 Timer::Request(from, to, serial) => self.request_expired(from, to, serial),
                 Timer::Settle(user) => self.settled(user),

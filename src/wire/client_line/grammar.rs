@@ -89,6 +89,7 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
         resume: words.iter().any(|word| word == "resume"),
         device: words.iter().any(|word| word == "device"),
         alive: words.iter().any(|word| word == "alive"),
+        courier: words.iter().any(|word| word == "courier"),
     })
     .parse(rest)
 }

@@ -15,7 +15,7 @@ const APPLICATION_ID: i32 = 0x486f_626e;
 
 /// `MIGRATIONS[n]` migrates from version n to n+1. A released migration is never changed; new ones are
 /// appended.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// Half of SQLite's default. A commit of a single message writes three pages, so this halves the bytes; under
 /// load a batch fills its pages, and the size makes no difference.
@@ -131,6 +131,16 @@ CREATE TABLE devices (
 ALTER TABLE groups ADD COLUMN maker INTEGER REFERENCES names;
 ALTER TABLE groups ADD COLUMN maker_left INTEGER;
 UPDATE groups SET maker = (SELECT user FROM members WHERE group_id = groups.id ORDER BY place LIMIT 1);
+";
+
+/// Adds the tokens of couriers, and until when they are good.
+const VERSION_4: &str = "
+CREATE TABLE couriers (
+    user INTEGER NOT NULL REFERENCES names,
+    digest BLOB NOT NULL CHECK (length(digest) = 16),
+    until INTEGER NOT NULL,
+    PRIMARY KEY (user, digest)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Opens the database for a server: checks that it is undamaged and of a known version, and migrates it.

@@ -57,6 +57,7 @@ pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     let records = &mut recovery.records;
     read_failures(db, &names, records)?;
     read_devices(db, &names, records)?;
+    read_couriers(db, &names, records)?;
     let commands = read_sessions(db, &names, records)?;
     read_blocks(db, &names, records)?;
     read_groups(db, &names, records)?;
@@ -91,6 +92,15 @@ fn read_devices(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Re
             device: Digest(row.get(1)?),
             standing: Some(standing),
         }));
+        Ok(())
+    })
+}
+
+fn read_couriers(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT user, digest, until FROM couriers ORDER BY user, digest", |row| {
+        let user = names.name(row.get(0)?)?.clone();
+        let until = Some(Time(row.get::<_, i64>(2)?.cast_unsigned()));
+        records.push(Record::Fact(Fact::Courier { user, token: Digest(row.get(1)?), until }));
         Ok(())
     })
 }

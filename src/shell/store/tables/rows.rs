@@ -50,6 +50,7 @@ impl Rows {
             Record::Fact(Fact::Device { user, device, standing }) => {
                 self.set_device(user, *device, *standing)
             }
+            Record::Fact(Fact::Courier { user, token, until }) => self.set_courier(user, *token, *until),
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
                 self.begin_session(user, login.0, token.map(|digest| digest.0), *at)
             }
@@ -149,6 +150,16 @@ impl Rows {
              VALUES (?1, ?2, ?3, ?4, ?5)",
             params![user, device.0, login.0.cast_signed(), count, locked_until.map(signed)],
         )
+    }
+
+    fn set_courier(&mut self, name: &Name, token: Digest, until: Option<Time>) -> Result<()> {
+        let Some(until) = until else {
+            let Some(user) = self.known.names.known(name) else { return Ok(()) };
+            return self.run("DELETE FROM couriers WHERE user = ?1 AND digest = ?2", params![user, token.0]);
+        };
+        let user = self.known.names.number(&self.db, name)?;
+        let sql = "INSERT OR REPLACE INTO couriers (user, digest, until) VALUES (?1, ?2, ?3)";
+        self.run(sql, params![user, token.0, signed(until)])
     }
 
     fn begin_session(&mut self, name: &Name, login: u64, token: Option<[u8; 16]>, at: Time) -> Result<()> {
@@ -282,6 +293,7 @@ impl Rows {
             "UPDATE groups SET maker = NULL, maker_left = NULL WHERE maker = ?1",
             "DELETE FROM failures WHERE user = ?1",
             "DELETE FROM devices WHERE user = ?1",
+            "DELETE FROM couriers WHERE user = ?1",
             "DELETE FROM sessions WHERE user = ?1",
         ] {
             self.run(sql, [user])?;

@@ -17,6 +17,7 @@ type Settled = (Origin, Outcome, Option<WordsDigest>);
 pub(super) struct Model {
     failures: BTreeMap<Suspect, (u32, Option<Time>, u32)>,
     devices: BTreeMap<(Name, Digest), DeviceStanding>,
+    couriers: BTreeMap<(Name, Digest), Time>,
     sessions: BTreeMap<Name, Session>,
     settled: BTreeMap<Name, Vec<Settled>>,
     blocks: BTreeSet<(Name, Name)>,
@@ -57,6 +58,12 @@ impl Model {
             }
             Record::Fact(Fact::Device { user, device, standing: None }) => {
                 self.devices.remove(&(user, device));
+            }
+            Record::Fact(Fact::Courier { user, token, until: Some(until) }) => {
+                self.couriers.insert((user, token), until);
+            }
+            Record::Fact(Fact::Courier { user, token, until: None }) => {
+                self.couriers.remove(&(user, token));
             }
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => self.begin(user, login, token, at),
             Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
@@ -130,6 +137,7 @@ impl Model {
     fn remove(&mut self, name: &Name) {
         self.failures.remove(&Suspect::Account(name.clone()));
         self.devices.retain(|(user, _), _| user != name);
+        self.couriers.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
         self.settled.remove(name);
         self.mail.remove(name);
@@ -172,6 +180,7 @@ impl Model {
         assert_eq!(recovered.needed(), self.needed());
         assert_eq!(recovered.failures, self.failures);
         assert_eq!(recovered.devices, self.devices);
+        assert_eq!(recovered.couriers, self.couriers);
         assert_eq!(recovered.sessions, self.sessions);
         assert_eq!(recovered.blocks, self.blocks);
         assert_eq!(recovered.groups, self.groups);

@@ -5,15 +5,21 @@ use std::fs;
 use super::super::{backup, check};
 use super::model::Model;
 use super::*;
-use crate::record::{Change, Fact, Maker, Outcome, WordsDigest};
+use crate::record::{Change, DeviceStanding, Fact, Maker, Outcome, WordsDigest};
 use crate::wire::{Code, Status};
 
 /// The data folder that version 1 left, with some SQL on top.
 fn version_1(more: &str) -> tempfile::TempDir {
+    folder_of(&[include_str!("version_1.sql"), more])
+}
+
+/// A data folder that was made so.
+fn folder_of(sql: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let db = rusqlite::Connection::open(folder.path().join("hobnob.db")).unwrap();
-    db.execute_batch(include_str!("version_1.sql")).unwrap();
-    db.execute_batch(more).unwrap();
+    for sql in sql {
+        db.execute_batch(sql).unwrap();
+    }
     folder
 }
 
@@ -82,7 +88,39 @@ fn a_folder_of_version_1_keeps_everything_and_takes_digests_from_now_on() {
     records.push(later);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 3, "{report}");
+    assert!(report.is_sound() && report.schema == 4, "{report}");
+    Model::of(&records).expect(&mut Rig::open(folder.path()));
+}
+
+#[test]
+fn a_folder_of_version_3_keeps_everything_and_takes_tokens_of_couriers() {
+    let folder = folder_of(&[include_str!("version_3.sql")]);
+    let mut records = kept();
+    records.retain(|record| !matches!(record, Record::Settled { origin: Origin { number: 2, .. }, .. }));
+    let standing = DeviceStanding { login: LoginNumber(7), count: 1, locked_until: None };
+    records.push(Record::Fact(Fact::Device {
+        user: name("hans"),
+        device: Digest([13; 16]),
+        standing: Some(standing),
+    }));
+    records.push(settled("yoda", 4, 2, Outcome::Broadcast { recipients: 5, withheld: true }, Some(77)));
+    let mut rig = Rig::open(folder.path());
+    Model::of(&records).expect(&mut rig);
+    let courier = |user: &str, token, until| {
+        Record::Fact(Fact::Courier { user: name(user), token: Digest([token; 16]), until })
+    };
+    let given = [("hans", 1, Some(Time(5))), ("hans", 2, Some(Time(u64::MAX))), ("luke", 1, Some(Time(7)))];
+    let all = given.into_iter().chain([("hans", 1, None), ("vader", 1, None)]);
+    for record in all.map(|(user, token, until)| courier(user, token, until)) {
+        rig.store([record.clone()]);
+        records.push(record);
+    }
+    let removed = Record::Change(Change::AccountRemoved { name: name("luke") });
+    rig.store([removed.clone()]);
+    records.push(removed);
+    rig.handle.close().unwrap();
+    let report = check(folder.path()).unwrap();
+    assert!(report.is_sound() && report.schema == 4, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 

@@ -1,0 +1,100 @@
+//! Steps of couriers: clients of scripts that carry messages beside whatever session their user has.
+
+use alloc::format;
+use alloc::string::String;
+
+use super::hand::Manner;
+use super::scenario::{Kind, Step};
+use super::steps::HAPPENINGS;
+use super::world::World;
+use crate::time::Time;
+
+/// What couriers say; the last ones they may not.
+const SAID: &[Kind] = &[
+    Kind::Message,
+    Kind::Message,
+    Kind::Message,
+    Kind::GroupMessage,
+    Kind::Broadcast,
+    Kind::Ping,
+    Kind::Whoelse,
+    Kind::Block,
+    Kind::Offline,
+];
+
+impl World {
+    /// Couriers of one user come, say something, and go, or stay until they are closed.
+    pub(super) fn send_couriers(&mut self, step: Step) {
+        let user = self.user(step.argument);
+        let seconds = self.draw.chance(500);
+        for _ in 0..self.draw.between(1, 7) {
+            let Some(hand) = self.open_anywhere(Manner::Courier) else { return };
+            let line = self.courier_line(user);
+            self.hand_writes(hand, line.as_bytes());
+            if self.draw.chance(700) {
+                let micros = self.draw.between(20_000, 150_000);
+                self.pass_couriers(micros);
+            }
+            self.say_as_courier(hand, step);
+            self.end_as_courier(hand);
+            if self.draw.chance(60) {
+                self.change_accounts(Step { argument: step.argument.wrapping_mul(4), ..step });
+            }
+            if seconds {
+                let micros = self.draw.below(6_000_000);
+                self.pass_couriers(micros);
+            }
+        }
+    }
+
+    fn pass_couriers(&mut self, micros: u64) {
+        self.pass(Time(self.now.0 + micros), HAPPENINGS);
+    }
+
+    /// A login, by the password or by a token: the newest, an old one, one of another kind, or one that is made up.
+    fn courier_line(&mut self, user: &str) -> String {
+        let own = |(of, _): &&(crate::words::Name, crate::words::Token)| of.as_str() == user;
+        let choice = self.draw.below(10);
+        let token = match choice {
+            0..=3 => self.passes.iter().rfind(own).map(|(_, token)| *token),
+            4 => self.passes.iter().find(own).map(|(_, token)| *token),
+            5 => self.passes.last().map(|(_, token)| *token),
+            _ => None,
+        };
+        match token {
+            Some(token) => format!("resume {user} {token}\n"),
+            None if choice == 6 => format!("resume {user} {:032x}\n", self.draw.number()),
+            None => self.guess_line(user, 930),
+        }
+    }
+
+    fn say_as_courier(&mut self, hand: usize, step: Step) {
+        for _ in 0..self.draw.below(6) {
+            let kind = SAID[usize::try_from(self.draw.below(SAID.len() as u64)).unwrap_or(0)];
+            let argument = u16::try_from(self.draw.below(1 << 16)).unwrap_or(0);
+            let line = self.command(Step { kind, argument, ..step }).unwrap_or_default();
+            if self.draw.chance(800) {
+                self.hand_commands(hand, line.as_bytes());
+            } else {
+                self.hand_writes(hand, format!("{line}\n").as_bytes());
+            }
+            if self.draw.chance(200) {
+                let micros = self.draw.below(3_000_000);
+                self.pass_couriers(micros);
+            }
+        }
+        if self.draw.chance(60) {
+            self.hand_writes(hand, b"hello 1 courier\nresume\ntakeover\n\xff\nactive\nalive\n");
+        }
+    }
+
+    fn end_as_courier(&mut self, hand: usize) {
+        match self.draw.below(10) {
+            0..=3 => self.hand_commands(hand, b"logout"),
+            4 => self.hand_writes(hand, b"logout\nping yoda\n"),
+            5..=6 => self.end_hand(hand),
+            7 => self.close_hand(hand),
+            _ => {}
+        }
+    }
+}
