@@ -26,6 +26,7 @@ pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
         | Answer::Decline { user } => Success::User { user: user.to_owned() },
         Answer::Offline { messages } => Success::Offline { messages },
         Answer::Ping { user, status } => Success::Ping { user: user.to_owned(), status },
+        Answer::Seen { user, presence } => Success::Seen { user: user.to_owned(), presence },
         Answer::CreateGroup { group }
         | Answer::AddToGroup { group }
         | Answer::RemoveFromGroup { group }

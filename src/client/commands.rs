@@ -195,6 +195,7 @@ impl ClientState {
             | Success::User { .. }
             | Success::Offline { .. }
             | Success::Ping { .. }
+            | Success::Seen { .. }
             | Success::Group { .. }
             | Success::Groups { .. }
             | Success::Private { .. }

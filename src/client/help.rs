@@ -22,10 +22,23 @@ pub(super) fn text(about: Option<&str>) -> Option<String> {
 
 fn overview() -> String {
     let widest = Verb::offered().map(|verb| verb.form().len()).max().unwrap_or_default();
-    let mut lines: Vec<String> =
-        Verb::offered().map(|verb| format!("{:widest$} {}", verb.form(), verb.help())).collect();
+    let mut lines: Vec<String> = Verb::offered().filter_map(|verb| listed(verb, widest)).collect();
     lines.push(format!("{:widest$} {}", "to USER, reply TEXT", "at a terminal: see help to, help reply"));
     lines.join("\n")
+}
+
+/// The line of a verb in the list of all. Two that ask nearly the same share one, for the list fits on a screen.
+fn listed(verb: Verb, widest: usize) -> Option<String> {
+    let (seen, ping) = (Verb::Server(CommandKind::Seen), Verb::Server(CommandKind::Ping));
+    if verb == seen {
+        return None;
+    }
+    let (form, gist) = if verb == ping {
+        (format!("{}, {}", ping.form(), seen.form()), "ask whether USER is online, and until when they were")
+    } else {
+        (verb.form(), verb.help())
+    };
+    Some(format!("{form:widest$} {gist}"))
 }
 
 fn explained(verb: Verb) -> String {
@@ -58,6 +71,7 @@ const fn more_of_server(kind: CommandKind) -> &'static str {
         CommandKind::Block => "USER is not told. A private link that is open already stays open.",
         CommandKind::Unblock => "Messages that were held back by the block are shown.",
         CommandKind::Offline => "Only needed where the server does not show them at login.",
+        CommandKind::Seen => "Who is online is here now. Of those who have blocked you nothing is known.",
         CommandKind::CreateGroup => "You own it: you may add and remove members, and delete it.",
         CommandKind::MessageGroup => "Members who are not online get it at their next login.",
         CommandKind::LeaveGroup => "If it is yours, it passes to the member who has been in it longest.",
@@ -103,7 +117,7 @@ mod tests {
         verbs.sort_unstable();
         verbs.dedup();
         assert_eq!(verbs.len(), CommandKind::ALL.len() + 2);
-        assert_eq!(overview().lines().count(), verbs.len() + 1);
+        assert_eq!(overview().lines().count(), verbs.len());
     }
 
     #[test]

@@ -157,6 +157,7 @@ fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
         | Command::Unblock { .. }
         | Command::Offline
         | Command::Ping { .. }
+        | Command::Seen { .. }
         | Command::CreateGroup { .. }
         | Command::MessageGroup { .. }
         | Command::GroupList

@@ -271,6 +271,7 @@ fn subjects<'a>(command: &Command<'a>) -> (Option<&'a str>, Option<&'a str>) {
         | Command::Block { user }
         | Command::Unblock { user }
         | Command::Ping { user }
+        | Command::Seen { user }
         | Command::StartPrivate { user, .. }
         | Command::Accept { user, .. }
         | Command::Decline { user } => (Some(user), None),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::verb::Named;
 use crate::time::Time;
 use crate::wire::code::spelled;
-use crate::wire::{Code, PingStatus, Status};
+use crate::wire::{Code, PingStatus, Presence, Status};
 use crate::words::Fingerprint;
 
 /// One thing to show. `line` is the number of the input line that is answered.
@@ -220,6 +220,13 @@ pub enum Success {
         user: String,
         /// Their status.
         status: PingStatus,
+    },
+    /// `seen`
+    Seen {
+        /// The user.
+        user: String,
+        /// When they were here.
+        presence: Presence,
     },
     /// `create group`, `add group`, `remove group`, `leave group`, `delete group`
     Group {

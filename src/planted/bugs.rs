@@ -59,6 +59,10 @@ planted! {
     BlockSkippedInPrivate,
     /// `ping` does not look at blocks.
     BlockSkippedInPing,
+    /// `seen` tells when somebody was here who has blocked the asker.
+    BlockSkippedInSeen,
+    /// `seen` knows nobody who is not online.
+    SeenForgets,
     /// Stored mail of a blocked sender is shown.
     BlockSkippedInMailbox,
     /// A block works in both directions.

@@ -34,6 +34,7 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::Unblock, "client {actor}: unblock user {argument}"),
     (Kind::Offline, "client {actor}: offline"),
     (Kind::Ping, "client {actor}: ping user {argument}"),
+    (Kind::Seen, "client {actor}: seen user {argument}"),
     (Kind::CreateGroup, "client {actor}: create group {argument} with users of {salt}"),
     (Kind::GroupMessage, "client {actor}: message group {argument}"),
     (Kind::GroupList, "client {actor}: grouplist"),

@@ -50,6 +50,8 @@ spelled! {
         Offline = "offline",
         /// `ping`
         Ping = "ping",
+        /// `seen`
+        Seen = "seen",
         /// `create group`
         CreateGroup = "create-group",
         /// `message group`
@@ -262,6 +264,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Unblock, 16, true),
     (Kind::Offline, 6, true),
     (Kind::Ping, 10, true),
+    (Kind::Seen, 6, true),
     (Kind::CreateGroup, 10, true),
     (Kind::GroupMessage, 22, true),
     (Kind::GroupList, 4, true),

@@ -157,6 +157,7 @@ impl World {
             Kind::Unblock => format!("unblock {user}"),
             Kind::Offline => String::from("offline"),
             Kind::Ping => format!("ping {user}"),
+            Kind::Seen => format!("seen {user}"),
             Kind::CreateGroup => {
                 let others: Vec<&str> =
                     (0..6).filter(|bit| step.salt >> bit & 1 == 1).map(|bit| USERS[bit]).collect();

@@ -33,6 +33,7 @@ const COMMON: &[Kind] = &[
     Kind::Whoelse,
     Kind::Since,
     Kind::Ping,
+    Kind::Seen,
     Kind::Block,
     Kind::Unblock,
     Kind::Logout,

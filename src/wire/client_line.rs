@@ -120,6 +120,11 @@ pub enum Command<'a> {
         /// The user.
         user: &'a str,
     },
+    /// `seen USER`
+    Seen {
+        /// The user.
+        user: &'a str,
+    },
     /// `create group NAME USER…`
     CreateGroup {
         /// Name of the group.
@@ -202,6 +207,7 @@ impl Command<'_> {
             Command::Unblock { .. } => CommandKind::Unblock,
             Command::Offline => CommandKind::Offline,
             Command::Ping { .. } => CommandKind::Ping,
+            Command::Seen { .. } => CommandKind::Seen,
             Command::CreateGroup { .. } => CommandKind::CreateGroup,
             Command::MessageGroup { .. } => CommandKind::MessageGroup,
             Command::GroupList => CommandKind::GroupList,

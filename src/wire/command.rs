@@ -77,6 +77,7 @@ commands! {
     Unblock = "unblock", "USER", Change, "take a block back";
     Offline = "offline", "", Again, "show stored messages";
     Ping = "ping", "USER", Again, "ask whether USER is online";
+    Seen = "seen", "USER", Again, "ask when USER was last here";
     CreateGroup = "create" "group", "NAME USER...", Change, "make a group of yourself and others";
     MessageGroup = "message" "group", "NAME TEXT", Once, "send to all members of a group";
     GroupList = "grouplist", "", Again, "list your groups and their members";

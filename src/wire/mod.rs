@@ -22,7 +22,7 @@ pub use frame::{Frame, Framer};
 pub use parse::Garbled;
 pub use parts::{Capabilities, Words};
 pub use peer_line::PeerLine;
-pub use server_line::{Admission, Answer, Delivery, Notice, ServerLine};
+pub use server_line::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
 
 /// The version of the protocol that this code speaks.
 pub const VERSION: u32 = 1;

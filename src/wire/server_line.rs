@@ -182,6 +182,17 @@ pub enum Notice {
     },
 }
 
+/// When a user was here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// They are online.
+    Now,
+    /// They were, until then.
+    Until(Time),
+    /// They have never been.
+    Never,
+}
+
 /// The outcome of a command that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer<'a> {
@@ -236,6 +247,13 @@ pub enum Answer<'a> {
         user: &'a str,
         /// Their status, as far as the asker may know it.
         status: PingStatus,
+    },
+    /// `seen USER online -`, `seen USER offline TIME` or `seen USER offline -`
+    Seen {
+        /// The user.
+        user: &'a str,
+        /// When they were here, as far as the asker may know it.
+        presence: Presence,
     },
     /// `create group NAME`, after its `members` lines.
     CreateGroup {
@@ -315,6 +333,7 @@ impl Answer<'_> {
             Answer::Unblock { .. } => CommandKind::Unblock,
             Answer::Offline { .. } => CommandKind::Offline,
             Answer::Ping { .. } => CommandKind::Ping,
+            Answer::Seen { .. } => CommandKind::Seen,
             Answer::CreateGroup { .. } => CommandKind::CreateGroup,
             Answer::MessageGroup { .. } => CommandKind::MessageGroup,
             Answer::GroupList { .. } => CommandKind::GroupList,

@@ -159,3 +159,17 @@ fn a_text_of_several_lines_goes_on_indented() {
         terminal.wait("the lines", |rows| rows.windows(3).any(|rows| rows == shown));
     }
 }
+
+#[test]
+fn seen_tells_the_local_day_and_time() {
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server, &[], &[("TZ", "UTC")], 0);
+    terminal.types("seen luke\r");
+    connection.expect("#1 seen luke");
+    connection.say("ok #1 seen luke offline 1700000000000000");
+    terminal.shows(&["> seen luke", "luke was last here on Tuesday 14 November 2023, 22:13", ">"]);
+    terminal.types("seen yoda\r");
+    connection.expect("#2 seen yoda");
+    connection.say("ok #2 seen yoda offline -");
+    terminal.shows(&["> seen yoda", "yoda has not been seen", ">"]);
+}

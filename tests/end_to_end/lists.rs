@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{PATIENCE, Server};
 
 #[test]
@@ -222,4 +222,30 @@ fn every_command_without_arguments_gives_one_result_and_the_session_goes_on() {
         assert_eq!(hans.fails(command), "unknown_command", "{command}");
     }
     hans.log_out();
+}
+
+#[test]
+fn seen_tells_when_a_user_was_last_here() {
+    let server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    let seen = |who: &mut support::Client| {
+        let result = who.ok("seen luke");
+        (result["online"].clone(), result["at"].clone())
+    };
+    assert_eq!(seen(&mut hans), (json!(false), Value::Null));
+    let luke = server.user("luke");
+    hans.presence("luke", true);
+    assert_eq!(seen(&mut hans), (json!(true), Value::Null));
+    luke.log_out();
+    hans.presence("luke", false);
+    let (online, at) = seen(&mut hans);
+    let at = at.as_str().expect("a time").to_owned();
+    assert!(online == json!(false) && at.len() == "2026-11-20T14:02:33.123Z".len(), "{at}");
+    assert_eq!(hans.fails("seen hans"), "self");
+    assert_eq!(hans.fails("seen nobody"), "unknown_user");
+    // A blocker looks like one never seen.
+    let mut luke = server.user("luke");
+    luke.ok("block hans");
+    luke.log_out();
+    assert_eq!(seen(&mut hans), (json!(false), Value::Null));
 }

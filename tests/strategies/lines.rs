@@ -1,9 +1,10 @@
 //! Any line of each of the three kinds.
 
+use hobnob::time::Time;
 use hobnob::wire::code::PeerFarewell;
 use hobnob::wire::{
     Admission, Answer, ClientLine, Code, Command, Delivery, Farewell, Freshness, MAX_ENDPOINTS, Notice,
-    PeerLine, PingStatus, Prompt, Refusal, Role, ServerLine, Status,
+    PeerLine, PingStatus, Presence, Prompt, Refusal, Role, ServerLine, Status,
 };
 use hobnob::words::LoginNumber;
 use proptest::collection::vec;
@@ -44,6 +45,7 @@ pub fn command() -> BoxedStrategy<Command<'static>> {
             word().prop_map(|user| Command::Block { user }),
             word().prop_map(|user| Command::Unblock { user }),
             word().prop_map(|user| Command::Ping { user }),
+            word().prop_map(|user| Command::Seen { user }),
             (word(), vec(endpoint(), 0..=MAX_ENDPOINTS))
                 .prop_map(|(user, endpoints)| Command::StartPrivate { user, endpoints }),
             (word(), vec(endpoint(), 0..=MAX_ENDPOINTS))
@@ -182,6 +184,14 @@ fn answer() -> BoxedStrategy<Answer<'static>> {
             }
         ),
         1 => (name(), select(PingStatus::ALL)).prop_map(|(user, status)| Answer::Ping { user, status }),
+        1 => (name(), option::of(number()), any::<bool>()).prop_map(|(user, at, online)| {
+            let presence = match (online, at) {
+                (true, _) => Presence::Now,
+                (false, Some(at)) => Presence::Until(Time(at)),
+                (false, None) => Presence::Never,
+            };
+            Answer::Seen { user, presence }
+        }),
         4 => number().prop_flat_map(|count| select(vec![
             Answer::Whoelse { count },
             Answer::WhoelseSince { count },

@@ -24,6 +24,7 @@ const VOCABULARY: &[&[u8]] = &[
     b"unblock",
     b"offline",
     b"ping",
+    b"seen",
     b"create",
     b"grouplist",
     b"add",

@@ -141,6 +141,7 @@ pub(crate) fn set(settings: &mut Settings, key: &str, value: &str) {
         "broadcast_report" if value == "names" => settings.broadcast_report = BroadcastReport::Names,
         "broadcast_report" => settings.broadcast_report = BroadcastReport::None,
         "history_mode" => settings.history_mode = HistoryMode::Login,
+        "hide_blockers_in_history" => settings.hide_blockers_in_history = value == "true",
         "strict_block" => settings.strict_block = value == "true",
         "block_mutual" => settings.block_mutual = value == "true",
         "ping_reveals_block" => settings.ping_reveals_block = value == "true",

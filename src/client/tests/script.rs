@@ -295,6 +295,7 @@ fn succeeded(success: &Success) -> String {
         other @ (Success::Broadcast { .. }
         | Success::Offline { .. }
         | Success::Ping { .. }
+        | Success::Seen { .. }
         | Success::GroupMessage { .. }) => format!("{other:?}"),
     }
 }

@@ -80,6 +80,7 @@ pub(super) fn carry_out(server: &mut ServerState, asker: &Asker, command: Comman
         }
         Command::Offline => pages::show_on_command(server, asker),
         Command::Ping { user } => ping(server, asker, user),
+        Command::Seen { user } => roster::seen(server, asker, user),
         Command::CreateGroup { .. }
         | Command::AddToGroup { .. }
         | Command::RemoveFromGroup { .. }
@@ -118,6 +119,7 @@ fn group_change<'a>(command: &Command<'a>) -> Option<(GroupChange, &'a str)> {
         | Command::Unblock { .. }
         | Command::Offline
         | Command::Ping { .. }
+        | Command::Seen { .. }
         | Command::MessageGroup { .. }
         | Command::GroupList
         | Command::StartPrivate { .. }

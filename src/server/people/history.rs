@@ -78,6 +78,12 @@ pub(in crate::server) fn open_sessions(server: &ServerState) -> Vec<UserId> {
     server.people.history.open.iter().copied().collect()
 }
 
+/// When a user's last session ended, if there was one and none has begun since.
+pub(super) fn last_end(server: &ServerState, user: UserId) -> Option<Time> {
+    let end = server.accounts[user].past.end;
+    server.people.history.ends.contains(&(end, user)).then_some(end)
+}
+
 /// When a user's last session began, if there was one, and when it ended.
 pub(in crate::server) fn last_session(server: &ServerState, user: UserId) -> (Option<Time>, Time) {
     let past = &server.accounts[user].past;

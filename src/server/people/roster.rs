@@ -2,15 +2,16 @@
 
 use alloc::vec::Vec;
 
-use super::blocks;
+use super::{blocks, history};
 use crate::planted::{self, Planted};
+use crate::record::Outcome;
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker};
 use crate::server::out::word_lines;
 use crate::server::session;
 use crate::server::settings::HistoryMode;
-use crate::wire::{Answer, ServerLine, Words};
+use crate::wire::{Answer, Presence, ServerLine, Words};
 
 /// Users with a session, in no order that means anything, but the same in every run.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +79,28 @@ pub(in crate::server) fn whoelse_since(server: &mut ServerState, asker: &Asker, 
     users.sort_unstable();
     users.dedup();
     users
+}
+
+/// Says when a user was last here, as `whoelsesince` would.
+pub(in crate::server) fn seen(server: &mut ServerState, asker: &Asker, user: &str) {
+    let other = match answers::another(server, asker, user) {
+        Ok(other) => other,
+        Err(code) => return answers::fail(server, asker, code),
+    };
+    let hide = server.settings.hide_blockers_in_history && !planted::is(Planted::BlockSkippedInSeen);
+    let presence = if hide && blocks::has_blocked(server, other, asker.user) {
+        Presence::Never
+    } else if server.accounts[other].session.is_some() {
+        Presence::Now
+    } else {
+        match history::last_end(server, other) {
+            Some(_) if planted::is(Planted::SeenForgets) => Presence::Never,
+            Some(at) => Presence::Until(at),
+            None => Presence::Never,
+        }
+    };
+    let name = server.accounts.name(other).clone();
+    answers::answer(server, asker, Outcome::Done, Answer::Seen { user: name.as_str(), presence });
 }
 
 /// Lists users, sorted by name, before an answer.

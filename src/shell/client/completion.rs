@@ -89,6 +89,7 @@ impl Names {
             Success::Message { to: user, .. }
             | Success::User { user }
             | Success::Ping { user, .. }
+            | Success::Seen { user, .. }
             | Success::Private { user, .. } => self.add_user(user),
             Success::Broadcast { .. } | Success::Offline { .. } | Success::Help { .. } | Success::Logout => {}
         }

@@ -10,6 +10,7 @@ use serde_json::{Serializer, json};
 use super::wording;
 use crate::client::view::{Contact, LoginRefused, Message, Success, View};
 use crate::time::Time;
+use crate::wire::Presence;
 use crate::words::{LINE_BREAK, is_invisible};
 
 /// Appends a view as one line.
@@ -95,6 +96,13 @@ fn write_success(object: Object<'_>, success: &Success) {
         Success::User { user } => object.with("user", user),
         Success::Offline { messages } => object.with("messages", messages),
         Success::Ping { user, status } => object.with("user", user).with("status", status.as_str()),
+        Success::Seen { user, presence } => {
+            let at = match presence {
+                Presence::Until(at) => Some(rfc3339(*at)),
+                Presence::Now | Presence::Never => None,
+            };
+            object.with("user", user).with("online", *presence == Presence::Now).with("at", at)
+        }
         Success::Group { group, members } => object.with("group", group).with("members", members),
         Success::GroupMessage { group, delivered, stored, refused, withheld, words: _ } => object
             .with("group", group)
@@ -131,7 +139,7 @@ fn write_message(object: Object<'_>, message: &Message) {
 }
 
 /// UTC with milliseconds. Times beyond the calendar become its last instant.
-fn rfc3339(time: Time) -> String {
+pub(super) fn rfc3339(time: Time) -> String {
     let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
     let instant = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX);
     format!("{instant:.3}")

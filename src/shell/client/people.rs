@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::advice;
+use super::json::rfc3339;
 use super::rows::{Breaks, name, names, push_broken};
 use super::stamps::Stamps;
 use super::wording;
@@ -11,7 +12,7 @@ use crate::client::view::{
 };
 use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
-use crate::wire::{Code, CommandKind, PingStatus, Status};
+use crate::wire::{Code, CommandKind, PingStatus, Presence, Status};
 use crate::words::LINE_BREAK;
 
 /// The look of lines.
@@ -115,6 +116,9 @@ fn trouble(text: &str) -> Vec<Line> {
 /// At a terminal errors say more; scripts on pipes know the sentences as they are.
 fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
     match view {
+        View::Result { outcome: Ok(Success::Seen { user, presence }), .. } => {
+            answer(seen(user, *presence, look.stamps.as_ref()))
+        }
         View::Result { outcome: Err(failure), command, .. } => trouble(&advice::failure(command, failure)),
         View::LoginRefused(refused) => trouble(&advice::refused(*refused)),
         View::Result { outcome: Ok(_), .. }
@@ -256,6 +260,7 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
             PingStatus::Offline => format!("{} is offline", name(user)),
             PingStatus::Blocked => format!("{} has blocked you", name(user)),
         }),
+        Success::Seen { user, presence } => answer(seen(user, *presence, None)),
         Success::Group { group, members } => answer(group_done(command, group, members)),
         Success::GroupMessage { group, delivered: _, stored, refused, withheld, words } => {
             group_message_done(group, [*stored, *refused], *withheld, words.as_deref())
@@ -266,6 +271,17 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
             .flat_map(|(group, members)| answer(format!("{}: {}", name(group), names(members))))
             .collect(),
         Success::Help { text } => text.lines().flat_map(|line| answer(visible(line).to_string())).collect(),
+    }
+}
+
+/// When a user was last here: in local time at a terminal, elsewhere as in JSON.
+fn seen(user: &str, presence: Presence, stamps: Option<&Stamps>) -> String {
+    let user = name(user);
+    match (presence, stamps) {
+        (Presence::Now, _) => format!("{user} is online"),
+        (Presence::Never, _) => format!("{user} has not been seen"),
+        (Presence::Until(at), Some(stamps)) => format!("{user} was last here on {}", stamps.moment(at)),
+        (Presence::Until(at), None) => format!("{user} was last here at {}", rfc3339(at)),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::client::view::{
     PrivateEnd, Question, ServerKey, Success, View,
 };
 use crate::time::Time;
-use crate::wire::{Code, PingStatus, Status};
+use crate::wire::{Code, PingStatus, Presence, Status};
 use crate::words::Fingerprint;
 
 /// A live message of 14 November 2023.
@@ -135,6 +135,7 @@ pub(super) fn views() -> Vec<Sample> {
     views.extend(private_views());
     views.extend(failure_views());
     views.extend(success_views());
+    views.extend(seen_views());
     views.extend(group_success_views());
     views
 }
@@ -421,6 +422,18 @@ fn success_views() -> Vec<Sample> {
             r#","user":"hans","status":"blocked""#,
             "hans has blocked you\n",
         ),
+    ]
+}
+
+fn seen_views() -> Vec<Sample> {
+    let seen =
+        |presence, json, text| row("seen", Success::Seen { user: "hans".into(), presence }, json, text);
+    let until = Presence::Until(Time(1_700_000_000_123_999));
+    let at = r#","user":"hans","online":false,"at":"2023-11-14T22:13:20.123Z""#;
+    vec![
+        seen(Presence::Now, r#","user":"hans","online":true,"at":null"#, "hans is online\n"),
+        seen(Presence::Never, r#","user":"hans","online":false,"at":null"#, "hans has not been seen\n"),
+        seen(until, at, "hans was last here at 2023-11-14T22:13:20.123Z\n"),
     ]
 }
 

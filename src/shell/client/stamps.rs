@@ -46,6 +46,11 @@ impl Stamps {
         }
     }
 
+    /// A moment that may lie days back.
+    pub(super) fn moment(&self, time: Time) -> String {
+        self.local(time).strftime("%A %-d %B %Y, %H:%M").to_string()
+    }
+
     fn local(&self, time: Time) -> Zoned {
         let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
         Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX).to_zoned(self.zone.clone())

@@ -116,6 +116,7 @@ const fn is_said_at_once(answer: &Answer<'_>) -> bool {
             | Answer::WhoelseSince { .. }
             | Answer::Wholasthr { .. }
             | Answer::Ping { .. }
+            | Answer::Seen { .. }
             | Answer::GroupList { .. }
             | Answer::Help
     )

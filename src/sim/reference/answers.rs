@@ -188,6 +188,7 @@ impl Server {
             "block" | "unblock" => self.submit(Wish::Block { asker: asker.clone(), user: word(0) }),
             "offline" => self.show_on_command(asker),
             "ping" => self.ping(asker, command.word(0)),
+            "seen" => self.seen(asker, command.word(0)),
             "grouplist" => self.group_list(asker),
             "startprivate" => self.start_private(asker, command.word(0), &command.words[1..]),
             "accept" => self.accept(asker, command.word(0), &command.words[1..]),

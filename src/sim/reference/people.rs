@@ -150,6 +150,25 @@ impl Server {
         self.answer(asker, Outcome::Done, &format!("ping {name} {word}"));
     }
 
+    /// When a user was last here, to those who would find them by `whoelsesince`.
+    pub(super) fn seen(&mut self, asker: &Asker, name: &str) {
+        let user = match self.another(asker, name) {
+            Ok(user) => user,
+            Err(code) => return self.fail(asker, code),
+        };
+        let account = self.at(user);
+        let word = if self.settings.hide_blockers_in_history && self.has_blocked(user, asker.user) {
+            String::from("offline -")
+        } else if account.session.is_some() {
+            String::from("online -")
+        } else if account.is_ended {
+            format!("offline {}", account.ended.0)
+        } else {
+            String::from("offline -")
+        };
+        self.answer(asker, Outcome::Done, &format!("seen {name} {word}"));
+    }
+
     /// `members` lines of a group.
     pub(super) fn member_lines(&self, tag: &str, group: &Name) -> Vec<String> {
         let members = self.groups.get(group).cloned().unwrap_or_default();

@@ -28,6 +28,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     row("unblock", " USER", true),
     row("offline", "", false),
     row("ping", " USER", false),
+    row("seen", " USER", false),
     row("create group", " NAME USER...", true),
     row("message group", " NAME TEXT", true),
     row("grouplist", "", false),
@@ -263,7 +264,7 @@ fn arguments(name: &'static str, rest: &mut Rest<'_>) -> Option<Command> {
         return None;
     }
     let words = match command.name {
-        "message" | "message group" | "block" | "unblock" | "ping" | "decline" | "whoelsesince"
+        "message" | "message group" | "block" | "unblock" | "ping" | "seen" | "decline" | "whoelsesince"
         | "startprivate" | "accept" | "leave group" | "delete group" => 1,
         "add group" | "remove group" | "create group" => 2,
         _ => 0,

@@ -104,6 +104,7 @@ impl Command<'_> {
             Command::Block { user }
             | Command::Unblock { user }
             | Command::Ping { user }
+            | Command::Seen { user }
             | Command::Decline { user } => line.field(user),
             Command::CreateGroup { group, members } => line.field(group).fields(*members),
             Command::MessageGroup { group, text } => line.field(group).rest(text.as_str()),

@@ -139,6 +139,7 @@ fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
         CommandKind::Unblock => map(argument, |user| Command::Unblock { user }).parse(rest),
         CommandKind::Offline => success(Command::Offline).parse(rest),
         CommandKind::Ping => map(argument, |user| Command::Ping { user }).parse(rest),
+        CommandKind::Seen => map(argument, |user| Command::Seen { user }).parse(rest),
         CommandKind::CreateGroup => {
             map((of_group, members), |(group, members)| Command::CreateGroup { group, members }).parse(rest)
         }
@@ -295,6 +296,7 @@ mod tests {
             ("unblock  yoda ", Command::Unblock { user: "yoda" }),
             ("offline", Command::Offline),
             ("ping yoda", Command::Ping { user: "yoda" }),
+            ("seen yoda", Command::Seen { user: "yoda" }),
             ("create group crew yoda", Command::CreateGroup { group: "crew", members: names("yoda") }),
             (
                 " create  group  crew  yoda   luke ",

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Admission, Answer, Delivery, Notice, ServerLine};
+use super::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
 use crate::wire::code::{Freshness, Refusal};
 use crate::wire::emit::Line;
 
@@ -129,6 +129,11 @@ impl Line<'_> {
             | Answer::Accept { user }
             | Answer::Decline { user } => line.field(user),
             Answer::Ping { user, status } => line.field(user).field(status.as_str()),
+            Answer::Seen { user, presence } => match presence {
+                Presence::Now => line.field(user).field("online").field("-"),
+                Presence::Until(at) => line.field(user).field("offline").number(at.0),
+                Presence::Never => line.field(user).field("offline").field("-"),
+            },
             Answer::CreateGroup { group }
             | Answer::AddToGroup { group }
             | Answer::RemoveFromGroup { group }

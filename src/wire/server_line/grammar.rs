@@ -9,7 +9,8 @@ use nom::combinator::{map, map_opt, opt, rest, success, verify};
 use nom::multi::many0;
 use nom::sequence::{pair, preceded};
 
-use super::{Admission, Answer, Delivery, Notice, ServerLine};
+use super::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
+use crate::time::Time;
 use crate::wire::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::wire::parse::{
     Garbled, Parsed, address, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin,
@@ -205,6 +206,7 @@ fn answer(rest: &str) -> Parsed<'_, Answer<'_>> {
             status,
         })
         .parse(rest),
+        "seen" => map(pair(field, presence), |(user, presence)| Answer::Seen { user, presence }).parse(rest),
         "grouplist" => map(count, |count| Answer::GroupList { count }).parse(rest),
         "startprivate" => map(field, |user| Answer::StartPrivate { user }).parse(rest),
         "accept" => map(field, |user| Answer::Accept { user }).parse(rest),
@@ -213,6 +215,17 @@ fn answer(rest: &str) -> Parsed<'_, Answer<'_>> {
         "logout" => success(Answer::Logout).parse(rest),
         _ => group_answer(first, rest),
     }
+}
+
+/// Whoever is online has no time yet.
+fn presence(rest: &str) -> Parsed<'_, Presence> {
+    map_opt(pair(field, map_opt(field, or_dash(decimal))), |(word, until)| match (word, until) {
+        ("online", None) => Some(Presence::Now),
+        ("offline", Some(until)) => Some(Presence::Until(Time(until))),
+        ("offline", None) => Some(Presence::Never),
+        _ => None,
+    })
+    .parse(rest)
 }
 
 /// `group` is not a user: the name of a group follows it.
@@ -259,7 +272,6 @@ fn keyword<'a>(expected: &'static str) -> impl Parser<&'a str, Output = &'a str,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Time;
     use crate::wire::parts::Words;
     use crate::words::{Origin, Text, Token};
     use alloc::string::String;
@@ -367,6 +379,15 @@ mod tests {
             ("ok broadcast 3 complete", done(None, Answer::Broadcast { recipients: 3, withheld: false })),
             ("ok whoelse 2", done(None, Answer::Whoelse { count: 2 })),
             ("ok offline 0", done(None, Answer::Offline { messages: 0 })),
+            ("ok seen yoda online -", done(None, Answer::Seen { user: "yoda", presence: Presence::Now })),
+            (
+                "ok seen yoda offline 1793520000000000",
+                done(
+                    None,
+                    Answer::Seen { user: "yoda", presence: Presence::Until(Time(1_793_520_000_000_000)) },
+                ),
+            ),
+            ("ok seen yoda offline -", done(None, Answer::Seen { user: "yoda", presence: Presence::Never })),
             ("ok ping yoda blocked", done(None, Answer::Ping { user: "yoda", status: PingStatus::Blocked })),
             ("ok #7 create group crew", done(Some(7), Answer::CreateGroup { group: "crew" })),
             ("ok delete group crew", done(None, Answer::DeleteGroup { group: "crew" })),

@@ -62,6 +62,7 @@ fn success(command: &str) -> &'static str {
         "block" | "unblock" | "accept" | "decline" | "stopprivate" => "line command ok user",
         "offline" => "line command ok messages",
         "ping" => "line command ok user status",
+        "seen" => "line command ok user online at",
         "message group" => "line command ok group delivered stored refused withheld",
         "grouplist" => "line command ok groups",
         "create group" | "add group" | "remove group" | "leave group" | "delete group" => {
@@ -103,6 +104,7 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         "status" => one_of("delivered stored"),
         "reason" if kind == "bye" => one_of("logout timeout server_shutdown connection_lost replaced"),
         "reason" => one_of("stopped logged_out timed_out lost"),
+        "at" => value.is_null() || value.as_str().is_some_and(is_rfc3339),
         "sent_at" => value.as_str().is_some_and(is_rfc3339),
         _ => value.as_str().is_some_and(|text| !text.is_empty()),
     }
