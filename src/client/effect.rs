@@ -140,8 +140,10 @@ pub enum Exit {
     LoginRefused,
     /// Logged out by timeout, or no login in time: 5.
     TimedOut,
-    /// With `--strict`, after a command that failed: 7.
+    /// With `--strict`, after a command that failed; an errand that was refused: 7.
     Refused,
+    /// What has come of an errand is not known, or not what was wanted: 8.
+    NotKnown,
     /// By a signal: 130, 143 or 129.
     Signalled(Signal),
 }
@@ -158,6 +160,7 @@ impl Exit {
             Exit::TimedOut => 5,
             Exit::Distrusted => 6,
             Exit::Refused => 7,
+            Exit::NotKnown => 8,
             Exit::Signalled(Signal::Interrupt) => 130,
             Exit::Signalled(Signal::Terminate) => 143,
             Exit::Signalled(Signal::HangUp) => 129,

@@ -29,6 +29,7 @@ mod connection;
 mod deadlines;
 mod delivery;
 pub mod effect;
+pub mod errand;
 pub mod event;
 mod groups;
 mod help;

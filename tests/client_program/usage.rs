@@ -67,6 +67,12 @@ fn help_shows_examples_first_and_every_option() {
     ] {
         assert!(help.contains(option), "{option}");
     }
+    let send = text(&run(&["send", "--help"]).stdout);
+    for option in
+        ["--group", "--all", "--lines", "--wait", "--timeout", "--json", "--server", "--user", "Exit codes"]
+    {
+        assert!(send.contains(option), "{option}");
+    }
     let version = run(&["--version"]);
     assert_eq!(text(&version.stdout), concat!("hobnob ", env!("CARGO_PKG_VERSION"), "\n"));
 }

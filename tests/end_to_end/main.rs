@@ -30,6 +30,7 @@ mod private_links;
 mod reload;
 mod resume;
 mod secrets;
+mod send;
 mod server_options;
 mod sessions;
 mod stopping;

@@ -370,6 +370,7 @@ impl<P: Platform> Hands<P> {
                 | Exit::LoginRefused
                 | Exit::TimedOut
                 | Exit::Refused
+                | Exit::NotKnown
                 | Exit::Signalled(_),
                 _,
             ) => return,

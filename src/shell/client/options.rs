@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use etcetera::BaseStrategy as _;
 
+use super::errand_options::ErrandOptions;
 use super::reach::Security;
 use super::stamps::Timestamps;
 use crate::client::trust::Demand;
@@ -26,6 +27,7 @@ Examples:
   hobnob --user hans 5000               as hans, port 5000
   hobnob --json < lines > objects       for a script: lines in, JSON objects out
   hobnob trust example.org:4000         accepts a key that the server has changed
+  hobnob send yoda 'the disk is full'   sends one message; hobnob send --help
 
 {about}
 
@@ -40,7 +42,9 @@ Exit codes: 0 logout or end of input, 1 other failure, 2 usage, 3 server not rea
 /// The client of Hobnob, an instant messenger for people who live in a terminal.
 #[derive(Debug, Parser)]
 #[command(name = "hobnob", version, help_template = EXAMPLES)]
-#[command(override_usage = "hobnob [PORT | HOST PORT | HOST:PORT] [OPTIONS]\n       hobnob trust HOST:PORT")]
+#[command(
+    override_usage = "hobnob [PORT | HOST PORT | HOST:PORT] [OPTIONS]\n       hobnob trust HOST:PORT\n       hobnob send USER TEXT"
+)]
 struct CommandLine {
     /// The server [default: 127.0.0.1 4000]
     #[arg(value_name = "PORT | HOST PORT | HOST:PORT", num_args = 0..=2)]
@@ -123,6 +127,8 @@ pub struct Options {
     pub(super) settings: Settings,
     pub(super) places: Places,
     pub(super) task: Task,
+    /// With [`Task::Send`].
+    pub(super) errand: Option<Box<ErrandOptions>>,
 }
 
 /// What to do.
@@ -132,6 +138,8 @@ pub(super) enum Task {
     Chat,
     /// Accept the server's key.
     Trust,
+    /// Send texts, and end.
+    Send,
 }
 
 /// An error in a command line.
@@ -160,6 +168,18 @@ pub enum UsageError {
         /// Why.
         reason: String,
     },
+    /// `hobnob send` without a recipient.
+    #[error("say whom it is for: USER, --group NAME or --all")]
+    NobodyNamed,
+    /// A word that is no name.
+    #[error("{0} is no name")]
+    NoName(String),
+    /// An empty text.
+    #[error("there is no text to send")]
+    NothingToSend,
+    /// The text cannot be read.
+    #[error("cannot read the text: {0}")]
+    Text(String),
     /// TLS cannot be set up.
     #[error("no TLS: {0}")]
     NoTls(String),
@@ -179,7 +199,12 @@ impl Options {
     /// # Errors
     /// [`UsageError`], for exit code 2.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Options, UsageError> {
-        let line = CommandLine::try_parse_from(line)?;
+        let mut words: Vec<OsString> = line.into_iter().collect();
+        if words.get(1).is_some_and(|word| word == "send") {
+            words.remove(1);
+            return ErrandOptions::parse(words).map(Options::of_errand);
+        }
+        let line = CommandLine::try_parse_from(words)?;
         line.refuse_relay()?;
         let (task, words) = match line.words.split_first() {
             Some((first, rest)) if first == "trust" => (Task::Trust, rest),
@@ -210,7 +235,21 @@ impl Options {
         let state = line.state.map_or_else(default_state, Ok);
         let places = Places { server, state, private_bind: line.private_bind, security };
         let CommandLine { json, plain, timestamps, .. } = line;
-        Ok(Options { json, plain, timestamps, warning, settings, places, task })
+        Ok(Options { json, plain, timestamps, warning, settings, places, task, errand: None })
+    }
+
+    /// `hobnob send`: there is no session to set up.
+    fn of_errand(errand: ErrandOptions) -> Options {
+        Options {
+            json: errand.json,
+            plain: false,
+            timestamps: Timestamps::Off,
+            warning: None,
+            settings: Settings::default(),
+            places: errand.places.clone(),
+            task: Task::Send,
+            errand: Some(Box::new(errand)),
+        }
     }
 }
 
@@ -237,8 +276,8 @@ impl CommandLine {
         let Some(file) = &self.ca else {
             let demand = match (task, key) {
                 (Task::Trust, key) => Demand::Accept(key),
-                (Task::Chat, Some(key)) => Demand::Key(key),
-                (Task::Chat, None) => Demand::Pin,
+                (Task::Chat | Task::Send, Some(key)) => Demand::Key(key),
+                (Task::Chat | Task::Send, None) => Demand::Pin,
             };
             let dialler = Dialler::to_any_key(host).map_err(|error| UsageError::NoTls(error.to_string()))?;
             return Ok(Security { demand, dialler });

@@ -15,6 +15,7 @@ use super::keyboard::Keyboard;
 use super::news::News;
 use super::options::{Options, Places, Task};
 use super::screen::{self, Face, Screen};
+use super::send;
 use super::standard_output;
 use super::state_loop::Client;
 use super::terminal::Terminal;
@@ -39,6 +40,9 @@ pub fn run(options: Options) -> io::Result<u8> {
     }
     // Without it the client does all it is for.
     let _ = core_dumps::forbid();
+    if let Some(errand) = options.errand {
+        return send::run(*errand);
+    }
     if options.task == Task::Trust {
         return trusting::run(&options.places);
     }
@@ -50,7 +54,7 @@ pub fn run(options: Options) -> io::Result<u8> {
 }
 
 fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Result<Client> {
-    let Options { json, plain, timestamps, warning, mut settings, places, task: _ } = options;
+    let Options { json, plain, timestamps, warning, mut settings, places, task: _, errand: _ } = options;
     if let Some(warning) = warning {
         let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(&warning));
     }

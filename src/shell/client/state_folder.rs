@@ -15,6 +15,9 @@ use crate::words::Token;
 /// The file of the cookie.
 const COOKIE: &str = "device";
 
+/// The file of the token of couriers.
+const COURIER: &str = "courier";
+
 /// The file of typed lines.
 const HISTORY: &str = "history";
 
@@ -79,6 +82,42 @@ pub(super) fn cookie(root: &Path, server: &str, user: &str) -> Option<Token> {
     let path = root.join(file_name(server)).join(file_name(user)).join(COOKIE);
     refuse_link(&path).ok()?;
     fs::read_to_string(path).ok()?.trim_end().parse().ok()
+}
+
+/// The folder of a user at a server (`HOST:PORT`), whether or not it is there.
+pub(super) fn path(root: &Path, server: &str, user: &str) -> PathBuf {
+    root.join(file_name(server)).join(file_name(user))
+}
+
+/// The same, made if need be, for its owner only.
+pub(super) fn make(root: &Path, server: &str, user: &str) -> io::Result<PathBuf> {
+    let path = path(root, server, user);
+    DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+    for folder in path.ancestors().take(2) {
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    Ok(path)
+}
+
+/// The token of couriers of a user, if there is one. Several may run at a time, beside the one who has the lock: the
+/// file is whole at any time.
+pub(super) fn courier(root: &Path, server: &str, user: &str) -> Option<Token> {
+    let path = path(root, server, user).join(COURIER);
+    refuse_link(&path).ok()?;
+    fs::read_to_string(path).ok()?.trim_end().parse().ok()
+}
+
+/// Keeps a token for couriers, or keeps none any more.
+pub(super) fn keep_courier(root: &Path, server: &str, user: &str, token: Option<&Token>) -> io::Result<()> {
+    let path = make(root, server, user)?.join(COURIER);
+    refuse_link(&path)?;
+    match token {
+        Some(token) => replace_file(&path, format!("{token}\n").as_bytes()),
+        None => match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        },
+    }
 }
 
 /// `None`: another client holds the lock.
