@@ -117,8 +117,13 @@ impl World {
     pub(super) fn heal_link(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.silence += 1;
+        let was_silent = link.ends.iter().any(|end| end.silent);
         for end in &mut link.ends {
             end.silent = false;
+        }
+        // What waited comes now.
+        if was_silent {
+            self.disturb_ends(id);
         }
         for end in [0, 1] {
             self.after(0, Happening::Arrive { link: id, end });

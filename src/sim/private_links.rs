@@ -277,10 +277,12 @@ impl World {
         let own = process.user.as_ref().map_or_else(String::new, |name| name.as_str().to_string());
         let introductions = &self.overheard.introductions;
         let told = introductions.iter().rev().find(|told| told.reader == Holder::Process(id)).cloned();
-        let by_hand = told.as_ref().is_some_and(|told| {
-            let other = |other: &&Introduction| other.id == told.id && other.reader != told.reader;
-            matches!(introductions.iter().find(other), Some(Introduction { reader: Holder::Hand(_), .. }))
+        let other = told.as_ref().and_then(|told| {
+            introductions.iter().find(|other| other.id == told.id && other.reader != told.reader)
         });
+        let by_hand = other.is_some_and(|other| matches!(other.reader, Holder::Hand(_)));
+        // The client may be logged in and not have shown it yet.
+        let own = other.map_or(own, |other| other.of.clone());
         let zero = Introduction { id: Token([0; 16]), reader: Holder::Server, of: USERS[1].to_string() };
         let told = told.unwrap_or(zero);
         if by_hand && ambush.0 == 9 {

@@ -2,10 +2,12 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 use core::net::SocketAddr;
 
 use super::private::{
-    Client, DIALS, GOOD_MICROS, Introduction, PATIENCE_MICROS, Private, SHOWING_MICROS, Side, may_be_dialled,
+    CALM_MICROS, Client, DIALS, GOOD_MICROS, Introduction, PATIENCE_MICROS, Private, SHOWING_MICROS, Side,
+    may_be_dialled,
 };
 use super::{Check, Verdict, lines, rule};
 use crate::sim::network::Answer;
@@ -20,6 +22,12 @@ const BUDGET_MICROS: u64 = 60_000_000;
 /// A stranger is reset after this, and so many may wait (R36).
 const PROOF_MICROS: u64 = 300_000;
 const PLACES: usize = 4;
+/// Two clients who agree have a link after the second round of dials, whoever else comes to their ports: after so
+/// long, and the time that so many lines take.
+const MEETING_MICROS: u64 = 1_500_000;
+const MEETING_LINES: u64 = 8;
+/// How long a line takes if nothing is said of it.
+const LATENCY_MICROS: u64 = 200;
 
 impl Client {
     /// Whether it may dial the addresses of one more introduction.
@@ -29,6 +37,39 @@ impl Client {
 }
 
 impl Private {
+    /// When two who were introduced have a link at the latest.
+    pub(super) fn must_meet(&self, introduced: Time) -> Time {
+        let lines = MEETING_LINES * self.latency_micros.max(LATENCY_MICROS);
+        Time(introduced.0 + PATIENCE_MICROS.min(MEETING_MICROS + lines))
+    }
+
+    /// Lines of new connections may take longer: so may links for which the clients are dialling.
+    pub(super) fn slows(&mut self, latency_micros: u64) {
+        self.latency_micros = self.latency_micros.max(latency_micros);
+        for (_, id) in mem::take(&mut self.due_open) {
+            if let Some(both) = self.introductions.get(&id) {
+                self.due_open.insert((self.must_meet(both.at), id));
+            }
+        }
+    }
+
+    /// A client stands still.
+    pub(super) fn stops(&mut self, process: ProcessId, now: Time) {
+        if let Some(client) = self.clients.get_mut(&process) {
+            client.frozen = client.frozen.or(Some(now));
+        }
+    }
+
+    /// A client that stood still goes on. It may only now read introductions that it has not used.
+    pub(super) fn goes_on(&mut self, process: ProcessId, now: Time) {
+        let client = self.clients.get_mut(&process);
+        let Some(since) = client.and_then(|client| client.frozen.take()) else { return };
+        let waited = self.introductions.values_mut().filter(|both| both.at.0 + CALM_MICROS >= since.0);
+        for side in waited.filter_map(|both| both.side_mut(process)).filter(|side| side.dialled.is_empty()) {
+            side.good_until = Time(now.0 + GOOD_MICROS);
+        }
+    }
+
     /// Strangers have come to a port. Whoever comes there from an address that the client was not told may find no
     /// place.
     pub(super) fn strangers_come(&mut self, process: ProcessId) {
@@ -100,16 +141,17 @@ impl Check {
     /// (R35).
     pub(super) fn dials(&mut self, process: ProcessId, address: SocketAddr) -> Verdict {
         let now = self.now;
-        let told = self.private.introductions.values_mut().rev().filter_map(|both| {
-            let is_good = both.at.0 + GOOD_MICROS >= now.0;
-            both.side_mut(process).filter(|_| is_good)
-        });
-        let mut sides: Vec<&mut Side> = told.filter(|side| side.addresses.contains(&address)).collect();
+        let told = self.private.introductions.values_mut().rev().filter_map(|both| both.side_mut(process));
+        let good = told.filter(|side| side.good_until >= now);
+        let mut sides: Vec<&mut Side> = good.filter(|side| side.addresses.contains(&address)).collect();
         let dialled = |side: &Side| side.dialled.get(&address).copied();
         let again = sides.iter().position(|side| dialled(side).is_some_and(|rounds| rounds < ROUNDS));
         let open = |side: &&mut Side| dialled(side).is_none() && side.dialled.len() < DIALS;
         let place = again.or_else(|| sides.iter().position(open));
         if let Some(side) = place.and_then(|place| sides.get_mut(place)) {
+            if side.dialled.is_empty() {
+                side.good_until = Time(now.0 + PATIENCE_MICROS);
+            }
             *side.dialled.entry(address).or_default() += 1;
         }
         let good = place.is_some() && may_be_dialled(&address);

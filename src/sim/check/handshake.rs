@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::private::{End, GOOD_MICROS, Stage};
+use super::private::{End, Stage};
 use super::{Check, Verdict, rule};
 use crate::sim::trace::ProcessId;
 use crate::words::LinkId;
@@ -133,6 +133,6 @@ impl Check {
         let Some(side) = both.side(process) else { return false };
         let (own, other) = if end.dialled { (&end.from, &end.to) } else { (&end.to, &end.from) };
         let named = side.user == *other && both.name_of(process).is_none_or(|name| name == own);
-        named && !side.opened && both.at.0 + GOOD_MICROS >= self.now.0
+        named && !side.opened && side.good_until >= self.now
     }
 }

@@ -20,18 +20,12 @@ use crate::words::LinkId;
 
 /// A client gives up after this (R35).
 pub(super) const PATIENCE_MICROS: u64 = 10_000_000;
-/// Two clients who agree have a link after the second round of dials, whoever else comes to their ports: after so
-/// long, and the time that so many lines take.
-const MEETING_MICROS: u64 = 1_500_000;
-const MEETING_LINES: u64 = 8;
-/// How long a line takes if nothing is said of it.
-const LATENCY_MICROS: u64 = 200;
 /// How long it takes a line to come and a result to be shown.
 pub(super) const SHOWING_MICROS: u64 = 6_000_000;
-/// An introduction is good for so long (R35).
+/// A client that does not stand still has read an introduction and used it after so long (R35).
 pub(super) const GOOD_MICROS: u64 = 30_000_000;
 /// After a disturbance: a silent link is found dead within 15 s.
-const CALM_MICROS: u64 = 16_000_000;
+pub(super) const CALM_MICROS: u64 = 16_000_000;
 /// Addresses dialled for an introduction, and endpoints declared (R33, R35).
 pub(super) const DIALS: usize = 4;
 const ENDPOINTS: usize = 8;
@@ -53,7 +47,7 @@ pub(super) struct Private {
     /// Strangers at the doors, and when they must have said the id or be gone.
     pub(super) strangers: BTreeSet<(Time, ProcessId, LinkId)>,
     /// The longest time that a line of any connection takes.
-    latency_micros: u64,
+    pub(super) latency_micros: u64,
 }
 
 /// A client program.
@@ -66,7 +60,8 @@ pub(super) struct Client {
     /// What it said last of where it listens, by the user it wants a link with.
     declared: BTreeMap<String, Vec<String>>,
     disturbed: Time,
-    frozen: bool,
+    /// Since when.
+    pub(super) frozen: Option<Time>,
     /// Numbers of its requests for links, and of its answers to those of others, without an answer.
     pub(super) asked: BTreeSet<u64>,
     /// It has said that it has lost the server: what it asks for waits.
@@ -100,6 +95,8 @@ pub(super) struct Side {
     pub(super) nominated: Option<LinkId>,
     pub(super) opened: bool,
     shown: bool,
+    /// When its client uses it no more.
+    pub(super) good_until: Time,
 }
 
 /// A client's end of a connection with another.
@@ -164,7 +161,7 @@ impl Private {
     }
 
     pub(super) fn is_calm(&self, process: ProcessId, now: Time) -> bool {
-        let calm = |client: &Client| !client.frozen && client.disturbed.0 + CALM_MICROS < now.0;
+        let calm = |client: &Client| client.frozen.is_none() && client.disturbed.0 + CALM_MICROS < now.0;
         self.clients.get(&process).is_some_and(calm)
     }
 
@@ -186,7 +183,7 @@ impl Check {
                     was_deaf: false,
                     declared: BTreeMap::new(),
                     disturbed: Time::ZERO,
-                    frozen: false,
+                    frozen: None,
                     asked: BTreeSet::new(),
                     is_cut_off: false,
                     logs_in_again: false,
@@ -204,9 +201,7 @@ impl Check {
             }
             Seen::Frozen { process, frozen } => {
                 self.private.disturb(*process, now);
-                if let Some(client) = self.private.clients.get_mut(process) {
-                    client.frozen = *frozen;
-                }
+                if *frozen { self.private.stops(*process, now) } else { self.private.goes_on(*process, now) }
             }
             // Nothing more is shown there.
             Seen::OutputClosed { process } => self.private.disturb(*process, Time(u64::MAX >> 1)),
@@ -271,6 +266,7 @@ impl Check {
                     nominated: None,
                     opened: false,
                     shown: false,
+                    good_until: Time(self.now.0 + GOOD_MICROS),
                 };
                 self.introduced(id, side)?;
             }
@@ -308,9 +304,7 @@ impl Check {
                 && self.private.clients.get(one).is_some_and(|one| one.may_dial(now))
         };
         if processes.len() == 2 && processes.iter().all(may_dial) && self.private.can_meet(both, false) {
-            let lines = MEETING_LINES * self.private.latency_micros.max(LATENCY_MICROS);
-            let micros = PATIENCE_MICROS.min(MEETING_MICROS + lines);
-            self.private.due_open.insert((Time(now.0 + micros), id.to_string()));
+            self.private.due_open.insert((self.private.must_meet(now), id.to_string()));
             self.private.due.insert((Time(now.0 + PATIENCE_MICROS), id.to_string()));
         }
         let asker = both.sides.last().filter(|_| both.sides.len() == 2).and(both.sides.first());
@@ -393,9 +387,7 @@ impl Check {
                 self.private.is_let_in(*process, *link);
             }
             PeerSeen::Unreached { .. } => {}
-            PeerSeen::Slow { latency_micros } => {
-                self.private.latency_micros = self.private.latency_micros.max(*latency_micros);
-            }
+            PeerSeen::Slow { latency_micros } => self.private.slows(*latency_micros),
             PeerSeen::Disturbed { process } => self.private.disturb(*process, self.now),
         }
         Ok(())
