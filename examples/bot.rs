@@ -93,7 +93,8 @@ impl Bot<'_> {
                 Effect::Exit(exit) => self.exit = Some(exit),
                 Effect::Show(_) | Effect::NoteOpen { .. } | Effect::NoteSettled { .. } => {}
                 Effect::KeepCookie { .. } | Effect::CloseState | Effect::StopListening => {}
-                Effect::SendPeer { .. } | Effect::ClosePeer { .. } | Effect::ResetPeer { .. } => {}
+                Effect::SendPeer { .. } | Effect::SecurePeer { .. } | Effect::KeepKey(_) => {}
+                Effect::ClosePeer { .. } | Effect::ResetPeer { .. } => {}
             }
         }
         due.into_iter().for_each(|event| self.tell(core, event));

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod credential;
+mod device_key;
 mod fingerprint;
 pub mod look_alike;
 pub mod wiped;
@@ -18,6 +19,7 @@ use core::str::FromStr;
 use zeroize::Zeroizing;
 
 pub use self::credential::{Credential, is_hash};
+pub use device_key::{BadDeviceKey, DeviceKey};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 
 /// Longest name, in characters.

@@ -85,7 +85,8 @@ impl ClientState {
             Intent::Reply(yes) => return self.reply_to_oldest(line, yes),
             Intent::Private { to, text } => self.send_private(line, to, text),
             Intent::StopPrivate { user } => self.stop_private(line, user),
-            Intent::Verify { user } => self.verify(line, user),
+            Intent::Verify { user, is_right } => self.verify(line, user, is_right),
+            Intent::Trust { user } => self.trust(line, user),
             Intent::Path { user, way } => self.choose_path(line, user, way),
             Intent::Help { about } => self.explain(line, about),
         }
@@ -199,6 +200,7 @@ impl ClientState {
             | Success::Group { .. }
             | Success::Groups { .. }
             | Success::Private { .. }
+            | Success::Verification { .. }
             | Success::Help { .. }
             | Success::Logout => (false, None),
         };
@@ -233,13 +235,6 @@ impl ClientState {
                 Err(misread) => self.misread(typed.line, misread),
             }
         }
-    }
-
-    /// Private links have no keys yet, so there is nothing to compare. Any other answer than that the command
-    /// does not exist would be false comfort.
-    fn verify(&mut self, line: u64, user: &str) {
-        let code = if self.peers.talks_with(user) { Code::UnknownCommand } else { Code::NotPrivate };
-        self.local_result(line, Verb::Verify, Some(user), Err(code));
     }
 
     /// All links run directly from client to client; nothing is relayed yet.

@@ -1,9 +1,10 @@
 //! What the shell has to do for the client.
 
+use alloc::string::String;
 use core::fmt;
 use core::net::SocketAddr;
 
-use super::event::{Mark, Signal};
+use super::event::{KnownKey, Mark, Signal};
 use super::view::View;
 use crate::time::Time;
 use crate::words::{LinkId, Token};
@@ -75,6 +76,19 @@ pub enum Effect<'a> {
         /// Whole lines.
         bytes: &'a [u8],
     },
+    /// Encrypt a private link from here on: what was sent on it before leaves in the clear, and all that arrives from
+    /// now on belongs to the handshake. Each side proves the key of its device for this introduction. Answer with
+    /// `PeerProved`, or with `PeerClosed` if that fails.
+    SecurePeer {
+        /// The link.
+        link: LinkId,
+        /// Whether this client has connected.
+        dialled: bool,
+        /// What both sides must agree on.
+        introduction: &'a Introduction,
+    },
+    /// Note in the state folder that this is a key of a user's device.
+    KeepKey(&'a KnownKey),
     /// Close a private link once everything is sent. The core takes it for closed from now on.
     ClosePeer {
         /// The link.
@@ -113,12 +127,27 @@ impl fmt::Debug for Effect<'_> {
             Effect::StopListening => write!(f, "StopListening"),
             Effect::DialPeer { address } => write!(f, "DialPeer({address})"),
             Effect::SendPeer { link, bytes } => write!(f, "SendPeer({link:?}, {} bytes)", bytes.len()),
+            Effect::SecurePeer { link, dialled, introduction: _ } => {
+                write!(f, "SecurePeer({link:?}, {})", if *dialled { "dialled" } else { "accepted" })
+            }
+            Effect::KeepKey(known) => write!(f, "KeepKey({known:?})"),
             Effect::ClosePeer { link } => write!(f, "ClosePeer({link:?})"),
             Effect::ResetPeer { link } => write!(f, "ResetPeer({link:?})"),
             Effect::ScheduleTimeout { at } => write!(f, "ScheduleTimeout({at:?})"),
             Effect::Exit(exit) => write!(f, "Exit({exit:?})"),
         }
     }
+}
+
+/// What the server has told two clients about each other, as far as both know the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// Used once.
+    pub id: Token,
+    /// The user who has asked for the link.
+    pub requester: String,
+    /// The user who has agreed to it.
+    pub accepter: String,
 }
 
 /// How the program ends.

@@ -1,11 +1,12 @@
 //! What can happen to the client.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
 use super::view::ServerKey;
-use crate::words::{LinkId, MessageId, Name, Origin, Token};
+use crate::words::{DeviceKey, LinkId, MessageId, Name, Origin, Token};
 
 /// Something that has happened. Events are handed in in the order in which they happened; those of links and
 /// dials that are gone are ignored.
@@ -73,6 +74,13 @@ pub enum Event<'a> {
         /// The address.
         address: SocketAddr,
     },
+    /// A `SecurePeer` is carried out: what is said on the link from now on only the owner of a key hears and says.
+    PeerProved {
+        /// The link.
+        link: LinkId,
+        /// The key that the other side has proved to have, for this introduction and this link.
+        key: DeviceKey,
+    },
     /// Bytes have arrived on a private link, in any chunking.
     PeerReceived {
         /// The link.
@@ -110,6 +118,7 @@ impl fmt::Debug for Event<'_> {
             Event::Listening { addresses } => write!(f, "Listening({addresses:?})"),
             Event::PeerOpened { link, opened } => write!(f, "PeerOpened({link:?}, {opened:?})"),
             Event::PeerUnreached { address } => write!(f, "PeerUnreached({address})"),
+            Event::PeerProved { link, key } => write!(f, "PeerProved({link:?}, {key})"),
             Event::PeerReceived { link, bytes } => write!(f, "PeerReceived({link:?}, {} bytes)", bytes.len()),
             Event::PeerClosed { link } => write!(f, "PeerClosed({link:?})"),
             Event::Tick => write!(f, "Tick"),
@@ -146,6 +155,20 @@ pub struct Recall {
     pub doubtful: Vec<Mark>,
     /// Commands that had no result yet when the client died.
     pub unsettled: u32,
+    /// Keys of other users' devices, in the order in which they were noted; of one that was noted more than once the
+    /// last note holds.
+    pub keys: Vec<KnownKey>,
+}
+
+/// The key of another user's device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    /// The user.
+    pub user: String,
+    /// The device's key.
+    pub key: DeviceKey,
+    /// Both people have compared the code of the link.
+    pub is_verified: bool,
 }
 
 /// What identifies a shown message when it arrives again.

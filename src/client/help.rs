@@ -7,6 +7,21 @@ use alloc::vec::Vec;
 use super::verb::{AT_TERMINAL, Verb};
 use crate::wire::CommandKind;
 
+/// Commands that share a line in the list of all, which fits on a screen, and what they do.
+const PAIRS: [(Verb, Verb, &str); 3] = [
+    (
+        Verb::Server(CommandKind::Ping),
+        Verb::Server(CommandKind::Seen),
+        "ask whether USER is online, and until when they were",
+    ),
+    (
+        Verb::Server(CommandKind::Block),
+        Verb::Server(CommandKind::Unblock),
+        "keep USER from reaching you, or no longer",
+    ),
+    (Verb::Verify, Verb::Trust, "compare keys; accept another key"),
+];
+
 /// The help for a command, named by its first word or all of them, or for all commands; `None` if there is no
 /// such command.
 pub(super) fn text(about: Option<&str>) -> Option<String> {
@@ -27,18 +42,17 @@ fn overview() -> String {
     lines.join("\n")
 }
 
-/// The line of a verb in the list of all. Two that ask nearly the same share one, for the list fits on a screen.
+/// The line of a command in the list of all; none if it shares that of another.
 fn listed(verb: Verb, widest: usize) -> Option<String> {
-    let (seen, ping) = (Verb::Server(CommandKind::Seen), Verb::Server(CommandKind::Ping));
-    if verb == seen {
+    if PAIRS.iter().any(|(_, second, _)| *second == verb) {
         return None;
     }
-    let (form, gist) = if verb == ping {
-        (format!("{}, {}", ping.form(), seen.form()), "ask whether USER is online, and until when they were")
-    } else {
-        (verb.form(), verb.help())
-    };
-    Some(format!("{form:widest$} {gist}"))
+    Some(match PAIRS.iter().find(|(first, _, _)| *first == verb) {
+        Some((first, second, gist)) => {
+            format!("{:widest$} {gist}", format!("{}, {}", first.form(), second.form()))
+        }
+        None => format!("{:widest$} {}", verb.form(), verb.help()),
+    })
 }
 
 fn explained(verb: Verb) -> String {
@@ -53,13 +67,17 @@ fn explained(verb: Verb) -> String {
 const fn more(verb: Verb) -> &'static str {
     match verb {
         Verb::Server(kind) => more_of_server(kind),
-        Verb::Private => "Start one with startprivate. These links are not encrypted yet.",
+        Verb::Private => "Start one with startprivate. Only USER's device can read what you write.",
         Verb::StopPrivate => "",
         Verb::To => {
             "At a terminal. Then /COMMAND is a command, // begins a text with a slash, and /to ends it."
         }
         Verb::Reply => "At a terminal.",
-        Verb::Verify | Verb::Path => "",
+        Verb::Verify => {
+            "Read the code out to each other. If it is the same, nobody is between you: verify USER yes."
+        }
+        Verb::Trust => "Only after they have told you so in another way: somebody else may have that key.",
+        Verb::Path => "",
     }
 }
 
@@ -102,7 +120,7 @@ mod tests {
     fn every_command_is_explained_and_can_be_typed_so() {
         for verb in Verb::offered() {
             let form = verb.form();
-            let line = form.replace("...", "").replace("[COMMAND]", "");
+            let line = form.replace("...", "").replace("[COMMAND]", "").replace("[yes]", "");
             let line = line.replace("SECONDS", "60");
             assert_eq!(intent::read(line.as_bytes(), &Settings::default()).unwrap().verb(), verb, "{line}");
             assert_eq!(Named::from(verb.name()), Named::Command(verb));
@@ -116,8 +134,8 @@ mod tests {
         let mut verbs: Vec<Verb> = Verb::offered().collect();
         verbs.sort_unstable();
         verbs.dedup();
-        assert_eq!(verbs.len(), CommandKind::ALL.len() + 2);
-        assert_eq!(overview().lines().count(), verbs.len());
+        assert_eq!(verbs.len(), CommandKind::ALL.len() + 4);
+        assert_eq!(overview().lines().count(), verbs.len() + 1 - PAIRS.len());
     }
 
     #[test]
@@ -139,10 +157,10 @@ mod tests {
     fn what_else_there_is_to_know_follows_the_gist() {
         let private = text(Some("private")).unwrap();
         assert!(
-            private.ends_with(". Start one with startprivate. These links are not encrypted yet."),
+            private.ends_with(". Start one with startprivate. Only USER's device can read what you write."),
             "{private}"
         );
-        assert_eq!(text(Some("verify")), None, "it does not exist yet");
+        assert_eq!(text(Some("path")), None, "it does not exist yet");
         assert!(text(Some("stopprivate")).unwrap().ends_with(&format!("{}.", Verb::StopPrivate.help())));
     }
 

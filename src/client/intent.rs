@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use super::settings::Settings;
 use super::verb::{Named, Verb};
-use crate::wire::{Code, Command, CommandKind, Misuse};
+use crate::wire::{Code, Command, CommandKind, Contact, Misuse};
 use crate::words::Text;
 
 /// Characters of an unknown first word that the result repeats.
@@ -27,8 +27,10 @@ pub(super) enum Intent<'a> {
     Private { to: &'a str, text: Text<'a> },
     /// `stopprivate USER`
     StopPrivate { user: &'a str },
-    /// `verify USER`
-    Verify { user: &'a str },
+    /// `verify USER [yes]`
+    Verify { user: &'a str, is_right: bool },
+    /// `trust USER`
+    Trust { user: &'a str },
     /// `path USER direct|auto|relay`
     Path { user: &'a str, way: Way },
     /// `help [COMMAND]`
@@ -48,6 +50,7 @@ impl Intent<'_> {
             Intent::Private { .. } => Verb::Private,
             Intent::StopPrivate { .. } => Verb::StopPrivate,
             Intent::Verify { .. } => Verb::Verify,
+            Intent::Trust { .. } => Verb::Trust,
             Intent::Path { .. } => Verb::Path,
             Intent::Help { .. } => Verb::Server(CommandKind::Help),
             Intent::Logout => Verb::Server(CommandKind::Logout),
@@ -126,7 +129,8 @@ fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
     let (command, intent) = match word {
         "private" => (Verb::Private, private(rest)),
         "stopprivate" => (Verb::StopPrivate, one(rest).map(|user| Intent::StopPrivate { user })),
-        "verify" => (Verb::Verify, one(rest).map(|user| Intent::Verify { user })),
+        "verify" => (Verb::Verify, verify(rest)),
+        "trust" => (Verb::Trust, one(rest).map(|user| Intent::Trust { user })),
         "path" => (Verb::Path, path(rest)),
         _ => return None,
     };
@@ -137,10 +141,12 @@ fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
 fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
     let command = Command::parse(line)?;
     match command {
-        Command::StartPrivate { user, ref endpoints } if endpoints.is_empty() => {
+        Command::StartPrivate { user, ref contact } if *contact == Contact::default() => {
             Ok(Intent::StartPrivate { user })
         }
-        Command::Accept { user, ref endpoints } if endpoints.is_empty() => Ok(Intent::Accept { user }),
+        Command::Accept { user, ref contact } if *contact == Contact::default() => {
+            Ok(Intent::Accept { user })
+        }
         // Where this client listens is not typed.
         Command::StartPrivate { .. } | Command::Accept { .. } => {
             Err(Misread { command: Verb::Server(command.kind()).into(), code: Code::Usage })
@@ -183,6 +189,17 @@ fn private(rest: &str) -> Option<Intent<'_>> {
     Some(Intent::Private { to, text: Text::new(text)? })
 }
 
+fn verify(rest: &str) -> Option<Intent<'_>> {
+    let mut words = words(rest);
+    let user = words.next()?;
+    let is_right = match words.next() {
+        None => false,
+        Some("yes") => true,
+        Some(_) => return None,
+    };
+    words.next().is_none().then_some(Intent::Verify { user, is_right })
+}
+
 fn path(rest: &str) -> Option<Intent<'_>> {
     let mut words = words(rest);
     let user = words.next()?;
@@ -219,7 +236,9 @@ mod tests {
             ("private hans hi", private("hi")),
             ("  private   hans   hi ", private("  hi ")),
             ("stopprivate hans", Intent::StopPrivate { user: "hans" }),
-            ("verify hans", Intent::Verify { user: "hans" }),
+            ("verify hans", Intent::Verify { user: "hans", is_right: false }),
+            ("verify hans yes", Intent::Verify { user: "hans", is_right: true }),
+            ("trust hans", Intent::Trust { user: "hans" }),
             ("path hans auto", Intent::Path { user: "hans", way: Way::Auto }),
             ("help", Intent::Help { about: None }),
             ("help create group", Intent::Help { about: Some("create group") }),
@@ -248,6 +267,8 @@ mod tests {
             ("stopprivate", "stopprivate"),
             ("stopprivate a b", "stopprivate"),
             ("verify", "verify"),
+            ("verify hans no", "verify"),
+            ("trust hans yes", "trust"),
             ("path hans", "path"),
             ("path hans over", "path"),
             ("path hans auto now", "path"),

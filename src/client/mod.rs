@@ -52,8 +52,8 @@ mod unanswered;
 mod verb;
 pub mod view;
 
-pub use effect::{Effect, Exit};
-pub use event::{Event, Mark, PeerOpened, Recall, Signal};
+pub use effect::{Effect, Exit, Introduction};
+pub use event::{Event, KnownKey, Mark, PeerOpened, Recall, Signal};
 pub use outbox::Effects;
 pub use settings::{AcceptPrivate, Settings};
 pub use verb::{AT_TERMINAL, Named, Verb};
@@ -181,6 +181,7 @@ impl ClientState {
             Event::Listening { addresses } => self.on_listening(&addresses),
             Event::PeerOpened { link, opened } => self.on_peer_opened(link, opened),
             Event::PeerUnreached { address } => self.on_peer_unreached(address),
+            Event::PeerProved { link, key } => self.on_peer_proved(link, key),
             Event::PeerReceived { link, bytes } => self.receive_from_peer(link, bytes),
             Event::PeerClosed { link } => self.on_peer_closed(link),
             Event::Tick => self.scheduled = None,

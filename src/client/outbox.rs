@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::ops::Range;
 
-use super::effect::{Effect, Exit};
-use super::event::Mark;
+use super::effect::{Effect, Exit, Introduction};
+use super::event::{KnownKey, Mark};
 use super::view::View;
 use crate::time::Time;
 use crate::wire::{ClientLine, PeerLine};
@@ -183,6 +183,14 @@ impl Outbox {
         }
     }
 
+    pub(super) fn secure_peer(&mut self, link: LinkId, dialled: bool, introduction: Introduction) {
+        self.push(Item::SecurePeer { link, dialled, introduction });
+    }
+
+    pub(super) fn keep_key(&mut self, known: KnownKey) {
+        self.push(Item::KeepKey(known));
+    }
+
     pub(super) fn close_peer(&mut self, link: LinkId) {
         self.push(Item::ClosePeer(link));
     }
@@ -225,6 +233,8 @@ enum Item {
     StopListening,
     DialPeer(SocketAddr),
     SendPeer(LinkId, Range<usize>),
+    SecurePeer { link: LinkId, dialled: bool, introduction: Introduction },
+    KeepKey(KnownKey),
     ClosePeer(LinkId),
     ResetPeer(LinkId),
     ScheduleTimeout(Time),
@@ -251,6 +261,10 @@ impl Item {
             Item::StopListening => Effect::StopListening,
             Item::DialPeer(address) => Effect::DialPeer { address: *address },
             Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: within(bytes, range) },
+            Item::SecurePeer { link, dialled, introduction } => {
+                Effect::SecurePeer { link: *link, dialled: *dialled, introduction }
+            }
+            Item::KeepKey(known) => Effect::KeepKey(known),
             Item::ClosePeer(link) => Effect::ClosePeer { link: *link },
             Item::ResetPeer(link) => Effect::ResetPeer { link: *link },
             Item::ScheduleTimeout(at) => Effect::ScheduleTimeout { at: *at },

@@ -107,6 +107,11 @@ impl Outstanding {
         asked.map(|asked| asked.introduced = true).is_some()
     }
 
+    /// Whether a command has requested a private link and nobody was introduced for it.
+    pub(super) fn await_introduction(&self) -> bool {
+        self.open.values().any(|asked| !asked.introduced && asked.command.is_private())
+    }
+
     /// Removes the oldest command that requests a private link with this user.
     pub(super) fn settle_private(&mut self, user: &str) -> Option<(u64, AskedBy)> {
         let mut open = self.open.iter();

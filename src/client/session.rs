@@ -164,7 +164,7 @@ impl ClientState {
         self.opening().map(|opening| opening.lost = true).is_some()
     }
 
-    pub(super) fn on_state_opened(&mut self, recall: Recall) {
+    pub(super) fn on_state_opened(&mut self, mut recall: Recall) {
         let Some(session) = self.session() else { return };
         let Standing::Opening(opening) = &mut session.standing else { return };
         let (held, lost) = (core::mem::take(&mut opening.held), opening.lost);
@@ -174,6 +174,7 @@ impl ClientState {
         if recall.unsettled > 0 {
             self.outbox.show(View::Notice(Notice::Unsettled { count: recall.unsettled }));
         }
+        self.peers.recall_keys(core::mem::take(&mut recall.keys));
         self.delivery.begin(recall);
         match farewell(&held).filter(|_| lost) {
             // The server has ended the session.
@@ -211,8 +212,8 @@ impl ClientState {
             ServerLine::Request { from } => self.on_private_request(from),
             ServerLine::Withdrawn { from } => self.on_withdrawn(from),
             ServerLine::EndPrivate { user } => self.end_private(user),
-            ServerLine::Introduce { user, role, id, addresses } => {
-                self.on_introduction(user, *role, *id, addresses);
+            ServerLine::Introduce { user, role, id, key, addresses } => {
+                self.on_introduction(user, *role, *id, *key, addresses);
             }
             ServerLine::Notice(crate::wire::Notice::FailedLogins { count }) => {
                 self.outbox.show(View::Notice(Notice::FailedLogins { count: *count }));

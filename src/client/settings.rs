@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::net::SocketAddr;
 
-use crate::words::Password;
+use crate::words::{DeviceKey, Password};
 
 /// Settings of the client's core.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub terminal: bool,
     /// `--private-advertise`: an address to declare beside the one listened on.
     pub private_advertise: Option<SocketAddr>,
+    /// The key of this device, by which others know it on private links; without one there are none.
+    pub device_key: Option<DeviceKey>,
     /// Longest line typed, in bytes, its end not counted.
     pub line_bytes: usize,
 }
@@ -72,6 +74,7 @@ impl Default for Settings {
             strict: false,
             terminal: false,
             private_advertise: None,
+            device_key: None,
             line_bytes: 4_096,
         }
     }

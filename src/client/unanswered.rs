@@ -45,6 +45,7 @@ impl Unanswered {
             | Intent::Reply(_)
             | Intent::StopPrivate { .. }
             | Intent::Verify { .. }
+            | Intent::Trust { .. }
             | Intent::Path { .. }
             | Intent::Help { .. }
             | Intent::Logout => return,

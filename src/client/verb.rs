@@ -15,8 +15,10 @@ pub enum Verb {
     Private,
     /// `stopprivate USER`
     StopPrivate,
-    /// `verify USER`
+    /// `verify USER [yes]`
     Verify,
+    /// `trust USER`
+    Trust,
     /// `path USER direct|auto|relay`
     Path,
     /// `to USER`, at a terminal
@@ -29,7 +31,7 @@ pub enum Verb {
 pub const AT_TERMINAL: [Verb; 2] = [Verb::To, Verb::Reply];
 
 /// Those that the client carries out itself.
-const LOCAL: [Verb; 4] = [Verb::Private, Verb::StopPrivate, Verb::Verify, Verb::Path];
+const LOCAL: [Verb; 5] = [Verb::Private, Verb::StopPrivate, Verb::Verify, Verb::Trust, Verb::Path];
 
 impl Verb {
     /// All of them but those of terminals, in the order in which help lists them: those of the client come after the other
@@ -40,9 +42,9 @@ impl Verb {
         of_server(false).map(Verb::Server).chain(LOCAL).chain(of_server(true).map(Verb::Server))
     }
 
-    /// Those that do something: the keys of private links, and other ways for them, do not exist yet.
+    /// Those that do something: other ways for private links do not exist yet.
     pub fn offered() -> impl Iterator<Item = Verb> {
-        Verb::all().filter(|verb| !matches!(verb, Verb::Verify | Verb::Path))
+        Verb::all().filter(|verb| !matches!(verb, Verb::Path))
     }
 
     /// The words it begins with, as results name it.
@@ -53,6 +55,7 @@ impl Verb {
             Verb::Private => "private",
             Verb::StopPrivate => "stopprivate",
             Verb::Verify => "verify",
+            Verb::Trust => "trust",
             Verb::Path => "path",
             Verb::To => "to",
             Verb::Reply => "reply",
@@ -66,7 +69,8 @@ impl Verb {
             Verb::Server(CommandKind::StartPrivate | CommandKind::Accept) => "USER",
             Verb::Server(kind) => kind.arguments(),
             Verb::Private => "USER TEXT",
-            Verb::StopPrivate | Verb::Verify => "USER",
+            Verb::StopPrivate | Verb::Trust => "USER",
+            Verb::Verify => "USER [yes]",
             Verb::Path => "USER direct|auto|relay",
             Verb::To => "USER|group NAME|all",
             Verb::Reply => "TEXT",
@@ -80,7 +84,8 @@ impl Verb {
             Verb::Server(kind) => kind.help(),
             Verb::Private => "send over the private link",
             Verb::StopPrivate => "end the private link with USER",
-            Verb::Verify => "compare keys with USER",
+            Verb::Verify => "compare keys with USER; yes if equal",
+            Verb::Trust => "accept that USER has another key",
             Verb::Path => "choose how the private link with USER runs",
             Verb::To => "send what you type to them; to ends it",
             Verb::Reply => "send where the last message came from",

@@ -204,10 +204,19 @@ pub enum Success {
         /// Sorted.
         users: Vec<String>,
     },
-    /// `block`, `unblock`, `startprivate` (see there), `accept`, `decline`, `stopprivate`
+    /// `block`, `unblock`, `startprivate` (see there), `accept`, `decline`, `stopprivate`, `trust`
     User {
         /// The user.
         user: String,
+    },
+    /// `verify`
+    Verification {
+        /// The other user.
+        user: String,
+        /// Groups of digits that are the same at the other end, unless somebody is between.
+        code: String,
+        /// Whether the person has said that they are.
+        is_verified: bool,
     },
     /// `offline`
     Offline {

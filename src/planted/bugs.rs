@@ -401,6 +401,14 @@ planted! {
     ClientTakesAnyId,
     /// A client answers a private call that is for somebody else.
     ClientTakesAnyName,
+    /// A client takes a call that is said again.
+    ClientTakesNonceTwice,
+    /// A client takes whatever key the other side has.
+    ClientTakesAnyKey,
+    /// A client takes another key of a user whose key it knows.
+    ClientTakesChangedKey,
+    /// The server tells each of two clients its own key.
+    OwnKeyTold,
     /// A client opens a link for each nomination of an introduction.
     ClientOpensTwice,
     /// A client that asked for a link takes the other's nomination.

@@ -153,6 +153,9 @@ impl World {
         let mut line = self.command(Step { kind, ..step }).unwrap_or_default();
         if matches!(kind, Kind::StartPrivate | Kind::Accept) {
             let places = usize::try_from(step.salt % 64).unwrap_or(0) % (ENDPOINTS.len() + 1);
+            if step.salt.is_multiple_of(7) {
+                line += " ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+            }
             line.extend(ENDPOINTS[..places].iter().map(|endpoint| format!(" {endpoint}")));
         }
         if step.salt.is_multiple_of(5) {

@@ -1,7 +1,7 @@
 //! The machines the clients run on: they carry out effects as a shell would, and keep state folders.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -11,10 +11,11 @@ use super::display::Item;
 use super::link::Holder;
 use super::network::Place;
 use super::private_links::Ambush;
+use super::seals::Seal;
 use super::trace::{PeerSeen, ProcessId, Seen};
 use super::world::{Happening, News, World};
 use crate::client::{ClientState, Effect, Event, Exit, Settings};
-use crate::words::{LinkId, Name};
+use crate::words::{DeviceKey, LinkId, Name};
 
 /// Places at which a client may run.
 pub(super) const SEATS: usize = 14;
@@ -49,6 +50,9 @@ pub(super) struct Process {
     dial: u32,
     pub(super) link: Option<LinkId>,
     pub(super) peers: Vec<LinkId>,
+    /// What encrypts them.
+    pub(super) seals: BTreeMap<LinkId, Seal>,
+    pub(super) device_key: DeviceKey,
     pub(super) place: Place,
     pub(super) listening: Vec<SocketAddr>,
     /// Who has asked it for a private link.
@@ -89,6 +93,9 @@ impl World {
         let home = self.seats[seat].home;
         let place = self.seats[seat].place;
         settings.private_advertise = place.advertised(id.0);
+        // One of a version before there were keys has none.
+        let device_key = device_of(home);
+        settings.device_key = (!self.draw.chance(20)).then_some(device_key);
         let outlasts_server = settings.terminal && settings.reconnect_secs.is_none();
         let strict = settings.strict && !settings.terminal;
         self.trace.add(self.now, Seen::ClientStarted { process: id, home, place, outlasts_server, strict });
@@ -100,6 +107,8 @@ impl World {
             dial: 0,
             link: None,
             peers: Vec::new(),
+            seals: BTreeMap::new(),
+            device_key,
             place,
             listening: Vec::new(),
             asked_by: Vec::new(),
@@ -239,6 +248,10 @@ impl World {
                     self.write(link, end, bytes);
                 }
             }
+            Effect::SecurePeer { link, dialled, introduction } => {
+                self.secure_peer(process, link, dialled, introduction);
+            }
+            Effect::KeepKey(known) => self.keep_key(process, known),
             Effect::ClosePeer { link } => self.leave_peer(process, link, false),
             Effect::ResetPeer { link } => self.leave_peer(process, link, true),
             Effect::ScheduleTimeout { at } => {
@@ -252,6 +265,7 @@ impl World {
 
     fn leave_peer(&mut self, process: &mut Process, link: LinkId, resets: bool) {
         process.peers.retain(|peer| *peer != link);
+        process.seals.remove(&link);
         self.see_peer(PeerSeen::Left { link, process: process.id });
         if let Some(end) = self.own_end(link, process.id) {
             if resets { self.kill_end(link, end, true) } else { self.close_end(link, end) }
@@ -317,6 +331,7 @@ impl World {
             News::PeerDialled { address } => self.connect_peer(id, address),
             News::PeerUnreached { address } => self.tell_client(id, Event::PeerUnreached { address }),
             News::PeerAccepted { link, from } => self.accept_peer(id, link, from),
+            News::Unseal { link } => self.unseal(id, link),
             News::Crowd { left } => self.strangers_come(id, left),
             News::StateAsked { user } => self.open_folder(id, user),
             News::CookieSought { user } => self.find_cookie(id, user),
@@ -366,9 +381,7 @@ impl World {
             self.tell_client(process, Event::Received { bytes });
             self.spring(process, bytes);
         } else if running.peers.contains(&link) {
-            let heard = self.trace.keep(bytes);
-            self.see_peer(PeerSeen::Heard { link, process, bytes: heard });
-            self.tell_client(process, Event::PeerReceived { link, bytes });
+            self.peer_receives(process, link, bytes);
         }
     }
 
@@ -380,6 +393,7 @@ impl World {
             self.tell_client(process, Event::Disconnected);
         } else if running.peers.contains(&link) {
             running.peers.retain(|peer| *peer != link);
+            running.seals.remove(&link);
             self.see_peer(PeerSeen::Left { link, process });
             self.tell_client(process, Event::PeerClosed { link });
         }
@@ -422,6 +436,11 @@ impl World {
     pub(super) fn thaw(&mut self, seat: usize) {
         self.freeze(seat, false);
     }
+}
+
+/// The key of the device at a home.
+fn device_of(home: u8) -> DeviceKey {
+    DeviceKey([home + 1; 32])
 }
 
 #[cfg(test)]

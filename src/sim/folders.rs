@@ -12,7 +12,7 @@ use super::client_host::Process;
 use super::disk::{Note, Notes};
 use super::trace::{ProcessId, Seen};
 use super::world::World;
-use crate::client::{Event, Mark, Recall};
+use crate::client::{Event, KnownKey, Mark, Recall};
 use crate::words::{Name, Token};
 
 /// Marks a folder remembers.
@@ -40,6 +40,7 @@ struct Folder {
     doubtful: Vec<Mark>,
     open: BTreeSet<u64>,
     cookie: Option<Token>,
+    keys: Vec<KnownKey>,
     /// `open` is of an earlier owner; the first note of the present one takes its place.
     open_is_old: bool,
 }
@@ -50,6 +51,7 @@ impl Folder {
             shown: self.shown.iter().cloned().collect(),
             doubtful: self.doubtful.clone(),
             unsettled: u32::try_from(self.open.len()).unwrap_or(u32::MAX),
+            keys: self.keys.clone(),
         }
     }
 
@@ -176,6 +178,12 @@ impl World {
     pub(super) fn keep_cookie(&mut self, process: &Process, cookie: Token) {
         if let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.all.get_mut(key)) {
             folder.cookie = Some(cookie);
+        }
+    }
+
+    pub(super) fn keep_key(&mut self, process: &Process, known: &KnownKey) {
+        if let Some(folder) = process.folder.as_ref().and_then(|key| self.folders.all.get_mut(key)) {
+            folder.keys.push(known.clone());
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod agreement;
 mod by_hand;
+mod calls;
 mod cast;
 mod check;
 mod client_host;
@@ -36,6 +37,7 @@ mod real;
 mod reference;
 pub mod run;
 pub mod scenario;
+mod seals;
 mod server_host;
 mod steps;
 mod store;

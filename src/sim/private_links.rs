@@ -5,19 +5,21 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::calls::call;
 use super::cast::{USERS, hand_address};
 use super::client_host::{Process, SEATS_USED};
 use super::hand::Manner;
 use super::link::Holder;
 use super::network::Answer;
 use super::scenario::Step;
+use super::seals::{self, Seal};
 use super::steps::HAPPENINGS;
 use super::trace::{PeerSeen, ProcessId, Seen};
 use super::world::{Happening, News, World};
-use crate::client::{Event, PeerOpened};
+use crate::client::{self, Event, PeerOpened};
 use crate::time::Time;
-use crate::wire::ServerLine;
-use crate::words::{LinkId, Token};
+use crate::wire::{Role, ServerLine};
+use crate::words::{DeviceKey, LinkId, Token};
 
 /// How long a dial waits for a machine that says nothing.
 const DIAL_MICROS: u64 = 3_000_000;
@@ -27,6 +29,9 @@ const OVERHEARD: usize = 8;
 const PORT_BY_HAND: u16 = 6_666;
 /// Kinds of [`Ambush`].
 const AMBUSHES: u32 = 10;
+/// Of whoever is introduced by hand, and of somebody else.
+const KEYS_BY_HAND: [DeviceKey; 2] = [DeviceKey([0xaa; 32]), DeviceKey([0xac; 32])];
+const ANOTHER_KEY: DeviceKey = DeviceKey([0xbb; 32]);
 /// Strangers who come together, how often they do, and with what pause.
 const CROWD: usize = 6;
 const CROWDS: u8 = 120;
@@ -37,15 +42,28 @@ const CROWDS_COME_MICROS: u64 = 3_600_000_000;
 const SILENT: u32 = 8;
 /// Never shown: no stranger may say it.
 const TEXT: &str = "text 1 1717200000000000 t999999999 from a stranger\n";
-/// What somebody who listens by hand says to a client that calls.
-const ANSWERS: &[&str] = &[
-    "ready\nopened\ntext 1 1717200000000000 by hand\n",
-    "ready\nnominate\ntext 1 1717200000000000 by hand\n",
-    "opened\n",
-    "nominate\nopened\n",
-    "ready\nready\nopened\n",
-    "ready\ntext 1 1717200000000000 t999999999 too early\n",
+/// What somebody who listens by hand says to a client that calls, and with which key.
+const ANSWERS: &[(&str, Proof)] = &[
+    ("ready\nopened\ntext 1 1717200000000000 by hand\n", Proof::Own),
+    ("ready\nnominate\ntext 1 1717200000000000 by hand\n", Proof::Own),
+    ("opened\n", Proof::Own),
+    ("nominate\nopened\n", Proof::Own),
+    ("ready\nready\nopened\n", Proof::Own),
+    ("ready\ntext 1 1717200000000000 t999999999 too early\n", Proof::Own),
+    ("ready\nopened\ntext 1 1717200000000000 t999999999 with another key\n", Proof::Anothers),
+    ("ready\nopened\ntext 1 1717200000000000 t999999999 in the clear\n", Proof::None),
 ];
+
+/// What somebody by hand proves before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// The key that the server has told.
+    Own,
+    /// Another one.
+    Anothers,
+    /// Nothing.
+    None,
+}
 
 /// What a stranger who connects to a client says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +77,8 @@ pub(super) struct Overheard {
     calls: Vec<Vec<u8>>,
     /// What is said at the port of somebody by hand.
     answer: usize,
+    /// Which key they have.
+    key: usize,
     /// Until then many strangers come to all who are introduced.
     crowds_until: Time,
 }
@@ -70,6 +90,18 @@ struct Introduction {
     /// Who was told, and of whom.
     reader: Holder,
     of: String,
+    role: Role,
+}
+
+impl Introduction {
+    /// As both know it, given the name of its reader.
+    fn known(&self, own: &str) -> client::Introduction {
+        let (requester, accepter) = match self.role {
+            Role::Requester => (own, self.of.as_str()),
+            Role::Accepter => (self.of.as_str(), own),
+        };
+        client::Introduction { id: self.id, requester: requester.into(), accepter: accepter.into() }
+    }
 }
 
 impl World {
@@ -108,8 +140,9 @@ impl World {
         }
         let Some(reader) = self.links.get(&link).map(|link| link.ends[0].holder) else { return };
         for line in bytes.split(|byte| *byte == b'\n') {
-            if let Ok(ServerLine::Introduce { user, id, .. }) = ServerLine::parse(line) {
-                keep(&mut self.overheard.introductions, Introduction { id, reader, of: user.to_string() });
+            if let Ok(ServerLine::Introduce { user, id, role, .. }) = ServerLine::parse(line) {
+                let told = Introduction { id, reader, of: user.to_string(), role };
+                keep(&mut self.overheard.introductions, told);
                 if let (Holder::Process(process), true) = (reader, self.now < self.overheard.crowds_until) {
                     self.after(0, Happening::Client { process, news: News::Crowd { left: CROWDS } });
                 }
@@ -178,6 +211,7 @@ impl World {
     fn has_joined(&mut self, id: ProcessId, link: LinkId, dialled: bool) {
         if let Some(process) = self.process(id) {
             process.peers.push(link);
+            process.seals.insert(link, Seal::new(dialled));
         }
         self.see_peer(PeerSeen::Joined { link, process: id, dialled });
     }
@@ -215,7 +249,23 @@ impl World {
         let link = self.new_link(Holder::Process(id), Holder::Hand(usize::MAX));
         self.has_joined(id, link, true);
         self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Dialled(address) });
-        let answer = ANSWERS[self.overheard.answer % ANSWERS.len()];
+        let (answer, proof) = ANSWERS[self.overheard.answer % ANSWERS.len()];
+        let key = match proof {
+            Proof::Own => Some(KEYS_BY_HAND[self.overheard.key]),
+            Proof::Anothers => Some(ANOTHER_KEY),
+            Proof::None => None,
+        };
+        let own = self.process(id).and_then(|process| process.user.clone());
+        let told = self
+            .overheard
+            .introductions
+            .iter()
+            .rev()
+            .find(|told| told.reader == Holder::Process(id))
+            .cloned();
+        if let (Some(key), Some(own), Some(told)) = (key, own, told) {
+            self.write(link, 1, &seals::proof(link, key, &told.known(own.as_str())));
+        }
         self.write(link, 1, answer.as_bytes());
         self.pump(link, 1);
     }
@@ -283,7 +333,8 @@ impl World {
         let by_hand = other.is_some_and(|other| matches!(other.reader, Holder::Hand(_)));
         // The client may be logged in and not have shown it yet.
         let own = other.map_or(own, |other| other.of.clone());
-        let zero = Introduction { id: Token([0; 16]), reader: Holder::Server, of: USERS[1].to_string() };
+        let (zero, of) = (Token([0; 16]), USERS[1].to_string());
+        let zero = Introduction { id: zero, reader: Holder::Server, of, role: Role::Accepter };
         let told = told.unwrap_or(zero);
         if by_hand && ambush.0 == 9 {
             return self.come_twice(id, &told, &own);
@@ -308,19 +359,21 @@ impl World {
 
     /// Each differs in one thing from what would open a link.
     fn lines_of_stranger(&mut self, ambush: Ambush, told: &Introduction, own: &str) -> Vec<u8> {
-        let Introduction { id, of, .. } = told;
+        let Introduction { id, of, role, .. } = told;
+        let (asks, nonce) = (role.other() == Role::Requester, Token([0x11; 16]));
+        let says = |id: Token, from: &str, to: &str| call(id, nonce, asks, from, to) + "\n";
         let other = USERS.iter().find(|user| **user != of && **user != own).copied().unwrap_or_default();
         let mut wrong = *id;
         wrong.0[usize::try_from(self.draw.below(16)).unwrap_or(0)] ^= 1;
         let foreign = self.overheard.introductions.iter().rev().find(|known| known.id != *id);
         let foreign = foreign.map_or(Token([0; 16]), |known| known.id);
         let call = match ambush.0 {
-            0 => format!("hobnob-private 1 {wrong} {of} {own}\n"),
-            1 => format!("hobnob-private 1 {id} {other} {own}\n"),
-            2 => format!("hobnob-private 1 {id} {of} {other}\n"),
-            3 => format!("hobnob-private 1 {foreign} {of} {own}\n"),
-            4 => format!("hobnob-private 2 {id} {of} {own}\n"),
-            5 => format!("hobnob-private 1 {id} {own} {of}\n"),
+            0 => says(wrong, of, own),
+            1 => says(*id, other, own),
+            2 => says(*id, of, other),
+            3 => says(foreign, of, own),
+            4 => format!("hobnob-private 1 {id} {of} {own}\n"),
+            5 => says(*id, own, of),
             6 => String::new(),
             7 => String::from("ready\n"),
             SILENT => return Vec::new(),
@@ -328,19 +381,24 @@ impl World {
                 let place = usize::try_from(self.draw.below(OVERHEARD as u64)).unwrap_or(0);
                 let calls = &self.overheard.calls;
                 let call = calls.get(place % calls.len().max(1));
-                return [call.map_or(&b""[..], Vec::as_slice), b"nominate\nopened\n", TEXT.as_bytes()]
-                    .concat();
+                let call = call.map_or(&b""[..], Vec::as_slice);
+                return [call, &seals::beginning(), b"nominate\nopened\n", TEXT.as_bytes()].concat();
             }
         };
-        (call + "nominate\nopened\n" + TEXT).into_bytes()
+        [call.as_bytes(), &seals::beginning(), b"nominate\nopened\n", TEXT.as_bytes()].concat()
     }
 
     /// Somebody who was introduced by hand comes on two connections, and nominates both.
     fn come_twice(&mut self, id: ProcessId, told: &Introduction, own: &str) {
         let links = [self.link_of_stranger(id, true, true), self.link_of_stranger(id, true, true)];
-        for link in links {
-            let call = format!("hobnob-private 1 {} {} {own}\n", told.id, told.of);
-            self.write(link, 0, call.as_bytes());
+        let again = self.draw.chance(300);
+        for (number, link) in (0..).zip(links) {
+            // The second time another nonce, or the same.
+            let nonce = Token([if again { 0 } else { number }; 16]);
+            let asks = told.role.other() == Role::Requester;
+            let call = call(told.id, nonce, asks, &told.of, own) + "\n";
+            let proof = seals::proof(link, KEYS_BY_HAND[self.overheard.key], &told.known(own));
+            self.write(link, 0, &[call.as_bytes(), &seals::beginning(), &proof].concat());
             self.pump(link, 0);
         }
         for link in links {
@@ -379,13 +437,39 @@ impl World {
         self.hand_writes(hand, login.as_bytes());
         self.pass(Time(self.now.0 + 100_000), HAPPENINGS);
         self.arm(seat, [9, 9, 9, 1, 2, 5][usize::try_from(step.salt / 8 % 6).unwrap_or(0)]);
-        self.overheard.answer = usize::try_from(step.salt / 32 % 6).unwrap_or(0);
+        self.overheard.answer = usize::try_from(step.salt / 32 % 8).unwrap_or(0);
         let verbs = if (step.salt / 256).is_multiple_of(2) {
             ["startprivate", "accept"]
         } else {
             ["accept", "startprivate"]
         };
-        let by_hand = format!("{} {own} {PORT_BY_HAND}\n", verbs[0]);
+        self.overheard.key = usize::from((step.salt / 4096).is_multiple_of(4));
+        let shows_key = !(step.salt / 512).is_multiple_of(8);
+        self.agree_by_hand(seat, hand, [own.as_str(), other], verbs, shows_key);
+        if (step.salt / 16_384).is_multiple_of(3) {
+            // They come again with another key, which the person may accept.
+            self.pass(Time(self.now.0 + 300_000), HAPPENINGS);
+            self.type_line(seat, format!("stopprivate {other}").as_bytes());
+            self.overheard.key = 1 - self.overheard.key;
+            self.agree_by_hand(seat, hand, [own.as_str(), other], verbs, true);
+            self.pass(Time(self.now.0 + 300_000), HAPPENINGS);
+            self.type_line(seat, format!("trust {other}").as_bytes());
+            self.agree_by_hand(seat, hand, [own.as_str(), other], verbs, true);
+        }
+    }
+
+    /// Somebody by hand and a client ask each other for a link.
+    fn agree_by_hand(
+        &mut self,
+        seat: usize,
+        hand: usize,
+        [own, other]: [&str; 2],
+        verbs: [&str; 2],
+        shows_key: bool,
+    ) {
+        let key = KEYS_BY_HAND[self.overheard.key];
+        let key = if shows_key { format!(" {key}") } else { String::new() };
+        let by_hand = format!("{} {own}{key} {PORT_BY_HAND}\n", verbs[0]);
         let typed = format!("{} {other}", verbs[1]);
         if verbs[0] == "accept" {
             self.type_line(seat, typed.as_bytes());

@@ -17,7 +17,7 @@ use crate::client::view::View;
 use crate::record::{Record, RecordNumber};
 use crate::server::{Settings, Verdict};
 use crate::time::Time;
-use crate::words::{Credential, LinkId, Name, Ticket};
+use crate::words::{Credential, DeviceKey, LinkId, Name, Ticket};
 
 /// Bytes kept in the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,6 +123,10 @@ pub(crate) enum PeerSeen {
     Said { link: LinkId, process: ProcessId, bytes: Span },
     /// It read bytes.
     Heard { link: LinkId, process: ProcessId, bytes: Span },
+    /// It begins to encrypt the connection.
+    Secured { link: LinkId, process: ProcessId },
+    /// The other side has proved to it that it has a key.
+    Proved { link: LinkId, process: ProcessId, key: DeviceKey },
     /// The connection is gone, or it was closed.
     Left { link: LinkId, process: ProcessId },
     /// Lines of new connections may take so long.

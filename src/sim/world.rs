@@ -62,18 +62,41 @@ pub(super) enum Happening {
 /// What a client is going to be told, or to do.
 #[derive(Debug, Clone)]
 pub(super) enum News {
-    Tick { generation: u64 },
-    Dialled { dial: u32 },
-    PeerDialled { address: SocketAddr },
-    PeerUnreached { address: SocketAddr },
-    PeerAccepted { link: LinkId, from: SocketAddr },
-    Crowd { left: u8 },
-    StateAsked { user: Name },
-    CookieSought { user: Name },
+    Tick {
+        generation: u64,
+    },
+    Dialled {
+        dial: u32,
+    },
+    PeerDialled {
+        address: SocketAddr,
+    },
+    PeerUnreached {
+        address: SocketAddr,
+    },
+    PeerAccepted {
+        link: LinkId,
+        from: SocketAddr,
+    },
+    Crowd {
+        left: u8,
+    },
+    /// It may go through what has arrived on a link that is being encrypted.
+    Unseal {
+        link: LinkId,
+    },
+    StateAsked {
+        user: Name,
+    },
+    CookieSought {
+        user: Name,
+    },
     Listening,
     Display,
     Noted,
-    Asked { ask: Question },
+    Asked {
+        ask: Question,
+    },
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 
 use super::command::CommandKind;
 use super::parts::{Capabilities, Words};
-use crate::words::{MessageId, Secret, Text, Token};
+use crate::words::{DeviceKey, MessageId, Secret, Text, Token};
 
 /// One line from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,19 +165,19 @@ pub enum Command<'a> {
         /// Name of the group.
         group: &'a str,
     },
-    /// `startprivate USER ENDPOINT…`: requests a private link with USER.
+    /// `startprivate USER [KEY] ENDPOINT…`: requests a private link with USER.
     StartPrivate {
         /// The user.
         user: &'a str,
-        /// The addresses where this client listens; at most [`MAX_ENDPOINTS`].
-        endpoints: Vec<Endpoint>,
+        /// What the other is told of this client.
+        contact: Contact,
     },
-    /// `accept USER ENDPOINT…`: accepts USER's request.
+    /// `accept USER [KEY] ENDPOINT…`: accepts USER's request.
     Accept {
         /// The requester.
         user: &'a str,
-        /// The addresses where this client listens; at most [`MAX_ENDPOINTS`].
-        endpoints: Vec<Endpoint>,
+        /// What the other is told of this client.
+        contact: Contact,
     },
     /// `decline USER`: declines USER's request.
     Decline {
@@ -228,6 +228,15 @@ impl Command<'_> {
     pub const fn name(&self) -> &'static str {
         self.kind().name()
     }
+}
+
+/// What a client says of itself to another, by way of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Contact {
+    /// The key that it will prove to have; none of clients from before there were keys, and of people by hand.
+    pub key: Option<DeviceKey>,
+    /// The addresses where it listens; at most [`MAX_ENDPOINTS`].
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// Endpoints a client may declare in one line.

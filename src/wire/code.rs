@@ -165,6 +165,17 @@ spelled! {
     }
 }
 
+impl Role {
+    /// That of the other side.
+    #[must_use]
+    pub const fn other(self) -> Role {
+        match self {
+            Role::Requester => Role::Accepter,
+            Role::Accepter => Role::Requester,
+        }
+    }
+}
+
 spelled! {
     /// The reason why the other side closes a private link.
     PeerFarewell {

@@ -15,13 +15,13 @@ pub mod parts;
 pub mod peer_line;
 pub mod server_line;
 
-pub use client_line::{ClientLine, Command, Endpoint, MAX_ENDPOINTS, Misuse};
+pub use client_line::{ClientLine, Command, Contact, Endpoint, MAX_ENDPOINTS, Misuse};
 pub use code::{Code, Farewell, Freshness, PeerFarewell, PingStatus, Prompt, Refusal, Role, Status};
 pub use command::CommandKind;
 pub use frame::{Frame, Framer};
 pub use parse::Garbled;
 pub use parts::{Capabilities, Words};
-pub use peer_line::PeerLine;
+pub use peer_line::{CALL_BYTES, PeerLine};
 pub use server_line::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
 
 /// The version of the protocol that this code speaks.

@@ -11,7 +11,7 @@ use nom::{IResult, Parser};
 
 use super::parts::Words;
 use crate::time::Time;
-use crate::words::{LoginNumber, MessageId, Origin, Secret, Text, Token};
+use crate::words::{DeviceKey, LoginNumber, MessageId, Origin, Secret, Text, Token};
 
 /// A line from a server or a peer that this version does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +201,11 @@ pub(super) fn port_number(word: &str) -> Option<u16> {
 /// 32 hexadecimal digits.
 #[inline]
 pub(super) fn token(word: &str) -> Option<Token> {
+    word.parse().ok()
+}
+
+/// `ed25519:` and 43 characters of base64.
+pub(super) fn device_key(word: &str) -> Option<DeviceKey> {
     word.parse().ok()
 }
 

@@ -1,35 +1,35 @@
 //! Lines between two clients on a private link.
 //!
-//! The caller (whoever connected) speaks first: `hobnob-private VERSION ID FROM TO`. The other side
-//! checks id and names and says `ready`. The requester of the introduction then says `nominate` on
-//! the one link it chooses, the accepter answers `opened`, and texts may flow both ways.
+//! The caller (whoever connected) speaks first: `hobnob-private 2 NONCE PROOF`, in the clear. The other side checks the
+//! proof, and both encrypt what follows. The called side says `ready`. The requester of the introduction then says
+//! `nominate` on the one link it chooses, the accepter answers `opened`, and texts may flow both ways.
 
 use alloc::vec::Vec;
 
 use nom::Parser;
-use nom::combinator::{map, map_opt, success};
+use nom::combinator::{map, map_opt, success, verify};
 
 use super::code::PeerFarewell;
 use super::emit::Line;
-use super::parse::{
-    Garbled, Parsed, decimal, field, one_line, small_decimal, text, time, to_the_end, token, word,
-};
+use super::parse::{Garbled, Parsed, decimal, field, one_line, text, time, to_the_end, token, word};
 use crate::time::Time;
 use crate::words::{Text, Token};
+
+/// Of private links. Version 1 was not encrypted.
+const CALL_VERSION: u64 = 2;
+
+/// Bytes of a call, its line feed included. What follows them is encrypted.
+pub const CALL_BYTES: usize = 83;
 
 /// One line between two clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerLine<'a> {
-    /// `hobnob-private VERSION ID FROM TO`: the caller's first line.
+    /// `hobnob-private 2 NONCE PROOF`: the caller's first line, of [`CALL_BYTES`].
     Call {
-        /// Protocol version.
-        version: u32,
-        /// The id of the introduction.
-        id: Token,
-        /// The caller's user.
-        from: &'a str,
-        /// The user who is called.
-        to: &'a str,
+        /// Another one in each call.
+        nonce: Token,
+        /// That the caller knows the introduction.
+        proof: Token,
     },
     /// `ready`: the called side knows the introduction.
     Ready,
@@ -68,9 +68,8 @@ impl<'a> PeerLine<'a> {
     /// Appends the line with its line feed.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match *self {
-            PeerLine::Call { version, id, from, to } => {
-                let line = Line::begin(out, "hobnob-private").number(u64::from(version));
-                line.shown(id).field(from).field(to).end();
+            PeerLine::Call { nonce, proof } => {
+                Line::begin(out, "hobnob-private").number(CALL_VERSION).shown(nonce).shown(proof).end();
             }
             PeerLine::Ready => Line::begin(out, "ready").end(),
             PeerLine::Nominate => Line::begin(out, "nominate").end(),
@@ -100,8 +99,12 @@ fn peer_line(line: &str) -> Parsed<'_, PeerLine<'_>> {
         "opened" => success(PeerLine::Opened).parse(rest),
         "close" => map(map_opt(field, PeerFarewell::from_word), PeerLine::Close).parse(rest),
         "hobnob-private" => map(
-            (map_opt(field, small_decimal), map_opt(field, token), field, field),
-            |(version, id, from, to)| PeerLine::Call { version, id, from, to },
+            (
+                verify(number, |version| *version == CALL_VERSION),
+                map_opt(field, token),
+                map_opt(field, token),
+            ),
+            |(_, nonce, proof)| PeerLine::Call { nonce, proof },
         )
         .parse(rest),
         _ => Err(nom::Err::Error(())),
@@ -117,9 +120,9 @@ mod tests {
     #[test]
     fn lines_are_read_and_written() {
         let text = PeerLine::Text { number: 1, sent_at: Time(5), text: Text::new(" hey  dude ").unwrap() };
-        let call = PeerLine::Call { version: 1, id: Token([0x1f; 16]), from: "hans", to: "luke" };
+        let call = PeerLine::Call { nonce: Token([0x1f; 16]), proof: Token([0x2e; 16]) };
         for (line, expected) in [
-            ("hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans luke", call),
+            ("hobnob-private 2 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f 2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e", call),
             ("ready", PeerLine::Ready),
             ("nominate", PeerLine::Nominate),
             ("opened", PeerLine::Opened),
@@ -131,6 +134,8 @@ mod tests {
             let mut out = Vec::new();
             expected.encode(&mut out);
             assert_eq!(String::from_utf8(out).unwrap(), format!("{line}\n"));
+            let is_call = matches!(expected, PeerLine::Call { .. });
+            assert!(!is_call || line.len() + 1 == CALL_BYTES);
         }
     }
 
@@ -154,10 +159,12 @@ mod tests {
             "close",
             "close lost",
             "hobnob 1 ack resume",
-            "hobnob-private 1 1f hans luke",
-            "hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans",
-            "hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans luke yoda",
-            "hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans  luke",
+            "hobnob-private 2 1f 2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e",
+            "hobnob-private 2 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f",
+            "hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f hans luke",
+            "hobnob-private 1 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f 2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e",
+            "hobnob-private 2 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f 2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e luke",
+            "hobnob-private 2 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f  2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e",
             "GET / HTTP/1.1",
         ] {
             assert_eq!(PeerLine::parse(line.as_bytes()), Err(Garbled), "{line:?}");

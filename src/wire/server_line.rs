@@ -10,7 +10,7 @@ use super::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, 
 use super::command::CommandKind;
 use super::parts::{Capabilities, Words};
 use crate::time::Time;
-use crate::words::{LoginNumber, MessageId, Origin, Text, Token};
+use crate::words::{DeviceKey, LoginNumber, MessageId, Origin, Text, Token};
 
 /// One line from the server to a client. `#NUMBER` is there if the command had one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub enum ServerLine<'a> {
         /// The other user.
         user: &'a str,
     },
-    /// `introduce USER requester|accepter ID ADDRESS…`
+    /// `introduce USER requester|accepter ID [KEY] ADDRESS…`
     Introduce {
         /// The other user.
         user: &'a str,
@@ -121,6 +121,8 @@ pub enum ServerLine<'a> {
         role: Role,
         /// Identifies the two clients to each other; used once.
         id: Token,
+        /// The key that the other client will prove to have, if both have shown one.
+        key: Option<DeviceKey>,
         /// Addresses at which the other client may be reached.
         addresses: Vec<SocketAddr>,
     },

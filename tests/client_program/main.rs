@@ -6,6 +6,7 @@ mod json_mode;
 mod looks;
 mod manners;
 mod plain_mode;
+mod private_keys;
 mod private_links;
 mod staying;
 mod terminal_mode;

@@ -25,23 +25,29 @@ fn introduced() -> Pair {
     let (mut luke, mut of_luke) = start("luke");
     hans.say("startprivate luke");
     let asked = of_hans.hear_command().expect("a command");
-    let port_of_hans = endpoint(&asked, "#1 startprivate luke ");
+    let (key_of_hans, port_of_hans) = contact(&asked, "#1 startprivate luke ");
     of_luke.say("request hans");
     assert_eq!(luke.object(), json!({"type": "private_request", "from": "hans"}));
     luke.say("accept hans");
     let accepted = of_luke.hear_command().expect("a command");
-    let port_of_luke = endpoint(&accepted, "#1 accept hans ");
+    let (key_of_luke, port_of_luke) = contact(&accepted, "#1 accept hans ");
     let id = "0123456789abcdef0123456789abcdef";
-    of_luke.say(&format!("introduce hans accepter {id} 127.0.0.1:{port_of_hans}\nok #1 accept hans"));
-    of_hans.say(&format!("introduce luke requester {id} 127.0.0.1:{port_of_luke}\nok #1 startprivate luke"));
+    of_luke.say(&format!(
+        "introduce hans accepter {id} {key_of_hans} 127.0.0.1:{port_of_hans}\nok #1 accept hans"
+    ));
+    of_hans.say(&format!(
+        "introduce luke requester {id} {key_of_luke} 127.0.0.1:{port_of_luke}\nok #1 startprivate luke"
+    ));
     Pair { hans, luke, of_hans, of_luke, _place: server.place }
 }
 
-/// The port of an endpoint that a client declares: a port, or an address and a port.
-fn endpoint(line: &str, command: &str) -> u16 {
-    let endpoint = line.strip_prefix(command).unwrap_or_else(|| panic!("{line}"));
-    let port = endpoint.split(' ').next().and_then(|first| first.rsplit(':').next());
-    port.and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+/// What a client declares: its key, and the port of its first endpoint.
+pub(crate) fn contact(line: &str, command: &str) -> (String, u16) {
+    let said = line.strip_prefix(command).unwrap_or_else(|| panic!("{line}"));
+    let mut words = said.split(' ');
+    let key = words.next().filter(|key| key.starts_with("ed25519:"));
+    let port = words.next().and_then(|first| first.rsplit(':').next()).and_then(|port| port.parse().ok());
+    key.map(str::to_owned).zip(port).unwrap_or_else(|| panic!("{line}"))
 }
 
 fn opened(user: &str) -> Value {

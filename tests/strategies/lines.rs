@@ -3,10 +3,10 @@
 use hobnob::time::Time;
 use hobnob::wire::code::PeerFarewell;
 use hobnob::wire::{
-    Admission, Answer, ClientLine, Code, Command, Delivery, Farewell, Freshness, MAX_ENDPOINTS, Notice,
-    PeerLine, PingStatus, Presence, Prompt, Refusal, Role, ServerLine, Status,
+    Admission, Answer, ClientLine, Code, Command, Contact, Delivery, Farewell, Freshness, MAX_ENDPOINTS,
+    Notice, PeerLine, PingStatus, Presence, Prompt, Refusal, Role, ServerLine, Status,
 };
-use hobnob::words::LoginNumber;
+use hobnob::words::{DeviceKey, LoginNumber};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -35,6 +35,15 @@ pub fn client_line() -> BoxedStrategy<ClientLine<'static>> {
     .boxed()
 }
 
+fn device_key() -> impl Strategy<Value = DeviceKey> {
+    any::<[u8; 32]>().prop_map(DeviceKey)
+}
+
+fn contact() -> impl Strategy<Value = Contact> {
+    (option::of(device_key()), vec(endpoint(), 0..=MAX_ENDPOINTS))
+        .prop_map(|(key, endpoints)| Contact { key, endpoints })
+}
+
 pub fn command() -> BoxedStrategy<Command<'static>> {
     prop_oneof![
         4 => (name(), text()).prop_map(|(to, text)| Command::Message { to, text }),
@@ -46,10 +55,8 @@ pub fn command() -> BoxedStrategy<Command<'static>> {
             word().prop_map(|user| Command::Unblock { user }),
             word().prop_map(|user| Command::Ping { user }),
             word().prop_map(|user| Command::Seen { user }),
-            (word(), vec(endpoint(), 0..=MAX_ENDPOINTS))
-                .prop_map(|(user, endpoints)| Command::StartPrivate { user, endpoints }),
-            (word(), vec(endpoint(), 0..=MAX_ENDPOINTS))
-                .prop_map(|(user, endpoints)| Command::Accept { user, endpoints }),
+            (word(), contact()).prop_map(|(user, contact)| Command::StartPrivate { user, contact }),
+            (word(), contact()).prop_map(|(user, contact)| Command::Accept { user, contact }),
             word().prop_map(|user| Command::Decline { user }),
             option::of(prop_oneof![word(), select(vec!["create group", "message group", "delete group"])])
                 .prop_map(|about| Command::Help { about }),
@@ -128,8 +135,9 @@ fn notification() -> BoxedStrategy<ServerLine<'static>> {
         name().prop_map(|from| ServerLine::Request { from }),
         name().prop_map(|from| ServerLine::Withdrawn { from }),
         name().prop_map(|user| ServerLine::EndPrivate { user }),
-        (name(), select(Role::ALL), token(), vec(address(), 0..6))
-            .prop_map(|(user, role, id, addresses)| ServerLine::Introduce { user, role, id, addresses }),
+        (name(), select(Role::ALL), token(), option::of(device_key()), vec(address(), 0..6)).prop_map(
+            |(user, role, id, key, addresses)| ServerLine::Introduce { user, role, id, key, addresses },
+        ),
         text().prop_map(ServerLine::Help),
     ]
     .boxed()
@@ -220,8 +228,7 @@ fn answer() -> BoxedStrategy<Answer<'static>> {
 
 pub fn peer_line() -> BoxedStrategy<PeerLine<'static>> {
     prop_oneof![
-        1 => (small_number(), token(), name(), name())
-            .prop_map(|(version, id, from, to)| PeerLine::Call { version, id, from, to }),
+        1 => (token(), token()).prop_map(|(nonce, proof)| PeerLine::Call { nonce, proof }),
         1 => select(vec![PeerLine::Ready, PeerLine::Nominate, PeerLine::Opened]),
         2 => (number(), time(), text())
             .prop_map(|(number, sent_at, text)| PeerLine::Text { number, sent_at, text }),

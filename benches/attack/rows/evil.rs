@@ -22,6 +22,9 @@ use crate::talk::{has_addresses, host};
 
 pub(crate) const ACTS: &[(&str, Act)] = &[("introduce", introduce), ("pour", pour)];
 
+/// Of the users whom it introduces.
+const KEY: &str = "ed25519:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws";
+
 /// Where the malicious server listens.
 const PORT: u16 = 7_700;
 
@@ -156,7 +159,7 @@ fn introduce(target: &Target) -> Result<()> {
                 (92..96).map(|street| format!("{}:{HIGH}", host(street, house))).collect::<Vec<_>>().join(" ")
             }
         };
-        writeln!(stream, "introduce x{n} accepter {n:032x} {addresses}\nok {number} accept x{n}")?;
+        writeln!(stream, "introduce x{n} accepter {n:032x} {KEY} {addresses}\nok {number} accept x{n}")?;
         introductions += 1;
         thread::sleep(Duration::from_millis(15));
     }

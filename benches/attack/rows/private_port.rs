@@ -111,7 +111,7 @@ fn judge(outcome: &mut Outcome, control: &Run, attacked: &[Run], before: u64, af
 /// Messages from the server to the victim's client, while each friend meets it once. Somebody else was accepted and
 /// does not come: the client waits for them and its port is open meanwhile.
 fn run(pair: &mut Pair, friends: &mut [Client], victim: u32, absent: &mut Talk) -> Result<Run> {
-    absent.say("startprivate victim 5000")?;
+    absent.say("startprivate victim ed25519:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws 5000")?;
     absent.until(&["introduce ", "error "])?;
     let gauge = Gauge::start(victim)?;
     let length = MEET_EVERY * u32::try_from(friends.len())? + Duration::from_secs(1);

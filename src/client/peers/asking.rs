@@ -11,7 +11,7 @@ use super::super::verb::{Named, Verb};
 use super::super::view::View;
 use super::ClientState;
 use crate::planted::{self, Planted};
-use crate::wire::{ClientLine, Code, Command, CommandKind, Endpoint, MAX_ENDPOINTS};
+use crate::wire::{ClientLine, Code, Command, CommandKind, Contact, Endpoint, MAX_ENDPOINTS};
 use crate::words::Name;
 
 /// Requests that may be open; further ones are declined.
@@ -58,10 +58,10 @@ enum Kind {
 }
 
 impl Kind {
-    fn command(self, user: &str, endpoints: Vec<Endpoint>) -> Command<'_> {
+    fn command(self, user: &str, contact: Contact) -> Command<'_> {
         match self {
-            Kind::StartPrivate => Command::StartPrivate { user, endpoints },
-            Kind::Accept => Command::Accept { user, endpoints },
+            Kind::StartPrivate => Command::StartPrivate { user, contact },
+            Kind::Accept => Command::Accept { user, contact },
         }
     }
 }
@@ -69,7 +69,7 @@ impl Kind {
 impl Draft {
     /// The data that its result needs.
     pub(super) fn into_command(self) -> AskedBy {
-        AskedBy::new(self.line, &self.kind.command(&self.user, Vec::new()))
+        AskedBy::new(self.line, &self.kind.command(&self.user, Contact::default()))
     }
 }
 
@@ -126,8 +126,13 @@ impl ClientState {
         }
     }
 
+    /// What the other is told of this client.
+    fn contact(&self) -> Contact {
+        Contact { key: self.settings.device_key, endpoints: self.peers.listening.endpoints() }
+    }
+
     fn send_draft(&mut self, draft: &Draft) {
-        let command = draft.kind.command(&draft.user, self.peers.listening.endpoints());
+        let command = draft.kind.command(&draft.user, self.contact());
         self.request(draft.line, command);
     }
 
@@ -235,7 +240,7 @@ impl ClientState {
         } else if self.peers.has_room() {
             self.ask_with_address(Draft { line, user: user.to_owned(), kind: Kind::Accept });
         } else {
-            self.request(line, Command::Accept { user, endpoints: self.peers.listening.endpoints() });
+            self.request(line, Command::Accept { user, contact: self.contact() });
         }
     }
 

@@ -10,7 +10,7 @@ use super::super::view::{Message, MessageKind, Path, PrivateEnd, Success, View};
 use super::ClientState;
 use crate::time::Time;
 use crate::wire::{Code, PeerFarewell, PeerLine, Status};
-use crate::words::{LinkId, Text};
+use crate::words::{DeviceKey, LinkId, Text};
 
 /// Departed users that are remembered.
 const DEPARTED: usize = 1_024;
@@ -18,6 +18,8 @@ const DEPARTED: usize = 1_024;
 /// An open private link.
 pub(super) struct Conversation {
     link: LinkId,
+    /// The other side has proved to have it.
+    key: DeviceKey,
     /// Number of the last text sent.
     sent: u64,
     /// Number of the last text received.
@@ -33,6 +35,10 @@ impl Conversation {
         self.link
     }
 
+    pub(super) fn key(&self) -> DeviceKey {
+        self.key
+    }
+
     pub(super) fn open_texts(&self) -> usize {
         self.open.len()
     }
@@ -40,13 +46,14 @@ impl Conversation {
 
 impl ClientState {
     /// A link is open. If there was an older one with the same user, they have lost it.
-    pub(super) fn begin_conversation(&mut self, link: LinkId, user: String) {
+    pub(super) fn begin_conversation(&mut self, link: LinkId, key: DeviceKey, user: String) {
         if let Some(old) = self.peers.conversations.get(&user).map(Conversation::link) {
             self.break_link(old);
         }
         self.peers.departed.remove(&user);
+        self.remember_key(&user, key);
         let (showing, open) = (VecDeque::new(), VecDeque::new());
-        let conversation = Conversation { link, sent: 0, arrived: 0, showing, open };
+        let conversation = Conversation { link, key, sent: 0, arrived: 0, showing, open };
         self.peers.conversations.insert(user.clone(), conversation);
         self.outbox.show(View::PrivateOpened { user, path: Path::Direct });
     }

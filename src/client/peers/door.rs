@@ -3,14 +3,14 @@
 //! The port is open only while this client expects to meet somebody. Until a caller has said the id of an
 //! introduction, they have one of a few places for a short time, hear nothing, and are reset at the end of it.
 
-use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::ClientState;
 use super::asking::Listening;
-use super::meeting::{PeerLink, Stage};
+use super::meeting::{Meeting, PeerLink, Stage};
 use crate::planted::{self, Planted};
 use crate::words::{LinkId, Token};
 
@@ -69,36 +69,42 @@ impl ClientState {
         strangers.into_iter().for_each(|link| self.drop_link(link));
     }
 
-    /// A caller identifies itself. Only a client that the server has introduced knows the id; all others learn
-    /// nothing.
-    pub(super) fn on_call(&mut self, link: LinkId, id: Token, from: &str, for_us: bool) {
-        let any = planted::is(Planted::ClientTakesAnyId);
-        let introduced = self.peers.meetings.get(from).map(|meeting| meeting.is_of(id) || any);
-        match introduced {
-            Some(true) if for_us => self.admit(link, from),
-            None if for_us && self.expects(from) => self.wait_for_introduction(link, id, from),
-            Some(_) | None => self.drop_link(link),
+    /// A caller identifies itself. Only a client that the server has introduced can; all others learn nothing.
+    pub(super) fn on_call(&mut self, link: LinkId, nonce: Token, proof: Token) {
+        let own = self.session().map(|session| session.user.clone());
+        let Some(own) = own else { return self.drop_link(link) };
+        let called = |(user, meeting): (&String, &mut Meeting)| {
+            meeting.is_called(user, own.as_str(), nonce, proof).then(|| user.clone())
+        };
+        let user = self.peers.meetings.iter_mut().find_map(called);
+        match user {
+            Some(user) => self.secure(link, &user),
+            None if self.awaits_introduction() => self.wait_for_introduction(link, nonce, proof),
+            None => self.drop_link(link),
         }
+    }
+
+    /// Whether the server is to introduce somebody: who is introduced to them first may call before.
+    fn awaits_introduction(&self) -> bool {
+        self.lasting_session().is_some_and(|session| session.commands.await_introduction())
     }
 
     /// The other client was introduced first.
-    fn wait_for_introduction(&mut self, link: LinkId, id: Token, from: &str) {
+    fn wait_for_introduction(&mut self, link: LinkId, nonce: Token, proof: Token) {
         if let Some(Stage::Stranger { early, .. }) = self.peers.links.get_mut(&link).map(PeerLink::stage_mut)
         {
-            *early = Some((id, from.to_owned()));
+            *early = Some((nonce, proof));
         }
     }
 
-    /// Answers callers that came before their introduction.
+    /// Lets callers in that came before their introduction. Others may wait for another one.
     pub(super) fn admit_early(&mut self, user: &str) {
-        let Some(meeting) = self.peers.meetings.get(user) else { return };
-        let early = |(link, known): (&LinkId, &PeerLink)| match known.early() {
-            Some((id, from)) if from == user => Some((*link, meeting.is_of(*id))),
-            Some(_) | None => None,
-        };
-        let callers: Vec<(LinkId, bool)> = self.peers.links.iter().filter_map(early).collect();
-        for (link, right) in callers {
-            if right { self.admit(link, user) } else { self.drop_link(link) }
-        }
+        let own = self.session().map(|session| session.user.clone());
+        let (Some(meeting), Some(own)) = (self.peers.meetings.get_mut(user), own) else { return };
+        let early = self.peers.links.iter().filter_map(|(link, known)| Some((*link, known.early()?)));
+        let called =
+            early.filter(|(_, (nonce, proof))| meeting.is_called(user, own.as_str(), *nonce, *proof));
+        let callers: Vec<LinkId> = called.map(|(link, _)| link).collect();
+        callers.into_iter().for_each(|link| self.secure(link, user));
     }
 }

@@ -8,16 +8,18 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::super::Phase;
+use super::super::effect::Introduction;
 use super::super::event::PeerOpened;
 use super::super::outstanding::AskedBy;
 use super::super::verb::Verb;
 use super::super::view::{Path, Success};
 use super::ClientState;
 use super::dials::{self, Way};
+use super::proof::Call;
 use crate::planted::{self, Planted};
 use crate::time::Time;
-use crate::wire::{Code, CommandKind, Frame, Framer, PeerLine, Role, VERSION};
-use crate::words::{LinkId, Token};
+use crate::wire::{Code, CommandKind, Frame, Framer, PeerLine, Role};
+use crate::words::{DeviceKey, LinkId, Token};
 
 /// How long two clients try to reach each other; an introduction lives three times as long at the server.
 const MEETING_PATIENCE: Duration = Duration::from_secs(10);
@@ -25,7 +27,7 @@ const MEETING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a called client may take to answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Identified links of one introduction.
+/// Links of one introduction whose caller has proved that it knows the id.
 const READY_LINKS: usize = 16;
 
 /// How much longer than a typed line a line between clients may be.
@@ -35,7 +37,13 @@ const PEER_LINE_ROOM: usize = 512;
 pub(super) struct Meeting {
     role: Role,
     id: Token,
+    /// The key that the other has to prove.
+    key: DeviceKey,
     until: Time,
+    /// Calls of this client, each with another nonce.
+    calls: u128,
+    /// The nonces of the other's calls: one that is said again is not the other's.
+    nonces: Vec<Token>,
     /// The addresses of the other.
     ways: Vec<Way>,
     /// The link that the requester has chosen.
@@ -57,9 +65,33 @@ impl Meeting {
         &mut self.ways
     }
 
-    /// Whether this is the id of the introduction.
-    pub(super) fn is_of(&self, id: Token) -> bool {
-        self.id == id
+    /// What the other has to prove if it calls.
+    fn expected_call<'a>(&self, user: &'a str, own: &'a str) -> Call<'a> {
+        Call { id: self.id, role: self.role.other(), from: user, to: own }
+    }
+
+    /// Whether a caller knows the introduction; each nonce is good once.
+    pub(super) fn is_called(&mut self, user: &str, own: &str, nonce: Token, proof: Token) -> bool {
+        let expected = self.expected_call(user, own);
+        let swapped = Call { from: own, to: user, ..expected };
+        let is_proved = expected.is_proved(nonce, proof)
+            || planted::is(Planted::ClientTakesAnyId)
+            || planted::is(Planted::ClientTakesAnyName) && swapped.is_proved(nonce, proof);
+        let is_said_again = self.nonces.contains(&nonce) && !planted::is(Planted::ClientTakesNonceTwice);
+        if !is_proved || is_said_again || self.nonces.len() >= READY_LINKS {
+            return false;
+        }
+        self.nonces.push(nonce);
+        true
+    }
+
+    /// What both sides know, given the name of this client's user.
+    fn introduction(&self, user: &str, own: &str) -> Introduction {
+        let (requester, accepter) = match self.role {
+            Role::Requester => (own, user),
+            Role::Accepter => (user, own),
+        };
+        Introduction { id: self.id, requester: requester.to_owned(), accepter: accepter.to_owned() }
     }
 
     pub(super) fn awaits_result(&self) -> bool {
@@ -76,8 +108,11 @@ pub(super) struct PeerLink {
 pub(super) enum Stage {
     /// Somebody has connected and is not identified. They may have come before their introduction, which is
     /// then on its way.
-    Stranger { from: SocketAddr, until: Time, early: Option<(Token, String)> },
-    /// This client has connected and identified itself.
+    Stranger { from: SocketAddr, until: Time, early: Option<(Token, Token)> },
+    /// The caller has proved that it knows the introduction, or this client has; the link is being encrypted, and both
+    /// prove their keys. With the address that this client has dialled, if it has.
+    Securing { user: String, dialled: Option<SocketAddr>, until: Time },
+    /// The other side has proved its key, and is to say that it is ready.
     Calling { user: String, address: SocketAddr, until: Time },
     /// Both sides know the introduction.
     Ready { user: String },
@@ -91,7 +126,9 @@ impl PeerLink {
     /// When it must have been identified.
     pub(super) fn due(&self) -> Option<Time> {
         match &self.stage {
-            Stage::Stranger { until, .. } | Stage::Calling { until, .. } => Some(*until),
+            Stage::Stranger { until, .. } | Stage::Securing { until, .. } | Stage::Calling { until, .. } => {
+                Some(*until)
+            }
             Stage::Ready { .. } | Stage::Nominated { .. } | Stage::Standing { .. } => None,
         }
     }
@@ -99,7 +136,10 @@ impl PeerLink {
     /// The user with whom the link is being made.
     fn meets(&self) -> Option<&str> {
         match &self.stage {
-            Stage::Calling { user, .. } | Stage::Ready { user } | Stage::Nominated { user } => Some(user),
+            Stage::Securing { user, .. }
+            | Stage::Calling { user, .. }
+            | Stage::Ready { user }
+            | Stage::Nominated { user } => Some(user),
             Stage::Stranger { .. } | Stage::Standing { .. } => None,
         }
     }
@@ -108,18 +148,20 @@ impl PeerLink {
     pub(super) fn stranger(&self) -> Option<SocketAddr> {
         match &self.stage {
             Stage::Stranger { from, .. } => Some(*from),
-            Stage::Calling { .. }
+            Stage::Securing { .. }
+            | Stage::Calling { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
             | Stage::Standing { .. } => None,
         }
     }
 
-    /// What somebody has said who came before their introduction: its id and their name.
-    pub(super) fn early(&self) -> Option<&(Token, String)> {
+    /// What somebody has said who came before their introduction: a nonce and a proof.
+    pub(super) fn early(&self) -> Option<(Token, Token)> {
         match &self.stage {
-            Stage::Stranger { early, .. } => early.as_ref(),
-            Stage::Calling { .. }
+            Stage::Stranger { early, .. } => *early,
+            Stage::Securing { .. }
+            | Stage::Calling { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
             | Stage::Standing { .. } => None,
@@ -129,6 +171,7 @@ impl PeerLink {
     /// Whether dialling the user there is of no use now: they were called there, or can be told to open a link.
     pub(super) fn spares_dial(&self, name: &str, there: SocketAddr) -> bool {
         match &self.stage {
+            Stage::Securing { user, dialled, .. } => user == name && *dialled == Some(there),
             Stage::Calling { user, address, .. } => user == name && *address == there,
             Stage::Ready { user } | Stage::Nominated { user } => user == name,
             Stage::Stranger { .. } | Stage::Standing { .. } => false,
@@ -152,6 +195,7 @@ impl ClientState {
         user: &str,
         role: Role,
         id: Token,
+        key: Option<DeviceKey>,
         addresses: &[SocketAddr],
     ) {
         // Once for each command, so that the server cannot make the client dial many addresses with many
@@ -161,10 +205,12 @@ impl ClientState {
         }
         self.forget_request(user);
         self.abandon_meeting(user);
+        let Ok(key) = self.peers.keys.judge(user, key) else { return };
         let patience = MEETING_PATIENCE * if planted::is(Planted::ClientGivesUpLate) { 4 } else { 1 };
         let until = self.now + patience;
         let ways = dials::ways(addresses);
-        let meeting = Meeting { role, id, until, ways, nominated: None, asked: Vec::new() };
+        let (nonces, asked) = (Vec::new(), Vec::new());
+        let meeting = Meeting { role, id, key, until, calls: 0, nonces, ways, nominated: None, asked };
         self.peers.meetings.insert(user.to_owned(), meeting);
         self.dial_when_due();
         self.admit_early(user);
@@ -178,7 +224,7 @@ impl ClientState {
         } else if self.peers.talks_with(&user) {
             self.meeting_result(number, command);
         } else {
-            self.settled(number, command, Err(Code::Unreachable));
+            self.settled(number, command, Err(self.peers.keys.refusal(&user)));
         }
         self.tell_answered();
     }
@@ -232,12 +278,43 @@ impl ClientState {
         let user = self.end_dial_of_meeting(address);
         let until = self.now + ANSWER_PATIENCE;
         let Phase::Session(session) = &self.phase else { return self.outbox.close_peer(link) };
-        let meeting = user.and_then(|user| Some((self.peers.meetings.get(&user)?, user)));
+        let meeting = user.and_then(|user| Some((self.peers.meetings.get_mut(&user)?, user)));
         let Some((meeting, user)) = meeting else { return self.outbox.close_peer(link) };
-        let from = session.user.as_str();
-        let call = PeerLine::Call { version: VERSION, id: meeting.id, from, to: &user };
-        self.outbox.send_peer(link, &call);
-        self.add_link(link, Stage::Calling { user, address, until });
+        let own = session.user.as_str();
+        meeting.calls += 1;
+        let nonce = Token(meeting.calls.to_be_bytes());
+        let proof = Call { id: meeting.id, role: meeting.role, from: own, to: &user }.proof(nonce);
+        self.outbox.send_peer(link, &PeerLine::Call { nonce, proof });
+        self.outbox.secure_peer(link, true, meeting.introduction(&user, own));
+        self.add_link(link, Stage::Securing { user, dialled: Some(address), until });
+    }
+
+    /// A caller has proved that it knows the introduction.
+    pub(super) fn secure(&mut self, link: LinkId, user: &str) {
+        let until = self.now + ANSWER_PATIENCE;
+        let Phase::Session(session) = &self.phase else { return self.drop_link(link) };
+        let Some(meeting) = self.peers.meetings.get(user) else { return self.drop_link(link) };
+        self.outbox.secure_peer(link, false, meeting.introduction(user, session.user.as_str()));
+        self.turn(link, Stage::Securing { user: user.to_owned(), dialled: None, until });
+    }
+
+    /// The link is encrypted, and the other side has proved a key: it has to be the one that the server has told.
+    pub(in super::super) fn on_peer_proved(&mut self, link: LinkId, key: DeviceKey) {
+        self.abandon_meetings_that_are_over();
+        let Some(Stage::Securing { user, dialled, until }) =
+            self.peers.links.get(&link).map(|link| &link.stage)
+        else {
+            return;
+        };
+        let (user, dialled, until) = (user.clone(), *dialled, *until);
+        let expected = self.peers.meetings.get(&user).map(|meeting| meeting.key);
+        if expected != Some(key) && !planted::is(Planted::ClientTakesAnyKey) {
+            return self.drop_link(link);
+        }
+        match dialled {
+            Some(address) => self.turn(link, Stage::Calling { user, address, until }),
+            None => self.admit(link, user),
+        }
     }
 
     pub(super) fn add_link(&mut self, link: LinkId, stage: Stage) {
@@ -249,7 +326,8 @@ impl ClientState {
         match stage {
             Stage::Standing { user } => self.lose_conversation(&user),
             Stage::Nominated { user } => self.nominate_another(&user),
-            Stage::Stranger { .. } | Stage::Calling { .. } | Stage::Ready { .. } => {}
+            Stage::Stranger { .. } | Stage::Securing { .. } | Stage::Calling { .. } | Stage::Ready { .. } => {
+            }
         }
     }
 
@@ -284,10 +362,8 @@ impl ClientState {
     fn on_peer_line(&mut self, link: LinkId, line: &PeerLine<'_>) {
         let Some(known) = self.peers.links.get(&link) else { return };
         match (&known.stage, line) {
-            (Stage::Stranger { early: None, .. }, PeerLine::Call { version, id, from, to }) => {
-                let ours = self.session().is_some_and(|session| session.user.as_str() == *to);
-                let ours = ours || planted::is(Planted::ClientTakesAnyName);
-                self.on_call(link, *id, from, *version == VERSION && ours);
+            (Stage::Stranger { early: None, .. }, PeerLine::Call { nonce, proof }) => {
+                self.on_call(link, *nonce, *proof);
             }
             (Stage::Calling { user, .. }, PeerLine::Ready) => {
                 let user = user.clone();
@@ -309,6 +385,7 @@ impl ClientState {
             // No client that follows the protocol sends this here.
             (
                 Stage::Stranger { .. }
+                | Stage::Securing { .. }
                 | Stage::Calling { .. }
                 | Stage::Ready { .. }
                 | Stage::Nominated { .. },
@@ -324,14 +401,10 @@ impl ClientState {
         role == Some(Role::Accepter) || role.is_some() && planted::is(Planted::RequesterTakesNomination)
     }
 
-    /// The called side knows the introduction.
-    pub(super) fn admit(&mut self, link: LinkId, user: &str) {
-        let ready = self.peers.links.values().filter(|link| link.is_ready_for(user)).count();
-        if ready >= READY_LINKS {
-            return self.drop_link(link);
-        }
+    /// The caller is the one who was introduced.
+    fn admit(&mut self, link: LinkId, user: String) {
         self.outbox.send_peer(link, &PeerLine::Ready);
-        self.make_ready(link, user.to_owned());
+        self.make_ready(link, user);
     }
 
     fn make_ready(&mut self, link: LinkId, user: String) {
@@ -375,13 +448,14 @@ impl ClientState {
     fn stand(&mut self, link: LinkId, user: String) {
         if planted::is(Planted::ClientOpensTwice) {
             self.turn(link, Stage::Standing { user: user.clone() });
-            return self.begin_conversation(link, user);
+            let key = self.peers.meetings.get(&user).map_or(DeviceKey([0; 32]), |meeting| meeting.key);
+            return self.begin_conversation(link, key, user);
         }
-        let meeting = self.peers.meetings.remove(&user);
+        let Some(meeting) = self.peers.meetings.remove(&user) else { return self.drop_link(link) };
         self.turn(link, Stage::Standing { user: user.clone() });
         self.drop_links_meeting(&user);
-        self.begin_conversation(link, user.clone());
-        let mut asked = meeting.map(|meeting| meeting.asked).unwrap_or_default();
+        self.begin_conversation(link, meeting.key, user.clone());
+        let mut asked = meeting.asked;
         if asked.is_empty() {
             asked.extend(self.unanswered(&user));
         }

@@ -1,15 +1,17 @@
 //! Private links: requests, connecting to the other client, conversations.
 //!
-//! The server only introduces: it names the other, an id that is used once, and addresses. Each side dials all
-//! addresses of the other and lets the other in; a caller says the id and both names, the called side checks
-//! them. The requester chooses one of the links; the others are closed. The private port is open, and strangers have
-//! a place at it, only while somebody is expected.
+//! The server only introduces: it names the other, an id that is used once, the key of the other's device, and
+//! addresses. Each side dials all addresses of the other and lets the other in; a caller proves that it knows the id,
+//! and then both prove their keys and encrypt all that follows. The requester chooses one of the links; the others are
+//! closed. The private port is open, and strangers have a place at it, only while somebody is expected.
 
 mod asking;
 mod conversation;
 mod dials;
 mod door;
+mod keys;
 mod meeting;
+mod proof;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -19,16 +21,18 @@ use core::net::SocketAddr;
 use asking::{Draft, Listening, Request};
 use conversation::Conversation;
 use dials::Budget;
+use keys::Keys;
 use meeting::{Meeting, PeerLink};
 
 use super::ClientState;
+use super::event::KnownKey;
 use super::outbox::Outbox;
 use super::outstanding::AskedBy;
 use super::verb::Verb;
 use super::view::{PrivateEnd, View};
 use crate::time::Time;
 use crate::wire::{Code, PeerFarewell, PeerLine};
-use crate::words::LinkId;
+use crate::words::{DeviceKey, LinkId};
 
 /// Private links at a time, including those being made.
 const LINKS: usize = 256;
@@ -51,6 +55,8 @@ pub(super) struct Peers {
     links: BTreeMap<LinkId, PeerLink>,
     /// Open links, by user.
     conversations: BTreeMap<String, Conversation>,
+    /// Keys of other users' devices.
+    keys: Keys,
     /// Users whose link has ended because they went, not because it was closed on purpose.
     departed: BTreeSet<String>,
     /// Requests declined without a number that the server has not answered on this connection.
@@ -69,6 +75,16 @@ impl Peers {
     /// Private texts that are not acknowledged.
     pub(super) fn open_texts(&self) -> usize {
         self.conversations.values().map(Conversation::open_texts).sum()
+    }
+
+    /// What the state folder remembers.
+    pub(super) fn recall_keys(&mut self, noted: Vec<KnownKey>) {
+        self.keys.recall(noted);
+    }
+
+    /// The key of the user with whom a link is open.
+    fn key_of(&self, user: &str) -> Option<DeviceKey> {
+        self.conversations.get(user).map(Conversation::key)
     }
 
     pub(super) fn talks_with(&self, user: &str) -> bool {

@@ -61,7 +61,7 @@ fn messages_of_an_earlier_run_are_known_and_doubtful_ones_marked() {
     let recall = Recall {
         shown: vec![mark("yoda", "3.1", Some((2, 9)))],
         doubtful: vec![mark("yoda", "3.2", Some((2, 10))), mark("luke", "3.3", Some((1, 1)))],
-        unsettled: 0,
+        ..Recall::default()
     };
     script.happens(Event::StateOpened(recall)).and();
     script.server(

@@ -8,6 +8,7 @@ mod devices;
 mod dials;
 mod door;
 mod excess;
+mod keys;
 mod login;
 mod private;
 mod properties;

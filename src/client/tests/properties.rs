@@ -9,11 +9,11 @@ use proptest::collection::vec as many;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::script::TOKEN;
+use super::script::{KEY, OWN_KEY, TOKEN, said_call};
 use crate::client::view::View;
 use crate::client::{ClientState, Effect, Event, PeerOpened, Recall, Settings, Signal};
 use crate::time::Time;
-use crate::words::{LinkId, Password};
+use crate::words::{LinkId, Password, Token};
 
 const ID: &str = "0f0e0d0c0b0a09080706050403020100";
 
@@ -40,8 +40,8 @@ fn server_line() -> impl Strategy<Value = Vec<u8>> {
         "request yoda",
         "request luke",
         "withdrawn luke",
-        "introduce yoda requester 0f0e0d0c0b0a09080706050403020100 192.0.2.2:6000",
-        "introduce luke accepter 0f0e0d0c0b0a09080706050403020100 192.0.2.3:6000",
+        "introduce yoda requester 0f0e0d0c0b0a09080706050403020100 ed25519:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws 192.0.2.2:6000",
+        "introduce luke accepter 0f0e0d0c0b0a09080706050403020100 ed25519:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws 192.0.2.3:6000",
         "error too_long",
         "notice failed_logins 3",
         "notice missed 2",
@@ -77,6 +77,8 @@ fn peer_line() -> impl Strategy<Value = Vec<u8>> {
         "ready".into(),
         "nominate".into(),
         "opened".into(),
+        said_call(ID, Token([1; 16]), false, "yoda", "hans"),
+        said_call(ID, Token([2; 16]), true, "luke", "hans"),
         format!("hobnob-private 1 {ID} yoda hans"),
         "text 1 5 hi".into(),
         "text 2 5 hi".into(),
@@ -120,6 +122,7 @@ enum Step {
     Listening,
     Dialled(u64),
     Came(u64),
+    PeerProved(u64),
     PeerGone(u64),
     Shown,
     Wait(u64),
@@ -137,6 +140,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Listening),
         1 => (0..4_u64).prop_map(Step::Dialled),
         1 => (0..4_u64).prop_map(Step::Came),
+        2 => (0..4_u64).prop_map(Step::PeerProved),
         1 => (0..4_u64).prop_map(Step::PeerGone),
         2 => Just(Step::Shown),
         2 => (0..20_000_u64).prop_map(Step::Wait),
@@ -177,6 +181,8 @@ impl Trace {
             | Effect::StopListening
             | Effect::DialPeer { .. }
             | Effect::SendPeer { .. }
+            | Effect::SecurePeer { .. }
+            | Effect::KeepKey(_)
             | Effect::ClosePeer { .. }
             | Effect::ResetPeer { .. }) => self.others.push(format!("{other:?}")),
         }
@@ -241,6 +247,7 @@ impl Run {
                 let opened = PeerOpened::Accepted("192.0.2.2:40000".parse().unwrap());
                 self.happens(Event::PeerOpened { link: LinkId(*link), opened });
             }
+            Step::PeerProved(link) => self.happens(Event::PeerProved { link: LinkId(*link), key: KEY }),
             Step::PeerGone(link) => self.happens(Event::PeerClosed { link: LinkId(*link) }),
             Step::Shown => self.happens(Event::Delivered { upto: self.shown }),
             Step::Wait(millis) => {
@@ -257,7 +264,8 @@ impl Run {
 
 fn in_session() -> Run {
     let (user, password) = (Some("hans".into()), Some(Password::new("falcon")));
-    let mut run = Run::new(Settings { user, password, ..Settings::default() });
+    let device_key = Some(OWN_KEY);
+    let mut run = Run::new(Settings { user, password, device_key, ..Settings::default() });
     run.happens(Event::Started);
     run.happens(Event::Connected);
     let bytes = format!("hobnob 1 ack resume\nask password\nwelcome hans unread 0 login 7 token {TOKEN}\n");

@@ -3,16 +3,19 @@
 //! Effects read like stage directions: `send whoelse`, `show prompt username`, `hang up`. Timeouts
 //! are kept by the script, which lets time pass and ticks when the client has asked for it.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use blake2::{Blake2s256, Digest as _};
+
 use crate::client::view::{Failure, LoginRefused, Message, MessageKind, ServerKey, Success, View};
 use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings, Signal};
 use crate::time::Time;
-use crate::words::{LinkId, LoginNumber, Name, Origin};
+use crate::words::{DeviceKey, LinkId, LoginNumber, Name, Origin, Token};
 
 /// The token of a resumable session.
 pub(super) const TOKEN: &str = "000102030405060708090a0b0c0d0e0f";
@@ -25,7 +28,17 @@ pub(super) struct Script {
     due: Option<Time>,
     delivered: u64,
     done: Vec<String>,
+    /// What others prove to have on private links; nothing: they never do.
+    pub(super) proves: Option<DeviceKey>,
+    /// Whether this client asked for the link, by the ids of introductions.
+    asked: BTreeMap<String, bool>,
+    /// Numbers the calls of others.
+    calls: u8,
 }
+
+/// The key of this device, which is left out of what the client does, and that of all others.
+pub(super) const OWN_KEY: DeviceKey = DeviceKey([0x0a; 32]);
+pub(super) const KEY: DeviceKey = DeviceKey([0x0b; 32]);
 
 impl Script {
     pub(super) fn new(settings: Settings) -> Script {
@@ -37,6 +50,9 @@ impl Script {
             due: None,
             delivered: 0,
             done: Vec::new(),
+            proves: Some(KEY),
+            asked: BTreeMap::new(),
+            calls: 0,
         }
     }
 
@@ -57,7 +73,8 @@ impl Script {
     pub(super) fn session_with(settings: Settings) -> Script {
         let user = Some("hans".into());
         let password = Some(crate::words::Password::new("falcon"));
-        let mut script = Script::greeted(Settings { user, password, ..settings });
+        let device_key = Some(OWN_KEY);
+        let mut script = Script::greeted(Settings { user, password, device_key, ..settings });
         script.server("ask password");
         script.server(&format!("welcome hans unread 0 login 7 token {TOKEN}"));
         script.happens(Event::StateOpened(Recall::default()));
@@ -66,27 +83,62 @@ impl Script {
     }
 
     pub(super) fn happens(&mut self, event: Event<'_>) -> &mut Script {
-        let effects: Vec<String> = self
-            .client
-            .handle(event, self.now)
-            .filter_map(|effect| read(effect, &mut self.due, &mut self.delivered))
-            .collect();
-        self.done.extend(effects);
+        let mut secured = Vec::new();
+        for effect in self.client.handle(event, self.now) {
+            if let Effect::SecurePeer { link, dialled, introduction } = effect {
+                let asked = self.asked.get(&introduction.id.to_string()).copied();
+                let asks = introduction.requester == "hans";
+                assert!(asked == Some(asks) && (asks || introduction.accepter == "hans"), "{dialled}");
+                secured.push(link);
+            }
+            self.done.extend(read(effect, &mut self.due, &mut self.delivered));
+        }
+        self.done.iter_mut().for_each(|done| name_call(done, &self.asked));
+        for link in secured {
+            if let Some(key) = self.proves {
+                self.happens(Event::PeerProved { link, key });
+            }
+        }
         self
     }
 
     /// The server says these lines.
     pub(super) fn server(&mut self, lines: &str) -> &mut Script {
         for line in lines.lines() {
-            self.happens(Event::Received { bytes: format!("{}\n", line.trim_start()).as_bytes() });
+            let line = self.with_key(line.trim_start());
+            self.happens(Event::Received { bytes: format!("{line}\n").as_bytes() });
         }
         self
+    }
+
+    /// An introduction names the other's key, unless it says so.
+    fn with_key(&mut self, line: &str) -> String {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ["introduce", user, role, id, addresses @ ..] = words.as_slice() else { return line.into() };
+        self.asked.insert((*id).into(), *role == "requester");
+        match addresses {
+            ["nokey", addresses @ ..] => format!("introduce {user} {role} {id} {}", addresses.join(" ")),
+            [key, ..] if key.starts_with("ed25519:") => line.into(),
+            addresses => format!("introduce {user} {role} {id} {KEY} {}", addresses.join(" ")),
+        }
+        .trim_end()
+        .into()
+    }
+
+    /// `call ID FROM TO` is said as a call is.
+    fn with_proof(&mut self, line: &str) -> String {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ["call", id, from, to] = words.as_slice() else { return line.into() };
+        self.calls += 1;
+        // A caller who comes before the introduction calls one who has asked.
+        let asks = self.asked.get(*id) == Some(&false);
+        said_call(id, Token([self.calls; 16]), asks, from, to)
     }
 
     /// Another client says these lines on a link.
     pub(super) fn peer(&mut self, link: u64, lines: &str) -> &mut Script {
         for line in lines.lines() {
-            let bytes = format!("{}\n", line.trim_start());
+            let bytes = format!("{}\n", self.with_proof(line.trim_start()));
             self.happens(Event::PeerReceived { link: LinkId(link), bytes: bytes.as_bytes() });
         }
         self
@@ -164,6 +216,11 @@ impl Script {
         self
     }
 
+    /// For what the script does not show.
+    pub(super) fn client(&mut self) -> &mut ClientState {
+        &mut self.client
+    }
+
     pub(super) fn wants_input(&self) -> bool {
         self.client.wants_input()
     }
@@ -179,7 +236,31 @@ impl Script {
     }
 }
 
-/// One direction; none for timeouts, which are kept.
+/// The line of a caller (R36).
+pub(super) fn said_call(id: &str, nonce: Token, asks: bool, from: &str, to: &str) -> String {
+    let id: Token = id.parse().expect("an id");
+    let part = if asks { "requester" } else { "accepter" };
+    let digest = Blake2s256::new().chain_update(id.0).chain_update(format!("{nonce} {part} {from} {to}"));
+    let mut proof = Token([0; 16]);
+    proof.0.copy_from_slice(&digest.finalize()[..16]);
+    format!("hobnob-private 2 {nonce} {proof}")
+}
+
+/// Reads a call of this client by its proof: it becomes `call ID FROM TO`.
+fn name_call(done: &mut String, asked: &BTreeMap<String, bool>) {
+    let Some((before, call)) = done.split_once("hobnob-private 2 ") else { return };
+    let nonce: Token = call.split(' ').next().expect("a word").parse().expect("a nonce");
+    for (id, asks) in asked {
+        for to in ["yoda", "luke"] {
+            if done.ends_with(&said_call(id, nonce, *asks, "hans", to)) {
+                *done = format!("{before}call {id} hans {to}");
+                return;
+            }
+        }
+    }
+}
+
+/// One direction; none for timeouts, which are kept, and for what the script does.
 fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Option<String> {
     Some(match effect {
         Effect::Dial => "dial".into(),
@@ -203,6 +284,16 @@ fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Opti
         Effect::Listen => "listen".into(),
         Effect::StopListening => "stop listening".into(),
         Effect::DialPeer { address } => format!("dial peer {address}"),
+        Effect::SecurePeer { .. } => return None,
+        Effect::KeepKey(known) if known.key == KEY && !known.is_verified => return None,
+        Effect::KeepKey(known) => {
+            format!(
+                "keep {} of {}{}",
+                known.key,
+                known.user,
+                if known.is_verified { " verified" } else { "" }
+            )
+        }
         Effect::SendPeer { link, bytes } => format!("send on {}: {}", link.0, lines(bytes)),
         Effect::ClosePeer { link } => format!("close {}", link.0),
         Effect::ResetPeer { link } => format!("reset {}", link.0),
@@ -216,7 +307,8 @@ fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Opti
 
 fn lines(bytes: &[u8]) -> String {
     let text = core::str::from_utf8(bytes).expect("lines are text");
-    text.strip_suffix('\n').expect("whole lines").replace('\n', " / ")
+    let text = text.strip_suffix('\n').expect("whole lines").replace('\n', " / ");
+    text.replace(&format!(" {OWN_KEY}"), "")
 }
 
 fn exit_word(exit: Exit) -> String {
@@ -288,6 +380,9 @@ fn succeeded(success: &Success) -> String {
             let groups: Vec<String> =
                 groups.iter().map(|(name, members)| format!("{name}: {}", members.join(" "))).collect();
             format!("groups {}", groups.join(", "))
+        }
+        Success::Verification { user, code, is_verified } => {
+            format!("code of {user} {code}{}", if *is_verified { " verified" } else { "" })
         }
         Success::Private { user, path } => format!("ok {user} {path}"),
         Success::Help { text } => format!("help of {} lines", text.lines().count()),

@@ -92,8 +92,8 @@ pub(super) fn carry_out(server: &mut ServerState, asker: &Asker, command: Comman
         }
         Command::MessageGroup { group, text } => group_messages::message_group(server, asker, group, text),
         Command::GroupList => groups::group_list(server, asker),
-        Command::StartPrivate { user, endpoints } => introductions::start(server, asker, user, endpoints),
-        Command::Accept { user, endpoints } => introductions::accept(server, asker, user, &endpoints),
+        Command::StartPrivate { user, contact } => introductions::start(server, asker, user, contact),
+        Command::Accept { user, contact } => introductions::accept(server, asker, user, &contact),
         Command::Decline { user } => introductions::decline(server, asker, user),
         Command::Help { about } => help(server, asker, about),
         Command::Logout => ending::leave(server, asker),

@@ -17,7 +17,7 @@ use crate::server::deadlines::Deadline;
 use crate::server::effect::Report;
 use crate::server::session;
 use crate::time::Time;
-use crate::wire::{Answer, Code, Endpoint, Role, ServerLine};
+use crate::wire::{Answer, Code, Contact, Endpoint, Role, ServerLine};
 use crate::words::Name;
 
 /// Open requests of one user.
@@ -37,7 +37,7 @@ const ADDRESSES: usize = 4;
 #[derive(Debug, Clone)]
 struct Request {
     asker: Asker,
-    endpoints: Vec<Endpoint>,
+    contact: Contact,
     serial: u64,
     expires: Time,
 }
@@ -87,12 +87,7 @@ impl Requests {
     }
 }
 
-pub(in crate::server) fn start(
-    server: &mut ServerState,
-    asker: &Asker,
-    user: &str,
-    endpoints: Vec<Endpoint>,
-) {
+pub(in crate::server) fn start(server: &mut ServerState, asker: &Asker, user: &str, contact: Contact) {
     let to = match partner(server, asker, user) {
         Ok(to) => to,
         Err(code) => return fail(server, asker, code),
@@ -108,7 +103,7 @@ pub(in crate::server) fn start(
     if let Some(request) = crossed {
         // Both want it: that is consent.
         session::charge(server, asker.user, INTRODUCTION_UNITS);
-        introduce(server, &request, asker, &endpoints);
+        introduce(server, &request, asker, &contact);
         let name = server.accounts.name(to).clone();
         let answer = Answer::StartPrivate { user: name.as_str() };
         return answers::answer(server, asker, Outcome::Done, answer);
@@ -126,7 +121,7 @@ pub(in crate::server) fn start(
     }
     requests.begun.entry(asker.user).or_default().push((server.now, name));
     session::charge(server, asker.user, INTRODUCTION_UNITS);
-    ask(server, asker, to, endpoints);
+    ask(server, asker, to, contact);
 }
 
 /// An account is purged.
@@ -144,7 +139,7 @@ fn partner(server: &mut ServerState, asker: &Asker, user: &str) -> Result<UserId
     if server.accounts[to].link().is_some() || away { Ok(to) } else { Err(Code::Offline) }
 }
 
-fn ask(server: &mut ServerState, asker: &Asker, to: UserId, endpoints: Vec<Endpoint>) {
+fn ask(server: &mut ServerState, asker: &Asker, to: UserId, contact: Contact) {
     let serial = server.next_serial();
     let patience = match server.settings.private_request_secs {
         0 => Duration::MAX,
@@ -154,7 +149,7 @@ fn ask(server: &mut ServerState, asker: &Asker, to: UserId, endpoints: Vec<Endpo
     };
     let expires = server.now + patience;
     server.deadlines.add(expires, Deadline::PrivateRequest(asker.user, to, serial));
-    let request = Request { asker: *asker, endpoints, serial, expires };
+    let request = Request { asker: *asker, contact, serial, expires };
     server.people.requests.insert(asker.user, to, request);
     if let Some(link) = server.accounts[to].link() {
         let from = server.accounts.name(asker.user).as_str();
@@ -168,7 +163,7 @@ fn take(server: &mut ServerState, from: UserId, to: UserId) -> Option<Request> {
     Some(request)
 }
 
-pub(in crate::server) fn accept(server: &mut ServerState, asker: &Asker, user: &str, endpoints: &[Endpoint]) {
+pub(in crate::server) fn accept(server: &mut ServerState, asker: &Asker, user: &str, contact: &Contact) {
     let from = match another(server, asker, user) {
         Ok(from) => from,
         Err(code) => return fail(server, asker, code),
@@ -180,7 +175,7 @@ pub(in crate::server) fn accept(server: &mut ServerState, asker: &Asker, user: &
         fail(server, &request.asker, Code::Declined);
         return fail(server, asker, Code::NoRequest);
     }
-    introduce(server, &request, asker, endpoints);
+    introduce(server, &request, asker, contact);
     let name = server.accounts.name(from).clone();
     answers::answer(server, asker, Outcome::Done, Answer::Accept { user: name.as_str() });
 }
@@ -195,7 +190,7 @@ pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: 
         Some(request) => {
             presence::reveal(server, asker.user);
             if planted::is(Planted::DeclineIntroduces) {
-                return introduce(server, &request, asker, &[]);
+                return introduce(server, &request, asker, &Contact::default());
             }
             fail(server, &request.asker, Code::Declined);
             let name = server.accounts.name(from).clone();
@@ -204,8 +199,8 @@ pub(in crate::server) fn decline(server: &mut ServerState, asker: &Asker, user: 
     }
 }
 
-/// Tells each of two clients who the other is, where it may be, and the secret they share.
-fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, endpoints: &[Endpoint]) {
+/// Tells each of two clients who the other is, where it may be, its key, and the secret they share.
+fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, contact: &Contact) {
     let id = server.secrets.token();
     let (first, second) = (observed(server, &request.asker), observed(server, accepter));
     let (Some(first), Some(second)) = (first, second) else {
@@ -214,13 +209,20 @@ fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, endp
     };
     let told = if planted::is(Planted::OwnAddressTold) { first } else { second };
     let sides = [
-        (request.asker, *accepter, Role::Requester, addresses(told, first, endpoints)),
-        (*accepter, request.asker, Role::Accepter, addresses(first, second, &request.endpoints)),
+        (request.asker, *accepter, Role::Requester, addresses(told, first, &contact.endpoints)),
+        (*accepter, request.asker, Role::Accepter, addresses(first, second, &request.contact.endpoints)),
     ];
+    // A client that has shown no key knows of none.
+    let keys = request.contact.key.zip(contact.key);
     for (reader, other, role, addresses) in sides {
         if let Some(link) = asker_link(server, &reader) {
             let user = server.accounts.name(other.user).as_str();
-            server.out.send(link, &ServerLine::Introduce { user, role, id, addresses });
+            let key = keys.map(|(requester, accepter)| match role {
+                Role::Requester if planted::is(Planted::OwnKeyTold) => requester,
+                Role::Requester => accepter,
+                Role::Accepter => requester,
+            });
+            server.out.send(link, &ServerLine::Introduce { user, role, id, key, addresses });
         }
     }
     let name = server.accounts.name(accepter.user).clone();

@@ -44,6 +44,7 @@ fn next_step(code: Code, user: &str) -> Option<String> {
         Code::MailboxFull => "Try again when some of it is read".into(),
         Code::Limit => "`leave group` or `delete group` makes room".into(),
         Code::Unreachable => format!("`message {user} TEXT` goes over the server"),
+        Code::KeyChanged => format!("If they say so in another way, accept it: `trust {user}`"),
         Code::OutcomeUnknown => "Ask before you repeat it".into(),
         Code::Usage
         | Code::Oneself
@@ -54,7 +55,6 @@ fn next_step(code: Code, user: &str) -> Option<String> {
         | Code::RateLimited
         | Code::StorageUnavailable
         | Code::NotConnected
-        | Code::KeyChanged
         | Code::NoRequest => return None,
     })
 }

@@ -90,6 +90,7 @@ impl Names {
             | Success::User { user }
             | Success::Ping { user, .. }
             | Success::Seen { user, .. }
+            | Success::Verification { user, .. }
             | Success::Private { user, .. } => self.add_user(user),
             Success::Broadcast { .. } | Success::Offline { .. } | Success::Help { .. } | Success::Logout => {}
         }

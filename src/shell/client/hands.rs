@@ -16,14 +16,16 @@ use super::keyboard::Keyboard;
 use super::links::{self, Link, LinkNews, Way};
 use super::news::{News, Printed};
 use super::options::Places;
-use super::reach::{Reached, Unreached, plain, reach};
+use super::reach::{Reached, Unreached, reach};
 use super::screen::Screen;
 use super::state_folder::{self, Refusal, StateFolder};
 use super::trusting;
 use crate::client::trust::Demand;
 use crate::client::view::View;
-use crate::client::{Effect, Event, Exit};
+use crate::client::{Effect, Event, Exit, KnownKey};
 use crate::shell::platform::{Platform, Socket, System};
+use crate::shell::tunnel::between_clients::Device;
+use crate::shell::visible::visible;
 use crate::words::wiped::WipedBytes;
 use crate::words::{LinkId, Token};
 
@@ -85,11 +87,13 @@ pub(super) struct Peers<P: Platform> {
     listener: Option<Task<()>>,
     /// Somebody who has come, until the core was told. Nothing is said to them meanwhile.
     caller: Option<(LinkId, P::Socket)>,
+    /// Proves who this device is; without it nobody can be sure of it, and there are no private links.
+    device: Option<Rc<Device>>,
 }
 
-impl<P: Platform> Default for Peers<P> {
-    fn default() -> Peers<P> {
-        Peers { links: BTreeMap::new(), last: 0, listener: None, caller: None }
+impl<P: Platform> Peers<P> {
+    pub(super) fn of(device: Option<Rc<Device>>) -> Peers<P> {
+        Peers { links: BTreeMap::new(), last: 0, listener: None, caller: None, device }
     }
 }
 
@@ -146,6 +150,10 @@ impl<P: Platform> Hands<P> {
                     out.extend_from_slice(bytes);
                 }
             }
+            Effect::SecurePeer { link, dialled, introduction } => {
+                self.secure_peer(link, dialled, introduction);
+            }
+            Effect::KeepKey(known) => self.keep_key(known),
             Effect::ClosePeer { link } => {
                 if let Some((near, mut out)) = self.peers.links.remove(&link) {
                     near.send(&mut out);
@@ -245,6 +253,14 @@ impl<P: Platform> Hands<P> {
             && let Err(error) = folder.keep_cookie(cookie)
         {
             self.screen.say(&format!("cannot keep what tells this device from others: {error}"));
+        }
+    }
+
+    fn keep_key(&mut self, known: &KnownKey) {
+        if let Some(folder) = &mut self.folder.open
+            && let Err(error) = folder.keys.keep(known)
+        {
+            self.screen.say(&format!("cannot keep the key of {}: {error}", visible(&known.user)));
         }
     }
 
@@ -404,50 +420,6 @@ impl<P: Platform> Hands<P> {
         };
         self.executor.spawn(serving).detach();
         link
-    }
-
-    /// Whether a private link is open.
-    pub(super) fn has_peer(&self, link: LinkId) -> bool {
-        self.peers.links.contains_key(&link)
-    }
-
-    /// A private link is closed.
-    pub(super) fn lose_peer(&mut self, link: LinkId) {
-        self.peers.links.remove(&link).into_iter().for_each(|(near, _)| near.reset());
-    }
-
-    /// Somebody has come to the private port; returns the new link, which is not served yet.
-    pub(super) fn add_caller(&mut self, socket: P::Socket) -> LinkId {
-        let link = self.next_peer();
-        self.peers.caller = Some((link, socket));
-        link
-    }
-
-    /// Serves the link of somebody who has come, unless the core had it reset.
-    pub(super) fn serve_caller(&mut self) {
-        if let Some((link, socket)) = self.peers.caller.take() {
-            self.serve_peer(link, socket);
-        }
-    }
-
-    /// Another client was reached; returns the new link.
-    pub(super) fn add_peer(&mut self, socket: P::Socket) -> LinkId {
-        let link = self.next_peer();
-        self.serve_peer(link, socket);
-        link
-    }
-
-    fn next_peer(&mut self) -> LinkId {
-        self.peers.last += 1;
-        LinkId(self.peers.last)
-    }
-
-    fn serve_peer(&mut self, link: LinkId, socket: P::Socket) {
-        let near = self.serve(plain(socket), &self.peer_inbox, move |news| match news {
-            LinkNews::Bytes(bytes) => News::FromPeer { link, bytes },
-            LinkNews::Gone => News::PeerGone { link },
-        });
-        self.peers.links.insert(link, (near, WipedBytes::new()));
     }
 }
 

@@ -94,6 +94,9 @@ fn write_success(object: Object<'_>, success: &Success) {
         }
         Success::Users { users } => object.with("users", users),
         Success::User { user } => object.with("user", user),
+        Success::Verification { user, code, is_verified } => {
+            object.with("user", user).with("code", code).with("verified", is_verified)
+        }
         Success::Offline { messages } => object.with("messages", messages),
         Success::Ping { user, status } => object.with("user", user).with("status", status.as_str()),
         Success::Seen { user, presence } => {

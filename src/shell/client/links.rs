@@ -11,6 +11,7 @@ use async_channel::{Receiver, Sender, bounded, unbounded};
 use futures_lite::future::{or, pending};
 
 use super::news::News;
+use super::peer_links::Securing;
 use crate::shell::platform::{self, Platform, Socket};
 use crate::shell::tunnel::{Received, Tunnel};
 use crate::words::wiped::WipedBytes;
@@ -33,6 +34,7 @@ const CHUNK: usize = 64 * 1024;
 pub(super) struct Link {
     outgoing: Sender<WipedBytes>,
     resets: Sender<()>,
+    securing: Sender<Box<Securing>>,
     /// Bytes that were not written yet.
     waiting: Rc<Cell<usize>>,
 }
@@ -40,8 +42,10 @@ pub(super) struct Link {
 /// What the task of a connection is told by its [`Link`].
 #[derive(Debug)]
 pub(super) struct Orders {
-    leaving: Receiver<WipedBytes>,
-    resets: Receiver<()>,
+    pub(super) leaving: Receiver<WipedBytes>,
+    pub(super) resets: Receiver<()>,
+    /// Only of links with other clients.
+    pub(super) securing: Receiver<Box<Securing>>,
     waiting: Rc<Cell<usize>>,
 }
 
@@ -49,14 +53,21 @@ impl Link {
     /// A handle, and the other end for its task.
     pub(super) fn new() -> (Link, Orders) {
         let ((outgoing, leaving), (resets, reset)) = (unbounded(), bounded(1));
+        let (secure, securing) = bounded(1);
         let waiting = Rc::<Cell<usize>>::default();
-        let orders = Orders { leaving, resets: reset, waiting: Rc::clone(&waiting) };
-        (Link { outgoing, resets, waiting }, orders)
+        let orders = Orders { leaving, resets: reset, securing, waiting: Rc::clone(&waiting) };
+        (Link { outgoing, resets, securing: secure, waiting }, orders)
     }
 
     /// Whether the other side leaves so much unread that the connection counts as lost.
     pub(super) fn is_clogged(&self) -> bool {
         self.waiting.get() > CLOGGED
+    }
+
+    /// Encrypts the connection, once what was sent before has left.
+    pub(super) fn secure(&self, securing: Securing) {
+        // A link that is closed has nobody to do it.
+        let _ = self.securing.try_send(Box::new(securing));
     }
 
     /// Resets the connection at once.
@@ -72,6 +83,13 @@ impl Link {
             // A closed link drops them; its end is reported.
             let _ = self.outgoing.try_send(std::mem::take(bytes));
         }
+    }
+}
+
+impl Orders {
+    /// So many bytes wait no more.
+    pub(super) fn has_left(&self, count: usize) {
+        self.waiting.set(self.waiting.get().saturating_sub(count));
     }
 }
 
@@ -165,7 +183,7 @@ async fn write(
     orders: &Orders,
     to_answer: &Receiver<()>,
 ) -> End {
-    let Orders { leaving, waiting, .. } = orders;
+    let Orders { leaving, .. } = orders;
     loop {
         let answer = async { to_answer.recv().await.map(|()| WipedBytes::new()) };
         let Ok(mut bytes) = or(leaving.recv(), answer).await else { return End::Ours };
@@ -176,7 +194,7 @@ async fn write(
             // Bytes that arrived before are still read, and may say why. The end of these ends the link.
             while leaving.recv().await.is_ok() {}
         }
-        waiting.set(waiting.get().saturating_sub(bytes.len()));
+        orders.has_left(bytes.len());
     }
 }
 
@@ -236,7 +254,6 @@ async fn connect<P: Platform>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::reach::plain;
     use super::*;
     use crate::shell::platform::{System, WallClock};
     use crate::time::Time;
@@ -244,6 +261,11 @@ mod tests {
     use smol::future::{block_on, yield_now};
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+
+    /// Bytes as they are, on a socket.
+    fn plain<S>(socket: S) -> Way<S> {
+        Way { socket, tunnel: RefCell::new(Tunnel::plain()), first: WipedBytes::new() }
+    }
 
     fn system() -> System {
         System::new(WallClock::starting_after(Time::ZERO))

@@ -9,7 +9,7 @@ use super::state_folder::{Refusal, StateFolder};
 use crate::client::{Recall, Signal};
 use crate::shell::platform::{Platform, System};
 use crate::words::wiped::WipedBytes;
-use crate::words::{LinkId, Token};
+use crate::words::{DeviceKey, LinkId, Token};
 
 /// Something that has happened outside. No `Debug`: a line may be a password.
 pub(super) enum News<P: Platform = System> {
@@ -50,6 +50,13 @@ pub(super) enum News<P: Platform = System> {
     PeerUnreached {
         /// There.
         address: SocketAddr,
+    },
+    /// A link is encrypted, and the other client has proved a key.
+    PeerProved {
+        /// Which link.
+        link: LinkId,
+        /// Of its device.
+        key: DeviceKey,
     },
     /// Bytes from another client.
     FromPeer {

@@ -253,6 +253,7 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
         Success::Users { users } if users.is_empty() => answer("Nobody else".into()),
         Success::Users { users } => users.iter().flat_map(|user| answer(name(user).to_string())).collect(),
         Success::User { user } => user_done(command, user),
+        Success::Verification { user, code, is_verified } => verification(user, code, *is_verified),
         Success::Offline { messages: 0 } => answer("No stored messages".into()),
         Success::Offline { messages: _ } | Success::Private { .. } | Success::Logout => Vec::new(),
         Success::Ping { user, status } => answer(match status {
@@ -302,8 +303,21 @@ fn user_done(command: &Named, user: &str) -> Vec<Line> {
         Named::Command(Verb::Server(CommandKind::Decline)) => {
             answer(format!("Private messaging with {user} declined"))
         }
+        Named::Command(Verb::Trust) => {
+            answer(format!("The key of {user} is accepted: startprivate {user} again"))
+        }
         Named::Command(_) | Named::Word(_) => Vec::new(),
     }
+}
+
+fn verification(user: &str, code: &str, is_verified: bool) -> Vec<Line> {
+    let user = name(user);
+    if is_verified {
+        return answer(format!("{user} is verified: {code}"));
+    }
+    let mut lines = answer(format!("The code of {user} and you: {code}"));
+    lines.extend(answer(format!("Read it out to each other. If it is the same: verify {user} yes")));
+    lines
 }
 
 fn group_done(command: &Named, group: &str, members: &[String]) -> String {

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use async_channel::{Sender, unbounded};
 use smol::{LocalExecutor, Task};
 
+use super::device;
 use super::keyboard::Keyboard;
 use super::news::{News, Printed};
 use super::options::{Places, ServerAddress};
@@ -63,7 +64,9 @@ impl<P: Platform> Played<P> {
     /// Puts a client together.
     #[must_use]
     pub fn start(start: Start<P>) -> Played<P> {
-        let Start { platform, server: (host, port), state, settings, seed } = start;
+        let Start { platform, server: (host, port), state, mut settings, seed } = start;
+        let device = device::device(&state).ok().map(Rc::new);
+        settings.device_key = device.as_ref().map(|device| device.key());
         let executor: Rc<LocalExecutor<'static>> = Rc::default();
         let (asks, asked) = mpsc::channel();
         let (waiting, sheets) = mpsc::channel();
@@ -76,6 +79,7 @@ impl<P: Platform> Played<P> {
             keyboard: Keyboard::asking(asks, settings.line_bytes),
             screen: Screen::new(Face::Json, waiting),
             core: ClientState::new(settings, seed),
+            device,
         };
         let client = parts.assemble((news.clone(), urgent));
         let running = Some(executor.spawn(client.run()));

@@ -15,7 +15,7 @@ use crate::client::trust::{Certified, Demand, Distrust, Shown, Verdict, judge, m
 use crate::client::view::ServerKey;
 use crate::shell::platform::{Platform, Socket};
 use crate::shell::tunnel::dialler::Dialler;
-use crate::shell::tunnel::{Received, Tunnel, is_fault};
+use crate::shell::tunnel::{Received, is_fault};
 use crate::words::Fingerprint;
 use crate::words::wiped::WipedBytes;
 
@@ -164,9 +164,4 @@ async fn shake<S: Socket>(way: &mut Way<S>) -> io::Result<Option<Fingerprint>> {
             }
         }
     }
-}
-
-/// A tunnel of bytes as they are, on a socket.
-pub(super) fn plain<S>(socket: S) -> Way<S> {
-    Way { socket, tunnel: RefCell::new(Tunnel::plain()), first: WipedBytes::new() }
 }

@@ -257,6 +257,8 @@ fn became(success: &Success) -> String {
         | Success::User { .. }
         | Success::Offline { .. }
         | Success::Ping { .. }
+        | Success::Seen { .. }
+        | Success::Verification { .. }
         | Success::Group { .. }
         | Success::Groups { .. }
         | Success::Private { .. }

@@ -9,6 +9,7 @@ use futures_lite::StreamExt as _;
 use smol::LocalExecutor;
 
 use super::alarm::Alarm;
+use super::device;
 use super::door;
 use super::hands::{Folder, Hands, Peers, Server};
 use super::keyboard::Keyboard;
@@ -23,6 +24,7 @@ use super::trusting;
 use crate::client::{ClientState, Signal};
 use crate::shell::core_dumps;
 use crate::shell::platform::{Platform, System, WallClock};
+use crate::shell::tunnel::between_clients::Device;
 use crate::shell::visible::visible;
 use crate::time::Time;
 
@@ -78,9 +80,24 @@ fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Resul
     };
     let platform = System::new(WallClock::starting_after(Time::ZERO));
     let seed = getrandom::u64().map_err(io::Error::other)?;
+    let device = this_device(&places);
+    settings.device_key = device.as_ref().map(|device| device.key());
     let core = ClientState::new(settings, seed);
-    let parts = Parts { platform, executor, places, keyboard, screen, core };
+    let parts = Parts { platform, executor, places, keyboard, screen, core, device };
     Ok(parts.assemble((urgent, urgent_news)))
+}
+
+/// The key of this device. Without it the client does all but private links.
+fn this_device(places: &Places) -> Option<Rc<Device>> {
+    let root = places.state.as_ref().ok()?;
+    match device::device(root) {
+        Ok(device) => Some(Rc::new(device)),
+        Err(error) => {
+            let error = visible(&error.to_string()).to_string();
+            let _ = writeln!(io::stderr(), "hobnob: warning: no private links: {error}");
+            None
+        }
+    }
 }
 
 /// What a client is put together from.
@@ -91,12 +108,13 @@ pub(super) struct Parts<P: Platform> {
     pub(super) keyboard: Keyboard,
     pub(super) screen: Screen,
     pub(super) core: ClientState,
+    pub(super) device: Option<Rc<Device>>,
 }
 
 impl<P: Platform> Parts<P> {
     /// A client whose urgent news come by this channel.
     pub(super) fn assemble(self, urgent: (Sender<News<P>>, Receiver<News<P>>)) -> Client<P> {
-        let Parts { platform, executor, places, keyboard, screen, core } = self;
+        let Parts { platform, executor, places, keyboard, screen, core, device } = self;
         let (inbox, inbox_news) = bounded(INBOX);
         let (peer_inbox, peer_news) = bounded(INBOX);
         let (door, callers) = bounded(door::WAITING);
@@ -114,7 +132,7 @@ impl<P: Platform> Parts<P> {
             alarm: Alarm::new(&platform),
             platform,
             server: Server::default(),
-            peers: Peers::default(),
+            peers: Peers::of(device),
             folder: Folder::default(),
             exit: None,
             notes_failed: false,

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::journal::{Journal, Sizes};
+use super::known_keys::KnownKeys;
 use crate::client::Recall;
 use crate::shell::folder_lock::FolderLock;
 use crate::shell::own_files::refuse_link;
@@ -26,6 +27,8 @@ const HISTORY: &str = "history";
 pub(super) struct StateFolder {
     /// Notes about what was shown and which results are open.
     pub(super) journal: Journal,
+    /// Of other users' devices.
+    pub(super) keys: KnownKeys,
     path: PathBuf,
     _lock: FolderLock,
 }
@@ -129,8 +132,10 @@ fn open(path: &Path) -> io::Result<Option<(StateFolder, Recall)>> {
     let Some(lock) = FolderLock::take(path)? else { return Ok(None) };
     // The line editor opens it.
     refuse_link(&path.join(HISTORY))?;
-    let (journal, recall) = Journal::open(&path.join("journal"), Sizes::USUAL)?;
-    Ok(Some((StateFolder { journal, path: path.into(), _lock: lock }, recall)))
+    let (journal, mut recall) = Journal::open(&path.join("journal"), Sizes::USUAL)?;
+    let (keys, known) = KnownKeys::open(path)?;
+    recall.keys = known;
+    Ok(Some((StateFolder { journal, keys, path: path.into(), _lock: lock }, recall)))
 }
 
 /// A file name for any word, a different one for each, also where case does not count: small

@@ -132,6 +132,9 @@ impl<P: Platform> Client<P> {
             News::FromPeer { link, bytes } if self.hands.has_peer(link) => {
                 self.tell(Event::PeerReceived { link, bytes: &bytes });
             }
+            News::PeerProved { link, key } if self.hands.has_peer(link) => {
+                self.tell(Event::PeerProved { link, key });
+            }
             News::PeerGone { link } if self.hands.has_peer(link) => {
                 self.hands.lose_peer(link);
                 self.tell(Event::PeerClosed { link });
@@ -139,6 +142,7 @@ impl<P: Platform> Client<P> {
             News::FromServer { .. }
             | News::ServerGone { .. }
             | News::FromPeer { .. }
+            | News::PeerProved { .. }
             | News::PeerGone { .. } => {}
             News::Listening(addresses) => self.tell(Event::Listening { addresses }),
             News::StateFolder(Ok(opened)) => {

@@ -4,6 +4,7 @@
 //! It owns memory only for bytes that are on their way, beside what rustls keeps.
 
 pub mod acceptor;
+pub mod between_clients;
 pub mod dialler;
 #[cfg(test)]
 mod tests;

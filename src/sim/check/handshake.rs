@@ -4,35 +4,42 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::private::{End, Stage};
+use super::introduced::{End, Introduction, Stage};
 use super::{Check, Verdict, rule};
 use crate::sim::trace::ProcessId;
 use crate::words::LinkId;
 
 impl Check {
-    pub(super) fn peer_hears(&mut self, link: LinkId, process: ProcessId, bytes: &[u8]) {
-        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return };
+    pub(super) fn peer_hears(&mut self, link: LinkId, process: ProcessId, bytes: &[u8]) -> Verdict {
+        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return Ok(()) };
         end.heard.extend_from_slice(bytes);
-        self.go_on(link, process);
+        self.go_on(link, process)
     }
 
     /// Reads the lines that have come, as far as their turn has come: those after a line that the client answers
     /// wait for the answer.
-    fn go_on(&mut self, link: LinkId, process: ProcessId) {
-        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return };
+    fn go_on(&mut self, link: LinkId, process: ProcessId) -> Verdict {
+        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return Ok(()) };
         let mut opened = None;
         while let Some(at) = memchr::memchr(b'\n', &end.heard) {
             let line = String::from_utf8_lossy(&end.heard[..at]).into_owned();
             let words: Vec<&str> = line.split(' ').collect();
             match (end.stage, words.as_slice()) {
-                (Stage::New, ["hobnob-private", "1", id, from, to]) if !end.dialled => {
-                    (end.id, end.from, end.to) = ((*id).to_string(), (*from).to_string(), (*to).to_string());
+                // Others may have to wait for the introduction.
+                (Stage::New, ["hobnob-private", "2", nonce, proof]) if !end.dialled => {
+                    let called = |(id, both): &(&String, &mut Introduction)| {
+                        both.is_proved(id, process, false, (nonce, proof))
+                    };
+                    let Some((id, _)) = self.private.introductions.iter_mut().find(called) else {
+                        return Ok(());
+                    };
+                    (end.id, end.nonce) = (id.clone(), (*nonce).to_string());
                     end.stage = Stage::Called;
                 }
-                (Stage::Called, ["ready"]) if end.dialled => end.stage = Stage::Ready,
+                (Stage::Secured, ["ready"]) if end.dialled => end.stage = Stage::Ready,
                 (Stage::Ready, words) => {
                     let both = self.private.introductions.get_mut(&end.id);
-                    let Some(side) = both.and_then(|both| both.side_mut(process)) else { return };
+                    let Some(side) = both.and_then(|both| both.side_mut(process)) else { return Ok(()) };
                     match words {
                         ["opened"] if side.nominated == Some(link) => {
                             (end.stage, side.opened) = (Stage::Open, true);
@@ -43,15 +50,35 @@ impl Check {
                         }
                         _ if side.nominated == Some(link) => end.stage = Stage::Broken,
                         ["nominate"] if !side.is_requester => end.is_nominated = true,
-                        _ => return,
+                        _ => return Ok(()),
                     }
                 }
                 (Stage::Open, _) => {}
-                (Stage::New | Stage::Called | Stage::Broken, _) => return,
+                (Stage::New | Stage::Called | Stage::Secured | Stage::Broken, _) => return Ok(()),
             }
             end.heard.drain(..=at);
         }
-        opened.iter().for_each(|id| self.note_open(id));
+        if let Some(id) = opened {
+            self.note_open(&id);
+            return self.stands(process, &id);
+        }
+        Ok(())
+    }
+
+    /// A client begins to encrypt a connection: with the one who was introduced, who says a nonce once, and nobody else.
+    pub(super) fn secures(&mut self, link: LinkId, process: ProcessId) -> Verdict {
+        self.go_on(link, process)?;
+        let Some(mut end) = self.private.ends.remove(&(link, process)) else { return Ok(()) };
+        let called = end.stage == Stage::Called && self.introduces(process, &end);
+        let both = self.private.introductions.get_mut(&end.id);
+        let side = both.and_then(|both| both.side_mut(process)).filter(|_| !end.dialled);
+        let fresh = side.is_none_or(|side| side.nonces.insert(end.nonce.clone()));
+        let detail = format!("{process:?} on {link:?}: {end:?}");
+        end.stage = Stage::Secured;
+        self.private.is_let_in(process, link);
+        self.private.ends.insert((link, process), end);
+        rule!(self, called && fresh, "nobody but the one introduced is answered", "{detail}");
+        Ok(())
     }
 
     fn has_opened(&mut self, process: ProcessId, id: &str) {
@@ -65,8 +92,12 @@ impl Check {
     pub(super) fn peer_says(&mut self, link: LinkId, process: ProcessId, line: &str) -> Verdict {
         let Some(mut end) = self.private.ends.remove(&(link, process)) else { return Ok(()) };
         let words: Vec<&str> = line.split(' ').collect();
-        if let (["hobnob-private", "1", id, from, to], true) = (words.as_slice(), end.stage == Stage::New) {
-            (end.id, end.from, end.to) = ((*id).to_string(), (*from).to_string(), (*to).to_string());
+        if let (["hobnob-private", "2", nonce, proof], Stage::New) = (words.as_slice(), end.stage) {
+            let called = |(id, both): &(&String, &Introduction)| {
+                both.is_proved(id, process, end.dialled, (nonce, proof))
+            };
+            end.id =
+                self.private.introductions.iter().find(called).map_or_else(String::new, |(id, _)| id.clone());
         }
         let nominated = self.nominated(process, &end.id);
         // A client closes a link whose other side breaks the rules, and may nominate another before.
@@ -74,18 +105,18 @@ impl Check {
         let is_free = nominated
             .is_none_or(|other| ends.get(&(other, process)).is_none_or(|end| end.stage == Stage::Broken));
         let known = self.introduces(process, &end);
+        let has_key = self.proves_key(process, &end);
         let mut opens = false;
         let (allowed, what) = match (words.as_slice(), end.stage) {
             (["hobnob-private", ..], Stage::New) => {
                 end.stage = Stage::Called;
                 (end.dialled && known, "nobody but the one introduced is answered")
             }
-            (["ready"], Stage::Called) => {
+            (["ready"], Stage::Secured) => {
                 end.stage = Stage::Ready;
-                self.private.is_let_in(process, link);
-                (!end.dialled && known, "nobody but the one introduced is answered")
+                (!end.dialled && known && has_key, "nobody but the one introduced is answered")
             }
-            (["nominate"], Stage::Ready) => (known && is_free, "an introduction opens one link"),
+            (["nominate"], Stage::Ready) => (known && has_key && is_free, "an introduction opens one link"),
             (["opened"], Stage::Ready) => {
                 (opens, end.stage) = (true, Stage::Open);
                 (known && end.is_nominated, "an introduction opens one link")
@@ -117,10 +148,13 @@ impl Check {
             self.note_open(&end.id);
         }
         let detail = format!("{process:?} on {link:?}: {line}; {end:?}");
+        let id = end.id.clone();
         self.private.ends.insert((link, process), end);
         rule!(self, allowed, what, "{detail}");
-        self.go_on(link, process);
-        Ok(())
+        if opens {
+            self.stands(process, &id)?;
+        }
+        self.go_on(link, process)
     }
 
     fn nominated(&self, process: ProcessId, id: &str) -> Option<LinkId> {
@@ -131,8 +165,12 @@ impl Check {
     fn introduces(&self, process: ProcessId, end: &End) -> bool {
         let Some(both) = self.private.introductions.get(&end.id) else { return false };
         let Some(side) = both.side(process) else { return false };
-        let (own, other) = if end.dialled { (&end.from, &end.to) } else { (&end.to, &end.from) };
-        let named = side.user == *other && both.name_of(process).is_none_or(|name| name == own);
-        named && !side.opened && side.good_until >= self.now
+        !side.opened && side.good_until >= self.now
+    }
+
+    /// Whether the other side has proved the key that its introduction names.
+    fn proves_key(&self, process: ProcessId, end: &End) -> bool {
+        let side = self.private.introductions.get(&end.id).and_then(|both| both.side(process));
+        side.is_some_and(|side| side.key.is_some() && side.key == end.proved)
     }
 }

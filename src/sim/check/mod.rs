@@ -8,6 +8,8 @@ mod clients;
 mod door;
 mod exits;
 mod handshake;
+mod introduced;
+mod keys;
 mod private;
 mod texts;
 

@@ -10,13 +10,16 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::door::number;
+pub(super) use super::introduced::{End, Introduction, Side, Stage};
+use super::keys::Keys;
 use super::{Check, Verdict, lines, rule};
 use crate::client::view::{Connection, Failure, Notice, Success, View};
+use crate::client::{Named, Verb};
 use crate::sim::network::Place;
 use crate::sim::trace::{PeerSeen, ProcessId, Seen, Trace};
 use crate::time::Time;
 use crate::wire::Code;
-use crate::words::LinkId;
+use crate::words::{DeviceKey, LinkId};
 
 /// A client gives up after this (R35).
 pub(super) const PATIENCE_MICROS: u64 = 10_000_000;
@@ -46,6 +49,8 @@ pub(super) struct Private {
     owed: BTreeSet<(Time, ProcessId, String)>,
     /// Strangers at the doors, and when they must have said the id or be gone.
     pub(super) strangers: BTreeSet<(Time, ProcessId, LinkId)>,
+    /// What clients know of others' keys.
+    pub(super) keys: Keys,
     /// The longest time that a line of any connection takes.
     pub(super) latency_micros: u64,
 }
@@ -74,69 +79,6 @@ pub(super) struct Client {
     pub(super) begun: Vec<Time>,
     /// Links that were opened and not shown yet, by user.
     pub(super) opened: BTreeMap<String, u32>,
-}
-
-/// What the server has told two users about each other.
-#[derive(Debug)]
-pub(super) struct Introduction {
-    pub(super) at: Time,
-    pub(super) sides: Vec<Side>,
-}
-
-#[derive(Debug)]
-pub(super) struct Side {
-    /// `None`: a person by hand.
-    pub(super) process: Option<ProcessId>,
-    /// The other's name.
-    pub(super) user: String,
-    pub(super) is_requester: bool,
-    pub(super) addresses: Vec<SocketAddr>,
-    pub(super) dialled: BTreeMap<SocketAddr, u32>,
-    pub(super) nominated: Option<LinkId>,
-    pub(super) opened: bool,
-    shown: bool,
-    /// When its client uses it no more.
-    pub(super) good_until: Time,
-}
-
-/// A client's end of a connection with another.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) dialled: bool,
-    pub(super) heard: Vec<u8>,
-    pub(super) stage: Stage,
-    /// Of the introduction.
-    pub(super) id: String,
-    /// As the caller has said.
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) is_nominated: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    New,
-    Called,
-    Ready,
-    Open,
-    /// The other side has said what is not its part.
-    Broken,
-}
-
-impl Introduction {
-    pub(super) fn side(&self, process: ProcessId) -> Option<&Side> {
-        self.sides.iter().find(|side| side.process == Some(process))
-    }
-
-    pub(super) fn side_mut(&mut self, process: ProcessId) -> Option<&mut Side> {
-        self.sides.iter_mut().find(|side| side.process == Some(process))
-    }
-
-    /// The name of a client's own user, as the other side was told it.
-    pub(super) fn name_of(&self, process: ProcessId) -> Option<&str> {
-        let other = self.sides.iter().find(|side| side.process != Some(process));
-        other.map(|side| side.user.as_str())
-    }
 }
 
 impl Private {
@@ -176,7 +118,8 @@ impl Check {
     pub(super) fn see_private(&mut self, seen: &Seen, trace: &Trace) -> Verdict {
         let now = self.now;
         match seen {
-            Seen::ClientStarted { process, place, .. } => {
+            Seen::ClientStarted { process, place, home, .. } => {
+                self.private.keys.starts(*process, *home);
                 let client = Client {
                     place: *place,
                     listening: Vec::new(),
@@ -207,6 +150,11 @@ impl Check {
             Seen::OutputClosed { process } => self.private.disturb(*process, Time(u64::MAX >> 1)),
             Seen::Typed { process, text, .. } if trace.bytes(*text).starts_with(b"logout") => {
                 self.private.disturb(*process, now);
+            }
+            // The result may be shown long after.
+            Seen::Typed { process, text, .. } if trace.bytes(*text).starts_with(b"trust ") => {
+                let text = String::from_utf8_lossy(trace.bytes(*text));
+                self.private.keys.is_trusted(*process, text.trim_start_matches("trust "));
             }
             // They may get the link of the one who is meant.
             Seen::Stranger { process, knows_id: true } => self.private.disturb(*process, now),
@@ -254,19 +202,19 @@ impl Check {
             return Ok(());
         }
         for line in lines(bytes).filter_map(|line| core::str::from_utf8(line).ok()) {
-            if let ["introduce", user, role, id, addresses @ ..] =
-                line.split(' ').collect::<Vec<_>>().as_slice()
-            {
+            if let ["introduce", user, role, id, said @ ..] = line.split(' ').collect::<Vec<_>>().as_slice() {
                 let side = Side {
                     process: self.clients.process_on(link),
                     user: (*user).to_string(),
                     is_requester: *role == "requester",
-                    addresses: addresses.iter().filter_map(|word| word.parse().ok()).collect(),
+                    key: said.first().and_then(|word| word.parse().ok()),
+                    addresses: said.iter().filter_map(|word| word.parse().ok()).collect(),
                     dialled: BTreeMap::new(),
                     nominated: None,
                     opened: false,
                     shown: false,
                     good_until: Time(self.now.0 + GOOD_MICROS),
+                    nonces: BTreeSet::new(),
                 };
                 self.introduced(id, side)?;
             }
@@ -293,6 +241,7 @@ impl Check {
         both.sides.push(side);
         let used = both.at != now || both.sides.len() > 2;
         rule!(self, !used, "an introduction has its own id", "{id}: {both:?}");
+        self.private.note_keys(id);
         self.tells_where_the_other_is(id)?;
         let Some(both) = self.private.introductions.get(id) else { return Ok(()) };
         for side in &both.sides {
@@ -303,7 +252,13 @@ impl Check {
             self.private.is_calm(*one, now)
                 && self.private.clients.get(one).is_some_and(|one| one.may_dial(now))
         };
-        if processes.len() == 2 && processes.iter().all(may_dial) && self.private.can_meet(both, false) {
+        let keys = &self.private.keys;
+        let known = both.sides.iter().all(|side| keys.certainly_takes(both, side));
+        if known
+            && processes.len() == 2
+            && processes.iter().all(may_dial)
+            && self.private.can_meet(both, false)
+        {
             self.private.due_open.insert((self.private.must_meet(now), id.to_string()));
             self.private.due.insert((Time(now.0 + PATIENCE_MICROS), id.to_string()));
         }
@@ -369,8 +324,8 @@ impl Check {
                     heard: Vec::new(),
                     stage: Stage::New,
                     id: String::new(),
-                    from: String::new(),
-                    to: String::new(),
+                    nonce: String::new(),
+                    proved: None,
                     is_nominated: false,
                 };
                 self.private.ends.insert((*link, *process), end);
@@ -381,7 +336,15 @@ impl Check {
                     self.peer_says(*link, *process, &String::from_utf8_lossy(line))?;
                 }
             }
-            PeerSeen::Heard { link, process, bytes } => self.peer_hears(*link, *process, trace.bytes(*bytes)),
+            PeerSeen::Heard { link, process, bytes } => {
+                return self.peer_hears(*link, *process, trace.bytes(*bytes));
+            }
+            PeerSeen::Secured { link, process } => return self.secures(*link, *process),
+            PeerSeen::Proved { link, process, key } => {
+                if let Some(end) = self.private.ends.get_mut(&(*link, *process)) {
+                    end.proved = Some(*key);
+                }
+            }
             PeerSeen::Left { link, process } => {
                 self.private.ends.remove(&(*link, *process));
                 self.private.is_let_in(*process, *link);
@@ -411,6 +374,8 @@ impl Check {
         let Some(client) = self.private.clients.get(&process) else { return Ok(()) };
         let Some(said) = client.declared.get(user) else { return Ok(()) };
         let listens = endpoints(process, client);
+        let is_key = said.first().is_some_and(|word| word.parse::<DeviceKey>().is_ok());
+        let said = said.get(usize::from(is_key)..).unwrap_or_default();
         let parsed: Option<Vec<SocketAddr>> = said.iter().map(|word| word.parse().ok()).collect();
         let same = parsed.as_ref().is_some_and(|said| {
             said.len() <= ENDPOINTS
@@ -439,12 +404,18 @@ impl Check {
                 };
                 self.private.due.retain(|(_, id)| !is_open(id));
             }
-            View::Result { outcome, .. } => {
+            View::Result { command, outcome, .. } => {
+                if let (Named::Command(Verb::Trust), Ok(Success::User { user })) = (command, outcome) {
+                    let refused = self.private.keys.is_trusted(process, user);
+                    rule!(self, refused, "only a key that was refused is trusted", "{process:?}: {user}");
+                }
                 let user = match outcome {
                     Ok(Success::Private { user, .. }) => Some(user),
-                    Err(Failure { code: Code::Unreachable | Code::OutcomeUnknown, subject, .. }) => {
-                        subject.as_ref()
-                    }
+                    Err(Failure {
+                        code: Code::Unreachable | Code::KeyChanged | Code::OutcomeUnknown,
+                        subject,
+                        ..
+                    }) => subject.as_ref(),
                     _ => None,
                 };
                 self.private.owed.retain(|(_, asker, of)| *asker != process || Some(of) != user);

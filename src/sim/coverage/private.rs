@@ -5,7 +5,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Coverage, Rare};
+use crate::client::Verb;
 use crate::client::view::{Failure, View};
+use crate::sim::calls::proof;
+use crate::sim::cast::USERS;
 use crate::sim::network::Place;
 use crate::sim::trace::{PeerSeen, ProcessId, Seen, Trace};
 use crate::wire::Code;
@@ -33,8 +36,12 @@ impl Links {
             Seen::Caller { link, process: Some(process) } => drop(self.programs.insert(*link, *process)),
             Seen::Sent { link, bytes } => self.introduce(*link, trace.bytes(*bytes)),
             Seen::Showed { view, .. } => {
-                if let View::Result { outcome: Err(Failure { code: Code::Unreachable, .. }), .. } = &**view {
-                    coverage.saw(Rare::Unreachable);
+                let View::Result { command, outcome, .. } = &**view else { return };
+                match outcome {
+                    Err(Failure { code: Code::Unreachable, .. }) => coverage.saw(Rare::Unreachable),
+                    Err(Failure { code: Code::KeyChanged, .. }) => coverage.saw(Rare::KeyChanged),
+                    Ok(_) if *command == Verb::Trust.into() => coverage.saw(Rare::KeyTrusted),
+                    Ok(_) | Err(_) => {}
                 }
             }
             Seen::Peer(peer) => self.peer(peer, trace, coverage),
@@ -100,23 +107,19 @@ impl Links {
     fn heard(&mut self, link: LinkId, process: ProcessId, line: &str, coverage: &mut Coverage) {
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
-            ["hobnob-private", _, id, from, to] => {
-                let users = self.introduced.get(*id);
-                let own = users.and_then(|users| users.iter().find(|(reader, _)| *reader == Some(process)));
-                let rare = match (users, own) {
-                    (None, _) => Some(Rare::CalledWithWrongId),
-                    (Some(_), None) => Some(Rare::CalledWithOthersId),
-                    (Some(users), Some((_, other))) => {
-                        let named = |name: &str| users.iter().any(|(_, user)| user == name);
-                        if other != from || !named(to) {
-                            Some(Rare::CalledWithWrongName)
-                        } else {
-                            self.opened.contains(*id).then_some(Rare::CalledAgain)
-                        }
-                    }
+            ["hobnob-private", "2", nonce, proof] => {
+                let Some((id, from)) = self.claims(nonce, proof) else {
+                    return coverage.saw(Rare::CalledWithWrongId);
+                };
+                let users = self.introduced.get(&id).map(Vec::as_slice).unwrap_or_default();
+                let own = users.iter().find(|(reader, _)| *reader == Some(process));
+                let rare = match own {
+                    None => Some(Rare::CalledWithOthersId),
+                    Some((_, other)) if *other != from => Some(Rare::CalledWithWrongName),
+                    Some(_) => self.opened.contains(&id).then_some(Rare::CalledAgain),
                 };
                 rare.into_iter().for_each(|rare| coverage.saw(rare));
-                self.called.insert((link, process), (*id).to_string());
+                self.called.insert((link, process), id);
             }
             ["nominate"] => {
                 let Some(id) = self.called.get(&(link, process)) else { return };
@@ -130,9 +133,27 @@ impl Links {
         }
     }
 
+    /// What a caller has proved: of which introduction it knows the id, and as whom.
+    fn claims(&self, nonce: &str, shown: &str) -> Option<(String, String)> {
+        self.introduced.iter().find_map(|(id, users)| {
+            let token = id.parse().ok()?;
+            let told = users.iter().map(|(_, user)| user.as_str());
+            let from = USERS.iter().copied().chain(told.clone());
+            let pairs = from.flat_map(|from| told.clone().map(move |to| (from, to)));
+            let mut claims = pairs.flat_map(|(from, to)| [(from, to, true), (from, to, false)]);
+            let (from, _, _) =
+                claims.find(|(from, to, asks)| proof(token, nonce, *asks, from, to) == shown)?;
+            Some((id.clone(), from.to_string()))
+        })
+    }
+
     fn said(&mut self, link: LinkId, process: ProcessId, line: &str, coverage: &mut Coverage) {
         match line.split(' ').collect::<Vec<_>>().as_slice() {
-            ["hobnob-private", _, id, ..] => drop(self.called.insert((link, process), (*id).to_string())),
+            ["hobnob-private", _, nonce, proof] => {
+                if let Some((id, _)) = self.claims(nonce, proof) {
+                    self.called.insert((link, process), id);
+                }
+            }
             ["opened"] => self.has_opened(link, process, coverage),
             _ => {}
         }

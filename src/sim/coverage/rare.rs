@@ -143,6 +143,10 @@ spelled! {
         NominatedTwice = "two nominations for one introduction",
         /// A person by hand had a private link.
         OpenedByHand = "private link with a person by hand",
+        /// A link was stopped by a key that was not known.
+        KeyChanged = "private link stopped by another key",
+        /// Such a key was accepted.
+        KeyTrusted = "another key accepted",
         /// A device came in while everybody else was locked out of its name.
         DeviceWhileLocked = "login of a device while its name was locked",
         /// A session was taken over by one who had been refused because of it.

@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use super::answers::Asker;
 use super::prices::INTRODUCTION;
-use super::reader::endpoint;
+use super::reader::{endpoint, is_device_key};
 use super::told::TOKEN;
 use super::{Server, Timer, User, later};
 use crate::record::Outcome;
@@ -28,13 +28,14 @@ const LOWEST_PORT: u16 = 1_024;
 #[derive(Debug)]
 pub(super) struct Request {
     asker: Asker,
-    endpoints: Vec<String>,
+    /// Its key, if it has shown one, and where it listens.
+    contact: Vec<String>,
     serial: u64,
     expires: Time,
 }
 
 impl Server {
-    pub(super) fn start_private(&mut self, asker: &Asker, name: &str, endpoints: &[String]) {
+    pub(super) fn start_private(&mut self, asker: &Asker, name: &str, contact: &[String]) {
         let to = match self.partner(asker, name) {
             Ok(to) => to,
             Err(code) => return self.fail(asker, code),
@@ -47,7 +48,7 @@ impl Server {
         }
         if let Some(request) = self.take_request(to, asker.user) {
             self.charge(asker.user, INTRODUCTION);
-            self.introduce(&request, asker, endpoints);
+            self.introduce(&request, asker, contact);
             return self.answer(asker, Outcome::Done, &format!("startprivate {name}"));
         }
         if !self.may_request(asker.user, to) {
@@ -62,7 +63,7 @@ impl Server {
             seconds => later(self.now, seconds),
         };
         self.set(expires, Timer::Request(asker.user, to, serial));
-        let request = Request { asker: asker.clone(), endpoints: endpoints.to_vec(), serial, expires };
+        let request = Request { asker: asker.clone(), contact: contact.to_vec(), serial, expires };
         self.requests.insert((asker.user, to), request);
         if let Some(link) = self.at(to).link() {
             let line = format!("request {}", self.name(asker.user));
@@ -101,7 +102,7 @@ impl Server {
         Some(request)
     }
 
-    pub(super) fn accept(&mut self, asker: &Asker, name: &str, endpoints: &[String]) {
+    pub(super) fn accept(&mut self, asker: &Asker, name: &str, contact: &[String]) {
         let from = match self.another(asker, name) {
             Ok(from) => from,
             Err(code) => return self.fail(asker, code),
@@ -111,7 +112,7 @@ impl Server {
         };
         self.will_be_heard_of(asker.user);
         if self.may_reach(from, asker.user) {
-            self.introduce(&request, asker, endpoints);
+            self.introduce(&request, asker, contact);
             self.answer(asker, Outcome::Done, &format!("accept {name}"));
         } else {
             self.fail(&request.asker, Code::Declined);
@@ -132,18 +133,23 @@ impl Server {
         self.answer(asker, Outcome::Done, &format!("decline {name}"));
     }
 
-    /// Each learns who the other is, and where the other may be.
-    fn introduce(&mut self, request: &Request, accepter: &Asker, endpoints: &[String]) {
+    /// Each learns who the other is, its key if both have shown one, and where the other may be.
+    fn introduce(&mut self, request: &Request, accepter: &Asker, contact: &[String]) {
         let (Some(first), Some(second)) = (self.seen_at(&request.asker), self.seen_at(accepter)) else {
             return self.fail(&request.asker, Code::Offline);
         };
         let sides = [
-            (&request.asker, accepter, "requester", addresses(second, first, endpoints)),
-            (accepter, &request.asker, "accepter", addresses(first, second, &request.endpoints)),
+            (&request.asker, accepter, "requester", (&request.contact[..], contact)),
+            (accepter, &request.asker, "accepter", (contact, &request.contact[..])),
         ];
-        for (reader, other, role, addresses) in sides {
+        for (reader, other, role, (mine, theirs)) in sides {
+            let (seen_at, reader_at) = if role == "requester" { (second, first) } else { (first, second) };
+            let addresses = addresses(seen_at, reader_at, theirs);
             if let Some(link) = self.asker_link(reader) {
                 let mut line = format!("introduce {} {role} {TOKEN}", self.name(other.user));
+                if let (Some(_), Some(key)) = (key_of(mine), key_of(theirs)) {
+                    line = line + " " + key;
+                }
                 for address in addresses {
                     line = line + " " + &address.to_string();
                 }
@@ -201,6 +207,11 @@ impl Server {
             self.send(link, &line);
         }
     }
+}
+
+/// The key that a client has shown.
+fn key_of(contact: &[String]) -> Option<&str> {
+    contact.first().map(String::as_str).filter(|word| is_device_key(word))
 }
 
 /// Where a client may be reached by one who is seen at `reader` (ruling 30).

@@ -277,10 +277,15 @@ fn arguments(name: &'static str, rest: &mut Rest<'_>) -> Option<Command> {
         "whoelsesince" if !command.word(0).bytes().all(|byte| byte.is_ascii_digit()) => return None,
         "create group" => command.words.extend(core::iter::from_fn(|| rest.first()).map(String::from)),
         "startprivate" | "accept" => {
-            while command.words.len() < 9
+            let mut most = 9;
+            while command.words.len() < most
                 && let Some(word) = rest.first()
             {
-                endpoint(word)?;
+                if command.words.len() == 1 && is_device_key(word) {
+                    most += 1;
+                } else {
+                    endpoint(word)?;
+                }
                 command.words.push(word.to_string());
             }
         }
@@ -309,6 +314,15 @@ pub(super) fn decimal(word: &str) -> Option<u64> {
 fn message_id(word: &str) -> Option<MessageId> {
     let (boot, number) = word.split_once('.')?;
     Some(MessageId { boot: u32::try_from(decimal(boot)?).ok()?, number: decimal(number)? })
+}
+
+/// `ed25519:` and the base64 of 32 bytes, without padding: 43 digits, of which the last holds four bits.
+pub(super) fn is_device_key(word: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    let is_last = |byte: &u8| b"AEIMQUYcgkosw048".contains(byte);
+    word.strip_prefix("ed25519:").map(str::as_bytes).is_some_and(|digits| {
+        digits.len() == 43 && digits.iter().all(|byte| digit(*byte)) && digits.last().is_some_and(is_last)
+    })
 }
 
 /// Where a client says that it listens: a port, or an address and a port.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{ClientLine, Command, Endpoint};
+use super::{ClientLine, Command, Contact, Endpoint};
 use crate::wire::emit::{Line, push_command_number};
 
 impl ClientLine<'_> {
@@ -112,8 +112,11 @@ impl Command<'_> {
                 line.field(group).field(user)
             }
             Command::LeaveGroup { group } | Command::DeleteGroup { group } => line.field(group),
-            Command::StartPrivate { user, endpoints } | Command::Accept { user, endpoints } => {
-                endpoints.iter().fold(line.field(user), |line, endpoint| match endpoint {
+            Command::StartPrivate { user, contact } | Command::Accept { user, contact } => {
+                let Contact { key, endpoints } = contact;
+                let line = line.field(user);
+                let line = key.iter().fold(line, Line::shown);
+                endpoints.iter().fold(line, |line, endpoint| match endpoint {
                     Endpoint::Port(port) => line.number(u64::from(*port)),
                     Endpoint::Address(address) => line.address(*address),
                 })

@@ -7,12 +7,12 @@ use nom::multi::{many_m_n, many0_count};
 use nom::sequence::preceded;
 
 use super::misuse::{Misuse, command_name};
-use super::{ClientLine, Command, Endpoint, MAX_ENDPOINTS};
+use super::{ClientLine, Command, Contact, Endpoint, MAX_ENDPOINTS};
 use crate::wire::code::Code;
 use crate::wire::command::CommandKind;
 use crate::wire::parse::{
-    Parsed, address, argument, but_for_spaces, decimal, keyword_group, message_id, numbered, one_line,
-    or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
+    Parsed, address, argument, but_for_spaces, decimal, device_key, keyword_group, message_id, numbered,
+    one_line, or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
 use crate::wire::parts::{Capabilities, Words};
 
@@ -156,11 +156,10 @@ fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
         CommandKind::LeaveGroup => map(of_group, |group| Command::LeaveGroup { group }).parse(rest),
         CommandKind::DeleteGroup => map(of_group, |group| Command::DeleteGroup { group }).parse(rest),
         CommandKind::StartPrivate => {
-            map((argument, endpoints), |(user, endpoints)| Command::StartPrivate { user, endpoints })
-                .parse(rest)
+            map((argument, contact), |(user, contact)| Command::StartPrivate { user, contact }).parse(rest)
         }
         CommandKind::Accept => {
-            map((argument, endpoints), |(user, endpoints)| Command::Accept { user, endpoints }).parse(rest)
+            map((argument, contact), |(user, contact)| Command::Accept { user, contact }).parse(rest)
         }
         CommandKind::Decline => map(argument, |user| Command::Decline { user }).parse(rest),
         CommandKind::Help => map(opt(help_topic), |about| Command::Help { about }).parse(rest),
@@ -193,8 +192,10 @@ fn words(rest: &str) -> Parsed<'_, Words<'_>> {
     map_opt(recognize((many0_count(argument), spaces)), Words::new).parse(rest)
 }
 
-fn endpoints(rest: &str) -> Parsed<'_, alloc::vec::Vec<Endpoint>> {
-    many_m_n(0, MAX_ENDPOINTS, map_opt(argument, endpoint)).parse(rest)
+fn contact(rest: &str) -> Parsed<'_, Contact> {
+    let key = opt(map_opt(argument, device_key));
+    let endpoints = many_m_n(0, MAX_ENDPOINTS, map_opt(argument, endpoint));
+    map((key, endpoints), |(key, endpoints)| Contact { key, endpoints }).parse(rest)
 }
 
 /// `5123`, `10.0.0.2:5123` or `[::1]:5123`.
@@ -215,6 +216,7 @@ fn help_topic(rest: &str) -> Parsed<'_, &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::DeviceKey;
     use crate::words::{MessageId, Secret, Text, Token};
     use alloc::format;
     use alloc::vec;
@@ -307,17 +309,33 @@ mod tests {
             ("remove group crew yoda", Command::RemoveFromGroup { group: "crew", user: "yoda" }),
             ("leave group crew", Command::LeaveGroup { group: "crew" }),
             ("delete group crew", Command::DeleteGroup { group: "crew" }),
-            ("startprivate yoda", Command::StartPrivate { user: "yoda", endpoints: vec![] }),
+            ("startprivate yoda", Command::StartPrivate { user: "yoda", contact: Contact::default() }),
             (
                 "accept yoda 5123  [::1]:80",
                 Command::Accept {
                     user: "yoda",
-                    endpoints: vec![Endpoint::Port(5123), Endpoint::Address(here)],
+                    contact: Contact {
+                        key: None,
+                        endpoints: vec![Endpoint::Port(5123), Endpoint::Address(here)],
+                    },
                 },
             ),
             (
                 "startprivate yoda 1 2 3 4 5 6 7 8",
-                Command::StartPrivate { user: "yoda", endpoints: (1..=8).map(Endpoint::Port).collect() },
+                Command::StartPrivate {
+                    user: "yoda",
+                    contact: Contact { key: None, endpoints: (1..=8).map(Endpoint::Port).collect() },
+                },
+            ),
+            (
+                "startprivate yoda ed25519:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws 5123",
+                Command::StartPrivate {
+                    user: "yoda",
+                    contact: Contact {
+                        key: Some(DeviceKey([0x0b; 32])),
+                        endpoints: vec![Endpoint::Port(5123)],
+                    },
+                },
             ),
             ("decline yoda", Command::Decline { user: "yoda" }),
             ("help", Command::Help { about: None }),

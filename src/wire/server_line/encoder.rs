@@ -48,8 +48,9 @@ impl ServerLine<'_> {
             ServerLine::Request { from } => Line::begin(out, "request").field(from).end(),
             ServerLine::Withdrawn { from } => Line::begin(out, "withdrawn").field(from).end(),
             ServerLine::EndPrivate { user } => Line::begin(out, "endprivate").field(user).end(),
-            ServerLine::Introduce { user, role, id, addresses } => {
+            ServerLine::Introduce { user, role, id, key, addresses } => {
                 let line = Line::begin(out, "introduce").field(user).field(role.as_str()).shown(id);
+                let line = key.iter().fold(line, Line::shown);
                 addresses.iter().fold(line, |line, address| line.address(*address)).end();
             }
             ServerLine::Help(text) => Line::begin(out, "help").rest(text.as_str()).end(),

@@ -13,8 +13,8 @@ use super::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
 use crate::time::Time;
 use crate::wire::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::wire::parse::{
-    Garbled, Parsed, address, answered_number, decimal, field, fields, message_id, one_line, or_dash, origin,
-    small_decimal, space, text, time, to_the_end, token, word,
+    Garbled, Parsed, address, answered_number, decimal, device_key, field, fields, message_id, one_line,
+    or_dash, origin, small_decimal, space, text, time, to_the_end, token, word,
 };
 use crate::wire::parts::Capabilities;
 use crate::words::{LoginNumber, MessageId};
@@ -166,8 +166,9 @@ fn delivery_after_id(id: MessageId, rest: &str) -> Parsed<'_, Delivery<'_>> {
 fn introduce(rest: &str) -> Parsed<'_, ServerLine<'_>> {
     let role = map_opt(field, Role::from_word);
     let addresses = many0(map_opt(field, one_spelling));
-    map((field, role, map_opt(field, token), addresses), |(user, role, id, addresses)| {
-        ServerLine::Introduce { user, role, id, addresses }
+    let key = opt(map_opt(field, device_key));
+    map((field, role, map_opt(field, token), key, addresses), |(user, role, id, key, addresses)| {
+        ServerLine::Introduce { user, role, id, key, addresses }
     })
     .parse(rest)
 }
@@ -273,6 +274,7 @@ fn keyword<'a>(expected: &'static str) -> impl Parser<&'a str, Output = &'a str,
 mod tests {
     use super::*;
     use crate::wire::parts::Words;
+    use crate::words::DeviceKey;
     use crate::words::{Origin, Text, Token};
     use alloc::string::String;
     use alloc::vec;
@@ -357,7 +359,18 @@ mod tests {
             ("withdrawn yoda", ServerLine::Withdrawn { from: "yoda" }),
             (
                 "introduce yoda accepter abababababababababababababababab 10.0.0.2:5123 [::1]:5123",
-                ServerLine::Introduce { user: "yoda", role: Role::Accepter, id, addresses },
+                ServerLine::Introduce { user: "yoda", role: Role::Accepter, id, key: None, addresses },
+            ),
+            (
+                "introduce yoda accepter abababababababababababababababab \
+                 ed25519:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws",
+                ServerLine::Introduce {
+                    user: "yoda",
+                    role: Role::Accepter,
+                    id,
+                    key: Some(DeviceKey([0x0b; 32])),
+                    addresses: vec![],
+                },
             ),
             ("help  message USER TEXT", ServerLine::Help(Text::new(" message USER TEXT").unwrap())),
         ]);

@@ -59,7 +59,7 @@ fn success(command: &str) -> &'static str {
         "message" | "private" => "line command ok to status",
         "broadcast" => "line command ok recipients withheld",
         "whoelse" | "whoelsesince" | "wholasthr" | "wholasthtr" => "line command ok users",
-        "block" | "unblock" | "accept" | "decline" | "stopprivate" => "line command ok user",
+        "block" | "unblock" | "accept" | "decline" | "stopprivate" | "trust" => "line command ok user",
         "offline" => "line command ok messages",
         "ping" => "line command ok user status",
         "seen" => "line command ok user online at",
@@ -69,6 +69,7 @@ fn success(command: &str) -> &'static str {
             "line command ok group members"
         }
         "startprivate" => "line command ok user path",
+        "verify" => "line command ok user code verified",
         "help" => "line command ok text",
         "logout" => "line command ok",
         other => panic!("{other} is no command"),
@@ -80,7 +81,7 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         |words: &str| value.as_str().is_some_and(|text| words.split_whitespace().any(|word| word == text));
     let kind = object["type"].as_str().unwrap_or_default();
     match field {
-        "ok" | "withheld" | "online" | "stored" if kind != "result" || field != "stored" => {
+        "ok" | "withheld" | "online" | "verified" | "stored" if kind != "result" || field != "stored" => {
             value.is_boolean()
         }
         "again" | "first_use" => *value == true,

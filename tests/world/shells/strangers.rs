@@ -7,7 +7,7 @@ use super::chance::Chance;
 use super::kernel::{Kernel, Model};
 
 /// What they say; no call among it is whole.
-const WORDS: [&str; 5] = ["", "\u{1b}", "hobnob-private 1 ", "ready\n", "nominate\n"];
+const WORDS: [&str; 5] = ["", "\u{1b}", "hobnob-private 2 ", "ready\n", "nominate\n"];
 
 /// The connections of those who have come last.
 #[derive(Debug, Default)]

@@ -2,15 +2,76 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use super::Hands;
+use crate::client::Introduction;
 use crate::shell::client::door;
-use crate::shell::client::links::{self, DEAD_LINK_SECS};
+use crate::shell::client::links::{self, DEAD_LINK_SECS, Link};
 use crate::shell::client::news::News;
+use crate::shell::client::peer_links::{self, Opened, Securing};
 use crate::shell::platform::{Listener, Platform, Socket};
 use crate::words::LinkId;
+use crate::words::wiped::WipedBytes;
 
 impl<P: Platform> Hands<P> {
+    /// Whether a private link is open.
+    pub(in super::super) fn has_peer(&self, link: LinkId) -> bool {
+        self.peers.links.contains_key(&link)
+    }
+
+    /// A private link is closed.
+    pub(in super::super) fn lose_peer(&mut self, link: LinkId) {
+        self.peers.links.remove(&link).into_iter().for_each(|(near, _)| near.reset());
+    }
+
+    /// Somebody has come to the private port; returns the new link, which is not served yet.
+    pub(in super::super) fn add_caller(&mut self, socket: P::Socket) -> LinkId {
+        let link = self.next_peer();
+        self.peers.caller = Some((link, socket));
+        link
+    }
+
+    /// Serves the link of somebody who has come, unless the core had it reset.
+    pub(in super::super) fn serve_caller(&mut self) {
+        if let Some((link, socket)) = self.peers.caller.take() {
+            self.serve_peer(link, socket, Opened::There);
+        }
+    }
+
+    /// Another client was reached; returns the new link.
+    pub(in super::super) fn add_peer(&mut self, socket: P::Socket) -> LinkId {
+        let link = self.next_peer();
+        self.serve_peer(link, socket, Opened::Here);
+        link
+    }
+
+    fn next_peer(&mut self) -> LinkId {
+        self.peers.last += 1;
+        LinkId(self.peers.last)
+    }
+
+    fn serve_peer(&mut self, link: LinkId, socket: P::Socket, opened: Opened) {
+        let (near, orders) = Link::new();
+        let (platform, inbox, linked) = (self.platform.clone(), self.peer_inbox.clone(), self.linked.clone());
+        let serving = async move {
+            peer_links::serve(platform, socket, link, opened, orders, inbox).await;
+            drop(linked);
+        };
+        self.executor.spawn(serving).detach();
+        self.peers.links.insert(link, (near, WipedBytes::new()));
+    }
+
+    /// Encrypts a link, after what was said on it.
+    pub(super) fn secure_peer(&mut self, link: LinkId, dialled: bool, introduction: &Introduction) {
+        let Some((near, out)) = self.peers.links.get_mut(&link) else { return };
+        near.send(out);
+        if let Some(device) = &self.peers.device {
+            let (introduction, device) = (introduction.clone(), Rc::clone(device));
+            near.secure(Securing { dialled, introduction, device });
+        }
+    }
+
     pub(super) fn reset_peer(&mut self, link: LinkId) {
         if let Some((_, socket)) = self.peers.caller.take_if(|(caller, _)| *caller == link) {
             // Where the system does not, the connection is closed.

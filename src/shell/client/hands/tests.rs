@@ -39,7 +39,7 @@ fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>
         screen: Screen::new(Face::Json, sheets),
         alarm: Alarm::new(&platform),
         server: Server::default(),
-        peers: Peers::default(),
+        peers: Peers::of(None),
         folder: Folder::default(),
         exit: None,
         notes_failed: false,

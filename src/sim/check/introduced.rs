@@ -1,0 +1,94 @@
+//! What two users were told about each other, and how far their connections are.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use crate::sim::calls::proof;
+use crate::sim::trace::ProcessId;
+use crate::time::Time;
+use crate::words::{DeviceKey, LinkId, Token};
+
+/// What the server has told two users about each other.
+#[derive(Debug)]
+pub(super) struct Introduction {
+    pub(super) at: Time,
+    pub(super) sides: Vec<Side>,
+}
+
+#[derive(Debug)]
+pub(super) struct Side {
+    /// `None`: a person by hand.
+    pub(super) process: Option<ProcessId>,
+    /// The other's name.
+    pub(super) user: String,
+    pub(super) is_requester: bool,
+    /// The key that the other has to prove.
+    pub(super) key: Option<DeviceKey>,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) dialled: BTreeMap<SocketAddr, u32>,
+    pub(super) nominated: Option<LinkId>,
+    pub(super) opened: bool,
+    pub(super) shown: bool,
+    /// When its client uses it no more.
+    pub(super) good_until: Time,
+    /// Of the calls that were taken.
+    pub(super) nonces: BTreeSet<String>,
+}
+
+/// A client's end of a connection with another.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) dialled: bool,
+    pub(super) heard: Vec<u8>,
+    pub(super) stage: Stage,
+    /// Of the introduction.
+    pub(super) id: String,
+    /// As the caller has said.
+    pub(super) nonce: String,
+    /// What the other side has proved.
+    pub(super) proved: Option<DeviceKey>,
+    pub(super) is_nominated: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    New,
+    /// The caller has proved that it knows the id.
+    Called,
+    /// The client encrypts the connection.
+    Secured,
+    Ready,
+    Open,
+    /// The other side has said what is not its part.
+    Broken,
+}
+
+impl Introduction {
+    pub(super) fn side(&self, process: ProcessId) -> Option<&Side> {
+        self.sides.iter().find(|side| side.process == Some(process))
+    }
+
+    pub(super) fn side_mut(&mut self, process: ProcessId) -> Option<&mut Side> {
+        self.sides.iter_mut().find(|side| side.process == Some(process))
+    }
+
+    /// The name of a client's own user, as the other side was told it.
+    pub(super) fn name_of(&self, process: ProcessId) -> Option<&str> {
+        let other = self.sides.iter().find(|side| side.process != Some(process));
+        other.map(|side| side.user.as_str())
+    }
+
+    /// Whether a call between a client and the other proves that its caller knows the id.
+    pub(super) fn is_proved(&self, id: &str, process: ProcessId, dialled: bool, said: (&str, &str)) -> bool {
+        let (nonce, shown) = said;
+        let (Some(side), Some(own), Ok(id)) =
+            (self.side(process), self.name_of(process), id.parse::<Token>())
+        else {
+            return false;
+        };
+        let (from, to) = if dialled { (own, side.user.as_str()) } else { (side.user.as_str(), own) };
+        proof(id, nonce, side.is_requester == dialled, from, to) == shown
+    }
+}

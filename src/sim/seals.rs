@@ -1,0 +1,212 @@
+//! A model of what encrypts private links: each side proves a key for one introduction and one connection.
+//!
+//! As in TLS the caller begins, the called side proves its key first, and a proof is good on its connection only. A
+//! stranger can say again what they heard, but not prove a key with it.
+
+use alloc::vec::Vec;
+
+use blake2::{Blake2s256, Digest as _};
+
+use super::client_host::Process;
+use super::trace::{PeerSeen, ProcessId};
+use super::world::World;
+use crate::client::{Event, Introduction};
+use crate::wire::CALL_BYTES;
+use crate::words::{DeviceKey, LinkId};
+
+/// Begins all that is said to set up encryption.
+const MARK: u8 = 0x16;
+/// A proof: the mark, the connection, the key, and a digest of the introduction.
+const PROOF_BYTES: usize = 1 + 8 + 32 + 16;
+
+/// How far a private link of a client is encrypted.
+#[derive(Debug)]
+pub(super) struct Seal {
+    stage: Stage,
+    /// Arrived and not looked at.
+    held: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// So many bytes of the caller's first line may still be read.
+    Clear(usize),
+    /// The other side has to begin.
+    Awaits(Introduction),
+    /// The other side has to prove its key.
+    Proves {
+        introduction: Introduction,
+        dialled: bool,
+    },
+    Open,
+}
+
+/// What a client is told of bytes that have arrived.
+enum Opened {
+    Bytes(Vec<u8>),
+    Key(DeviceKey),
+    Nothing,
+    Broken,
+}
+
+impl Seal {
+    /// Nothing is read in the clear of somebody whom the client has called.
+    pub(super) fn new(dialled: bool) -> Seal {
+        Seal { stage: Stage::Clear(if dialled { 0 } else { CALL_BYTES }), held: Vec::new() }
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        self.held.drain(..count).collect()
+    }
+}
+
+/// What begins a handshake.
+pub(super) fn beginning() -> [u8; 1] {
+    [MARK]
+}
+
+/// What proves a key for an introduction on a connection.
+pub(super) fn proof(link: LinkId, key: DeviceKey, introduction: &Introduction) -> Vec<u8> {
+    let mut proof = Vec::with_capacity(PROOF_BYTES);
+    proof.push(MARK);
+    proof.extend(link.0.to_be_bytes());
+    proof.extend(key.0);
+    proof.extend(digest(introduction));
+    proof
+}
+
+fn digest(introduction: &Introduction) -> impl Iterator<Item = u8> {
+    let Introduction { id, requester, accepter } = introduction;
+    let names = alloc::format!("{requester} {accepter}");
+    let digest: [u8; 32] = Blake2s256::new().chain_update(id.0).chain_update(names).finalize().into();
+    digest.into_iter().take(16)
+}
+
+/// The key that was proved, if it was.
+fn proved(said: &[u8], link: LinkId, introduction: &Introduction) -> Option<DeviceKey> {
+    let key: [u8; 32] = said.get(9..41)?.try_into().ok()?;
+    (said == proof(link, DeviceKey(key), introduction)).then_some(DeviceKey(key))
+}
+
+impl World {
+    /// A client begins to encrypt a link.
+    pub(super) fn secure_peer(
+        &mut self,
+        process: &mut Process,
+        link: LinkId,
+        dialled: bool,
+        with: &Introduction,
+    ) {
+        self.see_peer(PeerSeen::Secured { link, process: process.id });
+        let Some(seal) = process.seals.get_mut(&link) else { return };
+        seal.stage = if dialled {
+            Stage::Proves { introduction: with.clone(), dialled }
+        } else {
+            Stage::Awaits(with.clone())
+        };
+        if let (true, Some(end)) = (dialled, self.own_end(link, process.id)) {
+            self.write(link, end, &beginning());
+        }
+        self.after(
+            0,
+            super::world::Happening::Client {
+                process: process.id,
+                news: super::world::News::Unseal { link },
+            },
+        );
+    }
+
+    /// Bytes have arrived on a private link: handed to the client as far as it may read them.
+    pub(super) fn peer_receives(&mut self, id: ProcessId, link: LinkId, bytes: &[u8]) {
+        let Some(seal) = self.process(id).and_then(|process| process.seals.get_mut(&link)) else { return };
+        seal.held.extend_from_slice(bytes);
+        self.unseal(id, link);
+    }
+
+    /// Goes through what has arrived.
+    pub(super) fn unseal(&mut self, id: ProcessId, link: LinkId) {
+        loop {
+            match self.open_next(id, link) {
+                Opened::Nothing => return,
+                Opened::Bytes(bytes) => {
+                    let heard = self.trace.keep(&bytes);
+                    self.see_peer(PeerSeen::Heard { link, process: id, bytes: heard });
+                    self.tell_client(id, Event::PeerReceived { link, bytes: &bytes });
+                }
+                Opened::Key(key) => {
+                    self.see_peer(PeerSeen::Proved { link, process: id, key });
+                    self.tell_client(id, Event::PeerProved { link, key });
+                }
+                Opened::Broken => {
+                    if let Some(end) = self.own_end(link, id) {
+                        self.kill_end(link, end, true);
+                    }
+                    return self.client_loses(id, link);
+                }
+            }
+        }
+    }
+
+    fn open_next(&mut self, id: ProcessId, link: LinkId) -> Opened {
+        let Some(process) = self.process(id) else { return Opened::Nothing };
+        let own = process.device_key;
+        let Some(seal) = process.seals.get_mut(&link) else { return Opened::Nothing };
+        let mut says = Vec::new();
+        let opened = match &mut seal.stage {
+            Stage::Clear(room) => {
+                let count = seal.held.len().min(*room);
+                *room -= count;
+                if count == 0 { Opened::Nothing } else { Opened::Bytes(seal.take(count)) }
+            }
+            Stage::Open if seal.held.is_empty() => Opened::Nothing,
+            Stage::Open => Opened::Bytes(core::mem::take(&mut seal.held)),
+            Stage::Awaits(_) if seal.held.is_empty() => Opened::Nothing,
+            Stage::Awaits(introduction) => {
+                let introduction = introduction.clone();
+                says = proof(link, own, &introduction);
+                seal.stage = Stage::Proves { introduction, dialled: false };
+                if seal.take(1) == beginning() { Opened::Bytes(Vec::new()) } else { Opened::Broken }
+            }
+            Stage::Proves { .. } if seal.held.len() < PROOF_BYTES => Opened::Nothing,
+            Stage::Proves { introduction, dialled } => {
+                let (introduction, dialled) = (introduction.clone(), *dialled);
+                seal.stage = Stage::Open;
+                if dialled {
+                    says = proof(link, own, &introduction);
+                }
+                let said = seal.take(PROOF_BYTES);
+                proved(&said, link, &introduction).map_or(Opened::Broken, Opened::Key)
+            }
+        };
+        if let (false, false, Some(end)) =
+            (says.is_empty(), matches!(opened, Opened::Broken), self.own_end(link, id))
+        {
+            self.write(link, end, &says);
+            self.pump(link, end);
+        }
+        match opened {
+            // The handshake goes on: no line has come.
+            Opened::Bytes(bytes) if bytes.is_empty() => self.open_next(id, link),
+            opened => opened,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::Token;
+
+    #[test]
+    fn a_proof_is_good_for_one_connection_and_introduction() {
+        let introduction =
+            Introduction { id: Token([1; 16]), requester: "hans".into(), accepter: "luke".into() };
+        let key = DeviceKey([7; 32]);
+        let said = proof(LinkId(3), key, &introduction);
+        assert_eq!(said.len(), PROOF_BYTES);
+        assert_eq!(proved(&said, LinkId(3), &introduction), Some(key));
+        assert_eq!(proved(&said, LinkId(4), &introduction), None);
+        let other = Introduction { id: Token([2; 16]), ..introduction };
+        assert_eq!(proved(&said, LinkId(3), &other), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! What others see of a private link between two real clients, and whose keys are taken.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::json;
+use support::{Client, Connection, FakeServer};
+
+use super::private_links::contact;
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+const ANOTHER: &str = "ed25519:CwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCwsLCws";
+
+/// Two clients that have asked each other, and what they have declared.
+struct Meeting {
+    hans: Client,
+    luke: Client,
+    of_hans: Connection,
+    of_luke: Connection,
+    key_of_hans: String,
+    key_of_luke: String,
+    port_of_luke: u16,
+}
+
+impl Meeting {
+    fn arrange(server: &FakeServer) -> Meeting {
+        let start = |user: &str| {
+            let mut program = server.client(&["--json", "--user", user]);
+            program.answer("falcon");
+            let connection = server.log_in(user);
+            assert_eq!(program.skip_to("login")["ok"], true);
+            (program, connection)
+        };
+        let ((hans, of_hans), (luke, of_luke)) = (start("hans"), start("luke"));
+        let (key_of_hans, key_of_luke, port_of_luke) = (String::new(), String::new(), 0);
+        let mut meeting = Meeting { hans, luke, of_hans, of_luke, key_of_hans, key_of_luke, port_of_luke };
+        meeting.ask(1);
+        meeting
+    }
+
+    /// Hans asks and Luke agrees, each with the command of this number.
+    fn ask(&mut self, number: u64) {
+        self.hans.say("startprivate luke");
+        let asked = self.of_hans.hear_command().expect("a command");
+        self.key_of_hans = contact(&asked, &format!("#{number} startprivate luke ")).0;
+        self.of_luke.say("request hans");
+        self.luke.skip_to("private_request");
+        self.luke.say("accept hans");
+        let accepted = self.of_luke.hear_command().expect("a command");
+        (self.key_of_luke, self.port_of_luke) = contact(&accepted, &format!("#{number} accept hans "));
+    }
+
+    /// The server introduces them: only Hans is told where the other listens.
+    fn introduce(&mut self, number: u64, key_of_luke: &str, port: u16) {
+        let key_of_hans = &self.key_of_hans;
+        self.of_luke.say(&format!("introduce hans accepter {ID} {key_of_hans}\nok #{number} accept hans"));
+        self.of_hans.say(&format!(
+            "introduce luke requester {ID} {key_of_luke} 127.0.0.1:{port}\nok #{number} startprivate luke"
+        ));
+    }
+}
+
+/// Passes a connection on, and keeps what was said on it in both directions.
+fn wiretap(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let own = listener.local_addr().expect("an address").port();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&heard);
+    thread::spawn(move || {
+        while let Ok((near, _)) = listener.accept() {
+            let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+            for (from, to) in [(&near, &far), (&far, &near)] {
+                let (mut from, mut to) =
+                    (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
+                let kept = Arc::clone(&kept);
+                thread::spawn(move || {
+                    let mut chunk = [0; 4096];
+                    while let Ok(count @ 1..) = from.read(&mut chunk) {
+                        kept.lock().expect("nobody panics").extend_from_slice(&chunk[..count]);
+                        if to.write_all(&chunk[..count]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    (own, heard)
+}
+
+fn has(heard: &[u8], word: &str) -> bool {
+    heard.windows(word.len()).any(|window| window == word.as_bytes())
+}
+
+/// R36, R37
+#[test]
+fn who_listens_on_the_way_reads_no_text_name_or_id() {
+    let server = FakeServer::start();
+    let mut meeting = Meeting::arrange(&server);
+    let (port, heard) = wiretap(meeting.port_of_luke);
+    let key = meeting.key_of_luke.clone();
+    meeting.introduce(1, &key, port);
+    meeting.hans.skip_to("private_opened");
+    meeting.luke.skip_to("private_opened");
+    meeting.hans.say("private luke kumquat");
+    assert_eq!(meeting.luke.skip_to("message")["text"], "kumquat");
+    meeting.luke.say("private hans persimmon");
+    assert_eq!(meeting.hans.skip_to("message")["text"], "persimmon");
+    // Both read the same code.
+    meeting.hans.say("verify luke");
+    meeting.luke.say("verify hans yes");
+    let of_hans = meeting.hans.wait("a code", |object| object["command"] == "verify");
+    let of_luke = meeting.luke.wait("a code", |object| object["command"] == "verify");
+    assert_eq!((&of_hans["code"], &of_hans["verified"]), (&of_luke["code"], &json!(false)));
+    assert_eq!(
+        (of_luke["verified"].clone(), of_hans["code"].as_str().map(str::len)),
+        (json!(true), Some(47))
+    );
+    let heard = heard.lock().expect("nobody panics").clone();
+    assert!(has(&heard, "hobnob-private 2 "), "the call");
+    for word in ["kumquat", "persimmon", "hans", "luke", ID, "ready", "nominate", "opened", "text 1"] {
+        assert!(!has(&heard, word), "{word} was said in the clear");
+    }
+}
+
+/// R36: the server has told another key than the one that the other side has.
+#[test]
+fn a_key_that_the_server_has_swapped_opens_nothing() {
+    let server = FakeServer::start();
+    let mut meeting = Meeting::arrange(&server);
+    let port = meeting.port_of_luke;
+    meeting.introduce(1, ANOTHER, port);
+    let result = meeting.hans.wait("a result", |object| object["command"] == "startprivate");
+    assert_eq!((&result["ok"], &result["error"]), (&json!(false), &json!("unreachable")));
+    let result = meeting.luke.wait("a result", |object| object["command"] == "accept");
+    assert_eq!((&result["ok"], &result["error"]), (&json!(false), &json!("unreachable")));
+}
+
+/// R36
+#[test]
+fn another_key_of_a_known_user_is_taken_only_when_it_is_trusted() {
+    let server = FakeServer::start();
+    let mut meeting = Meeting::arrange(&server);
+    let (key, port) = (meeting.key_of_luke.clone(), meeting.port_of_luke);
+    meeting.introduce(1, &key, port);
+    meeting.hans.skip_to("private_opened");
+    meeting.luke.skip_to("private_opened");
+    meeting.hans.say("stopprivate luke");
+    meeting.luke.skip_to("private_closed");
+    meeting.hans.say("startprivate luke");
+    while !meeting.of_hans.hear_command().expect("a command").starts_with("#2 startprivate luke ed25519:") {}
+    let introduction =
+        format!("introduce luke requester {} {ANOTHER} 127.0.0.1:{port}", ID.replace('0', "f"));
+    meeting.of_hans.say(&format!("{introduction}\nok #2 startprivate luke"));
+    let result = meeting.hans.wait("a result", |object| object["error"] == "key_changed");
+    assert_eq!((&result["command"], &result["ok"]), (&json!("startprivate"), &json!(false)));
+    meeting.hans.say("trust luke");
+    let result = meeting.hans.wait("a result", |object| object["command"] == "trust");
+    assert_eq!((&result["ok"], &result["user"]), (&json!(true), &json!("luke")));
+}
