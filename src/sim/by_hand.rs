@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::cast::{USERS, password_of};
+use super::client_host::SEATS_USED;
 use super::hand::{Hand, Manner};
 use super::scenario::{Kind, Step};
 use super::steps::HAPPENINGS;
@@ -146,6 +147,12 @@ impl World {
     fn ask_by_hand(&mut self, step: Step) {
         let Some(hand) = self.hand_of(step.actor) else { return };
         if step.salt.is_multiple_of(23) {
+            // Often while a message to them is under way.
+            if let Some(user) = self.user_of_hand(hand) {
+                let line = format!("message {user} {}", self.new_text());
+                self.enter(usize::from(step.argument) % SEATS_USED, line.as_bytes());
+                self.pass(Time(self.now.0 + 3_000), HAPPENINGS);
+            }
             let boot = step.argument % 4;
             return self.hand_writes(hand, format!("ack {boot}.{} -\n", step.salt / 23 % 40).as_bytes());
         }

@@ -131,6 +131,10 @@ impl World {
 
     /// A number is used for two lines at once.
     pub(super) fn hand_reuses(&mut self, index: usize, first: &[u8], second: &[u8]) {
+        // A courier's numbers are not remembered: what it says twice is two messages (R57).
+        if self.hands[index].courier {
+            return;
+        }
         let Some(hand) = self.hands.get_mut(index).filter(|hand| !hand.retired) else { return };
         hand.number += 1;
         let mut lines = Vec::new();
@@ -208,6 +212,11 @@ impl World {
     pub(super) fn hand_with_token(&self, choice: u16) -> Option<usize> {
         let place = usize::from(choice).checked_rem(self.tokens.len())?;
         Some(self.tokens[place].hand)
+    }
+
+    /// The user of a connection that had a token last.
+    pub(super) fn user_of_hand(&self, hand: usize) -> Option<Name> {
+        self.tokens.iter().find(|kept| kept.hand == hand).map(|kept| kept.user.clone())
     }
 
     /// Somebody comes back by a token that was given to a raw connection, or by one that is made up.

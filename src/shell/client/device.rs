@@ -29,6 +29,11 @@ pub(super) fn device(root: &Path) -> io::Result<Device> {
     read(&path).map_err(about)
 }
 
+/// Whether there is a file of that name, whatever it holds.
+pub(super) fn is_there(root: &Path) -> bool {
+    fs::symlink_metadata(root.join(FILE)).is_ok()
+}
+
 fn read(path: &Path) -> io::Result<Device> {
     let mut pkcs8 = Vec::new();
     open_own(OpenOptions::new().read(true), path)?.take(MOST_BYTES).read_to_end(&mut pkcs8)?;

@@ -95,6 +95,7 @@ fn failures_about_users() -> Vec<(&'static str, Failure, &'static str)> {
         ),
         failed("startprivate", Code::KeyChanged, "luke", "Error. The key of luke has changed"),
         failed("accept", Code::NoRequest, "luke", "Error. luke has not asked to private message"),
+        failed("trust", Code::NoRequest, "luke", "Error. No new key of luke waits to be accepted"),
     ]
 }
 

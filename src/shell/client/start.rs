@@ -92,6 +92,8 @@ fn this_device(places: &Places) -> Option<Rc<Device>> {
     let root = places.state.as_ref().ok()?;
     match device::device(root) {
         Ok(device) => Some(Rc::new(device)),
+        // Where there can be none, the state folder is refused as well, and that says why.
+        Err(_) if !device::is_there(root) => None,
         Err(error) => {
             let error = visible(&error.to_string()).to_string();
             let _ = writeln!(io::stderr(), "hobnob: warning: no private links: {error}");

@@ -49,6 +49,9 @@ pub(super) fn failure(command: &Named, failure: &Failure) -> String {
         }
         Code::KeyChanged => format!("Error. The key of {user} has changed"),
         Code::NoRequest if subject.is_none() => "Error. No request is open that y or n could answer".into(),
+        Code::NoRequest if *command == Named::Command(Verb::Trust) => {
+            format!("Error. No new key of {user} waits to be accepted")
+        }
         Code::NoRequest => format!("Error. {user} has not asked to private message"),
         Code::AlreadyMember => format!("Error. {user} is already in the group"),
         Code::Limit => "Error. The limit of groups or members is reached".into(),

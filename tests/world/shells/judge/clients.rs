@@ -18,7 +18,11 @@ pub(super) struct Clients {
     running: BTreeMap<usize, Client>,
     /// Connections that were dialled and are not known to a core yet.
     dialled: Vec<(usize, SocketAddr, usize)>,
+    /// What cores have sent on encrypted private links, by connection and end.
+    sealed: Sealed,
 }
+
+type Sealed = BTreeMap<(usize, usize), Vec<u8>>;
 
 #[derive(Debug, Default)]
 struct Client {
@@ -50,11 +54,46 @@ struct Link {
     end: usize,
     sent: Vec<u8>,
     heard: usize,
+    sealing: Sealing,
+}
+
+/// How far a private link is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sealing {
+    /// Not at all: what the core sends is what is written.
+    Clear,
+    /// After so many bytes of the core it is being encrypted.
+    Begun(usize),
+    /// It is, and the core has got so many bytes since.
+    Done(usize, usize),
 }
 
 impl Link {
     const fn new(connection: usize, end: usize) -> Link {
-        Link { connection, end, sent: Vec::new(), heard: 0 }
+        Link { connection, end, sent: Vec::new(), heard: 0, sealing: Sealing::Clear }
+    }
+
+    /// What a core gets on an encrypted link is what the other one sent.
+    fn unsealed(&mut self, bytes: &[u8], sealed: &Sealed, verdict: &mut Verdict) {
+        let Sealing::Done(_, heard) = &mut self.sealing else {
+            return verdict.rule(false, "nothing is heard while a link is being encrypted", String::new);
+        };
+        let said = sealed.get(&(self.connection, 1 - self.end)).map(Vec::as_slice).unwrap_or_default();
+        let are_next = said.get(*heard..).is_some_and(|rest| rest.starts_with(bytes));
+        verdict.rule(are_next, "a client's core gets what the other core said, in order", || {
+            format!("{} after {heard}", String::from_utf8_lossy(bytes))
+        });
+        *heard += bytes.len();
+    }
+
+    /// The end of an encrypted link comes after all that was said on it.
+    fn unsealed_all(&self, connections: &[Connection], sealed: &Sealed, verdict: &mut Verdict) {
+        let Sealing::Done(_, heard) = self.sealing else { return };
+        let said = sealed.get(&(self.connection, 1 - self.end)).map_or(0, Vec::len);
+        let is_broken = connections[self.connection].ends.iter().any(|end| end.is_broken);
+        verdict.rule(heard == said || is_broken, "the end comes to a client after all bytes", || {
+            format!("{heard} of {said} on an encrypted link")
+        });
     }
 
     fn received(&mut self, bytes: &[u8], connections: &[Connection], verdict: &mut Verdict) {
@@ -80,6 +119,17 @@ impl Link {
     /// What is written is what the core sent.
     fn compare(&self, connections: &[Connection], verdict: &mut Verdict) {
         let written = &connections[self.connection].ends[self.end].log;
+        let (Sealing::Begun(clear) | Sealing::Done(clear, _)) = self.sealing else {
+            return self.compare_clear(written, verdict);
+        };
+        self.compare_clear(&written[..written.len().min(clear)], verdict);
+        let rest = written.get(clear..).unwrap_or_default();
+        let lines = ["ready\n", "nominate\n", "opened\n", "text 1 ", "close "];
+        let told = lines.iter().find(|line| rest.windows(line.len()).any(|part| part == line.as_bytes()));
+        verdict.rule(told.is_none(), "an encrypted link shows no line", || format!("{told:?}"));
+    }
+
+    fn compare_clear(&self, written: &[u8], verdict: &mut Verdict) {
         verdict.rule(self.sent.starts_with(written), "a client writes what its core sends", || {
             let (sent, written) = (String::from_utf8_lossy(&self.sent), String::from_utf8_lossy(written));
             format!("{written} of {sent}")
@@ -150,6 +200,26 @@ impl Clients {
                 verdict.rule(near.is_some(), "private links are connections", || format!("{opened:?}"));
                 self.of(process).peers.extend(near.map(|near| (*link, near)));
             }
+            Event::PeerReceived { link, bytes } => {
+                let client = self.running.get_mut(&process).expect("a client that runs");
+                match client.peers.get_mut(link) {
+                    Some(peer) if peer.sealing != Sealing::Clear => {
+                        peer.unsealed(bytes, &self.sealed, verdict);
+                    }
+                    Some(peer) => peer.received(bytes, connections, verdict),
+                    None => verdict.rule(false, "bytes come from a private link", String::new),
+                }
+            }
+            Event::PeerClosed { link } => {
+                let client = self.running.get_mut(&process).expect("a client that runs");
+                match client.peers.remove(link) {
+                    Some(peer) if peer.sealing != Sealing::Clear => {
+                        peer.unsealed_all(connections, &self.sealed, verdict);
+                        peer.compare(connections, verdict);
+                    }
+                    peer => peer.iter().for_each(|peer| peer.ended(connections, verdict)),
+                }
+            }
             _ => self.of(process).is_told(event, connections, verdict),
         }
     }
@@ -160,7 +230,13 @@ impl Clients {
         effect: &Effect<'_>,
         verdict: &mut Verdict,
     ) -> Option<(String, View, Option<String>)> {
-        let client = self.of(process);
+        let client = self.running.get_mut(&process).expect("a client that runs");
+        if let Effect::SendPeer { link, bytes } = effect
+            && let Some(peer) = client.peers.get(link)
+            && matches!(peer.sealing, Sealing::Done(..))
+        {
+            self.sealed.entry((peer.connection, peer.end)).or_default().extend_from_slice(bytes);
+        }
         client.wants(effect, verdict)
     }
 
@@ -232,14 +308,16 @@ impl Client {
                     server.ended(connections, verdict);
                 }
             }
-            Event::PeerReceived { link, bytes } => match self.peers.get_mut(link) {
-                Some(peer) => peer.received(bytes, connections, verdict),
-                None => verdict.rule(false, "bytes come from a private link", String::new),
-            },
-            Event::PeerClosed { link } => {
-                if let Some(peer) = self.peers.remove(link) {
-                    peer.ended(connections, verdict);
-                }
+            Event::PeerProved { link, .. } => {
+                let sealing = self.peers.get_mut(link).map(|peer| &mut peer.sealing);
+                let begun = sealing.is_some_and(|sealing| match *sealing {
+                    Sealing::Begun(clear) => {
+                        *sealing = Sealing::Done(clear, 0);
+                        true
+                    }
+                    Sealing::Clear | Sealing::Done(..) => false,
+                });
+                verdict.rule(begun, "a key is proved on a link that is being encrypted", String::new);
             }
             Event::Typed { line, text } => {
                 self.typed += 1;
@@ -277,6 +355,11 @@ impl Client {
             Effect::SendPeer { link, bytes } => {
                 if let Some(peer) = self.peers.get_mut(link) {
                     peer.sent.extend_from_slice(bytes);
+                }
+            }
+            Effect::SecurePeer { link, .. } => {
+                if let Some(peer) = self.peers.get_mut(link) {
+                    peer.sealing = Sealing::Begun(peer.sent.len());
                 }
             }
             Effect::ClosePeer { link } => drop(self.peers.remove(link)),
