@@ -1,492 +1,249 @@
 //! All of them, each with what it does.
 
 planted! {
-    /// A name locks after one failure too many.
-    LockOneLate,
-    /// Failures are counted per link: reconnecting evades the lock.
-    CounterPerLink,
-    /// A right password does not reset the count.
-    SuccessKeepsCount,
-    /// The count and the lock are not written.
-    LockNotStored,
-    /// A lock never runs out.
-    LockForEver,
-    /// A right password gets in during a lock.
-    LockedButRight,
-    /// An attempt is not reserved before its comparison: parallel guesses outrun the count.
-    GuessesOutrunCount,
-    /// An unknown name is never locked.
-    UnknownNeverLocked,
-    /// A link that hears `busy` is never read again.
-    OverloadHangs,
-    /// A second login ends the first session although it is to be denied.
-    SecondLoginWins,
-    /// The timeout comes two seconds late.
-    TimeoutLate,
-    /// Only the first time without activity of a session is announced before its timeout.
-    IdleNoticeOnce,
-    /// The notice before a timeout comes 10 s late.
-    IdleNoticeLate,
-    /// Receiving counts as activity.
-    ReceivingIsActivity,
-    /// A timer of an ended session ends the user's next one.
-    StaleTimer,
-    /// A session whose link is lost does not end.
-    GhostSession,
-    /// Nobody is told of a logout by timeout.
-    TimeoutNotTold,
-    /// Presence is told twice.
-    PresenceTwice,
-    /// Presence is told to those whom the subject has blocked.
-    PresenceToBlocked,
-    /// The end of a session is not in the history.
-    EndNotInHistory,
-    /// `whoelsesince` looks one second too far back.
-    HistoryTooLong,
-    /// Lists are not sorted.
-    ListUnsorted,
-    /// `whoelse` shows those who have blocked the asker.
-    BlockSkippedInWhoelse,
-    /// `whoelsesince` shows those who have blocked the asker.
-    BlockSkippedInHistory,
-    /// `message` does not look at blocks.
-    BlockSkippedInMessage,
-    /// `broadcast` does not look at blocks.
-    BlockSkippedInBroadcast,
-    /// `message group` does not look at blocks.
-    BlockSkippedInGroup,
-    /// `startprivate` does not look at blocks.
-    BlockSkippedInPrivate,
-    /// `ping` does not look at blocks.
-    BlockSkippedInPing,
-    /// `seen` tells when somebody was here who has blocked the asker.
-    BlockSkippedInSeen,
-    /// `seen` knows nobody who is not online.
-    SeenForgets,
-    /// Stored mail of a blocked sender is shown.
-    BlockSkippedInMailbox,
-    /// A block works in both directions.
-    BlockMutual,
-    /// Lifting a block does not show what it held back.
-    UnblockShowsNothing,
-    /// A message is confirmed as stored before its record is durable.
-    ConfirmBeforeCommit,
-    /// A record that the store refused is confirmed.
-    ConfirmRefused,
-    /// A change holds when it is decided, before it is durable.
-    ChangeHoldsEarly,
-    /// A change is answered when it is handed to the store.
-    AnswerBeforeCommit,
-    /// A record that the store refused is applied all the same.
-    RefusedChangeApplied,
-    /// Changes that conflict are under way together.
-    WishesOvertake,
-    /// The line after a change does not wait for it.
-    NextLineDoesNotWait,
-    /// `welcome` is said before its record is durable.
-    WelcomeEarly,
-    /// The members of a group hear of its change after what is decided next.
-    NoticeLate,
-    /// A fact that the store refused is not written again.
-    FactForgotten,
-    /// A purge that the store refused is not tried again.
-    PurgeOnce,
-    /// Mail on its way to the disk takes no room in its mailbox.
-    RoomNotPromised,
-    /// A repeat is known by its number alone, whatever its words.
-    WordsIgnored,
-    /// Lines that wait when a stream ends are dropped.
-    LogoutAtEndOfStreamDropsLines,
-    /// A message counts as delivered when it is sent.
-    DeliveredWhenSent,
-    /// Stored mail is removed when it is sent, not when it is acknowledged.
-    RemovedWhenSent,
-    /// An acknowledgement covers one message too many.
-    AcknowledgesOneMore,
-    /// Messages under way to a lost link are not stored.
-    LostWithLink,
-    /// A message that is not acknowledged in time is forgotten.
-    OverdueForgotten,
-    /// A live message is sent before the stored ones that came before it.
-    LiveBeforeStored,
-    /// The last message of a page of stored mail is left out.
-    PageDropsLast,
-    /// A full mailbox confirms a message and drops it.
-    FullMailboxDrops,
-    /// Boot numbers are not used: ids come again after a restart.
-    IdReused,
-    /// A repeated command is done again.
-    RepeatDoneAgain,
-    /// A command is answered twice.
-    AnsweredTwice,
-    /// A request for a private link that expires is not answered.
-    ExpiryNotAnswered,
-    /// A declined request introduces all the same.
-    DeclineIntroduces,
-    /// Anybody may write to a group.
-    GroupOpenToAll,
-    /// A member who is removed from a group stays in it.
-    RemovedStays,
-    /// A broadcast comes back to its sender.
-    BroadcastToSelf,
-    /// A token resumes after logout.
-    TokenSurvivesLogout,
-    /// Any token resumes a session.
-    AnyTokenResumes,
-    /// The end of a session that was open at a crash is not written.
-    CrashEndNotWritten,
-    /// The last member of a group is counted and gets nothing.
-    LastMemberLeftOut,
-    /// A page of mail shows what was taken out of the mailbox since it was asked for.
-    PageShowsWhatIsGone,
-    /// A byte is lost where a chunk ends within a character.
-    SplitCharacter,
-    /// A link whose lists just fill what may be under way is never read again.
-    ListsFillUp,
-    /// The client shows a message again that it has shown.
-    ClientShowsAgain,
-    /// The client acknowledges before a message is shown.
-    ClientAcknowledgesEarly,
-    /// The client does not repeat open commands after a resume.
-    ClientRepeatsNothing,
-    /// The client believes an answer to a repeated group message that says it missed members.
-    GroupRepeatBelieved,
-    /// A logout does not wait for stored mail that is being shown.
-    LogoutCutsMail,
-    /// A lock is taken for two thirds of `block_duration`.
-    LockTooShort,
-    /// An attempt during a lock begins it again although `lock_extend` is off.
-    LockExtends,
-    /// After a lock has run out one failure locks the name again.
-    LockEndLeavesOneTry,
-    /// A lock ends the session that stands.
-    LockEndsSession,
-    /// A session cannot be resumed while its name is locked.
-    LockBarsResume,
-    /// An unknown name locks after one failure less than a known one.
-    UnknownLocksEarly,
-    /// The notice of failed logins counts those that it told of before.
-    FailuresNeverForgotten,
-    /// A right password that is denied as `already_online` does not reset the count.
-    DeniedKeepsCount,
-    /// An address has one failure more than `failures_per_address`.
-    AddressLimitOneMore,
-    /// A refused login tells of one try too many.
-    AttemptsLeftOneMore,
-    /// A login with what is no name is tried and counted.
-    BadNameIsTried,
-    /// A new name of more than 32 characters is cut, not refused.
-    LongNameCut,
-    /// A registration does not look at names that look alike.
-    LookAlikesIgnored,
-    /// Anybody may register with `registration=closed`.
-    RegistrationNeverCloses,
-    /// Login numbers are counted, not taken from the clock.
-    LoginsCounted,
-    /// A login is denied while a session without a link waits.
-    GraceDeniesLogin,
-    /// A session outlives its link for half of `resume_grace_secs` only.
-    GraceHalved,
-    /// A session without a link does not time out.
-    GraceStopsTimeout,
-    /// Requests for private links outlive the link of a session that waits.
-    GraceKeepsRequests,
-    /// A user whose session has no link is asked for a private link.
-    GraceIsAsked,
-    /// `ping` tells a session without a link as offline.
-    GracePingsOffline,
-    /// `whoelse` leaves out sessions without a link.
-    GraceNotListed,
-    /// A resume of a session that goes on is told to the others.
-    ResumeTold,
-    /// A token ends with a session that lost its link.
-    TokenEndsWithLink,
-    /// A token is still good when the password has changed.
-    TokenOutlivesPassword,
-    /// Tokens and cookies end when a hash is renewed.
-    RenewalEndsTokens,
-    /// A login is refused if its hash was renewed while its password was compared.
-    RenewalRefusesLogin,
-    /// A login must be done within half of `login_secs`.
-    LoginTimeHalved,
-    /// The timeout is counted from the login.
-    TimeoutFromLogin,
-    /// A user whose line waits is idle.
-    WaitingIsIdle,
-    /// An acknowledgement counts as activity.
-    AcknowledgingIsActivity,
-    /// `active` is no activity.
-    ActiveIgnored,
-    /// `active invalid` counts as activity although that is off.
-    InvalidActiveCounts,
-    /// A logout waits four seconds without progress, not two.
-    LogoutWaitsLonger,
-    /// `whoelse` leaves out whom the asker has blocked.
-    WhoelseHidesBlocked,
-    /// `whoelse` hides blockers with `hide_blockers_in_whoelse=false` as well.
-    BlockersAlwaysHidden,
-    /// `whoelsesince` counts from logins with `history_mode=overlap` as well.
-    HistoryFromLogin,
-    /// `wholasthr` looks back for a minute.
-    LastHourIsMinute,
-    /// A session that was open at a crash ends at the start after it.
-    CrashEndAtStart,
-    /// `ping` of one whom the asker has blocked tells `blocked`.
-    PingOfBlockedTells,
-    /// `block_mutual=true` does not bind the blocker.
-    MutualIgnored,
-    /// Blocking twice is no error although `strict_block` is on.
-    StrictBlockIgnored,
-    /// A block ends the blocker's own request to the blocked.
-    BlockEndsOwnRequest,
-    /// A block ends a private link although `block_ends_private` is off.
-    BlockEndsPrivate,
-    /// `held_on_block=deliver` holds back.
-    DeliverHolds,
-    /// `held_on_block=drop` holds back.
-    DropHolds,
-    /// `held_on_block=hold` drops.
-    HoldDrops,
-    /// The unread count includes mail that a block holds back.
-    UnreadCountsHeld,
-    /// Stored mail is shown at login with `offline_delivery=manual`.
-    ManualShows,
-    /// Mail is stored with `offline_delivery=off`.
-    OffStores,
-    /// `block_notice=silent` answers `delivered`.
-    SilentSaysDelivered,
-    /// A message is accepted one second before it was.
-    SentAtSecondEarly,
-    /// The spaces that a message begins with are lost.
-    TextTrimmed,
-    /// A message that is not acknowledged is stored after four seconds, not two.
-    StoredLate,
-    /// An acknowledgement of an unknown id covers everything under way.
-    UnknownIdAcknowledgesAll,
-    /// The quota of one sender counts the messages of all.
-    QuotaCountsAllSenders,
-    /// A mailbox takes one message more than `mailbox_messages`.
-    MailboxOneMore,
-    /// Mail that a block holds back does not count in the quota.
-    HeldIsNoMail,
-    /// A broadcast counts its sender.
-    BroadcastCountsSender,
-    /// A broadcast is `withheld` because of a blocker who is offline.
-    WithheldByOffline,
-    /// `broadcast_report=none` tells that a broadcast was withheld.
-    ReportNoneTells,
-    /// A broadcast costs nothing.
-    BroadcastIsFree,
-    /// A user may cause twice `rate_burst` at once.
-    BurstTwice,
-    /// A group is no more when its owner leaves.
-    GroupDiesWithOwner,
-    /// A leaving owner is succeeded by the newest member.
-    NewestSucceeds,
-    /// The first member named owns a new group, not its creator.
-    CreatorNotOwner,
-    /// A second group of the same name replaces the first.
-    CreateReplaces,
-    /// Any member may add to a group.
-    MemberMayAdd,
-    /// Adding a member again is told to the others.
-    AddAgainTold,
-    /// One who has blocked the asker can be put into a group.
-    BlockerMayBeAdded,
-    /// `remove group` takes the newest other member as well.
-    RemoveTakesTwo,
-    /// Removing one who is no member is no error.
-    RemoveOfNobody,
-    /// One who is removed from a group is not told.
-    RemovedNotTold,
-    /// A group counts no more for a maker who has left it.
-    LeftGroupIsFree,
-    /// A group has one member more than `members_per_group`.
-    MembersLimitOneMore,
-    /// `grouplist` shows the asker's own groups only.
-    GroupListOwnedOnly,
-    /// A group message tells of a blocker where there is none.
-    GroupAlwaysWithheld,
-    /// A group message does not count full mailboxes.
-    RefusedNotCounted,
-    /// A group message has no origin.
-    GroupOriginDropped,
-    /// Two requests for one private link are no consent.
-    CrossingIsNoConsent,
-    /// A request for a private link expires after half of its time.
-    RequestExpiresEarly,
-    /// An introduction tells the requester its own address.
-    OwnAddressTold,
-    /// An introduction tells private addresses to clients elsewhere.
-    PrivateAddressToAll,
-    /// An introduction tells of ports below 1,024.
-    LowPortTold,
-    /// A reload lifts every lock.
-    ReloadUnlocks,
-    /// Sessions keep the timeout that they began with.
-    ReloadKeepsIdle,
-    /// A changed password ends the session.
-    NewPasswordEndsSession,
-    /// An account that is removed loses its session.
-    RemovalEndsSession,
-    /// A user whose account is removed gets no live messages.
-    RemovedGetsNothing,
-    /// A user whose account is removed may make changes.
-    RemovedMayChange,
-    /// A repeat of a command that failed is done again.
-    FailureTriedAgain,
-    /// A login that hears `busy` counts as a failure.
-    BusyCostsTry,
-    /// A link has four tries with `block_duration=0`.
-    LinkHasFourTries,
-    /// A new name is asked for its password as if it had an account.
-    NewNameAskedAsOld,
-    /// A token ends with the server.
-    StopEndsToken,
-    /// A token ends with a crash.
-    CrashEndsToken,
-    /// A resume into a new session forgets the answers to numbered commands.
-    ResumeForgetsAnswers,
-    /// A resume keeps requests for private links that have no number.
-    ResumeKeepsUnnumbered,
-    /// A group message costs one delivery.
-    GroupCostsOne,
-    /// A change without a number is made although its link was lost before its turn.
-    UnnumberedOutlivesLink,
-    /// Lifting a block shows nothing with `offline_delivery=manual`.
-    ManualUnblockShowsNothing,
-    /// With `offline_delivery=manual` messages to users online are stored.
-    ManualStoresAll,
-    /// At the bound of connections the newest silent one is closed.
-    NewestSilentGoes,
-    /// A fact that the store refuses while it refuses is not written again.
-    FactForgottenLater,
-    /// Of two refused facts of a kind the older one is written.
-    OlderFactWins,
-    /// A connection that has had its turn goes on.
-    TurnsUnbounded,
-    /// A user may have any number of records on their way to the disk.
-    UnsettledUnbounded,
-    /// A sender may fill a whole mailbox.
-    SharesIgnored,
-    /// What others cause is written to a connection however much of it has not left.
-    WindowIgnored,
-    /// Nobody hears that something was dropped for them.
-    MissedNotTold,
-    /// Lists cost nothing.
-    ListIsFree,
-    /// A change costs no more than any line.
-    ChangeIsFree,
-    /// The notices of a changed group cost nothing.
-    NoticesAreFree,
-    /// A stored copy costs no more than a live one.
-    StoredIsFree,
-    /// A resume costs nothing.
-    ResumeIsFree,
-    /// A long text costs as much as a short one.
-    LongTextIsShort,
-    /// What a user owes is forgotten with their session.
-    DebtEndsWithSession,
-    /// A user may begin any number of requests for private links.
-    RequestsUnlimited,
-    /// Requests at a user take the places of those who ask them.
-    RequestPlacesShared,
-    /// Every coming and going is told at once.
-    PresenceNeverSettles,
-    /// A change of presence that was not told at once is never told.
-    PresenceForgotten,
-    /// A user whose coming was not told is heard of without it.
-    UnsettledSpeaks,
-    /// A client answers a private call with any id.
-    ClientTakesAnyId,
-    /// A client answers a private call that is for somebody else.
-    ClientTakesAnyName,
-    /// A client takes a call that is said again.
-    ClientTakesNonceTwice,
-    /// A client takes whatever key the other side has.
-    ClientTakesAnyKey,
-    /// A client takes another key of a user whose key it knows.
-    ClientTakesChangedKey,
-    /// The server tells each of two clients its own key.
-    OwnKeyTold,
-    /// A client opens a link for each nomination of an introduction.
-    ClientOpensTwice,
-    /// A client that asked for a link takes the other's nomination.
-    RequesterTakesNomination,
-    /// A client that asked for a link nominates each connection.
-    RequesterNominatesAll,
-    /// A client dials the first address that it is told, and no other.
-    ClientDialsFirstOnly,
-    /// A client declares the first of its listeners only.
-    ClientDeclaresFirstOnly,
-    /// A client does not declare the address that it was told to.
-    ClientAdvertisesNothing,
-    /// A client gives up a private link after a minute.
-    ClientGivesUpLate,
-    /// Strangers take the places at a private port that are for those who are meant.
-    StrangersTakeAllPlaces,
-    /// A client's private port stays open when nobody is expected.
-    ClientDoorStaysOpen,
-    /// A request for a private link is open for twice its time.
-    RequestExpiresLate,
-    /// The newest made-up name makes room for another, not the oldest.
-    NewestMadeUpGoes,
-    /// A made-up name that is forgotten is forgotten in memory only.
-    MadeUpStaysStored,
-    /// The queue of the store has no bound.
-    StoreQueueUnbounded,
-    /// Registrations of an address are not counted.
-    RegistrationsUncounted,
-    /// A lower limit of registrations forgets those beyond it.
-    RegistrationsForgotten,
-    /// A network may lock all places for names.
-    NetworksLockAll,
-    /// A locked name is forgotten for another.
-    LockedNamePushedOut,
-    /// The lock of a name bars its devices.
-    NameLockReachesDevice,
-    /// An account keeps all its devices.
-    DevicesAddUp,
-    /// Known addresses and devices wait in the row of the others.
-    KnownWaitsLikeOthers,
-    /// A lane that has had its turn has the next one as well.
-    LanesKeepTheirPlace,
-    /// More passwords are compared at a time than there are threads.
-    HashingUnbounded,
-    /// What the client of a session says when it is asked is not heard.
-    AnswerUnheard,
-    /// A client that does not answer keeps its session.
-    SilenceKeepsSession,
-    /// A session is taken over although that is denied.
-    TakeoverDespiteDeny,
-    /// No connection goes before the bound is reached.
-    NobodyGoesEarly,
-    /// A connection that has begun to log in goes like others.
-    NobodyIsSafe,
-    /// A connection from a known address goes like others.
-    KnownGoesLikeOthers,
-    /// A connection whose client has said all that it will is as safe as others.
-    EndedIsSafe,
-    /// Connections that have begun to log in make others go early.
-    BegunDropsOthers,
-    /// A client closes its state folder when it says `logout`, before the last messages have come.
-    ClientClosesStateEarly,
-    /// A client at a terminal ends when its server stops.
-    ClientEndsWithServer,
-    /// A client that logs in again forgets what it had not sent.
-    ClientForgetsQueue,
-    /// A client that logs in again sends again what it had sent in the login before.
-    ClientRepeatsInNewLogin,
-    /// With `--strict` a command that failed does not show in the exit code.
-    ClientExitsWell,
-    /// A user has as many couriers as they like.
-    CouriersUnbounded,
-    /// A courier's token is good for ever.
-    CourierTokenForEver,
-    /// A courier may ask who else is online.
-    CourierSaysAll,
-    /// A courier is not closed after its last answer.
-    CourierStays,
-    /// A courier goes on when the password is changed.
-    CourierOutlivesPassword,
+    LockOneLate: "A name locks after one failure too many.",
+    CounterPerLink: "Failures are counted per link: reconnecting evades the lock.",
+    SuccessKeepsCount: "A right password does not reset the count.",
+    LockNotStored: "The count and the lock are not written.",
+    LockForEver: "A lock never runs out.",
+    LockedButRight: "A right password gets in during a lock.",
+    GuessesOutrunCount: "An attempt is not reserved before its comparison: parallel guesses outrun the count.",
+    UnknownNeverLocked: "An unknown name is never locked.",
+    OverloadHangs: "A link that hears `busy` is never read again.",
+    SecondLoginWins: "A second login ends the first session although it is to be denied.",
+    TimeoutLate: "The timeout comes two seconds late.",
+    IdleNoticeOnce: "Only the first time without activity of a session is announced before its timeout.",
+    IdleNoticeLate: "The notice before a timeout comes 10 s late.",
+    ReceivingIsActivity: "Receiving counts as activity.",
+    StaleTimer: "A timer of an ended session ends the user's next one.",
+    GhostSession: "A session whose link is lost does not end.",
+    TimeoutNotTold: "Nobody is told of a logout by timeout.",
+    PresenceTwice: "Presence is told twice.",
+    PresenceToBlocked: "Presence is told to those whom the subject has blocked.",
+    EndNotInHistory: "The end of a session is not in the history.",
+    HistoryTooLong: "`whoelsesince` looks one second too far back.",
+    ListUnsorted: "Lists are not sorted.",
+    BlockSkippedInWhoelse: "`whoelse` shows those who have blocked the asker.",
+    BlockSkippedInHistory: "`whoelsesince` shows those who have blocked the asker.",
+    BlockSkippedInMessage: "`message` does not look at blocks.",
+    BlockSkippedInBroadcast: "`broadcast` does not look at blocks.",
+    BlockSkippedInGroup: "`message group` does not look at blocks.",
+    BlockSkippedInPrivate: "`startprivate` does not look at blocks.",
+    BlockSkippedInPing: "`ping` does not look at blocks.",
+    BlockSkippedInSeen: "`seen` tells when somebody was here who has blocked the asker.",
+    SeenForgets: "`seen` knows nobody who is not online.",
+    BlockSkippedInMailbox: "Stored mail of a blocked sender is shown.",
+    BlockMutual: "A block works in both directions.",
+    UnblockShowsNothing: "Lifting a block does not show what it held back.",
+    ConfirmBeforeCommit: "A message is confirmed as stored before its record is durable.",
+    ConfirmRefused: "A record that the store refused is confirmed.",
+    ChangeHoldsEarly: "A change holds when it is decided, before it is durable.",
+    AnswerBeforeCommit: "A change is answered when it is handed to the store.",
+    RefusedChangeApplied: "A record that the store refused is applied all the same.",
+    WishesOvertake: "Changes that conflict are under way together.",
+    NextLineDoesNotWait: "The line after a change does not wait for it.",
+    WelcomeEarly: "`welcome` is said before its record is durable.",
+    NoticeLate: "The members of a group hear of its change after what is decided next.",
+    FactForgotten: "A fact that the store refused is not written again.",
+    PurgeOnce: "A purge that the store refused is not tried again.",
+    RoomNotPromised: "Mail on its way to the disk takes no room in its mailbox.",
+    WordsIgnored: "A repeat is known by its number alone, whatever its words.",
+    LogoutAtEndOfStreamDropsLines: "Lines that wait when a stream ends are dropped.",
+    DeliveredWhenSent: "A message counts as delivered when it is sent.",
+    RemovedWhenSent: "Stored mail is removed when it is sent, not when it is acknowledged.",
+    AcknowledgesOneMore: "An acknowledgement covers one message too many.",
+    LostWithLink: "Messages under way to a lost link are not stored.",
+    OverdueForgotten: "A message that is not acknowledged in time is forgotten.",
+    LiveBeforeStored: "A live message is sent before the stored ones that came before it.",
+    PageDropsLast: "The last message of a page of stored mail is left out.",
+    FullMailboxDrops: "A full mailbox confirms a message and drops it.",
+    IdReused: "Boot numbers are not used: ids come again after a restart.",
+    RepeatDoneAgain: "A repeated command is done again.",
+    AnsweredTwice: "A command is answered twice.",
+    ExpiryNotAnswered: "A request for a private link that expires is not answered.",
+    DeclineIntroduces: "A declined request introduces all the same.",
+    GroupOpenToAll: "Anybody may write to a group.",
+    RemovedStays: "A member who is removed from a group stays in it.",
+    BroadcastToSelf: "A broadcast comes back to its sender.",
+    TokenSurvivesLogout: "A token resumes after logout.",
+    AnyTokenResumes: "Any token resumes a session.",
+    CrashEndNotWritten: "The end of a session that was open at a crash is not written.",
+    LastMemberLeftOut: "The last member of a group is counted and gets nothing.",
+    PageShowsWhatIsGone: "A page of mail shows what was taken out of the mailbox since it was asked for.",
+    SplitCharacter: "A byte is lost where a chunk ends within a character.",
+    ListsFillUp: "A link whose lists just fill what may be under way is never read again.",
+    ClientShowsAgain: "The client shows a message again that it has shown.",
+    ClientAcknowledgesEarly: "The client acknowledges before a message is shown.",
+    ClientRepeatsNothing: "The client does not repeat open commands after a resume.",
+    GroupRepeatBelieved: "The client believes an answer to a repeated group message that says it missed members.",
+    LogoutCutsMail: "A logout does not wait for stored mail that is being shown.",
+    LockTooShort: "A lock is taken for two thirds of `block_duration`.",
+    LockExtends: "An attempt during a lock begins it again although `lock_extend` is off.",
+    LockEndLeavesOneTry: "After a lock has run out one failure locks the name again.",
+    LockEndsSession: "A lock ends the session that stands.",
+    LockBarsResume: "A session cannot be resumed while its name is locked.",
+    UnknownLocksEarly: "An unknown name locks after one failure less than a known one.",
+    FailuresNeverForgotten: "The notice of failed logins counts those that it told of before.",
+    DeniedKeepsCount: "A right password that is denied as `already_online` does not reset the count.",
+    AddressLimitOneMore: "An address has one failure more than `failures_per_address`.",
+    AttemptsLeftOneMore: "A refused login tells of one try too many.",
+    BadNameIsTried: "A login with what is no name is tried and counted.",
+    LongNameCut: "A new name of more than 32 characters is cut, not refused.",
+    LookAlikesIgnored: "A registration does not look at names that look alike.",
+    RegistrationNeverCloses: "Anybody may register with `registration=closed`.",
+    LoginsCounted: "Login numbers are counted, not taken from the clock.",
+    GraceDeniesLogin: "A login is denied while a session without a link waits.",
+    GraceHalved: "A session outlives its link for half of `resume_grace_secs` only.",
+    GraceStopsTimeout: "A session without a link does not time out.",
+    GraceKeepsRequests: "Requests for private links outlive the link of a session that waits.",
+    GraceIsAsked: "A user whose session has no link is asked for a private link.",
+    GracePingsOffline: "`ping` tells a session without a link as offline.",
+    GraceNotListed: "`whoelse` leaves out sessions without a link.",
+    ResumeTold: "A resume of a session that goes on is told to the others.",
+    TokenEndsWithLink: "A token ends with a session that lost its link.",
+    TokenOutlivesPassword: "A token is still good when the password has changed.",
+    RenewalEndsTokens: "Tokens and cookies end when a hash is renewed.",
+    RenewalRefusesLogin: "A login is refused if its hash was renewed while its password was compared.",
+    LoginTimeHalved: "A login must be done within half of `login_secs`.",
+    TimeoutFromLogin: "The timeout is counted from the login.",
+    WaitingIsIdle: "A user whose line waits is idle.",
+    AcknowledgingIsActivity: "An acknowledgement counts as activity.",
+    ActiveIgnored: "`active` is no activity.",
+    InvalidActiveCounts: "`active invalid` counts as activity although that is off.",
+    LogoutWaitsLonger: "A logout waits four seconds without progress, not two.",
+    WhoelseHidesBlocked: "`whoelse` leaves out whom the asker has blocked.",
+    BlockersAlwaysHidden: "`whoelse` hides blockers with `hide_blockers_in_whoelse=false` as well.",
+    HistoryFromLogin: "`whoelsesince` counts from logins with `history_mode=overlap` as well.",
+    LastHourIsMinute: "`wholasthr` looks back for a minute.",
+    CrashEndAtStart: "A session that was open at a crash ends at the start after it.",
+    PingOfBlockedTells: "`ping` of one whom the asker has blocked tells `blocked`.",
+    MutualIgnored: "`block_mutual=true` does not bind the blocker.",
+    StrictBlockIgnored: "Blocking twice is no error although `strict_block` is on.",
+    BlockEndsOwnRequest: "A block ends the blocker's own request to the blocked.",
+    BlockEndsPrivate: "A block ends a private link although `block_ends_private` is off.",
+    DeliverHolds: "`held_on_block=deliver` holds back.",
+    DropHolds: "`held_on_block=drop` holds back.",
+    HoldDrops: "`held_on_block=hold` drops.",
+    UnreadCountsHeld: "The unread count includes mail that a block holds back.",
+    ManualShows: "Stored mail is shown at login with `offline_delivery=manual`.",
+    OffStores: "Mail is stored with `offline_delivery=off`.",
+    SilentSaysDelivered: "`block_notice=silent` answers `delivered`.",
+    SentAtSecondEarly: "A message is accepted one second before it was.",
+    TextTrimmed: "The spaces that a message begins with are lost.",
+    StoredLate: "A message that is not acknowledged is stored after four seconds, not two.",
+    UnknownIdAcknowledgesAll: "An acknowledgement of an unknown id covers everything under way.",
+    QuotaCountsAllSenders: "The quota of one sender counts the messages of all.",
+    MailboxOneMore: "A mailbox takes one message more than `mailbox_messages`.",
+    HeldIsNoMail: "Mail that a block holds back does not count in the quota.",
+    BroadcastCountsSender: "A broadcast counts its sender.",
+    WithheldByOffline: "A broadcast is `withheld` because of a blocker who is offline.",
+    ReportNoneTells: "`broadcast_report=none` tells that a broadcast was withheld.",
+    BroadcastIsFree: "A broadcast costs nothing.",
+    BurstTwice: "A user may cause twice `rate_burst` at once.",
+    GroupDiesWithOwner: "A group is no more when its owner leaves.",
+    NewestSucceeds: "A leaving owner is succeeded by the newest member.",
+    CreatorNotOwner: "The first member named owns a new group, not its creator.",
+    CreateReplaces: "A second group of the same name replaces the first.",
+    MemberMayAdd: "Any member may add to a group.",
+    AddAgainTold: "Adding a member again is told to the others.",
+    BlockerMayBeAdded: "One who has blocked the asker can be put into a group.",
+    RemoveTakesTwo: "`remove group` takes the newest other member as well.",
+    RemoveOfNobody: "Removing one who is no member is no error.",
+    RemovedNotTold: "One who is removed from a group is not told.",
+    LeftGroupIsFree: "A group counts no more for a maker who has left it.",
+    MembersLimitOneMore: "A group has one member more than `members_per_group`.",
+    GroupListOwnedOnly: "`grouplist` shows the asker's own groups only.",
+    GroupAlwaysWithheld: "A group message tells of a blocker where there is none.",
+    RefusedNotCounted: "A group message does not count full mailboxes.",
+    GroupOriginDropped: "A group message has no origin.",
+    CrossingIsNoConsent: "Two requests for one private link are no consent.",
+    RequestExpiresEarly: "A request for a private link expires after half of its time.",
+    OwnAddressTold: "An introduction tells the requester its own address.",
+    PrivateAddressToAll: "An introduction tells private addresses to clients elsewhere.",
+    LowPortTold: "An introduction tells of ports below 1,024.",
+    ReloadUnlocks: "A reload lifts every lock.",
+    ReloadKeepsIdle: "Sessions keep the timeout that they began with.",
+    NewPasswordEndsSession: "A changed password ends the session.",
+    RemovalEndsSession: "An account that is removed loses its session.",
+    RemovedGetsNothing: "A user whose account is removed gets no live messages.",
+    RemovedMayChange: "A user whose account is removed may make changes.",
+    FailureTriedAgain: "A repeat of a command that failed is done again.",
+    BusyCostsTry: "A login that hears `busy` counts as a failure.",
+    LinkHasFourTries: "A link has four tries with `block_duration=0`.",
+    NewNameAskedAsOld: "A new name is asked for its password as if it had an account.",
+    StopEndsToken: "A token ends with the server.",
+    CrashEndsToken: "A token ends with a crash.",
+    ResumeForgetsAnswers: "A resume into a new session forgets the answers to numbered commands.",
+    ResumeKeepsUnnumbered: "A resume keeps requests for private links that have no number.",
+    GroupCostsOne: "A group message costs one delivery.",
+    UnnumberedOutlivesLink: "A change without a number is made although its link was lost before its turn.",
+    ManualUnblockShowsNothing: "Lifting a block shows nothing with `offline_delivery=manual`.",
+    ManualStoresAll: "With `offline_delivery=manual` messages to users online are stored.",
+    NewestSilentGoes: "At the bound of connections the newest silent one is closed.",
+    FactForgottenLater: "A fact that the store refuses while it refuses is not written again.",
+    OlderFactWins: "Of two refused facts of a kind the older one is written.",
+    TurnsUnbounded: "A connection that has had its turn goes on.",
+    UnsettledUnbounded: "A user may have any number of records on their way to the disk.",
+    SharesIgnored: "A sender may fill a whole mailbox.",
+    WindowIgnored: "What others cause is written to a connection however much of it has not left.",
+    MissedNotTold: "Nobody hears that something was dropped for them.",
+    ListIsFree: "Lists cost nothing.",
+    ChangeIsFree: "A change costs no more than any line.",
+    NoticesAreFree: "The notices of a changed group cost nothing.",
+    StoredIsFree: "A stored copy costs no more than a live one.",
+    ResumeIsFree: "A resume costs nothing.",
+    LongTextIsShort: "A long text costs as much as a short one.",
+    DebtEndsWithSession: "What a user owes is forgotten with their session.",
+    RequestsUnlimited: "A user may begin any number of requests for private links.",
+    RequestPlacesShared: "Requests at a user take the places of those who ask them.",
+    PresenceNeverSettles: "Every coming and going is told at once.",
+    PresenceForgotten: "A change of presence that was not told at once is never told.",
+    UnsettledSpeaks: "A user whose coming was not told is heard of without it.",
+    ClientTakesAnyId: "A client answers a private call with any id.",
+    ClientTakesAnyName: "A client answers a private call that is for somebody else.",
+    ClientTakesNonceTwice: "A client takes a call that is said again.",
+    ClientTakesAnyKey: "A client takes whatever key the other side has.",
+    ClientTakesChangedKey: "A client takes another key of a user whose key it knows.",
+    OwnKeyTold: "The server tells each of two clients its own key.",
+    ClientOpensTwice: "A client opens a link for each nomination of an introduction.",
+    RequesterTakesNomination: "A client that asked for a link takes the other's nomination.",
+    RequesterNominatesAll: "A client that asked for a link nominates each connection.",
+    ClientDialsFirstOnly: "A client dials the first address that it is told, and no other.",
+    ClientDeclaresFirstOnly: "A client declares the first of its listeners only.",
+    ClientAdvertisesNothing: "A client does not declare the address that it was told to.",
+    ClientGivesUpLate: "A client gives up a private link after a minute.",
+    StrangersTakeAllPlaces: "Strangers take the places at a private port that are for those who are meant.",
+    ClientDoorStaysOpen: "A client's private port stays open when nobody is expected.",
+    RequestExpiresLate: "A request for a private link is open for twice its time.",
+    NewestMadeUpGoes: "The newest made-up name makes room for another, not the oldest.",
+    MadeUpStaysStored: "A made-up name that is forgotten is forgotten in memory only.",
+    StoreQueueUnbounded: "The queue of the store has no bound.",
+    RegistrationsUncounted: "Registrations of an address are not counted.",
+    RegistrationsForgotten: "A lower limit of registrations forgets those beyond it.",
+    NetworksLockAll: "A network may lock all places for names.",
+    LockedNamePushedOut: "A locked name is forgotten for another.",
+    NameLockReachesDevice: "The lock of a name bars its devices.",
+    DevicesAddUp: "An account keeps all its devices.",
+    KnownWaitsLikeOthers: "Known addresses and devices wait in the row of the others.",
+    LanesKeepTheirPlace: "A lane that has had its turn has the next one as well.",
+    HashingUnbounded: "More passwords are compared at a time than there are threads.",
+    AnswerUnheard: "What the client of a session says when it is asked is not heard.",
+    SilenceKeepsSession: "A client that does not answer keeps its session.",
+    TakeoverDespiteDeny: "A session is taken over although that is denied.",
+    NobodyGoesEarly: "No connection goes before the bound is reached.",
+    NobodyIsSafe: "A connection that has begun to log in goes like others.",
+    KnownGoesLikeOthers: "A connection from a known address goes like others.",
+    EndedIsSafe: "A connection whose client has said all that it will is as safe as others.",
+    BegunDropsOthers: "Connections that have begun to log in make others go early.",
+    ClientClosesStateEarly:
+        "A client closes its state folder when it says `logout`, before the last messages have come.",
+    ClientEndsWithServer: "A client at a terminal ends when its server stops.",
+    ClientForgetsQueue: "A client that logs in again forgets what it had not sent.",
+    ClientRepeatsInNewLogin: "A client that logs in again sends again what it had sent in the login before.",
+    ClientExitsWell: "With `--strict` a command that failed does not show in the exit code.",
+    CouriersUnbounded: "A user has as many couriers as they like.",
+    CourierTokenForEver: "A courier's token is good for ever.",
+    CourierSaysAll: "A courier may ask who else is online.",
+    CourierStays: "A courier is not closed after its last answer.",
+    CourierOutlivesPassword: "A courier goes on when the password is changed.",
 }

@@ -4,11 +4,11 @@
 //! chooses one bug at run time. The choice is the only global of the core, and in no program that is installed.
 
 macro_rules! planted {
-    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+    ($($name:ident: $doc:literal,)+) => {
         /// A bug that can be planted.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum Planted { $($(#[doc = $doc])+ $name,)+ }
+        #[repr(u16)]
+        pub enum Planted { $(#[doc = $doc] $name,)+ }
 
         impl Planted {
             /// All of them.
@@ -23,7 +23,7 @@ macro_rules! planted {
             /// What it does, in words.
             #[must_use]
             pub const fn description(self) -> &'static str {
-                match self { $(Planted::$name => concat!($($doc,)+),)+ }
+                match self { $(Planted::$name => $doc,)+ }
             }
         }
     };
@@ -35,22 +35,22 @@ pub use self::bugs::Planted;
 
 #[cfg(feature = "planted")]
 mod choice {
-    use core::sync::atomic::{AtomicU8, Ordering};
+    use core::sync::atomic::{AtomicU16, Ordering};
 
     use super::Planted;
 
-    const NONE: u8 = u8::MAX;
-    static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
+    const NONE: u16 = u16::MAX;
+    static CHOSEN: AtomicU16 = AtomicU16::new(NONE);
 
     /// Plants one bug, or none.
     pub fn plant(bug: Option<Planted>) {
-        CHOSEN.store(bug.map_or(NONE, |bug| bug as u8), Ordering::Relaxed);
+        CHOSEN.store(bug.map_or(NONE, |bug| bug as u16), Ordering::Relaxed);
     }
 
     /// Whether this bug is planted.
     #[must_use]
     pub fn is(bug: Planted) -> bool {
-        CHOSEN.load(Ordering::Relaxed) == bug as u8
+        CHOSEN.load(Ordering::Relaxed) == bug as u16
     }
 }
 

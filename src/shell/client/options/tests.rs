@@ -1,0 +1,93 @@
+use super::*;
+use crate::words::Fingerprint;
+use std::io::Write as _;
+
+fn parse(words: &str) -> Result<Options, UsageError> {
+    Options::parse(["hobnob"].into_iter().chain(words.split_whitespace()).map(OsString::from))
+}
+
+#[test]
+fn servers_are_named_in_each_way() {
+    for (words, server) in [
+        ("", "127.0.0.1:4000"),
+        ("5000", "127.0.0.1:5000"),
+        ("example.org 5000", "example.org:5000"),
+        ("Example.org:5000", "example.org:5000"),
+        ("[::1]:4000", "[::1]:4000"),
+        ("::1 4000", "[::1]:4000"),
+        ("[::1] 4000", "[::1]:4000"),
+    ] {
+        let options = parse(&format!("--plaintext {words}")).expect("is good");
+        assert_eq!(options.places.server.to_string(), server);
+    }
+    for words in
+        ["0", "65536", "example.org", "::1", "::1:4000", ":4000", "a b", "+80", "[::1]", "a:b", "-- -5"]
+    {
+        assert!(matches!(parse(&format!("--plaintext {words}")), Err(UsageError::NoServer(_))), "{words}");
+    }
+    assert!(matches!(parse("--plaintext a 1 2"), Err(UsageError::Options(_))));
+}
+
+#[test]
+fn options_become_settings() {
+    let options = parse(
+        "--plaintext --json --user hans --state /tmp/s --accept-private never --private-bind 10.0.0.1 \
+         --private-advertise 1.2.3.4:5000 --path direct --reconnect 0 --retry-login",
+    )
+    .expect("is good");
+    assert!(options.json);
+    assert_eq!(options.places.state.as_deref(), Ok(Path::new("/tmp/s")));
+    assert_eq!(options.places.private_bind, Some([10, 0, 0, 1].into()));
+    let wanted = Settings {
+        user: Some("hans".into()),
+        accept_private: AcceptPrivate::Never,
+        reconnect_secs: Some(0),
+        retry_login: true,
+        private_advertise: Some(([1, 2, 3, 4], 5000).into()),
+        ..Settings::default()
+    };
+    assert_eq!(options.settings, wanted);
+}
+
+#[test]
+fn whom_to_trust_is_said_in_one_way() {
+    let word = Fingerprint([7; 32]).to_string();
+    let key = Fingerprint([7; 32]);
+    for (words, demand) in [
+        ("".to_owned(), Demand::Pin),
+        ("--plaintext".into(), Demand::Plaintext),
+        (format!("--fingerprint {word}"), Demand::Key(key)),
+        ("trust h:1".into(), Demand::Accept(None)),
+        (format!("trust h:1 --fingerprint {word}"), Demand::Accept(Some(key))),
+    ] {
+        assert_eq!(parse(&words).expect("is good").places.security.demand, demand, "{words}");
+    }
+    for words in [
+        &format!("--plaintext --fingerprint {word}"),
+        "--ca f --plaintext",
+        "trust h:1 --plaintext",
+        "trust h:1 --ca f",
+    ] {
+        assert!(matches!(parse(words), Err(UsageError::Contradiction(..))), "{words}");
+    }
+    assert!(matches!(parse("--fingerprint SHA256:x"), Err(UsageError::Fingerprint(..))));
+    assert!(matches!(parse("--ca /nonexistent"), Err(UsageError::Authorities { .. })));
+    assert!(matches!(parse("--path relay"), Err(UsageError::NeedsEncryption(_))));
+    assert!(matches!(parse("trust"), Err(UsageError::NoServer(_))));
+}
+
+#[test]
+fn a_password_file_holds_it_in_its_first_line() -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(b" falcon \r\nrest")?;
+    assert_eq!(
+        read_password(file.path()).map(|password| password.reveal().to_owned()).ok(),
+        Some(" falcon ".into())
+    );
+    for bad in [&b""[..], b"\nfalcon", b"\xff\n"] {
+        fs::write(file.path(), bad)?;
+        assert!(matches!(read_password(file.path()), Err(UsageError::PasswordFile { .. })));
+    }
+    assert!(read_password(Path::new("/nonexistent")).is_err());
+    Ok(())
+}
