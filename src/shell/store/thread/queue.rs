@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::record::{Change, Mail, Record, RecordNumber};
 use crate::shell::store::tables::pages::Request;
@@ -53,24 +54,35 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 struct Waiting {
     tasks: Vec<Task>,
+    /// One of them is a request for mail.
+    has_load: bool,
     /// When the last of them was added.
     now: Time,
     closed: bool,
 }
 
+impl Waiting {
+    /// All tasks, if there are any.
+    fn take(&mut self) -> Option<(Vec<Task>, Time)> {
+        self.has_load = false;
+        (!self.tasks.is_empty()).then(|| (std::mem::take(&mut self.tasks), self.now))
+    }
+}
+
 impl Inbox {
     /// Adds tasks atomically: the thread takes all of them at once.
     pub(crate) fn put(&self, tasks: &mut Vec<Task>, now: Time) {
+        let has_load = tasks.iter().any(Task::is_load);
         let mut waiting = self.lock();
         waiting.now = now;
-        if !waiting.tasks.is_empty() {
-            // The thread was woken already, or is busy and looks again before it sleeps.
-            waiting.tasks.append(tasks);
-            return;
-        }
-        std::mem::swap(&mut waiting.tasks, tasks);
+        // Otherwise the thread was woken already, or is busy and looks again before it sleeps.
+        let wakes = waiting.tasks.is_empty() || has_load && !waiting.has_load;
+        waiting.has_load |= has_load;
+        waiting.tasks.append(tasks);
         drop(waiting);
-        self.changed.notify_one();
+        if wakes {
+            self.changed.notify_one();
+        }
     }
 
     /// Ends the thread after the tasks that wait.
@@ -79,22 +91,29 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// Waits for tasks and takes all of them, with the time; `None` when closed and empty.
-    pub(super) fn take(&self) -> Option<(Vec<Task>, Time)> {
+    /// Waits for tasks and takes all of them, with the time; `None` when closed and empty. Records are not taken before
+    /// `not_before`, requests for mail are, and all when closed.
+    pub(super) fn take(&self, not_before: Instant) -> Option<(Vec<Task>, Time)> {
         let mut waiting = self.lock();
-        while waiting.tasks.is_empty() {
-            if waiting.closed {
-                return None;
+        loop {
+            if waiting.closed || waiting.has_load {
+                return waiting.take();
             }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            let pause = not_before.saturating_duration_since(Instant::now());
+            if waiting.tasks.is_empty() {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            } else if pause.is_zero() {
+                return waiting.take();
+            } else {
+                let woken = self.changed.wait_timeout(waiting, pause);
+                waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+            }
         }
-        Some((std::mem::take(&mut waiting.tasks), waiting.now))
     }
 
     /// Takes the tasks that wait, with the time, if there are any.
     pub(crate) fn take_waiting(&self) -> Option<(Vec<Task>, Time)> {
-        let mut waiting = self.lock();
-        (!waiting.tasks.is_empty()).then(|| (std::mem::take(&mut waiting.tasks), waiting.now))
+        self.lock().take()
     }
 
     /// Whether tasks wait.
@@ -126,6 +145,10 @@ impl Inbox {
 }
 
 impl Task {
+    fn is_load(&self) -> bool {
+        matches!(self, Task::Load(_))
+    }
+
     pub(super) fn is_account(&self) -> bool {
         matches!(self, Task::Persist { record: Record::Change(Change::AccountAdded { .. }), .. })
     }
