@@ -8,7 +8,7 @@ mod writer;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_channel::Sender;
 
@@ -19,9 +19,10 @@ pub use self::writer::AddAccount;
 pub(crate) use self::writer::{Outlets, Writer};
 use super::disk::OpenError;
 
-/// From the beginning of one batch of records to that of the next, at least. Whoever waits for each of their changes
+/// After a batch of fewer tasks than `SMALL_BATCH`, so that the next one grows. Whoever waits for each of their changes
 /// before the next would otherwise have a transaction for each: four of them took half of a core.
-const BATCH_PAUSE: Duration = Duration::from_micros(2000);
+const SMALL_BATCH_PAUSE: Duration = Duration::from_millis(2);
+const SMALL_BATCH: usize = 64;
 
 /// Starts the thread. It ends when the inbox is closed and empty, or after a failure.
 pub(crate) fn spawn(writer: Writer, inbox: Arc<Inbox>) -> Result<Thread, OpenError> {
@@ -85,11 +86,13 @@ impl Drop for LastWord {
 
 /// Writes all that comes until the inbox is closed and empty, or a write fails.
 pub(crate) fn run(mut writer: Writer, inbox: &Inbox) -> Result<(), Failed> {
-    let (mut ended, mut not_before) = (Ok(()), Instant::now());
+    let mut ended = Ok(());
     while ended.is_ok() {
-        let Some((tasks, now)) = inbox.take(not_before) else { break };
-        not_before = Instant::now() + BATCH_PAUSE;
+        let Some((tasks, now)) = inbox.take() else { break };
         ended = writer.take_batch(&tasks, now);
+        if tasks.len() < SMALL_BATCH && ended.is_ok() {
+            inbox.gather(SMALL_BATCH_PAUSE);
+        }
     }
     if ended.is_ok() {
         inbox.set_emptied();

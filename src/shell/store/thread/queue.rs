@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::record::{Change, Mail, Record, RecordNumber};
 use crate::shell::store::tables::pages::Request;
@@ -91,24 +91,22 @@ impl Inbox {
         self.changed.notify_one();
     }
 
-    /// Waits for tasks and takes all of them, with the time; `None` when closed and empty. Records are not taken before
-    /// `not_before`, requests for mail are, and all when closed.
-    pub(super) fn take(&self, not_before: Instant) -> Option<(Vec<Task>, Time)> {
+    /// Waits for tasks and takes all of them, with the time; `None` when closed and empty.
+    pub(super) fn take(&self) -> Option<(Vec<Task>, Time)> {
         let mut waiting = self.lock();
-        loop {
-            if waiting.closed || waiting.has_load {
-                return waiting.take();
+        while waiting.tasks.is_empty() {
+            if waiting.closed {
+                return None;
             }
-            let pause = not_before.saturating_duration_since(Instant::now());
-            if waiting.tasks.is_empty() {
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-            } else if pause.is_zero() {
-                return waiting.take();
-            } else {
-                let woken = self.changed.wait_timeout(waiting, pause);
-                waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
-            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
+        waiting.take()
+    }
+
+    /// Lets records gather for so long; shorter if mail is asked for, or when closed.
+    pub(super) fn gather(&self, pause: Duration) {
+        let is_in_no_hurry = |waiting: &mut Waiting| !waiting.closed && !waiting.has_load;
+        drop(self.changed.wait_timeout_while(self.lock(), pause, is_in_no_hurry));
     }
 
     /// Takes the tasks that wait, with the time, if there are any.
