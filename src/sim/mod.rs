@@ -43,6 +43,7 @@ mod steps;
 mod store;
 mod store_host;
 mod story;
+mod strangers;
 mod tape;
 pub mod targets;
 mod trace;

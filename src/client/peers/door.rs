@@ -10,7 +10,8 @@ use core::time::Duration;
 
 use super::ClientState;
 use super::asking::Listening;
-use super::meeting::{Meeting, PeerLink, Stage};
+use super::link::{PeerLink, Stage};
+use super::meeting::Meeting;
 use crate::planted::{self, Planted};
 use crate::words::{LinkId, Token};
 

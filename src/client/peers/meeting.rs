@@ -15,6 +15,7 @@ use super::super::verb::Verb;
 use super::super::view::{Path, Success};
 use super::ClientState;
 use super::dials::{self, Way};
+use super::link::{PeerLink, Stage};
 use super::proof::Call;
 use crate::planted::{self, Planted};
 use crate::time::Time;
@@ -96,94 +97,6 @@ impl Meeting {
 
     pub(super) fn awaits_result(&self) -> bool {
         self.asked.iter().any(|(_, command)| command.line.is_some())
-    }
-}
-
-/// A connection with another client.
-pub(super) struct PeerLink {
-    framer: Framer,
-    stage: Stage,
-}
-
-pub(super) enum Stage {
-    /// Somebody has connected and is not identified. They may have come before their introduction, which is
-    /// then on its way.
-    Stranger { from: SocketAddr, until: Time, early: Option<(Token, Token)> },
-    /// The caller has proved that it knows the introduction, or this client has; the link is being encrypted, and both
-    /// prove their keys. With the address that this client has dialled, if it has.
-    Securing { user: String, dialled: Option<SocketAddr>, until: Time },
-    /// The other side has proved its key, and is to say that it is ready.
-    Calling { user: String, address: SocketAddr, until: Time },
-    /// Both sides know the introduction.
-    Ready { user: String },
-    /// The requester has chosen this link and waits for `opened`.
-    Nominated { user: String },
-    /// Texts may flow.
-    Standing { user: String },
-}
-
-impl PeerLink {
-    /// When it must have been identified.
-    pub(super) fn due(&self) -> Option<Time> {
-        match &self.stage {
-            Stage::Stranger { until, .. } | Stage::Securing { until, .. } | Stage::Calling { until, .. } => {
-                Some(*until)
-            }
-            Stage::Ready { .. } | Stage::Nominated { .. } | Stage::Standing { .. } => None,
-        }
-    }
-
-    /// The user with whom the link is being made.
-    fn meets(&self) -> Option<&str> {
-        match &self.stage {
-            Stage::Securing { user, .. }
-            | Stage::Calling { user, .. }
-            | Stage::Ready { user }
-            | Stage::Nominated { user } => Some(user),
-            Stage::Stranger { .. } | Stage::Standing { .. } => None,
-        }
-    }
-
-    /// Where somebody has come from who is not identified.
-    pub(super) fn stranger(&self) -> Option<SocketAddr> {
-        match &self.stage {
-            Stage::Stranger { from, .. } => Some(*from),
-            Stage::Securing { .. }
-            | Stage::Calling { .. }
-            | Stage::Ready { .. }
-            | Stage::Nominated { .. }
-            | Stage::Standing { .. } => None,
-        }
-    }
-
-    /// What somebody has said who came before their introduction: a nonce and a proof.
-    pub(super) fn early(&self) -> Option<(Token, Token)> {
-        match &self.stage {
-            Stage::Stranger { early, .. } => *early,
-            Stage::Securing { .. }
-            | Stage::Calling { .. }
-            | Stage::Ready { .. }
-            | Stage::Nominated { .. }
-            | Stage::Standing { .. } => None,
-        }
-    }
-
-    /// Whether dialling the user there is of no use now: they were called there, or can be told to open a link.
-    pub(super) fn spares_dial(&self, name: &str, there: SocketAddr) -> bool {
-        match &self.stage {
-            Stage::Securing { user, dialled, .. } => user == name && *dialled == Some(there),
-            Stage::Calling { user, address, .. } => user == name && *address == there,
-            Stage::Ready { user } | Stage::Nominated { user } => user == name,
-            Stage::Stranger { .. } | Stage::Standing { .. } => false,
-        }
-    }
-
-    pub(super) fn stage_mut(&mut self) -> &mut Stage {
-        &mut self.stage
-    }
-
-    fn is_ready_for(&self, name: &str) -> bool {
-        matches!(&self.stage, Stage::Ready { user } if user == name)
     }
 }
 

@@ -10,6 +10,7 @@ mod conversation;
 mod dials;
 mod door;
 mod keys;
+mod link;
 mod meeting;
 mod proof;
 
@@ -22,7 +23,8 @@ use asking::{Draft, Listening, Request};
 use conversation::Conversation;
 use dials::Budget;
 use keys::Keys;
-use meeting::{Meeting, PeerLink};
+use link::PeerLink;
+use meeting::Meeting;
 
 use super::ClientState;
 use super::event::KnownKey;
