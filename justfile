@@ -73,5 +73,22 @@ attack *NAMES:
 bench-core:
     cargo bench --bench core
 
-ci: fmt lint core doc test
+# The table of settings in docs/operating.md.
+settings:
+    HOBNOB_WRITE=1 cargo test --test operating
+
+# The Debian package, in target/debian. Needs cargo-deb.
+deb:
+    cargo deb
+
+# The package installed in a copy of this system that is thrown away; the service started, and a login. Needs root.
+package:
+    bash .ci/package
+
+# Both programs without a C library of the system, for any Linux, in target/x86_64-unknown-linux-musl/dist. Needs musl-tools.
+musl:
+    rustup target add x86_64-unknown-linux-musl
+    cargo build --profile dist --target x86_64-unknown-linux-musl --bin hobnob --bin hobnob-server
+
+ci: fmt lint core doc test package
     bash .ci/run

@@ -32,6 +32,7 @@ mod resume;
 mod secrets;
 mod send;
 mod server_options;
+mod service_manager;
 mod sessions;
 mod stopping;
 mod subcommands;

@@ -12,20 +12,28 @@ const UNSENT_BYTES: u32 = 64 * 1024;
 /// Connections that may wait to be accepted; the kernel caps it by `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Listens on an address, without blocking. On Linux, accepted connections inherit the options of the
-/// listener, which saves five system calls for each.
+/// A socket on an address, for [`listen`].
 ///
 /// # Errors
 /// An I/O error, usually that the port is taken.
-pub(super) fn listen(address: SocketAddr, dead_link_secs: u64) -> io::Result<TcpListener> {
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Otherwise connections in TIME_WAIT would keep a restarted server from its port.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    tune(SockRef::from(&socket), dead_link_secs)?;
-    socket.set_nonblocking(true)?;
-    socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Listens without blocking, also where the socket listens already. On Linux, accepted connections inherit the options
+/// of the listener, which saves five system calls for each.
+///
+/// # Errors
+/// The I/O error.
+pub(super) fn listen(socket: &TcpListener, dead_link_secs: u64) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    tune(&socket, dead_link_secs)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)
 }
 
 /// Disables delay, bounds what the kernel takes and has not sent, and makes a connection fail when its peer is silent
@@ -33,7 +41,7 @@ pub(super) fn listen(address: SocketAddr, dead_link_secs: u64) -> io::Result<Tcp
 ///
 /// # Errors
 /// The I/O error.
-pub(super) fn tune(socket: SockRef<'_>, dead_link_secs: u64) -> io::Result<()> {
+pub(super) fn tune(socket: &SockRef<'_>, dead_link_secs: u64) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     let Some(probes) = Probes::within(dead_link_secs) else {
@@ -76,7 +84,8 @@ mod tests {
 
     #[test]
     fn accepted_connections_inherit_what_the_listener_has() -> io::Result<()> {
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), 15)?;
+        let listener = bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        listen(&listener, 15)?;
         listener.set_nonblocking(false)?;
         let _client = TcpStream::connect(listener.local_addr()?)?;
         let (accepted, _) = listener.accept()?;
@@ -103,8 +112,9 @@ mod tests {
 
     #[test]
     fn a_port_is_taken_once() -> io::Result<()> {
-        let first = listen((Ipv4Addr::LOCALHOST, 0).into(), 15)?;
-        let second = listen(first.local_addr()?, 15);
+        let first = bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        listen(&first, 15)?;
+        let second = bind(first.local_addr()?);
         assert_eq!(second.map_err(|error| error.kind()).err(), Some(io::ErrorKind::AddrInUse));
         Ok(())
     }

@@ -66,12 +66,12 @@ impl Platform for System {
 
     async fn connect(&self, to: SocketAddr, dead_link_secs: u64) -> io::Result<TcpConnection> {
         let socket = Async::<TcpStream>::connect(to).await?;
-        sockets::tune(SockRef::from(&socket), dead_link_secs)?;
+        sockets::tune(&SockRef::from(&socket), dead_link_secs)?;
         Ok(TcpConnection(socket))
     }
 
     fn listen(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<TcpPort> {
-        Ok(TcpPort(Async::new_nonblocking(sockets::listen(on, dead_link_secs)?)?))
+        TcpPort::of(sockets::bind(on)?, dead_link_secs)
     }
 
     fn unread(&self, sockets: &[&TcpConnection]) -> io::Result<Vec<bool>> {
@@ -148,6 +148,17 @@ impl Socket for TcpConnection {
 #[derive(Debug)]
 pub struct TcpPort(Async<TcpListener>);
 
+impl TcpPort {
+    /// A socket that listens already. Connections fail when their peers are silent for `dead_link_secs` (0: never).
+    ///
+    /// # Errors
+    /// The I/O error.
+    pub fn of(listener: TcpListener, dead_link_secs: u64) -> io::Result<TcpPort> {
+        sockets::listen(&listener, dead_link_secs)?;
+        Ok(TcpPort(Async::new_nonblocking(listener)?))
+    }
+}
+
 impl Listener for TcpPort {
     type Socket = TcpConnection;
 
@@ -161,7 +172,7 @@ impl Listener for TcpPort {
     }
 
     fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
-        sockets::tune(SockRef::from(&self.0), secs)
+        sockets::tune(&SockRef::from(&self.0), secs)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -15,6 +15,7 @@ mod operator;
 pub mod played;
 mod renewals;
 mod report;
+mod service_manager;
 mod setup;
 mod start;
 mod state_loop;

@@ -10,6 +10,7 @@ use futures_lite::StreamExt;
 use smol::LocalExecutor;
 
 use super::inbox::{Item, Sender};
+use super::service_manager;
 use super::setup::config::Sources;
 use super::setup::identity::Keys;
 use super::setup::reload::{Reload, ReloadError, reload};
@@ -59,6 +60,7 @@ pub(super) fn reloader(
     inbox: Sender<impl Platform>,
 ) -> Rc<dyn Fn()> {
     Rc::new(move || {
+        service_manager::reloading();
         let (sources, inbox, keys) = (sources.clone(), inbox.clone(), Arc::clone(&keys));
         let read = move || -> Result<Reload, ReloadError> {
             let mut found = reload(&sources)?;
@@ -74,7 +76,10 @@ pub(super) fn reloader(
                     // Fails only when the program ends.
                     let _ = inbox.send(Item::Reloaded(Box::new(reload))).await;
                 }
-                Err(error) => tracing::error!("nothing was changed: {error}"),
+                Err(error) => {
+                    tracing::error!("nothing was changed: {error}");
+                    service_manager::ready();
+                }
             }
         };
         executor.spawn(reading).detach();

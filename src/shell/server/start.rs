@@ -21,6 +21,7 @@ use super::inbox;
 use super::nonces::Nonces;
 use super::operator::{self, RenewCertificate};
 use super::renewals::Renewals;
+use super::service_manager;
 use super::setup::config::Sources;
 use super::setup::identity::{IdentityError, Keys};
 use super::setup::reload::{ReloadError, reload};
@@ -30,7 +31,7 @@ use crate::record::Recovery;
 use crate::server::ServerState;
 use crate::shell::core_dumps;
 use crate::shell::credentials::append;
-use crate::shell::platform::{Listener, Platform, System, WallClock};
+use crate::shell::platform::{Listener, Platform, System, TcpPort, WallClock};
 use crate::shell::store;
 use crate::shell::tunnel::acceptor::Acceptor;
 use crate::time::Time;
@@ -102,9 +103,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     }
     let address = SocketAddr::new(found.settings.bind, found.settings.port);
     let clock = WallClock::starting_after(Time::ZERO);
-    let listener = System::new(clock)
-        .listen(address, found.settings.limits.dead_link_secs)
-        .map_err(|why| Failure::Listen { address, why })?;
+    let listener = listener(System::new(clock), address, &found.settings)?;
     let (answers, answered) = async_channel::unbounded();
     let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
     let platform = System::new(clock.set_after(recovery.last_written));
@@ -119,6 +118,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         operator::renewer(Rc::clone(&executor), Arc::clone(&keys), platform, sender.clone());
     executor.spawn(operator::watch_certificate(platform, sender.clone())).detach();
     let reload = operator::reloader(Rc::clone(&executor), sources, keys, platform, sender.clone());
+    executor.spawn(service_manager::watch(platform, sender.clone())).detach();
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
     let hashing = start_hashing(sender)?;
     hashing.learn_costs(&accounts);
@@ -138,6 +138,16 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         core,
     };
     serve(parts.assemble(listener), address)
+}
+
+/// The socket that the service manager has opened, or else one on the address of the settings.
+fn listener(system: System, address: SocketAddr, settings: &Settings) -> Result<TcpPort, Failure> {
+    let dead_link_secs = settings.limits.dead_link_secs;
+    let Some(given) = service_manager::socket()? else {
+        return system.listen(address, dead_link_secs).map_err(|why| Failure::Listen { address, why });
+    };
+    settings.guard_plaintext(given.local_addr()?.ip())?;
+    Ok(TcpPort::of(given, dead_link_secs)?)
 }
 
 /// How long tasks may run before sockets are looked at again. While connections were opened as fast as one core can,
@@ -225,6 +235,7 @@ fn serve(server: Server, address: SocketAddr) -> Result<(), Failure> {
     };
     let running = executor.spawn(running);
     announce(address, fingerprint);
+    service_manager::ready();
     match async_io::block_on(or(running, drive(&executor, &platform))) {
         Outcome::Stopped => Ok(()),
         Outcome::StoreFailed(reason) => Err(Failure::StoreFailed(reason)),

@@ -10,6 +10,7 @@ use super::alarm::until;
 use super::connections::{Caller, Turn};
 use super::hands::{Hands, Stopping};
 use super::inbox::{self, Item, Receiver};
+use super::service_manager;
 use super::setup::reload::{Reload, needing_restart};
 use super::start::lower_to_files;
 use crate::server::{Event, ServerState, host};
@@ -252,7 +253,11 @@ impl<P: Platform> Server<P> {
                 self.hands.hashing.learn_renewals(&renewals);
                 self.tell(Event::HashesRenewed { renewals }, now);
             }
-            Item::Reloaded(reload) => self.reloaded(*reload, now),
+            Item::Reloaded(reload) => {
+                service_manager::ready();
+                self.reloaded(*reload, now);
+            }
+            Item::WatchdogDue => service_manager::alive(),
             Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),
             Item::CertificateRenewed(acceptor) => self.take_up(acceptor),
             Item::Stop => self.stop(now),
@@ -343,6 +348,7 @@ impl<P: Platform> Server<P> {
             Stopping::No => {
                 self.hands.stopping = Stopping::Until(now + STOP);
                 self.hands.accepting = None;
+                service_manager::stopping();
                 self.tell(Event::Stop, now);
             }
             Stopping::Until(_) => self.hands.stopping = Stopping::Until(now),

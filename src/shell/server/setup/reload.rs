@@ -49,9 +49,7 @@ pub enum ReloadError {
 /// [`ReloadError`] says what is wrong and where.
 pub fn reload(sources: &Sources) -> Result<Reload, ReloadError> {
     let settings = sources.load()?;
-    if settings.plaintext && !settings.bind.to_canonical().is_loopback() && !settings.allow_plaintext {
-        return Err(ReloadError::PlaintextBeyondLoopback { bind: settings.bind });
-    }
+    settings.guard_plaintext(settings.bind)?;
     if !settings.plaintext {
         identity::own(&settings)?;
     }
@@ -60,6 +58,19 @@ pub fn reload(sources: &Sources) -> Result<Reload, ReloadError> {
     match accounts.file.refusal(settings.core.registration, false) {
         Some(refusal) => Err(CredentialsError::refused(refusal, &settings.credentials).into()),
         None => Ok(Reload { settings, accounts, acceptor: Acceptor::Plain }),
+    }
+}
+
+impl Settings {
+    /// Whether plaintext may be spoken on this address.
+    ///
+    /// # Errors
+    /// [`ReloadError::PlaintextBeyondLoopback`]
+    pub fn guard_plaintext(&self, bind: std::net::IpAddr) -> Result<(), ReloadError> {
+        if self.plaintext && !bind.to_canonical().is_loopback() && !self.allow_plaintext {
+            return Err(ReloadError::PlaintextBeyondLoopback { bind });
+        }
+        Ok(())
     }
 }
 

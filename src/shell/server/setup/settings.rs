@@ -277,7 +277,7 @@ table! {
     invalid_counts_as_activity: bool = core.invalid_counts_as_activity, "wrong commands keep a session alive";
     resume_grace_secs: Seconds = core.resume_grace_secs, "how long a session outlives its link";
     block_notice: BlockNotice = core.block_notice,
-        "whether a sender hears that he is blocked; silent: `stored`, given away where offline users are refused";
+        "whether a sender hears that they are blocked; silent: `stored`, given away where offline users are refused";
     strict_block: bool = core.strict_block, "blocking twice is an error";
     block_mutual: bool = core.block_mutual, "the blocker cannot reach the blocked either";
     block_ends_private: bool = core.block_ends_private, "a block closes a private link";
