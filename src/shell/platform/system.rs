@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::Async;
+use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
@@ -149,11 +150,24 @@ impl Socket for TcpConnection {
 pub struct TcpPort(Async<TcpListener>);
 
 impl TcpPort {
-    /// A socket that listens already. Connections fail when their peers are silent for `dead_link_secs` (0: never).
+    /// The listening socket that the service manager has opened (`LISTEN_FDS`), if it has. To be called once, before
+    /// there are threads. Connections fail when their peers are silent for `dead_link_secs` (0: never).
     ///
     /// # Errors
-    /// The I/O error.
-    pub fn of(listener: TcpListener, dead_link_secs: u64) -> io::Result<TcpPort> {
+    /// What was given is not one TCP socket; the I/O error.
+    pub fn given(dead_link_secs: u64) -> io::Result<Option<TcpPort>> {
+        let mut given = ListenFd::from_env();
+        if given.len() > 1 {
+            let sockets = given.len();
+            return Err(io::Error::other(format!(
+                "the service manager gives {sockets} sockets; one is wanted"
+            )));
+        }
+        let socket = if given.len() == 0 { None } else { given.take_tcp_listener(0)? };
+        socket.map(|socket| TcpPort::of(socket, dead_link_secs)).transpose()
+    }
+
+    fn of(listener: TcpListener, dead_link_secs: u64) -> io::Result<TcpPort> {
         sockets::listen(&listener, dead_link_secs)?;
         Ok(TcpPort(Async::new_nonblocking(listener)?))
     }

@@ -1,27 +1,9 @@
-//! What systemd, or another service manager with its protocol, gives the server and is told. Without one, nothing.
+//! What systemd, or another service manager with its protocol, is told. Without one, nothing.
 
-use std::io;
-use std::net::TcpListener;
-
-use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 use super::inbox::{Item, Sender};
 use crate::shell::platform::{Platform, System};
-
-/// The listening socket that the service manager has opened (`LISTEN_FDS`), if it has. To be called once, before there
-/// are threads.
-///
-/// # Errors
-/// What was given is not one listening TCP socket.
-pub(super) fn socket() -> io::Result<Option<TcpListener>> {
-    let mut given = ListenFd::from_env();
-    match given.len() {
-        0 => Ok(None),
-        1 => given.take_tcp_listener(0),
-        more => Err(io::Error::other(format!("the service manager gives {more} sockets; one is wanted"))),
-    }
-}
 
 /// The server takes connections, or has read its settings again.
 pub(super) fn ready() {

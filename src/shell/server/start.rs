@@ -143,11 +143,11 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
 /// The socket that the service manager has opened, or else one on the address of the settings.
 fn listener(system: System, address: SocketAddr, settings: &Settings) -> Result<TcpPort, Failure> {
     let dead_link_secs = settings.limits.dead_link_secs;
-    let Some(given) = service_manager::socket()? else {
+    let Some(given) = TcpPort::given(dead_link_secs)? else {
         return system.listen(address, dead_link_secs).map_err(|why| Failure::Listen { address, why });
     };
     settings.guard_plaintext(given.local_addr()?.ip())?;
-    Ok(TcpPort::of(given, dead_link_secs)?)
+    Ok(given)
 }
 
 /// How long tasks may run before sockets are looked at again. While connections were opened as fast as one core can,
