@@ -70,6 +70,10 @@ bench *PARTS:
 attack *NAMES:
     cargo bench --bench attack -- {{NAMES}}
 
+# Private links between all kinds of NATs and firewalls, in network namespaces; makes the table of docs/nat.md.
+nat:
+    HOBNOB_NAT=docs/nat.md cargo test --test nat -- --nocapture
+
 bench-core:
     cargo bench --bench core
 

@@ -1,0 +1,192 @@
+//! Private links between clients behind routers and firewalls, on network namespaces of Linux with nftables: which
+//! way they have, and how long the first text takes.
+//!
+//! ```text
+//! cargo test --test nat                          each kind of network with another of its kind
+//! HOBNOB_NAT=docs/nat.md cargo test --test nat   all pairs; writes the table
+//! ```
+
+mod network;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{Client, PASSWORD, Place};
+
+use network::{KINDS, Kind, client};
+
+const PORT: u16 = 5_222;
+
+/// What becomes of two clients that have no direct way.
+const WITHOUT_DIRECT_WAY: Way = Way::Unreachable;
+
+/// How two clients reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Direct,
+    Relayed,
+    Unreachable,
+}
+
+/// What came of a pair: the way, and the time from asking for the link to the first text on the other screen.
+#[derive(Debug, Clone, Copy)]
+struct Outcome {
+    way: Way,
+    took: Duration,
+}
+
+/// Whether a client takes connections of any other.
+fn is_open(kind: Kind) -> bool {
+    matches!(kind, Kind::Open4 | Kind::Open6)
+}
+
+/// The way that two clients must have.
+fn expected(one: Kind, other: Kind) -> Way {
+    let direct = one.is_six() == other.is_six() && (is_open(one) || is_open(other));
+    if direct { Way::Direct } else { WITHOUT_DIRECT_WAY }
+}
+
+#[test]
+fn every_pair_has_the_way_that_its_networks_allow() {
+    match std::env::var_os("HOBNOB_NAT_INSIDE") {
+        Some(_) => inside(),
+        None => enter(),
+    }
+}
+
+/// Runs this test in namespaces of its own.
+fn enter() {
+    let script = "mount -t tmpfs tmpfs /run && ip netns add t && ip netns exec t nft list ruleset && \
+                  ip netns del t && exec \"$0\" \"$@\"";
+    let spaces = [&["unshare", "-nm"][..], &["unshare", "-Urnm"]];
+    let enter = |way: &[&str], words: &[&str], program: &std::ffi::OsStr| {
+        let mut command = Command::new(way[0]);
+        command.args(&way[1..]).args(["sh", "-c", script]).arg(program).args(words);
+        command
+    };
+    let can = |way: &&&[&str]| {
+        let mut command = enter(way, &[], "true".as_ref());
+        let tried = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    };
+    let Some(way) = spaces.iter().find(can) else {
+        // Not by a macro, whose output the test runner keeps.
+        let _ = io::stdout().write_all(b"skipped: NATs: no network namespaces with nft\n");
+        return;
+    };
+    let program = std::env::current_exe().expect("this test");
+    let words = ["--exact", "every_pair_has_the_way_that_its_networks_allow", "--nocapture"];
+    let mut command = enter(way, &words, program.as_os_str());
+    assert!(command.env("HOBNOB_NAT_INSIDE", "yes").status().expect("it runs").success());
+}
+
+fn inside() {
+    let table = std::env::var_os("HOBNOB_NAT");
+    let began = Instant::now();
+    network::make(&[KINDS, KINDS].concat());
+    let count = KINDS.len();
+    let names: Vec<String> = (0..count * 2).map(|number| format!("user{number}")).collect();
+    // A client may ask for so many links as there are networks.
+    let place = Place::of(&names).encrypted().set("bind=::");
+    let in_space = |space: &str| ["ip", "netns", "exec", space].map(str::to_owned);
+    let server = place.serve_on(PORT, &in_space("s")).expect("the server starts");
+    let mut clients: Vec<Client> = names
+        .iter()
+        .enumerate()
+        .map(|(number, name)| {
+            let kind = KINDS[number % count];
+            let mut command = place.client_command_behind(&in_space(&client(number)));
+            command.args([kind.server(), &PORT.to_string(), "--json", "--accept-private", "auto", "--state"]);
+            command.arg(place.state_of(name));
+            let mut client = Client::spawn(command, true);
+            client.log_in(name, PASSWORD);
+            client
+        })
+        .collect();
+    let others = clients.split_off(count);
+    let (mut askers, mut others) = (clients, others);
+    let mut outcomes = vec![vec![None; count]; count];
+    // In each round everybody is in one pair.
+    let rounds = if table.is_some() { count } else { 1 };
+    for round in 0..rounds {
+        others.rotate_left(usize::from(round > 0));
+        let met: Vec<Outcome> = thread::scope(|scope| {
+            let pairs = askers.iter_mut().zip(&mut others).enumerate();
+            let meet = |(number, (asker, other)): (usize, (_, _))| {
+                scope.spawn(move || meet(asker, number, other, count + (number + round) % count))
+            };
+            let meetings: Vec<_> = pairs.map(meet).collect();
+            meetings.into_iter().map(|meeting| meeting.join().expect("a meeting")).collect()
+        });
+        for (number, outcome) in met.into_iter().enumerate() {
+            outcomes[number][(number + round) % count] = Some(outcome);
+        }
+    }
+    let shown = rows(&outcomes);
+    println!("{shown}\nin {} s", began.elapsed().as_secs());
+    drop((askers, others, server));
+    judge(&outcomes);
+    if let Some(path) = table {
+        write_table(path.as_ref(), &shown);
+    }
+}
+
+/// One asks the other for a link, says a text, and ends the link.
+fn meet(asker: &mut Client, number: usize, other: &mut Client, partner: usize) -> Outcome {
+    let began = Instant::now();
+    let result = asker.ask(&format!("startprivate user{partner}"));
+    if result["ok"] != true {
+        assert_eq!(result["error"], "unreachable", "{result}");
+        return Outcome { way: Way::Unreachable, took: began.elapsed() };
+    }
+    let text = format!("text {number} {partner}");
+    asker.ok(&format!("private user{partner} {text}"));
+    other.message(&text);
+    let took = began.elapsed();
+    let way = if result["path"].as_str() == Some("direct") { Way::Direct } else { Way::Relayed };
+    asker.ok(&format!("stopprivate user{partner}"));
+    other.wait("the end of the link", |object| object["type"] == "private_closed");
+    Outcome { way, took }
+}
+
+fn judge(outcomes: &[Vec<Option<Outcome>>]) {
+    let mut wrong = Vec::new();
+    for (one, row) in KINDS.iter().zip(outcomes) {
+        for (other, outcome) in KINDS.iter().zip(row) {
+            let Some(outcome) = outcome else { continue };
+            if outcome.way != expected(*one, *other) {
+                wrong.push(format!("{one:?} to {other:?}: {outcome:?}, not {:?}", expected(*one, *other)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The table in Markdown.
+fn rows(outcomes: &[Vec<Option<Outcome>>]) -> String {
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name()).collect();
+    let mut text = format!("| from \\ to | {} |\n|---{}|\n", names.join(" | "), "|---".repeat(KINDS.len()));
+    for (name, row) in names.iter().zip(outcomes) {
+        let cell = |outcome: &Option<Outcome>| match outcome {
+            None => String::new(),
+            Some(Outcome { way: Way::Unreachable, .. }) => "unreachable".to_owned(),
+            Some(Outcome { way: Way::Direct, took }) => format!("direct, {} ms", took.as_millis()),
+            Some(Outcome { way: Way::Relayed, took }) => format!("relayed, {} ms", took.as_millis()),
+        };
+        text += &format!("| {name} | {} |\n", row.iter().map(cell).collect::<Vec<_>>().join(" | "));
+    }
+    text
+}
+
+/// Puts the table between its marks in a file.
+fn write_table(path: &std::path::Path, rows: &str) {
+    const MARKS: [&str; 2] = ["<!-- table -->\n", "<!-- end -->\n"];
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let page = fs::read_to_string(&path).expect("the page");
+    let (before, rest) = page.split_once(MARKS[0]).expect("where the table begins");
+    let (_, after) = rest.split_once(MARKS[1]).expect("where it ends");
+    fs::write(&path, [before, MARKS[0], rows, MARKS[1], after].concat()).expect("written");
+}
