@@ -1,5 +1,6 @@
 //! The client as a person or a script meets it: the real program against a server made of lines.
 
+mod config;
 mod connection;
 mod evil_server;
 mod json_mode;

@@ -16,7 +16,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn usage_errors_exit_with_2_and_say_why_in_one_line() {
     for (words, reason) in [
-        (&["--plaintext", "example.org"][..], "is no server"),
+        (&["--plaintext", "a:b"][..], "is no server"),
         (&["--plaintext", "0"], "is no server"),
         (&["--plaintext", "--fingerprint", "SHA256:x"], "--plaintext"),
         (&["--fingerprint", "SHA256:x"], "43 characters"),
@@ -25,6 +25,9 @@ fn usage_errors_exit_with_2_and_say_why_in_one_line() {
         (&["--path", "relay"], "needs encryption"),
         (&["trust", "example.org:4000", "--plaintext"], "--plaintext"),
         (&["trust"], "is no server"),
+        (&["a", "--server", "b"], "--server"),
+        (&["--json", "send", "yoda", "hi"], "send comes first"),
+        (&["send", "yoda", "hi"], "in whose name"),
         (&["--plaintext", "--password-file", "/nonexistent"], "/nonexistent"),
     ] {
         let output = run(words);
@@ -49,6 +52,14 @@ fn help_shows_examples_first_and_every_option() {
     assert_eq!(output.status.code(), Some(0));
     let help = text(&output.stdout);
     assert!(help.starts_with("Examples:"), "{help}");
+    for page in [&["--help"][..], &["send", "--help"], &["trust", "--help"], &["config", "--help"]] {
+        let help = text(&run(page).stdout);
+        assert!(help.starts_with("Examples:"), "{help}");
+        let long = help.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(long, None, "{page:?}");
+    }
+    let trust = text(&run(&["trust", "--help"]).stdout);
+    assert!(trust.contains("--fingerprint") && !trust.contains("--json"), "{trust}");
     for option in [
         "--json",
         "--user",
@@ -64,6 +75,11 @@ fn help_shows_examples_first_and_every_option() {
         "--private-advertise",
         "--path",
         "--strict",
+        "--server",
+        "--timestamps",
+        "  send ",
+        "  trust ",
+        "  config ",
     ] {
         assert!(help.contains(option), "{option}");
     }

@@ -1,12 +1,13 @@
 //! The command line of `hobnob send`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use super::options::{Options, Places, UsageError};
+use super::config::Sources;
+use super::options::{COLUMNS, Options, Places, UsageError};
 use crate::client::errand::{Means, Orders, Recipient, Wanted};
 use crate::words::{LINE_BREAK, Name};
 
@@ -14,7 +15,7 @@ const HELP: &str = "\
 Examples:
   hobnob send --user cron --password-file pw yoda 'the disk is full'
   df -h | hobnob send --user cron --password-file pw --group admins
-  hobnob send --user cron --password-file pw --wait delivered --timeout 60 yoda -  < report
+  hobnob send --wait delivered --timeout 60 yoda - < report
 
 {about}
 
@@ -22,19 +23,21 @@ Examples:
 
 {all-args}
 
-It works beside a session of the same user, and keeps a token in the state folder, so that the next one within a day
-costs no password. `hobnob send` prints one line for each text: what has become of it.
+It works beside a session of the same user, and keeps a token in the state
+folder, so that the next one within a day costs no password. It prints one line
+for each text: what has become of it.
 
-Exit codes: 0 delivered or stored, 2 usage, 3 server not reached, 4 login refused, 6 not the trusted server, 7 refused,
-8 not known in time, or stored where delivered was wanted.";
+Exit codes: 0 delivered or stored, 2 usage, 3 server not reached, 4 login
+refused, 6 not the trusted server, 7 refused, 8 not known in time, or stored
+where delivered was wanted.";
 
 /// Sends a text, and says what has become of it.
 #[derive(Debug, Parser)]
-#[command(name = "hobnob send", version, help_template = HELP)]
+#[command(name = "hobnob send", version, help_template = HELP, max_term_width = COLUMNS)]
 #[command(
     override_usage = "hobnob send [OPTIONS] USER [TEXT...|-]\n       hobnob send [OPTIONS] --group NAME [TEXT...|-]\n       hobnob send [OPTIONS] --all [TEXT...|-]"
 )]
-struct SendLine {
+pub(super) struct SendLine {
     /// Whom it is for, and the text; without a text, or with -, it is read from standard input
     #[arg(value_name = "USER TEXT")]
     words: Vec<String>,
@@ -56,12 +59,12 @@ struct SendLine {
     /// One JSON object for each text
     #[arg(long)]
     json: bool,
-    /// The server
-    #[arg(long, value_name = "HOST:PORT", env = "HOBNOB_SERVER", default_value = "127.0.0.1:4000")]
-    server: String,
-    /// In whose name
-    #[arg(long, value_name = "NAME", env = "HOBNOB_USER")]
-    user: String,
+    /// The server [default: as for a session]
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
+    /// In whose name [default: as for a session]
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// The first line of FILE is the password
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
@@ -97,10 +100,14 @@ pub(super) struct ErrandOptions {
 
 impl ErrandOptions {
     /// Parses a command line whose first word is the program, without the word `send`.
-    pub(super) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<ErrandOptions, UsageError> {
+    pub(super) fn parse(
+        line: impl IntoIterator<Item = OsString>,
+        sources: &Sources,
+    ) -> Result<ErrandOptions, UsageError> {
         let line = SendLine::try_parse_from(line)?;
         // The server is named, trusted and logged in to as by the client.
-        let Options { settings, places, warning, .. } = Options::parse(line.as_of_the_client())?;
+        let Options { settings, places, warning, .. } =
+            Options::parse_with(line.as_of_the_client(), sources)?;
         let (recipient, text) = line.recipient()?;
         let texts = texts(&text, line.lines);
         if texts.is_empty() {
@@ -110,7 +117,8 @@ impl ErrandOptions {
             Wait::Stored => Wanted::Stored,
             Wait::Delivered => Wanted::Delivered,
         };
-        let user = Name::new(&line.user).map_err(|_| UsageError::NoName(line.user.clone()))?;
+        let user = settings.user.ok_or(UsageError::NoUser)?;
+        let user = Name::new(&user).map_err(|_| UsageError::NoName(user.clone()))?;
         let means = Means { password: settings.password, token: None };
         let (timeout_secs, line_bytes) = (line.timeout, settings.line_bytes);
         let orders = Orders { user, means, recipient, texts, wanted, timeout_secs, line_bytes };
@@ -120,15 +128,17 @@ impl ErrandOptions {
 
 impl SendLine {
     fn as_of_the_client(&self) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["hobnob".into(), self.server.clone().into()];
+        let mut words: Vec<OsString> = vec!["hobnob".into()];
         let options = [
+            ("--server", self.server.as_ref().map(OsString::from)),
+            ("--user", self.user.as_ref().map(OsString::from)),
             ("--password-file", self.password_file.as_ref().map(|path| path.clone().into_os_string())),
             ("--state", self.state.as_ref().map(|path| path.clone().into_os_string())),
             ("--ca", self.ca.as_ref().map(|path| path.clone().into_os_string())),
             ("--fingerprint", self.fingerprint.as_ref().map(OsString::from)),
         ];
         for (option, value) in options {
-            words.extend(value.into_iter().flat_map(|value| [option.into(), value]));
+            words.extend(value.into_iter().map(|value| [OsStr::new(option), &value].join(OsStr::new("="))));
         }
         words.extend(self.plaintext.then(|| "--plaintext".into()));
         words
@@ -179,7 +189,7 @@ mod tests {
 
     fn parse(words: &[&str]) -> Result<ErrandOptions, UsageError> {
         let fixed = ["hobnob", "--plaintext", "--user", "cron"];
-        ErrandOptions::parse(fixed.iter().chain(words).map(OsString::from))
+        ErrandOptions::parse(fixed.iter().chain(words).map(OsString::from), &Sources::default())
     }
 
     #[test]
@@ -207,7 +217,7 @@ mod tests {
         assert!(matches!(parse(&["a b", "x"]), Err(UsageError::NoName(_))));
         assert!(matches!(parse(&["--timeout", "0", "yoda", "x"]), Err(UsageError::Options(_))));
         assert!(matches!(parse(&["--group", "g", "--all", "x"]), Err(UsageError::Options(_))));
-        assert!(matches!(parse(&["--server", "h", "yoda", "x"]), Err(UsageError::NoServer(_))));
+        assert!(matches!(parse(&["--server", "a:b", "yoda", "x"]), Err(UsageError::Config(_))));
     }
 
     #[test]

@@ -1,33 +1,40 @@
 //! The command line of the client.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::io::{self, Read as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use etcetera::BaseStrategy as _;
 
+use super::config::{self, Chosen, ConfigError, Given, Sources};
+use super::config_keys::{Config, Path as Way};
 use super::errand_options::ErrandOptions;
 use super::reach::Security;
+use super::server_address::ServerAddress;
 use super::stamps::Timestamps;
+use super::tasks;
+use crate::client::Settings;
 use crate::client::trust::Demand;
-use crate::client::{AcceptPrivate, Settings};
 use crate::shell::tunnel::dialler::Dialler;
 use crate::words::wiped::{WipedBytes, wipe};
 use crate::words::{BadFingerprint, Password};
 
+/// The widest help.
+pub(super) const COLUMNS: usize = 80;
+
 const EXAMPLES: &str = "\
 Examples:
-  hobnob                                to the server on this machine, port 4000
-  hobnob example.org:4000               to another one
-  hobnob --user hans 5000               as hans, port 5000
-  hobnob --json < lines > objects       for a script: lines in, JSON objects out
-  hobnob trust example.org:4000         accepts a key that the server has changed
-  hobnob send yoda 'the disk is full'   sends one message; hobnob send --help
+  hobnob                               to this machine, port 4000
+  hobnob example.org                   to another one; or example.org:5000
+  hobnob --user hans 5000              as hans, to port 5000 of this machine
+  hobnob --json < lines > objects      for a script: lines in, objects out
+  hobnob trust example.org             accepts a key that the server has changed
+  hobnob send yoda 'the disk is full'  sends one message
+  hobnob config                        what is set, and where
 
 {about}
 
@@ -35,19 +42,23 @@ Examples:
 
 {all-args}
 
-Exit codes: 0 logout or end of input, 1 other failure, 2 usage, 3 server not reached or lost,
-4 login refused, 5 logged out by timeout, 6 not the trusted server,
-7 refused (--strict), 130 Ctrl-C.";
+What the options from --server on say may stand in $XDG_CONFIG_HOME/hobnob/
+client.toml as well (accept_private = \"never\"), or in the environment
+(HOBNOB_ACCEPT_PRIVATE). Options win over the environment, and that over the
+file.
+
+Exit codes: 0 logout or end of input, 1 other failure, 2 usage, 3 server not
+reached or lost, 4 login refused, 5 logged out by timeout, 6 not the trusted
+server, 7 refused (--strict), 130 Ctrl-C.";
 
 /// The client of Hobnob, an instant messenger for people who live in a terminal.
 #[derive(Debug, Parser)]
 #[command(name = "hobnob", version, help_template = EXAMPLES)]
-#[command(
-    override_usage = "hobnob [PORT | HOST PORT | HOST:PORT] [OPTIONS]\n       hobnob trust HOST:PORT\n       hobnob send USER TEXT"
-)]
+#[command(override_usage = "hobnob [HOST | PORT | HOST PORT | HOST:PORT] [OPTIONS]\n       hobnob COMMAND")]
+#[command(disable_help_subcommand = true)]
 struct CommandLine {
-    /// The server [default: 127.0.0.1 4000]
-    #[arg(value_name = "PORT | HOST PORT | HOST:PORT", num_args = 0..=2)]
+    /// The server [default: 127.0.0.1 4000]; a word of digits is a port, one of the commands is that
+    #[arg(value_name = "SERVER")]
     words: Vec<String>,
     /// One JSON object a line on standard output, no prompts
     #[arg(long)]
@@ -55,12 +66,6 @@ struct CommandLine {
     /// At a terminal: lines only, no colours, no cursor movement; so also with TERM=dumb
     #[arg(long)]
     plain: bool,
-    /// At a terminal: the local time before each message
-    #[arg(long, value_name = "FORM", value_enum, default_value = "time")]
-    timestamps: Timestamps,
-    /// Skips the username prompt
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
     /// The first line of FILE is the password
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
@@ -73,21 +78,6 @@ struct CommandLine {
     /// Trust certificates of the authorities in FILE (PEM), for the server's name
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Answer to others' startprivate
-    #[arg(long, value_name = "ANSWER", value_enum, default_value = "ask")]
-    accept_private: Answer,
-    /// Address for incoming private links [default: where the server is reached from]
-    #[arg(long, value_name = "ADDR")]
-    private_bind: Option<IpAddr>,
-    /// Another address where private links reach this client
-    #[arg(long, value_name = "ADDR:PORT")]
-    private_advertise: Option<SocketAddr>,
-    /// How private links may run
-    #[arg(long, value_name = "PATH", value_enum, default_value = "auto")]
-    path: Way,
-    /// How long to try again after a lost connection; 0: not at all [default: for ever at a terminal, else 60]
-    #[arg(long, value_name = "SECONDS")]
-    reconnect: Option<u64>,
     /// Back to the prompt after a lockout, logout or timeout
     #[arg(long)]
     retry_login: bool,
@@ -102,18 +92,9 @@ struct CommandLine {
     plaintext: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Answer {
-    Ask,
-    Auto,
-    Never,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Way {
-    Direct,
-    Auto,
-    Relay,
+/// The command line of a session, with an option for each key.
+pub(super) fn command_line() -> Command {
+    CommandLine::command().args(config::args()).max_term_width(COLUMNS)
 }
 
 /// The settings that the options make.
@@ -149,8 +130,17 @@ pub enum UsageError {
     #[error(transparent)]
     Options(#[from] clap::Error),
     /// The words do not name a server.
-    #[error("{0} is no server; say PORT, HOST PORT or HOST:PORT")]
+    #[error("{0} is no server; say HOST, PORT, HOST PORT or HOST:PORT")]
     NoServer(String),
+    /// Something of the configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A command that is not the first word.
+    #[error("{0} comes first, and then its options: hobnob {0} …")]
+    NotFirst(String),
+    /// `hobnob send` without a user.
+    #[error("say in whose name: --user NAME, HOBNOB_USER, or user in client.toml")]
+    NoUser,
     /// An option that needs encryption.
     #[error("{0} needs encryption, which this version does not have yet")]
     NeedsEncryption(&'static str),
@@ -199,42 +189,64 @@ impl Options {
     /// # Errors
     /// [`UsageError`], for exit code 2.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Options, UsageError> {
+        Options::parse_with(line, &Sources::of_process())
+    }
+
+    /// The same, with choices made elsewhere.
+    pub(super) fn parse_with(
+        line: impl IntoIterator<Item = OsString>,
+        sources: &Sources,
+    ) -> Result<Options, UsageError> {
         let mut words: Vec<OsString> = line.into_iter().collect();
-        if words.get(1).is_some_and(|word| word == "send") {
-            words.remove(1);
-            return ErrandOptions::parse(words).map(Options::of_errand);
+        match words.get(1).and_then(|word| word.to_str()) {
+            Some("send") => {
+                words.remove(1);
+                ErrandOptions::parse(words, sources).map(Options::of_errand)
+            }
+            Some("trust") => {
+                words.remove(1);
+                let matches = tasks::trust().try_get_matches_from(words)?;
+                Options::new(&matches, sources, Task::Trust)
+            }
+            Some(_) | None => {
+                let matches = command_line().try_get_matches_from(words).map_err(tasks::listed)?;
+                let first = matches.get_many::<String>("words").and_then(|mut words| words.next());
+                match first.filter(|first| tasks::is_one(first)) {
+                    Some(task) => Err(UsageError::NotFirst(task.clone())),
+                    None => Options::new(&matches, sources, Task::Chat),
+                }
+            }
         }
-        let line = CommandLine::try_parse_from(words)?;
-        line.refuse_relay()?;
-        let (task, words) = match line.words.split_first() {
-            Some((first, rest)) if first == "trust" => (Task::Trust, rest),
-            Some(_) | None => (Task::Chat, &*line.words),
-        };
-        let server = match words {
-            [] if task == Task::Trust => return Err(UsageError::NoServer("nothing after trust".into())),
-            words => ServerAddress::read(words)?,
-        };
-        let security = line.security(task, &server.host)?;
+    }
+
+    fn new(matches: &ArgMatches, sources: &Sources, task: Task) -> Result<Options, UsageError> {
+        let line = CommandLine::from_arg_matches(matches)?;
+        let chosen = choices(matches, sources)?;
+        if task == Task::Trust && !chosen.names("server") {
+            return Err(UsageError::NoServer("nothing after trust".into()));
+        }
+        let config = chosen.config;
+        if config.path == Way::Relay {
+            return Err(UsageError::NeedsEncryption("--path relay"));
+        }
+        let security = line.security(task, &config.server.host)?;
         let warning = line.password_file.as_deref().and_then(warn_of_readers);
         let password = line.password_file.as_deref().map(read_password).transpose()?;
+        let Config { server, user, timestamps, accept_private, private_bind, private_advertise, .. } = config;
         let settings = Settings {
-            user: line.user,
+            user,
             password,
-            accept_private: match line.accept_private {
-                Answer::Ask => AcceptPrivate::Ask,
-                Answer::Auto => AcceptPrivate::Auto,
-                Answer::Never => AcceptPrivate::Never,
-            },
-            reconnect_secs: line.reconnect,
+            accept_private,
+            reconnect_secs: config.reconnect,
             retry_login: line.retry_login,
             takeover: line.takeover,
             strict: line.strict,
-            private_advertise: line.private_advertise,
+            private_advertise,
             ..Settings::default()
         };
         let state = line.state.map_or_else(default_state, Ok);
-        let places = Places { server, state, private_bind: line.private_bind, security };
-        let CommandLine { json, plain, timestamps, .. } = line;
+        let places = Places { server, state, private_bind, security };
+        let CommandLine { json, plain, .. } = line;
         Ok(Options { json, plain, timestamps, warning, settings, places, task, errand: None })
     }
 
@@ -253,11 +265,23 @@ impl Options {
     }
 }
 
-impl CommandLine {
-    fn refuse_relay(&self) -> Result<(), UsageError> {
-        if self.path == Way::Relay { Err(UsageError::NeedsEncryption("--path relay")) } else { Ok(()) }
+/// What was chosen, on this command line and elsewhere.
+pub(super) fn choices(matches: &ArgMatches, sources: &Sources) -> Result<Chosen, UsageError> {
+    let mut sources = sources.clone();
+    sources.given.extend(config::given(matches));
+    let words: Vec<&str> =
+        matches.get_many::<String>("words").into_iter().flatten().map(String::as_str).collect();
+    if !words.is_empty() {
+        if sources.given.iter().any(|given| given.key == "server") {
+            return Err(UsageError::Contradiction("--server", "a word that names one"));
+        }
+        let server = ServerAddress::read(&words).ok_or_else(|| UsageError::NoServer(words.join(" ")))?;
+        sources.given.push(Given { option: words.join(" "), key: "server", value: server.to_string() });
     }
+    Ok(sources.load()?)
+}
 
+impl CommandLine {
     /// How the server is to be spoken to.
     fn security(&self, task: Task, host: &str) -> Result<Security, UsageError> {
         if self.plaintext {
@@ -303,46 +327,6 @@ pub(super) struct Places {
     pub(super) private_bind: Option<IpAddr>,
     /// How the server is to be spoken to.
     pub(super) security: Security,
-}
-
-/// The host, a name or an address, and the port of a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ServerAddress {
-    pub(super) host: String,
-    pub(super) port: u16,
-}
-
-impl ServerAddress {
-    fn read(words: &[String]) -> Result<ServerAddress, UsageError> {
-        let port = |word: &str| word.parse().ok().filter(|&port: &u16| port > 0 && !word.starts_with('+'));
-        let found = match words {
-            [] => Some(ServerAddress::new("127.0.0.1", 4000)),
-            [word] => match word.rsplit_once(':') {
-                None => port(word).map(|port| ServerAddress::new("127.0.0.1", port)),
-                Some((host, after)) => {
-                    // An address with colons must be in brackets.
-                    let clear = !host.contains(':') || (host.starts_with('[') && host.ends_with(']'));
-                    port(after).filter(|_| clear).map(|port| ServerAddress::new(host, port))
-                }
-            },
-            [host, after] => port(after).map(|port| ServerAddress::new(host, port)),
-            _ => None,
-        };
-        found.filter(|server| !server.host.is_empty()).ok_or_else(|| UsageError::NoServer(words.join(" ")))
-    }
-
-    fn new(host: &str, port: u16) -> ServerAddress {
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        ServerAddress { host: inner.unwrap_or(host).to_ascii_lowercase(), port }
-    }
-}
-
-/// `HOST:PORT`
-impl fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ServerAddress { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
 }
 
 /// Warns of a password that is kept in a file that others can read.

@@ -1,6 +1,5 @@
 //! Local times of messages, and the lines around stored mail, at a terminal.
 
-use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned, civil};
 
@@ -8,7 +7,7 @@ use crate::client::view::{Message, Success, View};
 use crate::time::Time;
 
 /// `--timestamps`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timestamps {
     /// None.
     Off,

@@ -2,9 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use super::options::{Places, ServerAddress};
+use super::options::Places;
 use super::pins::Pins;
 use super::reach::{Reached, Unreached, reach};
+use super::server_address::ServerAddress;
 use crate::client::Exit;
 use crate::client::trust::Distrust;
 use crate::shell::platform::{System, WallClock};

@@ -194,8 +194,8 @@ impl Place {
     }
 
     /// Environment variables that keep a program to this place.
-    pub(crate) fn surroundings(&self) -> [(&'static str, &Path); 2] {
-        [("HOME", self.folder()), ("XDG_STATE_HOME", &self.states)]
+    pub(crate) fn surroundings(&self) -> [(&'static str, &Path); 3] {
+        [("HOME", self.folder()), ("XDG_STATE_HOME", &self.states), ("XDG_CONFIG_HOME", self.folder())]
     }
 
     /// Runs the server's program to its end.

@@ -1,7 +1,7 @@
-use super::super::options::ServerAddress;
 use super::super::reach::Security;
 use super::super::samples;
 use super::super::screen::{Face, Sheet};
+use super::super::server_address::ServerAddress;
 use super::*;
 use crate::client::Mark;
 use crate::client::view::MessageKind;

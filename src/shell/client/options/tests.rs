@@ -1,31 +1,34 @@
 use super::*;
+use crate::client::AcceptPrivate;
 use crate::words::Fingerprint;
 use std::io::Write as _;
 
 fn parse(words: &str) -> Result<Options, UsageError> {
-    Options::parse(["hobnob"].into_iter().chain(words.split_whitespace()).map(OsString::from))
+    let words = ["hobnob"].into_iter().chain(words.split_whitespace()).map(OsString::from);
+    Options::parse_with(words, &Sources::default())
 }
 
 #[test]
-fn servers_are_named_in_each_way() {
+fn words_and_the_option_name_the_server() {
     for (words, server) in [
         ("", "127.0.0.1:4000"),
         ("5000", "127.0.0.1:5000"),
+        ("example.org", "example.org:4000"),
         ("example.org 5000", "example.org:5000"),
-        ("Example.org:5000", "example.org:5000"),
-        ("[::1]:4000", "[::1]:4000"),
-        ("::1 4000", "[::1]:4000"),
-        ("[::1] 4000", "[::1]:4000"),
+        ("--server example.org", "example.org:4000"),
+        ("--server send", "send:4000"),
+        ("sending", "sending:4000"),
     ] {
         let options = parse(&format!("--plaintext {words}")).expect("is good");
         assert_eq!(options.places.server.to_string(), server);
     }
-    for words in
-        ["0", "65536", "example.org", "::1", "::1:4000", ":4000", "a b", "+80", "[::1]", "a:b", "-- -5"]
-    {
-        assert!(matches!(parse(&format!("--plaintext {words}")), Err(UsageError::NoServer(_))), "{words}");
+    assert!(matches!(parse("--plaintext a b"), Err(UsageError::NoServer(_))));
+    assert!(matches!(parse("--plaintext a 1 2"), Err(UsageError::NoServer(_))));
+    assert!(matches!(parse("--plaintext a --server b"), Err(UsageError::Contradiction(..))));
+    assert!(matches!(parse("--plaintext --server a:b"), Err(UsageError::Config(_))));
+    for words in ["--json send yoda hi", "--user hans config"] {
+        assert!(matches!(parse(words), Err(UsageError::NotFirst(_))), "{words}");
     }
-    assert!(matches!(parse("--plaintext a 1 2"), Err(UsageError::Options(_))));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::settings::{Setting, Settings};
+use crate::shell::client;
 use crate::shell::visible::visible;
 
 /// Prefix of the environment variables of settings.
@@ -109,7 +110,8 @@ impl Sources {
         for (variable, value) in &self.environment {
             let variable = variable.to_string_lossy();
             let Some(name) = variable.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
-            if variable != CONFIG_VARIABLE {
+            // The client has variables of its own.
+            if variable != CONFIG_VARIABLE && !client::is_variable(&variable) {
                 let origin = format!("environment variable {}", visible(&variable));
                 apply(&mut settings, &origin, &name.to_ascii_lowercase(), &value.to_string_lossy())?;
             }

@@ -1,0 +1,140 @@
+//! The commands of the program beside a session: what help lists of them, and those that only print something.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Command, CommandFactory as _};
+use serde_json::json;
+
+use super::config::{Chosen, Origin, Sources};
+use super::config_keys::KEYS;
+use super::errand_options::SendLine;
+use super::options::{self, UsageError};
+use crate::shell::visible::visible;
+
+/// The whole command line.
+pub(super) fn all() -> Command {
+    options::command_line().subcommands([trust(), SendLine::command().name("send"), config()])
+}
+
+/// Whether a word is a command of the program.
+pub(super) fn is_one(word: &str) -> bool {
+    all().get_subcommands().any(|task| task.get_name() == word)
+}
+
+/// The help of a session lists the commands as well. They are not looked for on its command line, where each value
+/// of an option could be taken for one.
+pub(super) fn listed(error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::DisplayHelp {
+        return error;
+    }
+    all().try_get_matches_from(["hobnob", "--help"]).err().unwrap_or(error)
+}
+
+/// `hobnob trust`: the options of a session that are about keys.
+pub(super) fn trust() -> Command {
+    const OWN: [&str; 4] = ["words", "server", "state", "fingerprint"];
+    const HELP: &str = "\
+Examples:
+  hobnob trust example.org
+  hobnob trust example.org:5000 --fingerprint SHA256:URMorzQcFscEHX…
+
+{about}
+
+{usage-heading} {usage}
+
+{all-args}";
+    let line = options::command_line().mut_args(|arg| {
+        let hidden = !OWN.contains(&arg.get_id().as_str());
+        arg.hide(hidden)
+    });
+    let usage = "hobnob trust HOST | PORT | HOST PORT | HOST:PORT";
+    line.name("trust")
+        .about("Accepts the key that a server has now")
+        .help_template(HELP)
+        .override_usage(usage)
+}
+
+/// `hobnob config`
+fn config() -> Command {
+    const HELP: &str = "\
+Examples:
+  hobnob config
+  hobnob config --json
+  hobnob config example.org --timestamps off   what would hold then
+
+{about}
+
+{usage-heading} {usage}
+
+{all-args}";
+    let words = Arg::new("words").value_name("SERVER").num_args(0..=2).help("The server");
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object for each key");
+    Command::new("config")
+        .max_term_width(options::COLUMNS)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Prints what is set, and where")
+        .help_template(HELP)
+        .override_usage("hobnob config [--json] [SERVER] [OPTIONS]")
+        .args([words, json])
+        .args(super::config::args())
+}
+
+/// What a command line prints that does nothing else; `None` if it is another one.
+///
+/// # Errors
+/// [`UsageError`], for exit code 2.
+#[must_use]
+pub fn print(line: impl IntoIterator<Item = OsString>) -> Option<Result<String, UsageError>> {
+    let mut words: Vec<OsString> = line.into_iter().collect();
+    let command = words.get(1).and_then(|word| word.to_str()).map(str::to_owned)?;
+    let printing = match command.as_str() {
+        "config" => print_config,
+        _ => return None,
+    };
+    words.remove(1);
+    Some(printing(words))
+}
+
+fn print_config(words: Vec<OsString>) -> Result<String, UsageError> {
+    let matches = config().try_get_matches_from(words)?;
+    let chosen = options::choices(&matches, &Sources::of_process())?;
+    Ok(if matches.get_flag("json") { objects(&chosen) } else { table(&chosen) })
+}
+
+/// For people: the file first, then a line for each key.
+fn table(chosen: &Chosen) -> String {
+    let widest = KEYS.iter().map(|key| key.name.len()).max().unwrap_or_default();
+    let value = |key: &super::config_keys::Key| match key.show(&chosen.config) {
+        value if value.is_empty() => "-".to_owned(),
+        value => visible(&value).to_string(),
+    };
+    let broadest = KEYS.iter().map(|key| value(key).chars().count()).max().unwrap_or_default().min(32);
+    KEYS.iter().fold(String::new(), |mut out, key| {
+        let (value, origin) = (value(key), chosen.origin(key));
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{:widest$}  {value:broadest$}  {origin}", key.name);
+        out
+    })
+}
+
+/// For scripts.
+fn objects(chosen: &Chosen) -> String {
+    KEYS.iter().fold(String::new(), |mut out, key| {
+        let value = Some(key.show(&chosen.config)).filter(|value| !value.is_empty());
+        let origin = chosen.origin(key);
+        let mut object = json!({"type": "setting", "key": key.name, "value": value, "from": origin.kind()});
+        match &origin {
+            Origin::Default => {}
+            Origin::File(path, line) => {
+                object["file"] = path.to_string_lossy().into();
+                object["line"] = (*line).into();
+            }
+            Origin::Environment(variable) => object["variable"] = variable.as_str().into(),
+            Origin::Option(option) => object["option"] = option.as_str().into(),
+        }
+        let _ = writeln!(out, "{object}");
+        out
+    })
+}
