@@ -8,14 +8,14 @@ use hobnob::shell::server::settings;
 const BEGIN: &str = "<!-- settings: made by `just settings` -->\n";
 const END: &str = "<!-- end of settings -->\n";
 
-/// The table of all settings, made of the lines of `--help`: `  NAME=DEFAULT  ABOUT [TAKES]`.
+/// The table of all settings.
 fn table() -> String {
     let mut table = String::from("| setting | default | takes | what |\n|---|---|---|---|\n");
-    for line in settings::list().lines() {
-        let (setting, rest) = line.trim().split_once(' ').expect("a setting and what it is");
-        let (name, default) = setting.split_once('=').expect("a default");
-        let (about, takes) = rest.trim().rsplit_once(" [").expect("what it takes");
-        let takes = takes.trim_end_matches(']').replace('|', ", ");
+    let defaults = settings::Settings::default();
+    for setting in settings::SETTINGS {
+        let (name, about) = (setting.name, setting.about);
+        let default = setting.show(&defaults);
+        let takes = setting.takes.replace('|', ", ");
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
         let _ = writeln!(table, "| `{name}` | {default} | {takes} | {about} |");
     }

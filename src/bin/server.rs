@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use hobnob::shell::pages::{self, COLUMNS, Shell, TEMPLATE};
 use hobnob::shell::server::commands::{self, CommandError};
 use hobnob::shell::server::config::{ConfigError, Given, Sources};
 use hobnob::shell::server::{Failure, run, settings};
@@ -16,20 +17,16 @@ static ALLOCATOR: WipingAllocator = WipingAllocator::Secrets;
 
 const EXAMPLES: &str = "\
 Examples:
-  hobnob-server                                 serve on 127.0.0.1:4000, accounts in credentials.txt
-  hobnob-server 5000 60 1800                    port 5000, names locked for 60 s, logout after 1800 s
-  hobnob-server passwd luke                     add luke, or change the password
-  hobnob-server --bind 0.0.0.0 --set registration=open
-
-{about}
-
-{usage-heading} {usage}
-
-{all-args}{after-help}";
+  hobnob-server                   127.0.0.1:4000, accounts in credentials.txt
+  hobnob-server 5000 60 1800      port 5000, names locked for 60 s, logout after
+                                  1800 s without a command
+  hobnob-server passwd luke       adds luke, or changes the password
+  hobnob-server --bind 0.0.0.0 --set registration=open";
 
 /// The server of Hobnob, an instant messenger for people who live in a terminal.
 #[derive(Debug, Parser)]
-#[command(name = "hobnob-server", version, help_template = EXAMPLES)]
+#[command(name = "hobnob-server", version, max_term_width = COLUMNS)]
+#[command(help_template = TEMPLATE, before_help = EXAMPLES)]
 #[command(subcommand_precedence_over_arg = true, disable_help_subcommand = true)]
 struct CommandLine {
     /// Port to listen on; 0 picks a free one [default: 4000]
@@ -95,6 +92,16 @@ enum Task {
     },
     /// Check settings, credentials and store, and say what is in them
     Check,
+    /// Print what completes these command lines in a shell
+    Completions {
+        /// Which
+        shell: Shell,
+    },
+    /// Write the man pages into a folder, and print their names
+    Man {
+        /// Made if it is not there
+        folder: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -109,8 +116,7 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> anyhow::Result<()> {
-    let settings = format!("Settings (NAME=DEFAULT, 0 = no limit):\n{}", settings::list());
-    let matches = CommandLine::command().after_help(settings).get_matches();
+    let matches = command_line().get_matches();
     let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_log(&line);
     let sources = sources(&line)?;
@@ -122,8 +128,31 @@ fn serve() -> anyhow::Result<()> {
         Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
         Some(Task::Backup { file }) => commands::backup(&sources, file)?,
         Some(Task::Check) => commands::check(&sources)?,
+        Some(Task::Completions { shell }) => commands::print([pages::completions(command_line(), *shell)]),
+        Some(Task::Man { folder }) => {
+            commands::print(pages::write_manual(command_line(), folder)?.iter().map(|page| page.display()));
+        }
     }
     Ok(())
+}
+
+/// Commands show the options that matter to them: none serves.
+fn command_line() -> Command {
+    const OF_SERVING: [&str; 3] = ["bind", "plaintext", "ephemeral"];
+    let settings = format!("Settings (NAME=DEFAULT, 0 = no limit):\n{}", settings::list(COLUMNS));
+    let command = CommandLine::command();
+    let hidden = |names: &[&str]| -> Vec<Arg> {
+        let chosen = command.get_arguments().filter(|arg| arg.is_global_set());
+        let chosen = chosen.filter(|arg| names.is_empty() || names.contains(&arg.get_id().as_str()));
+        chosen.map(|arg| arg.clone().hide(true)).collect()
+    };
+    let (of_serving, all) = (hidden(&OF_SERVING), hidden(&[]));
+    let without = |task: Command| match task.get_name() {
+        "check" => task,
+        "completions" | "man" => task.args(all.clone()),
+        _ => task.args(of_serving.clone()),
+    };
+    command.clone().after_help(settings).mut_subcommands(without)
 }
 
 /// The exit code of an error: 2 for usage, settings and credentials, else 1.

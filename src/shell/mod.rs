@@ -5,6 +5,7 @@ pub mod core_dumps;
 pub mod credentials;
 pub mod folder_lock;
 pub mod own_files;
+pub mod pages;
 pub mod platform;
 pub mod replace_file;
 pub mod server;

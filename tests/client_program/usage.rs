@@ -1,7 +1,7 @@
 //! Options, usage errors, a server that is not there.
 
 use std::net::TcpListener;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use support::Place;
 
@@ -52,7 +52,14 @@ fn help_shows_examples_first_and_every_option() {
     assert_eq!(output.status.code(), Some(0));
     let help = text(&output.stdout);
     assert!(help.starts_with("Examples:"), "{help}");
-    for page in [&["--help"][..], &["send", "--help"], &["trust", "--help"], &["config", "--help"]] {
+    for page in [
+        &["--help"][..],
+        &["send", "--help"],
+        &["trust", "--help"],
+        &["config", "--help"],
+        &["completions", "--help"],
+        &["man", "--help"],
+    ] {
         let help = text(&run(page).stdout);
         assert!(help.starts_with("Examples:"), "{help}");
         let long = help.lines().find(|line| line.chars().count() > 80);
@@ -123,4 +130,64 @@ fn diagnostics_that_cannot_be_written_change_no_exit_code() {
         let command = command.args(words).stdout(Stdio::null()).stderr(full());
         assert_eq!(command.status().expect("the program runs").code(), Some(code), "{words:?}");
     }
+}
+
+#[test]
+fn shells_complete_the_command_lines_of_both_programs() {
+    let place = Place::with("");
+    for shell in ["bash", "zsh", "fish"] {
+        let client = text(&place.run_client(&["completions", shell]).stdout);
+        for word in ["send", "trust", "config", "fingerprint", "timestamps", "full", "wait", "delivered"] {
+            assert!(client.contains(word), "{shell}: {word}");
+        }
+        let server = text(&place.run_server(&["completions", shell]).stdout);
+        for word in ["passwd", "hash-credentials", "credentials", "ephemeral"] {
+            assert!(server.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(place.run_client(&["completions", "csh"]).status.code(), Some(2));
+    for (typed, completed) in
+        [("hobnob --times", "--timestamps"), ("hobnob send --wait de", "delivered"), ("hobnob con", "config")]
+    {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let last = words.len() - 1;
+        let script = format!(
+            "source <(\"$1\" completions bash); COMP_WORDS=({typed}); COMP_CWORD={last}; \
+             _hobnob hobnob {} {}; echo \"${{COMPREPLY[*]}}\"",
+            words[last],
+            words[last - 1]
+        );
+        let program = place.client_command().get_program().to_owned();
+        let bash =
+            Command::new("bash").args(["-c", &script, "bash"]).arg(program).output().expect("bash runs");
+        assert_eq!(text(&bash.stdout).trim(), completed, "{typed}: {}", text(&bash.stderr));
+    }
+}
+
+#[test]
+fn man_pages_say_what_help_says() {
+    let place = Place::with("");
+    let folder = place.folder().join("man");
+    let folder = folder.to_str().expect("UTF-8");
+    let written = [place.run_client(&["man", folder]), place.run_server(&["man", folder])];
+    let pages: String = written.iter().map(|output| text(&output.stdout)).collect();
+    for (page, parts) in [
+        (
+            "hobnob.1",
+            &[".SH EXAMPLES", "hobnob example.org", "timestamps", "hobnob\\-send(1)", "Exit codes"][..],
+        ),
+        ("hobnob-send.1", &[".SH EXAMPLES", "df \\-h | hobnob send", "wait"]),
+        ("hobnob-trust.1", &["fingerprint"]),
+        ("hobnob-server.1", &[".SH EXAMPLES", "block_duration=60", "hobnob\\-server\\-passwd(1)"]),
+        ("hobnob-server-passwd.1", &["credentials"]),
+    ] {
+        assert!(pages.lines().any(|line| line == format!("{folder}/{page}")), "{page} in {pages}");
+        let roff = std::fs::read_to_string(format!("{folder}/{page}")).expect("a page");
+        for part in parts {
+            assert!(roff.contains(part), "{part} in {page}:\n{roff}");
+        }
+    }
+    let output = place.run_client(&["man", "/proc/nothing"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).starts_with("hobnob: /proc/nothing: "));
 }

@@ -7,22 +7,18 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 use super::config::Sources;
-use super::options::{COLUMNS, Options, Places, UsageError};
+use super::options::{Options, Places, UsageError};
 use crate::client::errand::{Means, Orders, Recipient, Wanted};
+use crate::shell::pages::{COLUMNS, TEMPLATE};
 use crate::words::{LINE_BREAK, Name};
 
-const HELP: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   hobnob send --user cron --password-file pw yoda 'the disk is full'
   df -h | hobnob send --user cron --password-file pw --group admins
-  hobnob send --wait delivered --timeout 60 yoda - < report
+  hobnob send --wait delivered --timeout 60 yoda - < report";
 
-{about}
-
-{usage-heading} {usage}
-
-{all-args}
-
+const NOTES: &str = "\
 It works beside a session of the same user, and keeps a token in the state
 folder, so that the next one within a day costs no password. It prints one line
 for each text: what has become of it.
@@ -33,7 +29,8 @@ where delivered was wanted.";
 
 /// Sends a text, and says what has become of it.
 #[derive(Debug, Parser)]
-#[command(name = "hobnob send", version, help_template = HELP, max_term_width = COLUMNS)]
+#[command(name = "hobnob send", version, max_term_width = COLUMNS)]
+#[command(help_template = TEMPLATE, before_help = EXAMPLES, after_help = NOTES)]
 #[command(
     override_usage = "hobnob send [OPTIONS] USER [TEXT...|-]\n       hobnob send [OPTIONS] --group NAME [TEXT...|-]\n       hobnob send [OPTIONS] --all [TEXT...|-]"
 )]

@@ -19,12 +19,10 @@ use super::stamps::Timestamps;
 use super::tasks;
 use crate::client::Settings;
 use crate::client::trust::Demand;
+use crate::shell::pages::{COLUMNS, TEMPLATE};
 use crate::shell::tunnel::dialler::Dialler;
 use crate::words::wiped::{WipedBytes, wipe};
 use crate::words::{BadFingerprint, Password};
-
-/// The widest help.
-pub(super) const COLUMNS: usize = 80;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,14 +32,9 @@ Examples:
   hobnob --json < lines > objects      for a script: lines in, objects out
   hobnob trust example.org             accepts a key that the server has changed
   hobnob send yoda 'the disk is full'  sends one message
-  hobnob config                        what is set, and where
+  hobnob config                        what is set, and where";
 
-{about}
-
-{usage-heading} {usage}
-
-{all-args}
-
+const NOTES: &str = "\
 What the options from --server on say may stand in $XDG_CONFIG_HOME/hobnob/
 client.toml as well (accept_private = \"never\"), or in the environment
 (HOBNOB_ACCEPT_PRIVATE). Options win over the environment, and that over the
@@ -53,7 +46,7 @@ server, 7 refused (--strict), 130 Ctrl-C.";
 
 /// The client of Hobnob, an instant messenger for people who live in a terminal.
 #[derive(Debug, Parser)]
-#[command(name = "hobnob", version, help_template = EXAMPLES)]
+#[command(name = "hobnob", version, help_template = TEMPLATE, before_help = EXAMPLES, after_help = NOTES)]
 #[command(override_usage = "hobnob [HOST | PORT | HOST PORT | HOST:PORT] [OPTIONS]\n       hobnob COMMAND")]
 #[command(disable_help_subcommand = true)]
 struct CommandLine {
@@ -170,6 +163,14 @@ pub enum UsageError {
     /// The text cannot be read.
     #[error("cannot read the text: {0}")]
     Text(String),
+    /// Man pages cannot be written.
+    #[error("{}: {why}", .folder.display())]
+    Unwritable {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        why: io::Error,
+    },
     /// TLS cannot be set up.
     #[error("no TLS: {0}")]
     NoTls(String),

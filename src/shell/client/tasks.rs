@@ -2,20 +2,29 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Command, CommandFactory as _};
+use clap::{Arg, ArgAction, Command, CommandFactory as _, value_parser};
 use serde_json::json;
 
 use super::config::{Chosen, Origin, Sources};
 use super::config_keys::KEYS;
 use super::errand_options::SendLine;
 use super::options::{self, UsageError};
+use crate::shell::pages::{self, COLUMNS, Shell, TEMPLATE};
 use crate::shell::visible::visible;
 
 /// The whole command line.
 pub(super) fn all() -> Command {
-    options::command_line().subcommands([trust(), SendLine::command().name("send"), config()])
+    options::command_line().subcommands([
+        trust(),
+        SendLine::command().name("send"),
+        config(),
+        completions(),
+        man(),
+    ])
 }
 
 /// Whether a word is a command of the program.
@@ -35,50 +44,60 @@ pub(super) fn listed(error: clap::Error) -> clap::Error {
 /// `hobnob trust`: the options of a session that are about keys.
 pub(super) fn trust() -> Command {
     const OWN: [&str; 4] = ["words", "server", "state", "fingerprint"];
-    const HELP: &str = "\
+    const EXAMPLES: &str = "\
 Examples:
   hobnob trust example.org
-  hobnob trust example.org:5000 --fingerprint SHA256:URMorzQcFscEHX…
-
-{about}
-
-{usage-heading} {usage}
-
-{all-args}";
+  hobnob trust example.org:5000 --fingerprint SHA256:URMorzQcFscEHX…";
     let line = options::command_line().mut_args(|arg| {
         let hidden = !OWN.contains(&arg.get_id().as_str());
         arg.hide(hidden)
     });
     let usage = "hobnob trust HOST | PORT | HOST PORT | HOST:PORT";
-    line.name("trust")
-        .about("Accepts the key that a server has now")
-        .help_template(HELP)
-        .override_usage(usage)
+    let line = line.mut_arg("words", |words| words.help("The server"));
+    let line = line.name("trust").about("Accepts the key that a server has now").override_usage(usage);
+    line.before_help(EXAMPLES).after_help(Resettable::Reset)
 }
 
 /// `hobnob config`
 fn config() -> Command {
-    const HELP: &str = "\
+    const EXAMPLES: &str = "\
 Examples:
   hobnob config
   hobnob config --json
-  hobnob config example.org --timestamps off   what would hold then
-
-{about}
-
-{usage-heading} {usage}
-
-{all-args}";
+  hobnob config example.org --timestamps off   what would hold then";
     let words = Arg::new("words").value_name("SERVER").num_args(0..=2).help("The server");
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object for each key");
-    Command::new("config")
-        .max_term_width(options::COLUMNS)
-        .version(env!("CARGO_PKG_VERSION"))
+    printer("config", EXAMPLES)
         .about("Prints what is set, and where")
-        .help_template(HELP)
         .override_usage("hobnob config [--json] [SERVER] [OPTIONS]")
         .args([words, json])
         .args(super::config::args())
+}
+
+/// `hobnob completions`
+fn completions() -> Command {
+    const EXAMPLES: &str = "\
+Examples:
+  source <(hobnob completions bash)
+  hobnob completions zsh > ~/.zfunc/_hobnob      with ~/.zfunc in fpath
+  hobnob completions fish > ~/.config/fish/completions/hobnob.fish";
+    let shell = Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell));
+    printer("completions", EXAMPLES).about("Prints what completes these command lines in a shell").arg(shell)
+}
+
+/// `hobnob man`
+fn man() -> Command {
+    const EXAMPLES: &str = "\
+Examples:
+  hobnob man ~/.local/share/man/man1";
+    let folder = Arg::new("folder").value_name("DIR").required(true).value_parser(value_parser!(PathBuf));
+    let folder = folder.help("Made if it is not there");
+    printer("man", EXAMPLES).about("Writes the man pages into a folder, and prints their names").arg(folder)
+}
+
+fn printer(name: &'static str, examples: &'static str) -> Command {
+    let command = Command::new(name).max_term_width(COLUMNS).version(env!("CARGO_PKG_VERSION"));
+    command.help_template(TEMPLATE).before_help(examples)
 }
 
 /// What a command line prints that does nothing else; `None` if it is another one.
@@ -91,6 +110,8 @@ pub fn print(line: impl IntoIterator<Item = OsString>) -> Option<Result<String, 
     let command = words.get(1).and_then(|word| word.to_str()).map(str::to_owned)?;
     let printing = match command.as_str() {
         "config" => print_config,
+        "completions" => print_completions,
+        "man" => write_man,
         _ => return None,
     };
     words.remove(1);
@@ -103,7 +124,20 @@ fn print_config(words: Vec<OsString>) -> Result<String, UsageError> {
     Ok(if matches.get_flag("json") { objects(&chosen) } else { table(&chosen) })
 }
 
-/// For people: the file first, then a line for each key.
+fn print_completions(words: Vec<OsString>) -> Result<String, UsageError> {
+    let matches = completions().try_get_matches_from(words)?;
+    let shell = matches.get_one::<Shell>("shell").copied().unwrap_or(Shell::Bash);
+    Ok(pages::completions(all(), shell))
+}
+
+fn write_man(words: Vec<OsString>) -> Result<String, UsageError> {
+    let matches = man().try_get_matches_from(words)?;
+    let folder = matches.get_one::<PathBuf>("folder").cloned().unwrap_or_default();
+    let pages = pages::write_manual(all(), &folder).map_err(|why| UsageError::Unwritable { folder, why })?;
+    Ok(pages.iter().map(|page| format!("{}\n", page.display())).collect())
+}
+
+/// For people: a line for each key.
 fn table(chosen: &Chosen) -> String {
     let widest = KEYS.iter().map(|key| key.name.len()).max().unwrap_or_default();
     let value = |key: &super::config_keys::Key| match key.show(&chosen.config) {

@@ -193,7 +193,7 @@ pub fn check(sources: &Sources) -> Result<(), CommandError> {
 }
 
 /// Prints data, one item a line. A closed standard output is not an error.
-fn print(items: impl IntoIterator<Item = impl Display>) {
+pub fn print(items: impl IntoIterator<Item = impl Display>) {
     let mut stdout = io::stdout().lock();
     let printed = items.into_iter().try_for_each(|item| writeln!(stdout, "{item}"));
     let _ = printed.and_then(|()| stdout.flush());

@@ -124,16 +124,29 @@ impl Setting {
     }
 }
 
-/// All settings with their defaults, one to two lines each, for `--help`.
+/// All settings with their defaults for `--help`, each on lines no wider than so many columns.
 #[must_use]
-pub fn list() -> String {
+pub fn list(columns: usize) -> String {
+    const INDENT: &str = "      ";
     let defaults = Settings::default();
-    SETTINGS.iter().fold(String::new(), |mut list, setting| {
-        let default = format!("{}={}", setting.name, setting.show(&defaults));
+    let mut list = String::new();
+    for setting in SETTINGS {
         // Writing to a string does not fail.
-        let _ = writeln!(list, "  {default:<34} {} [{}]", setting.about, setting.takes);
-        list
-    })
+        let _ = write!(list, "  {}={}", setting.name, setting.show(&defaults));
+        let mut column = columns;
+        for word in format!("{} [{}]", setting.about, setting.takes).split(' ') {
+            if column + 1 + word.chars().count() > columns {
+                let _ = write!(list, "\n{INDENT}{word}");
+                column = INDENT.len();
+            } else {
+                let _ = write!(list, " {word}");
+                column += 1;
+            }
+            column += word.chars().count();
+        }
+        list.push('\n');
+    }
+    list
 }
 
 /// A kind of value that a setting can have.
@@ -400,7 +413,7 @@ mod tests {
     #[test]
     fn the_list_names_every_setting() {
         for setting in SETTINGS {
-            assert!(list().contains(&format!("  {}=", setting.name)), "{}", setting.name);
+            assert!(list(80).contains(&format!("  {}=", setting.name)), "{}", setting.name);
         }
     }
 }
