@@ -134,8 +134,8 @@ pub enum Fact {
     SessionEnded {
         /// Whose.
         user: Name,
-        /// Whether its token may still resume it (the link was lost, or the server stopped).
-        resumable: bool,
+        /// What may follow.
+        after: AfterEnd,
         /// When.
         at: Time,
     },
@@ -146,6 +146,17 @@ pub enum Fact {
         /// Which.
         ids: Vec<MessageId>,
     },
+}
+
+/// What may follow the end of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AfterEnd {
+    /// Its token is void.
+    Nothing,
+    /// Its token may resume it, as a new session: the link was lost, or the server stopped.
+    Resume,
+    /// The server restarts: if the next start comes soon, the session goes on.
+    Held,
 }
 
 /// What is remembered of a device.

@@ -79,6 +79,11 @@ impl Account {
         self.session.as_ref()?.link
     }
 
+    /// Whether a restart leaves the session to the next start: its client can take it up again.
+    pub(super) const fn can_be_held(&self) -> bool {
+        self.token.is_some() && !self.is_leaving()
+    }
+
     /// Whether the account is gone from the credentials file.
     pub(super) const fn is_leaving(&self) -> bool {
         self.credential.is_none()

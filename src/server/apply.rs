@@ -1,6 +1,6 @@
 //! What records do to the state: while serving, once they are durable, and at the start.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::ServerState;
@@ -8,7 +8,7 @@ use super::door;
 use super::people::{blocks, groups, history, introductions, presence};
 use super::post::{self, storing};
 use crate::planted::{self, Planted};
-use crate::record::{Change, Fact, Record, Recovery, Suspect};
+use crate::record::{AfterEnd, Change, Fact, Record, Recovery, Suspect};
 use crate::time::Time;
 use crate::words::{Credential, Name};
 
@@ -78,10 +78,10 @@ fn apply_fact(server: &mut ServerState, fact: &Fact) {
                 (account.login, account.token) = (*login, *token);
             }
         }
-        Fact::SessionEnded { user, resumable, at } => {
+        Fact::SessionEnded { user, after, at } => {
             if let Some(user) = server.accounts.find(user.as_str()) {
                 history::session_ended(server, user, *at);
-                if !resumable {
+                if *after == AfterEnd::Nothing {
                     server.accounts[user].token = None;
                     server.accounts[user].ledger.clear();
                 }
@@ -111,6 +111,7 @@ pub(super) fn recover(server: &mut ServerState, accounts: Vec<(Name, Credential)
         }
         apply(server, record);
     }
+    let held = held_sessions(&recovery.records);
     for summary in &recovery.mail {
         match server.accounts.find(summary.to.as_str()) {
             Some(to) => storing::apply_found(server, to, &summary.from, summary.count, summary.bytes),
@@ -121,11 +122,29 @@ pub(super) fn recover(server: &mut ServerState, accounts: Vec<(Name, Credential)
     }
     let crash = if planted::is(Planted::CrashEndAtStart) { server.now } else { recovery.last_written };
     end_sessions_of_the_crash(server, crash);
+    door::take_up_held(server, held);
     door::forget_too_many(server);
     for name in gone {
         door::note_unknown(server, &name);
     }
     door::begin_purges(server);
+}
+
+/// Whose sessions a restart has held, and since when.
+fn held_sessions(records: &[Record]) -> BTreeMap<Name, Time> {
+    let mut held = BTreeMap::new();
+    for record in records {
+        match record {
+            Record::Fact(Fact::SessionEnded { user, after: AfterEnd::Held, at }) => {
+                held.insert(user.clone(), *at);
+            }
+            Record::Fact(Fact::SessionBegan { user, .. } | Fact::SessionEnded { user, .. }) => {
+                held.remove(user);
+            }
+            Record::Fact(_) | Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
+        }
+    }
+    held
 }
 
 /// Of which account's name a record counts failures, if it does.
@@ -165,8 +184,8 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
 fn end_sessions_of_the_crash(server: &mut ServerState, at: Time) {
     for user in history::open_sessions(server) {
         let name = server.accounts.name(user).clone();
-        let resumable = !planted::is(Planted::CrashEndsToken);
-        let ended = Fact::SessionEnded { user: name, resumable, at };
+        let after = if planted::is(Planted::CrashEndsToken) { AfterEnd::Nothing } else { AfterEnd::Resume };
+        let ended = Fact::SessionEnded { user: name, after, at };
         apply_fact(server, &ended);
         if !planted::is(Planted::CrashEndNotWritten) {
             let ServerState { papers, out, .. } = server;

@@ -98,6 +98,9 @@ pub enum Event<'a> {
     Turn,
     /// The server is to stop: sessions are told, mail under way is handed to the store, links are closed.
     Stop,
+    /// The server is to restart: links are closed without a word, and sessions whose clients can resume are left to the
+    /// next start.
+    Restart,
     /// The time that `ScheduleTimeout` asked for has come. Harmless at any other time.
     Tick,
 }
@@ -122,6 +125,7 @@ impl fmt::Debug for Event<'_> {
             Event::HashesRenewed { renewals } => write!(f, "HashesRenewed({} accounts)", renewals.len()),
             Event::Turn => write!(f, "Turn"),
             Event::Stop => write!(f, "Stop"),
+            Event::Restart => write!(f, "Restart"),
             Event::Tick => write!(f, "Tick"),
         }
     }

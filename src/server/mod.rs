@@ -171,6 +171,7 @@ impl ServerState {
             Event::HashesRenewed { renewals } => door::hashes_renewed(self, renewals),
             Event::Turn => door::give_turn(self),
             Event::Stop => door::stop(self),
+            Event::Restart => door::restart(self),
             Event::Tick => self.meet_deadlines(),
         }
         self.do_what_is_due();

@@ -20,6 +20,8 @@ pub(super) struct Session {
     pub(super) serial: u64,
     /// `None` while the session outlives its link.
     pub(super) link: Option<LinkId>,
+    /// It was taken up after a restart, and its client has not come back.
+    pub(super) held: bool,
     /// Where the last link came from.
     pub(super) from: SocketAddr,
     /// When it last lost its link.

@@ -43,6 +43,8 @@ pub struct Settings {
     pub ping_reveals_block: bool,
     /// `resume_grace_secs`: how long a session outlives its link.
     pub resume_grace_secs: u64,
+    /// `restart_grace_secs`: how long sessions wait for their clients after a restart; 0: they end with it.
+    pub restart_grace_secs: u64,
     /// `mailbox_messages`: stored messages a user.
     pub mailbox_messages: u32,
     /// `mailbox_bytes`: stored bytes of text a user.
@@ -199,6 +201,7 @@ impl Default for Settings {
             block_ends_private: false,
             ping_reveals_block: true,
             resume_grace_secs: 0,
+            restart_grace_secs: 15,
             mailbox_messages: 10_000,
             mailbox_bytes: 8_388_608,
             mailbox_per_sender: 1_000,

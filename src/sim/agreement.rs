@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 
 use crate::record::{
-    Change, DeviceStanding, Digest, Fact, Maker, Outcome, Record, Recovery, Suspect, WordsDigest,
+    AfterEnd, Change, DeviceStanding, Digest, Fact, Maker, Outcome, Record, Recovery, Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{LoginNumber, Name};
@@ -44,7 +44,7 @@ fn mail(recovery: &Recovery) -> BTreeMap<(Name, Name), (u32, u64)> {
 }
 
 /// A session with its number, its token, when it was last begun, and how it ended.
-type Session = (LoginNumber, Option<Digest>, Time, Option<(bool, Time)>);
+type Session = (LoginNumber, Option<Digest>, Time, Option<(AfterEnd, Time)>);
 
 /// A command's number, and what it came to.
 type Settled = (u64, Outcome, Option<WordsDigest>);
@@ -98,9 +98,9 @@ impl Meaning {
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
                 self.sessions.insert(user.clone(), (*login, *token, *at, None));
             }
-            Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
+            Record::Fact(Fact::SessionEnded { user, after, at }) => {
                 if let Some(session) = self.sessions.get_mut(user) {
-                    session.3 = Some((*resumable, *at));
+                    session.3 = Some((*after, *at));
                 }
             }
             Record::Change(Change::Blocked { by, user }) => {

@@ -18,7 +18,7 @@ use self::prices::Limits;
 use self::private::Links;
 pub use self::rare::Rare;
 use super::trace::{Seen, SeenVerdict, Told, Trace};
-use crate::record::{Change, Fact, Record, RecordNumber, Suspect};
+use crate::record::{AfterEnd, Change, Fact, Record, RecordNumber, Suspect};
 use crate::time::Time;
 use crate::wire::{Code, Farewell, Freshness, Notice, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, MessageId, Name, Ticket};
@@ -60,6 +60,8 @@ pub(crate) struct Watcher {
     bytes: BTreeMap<LinkId, usize>,
     /// Pages of mail in a row.
     pages: BTreeMap<Name, u32>,
+    /// Whose sessions a restart has held.
+    held: BTreeSet<Name>,
     /// The link of the last line, if that was of a list of users.
     list: Option<LinkId>,
 }
@@ -234,6 +236,7 @@ impl Watcher {
             | Told::HashesRenewed
             | Told::Turn
             | Told::Stop
+            | Told::Restart
             | Told::Tick => {}
         }
     }
@@ -266,7 +269,10 @@ impl Watcher {
                 }
             }
             ServerLine::Users { .. } if list == Some(link) => self.coverage.saw(Rare::ListOfLines),
-            ServerLine::Resumed(_) => {
+            ServerLine::Resumed(admission) => {
+                if Name::new(admission.user).is_ok_and(|user| self.held.remove(&user)) {
+                    self.coverage.saw(Rare::HeldSession);
+                }
                 let rare = match (self.began, self.closed) {
                     (_, true) => Rare::ResumeAgainstOldLink,
                     (false, false) if matches!(self.told, Some(Told::Received { .. })) => Rare::ResumeInGrace,
@@ -300,8 +306,13 @@ impl Watcher {
                 self.online.insert(user.clone());
                 self.written(*at);
             }
-            Record::Fact(Fact::SessionEnded { user, at, .. }) => {
+            Record::Fact(Fact::SessionEnded { user, after, at }) => {
                 self.online.remove(user);
+                if *after == AfterEnd::Held {
+                    self.held.insert(user.clone());
+                } else if self.held.remove(user) {
+                    self.coverage.saw(Rare::HeldInVain);
+                }
                 self.written(*at);
             }
             Record::MailStored { to, mail } => {

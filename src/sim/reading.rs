@@ -73,6 +73,7 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::RefuseDials, "the server refuses connections for a while ({argument})"),
     (Kind::Crash, "the server process dies (back after a time drawn from {argument})"),
     (Kind::Stop, "the server is asked to stop"),
+    (Kind::Restart, "the server restarts"),
     (Kind::Reload, "the credentials file changes, choice {argument}, and is read again"),
     (Kind::StoreFull, "the disk is full or not, choice {argument}"),
     (Kind::StoreHold, "the store stops committing"),

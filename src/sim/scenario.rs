@@ -180,6 +180,8 @@ spelled! {
         Crowd = "crowd",
         /// Somebody by hand at the door: devices, guesses, floods, second logins, registrations.
         Door = "door",
+        /// The server restarts: clients are told nothing and come back.
+        Restart = "restart",
     }
 }
 
@@ -303,6 +305,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::RefuseDials, 3, true),
     (Kind::Crash, 6, true),
     (Kind::Stop, 2, true),
+    (Kind::Restart, 3, true),
     (Kind::Reload, 3, true),
     (Kind::Setting, 3, true),
     (Kind::StoreFull, 4, true),

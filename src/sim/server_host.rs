@@ -147,10 +147,19 @@ impl World {
 
     /// The server is asked to stop: it says goodbye and stores what it has.
     pub(super) fn stop_server(&mut self, back_after_micros: u64) {
+        self.end_server(Event::Stop, Told::Stop, back_after_micros);
+    }
+
+    /// The server restarts: it says nothing and stores what it has.
+    pub(super) fn restart_server(&mut self, back_after_micros: u64) {
+        self.end_server(Event::Restart, Told::Restart, back_after_micros);
+    }
+
+    fn end_server(&mut self, event: Event<'_>, told: Told, back_after_micros: u64) {
         if !self.host.is_up() {
             return;
         }
-        self.tell_server(Event::Stop, Told::Stop);
+        self.tell_server(event, told);
         self.finish_store();
         self.host.store.close(self.host.clock(self.now));
         self.server_is_gone(false, back_after_micros);
@@ -194,7 +203,8 @@ impl World {
             | Told::Reloaded
             | Told::HashesRenewed
             | Told::Turn
-            | Told::Stop => true,
+            | Told::Stop
+            | Told::Restart => true,
         };
         let clock = self.host.clock(self.now);
         if let Some(tape) = &mut self.host.tape {

@@ -156,6 +156,7 @@ fn own(event: &Event<'_>) -> Owned {
         }
         Event::HashesRenewed { renewals } => Event::HashesRenewed { renewals: renewals.clone() },
         Event::Stop => Event::Stop,
+        Event::Restart => Event::Restart,
         Event::Turn => Event::Turn,
         Event::Tick => Event::Tick,
     };

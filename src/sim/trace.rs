@@ -152,6 +152,7 @@ pub(crate) enum Told {
     HashesRenewed,
     Turn,
     Stop,
+    Restart,
     Tick,
 }
 

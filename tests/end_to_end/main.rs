@@ -28,6 +28,7 @@ mod private_door;
 mod private_ends;
 mod private_links;
 mod reload;
+mod restarts;
 mod resume;
 mod secrets;
 mod send;

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Signal;
-use support::{PATIENCE, Place, free_port};
+use support::{Client, PATIENCE, Place, free_port};
 
 /// Where a service manager listens.
 struct Manager {
@@ -75,6 +75,22 @@ fn it_serves_on_the_socket_that_it_is_given() {
     let mut hans = server.wire();
     hans.log_in("hans", support::PASSWORD);
     assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
+fn for_a_restart_it_leaves_the_socket_to_the_service_manager() {
+    let place = Place::of(&["hans", "luke"]);
+    let socket = TcpListener::bind(("127.0.0.1", 0)).expect("a socket");
+    let (wrapper, port) = (handing_on(&socket), socket.local_addr().expect("an address").port());
+    let mut server = place.serve_on(free_port(), &wrapper).expect("a server");
+    let mut hans = Client::start(&place, port, &["--json"]);
+    hans.log_in("hans", support::PASSWORD);
+    server.signal(Signal::USR1);
+    assert_eq!(server.ended().code, Some(0));
+    hans.wait("the loss of the connection", |object| object["state"] == "reconnecting");
+    let _server = place.serve_on(free_port(), &wrapper).expect("the next server");
+    hans.wait("the next server", |object| object["state"] == "resumed");
+    hans.log_out();
 }
 
 #[test]

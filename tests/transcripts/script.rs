@@ -102,6 +102,10 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
             stage.handle(Event::Stop);
             stage.settle();
         }
+        ("restart", "is announced") => {
+            stage.handle(Event::Restart);
+            stage.settle();
+        }
         ("restart", _) => stage.restart(),
         ("file", lines) => {
             let account = |line: &str| {
@@ -130,6 +134,7 @@ pub(crate) fn set(settings: &mut Settings, key: &str, value: &str) {
         "timeout" => settings.timeout_secs = number(),
         "lock_extend" => settings.lock_extend = value == "true",
         "resume_grace_secs" => settings.resume_grace_secs = number(),
+        "restart_grace_secs" => settings.restart_grace_secs = number(),
         "mailbox_messages" => settings.mailbox_messages = number() as u32,
         "registration" => settings.registration = Registration::Open,
         "duplicate_login" => settings.duplicate_login = DuplicateLogin::Replace,

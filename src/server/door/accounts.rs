@@ -171,7 +171,9 @@ pub(in crate::server) fn hashes_renewed(server: &mut ServerState, renewals: Vec<
 fn take_settings(server: &mut ServerState, settings: Settings) {
     let before = core::mem::replace(&mut server.settings, settings);
     let now = &server.settings;
-    let waits = |settings: &Settings| (settings.timeout_secs, settings.resume_grace_secs);
+    let waits = |settings: &Settings| {
+        (settings.timeout_secs, settings.resume_grace_secs, settings.restart_grace_secs)
+    };
     let rate = |settings: &Settings| (settings.rate_burst, settings.rate_per_s);
     let shows = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
     let records = |settings: &Settings| (settings.unsettled_max, settings.store_queue_bytes);

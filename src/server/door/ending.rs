@@ -6,7 +6,7 @@ use super::entry::{self, Entry};
 use super::links::{self, LastAnswer, Stage};
 use super::{probes, waiting};
 use crate::planted::{self, Planted};
-use crate::record::Fact;
+use crate::record::{AfterEnd, Fact};
 use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
 use crate::server::deadlines::Deadline;
@@ -14,6 +14,7 @@ use crate::server::effect::{Report, SessionEnd};
 use crate::server::people::{history, introductions, presence};
 use crate::server::post::{self, storing};
 use crate::server::session::Session;
+use crate::server::settings::Settings;
 use crate::server::{Later, Phase, ServerState, wishes};
 use crate::time::Time;
 use crate::wire::{Farewell, Notice, ServerLine};
@@ -33,6 +34,8 @@ enum End {
     Farewell(SessionEnd, Farewell, LastAnswer),
     /// The link is told at once: the server stops.
     Stopped,
+    /// The link is closed and told nothing: the server restarts.
+    Restarted,
     /// There is no link to tell.
     LinkLost,
 }
@@ -41,16 +44,19 @@ impl End {
     const fn why(self) -> SessionEnd {
         match self {
             End::Farewell(why, ..) => why,
-            End::Stopped => SessionEnd::Stopped,
+            End::Stopped | End::Restarted => SessionEnd::Stopped,
             End::LinkLost => SessionEnd::LinkLost,
         }
     }
 
     /// Whether the token may still resume the session.
-    fn is_resumable(self) -> bool {
-        matches!(self, End::Stopped | End::LinkLost)
-            && !(self == End::LinkLost && planted::is(Planted::TokenEndsWithLink))
-            && !(self == End::Stopped && planted::is(Planted::StopEndsToken))
+    fn after(self) -> AfterEnd {
+        match self {
+            End::LinkLost if planted::is(Planted::TokenEndsWithLink) => AfterEnd::Nothing,
+            End::Stopped if planted::is(Planted::StopEndsToken) => AfterEnd::Nothing,
+            End::LinkLost | End::Stopped | End::Restarted => AfterEnd::Resume,
+            End::Farewell(..) => AfterEnd::Nothing,
+        }
     }
 }
 
@@ -66,18 +72,18 @@ fn end_session(server: &mut ServerState, user: UserId, end: End) {
     let link = session.link;
     leave_roster(server, user, &session);
     history::session_ended(server, user, server.now);
-    if !end.is_resumable() && !planted::is(Planted::TokenSurvivesLogout) {
+    if end.after() == AfterEnd::Nothing && !planted::is(Planted::TokenSurvivesLogout) {
         server.accounts[user].token = None;
         server.accounts[user].ledger.clear();
     }
     probes::session_moved(server, user);
     let name = server.accounts.name(user).clone();
-    let ended = Fact::SessionEnded { user: name.clone(), resumable: end.is_resumable(), at: server.now };
+    let ended = Fact::SessionEnded { user: name.clone(), after: end.after(), at: server.now };
     let ServerState { papers, out, .. } = server;
     let number = papers.persist_fact(out, ended);
     server.out.report(Report::LoggedOut { user: name, why: end.why() });
     let untold = end.why() == SessionEnd::Timeout && planted::is(Planted::TimeoutNotTold);
-    if end != End::Stopped && !untold {
+    if !matches!(end, End::Stopped | End::Restarted) && !untold {
         presence::changed(server, user, false);
     }
     if server.accounts[user].is_leaving() {
@@ -96,8 +102,16 @@ fn end_session(server: &mut ServerState, user: UserId, end: End) {
             server.papers.wait_for(number, link);
         }
         End::Stopped => say_farewell(server, link, Farewell::ServerShutdown),
-        End::LinkLost => links::detach(server, link),
+        End::Restarted if planted::is(Planted::RestartSaysBye) => {
+            say_farewell(server, link, Farewell::ServerShutdown);
+        }
+        End::LinkLost | End::Restarted => links::detach(server, link),
     }
+}
+
+/// The server restarts, and nobody could take this session up again.
+pub(super) fn end_for_restart(server: &mut ServerState, user: UserId) {
+    end_session(server, user, End::Restarted);
 }
 
 fn leave_roster(server: &mut ServerState, user: UserId, session: &Session) {
@@ -121,11 +135,11 @@ pub(super) fn make_way(server: &mut ServerState, user: UserId) {
 /// A login was decided, and its link is gone before anybody was told: there was no session. The store is given
 /// the one before again. A token of before may be tried again.
 pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry) {
-    let resumable = entry.is_by_token();
+    let after = if entry.is_by_token() { AfterEnd::Resume } else { AfterEnd::Nothing };
     entry::remember_failures(server, user, entry);
     let account = &mut server.accounts[user];
     account.entering = None;
-    if !resumable {
+    if after == AfterEnd::Nothing {
         account.token = None;
         account.ledger.clear();
     }
@@ -133,7 +147,7 @@ pub(super) fn never_entered(server: &mut ServerState, user: UserId, entry: Entry
     let (began, ended) = history::last_session(server, user);
     let at = began.unwrap_or(history::NEVER);
     let began = Fact::SessionBegan { user: user_name.clone(), login, token, at };
-    let ended = Fact::SessionEnded { user: user_name, resumable, at: ended };
+    let ended = Fact::SessionEnded { user: user_name, after, at: ended };
     let ServerState { papers, out, .. } = server;
     papers.persist_fact(out, began);
     papers.persist_fact(out, ended);
@@ -170,7 +184,8 @@ pub(super) fn session_lost_link(server: &mut ServerState, user: UserId) {
 pub(in crate::server) fn grace_due(server: &mut ServerState, user: UserId, serial: u64) {
     let waits = |session: &&Session| session.serial == serial && session.link.is_none();
     let Some(session) = server.accounts[user].session.as_deref().filter(waits) else { return };
-    let secs = server.settings.resume_grace_secs;
+    let Settings { resume_grace_secs, restart_grace_secs, .. } = server.settings;
+    let secs = if session.held { restart_grace_secs } else { resume_grace_secs };
     let secs = secs - secs / 2 * u64::from(planted::is(Planted::GraceHalved));
     let due = session.lost_at + Duration::from_secs(secs);
     if due <= server.now {

@@ -91,7 +91,7 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
         links::detach(server, old);
     }
     if let Some(session) = server.accounts[user].session.as_mut() {
-        session.link = Some(id);
+        (session.link, session.held) = (Some(id), false);
         (session.from, session.capabilities) = (from, capabilities);
         session.delivery = Delivery::default();
     }
@@ -162,6 +162,7 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     let session = Session {
         serial,
         link: Some(id),
+        held: false,
         from,
         lost_at: server.now,
         capabilities,

@@ -15,6 +15,7 @@ mod links;
 mod login;
 mod names;
 mod probes;
+mod restart;
 mod strangers;
 mod tries;
 mod turns;
@@ -46,6 +47,7 @@ use self::login::SlowLogin;
 pub(super) use self::login::{hashed, verified};
 use self::names::Names;
 pub(super) use self::probes::{Probe, decide as decide_asked, silent};
+pub(super) use self::restart::{restart, take_up_held};
 use self::strangers::Strangers;
 #[cfg(feature = "sim")]
 pub(super) use self::tries::locked_until;

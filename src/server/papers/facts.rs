@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use alloc::vec;
 
-    use crate::record::Digest;
+    use crate::record::{AfterEnd, Digest};
     use crate::time::Time;
     use crate::words::MessageId;
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn ended(user: &Name, second: u64) -> Fact {
-        Fact::SessionEnded { user: user.clone(), resumable: true, at: Time(second * 1_000_000) }
+        Fact::SessionEnded { user: user.clone(), after: AfterEnd::Resume, at: Time(second * 1_000_000) }
     }
 
     fn removed(user: &Name, number: u64) -> Fact {

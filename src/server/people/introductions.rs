@@ -135,8 +135,10 @@ fn partner(server: &mut ServerState, asker: &Asker, user: &str) -> Result<UserId
     if !blocks::may_reach(server, asker.user, to) && !planted::is(Planted::BlockSkippedInPrivate) {
         return Err(Code::Blocked);
     }
-    let away = server.accounts[to].session.is_some() && planted::is(Planted::GraceIsAsked);
-    if server.accounts[to].link().is_some() || away { Ok(to) } else { Err(Code::Offline) }
+    let session = server.accounts[to].session.as_ref();
+    let held = session.is_some_and(|session| session.held) && !planted::is(Planted::HeldIsOffline);
+    let away = session.is_some() && planted::is(Planted::GraceIsAsked);
+    if server.accounts[to].link().is_some() || held || away { Ok(to) } else { Err(Code::Offline) }
 }
 
 fn ask(server: &mut ServerState, asker: &Asker, to: UserId, contact: Contact) {

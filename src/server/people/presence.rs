@@ -100,6 +100,11 @@ pub(in crate::server) fn settings_changed(server: &mut ServerState) {
     }
 }
 
+/// A session goes on after a restart: the others know of it.
+pub(in crate::server) fn was_told(server: &mut ServerState, user: UserId) {
+    server.accounts[user].told.online = true;
+}
+
 /// An account is purged: the others are told the last of it.
 pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
     forget_due(server, user);

@@ -138,6 +138,13 @@ pub trait Listener: 'static {
     /// Its connections.
     type Socket: Socket;
 
+    /// Keeps the port open for the program that takes the place of this one in its process, and returns the number of the
+    /// file under which it finds the socket.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn hand_on(&self) -> io::Result<i32>;
+
     /// The next connection, and where it comes from.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>>;
 

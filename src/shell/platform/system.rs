@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::IntoRawFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -175,6 +176,11 @@ impl TcpPort {
 
 impl Listener for TcpPort {
     type Socket = TcpConnection;
+
+    fn hand_on(&self) -> io::Result<i32> {
+        // Unlike all other files of this process, the copy is not closed by `exec`.
+        Ok(rustix::io::dup(&self.0)?.into_raw_fd())
+    }
 
     async fn accept(&self) -> io::Result<(TcpConnection, SocketAddr)> {
         let (socket, from) = self.0.accept().await?;

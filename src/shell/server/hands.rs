@@ -61,6 +61,19 @@ pub(super) struct Hands<P: Platform = System> {
     /// Something was queued for the store, which was not woken yet.
     pub(super) stored: bool,
     pub(super) stopping: Stopping,
+    /// Who starts the server again when it restarts.
+    pub(super) successor: Successor,
+}
+
+/// Who starts the server again when it restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Successor {
+    /// The service manager, which has the socket.
+    Manager,
+    /// The server itself.
+    Itself,
+    /// The same, and the port is kept open under this number of a file.
+    ItselfWith(i32),
 }
 
 /// Whether the server is stopping.

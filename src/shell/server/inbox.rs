@@ -63,6 +63,8 @@ pub(super) enum Item<P: Platform = System> {
     CertificateRenewed(Acceptor),
     /// The operator asked to stop; the second time, at once.
     Stop,
+    /// The operator wants the server to restart.
+    Restart,
     /// The service manager waits to hear that the state task runs.
     WatchdogDue,
 }

@@ -15,6 +15,7 @@ mod operator;
 pub mod played;
 mod renewals;
 mod report;
+mod restart;
 mod service_manager;
 mod setup;
 mod start;

@@ -31,7 +31,7 @@ pub(super) type RenewCertificate = Rc<dyn Fn(&Settings)>;
 /// # Errors
 /// The I/O error.
 pub(super) fn signals() -> io::Result<Signals> {
-    Signals::new([Signal::Int, Signal::Term, Signal::Hup, Signal::Xfsz])
+    Signals::new([Signal::Int, Signal::Term, Signal::Hup, Signal::Usr1, Signal::Xfsz])
 }
 
 /// Passes signals to the inbox.
@@ -40,8 +40,9 @@ pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Se
         match signal {
             Ok(Signal::Hup) => reload(),
             Ok(Signal::Xfsz) => {}
-            Ok(_) => {
-                if inbox.send(Item::Stop).await.is_err() {
+            Ok(signal) => {
+                let item = if signal == Signal::Usr1 { Item::Restart } else { Item::Stop };
+                if inbox.send(item).await.is_err() {
                     return;
                 }
             }

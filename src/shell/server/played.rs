@@ -8,6 +8,7 @@ use async_channel::Receiver;
 use smol::{LocalExecutor, Task};
 
 use super::connections::Bounds;
+use super::hands::Successor;
 use super::hashing::{Hasher, Job, Pool};
 use super::inbox::{self, Item};
 use super::settings::Settings;
@@ -93,6 +94,7 @@ impl<P: Platform> Played<P> {
             reload: Rc::new(|| ()),
             renew_certificate: Rc::new(|_| ()),
             core,
+            successor: Successor::Manager,
         };
         let running = Some(executor.spawn(parts.assemble(listener).run()));
         Played { executor, running, inbox }
@@ -114,7 +116,7 @@ impl<P: Platform> Played<P> {
     pub fn ended(&mut self) -> Option<Result<(), String>> {
         let running = self.running.take_if(|running| running.is_finished())?;
         Some(match futures_lite::future::block_on(running) {
-            Outcome::Stopped => Ok(()),
+            Outcome::Stopped | Outcome::Restarts { .. } => Ok(()),
             Outcome::StoreFailed(reason) => Err(reason),
             Outcome::StoreHangs => Err("the store hangs".to_owned()),
         })

@@ -15,12 +15,13 @@ use thiserror::Error;
 
 use super::alarm::Alarm;
 use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
-use super::hands::{Hands, Stopping};
+use super::hands::{Hands, Stopping, Successor};
 use super::hashing::Pool;
 use super::inbox;
 use super::nonces::Nonces;
 use super::operator::{self, RenewCertificate};
 use super::renewals::Renewals;
+use super::restart;
 use super::service_manager;
 use super::setup::config::Sources;
 use super::setup::identity::{IdentityError, Keys};
@@ -63,6 +64,9 @@ pub enum Failure {
     /// The store did not finish when the server stopped.
     #[error("{}", store::CloseError::Hangs)]
     StoreHangs,
+    /// The server has stopped to start again, and its program cannot be started.
+    #[error("the server has stopped and cannot start again: {0}")]
+    Restart(io::Error),
     /// Threads, signals, randomness.
     #[error("the system refuses what a server needs: {0}")]
     System(#[from] io::Error),
@@ -80,6 +84,7 @@ impl Failure {
             | Failure::Store(_)
             | Failure::StoreFailed(_)
             | Failure::StoreHangs
+            | Failure::Restart(_)
             | Failure::System(_) => 1,
         }
     }
@@ -103,7 +108,8 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     }
     let address = SocketAddr::new(found.settings.bind, found.settings.port);
     let clock = WallClock::starting_after(Time::ZERO);
-    let listener = listener(System::new(clock), address, &found.settings)?;
+    let (listener, successor) = listener(System::new(clock), address, &found.settings)?;
+    let program = std::env::current_exe();
     let (answers, answered) = async_channel::unbounded();
     let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
     let platform = System::new(clock.set_after(recovery.last_written));
@@ -136,18 +142,29 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         reload,
         renew_certificate,
         core,
+        successor,
     };
-    serve(parts.assemble(listener), address)
+    match serve(parts.assemble(listener), address)? {
+        None => Ok(()),
+        Some(socket) => Err(Failure::Restart(restart::become_successor(program, socket))),
+    }
 }
 
-/// The socket that the service manager has opened, or else one on the address of the settings.
-fn listener(system: System, address: SocketAddr, settings: &Settings) -> Result<TcpPort, Failure> {
+/// The socket that the service manager has opened, or the server before a restart; or else one on the address of the
+/// settings. And who starts the server again.
+fn listener(
+    system: System,
+    address: SocketAddr,
+    settings: &Settings,
+) -> Result<(TcpPort, Successor), Failure> {
     let dead_link_secs = settings.limits.dead_link_secs;
+    let by_manager = restart::is_of_manager();
     let Some(given) = TcpPort::given(dead_link_secs)? else {
-        return system.listen(address, dead_link_secs).map_err(|why| Failure::Listen { address, why });
+        let listener = system.listen(address, dead_link_secs);
+        return Ok((listener.map_err(|why| Failure::Listen { address, why })?, Successor::Itself));
     };
     settings.guard_plaintext(given.local_addr()?.ip())?;
-    Ok(given)
+    Ok((given, if by_manager { Successor::Manager } else { Successor::Itself }))
 }
 
 /// How long tasks may run before sockets are looked at again. While connections were opened as fast as one core can,
@@ -169,6 +186,7 @@ pub(super) struct Parts<P: Platform> {
     pub(super) reload: Rc<dyn Fn()>,
     pub(super) renew_certificate: RenewCertificate,
     pub(super) core: ServerState,
+    pub(super) successor: Successor,
 }
 
 impl<P: Platform> Parts<P> {
@@ -186,6 +204,7 @@ impl<P: Platform> Parts<P> {
             reload,
             renew_certificate,
             core,
+            successor,
         } = self;
         let (sender, inbox) = channel;
         executor.spawn(inbox::forward(answered, sender.clone())).detach();
@@ -215,13 +234,14 @@ impl<P: Platform> Parts<P> {
             follow_ups: VecDeque::new(),
             stored: false,
             stopping: Stopping::No,
+            successor,
         };
         Server { core, hands, inbox, written: (Time::ZERO, Duration::ZERO) }
     }
 }
 
-/// Runs all tasks on this thread.
-fn serve(server: Server, address: SocketAddr) -> Result<(), Failure> {
+/// Runs all tasks on this thread. The number of the socket with which the server is to start again, if it is.
+fn serve(server: Server, address: SocketAddr) -> Result<Option<i32>, Failure> {
     let executor = Rc::clone(&server.hands.executor);
     let platform = server.hands.platform;
     let fingerprint = server.hands.acceptor.fingerprint();
@@ -237,7 +257,8 @@ fn serve(server: Server, address: SocketAddr) -> Result<(), Failure> {
     announce(address, fingerprint);
     service_manager::ready();
     match async_io::block_on(or(running, drive(&executor, &platform))) {
-        Outcome::Stopped => Ok(()),
+        Outcome::Stopped => Ok(None),
+        Outcome::Restarts { socket } => Ok(Some(socket)),
         Outcome::StoreFailed(reason) => Err(Failure::StoreFailed(reason)),
         Outcome::StoreHangs => Err(Failure::StoreHangs),
     }

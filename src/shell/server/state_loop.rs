@@ -8,7 +8,7 @@ use futures_lite::future::{or, yield_now};
 
 use super::alarm::until;
 use super::connections::{Caller, Turn};
-use super::hands::{Hands, Stopping};
+use super::hands::{Hands, Stopping, Successor};
 use super::inbox::{self, Item, Receiver};
 use super::service_manager;
 use super::setup::reload::{Reload, needing_restart};
@@ -38,6 +38,11 @@ const LATE: Duration = Duration::from_millis(10);
 pub(super) enum Outcome {
     /// Every record was written.
     Stopped,
+    /// The same, and the server starts again on the socket with this number.
+    Restarts {
+        /// Of its file.
+        socket: i32,
+    },
     /// The store failed, with this reason.
     StoreFailed(String),
     /// The store did not finish in time; its thread may be blocked by the disk.
@@ -80,7 +85,10 @@ impl<P: Platform> Server<P> {
             Stopping::Until(deadline) => deadline.since(self.hands.platform.now()),
         };
         match self.hands.store.close_within(left.max(LAST_WRITE)) {
-            Ok(()) => Outcome::Stopped,
+            Ok(()) => match self.hands.successor {
+                Successor::ItselfWith(socket) => Outcome::Restarts { socket },
+                Successor::Manager | Successor::Itself => Outcome::Stopped,
+            },
             Err(CloseError::Failed(reason)) => Outcome::StoreFailed(reason),
             Err(CloseError::Hangs) => Outcome::StoreHangs,
         }
@@ -261,6 +269,7 @@ impl<P: Platform> Server<P> {
             Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),
             Item::CertificateRenewed(acceptor) => self.take_up(acceptor),
             Item::Stop => self.stop(now),
+            Item::Restart => self.restart(now),
         }
         Ok(())
     }
@@ -353,6 +362,31 @@ impl<P: Platform> Server<P> {
             }
             Stopping::Until(_) => self.hands.stopping = Stopping::Until(now),
         }
+    }
+
+    /// Stops in order to start again at once: the port stays open, and sessions are left to the next start.
+    fn restart(&mut self, now: Time) {
+        let Some(accepting) = self.hands.accepting.take_if(|_| self.hands.stopping == Stopping::No) else {
+            return;
+        };
+        if self.hands.successor == Successor::Itself {
+            match accepting.hand_on() {
+                Ok(socket) => self.hands.successor = Successor::ItselfWith(socket),
+                Err(error) => {
+                    self.hands.accepting = Some(accepting);
+                    return tracing::error!(
+                        "the server does not restart: its port cannot be kept open: {error}"
+                    );
+                }
+            }
+        }
+        tracing::info!("the server restarts");
+        match self.hands.successor {
+            Successor::Manager => service_manager::stopping(),
+            Successor::Itself | Successor::ItselfWith(_) => service_manager::reloading(),
+        }
+        self.hands.stopping = Stopping::Until(now + STOP);
+        self.tell(Event::Restart, now);
     }
 
     fn has_stopped(&self) -> bool {

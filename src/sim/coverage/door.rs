@@ -135,7 +135,7 @@ impl Door {
                 }
             }
             Told::Verified { ticket, .. } => self.from = self.compared.remove(&ticket),
-            Told::Stop => self.stopping = true,
+            Told::Stop | Told::Restart => self.stopping = true,
             _ => {}
         }
     }

@@ -31,6 +31,10 @@ spelled! {
         ResumeAgainstOldLink = "resume against a half-open old session",
         /// A client resumed its session after a restart of the server.
         ResumeAfterRestart = "resume after a restart",
+        /// A client took up its session that a restart had held.
+        HeldSession = "session that went on over a restart",
+        /// A restart had held a session, and its client did not come back in time.
+        HeldInVain = "session held over a restart, in vain",
         /// A client resumed within the grace.
         ResumeInGrace = "resume within the grace",
         /// The store refused records.

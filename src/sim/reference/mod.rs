@@ -39,6 +39,7 @@ mod reader;
 mod recovery;
 mod registrations;
 mod renewals;
+mod restarts;
 mod sessions;
 mod strangers;
 pub(super) mod tally;

@@ -12,7 +12,7 @@ use crate::words::LinkId;
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     /// What was told last: that they are online.
-    told: bool,
+    pub(super) told: bool,
     /// How many of `presence_burst` are used, and since when, or when one came back last.
     used: u32,
     since: Time,

@@ -87,7 +87,8 @@ impl Server {
         if !self.may_reach(asker.user, to) {
             return Err(Code::Blocked);
         }
-        if self.at(to).link().is_some() { Ok(to) } else { Err(Code::Offline) }
+        let is_held = self.session(to).is_some_and(|session| session.held);
+        if self.at(to).link().is_some() || is_held { Ok(to) } else { Err(Code::Offline) }
     }
 
     /// Pairs of asker and asked in which the user is either: first those that the user asked.

@@ -1,11 +1,12 @@
 //! What a start makes of what is durable.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::lockout::{Guesses, Subject};
 use super::papers::named;
 use super::{Ledger, Reference, Server, User};
-use crate::record::{Fact, Record, Suspect};
+use crate::record::{AfterEnd, Fact, Record, Suspect};
 use crate::server::Settings;
 use crate::time::Time;
 use crate::words::{Credential, Name};
@@ -25,9 +26,18 @@ impl Reference {
             server.open_account(name, credential);
         }
         let mut gone = BTreeSet::new();
+        let mut held = Vec::new();
         for record in recovery.records {
             if !matches!(record, Record::Settled { .. }) {
                 gone.extend(named(&record).into_iter().filter(|name| server.find(name.as_str()).is_none()));
+            }
+            // What was said of a session last holds.
+            if let Record::Fact(Fact::SessionBegan { user, .. } | Fact::SessionEnded { user, .. }) = &record {
+                let user = server.find(user.as_str());
+                held.retain(|(held, _)| Some(*held) != user);
+                if let Record::Fact(Fact::SessionEnded { after: AfterEnd::Held, at, .. }) = &record {
+                    held.extend(user.map(|user| (user, *at)));
+                }
             }
             match &record {
                 Record::Fact(fact) => server.apply_old(fact),
@@ -41,6 +51,7 @@ impl Reference {
             }
         }
         server.end_open_sessions(recovery.last_written);
+        server.take_up(held);
         server.too_many_devices();
         for name in gone {
             server.purges.entry(name).or_default();
@@ -84,13 +95,13 @@ impl Server {
                     (account.login, account.token) = (login.0, *token);
                 }
             }
-            Fact::SessionEnded { user, resumable, at } => {
+            Fact::SessionEnded { user, after, at } => {
                 if let Some(user) = self.find(user.as_str()) {
                     // A login that was cut off before its `welcome` is no session.
                     if self.at(user).began.is_some() {
                         self.note_ended(user, *at);
                     }
-                    if !resumable {
+                    if *after == AfterEnd::Nothing {
                         self.at_mut(user).token = None;
                         self.at_mut(user).ledger = Ledger::default();
                     }
@@ -106,7 +117,7 @@ impl Server {
             if self.at(user).began.is_some() && !self.at(user).is_ended {
                 self.note_ended(user, at);
                 let user = self.name(user).clone();
-                self.persist_fact(Fact::SessionEnded { user, resumable: true, at });
+                self.persist_fact(Fact::SessionEnded { user, after: AfterEnd::Resume, at });
             }
         }
     }

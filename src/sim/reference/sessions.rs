@@ -13,8 +13,8 @@ use super::papers::DRAWN;
 use super::prices::RESUMPTION;
 use super::told::TOKEN;
 use super::{Ledger, Server, Timer, User, later};
-use crate::record::{Fact, RecordNumber};
-use crate::server::settings::OfflineDelivery;
+use crate::record::{AfterEnd, Fact, RecordNumber};
+use crate::server::settings::{OfflineDelivery, Settings};
 use crate::time::Time;
 use crate::words::{LinkId, LoginNumber, MessageId};
 
@@ -39,7 +39,9 @@ pub(super) struct Session {
     pub(super) serial: u64,
     pub(super) link: Option<LinkId>,
     pub(super) from: core::net::SocketAddr,
-    lost_at: Time,
+    pub(super) lost_at: Time,
+    /// R58: it was there before a restart, and its client is not back.
+    pub(super) held: bool,
     pub(super) last_active: Time,
     /// The activity after which it was announced that nothing followed (R20).
     pub(super) announced_after: Option<Time>,
@@ -74,6 +76,7 @@ impl Delivery {
 pub(super) enum End {
     Farewell(&'static str, Option<String>),
     Stopped,
+    Restarted,
     LinkLost,
 }
 
@@ -103,7 +106,7 @@ impl Server {
             self.detach(old);
         }
         if let Some(session) = self.session_mut(user) {
-            (session.link, session.from) = (Some(id), from);
+            (session.link, session.from, session.held) = (Some(id), from, false);
             session.delivery = Delivery::default();
         }
         self.probe_answered(user);
@@ -149,6 +152,7 @@ impl Server {
             link: Some(id),
             from,
             lost_at: now,
+            held: false,
             last_active: now,
             announced_after: None,
             looked_at: None,
@@ -232,15 +236,18 @@ impl Server {
         }
         let now = self.now;
         self.note_ended(user, now);
-        let resumable = matches!(end, End::Stopped | End::LinkLost);
+        let after = match end {
+            End::Stopped | End::Restarted | End::LinkLost => AfterEnd::Resume,
+            End::Farewell(..) => AfterEnd::Nothing,
+        };
         let account = self.at_mut(user);
-        if !resumable {
+        if after == AfterEnd::Nothing {
             account.token = None;
             account.ledger = Ledger::default();
         }
         let name = account.name.clone();
-        let number = self.persist_fact(Fact::SessionEnded { user: name, resumable, at: now });
-        if end != End::Stopped {
+        let number = self.persist_fact(Fact::SessionEnded { user: name, after, at: now });
+        if !matches!(end, End::Stopped | End::Restarted) {
             self.came_or_went(user);
         }
         self.probe_over(user);
@@ -258,7 +265,7 @@ impl Server {
                 self.word_waits(number, id);
             }
             End::Stopped => self.say_farewell(id),
-            End::LinkLost => self.detach(id),
+            End::Restarted | End::LinkLost => self.detach(id),
         }
     }
 
@@ -279,10 +286,10 @@ impl Server {
 
     /// The link of a login that nobody was told of is gone: there was no session (R18).
     pub(super) fn never_entered(&mut self, user: User, entry: &Entry) {
-        let resumable = entry.by_password.is_none();
+        let after = if entry.by_password.is_none() { AfterEnd::Resume } else { AfterEnd::Nothing };
         let account = self.at_mut(user);
         account.entering = None;
-        if !resumable {
+        if after == AfterEnd::Nothing {
             account.token = None;
             account.ledger = Ledger::default();
         }
@@ -290,7 +297,7 @@ impl Server {
         let (began, ended) = (account.began.unwrap_or(Time::MAX), account.ended);
         self.leave_to_next_login(user, entry.by_password.unwrap_or(0));
         self.persist_fact(Fact::SessionBegan { user: name.clone(), login, token, at: began });
-        self.persist_fact(Fact::SessionEnded { user: name, resumable, at: ended });
+        self.persist_fact(Fact::SessionEnded { user: name, after, at: ended });
         self.may_purge(user);
     }
 
@@ -314,7 +321,9 @@ impl Server {
         let Some(lost_at) = self.session_of(user).filter(waits).map(|session| session.lost_at) else {
             return;
         };
-        let due = later(lost_at, self.settings.resume_grace_secs);
+        let held = self.session_of(user).is_some_and(|session| session.held);
+        let Settings { resume_grace_secs, restart_grace_secs, .. } = self.settings;
+        let due = later(lost_at, if held { restart_grace_secs } else { resume_grace_secs });
         if due <= self.now {
             self.end_session(user, End::LinkLost);
         } else {

@@ -213,6 +213,7 @@ impl Reference {
             Told::Reloaded | Told::HashesRenewed => {}
             Told::Turn => server.give_turn(),
             Told::Stop => server.stop(),
+            Told::Restart => server.restart(),
             Told::Tick => server.meet_deadlines(),
         }
         if let Some(server) = &mut self.server {
@@ -416,8 +417,10 @@ impl Server {
         let before = core::mem::replace(&mut self.settings, settings.clone());
         let now = &self.settings;
         let auto = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
-        let waits =
-            (now.timeout_secs, now.resume_grace_secs) != (before.timeout_secs, before.resume_grace_secs);
+        let times = |settings: &Settings| {
+            (settings.timeout_secs, settings.resume_grace_secs, settings.restart_grace_secs)
+        };
+        let waits = times(now) != times(&before);
         let rate = (now.rate_burst, now.rate_per_s) != (before.rate_burst, before.rate_per_s);
         let disk =
             (now.unsettled_max, now.store_queue_bytes) != (before.unsettled_max, before.store_queue_bytes);

@@ -119,6 +119,14 @@ impl Server {
         self.start_again();
     }
 
+    /// SIGUSR1: it starts again in the same process and on the same port. Waits until it does.
+    pub fn start_anew(&mut self) {
+        self.signal(Signal::USR1);
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        assert_eq!(line, format!("listening on {}\n", self.address));
+    }
+
     /// SIGKILL, and its end.
     pub fn kill(&mut self) -> Ended {
         self.child.kill().expect("a kill");

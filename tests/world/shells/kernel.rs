@@ -433,6 +433,10 @@ pub(crate) struct ModelPort {
 }
 
 impl Listener for ModelPort {
+    fn hand_on(&self) -> io::Result<i32> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     type Socket = ModelSocket;
 
     async fn accept(&self) -> io::Result<(ModelSocket, SocketAddr)> {

@@ -35,6 +35,11 @@ impl<P: Platform> Accepting<P> {
         Accepting { listener, _task: task }
     }
 
+    /// Keeps the port open for the program that follows this one; returns the number of its file.
+    pub(crate) fn hand_on(&self) -> io::Result<i32> {
+        self.listener.hand_on()
+    }
+
     /// Changes `dead_link_secs` for connections accepted from now on.
     pub(crate) fn set_dead_link_secs(&self, secs: u64) -> io::Result<()> {
         self.listener.set_dead_link_secs(secs)

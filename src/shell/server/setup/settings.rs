@@ -289,6 +289,7 @@ table! {
     lock_extend: bool = core.lock_extend, "attempts during a lock start it again";
     invalid_counts_as_activity: bool = core.invalid_counts_as_activity, "wrong commands keep a session alive";
     resume_grace_secs: Seconds = core.resume_grace_secs, "how long a session outlives its link";
+    restart_grace_secs: Seconds = core.restart_grace_secs, "how long sessions wait for their clients after a restart; 0: they end";
     block_notice: BlockNotice = core.block_notice,
         "whether a sender hears that they are blocked; silent: `stored`, given away where offline users are refused";
     strict_block: bool = core.strict_block, "blocking twice is an error";
@@ -349,7 +350,7 @@ mod tests {
         broadcast_report=generic hide_blockers_in_whoelse=true whoelse_include_self=false \
         hide_blockers_in_history=true history_mode=overlap strict_block=true block_mutual=false \
         block_ends_private=false ping_reveals_block=true credentials=credentials.txt data=hobnob-data \
-        plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false";
+        restart_grace_secs=15 plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false";
 
     #[test]
     fn names_and_defaults_are_the_promised_ones() {

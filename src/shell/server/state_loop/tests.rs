@@ -57,6 +57,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         follow_ups: VecDeque::new(),
         stored: false,
         stopping: Stopping::No,
+        successor: Successor::Itself,
         settings,
     };
     let core = ServerState::new(hands.settings.core.clone(), Vec::new(), recovery, 1, platform.now());

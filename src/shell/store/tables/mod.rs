@@ -1,5 +1,6 @@
 //! The tables: writes records as rows, and reads rows as records at start.
 
+mod after_end;
 mod commands;
 mod index;
 mod known;

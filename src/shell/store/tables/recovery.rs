@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, Row};
 
+use super::after_end;
 use super::commands::{Commands, Progress};
 use super::index::{Entry, Index};
 use super::known::Known;
@@ -139,8 +140,9 @@ fn read_sessions(db: &Connection, names: &Names, records: &mut Vec<Record>) -> R
         }
         records.extend(settled.remove(&id).into_iter().flatten());
         if let Some(at) = time(5)? {
-            let resumable = row.get::<_, Option<bool>>(6)?.unwrap_or(false);
-            records.push(Record::Fact(Fact::SessionEnded { user: user.clone(), resumable, at }));
+            let number = row.get::<_, Option<u8>>(6)?.unwrap_or(0);
+            let after = after_end::parse(number).ok_or(Trouble::Unreadable("end of a session"))?;
+            records.push(Record::Fact(Fact::SessionEnded { user: user.clone(), after, at }));
         }
         Ok(())
     })?;

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
 
+use super::after_end;
 use super::index::Entry;
 use super::known::Known;
 use crate::record::{
-    Change, DeviceStanding, Digest, Fact, Mail, Maker, Outcome, Record, Suspect, WordsDigest,
+    AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, Maker, Outcome, Record, Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
@@ -54,9 +55,7 @@ impl Rows {
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => {
                 self.begin_session(user, login.0, token.map(|digest| digest.0), *at)
             }
-            Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
-                self.end_session(user, *resumable, *at)
-            }
+            Record::Fact(Fact::SessionEnded { user, after, at }) => self.end_session(user, *after, *at),
             Record::MailStored { to, mail } => self.store_mail(to, mail),
             Record::Fact(Fact::MailRemoved { user, ids }) => self.remove_mail(user, ids),
             Record::Change(Change::Blocked { by, user }) => self.block(by, user),
@@ -177,12 +176,12 @@ impl Rows {
         Ok(())
     }
 
-    fn end_session(&mut self, name: &Name, resumable: bool, at: Time) -> Result<()> {
+    fn end_session(&mut self, name: &Name, after: AfterEnd, at: Time) -> Result<()> {
         self.note_time(at);
         let Some(user) = self.known.names.known(name) else { return Ok(()) };
         self.run(
             "UPDATE sessions SET ended = ?2, resumable = ?3 WHERE user = ?1",
-            params![user, signed(at), resumable],
+            params![user, signed(at), after_end::number(after)],
         )
     }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rig, id};
 use crate::record::{
-    Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, Suspect, WordsDigest,
+    AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, Suspect,
+    WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
@@ -31,7 +32,7 @@ struct Session {
     token: Option<Digest>,
     /// First and last beginning of this login.
     began: (Time, Time),
-    ended: Option<(bool, Time)>,
+    ended: Option<(AfterEnd, Time)>,
 }
 
 impl Model {
@@ -66,9 +67,9 @@ impl Model {
                 self.couriers.remove(&(user, token));
             }
             Record::Fact(Fact::SessionBegan { user, login, token, at }) => self.begin(user, login, token, at),
-            Record::Fact(Fact::SessionEnded { user, resumable, at }) => {
+            Record::Fact(Fact::SessionEnded { user, after, at }) => {
                 if let Some(session) = self.sessions.get_mut(&user) {
-                    session.ended = Some((resumable, at));
+                    session.ended = Some((after, at));
                 }
             }
             Record::MailStored { to, mail } => {

@@ -2,7 +2,7 @@
 
 use super::super::check;
 use super::*;
-use crate::record::{Change, Fact, MailSummary, Maker, Outcome};
+use crate::record::{AfterEnd, Change, Fact, MailSummary, Maker, Outcome};
 
 fn block(by: &str, user: &str) -> Record {
     Record::Change(Change::Blocked { by: name(by), user: name(user) })
@@ -27,7 +27,7 @@ fn life_of(user: &str) -> Vec<Record> {
         Record::Fact(Fact::Failures { suspect, count: 2, locked_until: Some(Time(9)), since_login: 2 }),
         Record::Fact(Fact::SessionBegan { user: name(user), login, token: None, at: Time(1) }),
         Record::Settled { user: name(user), origin, outcome: Outcome::Done, words: None },
-        Record::Fact(Fact::SessionEnded { user: name(user), resumable: true, at: Time(2) }),
+        Record::Fact(Fact::SessionEnded { user: name(user), after: AfterEnd::Resume, at: Time(2) }),
     ]
 }
 

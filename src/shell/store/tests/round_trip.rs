@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::Model;
 use super::*;
-use crate::record::{Change, Digest, Fact, Maker, Outcome, Suspect, WordsDigest};
+use crate::record::{AfterEnd, Change, Digest, Fact, Maker, Outcome, Suspect, WordsDigest};
 use crate::wire::{Code, Status};
 
 fn reopened(data: &Path, rig: Rig) -> Rig {
@@ -53,9 +53,9 @@ fn one_of_each() -> Vec<Record> {
         failures(Suspect::Account(name("luke")), 2, None),
         failures(Suspect::Account(name("luke")), 0, None),
         began("hans", 1, 10),
-        Record::Fact(Fact::SessionEnded { user: name("hans"), resumable: false, at: Time(20) }),
+        Record::Fact(Fact::SessionEnded { user: name("hans"), after: AfterEnd::Nothing, at: Time(20) }),
         began("yoda", 4, 30),
-        Record::Fact(Fact::SessionEnded { user: name("yoda"), resumable: true, at: Time(40) }),
+        Record::Fact(Fact::SessionEnded { user: name("yoda"), after: AfterEnd::Resume, at: Time(40) }),
         began("yoda", 4, 50),
         Record::Fact(Fact::SessionBegan {
             user: name("luke"),
@@ -120,7 +120,7 @@ fn boot_numbers_rise_and_secret_and_time_stay() {
     assert_ne!(secret, [0; 32]);
     assert_eq!(rig.recovery.last_written, START);
     let late = Time(START.0 + 3_600_000_000);
-    rig.store([Record::Fact(Fact::SessionEnded { user: name("hans"), resumable: true, at: late })]);
+    rig.store([Record::Fact(Fact::SessionEnded { user: name("hans"), after: AfterEnd::Resume, at: late })]);
     for boot in 2..5 {
         rig = reopened(folder.path(), rig);
         assert_eq!(rig.recovery.boot, boot);

@@ -9,9 +9,13 @@ use super::super::check;
 use super::damage::as_after_a_crash;
 use super::model::Model;
 use super::*;
-use crate::record::{Change, Fact, Maker, Outcome, WordsDigest};
+use crate::record::{AfterEnd, Change, Fact, Maker, Outcome, WordsDigest};
 
 const USERS: [&str; 3] = ["hans", "Hans", "luke"];
+
+fn after_end() -> impl Strategy<Value = AfterEnd> {
+    prop_oneof![Just(AfterEnd::Nothing), Just(AfterEnd::Resume), Just(AfterEnd::Held)]
+}
 
 /// Any record over a few users; message ids and logins are put right by `count_up`.
 fn any_record() -> impl Strategy<Value = Record> {
@@ -33,8 +37,8 @@ fn any_record() -> impl Strategy<Value = Record> {
             let token = token.then_some(Digest([7; 16]));
             Record::Fact(Fact::SessionBegan { user, login: LoginNumber(login), token, at })
         }),
-        2 => (user(), any::<bool>(), time())
-            .prop_map(|(user, resumable, at)| Record::Fact(Fact::SessionEnded { user, resumable, at })),
+        2 => (user(), after_end(), time())
+            .prop_map(|(user, after, at)| Record::Fact(Fact::SessionEnded { user, after, at })),
         8 => (user(), 1..4_u64, any::<u64>(), any::<Option<u64>>()).prop_map(|(user, login, number, words)| {
             let origin = Origin { login: LoginNumber(login), number };
             Record::Settled { user, origin, outcome: Outcome::Done, words: words.map(WordsDigest) }

@@ -5,7 +5,7 @@ use std::fs;
 use super::super::{backup, check};
 use super::model::Model;
 use super::*;
-use crate::record::{Change, DeviceStanding, Fact, Maker, Outcome, WordsDigest};
+use crate::record::{AfterEnd, Change, DeviceStanding, Fact, Maker, Outcome, WordsDigest};
 use crate::wire::{Code, Status};
 
 /// The data folder that version 1 left, with some SQL on top.
@@ -57,7 +57,7 @@ fn kept() -> Vec<Record> {
         failures(Suspect::Unknown(Digest([9; 16])), 1, Some(Time(5))),
         began("hans", 1, Some(1), 10),
         settled("hans", 1, 1, Outcome::Failed(Code::MailboxFull), None),
-        Record::Fact(Fact::SessionEnded { user: name("hans"), resumable: false, at: Time(20) }),
+        Record::Fact(Fact::SessionEnded { user: name("hans"), after: AfterEnd::Nothing, at: Time(20) }),
         began("luke", u64::MAX, None, 60),
         began("yoda", 4, Some(4), 30),
         began("yoda", 4, Some(4), 50),

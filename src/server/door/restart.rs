@@ -1,0 +1,118 @@
+//! A restart: sessions that can be taken up again are held, and go on at the next start (R58).
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+
+use super::ending::{self, end_for_restart};
+use super::links::{self, Stage};
+use crate::planted::{self, Planted};
+use crate::record::{AfterEnd, Fact};
+use crate::server::accounts::UserId;
+use crate::server::deadlines::Deadline;
+use crate::server::people::{history, presence};
+use crate::server::post::{Delivery, storing};
+use crate::server::session::Session;
+use crate::server::{Phase, ServerState, wishes};
+use crate::time::Time;
+use crate::wire::Capabilities;
+use crate::words::{LinkId, Name};
+
+/// Where a session without a link is: a link brings its own address.
+const NOWHERE: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// Stores what is under way, and closes every link without a word. Wishes that were not handed out are dropped.
+pub(in crate::server) fn restart(server: &mut ServerState) {
+    server.phase = Phase::Stopping;
+    wishes::drop_waiting(server);
+    let users = server.people.roster.users().to_vec();
+    for &user in &users {
+        storing::store_all_under_way(server, user);
+    }
+    // Those who wait for an answer of somebody who cannot come back get it.
+    let (held, over): (Vec<UserId>, Vec<UserId>) =
+        users.into_iter().partition(|&user| server.accounts[user].can_be_held());
+    over.into_iter().for_each(|user| end_for_restart(server, user));
+    held.into_iter().for_each(|user| hold(server, user));
+    let mut rest: Vec<LinkId> = server.door.links.keys().copied().collect();
+    rest.sort_unstable();
+    for link in rest {
+        match links::stage(server, link) {
+            Some(Stage::Parting(..)) => links::part(server, link),
+            Some(Stage::Entering(user, entry)) => {
+                ending::never_entered(server, user, entry);
+                links::detach(server, link);
+            }
+            _ => links::detach(server, link),
+        }
+    }
+    let ServerState { papers, out, .. } = server;
+    papers.write_kept_facts(out);
+}
+
+/// The session ends as far as this process goes, and goes on at the next start.
+fn hold(server: &mut ServerState, user: UserId) {
+    let Some(link) = server.accounts[user].session.as_mut().map(|session| session.link.take()) else {
+        return;
+    };
+    let after = if planted::is(Planted::RestartForgets) { AfterEnd::Resume } else { AfterEnd::Held };
+    let held = Fact::SessionEnded { user: server.accounts.name(user).clone(), after, at: server.now };
+    let ServerState { papers, out, .. } = server;
+    papers.persist_fact(out, held);
+    if let Some(link) = link {
+        links::detach(server, link);
+    }
+}
+
+/// Takes up the sessions that a restart has held, unless it was too long ago. They are without a link, and nobody is
+/// told of them.
+pub(in crate::server) fn take_up_held(server: &mut ServerState, held: BTreeMap<Name, Time>) {
+    let grace = Duration::from_secs(server.settings.restart_grace_secs);
+    let is_over = |since: Time, now: Time| since + grace <= now && !planted::is(Planted::HeldTooLong);
+    for (name, since) in held {
+        if is_over(since, server.now) {
+            continue;
+        }
+        if let Some(user) = server.accounts.find_open(name.as_str())
+            && server.accounts[user].token.is_some()
+            && let (Some(began), _) = history::last_session(server, user)
+        {
+            take_up(server, user, began, grace);
+        }
+    }
+}
+
+fn take_up(server: &mut ServerState, user: UserId, began: Time, grace: Duration) {
+    let place = server.people.roster.enter(user);
+    let serial = server.next_serial();
+    let session = Session {
+        serial,
+        link: None,
+        held: true,
+        from: NOWHERE,
+        lost_at: server.now,
+        capabilities: Capabilities::default(),
+        place,
+        last_active: server.now,
+        told_idle_since: None,
+        looked_at: None,
+        delivery: Delivery::default(),
+    };
+    server.accounts[user].session = Some(Box::new(session));
+    history::session_began(server, user, began);
+    if !planted::is(Planted::HeldToldAgain) {
+        presence::was_told(server, user);
+    }
+    let (name, login, token) =
+        (server.accounts.name(user).clone(), server.accounts[user].login, server.accounts[user].token);
+    let ServerState { papers, out, .. } = server;
+    if !planted::is(Planted::HeldNotWritten) {
+        papers.persist_fact(out, Fact::SessionBegan { user: name, login, token, at: began });
+    }
+    ending::idle_due(server, user, serial);
+    if !planted::is(Planted::HeldForEver) {
+        server.deadlines.add(server.now + grace, Deadline::Grace(user, serial));
+    }
+}
