@@ -80,6 +80,7 @@ impl Server {
     /// Somebody is there.
     pub(super) fn probe_answered(&mut self, user: User) {
         let Some(link) = self.take_probe(user) else { return };
+        self.may_purge(user);
         if let Some(Stage::Probing(entrant)) = self.stage(link).cloned() {
             self.set_stage(link, Stage::Anonymous);
             self.forgive(&entrant.subject, false, false);
@@ -106,11 +107,14 @@ impl Server {
 
     /// The connection of the new login has ended.
     pub(super) fn probe_void(&mut self, user: User) {
-        self.take_probe(user);
+        if self.take_probe(user).is_some() {
+            self.may_purge(user);
+        }
     }
 
     pub(super) fn decide_again(&mut self, id: LinkId) {
         let Some(Stage::Probing(entrant)) = self.stage(id).cloned() else { return };
+        self.may_purge(entrant.user);
         self.set_stage(id, Stage::Anonymous);
         self.right_password(id, &entrant, false);
         self.read_on_if_refused(id);
