@@ -10,12 +10,20 @@ use crate::wire::Answer;
 /// The result of a successful command: its answer and the lists that came before it.
 pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
     match answer {
-        Answer::Message { to, status } => Success::Message { to: to.to_owned(), status, words: None },
+        Answer::Message { to, status } => {
+            let away = parts.away.into_iter().find(|(user, _)| user == to).map(|(_, text)| text);
+            Success::Message { to: to.to_owned(), status, away, words: None }
+        }
         Answer::Broadcast { recipients, withheld } => {
             parts.users.sort_unstable();
             Success::Broadcast { recipients, withheld, withheld_users: parts.users }
         }
-        Answer::Whoelse { .. } | Answer::WhoelseSince { .. } | Answer::Wholasthr { .. } => {
+        Answer::Whoelse { .. } => {
+            parts.users.sort_unstable();
+            parts.away.sort_unstable();
+            Success::Whoelse { users: parts.users, away: parts.away }
+        }
+        Answer::WhoelseSince { .. } | Answer::Wholasthr { .. } => {
             parts.users.sort_unstable();
             Success::Users { users: parts.users }
         }
@@ -49,6 +57,7 @@ pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
         }
         // The client explains its commands itself.
         Answer::Help => Success::Help { text: Default::default() },
+        Answer::Away | Answer::Back => Success::Done,
         Answer::Logout => Success::Logout,
     }
 }

@@ -192,6 +192,7 @@ impl ClientState {
             Success::Message { status, words, .. } => (*status == Status::Stored, Some(words)),
             Success::GroupMessage { stored, words, .. } => (*stored > 0, Some(words)),
             Success::Broadcast { .. }
+            | Success::Whoelse { .. }
             | Success::Users { .. }
             | Success::User { .. }
             | Success::Offline { .. }
@@ -202,6 +203,7 @@ impl ClientState {
             | Success::Private { .. }
             | Success::Verification { .. }
             | Success::Help { .. }
+            | Success::Done
             | Success::Logout => (false, None),
         };
         let words = self.unanswered.settle(line, stored, self.now);

@@ -192,8 +192,14 @@ impl ClientState {
     fn on_greeting(&mut self, server: Capabilities) {
         (self.link.stage, self.link.capabilities) = (Stage::Greeted, server);
         self.link.reached = true;
-        let capabilities =
-            Capabilities { acknowledge: true, resume: true, device: true, alive: true, courier: false };
+        let capabilities = Capabilities {
+            acknowledge: true,
+            resume: true,
+            device: true,
+            alive: true,
+            courier: false,
+            away: true,
+        };
         self.outbox.send(&ClientLine::Hello { version: VERSION, capabilities });
         match self.phase {
             Phase::Entry(_) => self.begin_login(),

@@ -8,7 +8,7 @@ use super::verb::{AT_TERMINAL, Verb};
 use crate::wire::CommandKind;
 
 /// Commands that share a line in the list of all, which fits on a screen, and what they do.
-const PAIRS: [(Verb, Verb, &str); 3] = [
+const PAIRS: [(Verb, Verb, &str); 6] = [
     (
         Verb::Server(CommandKind::Ping),
         Verb::Server(CommandKind::Seen),
@@ -18,6 +18,21 @@ const PAIRS: [(Verb, Verb, &str); 3] = [
         Verb::Server(CommandKind::Block),
         Verb::Server(CommandKind::Unblock),
         "keep USER from reaching you, or no longer",
+    ),
+    (
+        Verb::Server(CommandKind::Away),
+        Verb::Server(CommandKind::Back),
+        "let others know why you do not answer, or no longer",
+    ),
+    (
+        Verb::Server(CommandKind::LeaveGroup),
+        Verb::Server(CommandKind::DeleteGroup),
+        "leave a group; delete your own",
+    ),
+    (
+        Verb::Server(CommandKind::Accept),
+        Verb::Server(CommandKind::Decline),
+        "agree to a private link that USER asked for, or not",
     ),
     (Verb::Verify, Verb::Trust, "compare keys; accept another key"),
 ];
@@ -90,6 +105,9 @@ const fn more_of_server(kind: CommandKind) -> &'static str {
         CommandKind::Unblock => "Messages that were held back by the block are shown.",
         CommandKind::Offline => "Only needed where the server does not show them at login.",
         CommandKind::Seen => "Who is online is here now. Of those who have blocked you nothing is known.",
+        CommandKind::Away => {
+            "They are told when they write to you and in whoelse, until you are back or log out."
+        }
         CommandKind::CreateGroup => "You own it: you may add and remove members, and delete it.",
         CommandKind::MessageGroup => "Members who are not online get it at their next login.",
         CommandKind::LeaveGroup => "If it is yours, it passes to the member who has been in it longest.",
@@ -101,6 +119,7 @@ const fn more_of_server(kind: CommandKind) -> &'static str {
         CommandKind::Whoelse
         | CommandKind::Wholasthr
         | CommandKind::Ping
+        | CommandKind::Back
         | CommandKind::GroupList
         | CommandKind::AddToGroup
         | CommandKind::RemoveFromGroup

@@ -164,6 +164,8 @@ fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
         | Command::Offline
         | Command::Ping { .. }
         | Command::Seen { .. }
+        | Command::Away { .. }
+        | Command::Back
         | Command::CreateGroup { .. }
         | Command::MessageGroup { .. }
         | Command::GroupList

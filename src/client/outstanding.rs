@@ -58,6 +58,8 @@ pub(super) struct AskedBy {
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) users: Vec<String>,
+    /// Users who are away, and what for.
+    pub(super) away: Vec<(String, String)>,
     pub(super) groups: Vec<(String, Vec<String>)>,
     bytes: usize,
 }
@@ -292,6 +294,8 @@ fn subjects<'a>(command: &Command<'a>) -> (Option<&'a str>, Option<&'a str>) {
         | Command::WhoelseSince { .. }
         | Command::Wholasthr
         | Command::Offline
+        | Command::Away { .. }
+        | Command::Back
         | Command::GroupList
         | Command::Help { .. }
         | Command::Logout => (None, None),
@@ -312,6 +316,17 @@ impl Parts {
         }
         self.bytes += bytes;
         self.users.extend(users.iter().map(ToOwned::to_owned));
+        true
+    }
+
+    /// Adds a user who is away; false, and nothing is added, if that takes more bytes than there is room for.
+    pub(super) fn add_away(&mut self, user: &str, text: &str, room: usize) -> bool {
+        let bytes = name_cost(user) + name_cost(text);
+        if bytes > room {
+            return false;
+        }
+        self.bytes += bytes;
+        self.away.push((user.to_owned(), text.to_owned()));
         true
     }
 

@@ -202,6 +202,9 @@ impl ClientState {
             ServerLine::Users { number: Some(number), users } => {
                 self.on_part(*number, |parts, room| parts.add_users(*users, room));
             }
+            ServerLine::Away { number: Some(number), user, text } => {
+                self.on_part(*number, |parts, room| parts.add_away(user, text.as_str(), room));
+            }
             ServerLine::Members { number: Some(number), group, members } => {
                 self.on_part(*number, |parts, room| parts.add_members(group, *members, room));
             }
@@ -230,6 +233,7 @@ impl ClientState {
             // Answers to nothing that was asked.
             ServerLine::Done { number: None, .. } => self.on_unnumbered_answer(),
             ServerLine::Users { number: None, .. }
+            | ServerLine::Away { number: None, .. }
             | ServerLine::Help(_)
             | ServerLine::Greeting { .. }
             | ServerLine::Ask(_)

@@ -187,6 +187,8 @@ pub enum Success {
         to: String,
         /// Whether it was shown or stored.
         status: Status,
+        /// What the recipient is away for, if they are.
+        away: Option<String>,
         /// At a terminal, if it was stored or took longer than a second: its first words.
         words: Option<String>,
     },
@@ -199,7 +201,14 @@ pub enum Success {
         /// Who did not (only with `broadcast_report=names`, otherwise empty).
         withheld_users: Vec<String>,
     },
-    /// `whoelse`, `whoelsesince`, `wholasthr`
+    /// `whoelse`
+    Whoelse {
+        /// Sorted.
+        users: Vec<String>,
+        /// Those of them who are away, and what for; sorted.
+        away: Vec<(String, String)>,
+    },
+    /// `whoelsesince`, `wholasthr`
     Users {
         /// Sorted.
         users: Vec<String>,
@@ -276,6 +285,8 @@ pub enum Success {
         /// For people; lines separated by line feeds.
         text: String,
     },
+    /// `away`, `back`
+    Done,
     /// `logout`
     Logout,
 }

@@ -253,4 +253,12 @@ planted! {
     CourierSaysAll: "A courier may ask who else is online.",
     CourierStays: "A courier is not closed after its last answer.",
     CourierOutlivesPassword: "A courier goes on when the password is changed.",
+    BlockSkippedInAway: "Those whom a user has blocked are told what they are away for.",
+    BlockedAwayHeard: "What somebody is away for comes to those who have blocked them.",
+    AwayForAll: "Programs that do not read it are told who is away.",
+    AwayNotListed: "`whoelse` does not say who is away.",
+    AwayIsFree: "Nobody pays for being told who is away.",
+    BackIgnored: "Whoever is back stays away.",
+    ResumeEndsAway: "Whoever resumes is not away any more.",
+    LongAwayKept: "What a user is away for may be of any length.",
 }

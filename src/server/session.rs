@@ -1,5 +1,6 @@
 //! Sessions: what a user who is online has, and what they have caused.
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use super::accounts::UserId;
@@ -28,6 +29,8 @@ pub(super) struct Session {
     pub(super) lost_at: Time,
     pub(super) capabilities: Capabilities,
     pub(super) place: Place,
+    /// What they have said to be away for.
+    pub(super) away: Option<Box<str>>,
     pub(super) last_active: Time,
     /// The last activity before the time without any that its user was told of.
     pub(super) told_idle_since: Option<Time>,

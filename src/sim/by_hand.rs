@@ -37,6 +37,8 @@ const COMMANDS: &[Kind] = &[
     Kind::Unblock,
     Kind::Offline,
     Kind::Ping,
+    Kind::Away,
+    Kind::Back,
     Kind::CreateGroup,
     Kind::GroupMessage,
     Kind::GroupList,

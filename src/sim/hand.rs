@@ -34,7 +34,7 @@ pub(super) enum Manner {
     Plain,
     /// Acknowledge as well.
     Acknowledging,
-    /// And come back.
+    /// And come back, and read who is away.
     Resuming,
     /// And keep a cookie, and say that they are there.
     Keeping,
@@ -66,6 +66,10 @@ pub(super) struct Hand {
 }
 
 impl KeptToken {
+    pub(super) fn is_for(&self, user: &str) -> bool {
+        self.user.as_str() == user
+    }
+
     pub(super) const fn is_of(&self, hand: usize) -> bool {
         self.hand == hand
     }
@@ -101,8 +105,8 @@ impl World {
         match manner {
             Manner::Plain => {}
             Manner::Acknowledging => self.hand_writes(index, b"hello 1 ack\n"),
-            Manner::Resuming => self.hand_writes(index, b"hello 1 ack resume\n"),
-            Manner::Keeping => self.hand_writes(index, b"hello 1 ack resume device alive\n"),
+            Manner::Resuming => self.hand_writes(index, b"hello 1 ack resume away\n"),
+            Manner::Keeping => self.hand_writes(index, b"hello 1 ack resume device alive away\n"),
             Manner::Courier => self.hand_writes(index, b"hello 1 ack courier\n"),
         }
         Some(index)

@@ -27,6 +27,7 @@ mod faults;
 mod folders;
 mod hand;
 mod hashing;
+mod keyboards;
 mod link;
 pub mod minimise;
 mod network;

@@ -60,7 +60,7 @@ impl World {
     }
 
     /// A raw connection without delay, whose user logs in.
-    fn come_in(&mut self, user: &str, manner: Manner) -> Option<usize> {
+    pub(super) fn come_in(&mut self, user: &str, manner: Manner) -> Option<usize> {
         let hand = self.open_hand(3, manner)?;
         if let Some(link) = self.links.get_mut(&self.hands[hand].link) {
             link.latency_micros = 0;

@@ -35,6 +35,8 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::Offline, "client {actor}: offline"),
     (Kind::Ping, "client {actor}: ping user {argument}"),
     (Kind::Seen, "client {actor}: seen user {argument}"),
+    (Kind::Away, "client {actor}: away, text {salt}"),
+    (Kind::Back, "client {actor}: back"),
     (Kind::CreateGroup, "client {actor}: create group {argument} with users of {salt}"),
     (Kind::GroupMessage, "client {actor}: message group {argument}"),
     (Kind::GroupList, "client {actor}: grouplist"),

@@ -52,6 +52,10 @@ spelled! {
         Ping = "ping",
         /// `seen`
         Seen = "seen",
+        /// `away`
+        Away = "away",
+        /// `back`
+        Back = "back",
         /// `create group`
         CreateGroup = "create-group",
         /// `message group`
@@ -267,6 +271,8 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Offline, 6, true),
     (Kind::Ping, 10, true),
     (Kind::Seen, 6, true),
+    (Kind::Away, 8, true),
+    (Kind::Back, 4, true),
     (Kind::CreateGroup, 10, true),
     (Kind::GroupMessage, 22, true),
     (Kind::GroupList, 4, true),

@@ -121,6 +121,10 @@ impl World {
             self.enter(seat, &line);
             return true;
         }
+        if step.kind == Kind::Away && step.salt.is_multiple_of(8) && !self.plan.calm {
+            self.leave_keyboard(step);
+            return true;
+        }
         if step.kind == Kind::StartPrivate && step.salt.is_multiple_of(3) {
             self.arm(seat, step.salt / 3);
         }
@@ -158,6 +162,8 @@ impl World {
             Kind::Offline => String::from("offline"),
             Kind::Ping => format!("ping {user}"),
             Kind::Seen => format!("seen {user}"),
+            Kind::Away => away(step.salt),
+            Kind::Back => String::from("back"),
             Kind::CreateGroup => {
                 let others: Vec<&str> =
                     (0..6).filter(|bit| step.salt >> bit & 1 == 1).map(|bit| USERS[bit]).collect();
@@ -369,5 +375,15 @@ impl World {
         } else {
             self.reload_server();
         }
+    }
+}
+
+/// What somebody is away for: a few words, or as many bytes as may be, and now and then one more.
+fn away(salt: u32) -> String {
+    match salt % 16 {
+        0 => format!("away {}", "x".repeat(256)),
+        1 => format!("away {}", "x".repeat(257)),
+        2 => String::from("away"),
+        choice => format!("away  at lunch {choice}"),
     }
 }

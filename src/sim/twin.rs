@@ -21,8 +21,16 @@ const B: u8 = 1;
 const NAME_OF_A: &str = super::cast::USERS[A as usize];
 
 /// What B may not see A do.
-const SECRET: &[Kind] =
-    &[Kind::Message, Kind::Whoelse, Kind::Since, Kind::Ping, Kind::Block, Kind::Logout, Kind::Start];
+const SECRET: &[Kind] = &[
+    Kind::Message,
+    Kind::Whoelse,
+    Kind::Since,
+    Kind::Ping,
+    Kind::Block,
+    Kind::Logout,
+    Kind::Start,
+    Kind::Away,
+];
 
 /// What the others do, B among them.
 const COMMON: &[Kind] = &[
@@ -34,6 +42,8 @@ const COMMON: &[Kind] = &[
     Kind::Since,
     Kind::Ping,
     Kind::Seen,
+    Kind::Away,
+    Kind::Back,
     Kind::Block,
     Kind::Unblock,
     Kind::Logout,

@@ -125,6 +125,13 @@ pub enum Command<'a> {
         /// The user.
         user: &'a str,
     },
+    /// `away TEXT`
+    Away {
+        /// What others are told.
+        text: Text<'a>,
+    },
+    /// `back`
+    Back,
     /// `create group NAME USER…`
     CreateGroup {
         /// Name of the group.
@@ -208,6 +215,8 @@ impl Command<'_> {
             Command::Offline => CommandKind::Offline,
             Command::Ping { .. } => CommandKind::Ping,
             Command::Seen { .. } => CommandKind::Seen,
+            Command::Away { .. } => CommandKind::Away,
+            Command::Back => CommandKind::Back,
             Command::CreateGroup { .. } => CommandKind::CreateGroup,
             Command::MessageGroup { .. } => CommandKind::MessageGroup,
             Command::GroupList => CommandKind::GroupList,

@@ -78,6 +78,8 @@ commands! {
     Offline = "offline", "", Again, "show stored messages";
     Ping = "ping", "USER", Again, "ask whether USER is online";
     Seen = "seen", "USER", Again, "ask when USER was last here";
+    Away = "away", "TEXT", Again, "let others know why you do not answer";
+    Back = "back", "", Again, "be away no longer";
     CreateGroup = "create" "group", "NAME USER...", Change, "make a group of yourself and others";
     MessageGroup = "message" "group", "NAME TEXT", Once, "send to all members of a group";
     GroupList = "grouplist", "", Again, "list your groups and their members";

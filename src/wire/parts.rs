@@ -13,6 +13,8 @@ pub struct Capabilities {
     pub alive: bool,
     /// It carries messages and holds no session (`courier`).
     pub courier: bool,
+    /// It reads who is away (`away`).
+    pub away: bool,
 }
 
 /// Words separated by runs of spaces; possibly none.

@@ -15,7 +15,7 @@ use crate::words::{DeviceKey, LoginNumber, MessageId, Origin, Text, Token};
 /// One line from the server to a client. `#NUMBER` is there if the command had one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerLine<'a> {
-    /// `hobnob VERSION [ack] [resume] [device] [alive] [courier]`: the first line of all.
+    /// `hobnob VERSION [ack] [resume] [device] [alive] [courier] [away]`: the first line of all.
     Greeting {
         /// Protocol version.
         version: u32,
@@ -80,6 +80,16 @@ pub enum ServerLine<'a> {
         number: Option<u64>,
         /// Some of the names, in order.
         users: Words<'a>,
+    },
+    /// `away [#NUMBER ]USER TEXT`: somebody in a list, or the recipient of a message, is away; the `ok` it belongs to
+    /// follows.
+    Away {
+        /// The command's number.
+        number: Option<u64>,
+        /// The user.
+        user: &'a str,
+        /// What they have said.
+        text: Text<'a>,
     },
     /// `members [#NUMBER ]GROUP NAME…`: some members of a group; its `ok`, or `changed`, follows.
     Members {
@@ -257,6 +267,10 @@ pub enum Answer<'a> {
         /// When they were here, as far as the asker may know it.
         presence: Presence,
     },
+    /// `away`
+    Away,
+    /// `back`
+    Back,
     /// `create group NAME`, after its `members` lines.
     CreateGroup {
         /// Name of the group.
@@ -336,6 +350,8 @@ impl Answer<'_> {
             Answer::Offline { .. } => CommandKind::Offline,
             Answer::Ping { .. } => CommandKind::Ping,
             Answer::Seen { .. } => CommandKind::Seen,
+            Answer::Away => CommandKind::Away,
+            Answer::Back => CommandKind::Back,
             Answer::CreateGroup { .. } => CommandKind::CreateGroup,
             Answer::MessageGroup { .. } => CommandKind::MessageGroup,
             Answer::GroupList { .. } => CommandKind::GroupList,

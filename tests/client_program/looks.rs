@@ -173,3 +173,28 @@ fn seen_tells_the_local_day_and_time() {
     connection.say("ok #2 seen yoda offline -");
     terminal.shows(&["> seen yoda", "yoda has not been seen", ">"]);
 }
+
+#[test]
+fn who_is_away_is_named_with_what_they_have_said() {
+    let server = FakeServer::start();
+    let (mut terminal, mut connection) = logged_in(&server, &[], &[("TZ", "UTC")], 0);
+    terminal.types("message luke hi\r");
+    connection.expect("#1 message luke hi");
+    connection.say("away #1 luke at\u{2028}lunch \u{1b}[31mred");
+    connection.say("ok #1 message luke delivered");
+    terminal.shows(&["> message luke hi", "luke is away: at<U+2028>lunch ^[[31mred", ">"]);
+    terminal.types("whoelse\r");
+    connection.expect("#2 whoelse");
+    connection.say("users #2 hans luke");
+    connection.say("away #2 luke lunch");
+    connection.say("ok #2 whoelse 2");
+    terminal.shows(&["> whoelse", "hans", "luke is away: lunch", ">"]);
+    terminal.types("away asleep\r");
+    connection.expect("#3 away asleep");
+    connection.say("ok #3 away");
+    terminal.shows(&["> away asleep", "You are away, until you say: back", ">"]);
+    terminal.types("back\r");
+    connection.expect("#4 back");
+    connection.say("ok #4 back");
+    terminal.shows(&["> back", "You are back", ">"]);
+}

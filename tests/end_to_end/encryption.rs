@@ -177,7 +177,9 @@ fn whoever_is_known_by_a_key_is_not_spoken_to_without() {
     let (code, said) = turned_away(&server.place, server.port, &state, &["--plaintext"]);
     assert!(code == 6 && said.contains(&server.fingerprint), "{code} {said}");
     // By the answer of somebody else, in plain, in TLS 1.2, or in nothing that is known.
-    for bytes in [&b"hobnob 1 ack resume device alive\n"[..], &TLS_1_2, b"HTTP/1.1 400 Bad Request\r\n\r\n"] {
+    for bytes in
+        [&b"hobnob 1 ack resume device alive away\n"[..], &TLS_1_2, b"HTTP/1.1 400 Bad Request\r\n\r\n"]
+    {
         let (port, heard) = answering(bytes);
         pin_for(&state, server.port, port);
         let (code, said) = turned_away(&server.place, port, &state, &[]);

@@ -249,3 +249,33 @@ fn seen_tells_when_a_user_was_last_here() {
     luke.log_out();
     assert_eq!(seen(&mut hans), (json!(false), Value::Null));
 }
+
+#[test]
+fn away_is_told_to_those_who_write_and_those_who_ask() {
+    let server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    let mut luke = server.user("luke");
+    hans.presence("luke", true);
+    assert_eq!(hans.ok("whoelse")["away"], json!({}));
+    luke.ok("away at lunch");
+    let told = hans.ok("message luke hi");
+    assert_eq!((&told["status"], &told["away"]), (&json!("delivered"), &json!("at lunch")));
+    assert_eq!(hans.ok("whoelse")["away"], json!({ "luke": "at lunch" }));
+    assert_eq!(hans.ok("wholasthr").get("away"), None);
+    // Who has blocked whom: neither hears of the other.
+    hans.ok("block luke");
+    assert_eq!(hans.ok("whoelse")["away"], json!({}));
+    assert_eq!(hans.ok("message luke hi").get("away"), None);
+    hans.ok("unblock luke");
+    assert_eq!(luke.fails(&format!("away {}", "x".repeat(257))), "too_long");
+    assert_eq!(luke.fails("away"), "usage");
+    assert_eq!(hans.ok("whoelse")["away"], json!({ "luke": "at lunch" }));
+    luke.ok("back");
+    assert_eq!(hans.ok("message luke hi").get("away"), None);
+    luke.ok("away for good");
+    luke.log_out();
+    hans.presence("luke", false);
+    let _luke = server.user("luke");
+    hans.presence("luke", true);
+    assert_eq!(hans.ok("whoelse")["away"], json!({}));
+}

@@ -48,6 +48,7 @@ pub fn command() -> BoxedStrategy<Command<'static>> {
     prop_oneof![
         4 => (name(), text()).prop_map(|(to, text)| Command::Message { to, text }),
         2 => text().prop_map(|text| Command::Broadcast { text }),
+        1 => text().prop_map(|text| Command::Away { text }),
         8 => group_command(),
         8 => prop_oneof![
             number().prop_map(|seconds| Command::WhoelseSince { seconds }),
@@ -65,6 +66,7 @@ pub fn command() -> BoxedStrategy<Command<'static>> {
             Command::Whoelse,
             Command::Wholasthr,
             Command::Offline,
+            Command::Back,
             Command::GroupList,
             Command::Logout,
         ]),
@@ -129,6 +131,11 @@ fn notification() -> BoxedStrategy<ServerLine<'static>> {
         name().prop_map(|user| ServerLine::Online { user }),
         name().prop_map(|user| ServerLine::Offline { user }),
         (option::of(number()), names(0..6)).prop_map(|(number, users)| ServerLine::Users { number, users }),
+        (option::of(number()), name(), text()).prop_map(|(number, user, text)| ServerLine::Away {
+            number,
+            user,
+            text
+        }),
         (option::of(number()), name(), names(0..6))
             .prop_map(|(number, group, members)| ServerLine::Members { number, group, members }),
         (name(), name()).prop_map(|(group, by)| ServerLine::Changed { group, by }),
@@ -221,7 +228,7 @@ fn answer() -> BoxedStrategy<Answer<'static>> {
             Answer::LeaveGroup { group },
             Answer::DeleteGroup { group },
         ])),
-        1 => select(vec![Answer::Help, Answer::Logout]),
+        1 => select(vec![Answer::Away, Answer::Back, Answer::Help, Answer::Logout]),
     ]
     .boxed()
 }

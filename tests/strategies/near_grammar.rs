@@ -25,6 +25,8 @@ const VOCABULARY: &[&[u8]] = &[
     b"offline",
     b"ping",
     b"seen",
+    b"away",
+    b"back",
     b"create",
     b"grouplist",
     b"add",

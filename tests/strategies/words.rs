@@ -94,12 +94,13 @@ pub fn token() -> impl Strategy<Value = Token> {
 }
 
 pub fn capabilities() -> impl Strategy<Value = Capabilities> {
-    any::<[bool; 5]>().prop_map(|[acknowledge, resume, device, alive, courier]| Capabilities {
+    any::<[bool; 6]>().prop_map(|[acknowledge, resume, device, alive, courier, away]| Capabilities {
         acknowledge,
         resume,
         device,
         alive,
         courier,
+        away,
     })
 }
 

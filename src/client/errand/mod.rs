@@ -297,6 +297,7 @@ impl Errand {
             | ServerLine::Message(_)
             | ServerLine::GroupMessage { .. }
             | ServerLine::Broadcast(_)
+            | ServerLine::Away { .. }
             | ServerLine::Online { .. }
             | ServerLine::Offline { .. }
             | ServerLine::Users { number: None, .. }

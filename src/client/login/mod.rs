@@ -346,6 +346,7 @@ impl ClientState {
             | ServerLine::Message(_)
             | ServerLine::GroupMessage { .. }
             | ServerLine::Broadcast(_)
+            | ServerLine::Away { .. }
             | ServerLine::Online { .. }
             | ServerLine::Offline { .. }
             | ServerLine::Users { .. }

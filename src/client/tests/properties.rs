@@ -28,7 +28,7 @@ fn server_line() -> impl Strategy<Value = Vec<u8>> {
         "refused already_online",
         "device 00112233445566778899aabbccddeeff",
         "alive",
-        "hobnob 1 ack resume device alive",
+        "hobnob 1 ack resume device alive away",
         "refused stale",
         "message 1.1 yoda 5 2.1 live hi",
         "message 1.2 yoda 5 2.2 stored hi",

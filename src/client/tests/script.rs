@@ -369,9 +369,14 @@ fn result(outcome: &Result<Success, Failure>) -> String {
 
 fn succeeded(success: &Success) -> String {
     match success {
-        Success::Message { to, status, words } => {
-            let words = words.as_ref().map(|words| format!(" [{words}]"));
-            format!("to {to} {status}{}", words.unwrap_or_default())
+        Success::Message { to, status, away, words } => {
+            let words = words.as_ref().map(|words| format!(" [{words}]")).unwrap_or_default();
+            let away = away.as_ref().map(|away| format!(" away {away}")).unwrap_or_default();
+            format!("to {to} {status}{away}{words}")
+        }
+        Success::Whoelse { users, away } => {
+            let away: String = away.iter().map(|(user, text)| format!(", {user} away {text}")).collect();
+            format!("users {}{away}", users.join(" "))
         }
         Success::User { user } => format!("ok {user}"),
         Success::Users { users } => format!("users {}", users.join(" ")),
@@ -386,7 +391,7 @@ fn succeeded(success: &Success) -> String {
         }
         Success::Private { user, path } => format!("ok {user} {path}"),
         Success::Help { text } => format!("help of {} lines", text.lines().count()),
-        Success::Logout => "ok".into(),
+        Success::Done | Success::Logout => "ok".into(),
         other @ (Success::Broadcast { .. }
         | Success::Offline { .. }
         | Success::Ping { .. }

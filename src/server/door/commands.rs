@@ -11,7 +11,7 @@ use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, another, asker_link};
 use crate::server::papers::Standing;
 use crate::server::papers::lane::{GroupChange, Wish};
-use crate::server::people::{blocks, groups, introductions, roster};
+use crate::server::people::{away, blocks, groups, introductions, roster};
 use crate::server::post::{broadcast, group_messages, messages, pages};
 use crate::server::wishes;
 use crate::wire::{Answer, Code, Command, CommandKind, PingStatus, ServerLine};
@@ -81,6 +81,8 @@ pub(super) fn carry_out(server: &mut ServerState, asker: &Asker, command: Comman
         Command::Offline => pages::show_on_command(server, asker),
         Command::Ping { user } => ping(server, asker, user),
         Command::Seen { user } => roster::seen(server, asker, user),
+        Command::Away { text } => away::go(server, asker, text),
+        Command::Back => away::come_back(server, asker),
         Command::CreateGroup { .. }
         | Command::AddToGroup { .. }
         | Command::RemoveFromGroup { .. }
@@ -120,6 +122,8 @@ fn group_change<'a>(command: &Command<'a>) -> Option<(GroupChange, &'a str)> {
         | Command::Offline
         | Command::Ping { .. }
         | Command::Seen { .. }
+        | Command::Away { .. }
+        | Command::Back
         | Command::MessageGroup { .. }
         | Command::GroupList
         | Command::StartPrivate { .. }
@@ -137,6 +141,11 @@ fn answer_repeat(server: &mut ServerState, asker: &Asker, command: &Command<'_>,
     }
     if let (Some((change, group)), Outcome::Done) = (group_change(command), outcome) {
         return groups::answer(server, asker, &change, group);
+    }
+    if let (Command::Message { to, .. }, Outcome::Message(_)) = (command, outcome)
+        && let Some(to) = server.accounts.find(to)
+    {
+        away::tell(server, asker, to);
     }
     let answer = match (command, outcome) {
         (Command::Message { to, .. }, Outcome::Message(status)) => Answer::Message { to, status },

@@ -94,6 +94,9 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
         (session.link, session.held) = (Some(id), false);
         (session.from, session.capabilities) = (from, capabilities);
         session.delivery = Delivery::default();
+        if planted::is(Planted::ResumeEndsAway) {
+            session.away = None;
+        }
     }
     probes::session_moved(server, user);
     let entry = Entry { by: By::Token, at: server.now };
@@ -167,6 +170,7 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
         lost_at: server.now,
         capabilities,
         place,
+        away: None,
         last_active: server.now,
         told_idle_since: None,
         looked_at: None,

@@ -167,8 +167,14 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         server.deadlines.add(at, Deadline::Login(id));
     }
     server.out.open(id);
-    let capabilities =
-        Capabilities { acknowledge: true, resume: true, device: true, alive: true, courier: true };
+    let capabilities = Capabilities {
+        acknowledge: true,
+        resume: true,
+        device: true,
+        alive: true,
+        courier: true,
+        away: true,
+    };
     server.out.send(id, &ServerLine::Greeting { version: VERSION, capabilities });
 }
 

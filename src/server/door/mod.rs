@@ -102,6 +102,11 @@ impl Door {
         !self.turns.is_empty()
     }
 
+    /// Whether the program at the other end of a link reads who is away.
+    pub(super) fn reads_away(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_some_and(|link| link.capabilities.away)
+    }
+
     /// Whether somebody has logged in from an address.
     pub(super) fn knows(&self, from: SocketAddr) -> bool {
         self.addresses.knows(from)

@@ -95,6 +95,7 @@ fn take_up(server: &mut ServerState, user: UserId, began: Time, grace: Duration)
         lost_at: server.now,
         capabilities: Capabilities::default(),
         place,
+        away: None,
         last_active: server.now,
         told_idle_since: None,
         looked_at: None,

@@ -1,6 +1,7 @@
 //! People: who has blocked whom, who is in which group, who is online and who was, and who wants a private
 //! link with whom.
 
+pub(super) mod away;
 pub(super) mod blocks;
 pub(super) mod groups;
 pub(super) mod history;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{blocks, history};
+use super::{away, blocks, history};
 use crate::planted::{self, Planted};
 use crate::record::Outcome;
 use crate::server::ServerState;
@@ -105,17 +105,16 @@ pub(in crate::server) fn seen(server: &mut ServerState, asker: &Asker, user: &st
 
 /// Lists users, sorted by name, before an answer.
 pub(in crate::server) fn list(server: &mut ServerState, asker: &Asker, users: &[UserId], answer: Answer<'_>) {
-    session::charge(
-        server,
-        asker.user,
-        if planted::is(Planted::ListIsFree) { 0 } else { users.len() as u64 },
-    );
     let mut lines = Vec::new();
     for line in word_lines(&server.accounts.sorted_names(users)) {
         let Some(users) = Words::new(&line) else { unreachable!("names hold no line feed") };
         ServerLine::Users { number: asker.number, users }.encode(&mut lines);
     }
+    let tells_away = matches!(answer, Answer::Whoelse { .. });
+    let away = if tells_away { away::list(server, asker, users, &mut lines) } else { 0 };
     ServerLine::Done { number: asker.number, answer }.encode(&mut lines);
+    let units = users.len() as u64 + if planted::is(Planted::AwayIsFree) { 0 } else { away };
+    session::charge(server, asker.user, if planted::is(Planted::ListIsFree) { 0 } else { units });
     if let Some(link) = answers::asker_link(server, asker) {
         server.out.list(link, lines);
     }

@@ -11,7 +11,7 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker, Tell, another};
 use crate::server::papers::Then;
-use crate::server::people::{blocks, presence};
+use crate::server::people::{away, blocks, presence};
 use crate::server::session;
 use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
@@ -201,6 +201,7 @@ pub(in crate::server) fn tell_sender(
         Tell::Sender(asker) => {
             match ending {
                 Ok(status) => {
+                    away::tell(server, asker, to);
                     let to = server.accounts.name(to).as_str();
                     let answer = Answer::Message { to, status };
                     let line = crate::wire::ServerLine::Done { number: asker.number, answer };

@@ -82,7 +82,9 @@ impl Roster {
 impl Names {
     fn learn(&mut self, success: &Success) {
         match success {
-            Success::Users { users } => users.iter().for_each(|user| self.add_user(user)),
+            Success::Whoelse { users, .. } | Success::Users { users } => {
+                users.iter().for_each(|user| self.add_user(user))
+            }
             Success::Group { group, members } if members.is_empty() => drop(self.groups.remove(group)),
             Success::Group { group, .. } | Success::GroupMessage { group, .. } => self.add_group(group),
             Success::Groups { groups } => groups.iter().for_each(|(group, _)| self.add_group(group)),
@@ -92,7 +94,11 @@ impl Names {
             | Success::Seen { user, .. }
             | Success::Verification { user, .. }
             | Success::Private { user, .. } => self.add_user(user),
-            Success::Broadcast { .. } | Success::Offline { .. } | Success::Help { .. } | Success::Logout => {}
+            Success::Broadcast { .. }
+            | Success::Offline { .. }
+            | Success::Help { .. }
+            | Success::Done
+            | Success::Logout => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! Views as JSON Lines: one object a line, `type` first, field names as the contract has them.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use jiff::Timestamp;
@@ -87,10 +88,20 @@ fn write_refused(object: Object<'_>, refused: LoginRefused) {
 
 fn write_success(object: Object<'_>, success: &Success) {
     match success {
-        Success::Message { to, status, words: _ } => object.with("to", to).with("status", status.as_str()),
+        Success::Message { to, status, away, words: _ } => {
+            let object = object.with("to", to).with("status", status.as_str());
+            match away {
+                Some(text) => object.with("away", text.replace(LINE_BREAK, "\n")),
+                None => object,
+            }
+        }
         Success::Broadcast { recipients, withheld, withheld_users } => {
             let object = object.with("recipients", recipients).with("withheld", withheld);
             if withheld_users.is_empty() { object } else { object.with("withheld_users", withheld_users) }
+        }
+        Success::Whoelse { users, away } => {
+            let texts = away.iter().map(|(user, text)| (user, text.replace(LINE_BREAK, "\n")));
+            object.with("users", users).with("away", texts.collect::<BTreeMap<_, _>>())
         }
         Success::Users { users } => object.with("users", users),
         Success::User { user } => object.with("user", user),
@@ -119,7 +130,7 @@ fn write_success(object: Object<'_>, success: &Success) {
         }
         Success::Private { user, path } => object.with("user", user).with("path", path.as_str()),
         Success::Help { text } => object.with("text", text),
-        Success::Logout => object,
+        Success::Done | Success::Logout => object,
     }
     .end();
 }

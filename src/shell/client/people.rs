@@ -119,6 +119,17 @@ fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
         View::Result { outcome: Ok(Success::Seen { user, presence }), .. } => {
             answer(seen(user, *presence, look.stamps.as_ref()))
         }
+        View::Result {
+            outcome: Ok(success @ Success::Message { to, away: Some(text), .. }),
+            command,
+            ..
+        } => {
+            let away = answer(format!("{} is away: {}", name(to), visible(text)));
+            away.into_iter().chain(done(command, success)).collect()
+        }
+        View::Result { outcome: Ok(Success::Whoelse { users, away }), .. } if !users.is_empty() => {
+            users.iter().flat_map(|user| answer(online(user, away))).collect()
+        }
         View::Result { outcome: Err(failure), command, .. } => trouble(&advice::failure(command, failure)),
         View::LoginRefused(refused) => trouble(&advice::refused(*refused)),
         View::Result { outcome: Ok(_), .. }
@@ -243,15 +254,19 @@ fn group_changed(group: &str, by: &str, members: &[String], change: &GroupChange
 /// A success that is visible by itself needs no line.
 fn done(command: &Named, success: &Success) -> Vec<Line> {
     match success {
-        Success::Message { to: _, status: Status::Delivered, words: None } => Vec::new(),
-        Success::Message { to, status, words } => {
+        Success::Message { status: Status::Delivered, words: None, .. } => Vec::new(),
+        Success::Message { to, status, words, away: _ } => {
             answer(format!("Your message to {} has been {status}{}", name(to), called(words.as_deref())))
         }
         Success::Broadcast { recipients: _, withheld, withheld_users } => {
             withheld_from(*withheld, withheld_users)
         }
-        Success::Users { users } if users.is_empty() => answer("Nobody else".into()),
-        Success::Users { users } => users.iter().flat_map(|user| answer(name(user).to_string())).collect(),
+        Success::Whoelse { users, .. } | Success::Users { users } if users.is_empty() => {
+            answer("Nobody else".into())
+        }
+        Success::Whoelse { users, .. } | Success::Users { users } => {
+            users.iter().flat_map(|user| answer(name(user).to_string())).collect()
+        }
         Success::User { user } => user_done(command, user),
         Success::Verification { user, code, is_verified } => verification(user, code, *is_verified),
         Success::Offline { messages: 0 } => answer("No stored messages".into()),
@@ -262,6 +277,7 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
             PingStatus::Blocked => format!("{} has blocked you", name(user)),
         }),
         Success::Seen { user, presence } => answer(seen(user, *presence, None)),
+        Success::Done => changed_presence(command),
         Success::Group { group, members } => answer(group_done(command, group, members)),
         Success::GroupMessage { group, delivered: _, stored, refused, withheld, words } => {
             group_message_done(group, [*stored, *refused], *withheld, words.as_deref())
@@ -272,6 +288,22 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
             .flat_map(|(group, members)| answer(format!("{}: {}", name(group), names(members))))
             .collect(),
         Success::Help { text } => text.lines().flat_map(|line| answer(visible(line).to_string())).collect(),
+    }
+}
+
+/// A user who is online, and what they are away for.
+fn online(user: &str, away: &[(String, String)]) -> String {
+    match away.iter().find(|(who, _)| who == user) {
+        Some((_, text)) => format!("{} is away: {}", name(user), visible(text)),
+        None => name(user).to_string(),
+    }
+}
+
+/// `away` and `back`.
+fn changed_presence(command: &Named) -> Vec<Line> {
+    match command {
+        Named::Command(Verb::Server(CommandKind::Away)) => answer("You are away, until you say: back".into()),
+        Named::Command(_) | Named::Word(_) => answer("You are back".into()),
     }
 }
 

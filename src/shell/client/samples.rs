@@ -36,6 +36,7 @@ pub(super) fn views() -> Vec<Sample> {
     views.extend(failure_views());
     views.extend(success_views());
     views.extend(seen_views());
+    views.extend(away_views());
     views.extend(group_success_views());
     views
 }
@@ -265,8 +266,11 @@ fn strings(words: &[&str]) -> Vec<String> {
 }
 
 fn success_views() -> Vec<Sample> {
-    let sent = |status| Success::Message { to: "hans".into(), status, words: None };
-    let named = |status| Success::Message { to: "hans".into(), status, words: Some("are you…".into()) };
+    let sent = |status| Success::Message { to: "hans".into(), status, away: None, words: None };
+    let named = |status| {
+        let words = Some("are you…".into());
+        Success::Message { to: "hans".into(), status, away: None, words }
+    };
     let broadcast = |withheld, names: &[&str]| Success::Broadcast {
         recipients: 3,
         withheld,
@@ -305,7 +309,7 @@ fn success_views() -> Vec<Sample> {
             r#","recipients":3,"withheld":true,"withheld_users":["luke","yoda"]"#,
             "Your message could not be delivered to some recipients: luke, yoda\n",
         ),
-        row("whoelse", users(&["hans", "yoda"]), r#","users":["hans","yoda"]"#, "hans\nyoda\n"),
+        row("wholasthr", users(&["hans", "yoda"]), r#","users":["hans","yoda"]"#, "hans\nyoda\n"),
         row("whoelsesince", users(&[]), r#","users":[]"#, "Nobody else\n"),
         row("block", user(), r#","user":"hans""#, "hans is blocked\n"),
         row("unblock", user(), r#","user":"hans""#, "hans is unblocked\n"),
@@ -322,6 +326,33 @@ fn success_views() -> Vec<Sample> {
             r#","user":"hans","status":"blocked""#,
             "hans has blocked you\n",
         ),
+    ]
+}
+
+/// On a pipe text stays as it was; at a terminal it says who is away.
+fn away_views() -> Vec<Sample> {
+    let text = String::from("at \u{1b}[31m lunch\u{2028}yoda: hi");
+    let json = r#"at \u001b[31m lunch\nyoda: hi"#;
+    let users = strings(&["hans", "yoda"]);
+    let away = vec![(String::from("yoda"), text.clone())];
+    let message =
+        Success::Message { to: "yoda".into(), status: Status::Delivered, away: Some(text), words: None };
+    vec![
+        row("message", message, &format!(r#","to":"yoda","status":"delivered","away":"{json}""#), ""),
+        row(
+            "whoelse",
+            Success::Whoelse { users, away },
+            &format!(r#","users":["hans","yoda"],"away":{{"yoda":"{json}"}}"#),
+            "hans\nyoda\n",
+        ),
+        row(
+            "whoelse",
+            Success::Whoelse { users: vec![], away: vec![] },
+            r#","users":[],"away":{}"#,
+            "Nobody else\n",
+        ),
+        row("away", Success::Done, "", "You are away, until you say: back\n"),
+        row("back", Success::Done, "", "You are back\n"),
     ]
 }
 

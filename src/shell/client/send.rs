@@ -253,7 +253,8 @@ fn became(success: &Success) -> String {
             let withheld = if *withheld { ", withheld from some" } else { "" };
             format!("{recipients} reached{withheld}")
         }
-        Success::Users { .. }
+        Success::Whoelse { .. }
+        | Success::Users { .. }
         | Success::User { .. }
         | Success::Offline { .. }
         | Success::Ping { .. }
@@ -263,6 +264,7 @@ fn became(success: &Success) -> String {
         | Success::Groups { .. }
         | Success::Private { .. }
         | Success::Help { .. }
+        | Success::Done
         | Success::Logout => Code::OutcomeUnknown.as_str().into(),
     }
 }

@@ -83,6 +83,7 @@ pub(super) const fn code_word(code: Code) -> &'static str {
     match code {
         Code::UnknownCommand => "unknown_command",
         Code::Usage => "usage",
+        Code::TooLong => "too_long",
         Code::UnknownUser => "unknown_user",
         Code::Oneself => "self",
         Code::Blocked => "blocked",
@@ -189,6 +190,8 @@ impl Server {
             "offline" => self.show_on_command(asker),
             "ping" => self.ping(asker, command.word(0)),
             "seen" => self.seen(asker, command.word(0)),
+            "away" => self.go_away(asker, &command.text),
+            "back" => self.come_back(asker),
             "grouplist" => self.group_list(asker),
             "startprivate" => self.start_private(asker, command.word(0), &command.words[1..]),
             "accept" => self.accept(asker, command.word(0), &command.words[1..]),
@@ -219,7 +222,10 @@ impl Server {
             (Outcome::Failed(code), _) => return self.fail(asker, code),
             (Outcome::Done, "block" | "unblock") => format!("{} {word}", command.name),
             (Outcome::Done, _) => return self.answer_group(asker, word),
-            (Outcome::Message(status), "message") => format!("message {word} {}", status_word(status)),
+            (Outcome::Message(status), "message") => {
+                let answer = format!("message {word} {}", status_word(status));
+                return self.answer_message(asker, self.find(word), outcome, &answer);
+            }
             (Outcome::Broadcast { recipients, withheld }, "broadcast") => {
                 format!("broadcast {recipients} {}", reach_word(withheld))
             }
@@ -321,7 +327,7 @@ impl Server {
                 match ending {
                     Ok(status) => {
                         let answer = format!("message {} {}", self.name(to), status_word(status));
-                        self.answer(asker, Outcome::Message(status), &answer);
+                        self.answer_message(asker, Some(to), Outcome::Message(status), &answer);
                     }
                     Err(code) => self.fail(asker, code),
                 }

@@ -70,6 +70,7 @@ pub(super) struct Link {
     pub(super) keeps_cookie: bool,
     pub(super) says_alive: bool,
     pub(super) courier: bool,
+    pub(super) reads_away: bool,
     /// The token that it is given, and how many of its messages are not answered.
     pub(super) pass: Option<crate::record::Digest>,
     pub(super) open: u32,
@@ -304,9 +305,17 @@ impl Server {
 
     fn obey_stranger(&mut self, id: LinkId, line: Line) {
         match line {
-            Line::Hello { version: 1, acknowledges, resumes, keeps_cookie, says_alive, courier } => {
+            Line::Hello {
+                version: 1,
+                acknowledges,
+                resumes,
+                keeps_cookie,
+                says_alive,
+                courier,
+                reads_away,
+            } => {
                 if let Some(link) = self.links.get_mut(&id) {
-                    link.courier = courier;
+                    (link.courier, link.reads_away) = (courier, reads_away);
                     (link.acknowledges, link.resumes) = (acknowledges, resumes);
                     (link.keeps_cookie, link.says_alive) = (keeps_cookie, says_alive);
                 }

@@ -88,6 +88,7 @@ impl Server {
             keeps_cookie: false,
             says_alive: false,
             courier: false,
+            reads_away: false,
             pass: None,
             open: 0,
             cookie: None,
@@ -116,7 +117,7 @@ impl Server {
         if let Some(due) = due {
             self.set(due, Timer::Login(id));
         }
-        self.send(id, "hobnob 1 ack resume device alive courier");
+        self.send(id, "hobnob 1 ack resume device alive courier away");
     }
 
     /// Writes a line on a link; the place of its last byte in the output of the link. One that ends in a

@@ -13,6 +13,7 @@
 
 mod accounts;
 mod answers;
+mod away;
 mod broadcast;
 mod couriers;
 mod devices;

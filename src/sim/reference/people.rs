@@ -103,7 +103,10 @@ impl Server {
         let count = users.len();
         self.charge(asker.user, count as u64);
         let head = format!("users {}", asker.tag());
-        let lines = name_lines(head.trim_end(), &self.sorted_names(users));
+        let mut lines = name_lines(head.trim_end(), &self.sorted_names(users.iter().copied()));
+        if asker.name == "whoelse" {
+            lines.extend(self.away_lines(asker, users));
+        }
         self.answer_list(asker, lines, &format!("{} {count}", asker.name));
     }
 

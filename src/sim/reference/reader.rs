@@ -29,6 +29,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     row("offline", "", false),
     row("ping", " USER", false),
     row("seen", " USER", false),
+    row("away", " TEXT", false),
+    row("back", "", false),
     row("create group", " NAME USER...", true),
     row("message group", " NAME TEXT", true),
     row("grouplist", "", false),
@@ -53,6 +55,7 @@ pub(super) enum Line {
         keeps_cookie: bool,
         says_alive: bool,
         courier: bool,
+        reads_away: bool,
     },
     Device {
         cookie: String,
@@ -181,9 +184,9 @@ pub(super) fn read(line: &[u8]) -> Line {
 fn hello(rest: &mut Rest<'_>) -> Option<Line> {
     let version = u32::try_from(decimal(rest.first()?)?).ok()?;
     let words: Vec<&str> = core::iter::from_fn(|| rest.first()).collect();
-    let [acknowledges, resumes, keeps_cookie, says_alive, courier] =
-        ["ack", "resume", "device", "alive", "courier"].map(|word| words.contains(&word));
-    Some(Line::Hello { version, acknowledges, resumes, keeps_cookie, says_alive, courier })
+    let [acknowledges, resumes, keeps_cookie, says_alive, courier, reads_away] =
+        ["ack", "resume", "device", "alive", "courier", "away"].map(|word| words.contains(&word));
+    Some(Line::Hello { version, acknowledges, resumes, keeps_cookie, says_alive, courier, reads_away })
 }
 
 fn login(rest: &mut Rest<'_>) -> Option<Line> {
@@ -273,7 +276,7 @@ fn arguments(name: &'static str, rest: &mut Rest<'_>) -> Option<Command> {
         command.words.push(rest.first()?.to_string());
     }
     match command.name {
-        "message" | "message group" | "broadcast" => command.text = rest.text()?,
+        "message" | "message group" | "broadcast" | "away" => command.text = rest.text()?,
         "whoelsesince" if !command.word(0).bytes().all(|byte| byte.is_ascii_digit()) => return None,
         "create group" => command.words.extend(core::iter::from_fn(|| rest.first()).map(String::from)),
         "startprivate" | "accept" => {

@@ -74,6 +74,7 @@ impl Session {
             from: core::net::SocketAddr::from(([0, 0, 0, 0], 0)),
             lost_at: now,
             held: true,
+            away: None,
             last_active: now,
             announced_after: None,
             looked_at: None,

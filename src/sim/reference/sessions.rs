@@ -42,6 +42,7 @@ pub(super) struct Session {
     pub(super) lost_at: Time,
     /// R58: it was there before a restart, and its client is not back.
     pub(super) held: bool,
+    pub(super) away: Option<alloc::string::String>,
     pub(super) last_active: Time,
     /// The activity after which it was announced that nothing followed (R20).
     pub(super) announced_after: Option<Time>,
@@ -153,6 +154,7 @@ impl Server {
             from,
             lost_at: now,
             held: false,
+            away: None,
             last_active: now,
             announced_after: None,
             looked_at: None,

@@ -93,11 +93,12 @@ impl Command<'_> {
         let line = Line::begin(out, self.name());
         match self {
             Command::Message { to, text } => line.field(to).rest(text.as_str()),
-            Command::Broadcast { text } => line.rest(text.as_str()),
+            Command::Broadcast { text } | Command::Away { text } => line.rest(text.as_str()),
             Command::WhoelseSince { seconds } => line.number(*seconds),
             Command::Whoelse
             | Command::Wholasthr
             | Command::Offline
+            | Command::Back
             | Command::GroupList
             | Command::Logout
             | Command::Help { about: None } => line,

@@ -90,6 +90,7 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
         device: words.iter().any(|word| word == "device"),
         alive: words.iter().any(|word| word == "alive"),
         courier: words.iter().any(|word| word == "courier"),
+        away: words.iter().any(|word| word == "away"),
     })
     .parse(rest)
 }
@@ -140,6 +141,8 @@ fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
         CommandKind::Offline => success(Command::Offline).parse(rest),
         CommandKind::Ping => map(argument, |user| Command::Ping { user }).parse(rest),
         CommandKind::Seen => map(argument, |user| Command::Seen { user }).parse(rest),
+        CommandKind::Away => map(text, |text| Command::Away { text }).parse(rest),
+        CommandKind::Back => success(Command::Back).parse(rest),
         CommandKind::CreateGroup => {
             map((of_group, members), |(group, members)| Command::CreateGroup { group, members }).parse(rest)
         }
@@ -299,6 +302,8 @@ mod tests {
             ("offline", Command::Offline),
             ("ping yoda", Command::Ping { user: "yoda" }),
             ("seen yoda", Command::Seen { user: "yoda" }),
+            ("away  at lunch ", Command::Away { text: text(" at lunch ") }),
+            ("  back ", Command::Back),
             ("create group crew yoda", Command::CreateGroup { group: "crew", members: names("yoda") }),
             (
                 " create  group  crew  yoda   luke ",

@@ -41,6 +41,9 @@ impl ServerLine<'_> {
             ServerLine::Users { number, users } => {
                 Line::begin(out, "users").answering(*number).fields(*users).end();
             }
+            ServerLine::Away { number, user, text } => {
+                Line::begin(out, "away").answering(*number).field(user).rest(text.as_str()).end();
+            }
             ServerLine::Members { number, group, members } => {
                 Line::begin(out, "members").answering(*number).field(group).fields(*members).end();
             }
@@ -143,7 +146,7 @@ impl Line<'_> {
             Answer::MessageGroup { group, delivered, stored, refused, withheld } => {
                 line.field(group).number(delivered).number(stored).number(refused).withheld(withheld)
             }
-            Answer::Help | Answer::Logout => line,
+            Answer::Away | Answer::Back | Answer::Help | Answer::Logout => line,
         }
     }
 

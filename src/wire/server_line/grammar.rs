@@ -61,6 +61,12 @@ fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
             members,
         })
         .parse(rest),
+        "away" => map((answered_number, field, text), |(number, user, text)| ServerLine::Away {
+            number,
+            user,
+            text,
+        })
+        .parse(rest),
         "changed" => map(pair(field, field), |(group, by)| ServerLine::Changed { group, by }).parse(rest),
         "request" => map(field, |from| ServerLine::Request { from }).parse(rest),
         "withdrawn" => map(field, |from| ServerLine::Withdrawn { from }).parse(rest),
@@ -98,6 +104,7 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
         device: words.iter().any(|word| word == "device"),
         alive: words.iter().any(|word| word == "alive"),
         courier: words.iter().any(|word| word == "courier"),
+        away: words.iter().any(|word| word == "away"),
     })
     .parse(rest)
 }
@@ -208,6 +215,8 @@ fn answer(rest: &str) -> Parsed<'_, Answer<'_>> {
         })
         .parse(rest),
         "seen" => map(pair(field, presence), |(user, presence)| Answer::Seen { user, presence }).parse(rest),
+        "away" => success(Answer::Away).parse(rest),
+        "back" => success(Answer::Back).parse(rest),
         "grouplist" => map(count, |count| Answer::GroupList { count }).parse(rest),
         "startprivate" => map(field, |user| Answer::StartPrivate { user }).parse(rest),
         "accept" => map(field, |user| Answer::Accept { user }).parse(rest),
@@ -401,6 +410,8 @@ mod tests {
                 ),
             ),
             ("ok seen yoda offline -", done(None, Answer::Seen { user: "yoda", presence: Presence::Never })),
+            ("ok away", done(None, Answer::Away)),
+            ("ok #4 back", done(Some(4), Answer::Back)),
             ("ok ping yoda blocked", done(None, Answer::Ping { user: "yoda", status: PingStatus::Blocked })),
             ("ok #7 create group crew", done(Some(7), Answer::CreateGroup { group: "crew" })),
             ("ok delete group crew", done(None, Answer::DeleteGroup { group: "crew" })),

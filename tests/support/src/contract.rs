@@ -19,7 +19,7 @@ pub(crate) fn check(object: &Value) {
         .filter(|key| *key != "type")
         .collect();
     let wanted: BTreeSet<&str> = wanted(object).split_whitespace().collect();
-    let optional: BTreeSet<&str> = ["again", "withheld_users", "fingerprint", "first_use"].into();
+    let optional: BTreeSet<&str> = ["again", "withheld_users", "fingerprint", "first_use", "away"].into();
     let missing = wanted.difference(&fields).next();
     let more = fields.difference(&wanted).find(|field| !optional.contains(*field));
     assert_eq!((missing, more), (None, None), "fields of {object}");
@@ -58,7 +58,8 @@ fn success(command: &str) -> &'static str {
     match command {
         "message" | "private" => "line command ok to status",
         "broadcast" => "line command ok recipients withheld",
-        "whoelse" | "whoelsesince" | "wholasthr" | "wholasthtr" => "line command ok users",
+        "whoelse" => "line command ok users away",
+        "whoelsesince" | "wholasthr" | "wholasthtr" => "line command ok users",
         "block" | "unblock" | "accept" | "decline" | "stopprivate" | "trust" => "line command ok user",
         "offline" => "line command ok messages",
         "ping" => "line command ok user status",
@@ -71,7 +72,7 @@ fn success(command: &str) -> &'static str {
         "startprivate" => "line command ok user path",
         "verify" => "line command ok user code verified",
         "help" => "line command ok text",
-        "logout" => "line command ok",
+        "away" | "back" | "logout" => "line command ok",
         other => panic!("{other} is no command"),
     }
 }
@@ -89,6 +90,9 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         "line" => value.as_u64().is_some_and(|line| line > 0),
         "unread" | "attempts_left" | "retry_after" | "recipients" | "messages" | "delivered" | "stored"
         | "refused" => value.is_u64(),
+        "away" if object["command"] == "whoelse" => value
+            .as_object()
+            .is_some_and(|away| away.values().all(|text| text.as_str().is_some_and(|text| !text.is_empty()))),
         "users" | "withheld_users" | "members" => sorted(value),
         "groups" => value.as_array().is_some_and(|groups| {
             groups.iter().all(|group| group["group"].is_string() && sorted(&group["members"]))

@@ -70,7 +70,7 @@ impl FakeServer {
     pub fn accept(&self) -> Connection {
         let mut connection = self.accept_silently();
         connection.say("hobnob 1 ack resume");
-        connection.expect("hello 1 ack resume device alive");
+        connection.expect("hello 1 ack resume device alive away");
         connection
     }
 
