@@ -1,10 +1,16 @@
 //! What others see of a private link between two real clients, and whose keys are taken.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use hobnob::client::Introduction;
+use hobnob::shell::platform::TcpConnection;
+use hobnob::shell::tunnel::Received;
+use hobnob::shell::tunnel::between_clients::{PROOF_BYTES, Side};
+use hobnob::wire::CALL_BYTES;
+use hobnob::words::Token;
 use serde_json::json;
 use support::{Client, Connection, FakeServer};
 
@@ -124,6 +130,39 @@ fn who_listens_on_the_way_reads_no_text_name_or_id() {
     for word in ["kumquat", "persimmon", "hans", "luke", ID, "ready", "nominate", "opened", "text 1"] {
         assert!(!has(&heard, word), "{word} was said in the clear");
     }
+}
+
+/// Takes a call as somebody who does not know the introduction, and returns all that the caller says after it.
+fn take_call(listener: &TcpListener) -> Vec<u8> {
+    let (mut stream, _) = listener.accept().expect("a call");
+    stream.read_exact(&mut [0; CALL_BYTES]).expect("its first line");
+    let socket = TcpConnection::try_from(stream).expect("a socket");
+    let guess = Introduction { id: Token([0; 16]), requester: "hans".into(), accepter: "luke".into() };
+    let (_, mut tunnel) = Side::begin(false, guess).expect("a side");
+    let (mut heard, mut chunk, mut has_answered) = (Vec::new(), [0; 4096], false);
+    loop {
+        let answer = if tunnel.is_open() && !has_answered { &[7; PROOF_BYTES][..] } else { &[] };
+        has_answered |= tunnel.is_open();
+        let said = tunnel.write(answer, &socket).map(drop);
+        match said.and_then(|()| tunnel.read(&socket, &mut chunk)) {
+            Ok(Received::Bytes(bytes)) => heard.extend_from_slice(&bytes),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+            Ok(Received::End | Received::Cut) | Err(_) => break,
+        }
+    }
+    assert!(has_answered, "the handshake was done");
+    heard
+}
+
+/// R36: who has not proved to know the introduction learns no key.
+#[test]
+fn whoever_listens_at_a_dialled_address_learns_nothing() {
+    let server = FakeServer::start();
+    let mut meeting = Meeting::arrange(&server);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let (key, port) = (meeting.key_of_luke.clone(), listener.local_addr().expect("an address").port());
+    meeting.introduce(1, &key, port);
+    assert_eq!(take_call(&listener), b"", "what the caller says");
 }
 
 /// R36: the server has told another key than the one that the other side has.

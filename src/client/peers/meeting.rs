@@ -116,6 +116,7 @@ impl ClientState {
         if !self.session().is_some_and(|session| session.commands.introduce(user)) {
             return;
         }
+        self.abandon_meetings_that_are_over();
         self.forget_request(user);
         self.abandon_meeting(user);
         let Ok(key) = self.peers.keys.judge(user, key) else { return };

@@ -133,7 +133,8 @@ async fn listen<P: Platform>(
     pending().await
 }
 
-/// Does the handshake, and proves and checks keys; also returns what the other side has said after its proof.
+/// Does the handshake, and proves and checks keys; also returns what the other side has said after its proof. The called
+/// side proves first: the caller has proved that it knows the introduction, and tells its own key to nobody who does not.
 async fn secure(socket: &impl Socket, securing: &Securing) -> io::Result<(DeviceKey, Tunnel, WipedBytes)> {
     let Securing { dialled, introduction, device } = securing;
     let (side, tunnel) = Side::begin(*dialled, introduction.clone())?;
@@ -147,15 +148,19 @@ async fn secure(socket: &impl Socket, securing: &Securing) -> io::Result<(Device
         }
         heard.extend_from_slice(&read(socket, &tunnel, &mut chunk).await?);
     }
-    let proof = side.prove(&tunnel.borrow(), device)?;
-    links::say(socket, &tunnel, &proof).await?;
+    let own = side.prove(&tunnel.borrow(), device)?;
+    if !dialled {
+        links::say(socket, &tunnel, &own).await?;
+    }
     while heard.len() < PROOF_BYTES {
         heard.extend_from_slice(&read(socket, &tunnel, &mut chunk).await?);
     }
-    let tunnel = tunnel.into_inner();
     let (proof, rest) = heard.split_at_checked(PROOF_BYTES).ok_or(ErrorKind::UnexpectedEof)?;
-    let key = side.proved(&tunnel, proof.try_into().map_err(io::Error::other)?)?;
-    Ok((key, tunnel, rest.into()))
+    let key = side.proved(&tunnel.borrow(), proof.try_into().map_err(io::Error::other)?)?;
+    if *dialled {
+        links::say(socket, &tunnel, &own).await?;
+    }
+    Ok((key, tunnel.into_inner(), rest.into()))
 }
 
 async fn read(socket: &impl Socket, tunnel: &RefCell<Tunnel>, chunk: &mut [u8]) -> io::Result<WipedBytes> {
