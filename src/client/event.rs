@@ -29,6 +29,8 @@ pub enum Event<'a> {
         /// At least one.
         bytes: &'a [u8],
     },
+    /// At a terminal a key was pressed: somebody is there. Keys between two events may be told as one.
+    KeyPressed,
     /// A line was typed or read from a pipe: an answer to the open prompt, or a command.
     Typed {
         /// Counts the lines of the input from 1.
@@ -121,6 +123,7 @@ impl fmt::Debug for Event<'_> {
             Event::PeerProved { link, key } => write!(f, "PeerProved({link:?}, {key})"),
             Event::PeerReceived { link, bytes } => write!(f, "PeerReceived({link:?}, {} bytes)", bytes.len()),
             Event::PeerClosed { link } => write!(f, "PeerClosed({link:?})"),
+            Event::KeyPressed => write!(f, "KeyPressed"),
             Event::Tick => write!(f, "Tick"),
         }
     }

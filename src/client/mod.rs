@@ -24,6 +24,7 @@
 mod activity;
 mod addressing;
 mod answers;
+mod attention;
 mod commands;
 mod connection;
 mod deadlines;
@@ -55,13 +56,14 @@ pub mod view;
 pub use effect::{Effect, Exit, Introduction};
 pub use event::{Event, KnownKey, Mark, PeerOpened, Recall, Signal};
 pub use outbox::Effects;
-pub use settings::{AcceptPrivate, Settings};
+pub use settings::{AcceptPrivate, Bell, Settings};
 pub use verb::{AT_TERMINAL, Named, Verb};
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use addressing::Addressing;
+use attention::Attention;
 use connection::ServerLink;
 use delivery::Delivery;
 use input::{Input, Typed};
@@ -96,6 +98,7 @@ pub struct ClientState {
     unattended: bool,
     unanswered: Unanswered,
     addressing: Addressing,
+    attention: Attention,
     /// What was last shown of the lines that wait for the server.
     queued: Option<usize>,
     /// The pending timeout.
@@ -131,6 +134,7 @@ impl ClientState {
             jitter: Jitter::new(seed),
             unanswered: Unanswered::default(),
             addressing: Addressing::default(),
+            attention: Attention::default(),
             queued: None,
             scheduled: None,
         }
@@ -167,7 +171,11 @@ impl ClientState {
             Event::Disconnected => self.on_disconnected(),
             Event::Distrusted => self.on_distrusted(),
             Event::Received { bytes } => self.receive(bytes),
-            Event::Typed { line, text } => self.input.push(line, text),
+            Event::KeyPressed => self.on_key(),
+            Event::Typed { line, text } => {
+                self.on_key();
+                self.input.push(line, text);
+            }
             Event::EndOfInput => self.input.end(),
             Event::Interrupted(signal) => self.interrupt(signal),
             Event::Delivered { upto } => {

@@ -131,6 +131,7 @@ impl ClientState {
             return self.continue_session(session, admission);
         }
         self.forget_addresses();
+        self.begin_attention();
         self.outbox.open_state(user.as_str());
         let opening = Opening { unread: admission.unread, held: Vec::new(), lost: false };
         self.phase = Phase::Session(Box::new(Session {
@@ -253,6 +254,7 @@ impl ClientState {
                 let message =
                     Message { group: group.map(ToOwned::to_owned), again, ..message(delivery, kind, id) };
                 self.note_sender(kind, delivery.from, group);
+                let message = self.noticed(message);
                 self.outbox.deliver(sequence, Some(mark), View::Message(message));
             }
             Arrival::Known => self.delivery.gather(self.now),
@@ -269,6 +271,7 @@ impl ClientState {
         if self.delivery.arrive_broadcast(&mark) {
             let view = message(delivery, MessageKind::Broadcast, format!("b{}", delivery.id));
             self.note_sender(MessageKind::Broadcast, delivery.from, None);
+            let view = self.noticed(view);
             self.outbox.show(View::Message(view));
         }
     }
@@ -335,6 +338,8 @@ fn message(delivery: &Delivery<'_>, kind: MessageKind, id: String) -> Message {
         sent_at: delivery.sent_at,
         stored: delivery.freshness == Freshness::Stored,
         again: false,
+        mentions: Vec::new(),
+        rings: false,
         id,
     }
 }

@@ -1,6 +1,7 @@
 //! The options that the core decides by.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::words::{DeviceKey, Password};
@@ -31,6 +32,12 @@ pub struct Settings {
     pub private_advertise: Option<SocketAddr>,
     /// The key of this device, by which others know it on private links; without one there are none.
     pub device_key: Option<DeviceKey>,
+    /// At a terminal: words to mark in texts, beside the user's own name; `*` at an end stands for the rest of a word.
+    pub highlight: Vec<String>,
+    /// At a terminal: what rings.
+    pub bell: Bell,
+    /// At a terminal: seconds without a key after which what comes is marked as new; 0: never.
+    pub new_after_secs: u64,
     /// Longest line typed, in bytes, its end not counted.
     pub line_bytes: usize,
 }
@@ -44,6 +51,17 @@ pub enum AcceptPrivate {
     Auto,
     /// Always no.
     Never,
+}
+
+/// Which messages ring at a terminal. Several at once ring once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bell {
+    /// None.
+    Never,
+    /// Direct and private ones, and those that hold the user's name or a chosen word.
+    Mention,
+    /// All.
+    Message,
 }
 
 /// How long to try after a lost connection where nobody watches.
@@ -75,6 +93,9 @@ impl Default for Settings {
             terminal: false,
             private_advertise: None,
             device_key: None,
+            highlight: Vec::new(),
+            bell: Bell::Never,
+            new_after_secs: 0,
             line_bytes: 4_096,
         }
     }

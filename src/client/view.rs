@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::verb::Named;
 use crate::time::Time;
@@ -319,6 +320,10 @@ pub struct Message {
     pub stored: bool,
     /// It may have been shown before, by a client that died.
     pub again: bool,
+    /// At a terminal: where the user's own name or a chosen word stands in the text.
+    pub mentions: Vec<Range<usize>>,
+    /// At a terminal: it rings the bell.
+    pub rings: bool,
     /// Unique for the receiver.
     pub id: String,
 }
@@ -405,6 +410,13 @@ pub enum Notice {
     Excess,
     /// The server has ended the session; what was typed is kept until the next login.
     LogInAgain,
+    /// At a terminal: what follows came while nobody was there.
+    New,
+    /// At a terminal: somebody is there again.
+    Unseen {
+        /// Messages that came meanwhile.
+        count: u64,
+    },
     /// The two passwords typed for the new account differ.
     PasswordsDiffer,
 }

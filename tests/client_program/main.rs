@@ -6,6 +6,7 @@ mod evil_server;
 mod json_mode;
 mod looks;
 mod manners;
+mod notice;
 mod plain_mode;
 mod private_keys;
 mod private_links;

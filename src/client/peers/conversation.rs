@@ -4,6 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::super::verb::Verb;
 use super::super::view::{Message, MessageKind, Path, PrivateEnd, Success, View};
@@ -140,9 +141,12 @@ impl ClientState {
             sent_at,
             stored: false,
             again: false,
+            mentions: Vec::new(),
+            rings: false,
             id: format!("p{}.{}", login.0, self.peers.shown),
         };
         self.note_sender(MessageKind::Private, user, None);
+        let message = self.noticed(message);
         self.outbox.deliver(sequence, None, View::Message(message));
     }
 

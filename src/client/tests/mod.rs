@@ -2,6 +2,7 @@
 
 mod addressing;
 mod again;
+mod attention;
 mod commands;
 mod delivery;
 mod devices;

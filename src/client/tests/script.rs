@@ -401,10 +401,12 @@ fn succeeded(success: &Success) -> String {
 }
 
 fn said(message: &Message) -> String {
-    let Message { kind, group, from, text, stored, again, id, .. } = message;
+    let Message { kind, group, from, text, stored, again, id, mentions, rings, .. } = message;
     let group = group.as_ref().map(|group| format!(" {group}")).unwrap_or_default();
     let flags = format!("{}{}", if *stored { " stored" } else { "" }, if *again { " again" } else { "" });
-    format!("{kind}{group} {id} {from}{flags}: {text}")
+    let marks: String = mentions.iter().map(|mention| format!(" [{}]", &text[mention.clone()])).collect();
+    let rings = if *rings { " rings" } else { "" };
+    format!("{kind}{group} {id} {from}{flags}{rings}{marks}: {text}")
 }
 
 /// What a message from `from` is recognised by.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::server_address::ServerAddress;
 use super::stamps::Timestamps;
-use crate::client::AcceptPrivate;
+use crate::client::{AcceptPrivate, Bell};
 
 /// How private links may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,6 +108,7 @@ words! {
     AcceptPrivate {
         "ask" = AcceptPrivate::Ask, "auto" = AcceptPrivate::Auto, "never" = AcceptPrivate::Never,
     }
+    Bell { "never" = Bell::Never, "mention" = Bell::Mention, "message" = Bell::Message, }
     Path { "direct" = Path::Direct, "auto" = Path::Auto, "relay" = Path::Relay, }
 }
 
@@ -140,6 +141,23 @@ impl Kind for ServerAddress {
     }
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+/// Words to mark in texts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Words(pub(super) Vec<String>);
+
+impl Kind for Words {
+    const TAKES: &'static str = "up to 50 words with commas between them, each at most 64 characters long";
+    fn read(text: &str) -> Option<Words> {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.map(str::to_owned).collect();
+        let fits = words.len() <= 50 && words.iter().all(|word| word.chars().count() <= 64);
+        fits.then_some(Words(words))
+    }
+    fn show(&self) -> String {
+        self.0.join(",")
     }
 }
 
@@ -177,6 +195,10 @@ keys! {
     server: ServerAddress = ServerAddress::default(), "HOST:PORT", "The server, where no word names it";
     user: Option<String> = None, "NAME", "Skips the username prompt";
     timestamps: Timestamps = Timestamps::Time, "FORM", "At a terminal: the local time before each message";
+    bell: Bell = Bell::Mention, "WHEN", "At a terminal: which messages ring; a direct one counts as a mention";
+    highlight: Words = Words::default(), "WORDS",
+        "At a terminal: words to mark beside your name, as deploy*,pager";
+    new_after: u64 = 300, "SECONDS", "At a terminal: what comes after so long without a key is marked as new; 0: never";
     accept_private: AcceptPrivate = AcceptPrivate::Ask, "ANSWER", "Answer to others' startprivate";
     private_bind: Option<IpAddr> = None, "ADDR",
         "Address for incoming private links [default: where the server is reached from]";
@@ -196,6 +218,7 @@ mod tests {
             let value = key.words.iter().copied().find(|word| *word != key.show(&Config::default()));
             let value = value.unwrap_or(match key.takes {
                 "a number of seconds" => "7",
+                Words::TAKES => "deploy*,pager",
                 "an IP address" => "::1",
                 "an IP address and a port, ADDR:PORT" => "1.2.3.4:5",
                 "HOST, HOST:PORT or PORT" => "h:1",
@@ -221,6 +244,10 @@ mod tests {
             ("private_bind", "localhost"),
             ("private_advertise", "1.2.3.4"),
             ("path", ""),
+            ("bell", "always"),
+            ("new_after", "soon"),
+            ("highlight", &"x".repeat(65)),
+            ("highlight", &"x,".repeat(51)),
             ("reconnect", "-1"),
             ("reconnect", "+1"),
         ] {

@@ -14,6 +14,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::completion::Roster;
 use super::gate::Gate;
+use super::keys::Keys;
 use crate::words::LINE_BREAK;
 
 /// A line that is not finished, and where the cursor stands in it, in bytes.
@@ -65,11 +66,12 @@ pub(super) struct LineHelper {
     left: RefCell<Option<Left>>,
     gate: Arc<Gate>,
     roster: Roster,
+    keys: Keys,
 }
 
 impl LineHelper {
     /// A helper that shows lines.
-    pub(super) fn new(gate: Arc<Gate>, roster: Roster) -> LineHelper {
+    pub(super) fn new(gate: Arc<Gate>, roster: Roster, keys: Keys) -> LineHelper {
         LineHelper {
             asked: 0,
             hidden: false,
@@ -79,6 +81,7 @@ impl LineHelper {
             left: RefCell::default(),
             gate,
             roster,
+            keys,
         }
     }
 
@@ -139,6 +142,7 @@ impl Hinter for LineHelper {
 /// Accepts every line. The editor asks when a line is finished, and restores the terminal afterwards.
 impl Validator for LineHelper {
     fn validate(&self, _: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        self.keys.press();
         self.gate.leave();
         Ok(ValidationResult::Valid(None))
     }
@@ -164,6 +168,7 @@ impl Highlighter for LineHelper {
     }
 
     fn highlight_char(&self, line: &str, at: usize, kind: CmdKind) -> bool {
+        self.keys.press();
         self.keyed.set(true);
         self.drawn.replace(Draft::new(line, at));
         self.hidden && kind != CmdKind::MoveCursor

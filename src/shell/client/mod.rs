@@ -18,6 +18,7 @@ mod hands;
 pub mod journal;
 mod json;
 mod keyboard;
+mod keys;
 mod known_keys;
 mod line_helper;
 mod lines;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
+use super::keys::Pressed;
 use super::reach::{Reached, Unreached};
 use super::state_folder::{Refusal, StateFolder};
 use crate::client::{Recall, Signal};
@@ -87,6 +88,8 @@ pub(super) enum News<P: Platform = System> {
         /// Without its end.
         text: Zeroizing<String>,
     },
+    /// Keys were pressed at a terminal.
+    Keys(Pressed),
     /// The input is at its end.
     EndOfInput,
     /// A signal, or Ctrl-C at a terminal.

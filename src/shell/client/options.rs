@@ -243,6 +243,9 @@ impl Options {
             takeover: line.takeover,
             strict: line.strict,
             private_advertise,
+            bell: config.bell,
+            highlight: config.highlight.0,
+            new_after_secs: config.new_after,
             ..Settings::default()
         };
         let state = line.state.map_or_else(default_state, Ok);

@@ -8,7 +8,7 @@ use super::rows::{Breaks, name, names, push_broken};
 use super::stamps::Stamps;
 use super::wording;
 use crate::client::view::{
-    Connection, Contact, GroupChange, Message, MessageKind, Path, PrivateEnd, Success, View,
+    Connection, Contact, GroupChange, Message, MessageKind, Notice, Path, PrivateEnd, Success, View,
 };
 use crate::client::{Named, Verb};
 use crate::shell::visible::visible;
@@ -24,6 +24,9 @@ pub(super) struct Look {
     pub(super) columns: Option<usize>,
     /// Whether to use colours.
     pub(super) colour: bool,
+    /// What stands before a message in which the user's name or a chosen word was found. No name begins so, for spaces
+    /// and brackets in names are escaped.
+    pub(super) mark: &'static str,
     /// Times of messages, and lines around stored ones; at a terminal only.
     pub(super) stamps: Option<Stamps>,
 }
@@ -57,6 +60,11 @@ struct Line {
     tone: Tone,
 }
 
+/// Around what is marked in a text until it is broken into rows. They have no width, and no text shows them: its own
+/// control characters are visible.
+const MARKED: char = '\x01';
+const UNMARKED: char = '\x02';
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
     /// A message; this many bytes name its sender.
@@ -80,6 +88,11 @@ impl Line {
         push_broken(out, &format!("{}{}", self.time, self.text), breaks);
         if look.colour {
             self.paint(out, start);
+        }
+        let (on, off) = if look.colour { ("\x1b[1;33m", "\x1b[0m") } else { ("", "") };
+        if self.text.contains(MARKED) {
+            let painted = out.split_off(start).replace(MARKED, on).replace(UNMARKED, off);
+            out.push_str(&painted);
         }
         out.push('\n');
     }
@@ -132,6 +145,8 @@ fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
         }
         View::Result { outcome: Err(failure), command, .. } => trouble(&advice::failure(command, failure)),
         View::LoginRefused(refused) => trouble(&advice::refused(*refused)),
+        View::Notice(Notice::New) => event(ruled("new".into(), look)),
+        View::Notice(Notice::Unseen { count }) => event(ruled(format!("{count} new"), look)),
         View::Result { outcome: Ok(_), .. }
         | View::Connection(_)
         | View::Prompt { .. }
@@ -148,6 +163,11 @@ fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
         | View::Notice(_)
         | View::Bye(_) => lines(view, look),
     }
+}
+
+/// Words between two rules.
+fn ruled(words: String, look: &Look) -> String {
+    look.stamps.as_ref().map(|stamps| stamps.ruled(&words)).unwrap_or(words)
 }
 
 fn connection(contact: Contact) -> Vec<Line> {
@@ -176,7 +196,7 @@ fn lines(view: &View, look: &Look) -> Vec<Line> {
             }
             Err(failure) => trouble(&wording::failure(command, failure)),
         },
-        View::Message(message) => vec![said(message, look.breaks_texts)],
+        View::Message(message) => vec![said(message, look)],
         View::Presence { user, online } => {
             event(format!("{} logged {}", name(user), if *online { "in" } else { "out" }))
         }
@@ -205,7 +225,7 @@ fn welcome(user: &str, unread: u64) -> Vec<Line> {
     lines
 }
 
-fn said(message: &Message, breaks_text: bool) -> Line {
+fn said(message: &Message, look: &Look) -> Line {
     let from = name(&message.from);
     let mut text = match (message.kind, &message.group) {
         (MessageKind::Direct, _) => format!("{from}: "),
@@ -218,11 +238,27 @@ fn said(message: &Message, breaks_text: bool) -> Line {
     if message.again {
         text.insert_str(0, "(again) ");
     }
-    let lead = text.len();
-    for (at, part) in message.text.split(|c| breaks_text && c == LINE_BREAK).enumerate() {
-        let _ = write!(text, "{}{}", if at > 0 { "\n" } else { "" }, visible(part));
+    if !message.mentions.is_empty() {
+        text.insert_str(0, look.mark);
     }
+    let lead = text.len();
+    let mut at = 0;
+    for mention in &message.mentions {
+        push_visible(&mut text, message.text.get(at..mention.start).unwrap_or_default(), look.breaks_texts);
+        text.push(MARKED);
+        push_visible(&mut text, message.text.get(mention.clone()).unwrap_or_default(), look.breaks_texts);
+        text.push(UNMARKED);
+        at = mention.end;
+    }
+    push_visible(&mut text, message.text.get(at..).unwrap_or_default(), look.breaks_texts);
     Line::new(text, Tone::Said(lead))
+}
+
+/// Appends a part of a text, with a line feed for each of its line breaks if they are wanted.
+fn push_visible(out: &mut String, text: &str, breaks_text: bool) {
+    for (at, part) in text.split(|c| breaks_text && c == LINE_BREAK).enumerate() {
+        let _ = write!(out, "{}{}", if at > 0 { "\n" } else { "" }, visible(part));
+    }
 }
 
 fn private_closed(user: &str, reason: PrivateEnd) -> String {

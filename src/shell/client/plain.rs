@@ -15,6 +15,7 @@ use rustix::termios::{OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use unicode_width::UnicodeWidthChar as _;
 use zeroize::Zeroizing;
 
+use super::keys::Keys;
 use super::news::News;
 use super::terminal::{Ask, Kind, Question};
 use crate::client::Signal;
@@ -112,6 +113,7 @@ fn write_out(text: &str) -> io::Result<()> {
 /// The thread that reads lines.
 pub(super) struct PlainReader {
     row: Arc<Row>,
+    keys: Keys,
     news: async_channel::Sender<News>,
     /// What was typed of a command.
     draft: WipedBytes,
@@ -137,7 +139,13 @@ enum Ended {
 
 impl PlainReader {
     pub(super) fn new(row: Arc<Row>, news: async_channel::Sender<News>) -> PlainReader {
-        PlainReader { row, news, draft: WipedBytes::new(), ahead: WipedBytes::new() }
+        PlainReader {
+            row,
+            keys: Keys::new(news.clone()),
+            news,
+            draft: WipedBytes::new(),
+            ahead: WipedBytes::new(),
+        }
     }
 
     pub(super) fn run(mut self, asked: &Receiver<Ask>) {
@@ -210,6 +218,7 @@ impl PlainReader {
     }
 
     fn press(&mut self, byte: u8, shows: bool, typed: &mut WipedBytes) -> io::Result<Key> {
+        self.keys.press();
         match byte {
             b'\r' | b'\n' => return Ok(Key::Enter),
             3 => return Ok(Key::Interrupt),

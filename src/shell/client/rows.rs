@@ -147,7 +147,8 @@ fn is_address(word: &str) -> bool {
         let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
         scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(rest)
     };
-    word.bytes().all(|byte| byte.is_ascii_graphic())
+    // What marks a part of a text stands in words, and is not shown.
+    word.bytes().all(|byte| byte.is_ascii_graphic() || matches!(byte, 1 | 2))
         && word.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 

@@ -22,6 +22,8 @@ pub(super) fn message(kind: MessageKind, from: &str, text: &str) -> Message {
         sent_at: Time(1_700_000_000_000_000),
         stored: false,
         again: false,
+        mentions: Vec::new(),
+        rings: false,
         id: "3.7".into(),
     }
 }
@@ -178,6 +180,9 @@ fn notice_views() -> Vec<Sample> {
             Notice::Unsettled { count: 2 },
             "The outcome of 2 earlier commands is not known; they are not repeated\n",
         ),
+        notice(Notice::New, "New messages from here on\n"),
+        notice(Notice::Unseen { count: 1 }, "1 new message\n"),
+        notice(Notice::Unseen { count: 14 }, "14 new messages\n"),
         notice(Notice::PasswordsDiffer, "The two passwords differ. Please try again\n"),
     ]
 }

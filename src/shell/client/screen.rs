@@ -15,12 +15,15 @@ use super::json;
 use super::news::{News, Printed};
 use super::people::{self, Look};
 use super::stamps::{Stamps, Timestamps};
-use crate::client::view::View;
+use crate::client::view::{Message, View};
 use crate::shell::platform::Platform;
 use crate::shell::visible::visible;
 
 /// Bytes under way to the screen beyond which links and input are not read.
 const CROWDED: usize = 256 * 1024;
+
+/// Rings the bell of a terminal.
+const BELL: char = '\x07';
 
 /// The form in which views are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +140,7 @@ impl Screen {
                 breaks_texts: true,
                 columns: None,
                 colour: !plain && !unwanted("NO_COLOR"),
+                mark: if plain { "(for you) " } else { "* " },
                 stamps: Some(Stamps::new(timestamps, TimeZone::system(), plain)),
             },
         };
@@ -159,6 +163,9 @@ impl Screen {
             Face::Pipe | Face::Terminal { .. } => {
                 self.look.columns = if self.face == Face::Pipe { None } else { columns() };
                 let mut text = String::new();
+                if rings(view) {
+                    text.push(BELL);
+                }
                 people::write(&mut text, view, &mut self.look);
                 let about = people::is_diagnostic(view);
                 self.sheet.push(if about { Stream::Diagnostics } else { Stream::Output }, text.as_bytes());
@@ -230,6 +237,11 @@ impl Screen {
     pub(super) const fn is_clear(&self) -> bool {
         self.waiting == 0
     }
+}
+
+/// Only for people at a terminal does the core say so.
+const fn rings(view: &View) -> bool {
+    matches!(view, View::Message(Message { rings: true, .. }))
 }
 
 fn columns() -> Option<usize> {

@@ -61,7 +61,7 @@ impl Stamps {
             View::Message(Message { stored: true, sent_at, .. }) => {
                 let day = self.local(*sent_at).date();
                 let begins = self.day.replace(day) != Some(day);
-                begins.then(|| self.line(&format!("stored, {}", day.strftime("%A %-d %B"))))
+                begins.then(|| self.ruled(&format!("stored, {}", day.strftime("%A %-d %B"))))
             }
             View::LoggedIn { unread, .. } => {
                 self.awaited = *unread;
@@ -96,10 +96,11 @@ impl Stamps {
     }
 
     fn end(&mut self) -> Option<String> {
-        self.day.take().map(|_| self.line("now"))
+        self.day.take().map(|_| self.ruled("now"))
     }
 
-    fn line(&self, words: &str) -> String {
+    /// Words between two rules.
+    pub(super) fn ruled(&self, words: &str) -> String {
         format!("{} {words} {}", self.rule, self.rule)
     }
 }

@@ -157,6 +157,10 @@ impl<P: Platform> Client<P> {
             News::Cookie(cookie) => self.tell(Event::CookieFound { cookie }),
             News::Read(bytes) => self.hands.keyboard.read(&bytes),
             News::Line { question, command, text } => self.hands.keyboard.typed(question, command, &text),
+            News::Keys(pressed) => {
+                drop(pressed);
+                self.tell(Event::KeyPressed);
+            }
             News::EndOfInput => self.hands.keyboard.end(),
             News::Signal(signal) => self.tell(Event::Interrupted(signal)),
             News::Printed(printed) => match self.hands.printed(printed) {

@@ -15,6 +15,7 @@ use rustyline::{Editor, ExternalPrinter};
 
 use super::completion::Roster;
 use super::gate::{Gate, Stage};
+use super::keys::Keys;
 use super::line_helper::LineHelper;
 use super::news::News;
 use super::plain::{PlainReader, Row};
@@ -90,7 +91,11 @@ impl Terminal {
         let (way, printing) = match editing {
             Some(editing) => {
                 let gate = Arc::new(Gate::new());
-                editor.set_helper(Some(LineHelper::new(Arc::clone(&gate), roster.clone())));
+                editor.set_helper(Some(LineHelper::new(
+                    Arc::clone(&gate),
+                    roster.clone(),
+                    Keys::new(news.clone()),
+                )));
                 let typist = Typist::new(editor, Arc::clone(&gate), news);
                 thread::Builder::new().name("terminal".into()).spawn(move || typist.run(&asked))?;
                 quieten(&modes)?;

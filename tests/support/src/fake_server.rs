@@ -54,8 +54,19 @@ impl FakeServer {
     /// The same, with variables of its environment.
     #[must_use]
     pub fn terminal_in(&self, options: &[&str], environment: &[(&str, &str)]) -> Terminal {
+        self.terminal_of(SMALL, options, environment)
+    }
+
+    /// The same, of so many rows and columns.
+    #[must_use]
+    pub fn terminal_of(
+        &self,
+        size: (u16, u16),
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Terminal {
         let port = self.port.to_string();
-        Terminal::run(&self.place, SMALL, &[&["--plaintext", &port], options].concat(), environment)
+        Terminal::run(&self.place, size, &[&["--plaintext", &port], options].concat(), environment)
     }
 
     /// The next connection, not greeted.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::AcceptPrivate;
+use crate::client::{AcceptPrivate, Bell};
 use crate::words::Fingerprint;
 use std::io::Write as _;
 
@@ -46,6 +46,8 @@ fn options_become_settings() {
         accept_private: AcceptPrivate::Never,
         reconnect_secs: Some(0),
         retry_login: true,
+        bell: Bell::Mention,
+        new_after_secs: 300,
         private_advertise: Some(([1, 2, 3, 4], 5000).into()),
         ..Settings::default()
     };

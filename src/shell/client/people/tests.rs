@@ -87,11 +87,13 @@ proptest! {
     #[test]
     fn a_hostile_text_changes_only_the_cells_of_its_own_rows(
         from in hostile(), body in hostile(), kind in any_kind(), colour: bool, timed: bool,
+        marked: bool,
         columns in 16..100u16,
     ) {
-        let message = samples::message(kind, &from, &body);
+        let mut message = samples::message(kind, &from, &body);
+        message.mentions.extend(marked.then_some(0..body.len()));
         let stamps = if timed { stamps() } else { None };
-        let look = Look { breaks_texts: true, columns: Some(columns.into()), colour, stamps };
+        let look = Look { breaks_texts: true, columns: Some(columns.into()), colour, mark: "* ", stamps };
         let shown = text(&View::Message(message), look);
         let height = NonZero::new(1_000).expect("not zero");
         let width = NonZero::new(columns).expect("not zero");
