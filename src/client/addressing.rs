@@ -85,6 +85,7 @@ impl ClientState {
                 Some(address) => self.turn_to(line, Some(address)),
                 None => self.misuse(line, Verb::To),
             },
+            "raw" => self.toggle_raw(line, rest),
             "reply" => match &self.addressing.last {
                 Some(last) if !rest.is_empty() => Some(last.command(rest)),
                 Some(_) | None => self.misuse(line, Verb::Reply),
@@ -102,7 +103,7 @@ impl ClientState {
         None
     }
 
-    fn misuse(&mut self, line: u64, verb: Verb) -> Option<String> {
+    pub(super) fn misuse(&mut self, line: u64, verb: Verb) -> Option<String> {
         self.unanswered.remove(line);
         let failure = Failure { code: Code::Usage, subject: None, typed: None };
         self.outbox.show(View::Result { line, command: Named::Command(verb), outcome: Err(failure) });

@@ -179,6 +179,9 @@ impl ClientState {
             Frame::Line(line) => ServerLine::parse(line).ok(),
             Frame::TooLong { .. } => None,
         };
+        if let Frame::Line(bytes) = frame {
+            self.show_heard(bytes, line.as_ref());
+        }
         match (self.link.is_greeted(), line) {
             (true, Some(line)) => self.on_line(&line),
             // A later version of the server may send lines that this client does not know.

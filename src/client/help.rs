@@ -53,7 +53,8 @@ pub(super) fn text(about: Option<&str>) -> Option<String> {
 fn overview() -> String {
     let widest = Verb::offered().map(|verb| verb.form().len()).max().unwrap_or_default();
     let mut lines: Vec<String> = Verb::offered().filter_map(|verb| listed(verb, widest)).collect();
-    lines.push(format!("{:widest$} {}", "to USER, reply TEXT", "at a terminal: see help to, help reply"));
+    lines
+        .push(format!("{:widest$} {}", "to USER, reply TEXT, raw", "at a terminal: see help to, help reply"));
     lines.join("\n")
 }
 
@@ -88,6 +89,7 @@ const fn more(verb: Verb) -> &'static str {
             "At a terminal. Then /COMMAND is a command, // begins a text with a slash, and /to ends it."
         }
         Verb::Reply => "At a terminal.",
+        Verb::Raw => "At a terminal. Passwords, tokens and cookies are not shown.",
         Verb::Verify => {
             "Read the code out to each other. If it is the same, nobody is between you: verify USER yes."
         }

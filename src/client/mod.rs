@@ -41,6 +41,7 @@ mod login;
 mod outbox;
 mod outstanding;
 mod peers;
+mod raw;
 mod reconnect;
 mod seen;
 mod session;

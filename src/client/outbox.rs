@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use super::effect::{Effect, Exit, Introduction};
 use super::event::{KnownKey, Mark};
+use super::raw;
 use super::view::View;
 use crate::time::Time;
 use crate::wire::{ClientLine, PeerLine};
@@ -58,6 +59,8 @@ pub(super) struct Outbox {
     exited: bool,
     /// Whether a result was shown that is an error.
     refused: bool,
+    /// Whether lines of the protocol are shown.
+    raw: bool,
 }
 
 /// A buffer that has grown beyond this is freed.
@@ -92,6 +95,9 @@ impl Outbox {
 
     /// Sends a line to the server.
     pub(super) fn send(&mut self, line: &ClientLine<'_>) {
+        if self.raw {
+            self.show(View::Wire { sent: true, line: raw::said(line) });
+        }
         let start = self.bytes.len();
         match line.with_password() {
             Some(most) => self.bytes.write_with(most, |bytes| line.encode(bytes)),
@@ -104,8 +110,11 @@ impl Outbox {
         self.sent(start);
     }
 
-    /// Sends a line that is encoded already.
+    /// Sends a command that is encoded already.
     pub(super) fn send_encoded(&mut self, line: &[u8]) {
+        if self.raw {
+            self.show(View::Wire { sent: true, line: raw::text(line) });
+        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line);
         self.sent(start);
@@ -118,6 +127,17 @@ impl Outbox {
             Some(Item::Send(range)) if range.end == start => range.end = end,
             Some(_) | None => self.push(Item::Send(start..end)),
         }
+    }
+
+    /// Shows lines of the protocol from now on, or no longer; returns which.
+    pub(super) fn toggle_raw(&mut self) -> bool {
+        self.raw = !self.raw;
+        self.raw
+    }
+
+    /// Whether lines of the protocol are shown.
+    pub(super) const fn is_raw(&self) -> bool {
+        self.raw
     }
 
     /// Whether any command has failed.

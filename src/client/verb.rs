@@ -25,10 +25,12 @@ pub enum Verb {
     To,
     /// `reply TEXT`, at a terminal
     Reply,
+    /// `raw`, at a terminal
+    Raw,
 }
 
 /// Those that exist at a terminal only.
-pub const AT_TERMINAL: [Verb; 2] = [Verb::To, Verb::Reply];
+pub const AT_TERMINAL: [Verb; 3] = [Verb::To, Verb::Reply, Verb::Raw];
 
 /// Those that the client carries out itself.
 const LOCAL: [Verb; 5] = [Verb::Private, Verb::StopPrivate, Verb::Verify, Verb::Trust, Verb::Path];
@@ -59,6 +61,7 @@ impl Verb {
             Verb::Path => "path",
             Verb::To => "to",
             Verb::Reply => "reply",
+            Verb::Raw => "raw",
         }
     }
 
@@ -74,6 +77,7 @@ impl Verb {
             Verb::Path => "USER direct|auto|relay",
             Verb::To => "USER|group NAME|all",
             Verb::Reply => "TEXT",
+            Verb::Raw => "",
         }
     }
 
@@ -89,6 +93,7 @@ impl Verb {
             Verb::Path => "choose how the private link with USER runs",
             Verb::To => "send what you type to them; to ends it",
             Verb::Reply => "send where the last message came from",
+            Verb::Raw => "show the lines of the protocol; raw again ends it",
         }
     }
 

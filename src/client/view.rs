@@ -32,6 +32,13 @@ pub enum View {
         /// As the prompt shows them; `None`: lines are commands.
         to: Option<String>,
     },
+    /// At a terminal, after `/raw`: a line of the protocol.
+    Wire {
+        /// To the server, or from it.
+        sent: bool,
+        /// Without what proves who somebody is; anything else may be in it.
+        line: String,
+    },
     /// Logged in.
     LoggedIn {
         /// The user.
@@ -410,6 +417,11 @@ pub enum Notice {
     Excess,
     /// The server has ended the session; what was typed is kept until the next login.
     LogInAgain,
+    /// At a terminal: lines of the protocol are shown from here on, or no longer.
+    Raw {
+        /// Whether they are.
+        on: bool,
+    },
     /// At a terminal: what follows came while nobody was there.
     New,
     /// At a terminal: somebody is there again.

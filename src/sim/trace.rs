@@ -294,6 +294,7 @@ fn mix_view(view: &View, hasher: &mut impl Hasher) {
         View::Offline { queued } => queued.hash(hasher),
         View::Connection(_)
         | View::Prompt { .. }
+        | View::Wire { .. }
         | View::Addressee { .. }
         | View::LoginRefused(_)
         | View::PrivateRequest { .. }

@@ -1,6 +1,6 @@
 //! What a person is to notice: their name, chosen words, the bell, and what came while they were away.
 
-use support::{Connection, FakeServer, Terminal};
+use support::{Connection, FakeServer, TOKEN, Terminal};
 
 /// 14:02 in UTC.
 const SENT: u64 = 1_795_183_320_000_000;
@@ -128,5 +128,32 @@ fn what_came_while_the_person_was_away_is_marked_at_both_ends() {
         assert!(place("ping USER") < place(&begin) && place(&begin) < place("number 1\r"), "{written}");
         assert!(place("number 14") < place(&end) && place(&end) < place("Nobody else"), "{written}");
         assert_eq!(written.matches(&begin).count(), 1);
+    }
+}
+
+#[test]
+fn raw_shows_the_lines_of_the_protocol_and_no_secret() {
+    for (size, options) in [((24, 80), &[][..]), ((15, 60), &["--plain"])] {
+        let server = FakeServer::start();
+        let (mut terminal, mut connection) = logged_in(&server, size, options, &[]);
+        terminal.types("/raw\r");
+        connection.expect("active");
+        terminal.sees("-> active");
+        connection.say(&format!("device {TOKEN}"));
+        connection.say("online \x1b[2Jluke");
+        connection.say("online luke");
+        terminal.sees("<- device …");
+        terminal.sees("<- online ^[[2Jluke");
+        terminal.sees("luke logged in");
+        terminal.types("ping luke\r");
+        connection.expect("#1 ping luke");
+        connection.say("ok #1 ping luke online");
+        terminal.sees("-> #1 ping luke");
+        terminal.sees("<- ok #1 ping luke online");
+        terminal.types("/raw\r");
+        terminal.sees("Lines of the protocol are shown no more");
+        let (_, written) = leave(terminal, connection);
+        assert!(!written.contains(TOKEN) && !written.contains("falcon"), "{written}");
+        assert!(!written.contains(" logout\r"), "{written}");
     }
 }

@@ -216,6 +216,11 @@ impl Script {
         self
     }
 
+    /// The lines of the protocol that were shown since it was last asked.
+    pub(super) fn wires(&mut self) -> Vec<String> {
+        self.done.drain(..).filter(|done| done.starts_with("show wire")).collect()
+    }
+
     /// For what the script does not show.
     pub(super) fn client(&mut self) -> &mut ClientState {
         &mut self.client
@@ -324,6 +329,7 @@ fn shown(view: &View) -> String {
         }
         View::Prompt { ask, again } => format!("prompt {ask}{}", if *again { " again" } else { "" }),
         View::Addressee { to } => format!("addressee {}", to.as_deref().unwrap_or("none")),
+        View::Wire { sent, line } => format!("wire {} {line}", if *sent { "->" } else { "<-" }),
         View::Offline { queued } => format!("offline, {queued} queued"),
         View::LoggedIn { user, unread } => format!("login {user} unread {unread}"),
         View::LoginRefused(refused) => format!("refused {}", refusal(*refused)),

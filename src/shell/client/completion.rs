@@ -43,6 +43,7 @@ impl Roster {
             | View::Connection(_)
             | View::Prompt { .. }
             | View::Offline { .. }
+            | View::Wire { .. }
             | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::PrivateClosed { .. }

@@ -20,7 +20,10 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
         View::Connection(contact) => write_contact(Object::begin(out, "connection"), contact),
         View::Prompt { ask, again: _ } => Object::begin(out, "prompt").with("ask", ask.as_str()).end(),
         // For people at terminals only.
-        View::Offline { queued: _ } | View::Addressee { to: _ } | View::RequestOver { from: _ } => {}
+        View::Offline { queued: _ }
+        | View::Wire { .. }
+        | View::Addressee { to: _ }
+        | View::RequestOver { from: _ } => {}
         View::LoggedIn { user, unread } => {
             Object::begin(out, "login").with("ok", true).with("user", user).with("unread", unread).end();
         }

@@ -154,6 +154,7 @@ impl Keyboard {
             View::Offline { queued } => Expects::Offline(*queued),
             View::Bye(_) | View::Notice(Notice::LogInAgain) => Expects::Nothing,
             View::Connection(Contact { state: Connection::Connected | Connection::Reconnecting, .. })
+            | View::Wire { .. }
             | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::Result { .. }

@@ -151,6 +151,7 @@ fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
         | View::Connection(_)
         | View::Prompt { .. }
         | View::Offline { .. }
+        | View::Wire { .. }
         | View::Addressee { .. }
         | View::LoggedIn { .. }
         | View::Message(_)
@@ -185,6 +186,7 @@ fn connection(contact: Contact) -> Vec<Line> {
 fn lines(view: &View, look: &Look) -> Vec<Line> {
     match view {
         View::Prompt { .. } | View::Offline { .. } | View::Addressee { .. } => Vec::new(),
+        View::Wire { sent, line } => event(format!("{} {}", if *sent { "->" } else { "<-" }, visible(line))),
         View::Connection(contact) => connection(*contact),
         View::LoggedIn { user, unread } => welcome(user, *unread),
         View::LoginRefused(refused) => trouble(&wording::refused(*refused)),

@@ -180,6 +180,8 @@ fn notice_views() -> Vec<Sample> {
             Notice::Unsettled { count: 2 },
             "The outcome of 2 earlier commands is not known; they are not repeated\n",
         ),
+        notice(Notice::Raw { on: true }, "Lines of the protocol are shown; raw again ends it\n"),
+        notice(Notice::Raw { on: false }, "Lines of the protocol are shown no more\n"),
         notice(Notice::New, "New messages from here on\n"),
         notice(Notice::Unseen { count: 1 }, "1 new message\n"),
         notice(Notice::Unseen { count: 14 }, "14 new messages\n"),

@@ -73,6 +73,7 @@ impl Stamps {
             View::Connection(_)
             | View::Prompt { .. }
             | View::Offline { .. }
+            | View::Wire { .. }
             | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::Result { .. }

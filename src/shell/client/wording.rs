@@ -149,6 +149,8 @@ pub(super) fn notice(notice: Notice) -> String {
             format!("The outcome of {count} earlier commands is not known; they are not repeated")
         }
         Notice::LogInAgain => "Your session is over: please log in again. What you have typed is kept".into(),
+        Notice::Raw { on: true } => "Lines of the protocol are shown; raw again ends it".into(),
+        Notice::Raw { on: false } => "Lines of the protocol are shown no more".into(),
         Notice::New => "New messages from here on".into(),
         Notice::Unseen { count: 1 } => "1 new message".into(),
         Notice::Unseen { count } => format!("{count} new messages"),

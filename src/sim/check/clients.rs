@@ -69,6 +69,18 @@ pub(super) struct Running {
     last: BTreeMap<(String, u64, Lane), u32>,
 }
 
+impl Running {
+    fn log_in(&mut self, user: &str) {
+        self.user = Some(user.into());
+        self.was_in = true;
+        self.logs_in_again = false;
+        self.leaving = !self.logouts.is_empty();
+        self.bye = false;
+        self.last_bye = None;
+        self.last.clear();
+    }
+}
+
 /// Messages whose order is kept among each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Lane {
@@ -186,13 +198,7 @@ impl Check {
         let Some(running) = self.clients.running.get_mut(&process) else { return Ok(()) };
         match view {
             View::LoggedIn { user, .. } => {
-                running.user = Some(user.clone());
-                running.was_in = true;
-                running.logs_in_again = false;
-                running.leaving = !running.logouts.is_empty();
-                running.bye = false;
-                running.last_bye = None;
-                running.last.clear();
+                running.log_in(user);
                 Ok(())
             }
             View::Bye(reason) => {
@@ -246,6 +252,7 @@ impl Check {
             }
             View::Connection(_)
             | View::Offline { .. }
+            | View::Wire { .. }
             | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::PrivateRequest { .. }

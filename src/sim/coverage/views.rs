@@ -21,6 +21,7 @@ impl Watcher {
             | View::Connection(_)
             | View::Prompt { .. }
             | View::Offline { .. }
+            | View::Wire { .. }
             | View::Addressee { .. }
             | View::LoggedIn { .. }
             | View::LoginRefused(_)
