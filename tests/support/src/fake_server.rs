@@ -59,12 +59,7 @@ impl FakeServer {
 
     /// The same, of so many rows and columns.
     #[must_use]
-    pub fn terminal_of(
-        &self,
-        size: (u16, u16),
-        options: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Terminal {
+    pub fn terminal_of(&self, size: (u16, u16), options: &[&str], environment: &[(&str, &str)]) -> Terminal {
         let port = self.port.to_string();
         Terminal::run(&self.place, size, &[&["--plaintext", &port], options].concat(), environment)
     }
