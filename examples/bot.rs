@@ -89,6 +89,7 @@ impl Bot<'_> {
                 Effect::FindCookie { .. } => due.push(Event::CookieFound { cookie: None }),
                 Effect::Listen => due.push(Event::Listening { addresses: Vec::new() }),
                 Effect::DialPeer { address } => due.push(Event::PeerUnreached { address }),
+                Effect::PunchPeer { address } => due.push(Event::PeerUnpunched { address }),
                 Effect::ScheduleTimeout { at } => self.timeout = at,
                 Effect::Exit(exit) => self.exit = Some(exit),
                 Effect::Show(_) | Effect::NoteOpen { .. } | Effect::NoteSettled { .. } => {}

@@ -88,6 +88,7 @@
 //!    | `Deliver` | `Delivered`, once it is shown and noted; several may share one |
 //!    | `OpenState`, `Listen` | `StateOpened` or `StateRefused`, `Listening` |
 //!    | `DialPeer` | `PeerOpened` or `PeerUnreached` |
+//!    | `PunchPeer` | `PeerOpened` or `PeerUnpunched` |
 //!    | `ScheduleTimeout` | `Tick`, as above |
 //!
 //! 6. **Late is harmless.** An event for a link, ticket or dial that is gone is ignored. Ids are never used

@@ -69,6 +69,13 @@ pub enum Effect<'a> {
         /// The address.
         address: SocketAddr,
     },
+    /// Connect to another client from the port where this one listens, which is also that of the connection to the
+    /// server: routers let the other in there who does the same at that time. Answer with `PeerOpened` or
+    /// `PeerUnpunched`.
+    PunchPeer {
+        /// The address.
+        address: SocketAddr,
+    },
     /// Send bytes on a private link.
     SendPeer {
         /// The link.
@@ -126,6 +133,7 @@ impl fmt::Debug for Effect<'_> {
             Effect::Listen => write!(f, "Listen"),
             Effect::StopListening => write!(f, "StopListening"),
             Effect::DialPeer { address } => write!(f, "DialPeer({address})"),
+            Effect::PunchPeer { address } => write!(f, "PunchPeer({address})"),
             Effect::SendPeer { link, bytes } => write!(f, "SendPeer({link:?}, {} bytes)", bytes.len()),
             Effect::SecurePeer { link, dialled, introduction: _ } => {
                 write!(f, "SecurePeer({link:?}, {})", if *dialled { "dialled" } else { "accepted" })

@@ -64,7 +64,7 @@ pub enum Event<'a> {
         /// Addresses that other clients may connect to.
         addresses: Vec<SocketAddr>,
     },
-    /// A `DialPeer` succeeded, or somebody connected to the private port.
+    /// A `DialPeer` or a `PunchPeer` succeeded, or somebody connected to the private port.
     PeerOpened {
         /// The new link.
         link: LinkId,
@@ -73,6 +73,11 @@ pub enum Event<'a> {
     },
     /// A `DialPeer` failed.
     PeerUnreached {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A `PunchPeer` failed.
+    PeerUnpunched {
         /// The address.
         address: SocketAddr,
     },
@@ -120,6 +125,7 @@ impl fmt::Debug for Event<'_> {
             Event::Listening { addresses } => write!(f, "Listening({addresses:?})"),
             Event::PeerOpened { link, opened } => write!(f, "PeerOpened({link:?}, {opened:?})"),
             Event::PeerUnreached { address } => write!(f, "PeerUnreached({address})"),
+            Event::PeerUnpunched { address } => write!(f, "PeerUnpunched({address})"),
             Event::PeerProved { link, key } => write!(f, "PeerProved({link:?}, {key})"),
             Event::PeerReceived { link, bytes } => write!(f, "PeerReceived({link:?}, {} bytes)", bytes.len()),
             Event::PeerClosed { link } => write!(f, "PeerClosed({link:?})"),
@@ -134,6 +140,8 @@ impl fmt::Debug for Event<'_> {
 pub enum PeerOpened {
     /// This client, to this address.
     Dialled(SocketAddr),
+    /// This client from its listening port, to this address, and perhaps the other side at the same time.
+    Punched(SocketAddr),
     /// The other side.
     Accepted(SocketAddr),
 }

@@ -190,6 +190,7 @@ impl ClientState {
             Event::Listening { addresses } => self.on_listening(&addresses),
             Event::PeerOpened { link, opened } => self.on_peer_opened(link, opened),
             Event::PeerUnreached { address } => self.on_peer_unreached(address),
+            Event::PeerUnpunched { address } => self.on_peer_unpunched(address),
             Event::PeerProved { link, key } => self.on_peer_proved(link, key),
             Event::PeerReceived { link, bytes } => self.receive_from_peer(link, bytes),
             Event::PeerClosed { link } => self.on_peer_closed(link),

@@ -190,6 +190,10 @@ impl Outbox {
         self.push(Item::DialPeer(address));
     }
 
+    pub(super) fn punch_peer(&mut self, address: SocketAddr) {
+        self.push(Item::PunchPeer(address));
+    }
+
     /// Sends a line to another client.
     pub(super) fn send_peer(&mut self, link: LinkId, line: &PeerLine<'_>) {
         let start = self.bytes.len();
@@ -252,6 +256,7 @@ enum Item {
     Listen,
     StopListening,
     DialPeer(SocketAddr),
+    PunchPeer(SocketAddr),
     SendPeer(LinkId, Range<usize>),
     SecurePeer { link: LinkId, dialled: bool, introduction: Introduction },
     KeepKey(KnownKey),
@@ -280,6 +285,7 @@ impl Item {
             Item::Listen => Effect::Listen,
             Item::StopListening => Effect::StopListening,
             Item::DialPeer(address) => Effect::DialPeer { address: *address },
+            Item::PunchPeer(address) => Effect::PunchPeer { address: *address },
             Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: within(bytes, range) },
             Item::SecurePeer { link, dialled, introduction } => {
                 Effect::SecurePeer { link: *link, dialled: *dialled, introduction }

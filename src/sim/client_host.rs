@@ -55,6 +55,8 @@ pub(super) struct Process {
     pub(super) device_key: DeviceKey,
     pub(super) place: Place,
     pub(super) listening: Vec<SocketAddr>,
+    /// Addresses that it is dialling from its listening port.
+    pub(super) punching: Vec<SocketAddr>,
     /// Who has asked it for a private link.
     pub(super) asked_by: Vec<String>,
     /// Who connects when it is introduced to somebody.
@@ -111,6 +113,7 @@ impl World {
             device_key,
             place,
             listening: Vec::new(),
+            punching: Vec::new(),
             asked_by: Vec::new(),
             ambush: None,
             lines: 0,
@@ -236,9 +239,11 @@ impl World {
             Effect::StopListening => self.stop_listening(process),
             Effect::DialPeer { address } => {
                 self.see_peer(PeerSeen::Dialled { process: id, address });
-                let micros = self.draw.below(self.weather.latency_micros * 2 + 1);
-                let news = News::PeerDialled { address };
-                self.after(micros, Happening::Client { process: id, news });
+                self.dials_peer(id, News::PeerDialled { address });
+            }
+            Effect::PunchPeer { address } => {
+                self.see_peer(PeerSeen::Punches { process: id, address });
+                self.dials_peer(id, News::Punch { address });
             }
             Effect::SendPeer { link, bytes } => {
                 let said = self.trace.keep(bytes);
@@ -330,6 +335,9 @@ impl World {
             News::Dialled { dial } => self.connect(id, dial),
             News::PeerDialled { address } => self.connect_peer(id, address),
             News::PeerUnreached { address } => self.tell_client(id, Event::PeerUnreached { address }),
+            News::Punch { address } => self.punch(id, address),
+            News::Punched { link, address } => self.is_punched(id, link, address),
+            News::PunchOver { address } => self.end_punch(id, address),
             News::PeerAccepted { link, from } => self.accept_peer(id, link, from),
             News::Unseal { link } => self.unseal(id, link),
             News::Crowd { left } => self.strangers_come(id, left),
@@ -356,9 +364,8 @@ impl World {
         if !self.host.is_up() || self.now < self.weather.refuse_dials_until {
             return self.tell_client(id, Event::Disconnected);
         }
-        let port = 40_000 + u16::try_from(self.last_process % 20_000).unwrap_or(0);
         let place = self.seats[seat].process.as_ref().map_or(self.seats[seat].place, |process| process.place);
-        let from = SocketAddr::new(place.observed(), port);
+        let from = place.seen_by_server(id.0);
         let link = self.accept(Holder::Process(id), from);
         if let Some(process) = self.process(id) {
             process.link = Some(link);

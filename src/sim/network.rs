@@ -2,7 +2,8 @@
 //!
 //! Machines of one network reach each other at their own addresses. A router translates all addresses of its
 //! network to its one outside; from outside it passes on what is mapped, and from inside only if it does so for
-//! its own outside address too. A firewall lets nothing in. Answers to those who dialled always come back.
+//! its own outside address too. A firewall lets nothing in. Answers to those who dialled always come back; and who
+//! dials the very address and port that is dialling them comes through both routers.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,9 +24,11 @@ const PORTS: u32 = 6;
 const LOWEST_PORT: u16 = 5_000;
 /// By how much a port outside is higher than the one inside, where the user has mapped it.
 const OUTSIDE: u16 = 20_000;
+/// The same, where a router has chosen the port outside.
+const SHIFT: u16 = 25_000;
 
 /// Kinds of places.
-pub(super) const PLACES: u16 = 15;
+pub(super) const PLACES: u16 = 18;
 
 /// Where a client runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +48,22 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Router {
     maps: Maps,
+    nat: Nat,
     /// Whether those inside reach each other at the outside address.
     hairpin: bool,
+}
+
+/// How a router translates connections from inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nat {
+    /// A port inside has the same one outside.
+    SamePort,
+    /// It has another one outside, whoever is called.
+    OtherPort,
+    /// The same, and whoever calls that one comes in.
+    Cone,
+    /// Each connection has another one.
+    Symmetric,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,13 +108,16 @@ impl Place {
             4 => at(alone, &[public]),
             5 => at(alone, &[public]).behind_firewall(),
             6 => at(alone, &[public, six(9)]),
-            7 => at(HOMES[0], &[home]).behind(Maps::Nothing, true),
-            8 => at(HOMES[0], &[home]).behind(Maps::SamePort, true),
-            9 => at(HOMES[1], &[home]).behind(Maps::Advertised, false),
-            10 => at(HOMES[1], &[home]).behind(Maps::Nothing, false),
+            7 => at(HOMES[0], &[home]).behind(Maps::Nothing, Nat::SamePort, true),
+            8 => at(HOMES[0], &[home]).behind(Maps::SamePort, Nat::SamePort, true),
+            9 => at(HOMES[1], &[home]).behind(Maps::Advertised, Nat::OtherPort, false),
+            10 => at(HOMES[1], &[home]).behind(Maps::Nothing, Nat::OtherPort, false),
             11 => at(alone, &[six(7)]),
             12 => at(alone, &[public]).seen_at(Ipv4Addr::new(203, 0, 113, number).to_ipv6_mapped().into()),
             13 => Place::at(OF_SERVER, OFFICE, &[Ipv6Addr::LOCALHOST.into()]),
+            15 => at(alone, &[home]).behind(Maps::Nothing, Nat::Cone, false),
+            16 => at(alone, &[home]).behind(Maps::Nothing, Nat::Symmetric, false),
+            17 => at(alone, &[six(8)]).behind_firewall(),
             // The address that is good comes last of four, or of five, of which four are told.
             _ if number.is_multiple_of(2) => at(alone, &[local, tunnel, home, public]).seen_at(public),
             _ => at(alone, &[local, tunnel, home, office, public]).seen_at(public),
@@ -119,9 +139,9 @@ impl Place {
         Place { firewall: true, ..self }
     }
 
-    fn behind(self, maps: Maps, hairpin: bool) -> Place {
+    fn behind(self, maps: Maps, nat: Nat, hairpin: bool) -> Place {
         let outside = Ipv4Addr::new(198, 51, 100, self.network).into();
-        Place { router: Some(Router { maps, hairpin }), ..self }.seen_at(outside)
+        Place { router: Some(Router { maps, nat, hairpin }), ..self }.seen_at(outside)
     }
 
     /// The address that the server sees.
@@ -155,6 +175,34 @@ impl Place {
         Some(SocketAddr::new(self.seen_at, inside + OUTSIDE))
     }
 
+    /// The address of a client here at the server, to which its connection has one of the ports where it listens.
+    pub(crate) fn seen_by_server(&self, client: u32) -> SocketAddr {
+        let port = self.shared(client).map_or(LOWEST_PORT, |shared| shared.port());
+        SocketAddr::new(self.seen_at, self.router.map_or(port, |router| router.nat.outside(port)))
+    }
+
+    /// Where a client here listens with the port of its connection to the server.
+    fn shared(&self, client: u32) -> Option<SocketAddr> {
+        let listeners = self.listeners(client);
+        let used = listeners.iter().find(|listener| listener.ip() == self.seen_at.to_canonical());
+        used.or(listeners.first()).copied()
+    }
+
+    /// At which address one elsewhere sees what a client here says from its shared port, if that does not depend on
+    /// whom it calls. Who calls it there from where it calls them comes through.
+    pub(crate) fn shows_itself(&self, client: u32, other: &Place) -> Option<SocketAddr> {
+        let shared = self.shared(client)?;
+        let neighbours = self.network == other.network;
+        if neighbours && (!shared.ip().is_loopback() || self.machine == other.machine) {
+            return Some(shared).filter(|shared| other.speaks(shared.ip()));
+        }
+        let outside = self.seen_by_server(client);
+        let outside = SocketAddr::new(outside.ip().to_canonical(), outside.port());
+        let goes = !neighbours && !is_inside(outside.ip()) && !outside.ip().is_loopback();
+        let fixed = self.router.is_none_or(|router| router.nat != Nat::Symmetric);
+        (goes && fixed && other.speaks(outside.ip())).then_some(outside)
+    }
+
     /// What comes of dialling `to` from here, if it leads to the machine of `other`, where a client listens at
     /// `listening`.
     pub(crate) fn dials(&self, to: SocketAddr, other: &Place, listening: &[SocketAddr]) -> Answer {
@@ -183,6 +231,7 @@ impl Place {
         }
         let router = other.router.filter(|_| other.seen_at == to.ip())?;
         let port = match router.maps {
+            Maps::Nothing if router.nat == Nat::Cone => to.port().checked_sub(SHIFT)?,
             Maps::Nothing => return None,
             Maps::SamePort => to.port(),
             Maps::Advertised => to.port().checked_sub(OUTSIDE)?,
@@ -195,6 +244,16 @@ impl Place {
         let outside = self.network == OFFICE || self.router.is_some();
         let own = self.own.iter().flatten().any(|own| own.is_ipv4() == ip.is_ipv4());
         own || outside && ip.is_ipv4()
+    }
+}
+
+impl Nat {
+    /// The port outside of what a client says to the server.
+    fn outside(self, port: u16) -> u16 {
+        match self {
+            Nat::SamePort => port,
+            Nat::OtherPort | Nat::Cone | Nat::Symmetric => port + SHIFT,
+        }
     }
 }
 
@@ -267,6 +326,25 @@ mod tests {
             .collect();
         assert_eq!(good, [3]);
         assert_eq!(here.dials(SocketAddr::new(there.observed(), 1), &there, &listening), Answer::Refused);
+    }
+
+    /// Whether two clients who call each other at the same time get through.
+    fn meet(one: u16, other: u16) -> bool {
+        let (here, there) = (Place::new(2, one), Place::new(3, other));
+        here.shows_itself(1, &there).is_some() && there.shows_itself(2, &here).is_some()
+    }
+
+    #[test]
+    fn those_who_call_each_other_come_through_unless_nobody_knows_from_where() {
+        for (one, other) in [(5, 5), (5, 7), (7, 9), (10, 15), (2, 2), (17, 17), (17, 11), (10, 10)] {
+            assert!(meet(one, other) && meet(other, one), "{one} and {other}");
+        }
+        for (one, other) in [(16, 5), (16, 16), (5, 17), (2, 5), (0, 13)] {
+            assert!(!meet(one, other) && !meet(other, one), "{one} and {other}");
+        }
+        let (here, there) = (Place::new(2, 4), Place::new(3, 15));
+        let outside = there.seen_by_server(1);
+        assert_eq!(here.dials(outside, &there, &there.listeners(1)), Answer::Connected);
     }
 
     #[test]

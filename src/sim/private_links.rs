@@ -64,7 +64,14 @@ impl World {
     /// Whoever comes from now on is refused.
     pub(super) fn stop_listening(&mut self, process: &mut Process) {
         process.listening.clear();
+        process.punching.clear();
         self.see_peer(PeerSeen::StopsListening { process: process.id });
+    }
+
+    /// A client dials another one.
+    pub(super) fn dials_peer(&mut self, id: ProcessId, news: News) {
+        let micros = self.draw.below(self.weather.latency_micros * 2 + 1);
+        self.after(micros, Happening::Client { process: id, news });
     }
 
     /// A dial comes to its end.
@@ -104,6 +111,81 @@ impl World {
         self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Dialled(address) });
     }
 
+    /// A dial from the listening port: it meets one of the other client, or reaches its port, or waits.
+    pub(super) fn punch(&mut self, id: ProcessId, address: SocketAddr) {
+        let Some(process) = self.process(id) else { return };
+        let (place, calls_already) = (process.place, process.punching.contains(&address));
+        let lost = self.now < self.weather.lose_dials_until;
+        if lost {
+            self.disturb(id);
+        }
+        let others = self.seats.iter().filter_map(|seat| seat.process.as_ref());
+        let others: Vec<&Process> = others.filter(|other| other.id != id && !lost).collect();
+        let meets = others.iter().find_map(|other| {
+            let there = other.place.shows_itself(other.id.0, &place)?;
+            let here = place.shows_itself(id.0, &other.place)?;
+            (there == address && other.punching.contains(&here)).then_some((other.id, here))
+        });
+        let reaches =
+            |other: &&&Process| place.dials(address, &other.place, &other.listening) == Answer::Connected;
+        let reached = others.iter().find(reaches).map(|other| other.id);
+        if calls_already {
+            self.tell_client(id, Event::PeerUnpunched { address });
+        } else if let Some((other, here)) = meets {
+            let link = self.new_link(Holder::Process(id), Holder::Process(other));
+            if let Some(other) = self.process(other) {
+                other.punching.retain(|calls| *calls != here);
+            }
+            if let Some(known) = self.links.get_mut(&link) {
+                known.ends[1].reading = false;
+            }
+            let latency = self.links.get(&link).map_or(0, |link| link.latency_micros);
+            let news = News::Punched { link, address: here };
+            self.after(latency, Happening::Client { process: other, news });
+            self.has_punched(id, link, address, true);
+        } else if let Some(other) = reached {
+            let link = self.new_link(Holder::Process(id), Holder::Process(other));
+            let from = self.process(other).map(|other| other.place);
+            let from = from.and_then(|other| place.shows_itself(id.0, &other));
+            self.reach(other, link, from.unwrap_or(SocketAddr::new(place.observed(), 50_000)));
+            self.has_punched(id, link, address, false);
+        } else {
+            if let Some(process) = self.process(id) {
+                process.punching.push(address);
+            }
+            self.after(DIAL_MICROS, Happening::Client { process: id, news: News::PunchOver { address } });
+        }
+    }
+
+    fn has_punched(&mut self, id: ProcessId, link: LinkId, address: SocketAddr, both: bool) {
+        if let Some(process) = self.process(id) {
+            process.peers.push(link);
+            process.seals.insert(link, Seal::new(false));
+        }
+        self.see_peer(PeerSeen::Punched { link, process: id, address, both });
+        self.tell_client(id, Event::PeerOpened { link, opened: PeerOpened::Punched(address) });
+    }
+
+    /// The other side has called this one while it called.
+    pub(super) fn is_punched(&mut self, id: ProcessId, link: LinkId, address: SocketAddr) {
+        if let Some(known) = self.links.get_mut(&link) {
+            known.ends[1].reading = true;
+            self.has_punched(id, link, address, true);
+            self.after(0, Happening::Arrive { link, end: 1 });
+        } else {
+            self.tell_client(id, Event::PeerUnpunched { address });
+        }
+    }
+
+    /// Nobody has answered.
+    pub(super) fn end_punch(&mut self, id: ProcessId, address: SocketAddr) {
+        let Some(process) = self.process(id) else { return };
+        if process.punching.contains(&address) {
+            process.punching.retain(|calls| *calls != address);
+            self.tell_client(id, Event::PeerUnpunched { address });
+        }
+    }
+
     pub(super) fn has_joined(&mut self, id: ProcessId, link: LinkId, dialled: bool) {
         if let Some(process) = self.process(id) {
             process.peers.push(link);
@@ -135,7 +217,7 @@ impl World {
 
     /// What a client that is gone was to be told: only a connection needs somebody.
     pub(super) fn refuse(&mut self, news: &News) {
-        if let News::PeerAccepted { link, .. } = news {
+        if let News::PeerAccepted { link, .. } | News::Punched { link, .. } = news {
             self.kill_end(*link, 1, true);
         }
     }

@@ -115,6 +115,10 @@ pub(crate) enum PeerSeen {
     Asked { process: ProcessId, bytes: Span },
     /// It dialled.
     Dialled { process: ProcessId, address: SocketAddr },
+    /// It dialled from a port where it listens.
+    Punches { process: ProcessId, address: SocketAddr },
+    /// It has a connection by that; the other side may have called at the same time.
+    Punched { link: LinkId, process: ProcessId, address: SocketAddr, both: bool },
     /// Its dial has failed: a machine refused it, or nothing came back.
     Unreached { process: ProcessId, refused: bool },
     /// It has a connection: it dialled, or somebody else did.

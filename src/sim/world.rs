@@ -74,6 +74,18 @@ pub(super) enum News {
     PeerUnreached {
         address: SocketAddr,
     },
+    Punch {
+        address: SocketAddr,
+    },
+    /// It was called by whom it was calling.
+    Punched {
+        link: LinkId,
+        address: SocketAddr,
+    },
+    /// Nobody has answered who was called from a listening port.
+    PunchOver {
+        address: SocketAddr,
+    },
     PeerAccepted {
         link: LinkId,
         from: SocketAddr,

@@ -40,12 +40,18 @@ struct Outcome {
 
 /// Whether a client takes connections of any other.
 fn is_open(kind: Kind) -> bool {
-    matches!(kind, Kind::Open4 | Kind::Open6)
+    matches!(kind, Kind::Open4 | Kind::Open6 | Kind::Cone)
+}
+
+/// Whether others know where a client calls from, so that it can be met halfway.
+fn is_met(kind: Kind) -> bool {
+    kind != Kind::Symmetric
 }
 
 /// The way that two clients must have.
 fn expected(one: Kind, other: Kind) -> Way {
-    let direct = one.is_six() == other.is_six() && (is_open(one) || is_open(other));
+    let meet = is_met(one) && is_met(other);
+    let direct = one.is_six() == other.is_six() && (is_open(one) || is_open(other) || meet);
     if direct { Way::Direct } else { WITHOUT_DIRECT_WAY }
 }
 

@@ -20,7 +20,7 @@ const LOWEST_PORT: u16 = 1_024;
 const ADDRESSES: usize = 4;
 
 /// When an address is dialled, counted from its first dial.
-const ROUNDS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
+pub(super) const ROUNDS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4)];
 
 /// Addresses first dialled within a [`BUDGET_PERIOD`], over all introductions.
 const BUDGET: usize = 16;
@@ -28,15 +28,22 @@ const BUDGET_PERIOD: Duration = Duration::from_secs(60);
 
 /// An address of an introduction.
 pub(super) struct Way {
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// When it was first dialled.
-    begun: Option<Time>,
+    pub(super) begun: Option<Time>,
     /// Rounds that are over.
     rounds: usize,
     is_dialling: bool,
+    /// Rounds of dials from the listening port that are over, and whether one is under way.
+    pub(super) punches: usize,
+    pub(super) is_punching: bool,
 }
 
 impl Way {
+    fn new(address: SocketAddr) -> Way {
+        Way { address, begun: None, rounds: 0, is_dialling: false, punches: 0, is_punching: false }
+    }
+
     /// When it is dialled next, given when the budget has room.
     fn due(&self, room_at: Time) -> Option<Time> {
         match self.begun {
@@ -52,7 +59,7 @@ pub(super) fn ways(addresses: &[SocketAddr]) -> Vec<Way> {
     let mut ways: Vec<Way> = Vec::new();
     for address in addresses.iter().copied().filter(may_be_dialled) {
         if ways.len() < most && ways.iter().all(|way| way.address != address) {
-            ways.push(Way { address, begun: None, rounds: 0, is_dialling: false });
+            ways.push(Way::new(address));
         }
     }
     ways
@@ -95,7 +102,8 @@ impl Meeting {
     /// When an address is dialled next, given when the budget has room.
     pub(super) fn dial_due(&self, budget: &Budget) -> Option<Time> {
         let room_at = budget.room_at();
-        let next = self.ways().iter().filter_map(|way| way.due(room_at)).min();
+        let dials = self.ways().iter().filter_map(|way| way.due(room_at));
+        let next = dials.chain(self.ways().iter().filter_map(Way::punch_due)).min();
         next.filter(|due| *due < self.until())
     }
 

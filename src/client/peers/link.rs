@@ -17,6 +17,8 @@ pub(super) enum Stage {
     /// Somebody has connected and is not identified. They may have come before their introduction, which is
     /// then on its way.
     Stranger { from: SocketAddr, until: Time, early: Option<(Token, Token)> },
+    /// This client has connected to an address of the user from its listening port, and expects to be called.
+    Punched { user: String, address: SocketAddr, until: Time },
     /// The caller has proved that it knows the introduction, or this client has; the link is being encrypted, and both
     /// prove their keys. With the address that this client has dialled, if it has.
     Securing { user: String, dialled: Option<SocketAddr>, until: Time },
@@ -34,9 +36,10 @@ impl PeerLink {
     /// When it must have been identified.
     pub(super) fn due(&self) -> Option<Time> {
         match &self.stage {
-            Stage::Stranger { until, .. } | Stage::Securing { until, .. } | Stage::Calling { until, .. } => {
-                Some(*until)
-            }
+            Stage::Stranger { until, .. }
+            | Stage::Punched { until, .. }
+            | Stage::Securing { until, .. }
+            | Stage::Calling { until, .. } => Some(*until),
             Stage::Ready { .. } | Stage::Nominated { .. } | Stage::Standing { .. } => None,
         }
     }
@@ -44,7 +47,8 @@ impl PeerLink {
     /// The user with whom the link is being made.
     pub(super) fn meets(&self) -> Option<&str> {
         match &self.stage {
-            Stage::Securing { user, .. }
+            Stage::Punched { user, .. }
+            | Stage::Securing { user, .. }
             | Stage::Calling { user, .. }
             | Stage::Ready { user }
             | Stage::Nominated { user } => Some(user),
@@ -56,7 +60,8 @@ impl PeerLink {
     pub(super) fn stranger(&self) -> Option<SocketAddr> {
         match &self.stage {
             Stage::Stranger { from, .. } => Some(*from),
-            Stage::Securing { .. }
+            Stage::Punched { .. }
+            | Stage::Securing { .. }
             | Stage::Calling { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
@@ -68,7 +73,8 @@ impl PeerLink {
     pub(super) fn early(&self) -> Option<(Token, Token)> {
         match &self.stage {
             Stage::Stranger { early, .. } => *early,
-            Stage::Securing { .. }
+            Stage::Punched { .. }
+            | Stage::Securing { .. }
             | Stage::Calling { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
@@ -82,7 +88,7 @@ impl PeerLink {
             Stage::Securing { user, dialled, .. } => user == name && *dialled == Some(there),
             Stage::Calling { user, address, .. } => user == name && *address == there,
             Stage::Ready { user } | Stage::Nominated { user } => user == name,
-            Stage::Stranger { .. } | Stage::Standing { .. } => false,
+            Stage::Stranger { .. } | Stage::Punched { .. } | Stage::Standing { .. } => false,
         }
     }
 

@@ -26,7 +26,7 @@ use crate::words::{DeviceKey, LinkId, Token};
 const MEETING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a called client may take to answer.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Links of one introduction whose caller has proved that it knows the id.
 const READY_LINKS: usize = 16;
@@ -56,6 +56,10 @@ pub(super) struct Meeting {
 impl Meeting {
     pub(super) fn until(&self) -> Time {
         self.until
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
     }
 
     pub(super) fn ways(&self) -> &[Way] {
@@ -182,24 +186,28 @@ impl ClientState {
     pub(in super::super) fn on_peer_opened(&mut self, link: LinkId, opened: PeerOpened) {
         self.abandon_meetings_that_are_over();
         match opened {
-            PeerOpened::Dialled(address) => self.call(link, address),
+            PeerOpened::Dialled(address) => match self.end_dial_of_meeting(address) {
+                Some(user) => self.call_user(link, &user, address),
+                None => self.outbox.close_peer(link),
+            },
+            PeerOpened::Punched(address) => self.on_punched(link, address),
             PeerOpened::Accepted(from) => self.on_caller(link, from),
         }
     }
 
     /// Identifies this client on a new link, unless nobody is to be called there any more.
-    fn call(&mut self, link: LinkId, address: SocketAddr) {
-        let user = self.end_dial_of_meeting(address);
+    pub(super) fn call_user(&mut self, link: LinkId, user: &str, address: SocketAddr) {
         let until = self.now + ANSWER_PATIENCE;
         let Phase::Session(session) = &self.phase else { return self.outbox.close_peer(link) };
-        let meeting = user.and_then(|user| Some((self.peers.meetings.get_mut(&user)?, user)));
-        let Some((meeting, user)) = meeting else { return self.outbox.close_peer(link) };
+        let meeting = self.peers.meetings.get_mut(user);
+        let Some(meeting) = meeting else { return self.outbox.close_peer(link) };
         let own = session.user.as_str();
         meeting.calls += 1;
         let nonce = Token(meeting.calls.to_be_bytes());
-        let proof = Call { id: meeting.id, role: meeting.role, from: own, to: &user }.proof(nonce);
+        let proof = Call { id: meeting.id, role: meeting.role, from: own, to: user }.proof(nonce);
         self.outbox.send_peer(link, &PeerLine::Call { nonce, proof });
-        self.outbox.secure_peer(link, true, meeting.introduction(&user, own));
+        self.outbox.secure_peer(link, true, meeting.introduction(user, own));
+        let user = user.to_owned();
         self.add_link(link, Stage::Securing { user, dialled: Some(address), until });
     }
 
@@ -240,8 +248,11 @@ impl ClientState {
         match stage {
             Stage::Standing { user } => self.lose_conversation(&user),
             Stage::Nominated { user } => self.nominate_another(&user),
-            Stage::Stranger { .. } | Stage::Securing { .. } | Stage::Calling { .. } | Stage::Ready { .. } => {
-            }
+            Stage::Stranger { .. }
+            | Stage::Punched { .. }
+            | Stage::Securing { .. }
+            | Stage::Calling { .. }
+            | Stage::Ready { .. } => {}
         }
     }
 
@@ -276,7 +287,10 @@ impl ClientState {
     fn on_peer_line(&mut self, link: LinkId, line: &PeerLine<'_>) {
         let Some(known) = self.peers.links.get(&link) else { return };
         match (&known.stage, line) {
-            (Stage::Stranger { early: None, .. }, PeerLine::Call { nonce, proof }) => {
+            (
+                Stage::Stranger { early: None, .. } | Stage::Punched { .. },
+                PeerLine::Call { nonce, proof },
+            ) => {
                 self.on_call(link, *nonce, *proof);
             }
             (Stage::Calling { user, .. }, PeerLine::Ready) => {
@@ -299,6 +313,7 @@ impl ClientState {
             // No client that follows the protocol sends this here.
             (
                 Stage::Stranger { .. }
+                | Stage::Punched { .. }
                 | Stage::Securing { .. }
                 | Stage::Calling { .. }
                 | Stage::Ready { .. }

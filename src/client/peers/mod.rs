@@ -13,6 +13,7 @@ mod keys;
 mod link;
 mod meeting;
 mod proof;
+mod punches;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -177,6 +178,7 @@ impl ClientState {
         links.into_iter().for_each(|link| self.drop_link(link));
         self.abandon_meetings_that_are_over();
         self.dial_when_due();
+        self.punch_when_due();
     }
 
     /// Also before a connection or a line of a client is handled: a client that stood still does not use an id that the

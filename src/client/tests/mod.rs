@@ -13,6 +13,7 @@ mod keys;
 mod login;
 mod private;
 mod properties;
+mod punches;
 mod raw;
 mod reconnect;
 mod script;

@@ -121,6 +121,7 @@ enum Step {
     StateOpened,
     Listening,
     Dialled(u64),
+    Punched(u64),
     Came(u64),
     PeerProved(u64),
     PeerGone(u64),
@@ -139,6 +140,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::StateOpened),
         1 => Just(Step::Listening),
         1 => (0..4_u64).prop_map(Step::Dialled),
+        1 => (0..4_u64).prop_map(Step::Punched),
         1 => (0..4_u64).prop_map(Step::Came),
         2 => (0..4_u64).prop_map(Step::PeerProved),
         1 => (0..4_u64).prop_map(Step::PeerGone),
@@ -180,6 +182,7 @@ impl Trace {
             | Effect::Listen
             | Effect::StopListening
             | Effect::DialPeer { .. }
+            | Effect::PunchPeer { .. }
             | Effect::SendPeer { .. }
             | Effect::SecurePeer { .. }
             | Effect::KeepKey(_)
@@ -241,6 +244,10 @@ impl Run {
             }
             Step::Dialled(link) => {
                 let opened = PeerOpened::Dialled("192.0.2.2:6000".parse().unwrap());
+                self.happens(Event::PeerOpened { link: LinkId(*link), opened });
+            }
+            Step::Punched(link) => {
+                let opened = PeerOpened::Punched("192.0.2.2:6000".parse().unwrap());
                 self.happens(Event::PeerOpened { link: LinkId(*link), opened });
             }
             Step::Came(link) => {

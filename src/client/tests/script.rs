@@ -22,6 +22,8 @@ pub(super) const TOKEN: &str = "000102030405060708090a0b0c0d0e0f";
 
 /// A client and what it has done since it was last asked.
 pub(super) struct Script {
+    /// Whether dials from the listening port are shown: they come with most others.
+    punches: bool,
     client: ClientState,
     now: Time,
     line: u64,
@@ -44,6 +46,7 @@ impl Script {
     pub(super) fn new(settings: Settings) -> Script {
         let now = Time(1_000_000_000);
         Script {
+            punches: false,
             client: ClientState::new(settings, 1),
             now,
             line: 0,
@@ -91,7 +94,9 @@ impl Script {
                 assert!(asked == Some(asks) && (asks || introduction.accepter == "hans"), "{dialled}");
                 secured.push(link);
             }
-            self.done.extend(read(effect, &mut self.due, &mut self.delivered));
+            if self.punches || !matches!(effect, Effect::PunchPeer { .. }) {
+                self.done.extend(read(effect, &mut self.due, &mut self.delivered));
+            }
         }
         self.done.iter_mut().for_each(|done| name_call(done, &self.asked));
         for link in secured {
@@ -99,6 +104,12 @@ impl Script {
                 self.happens(Event::PeerProved { link, key });
             }
         }
+        self
+    }
+
+    /// Shows dials from the listening port, too.
+    pub(super) fn with_punches(&mut self) -> &mut Script {
+        self.punches = true;
         self
     }
 
@@ -289,6 +300,7 @@ fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Opti
         Effect::Listen => "listen".into(),
         Effect::StopListening => "stop listening".into(),
         Effect::DialPeer { address } => format!("dial peer {address}"),
+        Effect::PunchPeer { address } => format!("punch peer {address}"),
         Effect::SecurePeer { .. } => return None,
         Effect::KeepKey(known) if known.key == KEY && !known.is_verified => return None,
         Effect::KeepKey(known) => {

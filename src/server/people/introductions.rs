@@ -211,8 +211,8 @@ fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, cont
     };
     let told = if planted::is(Planted::OwnAddressTold) { first } else { second };
     let sides = [
-        (request.asker, *accepter, Role::Requester, addresses(told, first, &contact.endpoints)),
-        (*accepter, request.asker, Role::Accepter, addresses(first, second, &request.contact.endpoints)),
+        (request.asker, *accepter, Role::Requester, addresses(told, first.ip(), &contact.endpoints)),
+        (*accepter, request.asker, Role::Accepter, addresses(first, second.ip(), &request.contact.endpoints)),
     ];
     // A client that has shown no key knows of none.
     let keys = request.contact.key.zip(contact.key);
@@ -232,10 +232,12 @@ fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, cont
     answers::answer(server, &request.asker, Outcome::Done, answer);
 }
 
-fn observed(server: &ServerState, asker: &Asker) -> Option<IpAddr> {
+fn observed(server: &ServerState, asker: &Asker) -> Option<SocketAddr> {
     let link = asker_link(server, asker)?;
     let session = server.accounts[asker.user].session.as_ref();
-    session.filter(|session| session.link == Some(link)).map(|session| session.from.ip().to_canonical())
+    session
+        .filter(|session| session.link == Some(link))
+        .map(|session| SocketAddr::new(session.from.ip().to_canonical(), session.from.port()))
 }
 
 /// Requests that have no answer in time.
@@ -290,10 +292,14 @@ fn end(server: &mut ServerState, from: UserId, to: UserId, code: Code) {
 }
 
 /// Where a client may be reached, for one who is seen at `reader`: at the address it is seen at and,
-/// if both are seen at the same one, at the private addresses it named.
-fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[Endpoint]) -> Vec<SocketAddr> {
+/// if both are seen at the same one, at the private addresses it named. Its connection to the server may have the port
+/// where it listens, and a router may have another one for it outside.
+fn addresses(seen: SocketAddr, reader: IpAddr, endpoints: &[Endpoint]) -> Vec<SocketAddr> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for endpoint in endpoints {
+    let seen_at = seen.ip();
+    let outside = (!endpoints.is_empty() && !planted::is(Planted::ObservedPortNotTold))
+        .then_some(Endpoint::Port(seen.port()));
+    for endpoint in endpoints.iter().chain(&outside) {
         let (ip, port) = match endpoint {
             Endpoint::Port(port) => (seen_at, *port),
             Endpoint::Address(address) => {
@@ -337,29 +343,47 @@ mod tests {
     #[test]
     fn a_client_cannot_point_others_at_a_third_party() {
         let declared = [Endpoint::Address(address("203.0.113.9:5000")), Endpoint::Port(22)];
-        assert_eq!(addresses(ip("192.0.2.1"), ip("192.0.2.2"), &declared), [address("192.0.2.1:5000")]);
+        assert_eq!(
+            addresses(address("192.0.2.1:40000"), ip("192.0.2.2"), &declared),
+            [address("192.0.2.1:5000"), address("192.0.2.1:40000")]
+        );
     }
 
     #[test]
     fn private_addresses_are_for_those_behind_the_same_one() {
         let declared = [Endpoint::Address(address("10.0.0.7:5000"))];
-        assert_eq!(addresses(ip("192.0.2.1"), ip("192.0.2.1"), &declared), [address("10.0.0.7:5000")]);
-        assert_eq!(addresses(ip("192.0.2.1"), ip("192.0.2.9"), &declared), [address("192.0.2.1:5000")]);
+        assert_eq!(
+            addresses(address("192.0.2.1:40000"), ip("192.0.2.1"), &declared),
+            [address("10.0.0.7:5000"), address("192.0.2.1:40000")]
+        );
+        assert_eq!(
+            addresses(address("192.0.2.1:40000"), ip("192.0.2.9"), &declared),
+            [address("192.0.2.1:5000"), address("192.0.2.1:40000")]
+        );
     }
 
     #[test]
     fn nobody_is_sent_to_their_own_machine_by_somebody_elsewhere() {
         let declared = [Endpoint::Address(address("127.0.0.1:5000"))];
-        assert_eq!(addresses(ip("192.0.2.1"), ip("192.0.2.1"), &declared), [address("192.0.2.1:5000")]);
+        assert_eq!(
+            addresses(address("192.0.2.1:40000"), ip("192.0.2.1"), &declared),
+            [address("192.0.2.1:5000"), address("192.0.2.1:40000")]
+        );
         let declared = [Endpoint::Address(address("[::1]:5000"))];
-        assert_eq!(addresses(ip("127.0.0.1"), ip("127.0.0.1"), &declared), [address("[::1]:5000")]);
+        assert_eq!(
+            addresses(address("127.0.0.1:40000"), ip("127.0.0.1"), &declared),
+            [address("[::1]:5000"), address("127.0.0.1:40000")]
+        );
     }
 
     #[test]
     fn at_most_four_addresses_and_no_low_port_are_handed_out() {
         let declared: Vec<Endpoint> = (1023..=1027).map(Endpoint::Port).collect();
         let ports = |declared: &[Endpoint]| -> Vec<u16> {
-            addresses(ip("192.0.2.1"), ip("192.0.2.2"), declared).iter().map(SocketAddr::port).collect()
+            addresses(address("192.0.2.1:40000"), ip("192.0.2.2"), declared)
+                .iter()
+                .map(SocketAddr::port)
+                .collect()
         };
         assert_eq!(ports(&declared), [1024, 1025, 1026, 1027]);
         let declared: Vec<Endpoint> = (1024..=1028).map(Endpoint::Port).collect();

@@ -85,6 +85,8 @@ pub(super) struct Peers<P: Platform> {
     last: u64,
     /// Accepts incoming links.
     listener: Option<Task<()>>,
+    /// Its port.
+    port: Option<u16>,
     /// Somebody who has come, until the core was told. Nothing is said to them meanwhile.
     caller: Option<(LinkId, P::Socket)>,
     /// Proves who this device is; without it nobody can be sure of it, and there are no private links.
@@ -93,7 +95,7 @@ pub(super) struct Peers<P: Platform> {
 
 impl<P: Platform> Peers<P> {
     pub(super) fn of(device: Option<Rc<Device>>) -> Peers<P> {
-        Peers { links: BTreeMap::new(), last: 0, listener: None, caller: None, device }
+        Peers { links: BTreeMap::new(), last: 0, listener: None, port: None, caller: None, device }
     }
 }
 
@@ -145,6 +147,7 @@ impl<P: Platform> Hands<P> {
             Effect::Listen => self.listen(),
             Effect::StopListening => self.peers.listener = None,
             Effect::DialPeer { address } => self.dial_peer(address),
+            Effect::PunchPeer { address } => self.punch_peer(address),
             Effect::SendPeer { link, bytes } => {
                 if let Some((_, out)) = self.peers.links.get_mut(&link) {
                     out.extend_from_slice(bytes);

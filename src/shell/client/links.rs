@@ -12,7 +12,7 @@ use futures_lite::future::{or, pending};
 
 use super::news::News;
 use super::peer_links::Securing;
-use crate::shell::platform::{self, Platform, Socket};
+use crate::shell::platform::{self, LocalPort, Platform, Socket};
 use crate::shell::tunnel::{Received, Tunnel};
 use crate::words::wiped::WipedBytes;
 
@@ -223,11 +223,11 @@ async fn linger<P: Platform>(platform: &P, socket: &P::Socket, tunnel: &RefCell<
     or(ending, platform.after(LINGER)).await;
 }
 
-/// Connects to a server by name or address.
+/// Connects to a server by name or address, from a port that private links can have as well.
 pub(super) async fn dial<P: Platform>(platform: &P, host: &str, port: u16) -> io::Result<P::Socket> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in platform.resolve(host, port).await? {
-        match connect(platform, address, DIAL).await {
+        match connect(platform, address, LocalPort::Fresh, DIAL).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failure = error,
         }
@@ -236,20 +236,25 @@ pub(super) async fn dial<P: Platform>(platform: &P, host: &str, port: u16) -> io
 }
 
 /// Connects to another client.
-pub(super) async fn dial_peer<P: Platform>(platform: &P, address: SocketAddr) -> io::Result<P::Socket> {
-    connect(platform, address, DIAL_PEER).await
+pub(super) async fn dial_peer<P: Platform>(
+    platform: &P,
+    address: SocketAddr,
+    from: LocalPort,
+) -> io::Result<P::Socket> {
+    connect(platform, address, from, DIAL_PEER).await
 }
 
 async fn connect<P: Platform>(
     platform: &P,
     address: SocketAddr,
+    from: LocalPort,
     patience: Duration,
 ) -> io::Result<P::Socket> {
     let late = async {
         platform.after(patience).await;
         Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"))
     };
-    or(platform.connect(address, DEAD_LINK_SECS), late).await
+    or(platform.connect(address, from, DEAD_LINK_SECS), late).await
 }
 
 #[cfg(test)]

@@ -40,6 +40,18 @@ pub(super) enum News<P: Platform = System> {
         /// The connection.
         socket: P::Socket,
     },
+    /// A dial of another client from the listening port has succeeded.
+    PeerPunched {
+        /// There.
+        address: SocketAddr,
+        /// The connection.
+        socket: P::Socket,
+    },
+    /// It has failed.
+    PeerUnpunched {
+        /// There.
+        address: SocketAddr,
+    },
     /// Somebody has connected to the private port.
     PeerCame {
         /// From there.

@@ -26,6 +26,8 @@ const CHUNK: usize = 4 * 1024;
 pub(super) enum Opened {
     Here,
     There,
+    /// Perhaps both at the same time: the core knows which side is to call.
+    Both,
 }
 
 /// How a link is to be encrypted.
@@ -107,7 +109,8 @@ async fn speak(socket: &impl Socket, clear: &RefCell<Tunnel>, orders: &Orders) -
     }
 }
 
-/// Reads a caller's first line, and nothing beyond it; of one who was called nothing.
+/// Reads a caller's first line, and nothing beyond it; of one who was called nothing: they say nothing before the
+/// connection is being encrypted.
 async fn listen<P: Platform>(
     socket: &P::Socket,
     opened: Opened,
@@ -117,7 +120,7 @@ async fn listen<P: Platform>(
     let mut call = [0; CALL_BYTES];
     let mut room = match opened {
         Opened::Here => 0,
-        Opened::There => call.len(),
+        Opened::There | Opened::Both => call.len(),
     };
     while room > 0 {
         let part = call.get_mut(..room).unwrap_or_default();

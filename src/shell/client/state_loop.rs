@@ -10,6 +10,7 @@ use super::door;
 use super::hands::Hands;
 use super::keyboard::Next;
 use super::news::News;
+use super::peer_links::Opened;
 use crate::client::{ClientState, Event, Exit, PeerOpened};
 use crate::shell::platform::{Platform, System};
 
@@ -120,9 +121,14 @@ impl<P: Platform> Client<P> {
                 self.tell(Event::Disconnected);
             }
             News::PeerReached { address, socket } => {
-                let link = self.hands.add_peer(socket);
+                let link = self.hands.add_peer(socket, Opened::Here);
                 self.tell(Event::PeerOpened { link, opened: PeerOpened::Dialled(address) });
             }
+            News::PeerPunched { address, socket } => {
+                let link = self.hands.add_peer(socket, Opened::Both);
+                self.tell(Event::PeerOpened { link, opened: PeerOpened::Punched(address) });
+            }
+            News::PeerUnpunched { address } => self.tell(Event::PeerUnpunched { address }),
             News::PeerCame { from, socket } => {
                 let link = self.hands.add_caller(socket);
                 self.tell(Event::PeerOpened { link, opened: PeerOpened::Accepted(from) });

@@ -51,13 +51,24 @@ pub trait Platform: Clone + 'static {
     fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
 
     /// Connects to an address. The connection fails when its peer is silent for `dead_link_secs` (0: never).
-    fn connect(&self, to: SocketAddr, dead_link_secs: u64) -> impl Future<Output = io::Result<Self::Socket>>;
+    fn connect(
+        &self,
+        to: SocketAddr,
+        from: LocalPort,
+        dead_link_secs: u64,
+    ) -> impl Future<Output = io::Result<Self::Socket>>;
 
     /// Listens on an address. Connections fail when their peers are silent for `dead_link_secs` (0: never).
     ///
     /// # Errors
     /// The I/O error, usually that the port is taken.
     fn listen(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<Self::Listener>;
+
+    /// The same, on a port that connections from [`LocalPort::Shared`] or [`LocalPort::Fresh`] have or may have as well.
+    ///
+    /// # Errors
+    /// The I/O error, usually that the port is taken.
+    fn listen_shared(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<Self::Listener>;
 
     /// Which of the sockets have something to read, an end or an error, whether or not their tasks were woken.
     ///
@@ -79,6 +90,17 @@ pub trait Platform: Clone + 'static {
 
     /// Called before an effect of the client's core is carried out.
     fn client_wants(&self, _: &client::Effect<'_>) {}
+}
+
+/// The port of this side of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalPort {
+    /// Any.
+    Any,
+    /// One that nobody has, and that further sockets of this program may share.
+    Fresh,
+    /// This one, which others of its sockets have.
+    Shared(u16),
 }
 
 /// A TCP connection. Dropping it closes it, which resets it if there is unread input. Nothing blocks: what cannot

@@ -1,9 +1,10 @@
 //! TCP options of both programs: no delay, and detection of dead peers.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// What the kernel takes of a connection before it can send it. Otherwise it takes megabytes, and says for a third of
@@ -22,6 +23,44 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// The same, on a port that other sockets of this user may have as well.
+///
+/// # Errors
+/// An I/O error, usually that the port is taken.
+pub(super) fn bind_shared(address: SocketAddr) -> io::Result<TcpListener> {
+    Ok(sharing(address)?.into())
+}
+
+/// Begins to connect from this port, or 0 for a free one, that other sockets of this user may have as well. The socket
+/// does not block: it is connected, or has an error, once it can be written to.
+///
+/// # Errors
+/// The I/O error, also that there is such a connection.
+pub(super) fn begin_shared(to: SocketAddr, port: u16) -> io::Result<TcpStream> {
+    let any = match to {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+    };
+    let socket = sharing(any)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(socket.into()),
+    }
+}
+
+fn sharing(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // The port may be shared with sockets of IPv4, and is not to be theirs.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// Listens without blocking, also where the socket listens already. On Linux, accepted connections inherit the options

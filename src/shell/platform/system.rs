@@ -15,7 +15,7 @@ use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 
 use super::wall_clock::WallClock;
-use super::{Listener, Platform, Socket, sockets};
+use super::{Listener, LocalPort, Platform, Socket, sockets};
 use crate::time::Time;
 
 /// The operating system.
@@ -66,10 +66,25 @@ impl Platform for System {
         async_net::resolve((host, port)).await
     }
 
-    async fn connect(&self, to: SocketAddr, dead_link_secs: u64) -> io::Result<TcpConnection> {
-        let socket = Async::<TcpStream>::connect(to).await?;
+    async fn connect(
+        &self,
+        to: SocketAddr,
+        from: LocalPort,
+        dead_link_secs: u64,
+    ) -> io::Result<TcpConnection> {
+        let socket = match from {
+            LocalPort::Any => Async::<TcpStream>::connect(to).await?,
+            LocalPort::Fresh => connect_shared(to, 0).await?,
+            LocalPort::Shared(port) => connect_shared(to, port).await?,
+        };
         sockets::tune(&SockRef::from(&socket), dead_link_secs)?;
         Ok(TcpConnection(socket))
+    }
+
+    fn listen_shared(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<TcpPort> {
+        let socket = sockets::bind_shared(on)?;
+        sockets::listen(&socket, dead_link_secs)?;
+        Ok(TcpPort(Async::new_nonblocking(socket)?))
     }
 
     fn listen(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<TcpPort> {
@@ -81,6 +96,15 @@ impl Platform for System {
         let mut asked: Vec<PollFd<'_>> = asked.collect();
         poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         Ok(asked.iter().map(|socket| !socket.revents().is_empty()).collect())
+    }
+}
+
+async fn connect_shared(to: SocketAddr, port: u16) -> io::Result<Async<TcpStream>> {
+    let socket = Async::new_nonblocking(sockets::begin_shared(to, port)?)?;
+    socket.writable().await?;
+    match socket.get_ref().take_error()? {
+        Some(error) => Err(error),
+        None => Ok(socket),
     }
 }
 

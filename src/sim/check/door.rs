@@ -97,7 +97,42 @@ impl Private {
                     .any(|address| from.place.dials(*address, &to.place, &to.listening) == Answer::Connected)
         };
         let [one, other] = both.sides.as_slice() else { return false };
+        reaches(one, other) || reaches(other, one) || self.can_punch(both, among_strangers)
+    }
+
+    /// Whether each of two clients was told where the other calls from, so that they meet halfway. One whose port is
+    /// open to the other may find a stranger's place taken there instead.
+    fn can_punch(&self, both: &Introduction, among_strangers: bool) -> bool {
+        let finds = |here: &Side, there: &Side| {
+            let client = |side: &Side| side.process.and_then(|process| self.clients.get_key_value(&process));
+            let (Some((_, from)), Some((named, to))) = (client(here), client(there)) else { return false };
+            let told = here.addresses.iter().take(DIALS).filter(|address| may_be_dialled(address));
+            let shown = to.place.shows_itself(named.0, &from.place);
+            !to.listening.is_empty() && shown.is_some_and(|shown| told.into_iter().any(|told| *told == shown))
+        };
+        let [one, other] = both.sides.as_slice() else { return false };
+        finds(one, other) && finds(other, one) && (!among_strangers || !self.can_meet_at_ports(both))
+    }
+
+    fn can_meet_at_ports(&self, both: &Introduction) -> bool {
+        let reaches = |here: &Side, there: &Side| {
+            let client = |side: &Side| side.process.and_then(|process| self.clients.get(&process));
+            let (Some(from), Some(to)) = (client(here), client(there)) else { return false };
+            let reached = |told: &SocketAddr| from.place.dials(*told, &to.place, &to.listening);
+            here.addresses.iter().any(|told| reached(told) == Answer::Connected)
+        };
+        let [one, other] = both.sides.as_slice() else { return false };
         reaches(one, other) || reaches(other, one)
+    }
+
+    /// Whether a client has to call on a connection from its listening port to an address: so the requester does.
+    pub(super) fn calls_there(&self, process: ProcessId, address: SocketAddr) -> bool {
+        let told = self.introductions.values().filter(|both| both.side(process).is_some());
+        let told = told.filter(|both| {
+            both.side(process).is_some_and(|side| side.punched.contains_key(&address) && !side.opened)
+        });
+        let last = told.max_by_key(|both| both.at).and_then(|both| both.side(process));
+        last.is_some_and(|side| side.is_requester)
     }
 
     /// What the server says may answer requests.
@@ -162,6 +197,24 @@ impl Check {
             let few = client.begun.len() <= BUDGET;
             rule!(self, few, "a client dials few addresses", "{process:?} dials {address}");
         }
+        Ok(())
+    }
+
+    /// It dials from its listening port what it was told, in three rounds (R35).
+    pub(super) fn punches(&mut self, process: ProcessId, address: SocketAddr) -> Verdict {
+        let now = self.now;
+        let told = self.private.introductions.values_mut().rev().filter_map(|both| both.side_mut(process));
+        let mut good = told.filter(|side| side.good_until >= now && side.addresses.contains(&address));
+        let rounds = |side: &Side| side.punched.get(&address).copied().unwrap_or(0);
+        let side = good.find(|side| rounds(side) < ROUNDS);
+        let good = side.is_some();
+        side.into_iter().for_each(|side| *side.punched.entry(address).or_default() += 1);
+        rule!(
+            self,
+            good,
+            "a client dials only where it was sent",
+            "{process:?} dials {address} from its port"
+        );
         Ok(())
     }
 

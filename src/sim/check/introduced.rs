@@ -28,6 +28,8 @@ pub(super) struct Side {
     pub(super) key: Option<DeviceKey>,
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) dialled: BTreeMap<SocketAddr, u32>,
+    /// From the listening port.
+    pub(super) punched: BTreeMap<SocketAddr, u32>,
     pub(super) nominated: Option<LinkId>,
     pub(super) opened: bool,
     pub(super) shown: bool,
@@ -50,6 +52,20 @@ pub(super) struct End {
     /// What the other side has proved.
     pub(super) proved: Option<DeviceKey>,
     pub(super) is_nominated: bool,
+}
+
+impl End {
+    pub(super) fn new(dialled: bool) -> End {
+        End {
+            dialled,
+            heard: Vec::new(),
+            stage: Stage::New,
+            id: String::new(),
+            nonce: String::new(),
+            proved: None,
+            is_nominated: false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::door::number;
-pub(super) use super::introduced::{End, Introduction, Side, Stage};
+pub(super) use super::introduced::{End, Introduction, Side};
 use super::keys::Keys;
 use super::{Check, Verdict, lines, rule};
 use crate::client::view::{Connection, Failure, Notice, Success, View};
@@ -210,6 +210,7 @@ impl Check {
                     key: said.first().and_then(|word| word.parse().ok()),
                     addresses: said.iter().filter_map(|word| word.parse().ok()).collect(),
                     dialled: BTreeMap::new(),
+                    punched: BTreeMap::new(),
                     nominated: None,
                     opened: false,
                     shown: false,
@@ -288,6 +289,8 @@ impl Check {
                 let is_there = declared.iter().any(|endpoint| {
                     endpoint.port() == address.port() && (address.ip() == seen_at || endpoint == address)
                 });
+                let is_there = is_there
+                    || *address == SocketAddr::new(seen_at, there.place.seen_by_server(named.0).port());
                 let detail = || {
                     format!(
                         "{} is told {address}; the other is at {declared:?}, seen at {seen_at}",
@@ -318,17 +321,13 @@ impl Check {
             }
             PeerSeen::Asked { process, bytes } => self.asks(*process, trace.bytes(*bytes)),
             PeerSeen::Dialled { process, address } => return self.dials(*process, *address),
+            PeerSeen::Punches { process, address } => return self.punches(*process, *address),
+            PeerSeen::Punched { link, process, address, .. } => {
+                let calls = self.private.calls_there(*process, *address);
+                self.private.ends.insert((*link, *process), End::new(calls));
+            }
             PeerSeen::Joined { link, process, dialled } => {
-                let end = End {
-                    dialled: *dialled,
-                    heard: Vec::new(),
-                    stage: Stage::New,
-                    id: String::new(),
-                    nonce: String::new(),
-                    proved: None,
-                    is_nominated: false,
-                };
-                self.private.ends.insert((*link, *process), end);
+                self.private.ends.insert((*link, *process), End::new(*dialled));
                 return if *dialled { Ok(()) } else { self.comes(*process, *link) };
             }
             PeerSeen::Said { link, process, bytes } => {

@@ -70,6 +70,9 @@ impl Links {
             PeerSeen::Unreached { refused, .. } => {
                 coverage.saw(if *refused { Rare::DialRefused } else { Rare::DialUnanswered });
             }
+            PeerSeen::Punched { both, .. } => {
+                coverage.saw(if *both { Rare::OpenedByBoth } else { Rare::PunchedToPort });
+            }
             PeerSeen::Joined { link, process, dialled: true } => {
                 self.diallers.insert(*link, *process);
             }

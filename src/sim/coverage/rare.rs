@@ -135,6 +135,10 @@ spelled! {
         ThroughRouter = "private connection into a router",
         /// Two clients of one router reached each other.
         BehindOneRouter = "private connection of two behind one router",
+        /// Two clients called each other at the same time, and got one connection.
+        OpenedByBoth = "private connection that both sides have opened",
+        /// A client called another from its listening port, and reached a port that is open.
+        PunchedToPort = "dial from a listening port to another one",
         /// A stranger called with an id that nobody has.
         CalledWithWrongId = "private call with a wrong id",
         /// A stranger called with the id of two others.

@@ -161,10 +161,10 @@ impl Server {
         self.answer(&request.asker, Outcome::Done, &answer);
     }
 
-    fn seen_at(&self, asker: &Asker) -> Option<IpAddr> {
+    fn seen_at(&self, asker: &Asker) -> Option<SocketAddr> {
         let link = self.asker_link(asker)?;
         let session = self.session(asker.user).filter(|session| session.link == Some(link));
-        session.map(|session| session.from.ip().to_canonical())
+        session.map(|session| SocketAddr::new(session.from.ip().to_canonical(), session.from.port()))
     }
 
     pub(super) fn request_expired(&mut self, from: User, to: User, serial: u64) {
@@ -215,10 +215,13 @@ fn key_of(contact: &[String]) -> Option<&str> {
     contact.first().map(String::as_str).filter(|word| is_device_key(word))
 }
 
-/// Where a client may be reached by one who is seen at `reader` (ruling 30).
-fn addresses(seen_at: IpAddr, reader: IpAddr, endpoints: &[String]) -> Vec<SocketAddr> {
+/// Where a client may be reached by one who is seen at `reader` (ruling 30), and last where the server sees it (R35).
+fn addresses(seen: SocketAddr, reader: SocketAddr, endpoints: &[String]) -> Vec<SocketAddr> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for (ip, port) in endpoints.iter().filter_map(|word| endpoint(word)) {
+    let (seen_at, reader) = (seen.ip(), reader.ip());
+    let declared: Vec<_> = endpoints.iter().filter_map(|word| endpoint(word)).collect();
+    let last = if declared.is_empty() { None } else { Some((None, seen.port())) };
+    for (ip, port) in declared.into_iter().chain(last) {
         let ip = match ip.map(|ip| ip.to_canonical()) {
             Some(ip) if seen_at == reader && is_near(ip, seen_at) => ip,
             _ => seen_at,

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hobnob::shell::platform::{Listener, Platform, Socket};
+use hobnob::shell::platform::{Listener, LocalPort, Platform, Socket};
 use hobnob::shell::server::settings::Limits;
 use hobnob::time::Time;
 use hobnob::{client, server};
@@ -269,7 +269,7 @@ impl Platform for Model {
         Ok(vec![SocketAddr::new(address, port)])
     }
 
-    async fn connect(&self, to: SocketAddr, _: u64) -> io::Result<ModelSocket> {
+    async fn connect(&self, to: SocketAddr, _: LocalPort, _: u64) -> io::Result<ModelSocket> {
         let latency = self.kernel().chance.micros(10, 40_000);
         self.after(latency).await;
         let id = self.kernel().connect(self.process, to)?;
@@ -292,6 +292,10 @@ impl Platform for Model {
         let id = kernel.ports.len() - 1;
         drop(kernel);
         Ok(ModelPort { model: self.clone(), id })
+    }
+
+    fn listen_shared(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<ModelPort> {
+        self.listen(on, dead_link_secs)
     }
 
     fn unread(&self, sockets: &[&ModelSocket]) -> io::Result<Vec<bool>> {

@@ -10,7 +10,7 @@ use crate::shell::client::door;
 use crate::shell::client::links::{self, DEAD_LINK_SECS, Link};
 use crate::shell::client::news::News;
 use crate::shell::client::peer_links::{self, Opened, Securing};
-use crate::shell::platform::{Listener, Platform, Socket};
+use crate::shell::platform::{Listener, LocalPort, Platform, Socket};
 use crate::words::LinkId;
 use crate::words::wiped::WipedBytes;
 
@@ -40,9 +40,9 @@ impl<P: Platform> Hands<P> {
     }
 
     /// Another client was reached; returns the new link.
-    pub(in super::super) fn add_peer(&mut self, socket: P::Socket) -> LinkId {
+    pub(in super::super) fn add_peer(&mut self, socket: P::Socket, opened: Opened) -> LinkId {
         let link = self.next_peer();
-        self.serve_peer(link, socket, Opened::Here);
+        self.serve_peer(link, socket, opened);
         link
     }
 
@@ -84,7 +84,7 @@ impl<P: Platform> Hands<P> {
     pub(super) fn dial_peer(&self, address: SocketAddr) {
         let (platform, urgent) = (self.platform.clone(), self.urgent.clone());
         let dialling = async move {
-            let news = match links::dial_peer(&platform, address).await {
+            let news = match links::dial_peer(&platform, address, LocalPort::Any).await {
                 Ok(socket) => News::PeerReached { address, socket },
                 Err(_) => News::PeerUnreached { address },
             };
@@ -93,12 +93,31 @@ impl<P: Platform> Hands<P> {
         self.executor.spawn(dialling).detach();
     }
 
+    /// Dials from the port where this client listens.
+    pub(super) fn punch_peer(&self, address: SocketAddr) {
+        let (platform, urgent, port) = (self.platform.clone(), self.urgent.clone(), self.peers.port);
+        let dialling = async move {
+            let reached = match port {
+                Some(port) => links::dial_peer(&platform, address, LocalPort::Shared(port)).await.ok(),
+                None => None,
+            };
+            let news = match reached {
+                Some(socket) => News::PeerPunched { address, socket },
+                None => News::PeerUnpunched { address },
+            };
+            let _ = urgent.send(news).await;
+        };
+        self.executor.spawn(dialling).detach();
+    }
+
     pub(super) fn listen(&mut self) {
         self.peers.listener = None;
+        self.peers.port = None;
         let addresses = match self.bind() {
             Ok((listener, address)) => {
                 let accepting = door::accept(self.platform.clone(), listener, self.door.clone());
                 self.peers.listener = Some(self.executor.spawn(accepting));
+                self.peers.port = Some(address.port());
                 vec![address]
             }
             Err(error) => {
@@ -110,16 +129,21 @@ impl<P: Platform> Hands<P> {
         let _ = self.urgent.try_send(News::Listening(addresses));
     }
 
-    /// Listens for private links; also returns the addresses to declare.
+    /// Listens for private links; also returns the addresses to declare. The port is that of the connection to the
+    /// server, unless it cannot be had: then the address that the server sees is of no use to others.
     fn bind(&self) -> io::Result<(P::Listener, SocketAddr)> {
         let not_connected = || io::Error::from(io::ErrorKind::NotConnected);
         let local = self.server.local;
+        let local_port = local.map_or(0, |local| local.port());
         let mut address = match self.places.private_bind {
-            Some(ip) => SocketAddr::new(ip, 0),
+            Some(ip) => SocketAddr::new(ip, local_port),
             None => local.ok_or_else(not_connected)?,
         };
-        address.set_port(0);
-        let listener = self.platform.listen(address, DEAD_LINK_SECS)?;
+        let listen = |address| self.platform.listen_shared(address, DEAD_LINK_SECS);
+        let listener = listen(address).or_else(|_| {
+            address.set_port(0);
+            listen(address)
+        })?;
         listener.set_backlog(door::BACKLOG)?;
         let mut address = listener.local_addr()?;
         if let (true, Some(local)) = (address.ip().is_unspecified(), local) {

@@ -191,7 +191,9 @@ impl Clients {
             }
             Event::PeerOpened { link, opened } => {
                 let near = match opened {
-                    PeerOpened::Dialled(address) => self.take_dialled(process, |to| to == address),
+                    PeerOpened::Dialled(address) | PeerOpened::Punched(address) => {
+                        self.take_dialled(process, |to| to == address)
+                    }
                     PeerOpened::Accepted(from) => {
                         let of = |connection: &Connection| connection.ends[0].address == *from;
                         connections.iter().position(of).map(|connection| Link::new(connection, 1))

@@ -220,7 +220,10 @@ impl Link {
         let since = self.stalled.map_or(verdict.now, |(since, _)| since);
         let too_long = waiting > 0 && limits.output_stall_secs != 0 && verdict.now.since(since) >= patience;
         tally.cut += u64::from(too_much || too_long);
-        let broken = connection.ends[1].is_broken && connection.fault.is_some();
+        // A client that ends as soon as it is connected leaves the greeting unread.
+        let [client, server] = &connection.ends;
+        let left = !client.is_held && client.log.is_empty() && server.read < server.log.len();
+        let broken = server.is_broken && (connection.fault.is_some() || left);
         verdict.rule(too_much || too_long || broken, "a link is lost for a reason", || {
             format!("{waiting} bytes wait since {} us", since.0)
         });
