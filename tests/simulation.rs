@@ -66,7 +66,7 @@ fn the_page_of_the_exam_tells_how_each_planted_bug_was_found() {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/exam.md")).expect("a page");
     assert!(!page.contains("NOT FOUND"));
     for bug in Planted::ALL {
-        let row = format!("\n| {}:{} | ", bug.name(), bug.description());
+        let row = format!("\n| {}: {} | ", bug.name(), bug.description());
         assert!(page.contains(&row), "{row}");
     }
     assert_eq!(page.matches("\n| ").count(), Planted::ALL.len() + 1, "rows of bugs that are no more");

@@ -388,11 +388,11 @@ impl Marks {
             Some(found) => {
                 self.steps.push(found.steps);
                 let hobnob::sim::exam::Found { rule, seed, events, steps } = found;
-                format!("| {name}:{description} | {rule} | {seed} | {events} | {steps} | {seconds:.1} |")
+                format!("| {name}: {description} | {rule} | {seed} | {events} | {steps} | {seconds:.1} |")
             }
             None => {
                 self.failed += 1;
-                format!("| {name}:{description} | NOT FOUND | | | | {seconds:.1} |")
+                format!("| {name}: {description} | NOT FOUND | | | | {seconds:.1} |")
             }
         };
         println!("{row}");
