@@ -121,12 +121,10 @@ impl<P: Platform> Client<P> {
                 self.tell(Event::Disconnected);
             }
             News::PeerReached { address, socket } => {
-                let link = self.hands.add_peer(socket, Opened::Here);
-                self.tell(Event::PeerOpened { link, opened: PeerOpened::Dialled(address) });
+                self.has_peer(socket, Opened::Here, PeerOpened::Dialled(address));
             }
             News::PeerPunched { address, socket } => {
-                let link = self.hands.add_peer(socket, Opened::Both);
-                self.tell(Event::PeerOpened { link, opened: PeerOpened::Punched(address) });
+                self.has_peer(socket, Opened::Both, PeerOpened::Punched(address));
             }
             News::PeerUnpunched { address } => self.tell(Event::PeerUnpunched { address }),
             News::PeerCame { from, socket } => {
@@ -178,6 +176,12 @@ impl<P: Platform> Client<P> {
                 self.tell(Event::OutputClosed);
             }
         }
+    }
+
+    /// Another client was reached.
+    fn has_peer(&mut self, socket: P::Socket, by: Opened, opened: PeerOpened) {
+        let link = self.hands.add_peer(socket, by);
+        self.tell(Event::PeerOpened { link, opened });
     }
 
     /// Hands lines to the core while it takes any, and requests more.
