@@ -77,6 +77,14 @@ nat:
 bench-core:
     cargo bench --bench core
 
+# The screens in docs/using.md, made by a run.
+using:
+    HOBNOB_WRITE=1 cargo test --test using page
+
+# A day of twelve clients: two polite restarts, a SIGKILL, a client asleep, 500 stored messages. Shows screens.
+day:
+    cargo test --test using day -- --nocapture
+
 # The table of settings in docs/operating.md.
 settings:
     HOBNOB_WRITE=1 cargo test --test operating

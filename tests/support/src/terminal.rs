@@ -51,9 +51,27 @@ impl Terminal {
     /// A client of the server on this port in a large terminal, with a new state folder.
     #[must_use]
     pub fn start(place: &Place, port: u16, options: &[&str], environment: &[(&str, &str)]) -> Terminal {
+        Terminal::sized(place, port, LARGE, options, environment)
+    }
+
+    /// The same in a terminal of so many rows and columns.
+    #[must_use]
+    pub fn sized(
+        place: &Place,
+        port: u16,
+        size: (u16, u16),
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Terminal {
         let (port, state) = (port.to_string(), place.fresh_state());
         let state = ["--state", state.to_str().expect("UTF-8")];
-        Terminal::run(place, LARGE, &[place.plaintext(), &[&port], options, &state].concat(), environment)
+        Terminal::run(place, size, &[place.plaintext(), &[&port], options, &state].concat(), environment)
+    }
+
+    /// The rows of the screen.
+    #[must_use]
+    pub fn rows(&self) -> Vec<String> {
+        self.screen.lock().rows()
     }
 
     /// The client with these words on its command line.
