@@ -40,7 +40,7 @@ struct Outcome {
 
 /// Whether a client takes connections of any other.
 fn is_open(kind: Kind) -> bool {
-    matches!(kind, Kind::Open4 | Kind::Open6 | Kind::Cone)
+    matches!(kind, Kind::Open4 | Kind::Open6 | Kind::Cone | Kind::Forwarded)
 }
 
 /// Whether others know where a client calls from, so that it can be met halfway.
@@ -106,7 +106,7 @@ fn inside() {
             let kind = KINDS[number % count];
             let mut command = place.client_command_behind(&in_space(&client(number)));
             command.args([kind.server(), &PORT.to_string(), "--json", "--accept-private", "auto", "--state"]);
-            command.arg(place.state_of(name));
+            command.arg(place.state_of(name)).args(network::options(number, kind));
             let mut client = Client::spawn(command, true);
             client.log_in(name, PASSWORD);
             client

@@ -12,6 +12,9 @@ pub(crate) const SERVER_6: &str = "2001:db8:ffff::2";
 const PORTS: std::ops::Range<u16> = 40_000..40_064;
 const OUTSIDE: u16 = 10_000;
 
+/// The port that the router of [`Kind::Forwarded`] passes on.
+const FORWARDED: u16 = 7_000;
+
 /// What is between a client and the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -23,6 +26,8 @@ pub(crate) enum Kind {
     Restricted,
     /// NAT with a mapping for each connection.
     Symmetric,
+    /// The same, and one port is passed on, which the client declares.
+    Forwarded,
     /// A public address, and nothing comes in that nobody asked for.
     Firewall4,
     /// As [`Kind::Open4`], in IPv6.
@@ -32,11 +37,12 @@ pub(crate) enum Kind {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const KINDS: [Kind; 7] = [
+pub(crate) const KINDS: [Kind; 8] = [
     Kind::Open4,
     Kind::Cone,
     Kind::Restricted,
     Kind::Symmetric,
+    Kind::Forwarded,
     Kind::Firewall4,
     Kind::Open6,
     Kind::Firewall6,
@@ -50,6 +56,7 @@ impl Kind {
             Kind::Cone => "full cone",
             Kind::Restricted => "port restricted",
             Kind::Symmetric => "symmetric",
+            Kind::Forwarded => "symmetric, a port passed on",
             Kind::Firewall4 => "firewall",
             Kind::Open6 => "nothing, IPv6",
             Kind::Firewall6 => "firewall, IPv6",
@@ -62,7 +69,7 @@ impl Kind {
     }
 
     fn translates(self) -> bool {
-        matches!(self, Kind::Cone | Kind::Restricted | Kind::Symmetric)
+        matches!(self, Kind::Cone | Kind::Restricted | Kind::Symmetric | Kind::Forwarded)
     }
 
     /// Where clients there reach the server.
@@ -78,6 +85,7 @@ impl Kind {
             Kind::Cone => format!(
                 "iifname \"lan\" tcp flags syn add @called {{ tcp sport }}\n {stateful}\n tcp dport @called accept"
             ),
+            Kind::Forwarded => format!("{stateful}\n tcp dport {FORWARDED} accept"),
             Kind::Restricted | Kind::Symmetric | Kind::Firewall4 | Kind::Firewall6 => stateful.to_owned(),
         };
         let mapping = |inside: bool| {
@@ -89,11 +97,12 @@ impl Kind {
         };
         let out = match self {
             Kind::Cone | Kind::Restricted => "meta l4proto tcp snat ip to @outside : tcp sport map @mapping",
-            Kind::Symmetric => "masquerade random,fully-random",
+            Kind::Symmetric | Kind::Forwarded => "masquerade random,fully-random",
             Kind::Open4 | Kind::Open6 | Kind::Firewall4 | Kind::Firewall6 => "accept",
         };
         let into = match self {
             Kind::Cone => "iifname \"wan\" meta l4proto tcp dnat ip to 192.168.1.2 : tcp dport map @back",
+            Kind::Forwarded => "iifname \"wan\" tcp dport @forwarded dnat ip to 192.168.1.2",
             Kind::Open4
             | Kind::Open6
             | Kind::Restricted
@@ -102,6 +111,7 @@ impl Kind {
             | Kind::Firewall6 => "accept",
         };
         let out = out.replace("@mapping", &format!("{{ {} }}", mapping(false)));
+        let into = into.replace("@forwarded", &FORWARDED.to_string());
         let into = into.replace("@back", &format!("{{ {} }}", mapping(true)));
         format!(
             "table inet filter {{\n \
@@ -119,6 +129,20 @@ impl Kind {
 /// The namespace of a client's network: those of the first half ask, those of the second are asked.
 pub(crate) fn client(number: usize) -> String {
     format!("c{number}")
+}
+
+/// The address of a network's router.
+fn outside(number: usize) -> String {
+    format!("198.51.100.{}", 4 * number + 2)
+}
+
+/// What a client in a network is told of it.
+pub(crate) fn options(number: usize, kind: Kind) -> Vec<String> {
+    let options = [
+        format!("--private-port={FORWARDED}"),
+        format!("--private-advertise={}:{FORWARDED}", outside(number)),
+    ];
+    options.into_iter().filter(|_| kind == Kind::Forwarded).collect()
 }
 
 /// Runs a script, which must succeed.
@@ -147,8 +171,7 @@ pub(crate) fn make(kinds: &[Kind]) {
     }
     run("sh", &["-e"], &script);
     for (number, kind) in kinds.iter().enumerate() {
-        let outside = format!("198.51.100.{}", 4 * number + 2);
-        let rules = kind.rules().replace("@outside", &outside);
+        let rules = kind.rules().replace("@outside", &outside(number));
         run("ip", &["netns", "exec", &format!("r{number}"), "nft", "-f", "-"], &rules);
     }
 }

@@ -130,6 +130,7 @@ macro_rules! parsed {
 parsed! {
     String: "some text" if |text| !text.is_empty();
     u64: "a number of seconds" if |text| text.bytes().all(|byte| byte.is_ascii_digit());
+    u16: "a port" if |text| text.bytes().all(|byte| byte.is_ascii_digit()) && text != "0";
     IpAddr: "an IP address" if |_| true;
     SocketAddr: "an IP address and a port, ADDR:PORT" if |_| true;
 }
@@ -202,6 +203,8 @@ keys! {
     accept_private: AcceptPrivate = AcceptPrivate::Ask, "ANSWER", "Answer to others' startprivate";
     private_bind: Option<IpAddr> = None, "ADDR",
         "Address for incoming private links [default: where the server is reached from]";
+    private_port: Option<u16> = None, "PORT",
+        "Port for incoming private links, for a router that passes it on [default: that of the connection to the server]";
     private_advertise: Option<SocketAddr> = None, "ADDR:PORT", "Another address where private links reach this client";
     path: Path = Path::Auto, "PATH", "How private links may run";
     reconnect: Option<u64> = None, "SECONDS",
@@ -219,6 +222,7 @@ mod tests {
             let value = value.unwrap_or(match key.takes {
                 "a number of seconds" => "7",
                 Words::TAKES => "deploy*,pager",
+                "a port" => "7000",
                 "an IP address" => "::1",
                 "an IP address and a port, ADDR:PORT" => "1.2.3.4:5",
                 "HOST, HOST:PORT or PORT" => "h:1",
@@ -242,6 +246,8 @@ mod tests {
             ("timestamps", "Time"),
             ("accept_private", "maybe"),
             ("private_bind", "localhost"),
+            ("private_port", "0"),
+            ("private_port", "65536"),
             ("private_advertise", "1.2.3.4"),
             ("path", ""),
             ("bell", "always"),

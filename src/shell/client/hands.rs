@@ -85,7 +85,7 @@ pub(super) struct Peers<P: Platform> {
     last: u64,
     /// Accepts incoming links.
     listener: Option<Task<()>>,
-    /// Its port.
+    /// Its port, if dials can have it as well.
     port: Option<u16>,
     /// Somebody who has come, until the core was told. Nothing is said to them meanwhile.
     caller: Option<(LinkId, P::Socket)>,

@@ -233,7 +233,16 @@ impl Options {
         let security = line.security(task, &config.server.host)?;
         let warning = line.password_file.as_deref().and_then(warn_of_readers);
         let password = line.password_file.as_deref().map(read_password).transpose()?;
-        let Config { server, user, timestamps, accept_private, private_bind, private_advertise, .. } = config;
+        let Config {
+            server,
+            user,
+            timestamps,
+            accept_private,
+            private_bind,
+            private_port,
+            private_advertise,
+            ..
+        } = config;
         let settings = Settings {
             user,
             password,
@@ -249,7 +258,7 @@ impl Options {
             ..Settings::default()
         };
         let state = line.state.map_or_else(default_state, Ok);
-        let places = Places { server, state, private_bind, security };
+        let places = Places { server, state, private_bind, private_port, security };
         let CommandLine { json, plain, .. } = line;
         Ok(Options { json, plain, timestamps, warning, settings, places, task, errand: None })
     }
@@ -329,6 +338,8 @@ pub(super) struct Places {
     pub(super) state: Result<PathBuf, String>,
     /// Address to listen on for private links; `None`: the one that the server is reached from.
     pub(super) private_bind: Option<IpAddr>,
+    /// Port to listen on for private links; `None`: that of the connection to the server.
+    pub(super) private_port: Option<u16>,
     /// How the server is to be spoken to.
     pub(super) security: Security,
 }

@@ -76,7 +76,13 @@ impl<P: Platform> Played<P> {
         let parts = Parts {
             platform,
             executor: Rc::clone(&executor),
-            places: Places { server, state: Ok(state), private_bind: None, security: Security::PLAINTEXT },
+            places: Places {
+                server,
+                state: Ok(state),
+                private_bind: None,
+                private_port: None,
+                security: Security::PLAINTEXT,
+            },
             keyboard: Keyboard::asking(asks, settings.line_bytes),
             screen: Screen::new(Face::Json, waiting),
             core: ClientState::new(settings, seed),

@@ -117,7 +117,7 @@ impl<P: Platform> Hands<P> {
             Ok((listener, address)) => {
                 let accepting = door::accept(self.platform.clone(), listener, self.door.clone());
                 self.peers.listener = Some(self.executor.spawn(accepting));
-                self.peers.port = Some(address.port());
+                self.peers.port = self.places.private_port.is_none().then_some(address.port());
                 vec![address]
             }
             Err(error) => {
@@ -134,16 +134,21 @@ impl<P: Platform> Hands<P> {
     fn bind(&self) -> io::Result<(P::Listener, SocketAddr)> {
         let not_connected = || io::Error::from(io::ErrorKind::NotConnected);
         let local = self.server.local;
-        let local_port = local.map_or(0, |local| local.port());
-        let mut address = match self.places.private_bind {
-            Some(ip) => SocketAddr::new(ip, local_port),
-            None => local.ok_or_else(not_connected)?,
+        let mut address = local.ok_or_else(not_connected)?;
+        if let Some(ip) = self.places.private_bind {
+            address.set_ip(ip);
+        }
+        let listener = match self.places.private_port {
+            // Not shared: another client of this user would get a part of the connections.
+            Some(port) => {
+                address.set_port(port);
+                self.platform.listen(address, DEAD_LINK_SECS)?
+            }
+            None => self.platform.listen_shared(address, DEAD_LINK_SECS).or_else(|_| {
+                address.set_port(0);
+                self.platform.listen_shared(address, DEAD_LINK_SECS)
+            })?,
         };
-        let listen = |address| self.platform.listen_shared(address, DEAD_LINK_SECS);
-        let listener = listen(address).or_else(|_| {
-            address.set_port(0);
-            listen(address)
-        })?;
         listener.set_backlog(door::BACKLOG)?;
         let mut address = listener.local_addr()?;
         if let (true, Some(local)) = (address.ip().is_unspecified(), local) {

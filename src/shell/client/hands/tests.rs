@@ -26,6 +26,7 @@ fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>
             server,
             state: Ok(states.path().into()),
             private_bind: None,
+            private_port: None,
             security: Security::PLAINTEXT,
         },
         platform,
