@@ -96,6 +96,7 @@ impl Bot<'_> {
                 Effect::KeepCookie { .. } | Effect::CloseState | Effect::StopListening => {}
                 Effect::SendPeer { .. } | Effect::SecurePeer { .. } | Effect::KeepKey(_) => {}
                 Effect::ClosePeer { .. } | Effect::ResetPeer { .. } => {}
+                Effect::BeginRelay { .. } | Effect::FeedRelay { .. } | Effect::EndRelay { .. } => {}
             }
         }
         due.into_iter().for_each(|event| self.tell(core, event));

@@ -1,10 +1,9 @@
 //! Typed lines in a session, and the one result that each of them gets.
 
-use alloc::borrow::ToOwned;
 use alloc::string::String;
 
 use super::input::Typed;
-use super::intent::{self, Intent, Misread, Way};
+use super::intent::{self, Intent, Misread};
 use super::outstanding::{Asked, AskedBy, Parts, Said};
 use super::standing::Standing;
 use super::verb::Verb;
@@ -202,6 +201,7 @@ impl ClientState {
             | Success::Groups { .. }
             | Success::Private { .. }
             | Success::Verification { .. }
+            | Success::Path { .. }
             | Success::Help { .. }
             | Success::Done
             | Success::Logout => (false, None),
@@ -237,16 +237,6 @@ impl ClientState {
                 Err(misread) => self.misread(typed.line, misread),
             }
         }
-    }
-
-    /// All links run directly from client to client; nothing is relayed yet.
-    fn choose_path(&mut self, line: u64, user: &str, way: Way) {
-        let outcome = match way {
-            _ if self.is_oneself(user) => Err(Code::Oneself),
-            Way::Direct | Way::Auto => Ok(Success::User { user: user.to_owned() }),
-            Way::Relay => Err(Code::Unreachable),
-        };
-        self.local_result(line, Verb::Path, Some(user), outcome);
     }
 
     fn explain(&mut self, line: u64, about: Option<&str>) {

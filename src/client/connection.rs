@@ -202,6 +202,7 @@ impl ClientState {
             alive: true,
             courier: false,
             away: true,
+            relay: true,
         };
         self.outbox.send(&ClientLine::Hello { version: VERSION, capabilities });
         match self.phase {

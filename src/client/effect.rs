@@ -96,6 +96,26 @@ pub enum Effect<'a> {
     },
     /// Note in the state folder that this is a key of a user's device.
     KeepKey(&'a KnownKey),
+    /// Serve a private link that the server relays. What is to leave on it is told by `RelayLeaving`, and the end of that by
+    /// one with no bytes; `PeerClosed` follows when nothing more comes.
+    BeginRelay {
+        /// The link, which no other has.
+        link: LinkId,
+        /// Whether this client calls on it; otherwise the other's call is read first, in the clear.
+        calls: bool,
+    },
+    /// Bytes for such a link have come; answer with `RelayTaken` as they are dealt with.
+    FeedRelay {
+        /// The link.
+        link: LinkId,
+        /// At least one.
+        bytes: &'a [u8],
+    },
+    /// Nothing more comes for such a link.
+    EndRelay {
+        /// The link.
+        link: LinkId,
+    },
     /// Close a private link once everything is sent. The core takes it for closed from now on.
     ClosePeer {
         /// The link.
@@ -139,6 +159,9 @@ impl fmt::Debug for Effect<'_> {
                 write!(f, "SecurePeer({link:?}, {})", if *dialled { "dialled" } else { "accepted" })
             }
             Effect::KeepKey(known) => write!(f, "KeepKey({known:?})"),
+            Effect::BeginRelay { link, calls } => write!(f, "BeginRelay({link:?}, {calls})"),
+            Effect::FeedRelay { link, bytes } => write!(f, "FeedRelay({link:?}, {} bytes)", bytes.len()),
+            Effect::EndRelay { link } => write!(f, "EndRelay({link:?})"),
             Effect::ClosePeer { link } => write!(f, "ClosePeer({link:?})"),
             Effect::ResetPeer { link } => write!(f, "ResetPeer({link:?})"),
             Effect::ScheduleTimeout { at } => write!(f, "ScheduleTimeout({at:?})"),

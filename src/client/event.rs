@@ -100,6 +100,20 @@ pub enum Event<'a> {
         /// The link.
         link: LinkId,
     },
+    /// A link that the server relays has something to send to the other client.
+    RelayLeaving {
+        /// The link.
+        link: LinkId,
+        /// None if nothing follows.
+        bytes: &'a [u8],
+    },
+    /// Of the bytes of `FeedRelay` so many further ones were dealt with.
+    RelayTaken {
+        /// The link.
+        link: LinkId,
+        /// How many.
+        count: usize,
+    },
     /// The time requested by `ScheduleTimeout` has come. Harmless at any other time.
     Tick,
 }
@@ -130,6 +144,8 @@ impl fmt::Debug for Event<'_> {
             Event::PeerReceived { link, bytes } => write!(f, "PeerReceived({link:?}, {} bytes)", bytes.len()),
             Event::PeerClosed { link } => write!(f, "PeerClosed({link:?})"),
             Event::KeyPressed => write!(f, "KeyPressed"),
+            Event::RelayLeaving { link, bytes } => write!(f, "RelayLeaving({link:?}, {} bytes)", bytes.len()),
+            Event::RelayTaken { link, count } => write!(f, "RelayTaken({link:?}, {count})"),
             Event::Tick => write!(f, "Tick"),
         }
     }

@@ -46,13 +46,13 @@ pub(super) fn text(about: Option<&str>) -> Option<String> {
         let further = verb.name().strip_prefix(about);
         further.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
-    let topics: Vec<String> = Verb::offered().chain(AT_TERMINAL).filter(meant).map(explained).collect();
+    let topics: Vec<String> = Verb::all().chain(AT_TERMINAL).filter(meant).map(explained).collect();
     if topics.is_empty() { None } else { Some(topics.join("\n")) }
 }
 
 fn overview() -> String {
-    let widest = Verb::offered().map(|verb| verb.form().len()).max().unwrap_or_default();
-    let mut lines: Vec<String> = Verb::offered().filter_map(|verb| listed(verb, widest)).collect();
+    let widest = Verb::all().map(|verb| verb.form().len()).max().unwrap_or_default();
+    let mut lines: Vec<String> = Verb::all().filter_map(|verb| listed(verb, widest)).collect();
     lines
         .push(format!("{:widest$} {}", "to USER, reply TEXT, raw", "at a terminal: see help to, help reply"));
     lines.join("\n")
@@ -94,7 +94,9 @@ const fn more(verb: Verb) -> &'static str {
             "Read the code out to each other. If it is the same, nobody is between you: verify USER yes."
         }
         Verb::Trust => "Only after they have told you so in another way: somebody else may have that key.",
-        Verb::Path => "",
+        Verb::Path => {
+            "direct: from client to client; relay: through the server, which cannot read it, and hides your address; auto: whichever works."
+        }
     }
 }
 
@@ -114,7 +116,7 @@ const fn more_of_server(kind: CommandKind) -> &'static str {
         CommandKind::MessageGroup => "Members who are not online get it at their next login.",
         CommandKind::LeaveGroup => "If it is yours, it passes to the member who has been in it longest.",
         CommandKind::StartPrivate => {
-            "If USER agrees, the two clients connect to each other; the server does not see what you write."
+            "If USER agrees, the two clients connect to each other; the server cannot see what you write."
         }
         CommandKind::Accept => "At a terminal, y agrees to the oldest request.",
         CommandKind::Decline => "At a terminal, n refuses the oldest request.",
@@ -139,9 +141,10 @@ mod tests {
 
     #[test]
     fn every_command_is_explained_and_can_be_typed_so() {
-        for verb in Verb::offered() {
+        for verb in Verb::all() {
             let form = verb.form();
-            let line = form.replace("...", "").replace("[COMMAND]", "").replace("[yes]", "");
+            let line =
+                form.replace("...", "").replace("[COMMAND]", "").replace("[yes]", "").replace("[WAY]", "");
             let line = line.replace("SECONDS", "60");
             assert_eq!(intent::read(line.as_bytes(), &Settings::default()).unwrap().verb(), verb, "{line}");
             assert_eq!(Named::from(verb.name()), Named::Command(verb));
@@ -152,10 +155,10 @@ mod tests {
 
     #[test]
     fn every_command_is_listed_once() {
-        let mut verbs: Vec<Verb> = Verb::offered().collect();
+        let mut verbs: Vec<Verb> = Verb::all().collect();
         verbs.sort_unstable();
         verbs.dedup();
-        assert_eq!(verbs.len(), CommandKind::ALL.len() + 4);
+        assert_eq!(verbs.len(), CommandKind::ALL.len() + 5);
         assert_eq!(overview().lines().count(), verbs.len() + 1 - PAIRS.len());
     }
 
@@ -181,7 +184,6 @@ mod tests {
             private.ends_with(". Start one with startprivate. Only USER's device can read what you write."),
             "{private}"
         );
-        assert_eq!(text(Some("path")), None, "it does not exist yet");
         assert!(text(Some("stopprivate")).unwrap().ends_with(&format!("{}.", Verb::StopPrivate.help())));
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::settings::Settings;
+use super::settings::{Settings, Way};
 use super::verb::{Named, Verb};
 use crate::wire::{Code, Command, CommandKind, Contact, Misuse};
 use crate::words::Text;
@@ -31,8 +31,8 @@ pub(super) enum Intent<'a> {
     Verify { user: &'a str, is_right: bool },
     /// `trust USER`
     Trust { user: &'a str },
-    /// `path USER direct|auto|relay`
-    Path { user: &'a str, way: Way },
+    /// `path USER [direct|auto|relay]`
+    Path { user: &'a str, way: Option<Way> },
     /// `help [COMMAND]`
     Help { about: Option<&'a str> },
     /// `logout`
@@ -56,17 +56,6 @@ impl Intent<'_> {
             Intent::Logout => Verb::Server(CommandKind::Logout),
         }
     }
-}
-
-/// The way that a private link is to take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Only from client to client.
-    Direct,
-    /// Whichever works.
-    Auto,
-    /// Only through the server.
-    Relay,
 }
 
 /// A typed line that cannot be parsed.
@@ -205,11 +194,9 @@ fn verify(rest: &str) -> Option<Intent<'_>> {
 fn path(rest: &str) -> Option<Intent<'_>> {
     let mut words = words(rest);
     let user = words.next()?;
-    let way = match words.next()? {
-        "direct" => Way::Direct,
-        "auto" => Way::Auto,
-        "relay" => Way::Relay,
-        _ => return None,
+    let way = match words.next() {
+        None => None,
+        Some(word) => Some(Way::from_word(word)?),
     };
     words.next().is_none().then_some(Intent::Path { user, way })
 }
@@ -241,7 +228,8 @@ mod tests {
             ("verify hans", Intent::Verify { user: "hans", is_right: false }),
             ("verify hans yes", Intent::Verify { user: "hans", is_right: true }),
             ("trust hans", Intent::Trust { user: "hans" }),
-            ("path hans auto", Intent::Path { user: "hans", way: Way::Auto }),
+            ("path hans auto", Intent::Path { user: "hans", way: Some(Way::Auto) }),
+            ("path hans", Intent::Path { user: "hans", way: None }),
             ("help", Intent::Help { about: None }),
             ("help create group", Intent::Help { about: Some("create group") }),
             ("logout", Intent::Logout),
@@ -271,7 +259,7 @@ mod tests {
             ("verify", "verify"),
             ("verify hans no", "verify"),
             ("trust hans yes", "trust"),
-            ("path hans", "path"),
+            ("path", "path"),
             ("path hans over", "path"),
             ("path hans auto now", "path"),
             ("startprivate hans 5000", "startprivate"),

@@ -77,6 +77,9 @@ impl ClientState {
     }
 
     fn say_logout(&mut self, line: Option<u64>) {
+        if !self.has_parted() {
+            return;
+        }
         if planted::is(Planted::ClientClosesStateEarly) {
             self.outbox.close_state();
         }

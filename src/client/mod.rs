@@ -15,7 +15,7 @@
 //! client.handle(Event::Connected, Time(1)).for_each(drop);
 //! let bytes = b"hobnob 1 ack resume\n";
 //! let sent = client.handle(Event::Received { bytes }, Time(2)).next();
-//! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume device alive away\nlogin hans\n" }));
+//! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume device alive away relay\nlogin hans\n" }));
 //! ```
 
 #![forbid(unsafe_code)]
@@ -57,7 +57,7 @@ pub mod view;
 pub use effect::{Effect, Exit, Introduction};
 pub use event::{Event, KnownKey, Mark, PeerOpened, Recall, Signal};
 pub use outbox::Effects;
-pub use settings::{AcceptPrivate, Bell, Settings};
+pub use settings::{AcceptPrivate, Bell, Settings, Way};
 pub use verb::{AT_TERMINAL, Named, Verb};
 
 use alloc::boxed::Box;
@@ -194,6 +194,8 @@ impl ClientState {
             Event::PeerProved { link, key } => self.on_peer_proved(link, key),
             Event::PeerReceived { link, bytes } => self.receive_from_peer(link, bytes),
             Event::PeerClosed { link } => self.on_peer_closed(link),
+            Event::RelayLeaving { link, bytes } => self.on_relay_leaving(link, bytes),
+            Event::RelayTaken { link, count } => self.on_relay_taken(link, count),
             Event::Tick => self.scheduled = None,
         }
     }

@@ -10,7 +10,8 @@ use super::event::{KnownKey, Mark};
 use super::raw;
 use super::view::View;
 use crate::time::Time;
-use crate::wire::{ClientLine, PeerLine};
+use crate::wire::relay_line::seal;
+use crate::wire::{ClientLine, PeerLine, RelayLine, Sealed};
 use crate::words::wiped::WipedBytes;
 use crate::words::{LinkId, Token};
 
@@ -215,6 +216,29 @@ impl Outbox {
         self.push(Item::KeepKey(known));
     }
 
+    /// Serves a link through the server.
+    pub(super) fn begin_relay(&mut self, link: LinkId, calls: bool) {
+        self.push(Item::BeginRelay { link, calls });
+    }
+
+    pub(super) fn feed_relay(&mut self, link: LinkId, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.push(Item::FeedRelay(link, start..self.bytes.len()));
+    }
+
+    pub(super) fn end_relay(&mut self, link: LinkId) {
+        self.push(Item::EndRelay(link));
+    }
+
+    /// Sends bytes of a relay to the server.
+    pub(super) fn send_frame(&mut self, number: u64, bytes: &[u8]) {
+        let sealed = seal(bytes);
+        if let Some(sealed) = Sealed::new(&sealed) {
+            self.send(&ClientLine::Relay(RelayLine::Data { number, sealed }));
+        }
+    }
+
     pub(super) fn close_peer(&mut self, link: LinkId) {
         self.push(Item::ClosePeer(link));
     }
@@ -260,6 +284,9 @@ enum Item {
     SendPeer(LinkId, Range<usize>),
     SecurePeer { link: LinkId, dialled: bool, introduction: Introduction },
     KeepKey(KnownKey),
+    BeginRelay { link: LinkId, calls: bool },
+    FeedRelay(LinkId, Range<usize>),
+    EndRelay(LinkId),
     ClosePeer(LinkId),
     ResetPeer(LinkId),
     ScheduleTimeout(Time),
@@ -291,6 +318,9 @@ impl Item {
                 Effect::SecurePeer { link: *link, dialled: *dialled, introduction }
             }
             Item::KeepKey(known) => Effect::KeepKey(known),
+            Item::BeginRelay { link, calls } => Effect::BeginRelay { link: *link, calls: *calls },
+            Item::FeedRelay(link, range) => Effect::FeedRelay { link: *link, bytes: within(bytes, range) },
+            Item::EndRelay(link) => Effect::EndRelay { link: *link },
             Item::ClosePeer(link) => Effect::ClosePeer { link: *link },
             Item::ResetPeer(link) => Effect::ResetPeer { link: *link },
             Item::ScheduleTimeout(at) => Effect::ScheduleTimeout { at: *at },

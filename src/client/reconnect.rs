@@ -27,6 +27,7 @@ impl ClientState {
             let resumable = may_resume && session.token.is_some();
             self.delivery.lose_link();
             self.peers.doubt_requests();
+            self.lose_relays();
             if !resumable {
                 return if outlasts { self.log_in_again() } else { self.give_up() };
             }
@@ -108,6 +109,7 @@ impl ClientState {
             | ServerLine::Withdrawn { .. }
             | ServerLine::EndPrivate { .. }
             | ServerLine::Introduce { .. }
+            | ServerLine::Relay(_)
             | ServerLine::Help(_)
             | ServerLine::Notice(_) => {}
         }

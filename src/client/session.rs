@@ -230,6 +230,7 @@ impl ClientState {
             }
             ServerLine::Device { cookie } => self.outbox.keep_cookie(*cookie),
             ServerLine::Alive => self.outbox.send(&ClientLine::Alive),
+            ServerLine::Relay(line) => self.on_relay_line(*line),
             ServerLine::Bye(farewell) => self.on_bye(*farewell),
             // Answers to nothing that was asked.
             ServerLine::Done { number: None, .. } => self.on_unnumbered_answer(),

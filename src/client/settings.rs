@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use crate::wire::code::spelled;
 use crate::words::{DeviceKey, Password};
 
 /// Settings of the client's core.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub terminal: bool,
     /// `--private-advertise`: an address to declare beside the one listened on.
     pub private_advertise: Option<SocketAddr>,
+    /// `--path`: how private links run, where nothing else was said of a user.
+    pub path: Way,
     /// The key of this device, by which others know it on private links; without one there are none.
     pub device_key: Option<DeviceKey>,
     /// At a terminal: words to mark in texts, beside the user's own name; `*` at an end stands for the rest of a word.
@@ -40,6 +43,18 @@ pub struct Settings {
     pub new_after_secs: u64,
     /// Longest line typed, in bytes, its end not counted.
     pub line_bytes: usize,
+}
+
+spelled! {
+    /// `--path`, and the command `path`: how private links are to run.
+    Way {
+        /// From client to client, and nothing is relayed.
+        Direct = "direct",
+        /// Whichever works.
+        Auto = "auto",
+        /// Through the server, and nobody learns an address.
+        Relay = "relay",
+    }
 }
 
 /// `--accept-private`: what to answer to others' `startprivate`.
@@ -92,6 +107,7 @@ impl Default for Settings {
             strict: false,
             terminal: false,
             private_advertise: None,
+            path: Way::Auto,
             device_key: None,
             highlight: Vec::new(),
             bell: Bell::Never,

@@ -19,7 +19,7 @@ pub enum Verb {
     Verify,
     /// `trust USER`
     Trust,
-    /// `path USER direct|auto|relay`
+    /// `path USER [direct|auto|relay]`
     Path,
     /// `to USER`, at a terminal
     To,
@@ -42,11 +42,6 @@ impl Verb {
         let comes_last = |kind: &CommandKind| matches!(kind, CommandKind::Help | CommandKind::Logout);
         let of_server = |last| CommandKind::ALL.iter().copied().filter(move |kind| comes_last(kind) == last);
         of_server(false).map(Verb::Server).chain(LOCAL).chain(of_server(true).map(Verb::Server))
-    }
-
-    /// Those that do something: other ways for private links do not exist yet.
-    pub fn offered() -> impl Iterator<Item = Verb> {
-        Verb::all().filter(|verb| !matches!(verb, Verb::Path))
     }
 
     /// The words it begins with, as results name it.
@@ -74,7 +69,7 @@ impl Verb {
             Verb::Private => "USER TEXT",
             Verb::StopPrivate | Verb::Trust => "USER",
             Verb::Verify => "USER [yes]",
-            Verb::Path => "USER direct|auto|relay",
+            Verb::Path => "USER [WAY]",
             Verb::To => "USER|group NAME|all",
             Verb::Reply => "TEXT",
             Verb::Raw => "",
@@ -90,7 +85,7 @@ impl Verb {
             Verb::StopPrivate => "end the private link with USER",
             Verb::Verify => "compare keys with USER; yes if equal",
             Verb::Trust => "accept that USER has another key",
-            Verb::Path => "choose how the private link with USER runs",
+            Verb::Path => "how private links run: direct, auto, relay",
             Verb::To => "send what you type to them; to ends it",
             Verb::Reply => "send where the last message came from",
             Verb::Raw => "show the lines of the protocol; raw again ends it",

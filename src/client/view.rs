@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::settings::Way;
 use super::verb::Named;
 use crate::time::Time;
 use crate::wire::code::spelled;
@@ -287,6 +288,15 @@ pub enum Success {
         user: String,
         /// The way it takes.
         path: Path,
+    },
+    /// `path`
+    Path {
+        /// The other user.
+        user: String,
+        /// How links with them are to run.
+        way: Way,
+        /// How the link with them runs, if there is one.
+        path: Option<Path>,
     },
     /// `help`
     Help {

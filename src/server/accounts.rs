@@ -42,6 +42,8 @@ pub(super) struct Account {
     pub(super) inbox: Inbox,
     pub(super) told: Told,
     pub(super) debt: Debt,
+    /// What the user has had relayed, in bytes.
+    pub(super) relay_debt: Debt,
     /// Records of the user's commands that are on their way to the disk, and messages that wait behind them.
     pub(super) unsettled: u32,
     pub(super) unanswered: Unanswered,
@@ -67,6 +69,7 @@ impl Account {
             inbox: Inbox::default(),
             told: Told::default(),
             debt: Debt::default(),
+            relay_debt: Debt::default(),
             unsettled: 0,
             unanswered: Unanswered::default(),
             entering: None,

@@ -30,6 +30,8 @@ pub(super) enum Deadline {
     Probe(UserId, u64),
     /// A request for a private link gets no answer any more.
     PrivateRequest(UserId, UserId, u64),
+    /// A user may have more relayed.
+    Relay(UserId),
     /// A change of a user's presence has stood for long enough to be told.
     Presence(UserId),
     /// Facts and purges that the store refused are tried again.

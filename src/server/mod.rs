@@ -44,7 +44,7 @@ pub use self::event::{Event, Renewal, Verdict};
 use self::out::Output;
 pub use self::out::{Effects, OTHERS_BYTES};
 use self::papers::{Papers, Secrets, Then, UnderWay};
-use self::people::{People, introductions, presence};
+use self::people::{People, introductions, presence, relays};
 use self::post::{Post, delivery, group_messages, messages, pages, storing};
 pub use self::settings::Settings;
 use crate::planted::{self, Planted};
@@ -208,6 +208,7 @@ impl ServerState {
                 Deadline::ThrottleCourier(link) => door::throttle_courier_due(self, link),
                 Deadline::Probe(user, serial) => door::silent(self, user, serial),
                 Deadline::PrivateRequest(from, to, serial) => introductions::expired(self, from, to, serial),
+                Deadline::Relay(user) => relays::paid_off(self, user),
                 Deadline::Presence(user) => presence::settled(self, user),
                 Deadline::Retry => self.try_again(),
             }

@@ -37,6 +37,9 @@ pub(super) struct Session {
     /// When it is looked at again whether the session is idle.
     pub(super) looked_at: Option<Time>,
     pub(super) delivery: Delivery,
+    /// The number of its last relay, and of the one that was served last.
+    pub(super) relays: u64,
+    pub(super) relay_served: u64,
 }
 
 /// Messages of a user that nothing is known of yet.
@@ -108,14 +111,14 @@ pub(super) struct Debt {
 const UNIT: u64 = 1_000_000;
 
 impl Debt {
-    fn add(&mut self, units: u64, rate: u64, now: Time) {
+    pub(super) fn add(&mut self, units: u64, rate: u64, now: Time) {
         let paid = now.0.saturating_sub(self.at.0).saturating_mul(rate);
         self.owed = self.owed.saturating_sub(paid).saturating_add(units.saturating_mul(UNIT));
         self.at = now;
     }
 
     /// The first microsecond at which less than `burst` units are owed.
-    const fn is_below_at(self, burst: u64, rate: u64) -> Time {
+    pub(super) const fn is_below_at(self, burst: u64, rate: u64) -> Time {
         match self.owed.checked_sub(burst.saturating_mul(UNIT)) {
             Some(excess) => Time(self.at.0.saturating_add(excess / rate + 1)),
             None => Time::ZERO,

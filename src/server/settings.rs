@@ -63,6 +63,10 @@ pub struct Settings {
     pub name_places: u32,
     /// `courier_max`: couriers of a user at a time.
     pub courier_max: u32,
+    /// `relay_bytes_per_s`: bytes of private links that a user may have relayed a second.
+    pub relay_bytes_per_s: u32,
+    /// `relay_links_per_user`: private links of a user that are relayed.
+    pub relay_links_per_user: u32,
     /// `registrations_per_address`: accounts made from one address (/32, /64) in an hour.
     pub registrations_per_address: u32,
     /// `takeover`
@@ -212,6 +216,8 @@ impl Default for Settings {
             hashing_threads: 1,
             name_places: 10_000,
             courier_max: 4,
+            relay_bytes_per_s: 65_536,
+            relay_links_per_user: 4,
             registrations_per_address: 5,
             takeover: Takeover::Allow,
             login_secs: 30,

@@ -115,6 +115,7 @@ impl World {
             Kind::Held => self.hold_mail(step),
             Kind::Press => self.press(step),
             Kind::Door => self.at_the_door(step),
+            Kind::Relay => self.relay(step),
             Kind::OddName => self.try_odd_name(step),
             Kind::Flood => self.flood(step),
             Kind::MadeUpNames => self.guess_made_up(step),

@@ -10,6 +10,7 @@ use super::disk::Note;
 use super::display::Item;
 use super::link::Holder;
 use super::network::Place;
+use super::relayed::is_relayed;
 use super::seals::Seal;
 use super::strangers::Ambush;
 use super::trace::{PeerSeen, ProcessId, Seen};
@@ -100,7 +101,9 @@ impl World {
         settings.device_key = (!self.draw.chance(20)).then_some(device_key);
         let outlasts_server = settings.terminal && settings.reconnect_secs.is_none();
         let strict = settings.strict && !settings.terminal;
-        self.trace.add(self.now, Seen::ClientStarted { process: id, home, place, outlasts_server, strict });
+        let path = settings.path;
+        self.trace
+            .add(self.now, Seen::ClientStarted { process: id, home, place, outlasts_server, strict, path });
         let seed = self.draw.number();
         self.seats[seat].process = Some(Process {
             id,
@@ -249,14 +252,15 @@ impl World {
                 let said = self.trace.keep(bytes);
                 self.see_peer(PeerSeen::Said { link, process: id, bytes: said });
                 self.overhear_call(bytes);
-                if let Some(end) = self.own_end(link, id) {
-                    self.write(link, end, bytes);
-                }
+                self.peer_writes(process, link, bytes);
             }
             Effect::SecurePeer { link, dialled, introduction } => {
                 self.secure_peer(process, link, dialled, introduction);
             }
             Effect::KeepKey(known) => self.keep_key(process, known),
+            Effect::BeginRelay { link, calls } => self.begin_relay(process, link, calls),
+            Effect::FeedRelay { link, bytes } => self.relay_brings(id, link, bytes),
+            Effect::EndRelay { link } => self.relay_ends(id, link),
             Effect::ClosePeer { link } => self.leave_peer(process, link, false),
             Effect::ResetPeer { link } => self.leave_peer(process, link, true),
             Effect::ScheduleTimeout { at } => {
@@ -270,8 +274,11 @@ impl World {
 
     fn leave_peer(&mut self, process: &mut Process, link: LinkId, resets: bool) {
         process.peers.retain(|peer| *peer != link);
-        process.seals.remove(&link);
+        let was_open = process.seals.remove(&link).is_some();
         self.see_peer(PeerSeen::Left { link, process: process.id });
+        if is_relayed(link) && was_open {
+            self.relay_leaves(process.id, link, Vec::new());
+        }
         if let Some(end) = self.own_end(link, process.id) {
             if resets { self.kill_end(link, end, true) } else { self.close_end(link, end) }
         }
@@ -340,6 +347,11 @@ impl World {
             News::PunchOver { address } => self.end_punch(id, address),
             News::PeerAccepted { link, from } => self.accept_peer(id, link, from),
             News::Unseal { link } => self.unseal(id, link),
+            News::RelayLeaving { link, bytes } => {
+                self.tell_client(id, Event::RelayLeaving { link, bytes: &bytes });
+            }
+            News::RelayCame { link, bytes } => self.relay_came(id, link, bytes),
+            News::RelayOver { link } => self.relay_over(id, link),
             News::Crowd { left } => self.strangers_come(id, left),
             News::StateAsked { user } => self.open_folder(id, user),
             News::CookieSought { user } => self.find_cookie(id, user),

@@ -219,7 +219,7 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
 
 /// Limits of the door and of lines.
 fn set_door(settings: &mut Settings, which: usize, choice: usize) {
-    match which % 18 {
+    match which % 20 {
         0 => settings.login_secs = [3, 30, 0][choice % 3],
         1 => settings.unauthenticated_max = [2, 4, 128, 0][choice % 4],
         2 => settings.unauthenticated_per_address = [1, 2, 16, 0][choice % 4],
@@ -240,6 +240,8 @@ fn set_door(settings: &mut Settings, which: usize, choice: usize) {
         13 => settings.hashing_threads = [1, 2, 4][choice % 3],
         14 => settings.name_places = [2, 20, 40, 10_000][choice % 4],
         15 => settings.registrations_per_address = [1, 2, 0, 5][choice % 4],
+        18 => settings.relay_bytes_per_s = [1_000, 65_536, 100, 0][choice % 4],
+        19 => settings.relay_links_per_user = [1, 2, 4, 0][choice % 4],
         17 => settings.courier_max = [1, 2, 0, 4][choice % 4],
         16 => settings.takeover = if choice.is_multiple_of(2) { Takeover::Deny } else { Takeover::Allow },
         _ => {

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use super::cast::hand_address;
 use super::link::Holder;
 use super::world::World;
-use crate::wire::{Admission, ClientLine, Frame, Framer, ServerLine};
+use crate::wire::{Admission, ClientLine, Frame, Framer, Relayed, ServerLine};
 use crate::words::{LinkId, MessageId, Name, Token};
 
 /// Longest line a stand-in reads.
@@ -38,6 +38,9 @@ pub(super) enum Manner {
     Resuming,
     /// And keep a cookie, and say that they are there.
     Keeping,
+    /// Have links relayed, and take what comes, or not.
+    Relaying,
+    RelayingNothing,
     /// Be a courier, and acknowledge, which means nothing there.
     Courier,
 }
@@ -53,6 +56,8 @@ pub(super) struct Hand {
     pub(super) acknowledges: bool,
     /// It holds no session, and keeps tokens for others like it.
     courier: bool,
+    /// It takes what is relayed to it.
+    takes: bool,
     /// It does not answer whether it is there.
     pub(super) silent: bool,
     /// It does not acknowledge, and was let in.
@@ -94,6 +99,7 @@ impl World {
             ended: false,
             acknowledges: manner != Manner::Plain,
             courier: manner == Manner::Courier,
+            takes: manner == Manner::Relaying,
             silent: false,
             welcomed: false,
             number: 0,
@@ -107,6 +113,9 @@ impl World {
             Manner::Acknowledging => self.hand_writes(index, b"hello 1 ack\n"),
             Manner::Resuming => self.hand_writes(index, b"hello 1 ack resume away\n"),
             Manner::Keeping => self.hand_writes(index, b"hello 1 ack resume device alive away\n"),
+            Manner::Relaying | Manner::RelayingNothing => {
+                self.hand_writes(index, b"hello 1 ack resume relay\n");
+            }
             Manner::Courier => self.hand_writes(index, b"hello 1 ack courier\n"),
         }
         Some(index)
@@ -168,6 +177,7 @@ impl World {
         }
         let (mut shown, mut answered) = (None, false);
         let (mut given, mut cookie, mut asked) = (None, None, false);
+        let mut taken = Vec::new();
         let mut early = core::mem::take(&mut hand.answered_early);
         while let Some(frame) = hand.framer.next(&mut bytes, LINE_BYTES) {
             let Frame::Line(line) = frame else { continue };
@@ -184,6 +194,9 @@ impl World {
                 }
                 Ok(ServerLine::Device { cookie: told }) => cookie = Some(told),
                 Ok(ServerLine::Alive) => asked = !hand.silent,
+                Ok(ServerLine::Relay(Relayed::Data { number, sealed })) if hand.takes => {
+                    taken.push((number, sealed.len()));
+                }
                 _ => {}
             }
         }
@@ -196,6 +209,9 @@ impl World {
         self.cookies.extend(user.zip(cookie));
         let excess = self.cookies.len().saturating_sub(COOKIES_KEPT);
         self.cookies.drain(..excess);
+        for (number, count) in taken {
+            self.hand_writes(index, alloc::format!("relay took {number} {count}\n").as_bytes());
+        }
         if asked {
             self.hand_writes(index, b"alive\n");
         }

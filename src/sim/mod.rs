@@ -36,6 +36,8 @@ mod private_links;
 mod reading;
 mod real;
 mod reference;
+mod relayed;
+mod relays_by_hand;
 pub mod run;
 pub mod scenario;
 mod seals;

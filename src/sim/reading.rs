@@ -97,6 +97,10 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::MadeUpNames, "the passwords of very many made-up names are guessed ({salt} says how many)"),
     (Kind::Crowd, "many users come and go, and user {argument} lists them ({salt} says how many)"),
     (Kind::Door, "by hand at the door, about user {argument} ({salt} chooses)"),
+    (
+        Kind::Relay,
+        "a link is relayed falsely, or between users {actor} and {argument} by hand ({salt} chooses)",
+    ),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];
 

@@ -186,6 +186,8 @@ spelled! {
         Door = "door",
         /// The server restarts: clients are told nothing and come back.
         Restart = "restart",
+        /// The server relays falsely, or two people by hand have a link relayed.
+        Relay = "relay",
     }
 }
 
@@ -339,6 +341,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::MadeUpNames, 1, true),
     (Kind::Crowd, 1, true),
     (Kind::Door, 14, true),
+    (Kind::Relay, 10, true),
 ];
 
 /// Seats that are moved before the start, in some scenarios.

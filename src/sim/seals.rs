@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use blake2::{Blake2s256, Digest as _};
 
 use super::client_host::Process;
+use super::relayed::is_relayed;
 use super::trace::{PeerSeen, ProcessId};
 use super::world::World;
 use crate::client::{Event, Introduction};
@@ -25,6 +26,12 @@ pub(super) struct Seal {
     stage: Stage,
     /// Arrived and not looked at.
     held: Vec<u8>,
+    dialled: bool,
+    /// What the caller has said first on a link that is relayed: nobody says it again on another.
+    call: Vec<u8>,
+    /// Records that were written and read on a link that is relayed.
+    written: u64,
+    read: u64,
 }
 
 #[derive(Debug)]
@@ -52,12 +59,65 @@ enum Opened {
 impl Seal {
     /// Nothing is read in the clear of somebody whom the client has called.
     pub(super) fn new(dialled: bool) -> Seal {
-        Seal { stage: Stage::Clear(if dialled { 0 } else { CALL_BYTES }), held: Vec::new() }
+        let stage = Stage::Clear(if dialled { 0 } else { CALL_BYTES });
+        Seal { stage, held: Vec::new(), dialled, call: Vec::new(), written: 0, read: 0 }
+    }
+
+    /// What is written on a link that is relayed: the call as it is, then records.
+    pub(super) fn wrap(&mut self, bytes: &[u8]) -> Vec<u8> {
+        if matches!(self.stage, Stage::Clear(_)) {
+            self.call.extend_from_slice(bytes);
+            return bytes.to_vec();
+        }
+        self.written += 1;
+        record(&self.call, self.dialled, self.written, bytes)
+    }
+
+    /// The next record that is whole; an error if it is not the one that the other side has written.
+    fn open_record(&mut self) -> Result<Option<Vec<u8>>, ()> {
+        let Some(head) = self.held.first_chunk::<RECORD_HEAD>() else { return Ok(None) };
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        if self.held.len() < RECORD_HEAD + length {
+            return Ok(None);
+        }
+        let said = self.take(RECORD_HEAD + length);
+        self.read += 1;
+        let bytes: Vec<u8> = said[RECORD_HEAD..].iter().map(|byte| byte ^ MASK).collect();
+        let is_next = said == record(&self.call, !self.dialled, self.read, &bytes);
+        if is_next { Ok(Some(bytes)) } else { Err(()) }
+    }
+
+    /// What tells a connection from others: TLS takes it from both sides' keys.
+    fn tag(&self, link: LinkId) -> u64 {
+        if self.call.is_empty() { link.0 } else { first_eight(Blake2s256::digest(&self.call).into()) }
     }
 
     fn take(&mut self, count: usize) -> Vec<u8> {
         self.held.drain(..count).collect()
     }
+}
+
+/// What a record begins with: its length, and what nobody else can make.
+const RECORD_HEAD: usize = 4 + 8;
+/// Nobody reads what is encrypted.
+const MASK: u8 = 0xa5;
+
+/// Bytes as one side of a connection writes them, after so many others.
+fn record(call: &[u8], by_caller: bool, number: u64, bytes: &[u8]) -> Vec<u8> {
+    let digest: [u8; 32] = Blake2s256::new()
+        .chain_update(call)
+        .chain_update([u8::from(by_caller)])
+        .chain_update(number.to_be_bytes())
+        .chain_update(bytes)
+        .finalize()
+        .into();
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let body = bytes.iter().map(|byte| byte ^ MASK);
+    length.into_iter().chain(digest.into_iter().take(8)).chain(body).collect()
+}
+
+fn first_eight(digest: [u8; 32]) -> u64 {
+    digest.into_iter().take(8).fold(0, |number, byte| number << 8 | u64::from(byte))
 }
 
 /// What begins a handshake.
@@ -67,9 +127,13 @@ pub(super) fn beginning() -> [u8; 1] {
 
 /// What proves a key for an introduction on a connection.
 pub(super) fn proof(link: LinkId, key: DeviceKey, introduction: &Introduction) -> Vec<u8> {
+    tagged_proof(link.0, key, introduction)
+}
+
+fn tagged_proof(tag: u64, key: DeviceKey, introduction: &Introduction) -> Vec<u8> {
     let mut proof = Vec::with_capacity(PROOF_BYTES);
     proof.push(MARK);
-    proof.extend(link.0.to_be_bytes());
+    proof.extend(tag.to_be_bytes());
     proof.extend(key.0);
     proof.extend(digest(introduction));
     proof
@@ -83,9 +147,9 @@ fn digest(introduction: &Introduction) -> impl Iterator<Item = u8> {
 }
 
 /// The key that was proved, if it was.
-fn proved(said: &[u8], link: LinkId, introduction: &Introduction) -> Option<DeviceKey> {
+fn proved(said: &[u8], tag: u64, introduction: &Introduction) -> Option<DeviceKey> {
     let key: [u8; 32] = said.get(9..41)?.try_into().ok()?;
-    (said == proof(link, DeviceKey(key), introduction)).then_some(DeviceKey(key))
+    (said == tagged_proof(tag, DeviceKey(key), introduction)).then_some(DeviceKey(key))
 }
 
 impl World {
@@ -104,8 +168,8 @@ impl World {
         } else {
             Stage::Awaits(with.clone())
         };
-        if let (true, Some(end)) = (dialled, self.own_end(link, process.id)) {
-            self.write(link, end, &beginning());
+        if dialled {
+            self.seal_writes(process.id, link, &beginning());
         }
         self.after(
             0,
@@ -137,6 +201,7 @@ impl World {
                     self.see_peer(PeerSeen::Proved { link, process: id, key });
                     self.tell_client(id, Event::PeerProved { link, key });
                 }
+                Opened::Broken if is_relayed(link) => return self.relay_over(id, link),
                 Opened::Broken => {
                     if let Some(end) = self.own_end(link, id) {
                         self.kill_end(link, end, true);
@@ -156,14 +221,23 @@ impl World {
             Stage::Clear(room) => {
                 let count = seal.held.len().min(*room);
                 *room -= count;
-                if count == 0 { Opened::Nothing } else { Opened::Bytes(seal.take(count)) }
+                let bytes = seal.take(count);
+                if is_relayed(link) {
+                    seal.call.extend_from_slice(&bytes);
+                }
+                if count == 0 { Opened::Nothing } else { Opened::Bytes(bytes) }
             }
             Stage::Open if seal.held.is_empty() => Opened::Nothing,
+            Stage::Open if is_relayed(link) => match seal.open_record() {
+                Ok(Some(bytes)) => Opened::Bytes(bytes),
+                Ok(None) => Opened::Nothing,
+                Err(()) => Opened::Broken,
+            },
             Stage::Open => Opened::Bytes(core::mem::take(&mut seal.held)),
             Stage::Awaits(_) if seal.held.is_empty() => Opened::Nothing,
             Stage::Awaits(introduction) => {
                 let introduction = introduction.clone();
-                says = proof(link, own, &introduction);
+                says = tagged_proof(seal.tag(link), own, &introduction);
                 seal.stage = Stage::Proves { introduction, dialled: false };
                 if seal.take(1) == beginning() { Opened::Bytes(Vec::new()) } else { Opened::Broken }
             }
@@ -172,17 +246,17 @@ impl World {
                 let (introduction, dialled) = (introduction.clone(), *dialled);
                 seal.stage = Stage::Open;
                 if dialled {
-                    says = proof(link, own, &introduction);
+                    says = tagged_proof(seal.tag(link), own, &introduction);
                 }
                 let said = seal.take(PROOF_BYTES);
-                proved(&said, link, &introduction).map_or(Opened::Broken, Opened::Key)
+                proved(&said, seal.tag(link), &introduction).map_or(Opened::Broken, Opened::Key)
             }
         };
-        if let (false, false, Some(end)) =
-            (says.is_empty(), matches!(opened, Opened::Broken), self.own_end(link, id))
-        {
-            self.write(link, end, &says);
-            self.pump(link, end);
+        if !says.is_empty() && !matches!(opened, Opened::Broken) {
+            self.seal_writes(id, link, &says);
+            if let Some(end) = self.own_end(link, id) {
+                self.pump(link, end);
+            }
         }
         match opened {
             // The handshake goes on: no line has come.
@@ -204,9 +278,9 @@ mod tests {
         let key = DeviceKey([7; 32]);
         let said = proof(LinkId(3), key, &introduction);
         assert_eq!(said.len(), PROOF_BYTES);
-        assert_eq!(proved(&said, LinkId(3), &introduction), Some(key));
-        assert_eq!(proved(&said, LinkId(4), &introduction), None);
+        assert_eq!(proved(&said, 3, &introduction), Some(key));
+        assert_eq!(proved(&said, 4, &introduction), None);
         let other = Introduction { id: Token([2; 16]), ..introduction };
-        assert_eq!(proved(&said, LinkId(3), &other), None);
+        assert_eq!(proved(&said, 3, &other), None);
     }
 }

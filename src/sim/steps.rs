@@ -11,7 +11,7 @@ use super::hand::Manner;
 use super::scenario::{Kind, Step};
 use super::server_host::{HASHED, password_in};
 use super::world::World;
-use crate::client::{AcceptPrivate, Settings, Signal};
+use crate::client::{AcceptPrivate, Settings, Signal, Way};
 use crate::server::Renewal;
 use crate::time::Time;
 use crate::words::{Credential, Name, Password};
@@ -180,6 +180,10 @@ impl World {
             Kind::Decline => format!("decline {user}"),
             Kind::StopPrivate if step.salt % 4 == 1 => format!("trust {user}"),
             Kind::StopPrivate if step.salt % 4 == 2 => format!("verify {user} yes"),
+            Kind::StopPrivate if step.salt % 8 == 3 => {
+                let way = ["", " direct", " auto", " relay", " auto"];
+                format!("path {user}{}", way[usize::try_from(step.salt / 8 % 5).unwrap_or(0)])
+            }
             Kind::StopPrivate => format!("stopprivate {user}"),
             Kind::Help => String::from(if step.salt.is_multiple_of(2) { "help" } else { "help message" }),
             Kind::Logout => String::from("logout"),
@@ -285,6 +289,8 @@ impl World {
             retry_login: self.draw.chance(150),
             terminal: self.draw.chance(300),
             strict: (step.salt / 100).is_multiple_of(3),
+            path: [Way::Auto, Way::Auto, Way::Auto, Way::Auto, Way::Relay, Way::Direct]
+                [usize::try_from(step.salt / 300 % 6).unwrap_or(0)],
             ..Settings::default()
         };
         self.start_client(seat, settings);

@@ -12,8 +12,8 @@ use foldhash::fast::{FixedState, FoldHasher};
 
 use super::network::Place;
 use super::store::LoadMail;
-use crate::client::Exit;
 use crate::client::view::View;
+use crate::client::{Exit, Way};
 use crate::record::{Record, RecordNumber};
 use crate::server::{Settings, Verdict};
 use crate::time::Time;
@@ -72,7 +72,14 @@ pub(crate) enum Seen {
     /// The store synced its batch; records up to this one are durable.
     Synced { upto: RecordNumber },
     /// A client program started.
-    ClientStarted { process: ProcessId, home: u8, place: Place, outlasts_server: bool, strict: bool },
+    ClientStarted {
+        process: ProcessId,
+        home: u8,
+        place: Place,
+        outlasts_server: bool,
+        strict: bool,
+        path: Way,
+    },
     /// A line was typed at it.
     Typed { process: ProcessId, line: u64, text: Span },
     /// It showed something. `delivered`: it is a message that must not be shown twice.
@@ -123,6 +130,10 @@ pub(crate) enum PeerSeen {
     Unreached { process: ProcessId, refused: bool },
     /// It has a connection: it dialled, or somebody else did.
     Joined { link: LinkId, process: ProcessId, dialled: bool },
+    /// It has one through the server, on which it calls, or somebody else does.
+    Relayed { link: LinkId, process: ProcessId, calls: bool },
+    /// What the server has relayed to it is not what came.
+    Tampered { process: ProcessId },
     /// It wrote lines.
     Said { link: LinkId, process: ProcessId, bytes: Span },
     /// It read bytes.

@@ -12,6 +12,7 @@ use super::folders::Folders;
 use super::hand::{Hand, KeptToken};
 use super::hashing::ServerAnswer;
 use super::link::{Chunking, Found, Holder, Link};
+use super::relayed::Evil;
 use super::server_host::Host;
 use super::strangers::Overheard;
 use super::trace::{ProcessId, Trace};
@@ -95,6 +96,18 @@ pub(super) enum News {
     },
     /// It may go through what has arrived on a link that is being encrypted.
     Unseal {
+        link: LinkId,
+    },
+    /// About a link that the server relays: for the server, from it, and that it brings no more.
+    RelayLeaving {
+        link: LinkId,
+        bytes: Vec<u8>,
+    },
+    RelayCame {
+        link: LinkId,
+        bytes: Vec<u8>,
+    },
+    RelayOver {
         link: LinkId,
     },
     StateAsked {
@@ -210,6 +223,7 @@ pub(crate) struct World {
     /// Tokens that couriers were given.
     pub(super) passes: Vec<(Name, Token)>,
     pub(super) overheard: Overheard,
+    pub(super) evil: Evil,
     pub(super) folders: Folders,
     pub(super) last_process: u32,
     pub(super) last_text: u32,
@@ -243,6 +257,7 @@ impl World {
             cookies: Vec::new(),
             passes: Vec::new(),
             overheard: Overheard::default(),
+            evil: Evil::default(),
             folders: Folders::default(),
             last_process: 0,
             last_text: 0,

@@ -11,12 +11,13 @@ use core::net::SocketAddr;
 
 use super::command::CommandKind;
 use super::parts::{Capabilities, Words};
+use super::relay_line::RelayLine;
 use crate::words::{DeviceKey, MessageId, Secret, Text, Token};
 
 /// One line from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientLine<'a> {
-    /// `hello VERSION [ack] [resume] [device] [alive] [courier]`: optional, first. Unknown capabilities are skipped.
+    /// `hello VERSION [ack] [resume] [device] [alive] [courier] [relay]`: optional, first. Unknown capabilities are skipped.
     Hello {
         /// Protocol version.
         version: u32,
@@ -69,6 +70,8 @@ pub enum ClientLine<'a> {
         /// Whether it was a valid command.
         valid: bool,
     },
+    /// `relay …`: about a private link that runs through the server.
+    Relay(RelayLine<'a>),
     /// `[#NUMBER ]COMMAND`.
     Request {
         /// Chosen by the client, rising by one. The answer carries it; a repeat is answered again and

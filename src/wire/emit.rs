@@ -91,9 +91,9 @@ impl<'o> Line<'o> {
     /// The words of the capabilities that are there.
     #[inline]
     pub(super) fn capabilities(self, capabilities: Capabilities) -> Line<'o> {
-        let Capabilities { acknowledge, resume, device, alive, courier, away } = capabilities;
+        let Capabilities { acknowledge, resume, device, alive, courier, away, relay } = capabilities;
         let first = [(acknowledge, "ack"), (resume, "resume"), (device, "device")];
-        let later = [(alive, "alive"), (courier, "courier"), (away, "away")];
+        let later = [(alive, "alive"), (courier, "courier"), (away, "away"), (relay, "relay")];
         (first.into_iter().chain(later))
             .filter(|(is_there, _)| *is_there)
             .fold(self, |line, (_, word)| line.field(word))

@@ -13,6 +13,7 @@ pub mod frame;
 mod parse;
 pub mod parts;
 pub mod peer_line;
+pub mod relay_line;
 pub mod server_line;
 
 pub use client_line::{ClientLine, Command, Contact, Endpoint, MAX_ENDPOINTS, Misuse};
@@ -22,6 +23,7 @@ pub use frame::{Frame, Framer};
 pub use parse::Garbled;
 pub use parts::{Capabilities, Words};
 pub use peer_line::{CALL_BYTES, PeerLine};
+pub use relay_line::{FRAME_BYTES, RELAY_LINE_BYTES, RELAY_WINDOW_BYTES, RelayLine, Relayed, Sealed};
 pub use server_line::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
 
 /// The version of the protocol that this code speaks.

@@ -15,6 +15,8 @@ pub struct Capabilities {
     pub courier: bool,
     /// It reads who is away (`away`).
     pub away: bool,
+    /// It relays private links, or has them relayed (`relay`).
+    pub relay: bool,
 }
 
 /// Words separated by runs of spaces; possibly none.

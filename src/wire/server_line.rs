@@ -9,13 +9,14 @@ use core::net::SocketAddr;
 use super::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use super::command::CommandKind;
 use super::parts::{Capabilities, Words};
+use super::relay_line::Relayed;
 use crate::time::Time;
 use crate::words::{DeviceKey, LoginNumber, MessageId, Origin, Text, Token};
 
 /// One line from the server to a client. `#NUMBER` is there if the command had one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerLine<'a> {
-    /// `hobnob VERSION [ack] [resume] [device] [alive] [courier] [away]`: the first line of all.
+    /// `hobnob VERSION [ack] [resume] [device] [alive] [courier] [away] [relay]`: the first line of all.
     Greeting {
         /// Protocol version.
         version: u32,
@@ -136,6 +137,8 @@ pub enum ServerLine<'a> {
         /// Addresses at which the other client may be reached.
         addresses: Vec<SocketAddr>,
     },
+    /// `relay …`: about a private link that runs through the server.
+    Relay(Relayed<'a>),
     /// `help TEXT`: one line of help; `ok help` follows the last.
     Help(Text<'a>),
     /// `notice failed_logins COUNT`, `notice missed COUNT` and `notice idle SECONDS`; later versions may add others.

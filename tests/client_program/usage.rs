@@ -22,7 +22,6 @@ fn usage_errors_exit_with_2_and_say_why_in_one_line() {
         (&["--fingerprint", "SHA256:x"], "43 characters"),
         (&["--plaintext", "--ca", "x.pem"], "--plaintext"),
         (&["--ca", "x.pem"], "x.pem"),
-        (&["--path", "relay"], "needs encryption"),
         (&["trust", "example.org:4000", "--plaintext"], "--plaintext"),
         (&["trust"], "is no server"),
         (&["a", "--server", "b"], "--server"),
@@ -37,9 +36,13 @@ fn usage_errors_exit_with_2_and_say_why_in_one_line() {
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(output.stdout.is_empty());
     }
-    for words in
-        [&["--nonsense"][..], &["a", "b", "c"], &["--reconnect", "x"], &["--accept-private", "maybe"]]
-    {
+    for words in [
+        &["--nonsense"][..],
+        &["a", "b", "c"],
+        &["--reconnect", "x"],
+        &["--accept-private", "maybe"],
+        &["--path", "sideways"],
+    ] {
         let output = run(words);
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         assert!(!output.stderr.is_empty() && output.stdout.is_empty());

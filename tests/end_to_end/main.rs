@@ -27,6 +27,7 @@ mod plain_mode;
 mod private_door;
 mod private_ends;
 mod private_links;
+mod relayed_links;
 mod reload;
 mod restarts;
 mod resume;

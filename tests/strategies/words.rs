@@ -94,13 +94,14 @@ pub fn token() -> impl Strategy<Value = Token> {
 }
 
 pub fn capabilities() -> impl Strategy<Value = Capabilities> {
-    any::<[bool; 6]>().prop_map(|[acknowledge, resume, device, alive, courier, away]| Capabilities {
+    any::<[bool; 7]>().prop_map(|[acknowledge, resume, device, alive, courier, away, relay]| Capabilities {
         acknowledge,
         resume,
         device,
         alive,
         courier,
         away,
+        relay,
     })
 }
 

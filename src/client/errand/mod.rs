@@ -307,6 +307,7 @@ impl Errand {
             | ServerLine::Withdrawn { .. }
             | ServerLine::EndPrivate { .. }
             | ServerLine::Introduce { .. }
+            | ServerLine::Relay(_)
             | ServerLine::Help(_)
             | ServerLine::Notice(_) => {}
         }

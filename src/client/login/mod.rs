@@ -356,6 +356,7 @@ impl ClientState {
             | ServerLine::Withdrawn { .. }
             | ServerLine::EndPrivate { .. }
             | ServerLine::Introduce { .. }
+            | ServerLine::Relay(_)
             | ServerLine::Help(_)
             | ServerLine::Notice(_) => {}
         }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::super::outstanding::AskedBy;
-use super::super::settings::AcceptPrivate;
+use super::super::settings::{AcceptPrivate, Way};
 use super::super::verb::{Named, Verb};
 use super::super::view::View;
 use super::ClientState;
@@ -115,6 +115,9 @@ impl ClientState {
 
     fn ask_with_address(&mut self, draft: Draft) {
         self.peers.departed.remove(&draft.user);
+        if self.way_to(&draft.user) == Way::Relay && !planted::is(Planted::ClientShowsAddress) {
+            return self.send_draft(&draft);
+        }
         if matches!(self.peers.listening, Listening::No) {
             self.outbox.listen();
             self.peers.listening = Listening::Asked;
@@ -127,12 +130,14 @@ impl ClientState {
     }
 
     /// What the other is told of this client.
-    fn contact(&self) -> Contact {
-        Contact { key: self.settings.device_key, endpoints: self.peers.listening.endpoints() }
+    fn contact(&self, user: &str) -> Contact {
+        let is_hidden = self.way_to(user) == Way::Relay && !planted::is(Planted::ClientShowsAddress);
+        let endpoints = if is_hidden { Vec::new() } else { self.peers.listening.endpoints() };
+        Contact { key: self.settings.device_key, endpoints }
     }
 
     fn send_draft(&mut self, draft: &Draft) {
-        let command = draft.kind.command(&draft.user, self.contact());
+        let command = draft.kind.command(&draft.user, self.contact(&draft.user));
         self.request(draft.line, command);
     }
 
@@ -240,7 +245,7 @@ impl ClientState {
         } else if self.peers.has_room() {
             self.ask_with_address(Draft { line, user: user.to_owned(), kind: Kind::Accept });
         } else {
-            self.request(line, Command::Accept { user, contact: self.contact() });
+            self.request(line, Command::Accept { user, contact: self.contact(user) });
         }
     }
 

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::super::verb::Verb;
-use super::super::view::{Message, MessageKind, Path, PrivateEnd, Success, View};
+use super::super::view::{Message, MessageKind, PrivateEnd, Success, View};
 use super::ClientState;
 use crate::time::Time;
 use crate::wire::{Code, PeerFarewell, PeerLine, Status};
@@ -56,7 +56,8 @@ impl ClientState {
         let (showing, open) = (VecDeque::new(), VecDeque::new());
         let conversation = Conversation { link, key, sent: 0, arrived: 0, showing, open };
         self.peers.conversations.insert(user.clone(), conversation);
-        self.outbox.show(View::PrivateOpened { user, path: Path::Direct });
+        let path = self.peers.path_of(&user);
+        self.outbox.show(View::PrivateOpened { user, path });
     }
 
     /// `private USER TEXT`

@@ -12,6 +12,7 @@ use super::ClientState;
 use super::asking::Listening;
 use super::link::{PeerLink, Stage};
 use super::meeting::Meeting;
+use crate::client::settings::Way;
 use crate::planted::{self, Planted};
 use crate::words::{LinkId, Token};
 
@@ -74,14 +75,26 @@ impl ClientState {
     pub(super) fn on_call(&mut self, link: LinkId, nonce: Token, proof: Token) {
         let own = self.session().map(|session| session.user.clone());
         let Some(own) = own else { return self.drop_link(link) };
+        // Whoever has their links relayed lets nobody in, who would see their address.
         let called = |(user, meeting): (&String, &mut Meeting)| {
-            meeting.is_called(user, own.as_str(), nonce, proof).then(|| user.clone())
+            let is_called = meeting.way != Way::Relay && meeting.is_called(user, own.as_str(), nonce, proof);
+            is_called.then(|| user.clone())
         };
         let user = self.peers.meetings.iter_mut().find_map(called);
         match user {
             Some(user) => self.secure(link, &user),
             None if self.awaits_introduction() => self.wait_for_introduction(link, nonce, proof),
             None => self.drop_link(link),
+        }
+    }
+
+    /// The same on a link that the server relays: it can be of one user only.
+    pub(super) fn on_relayed_call(&mut self, link: LinkId, user: &str, nonce: Token, proof: Token) {
+        let own = self.session().map(|session| session.user.clone());
+        let meeting = self.peers.meetings.get_mut(user).zip(own);
+        match meeting.map(|(meeting, own)| meeting.is_called(user, own.as_str(), nonce, proof)) {
+            Some(true) => self.secure(link, user),
+            Some(false) | None => self.break_link(link),
         }
     }
 
@@ -101,7 +114,8 @@ impl ClientState {
     /// Lets callers in that came before their introduction. Others may wait for another one.
     pub(super) fn admit_early(&mut self, user: &str) {
         let own = self.session().map(|session| session.user.clone());
-        let (Some(meeting), Some(own)) = (self.peers.meetings.get_mut(user), own) else { return };
+        let meeting = self.peers.meetings.get_mut(user).filter(|meeting| meeting.way != Way::Relay);
+        let (Some(meeting), Some(own)) = (meeting, own) else { return };
         let early = self.peers.links.iter().filter_map(|(link, known)| Some((*link, known.early()?)));
         let called =
             early.filter(|(_, (nonce, proof))| meeting.is_called(user, own.as_str(), *nonce, *proof));

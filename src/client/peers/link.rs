@@ -13,6 +13,17 @@ pub(super) struct PeerLink {
     pub(super) stage: Stage,
 }
 
+/// Who has called on a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// This client, at this address.
+    Dialled(SocketAddr),
+    /// This client, through the server.
+    Relay,
+    /// The other side.
+    Caller,
+}
+
 pub(super) enum Stage {
     /// Somebody has connected and is not identified. They may have come before their introduction, which is
     /// then on its way.
@@ -20,10 +31,12 @@ pub(super) enum Stage {
     /// This client has connected to an address of the user from its listening port, and expects to be called.
     Punched { user: String, address: SocketAddr, until: Time },
     /// The caller has proved that it knows the introduction, or this client has; the link is being encrypted, and both
-    /// prove their keys. With the address that this client has dialled, if it has.
-    Securing { user: String, dialled: Option<SocketAddr>, until: Time },
+    /// prove their keys.
+    Securing { user: String, origin: Origin, until: Time },
     /// The other side has proved its key, and is to say that it is ready.
-    Calling { user: String, address: SocketAddr, until: Time },
+    Calling { user: String, origin: Origin, until: Time },
+    /// The server relays it, and the other side is to call.
+    Relayed { user: String, until: Time },
     /// Both sides know the introduction.
     Ready { user: String },
     /// The requester has chosen this link and waits for `opened`.
@@ -39,7 +52,8 @@ impl PeerLink {
             Stage::Stranger { until, .. }
             | Stage::Punched { until, .. }
             | Stage::Securing { until, .. }
-            | Stage::Calling { until, .. } => Some(*until),
+            | Stage::Calling { until, .. }
+            | Stage::Relayed { until, .. } => Some(*until),
             Stage::Ready { .. } | Stage::Nominated { .. } | Stage::Standing { .. } => None,
         }
     }
@@ -50,6 +64,7 @@ impl PeerLink {
             Stage::Punched { user, .. }
             | Stage::Securing { user, .. }
             | Stage::Calling { user, .. }
+            | Stage::Relayed { user, .. }
             | Stage::Ready { user }
             | Stage::Nominated { user } => Some(user),
             Stage::Stranger { .. } | Stage::Standing { .. } => None,
@@ -63,6 +78,7 @@ impl PeerLink {
             Stage::Punched { .. }
             | Stage::Securing { .. }
             | Stage::Calling { .. }
+            | Stage::Relayed { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
             | Stage::Standing { .. } => None,
@@ -76,6 +92,7 @@ impl PeerLink {
             Stage::Punched { .. }
             | Stage::Securing { .. }
             | Stage::Calling { .. }
+            | Stage::Relayed { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
             | Stage::Standing { .. } => None,
@@ -85,11 +102,21 @@ impl PeerLink {
     /// Whether dialling the user there is of no use now: they were called there, or can be told to open a link.
     pub(super) fn spares_dial(&self, name: &str, there: SocketAddr) -> bool {
         match &self.stage {
-            Stage::Securing { user, dialled, .. } => user == name && *dialled == Some(there),
-            Stage::Calling { user, address, .. } => user == name && *address == there,
-            Stage::Ready { user } | Stage::Nominated { user } => user == name,
-            Stage::Stranger { .. } | Stage::Punched { .. } | Stage::Standing { .. } => false,
+            Stage::Securing { user, origin, .. } | Stage::Calling { user, origin, .. } => {
+                user == name && *origin == Origin::Dialled(there)
+            }
+            Stage::Ready { .. }
+            | Stage::Nominated { .. }
+            | Stage::Stranger { .. }
+            | Stage::Punched { .. }
+            | Stage::Relayed { .. }
+            | Stage::Standing { .. } => self.can_be_opened(name),
         }
+    }
+
+    /// Whether nothing but the choice of this link is left to do.
+    pub(super) fn can_be_opened(&self, name: &str) -> bool {
+        matches!(&self.stage, Stage::Ready { user } | Stage::Nominated { user } if user == name)
     }
 
     pub(super) fn stage_mut(&mut self) -> &mut Stage {

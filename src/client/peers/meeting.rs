@@ -12,11 +12,13 @@ use super::super::effect::Introduction;
 use super::super::event::PeerOpened;
 use super::super::outstanding::AskedBy;
 use super::super::verb::Verb;
-use super::super::view::{Path, Success};
+use super::super::view::Success;
 use super::ClientState;
-use super::dials::{self, Way};
-use super::link::{PeerLink, Stage};
+use super::dials;
+use super::link::{Origin, PeerLink, Stage};
 use super::proof::Call;
+use super::relays::{self, Wish};
+use crate::client::settings::Way;
 use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::{Code, CommandKind, Frame, Framer, PeerLine, Role};
@@ -36,7 +38,7 @@ const PEER_LINE_ROOM: usize = 512;
 
 /// An introduction under way.
 pub(super) struct Meeting {
-    role: Role,
+    pub(super) role: Role,
     id: Token,
     /// The key that the other has to prove.
     key: DeviceKey,
@@ -46,7 +48,10 @@ pub(super) struct Meeting {
     /// The nonces of the other's calls: one that is said again is not the other's.
     nonces: Vec<Token>,
     /// The addresses of the other.
-    ways: Vec<Way>,
+    ways: Vec<dials::Way>,
+    /// How the link is to run, and whether the server relays it.
+    pub(super) way: Way,
+    pub(super) relay: Wish,
     /// The link that the requester has chosen.
     nominated: Option<LinkId>,
     /// The answered commands whose result this decides: one, if the server follows the protocol.
@@ -62,11 +67,11 @@ impl Meeting {
         self.role
     }
 
-    pub(super) fn ways(&self) -> &[Way] {
+    pub(super) fn ways(&self) -> &[dials::Way] {
         &self.ways
     }
 
-    pub(super) fn ways_mut(&mut self) -> &mut [Way] {
+    pub(super) fn ways_mut(&mut self) -> &mut [dials::Way] {
         &mut self.ways
     }
 
@@ -126,12 +131,19 @@ impl ClientState {
         let Ok(key) = self.peers.keys.judge(user, key) else { return };
         let patience = MEETING_PATIENCE * if planted::is(Planted::ClientGivesUpLate) { 4 } else { 1 };
         let until = self.now + patience;
-        let ways = dials::ways(addresses);
-        let (nonces, asked) = (Vec::new(), Vec::new());
-        let meeting = Meeting { role, id, key, until, calls: 0, nonces, ways, nominated: None, asked };
+        let way = self.way_to(user);
+        let has_relays = self.has_relays();
+        if way == Way::Relay && !has_relays {
+            return;
+        }
+        let ways = if way == Way::Relay { Vec::new() } else { dials::ways(addresses) };
+        let relay = if has_relays { Meeting::first_wish(way, ways.len(), self.now) } else { Wish::No };
+        let (nonces, asked, nominated) = (Vec::new(), Vec::new(), None);
+        let meeting = Meeting { role, id, key, until, calls: 0, nonces, ways, way, relay, nominated, asked };
         self.peers.meetings.insert(user.to_owned(), meeting);
         self.dial_when_due();
         self.admit_early(user);
+        self.open_relays_when_due();
     }
 
     /// The server has answered the command: its result is that of the meeting.
@@ -150,7 +162,8 @@ impl ClientState {
     fn meeting_result(&mut self, number: u64, command: AskedBy) {
         let user = command.user.clone().unwrap_or_default();
         let success = if command.verb == Verb::Server(CommandKind::StartPrivate) {
-            Success::Private { user, path: Path::Direct }
+            let path = self.peers.path_of(&user);
+            Success::Private { user, path }
         } else {
             Success::User { user }
         };
@@ -187,7 +200,7 @@ impl ClientState {
         self.abandon_meetings_that_are_over();
         match opened {
             PeerOpened::Dialled(address) => match self.end_dial_of_meeting(address) {
-                Some(user) => self.call_user(link, &user, address),
+                Some(user) => self.call(link, &user, Origin::Dialled(address)),
                 None => self.outbox.close_peer(link),
             },
             PeerOpened::Punched(address) => self.on_punched(link, address),
@@ -196,19 +209,17 @@ impl ClientState {
     }
 
     /// Identifies this client on a new link, unless nobody is to be called there any more.
-    pub(super) fn call_user(&mut self, link: LinkId, user: &str, address: SocketAddr) {
+    pub(super) fn call(&mut self, link: LinkId, user: &str, origin: Origin) {
         let until = self.now + ANSWER_PATIENCE;
         let Phase::Session(session) = &self.phase else { return self.outbox.close_peer(link) };
-        let meeting = self.peers.meetings.get_mut(user);
-        let Some(meeting) = meeting else { return self.outbox.close_peer(link) };
+        let Some(meeting) = self.peers.meetings.get_mut(user) else { return self.outbox.close_peer(link) };
         let own = session.user.as_str();
         meeting.calls += 1;
         let nonce = Token(meeting.calls.to_be_bytes());
         let proof = Call { id: meeting.id, role: meeting.role, from: own, to: user }.proof(nonce);
         self.outbox.send_peer(link, &PeerLine::Call { nonce, proof });
         self.outbox.secure_peer(link, true, meeting.introduction(user, own));
-        let user = user.to_owned();
-        self.add_link(link, Stage::Securing { user, dialled: Some(address), until });
+        self.add_link(link, Stage::Securing { user: user.to_owned(), origin, until });
     }
 
     /// A caller has proved that it knows the introduction.
@@ -217,25 +228,25 @@ impl ClientState {
         let Phase::Session(session) = &self.phase else { return self.drop_link(link) };
         let Some(meeting) = self.peers.meetings.get(user) else { return self.drop_link(link) };
         self.outbox.secure_peer(link, false, meeting.introduction(user, session.user.as_str()));
-        self.turn(link, Stage::Securing { user: user.to_owned(), dialled: None, until });
+        self.turn(link, Stage::Securing { user: user.to_owned(), origin: Origin::Caller, until });
     }
 
     /// The link is encrypted, and the other side has proved a key: it has to be the one that the server has told.
     pub(in super::super) fn on_peer_proved(&mut self, link: LinkId, key: DeviceKey) {
         self.abandon_meetings_that_are_over();
-        let Some(Stage::Securing { user, dialled, until }) =
+        let Some(Stage::Securing { user, origin, until }) =
             self.peers.links.get(&link).map(|link| &link.stage)
         else {
             return;
         };
-        let (user, dialled, until) = (user.clone(), *dialled, *until);
+        let (user, origin, until) = (user.clone(), *origin, *until);
         let expected = self.peers.meetings.get(&user).map(|meeting| meeting.key);
         if expected != Some(key) && !planted::is(Planted::ClientTakesAnyKey) {
             return self.drop_link(link);
         }
-        match dialled {
-            Some(address) => self.turn(link, Stage::Calling { user, address, until }),
-            None => self.admit(link, user),
+        match origin {
+            Origin::Dialled(_) | Origin::Relay => self.turn(link, Stage::Calling { user, origin, until }),
+            Origin::Caller => self.admit(link, user),
         }
     }
 
@@ -247,12 +258,22 @@ impl ClientState {
         let Some(PeerLink { stage, .. }) = self.peers.links.remove(&link) else { return };
         match stage {
             Stage::Standing { user } => self.lose_conversation(&user),
-            Stage::Nominated { user } => self.nominate_another(&user),
-            Stage::Stranger { .. }
-            | Stage::Punched { .. }
-            | Stage::Securing { .. }
-            | Stage::Calling { .. }
-            | Stage::Ready { .. } => {}
+            Stage::Nominated { user } => {
+                self.nominate_another(&user);
+                self.note_unmade(link, &user);
+            }
+            Stage::Securing { user, .. }
+            | Stage::Calling { user, .. }
+            | Stage::Relayed { user, .. }
+            | Stage::Ready { user } => self.note_unmade(link, &user),
+            Stage::Stranger { .. } | Stage::Punched { .. } => {}
+        }
+    }
+
+    /// A link that was being made is closed.
+    fn note_unmade(&mut self, link: LinkId, user: &str) {
+        if relays::is_relayed(link) {
+            self.abandon_if_relayed(user);
         }
     }
 
@@ -293,6 +314,10 @@ impl ClientState {
             ) => {
                 self.on_call(link, *nonce, *proof);
             }
+            (Stage::Relayed { user, .. }, PeerLine::Call { nonce, proof }) => {
+                let user = user.clone();
+                self.on_relayed_call(link, &user, *nonce, *proof);
+            }
             (Stage::Calling { user, .. }, PeerLine::Ready) => {
                 let user = user.clone();
                 self.make_ready(link, user);
@@ -316,6 +341,7 @@ impl ClientState {
                 | Stage::Punched { .. }
                 | Stage::Securing { .. }
                 | Stage::Calling { .. }
+                | Stage::Relayed { .. }
                 | Stage::Ready { .. }
                 | Stage::Nominated { .. },
                 _,

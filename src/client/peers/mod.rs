@@ -12,8 +12,10 @@ mod door;
 mod keys;
 mod link;
 mod meeting;
+mod paths;
 mod proof;
 mod punches;
+mod relays;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
@@ -26,11 +28,13 @@ use dials::Budget;
 use keys::Keys;
 use link::PeerLink;
 use meeting::Meeting;
+use relays::Relay;
 
 use super::ClientState;
 use super::event::KnownKey;
 use super::outbox::Outbox;
 use super::outstanding::AskedBy;
+use super::settings::Way;
 use super::verb::Verb;
 use super::view::{PrivateEnd, View};
 use crate::time::Time;
@@ -56,6 +60,13 @@ pub(super) struct Peers {
     budget: Budget,
     /// Every connection with another client, open or not.
     links: BTreeMap<LinkId, PeerLink>,
+    /// Those that the server relays, and how many there were.
+    relays: BTreeMap<LinkId, Relay>,
+    relayed: u64,
+    /// Until when a logout waits for them.
+    parting_until: Option<Time>,
+    /// How links with these users are to run.
+    ways: BTreeMap<String, Way>,
     /// Open links, by user.
     conversations: BTreeMap<String, Conversation>,
     /// Keys of other users' devices.
@@ -128,7 +139,9 @@ impl Peers {
     pub(super) fn due(&self) -> Option<Time> {
         let links = self.links.values().filter_map(PeerLink::due);
         let dials = self.meetings.values().filter_map(|meeting| meeting.dial_due(&self.budget));
-        links.chain(dials).chain(self.meetings.values().map(Meeting::until)).min()
+        let relays = self.meetings.values().filter_map(Meeting::relay_due);
+        let ends = self.meetings.values().map(Meeting::until).chain(self.parting_until);
+        links.chain(dials).chain(relays).chain(ends).min()
     }
 
     /// Says goodbye on all open links and closes all links.
@@ -157,6 +170,8 @@ impl ClientState {
         self.peers.requests.clear();
         self.peers.departed.clear();
         self.peers.declined = 0;
+        self.peers.parting_until = None;
+        self.peers.relays.clear();
     }
 
     /// Fails commands that were not sent because the server is lost.
@@ -179,6 +194,7 @@ impl ClientState {
         self.abandon_meetings_that_are_over();
         self.dial_when_due();
         self.punch_when_due();
+        self.open_relays_when_due();
     }
 
     /// Also before a connection or a line of a client is handled: a client that stood still does not use an id that the

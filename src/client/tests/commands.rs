@@ -216,15 +216,15 @@ fn a_server_with_a_shorter_limit_settles_the_longest_line() {
 }
 
 #[test]
-fn there_is_nothing_to_verify_and_no_relay_yet() {
+fn without_a_link_there_is_nothing_to_verify_and_a_way_to_choose() {
     let mut script = Script::session();
     script.types("verify yoda").types("path yoda auto").types("path yoda direct").types("path yoda relay");
     script.types("path hans auto").does(
         "show result 1 verify: not_private (yoda)
          send active
-         show result 2 path: ok yoda
-         show result 3 path: ok yoda
-         show result 4 path: unreachable (yoda)
+         show result 2 path: yoda auto closed
+         show result 3 path: yoda direct closed
+         show result 4 path: yoda relay closed
          show result 5 path: self (hans)",
     );
 }

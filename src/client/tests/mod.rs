@@ -16,6 +16,7 @@ mod properties;
 mod punches;
 mod raw;
 mod reconnect;
+mod relays;
 mod script;
 mod session;
 mod talking;

@@ -187,6 +187,9 @@ impl Trace {
             | Effect::SecurePeer { .. }
             | Effect::KeepKey(_)
             | Effect::ClosePeer { .. }
+            | Effect::BeginRelay { .. }
+            | Effect::FeedRelay { .. }
+            | Effect::EndRelay { .. }
             | Effect::ResetPeer { .. }) => self.others.push(format!("{other:?}")),
         }
     }

@@ -12,7 +12,7 @@ use core::time::Duration;
 
 use blake2::{Blake2s256, Digest as _};
 
-use crate::client::view::{Failure, LoginRefused, Message, MessageKind, ServerKey, Success, View};
+use crate::client::view::{Failure, LoginRefused, Message, MessageKind, Path, ServerKey, Success, View};
 use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings, Signal};
 use crate::time::Time;
 use crate::words::{DeviceKey, LinkId, LoginNumber, Name, Origin, Token};
@@ -312,6 +312,11 @@ fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Opti
             )
         }
         Effect::SendPeer { link, bytes } => format!("send on {}: {}", link.0, lines(bytes)),
+        Effect::BeginRelay { link, calls } => {
+            format!("begin relay {}, {}", link.0, if calls { "calls" } else { "is called" })
+        }
+        Effect::FeedRelay { link, bytes } => format!("feed {} with {} bytes", link.0, bytes.len()),
+        Effect::EndRelay { link } => format!("end relay {}", link.0),
         Effect::ClosePeer { link } => format!("close {}", link.0),
         Effect::ResetPeer { link } => format!("reset {}", link.0),
         Effect::ScheduleTimeout { at } => {
@@ -406,6 +411,9 @@ fn succeeded(success: &Success) -> String {
         }
         Success::Verification { user, code, is_verified } => {
             format!("code of {user} {code}{}", if *is_verified { " verified" } else { "" })
+        }
+        Success::Path { user, way, path } => {
+            format!("{user} {way} {}", path.map_or("closed", Path::as_str))
         }
         Success::Private { user, path } => format!("ok {user} {path}"),
         Success::Help { text } => format!("help of {} lines", text.lines().count()),

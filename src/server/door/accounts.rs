@@ -11,7 +11,7 @@ use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
 use crate::server::papers::lane::{Subject, Subjects, Wish};
-use crate::server::people::presence;
+use crate::server::people::{presence, relays};
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
 use crate::server::{Phase, Renewal, ServerState, post};
@@ -181,6 +181,7 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     let (waits_changed, rate_changed) = (waits(now) != waits(&before), rate(now) != rate(&before));
     let presence = |settings: &Settings| (settings.presence_burst, settings.presence_settle_secs);
     let presence_changed = presence(now) != presence(&before);
+    let relayed_changed = now.relay_bytes_per_s != before.relay_bytes_per_s;
     let shows_now = shows(now) && !shows(&before);
     if waits_changed && !planted::is(Planted::ReloadKeepsIdle) {
         ending::watch_all(server);
@@ -193,6 +194,9 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     }
     if presence_changed {
         presence::settings_changed(server);
+    }
+    if relayed_changed {
+        relays::rate_changed(server);
     }
     if shows_now {
         for user in server.people.roster.users().to_vec() {

@@ -185,7 +185,8 @@ pub(super) fn obey(server: &mut ServerState, id: LinkId, user: UserId, line: Cli
             );
         }
         ClientLine::Acknowledge { .. } | ClientLine::Active { .. } | ClientLine::Alive => {}
-        ClientLine::Hello { .. }
+        ClientLine::Relay(_)
+        | ClientLine::Hello { .. }
         | ClientLine::Device { .. }
         | ClientLine::Takeover
         | ClientLine::Login { .. }

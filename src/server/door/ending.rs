@@ -11,7 +11,7 @@ use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
 use crate::server::deadlines::Deadline;
 use crate::server::effect::{Report, SessionEnd};
-use crate::server::people::{history, introductions, presence};
+use crate::server::people::{history, introductions, presence, relays};
 use crate::server::post::{self, storing};
 use crate::server::session::Session;
 use crate::server::settings::Settings;
@@ -67,6 +67,7 @@ fn end_session(server: &mut ServerState, user: UserId, end: End) {
     }
     storing::store_all_under_way(server, user);
     introductions::withdraw_all(server, user);
+    relays::session_ended(server, user);
     look_at(server, user, None);
     let Some(session) = server.accounts[user].session.take() else { return };
     let link = session.link;
@@ -165,6 +166,7 @@ pub(super) fn session_lost_link(server: &mut ServerState, user: UserId) {
     session.link = None;
     session.lost_at = server.now;
     let serial = session.serial;
+    relays::lost_link(server, user);
     let grace_secs = server.settings.resume_grace_secs;
     if grace_secs > 0 && server.phase == Phase::Serving {
         storing::store_all_under_way(server, user);

@@ -10,7 +10,7 @@ use crate::record::{Fact, RecordNumber};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::effect::Report;
-use crate::server::people::{history, introductions, presence};
+use crate::server::people::{history, introductions, presence, relays};
 use crate::server::post::{Delivery, pages, storing};
 use crate::server::session::{self, Session};
 use crate::server::settings::OfflineDelivery;
@@ -87,7 +87,9 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     if !planted::is(Planted::ResumeKeepsUnnumbered) {
         introductions::withdraw_unnumbered(server, user);
     }
-    if let Some(old) = server.accounts[user].session.as_mut().and_then(|session| session.link.take()) {
+    let old = server.accounts[user].session.as_mut().and_then(|session| session.link.take());
+    relays::lost_link(server, user);
+    if let Some(old) = old {
         links::detach(server, old);
     }
     if let Some(session) = server.accounts[user].session.as_mut() {
@@ -175,6 +177,8 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
         told_idle_since: None,
         looked_at: None,
         delivery: Delivery::default(),
+        relays: 0,
+        relay_served: 0,
     };
     let account = &mut server.accounts[user];
     assert!(account.entering == Some(id), "a user enters on one link");

@@ -6,9 +6,11 @@ use super::links::{self, Stage};
 use super::{commands, couriers, devices, ending, login, probes, turns, waiting};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
+use crate::server::people::relays;
 use crate::server::{ServerState, post, session};
 use crate::wire::{
-    Capabilities, ClientLine, Code, Farewell, Frame, LINE_ROOM, Misuse, Prompt, ServerLine, VERSION,
+    Capabilities, ClientLine, Code, Farewell, Frame, LINE_ROOM, Misuse, Prompt, RelayLine, ServerLine,
+    VERSION,
 };
 use crate::words::LinkId;
 use crate::words::wiped::WipedBytes;
@@ -76,10 +78,11 @@ fn endless_line(server: &ServerState) -> usize {
 fn take_frame(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
     let Some(link) = server.door.links.get(&id) else { return };
     let (stage, waits) = (link.stage, link.waits.any() || !link.held.is_empty());
+    let relays = link.capabilities.relay;
     if matches!(stage, Stage::Parting(..)) {
         return;
     }
-    let at_once = |line: &[u8]| is_obeyed_at_once(stage, line);
+    let at_once = |line: &[u8]| is_obeyed_at_once(stage, relays, line);
     match frame {
         // It must make no difference whether the end of the line came with it.
         Frame::TooLong { bytes } if bytes > endless_line(server) => {
@@ -117,7 +120,7 @@ fn priced(server: &mut ServerState, id: LinkId, obey: impl FnOnce(&mut ServerSta
 }
 
 /// Whether a line is obeyed although its link waits: acknowledgements must not wait for what they settle.
-fn is_obeyed_at_once(stage: Stage, line: &[u8]) -> bool {
+fn is_obeyed_at_once(stage: Stage, relays: bool, line: &[u8]) -> bool {
     let change = |line: &[u8]| {
         [&b"block"[..], b"unblock", b"create", b"add", b"remove", b"leave", b"delete", b"#", b"logout"]
             .iter()
@@ -130,7 +133,11 @@ fn is_obeyed_at_once(stage: Stage, line: &[u8]) -> bool {
             ClientLine::parse(line),
             Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. } | ClientLine::Alive)
         );
+    let took = relays
+        && word.starts_with(b"relay")
+        && matches!(ClientLine::parse(line), Ok(ClientLine::Relay(RelayLine::Took { .. })));
     (stage.user().is_some() || stage.courier().is_some()) && (at_once || planted)
+        || stage.user().is_some() && took
 }
 
 fn hold(server: &mut ServerState, id: LinkId, held: Held) {
@@ -175,7 +182,8 @@ pub(in crate::server) fn go_on_reading(server: &mut ServerState, id: LinkId) {
             }
             break;
         };
-        let at_once = matches!(next, Held::Line(line) if is_obeyed_at_once(link.stage, line));
+        let at_once =
+            matches!(next, Held::Line(line) if is_obeyed_at_once(link.stage, link.capabilities.relay, line));
         if !at_once && must_wait(server, id) {
             break;
         }
@@ -197,9 +205,9 @@ fn go_on_with_next(server: &mut ServerState, id: LinkId) {
     let Some(link) = server.door.links.get_mut(&id) else { return };
     let Some(held) = link.held.pop_front() else { return };
     link.held_bytes -= held.bytes();
-    let stage = link.stage;
+    let (stage, relays) = (link.stage, link.capabilities.relay);
     match held {
-        Held::Line(line) if is_obeyed_at_once(stage, &line) => obey_line(server, id, &line),
+        Held::Line(line) if is_obeyed_at_once(stage, relays, &line) => obey_line(server, id, &line),
         _ if matches!(stage, Stage::Leaving(..) | Stage::Departing(..)) => {}
         Held::Line(line) => priced(server, id, |server, id| obey_line(server, id, &line)),
         Held::TooLong => priced(server, id, too_long),
@@ -237,6 +245,7 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         | None => return,
     };
     let first_word = line.first_word();
+    let relays = server.door.links.get(&id).is_some_and(|link| link.capabilities.relay);
     match line {
         ClientLine::Request { number, command } => {
             commands::obey_command(server, id, member, number, command);
@@ -248,7 +257,9 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         ClientLine::Active { valid } => {
             ending::note_activity(server, member, valid || planted::is(Planted::InvalidActiveCounts));
         }
-        ClientLine::Hello { .. }
+        ClientLine::Relay(line) if relays => relays::obey(server, id, member, line),
+        ClientLine::Relay(_)
+        | ClientLine::Hello { .. }
         | ClientLine::Device { .. }
         | ClientLine::Takeover
         | ClientLine::Login { .. }
@@ -287,6 +298,7 @@ fn obey_stranger(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         ClientLine::Request { .. }
         | ClientLine::Acknowledge { .. }
         | ClientLine::Active { .. }
+        | ClientLine::Relay(_)
         | ClientLine::Alive => {
             server.out.send(id, &ServerLine::Ask(Prompt::Username));
         }
@@ -324,8 +336,12 @@ pub(super) fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) 
         ) => {}
     }
     let Misuse { number, command, code } = misuse;
-    let over = matches!(command, "hello" | "device" | "login" | "register" | "resume" | "takeover")
-        && matches!(links::stage(server, id), Some(Stage::Member(_) | Stage::Carrying(_)));
+    let is_logged_in = matches!(links::stage(server, id), Some(Stage::Member(_) | Stage::Carrying(_)));
+    let over =
+        matches!(command, "hello" | "device" | "login" | "register" | "resume" | "takeover") && is_logged_in;
+    let link = server.door.links.get(&id);
+    let relays = link.is_some_and(|link| link.capabilities.relay && link.stage.courier().is_none());
+    let over = over || command == "relay" && !relays && is_logged_in;
     let code = if over { Code::UnknownCommand } else { code };
     server.out.send(id, &ServerLine::Failed { number, code, command });
     couriers::look(server, id);

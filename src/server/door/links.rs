@@ -14,9 +14,10 @@ use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
 use crate::server::effect::Report;
+use crate::server::people::relays;
 use crate::server::{Later, Phase, ServerState, post, wishes};
 use crate::time::Time;
-use crate::wire::{Capabilities, Farewell, Framer, Refusal, ServerLine, VERSION};
+use crate::wire::{Capabilities, Farewell, Framer, RELAY_LINE_BYTES, Refusal, ServerLine, VERSION};
 use crate::words::{LinkId, Ticket, Token};
 
 /// The input side of one connection. No `Debug`: what came may hold a password.
@@ -167,6 +168,8 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         server.deadlines.add(at, Deadline::Login(id));
     }
     server.out.open(id);
+    // A frame of a relay has to fit into a line.
+    let relay = server.settings.line_bytes == 0 || server.settings.line_bytes >= RELAY_LINE_BYTES;
     let capabilities = Capabilities {
         acknowledge: true,
         resume: true,
@@ -174,6 +177,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         alive: true,
         courier: true,
         away: true,
+        relay,
     };
     server.out.send(id, &ServerLine::Greeting { version: VERSION, capabilities });
 }
@@ -190,6 +194,7 @@ pub(in crate::server) fn flushed(server: &mut ServerState, id: LinkId, upto: u64
         }
         probes::left_for_network(server, id, user, flushed);
         post::delivery::advance(server, user);
+        relays::go_on(server, user);
         ending::go_on_leaving(server, user);
     }
 }

@@ -43,6 +43,8 @@ struct LinkOutput {
 
 /// While more than this has not left on a link, nothing that others cause is written to it.
 const WINDOW_BYTES: u64 = 64 * 1024;
+/// While no more than this has not left, what can wait is written.
+const CLEAR_BYTES: u64 = 4 * 1024;
 /// What others may have written to a link that has not left: the window, and a page of stored mail that was asked
 /// for within it.
 pub const OTHERS_BYTES: usize = 320 * 1024;
@@ -140,6 +142,11 @@ impl Output {
     pub(in crate::server) fn takes(&self, link: LinkId) -> bool {
         let in_flight = self.links.get(&link).map_or(0, LinkOutput::in_flight);
         in_flight <= WINDOW_BYTES || planted::is(Planted::WindowIgnored)
+    }
+
+    /// Whether a link has next to nothing to write: what can wait goes then.
+    pub(in crate::server) fn is_clear(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|output| output.in_flight() <= CLEAR_BYTES)
     }
 
     /// Sends a notice that others caused, if the link takes it; else it is dropped and counted.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::introductions;
+use super::{introductions, relays};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Outcome};
 use crate::server::ServerState;
@@ -93,6 +93,7 @@ pub(in crate::server) fn has_changed(server: &mut ServerState, asker: &Asker, us
     answer(server, asker, user);
     if asker.kind == CommandKind::Block {
         introductions::end_blocked(server, user, asker.user);
+        relays::end_blocked(server, user, asker.user);
         if planted::is(Planted::BlockEndsOwnRequest) {
             introductions::end_blocked(server, asker.user, user);
         }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use super::{blocks, presence};
+use super::{blocks, presence, relays};
 use crate::planted::{self, Planted};
 use crate::record::Outcome;
 use crate::server::ServerState;
@@ -227,6 +227,7 @@ fn introduce(server: &mut ServerState, request: &Request, accepter: &Asker, cont
             server.out.send(link, &ServerLine::Introduce { user, role, id, key, addresses });
         }
     }
+    relays::introduced(server, request.asker.user, accepter.user);
     let name = server.accounts.name(accepter.user).clone();
     let answer = Answer::StartPrivate { user: name.as_str() };
     answers::answer(server, &request.asker, Outcome::Done, answer);

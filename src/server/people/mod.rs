@@ -1,5 +1,5 @@
-//! People: who has blocked whom, who is in which group, who is online and who was, and who wants a private
-//! link with whom.
+//! People: who has blocked whom, who is in which group, who is online and who was, who wants a private
+//! link with whom, and whose links run through the server.
 
 pub(super) mod away;
 pub(super) mod blocks;
@@ -7,6 +7,7 @@ pub(super) mod groups;
 pub(super) mod history;
 pub(super) mod introductions;
 pub(super) mod presence;
+pub(super) mod relays;
 pub(super) mod roster;
 
 use alloc::collections::BTreeMap;
@@ -17,6 +18,7 @@ use self::history::History;
 pub(super) use self::history::Past;
 use self::introductions::Requests;
 pub(super) use self::presence::Told;
+use self::relays::Relays;
 use self::roster::Roster;
 use super::accounts::UserId;
 use crate::words::Name;
@@ -31,6 +33,7 @@ pub(super) struct People {
     history: History,
     pub(super) roster: Roster,
     requests: Requests,
+    relays: Relays,
 }
 
 /// One account's part in blocks and groups.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::client::view::{MessageKind, Success, View};
-use crate::client::{AT_TERMINAL, Verb};
+use crate::client::{AT_TERMINAL, Verb, Way};
 use crate::words::Name;
 
 /// Names that are remembered.
@@ -64,6 +64,7 @@ impl Roster {
         let candidates = match before[..] {
             [] | ["help"] => fitting(&mut first_words().into_iter()),
             ["to"] => fitting(&mut names.users.iter().map(String::as_str).chain(["all", "group"])),
+            ["path", _] => fitting(&mut Way::ALL.iter().map(|way| way.as_str())),
             ["to", "group"] => fitting(&mut names.groups.iter().map(String::as_str)),
             ["message"] => fitting(&mut names.users.iter().map(String::as_str).chain(["group"])),
             [command] if is_of_groups(command) => fitting(&mut ["group"].into_iter()),
@@ -94,6 +95,7 @@ impl Names {
             | Success::Ping { user, .. }
             | Success::Seen { user, .. }
             | Success::Verification { user, .. }
+            | Success::Path { user, .. }
             | Success::Private { user, .. } => self.add_user(user),
             Success::Broadcast { .. }
             | Success::Offline { .. }
@@ -114,12 +116,12 @@ impl Names {
 
 /// The first words of all commands, in order.
 fn first_words() -> BTreeSet<&'static str> {
-    Verb::offered().chain(AT_TERMINAL).filter_map(|verb| verb.name().split(' ').next()).collect()
+    Verb::all().chain(AT_TERMINAL).filter_map(|verb| verb.name().split(' ').next()).collect()
 }
 
 /// Whether the second word of some command that begins with this one is `group`.
 fn is_of_groups(first: &str) -> bool {
-    Verb::offered().any(|verb| verb.name().split_once(' ') == Some((first, "group")))
+    Verb::all().any(|verb| verb.name().split_once(' ') == Some((first, "group")))
 }
 
 /// Only names that are harmless on a terminal are offered.

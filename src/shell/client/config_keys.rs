@@ -5,16 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::server_address::ServerAddress;
 use super::stamps::Timestamps;
-use crate::client::{AcceptPrivate, Bell};
-
-/// How private links may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Path {
-    Direct,
-    #[default]
-    Auto,
-    Relay,
-}
+use crate::client::{AcceptPrivate, Bell, Way};
 
 /// One row of the table.
 #[derive(Debug)]
@@ -109,7 +100,7 @@ words! {
         "ask" = AcceptPrivate::Ask, "auto" = AcceptPrivate::Auto, "never" = AcceptPrivate::Never,
     }
     Bell { "never" = Bell::Never, "mention" = Bell::Mention, "message" = Bell::Message, }
-    Path { "direct" = Path::Direct, "auto" = Path::Auto, "relay" = Path::Relay, }
+    Way { "direct" = Way::Direct, "auto" = Way::Auto, "relay" = Way::Relay, }
 }
 
 macro_rules! parsed {
@@ -206,7 +197,7 @@ keys! {
     private_port: Option<u16> = None, "PORT",
         "Port for incoming private links, for a router that passes it on [default: that of the connection to the server]";
     private_advertise: Option<SocketAddr> = None, "ADDR:PORT", "Another address where private links reach this client";
-    path: Path = Path::Auto, "PATH", "How private links may run";
+    path: Way = Way::Auto, "PATH", "How private links run: relay hides your address";
     reconnect: Option<u64> = None, "SECONDS",
         "How long to try again after a lost connection; 0: not at all [default: for ever at a terminal, else 60]";
 }

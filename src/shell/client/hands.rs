@@ -17,6 +17,7 @@ use super::links::{self, Link, LinkNews, Way};
 use super::news::{News, Printed};
 use super::options::Places;
 use super::reach::{Reached, Unreached, reach};
+use super::relay::Feed;
 use super::screen::Screen;
 use super::state_folder::{self, Refusal, StateFolder};
 use super::trusting;
@@ -82,6 +83,8 @@ pub(super) struct Server {
 /// Private links.
 pub(super) struct Peers<P: Platform> {
     links: BTreeMap<LinkId, (Link, WipedBytes)>,
+    /// Of those that the server relays.
+    feeds: BTreeMap<LinkId, Feed>,
     last: u64,
     /// Accepts incoming links.
     listener: Option<Task<()>>,
@@ -95,7 +98,15 @@ pub(super) struct Peers<P: Platform> {
 
 impl<P: Platform> Peers<P> {
     pub(super) fn of(device: Option<Rc<Device>>) -> Peers<P> {
-        Peers { links: BTreeMap::new(), last: 0, listener: None, port: None, caller: None, device }
+        Peers {
+            links: BTreeMap::new(),
+            feeds: BTreeMap::new(),
+            last: 0,
+            listener: None,
+            port: None,
+            caller: None,
+            device,
+        }
     }
 }
 
@@ -157,6 +168,9 @@ impl<P: Platform> Hands<P> {
                 self.secure_peer(link, dialled, introduction);
             }
             Effect::KeepKey(known) => self.keep_key(known),
+            Effect::BeginRelay { link, calls } => self.begin_relay(link, calls),
+            Effect::FeedRelay { link, bytes } => self.feed_relay(link, bytes),
+            Effect::EndRelay { link } => self.end_relay(link),
             Effect::ClosePeer { link } => {
                 if let Some((near, mut out)) = self.peers.links.remove(&link) {
                     near.send(&mut out);

@@ -9,7 +9,7 @@ use serde_json::ser::Formatter;
 use serde_json::{Serializer, json};
 
 use super::wording;
-use crate::client::view::{Contact, LoginRefused, Message, Success, View};
+use crate::client::view::{Contact, LoginRefused, Message, Path, Success, View};
 use crate::time::Time;
 use crate::wire::Presence;
 use crate::words::{LINE_BREAK, is_invisible};
@@ -132,6 +132,10 @@ fn write_success(object: Object<'_>, success: &Success) {
             object.with("groups", groups.collect::<Vec<_>>())
         }
         Success::Private { user, path } => object.with("user", user).with("path", path.as_str()),
+        Success::Path { user, way, path } => {
+            let path = path.map(Path::as_str);
+            object.with("user", user).with("way", way.as_str()).with("path", path)
+        }
         Success::Help { text } => object.with("text", text),
         Success::Done | Success::Logout => object,
     }

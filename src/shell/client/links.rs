@@ -112,9 +112,9 @@ pub(super) struct Way<S> {
 }
 
 /// Moves bytes both ways until the connection ends, is reset, or its handle is dropped.
-pub(super) async fn serve<P: Platform>(
+pub(super) async fn serve<P: Platform, S: Socket>(
     platform: P,
-    way: Way<P::Socket>,
+    way: Way<S>,
     orders: Orders,
     news: Sender<News<P>>,
     report: impl Fn(LinkNews) -> News<P>,
@@ -212,7 +212,7 @@ pub(super) async fn say(socket: &impl Socket, tunnel: &RefCell<Tunnel>, mut byte
 
 /// Closing a connection with unread bytes would reset it, and the other side might lose bytes that it has not
 /// read yet. So the rest is read first.
-async fn linger<P: Platform>(platform: &P, socket: &P::Socket, tunnel: &RefCell<Tunnel>) {
+async fn linger<P: Platform, S: Socket>(platform: &P, socket: &S, tunnel: &RefCell<Tunnel>) {
     let ending = async {
         tunnel.borrow_mut().end();
         if say(socket, tunnel, &[]).await.is_ok() && socket.shut_down_write().is_ok() {

@@ -33,6 +33,7 @@ mod plain;
 #[doc(hidden)]
 pub mod played;
 mod reach;
+mod relay;
 mod rows;
 #[cfg(test)]
 mod samples;

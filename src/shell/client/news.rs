@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::keys::Pressed;
 use super::reach::{Reached, Unreached};
+use super::relay::Relayed;
 use super::state_folder::{Refusal, StateFolder};
 use crate::client::{Recall, Signal};
 use crate::shell::platform::{Platform, System};
@@ -82,6 +83,13 @@ pub(super) enum News<P: Platform = System> {
     PeerGone {
         /// Which.
         link: LinkId,
+    },
+    /// Something about a link that the server relays.
+    Relay {
+        /// Which.
+        link: LinkId,
+        /// What.
+        relayed: Relayed,
     },
     /// The private port is open, or not.
     Listening(Vec<SocketAddr>),

@@ -11,7 +11,7 @@ use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser
 use etcetera::BaseStrategy as _;
 
 use super::config::{self, Chosen, ConfigError, Given, Sources};
-use super::config_keys::{Config, Path as Way};
+use super::config_keys::Config;
 use super::errand_options::ErrandOptions;
 use super::reach::Security;
 use super::server_address::ServerAddress;
@@ -134,9 +134,6 @@ pub enum UsageError {
     /// `hobnob send` without a user.
     #[error("say in whose name: --user NAME, HOBNOB_USER, or user in client.toml")]
     NoUser,
-    /// An option that needs encryption.
-    #[error("{0} needs encryption, which this version does not have yet")]
-    NeedsEncryption(&'static str),
     /// Two that contradict each other.
     #[error("{0} does not go with {1}")]
     Contradiction(&'static str, &'static str),
@@ -227,9 +224,6 @@ impl Options {
             return Err(UsageError::NoServer("nothing after trust".into()));
         }
         let config = chosen.config;
-        if config.path == Way::Relay {
-            return Err(UsageError::NeedsEncryption("--path relay"));
-        }
         let security = line.security(task, &config.server.host)?;
         let warning = line.password_file.as_deref().and_then(warn_of_readers);
         let password = line.password_file.as_deref().map(read_password).transpose()?;
@@ -255,6 +249,7 @@ impl Options {
             bell: config.bell,
             highlight: config.highlight.0,
             new_after_secs: config.new_after,
+            path: config.path,
             ..Settings::default()
         };
         let state = line.state.map_or_else(default_state, Ok);

@@ -47,9 +47,9 @@ enum Clear {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve<P: Platform>(
+pub(super) async fn serve<P: Platform, S: Socket>(
     platform: P,
-    socket: P::Socket,
+    socket: S,
     link: LinkId,
     opened: Opened,
     orders: Orders,
@@ -62,7 +62,7 @@ pub(super) async fn serve<P: Platform>(
     let gone = async || drop(news.send(report(LinkNews::Gone)).await);
     let clear = RefCell::new(Tunnel::plain());
     let speaking = speak(&socket, &clear, &orders);
-    match or(reset(&orders), or(speaking, listen::<P>(&socket, opened, &news, report))).await {
+    match or(reset(&orders), or(speaking, listen::<P, S>(&socket, opened, &news, report))).await {
         Clear::Lost => gone().await,
         Clear::Left => drop(socket.reset_when_dropped()),
         Clear::Secure(securing) => {
@@ -111,8 +111,8 @@ async fn speak(socket: &impl Socket, clear: &RefCell<Tunnel>, orders: &Orders) -
 
 /// Reads a caller's first line, and nothing beyond it; of one who was called nothing: they say nothing before the
 /// connection is being encrypted.
-async fn listen<P: Platform>(
-    socket: &P::Socket,
+async fn listen<P: Platform, S: Socket>(
+    socket: &S,
     opened: Opened,
     news: &Sender<News<P>>,
     report: impl Fn(LinkNews) -> News<P>,

@@ -10,7 +10,7 @@ use super::wording;
 use crate::client::view::{
     Connection, Contact, GroupChange, Message, MessageKind, Notice, Path, PrivateEnd, Success, View,
 };
-use crate::client::{Named, Verb};
+use crate::client::{Named, Verb, Way};
 use crate::shell::visible::visible;
 use crate::wire::{Code, CommandKind, PingStatus, Presence, Status};
 use crate::words::LINE_BREAK;
@@ -307,6 +307,7 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
         }
         Success::User { user } => user_done(command, user),
         Success::Verification { user, code, is_verified } => verification(user, code, *is_verified),
+        Success::Path { user, way, path } => answer(path_of(user, *way, *path)),
         Success::Offline { messages: 0 } => answer("No stored messages".into()),
         Success::Offline { messages: _ } | Success::Private { .. } | Success::Logout => Vec::new(),
         Success::Ping { user, status } => answer(match status {
@@ -342,6 +343,21 @@ fn changed_presence(command: &Named) -> Vec<Line> {
     match command {
         Named::Command(Verb::Server(CommandKind::Away)) => answer("You are away, until you say: back".into()),
         Named::Command(_) | Named::Word(_) => answer("You are back".into()),
+    }
+}
+
+/// How the link with a user runs, and how links with them are to run.
+fn path_of(user: &str, way: Way, path: Option<Path>) -> String {
+    let user = name(user);
+    let chosen = match way {
+        Way::Direct => "direct only",
+        Way::Auto => "direct, else relayed",
+        Way::Relay => "relayed only",
+    };
+    match path {
+        Some(Path::Direct) => format!("The private link with {user} is direct (chosen: {chosen})"),
+        Some(Path::Relayed) => format!("The private link with {user} is relayed (chosen: {chosen})"),
+        None => format!("No private link with {user} (chosen: {chosen})"),
     }
 }
 

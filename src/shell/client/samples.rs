@@ -1,5 +1,6 @@
 //! One of every view, with the JSON and the text that the contract wants for it.
 
+use crate::client::Way;
 use crate::client::view::{
     Bye, Connection, Contact, Failure, GroupChange, LoginRefused, Message, MessageKind, Notice, Path,
     PrivateEnd, Question, ServerKey, Success, View,
@@ -427,6 +428,18 @@ fn group_success_views() -> Vec<Sample> {
             Success::Private { user: "luke".into(), path: Path::Direct },
             r#","user":"luke","path":"direct""#,
             "",
+        ),
+        row(
+            "path",
+            Success::Path { user: "luke".into(), way: Way::Auto, path: Some(Path::Relayed) },
+            r#","user":"luke","way":"auto","path":"relayed""#,
+            "The private link with luke is relayed (chosen: direct, else relayed)\n",
+        ),
+        row(
+            "path",
+            Success::Path { user: "luke".into(), way: Way::Relay, path: None },
+            r#","user":"luke","way":"relay","path":null"#,
+            "No private link with luke (chosen: relayed only)\n",
         ),
         row("help", Success::Help { text: "one\ntwo".into() }, r#","text":"one\ntwo""#, "one\ntwo\n"),
         row("logout", Success::Logout, "", ""),

@@ -260,6 +260,7 @@ fn became(success: &Success) -> String {
         | Success::Ping { .. }
         | Success::Seen { .. }
         | Success::Verification { .. }
+        | Success::Path { .. }
         | Success::Group { .. }
         | Success::Groups { .. }
         | Success::Private { .. }

@@ -11,6 +11,7 @@ use super::hands::Hands;
 use super::keyboard::Next;
 use super::news::News;
 use super::peer_links::Opened;
+use super::relay::Relayed;
 use crate::client::{ClientState, Event, Exit, PeerOpened};
 use crate::shell::platform::{Platform, System};
 
@@ -148,6 +149,12 @@ impl<P: Platform> Client<P> {
             | News::FromPeer { .. }
             | News::PeerProved { .. }
             | News::PeerGone { .. } => {}
+            News::Relay { link, relayed: Relayed::Leaving(bytes) } => {
+                self.tell(Event::RelayLeaving { link, bytes: &bytes });
+            }
+            News::Relay { link, relayed: Relayed::Taken(count) } => {
+                self.tell(Event::RelayTaken { link, count });
+            }
             News::Listening(addresses) => self.tell(Event::Listening { addresses }),
             News::StateFolder(Ok(opened)) => {
                 let (folder, recall) = *opened;

@@ -10,6 +10,7 @@ use super::private::{
     may_be_dialled,
 };
 use super::{Check, Verdict, lines, rule};
+use crate::client::Way;
 use crate::sim::network::Answer;
 use crate::sim::trace::ProcessId;
 use crate::time::Time;
@@ -89,6 +90,12 @@ impl Private {
         let reaches = |here: &Side, there: &Side| {
             let client = |side: &Side| side.process.and_then(|process| self.clients.get(&process));
             let (Some(from), Some(to)) = (client(here), client(there)) else { return false };
+            let hides = [(from, here), (to, there)]
+                .iter()
+                .any(|(client, side)| client.ways(&side.user).contains(&Way::Relay));
+            if hides {
+                return false;
+            }
             let mut told = here.addresses.iter().take(DIALS).filter(|address| may_be_dialled(address));
             let seen_at = from.place.observed().to_canonical();
             let is_named = there.addresses.iter().any(|address| address.ip().to_canonical() == seen_at);
@@ -177,7 +184,11 @@ impl Check {
     pub(super) fn dials(&mut self, process: ProcessId, address: SocketAddr) -> Verdict {
         let now = self.now;
         let told = self.private.introductions.values_mut().rev().filter_map(|both| both.side_mut(process));
-        let good = told.filter(|side| side.good_until >= now);
+        let client = self.private.clients.get(&process);
+        let shows = |side: &&mut Side| {
+            client.is_none_or(|client| client.ways(&side.user).iter().any(|way| *way != Way::Relay))
+        };
+        let good = told.filter(|side| side.good_until >= now).filter(shows);
         let mut sides: Vec<&mut Side> = good.filter(|side| side.addresses.contains(&address)).collect();
         let dialled = |side: &Side| side.dialled.get(&address).copied();
         let again = sides.iter().position(|side| dialled(side).is_some_and(|rounds| rounds < ROUNDS));

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 
 use super::introduced::{End, Introduction, Stage};
 use super::{Check, Verdict, rule};
+use crate::client::Way;
+use crate::sim::relayed::is_relayed;
 use crate::sim::trace::ProcessId;
 use crate::words::LinkId;
 
@@ -44,7 +46,11 @@ impl Check {
                         ["opened"] if side.nominated == Some(link) => {
                             (end.stage, side.opened) = (Stage::Open, true);
                             if let Some(client) = self.private.clients.get_mut(&process) {
-                                *client.opened.entry(side.user.clone()).or_default() += 1;
+                                client
+                                    .opened
+                                    .entry(side.user.clone())
+                                    .or_default()
+                                    .push_back(is_relayed(link));
                             }
                             opened = Some(end.id.clone());
                         }
@@ -70,6 +76,7 @@ impl Check {
         self.go_on(link, process)?;
         let Some(mut end) = self.private.ends.remove(&(link, process)) else { return Ok(()) };
         let called = end.stage == Stage::Called && self.introduces(process, &end);
+        self.runs_as_chosen(process, link, &end.id)?;
         let both = self.private.introductions.get_mut(&end.id);
         let side = both.and_then(|both| both.side_mut(process)).filter(|_| !end.dialled);
         let fresh = side.is_none_or(|side| side.nonces.insert(end.nonce.clone()));
@@ -81,10 +88,22 @@ impl Check {
         Ok(())
     }
 
-    fn has_opened(&mut self, process: ProcessId, id: &str) {
+    /// What is relayed hides an address, and who wants direct links only has none relayed.
+    fn runs_as_chosen(&self, process: ProcessId, link: LinkId, id: &str) -> Verdict {
+        let side = self.private.introductions.get(id).and_then(|both| both.side(process));
+        let client = self.private.clients.get(&process);
+        let Some((side, client)) = side.zip(client) else { return Ok(()) };
+        let refused = if is_relayed(link) { Way::Direct } else { Way::Relay };
+        let ways = client.ways(&side.user);
+        let may = ways.iter().any(|way| *way != refused);
+        rule!(self, may, "a link runs as its user has chosen", "{process:?} on {link:?}: {ways:?}");
+        Ok(())
+    }
+
+    fn has_opened(&mut self, process: ProcessId, id: &str, link: LinkId) {
         let user = self.private.introductions.get(id).and_then(|both| both.side(process));
         if let (Some(side), Some(client)) = (user, self.private.clients.get_mut(&process)) {
-            *client.opened.entry(side.user.clone()).or_default() += 1;
+            client.opened.entry(side.user.clone()).or_default().push_back(is_relayed(link));
         }
     }
 
@@ -144,7 +163,7 @@ impl Check {
             side.opened |= opens;
         }
         if opens {
-            self.has_opened(process, &end.id);
+            self.has_opened(process, &end.id, link);
             self.note_open(&end.id);
         }
         let detail = format!("{process:?} on {link:?}: {line}; {end:?}");

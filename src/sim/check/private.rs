@@ -3,7 +3,7 @@
 //! The lines of introductions and of clients among each other are read here by a reader of their own, written
 //! from the grammar (R33 to R39).
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -13,8 +13,8 @@ use super::door::number;
 pub(super) use super::introduced::{End, Introduction, Side};
 use super::keys::Keys;
 use super::{Check, Verdict, lines, rule};
-use crate::client::view::{Connection, Failure, Notice, Success, View};
-use crate::client::{Named, Verb};
+use crate::client::view::{Connection, Failure, Notice, Path, Success, View};
+use crate::client::{Named, Verb, Way};
 use crate::sim::network::Place;
 use crate::sim::trace::{PeerSeen, ProcessId, Seen, Trace};
 use crate::time::Time;
@@ -78,7 +78,19 @@ pub(super) struct Client {
     /// When it first dialled addresses, in the last minute.
     pub(super) begun: Vec<Time>,
     /// Links that were opened and not shown yet, by user.
-    pub(super) opened: BTreeMap<String, u32>,
+    /// Whether they are relayed.
+    pub(super) opened: BTreeMap<String, VecDeque<bool>>,
+    /// How its links are to run, and what was said of users since.
+    path: Way,
+    chosen: BTreeMap<String, Vec<Way>>,
+}
+
+impl Client {
+    /// How a link with a user may be to run, by all that was typed.
+    pub(super) fn ways(&self, user: &str) -> Vec<Way> {
+        let chosen = self.chosen.get(user).into_iter().flatten();
+        chosen.chain([&self.path]).copied().collect()
+    }
 }
 
 impl Private {
@@ -118,7 +130,7 @@ impl Check {
     pub(super) fn see_private(&mut self, seen: &Seen, trace: &Trace) -> Verdict {
         let now = self.now;
         match seen {
-            Seen::ClientStarted { process, place, home, .. } => {
+            Seen::ClientStarted { process, place, home, path, .. } => {
                 self.private.keys.starts(*process, *home);
                 let client = Client {
                     place: *place,
@@ -133,6 +145,8 @@ impl Check {
                     expected: now,
                     begun: Vec::new(),
                     opened: BTreeMap::new(),
+                    path: *path,
+                    chosen: BTreeMap::new(),
                 };
                 self.private.clients.insert(*process, client);
             }
@@ -155,6 +169,15 @@ impl Check {
             Seen::Typed { process, text, .. } if trace.bytes(*text).starts_with(b"trust ") => {
                 let text = String::from_utf8_lossy(trace.bytes(*text));
                 self.private.keys.is_trusted(*process, text.trim_start_matches("trust "));
+            }
+            Seen::Typed { process, text, .. } if trace.bytes(*text).starts_with(b"path ") => {
+                let text = String::from_utf8_lossy(trace.bytes(*text));
+                if let [_, user, way] = text.split(' ').collect::<Vec<_>>().as_slice()
+                    && let Some(way) = Way::from_word(way)
+                    && let Some(client) = self.private.clients.get_mut(process)
+                {
+                    client.chosen.entry((*user).to_string()).or_default().push(way);
+                }
             }
             // They may get the link of the one who is meant.
             Seen::Stranger { process, knows_id: true } => self.private.disturb(*process, now),
@@ -326,6 +349,10 @@ impl Check {
                 let calls = self.private.calls_there(*process, *address);
                 self.private.ends.insert((*link, *process), End::new(calls));
             }
+            PeerSeen::Relayed { link, process, calls } => {
+                self.private.ends.insert((*link, *process), End::new(*calls));
+            }
+            PeerSeen::Tampered { .. } => self.private.disturb_all(self.now),
             PeerSeen::Joined { link, process, dialled } => {
                 self.private.ends.insert((*link, *process), End::new(*dialled));
                 return if *dialled { Ok(()) } else { self.comes(*process, *link) };
@@ -381,7 +408,10 @@ impl Check {
                 && said.iter().all(|address| listens.contains(address))
                 && listens.iter().all(|address| said.contains(address))
         });
-        let excused = client.was_deaf && said.is_empty();
+        let ways = client.ways(user);
+        let hides = ways.contains(&Way::Relay);
+        let excused = (client.was_deaf || hides) && said.is_empty();
+        let same = same && ways.iter().any(|way| *way != Way::Relay);
         let detail = || format!("{process:?} to {user}: {said:?}, not {listens:?}");
         rule!(self, same || excused, "a client declares where it listens", "{}", detail());
         Ok(())
@@ -390,11 +420,11 @@ impl Check {
     /// A link is shown as open once for each that was opened.
     fn opening_shown(&mut self, process: ProcessId, view: &View) -> Verdict {
         match view {
-            View::PrivateOpened { user, .. } => {
+            View::PrivateOpened { user, path } => {
                 let client = self.private.clients.get_mut(&process);
-                let opened = client.and_then(|client| client.opened.get_mut(user));
-                let counted = opened.and_then(|count| count.checked_sub(1).map(|left| *count = left));
-                rule!(self, counted.is_some(), "what is shown as open was opened", "{process:?}: {user}");
+                let opened = client.and_then(|client| client.opened.get_mut(user)?.pop_front());
+                let told = opened == Some(*path == Path::Relayed);
+                rule!(self, told, "what is shown as open was opened", "{process:?}: {user} {path}");
                 let sides = self.private.introductions.values_mut().filter_map(|both| both.side_mut(process));
                 sides.filter(|side| side.user == *user && side.opened).for_each(|side| side.shown = true);
                 let introductions = &self.private.introductions;

@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 
 use super::{Coverage, Rare};
 use crate::client::Verb;
-use crate::client::view::{Failure, View};
+use crate::client::view::{Failure, Path, View};
 use crate::sim::calls::proof;
 use crate::sim::cast::USERS;
 use crate::sim::network::Place;
-use crate::sim::trace::{PeerSeen, ProcessId, Seen, Trace};
+use crate::sim::trace::{PeerSeen, ProcessId, Seen, Told, Trace};
 use crate::wire::Code;
 use crate::words::LinkId;
 
@@ -27,6 +27,8 @@ pub(super) struct Links {
     called: BTreeMap<(LinkId, ProcessId), String>,
     nominated: BTreeSet<(String, LinkId)>,
     opened: BTreeSet<String>,
+    /// The server was told that a time has come.
+    ticks: bool,
 }
 
 impl Links {
@@ -34,8 +36,15 @@ impl Links {
         match seen {
             Seen::ClientStarted { process, place, .. } => drop(self.places.insert(*process, *place)),
             Seen::Caller { link, process: Some(process) } => drop(self.programs.insert(*link, *process)),
-            Seen::Sent { link, bytes } => self.introduce(*link, trace.bytes(*bytes)),
+            Seen::Sent { link, bytes } => {
+                self.introduce(*link, trace.bytes(*bytes));
+                self.relays(trace.bytes(*bytes), coverage);
+            }
+            Seen::Told(told) => self.ticks = matches!(told, Told::Tick),
             Seen::Showed { view, .. } => {
+                if matches!(&**view, View::PrivateOpened { path: Path::Relayed, .. }) {
+                    coverage.saw(Rare::RelayStood);
+                }
                 let View::Result { command, outcome, .. } = &**view else { return };
                 match outcome {
                     Err(Failure { code: Code::Unreachable, .. }) => coverage.saw(Rare::Unreachable),
@@ -47,6 +56,20 @@ impl Links {
             Seen::Peer(peer) => self.peer(peer, trace, coverage),
             _ => {}
         }
+    }
+
+    /// What the server says of relays.
+    fn relays(&self, bytes: &[u8], coverage: &mut Coverage) {
+        let has = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
+        if !has(b"relay ") {
+            return;
+        }
+        let seen = [
+            (has(b"relay refused "), Rare::RelayRefused),
+            (has(b"relay closed "), Rare::RelayClosed),
+            (has(b"relay data ") && self.ticks, Rare::RelayWaited),
+        ];
+        seen.into_iter().filter(|(seen, _)| *seen).for_each(|(_, rare)| coverage.saw(rare));
     }
 
     fn introduce(&mut self, link: LinkId, bytes: &[u8]) {
@@ -67,6 +90,7 @@ impl Links {
             PeerSeen::Listens { addresses, .. } if addresses.len() > 1 => {
                 coverage.saw(Rare::SeveralListeners)
             }
+            PeerSeen::Tampered { .. } => coverage.saw(Rare::RelayTampered),
             PeerSeen::Unreached { refused, .. } => {
                 coverage.saw(if *refused { Rare::DialRefused } else { Rare::DialUnanswered });
             }

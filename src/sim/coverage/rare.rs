@@ -153,6 +153,16 @@ spelled! {
         OpenedByHand = "private link with a person by hand",
         /// A link was stopped by a key that was not known.
         KeyChanged = "private link stopped by another key",
+        /// Two clients had a link through the server.
+        RelayStood = "private link that the server relays",
+        /// The server relayed something falsely.
+        RelayTampered = "relay that is not what came",
+        /// What was relayed waited because its sender had had much relayed.
+        RelayWaited = "relay that waited for its rate",
+        /// A relay was refused.
+        RelayRefused = "relay refused",
+        /// A relay ended while its other side went on.
+        RelayClosed = "relay closed by its other side",
         /// Such a key was accepted.
         KeyTrusted = "another key accepted",
         /// A device came in while everybody else was locked out of its name.

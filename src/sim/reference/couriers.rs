@@ -137,8 +137,8 @@ impl Server {
                 name => (number, "unknown_command", String::from(name)),
             },
             Line::Misused { number, code, first } => {
-                let over =
-                    ["hello", "device", "login", "register", "resume", "takeover"].contains(&first.as_str());
+                let over = ["hello", "device", "login", "register", "resume", "takeover", "relay"]
+                    .contains(&first.as_str());
                 (number, if over { "unknown_command" } else { code }, first)
             }
             Line::Hello { .. } => (None, "unknown_command", "hello".into()),
@@ -147,6 +147,7 @@ impl Server {
             Line::Resume { .. } => (None, "unknown_command", "resume".into()),
             Line::Device { .. } => (None, "unknown_command", "device".into()),
             Line::Takeover => (None, "unknown_command", "takeover".into()),
+            Line::Relay(_) => (None, "unknown_command", "relay".into()),
             Line::Acknowledge { .. } | Line::Active { .. } | Line::Alive => return,
         };
         let (number, code, first) = unknown;

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::reader::{Line, read};
+use super::reader::{Line, RelayLine, read};
 use super::{Later, Server, User};
 use crate::time::Time;
 use crate::words::LinkId;
@@ -71,6 +71,7 @@ pub(super) struct Link {
     pub(super) says_alive: bool,
     pub(super) courier: bool,
     pub(super) reads_away: bool,
+    pub(super) relays: bool,
     /// The token that it is given, and how many of its messages are not answered.
     pub(super) pass: Option<crate::record::Digest>,
     pub(super) open: u32,
@@ -175,8 +176,17 @@ impl Server {
         }
     }
 
-    /// `ack`, `active` and `alive` after a login.
+    fn has_relays(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_some_and(|link| link.relays)
+    }
+
+    /// `ack`, `active` and `alive` after a login, and what a session says was taken of a relay.
     fn is_at_once(&self, id: LinkId, line: Option<&[u8]>) -> bool {
+        let took = |line: &[u8]| matches!(read(line), Line::Relay(RelayLine::Took { .. }));
+        let in_session = self.stage(id).is_some_and(|stage| stage.user().is_some());
+        if in_session && self.has_relays(id) && line.is_some_and(took) {
+            return true;
+        }
         let is_in =
             |stage: &Stage| stage.user().is_some() || matches!(stage, Stage::Hailing(_) | Stage::Carrying(_));
         self.stage(id).is_some_and(is_in) && line.is_some_and(is_said_aside)
@@ -215,7 +225,8 @@ impl Server {
         let too_long = Line::Misused { number: None, code: "too_long", first: String::new() };
         let line = line.map_or(too_long, read);
         let Some(stage) = self.stage(id).cloned() else { return };
-        let aside = is_aside(&line);
+        let took = self.has_relays(id) && matches!(line, Line::Relay(RelayLine::Took { .. }));
+        let aside = is_aside(&line) || took && matches!(stage, Stage::Member(_));
         self.charged = stage.user().map(|user| (user, 0));
         match stage {
             Stage::Carrying(user) => {
@@ -247,7 +258,8 @@ impl Server {
     }
 
     fn obey_member(&mut self, id: LinkId, user: User, line: Line) {
-        if !is_aside(&line) {
+        let took = self.has_relays(id) && matches!(line, Line::Relay(RelayLine::Took { .. }));
+        if !is_aside(&line) && !took {
             self.charge(user, 1);
         }
         match line {
@@ -271,10 +283,13 @@ impl Server {
             Line::Device { .. } => self.not_now(id, user, "device"),
             Line::Takeover => self.not_now(id, user, "takeover"),
             Line::Alive => {}
+            Line::Relay(line) if self.has_relays(id) => self.obey_relay(id, user, line),
+            Line::Relay(_) => self.not_now(id, user, "relay"),
             Line::Misused { number, code, first } => {
                 self.note_activity(user, false);
-                let over =
-                    ["hello", "device", "login", "register", "resume", "takeover"].contains(&first.as_str());
+                let over = ["hello", "device", "login", "register", "resume", "takeover"]
+                    .contains(&first.as_str())
+                    || first == "relay" && !self.has_relays(id);
                 self.misused(id, number, if over { "unknown_command" } else { code }, &first);
             }
         }
@@ -313,9 +328,11 @@ impl Server {
                 says_alive,
                 courier,
                 reads_away,
+                relays,
             } => {
                 if let Some(link) = self.links.get_mut(&id) {
                     (link.courier, link.reads_away) = (courier, reads_away);
+                    link.relays = relays;
                     (link.acknowledges, link.resumes) = (acknowledges, resumes);
                     (link.keeps_cookie, link.says_alive) = (keeps_cookie, says_alive);
                 }
@@ -338,7 +355,11 @@ impl Server {
             }
             Line::Device { cookie } => self.cookie_shown(id, cookie),
             Line::Takeover => self.take_over(id),
-            Line::Request { .. } | Line::Acknowledge { .. } | Line::Active { .. } | Line::Alive => {
+            Line::Request { .. }
+            | Line::Acknowledge { .. }
+            | Line::Active { .. }
+            | Line::Relay(_)
+            | Line::Alive => {
                 self.ask(id, "username");
             }
             Line::Misused { number, code, first } => self.misused(id, number, code, &first),

@@ -89,6 +89,7 @@ impl Server {
             says_alive: false,
             courier: false,
             reads_away: false,
+            relays: false,
             pass: None,
             open: 0,
             cookie: None,
@@ -117,7 +118,8 @@ impl Server {
         if let Some(due) = due {
             self.set(due, Timer::Login(id));
         }
-        self.send(id, "hobnob 1 ack resume device alive courier away");
+        let relay = if matches!(self.settings.line_bytes, 1..4_096) { "" } else { " relay" };
+        self.send(id, &format!("hobnob 1 ack resume device alive courier away{relay}"));
     }
 
     /// Writes a line on a link; the place of its last byte in the output of the link. One that ends in a
@@ -217,6 +219,7 @@ impl Server {
             }
             self.probe_left(user, flushed);
             self.advance(user);
+            self.go_on_relaying(user);
             self.go_on_leaving(user);
         }
     }

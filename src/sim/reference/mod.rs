@@ -39,6 +39,7 @@ mod probes;
 mod reader;
 mod recovery;
 mod registrations;
+mod relays;
 mod renewals;
 mod restarts;
 mod sessions;
@@ -65,6 +66,7 @@ use self::places::Places;
 use self::private::Request;
 use self::probes::Probe;
 use self::registrations::Registrations;
+use self::relays::Relays;
 use self::sessions::Session;
 use self::told::{Ask, Expected};
 use super::store::Durable;
@@ -90,6 +92,7 @@ enum Timer {
     ThrottleCourier(LinkId),
     Probe(User),
     Request(User, User, u64),
+    Relay(User),
     Settle(User),
     Retry,
 }
@@ -128,6 +131,8 @@ struct Account {
     last_message: u64,
     /// What the user has caused and not paid off (R42).
     debt: prices::Debt,
+    /// What they have had relayed (R60).
+    relayed: prices::Debt,
     /// What was told of their coming and going (R46).
     presence: presence::Presence,
     /// Records of the user's messages that are on their way to the disk, or wait for those (R44).
@@ -162,6 +167,7 @@ impl Account {
             mailbox: Mailbox::default(),
             last_message: 0,
             debt: prices::Debt::default(),
+            relayed: prices::Debt::default(),
             presence: presence::Presence::default(),
             unsettled: 0,
             begun_requests: Vec::new(),
@@ -216,6 +222,7 @@ struct Server {
     /// Whom they count for, and when those left (R54).
     makers: BTreeMap<Name, (User, Option<Time>)>,
     requests: BTreeMap<(User, User), Request>,
+    relays: Relays,
     /// Names whose passwords are being hashed, or whose accounts are on their way to the disk.
     registering: BTreeSet<Name>,
     wishes: BTreeMap<u64, Wish>,

@@ -160,6 +160,7 @@ impl Server {
             groups: BTreeMap::new(),
             makers: BTreeMap::new(),
             requests: BTreeMap::new(),
+            relays: super::relays::Relays::default(),
             registering: BTreeSet::new(),
             wishes: BTreeMap::new(),
             waiting_wishes: BTreeSet::new(),

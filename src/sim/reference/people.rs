@@ -74,6 +74,7 @@ impl Server {
         self.answer(asker, Outcome::Done, &format!("{} {name}", asker.name));
         if asker.name == "block" {
             self.end_request(user, by, Code::Declined);
+            self.block_ends_relay(user, by);
             if self.settings.block_ends_private
                 && let Some(link) = self.asker_link(asker)
             {

@@ -17,6 +17,7 @@ pub(super) const CHANGE: u64 = 20;
 pub(super) const MEMBER: u64 = 20;
 pub(super) const INTRODUCTION: u64 = 20;
 pub(super) const RESUMPTION: u64 = 20;
+pub(super) const RELAY: u64 = 20;
 
 /// What so many bytes cost.
 pub(super) const fn units_of(bytes: usize) -> u64 {
@@ -31,18 +32,18 @@ pub(super) struct Debt {
 }
 
 impl Debt {
-    const fn left(self, now: Time, rate_per_s: u64) -> u64 {
+    pub(super) const fn left(self, now: Time, rate_per_s: u64) -> u64 {
         let paid = now.0.saturating_sub(self.at.0).saturating_mul(rate_per_s);
         self.millionths.saturating_sub(paid)
     }
 
-    const fn grown(self, now: Time, rate_per_s: u64, units: u64) -> Debt {
+    pub(super) const fn grown(self, now: Time, rate_per_s: u64, units: u64) -> Debt {
         let more = units.saturating_mul(MILLIONTHS);
         Debt { millionths: self.left(now, rate_per_s).saturating_add(more), at: now }
     }
 
     /// The first whole microsecond at which less than `burst` units are owed, if that is not now.
-    fn pressing_until(self, now: Time, rate_per_s: u64, burst: u64) -> Option<Time> {
+    pub(super) fn pressing_until(self, now: Time, rate_per_s: u64, burst: u64) -> Option<Time> {
         let over = self.left(now, rate_per_s).checked_sub(burst.saturating_mul(MILLIONTHS))?;
         Some(Time(now.0.saturating_add(over / rate_per_s + 1)))
     }

@@ -157,6 +157,7 @@ impl Server {
                 self.send(link, &line);
             }
         }
+        self.introduced(request.asker.user, accepter.user);
         let answer = format!("startprivate {}", self.name(accepter.user));
         self.answer(&request.asker, Outcome::Done, &answer);
     }

@@ -56,7 +56,9 @@ pub(super) enum Line {
         says_alive: bool,
         courier: bool,
         reads_away: bool,
+        relays: bool,
     },
+    Relay(RelayLine),
     Device {
         cookie: String,
     },
@@ -91,6 +93,15 @@ pub(super) enum Line {
         code: &'static str,
         first: String,
     },
+}
+
+/// What a client says about relays (R60).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RelayLine {
+    Open { user: String },
+    Data { number: u64, base64: String, bytes: usize },
+    Took { number: u64, count: u64 },
+    Close { number: u64 },
 }
 
 /// A command and its words.
@@ -174,6 +185,7 @@ pub(super) fn read(line: &[u8]) -> Line {
         "device" => token(&mut rest).map(|cookie| Line::Device { cookie }),
         "takeover" => Some(Line::Takeover),
         "alive" => Some(Line::Alive),
+        "relay" => relay(&mut rest).map(Line::Relay),
         "ack" => acknowledge(&mut rest),
         "active" => Some(Line::Active { valid: !rest.keyword("invalid") }),
         _ => return request(text),
@@ -184,9 +196,18 @@ pub(super) fn read(line: &[u8]) -> Line {
 fn hello(rest: &mut Rest<'_>) -> Option<Line> {
     let version = u32::try_from(decimal(rest.first()?)?).ok()?;
     let words: Vec<&str> = core::iter::from_fn(|| rest.first()).collect();
-    let [acknowledges, resumes, keeps_cookie, says_alive, courier, reads_away] =
-        ["ack", "resume", "device", "alive", "courier", "away"].map(|word| words.contains(&word));
-    Some(Line::Hello { version, acknowledges, resumes, keeps_cookie, says_alive, courier, reads_away })
+    let [acknowledges, resumes, keeps_cookie, says_alive, courier, reads_away, relays] =
+        ["ack", "resume", "device", "alive", "courier", "away", "relay"].map(|word| words.contains(&word));
+    Some(Line::Hello {
+        version,
+        acknowledges,
+        resumes,
+        keeps_cookie,
+        says_alive,
+        courier,
+        reads_away,
+        relays,
+    })
 }
 
 fn login(rest: &mut Rest<'_>) -> Option<Line> {
@@ -207,6 +228,28 @@ fn token(rest: &mut Rest<'_>) -> Option<String> {
     let word = rest.first()?;
     let good = word.len() == 32 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     good.then(|| word.to_string())
+}
+
+fn relay(rest: &mut Rest<'_>) -> Option<RelayLine> {
+    Some(match rest.first()? {
+        "open" => RelayLine::Open { user: rest.first()?.to_string() },
+        "data" => {
+            let (number, base64) = (decimal(rest.first()?)?, rest.first()?);
+            RelayLine::Data { number, base64: base64.to_string(), bytes: base64_bytes(base64)? }
+        }
+        "took" => RelayLine::Took { number: decimal(rest.first()?)?, count: decimal(rest.first()?)? },
+        "close" => RelayLine::Close { number: decimal(rest.first()?)? },
+        _ => return None,
+    })
+}
+
+/// How many bytes a word of base64 stands for: 1 to 3,072, and the bits that are left over are 0.
+fn base64_bytes(word: &str) -> Option<usize> {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let last = word.chars().map(|digit| DIGITS.find(digit)).collect::<Option<Vec<_>>>()?.pop()?;
+    let bits = word.len() * 6;
+    let (bytes, left) = (bits / 8, bits % 8);
+    (left < 6 && last % (1 << left) == 0 && bytes <= 3_072).then_some(bytes)
 }
 
 fn acknowledge(rest: &mut Rest<'_>) -> Option<Line> {

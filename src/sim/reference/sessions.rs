@@ -103,7 +103,9 @@ impl Server {
         self.leave_anonymous(id);
         self.store_all_under_way(user);
         self.withdraw_unnumbered(user);
-        if let Some(old) = self.session_mut(user).and_then(|session| session.link.take()) {
+        let old = self.session_mut(user).and_then(|session| session.link.take());
+        self.end_relays(user);
+        if let Some(old) = old {
             self.detach(old);
         }
         if let Some(session) = self.session_mut(user) {
@@ -231,6 +233,7 @@ impl Server {
         }
         self.store_all_under_way(user);
         self.withdraw_all(user);
+        self.end_introductions(user);
         self.look_at(user, None);
         let Some(session) = self.at_mut(user).session.take() else { return };
         if let Some(place) = self.roster.iter().position(|other| *other == user) {
@@ -308,6 +311,7 @@ impl Server {
         let Some(session) = self.session_mut(user) else { return };
         (session.link, session.lost_at) = (None, now);
         let serial = session.serial;
+        self.end_relays(user);
         if grace_secs > 0 && serving {
             self.store_all_under_way(user);
             self.withdraw_all(user);

@@ -406,6 +406,7 @@ impl Server {
                 Timer::ThrottleCourier(link) => self.throttle_courier_due(link),
                 Timer::Probe(user) => self.probe_due(user),
                 Timer::Request(from, to, serial) => self.request_expired(from, to, serial),
+                Timer::Relay(user) => self.relay_due(user),
                 Timer::Settle(user) => self.settled(user),
                 Timer::Retry => self.try_again(),
             }
@@ -426,6 +427,7 @@ impl Server {
             (now.unsettled_max, now.store_queue_bytes) != (before.unsettled_max, before.store_queue_bytes);
         let presence = (now.presence_burst, now.presence_settle_secs)
             != (before.presence_burst, before.presence_settle_secs);
+        let relayed = now.relay_bytes_per_s != before.relay_bytes_per_s;
         let shows = auto(now) && !auto(&before);
         if waits {
             self.watch_all();
@@ -438,6 +440,9 @@ impl Server {
         }
         if presence {
             self.presence_settings_changed();
+        }
+        if relayed {
+            self.relay_rate_changed();
         }
         if shows {
             for user in self.roster.clone() {

@@ -38,6 +38,7 @@ impl ClientLine<'_> {
             }
             ClientLine::Active { valid: true } => Line::begin(out, "active").end(),
             ClientLine::Active { valid: false } => Line::begin(out, "active").field("invalid").end(),
+            ClientLine::Relay(line) => line.encode(out),
             ClientLine::Request { number, command } => {
                 if let Some(number) = number {
                     push_command_number(out, *number);
@@ -64,6 +65,7 @@ impl ClientLine<'_> {
             | ClientLine::Alive
             | ClientLine::Acknowledge { .. }
             | ClientLine::Active { .. }
+            | ClientLine::Relay(_)
             | ClientLine::Request { .. } => None,
         }
     }
@@ -81,6 +83,7 @@ impl ClientLine<'_> {
             ClientLine::Alive => "alive",
             ClientLine::Acknowledge { .. } => "ack",
             ClientLine::Active { .. } => "active",
+            ClientLine::Relay(_) => "relay",
             ClientLine::Request { command, .. } => command.name(),
         }
     }

@@ -15,6 +15,7 @@ use crate::wire::parse::{
     one_line, or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
 use crate::wire::parts::{Capabilities, Words};
+use crate::wire::relay_line::relay_line;
 
 impl<'a> ClientLine<'a> {
     /// Reads one line (without its line feed).
@@ -68,6 +69,7 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
         "resume" => resume(rest),
         "device" => map(map_opt(argument, token), |cookie| ClientLine::Device { cookie }).parse(rest),
         "takeover" => success(ClientLine::Takeover).parse(rest),
+        "relay" => relay_line(argument, rest).map(|(rest, line)| (rest, ClientLine::Relay(line))),
         "alive" => success(ClientLine::Alive).parse(rest),
         _ => return Ok(ClientLine::Request { number: None, command: command(line)? }),
     };
@@ -91,6 +93,7 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
         alive: words.iter().any(|word| word == "alive"),
         courier: words.iter().any(|word| word == "courier"),
         away: words.iter().any(|word| word == "away"),
+        relay: words.iter().any(|word| word == "relay"),
     })
     .parse(rest)
 }

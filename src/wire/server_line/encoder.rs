@@ -56,6 +56,7 @@ impl ServerLine<'_> {
                 let line = key.iter().fold(line, Line::shown);
                 addresses.iter().fold(line, |line, address| line.address(*address)).end();
             }
+            ServerLine::Relay(line) => line.encode(out),
             ServerLine::Help(text) => Line::begin(out, "help").rest(text.as_str()).end(),
             ServerLine::Greeting { version, capabilities } => {
                 Line::begin(out, "hobnob").number(u64::from(*version)).capabilities(*capabilities).end();

@@ -17,6 +17,7 @@ use crate::wire::parse::{
     or_dash, origin, small_decimal, space, text, time, to_the_end, token, word,
 };
 use crate::wire::parts::Capabilities;
+use crate::wire::relay_line::relayed;
 use crate::words::{LoginNumber, MessageId};
 
 impl<'a> ServerLine<'a> {
@@ -72,6 +73,7 @@ fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
         "withdrawn" => map(field, |from| ServerLine::Withdrawn { from }).parse(rest),
         "endprivate" => map(field, |user| ServerLine::EndPrivate { user }).parse(rest),
         "introduce" => introduce(rest),
+        "relay" => relayed(field, rest).map(|(rest, line)| (rest, ServerLine::Relay(line))),
         "help" => map(text, ServerLine::Help).parse(rest),
         _ => session_line(first, rest),
     }
@@ -105,6 +107,7 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
         alive: words.iter().any(|word| word == "alive"),
         courier: words.iter().any(|word| word == "courier"),
         away: words.iter().any(|word| word == "away"),
+        relay: words.iter().any(|word| word == "relay"),
     })
     .parse(rest)
 }

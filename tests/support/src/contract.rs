@@ -70,6 +70,7 @@ fn success(command: &str) -> &'static str {
             "line command ok group members"
         }
         "startprivate" => "line command ok user path",
+        "path" => "line command ok user way path",
         "verify" => "line command ok user code verified",
         "help" => "line command ok text",
         "away" | "back" | "logout" => "line command ok",
@@ -104,7 +105,8 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         }
         "error" => one_of(ERRORS),
         "kind" => one_of("direct broadcast group private"),
-        "path" => one_of("direct relayed"),
+        "path" => value.is_null() && object["command"] == "path" || one_of("direct relayed"),
+        "way" => one_of("direct auto relay"),
         "status" if object["command"] == "ping" => one_of("online offline blocked"),
         "status" => one_of("delivered stored"),
         "reason" if kind == "bye" => one_of("logout timeout server_shutdown connection_lost replaced"),

@@ -20,7 +20,7 @@ impl Wire {
     #[must_use]
     pub fn connect(port: u16) -> Wire {
         let mut wire = Wire::over(TcpStream::connect(("127.0.0.1", port)).expect("connected"));
-        assert_eq!(wire.line(), "hobnob 1 ack resume device alive courier away");
+        assert_eq!(wire.line(), "hobnob 1 ack resume device alive courier away relay");
         wire
     }
 

@@ -10,6 +10,7 @@ use crate::shell::client::door;
 use crate::shell::client::links::{self, DEAD_LINK_SECS, Link};
 use crate::shell::client::news::News;
 use crate::shell::client::peer_links::{self, Opened, Securing};
+use crate::shell::client::relay::RelaySocket;
 use crate::shell::platform::{Listener, LocalPort, Platform, Socket};
 use crate::words::LinkId;
 use crate::words::wiped::WipedBytes;
@@ -51,7 +52,27 @@ impl<P: Platform> Hands<P> {
         LinkId(self.peers.last)
     }
 
-    fn serve_peer(&mut self, link: LinkId, socket: P::Socket, opened: Opened) {
+    /// Serves a link through the server.
+    pub(super) fn begin_relay(&mut self, link: LinkId, calls: bool) {
+        let urgent = self.urgent.clone();
+        // The channel holds any number.
+        let tell = move |relayed| drop(urgent.try_send(News::Relay { link, relayed }));
+        let (socket, feed) = RelaySocket::new(tell);
+        self.peers.feeds.insert(link, feed);
+        self.serve_peer(link, socket, if calls { Opened::Here } else { Opened::There });
+    }
+
+    pub(super) fn feed_relay(&self, link: LinkId, bytes: &[u8]) {
+        if let Some(feed) = self.peers.feeds.get(&link) {
+            feed.bring(bytes);
+        }
+    }
+
+    pub(super) fn end_relay(&mut self, link: LinkId) {
+        self.peers.feeds.remove(&link).into_iter().for_each(|feed| feed.end());
+    }
+
+    fn serve_peer(&mut self, link: LinkId, socket: impl Socket, opened: Opened) {
         let (near, orders) = Link::new();
         let (platform, inbox, linked) = (self.platform.clone(), self.peer_inbox.clone(), self.linked.clone());
         let serving = async move {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::{AcceptPrivate, Bell};
+use crate::client::{AcceptPrivate, Bell, Way};
 use crate::words::Fingerprint;
 use std::io::Write as _;
 
@@ -49,6 +49,7 @@ fn options_become_settings() {
         bell: Bell::Mention,
         new_after_secs: 300,
         private_advertise: Some(([1, 2, 3, 4], 5000).into()),
+        path: Way::Direct,
         ..Settings::default()
     };
     assert_eq!(options.settings, wanted);
@@ -77,7 +78,8 @@ fn whom_to_trust_is_said_in_one_way() {
     }
     assert!(matches!(parse("--fingerprint SHA256:x"), Err(UsageError::Fingerprint(..))));
     assert!(matches!(parse("--ca /nonexistent"), Err(UsageError::Authorities { .. })));
-    assert!(matches!(parse("--path relay"), Err(UsageError::NeedsEncryption(_))));
+    assert_eq!(parse("--path relay").expect("is good").settings.path, Way::Relay);
+    assert_eq!(parse("").expect("is good").settings.path, Way::Auto);
     assert!(matches!(parse("trust"), Err(UsageError::NoServer(_))));
 }
 

@@ -314,6 +314,8 @@ table! {
     unauthenticated_per_address: Count = core.unauthenticated_per_address, "the same of one address";
     hash_queue: Count = core.hash_queue, "passwords that may wait to be hashed, beside one an address";
     courier_max: Count = core.courier_max, "couriers (hobnob send) of a user at a time";
+    relay_bytes_per_s: Count = core.relay_bytes_per_s, "bytes a second of a user's private links that are relayed";
+    relay_links_per_user: Count = core.relay_links_per_user, "relayed private links of a user at a time";
     registrations_per_address: Count = core.registrations_per_address, "accounts made from one address in an hour";
     takeover: Takeover = core.takeover, "whether a second login may end the first session";
     failures_per_address: Count = core.failures_per_address, "wrong passwords of one address a block_duration";
@@ -342,7 +344,7 @@ mod tests {
     const PROMISED: &str = "resume_grace_secs=0 mailbox_messages=10000 mailbox_bytes=8388608 \
         mailbox_per_sender=1000 mailbox_total_bytes=268435456 unauthenticated_max=128 \
         unauthenticated_per_address=16 login_secs=30 hash_queue=32 line_bytes=4096 output_bytes=262144 \
-        output_stall_secs=10 mailbox_share=8 total_share=16 presence_burst=4 presence_settle_secs=15 unsettled_max=64 store_queue_bytes=67108864 registrations_per_address=5 courier_max=4 takeover=allow rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
+        output_stall_secs=10 mailbox_share=8 total_share=16 presence_burst=4 presence_settle_secs=15 unsettled_max=64 store_queue_bytes=67108864 registrations_per_address=5 courier_max=4 relay_bytes_per_s=65536 relay_links_per_user=4 takeover=allow rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
         failures_per_address=9 private_request_secs=60 argon2_kib=19456 argon2_passes=2 \
         allow_plaintext=false port=4000 bind=127.0.0.1 block_duration=60 timeout=1800 dead_link_secs=15 \
         lock_attempts=3 lock_extend=false registration=closed duplicate_login=deny \
