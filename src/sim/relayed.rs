@@ -39,6 +39,9 @@ pub(super) struct Evil {
     seen: Vec<Vec<u8>>,
 }
 
+/// An evil server keeps a link from going on for so long.
+const EVIL_MICROS: u64 = 5_000_000;
+
 /// Frames that an evil server remembers.
 const SEEN: usize = 16;
 
@@ -95,7 +98,14 @@ impl World {
     /// The server has brought something.
     pub(super) fn relay_came(&mut self, id: ProcessId, link: LinkId, bytes: Vec<u8>) {
         self.tell_client(id, Event::RelayTaken { link, count: bytes.len() });
-        for bytes in self.tampered(id, bytes) {
+        let came = bytes.len();
+        let brought = self.tampered(id, bytes);
+        if brought.iter().map(Vec::len).sum::<usize>() < came {
+            // What never comes is missed by nobody: an evil server must end the link for that.
+            let over = News::RelayOver { link };
+            self.after(EVIL_MICROS, Happening::Client { process: id, news: over });
+        }
+        for bytes in brought {
             if self.process(id).is_some_and(|process| process.seals.contains_key(&link)) {
                 self.peer_receives(id, link, &bytes);
             }
