@@ -2,6 +2,7 @@
 
 mod config;
 mod connection;
+mod evil_relay;
 mod evil_server;
 mod json_mode;
 mod looks;
