@@ -1,4 +1,4 @@
-//! A server that relays falsely between two real clients: the link ends, and nothing false is shown (R58).
+//! A server that relays falsely between two real clients: the link ends, and nothing false is shown (R60).
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -55,7 +55,7 @@ fn relayed(evil: Evil) -> (Client, Client, Place, Arc<Mutex<String>>) {
         let (stream, _) = listener.accept().expect("a client");
         let mut said = lines(&stream, &kept);
         say(&stream, "hobnob 1 ack resume relay");
-        for line in ["hello 1 ack resume device alive relay", &format!("login {user}")] {
+        for line in ["hello 1 ack resume device alive away relay", &format!("login {user}")] {
             assert_eq!(said.next().as_deref(), Some(line));
         }
         say(&stream, "ask password");
@@ -114,13 +114,14 @@ fn talk_until_closed(hans: &mut Client, luke: &mut Client) -> Option<Value> {
             let line = hans.say("path luke");
             hans.wait("path", |object| object["line"] == line && object["type"] == "result");
         }
+        let first = number.to_string();
         loop {
             let object = luke.object();
             if object["type"] == "private_closed" {
                 return Some(object);
             }
             // The second may come with the next ones only.
-            if object["text"] == number.to_string() {
+            if object["text"] == *first {
                 break;
             }
         }

@@ -100,6 +100,8 @@ fn take_up(server: &mut ServerState, user: UserId, began: Time, grace: Duration)
         told_idle_since: None,
         looked_at: None,
         delivery: Delivery::default(),
+        relays: 0,
+        relay_served: 0,
     };
     server.accounts[user].session = Some(Box::new(session));
     history::session_began(server, user, began);
