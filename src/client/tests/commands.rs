@@ -130,7 +130,7 @@ fn a_text_is_kept_byte_for_byte() {
 fn help_is_given_by_the_client_and_counts_as_activity() {
     let mut script = Script::session();
     script.types("help").types("help create group").types("help dance").does(
-        "show result 1 help: help of 23 lines
+        "show result 1 help: help of 24 lines
          send active
          show result 2 help: help of 1 lines
          show result 3 help: unknown_command (dance)",
