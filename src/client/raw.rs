@@ -47,6 +47,7 @@ pub(super) fn said(line: &ClientLine<'_>) -> String {
         | ClientLine::Alive
         | ClientLine::Acknowledge { .. }
         | ClientLine::Active { .. }
+        | ClientLine::Relay(_)
         | ClientLine::Request { .. } => {
             let mut bytes = Vec::new();
             line.encode(&mut bytes);
@@ -96,6 +97,7 @@ fn secret(line: &ServerLine<'_>) -> Option<Token> {
         | ServerLine::Request { .. }
         | ServerLine::Withdrawn { .. }
         | ServerLine::EndPrivate { .. }
+        | ServerLine::Relay(_)
         | ServerLine::Notice(_)
         | ServerLine::Help(_)
         | ServerLine::Bye(_) => None,

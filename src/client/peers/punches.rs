@@ -12,7 +12,7 @@ use core::time::Duration;
 use super::ClientState;
 use super::asking::Listening;
 use super::dials::{ROUNDS, Way};
-use super::link::{PeerLink, Stage};
+use super::link::{Origin, PeerLink, Stage};
 use super::meeting::{ANSWER_PATIENCE, Meeting};
 use crate::planted::{self, Planted};
 use crate::time::Time;
@@ -47,6 +47,7 @@ impl PeerLink {
             Stage::Stranger { .. }
             | Stage::Securing { .. }
             | Stage::Calling { .. }
+            | Stage::Relayed { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
             | Stage::Standing { .. } => self.spares_dial(name, there),
@@ -82,9 +83,9 @@ impl ClientState {
             meeting.end_punch(address).then(|| (user.to_owned(), meeting.role()))
         });
         match found {
-            Some((user, Role::Requester)) => self.call_user(link, &user, address),
+            Some((user, Role::Requester)) => self.call(link, &user, Origin::Dialled(address)),
             Some((user, Role::Accepter)) if planted::is(Planted::BothCallPunched) => {
-                self.call_user(link, &user, address);
+                self.call(link, &user, Origin::Dialled(address));
             }
             Some((user, Role::Accepter)) => {
                 let hurries = planted::is(Planted::PunchedHasNoTime);

@@ -81,13 +81,6 @@ pub(super) enum Stage {
     Broken,
 }
 
-impl End {
-    pub(super) fn new(dialled: bool) -> End {
-        let (id, nonce) = (String::new(), String::new());
-        End { dialled, heard: Vec::new(), stage: Stage::New, id, nonce, proved: None, is_nominated: false }
-    }
-}
-
 impl Introduction {
     pub(super) fn side(&self, process: ProcessId) -> Option<&Side> {
         self.sides.iter().find(|side| side.process == Some(process))
