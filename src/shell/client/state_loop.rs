@@ -14,6 +14,7 @@ use super::peer_links::Opened;
 use super::relay::Relayed;
 use crate::client::{ClientState, Event, Exit, PeerOpened};
 use crate::shell::platform::{Platform, System};
+use crate::words::LinkId;
 
 /// News of the user and the server handled in one turn.
 const TURN: usize = 64;
@@ -149,12 +150,7 @@ impl<P: Platform> Client<P> {
             | News::FromPeer { .. }
             | News::PeerProved { .. }
             | News::PeerGone { .. } => {}
-            News::Relay { link, relayed: Relayed::Leaving(bytes) } => {
-                self.tell(Event::RelayLeaving { link, bytes: &bytes });
-            }
-            News::Relay { link, relayed: Relayed::Taken(count) } => {
-                self.tell(Event::RelayTaken { link, count });
-            }
+            News::Relay { link, relayed } => self.take_relayed(link, &relayed),
             News::Listening(addresses) => self.tell(Event::Listening { addresses }),
             News::StateFolder(Ok(opened)) => {
                 let (folder, recall) = *opened;
@@ -189,6 +185,13 @@ impl<P: Platform> Client<P> {
     fn has_peer(&mut self, socket: P::Socket, by: Opened, opened: PeerOpened) {
         let link = self.hands.add_peer(socket, by);
         self.tell(Event::PeerOpened { link, opened });
+    }
+
+    fn take_relayed(&mut self, link: LinkId, relayed: &Relayed) {
+        match relayed {
+            Relayed::Leaving(bytes) => self.tell(Event::RelayLeaving { link, bytes }),
+            Relayed::Taken(count) => self.tell(Event::RelayTaken { link, count: *count }),
+        }
     }
 
     /// Hands lines to the core while it takes any, and requests more.
