@@ -8,6 +8,7 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hobnob::shell::pages::{self, COLUMNS, Shell, TEMPLATE};
 use hobnob::shell::server::commands::{self, CommandError};
 use hobnob::shell::server::config::{ConfigError, Given, Sources};
+use hobnob::shell::server::ctl::{CtlError, ctl};
 use hobnob::shell::server::{Failure, run, settings};
 use hobnob::shell::wiping_allocator::WipingAllocator;
 use tracing::level_filters::LevelFilter;
@@ -90,6 +91,14 @@ enum Task {
         /// The copy; must not exist
         file: PathBuf,
     },
+    /// Steer a running server through the socket in its data folder
+    Ctl {
+        /// One object a line
+        #[arg(long)]
+        json: bool,
+        #[command(subcommand)]
+        order: Order,
+    },
     /// Check settings, credentials and store, and say what is in them
     Check,
     /// Print what completes these command lines in a shell
@@ -102,6 +111,33 @@ enum Task {
         /// Made if it is not there
         folder: PathBuf,
     },
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+#[command(disable_help_subcommand = true)]
+enum Order {
+    /// Say how it stands: sessions, connections, accounts, queues
+    Status,
+    /// List who is logged in, from where, since when, and how long idle
+    Sessions,
+    /// Read settings, accounts and certificate again; says what has changed, or why nothing has
+    Reload,
+    /// Stop it, and wait until it has
+    Stop,
+    /// Restart it without anybody noticing, also into a new version
+    Restart,
+}
+
+impl Order {
+    const fn word(self) -> &'static str {
+        match self {
+            Order::Status => "status",
+            Order::Sessions => "sessions",
+            Order::Reload => "reload",
+            Order::Stop => "stop",
+            Order::Restart => "restart",
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -127,6 +163,7 @@ fn serve() -> anyhow::Result<()> {
         Some(Task::Remove { name }) => commands::remove(&sources, name)?,
         Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
         Some(Task::Backup { file }) => commands::backup(&sources, file)?,
+        Some(Task::Ctl { json, order }) => ctl(&sources, order.word(), *json)?,
         Some(Task::Check) => commands::check(&sources)?,
         Some(Task::Completions { shell }) => commands::print([pages::completions(command_line(), *shell)]),
         Some(Task::Man { folder }) => {
@@ -158,6 +195,9 @@ fn command_line() -> Command {
 /// The exit code of an error: 2 for usage, settings and credentials, else 1.
 fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigError>() {
+        return 2;
+    }
+    if let Some(CtlError::Config(_)) = error.downcast_ref() {
         return 2;
     }
     let of_command = error.downcast_ref().map(CommandError::exit_code);

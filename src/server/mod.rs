@@ -22,6 +22,7 @@ mod door;
 mod durable;
 pub mod effect;
 pub mod event;
+pub mod operators;
 mod out;
 mod papers;
 mod people;
@@ -346,7 +347,7 @@ mod tests {
     use super::*;
 
     /// The records that an event leads to. Passwords that are to be compared are right.
-    fn records(server: &mut ServerState, event: Event<'_>) -> Vec<Record> {
+    pub(super) fn records(server: &mut ServerState, event: Event<'_>) -> Vec<Record> {
         let (mut records, mut tickets) = (Vec::new(), Vec::new());
         for effect in server.handle(event, Time::ZERO) {
             if let Effect::Persist { record, .. } = effect {
@@ -361,12 +362,12 @@ mod tests {
         records
     }
 
-    fn say(server: &mut ServerState, link: u64, line: &str) -> Vec<Record> {
+    pub(super) fn say(server: &mut ServerState, link: u64, line: &str) -> Vec<Record> {
         records(server, Event::Received { link: LinkId(link), bytes: line.as_bytes() })
     }
 
     /// A server with these users; each gets the next link, and only the first ones are logged in.
-    fn server(users: &[&str], logged_in: usize) -> ServerState {
+    pub(super) fn server(users: &[&str], logged_in: usize) -> ServerState {
         let accounts = users.iter().map(|user| (Name::new(user).unwrap(), Credential::new("pw"))).collect();
         let mut server = ServerState::new(Settings::default(), accounts, Recovery::default(), 1, Time::ZERO);
         let from = "192.0.2.1:40000".parse().unwrap();

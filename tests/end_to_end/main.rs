@@ -8,6 +8,7 @@ mod blocking;
 mod broadcasts;
 mod couriers;
 mod crowds;
+mod ctl;
 mod doors;
 mod encryption;
 mod floods;

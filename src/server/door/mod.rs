@@ -51,7 +51,7 @@ pub(super) use self::restart::{restart, take_up_held};
 use self::strangers::Strangers;
 #[cfg(feature = "sim")]
 pub(super) use self::tries::locked_until;
-pub(super) use self::tries::{apply_failures, end_locks, forget_account};
+pub(super) use self::tries::{apply_failures, end_locks, forget_account, locked_names};
 use self::turns::Meter;
 pub(super) use self::turns::give_turn;
 pub(super) use self::waiting::{read_on, record_settled, throttle_courier_due, throttle_due};

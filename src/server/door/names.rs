@@ -83,6 +83,11 @@ impl Names {
         self.places.len()
     }
 
+    /// How many are locked at this time.
+    pub(super) fn locked(&self, now: Time) -> usize {
+        self.locks.iter().rev().take_while(|(until, _)| *until > now).count()
+    }
+
     /// Whether no name may be locked from this network any more, of so many places.
     pub(super) fn is_spent(&self, network: Network, places: usize) -> bool {
         let share = (places / SHARE_OF_A_NETWORK).max(1);

@@ -322,6 +322,11 @@ pub(in crate::server) fn apply_failures(
     }
 }
 
+/// How many names are locked at this time, those without an account too.
+pub(in crate::server) fn locked_names(server: &ServerState, now: Time) -> usize {
+    server.door.names.locked(now)
+}
+
 /// Until when the name of an account is locked, if it is.
 #[cfg(feature = "sim")]
 pub(in crate::server) fn locked_until(server: &ServerState, user: UserId) -> Option<Time> {

@@ -111,6 +111,11 @@ impl Papers {
         self.bytes_under_way
     }
 
+    /// How many are on their way to the disk.
+    pub(super) fn records_under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
     /// Whether nothing is on its way, waits, or is still to be written.
     pub(super) fn is_quiet(&self) -> bool {
         self.under_way.is_empty() && self.facts.is_empty() && self.lane.is_empty()

@@ -20,6 +20,13 @@ pub(in crate::server) struct Past {
     end: Time,
 }
 
+impl Past {
+    /// When the last session began, if there was one.
+    pub(in crate::server) const fn began(&self) -> Option<Time> {
+        self.login
+    }
+}
+
 /// Last logins and last ends, by time, so that a period costs what it returns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {

@@ -55,6 +55,11 @@ impl Post {
             && self.queues.is_empty()
     }
 
+    /// Bytes of text in all mailboxes, and on their way into them.
+    pub(super) const fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
+    }
+
     /// Bytes of one sender in all mailboxes, and on their way into them.
     fn bytes_of(&self, from: &Name) -> u64 {
         self.bytes_of.get(from).copied().unwrap_or_default()

@@ -2,6 +2,7 @@
 //!
 //! The programs run on [`System`]. The simulated world runs the same loops on a model of it.
 
+mod operator_socket;
 mod sockets;
 mod system;
 mod wall_clock;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use self::operator_socket::{OperatorCaller, OperatorLink, OperatorPort};
 pub use self::system::{System, TcpConnection, TcpPort, Timer};
 pub use self::wall_clock::WallClock;
 use crate::time::Time;

@@ -12,7 +12,7 @@ use super::connections::{Accepting, Connection, Handshakes, Links, Shared, Writt
 use super::hashing::{Hashing, Pool};
 use super::inbox::{Item, Sender};
 use super::nonces::Nonces;
-use super::operator::RenewCertificate;
+use super::operator::{ReadAgain, RenewCertificate};
 use super::renewals::Renewals;
 use super::report;
 use super::setup::settings::Settings;
@@ -38,7 +38,7 @@ pub(super) struct Hands<P: Platform = System> {
     /// Takes new connections; `None` once the server stops.
     pub(super) accepting: Option<Accepting<P>>,
     /// Reads settings and credentials again.
-    pub(super) reload: Rc<dyn Fn()>,
+    pub(super) reload: ReadAgain,
     /// Makes the certificate anew.
     pub(super) renew_certificate: RenewCertificate,
     /// Cloned for the task of each connection.
@@ -60,6 +60,7 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) follow_ups: VecDeque<Item<P>>,
     /// Something was queued for the store, which was not woken yet.
     pub(super) stored: bool,
+    pub(super) started: Time,
     pub(super) stopping: Stopping,
     /// Who starts the server again when it restarts.
     pub(super) successor: Successor,

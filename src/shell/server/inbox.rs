@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::setup::reload::Reload;
+use super::control::{Asker, Order};
+use super::setup::reload::{Reload, ReloadError};
 use crate::server::{Renewal, Verdict};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store;
@@ -55,8 +56,10 @@ pub(super) enum Item<P: Platform = System> {
     Stored(store::Answer),
     /// Lines of the credentials file were replaced by new hashes of their passwords.
     HashesRenewed(Vec<Renewal>),
-    /// Settings and credentials were read again and are valid.
-    Reloaded(Box<Reload>),
+    /// Settings and credentials were read again; valid ones. For an operator, if one waits.
+    Reloaded(Result<Box<Reload>, ReloadError>, Option<Asker>),
+    /// An operator wants something.
+    Operator(Order, Asker),
     /// The certificate that the server made itself ends before long.
     CertificateDue,
     /// Another certificate was made.

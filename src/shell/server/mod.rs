@@ -6,6 +6,8 @@
 mod alarm;
 pub mod commands;
 mod connections;
+mod control;
+pub mod ctl;
 mod hands;
 pub mod hashing;
 mod inbox;
@@ -20,6 +22,7 @@ mod service_manager;
 mod setup;
 mod start;
 mod state_loop;
+mod steering;
 
 pub use setup::{config, identity, reload, settings};
 pub use start::{Failure, run};

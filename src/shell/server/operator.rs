@@ -9,6 +9,7 @@ use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use smol::LocalExecutor;
 
+use super::control::Asker;
 use super::inbox::{Item, Sender};
 use super::service_manager;
 use super::setup::config::Sources;
@@ -21,6 +22,9 @@ use crate::shell::platform::{Platform, System};
 const LOOK: Duration = Duration::from_secs(3_600);
 /// The age at which a certificate is renewed, which lasts for three times as long.
 const RENEWAL: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Reads settings, credentials and certificate again, for an operator who waits, or for none.
+pub(super) type ReadAgain = Rc<dyn Fn(Option<Asker>)>;
 
 /// Makes a certificate anew, with these settings.
 pub(super) type RenewCertificate = Rc<dyn Fn(&Settings)>;
@@ -35,10 +39,10 @@ pub(super) fn signals() -> io::Result<Signals> {
 }
 
 /// Passes signals to the inbox.
-pub(super) async fn listen(mut signals: Signals, reload: Rc<dyn Fn()>, inbox: Sender<impl Platform>) {
+pub(super) async fn listen(mut signals: Signals, reload: ReadAgain, inbox: Sender<impl Platform>) {
     while let Some(signal) = signals.next().await {
         match signal {
-            Ok(Signal::Hup) => reload(),
+            Ok(Signal::Hup) => reload(None),
             Ok(Signal::Xfsz) => {}
             Ok(signal) => {
                 let item = if signal == Signal::Usr1 { Item::Restart } else { Item::Stop };
@@ -59,8 +63,8 @@ pub(super) fn reloader(
     keys: Arc<Keys>,
     platform: System,
     inbox: Sender<impl Platform>,
-) -> Rc<dyn Fn()> {
-    Rc::new(move || {
+) -> ReadAgain {
+    Rc::new(move |asker| {
         service_manager::reloading();
         let (sources, inbox, keys) = (sources.clone(), inbox.clone(), Arc::clone(&keys));
         let read = move || -> Result<Reload, ReloadError> {
@@ -69,19 +73,9 @@ pub(super) fn reloader(
             Ok(found)
         };
         let reading = async move {
-            match smol::unblock(read).await {
-                Ok(reload) => {
-                    for warning in &reload.accounts.warnings {
-                        tracing::warn!("{warning}");
-                    }
-                    // Fails only when the program ends.
-                    let _ = inbox.send(Item::Reloaded(Box::new(reload))).await;
-                }
-                Err(error) => {
-                    tracing::error!("nothing was changed: {error}");
-                    service_manager::ready();
-                }
-            }
+            let read = smol::unblock(read).await.map(Box::new);
+            // Fails only when the program ends.
+            let _ = inbox.send(Item::Reloaded(read, asker)).await;
         };
         executor.spawn(reading).detach();
     })

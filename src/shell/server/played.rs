@@ -91,7 +91,7 @@ impl<P: Platform> Played<P> {
             hashing,
             settings,
             acceptor: Acceptor::Plain,
-            reload: Rc::new(|| ()),
+            reload: Rc::new(|_| ()),
             renew_certificate: Rc::new(|_| ()),
             core,
             successor: Successor::Manager,

@@ -15,11 +15,12 @@ use thiserror::Error;
 
 use super::alarm::Alarm;
 use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
+use super::control;
 use super::hands::{Hands, Stopping, Successor};
 use super::hashing::Pool;
 use super::inbox;
 use super::nonces::Nonces;
-use super::operator::{self, RenewCertificate};
+use super::operator::{self, ReadAgain, RenewCertificate};
 use super::renewals::Renewals;
 use super::restart;
 use super::service_manager;
@@ -126,6 +127,9 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let reload = operator::reloader(Rc::clone(&executor), sources, keys, platform, sender.clone());
     executor.spawn(service_manager::watch(platform, sender.clone())).detach();
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
+    if !settings.ephemeral {
+        control::listen(&settings.data, platform, &executor, sender.clone());
+    }
     let hashing = start_hashing(sender)?;
     hashing.learn_costs(&accounts);
     let core = new_core(&settings, accounts, recovery, platform.now())?;
@@ -183,7 +187,7 @@ pub(super) struct Parts<P: Platform> {
     pub(super) hashing: Pool,
     pub(super) settings: Settings,
     pub(super) acceptor: Acceptor,
-    pub(super) reload: Rc<dyn Fn()>,
+    pub(super) reload: ReadAgain,
     pub(super) renew_certificate: RenewCertificate,
     pub(super) core: ServerState,
     pub(super) successor: Successor,
@@ -226,6 +230,7 @@ impl<P: Platform> Parts<P> {
             handshakes: Handshakes::default(),
             nonces: Nonces::new(),
             renewals: Renewals::default(),
+            started: platform.now(),
             alarm: Alarm::new(platform.clone()),
             platform,
             dirty: Vec::new(),

@@ -11,8 +11,6 @@ use super::connections::{Caller, Turn};
 use super::hands::{Hands, Stopping, Successor};
 use super::inbox::{self, Item, Receiver};
 use super::service_manager;
-use super::setup::reload::{Reload, needing_restart};
-use super::start::lower_to_files;
 use crate::server::{Event, ServerState, host};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store::{Answer, CloseError};
@@ -261,10 +259,11 @@ impl<P: Platform> Server<P> {
                 self.hands.hashing.learn_renewals(&renewals);
                 self.tell(Event::HashesRenewed { renewals }, now);
             }
-            Item::Reloaded(reload) => {
+            Item::Reloaded(read, asker) => {
                 service_manager::ready();
-                self.reloaded(*reload, now);
+                self.reloaded(read, asker, now);
             }
+            Item::Operator(order, asker) => self.obey(order, asker, now),
             Item::WatchdogDue => service_manager::alive(),
             Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),
             Item::CertificateRenewed(acceptor) => self.take_up(acceptor),
@@ -274,7 +273,7 @@ impl<P: Platform> Server<P> {
         Ok(())
     }
 
-    fn tell(&mut self, event: Event<'_>, now: Time) {
+    pub(super) fn tell(&mut self, event: Event<'_>, now: Time) {
         self.hands.platform.server_is_told(&event);
         for effect in self.core.handle(event, now) {
             self.hands.platform.server_wants(&effect);
@@ -311,7 +310,7 @@ impl<P: Platform> Server<P> {
     }
 
     /// Connections begin with this certificate from now on.
-    fn take_up(&mut self, acceptor: Acceptor) {
+    pub(super) fn take_up(&mut self, acceptor: Acceptor) {
         let before = self.hands.acceptor.fingerprint();
         self.hands.acceptor = acceptor.after(&self.hands.acceptor);
         if let (Some(now), true) =
@@ -319,37 +318,6 @@ impl<P: Platform> Server<P> {
         {
             tracing::warn!("the key of this server is another one now: {now}");
         }
-    }
-
-    fn reloaded(&mut self, reload: Reload, now: Time) {
-        if reload.is_stale() {
-            // The file was changed since, perhaps by this server: read it again.
-            return (self.hands.reload)();
-        }
-        let acceptor = reload.acceptor.clone();
-        let (mut settings, accounts) = match reload.accept(self.core.has_accounts()) {
-            Ok(accepted) => accepted,
-            Err(error) => return tracing::error!("nothing was changed: {error}"),
-        };
-        lower_to_files(self.hands.shared.files.bounds(), &mut settings);
-        for setting in needing_restart(&settings, &self.hands.settings) {
-            tracing::warn!("{setting} has changed; that takes a restart");
-        }
-        if settings.plaintext == self.hands.settings.plaintext {
-            self.take_up(acceptor);
-        }
-        self.hands.settings.tls = settings.tls;
-        self.hands.settings.limits = settings.limits;
-        self.hands.shared.limits.set(settings.limits);
-        if let Some(accepting) = &self.hands.accepting
-            && let Err(error) = accepting.set_dead_link_secs(settings.limits.dead_link_secs)
-        {
-            tracing::warn!("dead_link_secs stays as it was: {error}");
-        }
-        self.hands.hashing.learn_costs(&accounts);
-        let settings = Box::new(settings.core);
-        self.tell(Event::Reloaded { accounts, settings }, now);
-        tracing::info!("accounts and settings are read again");
     }
 
     fn stop(&mut self, now: Time) {

@@ -10,6 +10,7 @@ use super::super::hashing::{Cost, Hashing, Pool};
 use super::super::inbox::{forward, inbox};
 use super::super::nonces::Nonces;
 use super::super::renewals::Renewals;
+use super::super::setup::reload::Reload;
 use super::super::setup::settings::{Limits, Settings};
 use crate::record::{Change, Record, RecordNumber};
 use crate::server::Effect;
@@ -45,11 +46,12 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         executor: Rc::default(),
         shared: Shared::new(platform, settings.limits),
         accepting: None,
-        reload: Rc::new(|| ()),
+        reload: Rc::new(|_| ()),
         sender,
         links: Links::default(),
         nonces: Nonces::new(),
         renewals: Renewals::default(),
+        started: platform.now(),
         alarm: Alarm::new(platform),
         dirty: Vec::new(),
         queued: 0,
@@ -161,7 +163,7 @@ fn read_again(folder: &tempfile::TempDir, change: impl FnOnce(&mut Limits)) -> R
 fn reload(server: &mut Server, change: impl FnOnce(&mut Limits)) {
     let folder = tempfile::tempdir().expect("a folder");
     let reload = Box::new(read_again(&folder, change));
-    server.take(Item::Reloaded(reload), server.hands.platform.now()).expect("a store");
+    server.take(Item::Reloaded(Ok(reload), None), server.hands.platform.now()).expect("a store");
 }
 
 #[test]
@@ -239,13 +241,13 @@ fn accounts_that_were_read_before_the_file_changed_are_read_again() {
     let (mut server, _answered) = server(|| Ok(()));
     let again = Rc::new(std::cell::Cell::new(0));
     let count = Rc::clone(&again);
-    server.hands.reload = Rc::new(move || count.set(count.get() + 1));
+    server.hands.reload = Rc::new(move |_| count.set(count.get() + 1));
     let folder = tempfile::tempdir().expect("a folder");
     let early = read_again(&folder, |limits| limits.dead_link_secs = 7);
     // A registration is written meanwhile.
     let luke = Name::new("luke").expect("a name");
     credentials::append(&early.settings.credentials, &luke, &Credential::new("x")).expect("written");
-    server.take(Item::Reloaded(Box::new(early)), server.hands.platform.now()).expect("a store");
+    server.take(Item::Reloaded(Ok(Box::new(early)), None), server.hands.platform.now()).expect("a store");
     assert_eq!(again.get(), 1);
     assert_ne!(server.hands.settings.limits.dead_link_secs, 7, "nothing of the early one is taken");
 }

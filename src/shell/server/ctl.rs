@@ -1,0 +1,123 @@
+//! `ctl`: what steers a running server, through the socket in its data folder.
+
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::path::PathBuf;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::commands::print;
+use super::control::SOCKET;
+use super::setup::config::{ConfigError, Sources};
+use crate::shell::platform::OperatorCaller;
+use crate::shell::visible::visible;
+
+/// Why a command was not carried out.
+#[derive(Debug, Error)]
+pub enum CtlError {
+    /// The settings, which say where the data folder is.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Nobody answers.
+    #[error("no server runs on {}", visible(&folder.to_string_lossy()))]
+    NoServer {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// The socket cannot be used.
+    #[error("the server is not reached: {0}")]
+    Unreached(io::Error),
+    /// The server said something else than this version understands.
+    #[error("the server gave no answer")]
+    NoAnswer,
+    /// The server did not do it.
+    #[error("{}", visible(.0))]
+    Refused(String),
+}
+
+/// Has a command carried out, and prints the answer: for people, or as one line of JSON.
+///
+/// # Errors
+/// [`CtlError`]; with `json` a refusal is printed as well.
+pub fn ctl(sources: &Sources, command: &str, json: bool) -> Result<(), CtlError> {
+    let folder = sources.load()?.data;
+    let mut caller = match OperatorCaller::connect(&folder.join(SOCKET)) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return Err(CtlError::NoServer { folder });
+        }
+        reached => BufReader::new(reached.map_err(CtlError::Unreached)?),
+    };
+    caller.get_mut().write_all(format!("{command}\n").as_bytes()).map_err(CtlError::Unreached)?;
+    let mut line = String::new();
+    caller.read_line(&mut line).map_err(CtlError::Unreached)?;
+    let answer: Value = serde_json::from_str(&line).map_err(|_| CtlError::NoAnswer)?;
+    if json {
+        print([line.trim_end()]);
+    }
+    if answer["ok"] != true {
+        return Err(CtlError::Refused(answer["error"].as_str().unwrap_or_default().to_owned()));
+    }
+    if !json {
+        print(for_people(&answer));
+    }
+    // After `stop` and `restart` the connection ends when the server has.
+    match caller.read_to_end(&mut Vec::new()) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(CtlError::Unreached(error)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// An answer in lines: a table of the sessions; else a name and its value each. Names come from users.
+fn for_people(answer: &Value) -> Vec<String> {
+    if let Some(sessions) = answer["sessions"].as_array() {
+        return table(sessions);
+    }
+    let fields = answer.as_object().into_iter().flatten().filter(|(name, _)| *name != "ok");
+    let mut lines = Vec::new();
+    for (name, value) in fields {
+        match value {
+            Value::Array(items) => {
+                lines.extend(items.iter().map(|item| format!("{name:<14} {}", word(item))))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                lines.push(format!("{name:<14} {}", word(value)));
+            }
+        }
+    }
+    lines
+}
+
+fn table(sessions: &[Value]) -> Vec<String> {
+    let row = |session: &Value| {
+        let [user, from, since, idle] =
+            ["user", "from", "since", "idle_secs"].map(|field| word(&session[field]));
+        format!("{user:<20} {from:<24} {since:<22} {idle} s")
+    };
+    sessions.iter().map(row).collect()
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) => visible(text).to_string(),
+        Value::Null => "-".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn answers_are_lines_for_people() {
+        let status = json!({ "ok": true, "sessions": 2, "version": "0.1.0" });
+        assert_eq!(for_people(&status), ["sessions       2", "version        0.1.0"]);
+        let reload = json!({ "ok": true, "changed": ["timeout: 1800 -> 60", "port: 1 -> 2"] });
+        let lines = ["changed        timeout: 1800 -> 60", "changed        port: 1 -> 2"];
+        assert_eq!(for_people(&reload), lines);
+        let seat = json!({ "user": "hans\u{1b}", "from": "[::1]:4", "since": null, "idle_secs": 7 });
+        let [line] = &for_people(&json!({ "ok": true, "sessions": [seat] }))[..] else { panic!("one line") };
+        assert!(line.starts_with("hans") && line.ends_with(" 7 s") && !line.contains('\u{1b}'), "{line}");
+    }
+}

@@ -1,0 +1,92 @@
+//! What operators have the state loop do.
+
+use serde_json::json;
+
+use super::control::{self, Asker, Order};
+use super::hands::Stopping;
+use super::setup::reload::{Reload, ReloadError, needing_restart};
+use super::start::lower_to_files;
+use super::state_loop::Server;
+use crate::server::Event;
+use crate::shell::platform::Platform;
+use crate::time::Time;
+
+impl<P: Platform> Server<P> {
+    /// Does what an operator wants, and answers, at once or when it is done.
+    pub(super) fn obey(&mut self, order: Order, asker: Asker, now: Time) {
+        if order.is_question() {
+            tracing::info!("an operator (uid {}) asks for {order}", asker.uid);
+        } else {
+            tracing::warn!("an operator (uid {}) says {order}", asker.uid);
+        }
+        match order {
+            Order::Status => asker.tell(control::status(&self.core, self.hands.started, now)),
+            Order::Sessions => asker.tell(control::sessions(&self.core, now)),
+            Order::Reload => (self.hands.reload)(Some(asker)),
+            // These follow when the answer has left.
+            Order::Stop => asker.tell(json!({ "ok": true })),
+            Order::Restart if self.hands.stopping == Stopping::No => asker.tell(json!({ "ok": true })),
+            Order::Restart => asker.refuse(&"the server stops already"),
+        }
+    }
+
+    /// Takes up what was read again, if it is valid and the newest there is.
+    pub(super) fn reloaded(
+        &mut self,
+        read: Result<Box<Reload>, ReloadError>,
+        asker: Option<Asker>,
+        now: Time,
+    ) {
+        let reload = match read {
+            Ok(reload) => *reload,
+            Err(error) => return nothing_changed(&error, asker.as_ref()),
+        };
+        for warning in &reload.accounts.warnings {
+            tracing::warn!("{warning}");
+        }
+        if reload.is_stale() {
+            // The file was changed since, perhaps by this server: read it again.
+            return (self.hands.reload)(asker);
+        }
+        let acceptor = reload.acceptor.clone();
+        let (mut settings, accounts) = match reload.accept(self.core.has_accounts()) {
+            Ok(accepted) => accepted,
+            Err(error) => return nothing_changed(&error, asker.as_ref()),
+        };
+        lower_to_files(self.hands.shared.files.bounds(), &mut settings);
+        let later = needing_restart(&settings, &self.hands.settings);
+        for setting in &later {
+            tracing::warn!("{setting} has changed; that takes a restart");
+        }
+        let mut changed = control::differences(&self.hands.settings, &settings);
+        changed.retain(|line| !later.iter().any(|name| line.starts_with(&format!("{name}:"))));
+        if settings.plaintext == self.hands.settings.plaintext {
+            self.take_up(acceptor);
+        }
+        self.hands.settings.tls = settings.tls;
+        self.hands.settings.limits = settings.limits;
+        self.hands.settings.core = settings.core.clone();
+        self.hands.shared.limits.set(settings.limits);
+        if let Some(accepting) = &self.hands.accepting
+            && let Err(error) = accepting.set_dead_link_secs(settings.limits.dead_link_secs)
+        {
+            tracing::warn!("dead_link_secs stays as it was: {error}");
+        }
+        self.hands.hashing.learn_costs(&accounts);
+        let settings = Box::new(settings.core);
+        let count = accounts.len();
+        self.tell(Event::Reloaded { accounts, settings }, now);
+        tracing::info!("accounts and settings are read again");
+        if let Some(asker) = asker {
+            let answer = json!({ "ok": true, "accounts": count, "changed": changed, "needs_restart": later });
+            asker.tell(answer);
+        }
+    }
+}
+
+fn nothing_changed(error: &ReloadError, asker: Option<&Asker>) {
+    tracing::error!("nothing was changed: {error}");
+    if let Some(asker) = asker {
+        asker.refuse(&format!("nothing was changed: {error}"));
+    }
+}

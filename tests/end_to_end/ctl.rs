@@ -1,0 +1,124 @@
+//! `hobnob-server ctl`: an operator steers a running server.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+use support::{Place, Server};
+
+/// The answer to a command, and the exit code.
+fn ask(place: &Place, words: &[&str]) -> (Value, Option<i32>) {
+    let output = place.run_server(&[&["ctl", "--json"], words].concat());
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    (serde_json::from_str(&stdout).unwrap_or(Value::Null), output.status.code())
+}
+
+/// What people read.
+fn read(place: &Place, words: &[&str]) -> String {
+    let output = place.run_server(&[&["ctl"], words].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn without_a_server_nothing_is_steered() {
+    let mut server = Server::start(&[]);
+    let place = server.place.clone();
+    let fresh = Place::samples();
+    let output = fresh.run_server(&["ctl", "status"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("hobnob-server: no server runs on ") && said.lines().count() == 1, "{said}");
+    assert!(server.kill().signal.is_some());
+    assert_eq!(ask(&place, &["status"]), (Value::Null, Some(1)), "a socket that was left behind");
+    server.start_again();
+    assert_eq!(ask(&place, &["status"]).1, Some(0));
+    assert_eq!(place.run_server(&["ctl", "dance"]).status.code(), Some(2));
+}
+
+#[test]
+fn only_the_owner_of_the_data_folder_may_open_the_socket() {
+    let server = Server::start(&[]);
+    let socket = fs::metadata(server.place.data().join("ctl.sock")).expect("the socket");
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn status_and_sessions_say_what_is_there() {
+    let server = Server::start(&["failures_per_address=0"]);
+    let mut hans = server.user("hans");
+    let _luke = server.user("luke");
+    hans.ok("message yoda hello");
+    let (status, code) = ask(&server.place, &["status"]);
+    assert_eq!(code, Some(0));
+    let expected = [("sessions", 2), ("links", 2), ("locked", 0), ("store_queue", 0), ("mailbox_bytes", 5)];
+    for (field, value) in expected {
+        assert_eq!(status[field], value, "{field} of {status}");
+    }
+    assert!(status["accounts"].as_u64().is_some_and(|accounts| accounts >= 3), "{status}");
+    assert!(status["uptime_secs"].is_u64() && status["version"] == env!("CARGO_PKG_VERSION"), "{status}");
+    let (answer, _) = ask(&server.place, &["sessions"]);
+    let sessions = answer["sessions"].as_array().expect("a list");
+    let users: Vec<&Value> = sessions.iter().map(|session| &session["user"]).collect();
+    assert_eq!(users, ["hans", "luke"]);
+    for session in sessions {
+        assert!(session["from"].as_str().is_some_and(|from| from.starts_with("127.0.0.1:")), "{session}");
+        assert!(session["since"].as_str().is_some_and(|since| since.ends_with('Z')), "{session}");
+        assert!(session["idle_secs"].is_u64(), "{session}");
+    }
+    assert!(read(&server.place, &["status"]).contains("\nsessions       2\n"));
+    assert!(read(&server.place, &["sessions"]).starts_with("hans "));
+    let mut stranger = server.client(&[]);
+    stranger.answer("yoda");
+    for _ in 0..3 {
+        stranger.answer("wrong");
+        stranger.wait_for("login");
+    }
+    assert_eq!(ask(&server.place, &["status"]).0["locked"], 1);
+}
+
+#[test]
+fn a_reload_says_what_has_changed_or_why_nothing_has() {
+    let place = Place::samples();
+    place.write("hobnob.toml", "timeout = 900\n");
+    let config = place.path("hobnob.toml");
+    let config = config.to_str().expect("UTF-8");
+    let server = Server::start_with(place, &["--config", config]);
+    let (answer, code) = ask(&server.place, &["reload"]);
+    assert_eq!((code, answer["changed"].as_array().map(Vec::len)), (Some(0), Some(0)), "{answer}");
+    server.place.write("hobnob.toml", "timeout = 600\ncore_dumps = true\n");
+    let (answer, _) = ask(&server.place, &["reload"]);
+    assert_eq!(answer["changed"][0], "timeout: 900 -> 600", "{answer}");
+    assert_eq!(answer["changed"].as_array().map(Vec::len), Some(1), "{answer}");
+    assert_eq!(answer["needs_restart"][0], "core_dumps", "{answer}");
+    server.place.write("hobnob.toml", "timeout = soon\n");
+    let (answer, code) = ask(&server.place, &["reload"]);
+    assert_eq!((code, &answer["ok"]), (Some(1), &Value::Bool(false)));
+    assert!(answer["error"].as_str().is_some_and(|why| why.starts_with("nothing was changed: ")), "{answer}");
+    let uid = rustix::process::getuid().as_raw();
+    server.logs(&format!("an operator (uid {uid}) says reload"), 3);
+}
+
+#[test]
+fn stop_returns_when_the_server_has_stopped() {
+    for sessions in [0, 1] {
+        let mut server = Server::start(&[]);
+        let mut users: Vec<_> = (0..sessions).map(|_| server.user("hans")).collect();
+        assert_eq!(read(&server.place, &["stop"]), "");
+        assert_eq!(ask(&server.place, &["status"]).1, Some(1));
+        assert_eq!(server.ended().code, Some(0));
+        for user in &mut users {
+            assert_eq!(user.wait_for("bye")["reason"], "server_shutdown");
+        }
+    }
+}
+
+#[test]
+fn a_restart_keeps_sessions() {
+    let server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    assert_eq!(read(&server.place, &["restart"]), "");
+    hans.ok("whoelse");
+    let (answer, code) = ask(&server.place, &["sessions"]);
+    assert_eq!((code, &answer["sessions"][0]["user"]), (Some(0), &Value::from("hans")));
+}
