@@ -84,6 +84,20 @@ pub enum Record {
         /// Digest of the command as encoded; `None` in a folder of version 0.1.0.
         words: Option<WordsDigest>,
     },
+    /// What became of a message with a given id (R61), in one batch with it where it is stored: a repeat within the
+    /// day is answered and not done again.
+    Sent {
+        /// Whose courier.
+        user: Name,
+        /// The number of its ORIGIN.
+        number: u64,
+        /// What became of it.
+        outcome: Outcome,
+        /// Digest of the command as encoded.
+        words: WordsDigest,
+        /// It is remembered until then.
+        until: Time,
+    },
 }
 
 /// Something that has happened. Each has a whole new value: a later one replaces an earlier one of its key, but

@@ -47,6 +47,8 @@ pub enum Event<'a> {
         /// The sequence number of the last one.
         upto: u64,
     },
+    /// The program that a message was handed to has failed: it counts as not shown, and is the last one.
+    ProgramFailed,
     /// Standard output is closed: nothing can be shown any more.
     OutputClosed,
     /// `OpenState` succeeded.
@@ -132,6 +134,7 @@ impl fmt::Debug for Event<'_> {
             Event::EndOfInput => write!(f, "EndOfInput"),
             Event::Interrupted(signal) => write!(f, "Interrupted({signal:?})"),
             Event::Delivered { upto } => write!(f, "Delivered(up to {upto})"),
+            Event::ProgramFailed => write!(f, "ProgramFailed"),
             Event::OutputClosed => write!(f, "OutputClosed"),
             Event::StateOpened(recall) => write!(f, "StateOpened({recall:?})"),
             Event::StateRefused => write!(f, "StateRefused"),

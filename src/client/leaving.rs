@@ -98,6 +98,7 @@ impl ClientState {
     pub(super) fn on_bye(&mut self, farewell: Farewell) {
         match farewell {
             Farewell::Logout => self.end_session(Bye::Logout, Exit::Done),
+            Farewell::Timeout if self.settings.comes_back() => self.log_in_again(),
             Farewell::Timeout => self.end_session(Bye::Timeout, Exit::TimedOut),
             Farewell::ServerShutdown if self.outlasts_stop() => {
                 self.hang_up();

@@ -57,7 +57,7 @@ pub mod view;
 pub use effect::{Effect, Exit, Introduction};
 pub use event::{Event, KnownKey, Mark, PeerOpened, Recall, Signal};
 pub use outbox::Effects;
-pub use settings::{AcceptPrivate, Bell, Settings, Way};
+pub use settings::{AcceptPrivate, Bell, Settings, Watch, Way};
 pub use verb::{AT_TERMINAL, Named, Verb};
 
 use alloc::boxed::Box;
@@ -182,6 +182,14 @@ impl ClientState {
             Event::Delivered { upto } => {
                 self.delivery.delivered(upto);
                 self.acknowledge_texts();
+                if self.settings.watch == Watch::Runs {
+                    self.note_activity(true);
+                }
+            }
+            Event::ProgramFailed => {
+                self.delivery.gather(self.now);
+                self.acknowledge();
+                self.abandon(Exit::Refused);
             }
             Event::OutputClosed => self.abandon(Exit::Failed),
             Event::StateOpened(recall) => self.on_state_opened(recall),

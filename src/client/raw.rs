@@ -48,7 +48,8 @@ pub(super) fn said(line: &ClientLine<'_>) -> String {
         | ClientLine::Acknowledge { .. }
         | ClientLine::Active { .. }
         | ClientLine::Relay(_)
-        | ClientLine::Request { .. } => {
+        | ClientLine::Request { .. }
+        | ClientLine::Marked { .. } => {
             let mut bytes = Vec::new();
             line.encode(&mut bytes);
             text(&bytes)

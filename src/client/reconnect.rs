@@ -162,7 +162,9 @@ impl ClientState {
     /// At a terminal, shows how much waits for the server, whenever that changes.
     pub(super) fn tell_queue(&mut self) {
         let queued = match &self.phase {
-            Phase::Session(session) if self.settings.outlasts_server() && session.is_waiting() => {
+            Phase::Session(session)
+                if self.settings.terminal && self.settings.outlasts_server() && session.is_waiting() =>
+            {
                 Some(session.commands.iter().filter(|asked| asked.waits()).count() + self.input.len())
             }
             Phase::Session(_) | Phase::Entry(_) | Phase::Over => None,

@@ -24,6 +24,8 @@ pub struct Settings {
     pub retry_login: bool,
     /// `--takeover`: ends a session of the user that stands in the way, without asking.
     pub takeover: bool,
+    /// Whether the messages go to a script, as they are shown: `hobnob watch`, which has a password.
+    pub watch: Watch,
     /// `--strict`: where no person types, a command that fails shows in the exit code.
     pub strict: bool,
     /// Whether input and output are a terminal: a new password is asked for twice, an empty line asks again,
@@ -79,19 +81,36 @@ pub enum Bell {
     Message,
 }
 
+/// Whether messages go to a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Watch {
+    /// There is a person, or a script that types.
+    #[default]
+    Off,
+    /// They are printed.
+    Prints,
+    /// Each is handed to a program. One that has ended well is activity of its user.
+    Runs,
+}
+
 /// How long to try after a lost connection where nobody watches.
 const PATIENCE_SECS: u64 = 60;
 
 impl Settings {
     /// Whether the client goes on without its server and logs in again: whoever sits at a terminal decides when
-    /// it ends.
+    /// it ends, and a script watches until it is told to end.
     pub(super) fn outlasts_server(&self) -> bool {
-        self.terminal && self.reconnect_secs != Some(0)
+        (self.terminal || self.comes_back()) && self.reconnect_secs != Some(0)
+    }
+
+    /// Whether the client logs in again by itself when its user was idle for too long.
+    pub(super) fn comes_back(&self) -> bool {
+        self.watch != Watch::Off
     }
 
     /// How long to try after a lost connection; `None`: for ever.
     pub(super) fn patience_secs(&self) -> Option<u64> {
-        self.reconnect_secs.or((!self.terminal).then_some(PATIENCE_SECS))
+        self.reconnect_secs.or((!self.terminal && !self.comes_back()).then_some(PATIENCE_SECS))
     }
 }
 
@@ -104,6 +123,7 @@ impl Default for Settings {
             reconnect_secs: None,
             retry_login: false,
             takeover: false,
+            watch: Watch::Off,
             strict: false,
             terminal: false,
             private_advertise: None,

@@ -275,4 +275,12 @@ planted! {
     BlockLeavesRelay: "A relay goes on when one of the two blocks the other.",
     ClientShowsAddress: "A client whose private links are to be relayed tells the other where it listens.",
     ClientRelaysAnyway: "A client that wants direct links only takes a relay.",
+    SendDoneAgain: "A message of a courier that is said again with its id is sent again.",
+    SendWordsIgnored: "An id stands for the same message, whatever its words.",
+    SendSaidEarly: "The answer to a message with a given id is said before it is durable.",
+    SendNotStored: "What became of a message with a given id is not written.",
+    SendOriginDropped: "A message with an id has no ORIGIN.",
+    SendKeptForEver: "What became of a message with an id is remembered for ever.",
+    SendRepeatUnheard: "A repeat of an id whose message is under way is not answered.",
+    SendRefusalConfirmed: "What became of a message with a given id is said though the store refused to note it.",
 }

@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::door::{Couriers, Device, Probe};
-use super::papers::Ledger;
+use super::papers::{Ledger, Sends};
 use super::people::{Past, Ties, Told};
 use super::post::Inbox;
 use super::session::{Debt, Session, Unanswered};
@@ -37,6 +37,8 @@ pub(super) struct Account {
     /// Resumes the session of `login`.
     pub(super) token: Option<Digest>,
     pub(super) ledger: Ledger,
+    /// Messages to which couriers gave ids.
+    pub(super) sends: Sends,
     pub(super) ties: Ties,
     pub(super) past: Past,
     pub(super) inbox: Inbox,
@@ -64,6 +66,7 @@ impl Account {
             login: LoginNumber(0),
             token: None,
             ledger: Ledger::default(),
+            sends: Sends::default(),
             ties: Ties::default(),
             past: Past::default(),
             inbox: Inbox::default(),

@@ -4,6 +4,7 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::door;
 use super::out::Written;
+use super::papers::SendKey;
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record, WordsDigest};
 use crate::wire::{Answer, Code, CommandKind, ServerLine};
@@ -19,6 +20,8 @@ pub(super) struct Asker {
     pub(super) kind: CommandKind,
     /// Of the command's words, if it is remembered: tells a repeat from another command.
     pub(super) words: Option<WordsDigest>,
+    /// Of a courier's message with an id: whoever says that again hears its answer as well.
+    pub(super) send: Option<SendKey>,
 }
 
 impl Asker {
@@ -29,6 +32,10 @@ impl Asker {
 
     /// The command as its receivers know it.
     pub(super) fn origin(&self) -> Option<Origin> {
+        if let Some(send) = self.send {
+            let dropped = planted::is(Planted::SendOriginDropped);
+            return (!dropped).then_some(Origin { login: self.login, number: send.number });
+        }
         let number = self.number.filter(|_| !self.is_courier());
         number.map(|number| Origin { login: self.login, number })
     }
@@ -69,6 +76,9 @@ pub(super) fn answer(server: &mut ServerState, asker: &Asker, outcome: Outcome, 
 
 /// Answers a command with what was written already.
 pub(super) fn answer_written(server: &mut ServerState, asker: &Asker, outcome: Outcome, written: Written) {
+    if let Some(send) = asker.send {
+        return door::send_came(server, asker, send, outcome);
+    }
     note_outcome(server, asker, outcome);
     if let Some(link) = asker_link(server, asker) {
         server.out.queue(link, written);
@@ -97,6 +107,9 @@ fn note_outcome(server: &mut ServerState, asker: &Asker, outcome: Outcome) {
 /// What a command comes to, to be written in one batch with its change or mail; `None` if a repeat would be
 /// done again anyway.
 pub(super) fn settled_record(server: &ServerState, asker: &Asker, outcome: Outcome) -> Option<Record> {
+    if let Some(send) = asker.send {
+        return door::send_record(server, asker, send, outcome);
+    }
     let origin = asker.origin().filter(|_| asker.kind.is_remembered())?;
     let user = server.accounts.name(asker.user).clone();
     Some(Record::Settled { user, origin, outcome, words: asker.words })

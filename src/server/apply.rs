@@ -25,6 +25,11 @@ pub(super) fn apply(server: &mut ServerState, record: &Record) {
                 server.accounts[user].ledger.settle(origin.number, *outcome, *words);
             }
         }
+        Record::Sent { user, number, outcome, words, until } => {
+            if let Some(user) = server.accounts.find(user.as_str()) {
+                server.accounts[user].sends.apply(*number, *outcome, *words, *until);
+            }
+        }
     }
 }
 
@@ -141,7 +146,11 @@ fn held_sessions(records: &[Record]) -> BTreeMap<Name, Time> {
             Record::Fact(Fact::SessionBegan { user, .. } | Fact::SessionEnded { user, .. }) => {
                 held.remove(user);
             }
-            Record::Fact(_) | Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
+            Record::Fact(_)
+            | Record::Change(_)
+            | Record::MailStored { .. }
+            | Record::Settled { .. }
+            | Record::Sent { .. } => {}
         }
     }
     held
@@ -151,7 +160,11 @@ fn held_sessions(records: &[Record]) -> BTreeMap<Name, Time> {
 const fn of_name(record: &Record) -> Option<&Name> {
     match record {
         Record::Fact(Fact::Failures { suspect: Suspect::Account(name), .. }) => Some(name),
-        Record::Fact(_) | Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => None,
+        Record::Fact(_)
+        | Record::Change(_)
+        | Record::MailStored { .. }
+        | Record::Settled { .. }
+        | Record::Sent { .. } => None,
     }
 }
 
@@ -164,7 +177,8 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
             | Fact::Courier { user: name, .. }
             | Fact::SessionBegan { user: name, .. }
             | Fact::SessionEnded { user: name, .. },
-        ) => Vec::from([name]),
+        )
+        | Record::Sent { user: name, .. } => Vec::from([name]),
         Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {
             Vec::from([by, user])
         }

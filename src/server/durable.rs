@@ -11,7 +11,7 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::people::{blocks, groups, history};
 use super::post;
-use crate::record::{Digest, Recovery};
+use crate::record::{Digest, Outcome, Recovery, WordsDigest};
 use crate::time::Time;
 use crate::words::{Credential, LoginNumber, Name};
 
@@ -24,6 +24,8 @@ struct Remembered {
     mail: (BTreeMap<Name, u32>, u64),
     login: LoginNumber,
     token: Option<Digest>,
+    /// Messages with given ids.
+    sends: Vec<(u64, WordsDigest, Outcome, Time)>,
     locked_until: Option<Time>,
     /// Beginning and end of the last session; `None` while a session goes on or begins.
     last_session: Option<(Option<Time>, Time)>,
@@ -85,6 +87,7 @@ impl ServerState {
             mail: post::booked(self, user),
             login: account.login,
             token: account.token,
+            sends: account.sends.durable(self.now),
             locked_until,
             last_session: Some(history::last_session(self, user)),
         }

@@ -249,7 +249,7 @@ impl ServerState {
             Record::Fact(_) => {}
             record if durable => apply::apply(self, &record),
             Record::Change(_) if planted::is(Planted::RefusedChangeApplied) => apply::apply(self, &record),
-            Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } => {}
+            Record::Change(_) | Record::MailStored { .. } | Record::Settled { .. } | Record::Sent { .. } => {}
         }
         match then {
             Then::Nothing => {}
@@ -258,6 +258,7 @@ impl ServerState {
             Then::GroupMessage { asker, group, outcome } => {
                 group_messages::settled(self, &asker, &group, outcome);
             }
+            Then::Sent { asker, outcome } => door::send_settled(self, &asker, outcome, durable),
             Then::Pretended { to, tell } => {
                 let delivered = planted::is(Planted::SilentSaysDelivered);
                 let status = if delivered { Status::Delivered } else { Status::Stored };

@@ -71,7 +71,10 @@ pub(super) fn begin_message(server: &mut ServerState, asker: &Asker) {
     let account = &mut server.accounts[asker.user];
     if asker.is_courier() {
         account.unanswered.all += 1;
-        return door::courier_began(server, asker.link);
+        if asker.send.is_none() {
+            door::courier_began(server, asker.link);
+        }
+        return;
     }
     assert!(account.login == asker.login, "a command is obeyed in its own login");
     account.unanswered.of_login += 1;
@@ -85,7 +88,9 @@ pub(super) fn end_message(server: &mut ServerState, asker: &Asker) {
     assert!(*all > 0, "a message is answered once");
     *all -= 1;
     if asker.is_courier() {
-        door::courier_answered(server, asker.link);
+        if asker.send.is_none() {
+            door::courier_answered(server, asker.link);
+        }
     } else if account.login == asker.login {
         assert!(*of_login > 0, "a message is answered once");
         *of_login -= 1;

@@ -25,6 +25,8 @@ pub(super) fn difference(real: &Recovery, model: &Recovery) -> Option<String> {
         .or_else(|| differs("last written", &real.last_written, &model.last_written))
         .or_else(|| differs("failures", &found.failures, &wanted.failures))
         .or_else(|| differs("devices", &found.devices, &wanted.devices))
+        .or_else(|| differs("couriers", &found.couriers, &wanted.couriers))
+        .or_else(|| differs("sends", &found.sends, &wanted.sends))
         .or_else(|| differs("sessions", &found.sessions, &wanted.sessions))
         .or_else(|| differs("commands", &found.settled, &wanted.settled))
         .or_else(|| differs("blocks", &found.blocks, &wanted.blocks))
@@ -54,6 +56,7 @@ struct Meaning {
     failures: BTreeMap<Suspect, (u32, Option<Time>, u32)>,
     devices: BTreeMap<(Name, Digest), DeviceStanding>,
     couriers: BTreeMap<(Name, Digest), Time>,
+    sends: BTreeMap<(Name, u64), (Outcome, WordsDigest, Time)>,
     sessions: BTreeMap<Name, Session>,
     /// Of the last login of each user.
     settled: BTreeMap<Name, Vec<Settled>>,
@@ -108,6 +111,9 @@ impl Meaning {
             }
             Record::Change(Change::GroupSet { group, members, maker }) => {
                 self.groups.insert(group.clone(), (members.clone(), maker.clone()));
+            }
+            Record::Sent { user, number, outcome, words, until } => {
+                self.sends.insert((user.clone(), *number), (*outcome, *words, *until));
             }
             _ => {}
         }

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::hand::Manner;
 use super::scenario::{Kind, Step};
@@ -22,6 +23,9 @@ const SAID: &[Kind] = &[
     Kind::Offline,
 ];
 
+/// Messages with ids that are remembered, over all users.
+const MARKED_KEPT: usize = 24;
+
 impl World {
     /// Couriers of one user come, say something, and go, or stay until they are closed.
     pub(super) fn send_couriers(&mut self, step: Step) {
@@ -35,7 +39,7 @@ impl World {
                 let micros = self.draw.between(20_000, 150_000);
                 self.pass_couriers(micros);
             }
-            self.say_as_courier(hand, step);
+            self.say_as_courier(hand, user, step);
             self.end_as_courier(hand);
             if self.draw.chance(60) {
                 self.change_accounts(Step { argument: step.argument.wrapping_mul(4), ..step });
@@ -68,11 +72,12 @@ impl World {
         }
     }
 
-    fn say_as_courier(&mut self, hand: usize, step: Step) {
+    fn say_as_courier(&mut self, hand: usize, user: &str, step: Step) {
         for _ in 0..self.draw.below(6) {
             let kind = SAID[usize::try_from(self.draw.below(SAID.len() as u64)).unwrap_or(0)];
             let argument = u16::try_from(self.draw.below(1 << 16)).unwrap_or(0);
             let line = self.command(Step { kind, argument, ..step }).unwrap_or_default();
+            let line = if self.draw.chance(500) { self.marked_line(user, line) } else { line };
             if self.draw.chance(800) {
                 self.hand_commands(hand, line.as_bytes());
             } else {
@@ -85,6 +90,35 @@ impl World {
         }
         if self.draw.chance(60) {
             self.hand_writes(hand, b"hello 1 courier\nresume\ntakeover\n\xff\nactive\nalive\n");
+        }
+    }
+
+    /// A message with an id: a new one, or one of the last that the user's couriers have said, or other words under
+    /// its id.
+    fn marked_line(&mut self, user: &str, line: String) -> String {
+        let of_user: Vec<usize> = (0..self.marked.len()).filter(|at| self.marked[*at].0 == user).collect();
+        // The oldest may be over.
+        let oldest = self.draw.chance(400);
+        let picked = if oldest { 0 } else { self.draw.below(of_user.len().max(1) as u64) };
+        let known = of_user.get(usize::try_from(picked).unwrap_or(0)).map(|at| self.marked[*at].1.clone());
+        match (known, self.draw.below(10)) {
+            (Some(known), 0..=5) => known,
+            (Some(known), 6) => {
+                let mut words = known.splitn(3, ' ');
+                let (kind, id) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                format!("{kind} {id} {line}")
+            }
+            _ => {
+                let kind = if self.draw.chance(650) { "given" } else { "random" };
+                let marked = format!("{kind} {:032x} {line}", self.draw.number());
+                self.marked.push((user.into(), marked.clone()));
+                if self.marked.len() > MARKED_KEPT {
+                    // Those that are long ago stay among the last ones.
+                    let dropped = self.draw.between(MARKED_KEPT as u64 / 2, MARKED_KEPT as u64);
+                    self.marked.remove(usize::try_from(dropped).unwrap_or(0));
+                }
+                marked
+            }
         }
     }
 

@@ -331,7 +331,8 @@ impl Watcher {
                 self.coverage.saw(Rare::MadeUpForgotten);
             }
             Record::Fact(Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. })
-            | Record::Settled { .. } => {}
+            | Record::Settled { .. }
+            | Record::Sent { .. } => {}
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) struct Durable {
     made_up: Vec<Digest>,
     devices: BTreeMap<(Name, Digest), DeviceStanding>,
     couriers: BTreeMap<(Name, Digest), Time>,
+    sends: BTreeMap<(Name, u64), (Outcome, WordsDigest, Time)>,
     sessions: BTreeMap<Name, Session>,
     settled: BTreeMap<(Name, Origin), (Outcome, Option<WordsDigest>)>,
     pub(super) blocks: BTreeSet<(Name, Name)>,
@@ -118,6 +119,12 @@ impl Durable {
             Record::Settled { user, origin, outcome, words } => {
                 self.settled.insert((user, origin), (outcome, words));
             }
+            Record::Sent { user, number, outcome, words, until } => {
+                // Those of the user whose day is over go.
+                let over = until.minus_seconds(86_400);
+                self.sends.retain(|(of, _), (.., end)| *of != user || *end > over);
+                self.sends.insert((user, number), (outcome, words, until));
+            }
         }
     }
 
@@ -125,6 +132,7 @@ impl Durable {
         self.failures.remove(&Suspect::Account(name.clone()));
         self.devices.retain(|(user, _), _| user != name);
         self.couriers.retain(|(user, _), _| user != name);
+        self.sends.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
         self.settled.retain(|(of, _), _| of != name);
         self.blocks.retain(|(by, user)| by != name && user != name);
@@ -183,6 +191,13 @@ impl Durable {
         records.extend(self.couriers.iter().map(|((user, token), until)| {
             let (user, token, until) = (user.clone(), *token, Some(*until));
             Record::Fact(Fact::Courier { user, token, until })
+        }));
+        records.extend(self.sends.iter().map(|((user, number), (outcome, words, until))| Record::Sent {
+            user: user.clone(),
+            number: *number,
+            outcome: *outcome,
+            words: *words,
+            until: *until,
         }));
         for session in self.sessions.values() {
             let mut both = [session.began.clone(), session.ended.clone()];

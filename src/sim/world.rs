@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
 use core::net::SocketAddr;
@@ -222,6 +223,8 @@ pub(crate) struct World {
     pub(super) cookies: Vec<(Name, Token)>,
     /// Tokens that couriers were given.
     pub(super) passes: Vec<(Name, Token)>,
+    /// Messages with ids that couriers have said, with their users.
+    pub(super) marked: Vec<(String, String)>,
     pub(super) overheard: Overheard,
     pub(super) evil: Evil,
     pub(super) folders: Folders,
@@ -256,6 +259,7 @@ impl World {
             tokens: Vec::new(),
             cookies: Vec::new(),
             passes: Vec::new(),
+            marked: Vec::new(),
             overheard: Overheard::default(),
             evil: Evil::default(),
             folders: Folders::default(),

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::command::CommandKind;
-use super::parts::{Capabilities, Words};
+use super::parts::{Capabilities, MessageMark, Words};
 use super::relay_line::RelayLine;
 use crate::words::{DeviceKey, MessageId, Secret, Text, Token};
 
@@ -78,6 +78,15 @@ pub enum ClientLine<'a> {
         /// carried out once.
         number: Option<u64>,
         /// The command.
+        command: Command<'a>,
+    },
+    /// `#NUMBER given|random ID COMMAND`: a message of a courier that may be said again.
+    Marked {
+        /// Chosen by the client; the answer carries it.
+        number: u64,
+        /// Tells a repeat.
+        mark: MessageMark,
+        /// `message`, `message group` or `broadcast`.
         command: Command<'a>,
     },
 }

@@ -21,7 +21,7 @@ pub use code::{Code, Farewell, Freshness, PeerFarewell, PingStatus, Prompt, Refu
 pub use command::CommandKind;
 pub use frame::{Frame, Framer};
 pub use parse::Garbled;
-pub use parts::{Capabilities, Words};
+pub use parts::{Capabilities, IdKind, MessageMark, Words};
 pub use peer_line::{CALL_BYTES, PeerLine};
 pub use relay_line::{FRAME_BYTES, RELAY_LINE_BYTES, RELAY_WINDOW_BYTES, RelayLine, Relayed, Sealed};
 pub use server_line::{Admission, Answer, Delivery, Notice, Presence, ServerLine};

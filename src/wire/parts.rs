@@ -1,5 +1,7 @@
 //! What lines of both directions are made of.
 
+use crate::words::Token;
+
 /// What a program can do beyond reading lines; said in `hobnob` and `hello`, before login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Capabilities {
@@ -17,6 +19,38 @@ pub struct Capabilities {
     pub away: bool,
     /// It relays private links, or has them relayed (`relay`).
     pub relay: bool,
+}
+
+/// What a courier says before a message, so that it may say it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageMark {
+    /// Who chose the id, and so for how long it is kept.
+    pub kind: IdKind,
+    /// The id.
+    pub id: Token,
+}
+
+/// Who chose an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IdKind {
+    /// A person or a script (`given`): it is kept on the disk.
+    Given,
+    /// The program, at random (`random`): it is kept in memory.
+    Random,
+}
+
+impl IdKind {
+    /// Both.
+    pub const ALL: [IdKind; 2] = [IdKind::Given, IdKind::Random];
+
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            IdKind::Given => "given",
+            IdKind::Random => "random",
+        }
+    }
 }
 
 /// Words separated by runs of spaces; possibly none.

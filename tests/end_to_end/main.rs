@@ -42,3 +42,4 @@ mod subcommands;
 mod terminal_mode;
 mod timeouts;
 mod tls_door;
+mod watch;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Place, Server, password};
+use support::{Client, Place, Server, password};
 
 /// Where sends keep their token, and how they reach the server.
 struct Sender {
@@ -125,6 +125,39 @@ fn a_token_spares_the_password_and_a_refused_password_is_tried_once() {
 }
 
 #[test]
+fn what_has_an_id_is_sent_once_however_often_it_is_repeated() {
+    let mut server = Server::start(&[]);
+    let mut yoda = server.user("yoda");
+    let sender = Sender::of(&server);
+    for _ in 0..3 {
+        let words = ["--id", "backup-2026-11-23", "yoda", "the backup has failed"];
+        assert_eq!(sender.send(&words, ""), (0, "yoda: delivered\n".into()));
+    }
+    yoda.message("the backup has failed");
+    let other = ["--id", "backup-2026-11-23", "yoda", "the backup is late"];
+    assert_eq!(sender.send(&other, ""), (7, "yoda: usage\n".into()));
+    for input in ["one\ntwo\n", "one\ntwo\nthree\n"] {
+        assert_eq!(sender.send(&["--id", "report", "--lines", "luke"], input).0, 0);
+    }
+    // A refusal is remembered as well, and so is all over a kill of the server.
+    assert_eq!(sender.send(&["--id", "typo", "lukas", "hi"], "").0, 7);
+    server.kill();
+    server.start_again();
+    assert_eq!(sender.send(&["--id", "backup-2026-11-23", "yoda", "the backup has failed"], "").0, 0);
+    assert_eq!(sender.send(&["--id", "report", "--lines", "luke"], "one\ntwo\n").0, 0);
+    let mut luke = server.user("luke");
+    for text in ["one", "two", "three"] {
+        luke.message(text);
+    }
+    assert_eq!(sender.send(&["luke", "last"], "").0, 0);
+    luke.message("last");
+    assert_eq!(all_of(&luke), ["one", "two", "three", "last"]);
+    assert_eq!(sender.send(&["yoda", "last"], "").0, 0);
+    yoda.message("last");
+    assert_eq!(all_of(&yoda), ["the backup has failed", "last"]);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_3_and_what_makes_no_sense_is_2() {
     let mut server = Server::start(&[]);
     let sender = Sender::of(&server);
@@ -146,6 +179,19 @@ fn size_of_the_storm() -> (usize, usize) {
     )
 }
 
+/// Sends a text; one with an id again and again until it is known what became of it, as cron does.
+fn send_once(sender: &Sender, text: &str, with_id: bool) -> i32 {
+    if !with_id {
+        return sender.send(&["--timeout", "20", "yoda", text], "").0;
+    }
+    loop {
+        let code = sender.send(&["--id", text, "--timeout", "20", "yoda", text], "").0;
+        if ![3, 8].contains(&code) {
+            return code;
+        }
+    }
+}
+
 #[test]
 fn every_exit_code_is_true_while_the_server_is_killed() {
     let (sends, kills) = size_of_the_storm();
@@ -161,7 +207,7 @@ fn every_exit_code_is_true_while_the_server_is_killed() {
             thread::spawn(move || {
                 for number in 0..sends {
                     let text = format!("{at}-{number}");
-                    let code = sender.send(&["--timeout", "20", "yoda", &text], "").0;
+                    let code = send_once(&sender, &text, number % 2 == 1);
                     codes.lock().expect("codes").insert(text, code);
                 }
             })
@@ -200,6 +246,11 @@ fn every_exit_code_is_true_while_the_server_is_killed() {
 
 fn of_code(codes: &BTreeMap<String, i32>, code: i32) -> impl Iterator<Item = &str> {
     codes.iter().filter(move |(_, of)| **of == code).map(|(text, _)| text.as_str())
+}
+
+/// All texts that a client has shown.
+fn all_of(client: &Client) -> Vec<String> {
+    client.output().wait(|shown| Some(texts(&shown.values))).expect("its output")
 }
 
 fn texts(objects: &[Value]) -> Vec<String> {

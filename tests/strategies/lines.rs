@@ -3,8 +3,9 @@
 use hobnob::time::Time;
 use hobnob::wire::code::PeerFarewell;
 use hobnob::wire::{
-    Admission, Answer, ClientLine, Code, Command, Contact, Delivery, Farewell, Freshness, MAX_ENDPOINTS,
-    Notice, PeerLine, PingStatus, Presence, Prompt, Refusal, Role, ServerLine, Status,
+    Admission, Answer, ClientLine, Code, Command, Contact, Delivery, Farewell, Freshness, IdKind,
+    MAX_ENDPOINTS, MessageMark, Notice, PeerLine, PingStatus, Presence, Prompt, Refusal, Role, ServerLine,
+    Status,
 };
 use hobnob::words::{DeviceKey, LoginNumber};
 use proptest::collection::vec;
@@ -29,10 +30,21 @@ pub fn client_line() -> BoxedStrategy<ClientLine<'static>> {
         1 => (option::of(message_id()), option::of(number()))
             .prop_map(|(shown, answered)| ClientLine::Acknowledge { shown, answered }),
         1 => any::<bool>().prop_map(|valid| ClientLine::Active { valid }),
+        2 => (number(), select(IdKind::ALL.to_vec()), token(), text_command()).prop_map(|(number, kind, id, command)| {
+            ClientLine::Marked { number, mark: MessageMark { kind, id }, command }
+        }),
         12 => (option::of(number()), command())
             .prop_map(|(number, command)| ClientLine::Request { number, command }),
     ]
     .boxed()
+}
+
+fn text_command() -> impl Strategy<Value = Command<'static>> {
+    prop_oneof![
+        (name(), text()).prop_map(|(to, text)| Command::Message { to, text }),
+        (word(), text()).prop_map(|(group, text)| Command::MessageGroup { group, text }),
+        text().prop_map(|text| Command::Broadcast { text }),
+    ]
 }
 
 fn device_key() -> impl Strategy<Value = DeviceKey> {

@@ -1,9 +1,10 @@
 //! The errand of a script: a client that sends texts, hears what becomes of them, and ends. It is a courier (R57): it
 //! holds no session, beside whatever session its user has.
 //!
-//! What was sent and has no answer when the connection breaks is not sent again, for then it could be done twice:
-//! its outcome is not known.
+//! Each text has an id (R61). What was sent and has no answer when the connection breaks is sent again under it, until
+//! the time is over: then its outcome is not known.
 
+mod ends;
 mod outcome;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,8 @@ use super::outstanding::Parts;
 use super::view::{Failure, Success, View};
 use crate::time::Time;
 use crate::wire::{
-    Admission, Answer, Capabilities, ClientLine, Code, Command, Frame, Framer, Refusal, ServerLine, VERSION,
+    Admission, Answer, Capabilities, ClientLine, Code, Command, Frame, Framer, MessageMark, Refusal,
+    ServerLine, VERSION,
 };
 use crate::words::wiped::WipedBytes;
 use crate::words::{Name, Password, Secret, Text, Token};
@@ -63,14 +65,23 @@ pub struct Orders {
     pub means: Means,
     /// To whom.
     pub recipient: Recipient,
-    /// What; a line break in one is U+2028.
-    pub texts: Vec<String>,
+    /// What.
+    pub texts: Vec<Piece>,
     /// What has to come of it.
     pub wanted: Wanted,
     /// For how long it is tried and waited for.
     pub timeout_secs: u64,
     /// Longest command, in bytes.
     pub line_bytes: usize,
+}
+
+/// A text, and what tells a repeat of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// A line break in it is U+2028.
+    pub text: String,
+    /// Its id.
+    pub mark: MessageMark,
 }
 
 /// Something that has happened.
@@ -80,7 +91,7 @@ pub enum Happening<'a> {
     Started,
     /// A `Dial` succeeded.
     Connected,
-    /// The connection was lost.
+    /// The connection was lost, or a later `Dial` failed.
     Disconnected,
     /// Bytes have arrived, in any chunking.
     Received(&'a [u8]),
@@ -90,7 +101,7 @@ pub enum Happening<'a> {
 
 /// Something to do. `Debug` prints no bytes: they may hold a password.
 pub enum Action {
-    /// Connect to the server. If that fails the errand is over.
+    /// Connect to the server. If that fails the first time the errand is over.
     Dial,
     /// Send bytes.
     Send(WipedBytes),
@@ -152,7 +163,16 @@ enum Step {
     /// The server was busy, and is asked again then.
     Busy(Time),
     Carrying,
+    /// The connection was lost; the server is dialled again then.
+    Away(Time),
     Over,
+}
+
+/// A text that was sent and has no answer.
+struct Sent {
+    piece: Piece,
+    /// What came of its lists.
+    parts: Parts,
 }
 
 /// The errand.
@@ -164,9 +184,11 @@ pub struct Errand {
     /// When it has taken long enough.
     until: Time,
     /// Texts that were not sent, with their numbers.
-    waiting: VecDeque<(u64, String)>,
-    /// Those sent whose outcome is not known, with what came of their lists.
-    open: BTreeMap<u64, Parts>,
+    waiting: VecDeque<(u64, Piece)>,
+    /// Those sent whose outcome is not known.
+    open: BTreeMap<u64, Sent>,
+    /// It was let in before.
+    was_in: bool,
     ending: Ending,
     actions: Vec<Action>,
 }
@@ -193,6 +215,7 @@ impl Errand {
             until: Time::MAX,
             waiting,
             open: BTreeMap::new(),
+            was_in: false,
             ending: Ending::default(),
             actions: Vec::new(),
         }
@@ -277,9 +300,9 @@ impl Errand {
             // A name without an account, where one could be made.
             ServerLine::Ask(_) => self.fail(Reason::NoPassword, Exit::LoginRefused),
             ServerLine::Users { number: Some(number), users } => {
-                if let Some(parts) = self.open.get_mut(number) {
+                if let Some(sent) = self.open.get_mut(number) {
                     // One that does not fit is no part of the outcome.
-                    let _ = parts.add_users(*users, SERVER_LINE_BYTES);
+                    let _ = sent.parts.add_users(*users, SERVER_LINE_BYTES);
                 }
             }
             ServerLine::Done { number: Some(number), answer } => self.answered(*number, Ok(*answer)),
@@ -315,8 +338,16 @@ impl Errand {
 
     fn admitted(&mut self, admission: &Admission<'_>) {
         if self.step == Step::Entering {
-            self.step = Step::Carrying;
-            self.actions.extend(admission.token.map(Action::KeepToken));
+            (self.step, self.was_in) = (Step::Carrying, true);
+            if let Some(token) = admission.token {
+                self.orders.means.token = Some(token);
+                self.actions.push(Action::KeepToken(token));
+            }
+            let again: Vec<(u64, Piece)> =
+                self.open.iter().map(|(number, sent)| (*number, sent.piece.clone())).collect();
+            for (number, piece) in &again {
+                self.say_piece(*number, piece);
+            }
             self.send_more();
         }
     }
@@ -343,18 +374,17 @@ impl Errand {
     /// Sends what may be sent now; at the end, says goodbye.
     fn send_more(&mut self) {
         while self.open.len() < WINDOW
-            && let Some((number, text)) = self.waiting.pop_front()
+            && let Some((number, piece)) = self.waiting.pop_front()
         {
-            let recipient = self.orders.recipient.clone();
-            let Some(command) = command(&recipient, &text) else { continue };
+            let Some(command) = command(&self.orders.recipient, &piece.text) else { continue };
             let mut encoded = Vec::new();
             command.encode(&mut encoded);
             if encoded.len() > self.orders.line_bytes {
                 self.tell(number, Err(Code::TooLong));
                 continue;
             }
-            self.open.insert(number, Parts::default());
-            self.say(&ClientLine::Request { number: Some(number), command });
+            self.say_piece(number, &piece);
+            self.open.insert(number, Sent { piece, parts: Parts::default() });
         }
         if self.open.is_empty() {
             self.say(&ClientLine::Request { number: None, command: Command::Logout });
@@ -363,7 +393,7 @@ impl Errand {
     }
 
     fn answered(&mut self, number: u64, answer: Result<Answer<'_>, Code>) {
-        let Some(parts) = self.open.remove(&number) else { return };
+        let Some(Sent { parts, .. }) = self.open.remove(&number) else { return };
         self.tell(number, answer.map(|answer| answers::success(answer, parts)));
         self.send_more();
     }
@@ -380,70 +410,11 @@ impl Errand {
         self.actions.push(Action::Show(View::Result { line, command, outcome }));
     }
 
-    /// The server is gone: what was sent may have been carried out, and nothing else was.
-    fn lost(&mut self) {
-        match self.step {
-            Step::Dialling | Step::Silent(_) | Step::Entering | Step::Busy(_) => {
-                self.fail(Reason::NoAnswer, Exit::ServerLost);
-            }
-            Step::Carrying => self.give_up(),
-            Step::Over => {}
+    fn say_piece(&mut self, number: u64, piece: &Piece) {
+        let recipient = self.orders.recipient.clone();
+        if let Some(command) = command(&recipient, &piece.text) {
+            self.say(&ClientLine::Marked { number, mark: piece.mark, command });
         }
-    }
-
-    fn give_up(&mut self) {
-        for number in mem::take(&mut self.open).into_keys() {
-            self.tell(number, Err(Code::OutcomeUnknown));
-        }
-        for (number, _) in mem::take(&mut self.waiting) {
-            self.tell(number, Err(Code::NotConnected));
-        }
-        self.end();
-    }
-
-    fn fail(&mut self, reason: Reason, exit: Exit) {
-        self.actions.push(Action::Explain(reason));
-        self.actions.push(Action::Exit(exit));
-        self.step = Step::Over;
-    }
-
-    fn end(&mut self) {
-        self.actions.push(Action::Exit(self.ending.exit()));
-        self.step = Step::Over;
-    }
-
-    /// What is due now, and when something is next.
-    fn look_at_the_clock(&mut self) {
-        match self.step {
-            Step::Busy(at) if at <= self.now && self.now < self.until => self.enter(),
-            Step::Silent(until) if until <= self.now => self.fail(Reason::NoAnswer, Exit::ServerLost),
-            Step::Busy(_) if self.until <= self.now => {
-                self.fail(Reason::Refused(Refusal::Busy), Exit::NotKnown);
-            }
-            Step::Carrying if self.until <= self.now => self.give_up_late(),
-            Step::Dialling | Step::Silent(_) | Step::Entering if self.until <= self.now => {
-                self.fail(Reason::NoAnswer, Exit::ServerLost);
-            }
-            Step::Dialling
-            | Step::Silent(_)
-            | Step::Entering
-            | Step::Busy(_)
-            | Step::Carrying
-            | Step::Over => {}
-        }
-        let own = match self.step {
-            Step::Silent(at) | Step::Busy(at) => at,
-            Step::Dialling | Step::Entering | Step::Carrying => self.until,
-            Step::Over => return,
-        };
-        let at = own.min(self.until).max(self.now + Duration::from_micros(1));
-        self.actions.push(Action::WakeAt(at));
-    }
-
-    /// It has taken too long.
-    fn give_up_late(&mut self) {
-        self.ending.is_late = true;
-        self.give_up();
     }
 
     fn say(&mut self, line: &ClientLine<'_>) {

@@ -12,12 +12,22 @@ struct Script {
     actions: Vec<String>,
 }
 
+/// The text of a number, with an id that is that number.
+fn piece(number: u8, text: &str) -> Piece {
+    let mark = MessageMark { kind: crate::wire::IdKind::Given, id: Token([number; 16]) };
+    Piece { text: text.into(), mark }
+}
+
+fn line(number: u8, text: &str) -> String {
+    alloc::format!("#{number} given {} message yoda {text}\n", Token([number; 16]))
+}
+
 fn orders(texts: &[&str]) -> Orders {
     Orders {
         user: Name::new("hans").unwrap(),
         means: Means { password: Some(Password::new("falcon")), token: None },
         recipient: Recipient::User("yoda".into()),
-        texts: texts.iter().map(|text| String::from(*text)).collect(),
+        texts: (1..).zip(texts).map(|(number, text)| piece(number, text)).collect(),
         wanted: Wanted::Stored,
         timeout_secs: 30,
         line_bytes: 4_096,
@@ -95,7 +105,7 @@ fn texts_are_sent_once_and_their_outcome_decides_the_code() {
         let mut script = let_in(orders(&["one", "two"]));
         assert_eq!(
             script.sent(),
-            "hello 1 courier\nlogin hans falcon\n#1 message yoda one\n#2 message yoda two\n"
+            String::from("hello 1 courier\nlogin hans falcon\n") + &line(1, "one") + &line(2, "two")
         );
         answers.iter().for_each(|answer| script.says(answer));
         assert_eq!(script.take().last(), Some(&alloc::format!("Exit({code})")));
@@ -146,11 +156,45 @@ fn a_busy_server_is_asked_again_until_the_time_is_over() {
 }
 
 #[test]
-fn a_lost_server_leaves_what_was_sent_in_doubt() {
+fn what_was_sent_is_said_again_when_a_lost_server_is_back() {
     let mut script = let_in(orders(&["one", "two"]));
     script.says("ok #2 message yoda stored");
     script.happens(Happening::Disconnected);
-    assert_eq!(script.take(), ["2 ok", "1 outcome_unknown", "Exit(NotKnown)"]);
+    assert_eq!(script.take(), ["2 ok"]);
+    script.sent();
+    script.after(1);
+    assert_eq!(script.take(), ["Dial"]);
+    // It is not there yet.
+    script.happens(Happening::Disconnected);
+    script.after(1);
+    assert_eq!(script.take(), ["Dial"]);
+    script.happens(Happening::Connected);
+    script.says("hobnob 1 ack courier");
+    assert_eq!(script.sent(), "hello 1 courier\nresume hans 00112233445566778899aabbccddeeff\n");
+    script.says("resumed hans unread 0 login 0");
+    assert_eq!(script.sent(), line(1, "one"));
+    script.says("ok #1 message yoda delivered");
+    assert_eq!(script.take(), ["1 ok", "Exit(Done)"]);
+}
+
+#[test]
+fn a_server_that_stays_away_or_lets_nobody_in_again_leaves_what_was_sent_in_doubt() {
+    let mut script = let_in(orders(&["one", "two"]));
+    script.says("ok #2 message yoda stored\nbye server_shutdown");
+    script.take();
+    script.after(30);
+    assert_eq!(script.take(), ["1 outcome_unknown", "Exit(NotKnown)"]);
+    let mut script = let_in(orders(&["one"]));
+    script.happens(Happening::Disconnected);
+    script.after(1);
+    script.happens(Happening::Connected);
+    script.says("hobnob 1 ack courier\nrefused stale\nrefused invalid_credentials 2");
+    let said = script.take();
+    assert!(said.ends_with(&["1 outcome_unknown".into(), "Exit(NotKnown)".into()]), "{said:?}");
+}
+
+#[test]
+fn a_server_that_is_lost_before_the_login_is_not_waited_for() {
     let mut script = begun(orders(&["one"]));
     script.says("bye server_shutdown");
     assert_eq!(script.take(), ["Explain(NoAnswer)", "Exit(ServerLost)"]);

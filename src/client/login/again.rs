@@ -6,6 +6,7 @@ use super::{Entry, Next, Request, Step};
 use crate::client::effect::Exit;
 use crate::client::outstanding::Said;
 use crate::client::session::Session;
+use crate::client::settings::Watch;
 use crate::client::standing::{Lost, Stage, Standing};
 use crate::client::view::{Bye, Connection, Notice, View};
 use crate::client::{ClientState, Phase};
@@ -105,6 +106,10 @@ impl ClientState {
 
     /// A refusal in the middle of a session ends nothing: the password is asked for until it is right.
     pub(super) fn ask_again(&mut self, name: Name, next: Next) {
+        if self.settings.watch != Watch::Off {
+            // There is nobody to ask.
+            return self.end_entry(Bye::ConnectionLost, Exit::LoginRefused);
+        }
         self.kept_password = None;
         match next {
             Next::Takeover(request) => self.ask_takeover(request),

@@ -21,3 +21,4 @@ mod script;
 mod session;
 mod talking;
 mod unanswered;
+mod watch;

@@ -29,7 +29,7 @@ pub(super) fn obey_command(
     let remembered = number.filter(|_| kind.is_remembered());
     let words = remembered.map(|_| digest(server, &command));
     let login = server.accounts[user].login;
-    let asker = Asker { user, login, link, number, kind, words };
+    let asker = Asker { user, login, link, number, kind, words, send: None };
     // What only asks is asked again, but not under the number of something else.
     if remembered.is_none() && number.is_some_and(|number| server.accounts[user].ledger.knows(number)) {
         return refuse_number(server, &asker);
@@ -46,7 +46,7 @@ pub(super) fn obey_command(
     carry_out(server, &asker, command);
 }
 
-fn digest(server: &mut ServerState, command: &Command<'_>) -> WordsDigest {
+pub(super) fn digest(server: &mut ServerState, command: &Command<'_>) -> WordsDigest {
     let mut encoded = core::mem::take(&mut server.scratch);
     encoded.clear();
     command.encode(&mut encoded);

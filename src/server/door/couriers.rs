@@ -8,6 +8,7 @@ use super::commands::carry_out;
 use super::entry::refuse;
 use super::input::misused;
 use super::links::{self, LastAnswer, Stage};
+use super::sends;
 use super::tries::{self, Counted, Success};
 use super::waiting::{self, Waits};
 use crate::planted::{self, Planted};
@@ -32,7 +33,7 @@ const IDLE_FOR: Duration = Duration::from_secs(10);
 const TOKEN_UNITS: u64 = 20;
 const AT_ONCE: RecordNumber = RecordNumber(0);
 /// In place of a login number: a courier has no login.
-const NO_LOGIN: LoginNumber = LoginNumber(0);
+pub(super) const NO_LOGIN: LoginNumber = LoginNumber(0);
 
 /// The couriers of an account, and what lets them in without the password.
 #[derive(Debug, Clone, Default)]
@@ -174,7 +175,15 @@ pub(super) fn obey(server: &mut ServerState, id: LinkId, user: UserId, line: Cli
         }
         ClientLine::Request { number, command } if may_say(command.kind()) => {
             let kind = command.kind();
-            carry_out(server, &Asker { user, login: NO_LOGIN, link: id, number, kind, words: None }, command);
+            carry_out(
+                server,
+                &Asker { user, login: NO_LOGIN, link: id, number, kind, words: None, send: None },
+                command,
+            );
+            look(server, id);
+        }
+        ClientLine::Marked { number, mark, command } => {
+            sends::carry(server, id, user, number, mark, command);
             look(server, id);
         }
         ClientLine::Request { number, command } => {

@@ -251,6 +251,10 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
             commands::obey_command(server, id, member, number, command);
             waiting::look(server, id, member);
         }
+        ClientLine::Marked { number, .. } => {
+            let code = Code::UnknownCommand;
+            misused(server, id, Misuse { number: Some(number), command: first_word, code });
+        }
         ClientLine::Acknowledge { shown, answered } => acknowledge(server, member, shown, answered),
         ClientLine::Alive => {}
         ClientLine::Active { .. } if planted::is(Planted::ActiveIgnored) => {}
@@ -296,6 +300,7 @@ fn obey_stranger(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         ClientLine::Device { cookie } => devices::shown(server, id, cookie),
         ClientLine::Takeover => probes::take_over(server, id),
         ClientLine::Request { .. }
+        | ClientLine::Marked { .. }
         | ClientLine::Acknowledge { .. }
         | ClientLine::Active { .. }
         | ClientLine::Relay(_)

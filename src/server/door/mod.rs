@@ -16,6 +16,7 @@ mod login;
 mod names;
 mod probes;
 mod restart;
+mod sends;
 mod strangers;
 mod tries;
 mod turns;
@@ -48,6 +49,7 @@ pub(super) use self::login::{hashed, verified};
 use self::names::Names;
 pub(super) use self::probes::{Probe, decide as decide_asked, silent};
 pub(super) use self::restart::{restart, take_up_held};
+pub(super) use self::sends::{came as send_came, record as send_record, settled as send_settled};
 use self::strangers::Strangers;
 #[cfg(feature = "sim")]
 pub(super) use self::tries::locked_until;

@@ -138,7 +138,7 @@ fn in_order(mut facts: Vec<(RecordNumber, Fact)>) -> Vec<Fact> {
 fn named_by(record: &Record) -> Vec<&Name> {
     match record {
         Record::Fact(fact) => account_of(fact).into_iter().collect(),
-        Record::Settled { user, .. } => Vec::from([user]),
+        Record::Settled { user, .. } | Record::Sent { user, .. } => Vec::from([user]),
         Record::MailStored { to, mail } => Vec::from([to, &mail.from]),
         Record::Change(change) => match change {
             Change::AccountAdded { name, .. } | Change::AccountRemoved { name } => Vec::from([name]),

@@ -8,6 +8,7 @@ mod facts;
 pub(super) mod lane;
 mod ledger;
 mod secrets;
+mod sends;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -16,6 +17,7 @@ use self::facts::Facts;
 use self::lane::{Lane, WishId};
 pub(super) use self::ledger::{Ledger, Standing};
 pub(super) use self::secrets::Secrets;
+pub(super) use self::sends::{SendKey, Sends, Taken};
 use super::accounts::UserId;
 use super::answers::{Asker, Tell};
 use super::out::{Output, Slow};
@@ -70,6 +72,11 @@ pub(super) enum Then {
         group: Name,
         outcome: Outcome,
     },
+    /// What became of a message with a given id is known (R61).
+    Sent {
+        asker: Asker,
+        outcome: Outcome,
+    },
     /// A sender who is blocked silently hears `stored`.
     Pretended {
         to: UserId,
@@ -96,7 +103,7 @@ const RECORD_BYTES: u64 = 256;
 fn bytes_of(record: &Record) -> u64 {
     match record {
         Record::MailStored { mail, .. } => RECORD_BYTES + mail.text.len() as u64,
-        Record::Fact(_) | Record::Change(_) | Record::Settled { .. } => RECORD_BYTES,
+        Record::Fact(_) | Record::Change(_) | Record::Settled { .. } | Record::Sent { .. } => RECORD_BYTES,
     }
 }
 

@@ -47,7 +47,8 @@ pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text
 
 fn report(server: &mut ServerState, asker: &Asker, recipients: usize, barred: &[UserId]) {
     let mut lines = Vec::new();
-    if server.settings.broadcast_report == BroadcastReport::Names {
+    // A repeat of one with an id gets the answer alone, and so does the first.
+    if server.settings.broadcast_report == BroadcastReport::Names && asker.send.is_none() {
         session::charge(server, asker.user, barred.len() as u64);
         for line in word_lines(&server.accounts.sorted_names(barred)) {
             let Some(users) = Words::new(&line) else { unreachable!("names hold no line feed") };

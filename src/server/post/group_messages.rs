@@ -111,7 +111,8 @@ fn finish(server: &mut ServerState, message: GroupMessage) {
     }
     let withheld = withheld || planted::is(Planted::GroupAlwaysWithheld);
     let outcome = Outcome::Group { delivered, stored, refused, withheld };
-    let settled = answers::settled_record(server, &asker, outcome).filter(|_| stored > 0);
+    let settled =
+        answers::settled_record(server, &asker, outcome).filter(|_| stored > 0 && asker.send.is_none());
     match settled {
         None => answer(server, &asker, &group, outcome),
         Some(settled) => {

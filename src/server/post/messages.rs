@@ -201,7 +201,9 @@ pub(in crate::server) fn tell_sender(
         Tell::Sender(asker) => {
             match ending {
                 Ok(status) => {
-                    away::tell(server, asker, to);
+                    if asker.send.is_none() {
+                        away::tell(server, asker, to);
+                    }
                     let to = server.accounts.name(to).as_str();
                     let answer = Answer::Message { to, status };
                     let line = crate::wire::ServerLine::Done { number: asker.number, answer };

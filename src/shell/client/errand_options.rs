@@ -1,16 +1,18 @@
 //! The command line of `hobnob send`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Read as _};
-use std::path::PathBuf;
 
+use blake2::{Blake2s256, Digest as _};
 use clap::{Parser, ValueEnum};
 
 use super::config::Sources;
 use super::options::{Options, Places, UsageError};
-use crate::client::errand::{Means, Orders, Recipient, Wanted};
+use super::passwords::Access;
+use crate::client::errand::{Means, Orders, Piece, Recipient, Wanted};
 use crate::shell::pages::{COLUMNS, TEMPLATE};
-use crate::words::{LINE_BREAK, Name};
+use crate::wire::{IdKind, MessageMark};
+use crate::words::{LINE_BREAK, Name, Token};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,6 +49,10 @@ pub(super) struct SendLine {
     /// Each line is a text of its own
     #[arg(long)]
     lines: bool,
+    /// Sends it once only: for a day a repeat with the same ID and words is answered as the first was; with --lines
+    /// each line has an id of its own, made of ID and its number
+    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    id: Option<String>,
     /// What has to come of it
     #[arg(long, value_name = "WHAT", value_enum, default_value = "stored")]
     wait: Wait,
@@ -56,27 +62,8 @@ pub(super) struct SendLine {
     /// One JSON object for each text
     #[arg(long)]
     json: bool,
-    /// The server [default: as for a session]
-    #[arg(long, value_name = "HOST:PORT")]
-    server: Option<String>,
-    /// In whose name [default: as for a session]
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// The first line of FILE is the password
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
-    /// Where the token is kept [default: $XDG_STATE_HOME/hobnob]
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
-    /// Trust only this key of the server
-    #[arg(long, value_name = "SHA256:…")]
-    fingerprint: Option<String>,
-    /// Trust certificates of the authorities in FILE (PEM), for the server's name
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// No encryption to the server; both sides must say it
-    #[arg(long)]
-    plaintext: bool,
+    #[command(flatten)]
+    access: Access,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,9 +91,9 @@ impl ErrandOptions {
         let line = SendLine::try_parse_from(line)?;
         // The server is named, trusted and logged in to as by the client.
         let Options { settings, places, warning, .. } =
-            Options::parse_with(line.as_of_the_client(), sources)?;
+            Options::parse_with(line.access.as_of_the_client(), sources)?;
         let (recipient, text) = line.recipient()?;
-        let texts = texts(&text, line.lines);
+        let texts = pieces(texts(&text, line.lines), line.id.as_deref(), line.lines)?;
         if texts.is_empty() {
             return Err(UsageError::NothingToSend);
         }
@@ -124,23 +111,6 @@ impl ErrandOptions {
 }
 
 impl SendLine {
-    fn as_of_the_client(&self) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["hobnob".into()];
-        let options = [
-            ("--server", self.server.as_ref().map(OsString::from)),
-            ("--user", self.user.as_ref().map(OsString::from)),
-            ("--password-file", self.password_file.as_ref().map(|path| path.clone().into_os_string())),
-            ("--state", self.state.as_ref().map(|path| path.clone().into_os_string())),
-            ("--ca", self.ca.as_ref().map(|path| path.clone().into_os_string())),
-            ("--fingerprint", self.fingerprint.as_ref().map(OsString::from)),
-        ];
-        for (option, value) in options {
-            words.extend(value.into_iter().map(|value| [OsStr::new(option), &value].join(OsStr::new("="))));
-        }
-        words.extend(self.plaintext.then(|| "--plaintext".into()));
-        words
-    }
-
     /// Whom it is for, and what it is, as it was typed or read.
     fn recipient(&self) -> Result<(Recipient, String), UsageError> {
         let named = |name: &String| match Name::new(name) {
@@ -161,6 +131,35 @@ impl SendLine {
         };
         Ok((recipient, text))
     }
+}
+
+/// The texts with their ids.
+fn pieces(texts: Vec<String>, id: Option<&str>, lines: bool) -> Result<Vec<Piece>, UsageError> {
+    let piece = |(number, text): (u64, String)| {
+        let mark = match id {
+            Some(id) => {
+                let id = given(id, lines.then_some(number));
+                MessageMark { kind: IdKind::Given, id }
+            }
+            None => {
+                let mut id = Token([0; 16]);
+                let failed = |error: getrandom::Error| UsageError::NoRandomness(error.to_string());
+                getrandom::fill(&mut id.0).map_err(failed)?;
+                MessageMark { kind: IdKind::Random, id }
+            }
+        };
+        Ok(Piece { text, mark })
+    };
+    (1..).zip(texts).map(piece).collect()
+}
+
+/// The id of a text as the server knows it: the same for the same words and number.
+fn given(id: &str, number: Option<u64>) -> Token {
+    let number = number.map_or_else(String::new, |number| number.to_string());
+    let digest: [u8; 32] = Blake2s256::digest(format!("hobnob send {number}\n{id}")).into();
+    let mut front = Token([0; 16]);
+    front.0.copy_from_slice(&digest[..16]);
+    front
 }
 
 /// All of standard input.
@@ -189,6 +188,25 @@ mod tests {
         ErrandOptions::parse(fixed.iter().chain(words).map(OsString::from), &Sources::default())
     }
 
+    fn said(pieces: &[Piece]) -> Vec<&str> {
+        pieces.iter().map(|piece| piece.text.as_str()).collect()
+    }
+
+    #[test]
+    fn an_id_is_the_same_each_time_and_another_for_each_line() {
+        let ids = |words: &[&str]| -> Vec<Token> {
+            let orders = parse(words).expect("is good").orders;
+            orders.texts.iter().map(|piece| piece.mark.id).collect()
+        };
+        let lines = ids(&["--id", "x", "--lines", "yoda", "a\nb"]);
+        assert_eq!(lines, ids(&["--id", "x", "--lines", "luke", "a\nb"]));
+        assert_ne!(lines[0], lines[1]);
+        assert!(!lines.contains(&ids(&["--id", "x", "yoda", "a"])[0]));
+        assert_ne!(ids(&["--id", "x", "yoda", "a"]), ids(&["--id", "y", "yoda", "a"]));
+        assert_ne!(ids(&["yoda", "a"]), ids(&["yoda", "a"]));
+        assert!(matches!(parse(&["--id", "", "yoda", "a"]), Err(UsageError::Options(_))));
+    }
+
     #[test]
     fn words_name_the_recipient_and_the_text() {
         for (words, recipient, text) in [
@@ -197,13 +215,13 @@ mod tests {
             (&["--all", "--", "-x"], Recipient::All, "-x"),
         ] {
             let orders = parse(words).expect("is good").orders;
-            assert_eq!((orders.recipient, orders.texts), (recipient, vec![text.to_owned()]));
+            assert_eq!((orders.recipient, said(&orders.texts)), (recipient, vec![text]));
         }
         let orders = parse(&["--lines", "--wait", "delivered", "--timeout", "5", "yoda", "a\r\n\nb\n"]);
         let orders = orders.expect("is good").orders;
         assert_eq!(
-            (orders.texts, orders.wanted, orders.timeout_secs),
-            (vec!["a".into(), "b".into()], Wanted::Delivered, 5)
+            (said(&orders.texts), orders.wanted, orders.timeout_secs),
+            (vec!["a", "b"], Wanted::Delivered, 5)
         );
     }
 

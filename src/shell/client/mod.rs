@@ -26,12 +26,14 @@ mod links;
 mod mistaken;
 mod news;
 mod options;
+mod passwords;
 mod peer_links;
 mod people;
 mod pins;
 mod plain;
 #[doc(hidden)]
 pub mod played;
+mod program;
 mod reach;
 mod relay;
 mod rows;
@@ -49,6 +51,7 @@ mod tasks;
 mod terminal;
 mod trusting;
 mod typist;
+mod watch_options;
 mod wording;
 
 pub use config::ConfigError;

@@ -118,6 +118,8 @@ pub(super) enum News<P: Platform = System> {
     Printed(Printed),
     /// Nothing can be printed any more.
     PrintFailed,
+    /// The program that a message was handed to has failed.
+    ProgramFailed,
 }
 
 /// A printed sheet.

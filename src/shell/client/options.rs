@@ -2,10 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use etcetera::BaseStrategy as _;
@@ -13,16 +12,18 @@ use etcetera::BaseStrategy as _;
 use super::config::{self, Chosen, ConfigError, Given, Sources};
 use super::config_keys::Config;
 use super::errand_options::ErrandOptions;
+use super::passwords::PasswordSource;
+use super::program::Program;
 use super::reach::Security;
 use super::server_address::ServerAddress;
 use super::stamps::Timestamps;
 use super::tasks;
+use super::watch_options;
 use crate::client::Settings;
 use crate::client::trust::Demand;
 use crate::shell::pages::{COLUMNS, TEMPLATE};
 use crate::shell::tunnel::dialler::Dialler;
-use crate::words::wiped::{WipedBytes, wipe};
-use crate::words::{BadFingerprint, Password};
+use crate::words::BadFingerprint;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,9 +60,8 @@ struct CommandLine {
     /// At a terminal: lines only, no colours, no cursor movement; so also with TERM=dumb
     #[arg(long)]
     plain: bool,
-    /// The first line of FILE is the password
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    password: PasswordSource,
     /// Where marks and history are kept [default: $XDG_STATE_HOME/hobnob]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -103,6 +103,8 @@ pub struct Options {
     pub(super) task: Task,
     /// With [`Task::Send`].
     pub(super) errand: Option<Box<ErrandOptions>>,
+    /// With [`Task::Watch`].
+    pub(super) program: Option<Program>,
 }
 
 /// What to do.
@@ -114,6 +116,8 @@ pub(super) enum Task {
     Trust,
     /// Send texts, and end.
     Send,
+    /// Hand messages to a script.
+    Watch,
 }
 
 /// An error in a command line.
@@ -134,6 +138,9 @@ pub enum UsageError {
     /// `hobnob send` without a user.
     #[error("say in whose name: --user NAME, HOBNOB_USER, or user in client.toml")]
     NoUser,
+    /// `hobnob watch` without a password.
+    #[error("say what lets the user in: --password-file, --password-command or --password-fd")]
+    NoPassword,
     /// Two that contradict each other.
     #[error("{0} does not go with {1}")]
     Contradiction(&'static str, &'static str),
@@ -154,6 +161,9 @@ pub enum UsageError {
     /// A word that is no name.
     #[error("{0} is no name")]
     NoName(String),
+    /// No id can be made.
+    #[error("the system has no random numbers: {0}")]
+    NoRandomness(String),
     /// An empty text.
     #[error("there is no text to send")]
     NothingToSend,
@@ -171,11 +181,11 @@ pub enum UsageError {
     /// TLS cannot be set up.
     #[error("no TLS: {0}")]
     NoTls(String),
-    /// The password file cannot be read.
-    #[error("cannot read the password in {}: {reason}", .file.display())]
-    PasswordFile {
+    /// There is no password where one should be.
+    #[error("cannot read the password {place}: {reason}")]
+    Password {
         /// Where.
-        file: PathBuf,
+        place: String,
         /// Why.
         reason: String,
     },
@@ -201,6 +211,10 @@ impl Options {
                 words.remove(1);
                 ErrandOptions::parse(words, sources).map(Options::of_errand)
             }
+            Some("watch") => {
+                words.remove(1);
+                watch_options::parse(words, sources)
+            }
             Some("trust") => {
                 words.remove(1);
                 let matches = tasks::trust().try_get_matches_from(words)?;
@@ -225,8 +239,8 @@ impl Options {
         }
         let config = chosen.config;
         let security = line.security(task, &config.server.host)?;
-        let warning = line.password_file.as_deref().and_then(warn_of_readers);
-        let password = line.password_file.as_deref().map(read_password).transpose()?;
+        let warning = line.password.warning();
+        let password = line.password.read()?;
         let Config {
             server,
             user,
@@ -255,7 +269,7 @@ impl Options {
         let state = line.state.map_or_else(default_state, Ok);
         let places = Places { server, state, private_bind, private_port, security };
         let CommandLine { json, plain, .. } = line;
-        Ok(Options { json, plain, timestamps, warning, settings, places, task, errand: None })
+        Ok(Options { json, plain, timestamps, warning, settings, places, task, errand: None, program: None })
     }
 
     /// `hobnob send`: there is no session to set up.
@@ -269,6 +283,7 @@ impl Options {
             places: errand.places.clone(),
             task: Task::Send,
             errand: Some(Box::new(errand)),
+            program: None,
         }
     }
 }
@@ -308,8 +323,8 @@ impl CommandLine {
         let Some(file) = &self.ca else {
             let demand = match (task, key) {
                 (Task::Trust, key) => Demand::Accept(key),
-                (Task::Chat | Task::Send, Some(key)) => Demand::Key(key),
-                (Task::Chat | Task::Send, None) => Demand::Pin,
+                (Task::Chat | Task::Send | Task::Watch, Some(key)) => Demand::Key(key),
+                (Task::Chat | Task::Send | Task::Watch, None) => Demand::Pin,
             };
             let dialler = Dialler::to_any_key(host).map_err(|error| UsageError::NoTls(error.to_string()))?;
             return Ok(Security { demand, dialler });
@@ -337,41 +352,6 @@ pub(super) struct Places {
     pub(super) private_port: Option<u16>,
     /// How the server is to be spoken to.
     pub(super) security: Security,
-}
-
-/// Warns of a password that is kept in a file that others can read.
-fn warn_of_readers(file: &Path) -> Option<String> {
-    let data = fs::metadata(file).ok()?;
-    let is_open = data.is_file() && data.permissions().mode() & 0o077 != 0;
-    is_open.then(|| format!("{0} can be read by others: chmod 600 {0}", file.display()))
-}
-
-fn read_password(file: &Path) -> Result<Password, UsageError> {
-    let failed = |reason: String| UsageError::PasswordFile { file: file.into(), reason };
-    let bytes = read_wiped(file).map_err(|error| failed(error.to_string()))?;
-    let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let first = first.strip_suffix(b"\r").unwrap_or(first);
-    match str::from_utf8(first) {
-        Ok("") => Err(failed("the first line is empty".into())),
-        Ok(password) => Ok(Password::new(password)),
-        Err(_) => Err(failed("it is not UTF-8".into())),
-    }
-}
-
-/// Reads a file, or a pipe, without a copy that is not overwritten.
-fn read_wiped(file: &Path) -> io::Result<WipedBytes> {
-    let mut file = fs::File::open(file)?;
-    let (mut bytes, mut chunk) = (WipedBytes::new(), [0; 4096]);
-    let read = loop {
-        match file.read(&mut chunk) {
-            Ok(0) => break Ok(()),
-            Ok(count) => bytes.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => break Err(error),
-        }
-    };
-    wipe(&mut chunk);
-    read.map(|()| bytes)
 }
 
 /// `$XDG_STATE_HOME/hobnob`, by default `~/.local/state/hobnob`.

@@ -91,8 +91,17 @@ impl Sheet {
 
     /// The bytes for standard output.
     pub(super) fn output(&self) -> Vec<u8> {
-        let output = self.pieces.iter().filter(|(stream, _)| *stream == Stream::Output);
-        output.flat_map(|(_, bytes)| bytes).copied().collect()
+        self.bytes_for(Stream::Output)
+    }
+
+    /// The bytes for standard error.
+    pub(super) fn diagnostics(&self) -> Vec<u8> {
+        self.bytes_for(Stream::Diagnostics)
+    }
+
+    fn bytes_for(&self, stream: Stream) -> Vec<u8> {
+        let pieces = self.pieces.iter().filter(|(of, _)| *of == stream);
+        pieces.flat_map(|(_, bytes)| bytes).copied().collect()
     }
 
     /// This and all that wait after it, as one.
@@ -121,6 +130,9 @@ pub(super) struct Screen {
     face: Face,
     look: Look,
     sheet: Sheet,
+    /// Sheets that end with a message, where each message has its own.
+    finished: Vec<Sheet>,
+    one_by_one: bool,
     sheets: Sender<Sheet>,
     /// Bytes handed to the thread and not reported as printed.
     waiting: usize,
@@ -144,7 +156,22 @@ impl Screen {
                 stamps: Some(Stamps::new(timestamps, TimeZone::system(), plain)),
             },
         };
-        Screen { face, look, sheet: Sheet::default(), sheets, waiting: 0, failed: false, roster: None }
+        Screen {
+            face,
+            look,
+            sheet: Sheet::default(),
+            finished: Vec::new(),
+            one_by_one: false,
+            sheets,
+            waiting: 0,
+            failed: false,
+            roster: None,
+        }
+    }
+
+    /// The same, with a sheet of its own for each message.
+    pub(super) fn one_by_one(self) -> Screen {
+        Screen { one_by_one: true, ..self }
     }
 
     /// The same, with names learnt for completion.
@@ -178,6 +205,9 @@ impl Screen {
         self.show(view);
         self.sheet.printed.noted += usize::from(noted);
         self.sheet.printed.upto = Some(sequence);
+        if self.one_by_one {
+            self.finished.push(mem::take(&mut self.sheet));
+        }
     }
 
     /// Adds a line about the program itself.
@@ -195,11 +225,13 @@ impl Screen {
 
     /// Hands the sheet to the printing thread.
     pub(super) fn print(&mut self) {
-        if !self.sheet.pieces.is_empty() && !self.failed {
-            let sheet = mem::take(&mut self.sheet);
-            self.waiting += sheet.printed.bytes;
-            // The thread has ended only after it reported a failure.
-            let _ = self.sheets.send(sheet);
+        let last = mem::take(&mut self.sheet);
+        for sheet in self.finished.drain(..).chain([last]) {
+            if !sheet.pieces.is_empty() && !self.failed {
+                self.waiting += sheet.printed.bytes;
+                // The thread has ended only after it reported a failure.
+                let _ = self.sheets.send(sheet);
+            }
         }
     }
 
@@ -215,6 +247,7 @@ impl Screen {
     /// Drops what was gathered.
     pub(super) fn forget(&mut self) {
         self.sheet = Sheet::default();
+        self.finished.clear();
     }
 
     /// A sheet is printed.

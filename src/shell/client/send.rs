@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::rc::Rc;
 
-use async_channel::{Receiver, bounded};
+use async_channel::{Receiver, Sender, bounded};
 use futures_lite::future::or;
 use smol::LocalExecutor;
 
@@ -58,6 +58,7 @@ pub(super) fn run(options: ErrandOptions) -> io::Result<u8> {
     orders.means = Means { password, token };
     let executor = Rc::new(LocalExecutor::new());
     let platform = System::new(WallClock::starting_after(Time::ZERO));
+    let (inbox, news) = bounded(INBOX);
     let mut runner = Runner {
         recipient: orders.recipient.clone(),
         errand: Errand::new(orders),
@@ -65,6 +66,9 @@ pub(super) fn run(options: ErrandOptions) -> io::Result<u8> {
         platform,
         executor: Rc::clone(&executor),
         link: None,
+        dial: false,
+        inbox,
+        news,
         wake: Time::MAX,
         json,
         exit: None,
@@ -108,7 +112,12 @@ struct Runner {
     places: Places,
     platform: System,
     executor: Rc<LocalExecutor<'static>>,
-    link: Option<Link>,
+    /// The link that there is, with the number of its dial.
+    link: Option<(u64, Link)>,
+    /// The server is to be dialled.
+    dial: bool,
+    inbox: Sender<News>,
+    news: Receiver<News>,
     wake: Time,
     json: bool,
     exit: Option<Exit>,
@@ -117,65 +126,92 @@ struct Runner {
 
 impl Runner {
     async fn run(&mut self) -> io::Result<u8> {
-        let (inbox, news) = bounded::<News>(INBOX);
-        let (linked, last_link) = bounded::<()>(1);
+        let mut last_link = None;
+        let mut dials = 0;
         self.tell(Happening::Started)?;
-        // `Dial` is the first action of all.
+        while self.exit.is_none() {
+            if self.dial {
+                self.dial = false;
+                dials += 1;
+                match self.reach(dials).await? {
+                    Some(Ok(linked)) => last_link = Some(linked),
+                    Some(Err(exit)) => return Ok(exit.code()),
+                    None => {}
+                }
+            } else {
+                self.hear().await?;
+            }
+        }
+        // What was said last still leaves.
+        self.link = None;
+        self.news.close();
+        if let Some(linked) = last_link {
+            or(async { linked.recv().await.unwrap_or(()) }, self.platform.after(END)).await;
+        }
+        Ok(self.exit.unwrap_or(Exit::Failed).code())
+    }
+
+    /// Connects to the server. Says when the link is over; or that the errand is, because the server was not reached
+    /// the first time.
+    async fn reach(&mut self, dial: u64) -> io::Result<Option<Result<Receiver<()>, Exit>>> {
         let late = async {
             self.platform.timer(self.wake).await;
             None
         };
-        let reached = or(async { Some(reach(&self.platform, &self.places).await) }, late).await;
-        match reached {
+        match or(async { Some(reach(&self.platform, &self.places).await) }, late).await {
             None => self.tell(Happening::Tick)?,
-            Some(Err(unreached)) => {
+            Some(Err(unreached)) if dial == 1 => {
                 say(&trusting::explain(&self.places.server, &unreached));
-                return Ok(trusting::exit(&unreached).code());
+                return Ok(Some(Err(trusting::exit(&unreached))));
             }
+            Some(Err(_)) => self.tell(Happening::Disconnected)?,
             Some(Ok(Reached { way, .. })) => {
+                let (linked, last_link) = bounded::<()>(1);
                 let (link, orders) = Link::new();
-                let report = |news| match news {
-                    LinkNews::Bytes(bytes) => News::FromServer { dial: 0, bytes },
-                    LinkNews::Gone => News::ServerGone { dial: 0 },
+                let report = move |news| match news {
+                    LinkNews::Bytes(bytes) => News::FromServer { dial, bytes },
+                    LinkNews::Gone => News::ServerGone { dial },
                 };
-                let serving = links::serve(self.platform, way, orders, inbox, report);
+                let serving = links::serve(self.platform, way, orders, self.inbox.clone(), report);
                 let task = async move {
                     serving.await;
                     drop(linked);
                 };
                 self.executor.spawn(task).detach();
-                self.link = Some(link);
+                self.link = Some((dial, link));
                 self.tell(Happening::Connected)?;
+                return Ok(Some(Ok(last_link)));
             }
         }
-        self.hear(&news).await?;
-        // What was said last still leaves.
-        self.link = None;
-        news.close();
-        or(async { last_link.recv().await.unwrap_or(()) }, self.platform.after(END)).await;
-        Ok(self.exit.unwrap_or(Exit::Failed).code())
+        Ok(None)
     }
 
-    async fn hear(&mut self, news: &Receiver<News>) -> io::Result<()> {
-        while self.exit.is_none() {
-            let late = async {
-                self.platform.timer(self.wake).await;
-                None
-            };
-            match or(async { Some(news.recv().await) }, late).await {
-                Some(Ok(News::FromServer { bytes, .. })) => self.tell(Happening::Received(&bytes))?,
-                Some(_) => self.tell(Happening::Disconnected)?,
-                None => self.tell(Happening::Tick)?,
+    /// Waits for the next thing that happens.
+    async fn hear(&mut self) -> io::Result<()> {
+        let late = async {
+            self.platform.timer(self.wake).await;
+            None
+        };
+        let present = self.link.as_ref().map(|(dial, _)| *dial);
+        match or(async { self.news.recv().await.ok() }, late).await {
+            Some(News::FromServer { dial, bytes }) if Some(dial) == present => {
+                self.tell(Happening::Received(&bytes))
             }
+            Some(News::ServerGone { dial }) if Some(dial) == present => {
+                self.link = None;
+                self.tell(Happening::Disconnected)
+            }
+            // Of a link that was lost before.
+            Some(_) => Ok(()),
+            None => self.tell(Happening::Tick),
         }
-        Ok(())
     }
 
     fn tell(&mut self, happening: Happening<'_>) -> io::Result<()> {
         let now = self.platform.now();
         for action in self.errand.handle(happening, now) {
             match action {
-                Action::Dial => {}
+                Action::Dial => (self.dial, self.link) = (true, None),
                 Action::Send(mut bytes) => self.send(&mut bytes),
                 Action::KeepToken(token) => self.kept.token = Some(Some(token)),
                 Action::ForgetToken => self.kept.token = Some(None),
@@ -190,7 +226,7 @@ impl Runner {
     }
 
     fn send(&self, bytes: &mut WipedBytes) {
-        if let Some(link) = &self.link {
+        if let Some((_, link)) = &self.link {
             link.send(bytes);
         }
     }
@@ -211,8 +247,15 @@ impl Runner {
                 Err(failure) => failure.code.as_str().into(),
             };
             out = format!("{to}: {word}\n").into_bytes();
-            if let Err(failure) = outcome {
-                say(&wording::failure(command, failure));
+            match outcome {
+                Err(failure) if failure.code == Code::Usage => {
+                    say("this id was used within a day, for another message");
+                }
+                Err(failure) if failure.code == Code::Limit => {
+                    say("the user has 10,000 ids of the last day; later again, or without --id");
+                }
+                Err(failure) => say(&wording::failure(command, failure)),
+                Ok(_) => {}
             }
         }
         let mut output = io::stdout().lock();

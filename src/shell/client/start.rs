@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::rc::Rc;
+use std::sync::mpsc;
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
 use async_signal::{Signal as SystemSignal, Signals};
@@ -15,6 +16,7 @@ use super::hands::{Folder, Hands, Peers, Server};
 use super::keyboard::Keyboard;
 use super::news::News;
 use super::options::{Options, Places, Task};
+use super::program::{Program, Wanted};
 use super::screen::{self, Face, Screen};
 use super::send;
 use super::standard_output;
@@ -45,6 +47,9 @@ pub fn run(options: Options) -> io::Result<u8> {
     if let Some(errand) = options.errand {
         return send::run(*errand);
     }
+    if options.task == Task::Watch {
+        return watch(options);
+    }
     if options.task == Task::Trust {
         return trusting::run(&options.places);
     }
@@ -55,15 +60,47 @@ pub fn run(options: Options) -> io::Result<u8> {
     Ok(smol::block_on(executor.run(running)))
 }
 
+/// Hands messages to a program, or prints them.
+fn watch(options: Options) -> io::Result<u8> {
+    let Options { settings, places, warning, program, .. } = options;
+    let program = program.unwrap_or_else(|| Program::new(Wanted::default(), None));
+    if let Some(warning) = warning {
+        let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(&warning));
+    }
+    let executor = Rc::new(LocalExecutor::new());
+    let (urgent, urgent_news) = unbounded();
+    let signals = signals()?;
+    executor.spawn(watch_signals(signals, urgent.clone())).detach();
+    let running = program.running();
+    let sheets = program.spawn(urgent.clone())?;
+    // Nothing is ever typed.
+    let (asks, _nobody) = mpsc::channel();
+    let keyboard = Keyboard::asking(asks, settings.line_bytes);
+    let screen = Screen::new(Face::Json, sheets).one_by_one();
+    let platform = System::new(WallClock::starting_after(Time::ZERO));
+    let core = ClientState::new(settings, getrandom::u64().map_err(io::Error::other)?);
+    let parts =
+        Parts { platform, executor: Rc::clone(&executor), places, keyboard, screen, core, device: None };
+    let client = parts.assemble((urgent, urgent_news));
+    let task = executor.spawn(client.run());
+    let code = smol::block_on(executor.run(task));
+    running.end();
+    Ok(code)
+}
+
+fn signals() -> io::Result<Signals> {
+    Signals::new([SystemSignal::Int, SystemSignal::Term, SystemSignal::Hup, SystemSignal::Xfsz])
+}
+
 fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Result<Client> {
-    let Options { json, plain, timestamps, warning, mut settings, places, task: _, errand: _ } = options;
+    let Options { json, plain, timestamps, warning, mut settings, places, task: _, errand: _, program: _ } =
+        options;
     if let Some(warning) = warning {
         let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(&warning));
     }
     let (urgent, urgent_news) = unbounded();
-    let signals =
-        Signals::new([SystemSignal::Int, SystemSignal::Term, SystemSignal::Hup, SystemSignal::Xfsz])?;
-    executor.spawn(watch(signals, urgent.clone())).detach();
+    let signals = signals()?;
+    executor.spawn(watch_signals(signals, urgent.clone())).detach();
     let on_terminal = io::stdout().is_terminal();
     settings.terminal = !json && on_terminal && io::stdin().is_terminal();
     let plain = plain || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
@@ -164,7 +201,7 @@ fn at_terminal(
     Ok((Keyboard::terminal(terminal, limit), Screen::new(face, sheets).teaching(roster)))
 }
 
-async fn watch(mut signals: Signals, urgent: Sender<News>) {
+async fn watch_signals(mut signals: Signals, urgent: Sender<News>) {
     while let Some(Ok(signal)) = signals.next().await {
         let signal = if signal == SystemSignal::Xfsz {
             // A file would grow beyond the limit of the process: the write fails, as on a full disk.

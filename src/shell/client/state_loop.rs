@@ -174,10 +174,8 @@ impl<P: Platform> Client<P> {
                 Some(upto) => self.tell(Event::Delivered { upto }),
                 None => self.finish_turn(),
             },
-            News::PrintFailed => {
-                self.hands.screen.fail();
-                self.tell(Event::OutputClosed);
-            }
+            News::PrintFailed => self.fail_screen(Event::OutputClosed),
+            News::ProgramFailed => self.fail_screen(Event::ProgramFailed),
         }
     }
 
@@ -192,6 +190,12 @@ impl<P: Platform> Client<P> {
             Relayed::Leaving(bytes) => self.tell(Event::RelayLeaving { link, bytes }),
             Relayed::Taken(count) => self.tell(Event::RelayTaken { link, count: *count }),
         }
+    }
+
+    /// Nothing more is shown.
+    fn fail_screen(&mut self, why: Event<'_>) {
+        self.hands.screen.fail();
+        self.tell(why);
     }
 
     /// Hands lines to the core while it takes any, and requests more.
@@ -268,7 +272,7 @@ impl<P: Platform> Client<P> {
             };
             match or(async { self.urgent.recv().await.ok() }, late).await {
                 Some(News::Printed(printed)) => drop(self.hands.printed(printed)),
-                Some(News::PrintFailed) => return Exit::Failed.code(),
+                Some(News::PrintFailed | News::ProgramFailed) => return Exit::Failed.code(),
                 Some(News::Signal(_)) | None => break,
                 Some(_) => {}
             }

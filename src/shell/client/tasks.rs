@@ -13,6 +13,7 @@ use super::config::{Chosen, Origin, Sources};
 use super::config_keys::KEYS;
 use super::errand_options::SendLine;
 use super::options::{self, UsageError};
+use super::watch_options::WatchLine;
 use crate::shell::pages::{self, COLUMNS, Shell, TEMPLATE};
 use crate::shell::visible::visible;
 
@@ -21,6 +22,7 @@ pub(super) fn all() -> Command {
     options::command_line().subcommands([
         trust(),
         SendLine::command().name("send"),
+        WatchLine::command().name("watch"),
         config(),
         completions(),
         man(),

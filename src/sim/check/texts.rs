@@ -8,11 +8,14 @@ use super::{Check, Verdict, number_of, rule};
 use crate::record::Outcome;
 use crate::sim::reference::News;
 use crate::sim::trace::ProcessId;
+use crate::words::LinkId;
 
 /// All texts that were ever sent, by number.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     pub(super) sent: BTreeMap<u32, SentText>,
+    /// The last text that was heard on each link.
+    last_heard: BTreeMap<LinkId, u32>,
 }
 
 /// A text and what became of it.
@@ -73,13 +76,20 @@ impl Check {
     pub(super) fn news(&mut self) -> Verdict {
         for news in self.reference.take_news() {
             match news {
-                News::Heard { link, user, command, to, text } => {
+                News::Heard { link, user, command, to, text, marked } => {
                     let kind = match command {
                         "broadcast" => Kind::Broadcast,
                         "message group" => Kind::Group,
                         _ => Kind::Direct,
                     };
+                    let number = number_of(&text);
                     self.heard(link.0 << 32, user.as_str(), kind, &to, text)?;
+                    let Some(number) = number else { continue };
+                    let last = self.texts.last_heard.insert(link, number).unwrap_or(0);
+                    // What a courier says again, and was lost before, comes behind what it has said since (R61).
+                    if let Some(text) = self.texts.sent.get_mut(&number) {
+                        text.late |= marked && (text.is_repeated() || number < last);
+                    }
                 }
                 News::Came { text, outcome } => {
                     if let Some(text) = number_of(&text).and_then(|number| self.texts.sent.get_mut(&number)) {

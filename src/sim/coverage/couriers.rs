@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::{Coverage, Rare};
 use crate::server::Settings;
 use crate::sim::trace::{Seen, Told, Trace};
-use crate::wire::{Admission, ClientLine, Farewell, Frame, Framer, Refusal, ServerLine};
-use crate::words::LinkId;
+use crate::wire::{Admission, ClientLine, Code, Farewell, Frame, Framer, Refusal, ServerLine};
+use crate::words::{LinkId, Token};
 
 /// A connection, as far as its lines tell.
 #[derive(Debug, Default)]
@@ -31,17 +31,22 @@ struct Link {
 pub(super) struct Couriers {
     settings: Settings,
     links: BTreeMap<LinkId, Link>,
+    /// Ids of messages, with their users; and those said to this server.
+    ids: BTreeSet<(String, Token)>,
+    new_ids: BTreeSet<(String, Token)>,
 }
 
 impl Couriers {
     pub(super) fn see(&mut self, seen: &Seen, trace: &Trace, coverage: &mut Coverage) {
         match seen {
             Seen::ServerStarted { settings, .. } => {
-                *self = Couriers { settings: (**settings).clone(), links: BTreeMap::new() };
+                self.settings = (**settings).clone();
+                self.links.clear();
+                self.new_ids.clear();
             }
             Seen::FilesChanged { settings, .. } => self.settings = (**settings).clone(),
             Seen::Told(Told::LinkOpened { link, .. }) => drop(self.links.insert(*link, Link::default())),
-            Seen::Told(Told::Received { link, bytes }) => self.received(*link, trace.bytes(*bytes)),
+            Seen::Told(Told::Received { link, bytes }) => self.received(*link, trace.bytes(*bytes), coverage),
             Seen::Told(Told::LinkClosed { link }) | Seen::Closed { link } => drop(self.links.remove(link)),
             Seen::Sent { link, bytes } => {
                 for line in crate::sim::check::lines(trace.bytes(*bytes)) {
@@ -54,7 +59,7 @@ impl Couriers {
         }
     }
 
-    fn received(&mut self, id: LinkId, mut bytes: &[u8]) {
+    fn received(&mut self, id: LinkId, mut bytes: &[u8], coverage: &mut Coverage) {
         let Some(link) = self.links.get_mut(&id) else { return };
         while let Some(frame) = link.framer.next(&mut bytes, 1 << 16) {
             let Frame::Line(line) = frame else { continue };
@@ -62,6 +67,16 @@ impl Couriers {
                 Ok(ClientLine::Hello { capabilities, .. }) => link.courier |= capabilities.courier,
                 Ok(ClientLine::Login { name, .. } | ClientLine::Resume { name, .. }) => {
                     link.tried = String::from(name);
+                }
+                Ok(ClientLine::Marked { mark, .. }) if link.carries.is_some() => {
+                    link.unanswered += 1;
+                    let said = (link.carries.clone().unwrap_or_default(), mark.id);
+                    if !self.ids.insert(said.clone()) {
+                        let here = !self.new_ids.insert(said);
+                        coverage.saw(if here { Rare::IdSaidAgain } else { Rare::IdSaidAfterRestart });
+                    } else {
+                        self.new_ids.insert(said);
+                    }
                 }
                 Ok(ClientLine::Request { command, .. }) if link.carries.is_some() => {
                     link.leaves |= command == crate::wire::Command::Logout;
@@ -99,6 +114,8 @@ impl Couriers {
             ServerLine::Bye(Farewell::Timeout) if link.carries.is_some() => rare.push(Rare::CourierIdle),
             ServerLine::Bye(Farewell::Replaced) if link.carries.is_some() => rare.push(Rare::CourierReplaced),
             ServerLine::Done { .. } | ServerLine::Failed { .. } => {
+                let usage = matches!(line, ServerLine::Failed { code: Code::Usage, command, .. } if command.starts_with("message"));
+                rare.extend((usage && link.carries.is_some()).then_some(Rare::IdOfOtherWords));
                 answered = true;
                 let waited = link.leaves && link.unanswered > 1;
                 rare.extend(waited.then_some(Rare::CourierLeftBehindAnswers));

@@ -195,5 +195,11 @@ spelled! {
         CourierReplaced = "courier ended with its password",
         /// A courier said goodbye before all was answered.
         CourierLeftBehindAnswers = "goodbye of a courier behind its answers",
+        /// A message of a courier was said again with its id.
+        IdSaidAgain = "id of a courier's message said again",
+        /// The same, after a restart of the server.
+        IdSaidAfterRestart = "id of a courier's message said again after a restart",
+        /// An id was said with other words.
+        IdOfOtherWords = "id of a courier's message said with other words",
     }
 }

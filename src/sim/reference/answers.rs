@@ -27,10 +27,15 @@ pub(super) struct Asker {
     pub(super) name: &'static str,
     /// Of a command that is remembered.
     pub(super) words: Option<String>,
+    /// Of a courier's message with an id: `given` or `random`, and the number of its ORIGIN (R61).
+    pub(super) send: Option<(&'static str, u64)>,
 }
 
 impl Asker {
     pub(super) fn origin(&self) -> Option<Origin> {
+        if let Some((_, number)) = self.send {
+            return Some(Origin { login: LoginNumber(0), number });
+        }
         self.number
             .filter(|_| !self.is_courier())
             .map(|number| Origin { login: LoginNumber(self.login), number })
@@ -145,7 +150,7 @@ impl Server {
         self.note_activity(user, true);
         let login = self.at(user).login;
         let words = number.filter(|_| command.is_remembered()).map(|_| command.canonical());
-        let asker = Asker { user, login, link, number, name: command.name, words };
+        let asker = Asker { user, login, link, number, name: command.name, words, send: None };
         self.note_heard(&asker, command);
         let ledger = &self.at(user).ledger;
         let known = number.and_then(|number| ledger.entries.get(&number).cloned());
@@ -172,8 +177,8 @@ impl Server {
     pub(super) fn note_heard(&mut self, asker: &Asker, command: &Command) {
         if !command.text.is_empty() {
             let (to, text) = (command.word(0).to_string(), command.text.clone());
-            let user = self.name(asker.user).clone();
-            self.news.push(News::Heard { link: asker.link, user, command: command.name, to, text });
+            let (user, marked) = (self.name(asker.user).clone(), asker.send.is_some());
+            self.news.push(News::Heard { link: asker.link, user, command: command.name, to, text, marked });
         }
     }
 
@@ -270,6 +275,9 @@ impl Server {
 
     /// Answers after other lines.
     pub(super) fn answer_after(&mut self, asker: &Asker, outcome: Outcome, lines: &[String], answer: &str) {
+        if asker.send.is_some() {
+            return self.send_came(asker, outcome);
+        }
         self.note_outcome(asker, outcome);
         if let Some(link) = self.asker_link(asker) {
             self.send_all(link, lines);
@@ -278,6 +286,9 @@ impl Server {
     }
 
     pub(super) fn fail(&mut self, asker: &Asker, code: Code) {
+        if asker.send.is_some() {
+            return self.send_came(asker, Outcome::Failed(code));
+        }
         self.note_outcome(asker, Outcome::Failed(code));
         if let Some(link) = self.asker_link(asker) {
             self.send(link, &format!("error {}{} {}", asker.tag(), code_word(code), asker.name));

@@ -53,7 +53,7 @@ impl Server {
 
     /// The answer to a message, after what its sender is told of its receiver.
     pub(super) fn answer_message(&mut self, asker: &Asker, to: Option<User>, outcome: Outcome, answer: &str) {
-        let away = self.away_lines(asker, to);
+        let away = if asker.send.is_some() { Vec::new() } else { self.away_lines(asker, to) };
         self.answer_after(asker, outcome, &away, answer);
     }
 }

@@ -35,11 +35,11 @@ impl Server {
         let withheld = !barred.is_empty() && report != BroadcastReport::None;
         let head = format!("users {}", asker.tag());
         let lines = match report {
-            BroadcastReport::Names => {
+            BroadcastReport::Names if asker.send.is_none() => {
                 self.charge(asker.user, barred.len() as u64);
                 name_lines(head.trim_end(), &self.sorted_names(barred))
             }
-            BroadcastReport::Generic | BroadcastReport::None => Vec::new(),
+            BroadcastReport::Names | BroadcastReport::Generic | BroadcastReport::None => Vec::new(),
         };
         let outcome = Outcome::Broadcast { recipients, withheld };
         let answer = format!("broadcast {recipients} {}", reach_word(withheld));

@@ -126,6 +126,9 @@ impl Server {
             _ => self.charge(user, 1),
         }
         let unknown = match line {
+            Line::Marked { number, word, id: of, command } => {
+                return self.carry_marked(id, user, number, (word, &of), &command);
+            }
             Line::Request { number, command } => match command.name {
                 "logout" => {
                     let tag = number.map_or_else(String::new, |number| format!("#{number} "));
@@ -156,7 +159,7 @@ impl Server {
     }
 
     fn carry(&mut self, link: LinkId, user: User, number: Option<u64>, command: &Command) {
-        let asker = Asker { user, login: 0, link, number, name: command.name, words: None };
+        let asker = Asker { user, login: 0, link, number, name: command.name, words: None, send: None };
         self.note_heard(&asker, command);
         self.carry_out(&asker, command);
         self.look_at_courier(link);
@@ -199,6 +202,13 @@ impl Server {
             self.courier_due(id, Some(later(self.now, 1)));
         }
         waits
+    }
+
+    /// Something is to be answered.
+    pub(super) fn courier_asks(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.open += 1;
+        }
     }
 
     pub(super) fn courier_answered(&mut self, id: LinkId) {

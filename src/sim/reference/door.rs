@@ -267,6 +267,10 @@ impl Server {
                 self.obey_command(id, user, number, &command);
                 self.look(id, user);
             }
+            Line::Marked { number, word, .. } => {
+                self.note_activity(user, false);
+                self.misused(id, Some(number), "unknown_command", word);
+            }
             Line::Acknowledge { shown, answered } => {
                 if let Some(answered) = answered {
                     self.at_mut(user).ledger.answered(answered);
@@ -356,6 +360,7 @@ impl Server {
             Line::Device { cookie } => self.cookie_shown(id, cookie),
             Line::Takeover => self.take_over(id),
             Line::Request { .. }
+            | Line::Marked { .. }
             | Line::Acknowledge { .. }
             | Line::Active { .. }
             | Line::Relay(_)

@@ -280,7 +280,7 @@ impl Server {
             return self.end_message(&asker);
         }
         let outcome = Outcome::Group { delivered, stored, refused, withheld };
-        if stored > 0 && asker.words.is_some() {
+        if stored > 0 && asker.words.is_some() && asker.send.is_none() {
             let then = Then::GroupMessage { asker: asker.clone(), group, outcome };
             self.begin_unsettled(asker.user);
             self.persist_settled(None, Some(&asker), outcome, then);

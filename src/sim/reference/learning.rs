@@ -60,6 +60,14 @@ pub(super) fn learn(
                 learnt.words.entry(*digest).or_insert_with(|| drawn_for.unwrap_or_default().to_string());
             *words = (Some(known.as_str()) == drawn_for).then_some(*digest);
         }
+        (Record::Sent { words, .. }, Record::Sent { words: digest, .. }) => {
+            let known =
+                learnt.words.entry(*digest).or_insert_with(|| drawn_for.unwrap_or_default().to_string());
+            if Some(known.as_str()) != drawn_for {
+                return false;
+            }
+            *words = *digest;
+        }
         _ => {}
     }
     expected == *record

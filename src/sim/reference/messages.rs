@@ -77,8 +77,8 @@ impl Server {
     pub(super) fn begin_message(&mut self, asker: &Asker) {
         if asker.is_courier() {
             self.at_mut(asker.user).unanswered.1 += 1;
-            if let Some(link) = self.links.get_mut(&asker.link) {
-                link.open += 1;
+            if asker.send.is_none() {
+                self.courier_asks(asker.link);
             }
             return;
         }
@@ -90,7 +90,9 @@ impl Server {
         let account = self.at_mut(asker.user);
         account.unanswered.1 -= 1;
         if asker.is_courier() {
-            self.courier_answered(asker.link);
+            if asker.send.is_none() {
+                self.courier_answered(asker.link);
+            }
         } else if account.login == asker.login {
             account.unanswered.0 -= 1;
         }
@@ -126,7 +128,7 @@ impl Server {
         let then = Then::Pretended { to, asker: asker.clone() };
         self.charge(asker.user, STORED);
         self.begin_unsettled(asker.user);
-        if asker.words.is_some() {
+        if asker.words.is_some() && asker.send.is_none_or(|(word, _)| word == "given") {
             self.persist_settled(None, Some(asker), Outcome::Message(Status::Stored), then);
         } else {
             let user = self.name(to).clone();

@@ -42,6 +42,7 @@ mod registrations;
 mod relays;
 mod renewals;
 mod restarts;
+mod sends;
 mod sessions;
 mod strangers;
 pub(super) mod tally;
@@ -122,6 +123,8 @@ struct Account {
     login: u64,
     token: Option<Digest>,
     ledger: Ledger,
+    /// Messages of its couriers with ids (R61).
+    sends: sends::Sends,
     blocks: BTreeSet<User>,
     /// When the last session began, when the one that ended last did, and whether that is the last.
     began: Option<Time>,
@@ -160,6 +163,7 @@ impl Account {
             login: 0,
             token: None,
             ledger: Ledger::default(),
+            sends: sends::Sends::default(),
             blocks: BTreeSet::new(),
             began: None,
             ended: Time::ZERO,
@@ -259,7 +263,7 @@ struct Server {
 #[derive(Debug)]
 pub(super) enum News {
     /// A command that sends it was read.
-    Heard { link: LinkId, user: Name, command: &'static str, to: String, text: String },
+    Heard { link: LinkId, user: Name, command: &'static str, to: String, text: String, marked: bool },
     /// A numbered command that sends it was answered.
     Came { text: String, outcome: Outcome },
     /// Somebody has got it, as far as their end of the link says.

@@ -25,6 +25,7 @@ pub(super) enum Then {
     Mail(Stored),
     GroupMessage { asker: Asker, group: Name, outcome: Outcome },
     Pretended { to: User, asker: Asker },
+    Sent { asker: Asker, outcome: Outcome },
 }
 
 /// A message on its way into a mailbox.
@@ -81,7 +82,8 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
             | Fact::Courier { user, .. }
             | Fact::Failures { suspect: Suspect::Account(user), .. },
         )
-        | Record::Settled { user, .. } => [Some(user), None],
+        | Record::Settled { user, .. }
+        | Record::Sent { user, .. } => [Some(user), None],
         Record::MailStored { to, mail } => [Some(to), Some(&mail.from)],
         Record::Change(Change::AccountAdded { name, .. } | Change::AccountRemoved { name }) => {
             [Some(name), None]
@@ -231,7 +233,9 @@ impl Server {
         outcome: Outcome,
         then: Then,
     ) {
-        let settled = asker.and_then(|asker| {
+        let sent = asker.and_then(|asker| self.sent_record(asker, outcome));
+        let settled = sent.or_else(|| {
+            let asker = asker.filter(|asker| asker.send.is_none())?;
             let (origin, words) = (asker.origin()?, asker.words.clone()?);
             let user = self.name(asker.user).clone();
             Some((Record::Settled { user, origin, outcome, words: Some(WordsDigest(0)) }, words))
@@ -370,6 +374,7 @@ impl Server {
                 self.end_unsettled(asker.user);
                 self.answer_group_message(&asker, &group, outcome)
             }
+            Then::Sent { asker, outcome } => self.send_settled(&asker, outcome, durable),
             Then::Pretended { to, asker } => {
                 self.end_unsettled(asker.user);
                 let ending = if durable { Ok(Status::Stored) } else { Err(Code::StorageUnavailable) };
@@ -401,6 +406,12 @@ impl Server {
             Record::MailStored { to, mail } => {
                 if let Some(to) = self.find(to.as_str()) {
                     self.at_mut(to).mailbox.book(mail.id, &mail.from, mail.text.len() as u64);
+                }
+            }
+            Record::Sent { user, number, outcome, words, until } => {
+                if let Some(user) = self.find(user.as_str()) {
+                    let words = self.learnt.words.get(words).cloned().unwrap_or_default();
+                    self.send_read(user, *number, words, *outcome, *until);
                 }
             }
             Record::Settled { user, origin, outcome, words } => {

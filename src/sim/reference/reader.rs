@@ -87,6 +87,13 @@ pub(super) enum Line {
         number: Option<u64>,
         command: Command,
     },
+    /// A message of a courier with an id (R61).
+    Marked {
+        number: u64,
+        word: &'static str,
+        id: String,
+        command: Command,
+    },
     /// It cannot be obeyed; the answer names a command, or what was typed first.
     Misused {
         number: Option<u64>,
@@ -261,10 +268,23 @@ fn acknowledge(rest: &mut Rest<'_>) -> Option<Line> {
 
 fn request(line: &str) -> Line {
     let (number, command) = numbered(line);
+    let mut rest = Rest(command);
+    for word in ["given", "random"] {
+        if rest.keyword(word) {
+            let marked = number.and_then(|number| marked(number, word, &mut rest));
+            return marked.unwrap_or_else(|| misused(line, "usage"));
+        }
+    }
     match command_in(command) {
         Ok(command) => Line::Request { number, command },
         Err(code) => misused(line, code),
     }
+}
+
+fn marked(number: u64, word: &'static str, rest: &mut Rest<'_>) -> Option<Line> {
+    let id = token(rest)?;
+    let command = command_in(rest.0).ok().filter(|command| !command.text.is_empty())?;
+    Some(Line::Marked { number, word, id, command })
 }
 
 /// A number before a command, and the rest of the line.

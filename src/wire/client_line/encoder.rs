@@ -45,6 +45,11 @@ impl ClientLine<'_> {
                 }
                 command.encode(out);
             }
+            ClientLine::Marked { number, mark, command } => {
+                push_command_number(out, *number);
+                out.extend_from_slice(alloc::format!("{} {} ", mark.kind.as_str(), mark.id).as_bytes());
+                command.encode(out);
+            }
         }
     }
 }
@@ -66,7 +71,8 @@ impl ClientLine<'_> {
             | ClientLine::Acknowledge { .. }
             | ClientLine::Active { .. }
             | ClientLine::Relay(_)
-            | ClientLine::Request { .. } => None,
+            | ClientLine::Request { .. }
+            | ClientLine::Marked { .. } => None,
         }
     }
 
@@ -85,6 +91,7 @@ impl ClientLine<'_> {
             ClientLine::Active { .. } => "active",
             ClientLine::Relay(_) => "relay",
             ClientLine::Request { command, .. } => command.name(),
+            ClientLine::Marked { mark, .. } => mark.kind.as_str(),
         }
     }
 }

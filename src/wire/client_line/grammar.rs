@@ -14,7 +14,7 @@ use crate::wire::parse::{
     Parsed, address, argument, but_for_spaces, decimal, device_key, keyword_group, message_id, numbered,
     one_line, or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
 };
-use crate::wire::parts::{Capabilities, Words};
+use crate::wire::parts::{Capabilities, IdKind, MessageMark, Words};
 use crate::wire::relay_line::relay_line;
 
 impl<'a> ClientLine<'a> {
@@ -57,6 +57,9 @@ impl<'a> Command<'a> {
 /// A whole line. The most common come first.
 fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
     if let Ok((rest, number)) = numbered(line) {
+        if let Ok((rest, kind)) = id_kind(rest) {
+            return marked(number, kind, rest).ok_or(Code::Usage);
+        }
         return Ok(ClientLine::Request { number: Some(number), command: command(rest)? });
     }
     let (rest, first) = preceded(spaces, word).parse(line).map_err(|_| Code::Usage)?;
@@ -71,6 +74,7 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
         "takeover" => success(ClientLine::Takeover).parse(rest),
         "relay" => relay_line(argument, rest).map(|(rest, line)| (rest, ClientLine::Relay(line))),
         "alive" => success(ClientLine::Alive).parse(rest),
+        "given" | "random" => return Err(Code::Usage),
         _ => return Ok(ClientLine::Request { number: None, command: command(line)? }),
     };
     but_for_spaces(parsed).ok_or(Code::Usage)
@@ -119,6 +123,20 @@ fn acknowledge(rest: &str) -> Parsed<'_, ClientLine<'_>> {
 fn active(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     let invalid = opt(verify(argument, |word: &str| word == "invalid"));
     map(invalid, |invalid| ClientLine::Active { valid: invalid.is_none() }).parse(rest)
+}
+
+fn id_kind(rest: &str) -> Parsed<'_, IdKind> {
+    let kind = |word: &str| IdKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    map_opt(preceded(spaces, word), kind).parse(rest)
+}
+
+/// An id, and the message that it is of.
+fn marked(number: u64, kind: IdKind, rest: &str) -> Option<ClientLine<'_>> {
+    let (rest, id) = map_opt(argument, token).parse(rest).ok()?;
+    let command = command(rest).ok()?;
+    let is_message =
+        matches!(command.kind(), CommandKind::Message | CommandKind::MessageGroup | CommandKind::Broadcast);
+    is_message.then_some(ClientLine::Marked { number, mark: MessageMark { kind, id }, command })
 }
 
 /// A command and its arguments. The most common come first.
@@ -287,6 +305,31 @@ mod tests {
         assert_eq!(ClientLine::parse(b"broadcast  hi all"), Ok(request(None, broadcast)));
         let grouped = Command::MessageGroup { group: "crew", text: text("hi  you") };
         assert_eq!(ClientLine::parse(b"message  group  crew hi  you"), Ok(request(None, grouped)));
+    }
+
+    /// R61
+    #[test]
+    fn ids_stand_before_messages() {
+        let id = Token([0x0b; 16]);
+        let hex = "0b".repeat(16);
+        for (word, kind) in [("given", IdKind::Given), ("random", IdKind::Random)] {
+            let command = Command::Message { to: "yoda", text: text(" hi") };
+            let expected = ClientLine::Marked { number: 7, mark: MessageMark { kind, id }, command };
+            let line = format!(" #7  {word}  {hex} message yoda  hi");
+            assert_eq!(ClientLine::parse(line.as_bytes()), Ok(expected), "{line:?}");
+            for wrong in ["ping yoda", "message yoda", "", "#8 message yoda hi"] {
+                let line = format!("#7 {word} {hex} {wrong}");
+                let misuse = ClientLine::parse(line.as_bytes()).unwrap_err();
+                assert_eq!(
+                    (misuse.number, misuse.command, misuse.code),
+                    (Some(7), word, Code::Usage),
+                    "{line}"
+                );
+            }
+            let line = format!("{word} {hex} message yoda hi");
+            let misuse = ClientLine::parse(line.as_bytes()).unwrap_err();
+            assert_eq!((misuse.number, misuse.command, misuse.code), (None, word, Code::Usage));
+        }
     }
 
     #[test]

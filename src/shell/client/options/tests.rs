@@ -1,7 +1,7 @@
 use super::*;
 use crate::client::{AcceptPrivate, Bell, Way};
 use crate::words::Fingerprint;
-use std::io::Write as _;
+use std::path::Path;
 
 fn parse(words: &str) -> Result<Options, UsageError> {
     let words = ["hobnob"].into_iter().chain(words.split_whitespace()).map(OsString::from);
@@ -81,20 +81,4 @@ fn whom_to_trust_is_said_in_one_way() {
     assert_eq!(parse("--path relay").expect("is good").settings.path, Way::Relay);
     assert_eq!(parse("").expect("is good").settings.path, Way::Auto);
     assert!(matches!(parse("trust"), Err(UsageError::NoServer(_))));
-}
-
-#[test]
-fn a_password_file_holds_it_in_its_first_line() -> std::io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new()?;
-    file.write_all(b" falcon \r\nrest")?;
-    assert_eq!(
-        read_password(file.path()).map(|password| password.reveal().to_owned()).ok(),
-        Some(" falcon ".into())
-    );
-    for bad in [&b""[..], b"\nfalcon", b"\xff\n"] {
-        fs::write(file.path(), bad)?;
-        assert!(matches!(read_password(file.path()), Err(UsageError::PasswordFile { .. })));
-    }
-    assert!(read_password(Path::new("/nonexistent")).is_err());
-    Ok(())
 }

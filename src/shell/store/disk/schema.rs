@@ -15,7 +15,7 @@ const APPLICATION_ID: i32 = 0x486f_626e;
 
 /// `MIGRATIONS[n]` migrates from version n to n+1. A released migration is never changed; new ones are
 /// appended.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// Half of SQLite's default. A commit of a single message writes three pages, so this halves the bytes; under
 /// load a batch fills its pages, and the size makes no difference.
@@ -140,6 +140,18 @@ CREATE TABLE couriers (
     digest BLOB NOT NULL CHECK (length(digest) = 16),
     until INTEGER NOT NULL,
     PRIMARY KEY (user, digest)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Adds what became of messages with given ids, and until when that is remembered.
+const VERSION_5: &str = "
+CREATE TABLE sends (
+    user INTEGER NOT NULL REFERENCES names,
+    until INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    words INTEGER NOT NULL,
+    PRIMARY KEY (user, until, number)
 ) STRICT, WITHOUT ROWID;
 ";
 

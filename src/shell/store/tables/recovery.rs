@@ -59,6 +59,7 @@ pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     read_failures(db, &names, records)?;
     read_devices(db, &names, records)?;
     read_couriers(db, &names, records)?;
+    read_sends(db, &names, records)?;
     let commands = read_sessions(db, &names, records)?;
     read_blocks(db, &names, records)?;
     read_groups(db, &names, records)?;
@@ -102,6 +103,20 @@ fn read_couriers(db: &Connection, names: &Names, records: &mut Vec<Record>) -> R
         let user = names.name(row.get(0)?)?.clone();
         let until = Some(Time(row.get::<_, i64>(2)?.cast_unsigned()));
         records.push(Record::Fact(Fact::Courier { user, token: Digest(row.get(1)?), until }));
+        Ok(())
+    })
+}
+
+fn read_sends(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT user, until, number, outcome, words FROM sends ORDER BY user, until, number", |row| {
+        let text = row.get_ref(3)?.as_str().map_err(|_| Trouble::Unreadable("outcome"))?;
+        records.push(Record::Sent {
+            user: names.name(row.get(0)?)?.clone(),
+            number: row.get::<_, i64>(2)?.cast_unsigned(),
+            outcome: outcome::parse(text).ok_or(Trouble::Unreadable("outcome"))?,
+            words: WordsDigest(row.get::<_, i64>(4)?.cast_unsigned()),
+            until: Time(row.get::<_, i64>(1)?.cast_unsigned()),
+        });
         Ok(())
     })
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, ffi, params};
 use super::after_end;
 use super::index::Entry;
 use super::known::Known;
+use super::outcome;
 use crate::record::{
     AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, Maker, Outcome, Record, Suspect, WordsDigest,
 };
@@ -16,6 +17,9 @@ const STRANGERS_KEPT: i64 = 10_000;
 
 /// Number of writes of such names after which the oldest beyond the limit are removed.
 const STRANGERS_SWEEP: u32 = 1_000;
+
+/// For how long it is remembered what became of a message with a given id.
+const SENDS_KEPT_SECS: u64 = 86_400;
 
 /// Applies records within the current transaction.
 pub(crate) struct Rows {
@@ -65,6 +69,9 @@ impl Rows {
             }
             Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
             Record::Settled { user, origin, outcome, words } => self.settle(user, *origin, *outcome, *words),
+            Record::Sent { user, number, outcome, words, until } => {
+                self.note_sent(user, *number, *outcome, *words, *until)
+            }
         }
     }
 
@@ -279,6 +286,25 @@ impl Rows {
         self.known.commands.settle(&self.db, user, origin, outcome, words)
     }
 
+    /// Those of the user whose time is over by then go.
+    fn note_sent(
+        &mut self,
+        name: &Name,
+        number: u64,
+        outcome: Outcome,
+        words: WordsDigest,
+        until: Time,
+    ) -> Result<()> {
+        let user = self.known.names.number(&self.db, name)?;
+        let now = signed(until.minus_seconds(SENDS_KEPT_SECS));
+        self.run("DELETE FROM sends WHERE user = ?1 AND until <= ?2", [user, now])?;
+        let outcome = outcome::print(outcome);
+        self.run(
+            "INSERT OR REPLACE INTO sends (user, until, number, outcome, words) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![user, signed(until), number.cast_signed(), outcome, words.0.cast_signed()],
+        )
+    }
+
     /// Removes everything of an account: its mail, blocks in both directions, memberships, failures, session
     /// and settled commands, and groups without another member. Mail that it sent stays with its receivers.
     fn remove_account(&mut self, name: &Name) -> Result<()> {
@@ -293,6 +319,7 @@ impl Rows {
             "DELETE FROM failures WHERE user = ?1",
             "DELETE FROM devices WHERE user = ?1",
             "DELETE FROM couriers WHERE user = ?1",
+            "DELETE FROM sends WHERE user = ?1",
             "DELETE FROM sessions WHERE user = ?1",
         ] {
             self.run(sql, [user])?;

@@ -19,6 +19,7 @@ pub(super) struct Model {
     failures: BTreeMap<Suspect, (u32, Option<Time>, u32)>,
     devices: BTreeMap<(Name, Digest), DeviceStanding>,
     couriers: BTreeMap<(Name, Digest), Time>,
+    sends: BTreeMap<(Name, u64), (Outcome, WordsDigest, Time)>,
     sessions: BTreeMap<Name, Session>,
     settled: BTreeMap<Name, Vec<Settled>>,
     blocks: BTreeSet<(Name, Name)>,
@@ -95,6 +96,11 @@ impl Model {
                 self.groups.remove(&group);
             }
             Record::Settled { user, origin, outcome, words } => self.settle(&user, (origin, outcome, words)),
+            Record::Sent { user, number, outcome, words, until } => {
+                let over = |of: &Name, end: Time| *of == user && end <= until.minus_seconds(86_400);
+                self.sends.retain(|(of, _), (.., end)| !over(of, *end));
+                self.sends.insert((user, number), (outcome, words, until));
+            }
         }
     }
 
@@ -139,6 +145,7 @@ impl Model {
         self.failures.remove(&Suspect::Account(name.clone()));
         self.devices.retain(|(user, _), _| user != name);
         self.couriers.retain(|(user, _), _| user != name);
+        self.sends.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
         self.settled.remove(name);
         self.mail.remove(name);
@@ -182,6 +189,7 @@ impl Model {
         assert_eq!(recovered.failures, self.failures);
         assert_eq!(recovered.devices, self.devices);
         assert_eq!(recovered.couriers, self.couriers);
+        assert_eq!(recovered.sends, self.sends);
         assert_eq!(recovered.sessions, self.sessions);
         assert_eq!(recovered.blocks, self.blocks);
         assert_eq!(recovered.groups, self.groups);

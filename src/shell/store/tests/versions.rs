@@ -88,7 +88,7 @@ fn a_folder_of_version_1_keeps_everything_and_takes_digests_from_now_on() {
     records.push(later);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 4, "{report}");
+    assert!(report.is_sound() && report.schema == 5, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -120,8 +120,48 @@ fn a_folder_of_version_3_keeps_everything_and_takes_tokens_of_couriers() {
     records.push(removed);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 4, "{report}");
+    assert!(report.is_sound() && report.schema == 5, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
+}
+
+#[test]
+fn a_folder_of_version_4_keeps_everything_and_takes_given_ids() {
+    let folder = folder_of(&[include_str!("version_4.sql")]);
+    let mut records = kept();
+    records.retain(|record| !matches!(record, Record::Settled { origin: Origin { number: 2, .. }, .. }));
+    let standing = DeviceStanding { login: LoginNumber(7), count: 1, locked_until: None };
+    let (device, token) = (Digest([13; 16]), Digest([12; 16]));
+    records.push(Record::Fact(Fact::Device { user: name("hans"), device, standing: Some(standing) }));
+    records.push(settled("yoda", 4, 2, Outcome::Broadcast { recipients: 5, withheld: true }, Some(77)));
+    records.push(Record::Fact(Fact::Courier { user: name("hans"), token, until: Some(Time(99)) }));
+    let mut rig = Rig::open(folder.path());
+    Model::of(&records).expect(&mut rig);
+    let day = 86_400_000_000;
+    let sent = |user: &str, number, outcome, at| {
+        let (words, until) = (WordsDigest(u64::MAX - at), Time(at + day));
+        Record::Sent { user: name(user), number, outcome, words, until }
+    };
+    let group = Outcome::Group { delivered: 1, stored: 2, refused: 0, withheld: true };
+    let new = [
+        sent("hans", 1, Outcome::Message(Status::Delivered), 5),
+        sent("hans", u64::MAX, group, 6),
+        sent("luke", 1, Outcome::Failed(Code::UnknownUser), 7),
+        // The day of the first is over by then, and that of the second is not.
+        sent("hans", 2, Outcome::Broadcast { recipients: 3, withheld: false }, 5 + day),
+        sent("vader", 3, Outcome::Message(Status::Stored), 8),
+        Record::Change(Change::AccountRemoved { name: name("luke") }),
+    ];
+    for record in new {
+        rig.store([record.clone()]);
+        records.push(record);
+    }
+    rig.handle.close().unwrap();
+    let report = check(folder.path()).unwrap();
+    assert!(report.is_sound() && report.schema == 5, "{report}");
+    let mut rig = Rig::open(folder.path());
+    Model::of(&records).expect(&mut rig);
+    let left = rig.recovery.records.iter().filter(|record| matches!(record, Record::Sent { .. }));
+    assert_eq!(left.count(), 3);
 }
 
 #[test]
