@@ -6,7 +6,8 @@ use super::client_host::SEATS;
 use super::link::Chunking;
 use super::scenario::{Kind, Step};
 use super::trace::{PeerSeen, Seen};
-use super::world::{DEAD_LINK_MICROS, Happening, Weather, World};
+use super::weather::Weather;
+use super::world::{DEAD_LINK_MICROS, Happening, World};
 use crate::server::Settings;
 use crate::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,

@@ -51,4 +51,5 @@ mod tape;
 pub mod targets;
 mod trace;
 pub mod twin;
+mod weather;
 mod world;
