@@ -97,6 +97,7 @@ impl Bot<'_> {
                 Effect::SendPeer { .. } | Effect::SecurePeer { .. } | Effect::KeepKey(_) => {}
                 Effect::ClosePeer { .. } | Effect::ResetPeer { .. } => {}
                 Effect::BeginRelay { .. } | Effect::FeedRelay { .. } | Effect::EndRelay { .. } => {}
+                Effect::Log(_) | Effect::LookUp { .. } => {}
             }
         }
         due.into_iter().for_each(|event| self.tell(core, event));

@@ -87,6 +87,8 @@ impl ClientState {
             Intent::Verify { user, is_right } => self.verify(line, user, is_right),
             Intent::Trust { user } => self.trust(line, user),
             Intent::Path { user, way } => self.choose_path(line, user, way),
+            Intent::History(query) => self.look_up(line, Verb::History, query),
+            Intent::Search(query) => self.look_up(line, Verb::Search, query),
             Intent::Help { about } => self.explain(line, about),
         }
         self.note_activity(true);
@@ -134,7 +136,10 @@ impl ClientState {
         let Some(session) = self.session() else { return };
         let Some(asked) = session.commands.settle(number) else { return };
         let answer = asked.honest(answer);
-        let Asked { command, parts, .. } = asked;
+        let Asked { command, parts, bytes, .. } = asked;
+        if answer.is_ok() && command.line.is_some() {
+            self.log_sent(&bytes);
+        }
         if command.is_private() {
             self.on_introduced(number, command);
         } else {
@@ -203,6 +208,7 @@ impl ClientState {
             | Success::Verification { .. }
             | Success::Path { .. }
             | Success::Help { .. }
+            | Success::History { .. }
             | Success::Done
             | Success::Logout => (false, None),
         };

@@ -5,6 +5,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use super::event::{KnownKey, Mark, Signal};
+use super::log::{Logged, Query};
 use super::view::View;
 use crate::time::Time;
 use crate::words::{LinkId, Token};
@@ -57,6 +58,16 @@ pub enum Effect<'a> {
     KeepCookie {
         /// Of the user whose state folder is open.
         cookie: Token,
+    },
+    /// Keep what was said in the log of the state folder, which only its owner can read. If that fails it is said once,
+    /// and nothing else happens.
+    Log(&'a Logged),
+    /// Look something up in that log; answer with `LookedUp`.
+    LookUp {
+        /// The line that asks.
+        line: u64,
+        /// What for.
+        query: &'a Query,
     },
     /// Close the state folder: the session is over.
     CloseState,
@@ -149,6 +160,8 @@ impl fmt::Debug for Effect<'_> {
             Effect::OpenState { user } => write!(f, "OpenState({user})"),
             Effect::FindCookie { user } => write!(f, "FindCookie({user})"),
             Effect::KeepCookie { cookie: _ } => write!(f, "KeepCookie"),
+            Effect::Log(_) => write!(f, "Log"),
+            Effect::LookUp { line, query: _ } => write!(f, "LookUp({line})"),
             Effect::CloseState => write!(f, "CloseState"),
             Effect::Listen => write!(f, "Listen"),
             Effect::StopListening => write!(f, "StopListening"),

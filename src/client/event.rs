@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
+use super::log::Logged;
 use super::view::ServerKey;
 use crate::words::{DeviceKey, LinkId, MessageId, Name, Origin, Token};
 
@@ -60,6 +61,13 @@ pub enum Event<'a> {
     CookieFound {
         /// What was kept for the user at this server, if anything.
         cookie: Option<Token>,
+    },
+    /// The answer to `LookUp`.
+    LookedUp {
+        /// The line that asked.
+        line: u64,
+        /// What was found, the newest last; `None` if the log cannot be read.
+        found: Option<Vec<Logged>>,
     },
     /// `Listen` succeeded, or failed (no address).
     Listening {
@@ -139,6 +147,7 @@ impl fmt::Debug for Event<'_> {
             Event::StateOpened(recall) => write!(f, "StateOpened({recall:?})"),
             Event::StateRefused => write!(f, "StateRefused"),
             Event::CookieFound { cookie } => write!(f, "CookieFound({})", cookie.is_some()),
+            Event::LookedUp { line, found } => write!(f, "LookedUp({line}, {})", found.is_some()),
             Event::Listening { addresses } => write!(f, "Listening({addresses:?})"),
             Event::PeerOpened { link, opened } => write!(f, "PeerOpened({link:?}, {opened:?})"),
             Event::PeerUnreached { address } => write!(f, "PeerUnreached({address})"),
@@ -185,6 +194,8 @@ pub struct Recall {
     pub doubtful: Vec<Mark>,
     /// Commands that had no result yet when the client died.
     pub unsettled: u32,
+    /// The end of the log, the newest last.
+    pub logged: Vec<Logged>,
     /// Keys of other users' devices, in the order in which they were noted; of one that was noted more than once the
     /// last note holds.
     pub keys: Vec<KnownKey>,

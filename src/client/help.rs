@@ -8,7 +8,7 @@ use super::verb::{AT_TERMINAL, Verb};
 use crate::wire::CommandKind;
 
 /// Commands that share a line in the list of all, which fits on a screen, and what they do.
-const PAIRS: [(Verb, Verb, &str); 6] = [
+const PAIRS: [(Verb, Verb, &str); 7] = [
     (
         Verb::Server(CommandKind::Ping),
         Verb::Server(CommandKind::Seen),
@@ -34,6 +34,7 @@ const PAIRS: [(Verb, Verb, &str); 6] = [
         Verb::Server(CommandKind::Decline),
         "agree to a private link that USER asked for, or not",
     ),
+    (Verb::History, Verb::Search, "show or find what was said"),
     (Verb::Verify, Verb::Trust, "compare keys; accept another key"),
 ];
 
@@ -51,7 +52,8 @@ pub(super) fn text(about: Option<&str>) -> Option<String> {
 }
 
 fn overview() -> String {
-    let widest = Verb::all().map(|verb| verb.form().len()).max().unwrap_or_default();
+    let alone = |verb: &Verb| !PAIRS.iter().any(|(one, other, _)| one == verb || other == verb);
+    let widest = Verb::all().filter(alone).map(|verb| verb.form().len()).max().unwrap_or_default();
     let mut lines: Vec<String> = Verb::all().filter_map(|verb| listed(verb, widest)).collect();
     lines
         .push(format!("{:widest$} {}", "to USER, reply TEXT, raw", "at a terminal: see help to, help reply"));
@@ -88,6 +90,10 @@ const fn more(verb: Verb) -> &'static str {
         Verb::To => {
             "At a terminal. Then /COMMAND is a command, // begins a text with a slash, and /to ends it."
         }
+        Verb::History => {
+            "The last 20 lines, or COUNT up to 1,000, that this client has kept; with --log on, as at a terminal."
+        }
+        Verb::Search => "The last 20 such lines that this client has kept.",
         Verb::Reply => "At a terminal.",
         Verb::Raw => "At a terminal. Passwords, tokens and cookies are not shown.",
         Verb::Verify => {
@@ -145,7 +151,7 @@ mod tests {
             let form = verb.form();
             let line =
                 form.replace("...", "").replace("[COMMAND]", "").replace("[yes]", "").replace("[WAY]", "");
-            let line = line.replace("SECONDS", "60");
+            let line = line.replace("SECONDS", "60").replace("[USER|group NAME] [COUNT]", "");
             assert_eq!(intent::read(line.as_bytes(), &Settings::default()).unwrap().verb(), verb, "{line}");
             assert_eq!(Named::from(verb.name()), Named::Command(verb));
             assert!(text(Some(verb.name())).unwrap().starts_with(&form));
@@ -158,7 +164,7 @@ mod tests {
         let mut verbs: Vec<Verb> = Verb::all().collect();
         verbs.sort_unstable();
         verbs.dedup();
-        assert_eq!(verbs.len(), CommandKind::ALL.len() + 5);
+        assert_eq!(verbs.len(), CommandKind::ALL.len() + 7);
         assert_eq!(overview().lines().count(), verbs.len() + 1 - PAIRS.len());
     }
 

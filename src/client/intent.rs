@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::log::Query;
 use super::settings::{Settings, Way};
 use super::verb::{Named, Verb};
 use crate::wire::{Code, Command, CommandKind, Contact, Misuse};
@@ -33,6 +34,10 @@ pub(super) enum Intent<'a> {
     Trust { user: &'a str },
     /// `path USER [direct|auto|relay]`
     Path { user: &'a str, way: Option<Way> },
+    /// `history [USER|group NAME] [COUNT]`
+    History(Query),
+    /// `search WORDS`
+    Search(Query),
     /// `help [COMMAND]`
     Help { about: Option<&'a str> },
     /// `logout`
@@ -52,6 +57,8 @@ impl Intent<'_> {
             Intent::Verify { .. } => Verb::Verify,
             Intent::Trust { .. } => Verb::Trust,
             Intent::Path { .. } => Verb::Path,
+            Intent::History(_) => Verb::History,
+            Intent::Search(_) => Verb::Search,
             Intent::Help { .. } => Verb::Server(CommandKind::Help),
             Intent::Logout => Verb::Server(CommandKind::Logout),
         }
@@ -120,6 +127,8 @@ fn local(line: &str) -> Option<Result<Intent<'_>, Misread>> {
         "stopprivate" => (Verb::StopPrivate, one(rest).map(|user| Intent::StopPrivate { user })),
         "verify" => (Verb::Verify, verify(rest)),
         "trust" => (Verb::Trust, one(rest).map(|user| Intent::Trust { user })),
+        "history" => (Verb::History, Query::history(rest).map(Intent::History)),
+        "search" => (Verb::Search, Query::search(rest).map(Intent::Search)),
         "path" => (Verb::Path, path(rest)),
         _ => return None,
     };

@@ -67,6 +67,9 @@ impl ClientState {
 
     /// Whether all lines that a logout waits for have their results.
     fn owes_nothing(&self, session: &Session, typed: bool) -> bool {
+        if self.looking_up.is_some() {
+            return false;
+        }
         let mut open =
             session.commands.iter().map(|asked| &asked.command).filter(|asked| asked.line.is_some());
         if typed {
@@ -160,6 +163,7 @@ impl ClientState {
             self.settle_logout();
         }
         self.settle_commands();
+        self.end_look_up();
         if let Some(Leaving::Waiting { line: Some(line), .. }) = leaving {
             let outcome = if logged_out { Ok(Success::Logout) } else { Err(Code::NotConnected) };
             self.result(AskedBy::local(line, Verb::Server(CommandKind::Logout), None), outcome);

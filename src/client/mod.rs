@@ -37,6 +37,7 @@ mod help;
 mod input;
 mod intent;
 mod leaving;
+pub mod log;
 mod login;
 mod outbox;
 mod outstanding;
@@ -56,8 +57,9 @@ pub mod view;
 
 pub use effect::{Effect, Exit, Introduction};
 pub use event::{Event, KnownKey, Mark, PeerOpened, Recall, Signal};
+pub use log::{Logged, Query};
 pub use outbox::Effects;
-pub use settings::{AcceptPrivate, Bell, Settings, Watch, Way};
+pub use settings::{AcceptPrivate, Bell, Log, Settings, Watch, Way};
 pub use verb::{AT_TERMINAL, Named, Verb};
 
 use alloc::boxed::Box;
@@ -98,6 +100,8 @@ pub struct ClientState {
     /// command on the pipe is taken for a name or a password.
     unattended: bool,
     unanswered: Unanswered,
+    /// The line that asks the log for something, and its command.
+    looking_up: Option<(u64, Verb)>,
     addressing: Addressing,
     attention: Attention,
     /// What was last shown of the lines that wait for the server.
@@ -134,6 +138,7 @@ impl ClientState {
             delivery: Delivery::default(),
             jitter: Jitter::new(seed),
             unanswered: Unanswered::default(),
+            looking_up: None,
             addressing: Addressing::default(),
             attention: Attention::default(),
             queued: None,
@@ -195,6 +200,7 @@ impl ClientState {
             Event::StateOpened(recall) => self.on_state_opened(recall),
             Event::StateRefused => self.on_state_refused(),
             Event::CookieFound { cookie } => self.on_cookie(cookie),
+            Event::LookedUp { line, found } => self.on_looked_up(line, found),
             Event::Listening { addresses } => self.on_listening(&addresses),
             Event::PeerOpened { link, opened } => self.on_peer_opened(link, opened),
             Event::PeerUnreached { address } => self.on_peer_unreached(address),
@@ -225,7 +231,9 @@ impl ClientState {
     fn takes_line(&self) -> bool {
         match &self.phase {
             Phase::Entry(entry) => entry.asks(),
-            Phase::Session(session) => session.takes_commands() && self.has_room_for_commands(),
+            Phase::Session(session) => {
+                self.looking_up.is_none() && session.takes_commands() && self.has_room_for_commands()
+            }
             Phase::Over => false,
         }
     }

@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use super::effect::{Effect, Exit, Introduction};
 use super::event::{KnownKey, Mark};
+use super::log::{Logged, Query};
 use super::raw;
 use super::view::View;
 use crate::time::Time;
@@ -175,6 +176,14 @@ impl Outbox {
         self.push(Item::KeepCookie(cookie));
     }
 
+    pub(super) fn log(&mut self, logged: Logged) {
+        self.push(Item::Log(logged));
+    }
+
+    pub(super) fn look_up(&mut self, line: u64, query: Query) {
+        self.push(Item::LookUp(line, query));
+    }
+
     pub(super) fn close_state(&mut self) {
         self.push(Item::CloseState);
     }
@@ -276,6 +285,8 @@ enum Item {
     OpenState(String),
     FindCookie(String),
     KeepCookie(Token),
+    Log(Logged),
+    LookUp(u64, Query),
     CloseState,
     Listen,
     StopListening,
@@ -308,6 +319,8 @@ impl Item {
             Item::OpenState(user) => Effect::OpenState { user },
             Item::FindCookie(user) => Effect::FindCookie { user },
             Item::KeepCookie(cookie) => Effect::KeepCookie { cookie: *cookie },
+            Item::Log(logged) => Effect::Log(logged),
+            Item::LookUp(line, query) => Effect::LookUp { line: *line, query },
             Item::CloseState => Effect::CloseState,
             Item::Listen => Effect::Listen,
             Item::StopListening => Effect::StopListening,

@@ -172,6 +172,7 @@ impl ClientState {
         let view = View::LoggedIn { user: session.user.to_string(), unread: opening.unread };
         session.standing = Standing::Online;
         self.outbox.show(view);
+        self.show_before(core::mem::take(&mut recall.logged));
         if recall.unsettled > 0 {
             self.outbox.show(View::Notice(Notice::Unsettled { count: recall.unsettled }));
         }
@@ -255,6 +256,7 @@ impl ClientState {
                 let message =
                     Message { group: group.map(ToOwned::to_owned), again, ..message(delivery, kind, id) };
                 self.note_sender(kind, delivery.from, group);
+                self.log_message(&message);
                 let message = self.noticed(message);
                 self.outbox.deliver(sequence, Some(mark), View::Message(message));
             }
@@ -272,6 +274,7 @@ impl ClientState {
         if self.delivery.arrive_broadcast(&mark) {
             let view = message(delivery, MessageKind::Broadcast, format!("b{}", delivery.id));
             self.note_sender(MessageKind::Broadcast, delivery.from, None);
+            self.log_message(&view);
             let view = self.noticed(view);
             self.outbox.show(View::Message(view));
         }

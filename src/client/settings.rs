@@ -43,6 +43,8 @@ pub struct Settings {
     pub bell: Bell,
     /// At a terminal: seconds without a key after which what comes is marked as new; 0: never.
     pub new_after_secs: u64,
+    /// What is kept of what was said.
+    pub log: Log,
     /// Longest line typed, in bytes, its end not counted.
     pub line_bytes: usize,
 }
@@ -93,6 +95,17 @@ pub enum Watch {
     Runs,
 }
 
+/// What is kept on the client's own disk of what was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// Nothing.
+    Off,
+    /// All but what was said on private links.
+    AllButPrivate,
+    /// All.
+    All,
+}
+
 /// How long to try after a lost connection where nobody watches.
 const PATIENCE_SECS: u64 = 60;
 
@@ -132,6 +145,7 @@ impl Default for Settings {
             highlight: Vec::new(),
             bell: Bell::Never,
             new_after_secs: 0,
+            log: Log::Off,
             line_bytes: 4_096,
         }
     }

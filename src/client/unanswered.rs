@@ -47,6 +47,8 @@ impl Unanswered {
             | Intent::Verify { .. }
             | Intent::Trust { .. }
             | Intent::Path { .. }
+            | Intent::History(_)
+            | Intent::Search(_)
             | Intent::Help { .. }
             | Intent::Logout => return,
         };

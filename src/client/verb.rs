@@ -21,6 +21,10 @@ pub enum Verb {
     Trust,
     /// `path USER [direct|auto|relay]`
     Path,
+    /// `history [USER|group NAME] [COUNT]`
+    History,
+    /// `search WORDS`
+    Search,
     /// `to USER`, at a terminal
     To,
     /// `reply TEXT`, at a terminal
@@ -33,7 +37,8 @@ pub enum Verb {
 pub const AT_TERMINAL: [Verb; 3] = [Verb::To, Verb::Reply, Verb::Raw];
 
 /// Those that the client carries out itself.
-const LOCAL: [Verb; 5] = [Verb::Private, Verb::StopPrivate, Verb::Verify, Verb::Trust, Verb::Path];
+const LOCAL: [Verb; 7] =
+    [Verb::Private, Verb::StopPrivate, Verb::Verify, Verb::Trust, Verb::Path, Verb::History, Verb::Search];
 
 impl Verb {
     /// All of them but those of terminals, in the order in which help lists them: those of the client come after the other
@@ -54,6 +59,8 @@ impl Verb {
             Verb::Verify => "verify",
             Verb::Trust => "trust",
             Verb::Path => "path",
+            Verb::History => "history",
+            Verb::Search => "search",
             Verb::To => "to",
             Verb::Reply => "reply",
             Verb::Raw => "raw",
@@ -70,6 +77,8 @@ impl Verb {
             Verb::StopPrivate | Verb::Trust => "USER",
             Verb::Verify => "USER [yes]",
             Verb::Path => "USER [WAY]",
+            Verb::History => "[USER|group NAME] [COUNT]",
+            Verb::Search => "WORDS",
             Verb::To => "USER|group NAME|all",
             Verb::Reply => "TEXT",
             Verb::Raw => "",
@@ -86,6 +95,8 @@ impl Verb {
             Verb::Verify => "compare keys with USER; yes if equal",
             Verb::Trust => "accept that USER has another key",
             Verb::Path => "how private links run: direct, auto, relay",
+            Verb::History => "show what was said before",
+            Verb::Search => "find what was said with all these WORDS",
             Verb::To => "send what you type to them; to ends it",
             Verb::Reply => "send where the last message came from",
             Verb::Raw => "show the lines of the protocol; raw again ends it",

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::log::Logged;
 use super::settings::Way;
 use super::verb::Named;
 use crate::time::Time;
@@ -57,6 +58,11 @@ pub enum View {
         command: Named,
         /// Its outcome.
         outcome: Result<Success, Failure>,
+    },
+    /// At a terminal, at the start of a session: what was said before.
+    Before {
+        /// The newest last.
+        messages: Vec<Logged>,
     },
     /// A message.
     Message(Message),
@@ -302,6 +308,11 @@ pub enum Success {
     Help {
         /// For people; lines separated by line feeds.
         text: String,
+    },
+    /// `history`, `search`
+    History {
+        /// The newest last.
+        messages: Vec<Logged>,
     },
     /// `away`, `back`
     Done,

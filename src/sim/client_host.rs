@@ -233,11 +233,9 @@ impl World {
             Effect::OpenState { user } => self.about_user(id, user, |user| News::StateAsked { user }),
             Effect::FindCookie { user } => self.about_user(id, user, |user| News::CookieSought { user }),
             Effect::KeepCookie { cookie } => self.keep_cookie(process, cookie),
-            Effect::CloseState => {
-                self.show_all(process);
-                self.note(process);
-                self.close_folder(process, true);
-            }
+            Effect::CloseState => self.close_state(process),
+            Effect::Log(_) => {}
+            Effect::LookUp { line, query: _ } => self.look_up(id, line),
             Effect::Listen => self.soon(id, News::Listening),
             Effect::StopListening => self.stop_listening(process),
             Effect::DialPeer { address } => {
@@ -356,10 +354,25 @@ impl World {
             News::StateAsked { user } => self.open_folder(id, user),
             News::CookieSought { user } => self.find_cookie(id, user),
             News::Listening => self.listen(id),
+            // What is in a log makes no difference to anything else.
+            News::LookedUp { line } => {
+                self.tell_client(id, Event::LookedUp { line, found: Some(Vec::new()) })
+            }
             News::Display => self.display_queued(id),
             News::Noted => self.note_shown(id),
             News::Asked { ask } => self.answer_again(id, ask),
         }
+    }
+
+    fn close_state(&mut self, process: &mut Process) {
+        self.show_all(process);
+        self.note(process);
+        self.close_folder(process, true);
+    }
+
+    fn look_up(&mut self, process: ProcessId, line: u64) {
+        let micros = self.draw.below(300_000);
+        self.after(micros, Happening::Client { process, news: News::LookedUp { line } });
     }
 
     fn about_user(&mut self, id: ProcessId, user: &str, news: impl FnOnce(Name) -> News) {

@@ -52,6 +52,7 @@ impl Folder {
             doubtful: self.doubtful.clone(),
             unsettled: u32::try_from(self.open.len()).unwrap_or(u32::MAX),
             keys: self.keys.clone(),
+            ..Recall::default()
         }
     }
 

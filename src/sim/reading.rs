@@ -49,7 +49,7 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::Decline, "client {actor}: decline user {argument}"),
     (Kind::Private, "client {actor}: private to user {argument}"),
     (Kind::StopPrivate, "client {actor}: stopprivate user {argument}"),
-    (Kind::Help, "client {actor}: help"),
+    (Kind::Help, "client {actor}: help, history or search ({salt} chooses)"),
     (Kind::Nonsense, "client {actor}: a line that is no command, choice {argument}"),
     (Kind::RawOpen, "a person connects by hand from address {actor}"),
     (Kind::RawLogin, "hand {actor}: login as user {argument}"),

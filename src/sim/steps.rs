@@ -11,7 +11,7 @@ use super::hand::Manner;
 use super::scenario::{Kind, Step};
 use super::server_host::{HASHED, password_in};
 use super::world::World;
-use crate::client::{AcceptPrivate, Settings, Signal, Way};
+use crate::client::{AcceptPrivate, Log, Settings, Signal, Way};
 use crate::server::Renewal;
 use crate::time::Time;
 use crate::words::{Credential, Name, Password};
@@ -185,7 +185,11 @@ impl World {
                 format!("path {user}{}", way[usize::try_from(step.salt / 8 % 5).unwrap_or(0)])
             }
             Kind::StopPrivate => format!("stopprivate {user}"),
-            Kind::Help => String::from(if step.salt.is_multiple_of(2) { "help" } else { "help message" }),
+            Kind::Help => {
+                let lines =
+                    ["help", "help message", "history", "search may", "history group jedi 3", "search"];
+                String::from(lines[usize::try_from(step.salt % 6).unwrap_or(0)])
+            }
             Kind::Logout => String::from("logout"),
             _ => return None,
         };
@@ -291,6 +295,7 @@ impl World {
             strict: (step.salt / 100).is_multiple_of(3),
             path: [Way::Auto, Way::Auto, Way::Auto, Way::Auto, Way::Relay, Way::Direct]
                 [usize::try_from(step.salt / 300 % 6).unwrap_or(0)],
+            log: if step.salt % 7 < 4 { Log::All } else { Log::Off },
             ..Settings::default()
         };
         self.start_client(seat, settings);

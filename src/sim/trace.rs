@@ -311,6 +311,7 @@ fn mix_view(view: &View, hasher: &mut impl Hasher) {
         | View::Prompt { .. }
         | View::Wire { .. }
         | View::Addressee { .. }
+        | View::Before { .. }
         | View::LoginRefused(_)
         | View::PrivateRequest { .. }
         | View::RequestOver { .. }

@@ -119,6 +119,9 @@ pub(super) enum News {
         user: Name,
     },
     Listening,
+    LookedUp {
+        line: u64,
+    },
     Display,
     Noted,
     Asked {

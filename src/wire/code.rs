@@ -88,6 +88,8 @@ spelled! {
         KeyChanged = "key_changed",
         /// Nothing to accept or decline.
         NoRequest = "no_request",
+        /// No log of what was said is kept on this machine (said by the client).
+        NoLog = "no_log",
         /// The user is in the group already.
         AlreadyMember = "already_member",
         /// A limit of groups or members is reached.

@@ -5,6 +5,7 @@ mod connection;
 mod evil_relay;
 mod evil_server;
 mod json_mode;
+mod log;
 mod looks;
 mod manners;
 mod notice;
@@ -29,6 +30,8 @@ fn logged_in(server: &FakeServer) -> (Terminal, Connection) {
     terminal.types("falcon\r");
     connection.expect("login hans falcon");
     connection.welcome("hans");
-    terminal.shows(&["Welcome, hans!", ">"]);
+    // What was said before may stand between the two.
+    terminal.sees("Welcome, hans!");
+    terminal.sees_last(">");
     (terminal, connection)
 }

@@ -22,7 +22,7 @@ fn a_session_from_the_first_object_to_the_last() {
     hans.say("whoelse");
     assert_eq!(
         hans.next(),
-        Some(json!({"type": "result", "line": 3, "command": "whoelse", "ok": true, "users": []}))
+        Some(json!({"type": "result", "line": 3, "command": "whoelse", "ok": true, "users": [], "away": {}}))
     );
     hans.say("logout");
     assert_eq!(hans.next(), Some(json!({"type": "result", "line": 4, "command": "logout", "ok": true})));

@@ -66,8 +66,9 @@ impl ClientState {
             conversation.sent += 1;
             let number = conversation.sent;
             conversation.open.push_back((number, line));
-            let text = PeerLine::Text { number, sent_at: self.now, text };
-            return self.outbox.send_peer(conversation.link, &text);
+            let line = PeerLine::Text { number, sent_at: self.now, text };
+            self.outbox.send_peer(conversation.link, &line);
+            return self.log_own_private(to, text.as_str());
         }
         let code = if self.is_oneself(to) {
             Code::Oneself
@@ -147,6 +148,7 @@ impl ClientState {
             id: format!("p{}.{}", login.0, self.peers.shown),
         };
         self.note_sender(MessageKind::Private, user, None);
+        self.log_message(&message);
         let message = self.noticed(message);
         self.outbox.deliver(sequence, None, View::Message(message));
     }

@@ -10,6 +10,7 @@ mod dials;
 mod door;
 mod excess;
 mod keys;
+mod log;
 mod login;
 mod private;
 mod properties;

@@ -178,6 +178,8 @@ impl Trace {
             | Effect::OpenState { .. }
             | Effect::FindCookie { .. }
             | Effect::KeepCookie { .. }
+            | Effect::Log(_)
+            | Effect::LookUp { .. }
             | Effect::CloseState
             | Effect::Listen
             | Effect::StopListening

@@ -13,7 +13,7 @@ use core::time::Duration;
 use blake2::{Blake2s256, Digest as _};
 
 use crate::client::view::{Failure, LoginRefused, Message, MessageKind, Path, ServerKey, Success, View};
-use crate::client::{ClientState, Effect, Event, Exit, Mark, PeerOpened, Recall, Settings, Signal};
+use crate::client::{ClientState, Effect, Event, Exit, Logged, Mark, PeerOpened, Recall, Settings, Signal};
 use crate::time::Time;
 use crate::words::{DeviceKey, LinkId, LoginNumber, Name, Origin, Token};
 
@@ -296,6 +296,8 @@ fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Opti
         Effect::OpenState { user } => format!("open state of {user}"),
         Effect::FindCookie { user } => format!("find cookie of {user}"),
         Effect::KeepCookie { cookie } => format!("keep cookie {cookie}"),
+        Effect::Log(logged) => format!("log {}", said_before(logged)),
+        Effect::LookUp { line, query } => format!("look up {line}: {query:?}"),
         Effect::CloseState => "close state".into(),
         Effect::Listen => "listen".into(),
         Effect::StopListening => "stop listening".into(),
@@ -351,6 +353,7 @@ fn shown(view: &View) -> String {
         View::LoggedIn { user, unread } => format!("login {user} unread {unread}"),
         View::LoginRefused(refused) => format!("refused {}", refusal(*refused)),
         View::Result { line, command, outcome } => format!("result {line} {command}: {}", result(outcome)),
+        View::Before { messages } => format!("before: {}", logs(messages)),
         View::Message(message) => said(message),
         View::Presence { user, online } => format!("{user} {}", if *online { "came" } else { "went" }),
         View::PrivateRequest { from } => format!("request of {from}"),
@@ -417,6 +420,7 @@ fn succeeded(success: &Success) -> String {
         }
         Success::Private { user, path } => format!("ok {user} {path}"),
         Success::Help { text } => format!("help of {} lines", text.lines().count()),
+        Success::History { messages } => format!("messages {}", logs(messages)),
         Success::Done | Success::Logout => "ok".into(),
         other @ (Success::Broadcast { .. }
         | Success::Offline { .. }
@@ -424,6 +428,15 @@ fn succeeded(success: &Success) -> String {
         | Success::Seen { .. }
         | Success::GroupMessage { .. }) => format!("{other:?}"),
     }
+}
+
+fn logs(messages: &[Logged]) -> String {
+    messages.iter().map(said_before).collect::<Vec<_>>().join(", ")
+}
+
+fn said_before(logged: &Logged) -> String {
+    let Logged { kind, with, from, text, .. } = logged;
+    format!("{kind} {with} {from}: {text}")
 }
 
 fn said(message: &Message) -> String {

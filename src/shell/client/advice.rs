@@ -55,7 +55,8 @@ fn next_step(code: Code, user: &str) -> Option<String> {
         | Code::RateLimited
         | Code::StorageUnavailable
         | Code::NotConnected
-        | Code::NoRequest => return None,
+        | Code::NoRequest
+        | Code::NoLog => return None,
     })
 }
 

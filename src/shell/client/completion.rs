@@ -41,6 +41,7 @@ impl Roster {
             View::Result { outcome: Ok(success), .. } => names.learn(success),
             View::Result { outcome: Err(_), .. }
             | View::Connection(_)
+            | View::Before { .. }
             | View::Prompt { .. }
             | View::Offline { .. }
             | View::Wire { .. }
@@ -100,6 +101,7 @@ impl Names {
             Success::Broadcast { .. }
             | Success::Offline { .. }
             | Success::Help { .. }
+            | Success::History { .. }
             | Success::Done
             | Success::Logout => {}
         }

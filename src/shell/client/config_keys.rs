@@ -7,6 +7,13 @@ use super::server_address::ServerAddress;
 use super::stamps::Timestamps;
 use crate::client::{AcceptPrivate, Bell, Way};
 
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Switch {
+    Off,
+    On,
+}
+
 /// One row of the table.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -100,6 +107,7 @@ words! {
         "ask" = AcceptPrivate::Ask, "auto" = AcceptPrivate::Auto, "never" = AcceptPrivate::Never,
     }
     Bell { "never" = Bell::Never, "mention" = Bell::Mention, "message" = Bell::Message, }
+    Switch { "off" = Switch::Off, "on" = Switch::On, }
     Way { "direct" = Way::Direct, "auto" = Way::Auto, "relay" = Way::Relay, }
 }
 
@@ -122,6 +130,7 @@ parsed! {
     String: "some text" if |text| !text.is_empty();
     u64: "a number of seconds" if |text| text.bytes().all(|byte| byte.is_ascii_digit());
     u16: "a port" if |text| text.bytes().all(|byte| byte.is_ascii_digit()) && text != "0";
+    u32: "a number of days" if |text| text.bytes().all(|byte| byte.is_ascii_digit());
     IpAddr: "an IP address" if |_| true;
     SocketAddr: "an IP address and a port, ADDR:PORT" if |_| true;
 }
@@ -200,6 +209,10 @@ keys! {
     path: Way = Way::Auto, "PATH", "How private links run: relay hides your address";
     reconnect: Option<u64> = None, "SECONDS",
         "How long to try again after a lost connection; 0: not at all [default: for ever at a terminal, else 60]";
+    log: Option<Switch> = None, "SWITCH",
+        "Keeps what is said, for history and search [default: on at a terminal, else off]";
+    log_private: Switch = Switch::Off, "SWITCH", "Keeps what is said on private links too";
+    log_days: u32 = 365, "DAYS", "How long it is kept; 0: for ever";
 }
 
 #[cfg(test)]
@@ -211,7 +224,7 @@ mod tests {
         for key in KEYS {
             let value = key.words.iter().copied().find(|word| *word != key.show(&Config::default()));
             let value = value.unwrap_or(match key.takes {
-                "a number of seconds" => "7",
+                "a number of seconds" | "a number of days" => "7",
                 Words::TAKES => "deploy*,pager",
                 "a port" => "7000",
                 "an IP address" => "::1",

@@ -14,6 +14,7 @@ use smol::{LocalExecutor, Task};
 use super::alarm::Alarm;
 use super::keyboard::Keyboard;
 use super::links::{self, Link, LinkNews, Way};
+use super::log::Log;
 use super::news::{News, Printed};
 use super::options::Places;
 use super::reach::{Reached, Unreached, reach};
@@ -23,7 +24,7 @@ use super::state_folder::{self, Refusal, StateFolder};
 use super::trusting;
 use crate::client::trust::Demand;
 use crate::client::view::View;
-use crate::client::{Effect, Event, Exit, KnownKey};
+use crate::client::{Effect, Event, Exit, KnownKey, Query};
 use crate::shell::platform::{Platform, Socket, System};
 use crate::shell::tunnel::between_clients::Device;
 use crate::shell::visible::visible;
@@ -56,6 +57,8 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) server: Server,
     pub(super) peers: Peers<P>,
     pub(super) folder: Folder,
+    /// What was said, if it is kept.
+    pub(super) log: Option<Log>,
     pub(super) exit: Option<Exit>,
     /// Notes could not be written, and the core has not been told yet.
     pub(super) notes_failed: bool,
@@ -150,6 +153,8 @@ impl<P: Platform> Hands<P> {
             Effect::OpenState { user } => self.open_folder(user),
             Effect::FindCookie { user } => self.find_cookie(user),
             Effect::KeepCookie { cookie } => self.keep_cookie(&cookie),
+            Effect::Log(logged) => self.log.iter().for_each(|log| log.keep(logged)),
+            Effect::LookUp { line, query } => self.look_up(line, query),
             Effect::CloseState => {
                 self.write_notes();
                 self.folder.closing = true;
@@ -281,8 +286,18 @@ impl<P: Platform> Hands<P> {
         }
     }
 
+    /// Without a log there is nothing to find.
+    fn look_up(&mut self, line: u64, query: &Query) {
+        if !self.log.as_ref().is_some_and(|log| log.look_up(line, query)) {
+            let _ = self.urgent.try_send(News::LookedUp { line, found: None });
+        }
+    }
+
     /// A state folder was opened.
     pub(super) fn keep_folder(&mut self, folder: StateFolder) {
+        if let Some(log) = &self.log {
+            log.open(folder.path(), self.platform.now());
+        }
         self.folder.open = Some(folder);
     }
 

@@ -243,7 +243,7 @@ impl Ledger {
     fn recall(mut self) -> Recall {
         self.trim();
         let unsettled = u32::try_from(self.open.len()).unwrap_or(u32::MAX);
-        Recall { shown: self.shown, doubtful: self.doubtful, unsettled, keys: Vec::new() }
+        Recall { shown: self.shown, doubtful: self.doubtful, unsettled, ..Recall::default() }
     }
 }
 

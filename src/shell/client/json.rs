@@ -9,7 +9,8 @@ use serde_json::ser::Formatter;
 use serde_json::{Serializer, json};
 
 use super::wording;
-use crate::client::view::{Contact, LoginRefused, Message, Path, Success, View};
+use crate::client::Logged;
+use crate::client::view::{Contact, LoginRefused, Message, MessageKind, Path, Success, View};
 use crate::time::Time;
 use crate::wire::Presence;
 use crate::words::{LINE_BREAK, is_invisible};
@@ -23,7 +24,8 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
         View::Offline { queued: _ }
         | View::Wire { .. }
         | View::Addressee { to: _ }
-        | View::RequestOver { from: _ } => {}
+        | View::RequestOver { from: _ }
+        | View::Before { messages: _ } => {}
         View::LoggedIn { user, unread } => {
             Object::begin(out, "login").with("ok", true).with("user", user).with("unread", unread).end();
         }
@@ -137,9 +139,38 @@ fn write_success(object: Object<'_>, success: &Success) {
             object.with("user", user).with("way", way.as_str()).with("path", path)
         }
         Success::Help { text } => object.with("text", text),
+        Success::History { messages } => {
+            let messages = messages.iter().map(|logged| {
+                let mut object = json!({ "kind": logged.kind.as_str(), "from": logged.from });
+                let with = match logged.kind {
+                    MessageKind::Group => Some("group"),
+                    MessageKind::Direct | MessageKind::Private if logged.with != logged.from => Some("to"),
+                    MessageKind::Direct | MessageKind::Private | MessageKind::Broadcast => None,
+                };
+                if let Some(with) = with {
+                    object[with] = json!(logged.with);
+                }
+                object["text"] = json!(logged.text.replace(LINE_BREAK, "\n"));
+                object["sent_at"] = json!(rfc3339(logged.sent_at));
+                object
+            });
+            object.with("messages", messages.collect::<Vec<_>>())
+        }
         Success::Done | Success::Logout => object,
     }
     .end();
+}
+
+/// Appends a line of the log.
+pub(super) fn write_logged(out: &mut Vec<u8>, logged: &Logged) {
+    let Logged { kind, with, from, text, sent_at } = logged;
+    Object::begin(out, "message")
+        .with("kind", kind.as_str())
+        .with("with", with)
+        .with("from", from)
+        .with("text", text.replace(LINE_BREAK, "\n"))
+        .with("at", sent_at.0)
+        .end();
 }
 
 fn write_message(object: Object<'_>, message: &Message) {

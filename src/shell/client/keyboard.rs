@@ -158,6 +158,7 @@ impl Keyboard {
             | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::Result { .. }
+            | View::Before { .. }
             | View::Message(_)
             | View::Presence { .. }
             | View::PrivateRequest { .. }

@@ -23,6 +23,7 @@ mod known_keys;
 mod line_helper;
 mod lines;
 mod links;
+mod log;
 mod mistaken;
 mod news;
 mod options;

@@ -1,5 +1,6 @@
 //! Reports of threads and tasks to the task that owns the state.
 
+use std::io;
 use std::net::SocketAddr;
 
 use zeroize::Zeroizing;
@@ -8,7 +9,7 @@ use super::keys::Pressed;
 use super::reach::{Reached, Unreached};
 use super::relay::Relayed;
 use super::state_folder::{Refusal, StateFolder};
-use crate::client::{Recall, Signal};
+use crate::client::{Logged, Recall, Signal};
 use crate::shell::platform::{Platform, System};
 use crate::words::wiped::WipedBytes;
 use crate::words::{DeviceKey, LinkId, Token};
@@ -97,6 +98,15 @@ pub(super) enum News<P: Platform = System> {
     StateFolder(Result<Box<(StateFolder, Recall)>, Refusal>),
     /// The cookie of a device was looked for.
     Cookie(Option<Token>),
+    /// The log was asked, by this line.
+    LookedUp {
+        /// The line.
+        line: u64,
+        /// What was found; `None` if the log cannot be read.
+        found: Option<Vec<Logged>>,
+    },
+    /// The log cannot be written.
+    LogFailed(io::Error),
     /// Bytes from a pipe.
     Read(WipedBytes),
     /// A line typed at a terminal, or several that were pasted.

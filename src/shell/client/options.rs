@@ -10,7 +10,7 @@ use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser
 use etcetera::BaseStrategy as _;
 
 use super::config::{self, Chosen, ConfigError, Given, Sources};
-use super::config_keys::Config;
+use super::config_keys::{Config, Switch};
 use super::errand_options::ErrandOptions;
 use super::passwords::PasswordSource;
 use super::program::Program;
@@ -96,6 +96,7 @@ pub struct Options {
     pub(super) json: bool,
     pub(super) plain: bool,
     pub(super) timestamps: Timestamps,
+    pub(super) logs: Logs,
     /// What is to be said at the start.
     pub(super) warning: Option<String>,
     pub(super) settings: Settings,
@@ -105,6 +106,27 @@ pub struct Options {
     pub(super) errand: Option<Box<ErrandOptions>>,
     /// With [`Task::Watch`].
     pub(super) program: Option<Program>,
+}
+
+/// What is kept of what was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Logs {
+    /// `None`: at a terminal only.
+    pub(super) on: Option<bool>,
+    /// Also what was said on private links.
+    pub(super) private: bool,
+    /// For how long; 0: for ever.
+    pub(super) days: u64,
+}
+
+impl Logs {
+    fn of(config: &Config) -> Logs {
+        Logs {
+            on: config.log.map(|log| log == Switch::On),
+            private: config.log_private == Switch::On,
+            days: u64::from(config.log_days),
+        }
+    }
 }
 
 /// What to do.
@@ -241,6 +263,7 @@ impl Options {
         let security = line.security(task, &config.server.host)?;
         let warning = line.password.warning();
         let password = line.password.read()?;
+        let logs = Logs::of(&config);
         let Config {
             server,
             user,
@@ -269,7 +292,18 @@ impl Options {
         let state = line.state.map_or_else(default_state, Ok);
         let places = Places { server, state, private_bind, private_port, security };
         let CommandLine { json, plain, .. } = line;
-        Ok(Options { json, plain, timestamps, warning, settings, places, task, errand: None, program: None })
+        Ok(Options {
+            json,
+            plain,
+            timestamps,
+            logs,
+            warning,
+            settings,
+            places,
+            task,
+            errand: None,
+            program: None,
+        })
     }
 
     /// `hobnob send`: there is no session to set up.
@@ -278,6 +312,7 @@ impl Options {
             json: errand.json,
             plain: false,
             timestamps: Timestamps::Off,
+            logs: Logs { on: Some(false), private: false, days: 0 },
             warning: None,
             settings: Settings::default(),
             places: errand.places.clone(),

@@ -10,7 +10,7 @@ use super::wording;
 use crate::client::view::{
     Connection, Contact, GroupChange, Message, MessageKind, Notice, Path, PrivateEnd, Success, View,
 };
-use crate::client::{Named, Verb, Way};
+use crate::client::{Logged, Named, Verb, Way};
 use crate::shell::visible::visible;
 use crate::wire::{Code, CommandKind, PingStatus, Presence, Status};
 use crate::words::LINE_BREAK;
@@ -143,6 +143,8 @@ fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
         View::Result { outcome: Ok(Success::Whoelse { users, away }), .. } if !users.is_empty() => {
             users.iter().flat_map(|user| answer(online(user, away))).collect()
         }
+        View::Result { outcome: Ok(Success::History { messages }), .. } => history(messages, look),
+        View::Before { messages } => before(messages, look),
         View::Result { outcome: Err(failure), command, .. } => trouble(&advice::failure(command, failure)),
         View::LoginRefused(refused) => trouble(&advice::refused(*refused)),
         View::Notice(Notice::New) => event(ruled("new".into(), look)),
@@ -191,6 +193,7 @@ fn lines(view: &View, look: &Look) -> Vec<Line> {
         View::LoggedIn { user, unread } => welcome(user, *unread),
         View::LoginRefused(refused) => trouble(&wording::refused(*refused)),
         View::Result { line, command, outcome } => match outcome {
+            Ok(Success::History { messages }) => history(messages, look),
             Ok(success) => done(command, success),
             // The line number tells apart several commands that are alike.
             Err(failure) if failure.code == Code::OutcomeUnknown => {
@@ -198,6 +201,7 @@ fn lines(view: &View, look: &Look) -> Vec<Line> {
             }
             Err(failure) => trouble(&wording::failure(command, failure)),
         },
+        View::Before { messages } => before(messages, look),
         View::Message(message) => vec![said(message, look)],
         View::Presence { user, online } => {
             event(format!("{} logged {}", name(user), if *online { "in" } else { "out" }))
@@ -263,6 +267,43 @@ fn push_visible(out: &mut String, text: &str, breaks_text: bool) {
     }
 }
 
+/// What was said before, in front of what is said from now on.
+fn before(messages: &[Logged], look: &Look) -> Vec<Line> {
+    let rule = |words: &str| event(ruled(words.into(), look));
+    rule("before").into_iter().chain(history(messages, look)).chain(rule("now")).collect()
+}
+
+/// Messages of the log: under their days at a terminal, elsewhere each with its time as in JSON.
+fn history(messages: &[Logged], look: &Look) -> Vec<Line> {
+    if messages.is_empty() {
+        return answer("Nothing is known of that".into());
+    }
+    let Some(stamps) = &look.stamps else {
+        return messages.iter().map(|one| logged(one, look, format!("{} ", rfc3339(one.sent_at)))).collect();
+    };
+    let days = stamps.day_lines(messages.iter().map(|one| one.sent_at));
+    let under_days = days.into_iter().zip(messages).flat_map(|(day, one)| {
+        let day = day.map_or_else(Vec::new, event);
+        day.into_iter().chain([logged(one, look, stamps.of(one.sent_at))])
+    });
+    under_days.collect()
+}
+
+fn logged(logged: &Logged, look: &Look, time: String) -> Line {
+    let (from, with) = (name(&logged.from), name(&logged.with));
+    let lead = match logged.kind {
+        MessageKind::Direct if logged.from == logged.with => format!("{from}: "),
+        MessageKind::Direct => format!("{from}(to {with}): "),
+        MessageKind::Broadcast => format!("{from}(all): "),
+        MessageKind::Group => format!("{from}(group {with}): "),
+        MessageKind::Private if logged.from == logged.with => format!("{from}(private): "),
+        MessageKind::Private => format!("{from}(private to {with}): "),
+    };
+    let mut text = lead.clone();
+    push_visible(&mut text, &logged.text, look.breaks_texts);
+    Line { time, ..Line::new(text, Tone::Said(lead.len())) }
+}
+
 fn private_closed(user: &str, reason: PrivateEnd) -> String {
     let user = name(user);
     match reason {
@@ -316,6 +357,7 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
             PingStatus::Blocked => format!("{} has blocked you", name(user)),
         }),
         Success::Seen { user, presence } => answer(seen(user, *presence, None)),
+        Success::History { .. } => Vec::new(),
         Success::Done => changed_presence(command),
         Success::Group { group, members } => answer(group_done(command, group, members)),
         Success::GroupMessage { group, delivered: _, stored, refused, withheld, words } => {

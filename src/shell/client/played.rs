@@ -87,6 +87,7 @@ impl<P: Platform> Played<P> {
             screen: Screen::new(Face::Json, waiting),
             core: ClientState::new(settings, seed),
             device,
+            log: None,
         };
         let client = parts.assemble((news.clone(), urgent));
         let running = Some(executor.spawn(client.run()));

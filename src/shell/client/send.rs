@@ -308,6 +308,7 @@ fn became(success: &Success) -> String {
         | Success::Groups { .. }
         | Success::Private { .. }
         | Success::Help { .. }
+        | Success::History { .. }
         | Success::Done
         | Success::Logout => Code::OutcomeUnknown.as_str().into(),
     }

@@ -50,6 +50,17 @@ impl Stamps {
         self.local(time).strftime("%A %-d %B %Y, %H:%M").to_string()
     }
 
+    /// Lines that begin a day, each before the first message of it.
+    pub(super) fn day_lines(&self, times: impl Iterator<Item = Time>) -> Vec<Option<String>> {
+        let mut day = None;
+        let line = |time| {
+            let date = self.local(time).date();
+            let begins = day.replace(date) != Some(date);
+            begins.then(|| self.ruled(&date.strftime("%A %-d %B %Y").to_string()))
+        };
+        times.map(line).collect()
+    }
+
     fn local(&self, time: Time) -> Zoned {
         let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
         Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX).to_zoned(self.zone.clone())
@@ -63,6 +74,7 @@ impl Stamps {
                 let begins = self.day.replace(day) != Some(day);
                 begins.then(|| self.ruled(&format!("stored, {}", day.strftime("%A %-d %B"))))
             }
+            View::Before { .. } => None,
             View::LoggedIn { unread, .. } => {
                 self.awaited = *unread;
                 self.end()

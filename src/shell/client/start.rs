@@ -14,8 +14,9 @@ use super::device;
 use super::door;
 use super::hands::{Folder, Hands, Peers, Server};
 use super::keyboard::Keyboard;
+use super::log::Log;
 use super::news::News;
-use super::options::{Options, Places, Task};
+use super::options::{Logs, Options, Places, Task};
 use super::program::{Program, Wanted};
 use super::screen::{self, Face, Screen};
 use super::send;
@@ -23,7 +24,7 @@ use super::standard_output;
 use super::state_loop::Client;
 use super::terminal::Terminal;
 use super::trusting;
-use crate::client::{ClientState, Signal};
+use crate::client::{self, ClientState, Signal};
 use crate::shell::core_dumps;
 use crate::shell::platform::{Platform, System, WallClock};
 use crate::shell::tunnel::between_clients::Device;
@@ -79,8 +80,16 @@ fn watch(options: Options) -> io::Result<u8> {
     let screen = Screen::new(Face::Json, sheets).one_by_one();
     let platform = System::new(WallClock::starting_after(Time::ZERO));
     let core = ClientState::new(settings, getrandom::u64().map_err(io::Error::other)?);
-    let parts =
-        Parts { platform, executor: Rc::clone(&executor), places, keyboard, screen, core, device: None };
+    let parts = Parts {
+        platform,
+        executor: Rc::clone(&executor),
+        places,
+        keyboard,
+        screen,
+        core,
+        device: None,
+        log: None,
+    };
     let client = parts.assemble((urgent, urgent_news));
     let task = executor.spawn(client.run());
     let code = smol::block_on(executor.run(task));
@@ -93,8 +102,18 @@ fn signals() -> io::Result<Signals> {
 }
 
 fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Result<Client> {
-    let Options { json, plain, timestamps, warning, mut settings, places, task: _, errand: _, program: _ } =
-        options;
+    let Options {
+        json,
+        plain,
+        timestamps,
+        logs,
+        warning,
+        mut settings,
+        places,
+        task: _,
+        errand: _,
+        program: _,
+    } = options;
     if let Some(warning) = warning {
         let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(&warning));
     }
@@ -119,8 +138,17 @@ fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Resul
     let seed = getrandom::u64().map_err(io::Error::other)?;
     let device = this_device(&places);
     settings.device_key = device.as_ref().map(|device| device.key());
+    settings.log = match logs {
+        Logs { on, .. } if !on.unwrap_or(settings.terminal) => client::Log::Off,
+        Logs { private: true, .. } => client::Log::All,
+        Logs { private: false, .. } => client::Log::AllButPrivate,
+    };
+    let log = match settings.log {
+        client::Log::Off => None,
+        client::Log::AllButPrivate | client::Log::All => Some(Log::spawn(logs.days, urgent.clone())?),
+    };
     let core = ClientState::new(settings, seed);
-    let parts = Parts { platform, executor, places, keyboard, screen, core, device };
+    let parts = Parts { platform, executor, places, keyboard, screen, core, device, log };
     Ok(parts.assemble((urgent, urgent_news)))
 }
 
@@ -148,12 +176,13 @@ pub(super) struct Parts<P: Platform> {
     pub(super) screen: Screen,
     pub(super) core: ClientState,
     pub(super) device: Option<Rc<Device>>,
+    pub(super) log: Option<Log>,
 }
 
 impl<P: Platform> Parts<P> {
     /// A client whose urgent news come by this channel.
     pub(super) fn assemble(self, urgent: (Sender<News<P>>, Receiver<News<P>>)) -> Client<P> {
-        let Parts { platform, executor, places, keyboard, screen, core, device } = self;
+        let Parts { platform, executor, places, keyboard, screen, core, device, log } = self;
         let (inbox, inbox_news) = bounded(INBOX);
         let (peer_inbox, peer_news) = bounded(INBOX);
         let (door, callers) = bounded(door::WAITING);
@@ -173,6 +202,7 @@ impl<P: Platform> Parts<P> {
             server: Server::default(),
             peers: Peers::of(device),
             folder: Folder::default(),
+            log,
             exit: None,
             notes_failed: false,
         };

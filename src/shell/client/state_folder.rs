@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::journal::{Journal, Sizes};
 use super::known_keys::KnownKeys;
+use super::log;
 use crate::client::Recall;
 use crate::shell::folder_lock::FolderLock;
 use crate::shell::own_files::refuse_link;
@@ -73,6 +74,11 @@ impl StateFolder {
         replace_file(&path, format!("{cookie}\n").as_bytes())
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file of typed lines.
     pub(super) fn history(&self) -> PathBuf {
         self.path.join(HISTORY)
@@ -135,6 +141,7 @@ fn open(path: &Path) -> io::Result<Option<(StateFolder, Recall)>> {
     let (journal, mut recall) = Journal::open(&path.join("journal"), Sizes::USUAL)?;
     let (keys, known) = KnownKeys::open(path)?;
     recall.keys = known;
+    recall.logged = log::tail(path);
     Ok(Some((StateFolder { journal, keys, path: path.into(), _lock: lock }, recall)))
 }
 

@@ -9,6 +9,7 @@ use futures_lite::future::{or, pending};
 use super::door;
 use super::hands::Hands;
 use super::keyboard::Next;
+use super::log::Log;
 use super::news::News;
 use super::peer_links::Opened;
 use super::relay::Relayed;
@@ -162,6 +163,8 @@ impl<P: Platform> Client<P> {
                 self.tell(Event::StateRefused);
             }
             News::Cookie(cookie) => self.tell(Event::CookieFound { cookie }),
+            News::LookedUp { line, found } => self.tell(Event::LookedUp { line, found }),
+            News::LogFailed(error) => self.warn(&format!("what is said is not kept: {error}")),
             News::Read(bytes) => self.hands.keyboard.read(&bytes),
             News::Line { question, command, text } => self.hands.keyboard.typed(question, command, &text),
             News::Keys(pressed) => {
@@ -196,6 +199,12 @@ impl<P: Platform> Client<P> {
     fn fail_screen(&mut self, why: Event<'_>) {
         self.hands.screen.fail();
         self.tell(why);
+    }
+
+    /// Says something about the program itself.
+    fn warn(&mut self, words: &str) {
+        self.hands.screen.say(words);
+        self.finish_turn();
     }
 
     /// Hands lines to the core while it takes any, and requests more.
@@ -251,7 +260,8 @@ impl<P: Platform> Client<P> {
         self.hands.screen.print_last();
         let code = self.last_output(exit).await;
         let Client { hands, linked, .. } = self;
-        let Hands { platform, keyboard, folder, linked: ours, .. } = hands;
+        let Hands { platform, keyboard, folder, log, linked: ours, .. } = hands;
+        log.into_iter().for_each(Log::end);
         drop((ours, folder));
         let closed = async { linked.recv().await.unwrap_or(()) };
         or(closed, platform.after(END)).await;

@@ -254,6 +254,7 @@ impl Check {
             | View::Offline { .. }
             | View::Wire { .. }
             | View::Addressee { .. }
+            | View::Before { .. }
             | View::LoginRefused(_)
             | View::PrivateRequest { .. }
             | View::RequestOver { .. }

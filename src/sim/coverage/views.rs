@@ -24,6 +24,7 @@ impl Watcher {
             | View::Wire { .. }
             | View::Addressee { .. }
             | View::LoggedIn { .. }
+            | View::Before { .. }
             | View::LoginRefused(_)
             | View::Presence { .. }
             | View::PrivateRequest { .. }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const ERRORS: &str = "unknown_command usage too_long unknown_user self blocked already_blocked not_blocked offline \
      declined no_answer already_private not_private unreachable unknown_group group_exists bad_name not_member \
-     not_owner mailbox_full rate_limited storage_unavailable not_connected outcome_unknown key_changed no_request \
+     not_owner mailbox_full rate_limited storage_unavailable not_connected outcome_unknown key_changed no_request no_log \
      already_member limit";
 
 /// Asserts that an object is one of the contract, with these fields and no others.
@@ -73,6 +73,7 @@ fn success(command: &str) -> &'static str {
         "path" => "line command ok user way path",
         "verify" => "line command ok user code verified",
         "help" => "line command ok text",
+        "history" | "search" => "line command ok messages",
         "away" | "back" | "logout" => "line command ok",
         other => panic!("{other} is no command"),
     }
@@ -89,6 +90,10 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         "again" | "first_use" => *value == true,
         "fingerprint" => value.as_str().is_some_and(|word| word.starts_with("SHA256:") && word.len() == 50),
         "line" => value.as_u64().is_some_and(|line| line > 0),
+        "messages" if object["command"] != "offline" => value.as_array().is_some_and(|all| {
+            all.iter()
+                .all(|one| one["kind"].is_string() && one["from"].is_string() && one["text"].is_string())
+        }),
         "unread" | "attempts_left" | "retry_after" | "recipients" | "messages" | "delivered" | "stored"
         | "refused" => value.is_u64(),
         "away" if object["command"] == "whoelse" => value

@@ -42,6 +42,7 @@ fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>
         server: Server::default(),
         peers: Peers::of(None),
         folder: Folder::default(),
+        log: None,
         exit: None,
         notes_failed: false,
     };

@@ -75,6 +75,12 @@ fn failures_about_users() -> Vec<(&'static str, Failure, &'static str)> {
             "Error. Whether this was done is not known: message luke",
         ),
         failed("startprivate", Code::KeyChanged, "luke", "Error. The key of luke has changed"),
+        failed(
+            "history",
+            Code::NoLog,
+            "luke",
+            "Error. What is said is not kept on this machine: start with --log on",
+        ),
         failed("accept", Code::NoRequest, "luke", "Error. luke has not asked to private message"),
         failed("trust", Code::NoRequest, "luke", "Error. No new key of luke waits to be accepted"),
     ]
