@@ -8,7 +8,7 @@ use super::verb::{AT_TERMINAL, Verb};
 use crate::wire::CommandKind;
 
 /// Commands that share a line in the list of all, which fits on a screen, and what they do.
-const PAIRS: [(Verb, Verb, &str); 7] = [
+const PAIRS: [(Verb, Verb, &str); 8] = [
     (
         Verb::Server(CommandKind::Ping),
         Verb::Server(CommandKind::Seen),
@@ -33,6 +33,11 @@ const PAIRS: [(Verb, Verb, &str); 7] = [
         Verb::Server(CommandKind::Accept),
         Verb::Server(CommandKind::Decline),
         "agree to a private link that USER asked for, or not",
+    ),
+    (
+        Verb::Server(CommandKind::StartPrivate),
+        Verb::StopPrivate,
+        "talk with USER without the server; end that",
     ),
     (Verb::History, Verb::Search, "show or find what was said"),
     (Verb::Verify, Verb::Trust, "compare keys; accept another key"),

@@ -126,10 +126,10 @@ struct Copy(Vec<(OsString, Vec<u8>)>);
 
 impl Copy {
     fn of(folder: &Path) -> Copy {
-        let files = fs::read_dir(folder).expect("a folder").map(|entry| {
-            let entry = entry.expect("an entry");
-            (entry.file_name(), fs::read(entry.path()).expect("a file"))
-        });
+        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+        // What operators speak through is no file.
+        let files = entries.filter(|entry| entry.file_type().expect("a type").is_file());
+        let files = files.map(|entry| (entry.file_name(), fs::read(entry.path()).expect("a file")));
         Copy(files.collect())
     }
 

@@ -21,7 +21,7 @@ use network::{KINDS, Kind, client};
 const PORT: u16 = 5_222;
 
 /// What becomes of two clients that have no direct way.
-const WITHOUT_DIRECT_WAY: Way = Way::Unreachable;
+const WITHOUT_DIRECT_WAY: Way = Way::Relayed;
 
 /// How two clients reach each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn inside() {
     let count = KINDS.len();
     let names: Vec<String> = (0..count * 2).map(|number| format!("user{number}")).collect();
     // A client may ask for so many links as there are networks.
-    let place = Place::of(&names).encrypted().set("bind=::");
+    let place = Place::of(&names).encrypted().set("bind=::").set("relay_links_per_user=0");
     let in_space = |space: &str| ["ip", "netns", "exec", space].map(str::to_owned);
     let server = place.serve_on(PORT, &in_space("s")).expect("the server starts");
     let mut clients: Vec<Client> = names

@@ -20,7 +20,10 @@ impl Wire {
     #[must_use]
     pub fn connect(port: u16) -> Wire {
         let mut wire = Wire::over(TcpStream::connect(("127.0.0.1", port)).expect("connected"));
-        assert_eq!(wire.line(), "hobnob 1 ack resume device alive courier away relay");
+        // A server with short lines relays nothing.
+        let greeting = wire.line();
+        let greeting = greeting.strip_suffix(" relay").unwrap_or(&greeting);
+        assert_eq!(greeting, "hobnob 1 ack resume device alive courier away");
         wire
     }
 
