@@ -10,6 +10,7 @@ use super::hand::{Hand, Manner};
 use super::scenario::{Kind, Step};
 use super::steps::HAPPENINGS;
 use super::world::World;
+use crate::server::settings::HeldOnBlock;
 use crate::time::Time;
 use crate::words::Name;
 
@@ -210,6 +211,11 @@ impl World {
         if step.salt.is_multiple_of(3) {
             // What is held counts: with it the mailbox is full.
             self.host.settings.mailbox_messages = 3;
+            self.reload_server();
+        }
+        let held = [HeldOnBlock::Hold, HeldOnBlock::Drop, HeldOnBlock::Deliver];
+        if let Some(held) = held.get(usize::try_from(step.salt / 3 % 6).unwrap_or(0)) {
+            self.host.settings.held_on_block = *held;
             self.reload_server();
         }
         for from in others {

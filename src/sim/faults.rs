@@ -259,7 +259,10 @@ fn set_limit(settings: &mut Settings, which: usize, choice: usize) {
         17 | 18 => settings.timeout_secs = [10, 60, 1_800, 0, 3][choice % 5],
         19 => settings.lock_attempts = [1, 2, 3, 5, 0][choice % 5],
         20 => settings.resume_grace_secs = [5, 30, 0, 120][choice % 4],
-        21 => settings.restart_grace_secs = [2, 60, 0, 15][choice % 4],
+        21 => {
+            settings.restart_grace_secs = [2, 60, 0, 15][choice % 4];
+            settings.resume_grace_secs = [5, 30, 0, 120][choice / 4 % 4];
+        }
         22 => settings.mailbox_messages = [3, 10, 10_000, 0][choice % 4],
         23 => settings.mailbox_bytes = [60, 400, 8_388_608, 0][choice % 4],
         24 => settings.mailbox_per_sender = [2, 5, 1_000, 0][choice % 4],

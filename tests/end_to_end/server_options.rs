@@ -100,7 +100,7 @@ fn a_port_and_a_folder_serve_one_server() {
 fn bad_usage_of_the_client_is_2() {
     let place = Place::samples();
     for words in [
-        &["--plaintext", "host"][..],
+        &["--plaintext", "host:"][..],
         &["--plaintext", "1", "2", "3"],
         &["--nonsense"],
         &["--plaintext", "--accept-private", "maybe"],

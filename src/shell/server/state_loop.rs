@@ -259,10 +259,7 @@ impl<P: Platform> Server<P> {
                 self.hands.hashing.learn_renewals(&renewals);
                 self.tell(Event::HashesRenewed { renewals }, now);
             }
-            Item::Reloaded(read, asker) => {
-                service_manager::ready();
-                self.reloaded(read, asker, now);
-            }
+            Item::Reloaded(read, asker) => self.reloaded(read, asker, now),
             Item::Operator(order, asker) => self.obey(order, asker, now),
             Item::WatchdogDue => service_manager::alive(),
             Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),

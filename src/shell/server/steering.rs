@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::control::{self, Asker, Order};
 use super::hands::Stopping;
+use super::service_manager;
 use super::setup::reload::{Reload, ReloadError, needing_restart};
 use super::start::lower_to_files;
 use super::state_loop::Server;
@@ -37,16 +38,21 @@ impl<P: Platform> Server<P> {
         asker: Option<Asker>,
         now: Time,
     ) {
+        if read.as_ref().is_ok_and(|reload| reload.is_stale()) {
+            // The file was changed since, perhaps by this server: read it again.
+            return (self.hands.reload)(asker);
+        }
+        self.take_files(read, asker, now);
+        service_manager::ready();
+    }
+
+    fn take_files(&mut self, read: Result<Box<Reload>, ReloadError>, asker: Option<Asker>, now: Time) {
         let reload = match read {
             Ok(reload) => *reload,
             Err(error) => return nothing_changed(&error, asker.as_ref()),
         };
         for warning in &reload.accounts.warnings {
             tracing::warn!("{warning}");
-        }
-        if reload.is_stale() {
-            // The file was changed since, perhaps by this server: read it again.
-            return (self.hands.reload)(asker);
         }
         let acceptor = reload.acceptor.clone();
         let (mut settings, accounts) = match reload.accept(self.core.has_accounts()) {
