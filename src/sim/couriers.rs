@@ -41,6 +41,11 @@ impl World {
             }
             self.say_as_courier(hand, user, step);
             self.end_as_courier(hand);
+            if self.draw.chance(40) {
+                // An id that was made up is forgotten after ten minutes, one that was given after a day.
+                let seconds = if self.draw.chance(700) { 601 } else { 86_401 };
+                self.pass_couriers(seconds * 1_000_000);
+            }
             if self.draw.chance(60) {
                 self.change_accounts(Step { argument: step.argument.wrapping_mul(4), ..step });
             }

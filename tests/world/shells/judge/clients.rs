@@ -10,6 +10,7 @@ use hobnob::client::{Effect, Event, Exit, PeerOpened};
 use hobnob::words::LinkId;
 
 use super::Verdict;
+use super::relays::Relays;
 use crate::shells::connection::Connection;
 
 /// All client programs, by process.
@@ -20,6 +21,7 @@ pub(super) struct Clients {
     dialled: Vec<(usize, SocketAddr, usize)>,
     /// What cores have sent on encrypted private links, by connection and end.
     sealed: Sealed,
+    relays: Relays,
 }
 
 type Sealed = BTreeMap<(usize, usize), Vec<u8>>;
@@ -183,6 +185,9 @@ impl Clients {
         connections: &[Connection],
         verdict: &mut Verdict,
     ) {
+        if self.relays.are_told(process, event, verdict) {
+            return;
+        }
         match event {
             Event::Connected => {
                 let server = self.take_dialled(process, |to| to.port() == super::super::PORT);
@@ -232,6 +237,7 @@ impl Clients {
         effect: &Effect<'_>,
         verdict: &mut Verdict,
     ) -> Option<(String, View, Option<String>)> {
+        self.relays.wants(process, effect);
         let client = self.running.get_mut(&process).expect("a client that runs");
         if let Effect::SendPeer { link, bytes } = effect
             && let Some(peer) = client.peers.get(link)
@@ -274,6 +280,7 @@ impl Clients {
         output_failed: bool,
         verdict: &mut Verdict,
     ) -> Vec<String> {
+        self.relays.ends(process);
         let Some(client) = self.running.remove(&process) else { return Vec::new() };
         if let Some(code) = code {
             let expected = client.exit.map(Exit::code);

@@ -2,6 +2,7 @@
 //! screens and the state folders have.
 
 mod clients;
+mod relays;
 mod server;
 mod texts;
 
