@@ -220,14 +220,14 @@ fn set_mode(settings: &mut Settings, which: usize, choice: usize) -> bool {
 
 /// Limits of the door and of lines.
 fn set_door(settings: &mut Settings, which: usize, choice: usize) {
-    match which % 20 {
+    match which % 24 {
         0 => settings.login_secs = [3, 30, 0][choice % 3],
         1 => settings.unauthenticated_max = [2, 4, 128, 0][choice % 4],
         2 => settings.unauthenticated_per_address = [1, 2, 16, 0][choice % 4],
         3 => settings.failures_per_address = [2, 9, 0][choice % 3],
         4 => settings.private_request_secs = [2, 60, 600, 0][choice % 4],
         5 => settings.line_bytes = [8_192, 0, 4_096][choice % 3],
-        6 => settings.block_ends_private = !choice.is_multiple_of(4),
+        6 | 20..=23 => settings.block_ends_private = !choice.is_multiple_of(4),
         7 if choice >= 4 => settings.store_queue_bytes = [1_000, 67_108_864, 300, 0][choice % 4],
         7 => settings.unsettled_max = [1, 2, 64, 0][choice % 4],
         8 => {

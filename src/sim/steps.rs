@@ -186,9 +186,10 @@ impl World {
             }
             Kind::StopPrivate => format!("stopprivate {user}"),
             Kind::Help => {
-                let lines =
-                    ["help", "help message", "history", "search may", "history group jedi 3", "search"];
-                String::from(lines[usize::try_from(step.salt % 6).unwrap_or(0)])
+                let of_the_log = ["history", "search may", "history group jedi 3", "search"];
+                let of_the_server = ["help", "help message", "help", "help block"];
+                let lines = if step.salt % 8 < 7 { of_the_server } else { of_the_log };
+                String::from(lines[usize::try_from(step.salt / 8 % 4).unwrap_or(0)])
             }
             Kind::Logout => String::from("logout"),
             _ => return None,
