@@ -3,8 +3,6 @@
 //! A client has few timeouts, so all of them are checked at each event; a tick that comes early, late or twice
 //! does no harm.
 
-use core::time::Duration;
-
 use super::{ClientState, Phase};
 use crate::time::Time;
 
@@ -25,8 +23,7 @@ impl ClientState {
 
     /// Requests a tick at the next deadline, unless an earlier one is pending.
     pub(super) fn schedule(&mut self) {
-        let Some(due) = self.next_deadline() else { return };
-        let at = due.max(self.now + Duration::from_micros(1));
+        let Some(at) = self.next_deadline() else { return };
         if self.scheduled.is_none_or(|scheduled| scheduled > at || scheduled <= self.now) {
             self.scheduled = Some(at);
             self.outbox.schedule(at);

@@ -4,7 +4,7 @@ use super::effect::Exit;
 use super::event::Signal;
 use super::outstanding::{AskedBy, Said};
 use super::session::Session;
-use super::standing::{LOGOUT_PATIENCE, Leaving, Standing};
+use super::standing::{LOGOUT_PATIENCE, Leaving, PARTING_PATIENCE, Standing};
 use super::verb::Verb;
 use super::view::{Bye, Success, View};
 use super::{ClientState, Phase};
@@ -40,14 +40,24 @@ impl ClientState {
     pub(super) fn leave_when_ready(&mut self) {
         let now = self.now;
         let Phase::Session(session) = &self.phase else { return };
-        let Some(Leaving::Waiting { line, until, shown }) = session.leaving else { return };
+        let (line, until, shown) = match session.leaving {
+            Some(Leaving::Waiting { line, until, shown }) => (line, until, shown),
+            Some(Leaving::Parting { line, until }) => {
+                let is_over = until <= now && !planted::is(Planted::ClientPartsForEver);
+                if is_over || !self.has_relayed_links() {
+                    self.say_logout(line);
+                }
+                return;
+            }
+            Some(Leaving::Said) | None => return,
+        };
         match &session.standing {
-            Standing::Online if until <= now => self.say_logout(line),
+            Standing::Online if until <= now => self.part(line),
             Standing::Online if self.owes_nothing(session, line.is_some()) => {
                 // The results may have arrived after messages that are still being shown.
                 let shown = shown.unwrap_or(self.delivery.last_sequence());
                 if self.delivery.is_carried_out(shown) {
-                    self.say_logout(line);
+                    self.part(line);
                 } else if let Some(session) = self.session() {
                     session.leaving = Some(Leaving::Waiting { line, until, shown: Some(shown) });
                 }
@@ -79,10 +89,19 @@ impl ClientState {
         }
     }
 
-    fn say_logout(&mut self, line: Option<u64>) {
-        if !self.has_parted() {
-            return;
+    /// Says goodbye on links that the server relays, as it does so no more after the logout.
+    fn part(&mut self, line: Option<u64>) {
+        if !self.has_relayed_links() {
+            return self.say_logout(line);
         }
+        self.end_relayed_conversations();
+        let until = self.now + PARTING_PATIENCE;
+        if let Some(session) = self.session() {
+            session.leaving = Some(Leaving::Parting { line, until });
+        }
+    }
+
+    fn say_logout(&mut self, line: Option<u64>) {
         if planted::is(Planted::ClientClosesStateEarly) {
             self.outbox.close_state();
         }
@@ -164,7 +183,9 @@ impl ClientState {
         }
         self.settle_commands();
         self.end_look_up();
-        if let Some(Leaving::Waiting { line: Some(line), .. }) = leaving {
+        if let Some(Leaving::Waiting { line: Some(line), .. } | Leaving::Parting { line: Some(line), .. }) =
+            leaving
+        {
             let outcome = if logged_out { Ok(Success::Logout) } else { Err(Code::NotConnected) };
             self.result(AskedBy::local(line, Verb::Server(CommandKind::Logout), None), outcome);
         }

@@ -25,6 +25,7 @@ impl ClientState {
             session.standing = Standing::Lost(Lost::new(now));
             session.forget_parts();
             let resumable = may_resume && session.token.is_some();
+            session.leaving.iter_mut().for_each(|leaving| leaving.wait_again(now));
             self.delivery.lose_link();
             self.peers.doubt_requests();
             self.lose_relays();

@@ -26,6 +26,9 @@ pub(super) struct Opening {
 /// How long a typed `logout` waits for results that are on their way.
 pub(super) const LOGOUT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a logout waits for what was said on relayed links.
+pub(super) const PARTING_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A logout under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leaving {
@@ -39,6 +42,8 @@ pub(super) enum Leaving {
         /// acknowledged before it.
         shown: Option<u64>,
     },
+    /// It is sent when what was said on relayed links has left, and at that time in any case.
+    Parting { line: Option<u64>, until: Time },
     /// It was sent. The server ends the session after the stored mail that is under way, which is still shown
     /// and acknowledged.
     Said,
@@ -49,7 +54,15 @@ impl Leaving {
     pub(super) fn begin_again(&mut self, now: Time) {
         match self {
             Leaving::Waiting { line: Some(_), until, .. } => *until = now + LOGOUT_PATIENCE,
-            Leaving::Waiting { line: None, .. } | Leaving::Said => {}
+            Leaving::Waiting { line: None, .. } | Leaving::Parting { .. } | Leaving::Said => {}
+        }
+    }
+
+    /// The server is lost, and relayed links with it: what has no result is waited for again.
+    pub(super) fn wait_again(&mut self, now: Time) {
+        if let Leaving::Parting { line, .. } = *self {
+            let until = if line.is_some() { now + LOGOUT_PATIENCE } else { Time::MAX };
+            *self = Leaving::Waiting { line, until, shown: None };
         }
     }
 
@@ -57,13 +70,14 @@ impl Leaving {
     pub(super) fn hurry(&mut self, now: Time) {
         match self {
             Leaving::Waiting { until, .. } => *until = (*until).min(now + LOGOUT_PATIENCE),
-            Leaving::Said => {}
+            Leaving::Parting { .. } | Leaving::Said => {}
         }
     }
 
     pub(super) fn due(self) -> Option<Time> {
         match self {
             Leaving::Waiting { until, .. } => Some(until).filter(|until| *until < Time::MAX),
+            Leaving::Parting { until, .. } => Some(until),
             Leaving::Said => None,
         }
     }

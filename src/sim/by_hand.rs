@@ -57,11 +57,6 @@ const COMMANDS: &[Kind] = &[
     Kind::Help,
     Kind::Help,
     Kind::Help,
-    Kind::Help,
-    Kind::Help,
-    Kind::Help,
-    Kind::Help,
-    Kind::Help,
 ];
 
 impl World {
@@ -159,14 +154,7 @@ impl World {
     fn ask_by_hand(&mut self, step: Step) {
         let Some(hand) = self.hand_of(step.actor) else { return };
         if step.salt.is_multiple_of(23) {
-            // Often while a message to them is under way.
-            if let Some(user) = self.user_of_hand(hand) {
-                let line = format!("message {user} {}", self.new_text());
-                self.enter(usize::from(step.argument) % SEATS_USED, line.as_bytes());
-                self.pass(Time(self.now.0 + 3_000), HAPPENINGS);
-            }
-            let boot = step.argument % 4;
-            return self.hand_writes(hand, format!("ack {boot}.{} -\n", step.salt / 23 % 40).as_bytes());
+            return self.acknowledge_anything(hand, step);
         }
         let kind = COMMANDS[usize::try_from(step.salt / 64).unwrap_or(0) % COMMANDS.len()];
         let mut line = self.command(Step { kind, ..step }).unwrap_or_default();
@@ -185,6 +173,26 @@ impl World {
         if kind == Kind::StartPrivate && step.salt.is_multiple_of(3) {
             let line = self.command(Step { kind: Kind::Block, ..step }).unwrap_or_default();
             self.hand_commands(hand, line.as_bytes());
+        }
+    }
+
+    /// An acknowledgement of what may never have been sent, often while a message is under way.
+    fn acknowledge_anything(&mut self, hand: usize, step: Step) {
+        let leaves = (step.salt / 1024).is_multiple_of(2);
+        if let Some(link) = self.links.get_mut(&self.hands[hand].link).filter(|_| leaves) {
+            link.ends[0].reading = false;
+        }
+        if let Some(user) = self.user_of_hand(hand) {
+            let line = format!("message {user} {}", self.new_text());
+            self.enter(usize::from(step.argument) % SEATS_USED, line.as_bytes());
+            self.pass(Time(self.now.0 + 3_000), HAPPENINGS);
+        }
+        let boot = step.argument % 4;
+        self.hand_writes(hand, format!("ack {boot}.{} -\n", step.salt / 23 % 40).as_bytes());
+        if leaves {
+            // What was under way has to come again.
+            self.pass_millis(10);
+            self.close_hand(hand);
         }
     }
 

@@ -262,6 +262,7 @@ impl World {
             Effect::ClosePeer { link } => self.leave_peer(process, link, false),
             Effect::ResetPeer { link } => self.leave_peer(process, link, true),
             Effect::ScheduleTimeout { at } => {
+                self.trace.add(self.now, Seen::ClientScheduled { process: id, at });
                 process.generation += 1;
                 let news = News::Tick { generation: process.generation };
                 self.at(at.max(self.now), Happening::Client { process: id, news });

@@ -135,6 +135,7 @@ impl Watcher {
             | Seen::ClientKilled { .. }
             | Seen::Frozen { .. }
             | Seen::OutputClosed { .. }
+            | Seen::ClientScheduled { .. }
             | Seen::Healed => {}
         }
     }

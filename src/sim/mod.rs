@@ -27,6 +27,7 @@ mod faults;
 mod folders;
 mod hand;
 mod hashing;
+mod introductions;
 mod keyboards;
 mod link;
 pub mod minimise;

@@ -29,6 +29,8 @@ const SHIFT: u16 = 25_000;
 
 /// Kinds of places.
 pub(super) const PLACES: u16 = 18;
+/// Those that nobody reaches from outside without being called from there.
+pub(super) const CLOSED: [u16; 5] = [5, 7, 10, 15, 16];
 
 /// Where a client runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,9 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::client_host::{Process, SEATS_USED};
+use super::client_host::Process;
 use super::link::Holder;
 use super::network::Answer;
-use super::scenario::Step;
 use super::seals::Seal;
 use super::strangers::PORT_BY_HAND;
 use super::trace::{PeerSeen, ProcessId, Seen};
@@ -44,12 +43,6 @@ impl World {
             let bytes = self.trace.keep(bytes);
             self.see_peer(PeerSeen::Asked { process, bytes });
         }
-    }
-
-    /// The seat of a client moves; the next client there runs elsewhere.
-    pub(super) fn move_seat(&mut self, step: Step) {
-        let seat = usize::from(step.actor) % SEATS_USED;
-        self.seats[seat].place = super::network::Place::new(seat, step.argument);
     }
 
     pub(super) fn listen(&mut self, id: ProcessId) {

@@ -49,7 +49,7 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::Decline, "client {actor}: decline user {argument}"),
     (Kind::Private, "client {actor}: private to user {argument}"),
     (Kind::StopPrivate, "client {actor}: stopprivate user {argument}"),
-    (Kind::Help, "client {actor}: help, history or search ({salt} chooses)"),
+    (Kind::Help, "client {actor}: help"),
     (Kind::Nonsense, "client {actor}: a line that is no command, choice {argument}"),
     (Kind::RawOpen, "a person connects by hand from address {actor}"),
     (Kind::RawLogin, "hand {actor}: login as user {argument}"),
@@ -101,6 +101,8 @@ const READINGS: &[(Kind, &str)] = &[
         Kind::Relay,
         "a link is relayed falsely, or between users {actor} and {argument} by hand ({salt} chooses)",
     ),
+    (Kind::Introduce, "clients {actor} and {actor} + 3 move, choice {argument}, and agree on a private link"),
+    (Kind::LookUp, "client {actor}: history or search, choice {argument}"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];
 

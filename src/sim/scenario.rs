@@ -188,6 +188,10 @@ spelled! {
         Restart = "restart",
         /// The server relays falsely, or two people by hand have a link relayed.
         Relay = "relay",
+        /// Two clients start anew at other places and agree on a private link.
+        Introduce = "introduce",
+        /// `history` or `search`, and the client may end before the answer.
+        LookUp = "look-up",
     }
 }
 
@@ -274,7 +278,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Ping, 10, true),
     (Kind::Seen, 6, true),
     (Kind::Away, 8, true),
-    (Kind::Back, 4, true),
+    (Kind::Back, 8, true),
     (Kind::CreateGroup, 10, true),
     (Kind::GroupMessage, 22, true),
     (Kind::GroupList, 4, true),
@@ -342,6 +346,8 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Crowd, 1, true),
     (Kind::Door, 14, true),
     (Kind::Relay, 10, true),
+    (Kind::Introduce, 4, true),
+    (Kind::LookUp, 4, true),
 ];
 
 /// Seats that are moved before the start, in some scenarios.

@@ -186,9 +186,7 @@ impl World {
             }
             Kind::StopPrivate => format!("stopprivate {user}"),
             Kind::Help => {
-                let of_the_log = ["history", "search may", "history group jedi 3", "search"];
-                let of_the_server = ["help", "help message", "help", "help block"];
-                let lines = if step.salt % 8 < 7 { of_the_server } else { of_the_log };
+                let lines = ["help", "help message", "help", "help block"];
                 String::from(lines[usize::try_from(step.salt / 8 % 4).unwrap_or(0)])
             }
             Kind::Logout => String::from("logout"),
@@ -231,15 +229,9 @@ impl World {
             Kind::Start => self.start_at(seat, step),
             Kind::Answer => self.answer(seat, step),
             Kind::EndInput => self.end_input(seat),
-            Kind::Interrupt => {
-                let all = [Signal::Interrupt, Signal::Terminate, Signal::HangUp];
-                let signal = all[usize::from(step.argument) % all.len()];
-                if let Some(process) = &self.seats[seat].process {
-                    let id = process.id;
-                    self.disturb(id);
-                }
-                self.tell_at(seat, crate::client::Event::Interrupted(signal));
-            }
+            Kind::Interrupt => self.interrupt(seat, step),
+            Kind::Introduce => self.introduce(step),
+            Kind::LookUp => self.look_up_at(step),
             Kind::Kill if step.argument.is_multiple_of(3) => {
                 if let Some(process) = &mut self.seats[seat].process {
                     process.doomed = true;
@@ -264,6 +256,16 @@ impl World {
         true
     }
 
+    pub(super) fn interrupt(&mut self, seat: usize, step: Step) {
+        let all = [Signal::Interrupt, Signal::Terminate, Signal::HangUp];
+        let signal = all[usize::from(step.argument) % all.len()];
+        if let Some(process) = &self.seats[seat].process {
+            let id = process.id;
+            self.disturb(id);
+        }
+        self.tell_at(seat, crate::client::Event::Interrupted(signal));
+    }
+
     fn tell_at(&mut self, seat: usize, event: crate::client::Event<'_>) {
         if let Some(process) = self.seats[seat].process.as_ref().filter(|process| !process.frozen) {
             let id = process.id;
@@ -271,7 +273,7 @@ impl World {
         }
     }
 
-    fn start_at(&mut self, seat: usize, step: Step) {
+    pub(super) fn start_at(&mut self, seat: usize, step: Step) {
         let own = u16::try_from(seat % super::cast::ACCOUNTS).unwrap_or(0);
         let user = self.user(if step.salt.is_multiple_of(5) { step.argument } else { own });
         let password = self.right_password(user);

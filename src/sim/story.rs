@@ -41,6 +41,9 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
             format!("client {} writes {}", process.0, shown(*bytes))
         }
         Seen::Peer(peer) => format!("{peer:?}"),
+        Seen::ClientScheduled { process, at } => {
+            format!("    client {} wants to be woken at {}", process.0, at.0)
+        }
         Seen::Closed { .. }
         | Seen::Paused { .. }
         | Seen::Resumed { .. }

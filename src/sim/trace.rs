@@ -96,6 +96,8 @@ pub(crate) enum Seen {
     Frozen { process: ProcessId, frozen: bool },
     /// Its output was closed.
     OutputClosed { process: ProcessId },
+    /// A client wants to be woken.
+    ClientScheduled { process: ProcessId, at: Time },
     /// A stranger came to the private port of a client; they may know the id of an introduction.
     Stranger { process: ProcessId, knows_id: bool },
     /// Something concerns private links.
@@ -268,6 +270,7 @@ impl Trace {
             }
             Seen::VerifyAsked { ticket, .. } | Seen::HashAsked { ticket } => ticket.hash(hasher),
             Seen::Scheduled { at } => at.hash(hasher),
+            Seen::ClientScheduled { process, at } => (process, at).hash(hasher),
             Seen::Noted { process }
             | Seen::ClientExited { process, .. }
             | Seen::ClientKilled { process, .. }

@@ -51,6 +51,17 @@ impl Way {
             Some(begun) => ROUNDS.get(self.rounds).map(|round| begun + *round),
         }
     }
+
+    /// Its round has come; those that a client has missed that stood still come with it.
+    fn begin_round(&mut self, now: Time) {
+        let begun = *self.begun.get_or_insert(now);
+        self.rounds = rounds_begun(begun, now);
+    }
+}
+
+/// How many rounds have begun by now, if the first was then.
+pub(super) fn rounds_begun(first: Time, now: Time) -> usize {
+    ROUNDS.iter().take_while(|round| first + **round <= now).count()
 }
 
 /// The ways to the addresses that may be dialled.
@@ -142,10 +153,9 @@ impl ClientState {
             return;
         }
         if way.begun.is_none() {
-            way.begun = Some(now);
             peers.budget.take(now);
         }
-        way.rounds += 1;
+        way.begin_round(now);
         let address = way.address;
         if !way.is_dialling && !peers.links.values().any(|link| link.spares_dial(user, address)) {
             way.is_dialling = true;

@@ -63,8 +63,6 @@ pub(super) struct Peers {
     /// Those that the server relays, and how many there were.
     relays: BTreeMap<LinkId, Relay>,
     relayed: u64,
-    /// Until when a logout waits for them.
-    parting_until: Option<Time>,
     /// How links with these users are to run.
     ways: BTreeMap<String, Way>,
     /// Open links, by user.
@@ -140,7 +138,7 @@ impl Peers {
         let links = self.links.values().filter_map(PeerLink::due);
         let dials = self.meetings.values().filter_map(|meeting| meeting.dial_due(&self.budget));
         let relays = self.meetings.values().filter_map(Meeting::relay_due);
-        let ends = self.meetings.values().map(Meeting::until).chain(self.parting_until);
+        let ends = self.meetings.values().map(Meeting::until);
         links.chain(dials).chain(relays).chain(ends).min()
     }
 
@@ -170,7 +168,6 @@ impl ClientState {
         self.peers.requests.clear();
         self.peers.departed.clear();
         self.peers.declined = 0;
-        self.peers.parting_until = None;
         self.peers.relays.clear();
     }
 

@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use super::ClientState;
 use super::asking::Listening;
-use super::dials::{ROUNDS, Way};
+use super::dials::{ROUNDS, Way, rounds_begun};
 use super::link::{Origin, PeerLink, Stage};
 use super::meeting::{ANSWER_PATIENCE, Meeting};
 use crate::planted::{self, Planted};
@@ -66,7 +66,7 @@ impl ClientState {
                 if way.punch_due().is_none_or(|due| due > now) {
                     continue;
                 }
-                way.punches += 1;
+                way.punches = way.begun.map_or(0, |begun| rounds_begun(begun + DELAY, now));
                 let spared = peers.links.values().any(|link| link.spares_punch(user, way.address));
                 if listens && !way.is_punching && !spared && !planted::is(Planted::ClientNeverPunches) {
                     way.is_punching = true;

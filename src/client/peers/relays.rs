@@ -22,9 +22,6 @@ use crate::words::LinkId;
 /// How long clients try to reach each other before the server relays.
 const DIRECT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a logout waits for what was said on relayed links.
-const PARTING_PATIENCE: Duration = Duration::from_secs(1);
-
 /// Bytes that may wait to leave; a link with more counts as lost.
 const CLOGGED: usize = 8 << 20;
 
@@ -250,12 +247,12 @@ impl ClientState {
         self.peers.meetings.values_mut().for_each(|meeting| meeting.relay = Wish::No);
     }
 
-    /// Before a logout: says goodbye on links that the server relays, as it does so no more after it. Whether that has
-    /// left, or has had its time.
-    pub(in super::super) fn has_parted(&mut self) -> bool {
-        if self.peers.relays.is_empty() {
-            return true;
-        }
+    pub(in super::super) fn has_relayed_links(&self) -> bool {
+        !self.peers.relays.is_empty()
+    }
+
+    /// Says goodbye on all links that the server relays.
+    pub(in super::super) fn end_relayed_conversations(&mut self) {
         let relayed = |link: LinkId| self.peers.relays.contains_key(&link);
         let users = self.peers.conversations.iter().filter(|(_, conversation)| relayed(conversation.link()));
         let users: Vec<String> = users.map(|(user, _)| user.clone()).collect();
@@ -266,7 +263,5 @@ impl ClientState {
                 self.end_conversation(user, conversation, PeerFarewell::LoggedOut.into());
             }
         }
-        let until = *self.peers.parting_until.get_or_insert(self.now + PARTING_PATIENCE);
-        until <= self.now
     }
 }

@@ -86,6 +86,9 @@ impl Check {
             Seen::ClientExited { process, exit } => return self.client_exited(*process, *exit),
             Seen::ClientKilled { process, unnoted } => self.clients.killed(*process, *unnoted),
             Seen::OutputClosed { process } => self.clients.output_closed(*process),
+            Seen::ClientScheduled { process, at } => {
+                rule!(self, *at > self.now, "a timeout is later than now", "{process:?}: {}", at.0);
+            }
             _ => {}
         }
         Ok(())

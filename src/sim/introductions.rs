@@ -1,0 +1,76 @@
+//! Clients that are moved and introduced to each other: what a step of its own brings about more often than chance.
+
+use alloc::format;
+
+use super::client_host::SEATS_USED;
+use super::network::{CLOSED, Place};
+use super::scenario::{Kind, Step};
+use super::world::World;
+use crate::words::Name;
+
+/// The setting that lets a block end the private link of the two.
+const BLOCK_ENDS_PRIVATE: (u8, u16) = (14, 0);
+
+impl World {
+    /// The next client at a seat runs elsewhere.
+    pub(super) fn move_seat(&mut self, step: Step) {
+        let seat = usize::from(step.actor) % SEATS_USED;
+        self.seats[seat].place = Place::new(seat, step.argument);
+    }
+
+    /// Two clients start anew, each at a place of its own, and agree on a private link.
+    pub(super) fn introduce(&mut self, step: Step) {
+        let first = usize::from(step.actor) % SEATS_USED;
+        // Neighbouring seats share a home, and those six apart a user.
+        let seats = [first, (first + 3) % SEATS_USED];
+        let closed = !step.salt.is_multiple_of(4);
+        for (seat, choice) in seats.into_iter().zip([step.argument % 256, step.argument / 256]) {
+            let place = if closed { CLOSED[usize::from(choice) % CLOSED.len()] } else { choice };
+            self.seats[seat].place = Place::new(seat, place);
+            self.type_line(seat, b"logout");
+        }
+        self.pass_millis(300);
+        for seat in seats {
+            // Whoever has not logged out stays where they are; each seat has its own user.
+            self.start_at(seat, Step { kind: Kind::Start, salt: step.salt / 5 * 5 + 1, ..step });
+        }
+        self.pass_millis(500);
+        let users = seats.map(|seat| self.seats[seat].process.as_ref()?.user.clone());
+        let [Some(one), Some(other)] = users else { return };
+        self.type_line(seats[0], format!("startprivate {other}").as_bytes());
+        self.pass_millis(100);
+        self.type_line(seats[1], format!("accept {one}").as_bytes());
+        self.pass_millis(100);
+        for (seat, to) in seats.into_iter().zip([&other, &one]) {
+            let line = format!("private {to} {}", self.new_text());
+            self.type_line(seat, line.as_bytes());
+        }
+        if (step.salt / 4).is_multiple_of(3) {
+            self.part(seats[0], &other, step);
+        }
+    }
+
+    /// Somebody blocks whom they talk with, which may end their link.
+    fn part(&mut self, seat: usize, other: &Name, step: Step) {
+        let (actor, argument) = BLOCK_ENDS_PRIVATE;
+        self.choose_setting(Step { kind: Kind::Setting, actor, argument, ..step });
+        self.pass_millis(100);
+        for verb in ["block", "unblock"] {
+            self.type_line(seat, format!("{verb} {other}").as_bytes());
+            self.pass_millis(100);
+        }
+    }
+
+    /// A question to the log of a client, which may end before there is an answer.
+    pub(super) fn look_up_at(&mut self, step: Step) {
+        let seat = usize::from(step.actor) % SEATS_USED;
+        let lines = ["history", "search may", "history group jedi 3", "search"];
+        let line = lines[usize::from(step.argument) % lines.len()];
+        self.type_line(seat, line.as_bytes());
+        match step.salt % 8 {
+            0 => self.end_input(seat),
+            1 | 2 => self.interrupt(seat, step),
+            _ => {}
+        }
+    }
+}
