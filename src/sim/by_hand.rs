@@ -108,7 +108,9 @@ impl World {
             }
             Kind::RawBytes => self.send_any_bytes(step),
             Kind::RawClose => {
-                if let Some(hand) = self.hand_of(step.actor) {
+                if step.salt.is_multiple_of(7) {
+                    self.wait_in_the_lane(step);
+                } else if let Some(hand) = self.hand_of(step.actor) {
                     self.close_hand(hand);
                 }
             }
@@ -128,6 +130,23 @@ impl World {
             _ => return false,
         }
         true
+    }
+
+    /// Two who were away want the same changed, without a number, and the store is slow; one of them goes.
+    fn wait_in_the_lane(&mut self, step: Step) {
+        let absent = self.away(step.argument);
+        let [one, other, ..] = absent[..] else { return };
+        let hands = [one, other].map(|user| self.come_in(user, Manner::Plain));
+        self.pass_millis(100);
+        self.weather.store_micros = 3_000_000;
+        let line = self.command(Step { kind: Kind::CreateGroup, ..step }).unwrap_or_default() + "\n";
+        for hand in hands.into_iter().flatten() {
+            self.hand_writes(hand, line.as_bytes());
+            self.pass_millis(10);
+        }
+        if let [_, Some(second)] = hands {
+            self.close_hand(second);
+        }
     }
 
     /// Somebody asks for a change and for more after it, and says no more: with a login before it, or on a

@@ -23,7 +23,10 @@ impl World {
         let first = usize::from(step.actor) % SEATS_USED;
         // Neighbouring seats share a home, and those six apart a user.
         let seats = [first, (first + 3) % SEATS_USED];
-        let closed = !step.salt.is_multiple_of(4);
+        let closed = step.salt % 8 > 2;
+        if step.salt % 8 == 2 {
+            self.let_crowds_come();
+        }
         for (seat, choice) in seats.into_iter().zip([step.argument % 256, step.argument / 256]) {
             let place = if closed { CLOSED[usize::from(choice) % CLOSED.len()] } else { choice };
             self.seats[seat].place = Place::new(seat, place);
@@ -45,7 +48,7 @@ impl World {
             let line = format!("private {to} {}", self.new_text());
             self.type_line(seat, line.as_bytes());
         }
-        if (step.salt / 4).is_multiple_of(3) {
+        if (step.salt / 8).is_multiple_of(3) {
             self.part(seats[0], &other, step);
         }
     }

@@ -341,7 +341,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::OddName, 4, true),
     (Kind::Press, 3, true),
     (Kind::Place, 3, true),
-    (Kind::MeetByHand, 5, true),
+    (Kind::MeetByHand, 9, true),
     (Kind::MadeUpNames, 1, true),
     (Kind::Crowd, 1, true),
     (Kind::Door, 14, true),

@@ -169,13 +169,18 @@ impl World {
     pub(super) fn stranger_comes(&mut self, step: Step) {
         let seat = usize::from(step.actor) % SEATS_USED;
         if (step.salt / 64).is_multiple_of(4) {
-            self.overheard.crowds_until = Time(self.now.0 + CROWDS_COME_MICROS);
+            self.let_crowds_come();
         } else if step.salt.is_multiple_of(2) {
             self.arm(seat, step.salt / 2);
         } else if let Some(process) = &self.seats[seat].process {
             let id = process.id;
             self.send_stranger(id, Ambush(step.salt / 2 % AMBUSHES), false);
         }
+    }
+
+    /// From now on many strangers come to all who are introduced.
+    pub(super) fn let_crowds_come(&mut self) {
+        self.overheard.crowds_until = Time(self.now.0 + CROWDS_COME_MICROS);
     }
 
     /// Some strangers come now, and others later. None of them knows an id, and most of them say nothing.
