@@ -165,6 +165,7 @@ impl Town {
                 | Effect::Hash { .. }
                 | Effect::LoadMail { .. }
                 | Effect::ScheduleTimeout { .. }
+                | Effect::Acted { .. }
                 | Effect::Report(_) => {}
             }
         }
@@ -243,6 +244,7 @@ impl Town {
                 | Effect::Hash { .. }
                 | Effect::Persist { .. }
                 | Effect::LoadMail { .. }
+                | Effect::Acted { .. }
                 | Effect::Report(_) => unreachable!("live messages cause nothing else: {effect:?}"),
             }
         }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::slice;
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hobnob::shell::pages::{self, COLUMNS, Shell, TEMPLATE};
@@ -113,7 +114,7 @@ enum Task {
     },
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 #[command(disable_help_subcommand = true)]
 enum Order {
     /// Say how it stands: sessions, connections, accounts, queues
@@ -126,17 +127,40 @@ enum Order {
     Stop,
     /// Restart it without anybody noticing, also into a new version
     Restart,
+    /// Say something to everybody who is online
+    Announce {
+        /// What
+        #[arg(required = true)]
+        text: Vec<String>,
+    },
+    /// End the session of a user, who may log in again
+    Kick {
+        /// Whose
+        user: String,
+        /// What they are told before
+        reason: Vec<String>,
+    },
+    /// Forget the wrong passwords of a name and of its devices, and their locks
+    Unlock {
+        /// Which
+        name: String,
+    },
 }
 
 impl Order {
-    const fn word(self) -> &'static str {
-        match self {
-            Order::Status => "status",
-            Order::Sessions => "sessions",
-            Order::Reload => "reload",
-            Order::Stop => "stop",
-            Order::Restart => "restart",
-        }
+    /// The line that the server reads.
+    fn line(&self) -> String {
+        let (word, words) = match self {
+            Order::Status => ("status", Vec::new()),
+            Order::Sessions => ("sessions", Vec::new()),
+            Order::Reload => ("reload", Vec::new()),
+            Order::Stop => ("stop", Vec::new()),
+            Order::Restart => ("restart", Vec::new()),
+            Order::Announce { text } => ("announce", text.clone()),
+            Order::Kick { user, reason } => ("kick", [slice::from_ref(user), reason].concat()),
+            Order::Unlock { name } => ("unlock", vec![name.clone()]),
+        };
+        [&[word.to_owned()], words.as_slice()].concat().join(" ")
     }
 }
 
@@ -163,7 +187,7 @@ fn serve() -> anyhow::Result<()> {
         Some(Task::Remove { name }) => commands::remove(&sources, name)?,
         Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
         Some(Task::Backup { file }) => commands::backup(&sources, file)?,
-        Some(Task::Ctl { json, order }) => ctl(&sources, order.word(), *json)?,
+        Some(Task::Ctl { json, order }) => ctl(&sources, &order.line(), *json)?,
         Some(Task::Check) => commands::check(&sources)?,
         Some(Task::Completions { shell }) => commands::print([pages::completions(command_line(), *shell)]),
         Some(Task::Man { folder }) => {

@@ -244,7 +244,11 @@ impl ClientState {
                 self.return_to_prompt(Exit::TimedOut);
             }
             // If somebody is asked, the connection is made again when they have answered.
-            Farewell::Timeout | Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => {
+            Farewell::Timeout
+            | Farewell::ServerShutdown
+            | Farewell::Logout
+            | Farewell::Replaced
+            | Farewell::Kicked => {
                 self.hang_up();
                 self.on_entry_cut(Exit::ServerLost);
             }

@@ -128,6 +128,7 @@ impl ClientState {
             }
             Farewell::ServerShutdown => self.end_session(Bye::ServerShutdown, Exit::ServerLost),
             Farewell::Replaced => self.end_session(Bye::Replaced, Exit::Failed),
+            Farewell::Kicked => self.end_session(Bye::Kicked, Exit::Failed),
             Farewell::Version => self.end_session(Bye::ConnectionLost, Exit::Failed),
         }
     }
@@ -174,9 +175,12 @@ impl ClientState {
         let logged_out = bye == Bye::Logout;
         self.close_private_links(match bye {
             Bye::Timeout => PeerFarewell::TimedOut,
-            Bye::Logout | Bye::LoginTimeout | Bye::ServerShutdown | Bye::ConnectionLost | Bye::Replaced => {
-                PeerFarewell::LoggedOut
-            }
+            Bye::Logout
+            | Bye::LoginTimeout
+            | Bye::ServerShutdown
+            | Bye::ConnectionLost
+            | Bye::Replaced
+            | Bye::Kicked => PeerFarewell::LoggedOut,
         });
         if logged_out {
             self.settle_logout();

@@ -229,6 +229,9 @@ impl ClientState {
             ServerLine::Notice(crate::wire::Notice::Idle { seconds }) => {
                 self.outbox.show(View::Notice(Notice::Idle { seconds: *seconds }));
             }
+            ServerLine::Notice(crate::wire::Notice::Operator { text }) => {
+                self.outbox.show(View::Announcement { text: text.as_str().to_owned() });
+            }
             ServerLine::Device { cookie } => self.outbox.keep_cookie(*cookie),
             ServerLine::Alive => self.outbox.send(&ClientLine::Alive),
             ServerLine::Relay(line) => self.on_relay_line(*line),

@@ -108,6 +108,11 @@ pub enum View {
         /// What was done, as far as this client can tell.
         change: GroupChange,
     },
+    /// An operator says something to all, or to this user.
+    Announcement {
+        /// What.
+        text: String,
+    },
     /// Something about the user's own session.
     Notice(Notice),
     /// The session is over; nothing of it follows.
@@ -469,6 +474,8 @@ pub enum Bye {
     ConnectionLost,
     /// The user logged in elsewhere.
     Replaced,
+    /// An operator has ended the session.
+    Kicked,
 }
 
 impl Bye {
@@ -481,6 +488,7 @@ impl Bye {
             Bye::ServerShutdown => "server_shutdown",
             Bye::ConnectionLost => "connection_lost",
             Bye::Replaced => "replaced",
+            Bye::Kicked => "kicked",
         }
     }
 }

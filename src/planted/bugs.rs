@@ -283,6 +283,9 @@ planted! {
     SendKeptForEver: "What became of a message with an id is remembered for ever.",
     SendRepeatUnheard: "A repeat of an id whose message is under way is not answered.",
     SendRefusalConfirmed: "What became of a message with a given id is said though the store refused to note it.",
+    AnnouncedToOne: "What the operator says to all comes to one.",
+    KickKeepsToken: "Whoever was kicked may resume their session.",
+    UnlockForgetsDevices: "The devices of a name that is unlocked stay locked.",
     ClientPartsForEver: "A logout waits for ever for what was said on relayed links.",
     ClientLosesQuestion: "A client that ends forgets the question that its log has not answered.",
 }

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::SocketAddr;
 
+use super::acts::Reached;
 use crate::record::{Record, RecordNumber};
 use crate::time::Time;
 use crate::wire::Code;
@@ -77,6 +78,13 @@ pub enum Effect<'a> {
         /// When.
         at: Time,
     },
+    /// What an operator wanted is done, or is not.
+    Acted {
+        /// Answers which.
+        ticket: Ticket,
+        /// How many it has reached (sessions, or names and devices that are unlocked), or why it was not done.
+        outcome: Reached,
+    },
     /// Log something for the operator.
     Report(&'a Report),
 }
@@ -100,6 +108,7 @@ impl fmt::Debug for Effect<'_> {
                 write!(f, "LoadMail({ticket:?}, {user:?} from {from:?} after {after:?}, at most {limit})")
             }
             Effect::ScheduleTimeout { at } => write!(f, "ScheduleTimeout({at:?})"),
+            Effect::Acted { ticket, outcome } => write!(f, "Acted({ticket:?}, {outcome:?})"),
             Effect::Report(report) => write!(f, "Report({report:?})"),
         }
     }
@@ -177,6 +186,8 @@ pub enum SessionEnd {
     LinkLost,
     /// A new login took its place (`duplicate_login=replace`).
     Replaced,
+    /// An operator has ended it.
+    Kicked,
     /// The server stops.
     Stopped,
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
+use super::acts::Act;
 use super::settings::Settings;
 use crate::record::{Mail, RecordNumber};
 use crate::words::{Credential, LinkId, Name, Ticket};
@@ -101,6 +102,13 @@ pub enum Event<'a> {
     /// The server is to restart: links are closed without a word, and sessions whose clients can resume are left to the
     /// next start.
     Restart,
+    /// An operator wants something done; answered by `Acted`.
+    Operator {
+        /// To answer with.
+        ticket: Ticket,
+        /// What.
+        act: Box<Act>,
+    },
     /// The time that `ScheduleTimeout` asked for has come. Harmless at any other time.
     Tick,
 }
@@ -126,6 +134,7 @@ impl fmt::Debug for Event<'_> {
             Event::Turn => write!(f, "Turn"),
             Event::Stop => write!(f, "Stop"),
             Event::Restart => write!(f, "Restart"),
+            Event::Operator { ticket, act } => write!(f, "Operator({ticket:?}, {act:?})"),
             Event::Tick => write!(f, "Tick"),
         }
     }

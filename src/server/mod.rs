@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+pub mod acts;
 mod answers;
 mod apply;
 pub mod credentials_file;
@@ -37,6 +38,7 @@ use core::fmt;
 use core::time::Duration;
 
 use self::accounts::{Accounts, UserId};
+pub use self::acts::{Act, NotDone, Reached};
 use self::deadlines::{Deadline, Deadlines};
 use self::door::Door;
 pub use self::door::host;
@@ -173,6 +175,7 @@ impl ServerState {
             Event::Turn => door::give_turn(self),
             Event::Stop => door::stop(self),
             Event::Restart => door::restart(self),
+            Event::Operator { ticket, act } => acts::act(self, ticket, &act),
             Event::Tick => self.meet_deadlines(),
         }
         self.do_what_is_due();

@@ -136,6 +136,8 @@ impl Watcher {
             | Seen::Frozen { .. }
             | Seen::OutputClosed { .. }
             | Seen::ClientScheduled { .. }
+            | Seen::OperatorWants { .. }
+            | Seen::Acted { .. }
             | Seen::Healed => {}
         }
     }
@@ -235,6 +237,7 @@ impl Watcher {
             | Told::MailLoaded { .. }
             | Told::Reloaded
             | Told::HashesRenewed
+            | Told::Operator { .. }
             | Told::Turn
             | Told::Stop
             | Told::Restart
@@ -288,6 +291,8 @@ impl Watcher {
             ServerLine::Notice(Notice::Idle { .. }) => self.coverage.saw(Rare::IdleNotice),
             ServerLine::Bye(Farewell::Timeout) => self.coverage.saw(Rare::TimedOut),
             ServerLine::Bye(Farewell::Replaced) => self.coverage.saw(Rare::Replaced),
+            ServerLine::Bye(Farewell::Kicked) => self.coverage.saw(Rare::Kicked),
+            ServerLine::Notice(Notice::Operator { .. }) => self.coverage.saw(Rare::OperatorHeard),
             ServerLine::Bye(Farewell::ServerShutdown) => self.coverage.saw(Rare::StoppedWithSessions),
             ServerLine::Done { answer: crate::wire::Answer::MessageGroup { withheld: true, .. }, .. } => {
                 self.coverage.saw(Rare::GroupWithheld);

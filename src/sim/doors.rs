@@ -238,6 +238,17 @@ impl World {
         self.weather.hash_micros = before;
     }
 
+    /// Several wrong passwords for a name, often from a device that was in before.
+    pub(super) fn guess_in_vain(&mut self, name: &'static str) {
+        let Some(hand) = self.open_anywhere(Manner::Keeping) else { return };
+        let mut lines = self.cookie_line(name);
+        for _ in 0..self.draw.between(1, 4) {
+            lines += &format!("login {name} {}\n", self.typed("guess"));
+        }
+        self.hand_writes(hand, lines.as_bytes());
+        self.pass_micros(500_000);
+    }
+
     /// A second login of a user: the first client answers, is silent, moves, leaves, or cannot be asked.
     fn log_in_twice(&mut self, step: Step) {
         if !(step.salt / 12).is_multiple_of(4) {

@@ -32,6 +32,7 @@ mod keyboards;
 mod link;
 pub mod minimise;
 mod network;
+mod operating;
 mod pressing;
 mod private_links;
 mod reading;

@@ -102,6 +102,7 @@ const READINGS: &[(Kind, &str)] = &[
         "a link is relayed falsely, or between users {actor} and {argument} by hand ({salt} chooses)",
     ),
     (Kind::Introduce, "clients {actor} and {actor} + 3 move, choice {argument}, and agree on a private link"),
+    (Kind::Operator, "an operator acts, choice {argument}, about user {actor}"),
     (Kind::LookUp, "client {actor}: history or search, choice {argument}"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];

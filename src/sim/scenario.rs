@@ -192,6 +192,8 @@ spelled! {
         Introduce = "introduce",
         /// `history` or `search`, and the client may end before the answer.
         LookUp = "look-up",
+        /// An operator does something.
+        Operator = "operator",
     }
 }
 
@@ -348,6 +350,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Relay, 10, true),
     (Kind::Introduce, 4, true),
     (Kind::LookUp, 4, true),
+    (Kind::Operator, 8, true),
 ];
 
 /// Seats that are moved before the start, in some scenarios.

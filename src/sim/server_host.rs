@@ -35,6 +35,8 @@ pub(super) struct Host {
     generation: u64,
     /// Links accepted in this life.
     accepted: u64,
+    /// Acts of operators.
+    pub(super) acts: u64,
     /// When the server wants to be called.
     pub(super) wakes_at: Option<Time>,
     /// By how much its wall clock is wrong, in microseconds, and its own clock since its start.
@@ -63,6 +65,7 @@ impl Host {
             life: 0,
             generation: 0,
             accepted: 0,
+            acts: 0,
             wakes_at: None,
             wall_offset: 0,
             ahead: 0,
@@ -202,6 +205,7 @@ impl World {
             | Told::MailLoaded { .. }
             | Told::Reloaded
             | Told::HashesRenewed
+            | Told::Operator { .. }
             | Told::Turn
             | Told::Stop
             | Told::Restart => true,
@@ -287,6 +291,7 @@ impl World {
                 self.wake_store();
             }
             Effect::ScheduleTimeout { at } => self.schedule_server(at),
+            Effect::Acted { ticket, outcome } => self.trace.add(self.now, Seen::Acted { ticket, outcome }),
             Effect::Report(_) => {}
         }
     }

@@ -50,6 +50,8 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
         | Seen::HashAsked { .. }
         | Seen::LoadAsked { .. }
         | Seen::Scheduled { .. } => format!("    < {seen:?}"),
+        Seen::OperatorWants { ticket, act } => format!("an operator wants {act:?} ({ticket:?})"),
+        Seen::Acted { .. } => format!("    < {seen:?}"),
         Seen::ServerStarted { boot, .. } => format!("the server starts, boot {boot}"),
         Seen::HashRenewed { name, .. } => format!("the hash of {name} is renewed"),
         Seen::FilesChanged { accounts, .. } => format!("settings or accounts change: {accounts:?}"),

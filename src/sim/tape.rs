@@ -127,6 +127,7 @@ impl Outcome {
                 | Effect::Hash { .. }
                 | Effect::LoadMail { .. }
                 | Effect::ScheduleTimeout { .. }
+                | Effect::Acted { .. }
                 | Effect::Report(_) => {}
             }
         }
@@ -155,6 +156,7 @@ fn own(event: &Event<'_>) -> Owned {
             Event::Reloaded { accounts: accounts.clone(), settings: settings.clone() }
         }
         Event::HashesRenewed { renewals } => Event::HashesRenewed { renewals: renewals.clone() },
+        Event::Operator { ticket, act } => Event::Operator { ticket: *ticket, act: act.clone() },
         Event::Stop => Event::Stop,
         Event::Restart => Event::Restart,
         Event::Turn => Event::Turn,

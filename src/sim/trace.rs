@@ -15,7 +15,7 @@ use super::store::LoadMail;
 use crate::client::view::View;
 use crate::client::{Exit, Way};
 use crate::record::{Record, RecordNumber};
-use crate::server::{Settings, Verdict};
+use crate::server::{Act, Reached, Settings, Verdict};
 use crate::time::Time;
 use crate::words::{Credential, DeviceKey, LinkId, Name, Ticket};
 
@@ -41,6 +41,10 @@ pub(crate) enum Seen {
     FilesChanged { settings: Box<Settings>, accounts: Vec<(Name, Credential)> },
     /// The line of an account holds the same password as a new hash.
     HashRenewed { name: Name, credential: Credential },
+    /// What an operator is about to want done.
+    OperatorWants { ticket: Ticket, act: Act },
+    /// The server says what came of it.
+    Acted { ticket: Ticket, outcome: Reached },
     /// Who is at the other end of a link of the server.
     Caller { link: LinkId, process: Option<ProcessId> },
     /// The server was told something.
@@ -167,6 +171,7 @@ pub(crate) enum Told {
     MailLoaded { ticket: Ticket, count: u32 },
     Reloaded,
     HashesRenewed,
+    Operator { ticket: Ticket },
     Turn,
     Stop,
     Restart,
@@ -288,6 +293,8 @@ impl Trace {
             Seen::Frozen { process, frozen } => (process, frozen).hash(hasher),
             Seen::LoadAsked(load) => load.user.hash(hasher),
             Seen::Synced { upto } => upto.hash(hasher),
+            Seen::OperatorWants { ticket, .. } => ticket.hash(hasher),
+            Seen::Acted { ticket, outcome } => (ticket, outcome).hash(hasher),
             Seen::ServerStarted { .. }
             | Seen::ServerGone { .. }
             | Seen::FilesChanged { .. }
@@ -320,6 +327,7 @@ fn mix_view(view: &View, hasher: &mut impl Hasher) {
         | View::RequestOver { .. }
         | View::PrivateOpened { .. }
         | View::Group { .. }
+        | View::Announcement { .. }
         | View::Notice(_)
         | View::Bye(_) => {}
     }

@@ -152,6 +152,8 @@ spelled! {
         ServerShutdown = "server_shutdown",
         /// The user logged in elsewhere (`duplicate_login=replace`).
         Replaced = "replaced",
+        /// An operator has ended the session.
+        Kicked = "kicked",
         /// The client speaks a version the server does not.
         Version = "version",
     }

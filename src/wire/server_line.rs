@@ -141,8 +141,9 @@ pub enum ServerLine<'a> {
     Relay(Relayed<'a>),
     /// `help TEXT`: one line of help; `ok help` follows the last.
     Help(Text<'a>),
-    /// `notice failed_logins COUNT`, `notice missed COUNT` and `notice idle SECONDS`; later versions may add others.
-    Notice(Notice),
+    /// `notice failed_logins COUNT`, `notice missed COUNT`, `notice idle SECONDS` and `notice operator TEXT`; later
+    /// versions may add others.
+    Notice(Notice<'a>),
     /// `bye REASON`: the last line of all.
     Bye(Farewell),
 }
@@ -179,7 +180,7 @@ pub struct Delivery<'a> {
 
 /// A message from the server to a user about their own session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
+pub enum Notice<'a> {
     /// Failed logins to this account since the last successful one.
     FailedLogins {
         /// How many.
@@ -194,6 +195,11 @@ pub enum Notice {
     Idle {
         /// When.
         seconds: u32,
+    },
+    /// An operator has something to say.
+    Operator {
+        /// What.
+        text: Text<'a>,
     },
 }
 

@@ -122,3 +122,44 @@ fn a_restart_keeps_sessions() {
     let (answer, code) = ask(&server.place, &["sessions"]);
     assert_eq!((code, &answer["sessions"][0]["user"]), (Some(0), &Value::from("hans")));
 }
+
+#[test]
+fn an_operator_speaks_to_all_and_ends_a_session() {
+    let server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    let mut luke = server.user("luke");
+    let (answer, code) = ask(&server.place, &["announce", "back", "at 5"]);
+    assert_eq!((code, &answer["reached"]), (Some(0), &Value::from(2)), "{answer}");
+    for user in [&mut hans, &mut luke] {
+        let notice = user.wait_for("notice");
+        assert_eq!((&notice["by"], &notice["text"]), (&"operator".into(), &"back at 5".into()), "{notice}");
+    }
+    assert_eq!(ask(&server.place, &["kick", "luke", "take a break"]).1, Some(0));
+    assert_eq!(luke.wait_for("notice")["text"], "take a break");
+    assert_eq!(luke.wait_for("bye")["reason"], "kicked");
+    assert_eq!(luke.ended(), 1);
+    let (answer, code) = ask(&server.place, &["kick", "luke"]);
+    assert_eq!((code, &answer["code"]), (Some(1), &"offline".into()), "{answer}");
+    assert_eq!(ask(&server.place, &["kick", "nobody-here"]).0["code"], "unknown_user");
+    assert_eq!(ask(&server.place, &["kick", "#"]).0["error"], "this is no name");
+    assert_eq!(ask(&server.place, &["announce", "two\nlines"]).1, Some(1));
+    let mut luke = server.user("luke");
+    luke.ok("message hans I am back");
+    server.logs("says kick luke", 1);
+    server.logs("take a break", 0);
+}
+
+#[test]
+fn an_operator_unlocks_a_name() {
+    let server = Server::start(&["failures_per_address=0"]);
+    let mut stranger = server.client(&[]);
+    stranger.answer("yoda");
+    for _ in 0..3 {
+        stranger.answer("wrong");
+        stranger.wait_for("login");
+    }
+    assert_eq!(ask(&server.place, &["unlock", "yoda"]).0["reached"], 1);
+    assert_eq!(ask(&server.place, &["unlock", "yoda"]).0["reached"], 0);
+    let mut yoda = server.user("yoda");
+    yoda.ok("whoelse");
+}

@@ -84,7 +84,7 @@ impl Server {
                 }
                 Effect::Report(Report::LimitReached { limit, .. }) => self.limits.push(limit),
                 Effect::LoadMail { ticket, .. } => self.loads.push(ticket),
-                Effect::Report(_) | Effect::ScheduleTimeout { .. } => {}
+                Effect::Report(_) | Effect::Acted { .. } | Effect::ScheduleTimeout { .. } => {}
                 Effect::Hash { .. } => unreachable!("not in here: {effect:?}"),
             }
         }

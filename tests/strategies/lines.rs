@@ -133,6 +133,7 @@ fn session_line() -> BoxedStrategy<ServerLine<'static>> {
         small_number().prop_map(|count| ServerLine::Notice(Notice::FailedLogins { count })),
         small_number().prop_map(|count| ServerLine::Notice(Notice::Missed { count })),
         small_number().prop_map(|seconds| ServerLine::Notice(Notice::Idle { seconds })),
+        text().prop_map(|text| ServerLine::Notice(Notice::Operator { text })),
         select(Farewell::ALL).prop_map(ServerLine::Bye),
     ]
     .boxed()

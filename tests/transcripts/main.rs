@@ -22,6 +22,9 @@
 //! file NAME[=PASSWORD]…  what the credentials file holds from now on
 //! reload [KEY=VALUE]…    the operator reloads the file and the settings, with these changed
 //! acks                   clients acknowledge every message at once (they do not, at first)
+//! operator announces TEXT       what an operator has done; refused with CODE if it ends with `! CODE`
+//! operator kicks NAME [TEXT]
+//! operator unlocks NAME
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable
 //! ```

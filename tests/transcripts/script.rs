@@ -4,8 +4,8 @@ use hobnob::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
     Takeover,
 };
-use hobnob::server::{Event, Settings};
-use hobnob::words::{Credential, Name};
+use hobnob::server::{Act, Event, NotDone, Settings};
+use hobnob::words::{Credential, Name, Ticket};
 
 use crate::stage::{PASSWORD, Stage};
 use crate::store::Mood;
@@ -98,6 +98,7 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
             stage.hashing = mood == "answers";
             stage.settle();
         }
+        ("operator", act) => operate(stage, act),
         ("stop", _) => {
             stage.handle(Event::Stop);
             stage.settle();
@@ -124,6 +125,24 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
         }
         other => panic!("no such stage direction: {other:?}"),
     }
+}
+
+fn operate(stage: &mut Stage, words: &str) {
+    let (words, refused) =
+        words.split_once(" ! ").map_or((words, None), |(words, code)| (words, NotDone::from_word(code)));
+    let (verb, rest) = words.split_once(' ').expect("an act and what about");
+    let (name, text) = rest.split_once(' ').map_or((rest, None), |(name, text)| (name, Some(text)));
+    let user = || Name::new(name).expect("a name");
+    let act = match verb {
+        "announces" => Act::Announce(rest.into()),
+        "kicks" => Act::Kick { user: user(), reason: text.map(Into::into) },
+        "unlocks" => Act::Unlock(user()),
+        other => panic!("no such act: {other}"),
+    };
+    stage.acted = None;
+    stage.handle(Event::Operator { ticket: Ticket(1), act: Box::new(act) });
+    stage.settle();
+    assert_eq!(stage.acted.expect("an answer").err(), refused, "{words}");
 }
 
 /// Changes a setting.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hobnob::record::{Mail, RecordNumber, Recovery};
-use hobnob::server::{Effect, Event, ServerState, Settings, Verdict};
+use hobnob::server::{Effect, Event, Reached, ServerState, Settings, Verdict};
 use hobnob::time::Time;
 use hobnob::words::{Credential, LinkId, Name, Ticket};
 
@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) hashing: bool,
     pub(crate) loading: bool,
     pub(crate) acks: bool,
+    /// What the last act of an operator has come to.
+    pub(crate) acted: Option<Reached>,
     boot: u32,
     owed: VecDeque<Owed>,
     kept: BTreeMap<String, String>,
@@ -70,6 +72,7 @@ impl Stage {
             hashing: true,
             loading: true,
             acks: false,
+            acted: None,
             boot: 1,
             owed: VecDeque::new(),
             kept: BTreeMap::new(),
@@ -117,6 +120,7 @@ impl Stage {
                     assert!(at > self.now, "a timeout that is not later than now");
                     self.timeout = Some(at);
                 }
+                Effect::Acted { outcome, .. } => self.acted = Some(outcome),
                 Effect::Pause { .. } | Effect::Resume { .. } | Effect::Report(_) => {}
             }
         }

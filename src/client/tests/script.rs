@@ -361,6 +361,7 @@ fn shown(view: &View) -> String {
         View::PrivateOpened { user, path } => format!("opened {user} {path}"),
         View::PrivateClosed { user, reason } => format!("closed {user} {reason}"),
         View::Group { group, by, members, .. } => format!("group {group} by {by}: {}", members.join(" ")),
+        View::Announcement { text } => format!("the operator: {text}"),
         View::Notice(notice) => format!("notice {notice:?}"),
         View::Bye(bye) => format!("bye {bye}"),
     }

@@ -1,5 +1,7 @@
 //! Devices: clients that were in before, and have tries of their own (R51).
 
+use alloc::vec::Vec;
+
 use crate::planted::{self, Planted};
 use crate::record::{DeviceStanding, Digest, Fact, RecordNumber};
 use crate::server::ServerState;
@@ -34,6 +36,13 @@ pub(super) fn of_link(server: &ServerState, id: LinkId, user: UserId) -> Option<
     let account = &server.accounts[user];
     let digests = server.secrets.device_digests(&cookie, account.credential.as_ref()?);
     account.devices.iter().map(|device| device.digest).find(|digest| digests.contains(digest))
+}
+
+/// Those of an account, in their order.
+pub(super) fn digests(server: &ServerState, user: UserId) -> Vec<Digest> {
+    let mut digests: Vec<Digest> = server.accounts[user].devices.iter().map(|device| device.digest).collect();
+    digests.sort_unstable();
+    digests
 }
 
 pub(super) fn find(server: &ServerState, user: UserId, device: Digest) -> Option<&Device> {

@@ -276,6 +276,12 @@ fn time_out(server: &mut ServerState, user: UserId) {
     end_session(server, user, End::Farewell(SessionEnd::Timeout, Farewell::Timeout, LastAnswer::None));
 }
 
+/// An operator ends a session, and its token with it.
+pub(in crate::server) fn kick(server: &mut ServerState, user: UserId) {
+    let end = End::Farewell(SessionEnd::Kicked, Farewell::Kicked, LastAnswer::None);
+    end_session(server, user, if planted::is(Planted::KickKeepsToken) { End::LinkLost } else { end });
+}
+
 /// When a session will have been idle for too long.
 fn idle_until(server: &ServerState, user: UserId) -> Option<Time> {
     let stops = |session: &&alloc::boxed::Box<Session>| {

@@ -36,7 +36,7 @@ use self::addresses::Addresses;
 pub use self::addresses::host;
 pub(super) use self::couriers::{Couriers, courier_answered, courier_began, is_courier_of};
 pub(super) use self::devices::{Device, apply_device, forget_too_many};
-pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, leaving_due, note_progress, stop};
+pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, kick, leaving_due, note_progress, stop};
 pub(super) use self::entry::word_is_due;
 use self::hashing::Hashing;
 pub(super) use self::input::{go_on_reading, receive};
@@ -53,7 +53,7 @@ pub(super) use self::sends::{came as send_came, record as send_record, settled a
 use self::strangers::Strangers;
 #[cfg(feature = "sim")]
 pub(super) use self::tries::locked_until;
-pub(super) use self::tries::{apply_failures, end_locks, forget_account, locked_names};
+pub(super) use self::tries::{apply_failures, end_locks, forget_account, locked_names, unlock};
 use self::turns::Meter;
 pub(super) use self::turns::give_turn;
 pub(super) use self::waiting::{read_on, record_settled, throttle_courier_due, throttle_due};

@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::addresses::{self, Network};
-use super::devices;
 use super::names::{Guesses, Subject};
+use super::{devices, hashing};
 use crate::planted::{self, Planted};
 use crate::record::{Digest, Fact, RecordNumber, Suspect};
 use crate::server::ServerState;
@@ -320,6 +320,29 @@ pub(in crate::server) fn apply_failures(
         let counted = |guesses: &mut Guesses| (guesses.count, guesses.locked_until) = (count, locked_until);
         server.door.names.change(subject, None, counted);
     }
+}
+
+/// An operator forgives a name and the devices of its account: of how many something was counted.
+pub(in crate::server) fn unlock(server: &mut ServerState, name: &Name) -> u64 {
+    let subject = subject(server, name.as_str());
+    let mut counted = alloc::vec::Vec::from([Counted::Name(subject)]);
+    if let Subject::Account(user) = subject
+        && !planted::is(Planted::UnlockForgetsDevices)
+    {
+        let devices = devices::digests(server, user);
+        counted.extend(devices.into_iter().map(|device| Counted::Device(user, device)));
+    }
+    counted.iter().for_each(|counted| end_lock_of_device(server, *counted));
+    counted.retain(|counted| count(server, *counted) > 0);
+    for &counted in &counted {
+        change(server, counted, None, |guesses| (guesses.count, guesses.locked_until) = (0, None));
+        match counted {
+            Counted::Name(subject) => persist_name(server, subject),
+            Counted::Device(user, device) => devices::persist(server, user, device),
+        };
+    }
+    hashing::give_turns(server);
+    counted.len() as u64
 }
 
 /// How many names are locked at this time, those without an account too.

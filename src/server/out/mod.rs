@@ -16,11 +16,12 @@ use self::lists::{List, PIECE_BYTES};
 pub use self::outbox::Effects;
 use self::outbox::Outbox;
 pub(in crate::server) use self::outbox::{Slow, Written};
+use super::acts::Reached;
 use super::effect::Report;
 use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::{Notice, ServerLine};
-use crate::words::LinkId;
+use crate::words::{LinkId, Ticket};
 
 /// The output side of all links.
 #[derive(Clone)]
@@ -110,6 +111,10 @@ impl Output {
 
     pub(in crate::server) fn report(&mut self, report: Report) {
         self.outbox.report(report);
+    }
+
+    pub(in crate::server) fn acted(&mut self, ticket: Ticket, outcome: Reached) {
+        self.outbox.slow(Slow::Acted { ticket, outcome });
     }
 
     pub(in crate::server) fn schedule_timeout(&mut self, at: Time) {

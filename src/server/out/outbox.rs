@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::record::{Record, RecordNumber};
+use crate::server::acts::Reached;
 use crate::server::effect::{Effect, Report};
 use crate::time::Time;
 use crate::words::{Credential, LinkId, MessageId, Name, Password, Ticket};
@@ -40,6 +41,7 @@ pub(in crate::server) enum Slow {
     Hash { ticket: Ticket, password: Password },
     Persist { number: RecordNumber, epoch: u64, record: Record },
     LoadMail { ticket: Ticket, user: Name, from: Option<Name>, after: MessageId, limit: u32 },
+    Acted { ticket: Ticket, outcome: Reached },
     Report(Report),
 }
 
@@ -162,6 +164,7 @@ impl Slow {
             Slow::LoadMail { ticket, user, from, after, limit } => {
                 Effect::LoadMail { ticket: *ticket, user, from: from.as_ref(), after: *after, limit: *limit }
             }
+            Slow::Acted { ticket, outcome } => Effect::Acted { ticket: *ticket, outcome: *outcome },
             Slow::Report(report) => Effect::Report(report),
         }
     }

@@ -48,6 +48,7 @@ impl Roster {
             | View::Addressee { .. }
             | View::LoginRefused(_)
             | View::PrivateClosed { .. }
+            | View::Announcement { .. }
             | View::Notice(_)
             | View::Bye(_) => {}
         }

@@ -55,6 +55,9 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
         View::Group { group, by, members, change: _ } => {
             Object::begin(out, "group").with("group", group).with("by", by).with("members", members).end();
         }
+        View::Announcement { text } => {
+            Object::begin(out, "notice").with("by", "operator").with("text", text).end();
+        }
         View::Notice(notice) => {
             Object::begin(out, "notice").with("text", wording::notice(*notice)).end();
         }

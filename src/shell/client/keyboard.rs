@@ -166,6 +166,7 @@ impl Keyboard {
             | View::PrivateOpened { .. }
             | View::PrivateClosed { .. }
             | View::Group { .. }
+            | View::Announcement { .. }
             | View::Notice(_) => return,
         };
         match &mut self.source {

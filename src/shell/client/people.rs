@@ -163,6 +163,7 @@ fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
         | View::PrivateOpened { .. }
         | View::PrivateClosed { .. }
         | View::Group { .. }
+        | View::Announcement { .. }
         | View::Notice(_)
         | View::Bye(_) => lines(view, look),
     }
@@ -218,6 +219,7 @@ fn lines(view: &View, look: &Look) -> Vec<Line> {
         },
         View::PrivateClosed { user, reason } => event(private_closed(user, *reason)),
         View::Group { group, by, members, change } => event(group_changed(group, by, members, change)),
+        View::Announcement { text } => event(format!("The operator says: {}", visible(text))),
         View::Notice(notice) => event(wording::notice(*notice)),
         View::Bye(bye) => wording::bye(*bye).map_or_else(Vec::new, |text| event(text.into())),
     }

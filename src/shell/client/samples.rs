@@ -137,6 +137,7 @@ fn session_views() -> Vec<Sample> {
         bye(Bye::ServerShutdown, "The server has stopped\n"),
         bye(Bye::ConnectionLost, "The connection to the server is lost\n"),
         bye(Bye::Replaced, "You have been logged out as you logged in elsewhere\n"),
+        bye(Bye::Kicked, "You have been logged out by the operator\n"),
     ]
 }
 
@@ -187,6 +188,11 @@ fn notice_views() -> Vec<Sample> {
         notice(Notice::Unseen { count: 1 }, "1 new message\n"),
         notice(Notice::Unseen { count: 14 }, "14 new messages\n"),
         notice(Notice::PasswordsDiffer, "The two passwords differ. Please try again\n"),
+        (
+            View::Announcement { text: "back at 5\u{1b}".into() },
+            r#"{"type":"notice","by":"operator","text":"back at 5\u001b"}"#.into(),
+            "The operator says: back at 5^[\n",
+        ),
     ]
 }
 

@@ -95,6 +95,7 @@ impl Stamps {
             | View::PrivateOpened { .. }
             | View::PrivateClosed { .. }
             | View::Group { .. }
+            | View::Announcement { .. }
             | View::Notice(_) => None,
         }
     }

@@ -168,6 +168,7 @@ pub(super) fn bye(bye: Bye) -> Option<&'static str> {
         Bye::ServerShutdown => Some("The server has stopped"),
         Bye::ConnectionLost => Some("The connection to the server is lost"),
         Bye::Replaced => Some("You have been logged out as you logged in elsewhere"),
+        Bye::Kicked => Some("You have been logged out by the operator"),
     }
 }
 

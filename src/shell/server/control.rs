@@ -12,13 +12,16 @@ use futures_lite::future::or;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use smol::LocalExecutor;
+use thiserror::Error;
 
 use super::inbox::{Item, Sender};
 use super::setup::settings::{SETTINGS, Settings};
-use crate::server::ServerState;
 use crate::server::operators::{Census, Seat};
+use crate::server::{Act, NotDone, Reached, ServerState};
 use crate::shell::platform::{OperatorLink, OperatorPort, Platform, System};
+use crate::shell::visible::visible;
 use crate::time::Time;
+use crate::words::{Name, Text};
 
 /// The name of the socket in the data folder.
 pub(super) const SOCKET: &str = "ctl.sock";
@@ -28,50 +31,89 @@ const SAY_WITHIN: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(1);
 
 /// What an operator can have done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Order {
     Status,
     Sessions,
     Reload,
     Stop,
     Restart,
+    /// The core does it.
+    Act(Act),
 }
 
 impl Order {
-    const ALL: [(&str, Order); 5] = [
-        ("status", Order::Status),
-        ("sessions", Order::Sessions),
-        ("reload", Order::Reload),
-        ("stop", Order::Stop),
-        ("restart", Order::Restart),
-    ];
-
-    fn read(line: &str) -> Option<Order> {
-        Order::ALL.into_iter().find(|(word, _)| *word == line).map(|(_, order)| order)
+    /// Reads a line: a word, and what belongs to it.
+    fn read(line: &str) -> Result<Order, BadOrder> {
+        let (word, rest) = line.split_once(' ').map_or((line, None), |(word, rest)| (word, Some(rest)));
+        let (name, words) =
+            rest.map_or(("", None), |rest| rest.split_once(' ').map_or((rest, None), |(a, b)| (a, Some(b))));
+        Ok(match (word, rest) {
+            ("status", None) => Order::Status,
+            ("sessions", None) => Order::Sessions,
+            ("reload", None) => Order::Reload,
+            ("stop", None) => Order::Stop,
+            ("restart", None) => Order::Restart,
+            ("announce", Some(said)) => Order::Act(Act::Announce(text(said)?)),
+            ("kick", Some(_)) => {
+                Order::Act(Act::Kick { user: user(name)?, reason: words.map(text).transpose()? })
+            }
+            ("unlock", Some(_)) if words.is_none() => Order::Act(Act::Unlock(user(name)?)),
+            _ => return Err(BadOrder::Unknown),
+        })
     }
 
     /// Whether it only asks.
-    pub(super) const fn is_question(self) -> bool {
+    pub(super) const fn is_question(&self) -> bool {
         match self {
             Order::Status | Order::Sessions => true,
-            Order::Reload | Order::Stop | Order::Restart => false,
+            Order::Reload | Order::Stop | Order::Restart | Order::Act(_) => false,
         }
     }
 
     /// What follows when the answer has left. The connection then ends with the process.
-    const fn follow_up(self) -> Option<Item<System>> {
+    const fn follow_up(&self) -> Option<Item<System>> {
         match self {
             Order::Stop => Some(Item::Stop),
             Order::Restart => Some(Item::Restart),
-            Order::Status | Order::Sessions | Order::Reload => None,
+            Order::Status | Order::Sessions | Order::Reload | Order::Act(_) => None,
         }
     }
 }
 
+/// Why a line is no order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+enum BadOrder {
+    #[error("the server does not know this command")]
+    Unknown,
+    #[error("this is no name")]
+    Name,
+    #[error("there is nothing to say")]
+    Text,
+}
+
+fn user(word: &str) -> Result<Name, BadOrder> {
+    Name::new(word).map_err(|_| BadOrder::Name)
+}
+
+fn text(words: &str) -> Result<Box<str>, BadOrder> {
+    let blank = words.trim().is_empty();
+    Text::new(words).filter(|_| !blank).map(|text| text.as_str().into()).ok_or(BadOrder::Text)
+}
+
+/// For the log: without what is said to users.
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = Order::ALL.into_iter().find(|(_, order)| order == self);
-        f.write_str(word.map_or("", |(word, _)| word))
+        match self {
+            Order::Status => f.write_str("status"),
+            Order::Sessions => f.write_str("sessions"),
+            Order::Reload => f.write_str("reload"),
+            Order::Stop => f.write_str("stop"),
+            Order::Restart => f.write_str("restart"),
+            Order::Act(Act::Announce(_)) => f.write_str("announce"),
+            Order::Act(Act::Kick { user, .. }) => write!(f, "kick {}", visible(user.as_str())),
+            Order::Act(Act::Unlock(name)) => write!(f, "unlock {}", visible(name.as_str())),
+        }
     }
 }
 
@@ -131,10 +173,11 @@ async fn serve(mut link: OperatorLink, platform: System, inbox: Sender<System>) 
         None
     };
     let Some(line) = or(read, late).await else { return };
-    let Some(order) = Order::read(&line) else {
-        let _ = link.write_line(&refusal(&"the server does not know this command").to_string()).await;
-        return;
+    let order = match Order::read(&line) {
+        Ok(order) => order,
+        Err(error) => return drop(link.write_line(&refusal(&error).to_string()).await),
     };
+    let follow_up = order.follow_up();
     let (answer, answered) = async_channel::bounded(1);
     let asker = Asker { uid: link.uid, answer };
     if inbox.send(Item::Operator(order, asker)).await.is_err() {
@@ -144,7 +187,7 @@ async fn serve(mut link: OperatorLink, platform: System, inbox: Sender<System>) 
     // The operator may be gone; what was ordered is done all the same.
     let _ = link.write_line(&answer.to_string()).await;
     if answer["ok"] == true
-        && let Some(item) = order.follow_up()
+        && let Some(item) = follow_up
         && inbox.send(item).await.is_ok()
     {
         platform.never().await;
@@ -186,6 +229,21 @@ fn moment(time: Time) -> Option<String> {
     Timestamp::from_second(seconds).ok().map(|at| at.to_string())
 }
 
+/// What an act of an operator came to.
+pub(super) fn acted(outcome: Reached) -> Value {
+    match outcome {
+        Ok(reached) => json!({ "ok": true, "reached": reached }),
+        Err(reason) => json!({ "ok": false, "error": why(reason), "code": reason.as_str() }),
+    }
+}
+
+const fn why(reason: NotDone) -> &'static str {
+    match reason {
+        NotDone::UnknownUser => "there is no account of this name",
+        NotDone::Offline => "this user is not online",
+    }
+}
+
 /// What a reload has changed, for people.
 pub(super) fn differences(before: &Settings, after: &Settings) -> Vec<String> {
     let shown = SETTINGS.iter().map(|setting| (setting.name, setting.show(before), setting.show(after)));
@@ -199,11 +257,31 @@ mod tests {
 
     #[test]
     fn orders_are_read_as_they_are_written() {
-        for (word, order) in Order::ALL {
-            assert_eq!(Order::read(word), Some(order));
-            assert_eq!(order.to_string(), word);
+        for word in ["status", "sessions", "reload", "stop", "restart", "kick hans", "unlock luke"] {
+            assert_eq!(Order::read(word).expect(word).to_string(), word);
         }
-        assert_eq!(Order::read("stop now"), None);
+        let kick = Act::Kick { user: Name::new("hans").unwrap(), reason: Some("be  nice ".into()) };
+        assert_eq!(Order::read("kick hans be  nice "), Ok(Order::Act(kick)));
+        assert_eq!(Order::read("announce  back at 5"), Ok(Order::Act(Act::Announce(" back at 5".into()))));
+        for (line, error) in [
+            ("stop now", BadOrder::Unknown),
+            ("unlock hans luke", BadOrder::Unknown),
+            ("kick", BadOrder::Unknown),
+            ("kick  hans", BadOrder::Name),
+            ("unlock #1", BadOrder::Name),
+            ("announce  ", BadOrder::Text),
+            ("kick hans ", BadOrder::Text),
+        ] {
+            assert_eq!(Order::read(line), Err(error), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_log_has_no_text() {
+        for line in ["announce the cake", "kick hans the cake"] {
+            let order = Order::read(line).expect(line);
+            assert!(!format!("{order} {order:?}").contains("cake"), "{order:?}");
+        }
     }
 
     #[test]

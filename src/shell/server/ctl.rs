@@ -40,6 +40,9 @@ pub enum CtlError {
 /// # Errors
 /// [`CtlError`]; with `json` a refusal is printed as well.
 pub fn ctl(sources: &Sources, command: &str, json: bool) -> Result<(), CtlError> {
+    if command.contains('\n') {
+        return Err(CtlError::Refused("a line break cannot be said here".to_owned()));
+    }
     let folder = sources.load()?.data;
     let mut caller = match OperatorCaller::connect(&folder.join(SOCKET)) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {

@@ -1,6 +1,6 @@
 //! Carries out what the core wants done.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use smol::LocalExecutor;
 
 use super::alarm::Alarm;
 use super::connections::{Accepting, Connection, Handshakes, Links, Shared, Written};
+use super::control::{self, Asker};
 use super::hashing::{Hashing, Pool};
 use super::inbox::{Item, Sender};
 use super::nonces::Nonces;
@@ -22,7 +23,7 @@ use crate::shell::store;
 use crate::shell::tunnel::Tunnel;
 use crate::shell::tunnel::acceptor::Acceptor;
 use crate::time::Time;
-use crate::words::LinkId;
+use crate::words::{LinkId, Ticket};
 
 /// Bytes queued for all connections together that trigger a write in the middle of a batch. A broadcast is
 /// queued once for each receiver, and the allocator seldom returns memory.
@@ -58,12 +59,34 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) flushed: Vec<(LinkId, u64)>,
     /// Items that carrying out effects produced, not yet reported to the core.
     pub(super) follow_ups: VecDeque<Item<P>>,
+    /// What operators wait for.
+    pub(super) acts: Acts,
     /// Something was queued for the store, which was not woken yet.
     pub(super) stored: bool,
     pub(super) started: Time,
     pub(super) stopping: Stopping,
     /// Who starts the server again when it restarts.
     pub(super) successor: Successor,
+}
+
+/// Operators who wait for what they want done.
+#[derive(Debug, Default)]
+pub(super) struct Acts {
+    last: u64,
+    waiting: BTreeMap<Ticket, Asker>,
+}
+
+impl Acts {
+    pub(super) fn begin(&mut self, asker: Asker) -> Ticket {
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        self.waiting.insert(ticket, asker);
+        ticket
+    }
+
+    fn end(&mut self, ticket: Ticket) -> Option<Asker> {
+        self.waiting.remove(&ticket)
+    }
 }
 
 /// Who starts the server again when it restarts.
@@ -123,6 +146,11 @@ impl<P: Platform> Hands<P> {
                 self.stored = true;
             }
             Effect::ScheduleTimeout { at } => self.alarm.set(at),
+            Effect::Acted { ticket, outcome } => {
+                if let Some(asker) = self.acts.end(ticket) {
+                    asker.tell(control::acted(outcome));
+                }
+            }
             Effect::Report(report) => report::log(report),
         }
     }

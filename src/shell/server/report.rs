@@ -46,6 +46,7 @@ const fn reason(why: SessionEnd) -> &'static str {
         SessionEnd::Timeout => "timed out",
         SessionEnd::LinkLost => "connection lost",
         SessionEnd::Replaced => "logged in elsewhere",
+        SessionEnd::Kicked => "ended by the operator",
         SessionEnd::Stopped => "server stops",
     }
 }

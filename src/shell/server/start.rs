@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::alarm::Alarm;
 use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
 use super::control;
-use super::hands::{Hands, Stopping, Successor};
+use super::hands::{Acts, Hands, Stopping, Successor};
 use super::hashing::Pool;
 use super::inbox;
 use super::nonces::Nonces;
@@ -237,6 +237,7 @@ impl<P: Platform> Parts<P> {
             queued: 0,
             flushed: Vec::new(),
             follow_ups: VecDeque::new(),
+            acts: Acts::default(),
             stored: false,
             stopping: Stopping::No,
             successor,

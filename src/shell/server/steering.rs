@@ -28,6 +28,10 @@ impl<P: Platform> Server<P> {
             Order::Stop => asker.tell(json!({ "ok": true })),
             Order::Restart if self.hands.stopping == Stopping::No => asker.tell(json!({ "ok": true })),
             Order::Restart => asker.refuse(&"the server stops already"),
+            Order::Act(act) => {
+                let ticket = self.hands.acts.begin(asker);
+                self.tell(Event::Operator { ticket, act: Box::new(act) }, now);
+            }
         }
     }
 

@@ -259,6 +259,7 @@ impl Check {
             | View::PrivateRequest { .. }
             | View::RequestOver { .. }
             | View::Group { .. }
+            | View::Announcement { .. }
             | View::Notice(_) => Ok(()),
         }
     }

@@ -19,7 +19,7 @@ impl Check {
             (Some(Bye::Logout), exit) => exit == Exit::Done,
             (Some(Bye::Timeout | Bye::LoginTimeout), exit) => exit == Exit::TimedOut,
             (Some(Bye::ServerShutdown | Bye::ConnectionLost), exit) => exit == Exit::ServerLost,
-            (Some(Bye::Replaced), exit) => exit == Exit::Failed,
+            (Some(Bye::Replaced | Bye::Kicked), exit) => exit == Exit::Failed,
         };
         rule!(
             self,

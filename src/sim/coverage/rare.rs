@@ -55,6 +55,10 @@ spelled! {
         TimedOut = "session timed out",
         /// A session was told that it would be idle for too long, and went on.
         IdleNotice = "notice before a timeout",
+        /// An operator ended a session.
+        Kicked = "session ended by an operator",
+        /// An operator said something.
+        OperatorHeard = "notice of an operator",
         /// A session made way for a new login.
         Replaced = "session replaced by a new login",
         /// The hashing threads were too busy.

@@ -30,6 +30,7 @@ impl Watcher {
             | View::PrivateRequest { .. }
             | View::RequestOver { .. }
             | View::Group { .. }
+            | View::Announcement { .. }
             | View::Notice(_)
             | View::Bye(_) => {}
         }

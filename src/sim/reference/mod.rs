@@ -28,6 +28,7 @@ mod lockout;
 mod login;
 mod mailbox;
 mod messages;
+mod operators;
 mod pages;
 mod papers;
 mod people;
@@ -72,8 +73,8 @@ use self::sessions::Session;
 use self::told::{Ask, Expected};
 use super::store::Durable;
 use crate::record::{Digest, Outcome, RecordNumber, WordsDigest};
-use crate::server::Settings;
 use crate::server::settings::OfflineDelivery;
+use crate::server::{Act, Settings};
 use crate::time::Time;
 use crate::words::{Credential, LinkId, Name, Ticket};
 
@@ -316,6 +317,8 @@ pub(super) struct Reference {
     ahead: i64,
     /// When the server wants to be called.
     scheduled: Option<Time>,
+    /// What an operator is about to want done.
+    wanted: Option<Act>,
     pub(super) tally: tally::Tally,
     /// Stored mail has waited while live messages were shown, at some time: for `offline`, or for another setting.
     shows_late: bool,

@@ -9,8 +9,8 @@ use super::learning::learn;
 use super::lockout::Subject;
 use super::{Later, Reference, Server, Timer};
 use crate::record::{Record, RecordNumber};
-use crate::server::Settings;
 use crate::server::settings::OfflineDelivery;
+use crate::server::{NotDone, Reached, Settings};
 use crate::sim::check::{Verdict, Violation};
 use crate::sim::server_host::shifted;
 use crate::sim::store::LoadMail;
@@ -85,9 +85,14 @@ pub(super) struct Expected {
     links: BTreeMap<LinkId, VecDeque<Out>>,
     records: VecDeque<(RecordNumber, Record, Option<String>)>,
     asks: VecDeque<Ask>,
+    acted: VecDeque<(Ticket, Result<u64, &'static str>)>,
 }
 
 impl Expected {
+    pub(super) fn acted(&mut self, ticket: Ticket, outcome: Result<u64, &'static str>) {
+        self.acted.push_back((ticket, outcome));
+    }
+
     pub(super) fn line(&mut self, link: LinkId, line: String) {
         self.links.entry(link).or_default().push_back(Out::Line(line));
     }
@@ -179,6 +184,8 @@ impl Reference {
                     return self.broken(now, "a timeout is later than now", format!("{}", at.0));
                 }
             }
+            Seen::OperatorWants { act, .. } => self.wanted = Some(act.clone()),
+            Seen::Acted { ticket, outcome } => return self.acted(now, *ticket, *outcome),
             Seen::Returned => return self.returned(now),
             _ => {}
         }
@@ -211,6 +218,12 @@ impl Reference {
             Told::StoreRefused { from } => server.store_refused(from),
             Told::MailLoaded { ticket, count } => return self.mail_loaded(now, ticket, count),
             Told::Reloaded | Told::HashesRenewed => {}
+            Told::Operator { ticket } => {
+                if let Some(act) = self.wanted.take() {
+                    let outcome = server.operate(&act);
+                    server.expected.acted(ticket, outcome);
+                }
+            }
             Told::Turn => server.give_turn(),
             Told::Stop => server.stop(),
             Told::Restart => server.restart(),
@@ -302,6 +315,18 @@ impl Reference {
         self.broken(now, "what is said is what the texts say", detail)
     }
 
+    /// An operator hears what has become of an act.
+    fn acted(&mut self, now: Time, ticket: Ticket, outcome: Reached) -> Verdict {
+        let Some(server) = &mut self.server else { return Ok(()) };
+        let expected = server.expected.acted.pop_front();
+        let outcome = outcome.map_err(NotDone::as_str);
+        if expected == Some((ticket, outcome)) {
+            return Ok(());
+        }
+        let detail = format!("{ticket:?} {outcome:?}; expected {expected:?}");
+        self.broken(now, "operators do what the texts say", detail)
+    }
+
     fn persisted(&mut self, now: Time, number: RecordNumber, record: &Record) -> Verdict {
         let Some(server) = &mut self.server else { return Ok(()) };
         self.tally.record();
@@ -350,6 +375,8 @@ impl Reference {
             Some(format!("{link:?}: {}", shown(outs.into_iter().next())))
         } else if let Some((number, record, _)) = expected.records.front() {
             Some(format!("{number:?} {record:?}"))
+        } else if let Some(acted) = expected.acted.front() {
+            Some(format!("{acted:?}"))
         } else {
             expected.asks.front().map(|ask| format!("{ask:?}"))
         };

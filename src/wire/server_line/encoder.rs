@@ -67,15 +67,7 @@ impl ServerLine<'_> {
             ServerLine::Device { cookie } => Line::begin(out, "device").shown(cookie).end(),
             ServerLine::Alive => Line::begin(out, "alive").end(),
             ServerLine::Refused(refusal) => Line::begin(out, "refused").refusal(*refusal).end(),
-            ServerLine::Notice(Notice::FailedLogins { count }) => {
-                Line::begin(out, "notice").field("failed_logins").number(u64::from(*count)).end();
-            }
-            ServerLine::Notice(Notice::Missed { count }) => {
-                Line::begin(out, "notice").field("missed").number(u64::from(*count)).end();
-            }
-            ServerLine::Notice(Notice::Idle { seconds }) => {
-                Line::begin(out, "notice").field("idle").number(u64::from(*seconds)).end();
-            }
+            ServerLine::Notice(notice) => Line::begin(out, "notice").notice(notice).end(),
             ServerLine::Bye(farewell) => Line::begin(out, "bye").field(farewell.as_str()).end(),
         }
     }
@@ -89,6 +81,15 @@ impl Line<'_> {
             .origin(delivery.origin)
             .field(freshness.as_str())
             .rest(delivery.text.as_str())
+    }
+
+    fn notice(self, notice: &Notice<'_>) -> Self {
+        match notice {
+            Notice::FailedLogins { count } => self.field("failed_logins").number(u64::from(*count)),
+            Notice::Missed { count } => self.field("missed").number(u64::from(*count)),
+            Notice::Idle { seconds } => self.field("idle").number(u64::from(*seconds)),
+            Notice::Operator { text } => self.field("operator").rest(text.as_str()),
+        }
     }
 
     fn admission(self, admission: &Admission<'_>) -> Self {

@@ -188,12 +188,13 @@ fn one_spelling(word: &str) -> Option<SocketAddr> {
     address(word).filter(|address| address.to_string() == word)
 }
 
-fn notice(rest: &str) -> Parsed<'_, Notice> {
+fn notice(rest: &str) -> Parsed<'_, Notice<'_>> {
     let count = |word: &'static str| preceded(keyword(word), map_opt(field, small_decimal));
     let failed = map(count("failed_logins"), |count| Notice::FailedLogins { count });
     let missed = map(count("missed"), |count| Notice::Missed { count });
     let idle = map(count("idle"), |seconds| Notice::Idle { seconds });
-    alt((failed, missed, idle)).parse(rest)
+    let operator = map(preceded(keyword("operator"), text), |text| Notice::Operator { text });
+    alt((failed, missed, idle, operator)).parse(rest)
 }
 
 /// The outcome of a command, which its name begins.
@@ -340,6 +341,11 @@ mod tests {
             ("notice failed_logins 3", ServerLine::Notice(Notice::FailedLogins { count: 3 })),
             ("notice missed 12", ServerLine::Notice(Notice::Missed { count: 12 })),
             ("notice idle 60", ServerLine::Notice(Notice::Idle { seconds: 60 })),
+            (
+                "notice operator back at 5",
+                ServerLine::Notice(Notice::Operator { text: Text::new("back at 5").unwrap() }),
+            ),
+            ("bye kicked", ServerLine::Bye(Farewell::Kicked)),
             ("bye server_shutdown", ServerLine::Bye(Farewell::ServerShutdown)),
         ]);
         let later = ServerLine::parse(b"hobnob 1 ack compress resume");

@@ -19,7 +19,7 @@ pub(crate) fn check(object: &Value) {
         .filter(|key| *key != "type")
         .collect();
     let wanted: BTreeSet<&str> = wanted(object).split_whitespace().collect();
-    let optional: BTreeSet<&str> = ["again", "withheld_users", "fingerprint", "first_use", "away"].into();
+    let optional: BTreeSet<&str> = ["again", "withheld_users", "fingerprint", "first_use", "away", "by"].into();
     let missing = wanted.difference(&fields).next();
     let more = fields.difference(&wanted).find(|field| !optional.contains(*field));
     assert_eq!((missing, more), (None, None), "fields of {object}");
@@ -114,7 +114,7 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         "way" => one_of("direct auto relay"),
         "status" if object["command"] == "ping" => one_of("online offline blocked"),
         "status" => one_of("delivered stored"),
-        "reason" if kind == "bye" => one_of("logout timeout server_shutdown connection_lost replaced"),
+        "reason" if kind == "bye" => one_of("logout timeout server_shutdown connection_lost replaced kicked"),
         "reason" => one_of("stopped logged_out timed_out lost"),
         "at" => value.is_null() || value.as_str().is_some_and(is_rfc3339),
         "sent_at" => value.as_str().is_some_and(is_rfc3339),

@@ -57,6 +57,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         queued: 0,
         flushed: Vec::new(),
         follow_ups: VecDeque::new(),
+        acts: super::super::hands::Acts::default(),
         stored: false,
         stopping: Stopping::No,
         successor: Successor::Itself,

@@ -96,6 +96,7 @@ impl Stage {
                 | Effect::Resume { .. }
                 | Effect::Hash { .. }
                 | Effect::ScheduleTimeout { .. }
+                | Effect::Acted { .. }
                 | Effect::Report(_) => {}
             }
         }

@@ -1,0 +1,89 @@
+//! What operators do (R62).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::accounts::UserId;
+use super::{ServerState, door};
+use crate::planted::{self, Planted};
+use crate::wire::code::spelled;
+use crate::wire::{Notice, ServerLine};
+use crate::words::{LinkId, Name, Text, Ticket};
+
+/// Something that an operator wants done.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Everybody who is online reads this. It is a [`Text`].
+    Announce(Box<str>),
+    /// The session of a user ends.
+    Kick {
+        /// Whose.
+        user: Name,
+        /// What they are told before, a [`Text`].
+        reason: Option<Box<str>>,
+    },
+    /// What was counted for a name, and for the devices of its account, is forgotten, and so are their locks.
+    Unlock(Name),
+}
+
+/// Without what is said to users.
+impl core::fmt::Debug for Act {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Act::Announce(text) => write!(f, "Announce({} bytes)", text.len()),
+            Act::Kick { user, reason: _ } => write!(f, "Kick({user})"),
+            Act::Unlock(name) => write!(f, "Unlock({name})"),
+        }
+    }
+}
+
+spelled! {
+    /// Why an act was not done.
+    NotDone {
+        /// There is no account of this name.
+        UnknownUser = "unknown_user",
+        /// The user has no session.
+        Offline = "offline",
+    }
+}
+
+/// How many an act has reached: sessions, or names and devices.
+pub type Reached = Result<u64, NotDone>;
+
+/// Does what an operator wants.
+pub(super) fn act(server: &mut ServerState, ticket: Ticket, act: &Act) {
+    let outcome = match act {
+        Act::Announce(text) => Ok(announce(server, text)),
+        Act::Kick { user, reason } => kick(server, user, reason.as_deref()),
+        Act::Unlock(name) => Ok(door::unlock(server, name)),
+    };
+    server.out.acted(ticket, outcome);
+}
+
+/// As other notices: whoever does not read misses it.
+fn announce(server: &mut ServerState, text: &str) -> u64 {
+    let Some(text) = Text::new(text) else { return 0 };
+    let online = server.people.roster.users();
+    let links: Vec<LinkId> = online.iter().filter_map(|user| server.accounts[*user].link()).collect();
+    let written = server.out.write_line(&ServerLine::Notice(Notice::Operator { text }));
+    let most = if planted::is(Planted::AnnouncedToOne) { 1 } else { links.len() };
+    links.into_iter().take(most).filter(|link| server.out.offer(*link, written)).count() as u64
+}
+
+fn kick(server: &mut ServerState, name: &Name, reason: Option<&str>) -> Reached {
+    let user = server.accounts.find(name.as_str()).ok_or(NotDone::UnknownUser)?;
+    if server.accounts[user].session.is_none() {
+        let known = !server.accounts[user].is_leaving();
+        return Err(if known { NotDone::Offline } else { NotDone::UnknownUser });
+    }
+    tell(server, user, reason);
+    door::kick(server, user);
+    Ok(1)
+}
+
+/// Tells a user something of the operator.
+fn tell(server: &mut ServerState, user: UserId, text: Option<&str>) {
+    if let (Some(link), Some(text)) = (server.accounts[user].link(), text.and_then(Text::new)) {
+        server.out.send(link, &ServerLine::Notice(Notice::Operator { text }));
+    }
+}
