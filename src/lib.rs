@@ -221,6 +221,8 @@
 //!                 Effect::Report(report) => eprintln!("{report:?}"),
 //!                 // The channel between the threads holds what is read too early.
 //!                 Effect::Pause { .. } | Effect::Resume { .. } => {}
+//!                 // What became of an operator's `Event::Operator`; nobody says one here.
+//!                 Effect::Acted { .. } => {}
 //!             }
 //!         }
 //!         due.into_iter().for_each(|event| self.tell(server, event));

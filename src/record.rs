@@ -11,6 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::time::Time;
+use crate::wire::code::spelled;
 use crate::wire::{Code, Status};
 use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
 
@@ -228,6 +229,27 @@ pub enum Change {
         /// Name of the group.
         group: Name,
     },
+    /// An operator keeps a user from something, or does so no more.
+    Restrained {
+        /// Whom.
+        user: Name,
+        /// From what.
+        how: Restraint,
+        /// For so long, with [`Time::MAX`] without end. `None`: no more.
+        until: Option<Time>,
+    },
+}
+
+spelled! {
+    /// What an operator keeps a user from.
+    Restraint {
+        /// Saying something to others.
+        Muted = "muted",
+        /// Coming in, for a time.
+        Banned = "banned",
+        /// Coming in, until they are enabled again.
+        Disabled = "disabled",
+    }
 }
 
 /// The maker of a group.

@@ -140,6 +140,42 @@ enum Order {
         /// What they are told before
         reason: Vec<String>,
     },
+    /// Do not let a user say anything to others
+    Mute {
+        /// Whom
+        user: String,
+        /// For so long: 30s, 10m, 2h, 7d [default: until unmute]
+        #[arg(value_name = "FOR")]
+        lasts: Option<String>,
+    },
+    /// End that
+    Unmute {
+        /// Whom
+        user: String,
+    },
+    /// Log a user out, and do not let them in
+    Ban {
+        /// Whom
+        user: String,
+        /// For so long: 30s, 10m, 2h, 7d [default: until unban]
+        #[arg(value_name = "FOR")]
+        lasts: Option<String>,
+    },
+    /// End that
+    Unban {
+        /// Whom
+        user: String,
+    },
+    /// Log a user out, and do not let them in until they are enabled
+    Disable {
+        /// Whom
+        user: String,
+    },
+    /// End that
+    Enable {
+        /// Whom
+        user: String,
+    },
     /// Forget the wrong passwords of a name and of its devices, and their locks
     Unlock {
         /// Which
@@ -158,6 +194,12 @@ impl Order {
             Order::Restart => ("restart", Vec::new()),
             Order::Announce { text } => ("announce", text.clone()),
             Order::Kick { user, reason } => ("kick", [slice::from_ref(user), reason].concat()),
+            Order::Mute { user, lasts } => ("mute", [slice::from_ref(user), lasts.as_slice()].concat()),
+            Order::Unmute { user } => ("unmute", vec![user.clone()]),
+            Order::Ban { user, lasts } => ("ban", [slice::from_ref(user), lasts.as_slice()].concat()),
+            Order::Unban { user } => ("unban", vec![user.clone()]),
+            Order::Disable { user } => ("disable", vec![user.clone()]),
+            Order::Enable { user } => ("enable", vec![user.clone()]),
             Order::Unlock { name } => ("unlock", vec![name.clone()]),
         };
         [&[word.to_owned()], words.as_slice()].concat().join(" ")

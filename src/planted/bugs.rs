@@ -286,6 +286,10 @@ planted! {
     AnnouncedToOne: "What the operator says to all comes to one.",
     KickKeepsToken: "Whoever was kicked may resume their session.",
     UnlockForgetsDevices: "The devices of a name that is unlocked stay locked.",
+    BannedStaysIn: "Whoever is banned goes on with their session.",
+    BannedResumes: "Whoever is banned may resume their session.",
+    BanOutlasts: "What an operator keeps a user from is not over at its end.",
+    MutedBroadcasts: "Whoever is muted may broadcast.",
     ClientPartsForEver: "A logout waits for ever for what was said on relayed links.",
     ClientLosesQuestion: "A client that ends forgets the question that its log has not answered.",
 }

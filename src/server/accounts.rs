@@ -11,6 +11,7 @@ use super::door::{Couriers, Device, Probe};
 use super::papers::{Ledger, Sends};
 use super::people::{Past, Ties, Told};
 use super::post::Inbox;
+use super::restraints::Restraints;
 use super::session::{Debt, Session, Unanswered};
 use crate::planted::{self, Planted};
 use crate::record::Digest;
@@ -39,6 +40,8 @@ pub(super) struct Account {
     pub(super) ledger: Ledger,
     /// Messages to which couriers gave ids.
     pub(super) sends: Sends,
+    /// What an operator keeps the user from.
+    pub(super) restraints: Restraints,
     pub(super) ties: Ties,
     pub(super) past: Past,
     pub(super) inbox: Inbox,
@@ -67,6 +70,7 @@ impl Account {
             token: None,
             ledger: Ledger::default(),
             sends: Sends::default(),
+            restraints: Restraints::new(),
             ties: Ties::default(),
             past: Past::default(),
             inbox: Inbox::default(),

@@ -4,8 +4,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::accounts::UserId;
-use super::{ServerState, door};
+use super::{ServerState, door, restraints};
 use crate::planted::{self, Planted};
+use crate::record::Restraint;
+use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Notice, ServerLine};
 use crate::words::{LinkId, Name, Text, Ticket};
@@ -24,6 +26,15 @@ pub enum Act {
     },
     /// What was counted for a name, and for the devices of its account, is forgotten, and so are their locks.
     Unlock(Name),
+    /// A user is kept from something, or no more (R63).
+    Restrain {
+        /// Whom.
+        user: Name,
+        /// From what.
+        how: Restraint,
+        /// For so long, with [`Time::MAX`] without end. `None`: no more.
+        until: Option<Time>,
+    },
 }
 
 /// Without what is said to users.
@@ -33,6 +44,7 @@ impl core::fmt::Debug for Act {
             Act::Announce(text) => write!(f, "Announce({} bytes)", text.len()),
             Act::Kick { user, reason: _ } => write!(f, "Kick({user})"),
             Act::Unlock(name) => write!(f, "Unlock({name})"),
+            Act::Restrain { user, how, until } => write!(f, "Restrain({user}, {how} until {until:?})"),
         }
     }
 }
@@ -44,6 +56,8 @@ spelled! {
         UnknownUser = "unknown_user",
         /// The user has no session.
         Offline = "offline",
+        /// The disk has refused it.
+        StorageUnavailable = "storage_unavailable",
     }
 }
 
@@ -56,6 +70,10 @@ pub(super) fn act(server: &mut ServerState, ticket: Ticket, act: &Act) {
         Act::Announce(text) => Ok(announce(server, text)),
         Act::Kick { user, reason } => kick(server, user, reason.as_deref()),
         Act::Unlock(name) => Ok(door::unlock(server, name)),
+        // Answered when it is durable.
+        Act::Restrain { user, how, until } => {
+            return restraints::submit(server, ticket, user, *how, *until);
+        }
     };
     server.out.acted(ticket, outcome);
 }

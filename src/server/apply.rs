@@ -4,9 +4,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::ServerState;
-use super::door;
 use super::people::{blocks, groups, history, introductions, presence};
 use super::post::{self, storing};
+use super::{door, restraints};
 use crate::planted::{self, Planted};
 use crate::record::{AfterEnd, Change, Fact, Record, Recovery, Suspect};
 use crate::time::Time;
@@ -43,6 +43,7 @@ fn apply_change(server: &mut ServerState, change: &Change) {
         Change::Unblocked { by, user } => blocks::apply(server, by, user, false),
         Change::GroupSet { group, members, maker } => groups::apply(server, group, members, maker.as_ref()),
         Change::GroupRemoved { group } => groups::apply(server, group, &[], None),
+        Change::Restrained { user, how, until } => restraints::apply(server, user, *how, *until),
     }
 }
 
@@ -182,6 +183,7 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
         Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {
             Vec::from([by, user])
         }
+        Record::Change(Change::Restrained { user, .. }) => Vec::from([user]),
         Record::Change(Change::GroupSet { members, maker, .. }) => {
             members.iter().chain(maker.as_ref().map(|maker| &maker.name)).collect()
         }

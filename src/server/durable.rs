@@ -11,6 +11,7 @@ use super::ServerState;
 use super::accounts::UserId;
 use super::people::{blocks, groups, history};
 use super::post;
+use super::restraints::Restraints;
 use crate::record::{Digest, Outcome, Recovery, WordsDigest};
 use crate::time::Time;
 use crate::words::{Credential, LoginNumber, Name};
@@ -20,6 +21,7 @@ use crate::words::{Credential, LoginNumber, Name};
 struct Remembered {
     blocks: Vec<Name>,
     groups: Vec<Name>,
+    restraints: Restraints,
     /// Messages of each sender in the mailbox, and all their bytes.
     mail: (BTreeMap<Name, u32>, u64),
     login: LoginNumber,
@@ -84,6 +86,7 @@ impl ServerState {
         Remembered {
             blocks: blocks::blocked_by(self, user),
             groups: groups::of(self, user),
+            restraints: account.restraints.clone(),
             mail: post::booked(self, user),
             login: account.login,
             token: account.token,

@@ -28,6 +28,7 @@ mod out;
 mod papers;
 mod people;
 mod post;
+mod restraints;
 mod session;
 pub mod settings;
 mod wishes;

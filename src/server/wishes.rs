@@ -9,7 +9,7 @@ use super::papers::Then;
 use super::papers::lane::{Round, Subjects, Wish, WishId};
 use super::people::{blocks, groups};
 use super::post;
-use super::{ServerState, session};
+use super::{ServerState, restraints, session};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Outcome, Record};
 use crate::wire::Code;
@@ -52,6 +52,9 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
             let user = server.accounts.find(name.as_str());
             let concerned = user.map_or_else(Vec::new, |user| blocks::blockers_of(server, user).to_vec());
             Decision::Change { change: Change::AccountRemoved { name: name.clone() }, concerned }
+        }
+        Wish::Restrain { ticket, user, how, until } => {
+            restraints::decide(server, *ticket, user, *how, *until)
         }
     };
     match decision {
@@ -136,6 +139,9 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
             }
         }
         (Wish::Purge { .. }, Err(_)) => server.try_again_later(),
+        (Wish::Restrain { ticket, user, .. }, settlement) => {
+            restraints::has_changed(server, *ticket, user, settlement.is_ok());
+        }
     }
 }
 
@@ -145,6 +151,7 @@ fn subjects_of(server: &ServerState, wish: &Wish) -> Subjects {
         Wish::Group { asker, change, group } => groups::subjects(server, asker, change, group),
         Wish::Register { name, .. } => door::account_subjects(name),
         Wish::Purge { name } => door::account_subjects(name),
+        Wish::Restrain { user, .. } => restraints::subjects(user),
     }
 }
 

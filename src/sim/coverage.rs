@@ -18,7 +18,7 @@ use self::prices::Limits;
 use self::private::Links;
 pub use self::rare::Rare;
 use super::trace::{Seen, SeenVerdict, Told, Trace};
-use crate::record::{AfterEnd, Change, Fact, Record, RecordNumber, Suspect};
+use crate::record::{AfterEnd, Change, Fact, Record, RecordNumber, Restraint, Suspect};
 use crate::time::Time;
 use crate::wire::{Code, Farewell, Freshness, Notice, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, MessageId, Name, Ticket};
@@ -358,6 +358,8 @@ impl Watcher {
                     self.coverage.saw(Rare::PurgeTriedAgain);
                 }
             }
+            Change::Restrained { how: Restraint::Muted, .. } => self.coverage.saw(Rare::Muted),
+            Change::Restrained { .. } => self.coverage.saw(Rare::Banned),
             Change::AccountAdded { .. }
             | Change::Unblocked { .. }
             | Change::GroupSet { .. }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::disk::LoadMail;
 use crate::record::{
     Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, RecordNumber, Recovery,
-    Suspect, WordsDigest,
+    Restraint, Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
@@ -32,6 +32,7 @@ pub(super) struct Durable {
     settled: BTreeMap<(Name, Origin), (Outcome, Option<WordsDigest>)>,
     pub(super) blocks: BTreeSet<(Name, Name)>,
     pub(super) groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
+    restraints: BTreeMap<(Name, Restraint), Time>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -116,6 +117,10 @@ impl Durable {
             Record::Change(Change::GroupRemoved { group }) => {
                 self.groups.remove(&group);
             }
+            Record::Change(Change::Restrained { user, how, until }) => {
+                self.restraints.remove(&(user.clone(), how));
+                self.restraints.extend(until.map(|until| ((user, how), until)));
+            }
             Record::Settled { user, origin, outcome, words } => {
                 self.settled.insert((user, origin), (outcome, words));
             }
@@ -133,6 +138,7 @@ impl Durable {
         self.devices.retain(|(user, _), _| user != name);
         self.couriers.retain(|(user, _), _| user != name);
         self.sends.retain(|(user, _), _| user != name);
+        self.restraints.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
         self.settled.retain(|(of, _), _| of != name);
         self.blocks.retain(|(by, user)| by != name && user != name);
@@ -177,6 +183,9 @@ impl Durable {
         records.extend(self.groups.iter().map(|(group, (members, maker))| {
             let (group, members, maker) = (group.clone(), members.clone(), maker.clone());
             Record::Change(Change::GroupSet { group, members, maker })
+        }));
+        records.extend(self.restraints.iter().map(|((user, how), until)| {
+            Record::Change(Change::Restrained { user: user.clone(), how: *how, until: Some(*until) })
         }));
         let of_account = |(suspect, record): (&Suspect, &Record)| {
             matches!(suspect, Suspect::Account(_)).then(|| record.clone())

@@ -2,10 +2,13 @@
 
 use alloc::boxed::Box;
 
+use super::cast::USERS;
 use super::scenario::Step;
 use super::trace::{Seen, Told};
 use super::world::World;
+use crate::record::Restraint;
 use crate::server::{Act, Event};
+use crate::time::Time;
 use crate::words::{Name, Ticket};
 
 impl World {
@@ -13,21 +16,50 @@ impl World {
     pub(super) fn operate(&mut self, step: Step) {
         let name = if step.salt.is_multiple_of(13) { "nobody-1" } else { self.user(step.actor.into()) };
         let Ok(user) = Name::new(name) else { return };
+        let act = match step.argument % 12 {
+            0..6 => {
+                let how = Restraint::ALL[usize::try_from(step.salt % 3).unwrap_or(0)];
+                let secs = [0, 1, 30, 600, 7_200, u64::MAX, u64::MAX]
+                    [usize::try_from(step.salt / 3 % 7).unwrap_or(0)];
+                let now = self.host.clock(self.now);
+                let until = match secs {
+                    0 => None,
+                    u64::MAX => Some(Time::MAX),
+                    secs => Some(Time(now.0 + secs * 1_000_000)),
+                };
+                Act::Restrain { user, how, until }
+            }
+            act => self.act_at_once(step, user, act),
+        };
+        self.acts(act);
+    }
+
+    /// The operators lift what they keep users from.
+    pub(super) fn lift_all_restraints(&mut self) {
+        for name in USERS {
+            let Ok(user) = Name::new(name) else { continue };
+            for &how in Restraint::ALL {
+                self.acts(Act::Restrain { user: user.clone(), how, until: None });
+            }
+        }
+    }
+
+    fn act_at_once(&mut self, step: Step, user: Name, act: u16) -> Act {
         let says = |world: &mut World| Box::<str>::from(world.new_text());
-        let act = match step.argument % 6 {
-            0 | 1 => {
+        match act {
+            6 | 7 => {
                 let reason = step.salt.is_multiple_of(2).then(|| says(self));
                 Act::Kick { user, reason }
             }
-            2 => Act::Announce(says(self)),
+            8 => Act::Announce(says(self)),
             _ => {
-                if step.salt.is_multiple_of(3) {
+                let known = USERS.iter().find(|known| **known == user.as_str());
+                if let Some(name) = known.filter(|_| step.salt.is_multiple_of(3)) {
                     self.guess_in_vain(name);
                 }
                 Act::Unlock(user)
             }
-        };
-        self.acts(act);
+        }
     }
 
     fn acts(&mut self, act: Act) {

@@ -188,6 +188,7 @@ impl Run<'_> {
         self.world.leave_by_hand();
         let mut rest = Ok(());
         for round in 0..ROUNDS {
+            self.world.lift_all_restraints();
             if !self.world.plan.server_only {
                 self.world.bring_everybody_back(round % LEAST_ROUNDS >= LEAST_ROUNDS / 2);
                 self.pass(LOGIN_MICROS)?;

@@ -86,6 +86,8 @@ spelled! {
         OutcomeUnknown = "outcome_unknown",
         /// The other client's key is not the one remembered.
         KeyChanged = "key_changed",
+        /// An operator keeps the user from saying anything to others.
+        Muted = "muted",
         /// Nothing to accept or decline.
         NoRequest = "no_request",
         /// No log of what was said is kept on this machine (said by the client).

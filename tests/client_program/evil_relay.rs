@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use serde_json::Value;
@@ -11,8 +11,45 @@ use support::{Client, Place, TOKEN};
 /// Never in what the server sees.
 const PLANTED: &str = "shallots-and-garlic";
 
-/// What becomes of the frames of one direction, as lines: those that are said instead of the one that came.
-type Evil = fn(number: usize, line: &str, before: &[String]) -> Vec<String>;
+/// What becomes of the frames of one direction since the server lies, as lines: those that are said instead of the
+/// one that came. `before` are the frames of that time, so its length is the frame's number.
+type Evil = fn(line: &str, before: &[String]) -> Vec<String>;
+
+/// The relayed link as the server sees it, to be waited for.
+#[derive(Default)]
+struct Wire {
+    now: Mutex<Now>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Now {
+    /// From the caller.
+    frames: usize,
+    lies: bool,
+    closed: bool,
+}
+
+impl Wire {
+    fn change(&self, how: impl FnOnce(&mut Now)) {
+        how(&mut self.now.lock().expect("the wire"));
+        self.changed.notify_all();
+    }
+
+    fn frames(&self) -> usize {
+        self.now.lock().expect("the wire").frames
+    }
+
+    fn lies(&self) -> bool {
+        self.now.lock().expect("the wire").lies
+    }
+
+    /// Waits until the caller has sent more frames than this, or the link is closed.
+    fn wait_beyond(&self, frames: usize) {
+        let now = self.now.lock().expect("the wire");
+        drop(self.changed.wait_while(now, |now| now.frames <= frames && !now.closed).expect("the wire"));
+    }
+}
 
 /// Reads lines, which the server keeps.
 fn lines(stream: &TcpStream, kept: &Arc<Mutex<String>>) -> impl Iterator<Item = String> + use<> {
@@ -26,23 +63,23 @@ fn say(mut stream: &TcpStream, line: &str) {
     let _ = stream.write_all(format!("{line}\n").as_bytes());
 }
 
-/// Passes on what one client says about the relay, from some frame on as the server likes.
-fn relay(from: impl Iterator<Item = String>, to: &TcpStream, evil: Evil) {
-    let mut before: Vec<String> = Vec::new();
+/// Passes on what one client says about the relay; since the server lies, as it likes.
+fn relay(from: impl Iterator<Item = String>, to: &TcpStream, wire: &Wire, mut forward: impl FnMut(&str)) {
     for line in from {
         if line.starts_with("relay data ") {
-            evil(before.len(), &line, &before).iter().for_each(|line| say(to, line));
-            before.push(line);
+            forward(&line);
         } else if line.starts_with("relay took ") {
             say(to, &line);
         } else if line == "relay close 1" {
             say(to, "relay closed 1");
+            wire.change(|now| now.closed = true);
         }
     }
+    wire.change(|now| now.closed = true);
 }
 
 /// Two clients whose link is relayed like this from hans to luke, and all that the server has read.
-fn relayed(evil: Evil) -> (Client, Client, Place, Arc<Mutex<String>>) {
+fn relayed(evil: Evil) -> (Client, Client, Place, Arc<Mutex<String>>, Arc<Wire>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port().to_string();
     let (place, kept) = (Place::with(""), Arc::new(Mutex::new(String::new())));
@@ -84,18 +121,28 @@ fn relayed(evil: Evil) -> (Client, Client, Place, Arc<Mutex<String>>) {
     }
     say(&to_hans, "relay opened 1 luke");
     say(&to_luke, "relay opened 1 hans");
-    let to = to_luke.try_clone().expect("a stream");
-    thread::spawn(move || relay(of_hans, &to, evil));
-    thread::spawn(move || relay(of_luke, &to_hans, |_, line, _| vec![line.to_owned()]));
-    (hans, luke, place, kept)
+    let wire = Arc::new(Wire::default());
+    let (to, of) = (to_luke.try_clone().expect("a stream"), Arc::clone(&wire));
+    thread::spawn(move || {
+        let mut before: Vec<String> = Vec::new();
+        relay(of_hans, &to, &of, |line| {
+            if of.lies() {
+                evil(line, &before).iter().for_each(|line| say(&to, line));
+                before.push(line.to_owned());
+            } else {
+                say(&to, line);
+            }
+            of.change(|now| now.frames += 1);
+        });
+    });
+    let of = Arc::clone(&wire);
+    thread::spawn(move || relay(of_luke, &to_hans, &of, |line| say(&to_hans, line)));
+    (hans, luke, place, kept, wire)
 }
-
-/// Frames of hans until the link stands: his call, two of the handshake and its proof, `nominate`.
-const UNTIL_OPEN: usize = 8;
 
 #[test]
 fn what_is_relayed_is_only_read_by_whom_it_is_for() {
-    let (mut hans, mut luke, _place, kept) = relayed(|_, line, _| vec![line.to_owned()]);
+    let (mut hans, mut luke, _place, kept, _wire) = relayed(|line, _| vec![line.to_owned()]);
     assert_eq!(hans.skip_to("private_opened")["path"], "relayed");
     assert_eq!(luke.skip_to("private_opened")["path"], "relayed");
     for number in 0..20 {
@@ -105,14 +152,13 @@ fn what_is_relayed_is_only_read_by_whom_it_is_for() {
     assert!(!kept.lock().expect("kept").contains(PLANTED));
 }
 
-/// Says texts two by two, each in a frame of its own, until the link is closed.
-fn talk_until_closed(hans: &mut Client, luke: &mut Client) -> Option<Value> {
+/// Says texts two by two, with a frame between any two, until the link is closed.
+fn talk_until_closed(hans: &mut Client, luke: &mut Client, wire: &Wire) -> Option<Value> {
     for number in (0..20).step_by(2) {
         for text in [number, number + 1] {
+            let frames = wire.frames();
             hans.say(&format!("private luke {text}"));
-            // Its result does not wait for the other client.
-            let line = hans.say("path luke");
-            hans.wait("path", |object| object["line"] == line && object["type"] == "result");
+            wire.wait_beyond(frames);
         }
         let first = number.to_string();
         loop {
@@ -133,39 +179,34 @@ fn talk_until_closed(hans: &mut Client, luke: &mut Client) -> Option<Value> {
 fn a_relay_that_lies_ends_the_link_and_shows_nothing_false() {
     let evils: [Evil; 5] = [
         // Changes one character.
-        |number, line, _| {
+        |line, _| {
             let (head, last) = line.split_at(line.len() - 8);
             let swapped: String = last.chars().rev().collect();
-            let other = format!("{head}{swapped}");
-            vec![if number < UNTIL_OPEN { line.to_owned() } else { other }]
+            vec![format!("{head}{swapped}")]
         },
         // Repeats.
-        |number, line, _| vec![line.to_owned(); if number < UNTIL_OPEN { 1 } else { 2 }],
+        |line, _| vec![line.to_owned(); 2],
         // Keeps one back and says it later.
-        |number, line, before| match number {
-            UNTIL_OPEN => Vec::new(),
-            number if number == UNTIL_OPEN + 1 => {
-                vec![line.to_owned(), before.last().cloned().unwrap_or_default()]
-            }
+        |line, before| match before {
+            [] => Vec::new(),
+            [first] => vec![line.to_owned(), first.clone()],
             _ => vec![line.to_owned()],
         },
         // Cuts off the end.
-        |number, line, _| {
+        |line, _| {
             let cut = line.len() - 12 - (line.len() - 13) % 4;
-            vec![if number < UNTIL_OPEN { line.to_owned() } else { line[..cut].to_owned() }]
+            vec![line[..cut].to_owned()]
         },
         // Says something that came earlier.
-        |number, line, before| {
-            let earlier = before.last().filter(|_| number >= UNTIL_OPEN);
-            earlier.cloned().into_iter().chain([line.to_owned()]).collect()
-        },
+        |line, before| before.last().cloned().into_iter().chain([line.to_owned()]).collect(),
     ];
     for (which, evil) in evils.into_iter().enumerate() {
-        let (mut hans, mut luke, _place, _kept) = relayed(evil);
+        let (mut hans, mut luke, _place, _kept, wire) = relayed(evil);
         hans.skip_to("private_opened");
         luke.skip_to("private_opened");
         luke.skip_to("result");
-        let closed = talk_until_closed(&mut hans, &mut luke).expect("the link ends");
+        wire.change(|now| now.lies = true);
+        let closed = talk_until_closed(&mut hans, &mut luke, &wire).expect("the link ends");
         assert_eq!((&closed["user"], &closed["reason"]), (&"hans".into(), &"lost".into()), "{which}");
         let shown: Vec<String> =
             luke.shown("message").iter().map(|message| message["text"].to_string()).collect();

@@ -163,3 +163,34 @@ fn an_operator_unlocks_a_name() {
     let mut yoda = server.user("yoda");
     yoda.ok("whoelse");
 }
+
+#[test]
+fn whoever_is_banned_or_muted_stays_so_over_a_restart() {
+    let mut server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    let mut luke = server.user("luke");
+    assert_eq!(ask(&server.place, &["mute", "hans"]).1, Some(0));
+    assert_eq!(hans.fails("message luke hello"), "muted");
+    assert_eq!(ask(&server.place, &["ban", "luke", "7d"]).1, Some(0));
+    assert_eq!(luke.ended(), 1);
+    drop(hans);
+    assert!(server.kill().signal.is_some());
+    server.start_again();
+    let mut hans = server.user("hans");
+    assert_eq!(hans.fails("broadcast hello"), "muted");
+    let mut luke = server.client(&[]);
+    luke.answer("luke");
+    luke.answer("falcon");
+    assert_eq!(luke.wait_for("login")["error"], "locked_out");
+    for words in [["unban", "luke"], ["unmute", "hans"]] {
+        assert_eq!(ask(&server.place, &words).0["reached"], 1);
+        assert_eq!(ask(&server.place, &words).0["reached"], 0);
+    }
+    let _luke = server.user("luke");
+    hans.ok("message luke hello");
+    assert_eq!(
+        ask(&server.place, &["ban", "luke", "soon"]).0["error"],
+        "this is no time: 30s, 10m, 2h or 7d"
+    );
+    server.logs("says ban luke 604800s", 1);
+}

@@ -25,6 +25,8 @@
 //! operator announces TEXT       what an operator has done; refused with CODE if it ends with `! CODE`
 //! operator kicks NAME [TEXT]
 //! operator unlocks NAME
+//! operator mutes|bans|disables NAME [SECONDS]
+//! operator unmutes|unbans|enables NAME
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable
 //! ```

@@ -1,10 +1,14 @@
 //! The language of transcripts, line by line.
 
+use std::time::Duration;
+
+use hobnob::record::Restraint;
 use hobnob::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
     Takeover,
 };
 use hobnob::server::{Act, Event, NotDone, Settings};
+use hobnob::time::Time;
 use hobnob::words::{Credential, Name, Ticket};
 
 use crate::stage::{PASSWORD, Stage};
@@ -137,7 +141,15 @@ fn operate(stage: &mut Stage, words: &str) {
         "announces" => Act::Announce(rest.into()),
         "kicks" => Act::Kick { user: user(), reason: text.map(Into::into) },
         "unlocks" => Act::Unlock(user()),
-        other => panic!("no such act: {other}"),
+        verb => {
+            let verbs = [("mutes", "unmutes"), ("bans", "unbans"), ("disables", "enables")];
+            let at = verbs.iter().position(|verbs| verbs.0 == verb || verbs.1 == verb);
+            let at = at.unwrap_or_else(|| panic!("no such act: {verb}"));
+            let end = text
+                .map_or(Time::MAX, |secs| stage.now + Duration::from_secs(secs.parse().expect("seconds")));
+            let until = (verb == verbs[at].0).then_some(end);
+            Act::Restrain { user: user(), how: Restraint::ALL[at], until }
+        }
     };
     stage.acted = None;
     stage.handle(Event::Operator { ticket: Ticket(1), act: Box::new(act) });

@@ -36,7 +36,7 @@ pub(crate) struct Stage {
     pub(crate) settings: Settings,
     /// The content of the credentials file.
     pub(crate) accounts: Vec<(Name, Credential)>,
-    now: Time,
+    pub(crate) now: Time,
     timeout: Option<Time>,
     pub(crate) clients: BTreeMap<String, Client>,
     next_link: u64,

@@ -13,7 +13,7 @@ use crate::server::papers::Standing;
 use crate::server::papers::lane::{GroupChange, Wish};
 use crate::server::people::{away, blocks, groups, introductions, roster};
 use crate::server::post::{broadcast, group_messages, messages, pages};
-use crate::server::wishes;
+use crate::server::{restraints, wishes};
 use crate::wire::{Answer, Code, Command, CommandKind, PingStatus, ServerLine};
 use crate::words::{LinkId, Text};
 
@@ -62,6 +62,9 @@ fn refuse_number(server: &mut ServerState, asker: &Asker) {
 }
 
 pub(super) fn carry_out(server: &mut ServerState, asker: &Asker, command: Command<'_>) {
+    if let Some(code) = restraints::refusal(server, asker.user, command.kind()) {
+        return answers::fail(server, asker, code);
+    }
     match command {
         Command::Message { to, text } => messages::message(server, asker, to, text),
         Command::Broadcast { text } => broadcast::broadcast(server, asker, text),

@@ -8,6 +8,7 @@ use super::commands::carry_out;
 use super::entry::refuse;
 use super::input::misused;
 use super::links::{self, LastAnswer, Stage};
+use super::login;
 use super::sends;
 use super::tries::{self, Counted, Success};
 use super::waiting::{self, Waits};
@@ -142,7 +143,11 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
         let lasts = |until: Time| until > server.now || planted::is(Planted::CourierTokenForEver);
         account.couriers.tokens.iter().any(|(digest, until)| digests.contains(digest) && lasts(*until))
     };
-    match server.accounts.find(name).filter(is_good) {
+    let user = server.accounts.find(name).filter(is_good);
+    if login::is_barred(server, id, user) {
+        return;
+    }
+    match user {
         None => refuse(server, id, AT_ONCE, Refusal::Stale),
         Some(user) if is_busy(server, user) => refuse(server, id, AT_ONCE, Refusal::Busy),
         Some(user) => {

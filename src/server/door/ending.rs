@@ -282,6 +282,21 @@ pub(in crate::server) fn kick(server: &mut ServerState, user: UserId) {
     end_session(server, user, if planted::is(Planted::KickKeepsToken) { End::LinkLost } else { end });
 }
 
+/// Whoever is in as this user, or about to be, goes: an operator does not let them in any more.
+pub(in crate::server) fn turn_out(server: &mut ServerState, user: UserId) {
+    kick(server, user);
+    if let Some(link) = server.accounts[user].entering
+        && let Some(Stage::Entering(user, entry)) = links::stage(server, link)
+    {
+        never_entered(server, user, entry);
+        say_farewell(server, link, Farewell::Kicked);
+    }
+    for link in server.accounts[user].couriers.links() {
+        server.out.send(link, &ServerLine::Bye(Farewell::Kicked));
+        links::close(server, link);
+    }
+}
+
 /// When a session will have been idle for too long.
 fn idle_until(server: &ServerState, user: UserId) -> Option<Time> {
     let stops = |session: &&alloc::boxed::Box<Session>| {

@@ -11,11 +11,12 @@ use super::waiting::{self, Waits};
 use super::{accounts, addresses, couriers, devices, ending, probes, strangers};
 use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
+use crate::server::accounts::UserId;
 use crate::server::effect::Report;
 use crate::server::event::Verdict;
 use crate::server::out::Slow;
 use crate::server::settings::{DuplicateLogin, Registration};
-use crate::server::{Later, ServerState};
+use crate::server::{Later, ServerState, restraints};
 use crate::wire::{Prompt, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, NAME_CHARS, Name, Password, Secret, Ticket, Token};
 
@@ -112,6 +113,9 @@ fn refuse_busy(server: &mut ServerState, id: LinkId, counted: Counted, from: Soc
 
 /// Refuses a password because its name or its address is locked, if so.
 fn is_locked(server: &mut ServerState, id: LinkId, from: SocketAddr, counted: Counted) -> bool {
+    if is_barred(server, id, counted.user()) {
+        return true;
+    }
     if let Some(retry_after_secs) = addresses::locked_secs(server, from) {
         refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
         return true;
@@ -122,6 +126,15 @@ fn is_locked(server: &mut ServerState, id: LinkId, from: SocketAddr, counted: Co
         refuse_for_good(server, id, record, Refusal::LockedOut { retry_after_secs });
     }
     locked
+}
+
+/// Refuses a user whom an operator does not let in.
+pub(super) fn is_barred(server: &mut ServerState, id: LinkId, user: Option<UserId>) -> bool {
+    let secs = user.and_then(|user| restraints::barred_secs(server, user));
+    if let Some(retry_after_secs) = secs {
+        refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
+    }
+    secs.is_some()
 }
 
 /// The turn of a password that waited has come: it goes to a thread, unless it is refused.
@@ -234,6 +247,9 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, counte
 pub(super) fn right_password(server: &mut ServerState, attempt: &Attempt, way: Way) {
     let Attempt { link: id, from, counted, credential: ref compared } = *attempt;
     let Some(user) = counted.user() else { unreachable!("no password is right for a made-up name") };
+    if is_barred(server, id, Some(user)) {
+        return;
+    }
     if let Some(retry_after_secs) = addresses::locked_secs(server, from) {
         // Guesses of one address that run at once get no more answers than guesses in turn.
         return refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
@@ -304,6 +320,9 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
         good || any && account.credential.is_some()
     };
     let user = server.accounts.find(name).filter(resumes);
+    if !planted::is(Planted::BannedResumes) && is_barred(server, id, user) {
+        return;
+    }
     let locked = |user| tries::locked_secs(server, Counted::Name(Subject::Account(user))).is_some();
     if planted::is(Planted::LockBarsResume) && user.is_some_and(locked) {
         return refuse(server, id, AT_ONCE, Refusal::Stale);

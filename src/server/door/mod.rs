@@ -36,7 +36,9 @@ use self::addresses::Addresses;
 pub use self::addresses::host;
 pub(super) use self::couriers::{Couriers, courier_answered, courier_began, is_courier_of};
 pub(super) use self::devices::{Device, apply_device, forget_too_many};
-pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, kick, leaving_due, note_progress, stop};
+pub(super) use self::ending::{
+    go_on_leaving, grace_due, idle_due, kick, leaving_due, note_progress, stop, turn_out,
+};
 pub(super) use self::entry::word_is_due;
 use self::hashing::Hashing;
 pub(super) use self::input::{go_on_reading, receive};

@@ -146,6 +146,7 @@ fn named_by(record: &Record) -> Vec<&Name> {
             Change::GroupSet { members, maker, .. } => {
                 members.iter().chain(maker.as_ref().map(|maker| &maker.name)).collect()
             }
+            Change::Restrained { user, .. } => Vec::from([user]),
             Change::GroupRemoved { .. } => Vec::new(),
         },
     }

@@ -9,11 +9,12 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::record::Change;
+use crate::record::{Change, Restraint};
 use crate::server::Renewal;
 use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
-use crate::words::{Credential, LinkId, Name};
+use crate::time::Time;
+use crate::words::{Credential, LinkId, Name, Ticket};
 
 /// A wish, told apart from all others. Later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,8 @@ pub(in crate::server) enum Wish {
     Register { link: LinkId, name: Name, credential: Credential },
     /// An account is gone from the credentials file.
     Purge { name: Name },
+    /// An operator keeps a user from something, or no more.
+    Restrain { ticket: Ticket, user: Name, how: Restraint, until: Option<Time> },
 }
 
 impl Wish {
@@ -37,7 +40,7 @@ impl Wish {
     pub(in crate::server) const fn asker(&self) -> Option<Asker> {
         match self {
             Wish::Block { asker, .. } | Wish::Group { asker, .. } => Some(*asker),
-            Wish::Register { .. } | Wish::Purge { .. } => None,
+            Wish::Register { .. } | Wish::Purge { .. } | Wish::Restrain { .. } => None,
         }
     }
 
@@ -54,7 +57,9 @@ impl Wish {
 
     const fn rank(&self) -> Rank {
         match self {
-            Wish::Block { .. } | Wish::Register { .. } | Wish::Purge { .. } => Rank::Own,
+            Wish::Block { .. } | Wish::Register { .. } | Wish::Purge { .. } | Wish::Restrain { .. } => {
+                Rank::Own
+            }
             Wish::Group { .. } => Rank::Shared,
         }
     }
@@ -88,6 +93,8 @@ pub(in crate::server) enum Subject {
     Pair(UserId, UserId),
     /// A group of this name, and its members.
     Group(Name),
+    /// What an operator keeps the user of this name from.
+    Restraints(Name),
     /// Whether there is a group whose name looks like this.
     GroupLook(String),
 }
@@ -316,7 +323,7 @@ impl Lane {
 const fn purged(wish: &Wish) -> Option<&Name> {
     match wish {
         Wish::Purge { name } => Some(name),
-        Wish::Block { .. } | Wish::Group { .. } | Wish::Register { .. } => None,
+        Wish::Block { .. } | Wish::Group { .. } | Wish::Register { .. } | Wish::Restrain { .. } => None,
     }
 }
 

@@ -56,6 +56,7 @@ fn next_step(code: Code, user: &str) -> Option<String> {
         | Code::StorageUnavailable
         | Code::NotConnected
         | Code::NoRequest
+        | Code::Muted
         | Code::NoLog => return None,
     })
 }

@@ -48,6 +48,7 @@ pub(super) fn failure(command: &Named, failure: &Failure) -> String {
             format!("Error. Whether this was done is not known: {command}{about}")
         }
         Code::KeyChanged => format!("Error. The key of {user} has changed"),
+        Code::Muted => "Error. The operator does not let you say anything to others".into(),
         Code::NoLog => "Error. What is said is not kept on this machine: start with --log on".into(),
         Code::NoRequest if subject.is_none() => "Error. No request is open that y or n could answer".into(),
         Code::NoRequest if *command == Named::Command(Verb::Trust) => {

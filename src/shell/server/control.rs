@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::inbox::{Item, Sender};
 use super::setup::settings::{SETTINGS, Settings};
+use crate::record::Restraint;
 use crate::server::operators::{Census, Seat};
 use crate::server::{Act, NotDone, Reached, ServerState};
 use crate::shell::platform::{OperatorLink, OperatorPort, Platform, System};
@@ -40,6 +41,52 @@ pub(super) enum Order {
     Restart,
     /// The core does it.
     Act(Act),
+    /// The same, from now on.
+    Restrain(Name, Restraint, Lasts),
+}
+
+/// For how long an operator keeps a user from something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasts {
+    NoMore,
+    For(Duration),
+    Ever,
+}
+
+impl Lasts {
+    /// `30s`, `10m`, `2h`, `7d`; without it for ever.
+    fn read(word: Option<&str>) -> Result<Lasts, BadOrder> {
+        let Some(word) = word else { return Ok(Lasts::Ever) };
+        let (count, unit) = word.split_at_checked(word.len().saturating_sub(1)).ok_or(BadOrder::Time)?;
+        let secs = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return Err(BadOrder::Time),
+        };
+        let count: u32 = count.parse().map_err(|_| BadOrder::Time)?;
+        let secs = u64::from(count).checked_mul(secs).filter(|secs| *secs > 0).ok_or(BadOrder::Time)?;
+        Ok(Lasts::For(Duration::from_secs(secs)))
+    }
+
+    /// Until when, if it begins now; `None`: no more.
+    pub(super) fn until(self, now: Time) -> Option<Time> {
+        match self {
+            Lasts::NoMore => None,
+            Lasts::For(time) => Some(now + time),
+            Lasts::Ever => Some(Time::MAX),
+        }
+    }
+}
+
+/// The words that begin a restraint and end it.
+const fn words_of(how: Restraint) -> [&'static str; 2] {
+    match how {
+        Restraint::Muted => ["mute", "unmute"],
+        Restraint::Banned => ["ban", "unban"],
+        Restraint::Disabled => ["disable", "enable"],
+    }
 }
 
 impl Order {
@@ -59,15 +106,27 @@ impl Order {
                 Order::Act(Act::Kick { user: user(name)?, reason: words.map(text).transpose()? })
             }
             ("unlock", Some(_)) if words.is_none() => Order::Act(Act::Unlock(user(name)?)),
+            (word, Some(_)) => return Order::read_restraint(word, name, words),
             _ => return Err(BadOrder::Unknown),
         })
+    }
+
+    fn read_restraint(word: &str, name: &str, rest: Option<&str>) -> Result<Order, BadOrder> {
+        let how = Restraint::ALL.iter().copied().find(|how| words_of(*how).contains(&word));
+        let how = how.ok_or(BadOrder::Unknown)?;
+        let begins = words_of(how)[0] == word;
+        if rest.is_some() && !(begins && how != Restraint::Disabled) {
+            return Err(BadOrder::Unknown);
+        }
+        let lasts = if begins { Lasts::read(rest)? } else { Lasts::NoMore };
+        Ok(Order::Restrain(user(name)?, how, lasts))
     }
 
     /// Whether it only asks.
     pub(super) const fn is_question(&self) -> bool {
         match self {
             Order::Status | Order::Sessions => true,
-            Order::Reload | Order::Stop | Order::Restart | Order::Act(_) => false,
+            Order::Reload | Order::Stop | Order::Restart | Order::Act(_) | Order::Restrain(..) => false,
         }
     }
 
@@ -76,7 +135,7 @@ impl Order {
         match self {
             Order::Stop => Some(Item::Stop),
             Order::Restart => Some(Item::Restart),
-            Order::Status | Order::Sessions | Order::Reload | Order::Act(_) => None,
+            Order::Status | Order::Sessions | Order::Reload | Order::Act(_) | Order::Restrain(..) => None,
         }
     }
 }
@@ -90,6 +149,8 @@ enum BadOrder {
     Name,
     #[error("there is nothing to say")]
     Text,
+    #[error("this is no time: 30s, 10m, 2h or 7d")]
+    Time,
 }
 
 fn user(word: &str) -> Result<Name, BadOrder> {
@@ -113,6 +174,18 @@ impl fmt::Display for Order {
             Order::Act(Act::Announce(_)) => f.write_str("announce"),
             Order::Act(Act::Kick { user, .. }) => write!(f, "kick {}", visible(user.as_str())),
             Order::Act(Act::Unlock(name)) => write!(f, "unlock {}", visible(name.as_str())),
+            Order::Act(Act::Restrain { user, how, .. }) => {
+                write!(f, "{how} {}", visible(user.as_str()))
+            }
+            Order::Restrain(user, how, lasts) => {
+                let [begins, ends] = words_of(*how);
+                let name = visible(user.as_str());
+                match lasts {
+                    Lasts::NoMore => write!(f, "{ends} {name}"),
+                    Lasts::Ever => write!(f, "{begins} {name}"),
+                    Lasts::For(time) => write!(f, "{begins} {name} {}s", time.as_secs()),
+                }
+            }
         }
     }
 }
@@ -241,6 +314,7 @@ const fn why(reason: NotDone) -> &'static str {
     match reason {
         NotDone::UnknownUser => "there is no account of this name",
         NotDone::Offline => "this user is not online",
+        NotDone::StorageUnavailable => "the disk has refused it: nothing was changed",
     }
 }
 
@@ -257,7 +331,19 @@ mod tests {
 
     #[test]
     fn orders_are_read_as_they_are_written() {
-        for word in ["status", "sessions", "reload", "stop", "restart", "kick hans", "unlock luke"] {
+        for word in [
+            "status",
+            "sessions",
+            "reload",
+            "stop",
+            "restart",
+            "kick hans",
+            "unlock luke",
+            "ban hans",
+            "unban hans",
+            "mute luke 90s",
+            "enable yoda",
+        ] {
             assert_eq!(Order::read(word).expect(word).to_string(), word);
         }
         let kick = Act::Kick { user: Name::new("hans").unwrap(), reason: Some("be  nice ".into()) };
@@ -267,6 +353,13 @@ mod tests {
             ("stop now", BadOrder::Unknown),
             ("unlock hans luke", BadOrder::Unknown),
             ("kick", BadOrder::Unknown),
+            ("ban hans 5", BadOrder::Time),
+            ("ban hans 0d", BadOrder::Time),
+            ("mute hans 5 m", BadOrder::Time),
+            ("ban hans ä", BadOrder::Time),
+            ("unban hans 5m", BadOrder::Unknown),
+            ("disable hans 5m", BadOrder::Unknown),
+            ("ban", BadOrder::Unknown),
             ("kick  hans", BadOrder::Name),
             ("unlock #1", BadOrder::Name),
             ("announce  ", BadOrder::Text),

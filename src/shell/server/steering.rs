@@ -8,7 +8,7 @@ use super::service_manager;
 use super::setup::reload::{Reload, ReloadError, needing_restart};
 use super::start::lower_to_files;
 use super::state_loop::Server;
-use crate::server::Event;
+use crate::server::{Act, Event};
 use crate::shell::platform::Platform;
 use crate::time::Time;
 
@@ -28,11 +28,16 @@ impl<P: Platform> Server<P> {
             Order::Stop => asker.tell(json!({ "ok": true })),
             Order::Restart if self.hands.stopping == Stopping::No => asker.tell(json!({ "ok": true })),
             Order::Restart => asker.refuse(&"the server stops already"),
-            Order::Act(act) => {
-                let ticket = self.hands.acts.begin(asker);
-                self.tell(Event::Operator { ticket, act: Box::new(act) }, now);
+            Order::Act(act) => self.act(act, asker, now),
+            Order::Restrain(user, how, lasts) => {
+                self.act(Act::Restrain { user, how, until: lasts.until(now) }, asker, now);
             }
         }
+    }
+
+    fn act(&mut self, act: Act, asker: Asker, now: Time) {
+        let ticket = self.hands.acts.begin(asker);
+        self.tell(Event::Operator { ticket, act: Box::new(act) }, now);
     }
 
     /// Takes up what was read again, if it is valid and the newest there is.

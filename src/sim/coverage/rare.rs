@@ -57,6 +57,10 @@ spelled! {
         IdleNotice = "notice before a timeout",
         /// An operator ended a session.
         Kicked = "session ended by an operator",
+        /// An operator muted a user.
+        Muted = "user muted",
+        /// An operator banned a user, or disabled the account.
+        Banned = "user not let in by an operator",
         /// An operator said something.
         OperatorHeard = "notice of an operator",
         /// A session made way for a new login.

@@ -109,6 +109,7 @@ pub(super) const fn code_word(code: Code) -> &'static str {
         Code::OutcomeUnknown => "outcome_unknown",
         Code::NoRequest => "no_request",
         Code::Limit => "limit",
+        Code::Muted => "muted",
         _ => "a code that the server does not say",
     }
 }
@@ -184,6 +185,9 @@ impl Server {
 
     pub(super) fn carry_out(&mut self, asker: &Asker, command: &Command) {
         let word = |at: usize| command.word(at).to_string();
+        if self.may_not_say(asker.user, command.name) {
+            return self.fail(asker, Code::Muted);
+        }
         match command.name {
             "message" => self.message(asker, command.word(0), &command.text),
             "message group" => self.message_group(asker, command.word(0), &command.text),

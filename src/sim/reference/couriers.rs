@@ -92,7 +92,11 @@ impl Server {
                 *until > self.now && known.is_some_and(|(known, line)| known == token && account.has(line))
             })
         };
-        match self.find(name).filter(is_good) {
+        let user = self.find(name).filter(is_good);
+        if self.is_kept_away(id, user) {
+            return;
+        }
+        match user {
             None => self.refuse(id, AT_ONCE, "stale"),
             Some(user) if self.has_couriers_enough(user) => self.refuse(id, AT_ONCE, "busy"),
             Some(user) => {

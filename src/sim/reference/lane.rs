@@ -8,10 +8,11 @@ use super::answers::Asker;
 use super::papers::Then;
 use super::prices::{CHANGE, MEMBER};
 use super::{Server, User};
-use crate::record::{Change, Outcome, Record};
+use crate::record::{Change, Outcome, Record, Restraint};
+use crate::time::Time;
 use crate::wire::Code;
 use crate::words::look_alike::looks;
-use crate::words::{Credential, LinkId, Name};
+use crate::words::{Credential, LinkId, Name, Ticket};
 
 /// What somebody wants to be so.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub(super) enum Wish {
     Group { asker: Asker, change: GroupChange, group: String },
     Register { attempt: u64, link: LinkId, name: Name, credential: Credential },
     Purge { name: Name },
+    Restrain { ticket: Ticket, user: Name, how: Restraint, until: Option<Time> },
 }
 
 /// How a group is to change.
@@ -40,6 +42,7 @@ pub(super) enum Subject {
     Pair(User, User),
     Group(Name),
     GroupLook(String),
+    Restraints(Name),
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +79,7 @@ impl Wish {
     const fn asker(&self) -> Option<&Asker> {
         match self {
             Wish::Block { asker, .. } | Wish::Group { asker, .. } => Some(asker),
-            Wish::Register { .. } | Wish::Purge { .. } => None,
+            Wish::Register { .. } | Wish::Purge { .. } | Wish::Restrain { .. } => None,
         }
     }
 }
@@ -130,6 +133,7 @@ impl Server {
                     blockers.into_iter().collect(),
                 )
             }
+            Wish::Restrain { ticket, user, how, until } => self.decide_restraint(*ticket, user, *how, *until),
         };
         self.waiting_wishes.remove(&place);
         match decision {
@@ -174,6 +178,10 @@ impl Server {
                 subjects
             }
             Wish::Group { asker, change, group } => self.group_subjects(asker, change, group),
+            Wish::Restrain { user, .. } => Subjects {
+                reads: [Subject::Account(user.clone())].into(),
+                writes: [Subject::Restraints(user.clone())].into(),
+            },
             Wish::Register { name, .. } | Wish::Purge { name } => {
                 let mut writes = Vec::from([Subject::Account(name.clone())]);
                 writes.extend(looks(name.as_str()).into_iter().map(Subject::Look));
@@ -223,6 +231,7 @@ impl Server {
             Wish::Register { attempt, link, name, credential } => {
                 self.account_decided(*attempt, *link, name, credential, durable);
             }
+            Wish::Restrain { ticket, user, .. } => self.restrained(*ticket, user, durable),
             Wish::Purge { .. } if !durable => self.try_again_later(),
             Wish::Purge { name } => {
                 self.purged(name);

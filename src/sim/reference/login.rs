@@ -102,6 +102,9 @@ impl Server {
     fn right_password_from(&mut self, id: LinkId, from: SocketAddr, entrant: &Entrant, replaces: bool) {
         let Entrant { user, subject, compared } = entrant;
         let user = *user;
+        if self.is_kept_away(id, Some(user)) {
+            return;
+        }
         if let Some(seconds) = self.address_locked_secs(from) {
             return self.refuse_for_good(id, AT_ONCE, &format!("locked_out {seconds}"));
         }
@@ -155,7 +158,11 @@ impl Server {
             let known = account.token.and_then(|digest| self.learnt.tokens.get(&digest));
             known.is_some_and(|(known, credential)| known == token && account.has(credential))
         };
-        match self.find(name).filter(resumes) {
+        let user = self.find(name).filter(resumes);
+        if self.is_kept_away(id, user) {
+            return;
+        }
+        match user {
             Some(user) if self.is_busy(user) => self.refuse(id, AT_ONCE, "busy"),
             Some(user) => self.enter_by_token(id, user),
             None => self.refuse(id, AT_ONCE, "stale"),

@@ -72,7 +72,7 @@ use self::relays::Relays;
 use self::sessions::Session;
 use self::told::{Ask, Expected};
 use super::store::Durable;
-use crate::record::{Digest, Outcome, RecordNumber, WordsDigest};
+use crate::record::{Digest, Outcome, RecordNumber, Restraint, WordsDigest};
 use crate::server::settings::OfflineDelivery;
 use crate::server::{Act, Settings};
 use crate::time::Time;
@@ -126,6 +126,8 @@ struct Account {
     ledger: Ledger,
     /// Messages of its couriers with ids (R61).
     sends: sends::Sends,
+    /// What an operator keeps the user from, and until when (R63).
+    restraints: BTreeMap<Restraint, Time>,
     blocks: BTreeSet<User>,
     /// When the last session began, when the one that ended last did, and whether that is the last.
     began: Option<Time>,
@@ -165,6 +167,7 @@ impl Account {
             token: None,
             ledger: Ledger::default(),
             sends: sends::Sends::default(),
+            restraints: BTreeMap::new(),
             blocks: BTreeSet::new(),
             began: None,
             ended: Time::ZERO,

@@ -1,18 +1,36 @@
-//! What operators do (R62).
+//! What operators do (R62, R63).
 
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::door::Stage;
+use super::lane::{Decision, Wish};
 use super::lockout::Subject;
+use super::login::AT_ONCE;
 use super::sessions::End;
 use super::{Server, User};
+use crate::record::{Change, Restraint};
 use crate::server::Act;
-use crate::words::{LinkId, Name};
+use crate::time::Time;
+use crate::words::{LinkId, Name, Ticket};
 
 impl Server {
-    /// How many an act has reached, or the word of why it was not done.
-    pub(super) fn operate(&mut self, act: &Act) -> Result<u64, &'static str> {
+    pub(super) fn operate(&mut self, ticket: Ticket, act: &Act) {
         match act {
+            Act::Restrain { user, how, until } => {
+                self.submit(Wish::Restrain { ticket, user: user.clone(), how: *how, until: *until });
+            }
+            act => {
+                let outcome = self.act_at_once(act);
+                self.expected.acted(ticket, outcome);
+            }
+        }
+    }
+
+    /// How many an act has reached, or the word of why it was not done.
+    fn act_at_once(&mut self, act: &Act) -> Result<u64, &'static str> {
+        match act {
+            Act::Restrain { .. } => Ok(0),
             Act::Announce(text) => {
                 let line = format!("notice operator {text}");
                 let users = self.roster.clone();
@@ -55,5 +73,71 @@ impl Server {
 
     fn devices_of(&self, user: User) -> Vec<Subject> {
         self.at(user).devices.keys().map(|device| Subject::Device(user, *device)).collect()
+    }
+
+    pub(super) fn decide_restraint(
+        &mut self,
+        ticket: Ticket,
+        name: &Name,
+        how: Restraint,
+        until: Option<Time>,
+    ) -> Decision {
+        let nothing = match self.find_open(name.as_str()).map(|user| &self.at(user).restraints) {
+            None => Err("unknown_user"),
+            Some(restraints) if until.is_none() && !restraints.contains_key(&how) => Ok(0),
+            Some(_) => {
+                return Decision::Change(Change::Restrained { user: name.clone(), how, until }, [].into());
+            }
+        };
+        self.expected.acted(ticket, nothing);
+        Decision::Answered
+    }
+
+    /// A restraint is durable, or was refused.
+    pub(super) fn restrained(&mut self, ticket: Ticket, name: &Name, durable: bool) {
+        let user = self.find(name.as_str()).filter(|user| durable && self.barred(*user).is_some());
+        if let Some(user) = user {
+            self.end_session(user, End::Farewell("kicked", None));
+            if let Some(link) = self.at(user).entering
+                && let Some(Stage::Entering(_, entry)) = self.stage(link).cloned()
+            {
+                self.never_entered(user, &entry);
+                self.send(link, "bye kicked");
+                self.set_stage(link, Stage::Anonymous);
+                self.close(link);
+            }
+            for courier in self.at(user).couriers.clone() {
+                self.send(courier, "bye kicked");
+                self.close(courier);
+            }
+        }
+        self.expected.acted(ticket, if durable { Ok(1) } else { Err("storage_unavailable") });
+    }
+
+    /// Until when something is kept from a user, if it is now.
+    fn kept_from(&self, user: User, how: Restraint) -> Option<Time> {
+        self.at(user).restraints.get(&how).copied().filter(|until| *until > self.now)
+    }
+
+    /// The seconds that a user who is not let in is told.
+    fn barred(&self, user: User) -> Option<u64> {
+        let ends = [self.kept_from(user, Restraint::Banned), self.kept_from(user, Restraint::Disabled)];
+        Some(match ends.into_iter().flatten().max()? {
+            Time::MAX if self.settings.block_duration_secs == 0 => 60,
+            Time::MAX => self.settings.block_duration_secs,
+            end => self.now.seconds_until(end),
+        })
+    }
+
+    /// Whether a login is refused because an operator wants it so.
+    pub(super) fn is_kept_away(&mut self, id: LinkId, user: Option<User>) -> bool {
+        let Some(seconds) = user.and_then(|user| self.barred(user)) else { return false };
+        self.refuse_for_good(id, AT_ONCE, &format!("locked_out {seconds}"));
+        true
+    }
+
+    pub(super) fn may_not_say(&self, user: User, command: &str) -> bool {
+        ["message", "message group", "broadcast", "startprivate"].contains(&command)
+            && self.kept_from(user, Restraint::Muted).is_some()
     }
 }

@@ -91,6 +91,7 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
         Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {
             [Some(by), Some(user)]
         }
+        Record::Change(Change::Restrained { user, .. }) => [Some(user), None],
         Record::Change(Change::GroupSet { members, maker, .. }) => {
             return members.iter().chain(maker.as_ref().map(|maker| &maker.name)).cloned().collect();
         }
@@ -403,6 +404,13 @@ impl Server {
                 self.set_group(group, members, maker.as_ref());
             }
             Record::Change(Change::GroupRemoved { group }) => self.set_group(group, &[], None),
+            Record::Change(Change::Restrained { user, how, until }) => {
+                if let Some(user) = self.find(user.as_str()) {
+                    let restraints = &mut self.at_mut(user).restraints;
+                    restraints.remove(how);
+                    restraints.extend(until.map(|until| (*how, until)));
+                }
+            }
             Record::MailStored { to, mail } => {
                 if let Some(to) = self.find(to.as_str()) {
                     self.at_mut(to).mailbox.book(mail.id, &mail.from, mail.text.len() as u64);

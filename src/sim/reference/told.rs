@@ -220,8 +220,7 @@ impl Reference {
             Told::Reloaded | Told::HashesRenewed => {}
             Told::Operator { ticket } => {
                 if let Some(act) = self.wanted.take() {
-                    let outcome = server.operate(&act);
-                    server.expected.acted(ticket, outcome);
+                    server.operate(ticket, &act);
                 }
             }
             Told::Turn => server.give_turn(),

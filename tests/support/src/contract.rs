@@ -7,7 +7,7 @@ use serde_json::Value;
 const ERRORS: &str = "unknown_command usage too_long unknown_user self blocked already_blocked not_blocked offline \
      declined no_answer already_private not_private unreachable unknown_group group_exists bad_name not_member \
      not_owner mailbox_full rate_limited storage_unavailable not_connected outcome_unknown key_changed no_request no_log \
-     already_member limit";
+     already_member limit muted";
 
 /// Asserts that an object is one of the contract, with these fields and no others.
 pub(crate) fn check(object: &Value) {
@@ -19,7 +19,8 @@ pub(crate) fn check(object: &Value) {
         .filter(|key| *key != "type")
         .collect();
     let wanted: BTreeSet<&str> = wanted(object).split_whitespace().collect();
-    let optional: BTreeSet<&str> = ["again", "withheld_users", "fingerprint", "first_use", "away", "by"].into();
+    let optional: BTreeSet<&str> =
+        ["again", "withheld_users", "fingerprint", "first_use", "away", "by"].into();
     let missing = wanted.difference(&fields).next();
     let more = fields.difference(&wanted).find(|field| !optional.contains(*field));
     assert_eq!((missing, more), (None, None), "fields of {object}");

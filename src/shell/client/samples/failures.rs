@@ -81,6 +81,12 @@ fn failures_about_users() -> Vec<(&'static str, Failure, &'static str)> {
             "luke",
             "Error. What is said is not kept on this machine: start with --log on",
         ),
+        failed(
+            "broadcast",
+            Code::Muted,
+            "luke",
+            "Error. The operator does not let you say anything to others",
+        ),
         failed("accept", Code::NoRequest, "luke", "Error. luke has not asked to private message"),
         failed("trust", Code::NoRequest, "luke", "Error. No new key of luke waits to be accepted"),
     ]

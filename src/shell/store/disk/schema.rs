@@ -15,7 +15,7 @@ const APPLICATION_ID: i32 = 0x486f_626e;
 
 /// `MIGRATIONS[n]` migrates from version n to n+1. A released migration is never changed; new ones are
 /// appended.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 /// Half of SQLite's default. A commit of a single message writes three pages, so this halves the bytes; under
 /// load a batch fills its pages, and the size makes no difference.
@@ -152,6 +152,16 @@ CREATE TABLE sends (
     outcome TEXT NOT NULL,
     words INTEGER NOT NULL,
     PRIMARY KEY (user, until, number)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Adds what operators keep users from, and until when; without end is the end of time.
+const VERSION_6: &str = "
+CREATE TABLE restraints (
+    user INTEGER NOT NULL REFERENCES names,
+    how TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (user, how)
 ) STRICT, WITHOUT ROWID;
 ";
 

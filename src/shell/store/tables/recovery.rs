@@ -11,7 +11,8 @@ use super::known::Known;
 use super::names::Names;
 use super::{outcome, rows};
 use crate::record::{
-    Change, DeviceStanding, Digest, Fact, MailSummary, Maker, Record, Recovery, Suspect, WordsDigest,
+    Change, DeviceStanding, Digest, Fact, MailSummary, Maker, Record, Recovery, Restraint, Suspect,
+    WordsDigest,
 };
 use crate::shell::store::disk::Trouble;
 use crate::time::Time;
@@ -63,6 +64,7 @@ pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     let commands = read_sessions(db, &names, records)?;
     read_blocks(db, &names, records)?;
     read_groups(db, &names, records)?;
+    read_restraints(db, &names, records)?;
     let index;
     (recovery.mail, index) = walk_mail(db, &names)?;
     Ok(Remembered { recovery, known: Known { names, commands, index } })
@@ -210,6 +212,17 @@ fn read_blocks(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Res
     each(db, "SELECT blocker, blocked FROM blocks ORDER BY blocker, blocked", |row| {
         let (by, user) = (names.name(row.get(0)?)?.clone(), names.name(row.get(1)?)?.clone());
         records.push(Record::Change(Change::Blocked { by, user }));
+        Ok(())
+    })
+}
+
+fn read_restraints(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT user, how, until FROM restraints ORDER BY user, how", |row| {
+        let user = names.name(row.get(0)?)?.clone();
+        let how = row.get_ref(1)?.as_str().ok().and_then(Restraint::from_word);
+        let how = how.ok_or(Trouble::Unreadable("restraint"))?;
+        let until = Some(Time(row.get::<_, i64>(2)?.cast_unsigned()));
+        records.push(Record::Change(Change::Restrained { user, how, until }));
         Ok(())
     })
 }

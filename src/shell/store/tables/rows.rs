@@ -7,7 +7,8 @@ use super::index::Entry;
 use super::known::Known;
 use super::outcome;
 use crate::record::{
-    AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, Maker, Outcome, Record, Suspect, WordsDigest,
+    AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, Maker, Outcome, Record, Restraint, Suspect,
+    WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{MessageId, Name, Origin};
@@ -68,6 +69,7 @@ impl Rows {
                 self.set_group(group, members, maker.as_ref())
             }
             Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
+            Record::Change(Change::Restrained { user, how, until }) => self.restrain(user, *how, *until),
             Record::Settled { user, origin, outcome, words } => self.settle(user, *origin, *outcome, *words),
             Record::Sent { user, number, outcome, words, until } => {
                 self.note_sent(user, *number, *outcome, *words, *until)
@@ -242,6 +244,19 @@ impl Rows {
         self.run("DELETE FROM blocks WHERE blocker = ?1 AND blocked = ?2", [blocker, blocked])
     }
 
+    fn restrain(&mut self, user: &Name, how: Restraint, until: Option<Time>) -> Result<()> {
+        let user = self.known.names.number(&self.db, user)?;
+        match until {
+            None => {
+                self.run("DELETE FROM restraints WHERE user = ?1 AND how = ?2", params![user, how.as_str()])
+            }
+            Some(until) => self.run(
+                "INSERT OR REPLACE INTO restraints (user, how, until) VALUES (?1, ?2, ?3)",
+                params![user, how.as_str(), signed(until)],
+            ),
+        }
+    }
+
     fn set_group(&mut self, group: &Name, members: &[Name], maker: Option<&Maker>) -> Result<()> {
         let id = match self.group(group)? {
             Some(id) => {
@@ -320,6 +335,7 @@ impl Rows {
             "DELETE FROM devices WHERE user = ?1",
             "DELETE FROM couriers WHERE user = ?1",
             "DELETE FROM sends WHERE user = ?1",
+            "DELETE FROM restraints WHERE user = ?1",
             "DELETE FROM sessions WHERE user = ?1",
         ] {
             self.run(sql, [user])?;

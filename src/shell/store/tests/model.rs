@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rig, id};
 use crate::record::{
-    AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, Suspect,
-    WordsDigest,
+    AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, Restraint,
+    Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
@@ -24,6 +24,7 @@ pub(super) struct Model {
     settled: BTreeMap<Name, Vec<Settled>>,
     blocks: BTreeSet<(Name, Name)>,
     groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
+    restraints: BTreeMap<(Name, Restraint), Time>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -95,6 +96,12 @@ impl Model {
             Record::Change(Change::GroupRemoved { group }) => {
                 self.groups.remove(&group);
             }
+            Record::Change(Change::Restrained { user, how, until: Some(until) }) => {
+                self.restraints.insert((user, how), until);
+            }
+            Record::Change(Change::Restrained { user, how, until: None }) => {
+                self.restraints.remove(&(user, how));
+            }
             Record::Settled { user, origin, outcome, words } => self.settle(&user, (origin, outcome, words)),
             Record::Sent { user, number, outcome, words, until } => {
                 let over = |of: &Name, end: Time| *of == user && end <= until.minus_seconds(86_400);
@@ -146,6 +153,7 @@ impl Model {
         self.devices.retain(|(user, _), _| user != name);
         self.couriers.retain(|(user, _), _| user != name);
         self.sends.retain(|(user, _), _| user != name);
+        self.restraints.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
         self.settled.remove(name);
         self.mail.remove(name);
@@ -193,6 +201,7 @@ impl Model {
         assert_eq!(recovered.sessions, self.sessions);
         assert_eq!(recovered.blocks, self.blocks);
         assert_eq!(recovered.groups, self.groups);
+        assert_eq!(recovered.restraints, self.restraints);
     }
 
     /// Holds every mailbox of an open store against the model, page by page.

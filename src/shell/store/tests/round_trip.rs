@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::Model;
 use super::*;
-use crate::record::{AfterEnd, Change, Digest, Fact, Maker, Outcome, Suspect, WordsDigest};
+use crate::record::{AfterEnd, Change, Digest, Fact, Maker, Outcome, Restraint, Suspect, WordsDigest};
 use crate::wire::{Code, Status};
 
 fn reopened(data: &Path, rig: Rig) -> Rig {
@@ -82,7 +82,16 @@ fn one_of_each() -> Vec<Record> {
         group("jedi", &["luke", "yoda", "hans"]),
         group("sith", &["vader"]),
         Record::Change(Change::GroupRemoved { group: name("sith") }),
+        restrained("vader", Restraint::Disabled, Some(Time::MAX)),
+        restrained("hans", Restraint::Muted, Some(Time(60))),
+        restrained("hans", Restraint::Muted, Some(Time(70))),
+        restrained("luke", Restraint::Banned, Some(Time(80))),
+        restrained("luke", Restraint::Banned, None),
     ]
+}
+
+fn restrained(user: &str, how: Restraint, until: Option<Time>) -> Record {
+    Record::Change(Change::Restrained { user: name(user), how, until })
 }
 
 #[test]

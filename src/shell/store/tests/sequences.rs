@@ -9,7 +9,7 @@ use super::super::check;
 use super::damage::as_after_a_crash;
 use super::model::Model;
 use super::*;
-use crate::record::{AfterEnd, Change, Fact, Maker, Outcome, WordsDigest};
+use crate::record::{AfterEnd, Change, Fact, Maker, Outcome, Restraint, WordsDigest};
 
 const USERS: [&str; 3] = ["hans", "Hans", "luke"];
 
@@ -52,6 +52,8 @@ fn any_record() -> impl Strategy<Value = Record> {
             Record::Change(Change::GroupSet { group, members, maker: Some(Maker { name, left_at }) })
         }),
         1 => user().prop_map(|group| Record::Change(Change::GroupRemoved { group })),
+        2 => (user(), proptest::sample::select(Restraint::ALL), proptest::option::of(time()))
+            .prop_map(|(user, how, until)| Record::Change(Change::Restrained { user, how, until })),
         2 => (user(), 0..3_u32, proptest::option::of(time()))
             .prop_map(|(user, count, locked)| failures(Suspect::Account(user), count, locked)),
         1 => (0..3_u8, 0..3_u32, proptest::option::of(time()))

@@ -5,7 +5,7 @@ use std::fs;
 use super::super::{backup, check};
 use super::model::Model;
 use super::*;
-use crate::record::{AfterEnd, Change, DeviceStanding, Fact, Maker, Outcome, WordsDigest};
+use crate::record::{AfterEnd, Change, DeviceStanding, Fact, Maker, Outcome, Restraint, WordsDigest};
 use crate::wire::{Code, Status};
 
 /// The data folder that version 1 left, with some SQL on top.
@@ -88,7 +88,7 @@ fn a_folder_of_version_1_keeps_everything_and_takes_digests_from_now_on() {
     records.push(later);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 5, "{report}");
+    assert!(report.is_sound() && report.schema == 6, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -120,13 +120,12 @@ fn a_folder_of_version_3_keeps_everything_and_takes_tokens_of_couriers() {
     records.push(removed);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 5, "{report}");
+    assert!(report.is_sound() && report.schema == 6, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
-#[test]
-fn a_folder_of_version_4_keeps_everything_and_takes_given_ids() {
-    let folder = folder_of(&[include_str!("version_4.sql")]);
+/// What is in `version_4.sql`.
+fn kept_by_version_4() -> Vec<Record> {
     let mut records = kept();
     records.retain(|record| !matches!(record, Record::Settled { origin: Origin { number: 2, .. }, .. }));
     let standing = DeviceStanding { login: LoginNumber(7), count: 1, locked_until: None };
@@ -134,6 +133,13 @@ fn a_folder_of_version_4_keeps_everything_and_takes_given_ids() {
     records.push(Record::Fact(Fact::Device { user: name("hans"), device, standing: Some(standing) }));
     records.push(settled("yoda", 4, 2, Outcome::Broadcast { recipients: 5, withheld: true }, Some(77)));
     records.push(Record::Fact(Fact::Courier { user: name("hans"), token, until: Some(Time(99)) }));
+    records
+}
+
+#[test]
+fn a_folder_of_version_4_keeps_everything_and_takes_given_ids() {
+    let folder = folder_of(&[include_str!("version_4.sql")]);
+    let mut records = kept_by_version_4();
     let mut rig = Rig::open(folder.path());
     Model::of(&records).expect(&mut rig);
     let day = 86_400_000_000;
@@ -157,11 +163,37 @@ fn a_folder_of_version_4_keeps_everything_and_takes_given_ids() {
     }
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 5, "{report}");
+    assert!(report.is_sound() && report.schema == 6, "{report}");
     let mut rig = Rig::open(folder.path());
     Model::of(&records).expect(&mut rig);
     let left = rig.recovery.records.iter().filter(|record| matches!(record, Record::Sent { .. }));
     assert_eq!(left.count(), 3);
+}
+
+#[test]
+fn a_folder_of_version_5_keeps_everything_and_takes_restraints() {
+    let folder = folder_of(&[include_str!("version_4.sql"), include_str!("version_5.sql")]);
+    let mut records = kept_by_version_4();
+    records.push(Record::Sent {
+        user: name("hans"),
+        number: 7,
+        outcome: Outcome::Done,
+        words: WordsDigest(5),
+        until: Time(86_400_000_009),
+    });
+    let mut rig = Rig::open(folder.path());
+    Model::of(&records).expect(&mut rig);
+    let restrained = |user: &str, how, until| {
+        Record::Change(Change::Restrained { user: name(user), how, until: Some(Time(until)) })
+    };
+    let new = [restrained("hans", Restraint::Muted, 5), restrained("vader", Restraint::Disabled, u64::MAX)];
+    for record in new {
+        rig.store([record.clone()]);
+        records.push(record);
+    }
+    rig.handle.close().unwrap();
+    assert!(check(folder.path()).unwrap().is_sound());
+    Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
 #[test]
