@@ -4,6 +4,7 @@ pub mod client;
 pub mod core_dumps;
 pub mod credentials;
 pub mod folder_lock;
+mod heap;
 pub mod own_files;
 pub mod pages;
 pub mod platform;

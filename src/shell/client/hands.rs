@@ -25,6 +25,7 @@ use super::trusting;
 use crate::client::trust::Demand;
 use crate::client::view::View;
 use crate::client::{Effect, Event, Exit, KnownKey, Query};
+use crate::shell::heap::Heap;
 use crate::shell::platform::{Platform, Socket, System};
 use crate::shell::tunnel::between_clients::Device;
 use crate::shell::visible::visible;
@@ -41,6 +42,7 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) places: Places,
     pub(super) platform: P,
     pub(super) executor: Rc<LocalExecutor<'static>>,
+    pub(super) heap: Heap,
     /// For news that are handled even while output waits.
     pub(super) urgent: Sender<News<P>>,
     /// For bytes from the server.

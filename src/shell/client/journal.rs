@@ -12,9 +12,9 @@
 //! Lines are only ever appended. An incomplete last line was never relied on and is cut off.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::mem;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -59,17 +59,12 @@ impl Journal {
     /// It cannot be made, read or written.
     pub fn open(path: &Path, sizes: Sizes) -> io::Result<(Journal, Recall)> {
         let mut file = append_to(path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
-        if whole < bytes.len() {
-            file.set_len(whole as u64)?;
-            bytes.truncate(whole);
+        let (mut ledger, whole) = Ledger::read(BufReader::new(&mut file))?;
+        if whole < file.metadata()?.len() {
+            file.set_len(whole)?;
         }
-        let mut ledger = Ledger::read(&bytes);
         ledger.begin_run();
-        let mut journal =
-            Journal { path: path.into(), file, size: whole as u64, sizes, pending: String::new() };
+        let mut journal = Journal { path: path.into(), file, size: whole, sizes, pending: String::new() };
         if journal.size > sizes.at_open {
             journal.replace_with(&mut ledger)?;
         } else {
@@ -81,7 +76,7 @@ impl Journal {
 
     /// A message is about to be shown.
     pub fn note_showing(&mut self, mark: &Mark) {
-        write_mark(&mut self.pending, mark);
+        let _ = writeln!(self.pending, "{}", Showing(mark));
     }
 
     /// The oldest `count` of the messages about to be shown were shown.
@@ -116,10 +111,8 @@ impl Journal {
         self.size += self.pending.len() as u64;
         self.pending.clear();
         if self.size > self.sizes.in_use {
-            let mut bytes = Vec::new();
-            open_own(File::options().read(true), &self.path)?.read_to_end(&mut bytes)?;
-            let mut ledger = Ledger::read(&bytes);
-            drop(bytes);
+            let all = open_own(File::options().read(true), &self.path)?;
+            let (mut ledger, _) = Ledger::read(BufReader::new(all))?;
             self.replace_with(&mut ledger)?;
         }
         Ok(())
@@ -128,15 +121,15 @@ impl Journal {
     /// Writes a journal of what is worth remembering, and replaces the old one with it.
     fn replace_with(&mut self, ledger: &mut Ledger) -> io::Result<()> {
         ledger.trim();
-        let text = ledger.write();
         let fresh = self.path.with_extension("new");
         let _ = fs::remove_file(&fresh);
-        let mut file = append_to(&fresh)?;
-        file.write_all(text.as_bytes())?;
+        let mut out = BufWriter::new(append_to(&fresh)?);
+        ledger.write(&mut out)?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         fs::rename(&fresh, &self.path)?;
+        self.size = file.metadata()?.len();
         self.file = file;
-        self.size = text.len() as u64;
         Ok(())
     }
 }
@@ -145,11 +138,17 @@ fn append_to(path: &Path) -> io::Result<File> {
     open_own(File::options().read(true).append(true).create(true).mode(0o600), path)
 }
 
-fn write_mark(out: &mut String, mark: &Mark) {
-    let _ = match mark.origin {
-        Some(origin) => writeln!(out, "showing {} {} {origin}", mark.from, mark.id),
-        None => writeln!(out, "showing {} {} -", mark.from, mark.id),
-    };
+/// The line of a message that is about to be shown.
+struct Showing<'a>(&'a Mark);
+
+impl fmt::Display for Showing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Showing(Mark { from, id, origin }) = self;
+        match origin {
+            Some(origin) => write!(f, "showing {from} {id} {origin}"),
+            None => write!(f, "showing {from} {id} -"),
+        }
+    }
 }
 
 /// The state that the lines of a journal describe.
@@ -165,15 +164,20 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// Reads a line; one that cannot be parsed is skipped.
-    fn read(bytes: &[u8]) -> Ledger {
-        let mut ledger = Ledger::default();
-        for line in bytes.split(|&byte| byte == b'\n') {
-            if let Ok(line) = str::from_utf8(line) {
+    /// Reads a journal up to its last complete line, and tells how many bytes that is. A line that cannot be parsed is
+    /// skipped.
+    fn read(mut journal: impl BufRead) -> io::Result<(Ledger, u64)> {
+        let (mut ledger, mut whole) = (Ledger::default(), 0);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            journal.read_until(b'\n', &mut line)?;
+            let Some(complete) = line.strip_suffix(b"\n") else { return Ok((ledger, whole)) };
+            whole += line.len() as u64;
+            if let Ok(line) = str::from_utf8(complete) {
                 ledger.take(line);
             }
         }
-        ledger
     }
 
     fn take(&mut self, line: &str) {
@@ -226,18 +230,16 @@ impl Ledger {
         trim(&mut self.doubtful);
     }
 
-    fn write(&self) -> String {
-        let mut out = String::new();
-        self.shown.iter().for_each(|mark| write_mark(&mut out, mark));
-        let _ = writeln!(out, "shown {}", self.shown.len());
-        self.doubtful.iter().for_each(|mark| write_mark(&mut out, mark));
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        self.shown.iter().try_for_each(|mark| writeln!(out, "{}", Showing(mark)))?;
+        writeln!(out, "shown {}", self.shown.len())?;
+        self.doubtful.iter().try_for_each(|mark| writeln!(out, "{}", Showing(mark)))?;
         let (old, present) =
             if self.open_is_old { (Some(&self.open), None) } else { (None, Some(&self.open)) };
-        write_open(&mut out, old);
-        out.push_str("run\n");
-        self.showing.iter().for_each(|mark| write_mark(&mut out, mark));
-        write_open(&mut out, present);
-        out
+        write_open(out, old)?;
+        writeln!(out, "run")?;
+        self.showing.iter().try_for_each(|mark| writeln!(out, "{}", Showing(mark)))?;
+        write_open(out, present)
     }
 
     fn recall(mut self) -> Recall {
@@ -247,10 +249,8 @@ impl Ledger {
     }
 }
 
-fn write_open(out: &mut String, numbers: Option<&BTreeSet<u64>>) {
-    for number in numbers.into_iter().flatten() {
-        let _ = writeln!(out, "open {number}");
-    }
+fn write_open(out: &mut impl Write, numbers: Option<&BTreeSet<u64>>) -> io::Result<()> {
+    numbers.into_iter().flatten().try_for_each(|number| writeln!(out, "open {number}"))
 }
 
 fn read_mark<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Mark> {
@@ -264,17 +264,18 @@ fn read_mark<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Mark> {
 }
 
 fn trim(marks: &mut Vec<Mark>) {
-    let mut of_sender: HashMap<Name, usize> = HashMap::new();
-    let mut kept: Vec<Mark> = Vec::with_capacity(marks.len().min(MARKS));
-    for mark in marks.drain(..).rev() {
-        let count = of_sender.entry(mark.from.clone()).or_default();
+    let mut of_sender: HashMap<&Name, usize> = HashMap::new();
+    let mut kept = 0;
+    let mut newest_first: Vec<bool> = Vec::with_capacity(marks.len());
+    for mark in marks.iter().rev() {
+        let count = of_sender.entry(&mark.from).or_default();
         *count += 1;
-        if *count <= MARKS_PER_SENDER && kept.len() < MARKS {
-            kept.push(mark);
-        }
+        let keeps = *count <= MARKS_PER_SENDER && kept < MARKS;
+        kept += usize::from(keeps);
+        newest_first.push(keeps);
     }
-    kept.reverse();
-    *marks = kept;
+    let mut keeps = newest_first.into_iter().rev();
+    marks.retain(|_| keeps.next().unwrap_or(true));
 }
 
 #[cfg(test)]
@@ -294,10 +295,10 @@ mod tests {
             (0..3 * MARKS as u64).map(|number| mark(&format!("u{}", number % 9), number)).collect();
         let mut text = String::new();
         for batch in marks.chunks(512) {
-            batch.iter().for_each(|mark| write_mark(&mut text, mark));
+            batch.iter().for_each(|mark| text += &format!("{}\n", Showing(mark)));
             let _ = writeln!(text, "shown {}", batch.len());
         }
-        let mut ledger = Ledger::read(text.as_bytes());
+        let mut ledger = Ledger::read(text.as_bytes()).expect("in memory").0;
         assert!(ledger.shown.len() <= MARKS / 2 * 3 + 512, "{}", ledger.shown.len());
         ledger.trim();
         let mut at_once = marks;
@@ -382,9 +383,10 @@ mod tests {
 
     #[test]
     fn bad_lines_are_skipped() {
-        let ledger = Ledger::read(
-            b"run\nwhat\n\xff\xfe\nshowing\nshowing a b\nshowing a 1.1 x\nshown many\nopen\nsettled 7\n\nopen 4\n",
-        );
+        let text =
+            b"run\nwhat\n\xff\xfe\nshowing\nshowing a b\nshowing a 1.1 x\nshown many\nopen\nsettled 7\n\nopen 4\nope";
+        let (ledger, whole) = Ledger::read(text.as_slice()).expect("in memory");
+        assert_eq!(whole, text.len() as u64 - 3);
         assert_eq!(ledger, Ledger { open: BTreeSet::from([4]), ..Ledger::default() });
     }
 
@@ -394,10 +396,9 @@ mod tests {
         let path = folder.path().join("journal");
         let mut text = String::from("run\n");
         for number in 1..=40_000 {
-            write_mark(&mut text, &mark("hans", number));
-            text.push_str("shown 1\n");
+            text += &format!("{}\nshown 1\n", Showing(&mark("hans", number)));
         }
-        write_mark(&mut text, &mark("yoda", 1));
+        let _ = writeln!(text, "{}", Showing(&mark("yoda", 1)));
         text.push_str("open 9\n");
         assert!(text.len() as u64 > Sizes::USUAL.at_open);
         fs::write(&path, &text).expect("writes");
@@ -414,9 +415,7 @@ mod tests {
     fn any_line() -> impl Strategy<Value = String> {
         prop_oneof![
             (0..3u8, 1..9u64).prop_map(|(from, number)| {
-                let mut line = String::new();
-                write_mark(&mut line, &mark(["hans", "yoda", "luke"][usize::from(from)], number));
-                line.trim_end().to_owned()
+                Showing(&mark(["hans", "yoda", "luke"][usize::from(from)], number)).to_string()
             }),
             (0..4u8).prop_map(|count| format!("shown {count}")),
             (1..5u8).prop_map(|number| format!("open {number}")),
@@ -429,8 +428,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_rewritten_journal_means_the_same(lines in prop::collection::vec(any_line(), 0..40)) {
-            let mut ledger = Ledger::read(lines.join("\n").as_bytes());
-            let again = Ledger::read(ledger.write().as_bytes());
+            let mut ledger = Ledger::read((lines.join("\n") + "\n").as_bytes()).expect("in memory").0;
+            let mut text = Vec::new();
+            ledger.write(&mut text).expect("in memory");
+            let (again, _) = Ledger::read(text.as_slice()).expect("in memory");
             // Doubts are the same ones; a mark shown again and again counts once in the end.
             prop_assert_eq!(&again.showing, &ledger.showing);
             prop_assert_eq!(&again.open, &ledger.open);

@@ -26,6 +26,7 @@ use super::terminal::Terminal;
 use super::trusting;
 use crate::client::{self, ClientState, Signal};
 use crate::shell::core_dumps;
+use crate::shell::heap::Heap;
 use crate::shell::platform::{Platform, System, WallClock};
 use crate::shell::tunnel::between_clients::Device;
 use crate::shell::visible::visible;
@@ -187,6 +188,7 @@ impl<P: Platform> Parts<P> {
         let (peer_inbox, peer_news) = bounded(INBOX);
         let (door, callers) = bounded(door::WAITING);
         let (linked, last_link) = bounded(1);
+        let heap = Heap::keep_small(&platform, &executor);
         let hands = Hands {
             places,
             executor,
@@ -195,6 +197,7 @@ impl<P: Platform> Parts<P> {
             peer_inbox,
             door,
             linked,
+            heap,
             keyboard,
             screen,
             alarm: Alarm::new(&platform),

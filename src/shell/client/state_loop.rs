@@ -75,6 +75,7 @@ impl<P: Platform> Client<P> {
     /// Handles some news: those of the user and the server first, then some of other clients, then some strangers. So
     /// whatever comes to the private port, the server's bytes do not wait for more than that.
     fn take_turn(&mut self, first: Option<News<P>>) {
+        self.hands.heap.note_work();
         let is_due = first.is_none();
         if let Some(news) = first {
             self.take(news);

@@ -2,6 +2,7 @@
 //!
 //! The programs run on [`System`]. The simulated world runs the same loops on a model of it.
 
+mod memory;
 mod operator_socket;
 mod sockets;
 mod system;
@@ -77,6 +78,9 @@ pub trait Platform: Clone + 'static {
     /// # Errors
     /// The I/O error.
     fn unread(&self, sockets: &[&Self::Socket]) -> io::Result<Vec<bool>>;
+
+    /// Gives memory back to the system that was freed.
+    fn give_back_memory(&self) {}
 
     /// Called before the server's core is told an event.
     fn server_is_told(&self, _: &server::Event<'_>) {}

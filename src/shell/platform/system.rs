@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 
+use super::memory;
 use super::wall_clock::WallClock;
 use super::{Listener, LocalPort, Platform, Socket, sockets};
 use crate::time::Time;
@@ -39,6 +40,10 @@ impl Platform for System {
 
     fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    fn give_back_memory(&self) {
+        memory::give_back();
     }
 
     fn timer(&self, at: Time) -> Timer {

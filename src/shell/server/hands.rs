@@ -18,6 +18,7 @@ use super::renewals::Renewals;
 use super::report;
 use super::setup::settings::Settings;
 use crate::server::{Effect, OTHERS_BYTES, Verdict};
+use crate::shell::heap::Heap;
 use crate::shell::platform::{Platform, System};
 use crate::shell::store;
 use crate::shell::tunnel::Tunnel;
@@ -35,6 +36,7 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) store: store::Handle,
     pub(super) hashing: Pool,
     pub(super) executor: Rc<LocalExecutor<'static>>,
+    pub(super) heap: Heap,
     pub(super) shared: Rc<Shared<P>>,
     /// Takes new connections; `None` once the server stops.
     pub(super) accepting: Option<Accepting<P>>,

@@ -33,6 +33,7 @@ use crate::record::Recovery;
 use crate::server::ServerState;
 use crate::shell::core_dumps;
 use crate::shell::credentials::append;
+use crate::shell::heap::Heap;
 use crate::shell::platform::{Listener, Platform, System, TcpPort, WallClock};
 use crate::shell::store;
 use crate::shell::tunnel::acceptor::Acceptor;
@@ -212,12 +213,14 @@ impl<P: Platform> Parts<P> {
         } = self;
         let (sender, inbox) = channel;
         executor.spawn(inbox::forward(answered, sender.clone())).detach();
+        let heap = Heap::keep_small(&platform, &executor);
         let shared = Shared::new(platform.clone(), settings.limits);
         let accepting =
             Accepting::start(platform.clone(), listener, &executor, Rc::clone(&shared), sender.clone());
         let hands = Hands {
             store,
             hashing,
+            heap,
             shared,
             settings,
             accepting: Some(accepting),

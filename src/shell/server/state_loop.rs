@@ -115,6 +115,7 @@ impl<P: Platform> Server<P> {
     /// Handles all waiting items, then tells the core the time if its alarm is due. Sockets are read first:
     /// otherwise a server that was suspended would time out users whose lines it has not read yet.
     async fn turn(&mut self, first: Option<Item<P>>) -> Result<(), String> {
+        self.hands.heap.note_work();
         if let Some(item) = first {
             self.take(item, self.hands.platform.now())?;
         }

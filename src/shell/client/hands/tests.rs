@@ -31,6 +31,7 @@ fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>
         },
         platform,
         executor: Rc::default(),
+        heap: Heap::keep_small(&platform, &LocalExecutor::new()),
         keyboard: Keyboard::pipe(urgent.clone(), 4_096).expect("a thread"),
         urgent,
         inbox,

@@ -15,10 +15,12 @@ use super::super::setup::settings::{Limits, Settings};
 use crate::record::{Change, Record, RecordNumber};
 use crate::server::Effect;
 use crate::shell::credentials;
+use crate::shell::heap::Heap;
 use crate::shell::platform::{TcpConnection, WallClock};
 use crate::shell::store;
 use crate::shell::tunnel::Tunnel;
 use crate::words::{Credential, Name, Password, Ticket};
+use smol::LocalExecutor;
 
 const ACCOUNT: RecordNumber = RecordNumber(1);
 
@@ -43,6 +45,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         platform,
         store,
         hashing: Pool::start(|_| ()).expect("threads"),
+        heap: Heap::keep_small(&platform, &LocalExecutor::new()),
         executor: Rc::default(),
         shared: Shared::new(platform, settings.limits),
         accepting: None,
