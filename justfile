@@ -23,7 +23,7 @@ lint:
 # The core alone, without std.
 core:
     cargo check --lib --no-default-features
-    cargo clippy --lib --no-default-features --features planted -- -D warnings
+    cargo clippy --lib --tests --no-default-features --features planted -- -D warnings
 
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features sim

@@ -12,6 +12,7 @@ use hobnob::shell::server::config::{ConfigError, Given, Sources};
 use hobnob::shell::server::ctl::{CtlError, ctl};
 use hobnob::shell::server::{Failure, run, settings};
 use hobnob::shell::wiping_allocator::WipingAllocator;
+use hobnob::words::LINE_BREAK;
 use tracing::level_filters::LevelFilter;
 
 #[global_allocator]
@@ -202,7 +203,9 @@ impl Order {
             Order::Enable { user } => ("enable", vec![user.clone()]),
             Order::Unlock { name } => ("unlock", vec![name.clone()]),
         };
-        [&[word.to_owned()], words.as_slice()].concat().join(" ")
+        let line = [&[word.to_owned()], words.as_slice()].concat().join(" ");
+        // Of what is said to users; anywhere else the server does not take it.
+        line.trim_end_matches('\n').replace('\n', LINE_BREAK.encode_utf8(&mut [0; 4]))
     }
 }
 

@@ -78,6 +78,13 @@ pub(super) fn act(server: &mut ServerState, ticket: Ticket, act: &Act) {
     server.out.acted(ticket, outcome);
 }
 
+/// Says the message of the day to a user who has logged in (R64).
+pub(super) fn greet(server: &mut ServerState, id: LinkId) {
+    if let Some(text) = server.settings.motd.as_deref().and_then(Text::new) {
+        server.out.send(id, &ServerLine::Notice(Notice::Operator { text }));
+    }
+}
+
 /// As other notices: whoever does not read misses it.
 fn announce(server: &mut ServerState, text: &str) -> u64 {
     let Some(text) = Text::new(text) else { return 0 };

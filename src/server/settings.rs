@@ -1,5 +1,7 @@
 //! Settings by which the core decides. Their names are those of the settings file.
 
+use alloc::boxed::Box;
+
 /// Settings of the core. A limit of 0 is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -101,6 +103,8 @@ pub struct Settings {
     pub failures_per_address: u32,
     /// `private_request_secs`: how long a request for a private link waits for its answer.
     pub private_request_secs: u64,
+    /// `motd`: what everybody reads who has logged in. It is a [`Text`](crate::words::Text).
+    pub motd: Option<Box<str>>,
 }
 
 /// `registration`
@@ -234,6 +238,7 @@ impl Default for Settings {
             members_per_group: 200,
             failures_per_address: 9,
             private_request_secs: 60,
+            motd: None,
         }
     }
 }

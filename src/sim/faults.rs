@@ -237,6 +237,7 @@ fn set_door(settings: &mut Settings, which: usize, choice: usize) {
             let told = [(1, 15), (1, 2), (4, 2), (4, 0), (0, 15), (4, 15)];
             (settings.presence_burst, settings.presence_settle_secs) = told[choice % told.len()];
         }
+        11 => settings.motd = [None, Some("stand by".into()), Some("a\u{2028}b".into())][choice % 3].clone(),
         12 => settings.hash_queue = [1, 3, 0, 32][choice % 4],
         13 => settings.hashing_threads = [1, 2, 4][choice % 3],
         14 => settings.name_places = [2, 20, 40, 10_000][choice % 4],

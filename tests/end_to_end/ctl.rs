@@ -142,7 +142,9 @@ fn an_operator_speaks_to_all_and_ends_a_session() {
     assert_eq!((code, &answer["code"]), (Some(1), &"offline".into()), "{answer}");
     assert_eq!(ask(&server.place, &["kick", "nobody-here"]).0["code"], "unknown_user");
     assert_eq!(ask(&server.place, &["kick", "#"]).0["error"], "this is no name");
-    assert_eq!(ask(&server.place, &["announce", "two\nlines"]).1, Some(1));
+    assert_eq!(ask(&server.place, &["announce", "two\nlines\n"]).1, Some(0));
+    assert_eq!(hans.wait_for("notice")["text"], "two\nlines");
+    assert_eq!(ask(&server.place, &["kick", "luke\n#"]).0["error"], "this is no name");
     let mut luke = server.user("luke");
     luke.ok("message hans I am back");
     server.logs("says kick luke", 1);
@@ -193,4 +195,25 @@ fn whoever_is_banned_or_muted_stays_so_over_a_restart() {
         "this is no time: 30s, 10m, 2h or 7d"
     );
     server.logs("says ban luke 604800s", 1);
+}
+
+#[test]
+fn whoever_logs_in_reads_the_message_of_the_day() {
+    let place = Place::samples();
+    place.write("hobnob.toml", "motd = \"Backup at six.\\nBe nice.\"\n");
+    let config = place.path("hobnob.toml");
+    let config = config.to_str().expect("UTF-8");
+    let server = Server::start_with(place, &["--config", config]);
+    let mut hans = server.user("hans");
+    let notice = hans.wait_for("notice");
+    assert_eq!((&notice["by"], &notice["text"]), (&"operator".into(), &"Backup at six.\nBe nice.".into()));
+    server.place.write("hobnob.toml", "motd = \"\"\n");
+    let (answer, _) = ask(&server.place, &["reload"]);
+    assert_eq!(answer["changed"][0], "motd: Backup at six.\u{2028}Be nice. -> ", "{answer}");
+    let mut luke = server.user("luke");
+    luke.ok("whoelse");
+    assert!(luke.shown("notice").is_empty());
+    server.place.write("hobnob.toml", format!("motd = \"{}\"\n", "x".repeat(2_001)));
+    let (answer, code) = ask(&server.place, &["reload"]);
+    assert_eq!((code, &answer["ok"]), (Some(1), &Value::Bool(false)), "{answer}");
 }

@@ -205,6 +205,7 @@ pub(crate) fn set(settings: &mut Settings, key: &str, value: &str) {
         "mailbox_bytes" => settings.mailbox_bytes = number(),
         "mailbox_total_bytes" => settings.mailbox_total_bytes = number(),
         "block_ends_private" => settings.block_ends_private = value == "true",
+        "motd" => settings.motd = Some(value.into()),
         "rate_per_s" => settings.rate_per_s = number() as u32,
         _ => panic!("the transcripts know no setting {key}"),
     }

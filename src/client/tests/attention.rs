@@ -1,5 +1,6 @@
 //! What is marked, what rings, and what is new, at a terminal.
 
+use alloc::{format, vec};
 use core::time::Duration;
 
 use super::script::Script;

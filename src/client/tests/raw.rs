@@ -2,6 +2,9 @@
 
 use super::script::{Script, TOKEN};
 use crate::client::{Event, Settings};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 fn at_terminal() -> Script {
     Script::session_with(Settings { terminal: true, ..Settings::default() })

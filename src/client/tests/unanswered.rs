@@ -2,13 +2,15 @@
 
 use super::script::Script;
 use crate::client::{Event, Settings};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 fn at_terminal() -> Script {
     Script::session_with(Settings { terminal: true, ..Settings::default() })
 }
 
 /// What the result of a message is when it comes so late.
-fn result_after(script: &mut Script, line: &str, millis: u64, answer: &str) -> Vec<alloc::string::String> {
+fn result_after(script: &mut Script, line: &str, millis: u64, answer: &str) -> Vec<String> {
     script.types(line).after_ms(millis).and();
     script.server(answer).all("show result")
 }

@@ -9,6 +9,7 @@ use crate::planted::{self, Planted};
 use crate::record::{Fact, RecordNumber};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
+use crate::server::acts;
 use crate::server::effect::Report;
 use crate::server::people::{history, introductions, presence, relays};
 use crate::server::post::{Delivery, pages, storing};
@@ -209,6 +210,9 @@ fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     }
     if let By::Password { failed: count @ 1.., .. } = entry.by {
         server.out.send(id, &ServerLine::Notice(Notice::FailedLogins { count }));
+    }
+    if !resumed || planted::is(Planted::MotdAtResume) {
+        acts::greet(server, id);
     }
     server.out.report(Report::LoggedIn { user: name, from, resumed });
     addresses::note_known(server, from, user);

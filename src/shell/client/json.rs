@@ -56,7 +56,10 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
             Object::begin(out, "group").with("group", group).with("by", by).with("members", members).end();
         }
         View::Announcement { text } => {
-            Object::begin(out, "notice").with("by", "operator").with("text", text).end();
+            Object::begin(out, "notice")
+                .with("by", "operator")
+                .with("text", text.replace(LINE_BREAK, "\n"))
+                .end();
         }
         View::Notice(notice) => {
             Object::begin(out, "notice").with("text", wording::notice(*notice)).end();

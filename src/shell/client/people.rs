@@ -219,7 +219,11 @@ fn lines(view: &View, look: &Look) -> Vec<Line> {
         },
         View::PrivateClosed { user, reason } => event(private_closed(user, *reason)),
         View::Group { group, by, members, change } => event(group_changed(group, by, members, change)),
-        View::Announcement { text } => event(format!("The operator says: {}", visible(text))),
+        View::Announcement { text } => {
+            let mut said = String::from("The operator says: ");
+            push_visible(&mut said, text, look.breaks_texts);
+            event(said)
+        }
         View::Notice(notice) => event(wording::notice(*notice)),
         View::Bye(bye) => wording::bye(*bye).map_or_else(Vec::new, |text| event(text.into())),
     }

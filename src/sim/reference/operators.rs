@@ -1,4 +1,4 @@
-//! What operators do (R62, R63).
+//! What operators do (R62 to R64).
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -40,6 +40,13 @@ impl Server {
             }
             Act::Kick { user, reason } => self.kick(user, reason.as_deref()),
             Act::Unlock(name) => Ok(self.unlock(name)),
+        }
+    }
+
+    /// R64: the message of the day, to whoever has logged in.
+    pub(super) fn say_motd(&mut self, id: LinkId, by_password: bool) {
+        if let (Some(text), true) = (self.settings.motd.clone(), by_password) {
+            self.send(id, &format!("notice operator {text}"));
         }
     }
 

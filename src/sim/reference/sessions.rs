@@ -192,6 +192,7 @@ impl Server {
         if let Some(failed @ 1..) = entry.by_password {
             self.send(id, &format!("notice failed_logins {failed}"));
         }
+        self.say_motd(id, entry.by_password.is_some());
         self.look(id, user);
         self.wait_no_more(id, waits::LOGIN);
         if self.settings.offline_delivery == OfflineDelivery::Auto {

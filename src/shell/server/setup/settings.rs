@@ -240,6 +240,19 @@ impl Kind for PathBuf {
     }
 }
 
+/// Nothing, or lines of text, which the core has with the line break of a text between them.
+impl Kind for Option<Box<str>> {
+    type Value = Option<Box<str>>;
+    const TAKES: &'static str = "up to 2000 bytes";
+    fn read(text: &str) -> Option<Option<Box<str>>> {
+        let text = text.trim_end().replace("\r\n", "\n").replace('\n', "\u{2028}");
+        (text.len() <= 2_000).then(|| (!text.is_empty()).then(|| text.into()))
+    }
+    fn show(value: &Option<Box<str>>) -> String {
+        value.as_deref().unwrap_or_default().to_owned()
+    }
+}
+
 /// No file, or one.
 impl Kind for Option<PathBuf> {
     type Value = Option<PathBuf>;
@@ -310,6 +323,7 @@ table! {
     groups_per_user: Count = core.groups_per_user, "groups a user";
     members_per_group: Count = core.members_per_group, "members a group";
     private_request_secs: Seconds = core.private_request_secs, "how long a private request waits";
+    motd: Option<Box<str>> = core.motd, "message of the day: what everybody reads who logs in; empty: none";
     unauthenticated_max: Count = core.unauthenticated_max, "connections not logged in";
     unauthenticated_per_address: Count = core.unauthenticated_per_address, "the same of one address";
     hash_queue: Count = core.hash_queue, "passwords that may wait to be hashed, beside one an address";
@@ -345,7 +359,7 @@ mod tests {
         mailbox_per_sender=1000 mailbox_total_bytes=268435456 unauthenticated_max=128 \
         unauthenticated_per_address=16 login_secs=30 hash_queue=32 line_bytes=4096 output_bytes=262144 \
         output_stall_secs=10 mailbox_share=8 total_share=16 presence_burst=4 presence_settle_secs=15 unsettled_max=64 store_queue_bytes=67108864 registrations_per_address=5 courier_max=4 relay_bytes_per_s=65536 relay_links_per_user=4 takeover=allow rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
-        failures_per_address=9 private_request_secs=60 argon2_kib=19456 argon2_passes=2 \
+        failures_per_address=9 private_request_secs=60 motd= argon2_kib=19456 argon2_passes=2 \
         allow_plaintext=false port=4000 bind=127.0.0.1 block_duration=60 timeout=1800 dead_link_secs=15 \
         lock_attempts=3 lock_extend=false registration=closed duplicate_login=deny \
         invalid_counts_as_activity=false block_notice=tell offline_delivery=auto held_on_block=hold \
@@ -370,6 +384,7 @@ mod tests {
         for setting in SETTINGS {
             let choices: Vec<&str> = match setting.takes {
                 "path" => vec!["elsewhere"],
+                "up to 2000 bytes" => vec!["be nice"],
                 "IP address" => vec!["::1"],
                 "number" | "seconds" | "0 to 65535" => vec!["7", "0"],
                 "8 to 1048576" | "1 to 100" => vec!["9"],
