@@ -95,7 +95,7 @@ settings:
 
 # The Debian package, in target/debian. Needs cargo-deb.
 deb:
-    cargo deb
+    bash packaging/deb dist
 
 # The package installed in a copy of this system that is thrown away; the service started, and a login. Needs root.
 package:

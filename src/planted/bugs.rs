@@ -285,6 +285,7 @@ planted! {
     SendRefusalConfirmed: "What became of a message with a given id is said though the store refused to note it.",
     AnnouncedToOne: "What the operator says to all comes to one.",
     KickKeepsToken: "Whoever was kicked may resume their session.",
+    SendOriginOfId: "A message is taken for another one that had the same given id and other words.",
     MotdAtResume: "Whoever resumes a session reads the message of the day again.",
     UnlockForgetsDevices: "The devices of a name that is unlocked stay locked.",
     BannedStaysIn: "Whoever is banned goes on with their session.",

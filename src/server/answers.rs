@@ -34,7 +34,7 @@ impl Asker {
     pub(super) fn origin(&self) -> Option<Origin> {
         if let Some(send) = self.send {
             let dropped = planted::is(Planted::SendOriginDropped);
-            return (!dropped).then_some(Origin { login: self.login, number: send.number });
+            return (!dropped).then_some(Origin { login: self.login, number: send.origin });
         }
         let number = self.number.filter(|_| !self.is_courier());
         number.map(|number| Origin { login: self.login, number })

@@ -1,6 +1,9 @@
 //! What is chosen in the environment and in `client.toml`, and `hobnob config`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use serde_json::Value;
 use support::{Client, FakeServer, Place};
@@ -106,4 +109,63 @@ fn a_server_has_variables_of_its_own() {
     let place = Place::with("");
     let output = place.server_command().arg("users").env("HOBNOB_USER", "hans").output().expect("it runs");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_password_command_of_the_file_lets_the_user_in_unless_a_file_is_named() {
+    let server = FakeServer::start();
+    let run = server.place.folder().join("run");
+    let command = format!("echo run >> '{}'; echo falcon", run.display());
+    let text = format!("user = \"hans\"\npassword_command = \"{command}\"\n");
+    configure(&server.place, &text);
+    let file = server.place.folder().join("password");
+    fs::write(&file, "eagle\n").expect("writes");
+    for (words, password) in [(vec![], "falcon"), (vec!["--password-file".into(), file], "eagle")] {
+        let mut command = server.place.client_command();
+        command.args(["--plaintext", "--json", &server.port.to_string()]).args(words);
+        let mut client = Client::spawn(command, true);
+        let mut connection = server.accept();
+        connection.expect("login hans");
+        connection.say("ask password");
+        connection.expect(&format!("login hans {password}"));
+        connection.welcome("hans");
+        client.end_input();
+        connection.expect_logout();
+        assert_eq!(client.end().0, 0);
+    }
+    // Neither needs a password.
+    for (words, code) in [(&["config"][..], 0), (&["trust", "127.0.0.1:1"], 3)] {
+        assert_eq!(server.place.run_client(words).status.code(), Some(code), "{words:?}");
+    }
+    assert_eq!(fs::read_to_string(run).expect("was run"), "run\n");
+    configure(&server.place, "user = \"hans\"\npassword_command = \"exit 3\"\n");
+    let output = server.place.run_client(&["--plaintext", "1"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("of the password command"), "{said}");
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_left_out_with_a_warning() {
+    let place = Place::with("");
+    configure(&place, "user = \"hans\"\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("is set");
+    let program = folder.path().join("hobnob");
+    fs::copy(place.client_command().get_program(), &program).expect("is copied");
+    let mut command = Command::new(program);
+    command.arg("config").env("XDG_CONFIG_HOME", place.folder());
+    fs::set_permissions(place.folder().join("hobnob"), fs::Permissions::from_mode(0o000)).expect("is set");
+    if rustix::process::getuid().is_root() {
+        // Nobody: root may read everything.
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("client.toml is left out: ") && said.lines().count() == 1, "{said}");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .any(|line| line.starts_with("user") && line.ends_with("default"))
+    );
 }

@@ -1,8 +1,10 @@
 //! Messages of couriers with an id, which they may say again (R61).
 
+use alloc::vec::Vec;
+
 use core::time::Duration;
 
-use super::commands::{self, carry_out};
+use super::commands::carry_out;
 use super::couriers::{self, NO_LOGIN};
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record};
@@ -31,8 +33,10 @@ pub(super) fn carry(
     command: Command<'_>,
 ) {
     let (kind, to) = (command.kind(), addressee(&command));
-    let words = commands::digest(server, &command);
-    let key = SendKey::of(server.accounts.name(user), mark);
+    let mut encoded = Vec::new();
+    command.encode(&mut encoded);
+    let words = server.secrets.words_digest(&encoded);
+    let key = SendKey::of(server.accounts.name(user), mark, &encoded);
     let now = server.now;
     let sends = &mut server.accounts[user].sends;
     let taken = match sends.take_up(key, words, now) {

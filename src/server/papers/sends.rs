@@ -21,18 +21,28 @@ const RANDOM: usize = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) struct SendKey {
     pub(in crate::server) kind: IdKind,
-    /// The number of its ORIGIN.
+    /// Of the user and the id.
     pub(in crate::server) number: u64,
+    /// The number of its ORIGIN: of the words as well, for an id that is not remembered any more may be said with others.
+    pub(in crate::server) origin: u64,
 }
 
 impl SendKey {
-    pub(in crate::server) fn of(user: &Name, mark: MessageMark) -> SendKey {
-        let words = alloc::format!("{user} {} {}", mark.kind.as_str(), mark.id);
-        let digest: [u8; 32] = Blake2s256::digest(words).into();
-        let mut front = [0; 8];
-        front.copy_from_slice(&digest[..8]);
-        SendKey { kind: mark.kind, number: u64::from_le_bytes(front) }
+    /// Of a command as it is encoded.
+    pub(in crate::server) fn of(user: &Name, mark: MessageMark, command: &[u8]) -> SendKey {
+        let id = alloc::format!("{user} {} {}", mark.kind.as_str(), mark.id);
+        let words = command.strip_suffix(b"\n").unwrap_or(command);
+        let words = if planted::is(Planted::SendOriginOfId) { b"" } else { words };
+        let origin = Blake2s256::new().chain_update(&id).chain_update(b" ").chain_update(words);
+        let number = first_eight(Blake2s256::digest(id).into());
+        SendKey { kind: mark.kind, number, origin: first_eight(origin.finalize().into()) }
     }
+}
+
+fn first_eight(digest: [u8; 32]) -> u64 {
+    let mut front = [0; 8];
+    front.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(front)
 }
 
 /// The messages of one user.
@@ -208,7 +218,7 @@ mod tests {
     const WORDS: WordsDigest = WordsDigest(7);
 
     fn key(kind: IdKind, number: usize) -> SendKey {
-        SendKey { kind, number: number as u64 }
+        SendKey { kind, number: number as u64, origin: 0 }
     }
 
     /// R61
@@ -249,13 +259,19 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_of_user_kind_and_id() {
-        let name = |name| Name::new(name).unwrap();
-        let mark = |kind, byte| MessageMark { kind, id: crate::words::Token([byte; 16]) };
-        let number = SendKey::of(&name("hans"), mark(IdKind::Given, 1)).number;
-        assert_eq!(number, SendKey::of(&name("hans"), mark(IdKind::Given, 1)).number);
-        assert_ne!(number, SendKey::of(&name("luke"), mark(IdKind::Given, 1)).number);
-        assert_ne!(number, SendKey::of(&name("hans"), mark(IdKind::Random, 1)).number);
-        assert_ne!(number, SendKey::of(&name("hans"), mark(IdKind::Given, 2)).number);
+    fn the_number_is_of_user_kind_and_id_and_the_origin_of_the_words_too() {
+        let key = |user, kind, byte, words: &[u8]| {
+            let id = crate::words::Token([byte; 16]);
+            let key = SendKey::of(&Name::new(user).unwrap(), MessageMark { kind, id }, words);
+            (key.number, key.origin)
+        };
+        let (number, origin) = key("hans", IdKind::Given, 1, b"message yoda hi\n");
+        assert_eq!((number, origin), key("hans", IdKind::Given, 1, b"message yoda hi"));
+        for other in [("luke", IdKind::Given, 1), ("hans", IdKind::Random, 1), ("hans", IdKind::Given, 2)] {
+            let other = key(other.0, other.1, other.2, b"message yoda hi\n");
+            assert!(other.0 != number && other.1 != origin);
+        }
+        let other = key("hans", IdKind::Given, 1, b"message yoda ho\n");
+        assert!(other.0 == number && other.1 != origin);
     }
 }

@@ -128,6 +128,8 @@ pub enum ConfigError {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Chosen {
     pub(super) config: Config,
+    /// A file that may not be read.
+    pub(super) warnings: Vec<String>,
     origins: BTreeMap<&'static str, Origin>,
 }
 
@@ -216,6 +218,11 @@ fn read_file(path: &Path, chosen: &mut Chosen) -> Result<(), ConfigError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        // A program that runs as another user, with the home folder of somebody else, does without.
+        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
+            chosen.warnings.push(format!("{} is left out: {why}", path.display()));
             return Ok(());
         }
         Err(why) => return Err(ConfigError::Unreadable { path: path.into(), why }),

@@ -195,6 +195,8 @@ macro_rules! keys {
 keys! {
     server: ServerAddress = ServerAddress::default(), "HOST:PORT", "The server, where no word names it";
     user: Option<String> = None, "NAME", "Skips the username prompt";
+    password_command: Option<String> = None, "CMD",
+        "The first line that CMD prints is the password: sh -c CMD; --password-file and --password-fd win over it";
     timestamps: Timestamps = Timestamps::Time, "FORM", "At a terminal: the local time before each message";
     bell: Bell = Bell::Mention, "WHEN", "At a terminal: which messages ring; a direct one counts as a mention";
     highlight: Words = Words::default(), "WORDS",

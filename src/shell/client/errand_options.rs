@@ -79,7 +79,7 @@ pub(super) struct ErrandOptions {
     pub(super) orders: Orders,
     pub(super) json: bool,
     /// What is to be said at the start.
-    pub(super) warning: Option<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl ErrandOptions {
@@ -90,7 +90,7 @@ impl ErrandOptions {
     ) -> Result<ErrandOptions, UsageError> {
         let line = SendLine::try_parse_from(line)?;
         // The server is named, trusted and logged in to as by the client.
-        let Options { settings, places, warning, .. } =
+        let Options { settings, places, warnings, .. } =
             Options::parse_with(line.access.as_of_the_client(), sources)?;
         let (recipient, text) = line.recipient()?;
         let texts = pieces(texts(&text, line.lines), line.id.as_deref(), line.lines)?;
@@ -106,7 +106,7 @@ impl ErrandOptions {
         let means = Means { password: settings.password, token: None };
         let (timeout_secs, line_bytes) = (line.timeout, settings.line_bytes);
         let orders = Orders { user, means, recipient, texts, wanted, timeout_secs, line_bytes };
-        Ok(ErrandOptions { places, orders, json: line.json, warning })
+        Ok(ErrandOptions { places, orders, json: line.json, warnings })
     }
 }
 

@@ -98,7 +98,7 @@ pub struct Options {
     pub(super) timestamps: Timestamps,
     pub(super) logs: Logs,
     /// What is to be said at the start.
-    pub(super) warning: Option<String>,
+    pub(super) warnings: Vec<String>,
     pub(super) settings: Settings,
     pub(super) places: Places,
     pub(super) task: Task,
@@ -161,7 +161,9 @@ pub enum UsageError {
     #[error("say in whose name: --user NAME, HOBNOB_USER, or user in client.toml")]
     NoUser,
     /// `hobnob watch` without a password.
-    #[error("say what lets the user in: --password-file, --password-command or --password-fd")]
+    #[error(
+        "say what lets the user in: --password-file, --password-fd, --password-command, or password_command in client.toml"
+    )]
     NoPassword,
     /// Two that contradict each other.
     #[error("{0} does not go with {1}")]
@@ -261,8 +263,14 @@ impl Options {
         }
         let config = chosen.config;
         let security = line.security(task, &config.server.host)?;
-        let warning = line.password.warning();
-        let password = line.password.read()?;
+        let mut warnings = chosen.warnings;
+        warnings.extend(line.password.warning());
+        let password = match task {
+            Task::Trust => None,
+            Task::Chat | Task::Send | Task::Watch => {
+                line.password.read(config.password_command.as_deref())?
+            }
+        };
         let logs = Logs::of(&config);
         let Config {
             server,
@@ -297,7 +305,7 @@ impl Options {
             plain,
             timestamps,
             logs,
-            warning,
+            warnings,
             settings,
             places,
             task,
@@ -313,7 +321,7 @@ impl Options {
             plain: false,
             timestamps: Timestamps::Off,
             logs: Logs { on: Some(false), private: false, days: 0 },
-            warning: None,
+            warnings: Vec::new(),
             settings: Settings::default(),
             places: errand.places.clone(),
             task: Task::Send,

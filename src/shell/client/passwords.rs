@@ -13,15 +13,13 @@ use super::options::UsageError;
 use crate::words::Password;
 use crate::words::wiped::{WipedBytes, wipe};
 
-/// Where the password comes from. It is never a word of the command line, which others can read.
+/// Where the password comes from, beside `password_command`. It is never a word of the command line, which others can
+/// read.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PasswordSource {
     /// The first line of FILE is the password
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "password_command")]
     password_file: Option<PathBuf>,
-    /// The first line that CMD prints is the password: sh -c CMD
-    #[arg(long, value_name = "CMD", conflicts_with = "password_file")]
-    password_command: Option<String>,
     /// The first line of the open file descriptor N is the password
     #[arg(long, value_name = "N", conflicts_with_all = ["password_file", "password_command"])]
     #[arg(value_parser = value_parser!(u32).range(3..))]
@@ -37,16 +35,16 @@ impl PasswordSource {
         is_open.then(|| format!("{0} can be read by others: chmod 600 {0}", file.display()))
     }
 
-    /// The password, if there is a source of it.
-    pub(super) fn read(&self) -> Result<Option<Password>, UsageError> {
-        let PasswordSource { password_file, password_command, password_fd } = self;
-        let (place, bytes) = match (password_file, password_command, password_fd) {
+    /// The password, if there is a source of it: a file, a file descriptor, or else this command.
+    pub(super) fn read(&self, command: Option<&str>) -> Result<Option<Password>, UsageError> {
+        let PasswordSource { password_file, password_fd } = self;
+        let (place, bytes) = match (password_file, password_fd, command) {
             (Some(file), _, _) => (format!("in {}", file.display()), read_file(file)),
-            (None, Some(command), _) => ("of the password command".into(), read_command(command)),
-            (None, None, Some(number)) => {
+            (None, Some(number), _) => {
                 let file = format!("/dev/fd/{number}");
                 (format!("on file descriptor {number}"), read_file(Path::new(&file)))
             }
+            (None, None, Some(command)) => ("of the password command".into(), read_command(command)),
             (None, None, None) => return Ok(None),
         };
         let failed = |reason: String| UsageError::Password { place: place.clone(), reason };
@@ -100,6 +98,9 @@ pub(super) struct Access {
     user: Option<String>,
     #[command(flatten)]
     password: PasswordSource,
+    /// The first line that CMD prints is the password: sh -c CMD
+    #[arg(long, value_name = "CMD")]
+    password_command: Option<String>,
     /// Where marks and tokens are kept [default: $XDG_STATE_HOME/hobnob]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -119,12 +120,12 @@ impl Access {
     pub(super) fn as_of_the_client(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec!["hobnob".into()];
         let path = |path: &Option<PathBuf>| path.clone().map(PathBuf::into_os_string);
-        let PasswordSource { password_file, password_command, password_fd } = &self.password;
+        let PasswordSource { password_file, password_fd } = &self.password;
         let options = [
             ("--server", self.server.as_ref().map(OsString::from)),
             ("--user", self.user.as_ref().map(OsString::from)),
             ("--password-file", path(password_file)),
-            ("--password-command", password_command.as_ref().map(OsString::from)),
+            ("--password-command", self.password_command.as_ref().map(OsString::from)),
             ("--password-fd", password_fd.map(|number| number.to_string().into())),
             ("--state", path(&self.state)),
             ("--ca", path(&self.ca)),
@@ -144,8 +145,7 @@ mod tests {
     use std::io::Write as _;
 
     fn read(file: &Path) -> Result<Option<Password>, UsageError> {
-        let (password_command, password_fd) = (None, None);
-        PasswordSource { password_file: Some(file.into()), password_command, password_fd }.read()
+        PasswordSource { password_file: Some(file.into()), password_fd: None }.read(Some("echo another"))
     }
 
     #[test]

@@ -34,8 +34,8 @@ const END: std::time::Duration = std::time::Duration::from_secs(1);
 /// # Errors
 /// Nothing can be printed.
 pub(super) fn run(options: ErrandOptions) -> io::Result<u8> {
-    let ErrandOptions { places, mut orders, json, warning } = options;
-    if let Some(warning) = warning {
+    let ErrandOptions { places, mut orders, json, warnings } = options;
+    for warning in warnings {
         say(&format!("warning: {warning}"));
     }
     let server = places.server.to_string();

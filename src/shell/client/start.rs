@@ -64,9 +64,9 @@ pub fn run(options: Options) -> io::Result<u8> {
 
 /// Hands messages to a program, or prints them.
 fn watch(options: Options) -> io::Result<u8> {
-    let Options { settings, places, warning, program, .. } = options;
+    let Options { settings, places, warnings, program, .. } = options;
     let program = program.unwrap_or_else(|| Program::new(Wanted::default(), None));
-    if let Some(warning) = warning {
+    for warning in warnings {
         let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(&warning));
     }
     let executor = Rc::new(LocalExecutor::new());
@@ -108,14 +108,14 @@ fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Resul
         plain,
         timestamps,
         logs,
-        warning,
+        warnings,
         mut settings,
         places,
         task: _,
         errand: _,
         program: _,
     } = options;
-    if let Some(warning) = warning {
+    for warning in warnings {
         let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(&warning));
     }
     let (urgent, urgent_news) = unbounded();

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
@@ -123,6 +124,9 @@ pub fn print(line: impl IntoIterator<Item = OsString>) -> Option<Result<String, 
 fn print_config(words: Vec<OsString>) -> Result<String, UsageError> {
     let matches = config().try_get_matches_from(words)?;
     let chosen = options::choices(&matches, &Sources::of_process())?;
+    for warning in &chosen.warnings {
+        let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(warning));
+    }
     Ok(if matches.get_flag("json") { objects(&chosen) } else { table(&chosen) })
 }
 

@@ -1,7 +1,9 @@
 //! What a server and strangers can make a client do: whom it dials, when its port is open, and who has a place there.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::mem;
 use core::net::SocketAddr;
 
@@ -161,6 +163,20 @@ impl Private {
     }
 }
 
+/// The introductions that sent a client to an address and are good still: those without a link first, the newest first.
+fn told(
+    introductions: &mut BTreeMap<String, Introduction>,
+    process: ProcessId,
+    address: SocketAddr,
+    now: Time,
+) -> Vec<&mut Side> {
+    let told = introductions.values_mut().filter_map(|both| Some((both.at, both.side_mut(process)?)));
+    let good = told.filter(|(_, side)| side.good_until >= now && side.addresses.contains(&address));
+    let mut good: Vec<(Time, &mut Side)> = good.collect();
+    good.sort_by_key(|(at, side)| (side.opened, Reverse(*at)));
+    good.into_iter().map(|(_, side)| side).collect()
+}
+
 impl Check {
     /// Strangers are reset in time, and a port is closed when nobody is expected (R36).
     pub(super) fn doors_are_guarded(&self) -> Verdict {
@@ -183,13 +199,12 @@ impl Check {
     /// (R35).
     pub(super) fn dials(&mut self, process: ProcessId, address: SocketAddr) -> Verdict {
         let now = self.now;
-        let told = self.private.introductions.values_mut().rev().filter_map(|both| both.side_mut(process));
         let client = self.private.clients.get(&process);
         let shows = |side: &&mut Side| {
             client.is_none_or(|client| client.ways(&side.user).iter().any(|way| *way != Way::Relay))
         };
-        let good = told.filter(|side| side.good_until >= now).filter(shows);
-        let mut sides: Vec<&mut Side> = good.filter(|side| side.addresses.contains(&address)).collect();
+        let told = told(&mut self.private.introductions, process, address, now);
+        let mut sides: Vec<&mut Side> = told.into_iter().filter(shows).collect();
         let dialled = |side: &Side| side.dialled.get(&address).copied();
         let again = sides.iter().position(|side| dialled(side).is_some_and(|rounds| rounds < ROUNDS));
         let open = |side: &&mut Side| dialled(side).is_none() && side.dialled.len() < DIALS;
@@ -213,11 +228,9 @@ impl Check {
 
     /// It dials from its listening port what it was told, in three rounds (R35).
     pub(super) fn punches(&mut self, process: ProcessId, address: SocketAddr) -> Verdict {
-        let now = self.now;
-        let told = self.private.introductions.values_mut().rev().filter_map(|both| both.side_mut(process));
-        let mut good = told.filter(|side| side.good_until >= now && side.addresses.contains(&address));
+        let told = told(&mut self.private.introductions, process, address, self.now);
         let rounds = |side: &Side| side.punched.get(&address).copied().unwrap_or(0);
-        let side = good.find(|side| rounds(side) < ROUNDS);
+        let side = told.into_iter().find(|side| rounds(side) < ROUNDS);
         let good = side.is_some();
         side.into_iter().for_each(|side| *side.punched.entry(address).or_default() += 1);
         rule!(

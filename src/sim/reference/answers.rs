@@ -27,13 +27,15 @@ pub(super) struct Asker {
     pub(super) name: &'static str,
     /// Of a command that is remembered.
     pub(super) words: Option<String>,
-    /// Of a courier's message with an id: `given` or `random`, and the number of its ORIGIN (R61).
+    /// Of a courier's message with an id: `given` or `random`, and a number for the id (R61).
     pub(super) send: Option<(&'static str, u64)>,
+    /// The number of its ORIGIN.
+    pub(super) send_origin: Option<u64>,
 }
 
 impl Asker {
     pub(super) fn origin(&self) -> Option<Origin> {
-        if let Some((_, number)) = self.send {
+        if let Some(number) = self.send_origin {
             return Some(Origin { login: LoginNumber(0), number });
         }
         self.number
@@ -151,7 +153,8 @@ impl Server {
         self.note_activity(user, true);
         let login = self.at(user).login;
         let words = number.filter(|_| command.is_remembered()).map(|_| command.canonical());
-        let asker = Asker { user, login, link, number, name: command.name, words, send: None };
+        let asker =
+            Asker { user, login, link, number, name: command.name, words, send: None, send_origin: None };
         self.note_heard(&asker, command);
         let ledger = &self.at(user).ledger;
         let known = number.and_then(|number| ledger.entries.get(&number).cloned());

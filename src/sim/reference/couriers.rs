@@ -163,7 +163,16 @@ impl Server {
     }
 
     fn carry(&mut self, link: LinkId, user: User, number: Option<u64>, command: &Command) {
-        let asker = Asker { user, login: 0, link, number, name: command.name, words: None, send: None };
+        let asker = Asker {
+            user,
+            login: 0,
+            link,
+            number,
+            name: command.name,
+            words: None,
+            send: None,
+            send_origin: None,
+        };
         self.note_heard(&asker, command);
         self.carry_out(&asker, command);
         self.look_at_courier(link);

@@ -41,8 +41,8 @@ fn most_of(word: &str) -> usize {
 }
 
 /// The first 8 bytes of the digest, the lowest first.
-fn number_of(user: &str, word: &str, id: &str) -> u64 {
-    let digest = Blake2s256::digest(format!("{user} {word} {id}"));
+fn number_of(words: &str) -> u64 {
+    let digest = Blake2s256::digest(words);
     digest.iter().take(8).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
@@ -60,8 +60,11 @@ impl Server {
         (word, id): (&'static str, &str),
         command: &Command,
     ) {
-        let key = (word, number_of(self.name(user).as_str(), word, id));
+        let mark = format!("{} {word} {id}", self.name(user));
+        let key = (word, number_of(&mark));
         let words = command.canonical();
+        let said = [&[mark, command.name.to_string()], command.words.as_slice()].concat().join(" ");
+        let send_origin = Some(number_of(&format!("{said} {}", command.text)));
         let asker = Asker {
             user,
             login: 0,
@@ -70,6 +73,7 @@ impl Server {
             name: command.name,
             words: Some(words.clone()),
             send: Some(key),
+            send_origin,
         };
         let now = self.now;
         let sends = &mut self.at_mut(user).sends;

@@ -1,6 +1,7 @@
 use super::super::samples;
 use super::super::stamps::Timestamps;
 use super::*;
+use crate::client::view::MessageKind;
 use proptest::prelude::*;
 use std::num::NonZero;
 
