@@ -244,13 +244,15 @@ impl ClientState {
                 self.return_to_prompt(Exit::TimedOut);
             }
             // If somebody is asked, the connection is made again when they have answered.
-            Farewell::Timeout
-            | Farewell::ServerShutdown
-            | Farewell::Logout
-            | Farewell::Replaced
-            | Farewell::Kicked => {
+            Farewell::Timeout | Farewell::ServerShutdown | Farewell::Logout | Farewell::Replaced => {
                 self.hang_up();
                 self.on_entry_cut(Exit::ServerLost);
+            }
+            Farewell::Kicked => {
+                if !self.holds_session() {
+                    self.outbox.show(View::Bye(Bye::Kicked));
+                }
+                self.end_entry(Bye::Kicked, Exit::Failed);
             }
             Farewell::Version => self.end_entry(Bye::ConnectionLost, Exit::VersionRefused),
         }

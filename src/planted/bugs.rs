@@ -286,6 +286,7 @@ planted! {
     AnnouncedToOne: "What the operator says to all comes to one.",
     KickKeepsToken: "Whoever was kicked may resume their session.",
     SendOriginOfId: "A message is taken for another one that had the same given id and other words.",
+    BannedTakenUp: "A session goes on after a restart whose user was banned in the last moment before.",
     MotdAtResume: "Whoever resumes a session reads the message of the day again.",
     UnlockForgetsDevices: "The devices of a name that is unlocked stay locked.",
     BannedStaysIn: "Whoever is banned goes on with their session.",

@@ -11,8 +11,10 @@ use smol::LocalExecutor;
 
 use super::platform::Platform;
 
-/// From the first work until freed memory is given back, and so between two times under load.
+/// How long there is no work before freed memory is given back.
 const REST: Duration = Duration::from_secs(5);
+/// Rests in which there was work until that is done all the same.
+const MOST_RESTS: u32 = 12;
 
 /// Told of each turn of work.
 #[derive(Debug)]
@@ -35,7 +37,12 @@ impl Heap {
 
 async fn give_back_after<P: Platform>(work: Receiver<()>, platform: P) {
     while work.recv().await.is_ok() {
-        platform.after(REST).await;
+        for _ in 0..MOST_RESTS {
+            platform.after(REST).await;
+            if work.try_recv().is_err() {
+                break;
+            }
+        }
         platform.give_back_memory();
     }
 }

@@ -1,10 +1,13 @@
 //! `hobnob-server ctl`: an operator steers a running server.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 
 use serde_json::Value;
-use support::{Place, Server};
+use support::{Place, Server, password};
 
 /// The answer to a command, and the exit code.
 fn ask(place: &Place, words: &[&str]) -> (Value, Option<i32>) {
@@ -182,7 +185,7 @@ fn whoever_is_banned_or_muted_stays_so_over_a_restart() {
     assert_eq!(hans.fails("broadcast hello"), "muted");
     let mut luke = server.client(&[]);
     luke.answer("luke");
-    luke.answer("falcon");
+    luke.answer(password("luke"));
     assert_eq!(luke.wait_for("login")["error"], "locked_out");
     for words in [["unban", "luke"], ["unmute", "hans"]] {
         assert_eq!(ask(&server.place, &words).0["reached"], 1);
@@ -216,4 +219,29 @@ fn whoever_logs_in_reads_the_message_of_the_day() {
     server.place.write("hobnob.toml", format!("motd = \"{}\"\n", "x".repeat(2_001)));
     let (answer, code) = ask(&server.place, &["reload"]);
     assert_eq!((code, &answer["ok"]), (Some(1), &Value::Bool(false)), "{answer}");
+}
+
+#[test]
+fn an_order_that_is_cut_off_is_none_and_too_many_operators_are_sent_away() {
+    let server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    let connect = || UnixStream::connect(server.place.data().join("ctl.sock")).expect("a server");
+    let mut dead = connect();
+    dead.write_all(b"kick hans").expect("says it");
+    dead.shutdown(Shutdown::Write).expect("is cut off");
+    let mut heard = String::new();
+    dead.read_to_string(&mut heard).expect("ends");
+    assert_eq!(heard, "");
+    hans.ok("whoelse");
+    let mut silent: Vec<UnixStream> = (0..16).map(|_| connect()).collect();
+    let (answer, code) = ask(&server.place, &["status"]);
+    assert_eq!(code, Some(1), "{answer}");
+    assert_eq!(answer["error"], "too many operators have orders under way");
+    for one in &mut silent {
+        one.write_all(b"\xff\n").expect("says it");
+        let mut heard = String::new();
+        one.read_to_string(&mut heard).expect("ends");
+        assert!(heard.contains("no UTF-8"), "{heard}");
+    }
+    assert_eq!(ask(&server.place, &["status"]).1, Some(0));
 }

@@ -144,7 +144,7 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
         account.couriers.tokens.iter().any(|(digest, until)| digests.contains(digest) && lasts(*until))
     };
     let user = server.accounts.find(name).filter(is_good);
-    if login::is_barred(server, id, user) {
+    if login::refuse_barred(server, id, user) {
         return;
     }
     match user {

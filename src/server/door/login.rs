@@ -113,9 +113,6 @@ fn refuse_busy(server: &mut ServerState, id: LinkId, counted: Counted, from: Soc
 
 /// Refuses a password because its name or its address is locked, if so.
 fn is_locked(server: &mut ServerState, id: LinkId, from: SocketAddr, counted: Counted) -> bool {
-    if is_barred(server, id, counted.user()) {
-        return true;
-    }
     if let Some(retry_after_secs) = addresses::locked_secs(server, from) {
         refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
         return true;
@@ -128,8 +125,8 @@ fn is_locked(server: &mut ServerState, id: LinkId, from: SocketAddr, counted: Co
     locked
 }
 
-/// Refuses a user whom an operator does not let in.
-pub(super) fn is_barred(server: &mut ServerState, id: LinkId, user: Option<UserId>) -> bool {
+/// Refuses a user whom an operator does not let in, if so.
+pub(super) fn refuse_barred(server: &mut ServerState, id: LinkId, user: Option<UserId>) -> bool {
     let secs = user.and_then(|user| restraints::barred_secs(server, user));
     if let Some(retry_after_secs) = secs {
         refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
@@ -247,9 +244,6 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, counte
 pub(super) fn right_password(server: &mut ServerState, attempt: &Attempt, way: Way) {
     let Attempt { link: id, from, counted, credential: ref compared } = *attempt;
     let Some(user) = counted.user() else { unreachable!("no password is right for a made-up name") };
-    if is_barred(server, id, Some(user)) {
-        return;
-    }
     if let Some(retry_after_secs) = addresses::locked_secs(server, from) {
         // Guesses of one address that run at once get no more answers than guesses in turn.
         return refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
@@ -274,6 +268,10 @@ pub(super) fn right_password(server: &mut ServerState, attempt: &Attempt, way: W
     if !now.zip(compared.as_ref()).is_some_and(renews) {
         // So did its line change. Whether the password is right for that one too, the next try tells.
         return refuse(server, id, AT_ONCE, Refusal::Busy);
+    }
+    // Nobody else learns of it: a wrong password is answered as ever.
+    if refuse_barred(server, id, Some(user)) {
+        return;
     }
     if couriers::is_one(server, id) {
         return couriers::right_password(server, id, user, counted);
@@ -320,7 +318,7 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
         good || any && account.credential.is_some()
     };
     let user = server.accounts.find(name).filter(resumes);
-    if !planted::is(Planted::BannedResumes) && is_barred(server, id, user) {
+    if !planted::is(Planted::BannedResumes) && refuse_barred(server, id, user) {
         return;
     }
     let locked = |user| tries::locked_secs(server, Counted::Name(Subject::Account(user))).is_some();

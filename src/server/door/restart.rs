@@ -14,6 +14,7 @@ use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
 use crate::server::people::{history, presence};
 use crate::server::post::{Delivery, storing};
+use crate::server::restraints;
 use crate::server::session::Session;
 use crate::server::{Phase, ServerState, wishes};
 use crate::time::Time;
@@ -75,7 +76,12 @@ pub(in crate::server) fn take_up_held(server: &mut ServerState, held: BTreeMap<N
         if is_over(since, server.now) {
             continue;
         }
+        // An operator may have banned them in the last moment before the restart.
+        let is_let_in = |server: &ServerState, user| {
+            restraints::barred_secs(server, user).is_none() || planted::is(Planted::BannedTakenUp)
+        };
         if let Some(user) = server.accounts.find_open(name.as_str())
+            && is_let_in(server, user)
             && server.accounts[user].token.is_some()
             && let (Some(began), _) = history::last_session(server, user)
         {

@@ -127,9 +127,9 @@ impl Journal {
         ledger.write(&mut out)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
+        let size = file.metadata()?.len();
         fs::rename(&fresh, &self.path)?;
-        self.size = file.metadata()?.len();
-        self.file = file;
+        (self.file, self.size) = (file, size);
         Ok(())
     }
 }

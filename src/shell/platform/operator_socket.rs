@@ -91,17 +91,20 @@ impl OperatorLink {
     /// Reads a line, without its end.
     ///
     /// # Errors
-    /// The I/O error; the line is too long, or no text.
+    /// The I/O error; the stream ends before the line does; the line is too long, or no text.
     pub async fn read_line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         let mut byte = [0];
-        while self.stream.read(&mut byte).await? > 0 && byte != *b"\n" {
+        loop {
+            self.stream.read_exact(&mut byte).await?;
+            if byte == *b"\n" {
+                return String::from_utf8(line).map_err(|_| ErrorKind::InvalidData.into());
+            }
             if line.len() as u64 >= LINE_BYTES {
                 return Err(ErrorKind::InvalidData.into());
             }
             line.extend(byte);
         }
-        String::from_utf8(line).map_err(|_| ErrorKind::InvalidData.into())
     }
 
     /// Writes a line.

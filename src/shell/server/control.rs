@@ -4,6 +4,7 @@
 //! carried out. `stop` and `restart` end it with the process.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ use crate::words::{Name, Text};
 pub(super) const SOCKET: &str = "ctl.sock";
 /// Time for an operator's program to say what it wants.
 const SAY_WITHIN: Duration = Duration::from_secs(10);
+/// Operators who are heard at a time, and wait for their answers; the next one hears that there are too many.
+const OPERATORS: usize = 16;
 /// After an error, which is one of the system, for so long no connection is taken.
 const REST: Duration = Duration::from_secs(1);
 
@@ -143,6 +146,10 @@ impl Order {
 /// Why a line is no order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 enum BadOrder {
+    #[error("too many operators have orders under way")]
+    TooMany,
+    #[error("this is too long, or no UTF-8")]
+    NoLine,
     #[error("the server does not know this command")]
     Unknown,
     #[error("this is no name")]
@@ -226,9 +233,14 @@ pub(super) fn listen(
     };
     let tasks = Rc::clone(executor);
     let accepting = async move {
+        let places = Rc::new(Place);
         loop {
             match port.accept().await {
-                Ok(link) => tasks.spawn(serve(link, platform, inbox.clone())).detach(),
+                Ok(mut link) if Rc::strong_count(&places) > OPERATORS => {
+                    // The answer fits into what the system keeps for them.
+                    drop(link.write_line(&refusal(&BadOrder::TooMany).to_string()).await);
+                }
+                Ok(link) => tasks.spawn(serve(link, Rc::clone(&places), platform, inbox.clone())).detach(),
                 Err(error) => {
                     tracing::warn!("an operator is not heard: {error}");
                     platform.after(REST).await;
@@ -239,14 +251,21 @@ pub(super) fn listen(
     executor.spawn(accepting).detach();
 }
 
-async fn serve(mut link: OperatorLink, platform: System, inbox: Sender<System>) {
-    let read = async { link.read_line().await.ok() };
+/// Of one operator, while their order is carried out.
+struct Place;
+
+async fn serve(mut link: OperatorLink, _place: Rc<Place>, platform: System, inbox: Sender<System>) {
+    let read = async { Some(link.read_line().await) };
     let late = async {
         platform.after(SAY_WITHIN).await;
         None
     };
-    let Some(line) = or(read, late).await else { return };
-    let order = match Order::read(&line) {
+    let read = match or(read, late).await {
+        Some(Ok(line)) => Order::read(&line),
+        Some(Err(error)) if error.kind() == ErrorKind::InvalidData => Err(BadOrder::NoLine),
+        Some(Err(_)) | None => return,
+    };
+    let order = match read {
         Ok(order) => order,
         Err(error) => return drop(link.write_line(&refusal(&error).to_string()).await),
     };
@@ -300,6 +319,14 @@ pub(super) fn sessions(core: &ServerState, now: Time) -> Value {
 fn moment(time: Time) -> Option<String> {
     let seconds = i64::try_from(time.0 / 1_000_000).ok()?;
     Timestamp::from_second(seconds).ok().map(|at| at.to_string())
+}
+
+/// Notes what an act of an operator came to.
+pub(super) fn log(asker: &Asker, outcome: &Reached) {
+    match outcome {
+        Ok(reached) => tracing::info!("done for the operator (uid {}), {reached} reached", asker.uid),
+        Err(reason) => tracing::warn!("not done for the operator (uid {}): {}", asker.uid, why(*reason)),
+    }
 }
 
 /// What an act of an operator came to.

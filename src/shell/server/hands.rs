@@ -150,6 +150,7 @@ impl<P: Platform> Hands<P> {
             Effect::ScheduleTimeout { at } => self.alarm.set(at),
             Effect::Acted { ticket, outcome } => {
                 if let Some(asker) = self.acts.end(ticket) {
+                    control::log(&asker, &outcome);
                     asker.tell(control::acted(outcome));
                 }
             }

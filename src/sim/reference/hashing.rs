@@ -170,9 +170,6 @@ impl Server {
     /// Whether a password is refused because its address, its name or its device is locked.
     fn is_locked_out(&mut self, id: LinkId, subject: &Subject) -> bool {
         let Some(from) = self.links.get(&id).map(|link| link.from) else { return true };
-        if self.is_kept_away(id, subject.user()) {
-            return true;
-        }
         let (seconds, record) = if let Some(seconds) = self.address_locked_secs(from) {
             (seconds, AT_ONCE)
         } else if self.locked_secs(subject).is_some() {

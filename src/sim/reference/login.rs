@@ -102,9 +102,6 @@ impl Server {
     fn right_password_from(&mut self, id: LinkId, from: SocketAddr, entrant: &Entrant, replaces: bool) {
         let Entrant { user, subject, compared } = entrant;
         let user = *user;
-        if self.is_kept_away(id, Some(user)) {
-            return;
-        }
         if let Some(seconds) = self.address_locked_secs(from) {
             return self.refuse_for_good(id, AT_ONCE, &format!("locked_out {seconds}"));
         }
@@ -121,6 +118,9 @@ impl Server {
         }
         if !compared.as_ref().is_some_and(|compared| self.at(user).has(compared)) {
             return self.refuse(id, AT_ONCE, "busy");
+        }
+        if self.is_kept_away(id, Some(user)) {
+            return;
         }
         if self.is_courier(id) {
             self.forgive(subject, false, false);

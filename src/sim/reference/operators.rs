@@ -127,7 +127,7 @@ impl Server {
     }
 
     /// The seconds that a user who is not let in is told.
-    fn barred(&self, user: User) -> Option<u64> {
+    pub(super) fn barred(&self, user: User) -> Option<u64> {
         let ends = [self.kept_from(user, Restraint::Banned), self.kept_from(user, Restraint::Disabled)];
         Some(match ends.into_iter().flatten().max()? {
             Time::MAX if self.settings.block_duration_secs == 0 => 60,

@@ -45,6 +45,9 @@ impl Server {
     pub(super) fn take_up(&mut self, held: Vec<(User, Time)>) {
         let (now, grace_secs) = (self.now, self.settings.restart_grace_secs);
         for (user, since) in held {
+            if self.barred(user).is_some() {
+                continue;
+            }
             let account = self.at(user);
             let Some(began) = account.began.filter(|_| account.token.is_some() && !account.is_gone()) else {
                 continue;
