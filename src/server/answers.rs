@@ -90,6 +90,7 @@ pub(super) fn answer_written(server: &mut ServerState, asker: &Asker, outcome: O
 
 /// Answers a command that failed.
 pub(super) fn fail(server: &mut ServerState, asker: &Asker, code: Code) {
+    server.tally.command_failed(code);
     let line = ServerLine::Failed { number: asker.number, code, command: asker.kind.name() };
     let written = server.out.write_line(&line);
     answer_written(server, asker, Outcome::Failed(code), written);

@@ -31,6 +31,7 @@ mod post;
 mod restraints;
 mod session;
 pub mod settings;
+pub mod tally;
 mod wishes;
 
 use alloc::collections::VecDeque;
@@ -51,6 +52,7 @@ use self::papers::{Papers, Secrets, Then, UnderWay};
 use self::people::{People, introductions, presence, relays};
 use self::post::{Post, delivery, group_messages, messages, pages, storing};
 pub use self::settings::Settings;
+use self::tally::Tally;
 use crate::planted::{self, Planted};
 use crate::record::{Fact, Record, RecordNumber, Recovery};
 use crate::time::Time;
@@ -75,6 +77,7 @@ pub struct ServerState {
     out: Output,
     deadlines: Deadlines,
     secrets: Secrets,
+    tally: Tally,
     last_serial: u64,
     /// What an event has made due, and is done before its effects are handed out.
     later: VecDeque<Later>,
@@ -142,6 +145,7 @@ impl ServerState {
             out: Output::new(seed.rotate_left(48)),
             deadlines: Deadlines::default(),
             secrets: Secrets::new(recovery.secret, recovery.boot),
+            tally: Tally::default(),
             last_serial: 0,
             later: VecDeque::new(),
             retry_is_set: false,

@@ -57,6 +57,7 @@ pub(super) fn digest(server: &mut ServerState, command: &Command<'_>) -> WordsDi
 
 /// The number is that of another command: that one keeps its answer, and this one does nothing.
 fn refuse_number(server: &mut ServerState, asker: &Asker) {
+    server.tally.command_failed(Code::Usage);
     let line = ServerLine::Failed { number: asker.number, code: Code::Usage, command: asker.kind.name() };
     server.out.send(asker.link, &line);
 }

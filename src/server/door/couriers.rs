@@ -162,6 +162,7 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
 pub(super) fn admit(server: &mut ServerState, id: LinkId, user: UserId, token: Option<Token>) {
     let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
     links::set_stage(server, id, Stage::Carrying(user));
+    server.tally.couriers += 1;
     let name = server.accounts.name(user).clone();
     let admission = Admission { user: name.as_str(), unread: 0, login: NO_LOGIN, token };
     let line = if token.is_some() { ServerLine::Welcome(admission) } else { ServerLine::Resumed(admission) };

@@ -254,6 +254,7 @@ fn refuse_then(server: &mut ServerState, id: LinkId, after: RecordNumber, refusa
 }
 
 fn say_refused(server: &mut ServerState, id: LinkId, refusal: Refusal, closes: bool) {
+    server.tally.login_refused(refusal);
     server.out.send(id, &ServerLine::Refused(refusal));
     if closes {
         links::close(server, id);

@@ -88,6 +88,11 @@ impl Hashing {
         self.known.iter().chain(&self.others).find(|lane| lane.owner == owner)
     }
 
+    /// How many are being hashed, and how many wait.
+    pub(super) const fn counts(&self) -> (u32, usize) {
+        (self.at_work, self.waiting)
+    }
+
     /// Nothing waits, and nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
         self.waiting == 0 && self.at_work == 0

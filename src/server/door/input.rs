@@ -348,6 +348,7 @@ pub(super) fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) 
     let relays = link.is_some_and(|link| link.capabilities.relay && link.stage.courier().is_none());
     let over = over || command == "relay" && !relays && is_logged_in;
     let code = if over { Code::UnknownCommand } else { code };
+    server.tally.command_failed(code);
     server.out.send(id, &ServerLine::Failed { number, code, command });
     couriers::look(server, id);
 }

@@ -101,6 +101,11 @@ impl Door {
         self.links.len()
     }
 
+    /// How many passwords are being hashed, and how many wait.
+    pub(super) const fn hashing(&self) -> (u32, usize) {
+        self.hashing.counts()
+    }
+
     /// Whether a link waits for its turn.
     pub(super) fn has_turns(&self) -> bool {
         !self.turns.is_empty()

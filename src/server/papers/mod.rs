@@ -113,6 +113,11 @@ impl Papers {
         number <= self.settled
     }
 
+    /// All records up to this one are durable or refused.
+    pub(super) const fn settled(&self) -> RecordNumber {
+        self.settled
+    }
+
     /// What the records on their way take in the queue of the store.
     pub(super) const fn bytes_under_way(&self) -> u64 {
         self.bytes_under_way

@@ -29,6 +29,7 @@ pub(in crate::server) fn broadcast(server: &mut ServerState, asker: &Asker, text
     }
     presence::reveal(server, asker.user);
     server.post.broadcasts += 1;
+    server.tally.broadcasts += 1;
     let line = ServerLine::Broadcast(Delivery {
         id: MessageId { boot: server.boot, number: server.post.broadcasts },
         from: server.accounts.name(asker.user).as_str(),

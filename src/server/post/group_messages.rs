@@ -31,6 +31,7 @@ pub(in crate::server) fn message_group(server: &mut ServerState, asker: &Asker, 
     };
     session::begin_message(server, asker);
     presence::reveal(server, asker.user);
+    server.tally.group_messages += 1;
     let number = server.next_serial();
     let message = GroupMessage {
         asker: *asker,

@@ -195,6 +195,9 @@ pub(in crate::server) fn tell_sender(
     tell: &Tell,
     ending: Result<Status, Code>,
 ) {
+    if !matches!(tell, Tell::Nobody) {
+        server.tally.message(ending);
+    }
     match tell {
         Tell::Nobody => {}
         Tell::Group(number) => super::group_messages::member_settled(server, *number, ending),
