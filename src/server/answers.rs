@@ -7,6 +7,7 @@ use super::out::Written;
 use super::papers::SendKey;
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record, WordsDigest};
+use crate::time::Time;
 use crate::wire::{Answer, Code, CommandKind, ServerLine};
 use crate::words::{LinkId, LoginNumber, Origin};
 
@@ -22,6 +23,8 @@ pub(super) struct Asker {
     pub(super) words: Option<WordsDigest>,
     /// Of a courier's message with an id: whoever says that again hears its answer as well.
     pub(super) send: Option<SendKey>,
+    /// When it was obeyed.
+    pub(super) since: Time,
 }
 
 impl Asker {
@@ -72,6 +75,11 @@ pub(super) fn asker_link(server: &ServerState, asker: &Asker) -> Option<LinkId> 
 pub(super) fn answer(server: &mut ServerState, asker: &Asker, outcome: Outcome, answer: Answer<'_>) {
     let written = server.out.write_line(&ServerLine::Done { number: asker.number, answer });
     answer_written(server, asker, outcome, written);
+}
+
+/// The sender of a message, or of a group message, is told what became of it.
+pub(super) fn note_confirmed(server: &mut ServerState, asker: &Asker, outcome: Outcome) {
+    server.tally.confirmed(outcome, server.now.since(asker.since));
 }
 
 /// Answers a command with what was written already.

@@ -32,6 +32,7 @@ mod restraints;
 mod session;
 pub mod settings;
 pub mod tally;
+pub mod times;
 mod wishes;
 
 use alloc::collections::VecDeque;

@@ -139,6 +139,7 @@ pub(super) fn units_for(bytes: usize) -> u64 {
 /// Charges a user for work they have caused. Beyond their burst their next line waits.
 pub(super) fn charge(server: &mut ServerState, user: UserId, units: u64) {
     server.door.meter(user, units);
+    server.tally.units = server.tally.units.saturating_add(units);
     if let Some(rate) = rate(server) {
         server.accounts[user].debt.add(units, rate, server.now);
     }

@@ -1,8 +1,11 @@
 //! What has happened since the start, and what is under way, in numbers. Nothing is decided by them.
 
 use super::ServerState;
+use super::times::Times;
+use crate::record::Outcome;
 use crate::wire::{Code, Refusal, Status};
 use alloc::collections::BTreeMap;
+use core::time::Duration;
 
 /// What has happened since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +20,18 @@ pub struct Tally {
     pub group_messages: u64,
     /// Broadcasts, however many heard them.
     pub broadcasts: u64,
+    /// From a message's line being obeyed until its sender was told `delivered`.
+    pub until_delivered: Times,
+    /// The same for `stored`.
+    pub until_stored: Times,
+    /// The same for a group message and what became of it for its members.
+    pub until_group_settled: Times,
+    /// Units of work that users have caused (R42).
+    pub units: u64,
+    /// How often a connection had to wait because its user had caused more than their rate allows.
+    pub waits_for_rate: u64,
+    /// The same because of `unsettled_max` or `store_queue_bytes` (R44).
+    pub waits_for_records: u64,
     /// Couriers let in.
     pub couriers: u64,
     /// Logins that were refused, by the word of the refusal.
@@ -36,6 +51,17 @@ impl Tally {
         *count += 1;
     }
 
+    /// The sender of a message is told what became of it, so long after it was obeyed.
+    pub(super) fn confirmed(&mut self, outcome: Outcome, took: Duration) {
+        let times = match outcome {
+            Outcome::Message(Status::Delivered) => &mut self.until_delivered,
+            Outcome::Message(Status::Stored) => &mut self.until_stored,
+            Outcome::Group { .. } => &mut self.until_group_settled,
+            Outcome::Broadcast { .. } | Outcome::Done | Outcome::Failed(_) => return,
+        };
+        times.note(took);
+    }
+
     /// A login is refused.
     pub(super) fn login_refused(&mut self, refusal: Refusal) {
         *self.logins_refused.entry(word(refusal)).or_default() += 1;
@@ -46,6 +72,10 @@ impl Tally {
         *self.commands_failed.entry(code).or_default() += 1;
     }
 }
+
+/// The words that refusals have, for who counts those as well that have not happened.
+pub const REFUSALS: [&str; 7] =
+    ["already_online", "bad_name", "busy", "invalid_credentials", "locked_out", "name_taken", "stale"];
 
 /// The first word of a refusal, as the protocol spells it.
 const fn word(refusal: Refusal) -> &'static str {
@@ -109,6 +139,9 @@ mod tests {
         let before = server.load().records_settled;
         records(&mut server, Event::Committed { upto: RecordNumber(u64::MAX) });
         assert_eq!((server.tally().stored, server.load().store_queue_bytes), (1, 0));
+        let tally = server.tally();
+        assert_eq!((tally.until_stored.count(), tally.until_delivered.count()), (1, 0));
+        assert_eq!(tally.units, 1 + 1 + 4, "a line, a text and that it is stored");
         assert_eq!(server.load().records_settled, before + 1);
         say(&mut server, 1, "broadcast hello\n");
         say(&mut server, 1, "message nobody hello\n");

@@ -29,7 +29,8 @@ pub(super) fn obey_command(
     let remembered = number.filter(|_| kind.is_remembered());
     let words = remembered.map(|_| digest(server, &command));
     let login = server.accounts[user].login;
-    let asker = Asker { user, login, link, number, kind, words, send: None };
+    let since = server.now;
+    let asker = Asker { user, login, link, number, kind, words, send: None, since };
     // What only asks is asked again, but not under the number of something else.
     if remembered.is_none() && number.is_some_and(|number| server.accounts[user].ledger.knows(number)) {
         return refuse_number(server, &asker);

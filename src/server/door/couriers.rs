@@ -181,11 +181,9 @@ pub(super) fn obey(server: &mut ServerState, id: LinkId, user: UserId, line: Cli
         }
         ClientLine::Request { number, command } if may_say(command.kind()) => {
             let kind = command.kind();
-            carry_out(
-                server,
-                &Asker { user, login: NO_LOGIN, link: id, number, kind, words: None, send: None },
-                command,
-            );
+            let (login, since) = (NO_LOGIN, server.now);
+            let asker = Asker { user, login, link: id, number, kind, words: None, send: None, since };
+            carry_out(server, &asker, command);
             look(server, id);
         }
         ClientLine::Marked { number, mark, command } => {

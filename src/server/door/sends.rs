@@ -9,7 +9,7 @@ use super::couriers::{self, NO_LOGIN};
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record};
 use crate::server::accounts::UserId;
-use crate::server::answers::Asker;
+use crate::server::answers::{self, Asker};
 use crate::server::papers::{SendKey, Taken, Then};
 use crate::server::{ServerState, session};
 use crate::time::Time;
@@ -48,7 +48,8 @@ pub(super) fn carry(
             sends.open(key, words, to, (link, number));
             couriers::courier_began(server, link);
             let (number, words) = (Some(number), Some(words));
-            let asker = Asker { user, login: NO_LOGIN, link, number, kind, words, send: Some(key) };
+            let send = Some(key);
+            let asker = Asker { user, login: NO_LOGIN, link, number, kind, words, send, since: now };
             carry_out(server, &asker, command);
         }
         Taken::Open => {
@@ -123,6 +124,7 @@ pub(in crate::server) fn settled(server: &mut ServerState, asker: &Asker, outcom
 
 /// Everybody who has said the message hears what became of it.
 fn conclude(server: &mut ServerState, asker: &Asker, send: SendKey, outcome: Outcome) {
+    answers::note_confirmed(server, asker, outcome);
     let until = is_final(outcome).then(|| kept_until(server.now, send.kind));
     let (to, waiting) = server.accounts[asker.user].sends.conclude(send, outcome, until);
     for (link, number) in waiting {

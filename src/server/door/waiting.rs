@@ -42,7 +42,10 @@ impl Waits {
 /// Makes a link wait: its next lines are held.
 pub(super) fn wait(server: &mut ServerState, id: LinkId, why: Waits) {
     if let Some(link) = server.door.links.get_mut(&id) {
+        let new = link.waits.0 & why.0 == 0;
         link.waits.0 |= why.0;
+        server.tally.waits_for_rate += u64::from(new && why == Waits::RATE);
+        server.tally.waits_for_records += u64::from(new && why == Waits::RECORDS);
     }
 }
 

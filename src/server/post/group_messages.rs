@@ -134,6 +134,9 @@ fn answer(server: &mut ServerState, asker: &Asker, group: &Name, outcome: Outcom
     let Outcome::Group { delivered, stored, refused, withheld } = outcome else {
         unreachable!("a group message comes to counts")
     };
+    if asker.send.is_none() {
+        answers::note_confirmed(server, asker, outcome);
+    }
     let answer = Answer::MessageGroup {
         group: group.as_str(),
         delivered: u64::from(delivered),

@@ -205,6 +205,7 @@ pub(in crate::server) fn tell_sender(
             match ending {
                 Ok(status) => {
                     if asker.send.is_none() {
+                        answers::note_confirmed(server, asker, Outcome::Message(status));
                         away::tell(server, asker, to);
                     }
                     let to = server.accounts.name(to).as_str();
