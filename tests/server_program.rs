@@ -77,6 +77,16 @@ fn a_taken_port_is_one_line_and_exit_1() {
 }
 
 #[test]
+fn a_taken_port_for_metrics_is_one_line_and_exit_1_before_anything_is_made() {
+    let place = Place::with(&format!("hans {HASH}\n"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let output = place.run_server(&["0", "--plaintext", "--set", &format!("metrics={address}")]);
+    assert_fails(&output, 1, &["cannot listen on", &address]);
+    assert!(!place.data().exists());
+}
+
+#[test]
 fn usage_errors_are_exit_2() {
     let place = Place::with("hans falcon\n");
     for arguments in
@@ -97,6 +107,7 @@ fn bad_settings_are_named_and_exit_2() {
         (&["--plaintext", "--set", "colour=red"][..], &["--set", "colour"][..]),
         (&["--plaintext", "--set", "timeout=soon"], &["timeout", "soon"]),
         (&["--plaintext", "--set", "timeout"], &["timeout", "KEY=VALUE"]),
+        (&["--plaintext", "--set", "metrics=9464"], &["metrics", "9464", "address:port"]),
         (&["--plaintext", "70000"], &["PORT", "70000"]),
         (&["--plaintext", "0", "x"], &["BLOCK_DURATION", "\"x\""]),
         (&["--plaintext", "0", "1", "-1"], &["-1"]),

@@ -23,6 +23,7 @@ mod logins;
 mod mailbox;
 mod memory;
 mod messages;
+mod metrics;
 mod nc;
 mod plain_mode;
 mod private_door;

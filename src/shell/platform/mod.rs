@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use self::operator_socket::{OperatorCaller, OperatorLink, OperatorPort};
 pub use self::system::{System, TcpConnection, TcpPort, Timer};
-pub use self::wall_clock::WallClock;
+pub use self::wall_clock::{Stopwatch, WallClock};
 use crate::time::Time;
 use crate::{client, server};
 
@@ -209,4 +209,23 @@ pub async fn read(socket: &impl Socket, bytes: &mut [u8]) -> io::Result<usize> {
             done => return done,
         }
     }
+}
+
+/// Writes all bytes, waiting until they are taken.
+///
+/// # Errors
+/// The I/O error.
+pub async fn write_all(socket: &impl Socket, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match socket.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                poll_fn(|context| socket.poll_writable(context)).await?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

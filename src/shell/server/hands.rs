@@ -12,6 +12,7 @@ use super::connections::{Accepting, Connection, Handshakes, Links, Shared, Writt
 use super::control::{self, Asker};
 use super::hashing::{Hashing, Pool};
 use super::inbox::{Item, Sender};
+use super::metrics::Counts;
 use super::nonces::Nonces;
 use super::operator::{ReadAgain, RenewCertificate};
 use super::renewals::Renewals;
@@ -66,6 +67,8 @@ pub(super) struct Hands<P: Platform = System> {
     /// Something was queued for the store, which was not woken yet.
     pub(super) stored: bool,
     pub(super) started: Time,
+    /// What reports have told since then.
+    pub(super) counts: Counts,
     pub(super) stopping: Stopping,
     /// Who starts the server again when it restarts.
     pub(super) successor: Successor,
@@ -154,7 +157,10 @@ impl<P: Platform> Hands<P> {
                     asker.tell(control::acted(outcome));
                 }
             }
-            Effect::Report(report) => report::log(report),
+            Effect::Report(report) => {
+                self.counts.note(report);
+                report::log(report);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::control::{Asker, Order};
+use super::metrics::Figures;
 use super::setup::reload::{Reload, ReloadError};
 use crate::server::{Renewal, Verdict};
 use crate::shell::platform::{Platform, System};
@@ -60,6 +61,8 @@ pub(super) enum Item<P: Platform = System> {
     Reloaded(Result<Box<Reload>, ReloadError>, Option<Asker>),
     /// An operator wants something.
     Operator(Order, Asker),
+    /// Somebody asks for metrics, and may have gone.
+    Measure(async_channel::Sender<Box<Figures>>),
     /// The certificate that the server made itself ends before long.
     CertificateDue,
     /// Another certificate was made.

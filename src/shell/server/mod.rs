@@ -11,6 +11,7 @@ pub mod ctl;
 mod hands;
 pub mod hashing;
 mod inbox;
+mod metrics;
 mod nonces;
 mod operator;
 #[doc(hidden)]

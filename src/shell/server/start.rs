@@ -19,6 +19,7 @@ use super::control;
 use super::hands::{Acts, Hands, Stopping, Successor};
 use super::hashing::Pool;
 use super::inbox;
+use super::metrics::{self, Counts};
 use super::nonces::Nonces;
 use super::operator::{self, ReadAgain, RenewCertificate};
 use super::renewals::Renewals;
@@ -111,6 +112,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let address = SocketAddr::new(found.settings.bind, found.settings.port);
     let clock = WallClock::starting_after(Time::ZERO);
     let (listener, successor) = listener(System::new(clock), address, &found.settings)?;
+    let metrics = metrics_port(&found.settings, System::new(clock))?;
     let program = std::env::current_exe();
     let (answers, answered) = async_channel::unbounded();
     let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
@@ -130,6 +132,10 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
     if !settings.ephemeral {
         control::listen(&settings.data, platform, &executor, sender.clone());
+    }
+    if let Some(port) = metrics {
+        let data = (!settings.ephemeral).then(|| settings.data.clone());
+        metrics::serve(port, data, platform, &executor, sender.clone());
     }
     let hashing = start_hashing(sender)?;
     hashing.learn_costs(&accounts);
@@ -170,6 +176,12 @@ fn listener(
     };
     settings.guard_plaintext(given.local_addr()?.ip())?;
     Ok((given, if by_manager { Successor::Manager } else { Successor::Itself }))
+}
+
+/// The port where metrics are served, if they are.
+fn metrics_port(settings: &Settings, system: System) -> Result<Option<TcpPort>, Failure> {
+    let bind = |address| metrics::bind(address, system).map_err(|why| Failure::Listen { address, why });
+    settings.metrics.map(bind).transpose()
 }
 
 /// How long tasks may run before sockets are looked at again. While connections were opened as fast as one core can,
@@ -234,6 +246,7 @@ impl<P: Platform> Parts<P> {
             nonces: Nonces::new(),
             renewals: Renewals::default(),
             started: platform.now(),
+            counts: Counts::default(),
             alarm: Alarm::new(platform.clone()),
             platform,
             dirty: Vec::new(),

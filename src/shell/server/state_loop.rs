@@ -10,6 +10,7 @@ use super::alarm::until;
 use super::connections::{Caller, Turn};
 use super::hands::{Hands, Stopping, Successor};
 use super::inbox::{self, Item, Receiver};
+use super::metrics::Figures;
 use super::service_manager;
 use crate::server::{Event, ServerState, host};
 use crate::shell::platform::{Platform, System};
@@ -262,6 +263,10 @@ impl<P: Platform> Server<P> {
             }
             Item::Reloaded(read, asker) => self.reloaded(read, asker, now),
             Item::Operator(order, asker) => self.obey(order, asker, now),
+            Item::Measure(answer) => {
+                // Fails only if nobody waits for it any more.
+                let _ = answer.try_send(Box::new(self.figures(now)));
+            }
             Item::WatchdogDue => service_manager::alive(),
             Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),
             Item::CertificateRenewed(acceptor) => self.take_up(acceptor),
@@ -269,6 +274,18 @@ impl<P: Platform> Server<P> {
             Item::Restart => self.restart(now),
         }
         Ok(())
+    }
+
+    fn figures(&self, now: Time) -> Figures {
+        Figures {
+            started: self.hands.started,
+            uptime: now.since(self.hands.started),
+            census: self.core.census(now),
+            load: self.core.load(),
+            tally: self.core.tally().clone(),
+            counts: self.hands.counts.clone(),
+            batches: self.hands.store.batch_times(),
+        }
     }
 
     pub(super) fn tell(&mut self, event: Event<'_>, now: Time) {

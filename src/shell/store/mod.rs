@@ -38,6 +38,7 @@ use self::tables::pages::Request;
 use self::tables::recovery::{self, Remembered};
 use self::thread::{Failed, Inbox, Outlets, Task, Thread, Writer};
 use crate::record::{Record, RecordNumber, Recovery};
+use crate::server::times::Times;
 use crate::time::Time;
 use crate::words::{MessageId, Name, Ticket};
 
@@ -86,6 +87,12 @@ pub enum CloseError {
 /// [`OpenError`], with a message for the operator.
 pub fn open(options: Options) -> Result<(Handle, Recovery), OpenError> {
     open_adjusted(options, |_| Ok(()))
+}
+
+/// Bytes of the database in a data folder, and of its log; `None` for a file that is not there.
+pub(crate) fn sizes(folder: &Path) -> [Option<u64>; 2] {
+    let size = |file: String| std::fs::metadata(folder.join(file)).ok().map(|found| found.len());
+    [size(disk::DATABASE.to_owned()), size(format!("{}-wal", disk::DATABASE))]
 }
 
 /// [`open`], then `adjust`s the connection: tests simulate a full disk this way.
@@ -144,6 +151,12 @@ impl Handle {
         if !self.queued.is_empty() {
             self.inbox.put(&mut self.queued, self.now);
         }
+    }
+
+    /// How long the batches of records have taken, from their begin until they were durable or refused.
+    #[must_use]
+    pub fn batch_times(&self) -> Times {
+        self.inbox.batch_times()
     }
 
     /// Waits until everything queued is durable or refused and the file is closed and unlocked.

@@ -105,6 +105,7 @@ pub fn needing_restart(wanted: &Settings, running: &Settings) -> Vec<&'static st
         ("data", *data != running.data),
         ("plaintext", wanted.plaintext != running.plaintext),
         ("ephemeral", wanted.ephemeral != running.ephemeral),
+        ("metrics", wanted.metrics != running.metrics),
         ("core_dumps", wanted.core_dumps != running.core_dumps),
     ];
     differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()

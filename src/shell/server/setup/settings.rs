@@ -2,7 +2,7 @@
 //! line, and lists them for people.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::server::settings::{
@@ -32,6 +32,8 @@ pub struct Settings {
     pub ephemeral: bool,
     /// `core_dumps`: core files may be left, and other programs may read this one's memory.
     pub core_dumps: bool,
+    /// `metrics`: where metrics are served, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// Limits of the shell.
     pub limits: Limits,
     /// Settings of the core.
@@ -76,6 +78,7 @@ impl Default for Settings {
             tls: TlsSettings { ticket_secs: 3_600, ..TlsSettings::default() },
             ephemeral: false,
             core_dumps: false,
+            metrics: None,
             limits: Limits {
                 output_bytes: 262_144,
                 output_stall_secs: 10,
@@ -265,6 +268,18 @@ impl Kind for Option<PathBuf> {
     }
 }
 
+/// Nowhere, or an address with a port.
+impl Kind for Option<SocketAddr> {
+    type Value = Option<SocketAddr>;
+    const TAKES: &'static str = "address:port";
+    fn read(text: &str) -> Option<Option<SocketAddr>> {
+        if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+    }
+    fn show(value: &Option<SocketAddr>) -> String {
+        value.map_or_else(String::new, |address| address.to_string())
+    }
+}
+
 macro_rules! table {
     ($($name:ident: $kind:ty = $($field:ident).+, $about:literal;)+) => {
         /// The table.
@@ -288,6 +303,7 @@ table! {
     data: PathBuf = data, "folder where state lives";
     ephemeral: bool = ephemeral, "keep nothing over a restart but the accounts";
     core_dumps: bool = core_dumps, "leave core files, which hold passwords and texts; takes a restart";
+    metrics: Option<SocketAddr> = metrics, "where OpenMetrics are served over HTTP (/metrics), to whoever reaches it; takes a restart";
     plaintext: bool = plaintext, "no TLS; both sides must say it";
     tls_cert: Option<PathBuf> = tls.cert, "a certificate and its issuers' (PEM), instead of one made here; read again at SIGHUP";
     tls_key: Option<PathBuf> = tls.key, "its key (PEM)";
@@ -366,7 +382,7 @@ mod tests {
         broadcast_report=generic hide_blockers_in_whoelse=true whoelse_include_self=false \
         hide_blockers_in_history=true history_mode=overlap strict_block=true block_mutual=false \
         block_ends_private=false ping_reveals_block=true credentials=credentials.txt data=hobnob-data \
-        restart_grace_secs=15 plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false";
+        restart_grace_secs=15 plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false metrics=";
 
     #[test]
     fn names_and_defaults_are_the_promised_ones() {
@@ -386,6 +402,7 @@ mod tests {
                 "path" => vec!["elsewhere"],
                 "up to 2000 bytes" => vec!["be nice"],
                 "IP address" => vec!["::1"],
+                "address:port" => vec!["127.0.0.1:9464", "[::1]:0"],
                 "number" | "seconds" | "0 to 65535" => vec!["7", "0"],
                 "8 to 1048576" | "1 to 100" => vec!["9"],
                 words => words.split('|').collect(),
@@ -417,6 +434,7 @@ mod tests {
             ("argon2_kib", &["7", "1048577"]),
             ("argon2_passes", &["0", "101"]),
             ("data", &[""]),
+            ("metrics", &["9464", "127.0.0.1", "localhost:9464", ":9464", "127.0.0.1:65536"]),
         ] {
             let setting = Setting::named(name).expect("a setting");
             for value in values {

@@ -8,6 +8,7 @@ use super::super::alarm::Alarm;
 use super::super::connections::{Handshakes, Links, Shared};
 use super::super::hashing::{Cost, Hashing, Pool};
 use super::super::inbox::{forward, inbox};
+use super::super::metrics::Counts;
 use super::super::nonces::Nonces;
 use super::super::renewals::Renewals;
 use super::super::setup::reload::Reload;
@@ -55,6 +56,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         nonces: Nonces::new(),
         renewals: Renewals::default(),
         started: platform.now(),
+        counts: Counts::default(),
         alarm: Alarm::new(platform),
         dirty: Vec::new(),
         queued: 0,

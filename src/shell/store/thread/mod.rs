@@ -18,6 +18,7 @@ pub(crate) use self::queue::{Inbox, Task};
 pub use self::writer::AddAccount;
 pub(crate) use self::writer::{Outlets, Writer};
 use super::disk::OpenError;
+use crate::shell::platform::Stopwatch;
 
 /// After a batch of fewer tasks than `SMALL_BATCH`, so that the next one grows. Whoever waits for each of their changes
 /// before the next would otherwise have a transaction for each: four of them took half of a core.
@@ -89,7 +90,11 @@ pub(crate) fn run(mut writer: Writer, inbox: &Inbox) -> Result<(), Failed> {
     let mut ended = Ok(());
     while ended.is_ok() {
         let Some((tasks, now)) = inbox.take() else { break };
+        let watch = Stopwatch::start();
         ended = writer.take_batch(&tasks, now);
+        if tasks.iter().any(Task::is_record) {
+            inbox.note_batch(watch.elapsed());
+        }
         if tasks.len() < SMALL_BATCH && ended.is_ok() {
             inbox.gather(SMALL_BATCH_PAUSE);
         }

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::record::{Change, Mail, Record, RecordNumber};
+use crate::server::times::Times;
 use crate::shell::store::tables::pages::Request;
 use crate::time::Time;
 use crate::words::Ticket;
@@ -49,6 +50,8 @@ pub(crate) struct Inbox {
     changed: Condvar,
     /// The thread has finished all tasks.
     emptied: AtomicBool,
+    /// How long the batches of records took, from their begin until they were durable or refused.
+    batches: Mutex<Times>,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +122,16 @@ impl Inbox {
         !self.lock().tasks.is_empty()
     }
 
+    /// A batch of records took so long.
+    pub(super) fn note_batch(&self, took: Duration) {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).note(took);
+    }
+
+    /// How long the batches of records took.
+    pub(crate) fn batch_times(&self) -> Times {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Waits for [`close`](Self::close).
     pub(crate) fn wait_for_close(&self) {
         let mut waiting = self.lock();
@@ -145,6 +158,10 @@ impl Inbox {
 impl Task {
     fn is_load(&self) -> bool {
         matches!(self, Task::Load(_))
+    }
+
+    pub(super) fn is_record(&self) -> bool {
+        matches!(self, Task::Persist { .. })
     }
 
     pub(super) fn is_account(&self) -> bool {
