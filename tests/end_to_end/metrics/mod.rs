@@ -1,6 +1,7 @@
 //! Metrics: what a program that watches the server reads of it.
 
 mod openmetrics;
+mod papers;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
