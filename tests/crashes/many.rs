@@ -59,8 +59,10 @@ fn a_mailbox_is_never_wholly_in_memory() {
     let place = spacious(1);
     let mut server = place.serve();
     let text = "x".repeat(4_000);
+    // The program itself, of which tests have the larger build.
+    let empty = server.memory();
     fill(server.port, 0, LARGE_MAILBOX / text.len(), 1, &text);
-    let filled = server.most_memory();
+    let filled = server.most_memory() - empty;
     server.kill();
     let server = place.serve();
     let mut receiver = Wire::user(server.port, "receiver0");
@@ -68,11 +70,11 @@ fn a_mailbox_is_never_wholly_in_memory() {
         let line = receiver.line();
         assert!(line.starts_with("message ") && line.ends_with(&text), "{number}: {line}");
     }
-    let read = server.most_memory();
+    let read = server.most_memory() - empty;
     report(&format!(
         "large mailbox: {LARGE_MAILBOX} bytes; at most {filled} in memory when it was filled, {read} when it was read"
     ));
-    assert!(filled.max(read) < LARGE_MAILBOX as u64 / 2, "{filled} {read}");
+    assert!(filled.max(read) < LARGE_MAILBOX as u64 * 3 / 8, "{filled} {read}");
 }
 
 #[test]

@@ -50,7 +50,11 @@ pub fn ctl(sources: &Sources, command: &str, json: bool) -> Result<(), CtlError>
         }
         reached => BufReader::new(reached.map_err(CtlError::Unreached)?),
     };
-    caller.get_mut().write_all(format!("{command}\n").as_bytes()).map_err(CtlError::Unreached)?;
+    match caller.get_mut().write_all(format!("{command}\n").as_bytes()) {
+        // The server hears no more operators, and has said so.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        said => said.map_err(CtlError::Unreached)?,
+    }
     let mut line = String::new();
     caller.read_line(&mut line).map_err(CtlError::Unreached)?;
     let answer: Value = serde_json::from_str(&line).map_err(|_| CtlError::NoAnswer)?;
