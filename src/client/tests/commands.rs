@@ -31,6 +31,7 @@ fn lists_come_in_parts_and_are_sorted() {
     script.server(
         "users #1 vader
          users #1 luke yoda
+         away #1 yoda at lunch
          ok #1 whoelse 3
          members #2 rebels luke hans
          members #2 rebels chewie
@@ -40,7 +41,7 @@ fn lists_come_in_parts_and_are_sorted() {
          ok #3 create group rebels",
     );
     script.does(
-        "show result 1 whoelse: users luke vader yoda
+        "show result 1 whoelse: users luke vader yoda, yoda away at lunch
          note 1 settled
          show result 2 grouplist: groups empire: vader, rebels: chewie hans luke
          note 2 settled

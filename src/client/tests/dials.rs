@@ -119,3 +119,14 @@ fn what_was_dialled_counts_in_the_next_session() {
     introduce(&mut script, 5, &[1]);
     assert_eq!(script.count("dial peer"), 0);
 }
+
+#[test]
+fn each_call_has_a_nonce_of_its_own() {
+    let mut script = Script::session();
+    listening(script.types("startprivate yoda"));
+    script.server(&format!("introduce yoda requester {ID} {} {}", address(1, 1), address(1, 2))).and();
+    // The script looks at the nonces.
+    script.peer_dialled(1, &address(1, 1)).peer_dialled(2, &address(1, 2));
+    let calls: Vec<String> = [1, 2].map(|link| format!("send on {link}: call {ID} hans yoda")).into();
+    assert_eq!(script.all("send on "), calls);
+}

@@ -56,6 +56,20 @@ fn the_members_of_a_changed_group_are_bounded() {
 }
 
 #[test]
+fn what_others_are_away_for_is_bounded() {
+    let mut script = Script::session();
+    script.types("whoelse").and();
+    // As many bytes as the server's lines may have, with a name that costs as much as any.
+    let line = format!("away #1 luke {}", "x".repeat(32_000));
+    let mut said = 0;
+    while script.server(&line).count("hang up") == 0 {
+        said += 1;
+        assert!(said < 2_000, "it keeps all");
+    }
+    assert!(said > 200, "{said} lines of 32 KB");
+}
+
+#[test]
 fn one_line_that_does_not_fit_is_not_kept() {
     let mut script = Script::session();
     script.types("whoelse").and();

@@ -3,7 +3,7 @@
 //! Effects read like stage directions: `send whoelse`, `show prompt username`, `hang up`. Timeouts
 //! are kept by the script, which lets time pass and ticks when the client has asked for it.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -34,6 +34,8 @@ pub(super) struct Script {
     pub(super) proves: Option<DeviceKey>,
     /// Whether this client asked for the link, by the ids of introductions.
     asked: BTreeMap<String, bool>,
+    /// The nonces of this client's calls, by the ids of introductions.
+    nonces: BTreeSet<(String, Token)>,
     /// Numbers the calls of others.
     calls: u8,
 }
@@ -55,6 +57,7 @@ impl Script {
             done: Vec::new(),
             proves: Some(KEY),
             asked: BTreeMap::new(),
+            nonces: BTreeSet::new(),
             calls: 0,
         }
     }
@@ -98,7 +101,11 @@ impl Script {
                 self.done.extend(read(effect, &mut self.due, &mut self.delivered));
             }
         }
-        self.done.iter_mut().for_each(|done| name_call(done, &self.asked));
+        for done in &mut self.done {
+            if let Some(call) = name_call(done, &self.asked) {
+                assert!(self.nonces.insert(call), "each call has a nonce of its own: {done}");
+            }
+        }
         for link in secured {
             if let Some(key) = self.proves {
                 self.happens(Event::PeerProved { link, key });
@@ -262,18 +269,19 @@ pub(super) fn said_call(id: &str, nonce: Token, asks: bool, from: &str, to: &str
     format!("hobnob-private 2 {nonce} {proof}")
 }
 
-/// Reads a call of this client by its proof: it becomes `call ID FROM TO`.
-fn name_call(done: &mut String, asked: &BTreeMap<String, bool>) {
-    let Some((before, call)) = done.split_once("hobnob-private 2 ") else { return };
+/// Reads a call of this client by its proof: it becomes `call ID FROM TO`. Its id and its nonce.
+fn name_call(done: &mut String, asked: &BTreeMap<String, bool>) -> Option<(String, Token)> {
+    let (before, call) = done.split_once("hobnob-private 2 ")?;
     let nonce: Token = call.split(' ').next().expect("a word").parse().expect("a nonce");
     for (id, asks) in asked {
         for to in ["yoda", "luke"] {
             if done.ends_with(&said_call(id, nonce, *asks, "hans", to)) {
                 *done = format!("{before}call {id} hans {to}");
-                return;
+                return Some((id.clone(), nonce));
             }
         }
     }
+    None
 }
 
 /// One direction; none for timeouts, which are kept, and for what the script does.
