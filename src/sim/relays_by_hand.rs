@@ -58,7 +58,9 @@ impl World {
         self.hand_writes(first, format!("relay open {other}\n").as_bytes());
         let large = self.draw.chance(300);
         for _ in 0..self.draw.between(3, LINES) {
-            let (hand, other) = if self.draw.chance(500) { (first, other) } else { (second, one) };
+            // Large ones go one way, and so fill the window.
+            let to_second = self.draw.chance(if large { 900 } else { 500 });
+            let (hand, other) = if to_second { (first, other) } else { (second, one) };
             let line = self.line_about_relay(other, large);
             self.hand_writes(hand, line.as_bytes());
             if self.draw.chance(300) {
@@ -138,7 +140,7 @@ impl World {
 
     /// A line about a relay with a user, most of them good.
     fn line_about_relay(&mut self, other: &str, large: bool) -> String {
-        let number = self.draw.between(1, 3);
+        let number = if large { 1 } else { self.draw.between(1, 3) };
         match self.draw.below(24) {
             0 => format!("relay open {other}\n"),
             1 => format!("relay open {}\n", USERS[usize::try_from(self.draw.below(6)).unwrap_or(0)]),
