@@ -154,6 +154,13 @@ pub enum Fact {
         /// When.
         at: Time,
     },
+    /// Somebody registers by an invite, or came to nothing with it.
+    InviteUsed {
+        /// Its digest.
+        code: Digest,
+        /// For so many accounts it is still good.
+        left: u32,
+    },
     /// Messages were acknowledged or dropped: they are out of the mailbox.
     MailRemoved {
         /// Receiver.
@@ -238,6 +245,39 @@ pub enum Change {
         /// For so long, with [`Time::MAX`] without end. `None`: no more.
         until: Option<Time>,
     },
+    /// An operator lets somebody make an account.
+    InviteMade {
+        /// Digest of its code.
+        code: Digest,
+        /// What it is good for.
+        invite: Invite,
+    },
+    /// An invite is no more.
+    InviteRevoked {
+        /// Its digest.
+        code: Digest,
+    },
+}
+
+/// What an invite is good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invite {
+    /// Tells it from others; greater than those of all that were made before.
+    pub number: u32,
+    /// The only name that may be registered by it; `None`: any.
+    pub name: Option<Name>,
+    /// For so many accounts; 0: it is used up.
+    pub left: u32,
+    /// It is good until then.
+    pub until: Time,
+}
+
+impl Invite {
+    /// Whether nobody can use it any more.
+    #[must_use]
+    pub fn is_over(&self, now: Time) -> bool {
+        self.left == 0 || self.until <= now
+    }
 }
 
 spelled! {

@@ -10,6 +10,7 @@ use hobnob::shell::pages::{self, COLUMNS, Shell, TEMPLATE};
 use hobnob::shell::server::commands::{self, CommandError};
 use hobnob::shell::server::config::{ConfigError, Given, Sources};
 use hobnob::shell::server::ctl::{CtlError, ctl};
+use hobnob::shell::server::inviting::{Shown, invite};
 use hobnob::shell::server::{Failure, run, settings};
 use hobnob::shell::wiping_allocator::WipingAllocator;
 use hobnob::words::LINE_BREAK;
@@ -100,6 +101,30 @@ enum Task {
         json: bool,
         #[command(subcommand)]
         order: Order,
+    },
+    /// Let somebody make an account: prints what they are to type
+    #[command(override_usage = "hobnob-server invite [NAME] [OPTIONS]")]
+    Invite {
+        /// The only name that they may choose
+        name: Option<String>,
+        /// For so many accounts
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        uses: u32,
+        /// Good for so long: 30s, 10m, 2h, 7d
+        #[arg(long, value_name = "FOR", default_value = "7d")]
+        expires: String,
+        /// Also as a QR code
+        #[arg(long, conflicts_with = "json")]
+        qr: bool,
+        /// List the invites there are, without their codes
+        #[arg(long, conflicts_with_all = ["name", "uses", "expires", "qr", "revoke"])]
+        list: bool,
+        /// End the invite of this number
+        #[arg(long, value_name = "NUMBER", conflicts_with_all = ["name", "uses", "expires", "qr"])]
+        revoke: Option<u32>,
+        /// One object a line
+        #[arg(long)]
+        json: bool,
     },
     /// Check settings, credentials and store, and say what is in them
     Check,
@@ -233,6 +258,11 @@ fn serve() -> anyhow::Result<()> {
         Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
         Some(Task::Backup { file }) => commands::backup(&sources, file)?,
         Some(Task::Ctl { json, order }) => ctl(&sources, &order.line(), *json)?,
+        Some(Task::Invite { name, uses, expires, qr, list, revoke, json }) => match (list, revoke) {
+            (true, _) => ctl(&sources, "invites", *json)?,
+            (false, Some(number)) => ctl(&sources, &format!("revoke {number}"), *json)?,
+            (false, None) => invite(&sources, name.as_deref(), *uses, expires, Shown::of(*json, *qr))?,
+        },
         Some(Task::Check) => commands::check(&sources)?,
         Some(Task::Completions { shell }) => commands::print([pages::completions(command_line(), *shell)]),
         Some(Task::Man { folder }) => {

@@ -41,6 +41,7 @@ pub(super) fn said(line: &ClientLine<'_>) -> String {
         ClientLine::Register { name, .. } => format!("register {name} {HIDDEN}"),
         ClientLine::Resume { name, .. } => format!("resume {name} {HIDDEN}"),
         ClientLine::Device { .. } => format!("device {HIDDEN}"),
+        ClientLine::Invite { .. } => format!("invite {HIDDEN}"),
         ClientLine::Hello { .. }
         | ClientLine::Login { password: None, .. }
         | ClientLine::Takeover
@@ -82,6 +83,7 @@ fn secret(line: &ServerLine<'_>) -> Option<Token> {
         ServerLine::Introduce { id, .. } => Some(*id),
         ServerLine::Greeting { .. }
         | ServerLine::Ask(_)
+        | ServerLine::Invited { .. }
         | ServerLine::Alive
         | ServerLine::Refused(_)
         | ServerLine::Done { .. }

@@ -94,6 +94,7 @@ impl ClientState {
             | ServerLine::Ask(_)
             | ServerLine::Welcome(_)
             | ServerLine::Device { .. }
+            | ServerLine::Invited { .. }
             | ServerLine::Alive
             | ServerLine::Done { .. }
             | ServerLine::Failed { number: Some(_), .. }

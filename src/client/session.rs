@@ -130,6 +130,7 @@ impl ClientState {
         if let Some(session) = self.take_held() {
             return self.continue_session(session, admission);
         }
+        self.settings.invite = None;
         self.forget_addresses();
         self.begin_attention();
         self.outbox.open_state(user.as_str());
@@ -243,6 +244,7 @@ impl ClientState {
             | ServerLine::Help(_)
             | ServerLine::Greeting { .. }
             | ServerLine::Ask(_)
+            | ServerLine::Invited { .. }
             | ServerLine::Welcome(_)
             | ServerLine::Resumed(_)
             | ServerLine::Refused(_) => {}

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::wire::code::spelled;
-use crate::words::{DeviceKey, Password};
+use crate::words::{DeviceKey, Password, Token};
 
 /// Settings of the client's core.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Settings {
     /// Answers the first password prompt (`--password-file`). Without a terminal, a refused login then ends
     /// the program.
     pub password: Option<Password>,
+    /// `hobnob join`: the code of an invite, by which an account is made.
+    pub invite: Option<Token>,
     /// `--accept-private`
     pub accept_private: AcceptPrivate,
     /// `--reconnect`: seconds to try after a lost connection; 0: not at all. `None`: for ever at a terminal, 60
@@ -132,6 +134,7 @@ impl Default for Settings {
         Settings {
             user: None,
             password: None,
+            invite: None,
             accept_private: AcceptPrivate::Ask,
             reconnect_secs: None,
             retry_login: false,

@@ -16,6 +16,8 @@ pub enum Demand {
     Pin,
     /// TLS with this key (`--fingerprint`).
     Key(Fingerprint),
+    /// TLS with this key, which is pinned for the name of the server, or will be (`join`).
+    First(Fingerprint),
     /// TLS with a certificate of a given authority for the name of the server (`--ca`), and with this key if there is
     /// one.
     Certificate(Option<Fingerprint>),
@@ -94,7 +96,9 @@ pub const fn may_dial(demand: Demand, pinned: Option<Fingerprint>) -> Result<(),
     match (demand, pinned) {
         (Demand::Plaintext, Some(trusted)) => Err(Distrust::PlaintextToPinned { trusted }),
         (Demand::Plaintext, None)
-        | (Demand::Pin | Demand::Key(_) | Demand::Certificate(_) | Demand::Accept(_), _) => Ok(()),
+        | (Demand::Pin | Demand::Key(_) | Demand::First(_) | Demand::Certificate(_) | Demand::Accept(_), _) => {
+            Ok(())
+        }
     }
 }
 
@@ -103,7 +107,10 @@ pub const fn may_dial(demand: Demand, pinned: Option<Fingerprint>) -> Result<(),
 pub fn judge(demand: Demand, pinned: Option<Fingerprint>, shown: Shown) -> Verdict {
     let Shown::Key(shown, certified) = shown else { return without_key(demand, pinned) };
     match demand {
-        Demand::Pin => match pinned {
+        Demand::First(demanded) if demanded != shown => {
+            Verdict::Distrusted(Distrust::NotDemanded { demanded, shown })
+        }
+        Demand::Pin | Demand::First(_) => match pinned {
             None => Verdict::Pin,
             Some(trusted) if trusted == shown => Verdict::Trusted,
             Some(trusted) => Verdict::Distrusted(Distrust::Changed { trusted, shown }),
@@ -124,7 +131,7 @@ pub fn judge(demand: Demand, pinned: Option<Fingerprint>, shown: Shown) -> Verdi
 /// A key is known, so that whoever answers without it is somebody else; or none is, and nothing can be said.
 fn without_key(demand: Demand, pinned: Option<Fingerprint>) -> Verdict {
     match demand {
-        Demand::Key(trusted) | Demand::Certificate(Some(trusted)) => {
+        Demand::Key(trusted) | Demand::First(trusted) | Demand::Certificate(Some(trusted)) => {
             Verdict::Distrusted(Distrust::NoKey { trusted })
         }
         Demand::Certificate(None) => Verdict::Distrusted(Distrust::NotCertified),
@@ -188,6 +195,7 @@ mod tests {
             (Demand::Pin, Some(A), no_key),
             (Demand::Pin, None, Verdict::Unusable),
             (Demand::Key(A), None, no_key),
+            (Demand::First(A), None, no_key),
             (Demand::Key(A), Some(B), no_key),
             (Demand::Certificate(Some(A)), None, no_key),
             (Demand::Certificate(None), None, Verdict::Distrusted(Distrust::NotCertified)),
@@ -215,6 +223,21 @@ mod tests {
             assert_eq!(judge(Demand::Accept(Some(A)), pinned, key(B)), other);
             assert_eq!(judge(Demand::Accept(Some(A)), pinned, key(A)), Verdict::Pin);
             assert_eq!(judge(Demand::Accept(None), pinned, key(B)), Verdict::Pin);
+        }
+    }
+
+    #[test]
+    fn the_key_of_an_invite_is_pinned_unless_another_one_is() {
+        let other = Verdict::Distrusted(Distrust::NotDemanded { demanded: A, shown: B });
+        let changed = Verdict::Distrusted(Distrust::Changed { trusted: B, shown: A });
+        for (pinned, shown, verdict) in [
+            (None, A, Verdict::Pin),
+            (Some(A), A, Verdict::Trusted),
+            (Some(B), A, changed),
+            (None, B, other),
+            (Some(B), B, other),
+        ] {
+            assert_eq!(judge(Demand::First(A), pinned, key(shown)), verdict, "{pinned:?} {shown}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the client shows, as data. The shell turns it into JSON Lines or into text for people.
 
+mod notice;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -11,6 +13,8 @@ use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, PingStatus, Presence, Status};
 use crate::words::Fingerprint;
+
+pub use self::notice::Notice;
 
 /// One thing to show. `line` is the number of the input line that is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,8 +198,12 @@ pub enum LoginRefused {
     BadName,
     /// Too many logins for too long.
     Busy,
-    /// Somebody else has just registered the name.
+    /// There is an account of this name already.
     NameTaken,
+    /// The invite is not good any more, or never was.
+    InvalidInvite,
+    /// The server is of a version that knows no invites.
+    NoInvites,
 }
 
 /// The outcome of a command that succeeded.
@@ -414,49 +422,6 @@ pub enum GroupChange {
     Removed(Vec<String>),
     /// This user was removed.
     RemovedYou,
-}
-
-/// Something about the user's own session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
-    /// Failed logins to this account since the last successful one.
-    FailedLogins {
-        /// The number.
-        count: u32,
-    },
-    /// Broadcasts and notices that the server dropped because this client had not read what came before.
-    Missed {
-        /// The number.
-        count: u32,
-    },
-    /// The session times out unless a command is typed.
-    Idle {
-        /// When.
-        seconds: u32,
-    },
-    /// Commands of an earlier run that never got their result; they are not repeated.
-    Unsettled {
-        /// The number.
-        count: u32,
-    },
-    /// The server has said more than this client keeps; the connection was closed.
-    Excess,
-    /// The server has ended the session; what was typed is kept until the next login.
-    LogInAgain,
-    /// At a terminal: lines of the protocol are shown from here on, or no longer.
-    Raw {
-        /// Whether they are.
-        on: bool,
-    },
-    /// At a terminal: what follows came while nobody was there.
-    New,
-    /// At a terminal: somebody is there again.
-    Unseen {
-        /// Messages that came meanwhile.
-        count: u64,
-    },
-    /// The two passwords typed for the new account differ.
-    PasswordsDiffer,
 }
 
 /// The reason why a session ended.

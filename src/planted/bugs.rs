@@ -293,6 +293,13 @@ planted! {
     BannedResumes: "Whoever is banned may resume their session.",
     BanOutlasts: "What an operator keeps a user from is not over at its end.",
     MutedBroadcasts: "Whoever is muted may broadcast.",
+    InviteNotUsedUp: "An invite may be used as often as anybody likes.",
+    InviteOutlasts: "An invite is good after its end.",
+    InviteForAnyName: "Whoever was invited under a name may take another one.",
+    InviteNotGivenBack: "An invite is used up by an account that could not be made.",
+    InviteUseNotStored: "How often an invite was used is forgotten at a restart.",
+    InviteGuessIsFree: "A wrong code of an invite counts nothing.",
+    InviteCounts: "An account that is made by an invite counts as one of those of its address.",
     ClientPartsForEver: "A logout waits for ever for what was said on relayed links.",
     ClientLosesQuestion: "A client that ends forgets the question that its log has not answered.",
 }

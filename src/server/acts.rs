@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use super::accounts::UserId;
 use super::{ServerState, door, restraints};
 use crate::planted::{self, Planted};
-use crate::record::Restraint;
+use crate::record::{Invite, Restraint};
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Notice, ServerLine};
-use crate::words::{LinkId, Name, Text, Ticket};
+use crate::words::{LinkId, Name, Text, Ticket, Token};
 
 /// Something that an operator wants done.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,9 +35,18 @@ pub enum Act {
         /// For so long, with [`Time::MAX`] without end. `None`: no more.
         until: Option<Time>,
     },
+    /// Whoever has the code may make an account (R65).
+    Invite {
+        /// 16 random bytes, never used before.
+        code: Token,
+        /// What it is good for. It gets its number when it is made.
+        invite: Invite,
+    },
+    /// The invite of this number is no more.
+    Revoke(u32),
 }
 
-/// Without what is said to users.
+/// Without what is said to users, and without codes.
 impl core::fmt::Debug for Act {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -45,6 +54,8 @@ impl core::fmt::Debug for Act {
             Act::Kick { user, reason: _ } => write!(f, "Kick({user})"),
             Act::Unlock(name) => write!(f, "Unlock({name})"),
             Act::Restrain { user, how, until } => write!(f, "Restrain({user}, {how} until {until:?})"),
+            Act::Invite { code: _, invite } => write!(f, "Invite({invite:?})"),
+            Act::Revoke(number) => write!(f, "Revoke({number})"),
         }
     }
 }
@@ -56,12 +67,16 @@ spelled! {
         UnknownUser = "unknown_user",
         /// The user has no session.
         Offline = "offline",
+        /// There is no invite of this number.
+        UnknownInvite = "unknown_invite",
+        /// There are as many invites as the server remembers, and none is over.
+        Limit = "limit",
         /// The disk has refused it.
         StorageUnavailable = "storage_unavailable",
     }
 }
 
-/// How many an act has reached: sessions, or names and devices.
+/// How many an act has reached: sessions, or names and devices. Of an invite its number.
 pub type Reached = Result<u64, NotDone>;
 
 /// Does what an operator wants.
@@ -74,6 +89,8 @@ pub(super) fn act(server: &mut ServerState, ticket: Ticket, act: &Act) {
         Act::Restrain { user, how, until } => {
             return restraints::submit(server, ticket, user, *how, *until);
         }
+        Act::Invite { code, invite } => return door::make_invite(server, ticket, code, invite.clone()),
+        Act::Revoke(number) => return door::revoke_invite(server, ticket, *number),
     };
     server.out.acted(ticket, outcome);
 }

@@ -44,6 +44,8 @@ fn apply_change(server: &mut ServerState, change: &Change) {
         Change::GroupSet { group, members, maker } => groups::apply(server, group, members, maker.as_ref()),
         Change::GroupRemoved { group } => groups::apply(server, group, &[], None),
         Change::Restrained { user, how, until } => restraints::apply(server, user, *how, *until),
+        Change::InviteMade { code, invite } => door::apply_invite(server, *code, Some(invite)),
+        Change::InviteRevoked { code } => door::apply_invite(server, *code, None),
     }
 }
 
@@ -93,6 +95,7 @@ fn apply_fact(server: &mut ServerState, fact: &Fact) {
                 }
             }
         }
+        Fact::InviteUsed { code, left } => door::apply_use(server, *code, *left),
         // The store counts mail for itself.
         Fact::MailRemoved { .. } => {}
     }
@@ -187,9 +190,17 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
         Record::Change(Change::GroupSet { members, maker, .. }) => {
             members.iter().chain(maker.as_ref().map(|maker| &maker.name)).collect()
         }
-        Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. } | Fact::MailRemoved { .. })
+        Record::Fact(
+            Fact::Failures { suspect: Suspect::Unknown(_), .. }
+            | Fact::MailRemoved { .. }
+            | Fact::InviteUsed { .. },
+        )
         | Record::Change(
-            Change::AccountAdded { .. } | Change::AccountRemoved { .. } | Change::GroupRemoved { .. },
+            Change::AccountAdded { .. }
+            | Change::AccountRemoved { .. }
+            | Change::GroupRemoved { .. }
+            | Change::InviteMade { .. }
+            | Change::InviteRevoked { .. },
         )
         | Record::MailStored { .. }
         | Record::Settled { .. } => Vec::new(),

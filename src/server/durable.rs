@@ -49,6 +49,10 @@ impl ServerState {
         if groups.0 != groups.1 {
             return Some(format!("groups {:?}, stored {:?}", groups.0, groups.1));
         }
+        let invites = (self.invites(), recovered.invites());
+        if invites.0 != invites.1 {
+            return Some(format!("invites {:?}, stored {:?}", invites.0, invites.1));
+        }
         let stored_bytes = (post::booked_bytes(self), post::booked_bytes(recovered));
         if stored_bytes.0 != stored_bytes.1 {
             return Some(format!("{} bytes of mail, stored {}", stored_bytes.0, stored_bytes.1));

@@ -82,7 +82,8 @@ pub enum Effect<'a> {
     Acted {
         /// Answers which.
         ticket: Ticket,
-        /// How many it has reached (sessions, or names and devices that are unlocked), or why it was not done.
+        /// How many it has reached (sessions, or names and devices that are unlocked), the number of an invite, or why it
+        /// was not done.
         outcome: Reached,
     },
     /// Log something for the operator.
@@ -139,6 +140,11 @@ pub enum Report {
         from: SocketAddr,
         /// Whether the name is locked now.
         locked: bool,
+    },
+    /// The code of an invite was not good.
+    InviteRefused {
+        /// From where.
+        from: SocketAddr,
     },
     /// An account was made.
     Registered {

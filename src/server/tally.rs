@@ -74,8 +74,16 @@ impl Tally {
 }
 
 /// The words that refusals have, for who counts those as well that have not happened.
-pub const REFUSALS: [&str; 7] =
-    ["already_online", "bad_name", "busy", "invalid_credentials", "locked_out", "name_taken", "stale"];
+pub const REFUSALS: [&str; 8] = [
+    "already_online",
+    "bad_name",
+    "busy",
+    "invalid_credentials",
+    "invalid_invite",
+    "locked_out",
+    "name_taken",
+    "stale",
+];
 
 /// The first word of a refusal, as the protocol spells it.
 const fn word(refusal: Refusal) -> &'static str {
@@ -87,6 +95,7 @@ const fn word(refusal: Refusal) -> &'static str {
         Refusal::Busy => "busy",
         Refusal::NameTaken => "name_taken",
         Refusal::Stale => "stale",
+        Refusal::InvalidInvite => "invalid_invite",
     }
 }
 

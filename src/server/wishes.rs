@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::accounts::UserId;
+use super::acts::NotDone;
 use super::answers::{self, Asker};
 use super::door;
 use super::papers::Then;
@@ -47,7 +48,7 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
     let decision = match wish {
         Wish::Block { asker, user } => blocks::decide(server, asker, user),
         Wish::Group { asker, change, group } => groups::decide(server, asker, change, group),
-        Wish::Register { link, name, credential } => door::decide_account(server, *link, name, credential),
+        Wish::Register(registration) => door::decide_account(server, registration),
         Wish::Purge { name } => {
             let user = server.accounts.find(name.as_str());
             let concerned = user.map_or_else(Vec::new, |user| blocks::blockers_of(server, user).to_vec());
@@ -56,6 +57,8 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
         Wish::Restrain { ticket, user, how, until } => {
             restraints::decide(server, *ticket, user, *how, *until)
         }
+        Wish::Invite { ticket, code, invite } => door::decide_invite(server, *ticket, *code, invite),
+        Wish::Revoke { ticket, number } => door::decide_revocation(server, *ticket, *number),
     };
     match decision {
         Decision::Answered => {
@@ -128,8 +131,8 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
         (Wish::Group { asker, change, group }, Ok(())) => {
             groups::has_changed(server, asker, change, group, concerned);
         }
-        (Wish::Register { link, name, credential }, settlement) => {
-            door::account_decided(server, *link, name, credential, settlement);
+        (Wish::Register(registration), settlement) => {
+            door::account_decided(server, registration, settlement);
         }
         (Wish::Purge { name }, Ok(())) => {
             door::purged(server, name);
@@ -142,6 +145,12 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
         (Wish::Restrain { ticket, user, .. }, settlement) => {
             restraints::has_changed(server, *ticket, user, settlement.is_ok());
         }
+        (Wish::Invite { ticket, code, .. }, settlement) => {
+            door::invite_decided(server, *ticket, *code, settlement.is_ok());
+        }
+        (Wish::Revoke { ticket, .. }, settlement) => {
+            server.out.acted(*ticket, settlement.map(|()| 1).map_err(|_| NotDone::StorageUnavailable));
+        }
     }
 }
 
@@ -149,9 +158,10 @@ fn subjects_of(server: &ServerState, wish: &Wish) -> Subjects {
     match wish {
         Wish::Block { asker, user } => blocks::subjects(server, asker, user),
         Wish::Group { asker, change, group } => groups::subjects(server, asker, change, group),
-        Wish::Register { name, .. } => door::account_subjects(name),
+        Wish::Register(registration) => door::account_subjects(&registration.name),
         Wish::Purge { name } => door::account_subjects(name),
         Wish::Restrain { user, .. } => restraints::subjects(user),
+        Wish::Invite { .. } | Wish::Revoke { .. } => door::invite_subjects(),
     }
 }
 

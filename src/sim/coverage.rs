@@ -288,6 +288,7 @@ impl Watcher {
             ServerLine::Failed { code: Code::TooLong, .. } => self.coverage.saw(Rare::LineTooLong),
             ServerLine::Refused(Refusal::Busy) => self.coverage.saw(Rare::HashingBusy),
             ServerLine::Refused(Refusal::Stale) => self.coverage.saw(Rare::StaleToken),
+            ServerLine::Refused(Refusal::InvalidInvite) => self.coverage.saw(Rare::InviteRefused),
             ServerLine::Notice(Notice::Idle { .. }) => self.coverage.saw(Rare::IdleNotice),
             ServerLine::Bye(Farewell::Timeout) => self.coverage.saw(Rare::TimedOut),
             ServerLine::Bye(Farewell::Replaced) => self.coverage.saw(Rare::Replaced),
@@ -336,6 +337,7 @@ impl Watcher {
             Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }) => {
                 self.coverage.saw(Rare::MadeUpForgotten);
             }
+            Record::Fact(Fact::InviteUsed { .. }) => self.coverage.saw(Rare::Invited),
             Record::Fact(Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. })
             | Record::Settled { .. }
             | Record::Sent { .. } => {}
@@ -361,6 +363,8 @@ impl Watcher {
             Change::Restrained { how: Restraint::Muted, .. } => self.coverage.saw(Rare::Muted),
             Change::Restrained { .. } => self.coverage.saw(Rare::Banned),
             Change::AccountAdded { .. }
+            | Change::InviteMade { .. }
+            | Change::InviteRevoked { .. }
             | Change::Unblocked { .. }
             | Change::GroupSet { .. }
             | Change::GroupRemoved { .. } => {}

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::disk::LoadMail;
 use crate::record::{
-    Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, RecordNumber, Recovery,
-    Restraint, Suspect, WordsDigest,
+    Change, DeviceStanding, Digest, Fact, Invite, Mail, MailSummary, Maker, Outcome, Record, RecordNumber,
+    Recovery, Restraint, Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
@@ -33,6 +33,7 @@ pub(super) struct Durable {
     pub(super) blocks: BTreeSet<(Name, Name)>,
     pub(super) groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
     restraints: BTreeMap<(Name, Restraint), Time>,
+    invites: BTreeMap<Digest, Invite>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -64,10 +65,7 @@ impl Durable {
         self.applied += 1;
         let place = self.applied;
         match record {
-            Record::Change(Change::AccountAdded { name, credential }) => {
-                self.accounts.push((name, credential))
-            }
-            Record::Change(Change::AccountRemoved { name }) => self.forget(&name),
+            Record::Change(change) => self.apply_change(change),
             Record::Fact(Fact::Failures { ref suspect, .. }) => {
                 if let Suspect::Unknown(digest) = suspect {
                     self.made_up.retain(|known| known != digest);
@@ -105,21 +103,10 @@ impl Durable {
                 let mailbox = self.mail.entry(user).or_default();
                 mailbox.retain(|id, _| !ids.contains(id));
             }
-            Record::Change(Change::Blocked { by, user }) => {
-                self.blocks.insert((by, user));
-            }
-            Record::Change(Change::Unblocked { by, user }) => {
-                self.blocks.remove(&(by, user));
-            }
-            Record::Change(Change::GroupSet { group, members, maker }) => {
-                self.groups.insert(group, (members, maker));
-            }
-            Record::Change(Change::GroupRemoved { group }) => {
-                self.groups.remove(&group);
-            }
-            Record::Change(Change::Restrained { user, how, until }) => {
-                self.restraints.remove(&(user.clone(), how));
-                self.restraints.extend(until.map(|until| ((user, how), until)));
+            Record::Fact(Fact::InviteUsed { code, left }) => {
+                if let Some(invite) = self.invites.get_mut(&code) {
+                    invite.left = left;
+                }
             }
             Record::Settled { user, origin, outcome, words } => {
                 self.settled.insert((user, origin), (outcome, words));
@@ -129,6 +116,35 @@ impl Durable {
                 let over = until.minus_seconds(86_400);
                 self.sends.retain(|(of, _), (.., end)| *of != user || *end > over);
                 self.sends.insert((user, number), (outcome, words, until));
+            }
+        }
+    }
+
+    fn apply_change(&mut self, change: Change) {
+        match change {
+            Change::AccountAdded { name, credential } => self.accounts.push((name, credential)),
+            Change::AccountRemoved { name } => self.forget(&name),
+            Change::Blocked { by, user } => {
+                self.blocks.insert((by, user));
+            }
+            Change::Unblocked { by, user } => {
+                self.blocks.remove(&(by, user));
+            }
+            Change::GroupSet { group, members, maker } => {
+                self.groups.insert(group, (members, maker));
+            }
+            Change::GroupRemoved { group } => {
+                self.groups.remove(&group);
+            }
+            Change::Restrained { user, how, until } => {
+                self.restraints.remove(&(user.clone(), how));
+                self.restraints.extend(until.map(|until| ((user, how), until)));
+            }
+            Change::InviteMade { code, invite } => {
+                self.invites.insert(code, invite);
+            }
+            Change::InviteRevoked { code } => {
+                self.invites.remove(&code);
             }
         }
     }
@@ -186,6 +202,9 @@ impl Durable {
         }));
         records.extend(self.restraints.iter().map(|((user, how), until)| {
             Record::Change(Change::Restrained { user: user.clone(), how: *how, until: Some(*until) })
+        }));
+        records.extend(self.invites.iter().map(|(code, invite)| {
+            Record::Change(Change::InviteMade { code: *code, invite: invite.clone() })
         }));
         let of_account = |(suspect, record): (&Suspect, &Record)| {
             matches!(suspect, Suspect::Account(_)).then(|| record.clone())

@@ -28,6 +28,7 @@ mod folders;
 mod hand;
 mod hashing;
 mod introductions;
+mod inviting;
 mod keyboards;
 mod link;
 pub mod minimise;

@@ -32,7 +32,7 @@ impl World {
             act => self.act_at_once(step, user, act),
         };
         let restrains = matches!(act, Act::Restrain { until: Some(_), .. });
-        self.acts(act);
+        self.operator_acts(act);
         if restrains && step.salt % 11 < 2 {
             // In the last moment before it.
             self.restart_server(1_000_000 * u64::from(1 + step.salt / 11 % 4));
@@ -44,7 +44,7 @@ impl World {
         for name in USERS {
             let Ok(user) = Name::new(name) else { continue };
             for &how in Restraint::ALL {
-                self.acts(Act::Restrain { user: user.clone(), how, until: None });
+                self.operator_acts(Act::Restrain { user: user.clone(), how, until: None });
             }
         }
     }
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    fn acts(&mut self, act: Act) {
+    pub(super) fn operator_acts(&mut self, act: Act) {
         if !self.host.is_up() {
             return;
         }

@@ -194,6 +194,8 @@ spelled! {
         LookUp = "look-up",
         /// An operator does something.
         Operator = "operator",
+        /// An operator invites, or somebody comes with an invite.
+        Invite = "invite",
     }
 }
 
@@ -351,6 +353,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Introduce, 4, true),
     (Kind::LookUp, 4, true),
     (Kind::Operator, 8, true),
+    (Kind::Invite, 6, true),
 ];
 
 /// Seats that are moved before the start, in some scenarios.

@@ -233,6 +233,7 @@ impl World {
             Kind::Introduce => self.introduce(step),
             Kind::LookUp => self.look_up_at(step),
             Kind::Operator => self.operate(step),
+            Kind::Invite => self.invite(step),
             Kind::Kill if step.argument.is_multiple_of(3) => {
                 if let Some(process) = &mut self.seats[seat].process {
                     process.doomed = true;

@@ -12,6 +12,7 @@ use super::draw::Draw;
 use super::folders::Folders;
 use super::hand::{Hand, KeptToken};
 use super::hashing::ServerAnswer;
+use super::inviting::Invited;
 use super::link::{Chunking, Found, Holder, Link};
 use super::relayed::Evil;
 use super::server_host::Host;
@@ -191,6 +192,8 @@ pub(crate) struct World {
     pub(super) cookies: Vec<(Name, Token)>,
     /// Tokens that couriers were given.
     pub(super) passes: Vec<(Name, Token)>,
+    /// Invites that operators have asked for.
+    pub(super) invites: Vec<Invited>,
     /// Messages with ids that couriers have said, with their users.
     pub(super) marked: Vec<(String, String)>,
     pub(super) overheard: Overheard,
@@ -227,6 +230,7 @@ impl World {
             tokens: Vec::new(),
             cookies: Vec::new(),
             passes: Vec::new(),
+            invites: Vec::new(),
             marked: Vec::new(),
             overheard: Overheard::default(),
             evil: Evil::default(),

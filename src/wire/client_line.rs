@@ -51,6 +51,11 @@ pub enum ClientLine<'a> {
         /// The cookie from `device`.
         cookie: Token,
     },
+    /// `invite CODE`: before `login` or `register`, by whom an operator has invited.
+    Invite {
+        /// The code of the invite.
+        code: Token,
+    },
     /// `takeover`: after `refused already_online`, the session is to make way.
     Takeover,
     /// `alive`: the client is there.

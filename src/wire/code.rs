@@ -217,4 +217,6 @@ pub enum Refusal {
     NameTaken,
     /// The token no longer resumes a session: `stale`.
     Stale,
+    /// The invite is not good, or not for this name: `invalid_invite`. The connection is closed.
+    InvalidInvite,
 }

@@ -34,6 +34,11 @@ pub enum ServerLine<'a> {
         /// Tells this device from others at its next login.
         cookie: Token,
     },
+    /// `invited [NAME]`: the invite is good; only for this name, if there is one.
+    Invited {
+        /// The name.
+        name: Option<&'a str>,
+    },
     /// `alive`: the client is to say so too, if it is there.
     Alive,
     /// `refused REASON [NUMBER]`

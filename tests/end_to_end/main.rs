@@ -14,6 +14,7 @@ mod encryption;
 mod floods;
 mod frozen;
 mod groups;
+mod invites;
 mod known_bugs;
 mod leaving;
 mod limits;

@@ -26,6 +26,7 @@ pub fn client_line() -> BoxedStrategy<ClientLine<'static>> {
         1 => (word(), secret()).prop_map(|(name, password)| ClientLine::Register { name, password }),
         1 => (word(), token()).prop_map(|(name, token)| ClientLine::Resume { name, token }),
         1 => token().prop_map(|cookie| ClientLine::Device { cookie }),
+        1 => token().prop_map(|code| ClientLine::Invite { code }),
         1 => select(vec![ClientLine::Takeover, ClientLine::Alive]),
         1 => (option::of(message_id()), option::of(number()))
             .prop_map(|(shown, answered)| ClientLine::Acknowledge { shown, answered }),
@@ -128,6 +129,7 @@ fn session_line() -> BoxedStrategy<ServerLine<'static>> {
         admission().prop_map(ServerLine::Welcome),
         admission().prop_map(ServerLine::Resumed),
         token().prop_map(|cookie| ServerLine::Device { cookie }),
+        option::of(name()).prop_map(|name| ServerLine::Invited { name }),
         Just(ServerLine::Alive),
         refusal().prop_map(ServerLine::Refused),
         small_number().prop_map(|count| ServerLine::Notice(Notice::FailedLogins { count })),
@@ -192,6 +194,7 @@ fn refusal() -> BoxedStrategy<Refusal> {
             Refusal::Busy,
             Refusal::NameTaken,
             Refusal::Stale,
+            Refusal::InvalidInvite,
         ]),
     ]
     .boxed()

@@ -26,6 +26,8 @@
 //! operator kicks NAME [TEXT]
 //! operator unlocks NAME
 //! operator mutes|bans|disables NAME [SECONDS]
+//! operator invites CODE [ACCOUNTS [SECONDS [NAME]]]
+//! operator revokes NUMBER
 //! operator unmutes|unbans|enables NAME
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable

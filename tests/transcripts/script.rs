@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hobnob::record::Restraint;
+use hobnob::record::{Invite, Restraint};
 use hobnob::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
     Takeover,
@@ -141,6 +141,17 @@ fn operate(stage: &mut Stage, words: &str) {
         "announces" => Act::Announce(rest.into()),
         "kicks" => Act::Kick { user: user(), reason: text.map(Into::into) },
         "unlocks" => Act::Unlock(user()),
+        "invites" => {
+            let mut words = rest.split(' ');
+            let mut word = || words.next();
+            let code = word().and_then(|code| code.parse().ok()).expect("a code");
+            let left = word().map_or(1, |uses| uses.parse().expect("how many"));
+            let secs = word().map_or(600, |secs| secs.parse().expect("seconds"));
+            let name = word().map(|name| Name::new(name).expect("a name"));
+            let until = stage.now + Duration::from_secs(secs);
+            Act::Invite { code, invite: Invite { number: 0, name, left, until } }
+        }
+        "revokes" => Act::Revoke(rest.parse().expect("a number")),
         verb => {
             let verbs = [("mutes", "unmutes"), ("bans", "unbans"), ("disables", "enables")];
             let at = verbs.iter().position(|verbs| verbs.0 == verb || verbs.1 == verb);

@@ -314,6 +314,7 @@ impl Errand {
             // Nothing else is told to a courier that matters.
             ServerLine::Greeting { .. }
             | ServerLine::Device { .. }
+            | ServerLine::Invited { .. }
             | ServerLine::Alive
             | ServerLine::Done { number: None, .. }
             | ServerLine::Failed { number: None, .. }
@@ -367,6 +368,7 @@ impl Errand {
             | Refusal::AlreadyOnline
             | Refusal::BadName
             | Refusal::NameTaken
+            | Refusal::InvalidInvite
             | Refusal::Stale => self.fail(Reason::Refused(refusal), Exit::LoginRefused),
         }
     }

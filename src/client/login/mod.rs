@@ -1,6 +1,7 @@
 //! Before a session: prompts, credentials, registration.
 
 mod again;
+mod joining;
 mod refusals;
 
 use alloc::borrow::Cow;
@@ -28,6 +29,8 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Entry {
     step: Step,
+    /// What the server says to the invite.
+    invite: joining::Invite,
     /// Whether the last login was refused.
     refused: bool,
     /// What the state folder knows of this device.
@@ -155,6 +158,7 @@ impl Entry {
     /// Tries are counted on each connection.
     pub(super) fn begin_connection(&mut self) {
         self.failure = None;
+        self.invite = joining::Invite::NotShown;
     }
 }
 
@@ -177,6 +181,12 @@ impl ClientState {
         if let Some(cut) = self.entry().and_then(|entry| entry.cut.as_mut()) {
             cut.stage = Stage::Hopeless;
         }
+        if !self.show_invite() {
+            self.go_on_with_login();
+        }
+    }
+
+    fn go_on_with_login(&mut self) {
         match self.entry().map(|entry| &entry.step) {
             Some(Step::Arriving) => self.ask_username(),
             Some(Step::Waiting { .. }) => self.send_request(),
@@ -324,6 +334,8 @@ impl ClientState {
     pub(super) fn on_login_line(&mut self, line: &ServerLine<'_>) {
         match line {
             ServerLine::Ask(prompt) => self.on_ask(*prompt),
+            ServerLine::Invited { name } => self.on_invited(*name),
+            ServerLine::Refused(refusal) if self.awaits_invite() => self.on_invite_refused(*refusal),
             ServerLine::Refused(refusal) => self.on_refused(*refusal),
             ServerLine::Welcome(admission) => {
                 let Some(name) = self.waiting().map(|request| request.name().clone()) else { return };
@@ -333,6 +345,9 @@ impl ClientState {
                     // The state folder would mix up two users.
                     self.end_entry(Bye::ConnectionLost, Exit::Stranger);
                 }
+            }
+            ServerLine::Failed { number: None, code, .. } if self.awaits_invite() => {
+                self.on_invite_failed(*code);
             }
             ServerLine::Failed { number: None, code, .. } => self.on_login_failed(*code),
             ServerLine::Bye(farewell) => self.on_early_bye(*farewell),
@@ -377,6 +392,9 @@ impl ClientState {
 
     fn on_ask(&mut self, prompt: Prompt) {
         let Some(name) = self.waiting().map(|request| request.name().clone()) else { return };
+        if prompt == Prompt::Password && self.settings.invite.is_some() {
+            return self.on_name_taken();
+        }
         match (prompt, self.settings.password.take_if(|_| prompt != Prompt::Username)) {
             (Prompt::Username, _) => self.ask_username(),
             (Prompt::Password, Some(password)) => self.ask_server(Request::Login(name, password)),

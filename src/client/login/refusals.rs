@@ -28,8 +28,10 @@ impl ClientState {
             }
             Refusal::AlreadyOnline => self.on_already_online(),
             Refusal::BadName => self.refuse(LoginRefused::BadName, Next::Username),
-            Refusal::NameTaken => self.refuse(LoginRefused::NameTaken, Next::Username),
+            Refusal::NameTaken => self.on_name_taken(),
             Refusal::Busy => self.on_busy(),
+            // Used up meanwhile.
+            Refusal::InvalidInvite => self.refuse(LoginRefused::InvalidInvite, Next::Leave),
             // Nothing was to be resumed: start over.
             Refusal::Stale => self.ask_username(),
         }

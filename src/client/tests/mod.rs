@@ -9,6 +9,7 @@ mod devices;
 mod dials;
 mod door;
 mod excess;
+mod joining;
 mod keys;
 mod log;
 mod login;

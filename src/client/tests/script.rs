@@ -388,6 +388,8 @@ fn refusal(refused: LoginRefused) -> String {
         LoginRefused::BadName => "bad name".into(),
         LoginRefused::Busy => "busy".into(),
         LoginRefused::NameTaken => "name taken".into(),
+        LoginRefused::InvalidInvite => "invalid invite".into(),
+        LoginRefused::NoInvites => "no invites".into(),
     }
 }
 

@@ -3,14 +3,14 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::entry::{self, refuse};
+use super::entry::{self, refuse, refuse_for_good};
 use super::links::{self, Stage};
 use super::waiting::{self, Waits};
-use super::{couriers, ending, hashing, probes, tries};
+use super::{couriers, ending, hashing, invites, probes, tries};
 use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
-use crate::server::papers::lane::{Subject, Subjects, Wish};
+use crate::server::papers::lane::{Registration, Subject, Subjects, Wish};
 use crate::server::people::{presence, relays};
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
@@ -35,7 +35,8 @@ pub(super) fn why_not_new(server: &mut ServerState, name: &Name) -> Option<Refus
 
 /// The password of a new account is hashed: the account is to be made.
 pub(super) fn wish_for_account(server: &mut ServerState, link: LinkId, name: Name, credential: Credential) {
-    wishes::submit(server, Wish::Register { link, name, credential });
+    let invite = invites::of_link(server, link);
+    wishes::submit(server, Wish::Register(Registration { link, name, credential, invite }));
 }
 
 /// What making or purging an account reads and writes.
@@ -46,15 +47,15 @@ pub(in crate::server) fn account_subjects(name: &Name) -> Subjects {
 }
 
 /// Decides a registration whose turn has come.
-pub(in crate::server) fn decide_account(
-    server: &mut ServerState,
-    link: LinkId,
-    name: &Name,
-    credential: &Credential,
-) -> Decision {
+pub(in crate::server) fn decide_account(server: &mut ServerState, registration: &Registration) -> Decision {
+    let Registration { link, ref name, ref credential, invite } = *registration;
     let here = matches!(links::stage(server, link), Some(Stage::LoggingIn(_)));
-    let refusal = why_not_new(server, name);
+    let over = invite.filter(|code| !invites::is_good(server, *code, name.as_str()));
+    let refusal = over.map(|_| Refusal::InvalidInvite).or_else(|| why_not_new(server, name));
     if here && refusal.is_none() {
+        if let Some(code) = invite {
+            invites::take(server, code);
+        }
         let change = Change::AccountAdded { name: name.clone(), credential: credential.clone() };
         return Decision::Change { change, concerned: Vec::new() };
     }
@@ -67,6 +68,9 @@ pub(in crate::server) fn decide_account(
 
 fn refuse_registration(server: &mut ServerState, link: LinkId, refusal: Refusal) {
     links::set_stage(server, link, Stage::Anonymous);
+    if refusal == Refusal::InvalidInvite {
+        return refuse_for_good(server, link, AT_ONCE, refusal);
+    }
     refuse(server, link, AT_ONCE, refusal);
     waiting::wait_no_more(server, link, Waits::LOGIN);
 }
@@ -74,14 +78,16 @@ fn refuse_registration(server: &mut ServerState, link: LinkId, refusal: Refusal)
 /// The new account is in the credentials file, or could not be written.
 pub(in crate::server) fn account_decided(
     server: &mut ServerState,
-    link: LinkId,
-    name: &Name,
-    credential: &Credential,
+    registration: &Registration,
     settlement: Result<(), Code>,
 ) {
+    let Registration { link, ref name, ref credential, invite } = *registration;
     server.door.registering.remove(name);
     let waits = matches!(links::stage(server, link), Some(Stage::LoggingIn(_)));
     if settlement.is_err() {
+        if let Some(code) = invite {
+            invites::give_back(server, code);
+        }
         if waits {
             refuse_registration(server, link, Refusal::Busy);
         }

@@ -201,6 +201,7 @@ pub(super) fn obey(server: &mut ServerState, id: LinkId, user: UserId, line: Cli
         ClientLine::Relay(_)
         | ClientLine::Hello { .. }
         | ClientLine::Device { .. }
+        | ClientLine::Invite { .. }
         | ClientLine::Takeover
         | ClientLine::Login { .. }
         | ClientLine::Register { .. }

@@ -3,7 +3,7 @@
 use core::mem;
 
 use super::links::{self, Stage};
-use super::{commands, couriers, devices, ending, login, probes, turns, waiting};
+use super::{commands, couriers, devices, ending, invites, login, probes, turns, waiting};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::people::relays;
@@ -265,6 +265,7 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         ClientLine::Relay(_)
         | ClientLine::Hello { .. }
         | ClientLine::Device { .. }
+        | ClientLine::Invite { .. }
         | ClientLine::Takeover
         | ClientLine::Login { .. }
         | ClientLine::Register { .. }
@@ -298,6 +299,7 @@ fn obey_stranger(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         ClientLine::Register { name, password } => login::register(server, id, name, password),
         ClientLine::Resume { name, token } => login::resume(server, id, name, &token),
         ClientLine::Device { cookie } => devices::shown(server, id, cookie),
+        ClientLine::Invite { code } => invites::shown(server, id, &code),
         ClientLine::Takeover => probes::take_over(server, id),
         ClientLine::Request { .. }
         | ClientLine::Marked { .. }
@@ -342,8 +344,8 @@ pub(super) fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) 
     }
     let Misuse { number, command, code } = misuse;
     let is_logged_in = matches!(links::stage(server, id), Some(Stage::Member(_) | Stage::Carrying(_)));
-    let over =
-        matches!(command, "hello" | "device" | "login" | "register" | "resume" | "takeover") && is_logged_in;
+    let of_strangers = ["hello", "device", "invite", "login", "register", "resume", "takeover"];
+    let over = of_strangers.contains(&command) && is_logged_in;
     let link = server.door.links.get(&id);
     let relays = link.is_some_and(|link| link.capabilities.relay && link.stage.courier().is_none());
     let over = over || command == "relay" && !relays && is_logged_in;

@@ -11,6 +11,7 @@ use super::strangers::Newcomer;
 use super::waiting::{self, Waits};
 use super::{couriers, ending, hashing, login, probes, strangers, turns};
 use crate::planted::{self, Planted};
+use crate::record::Digest;
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
 use crate::server::effect::Report;
@@ -45,6 +46,8 @@ pub(super) struct Link {
     pub(super) begun: Option<u64>,
     /// The cookie that it has shown.
     pub(super) cookie: Option<Token>,
+    /// The invite that was shown on it.
+    pub(super) invite: Option<Digest>,
     /// Commands of a courier that are not answered.
     pub(super) open: u32,
     /// The login that was refused on it because of a session.
@@ -156,6 +159,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         spoke: false,
         begun: None,
         cookie: None,
+        invite: None,
         open: 0,
         denied: None,
         asked: false,

@@ -8,7 +8,7 @@ use super::links::{self, Stage};
 use super::names::Subject;
 use super::tries::{self, Counted, Success};
 use super::waiting::{self, Waits};
-use super::{accounts, addresses, couriers, devices, ending, probes, strangers};
+use super::{accounts, addresses, couriers, devices, ending, invites, probes, strangers};
 use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
 use crate::server::accounts::UserId;
@@ -54,7 +54,7 @@ pub(super) enum Way {
 }
 
 /// A login begins, of whatever kind.
-fn begin(server: &mut ServerState, id: LinkId) {
+pub(super) fn begin(server: &mut ServerState, id: LinkId) {
     strangers::note_begun(server, id);
     probes::forget_claim(server, id);
 }
@@ -65,7 +65,8 @@ pub(super) fn login(server: &mut ServerState, id: LinkId, name: &str, password: 
         return refuse(server, id, AT_ONCE, Refusal::BadName);
     }
     let open = server.settings.registration == Registration::Open;
-    let new = open && server.accounts.find_open(name).is_none();
+    let invited = invites::of_link(server, id).is_some_and(|code| invites::is_good(server, code, name));
+    let new = (open || invited) && server.accounts.find_open(name).is_none();
     let busy = server.door.registering.contains(name) || server.papers.lane.is_returning(name);
     match password {
         None if new && !planted::is(Planted::NewNameAskedAsOld) => {
@@ -342,9 +343,13 @@ pub(super) fn register(server: &mut ServerState, id: LinkId, name: &str, passwor
     if server.door.registering.contains(name) || server.papers.lane.is_returning(name) {
         return refuse(server, id, AT_ONCE, Refusal::Busy);
     }
-    if server.settings.registration == Registration::Closed && !planted::is(Planted::RegistrationNeverCloses)
-    {
+    let invite = invites::of_link(server, id);
+    let closed = server.settings.registration == Registration::Closed;
+    if closed && invite.is_none() && !planted::is(Planted::RegistrationNeverCloses) {
         return attempt(server, id, name, Password::new(password.0));
+    }
+    if invite.is_some_and(|code| !invites::is_good(server, code, name)) {
+        return refuse_for_good(server, id, AT_ONCE, Refusal::InvalidInvite);
     }
     if password.0.is_empty() {
         return server.out.send(id, &ServerLine::Ask(Prompt::NewPassword));
@@ -357,10 +362,12 @@ pub(super) fn register(server: &mut ServerState, id: LinkId, name: &str, passwor
         return refuse(server, id, AT_ONCE, Refusal::Busy);
     }
     let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
-    if let Some(retry_after_secs) = addresses::registration_secs(server, from) {
-        return refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
+    if invite.is_none() || planted::is(Planted::InviteCounts) {
+        if let Some(retry_after_secs) = addresses::registration_secs(server, from) {
+            return refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
+        }
+        addresses::count_registration(server, from);
     }
-    addresses::count_registration(server, from);
     server.door.registering.insert(new);
     let password = Password::new(password.0);
     hashing::submit(server, Job { link: id, name: name.into(), password, task });

@@ -11,6 +11,7 @@ mod ending;
 mod entry;
 mod hashing;
 mod input;
+mod invites;
 mod links;
 mod login;
 mod names;
@@ -42,6 +43,11 @@ pub(super) use self::ending::{
 pub(super) use self::entry::word_is_due;
 use self::hashing::Hashing;
 pub(super) use self::input::{go_on_reading, receive};
+use self::invites::Invites;
+pub(super) use self::invites::{
+    apply_invite, apply_use, decide_invite, decide_revocation, invite_decided, invite_subjects,
+    make as make_invite, revoke as revoke_invite,
+};
 use self::links::Link;
 pub(super) use self::links::{
     close_overdue, flushed, is_parting, link_lost, open_link, parting_due, stream_ended,
@@ -70,6 +76,7 @@ pub(super) struct Door {
     turns: VecDeque<LinkId>,
     meter: Meter,
     addresses: Addresses,
+    invites: Invites,
     /// Those that passwords are counted for.
     names: Names,
     hashing: Hashing,
@@ -88,6 +95,7 @@ impl Door {
             turns: VecDeque::new(),
             meter: Meter::default(),
             addresses: Addresses::default(),
+            invites: Invites::default(),
             names: Names::new(seed),
             hashing: Hashing::default(),
             early: 0,

@@ -1,7 +1,8 @@
 //! Facts that the store refused: they hold, and are written when it is possible again.
 //!
-//! There are at most five for each account, one for each of its devices and of its couriers' tokens, and one for each name in the table of R50; the ids of removed mail add up, and
-//! there are no more of them than of messages in the store.
+//! There are at most five for each account, one for each of its devices and of its couriers' tokens, one for each name in
+//! the table of R50, and one for each invite; the ids of removed mail add up, and there are no more of them than of
+//! messages in the store.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -25,6 +26,7 @@ enum FactKey {
     Mail(Name),
     Device(Name, Digest),
     Courier(Name, Digest),
+    Invite(Digest),
 }
 
 impl FactKey {
@@ -36,6 +38,7 @@ impl FactKey {
             Fact::MailRemoved { user, .. } => FactKey::Mail(user.clone()),
             Fact::Device { user, device, .. } => FactKey::Device(user.clone(), *device),
             Fact::Courier { user, token, .. } => FactKey::Courier(user.clone(), *token),
+            Fact::InviteUsed { code, .. } => FactKey::Invite(*code),
         }
     }
 }
@@ -72,7 +75,10 @@ impl Facts {
 
     /// A newer fact is handed out: an older one of failures must not be written over it.
     pub(super) fn replace(&mut self, newer: &Fact) {
-        if matches!(newer, Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. }) {
+        if matches!(
+            newer,
+            Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. } | Fact::InviteUsed { .. }
+        ) {
             self.kept.remove(&FactKey::of(newer));
         }
     }
@@ -116,7 +122,7 @@ impl Facts {
     }
 }
 
-/// The account that a fact is about; `None`: it is about a made-up name.
+/// The account that a fact is about; `None`: it is about a made-up name, or an invite.
 pub(super) const fn account_of(fact: &Fact) -> Option<&Name> {
     match fact {
         Fact::SessionBegan { user, .. }
@@ -125,7 +131,7 @@ pub(super) const fn account_of(fact: &Fact) -> Option<&Name> {
         | Fact::Device { user, .. }
         | Fact::Courier { user, .. } => Some(user),
         Fact::Failures { suspect: Suspect::Account(name), .. } => Some(name),
-        Fact::Failures { suspect: Suspect::Unknown(_), .. } => None,
+        Fact::Failures { suspect: Suspect::Unknown(_), .. } | Fact::InviteUsed { .. } => None,
     }
 }
 
@@ -147,7 +153,9 @@ fn named_by(record: &Record) -> Vec<&Name> {
                 members.iter().chain(maker.as_ref().map(|maker| &maker.name)).collect()
             }
             Change::Restrained { user, .. } => Vec::from([user]),
-            Change::GroupRemoved { .. } => Vec::new(),
+            Change::GroupRemoved { .. } | Change::InviteMade { .. } | Change::InviteRevoked { .. } => {
+                Vec::new()
+            }
         },
     }
 }

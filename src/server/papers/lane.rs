@@ -9,7 +9,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::record::{Change, Restraint};
+use crate::record::{Change, Digest, Invite, Restraint};
 use crate::server::Renewal;
 use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
@@ -28,11 +28,25 @@ pub(in crate::server) enum Wish {
     /// A command that changes a group.
     Group { asker: Asker, change: GroupChange, group: Box<str> },
     /// A new account, for the user of a link.
-    Register { link: LinkId, name: Name, credential: Credential },
+    Register(Registration),
     /// An account is gone from the credentials file.
     Purge { name: Name },
     /// An operator keeps a user from something, or no more.
     Restrain { ticket: Ticket, user: Name, how: Restraint, until: Option<Time> },
+    /// An operator wants an invite with this code.
+    Invite { ticket: Ticket, code: Digest, invite: Invite },
+    /// An operator wants the invite of this number to be no more.
+    Revoke { ticket: Ticket, number: u32 },
+}
+
+/// A new account that somebody wants.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct Registration {
+    pub(in crate::server) link: LinkId,
+    pub(in crate::server) name: Name,
+    pub(in crate::server) credential: Credential,
+    /// By which it is made.
+    pub(in crate::server) invite: Option<Digest>,
 }
 
 impl Wish {
@@ -40,7 +54,11 @@ impl Wish {
     pub(in crate::server) const fn asker(&self) -> Option<Asker> {
         match self {
             Wish::Block { asker, .. } | Wish::Group { asker, .. } => Some(*asker),
-            Wish::Register { .. } | Wish::Purge { .. } | Wish::Restrain { .. } => None,
+            Wish::Register(_)
+            | Wish::Purge { .. }
+            | Wish::Restrain { .. }
+            | Wish::Invite { .. }
+            | Wish::Revoke { .. } => None,
         }
     }
 
@@ -57,9 +75,12 @@ impl Wish {
 
     const fn rank(&self) -> Rank {
         match self {
-            Wish::Block { .. } | Wish::Register { .. } | Wish::Purge { .. } | Wish::Restrain { .. } => {
-                Rank::Own
-            }
+            Wish::Block { .. }
+            | Wish::Register(_)
+            | Wish::Purge { .. }
+            | Wish::Restrain { .. }
+            | Wish::Invite { .. }
+            | Wish::Revoke { .. } => Rank::Own,
             Wish::Group { .. } => Rank::Shared,
         }
     }
@@ -97,6 +118,8 @@ pub(in crate::server) enum Subject {
     Restraints(Name),
     /// Whether there is a group whose name looks like this.
     GroupLook(String),
+    /// The invites, but for how often each was used.
+    Invites,
 }
 
 /// All that a wish reads and writes.
@@ -323,7 +346,12 @@ impl Lane {
 const fn purged(wish: &Wish) -> Option<&Name> {
     match wish {
         Wish::Purge { name } => Some(name),
-        Wish::Block { .. } | Wish::Group { .. } | Wish::Register { .. } | Wish::Restrain { .. } => None,
+        Wish::Block { .. }
+        | Wish::Group { .. }
+        | Wish::Register(_)
+        | Wish::Restrain { .. }
+        | Wish::Invite { .. }
+        | Wish::Revoke { .. } => None,
     }
 }
 

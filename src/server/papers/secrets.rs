@@ -82,6 +82,11 @@ impl Secrets {
         self.digest(b"name", &[], name)
     }
 
+    /// The digest that is kept of an invite's code.
+    pub(in crate::server) fn invite_digest(&self, code: &Token) -> Digest {
+        self.digest(b"invite", &code.0, "")
+    }
+
     /// Tells the words of a command from others; the key makes it the same after a restart.
     pub(in crate::server) fn words_digest(&self, command: &[u8]) -> WordsDigest {
         WordsDigest(SipHasher24::new_with_key(&front(&self.key)).hash(command))

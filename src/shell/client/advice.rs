@@ -74,7 +74,9 @@ pub(super) fn refused(refused: LoginRefused) -> String {
         | LoginRefused::AlreadyOnline
         | LoginRefused::BadName
         | LoginRefused::Busy
-        | LoginRefused::NameTaken => text,
+        | LoginRefused::NameTaken
+        | LoginRefused::InvalidInvite
+        | LoginRefused::NoInvites => text,
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
                 .end();
         }
         View::Notice(notice) => {
-            Object::begin(out, "notice").with("text", wording::notice(*notice)).end();
+            Object::begin(out, "notice").with("text", wording::notice(notice)).end();
         }
         View::Bye(bye) => Object::begin(out, "bye").with("reason", bye.as_str()).end(),
     }
@@ -93,6 +93,8 @@ fn write_refused(object: Object<'_>, refused: LoginRefused) {
         LoginRefused::BadName => object.with("error", "bad_name"),
         LoginRefused::Busy => object.with("error", "busy"),
         LoginRefused::NameTaken => object.with("error", "name_taken"),
+        LoginRefused::InvalidInvite => object.with("error", "invalid_invite"),
+        LoginRefused::NoInvites => object.with("error", "no_invites"),
     }
     .end();
 }

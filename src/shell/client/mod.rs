@@ -15,6 +15,7 @@ mod echo;
 mod errand_options;
 mod gate;
 mod hands;
+mod join_options;
 pub mod journal;
 mod json;
 mod keyboard;

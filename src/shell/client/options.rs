@@ -12,6 +12,7 @@ use etcetera::BaseStrategy as _;
 use super::config::{self, Chosen, ConfigError, Given, Sources};
 use super::config_keys::{Config, Switch};
 use super::errand_options::ErrandOptions;
+use super::join_options;
 use super::passwords::PasswordSource;
 use super::program::Program;
 use super::reach::Security;
@@ -31,6 +32,7 @@ Examples:
   hobnob example.org                   to another one; or example.org:5000
   hobnob --user hans 5000              as hans, to port 5000 of this machine
   hobnob --json < lines > objects      for a script: lines in, objects out
+  hobnob join example.org:4000/CODE#…  makes an account by an operator's invite
   hobnob trust example.org             accepts a key that the server has changed
   hobnob send yoda 'the disk is full'  sends one message
   hobnob config                        what is set, and where";
@@ -140,6 +142,8 @@ pub(super) enum Task {
     Send,
     /// Hand messages to a script.
     Watch,
+    /// Make an account by an invite, and begin a session.
+    Join,
 }
 
 /// An error in a command line.
@@ -179,6 +183,9 @@ pub enum UsageError {
         /// Why.
         reason: String,
     },
+    /// `hobnob join` without an invite.
+    #[error("{}", no_invite(.0.as_deref()))]
+    NoInvite(Option<String>),
     /// `hobnob send` without a recipient.
     #[error("say whom it is for: USER, --group NAME or --all")]
     NobodyNamed,
@@ -215,6 +222,14 @@ pub enum UsageError {
     },
 }
 
+fn no_invite(word: Option<&str>) -> String {
+    let like = "HOST:PORT/CODE#SHA256:…, as the operator's hobnob-server invite prints it";
+    match word {
+        Some(word) => format!("{word} is no invite: {like}"),
+        None => format!("say the invite: {like}"),
+    }
+}
+
 impl Options {
     /// Parses a command line, whose first word is the program.
     ///
@@ -239,6 +254,10 @@ impl Options {
                 words.remove(1);
                 watch_options::parse(words, sources)
             }
+            Some("join") => {
+                words.remove(1);
+                join_options::parse(words, sources)
+            }
             Some("trust") => {
                 words.remove(1);
                 let matches = tasks::trust().try_get_matches_from(words)?;
@@ -255,7 +274,7 @@ impl Options {
         }
     }
 
-    fn new(matches: &ArgMatches, sources: &Sources, task: Task) -> Result<Options, UsageError> {
+    pub(super) fn new(matches: &ArgMatches, sources: &Sources, task: Task) -> Result<Options, UsageError> {
         let line = CommandLine::from_arg_matches(matches)?;
         let chosen = choices(matches, sources)?;
         if task == Task::Trust && !chosen.names("server") {
@@ -267,7 +286,7 @@ impl Options {
         warnings.extend(line.password.warning());
         let password = match task {
             Task::Trust => None,
-            Task::Chat | Task::Send | Task::Watch => {
+            Task::Chat | Task::Send | Task::Watch | Task::Join => {
                 line.password.read(config.password_command.as_deref())?
             }
         };
@@ -366,8 +385,9 @@ impl CommandLine {
         let Some(file) = &self.ca else {
             let demand = match (task, key) {
                 (Task::Trust, key) => Demand::Accept(key),
+                (Task::Join, Some(key)) => Demand::First(key),
                 (Task::Chat | Task::Send | Task::Watch, Some(key)) => Demand::Key(key),
-                (Task::Chat | Task::Send | Task::Watch, None) => Demand::Pin,
+                (Task::Chat | Task::Send | Task::Watch | Task::Join, None) => Demand::Pin,
             };
             let dialler = Dialler::to_any_key(host).map_err(|error| UsageError::NoTls(error.to_string()))?;
             return Ok(Security { demand, dialler });

@@ -116,7 +116,9 @@ pub(super) async fn reach<P: Platform>(
 const fn certified(demand: Demand) -> Certified {
     match demand {
         Demand::Certificate(_) => Certified::Yes,
-        Demand::Plaintext | Demand::Pin | Demand::Key(_) | Demand::Accept(_) => Certified::No,
+        Demand::Plaintext | Demand::Pin | Demand::Key(_) | Demand::First(_) | Demand::Accept(_) => {
+            Certified::No
+        }
     }
 }
 
@@ -125,7 +127,7 @@ fn pinned(places: &Places, name: &str) -> io::Result<Option<Fingerprint>> {
     match (&places.state, places.security.demand) {
         (Ok(root), _) => Pins(root).of(name),
         (Err(_), Demand::Plaintext | Demand::Key(_) | Demand::Certificate(_)) => Ok(None),
-        (Err(reason), Demand::Pin | Demand::Accept(_)) => Err(homeless(reason)),
+        (Err(reason), Demand::Pin | Demand::First(_) | Demand::Accept(_)) => Err(homeless(reason)),
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) fn message(kind: MessageKind, from: &str, text: &str) -> Message {
 pub(super) fn views() -> Vec<Sample> {
     let mut views = connection_views();
     views.extend(session_views());
+    views.extend(refused_views());
     views.extend(notice_views());
     views.extend(message_views());
     views.extend(private_views());
@@ -74,10 +75,6 @@ fn connection_views() -> Vec<Sample> {
 }
 
 fn session_views() -> Vec<Sample> {
-    let refused = |refused, fields, text| {
-        let json = format!(r#"{{"type":"login","ok":false,"error":{fields}}}"#);
-        (View::LoginRefused(refused), json, text)
-    };
     let bye = |bye: Bye, text| (View::Bye(bye), format!(r#"{{"type":"bye","reason":"{bye}"}}"#), text);
     let prompt = |ask: Question| {
         (View::Prompt { ask, again: false }, format!(r#"{{"type":"prompt","ask":"{ask}"}}"#), "")
@@ -93,6 +90,22 @@ fn session_views() -> Vec<Sample> {
         logged_in(0, "Welcome, luke!\n"),
         logged_in(1, "Welcome, luke!\n1 stored message\n"),
         logged_in(2, "Welcome, luke!\n2 stored messages\n"),
+        bye(Bye::Logout, ""),
+        bye(Bye::LoginTimeout, "You have not logged in in time\n"),
+        bye(Bye::Timeout, "You have been logged out as nothing was heard of you for too long\n"),
+        bye(Bye::ServerShutdown, "The server has stopped\n"),
+        bye(Bye::ConnectionLost, "The connection to the server is lost\n"),
+        bye(Bye::Replaced, "You have been logged out as you logged in elsewhere\n"),
+        bye(Bye::Kicked, "You have been logged out by the operator\n"),
+    ]
+}
+
+fn refused_views() -> Vec<Sample> {
+    let refused = |refused, fields, text| {
+        let json = format!(r#"{{"type":"login","ok":false,"error":{fields}}}"#);
+        (View::LoginRefused(refused), json, text)
+    };
+    vec![
         refused(
             LoginRefused::InvalidCredentials { attempts_left: 2 },
             r#""invalid_credentials","attempts_left":2"#,
@@ -129,15 +142,18 @@ fn session_views() -> Vec<Sample> {
         refused(
             LoginRefused::NameTaken,
             r#""name_taken""#,
-            "Error. This username has just been taken. Please choose another\n",
+            "Error. This username is taken. Please choose another\n",
         ),
-        bye(Bye::Logout, ""),
-        bye(Bye::LoginTimeout, "You have not logged in in time\n"),
-        bye(Bye::Timeout, "You have been logged out as nothing was heard of you for too long\n"),
-        bye(Bye::ServerShutdown, "The server has stopped\n"),
-        bye(Bye::ConnectionLost, "The connection to the server is lost\n"),
-        bye(Bye::Replaced, "You have been logged out as you logged in elsewhere\n"),
-        bye(Bye::Kicked, "You have been logged out by the operator\n"),
+        refused(
+            LoginRefused::InvalidInvite,
+            r#""invalid_invite""#,
+            "Error. This invite is used up, at its end, or wrong. Please ask for another one\n",
+        ),
+        refused(
+            LoginRefused::NoInvites,
+            r#""no_invites""#,
+            "Error. This server knows no invites: it is of an earlier version\n",
+        ),
     ]
 }
 
@@ -187,6 +203,7 @@ fn notice_views() -> Vec<Sample> {
         notice(Notice::New, "New messages from here on\n"),
         notice(Notice::Unseen { count: 1 }, "1 new message\n"),
         notice(Notice::Unseen { count: 14 }, "14 new messages\n"),
+        notice(Notice::InvitedAs { user: "rey".into() }, "You are invited as rey\n"),
         notice(Notice::PasswordsDiffer, "The two passwords differ. Please try again\n"),
         (
             View::Announcement { text: "back at 5\u{1b}".into() },

@@ -277,7 +277,11 @@ impl Runner {
             }
             Reason::Refused(Refusal::Busy) => "the server was busy all the time".into(),
             Reason::Refused(
-                Refusal::BadName | Refusal::NameTaken | Refusal::AlreadyOnline | Refusal::Stale,
+                Refusal::BadName
+                | Refusal::NameTaken
+                | Refusal::AlreadyOnline
+                | Refusal::InvalidInvite
+                | Refusal::Stale,
             ) => "the server refuses the name".into(),
         };
         say(&words);

@@ -21,6 +21,7 @@ use crate::shell::visible::visible;
 /// The whole command line.
 pub(super) fn all() -> Command {
     options::command_line().subcommands([
+        join(),
         trust(),
         SendLine::command().name("send"),
         WatchLine::command().name("watch"),
@@ -58,6 +59,23 @@ Examples:
     let usage = "hobnob trust HOST | PORT | HOST PORT | HOST:PORT";
     let line = line.mut_arg("words", |words| words.help("The server"));
     let line = line.name("trust").about("Accepts the key that a server has now").override_usage(usage);
+    line.before_help(EXAMPLES).after_help(Resettable::Reset)
+}
+
+/// `hobnob join`: a session, but for what the invite says.
+pub(super) fn join() -> Command {
+    const SAID: [&str; 3] = ["server", "fingerprint", "ca"];
+    const EXAMPLES: &str = "\
+Examples:
+  hobnob join example.org:4000/4bf1…#SHA256:URMorzQcFscEHX…
+  hobnob join example.org:4000/4bf1…#SHA256:URMorzQcFscEHX… --user rey";
+    let line = options::command_line().mut_args(|arg| {
+        let hidden = SAID.contains(&arg.get_id().as_str());
+        arg.hide(hidden)
+    });
+    let usage = "hobnob join HOST:PORT/CODE#SHA256:… [OPTIONS]";
+    let line = line.mut_arg("words", |words| words.value_name("INVITE").help("As the operator has sent it"));
+    let line = line.name("join").about("Makes an account by an invite, and logs in").override_usage(usage);
     line.before_help(EXAMPLES).after_help(Resettable::Reset)
 }
 

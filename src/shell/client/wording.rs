@@ -120,12 +120,16 @@ pub(super) fn refused(refused: LoginRefused) -> String {
         LoginRefused::AlreadyOnline => "Your account is already logged in".into(),
         LoginRefused::BadName => "Error. Invalid username".into(),
         LoginRefused::Busy => "The server is busy. Please try again later".into(),
-        LoginRefused::NameTaken => "Error. This username has just been taken. Please choose another".into(),
+        LoginRefused::NameTaken => "Error. This username is taken. Please choose another".into(),
+        LoginRefused::InvalidInvite => {
+            "Error. This invite is used up, at its end, or wrong. Please ask for another one".into()
+        }
+        LoginRefused::NoInvites => "Error. This server knows no invites: it is of an earlier version".into(),
     }
 }
 
 /// The sentence for a notice.
-pub(super) fn notice(notice: Notice) -> String {
+pub(super) fn notice(notice: &Notice) -> String {
     match notice {
         Notice::FailedLogins { count: 1 } => "1 failed login to your account since you were last here".into(),
         Notice::FailedLogins { count } => {
@@ -157,6 +161,7 @@ pub(super) fn notice(notice: Notice) -> String {
         Notice::Unseen { count: 1 } => "1 new message".into(),
         Notice::Unseen { count } => format!("{count} new messages"),
         Notice::PasswordsDiffer => "The two passwords differ. Please try again".into(),
+        Notice::InvitedAs { user } => format!("You are invited as {user}"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::or;
@@ -16,6 +17,7 @@ use smol::LocalExecutor;
 use thiserror::Error;
 
 use super::inbox::{Item, Sender};
+use super::invitations::{Invitation, MOST_USES, Wanted};
 use super::setup::settings::{SETTINGS, Settings};
 use crate::record::Restraint;
 use crate::server::operators::{Census, Seat};
@@ -46,6 +48,8 @@ pub(super) enum Order {
     Act(Act),
     /// The same, from now on.
     Restrain(Name, Restraint, Lasts),
+    Invite(Wanted),
+    Invites,
 }
 
 /// For how long an operator keeps a user from something.
@@ -57,20 +61,9 @@ pub(super) enum Lasts {
 }
 
 impl Lasts {
-    /// `30s`, `10m`, `2h`, `7d`; without it for ever.
+    /// Without a word for ever.
     fn read(word: Option<&str>) -> Result<Lasts, BadOrder> {
-        let Some(word) = word else { return Ok(Lasts::Ever) };
-        let (count, unit) = word.split_at_checked(word.len().saturating_sub(1)).ok_or(BadOrder::Time)?;
-        let secs = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return Err(BadOrder::Time),
-        };
-        let count: u32 = count.parse().map_err(|_| BadOrder::Time)?;
-        let secs = u64::from(count).checked_mul(secs).filter(|secs| *secs > 0).ok_or(BadOrder::Time)?;
-        Ok(Lasts::For(Duration::from_secs(secs)))
+        word.map_or(Ok(Lasts::Ever), |word| time(word).map(Lasts::For))
     }
 
     /// Until when, if it begins now; `None`: no more.
@@ -101,6 +94,11 @@ impl Order {
         Ok(match (word, rest) {
             ("status", None) => Order::Status,
             ("sessions", None) => Order::Sessions,
+            ("invites", None) => Order::Invites,
+            ("invite", Some(_)) => Order::Invite(invite(name, words)?),
+            ("revoke", Some(_)) if words.is_none() => {
+                Order::Act(Act::Revoke(name.parse().map_err(|_| BadOrder::Number)?))
+            }
             ("reload", None) => Order::Reload,
             ("stop", None) => Order::Stop,
             ("restart", None) => Order::Restart,
@@ -128,8 +126,13 @@ impl Order {
     /// Whether it only asks.
     pub(super) const fn is_question(&self) -> bool {
         match self {
-            Order::Status | Order::Sessions => true,
-            Order::Reload | Order::Stop | Order::Restart | Order::Act(_) | Order::Restrain(..) => false,
+            Order::Status | Order::Sessions | Order::Invites => true,
+            Order::Reload
+            | Order::Stop
+            | Order::Restart
+            | Order::Act(_)
+            | Order::Restrain(..)
+            | Order::Invite(_) => false,
         }
     }
 
@@ -138,7 +141,13 @@ impl Order {
         match self {
             Order::Stop => Some(Item::Stop),
             Order::Restart => Some(Item::Restart),
-            Order::Status | Order::Sessions | Order::Reload | Order::Act(_) | Order::Restrain(..) => None,
+            Order::Status
+            | Order::Sessions
+            | Order::Invites
+            | Order::Reload
+            | Order::Act(_)
+            | Order::Restrain(..)
+            | Order::Invite(_) => None,
         }
     }
 }
@@ -156,12 +165,40 @@ enum BadOrder {
     Name,
     #[error("there is nothing to say")]
     Text,
+    #[error("this is no number of an invite; invite --list says which there are")]
+    Number,
+    #[error("an invite is for 1 to {MOST_USES} accounts")]
+    Uses,
     #[error("this is no time: 30s, 10m, 2h or 7d")]
     Time,
 }
 
+/// `30s`, `10m`, `2h`, `7d`.
+fn time(word: &str) -> Result<Duration, BadOrder> {
+    let (count, unit) = word.split_at_checked(word.len().saturating_sub(1)).ok_or(BadOrder::Time)?;
+    let secs = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(BadOrder::Time),
+    };
+    let count: u32 = count.parse().map_err(|_| BadOrder::Time)?;
+    let secs = u64::from(count).checked_mul(secs).filter(|secs| *secs > 0).ok_or(BadOrder::Time)?;
+    Ok(Duration::from_secs(secs))
+}
+
 fn user(word: &str) -> Result<Name, BadOrder> {
     Name::new(word).map_err(|_| BadOrder::Name)
+}
+
+/// `USES FOR [NAME]`
+fn invite(uses: &str, rest: Option<&str>) -> Result<Wanted, BadOrder> {
+    let uses = uses.parse().ok().filter(|uses| (1..=MOST_USES).contains(uses)).ok_or(BadOrder::Uses)?;
+    let mut words = rest.unwrap_or_default().splitn(2, ' ');
+    let lasts = time(words.next().unwrap_or_default())?;
+    let name = words.next().map(user).transpose()?;
+    Ok(Wanted { name, uses, lasts })
 }
 
 fn text(words: &str) -> Result<Box<str>, BadOrder> {
@@ -184,6 +221,13 @@ impl fmt::Display for Order {
             Order::Act(Act::Restrain { user, how, .. }) => {
                 write!(f, "{how} {}", visible(user.as_str()))
             }
+            Order::Act(Act::Invite { .. }) => f.write_str("invite"),
+            Order::Act(Act::Revoke(number)) => write!(f, "revoke {number}"),
+            Order::Invites => f.write_str("invites"),
+            Order::Invite(Wanted { name, uses, lasts }) => {
+                write!(f, "invite {uses} {}s", lasts.as_secs())?;
+                name.iter().try_for_each(|name| write!(f, " {}", visible(name.as_str())))
+            }
             Order::Restrain(user, how, lasts) => {
                 let [begins, ends] = words_of(*how);
                 let name = visible(user.as_str());
@@ -201,10 +245,17 @@ impl fmt::Display for Order {
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
     pub(super) uid: u32,
+    /// What they are answered, if they have asked for an invite.
+    invitation: Option<Arc<Invitation>>,
     answer: async_channel::Sender<Value>,
 }
 
 impl Asker {
+    /// They are answered with this once the invite is made.
+    pub(super) fn about(self, invitation: Invitation) -> Asker {
+        Asker { invitation: Some(Arc::new(invitation)), ..self }
+    }
+
     pub(super) fn tell(&self, answer: Value) {
         // Fails only if nobody waits for it any more.
         let _ = self.answer.try_send(answer);
@@ -271,7 +322,7 @@ async fn serve(mut link: OperatorLink, _place: Rc<Place>, platform: System, inbo
     };
     let follow_up = order.follow_up();
     let (answer, answered) = async_channel::bounded(1);
-    let asker = Asker { uid: link.uid, answer };
+    let asker = Asker { uid: link.uid, invitation: None, answer };
     if inbox.send(Item::Operator(order, asker)).await.is_err() {
         return;
     }
@@ -316,7 +367,7 @@ pub(super) fn sessions(core: &ServerState, now: Time) -> Value {
 }
 
 /// RFC 3339, in whole seconds.
-fn moment(time: Time) -> Option<String> {
+pub(super) fn moment(time: Time) -> Option<String> {
     let seconds = i64::try_from(time.0 / 1_000_000).ok()?;
     Timestamp::from_second(seconds).ok().map(|at| at.to_string())
 }
@@ -324,14 +375,18 @@ fn moment(time: Time) -> Option<String> {
 /// Notes what an act of an operator came to.
 pub(super) fn log(asker: &Asker, outcome: &Reached) {
     match outcome {
+        Ok(number) if asker.invitation.is_some() => {
+            tracing::info!("invite {number} is made for the operator (uid {})", asker.uid);
+        }
         Ok(reached) => tracing::info!("done for the operator (uid {}), {reached} reached", asker.uid),
         Err(reason) => tracing::warn!("not done for the operator (uid {}): {}", asker.uid, why(*reason)),
     }
 }
 
 /// What an act of an operator came to.
-pub(super) fn acted(outcome: Reached) -> Value {
+pub(super) fn acted(asker: &Asker, outcome: Reached) -> Value {
     match outcome {
+        Ok(number) if let Some(invitation) = &asker.invitation => invitation.answer(number),
         Ok(reached) => json!({ "ok": true, "reached": reached }),
         Err(reason) => json!({ "ok": false, "error": why(reason), "code": reason.as_str() }),
     }
@@ -341,6 +396,8 @@ const fn why(reason: NotDone) -> &'static str {
     match reason {
         NotDone::UnknownUser => "there is no account of this name",
         NotDone::Offline => "this user is not online",
+        NotDone::UnknownInvite => "there is no invite of this number",
+        NotDone::Limit => "there are too many invites that are still good: revoke some",
         NotDone::StorageUnavailable => "the disk has refused it: nothing was changed",
     }
 }
@@ -370,6 +427,10 @@ mod tests {
             "unban hans",
             "mute luke 90s",
             "enable yoda",
+            "invites",
+            "invite 3 604800s",
+            "invite 1 60s hans",
+            "revoke 7",
         ] {
             assert_eq!(Order::read(word).expect(word).to_string(), word);
         }
@@ -389,6 +450,13 @@ mod tests {
             ("ban", BadOrder::Unknown),
             ("kick  hans", BadOrder::Name),
             ("unlock #1", BadOrder::Name),
+            ("invite 0 7d", BadOrder::Uses),
+            ("invite 1001 7d", BadOrder::Uses),
+            ("invite hans", BadOrder::Uses),
+            ("invite 1", BadOrder::Time),
+            ("invite 1 7d #1", BadOrder::Name),
+            ("revoke hans", BadOrder::Number),
+            ("revoke 1 2", BadOrder::Unknown),
             ("announce  ", BadOrder::Text),
             ("kick hans ", BadOrder::Text),
         ] {

@@ -40,6 +40,24 @@ pub enum CtlError {
 /// # Errors
 /// [`CtlError`]; with `json` a refusal is printed as well.
 pub fn ctl(sources: &Sources, command: &str, json: bool) -> Result<(), CtlError> {
+    have_done(sources, command, |line, answer| {
+        if json {
+            print([line]);
+        } else if answer["ok"] == true {
+            print(for_people(answer));
+        }
+    })
+}
+
+/// Has a command carried out. The answer is shown, as a line and as what it says.
+///
+/// # Errors
+/// [`CtlError`]
+pub(super) fn have_done(
+    sources: &Sources,
+    command: &str,
+    show: impl FnOnce(&str, &Value),
+) -> Result<(), CtlError> {
     if command.contains('\n') {
         return Err(CtlError::Refused("a line break cannot be said here".to_owned()));
     }
@@ -58,14 +76,9 @@ pub fn ctl(sources: &Sources, command: &str, json: bool) -> Result<(), CtlError>
     let mut line = String::new();
     caller.read_line(&mut line).map_err(CtlError::Unreached)?;
     let answer: Value = serde_json::from_str(&line).map_err(|_| CtlError::NoAnswer)?;
-    if json {
-        print([line.trim_end()]);
-    }
+    show(line.trim_end(), &answer);
     if answer["ok"] != true {
         return Err(CtlError::Refused(answer["error"].as_str().unwrap_or_default().to_owned()));
-    }
-    if !json {
-        print(for_people(&answer));
     }
     // After `stop` and `restart` the connection ends when the server has.
     match caller.read_to_end(&mut Vec::new()) {
@@ -78,6 +91,9 @@ pub fn ctl(sources: &Sources, command: &str, json: bool) -> Result<(), CtlError>
 fn for_people(answer: &Value) -> Vec<String> {
     if let Some(sessions) = answer["sessions"].as_array() {
         return table(sessions);
+    }
+    if let Some(invites) = answer["invites"].as_array() {
+        return invites.iter().map(invite).collect();
     }
     let fields = answer.as_object().into_iter().flatten().filter(|(name, _)| *name != "ok");
     let mut lines = Vec::new();
@@ -101,6 +117,12 @@ fn table(sessions: &[Value]) -> Vec<String> {
         format!("{user:<20} {from:<24} {since:<22} {idle} s")
     };
     sessions.iter().map(row).collect()
+}
+
+fn invite(invite: &Value) -> String {
+    let [number, left, until, name] = ["invite", "left", "until", "name"].map(|field| word(&invite[field]));
+    let good = if invite["good"] == true { "good" } else { "over" };
+    format!("{number:<6} {good}  {left:>4} left  until {until:<22} {name}")
 }
 
 fn word(value: &Value) -> String {

@@ -62,6 +62,8 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) flushed: Vec<(LinkId, u64)>,
     /// Items that carrying out effects produced, not yet reported to the core.
     pub(super) follow_ups: VecDeque<Item<P>>,
+    /// Where the server listens.
+    pub(super) address: SocketAddr,
     /// What operators wait for.
     pub(super) acts: Acts,
     /// Something was queued for the store, which was not woken yet.
@@ -154,7 +156,7 @@ impl<P: Platform> Hands<P> {
             Effect::Acted { ticket, outcome } => {
                 if let Some(asker) = self.acts.end(ticket) {
                     control::log(&asker, &outcome);
-                    asker.tell(control::acted(outcome));
+                    asker.tell(control::acted(&asker, outcome));
                 }
             }
             Effect::Report(report) => {

@@ -11,6 +11,8 @@ pub mod ctl;
 mod hands;
 pub mod hashing;
 mod inbox;
+mod invitations;
+pub mod inviting;
 mod metrics;
 mod nonces;
 mod operator;

@@ -1,6 +1,7 @@
 //! The server's shell on any platform, without threads. The simulated world plays it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -94,6 +95,7 @@ impl<P: Platform> Played<P> {
             reload: Rc::new(|_| ()),
             renew_certificate: Rc::new(|_| ()),
             core,
+            address: SocketAddr::from(([127, 0, 0, 1], 4_000)),
             successor: Successor::Manager,
         };
         let running = Some(executor.spawn(parts.assemble(listener).run()));

@@ -21,6 +21,7 @@ pub(super) fn log(report: &Report) {
         Report::LoginFailed { from, locked: true } => {
             warn!("login failed from {from}; the name is locked");
         }
+        Report::InviteRefused { from } => info!("an invite that is not good, from {from}"),
         Report::Registered { user, from } => {
             info!("{} registered from {from}", visible(user.as_str()));
         }

@@ -153,6 +153,7 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         reload,
         renew_certificate,
         core,
+        address,
         successor,
     };
     match serve(parts.assemble(listener), address)? {
@@ -203,6 +204,8 @@ pub(super) struct Parts<P: Platform> {
     pub(super) reload: ReadAgain,
     pub(super) renew_certificate: RenewCertificate,
     pub(super) core: ServerState,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
     pub(super) successor: Successor,
 }
 
@@ -221,6 +224,7 @@ impl<P: Platform> Parts<P> {
             reload,
             renew_certificate,
             core,
+            address,
             successor,
         } = self;
         let (sender, inbox) = channel;
@@ -253,6 +257,7 @@ impl<P: Platform> Parts<P> {
             queued: 0,
             flushed: Vec::new(),
             follow_ups: VecDeque::new(),
+            address,
             acts: Acts::default(),
             stored: false,
             stopping: Stopping::No,

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::control::{self, Asker, Order};
-use super::hands::Stopping;
+use super::hands::{Hands, Stopping};
+use super::invitations::{self, Invitation, Wanted};
 use super::service_manager;
 use super::setup::reload::{Reload, ReloadError, needing_restart};
 use super::start::lower_to_files;
@@ -11,6 +12,7 @@ use super::state_loop::Server;
 use crate::server::{Act, Event};
 use crate::shell::platform::Platform;
 use crate::time::Time;
+use crate::words::Token;
 
 impl<P: Platform> Server<P> {
     /// Does what an operator wants, and answers, at once or when it is done.
@@ -23,6 +25,8 @@ impl<P: Platform> Server<P> {
         match order {
             Order::Status => asker.tell(control::status(&self.core, self.hands.started, now)),
             Order::Sessions => asker.tell(control::sessions(&self.core, now)),
+            Order::Invites => asker.tell(invitations::list(&self.core, now)),
+            Order::Invite(wanted) => self.invite(&wanted, asker, now),
             Order::Reload => (self.hands.reload)(Some(asker)),
             // These follow when the answer has left.
             Order::Stop => asker.tell(json!({ "ok": true })),
@@ -33,6 +37,19 @@ impl<P: Platform> Server<P> {
                 self.act(Act::Restrain { user, how, until: lasts.until(now) }, asker, now);
             }
         }
+    }
+
+    fn invite(&mut self, wanted: &Wanted, asker: Asker, now: Time) {
+        let nonce = match self.hands.nonces.next(&self.hands.platform) {
+            Ok(nonce) => nonce,
+            Err(error) => return asker.refuse(&error),
+        };
+        let code = Token(front(&nonce));
+        let invite = wanted.begin(now);
+        let key = self.hands.acceptor.fingerprint();
+        let Hands { settings, address, .. } = &self.hands;
+        let invitation = Invitation::new(settings, *address, key, &code, &invite);
+        self.act(Act::Invite { code, invite }, asker.about(invitation), now);
     }
 
     fn act(&mut self, act: Act, asker: Asker, now: Time) {
@@ -104,4 +121,11 @@ fn nothing_changed(error: &ReloadError, asker: Option<&Asker>) {
     if let Some(asker) = asker {
         asker.refuse(&format!("nothing was changed: {error}"));
     }
+}
+
+/// 16 of these random bytes.
+fn front(nonce: &[u8; 32]) -> [u8; 16] {
+    let mut front = [0; 16];
+    front.copy_from_slice(&nonce[..16]);
+    front
 }

@@ -61,6 +61,10 @@ spelled! {
         Muted = "user muted",
         /// An operator banned a user, or disabled the account.
         Banned = "user not let in by an operator",
+        /// An account was being made by an invite.
+        Invited = "account by invite",
+        /// A code was not good, or not any more.
+        InviteRefused = "invite refused",
         /// An operator said something.
         OperatorHeard = "notice of an operator",
         /// A session made way for a new login.

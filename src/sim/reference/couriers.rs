@@ -154,6 +154,7 @@ impl Server {
             Line::Resume { .. } => (None, "unknown_command", "resume".into()),
             Line::Device { .. } => (None, "unknown_command", "device".into()),
             Line::Takeover => (None, "unknown_command", "takeover".into()),
+            Line::Invite { .. } => (None, "unknown_command", "invite".into()),
             Line::Relay(_) => (None, "unknown_command", "relay".into()),
             Line::Acknowledge { .. } | Line::Active { .. } | Line::Alive => return,
         };

@@ -77,6 +77,8 @@ pub(super) struct Link {
     pub(super) open: u32,
     /// The cookie that was shown last.
     pub(super) cookie: Option<String>,
+    /// The good invite that was shown last.
+    pub(super) invite: Option<String>,
     /// It has got `already_online`, and may take over.
     pub(super) denied: Option<super::probes::Denied>,
     /// When it began to log in, in an order of all.
@@ -286,6 +288,7 @@ impl Server {
             Line::Resume { .. } => self.not_now(id, user, "resume"),
             Line::Device { .. } => self.not_now(id, user, "device"),
             Line::Takeover => self.not_now(id, user, "takeover"),
+            Line::Invite { .. } => self.not_now(id, user, "invite"),
             Line::Alive => {}
             Line::Relay(line) if self.has_relays(id) => self.obey_relay(id, user, line),
             Line::Relay(_) => self.not_now(id, user, "relay"),
@@ -359,6 +362,10 @@ impl Server {
             }
             Line::Device { cookie } => self.cookie_shown(id, cookie),
             Line::Takeover => self.take_over(id),
+            Line::Invite { code } => {
+                self.begin_login(id);
+                self.invite_shown(id, &code);
+            }
             Line::Request { .. }
             | Line::Marked { .. }
             | Line::Acknowledge { .. }

@@ -142,10 +142,12 @@ impl Server {
             return self.refuse(id, AT_ONCE, "busy");
         }
         if registers {
-            if let Some(seconds) = self.registers_too_often(from) {
-                return self.refuse_for_good(id, AT_ONCE, &format!("locked_out {seconds}"));
+            if self.invite_of(id).is_none() {
+                if let Some(seconds) = self.registers_too_often(from) {
+                    return self.refuse_for_good(id, AT_ONCE, &format!("locked_out {seconds}"));
+                }
+                self.count_registration(from);
             }
-            self.count_registration(from);
             if let Ok(name) = Name::new(name) {
                 self.registering.insert(name);
             }

@@ -8,7 +8,7 @@ use super::answers::Asker;
 use super::papers::Then;
 use super::prices::{CHANGE, MEMBER};
 use super::{Server, User};
-use crate::record::{Change, Outcome, Record, Restraint};
+use crate::record::{Change, Invite, Outcome, Record, Restraint};
 use crate::time::Time;
 use crate::wire::Code;
 use crate::words::look_alike::looks;
@@ -19,9 +19,21 @@ use crate::words::{Credential, LinkId, Name, Ticket};
 pub(super) enum Wish {
     Block { asker: Asker, user: String },
     Group { asker: Asker, change: GroupChange, group: String },
-    Register { attempt: u64, link: LinkId, name: Name, credential: Credential },
+    Register(Registering),
     Purge { name: Name },
     Restrain { ticket: Ticket, user: Name, how: Restraint, until: Option<Time> },
+    Invite { ticket: Ticket, code: String, invite: Invite },
+    Revoke { ticket: Ticket, number: u32 },
+}
+
+/// An account that is to be made, by an invite or without.
+#[derive(Debug, Clone)]
+pub(super) struct Registering {
+    pub(super) attempt: u64,
+    pub(super) link: LinkId,
+    pub(super) name: Name,
+    pub(super) credential: Credential,
+    pub(super) invite: Option<String>,
 }
 
 /// How a group is to change.
@@ -43,6 +55,7 @@ pub(super) enum Subject {
     Group(Name),
     GroupLook(String),
     Restraints(Name),
+    Invites,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +92,11 @@ impl Wish {
     const fn asker(&self) -> Option<&Asker> {
         match self {
             Wish::Block { asker, .. } | Wish::Group { asker, .. } => Some(asker),
-            Wish::Register { .. } | Wish::Purge { .. } | Wish::Restrain { .. } => None,
+            Wish::Register(_)
+            | Wish::Purge { .. }
+            | Wish::Restrain { .. }
+            | Wish::Invite { .. }
+            | Wish::Revoke { .. } => None,
         }
     }
 }
@@ -123,9 +140,9 @@ impl Server {
         let decision = match wish {
             Wish::Block { asker, user } => self.decide_block(asker, user),
             Wish::Group { asker, change, group } => self.decide_group(asker, change, group),
-            Wish::Register { attempt, link, name, credential } => {
-                self.decide_account(*attempt, *link, name, credential)
-            }
+            Wish::Register(registration) => self.decide_account(registration),
+            Wish::Invite { ticket, invite, .. } => self.decide_invite(*ticket, invite),
+            Wish::Revoke { ticket, number } => self.decide_revocation(*ticket, *number),
             Wish::Purge { name } => {
                 let blockers = self.find(name.as_str()).map_or_else(Vec::new, |user| self.blockers_of(user));
                 Decision::Change(
@@ -182,7 +199,10 @@ impl Server {
                 reads: [Subject::Account(user.clone())].into(),
                 writes: [Subject::Restraints(user.clone())].into(),
             },
-            Wish::Register { name, .. } | Wish::Purge { name } => {
+            Wish::Invite { .. } | Wish::Revoke { .. } => {
+                Subjects { reads: Vec::new(), writes: [Subject::Invites].into() }
+            }
+            Wish::Register(Registering { name, .. }) | Wish::Purge { name } => {
                 let mut writes = Vec::from([Subject::Account(name.clone())]);
                 writes.extend(looks(name.as_str()).into_iter().map(Subject::Look));
                 Subjects { reads: Vec::new(), writes }
@@ -228,8 +248,10 @@ impl Server {
             }
             Wish::Block { asker, user } => self.block_changed(asker, user),
             Wish::Group { asker, group, .. } => self.group_changed(asker, group, &begun.concerned),
-            Wish::Register { attempt, link, name, credential } => {
-                self.account_decided(*attempt, *link, name, credential, durable);
+            Wish::Register(registration) => self.account_decided(registration, durable),
+            Wish::Invite { ticket, code, .. } => self.invite_settled(*ticket, code, durable),
+            Wish::Revoke { ticket, .. } => {
+                self.expected.acted(*ticket, if durable { Ok(1) } else { Err("storage_unavailable") });
             }
             Wish::Restrain { ticket, user, .. } => self.restrained(*ticket, user, durable),
             Wish::Purge { .. } if !durable => self.try_again_later(),

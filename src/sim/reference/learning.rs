@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 
 use super::papers::DRAWN;
 use super::{Reference, Server, User};
-use crate::record::{Digest, Fact, Record, Suspect};
+use crate::record::{Change, Digest, Fact, Record, Suspect};
 use crate::words::{Credential, LinkId, Name};
 
 /// Whether a record is the one expected; what was drawn for it is learnt, or must be as it was learnt.
@@ -54,6 +54,15 @@ pub(super) fn learn(
                 return false;
             }
             *token = *digest;
+        }
+        (
+            Record::Change(Change::InviteMade { code: code @ DRAWN, .. }),
+            Record::Change(Change::InviteMade { code: digest, .. }),
+        ) => {
+            if *digest == DRAWN || !server.invite_drawn(*digest) {
+                return false;
+            }
+            *code = *digest;
         }
         (Record::Settled { words: words @ Some(_), .. }, Record::Settled { words: Some(digest), .. }) => {
             let known =

@@ -93,6 +93,7 @@ impl Server {
             pass: None,
             open: 0,
             cookie: None,
+            invite: None,
             denied: None,
             began_login: None,
             begun: Vec::new(),

@@ -235,7 +235,7 @@ impl Server {
         (limit > 0 && *count >= limit && until > self.now).then(|| self.now.seconds_until(until))
     }
 
-    fn count_address_failure(&mut self, from: SocketAddr) {
+    pub(super) fn count_address_failure(&mut self, from: SocketAddr) {
         let Some(ip) = limited_address(from) else { return };
         let (now, window) = (self.now, self.settings.block_duration_secs);
         let failures = self.addresses.entry(ip).or_insert((0, now));

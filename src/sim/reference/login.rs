@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::net::SocketAddr;
 
 use super::door::{Stage, waits};
-use super::lane::{Decision, Wish};
+use super::lane::{Decision, Registering, Wish};
 use super::lockout::Subject;
 use super::probes::Entrant;
 use super::{Server, User};
@@ -33,7 +33,8 @@ impl Server {
         if Name::new(name).is_err() {
             return self.refuse(id, AT_ONCE, "bad_name");
         }
-        let new = self.is_open() && self.find_open(name).is_none();
+        let invited = self.invite_of(id).is_some_and(|code| self.is_invited(&code, name));
+        let new = (self.is_open() || invited) && self.find_open(name).is_none();
         match password {
             Some(_) if self.is_taken_up(name) => self.refuse(id, AT_ONCE, "busy"),
             _ if new => self.ask(id, "new_password"),
@@ -174,8 +175,10 @@ impl Server {
         if self.is_taken_up(name) {
             return self.refuse(id, AT_ONCE, "busy");
         }
-        if !self.is_open() {
-            return self.password_comes(id, name, password, false);
+        match self.invite_of(id) {
+            Some(code) if !self.is_invited(&code, name) => return self.refuse_invite(id),
+            None if !self.is_open() => return self.password_comes(id, name, password, false),
+            Some(_) | None => {}
         }
         if let Some(refusal) = self.why_not_new(&new) {
             return self.refuse(id, AT_ONCE, refusal);
@@ -199,7 +202,7 @@ impl Server {
 
     /// Whether a link waits for its new account to be durable.
     pub(super) fn registers(&self, id: LinkId) -> bool {
-        let of_link = |wish: &Wish| matches!(wish, Wish::Register { link, attempt, .. } if *link == id && self.stage(id) == Some(&Stage::LoggingIn(*attempt)));
+        let of_link = |wish: &Wish| matches!(wish, Wish::Register(Registering { link, attempt, .. }) if *link == id && self.stage(id) == Some(&Stage::LoggingIn(*attempt)));
         self.wishes.values().any(of_link)
     }
 
@@ -208,7 +211,14 @@ impl Server {
         let here = self.stage(link) == Some(&Stage::LoggingIn(attempt));
         match credential {
             Some(credential) if here => {
-                self.submit(Wish::Register { attempt, link, name: name.clone(), credential });
+                let invite = self.invite_of(link);
+                self.submit(Wish::Register(Registering {
+                    attempt,
+                    link,
+                    name: name.clone(),
+                    credential,
+                    invite,
+                }));
             }
             _ => {
                 self.registering.remove(name);
@@ -222,16 +232,20 @@ impl Server {
         self.give_hashing_turns();
     }
 
-    pub(super) fn decide_account(
-        &mut self,
-        attempt: u64,
-        link: LinkId,
-        name: &Name,
-        credential: &Credential,
-    ) -> Decision {
+    pub(super) fn decide_account(&mut self, registration: &Registering) -> Decision {
+        let Registering { attempt, link, ref name, ref credential, ref invite } = *registration;
         let here = self.stage(link) == Some(&Stage::LoggingIn(attempt));
+        let over = invite.as_ref().is_some_and(|code| !self.is_invited(code, name.as_str()));
+        if here && over {
+            self.registering.remove(name);
+            self.refuse_invite(link);
+            return Decision::Answered;
+        }
         let refusal = self.why_not_new(name);
         if here && refusal.is_none() {
+            if let Some(code) = invite {
+                self.use_invite(code, true);
+            }
             let change = Change::AccountAdded { name: name.clone(), credential: credential.clone() };
             return Decision::Change(change, [].into());
         }
@@ -249,15 +263,12 @@ impl Server {
     }
 
     /// The new account is durable, or could not be stored.
-    pub(super) fn account_decided(
-        &mut self,
-        attempt: u64,
-        link: LinkId,
-        name: &Name,
-        credential: &Credential,
-        durable: bool,
-    ) {
+    pub(super) fn account_decided(&mut self, registration: &Registering, durable: bool) {
+        let Registering { attempt, link, ref name, ref credential, ref invite } = *registration;
         self.registering.remove(name);
+        if let Some(code) = invite.as_ref().filter(|_| !durable) {
+            self.use_invite(code, false);
+        }
         if durable {
             self.forget_made_up(name.as_str());
         }

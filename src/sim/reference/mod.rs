@@ -21,6 +21,7 @@ mod door;
 mod groups;
 mod hashing;
 mod idle;
+mod invites;
 mod lane;
 mod learning;
 mod links;
@@ -72,7 +73,7 @@ use self::relays::Relays;
 use self::sessions::Session;
 use self::told::{Ask, Expected};
 use super::store::Durable;
-use crate::record::{Digest, Outcome, RecordNumber, Restraint, WordsDigest};
+use crate::record::{Digest, Invite, Outcome, RecordNumber, Restraint, WordsDigest};
 use crate::server::settings::OfflineDelivery;
 use crate::server::{Act, Settings};
 use crate::time::Time;
@@ -222,6 +223,9 @@ struct Server {
     hashing: Hashing,
     known: KnownAddresses,
     registrations: Registrations,
+    /// By their codes, those that are over too; and the highest number of one.
+    invites: BTreeMap<String, Invite>,
+    last_invite: u32,
     /// The sum of R48.
     early_drops: u64,
     /// Failures of an address, and since when.
@@ -294,6 +298,8 @@ struct Learnt {
     /// Digests of made-up names.
     names: BTreeMap<String, Digest>,
     digests: BTreeMap<Digest, String>,
+    /// Codes of invites, by their digests.
+    invites: BTreeMap<Digest, String>,
     /// The words of numbered commands, by their digests.
     words: BTreeMap<WordsDigest, String>,
     /// Names that were taken out of the credentials file.

@@ -20,6 +20,11 @@ impl Server {
             Act::Restrain { user, how, until } => {
                 self.submit(Wish::Restrain { ticket, user: user.clone(), how: *how, until: *until });
             }
+            Act::Invite { code, invite } => {
+                let (code, invite) = (format!("{code}"), invite.clone());
+                self.submit(Wish::Invite { ticket, code, invite });
+            }
+            Act::Revoke(number) => self.submit(Wish::Revoke { ticket, number: *number }),
             act => {
                 let outcome = self.act_at_once(act);
                 self.expected.acted(ticket, outcome);
@@ -30,7 +35,7 @@ impl Server {
     /// How many an act has reached, or the word of why it was not done.
     fn act_at_once(&mut self, act: &Act) -> Result<u64, &'static str> {
         match act {
-            Act::Restrain { .. } => Ok(0),
+            Act::Restrain { .. } | Act::Invite { .. } | Act::Revoke(_) => Ok(0),
             Act::Announce(text) => {
                 let line = format!("notice operator {text}");
                 let users = self.roster.clone();

@@ -55,6 +55,7 @@ pub(super) enum Key {
     Mail(Name),
     Device(Name, Digest),
     Courier(Name, Digest),
+    Invite(Digest),
 }
 
 /// Facts that the store refused, with the numbers of their records.
@@ -68,6 +69,7 @@ fn key(fact: &Fact) -> Key {
         Fact::MailRemoved { user, .. } => Key::Mail(user.clone()),
         Fact::Device { user, device, .. } => Key::Device(user.clone(), *device),
         Fact::Courier { user, token, .. } => Key::Courier(user.clone(), *token),
+        Fact::InviteUsed { code, .. } => Key::Invite(*code),
     }
 }
 
@@ -95,8 +97,10 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
         Record::Change(Change::GroupSet { members, maker, .. }) => {
             return members.iter().chain(maker.as_ref().map(|maker| &maker.name)).cloned().collect();
         }
-        Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. })
-        | Record::Change(Change::GroupRemoved { .. }) => [None, None],
+        Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. } | Fact::InviteUsed { .. })
+        | Record::Change(
+            Change::GroupRemoved { .. } | Change::InviteMade { .. } | Change::InviteRevoked { .. },
+        ) => [None, None],
     };
     names.into_iter().flatten().cloned().collect()
 }
@@ -158,6 +162,8 @@ impl Server {
             hashing: super::Hashing::default(),
             known: super::KnownAddresses::default(),
             registrations: super::Registrations::default(),
+            invites: BTreeMap::new(),
+            last_invite: 0,
             early_drops: 0,
             addresses: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -211,7 +217,7 @@ impl Server {
             | Key::Mail(of)
             | Key::Device(of, _)
             | Key::Courier(of, _) => of == name,
-            Key::Failures(Suspect::Unknown(_)) => false,
+            Key::Failures(Suspect::Unknown(_)) | Key::Invite(_) => false,
         };
         self.kept.keys().filter(of_account).cloned().collect()
     }
@@ -266,7 +272,11 @@ impl Server {
     }
 
     pub(super) fn persist_fact(&mut self, fact: Fact) -> RecordNumber {
-        if matches!(fact, Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. }) {
+        let whole = matches!(
+            fact,
+            Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. } | Fact::InviteUsed { .. }
+        );
+        if whole {
             self.kept.remove(&key(&fact));
         }
         self.persist(Record::Fact(fact), Then::Nothing)
@@ -411,6 +421,8 @@ impl Server {
                     restraints.extend(until.map(|until| (*how, until)));
                 }
             }
+            Record::Change(Change::InviteMade { code, invite }) => self.set_invite(*code, Some(invite)),
+            Record::Change(Change::InviteRevoked { code }) => self.set_invite(*code, None),
             Record::MailStored { to, mail } => {
                 if let Some(to) = self.find(to.as_str()) {
                     self.at_mut(to).mailbox.book(mail.id, &mail.from, mail.text.len() as u64);

@@ -63,6 +63,9 @@ pub(super) enum Line {
         cookie: String,
     },
     Takeover,
+    Invite {
+        code: String,
+    },
     Alive,
     Login {
         name: String,
@@ -191,6 +194,7 @@ pub(super) fn read(line: &[u8]) -> Line {
         "resume" => resume(&mut rest),
         "device" => token(&mut rest).map(|cookie| Line::Device { cookie }),
         "takeover" => Some(Line::Takeover),
+        "invite" => token(&mut rest).map(|code| Line::Invite { code }),
         "alive" => Some(Line::Alive),
         "relay" => relay(&mut rest).map(Line::Relay),
         "ack" => acknowledge(&mut rest),

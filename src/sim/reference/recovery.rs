@@ -107,6 +107,7 @@ impl Server {
                     }
                 }
             }
+            Fact::InviteUsed { code, left } => self.set_invite_left(*code, *left),
             Fact::MailRemoved { .. } => {}
         }
     }

@@ -23,6 +23,7 @@ impl ClientLine<'_> {
                 Line::begin(out, "resume").field(name).shown(token).end();
             }
             ClientLine::Device { cookie } => Line::begin(out, "device").shown(cookie).end(),
+            ClientLine::Invite { code } => Line::begin(out, "invite").shown(code).end(),
             ClientLine::Takeover => Line::begin(out, "takeover").end(),
             ClientLine::Alive => Line::begin(out, "alive").end(),
             ClientLine::Acknowledge { shown, answered } => {
@@ -66,6 +67,7 @@ impl ClientLine<'_> {
             | ClientLine::Login { password: None, .. }
             | ClientLine::Resume { .. }
             | ClientLine::Device { .. }
+            | ClientLine::Invite { .. }
             | ClientLine::Takeover
             | ClientLine::Alive
             | ClientLine::Acknowledge { .. }
@@ -85,6 +87,7 @@ impl ClientLine<'_> {
             ClientLine::Register { .. } => "register",
             ClientLine::Resume { .. } => "resume",
             ClientLine::Device { .. } => "device",
+            ClientLine::Invite { .. } => "invite",
             ClientLine::Takeover => "takeover",
             ClientLine::Alive => "alive",
             ClientLine::Acknowledge { .. } => "ack",

@@ -71,6 +71,7 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
         "register" => register(rest),
         "resume" => resume(rest),
         "device" => map(map_opt(argument, token), |cookie| ClientLine::Device { cookie }).parse(rest),
+        "invite" => map(map_opt(argument, token), |code| ClientLine::Invite { code }).parse(rest),
         "takeover" => success(ClientLine::Takeover).parse(rest),
         "relay" => relay_line(argument, rest).map(|(rest, line)| (rest, ClientLine::Relay(line))),
         "alive" => success(ClientLine::Alive).parse(rest),

@@ -65,6 +65,9 @@ impl ServerLine<'_> {
             ServerLine::Welcome(admission) => Line::begin(out, "welcome").admission(admission).end(),
             ServerLine::Resumed(admission) => Line::begin(out, "resumed").admission(admission).end(),
             ServerLine::Device { cookie } => Line::begin(out, "device").shown(cookie).end(),
+            ServerLine::Invited { name } => {
+                name.iter().fold(Line::begin(out, "invited"), |line, name| line.field(name)).end();
+            }
             ServerLine::Alive => Line::begin(out, "alive").end(),
             ServerLine::Refused(refusal) => Line::begin(out, "refused").refusal(*refusal).end(),
             ServerLine::Notice(notice) => Line::begin(out, "notice").notice(notice).end(),
@@ -116,6 +119,7 @@ impl Line<'_> {
             Refusal::Busy => self.field("busy"),
             Refusal::NameTaken => self.field("name_taken"),
             Refusal::Stale => self.field("stale"),
+            Refusal::InvalidInvite => self.field("invalid_invite"),
         }
     }
 

@@ -88,6 +88,7 @@ fn session_line<'a>(first: &str, rest: &'a str) -> Parsed<'a, ServerLine<'a>> {
         .parse(rest),
         "ask" => map(map_opt(field, Prompt::from_word), ServerLine::Ask).parse(rest),
         "device" => map(map_opt(field, token), |cookie| ServerLine::Device { cookie }).parse(rest),
+        "invited" => map(opt(field), |name| ServerLine::Invited { name }).parse(rest),
         "alive" => success(ServerLine::Alive).parse(rest),
         "welcome" => map(admission, ServerLine::Welcome).parse(rest),
         "resumed" => map(admission, ServerLine::Resumed).parse(rest),
@@ -141,6 +142,7 @@ fn refusal(rest: &str) -> Parsed<'_, Refusal> {
         "busy" => success(Refusal::Busy).parse(rest),
         "name_taken" => success(Refusal::NameTaken).parse(rest),
         "stale" => success(Refusal::Stale).parse(rest),
+        "invalid_invite" => success(Refusal::InvalidInvite).parse(rest),
         _ => Err(nom::Err::Error(())),
     }
 }

@@ -106,9 +106,9 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         }),
         "state" => one_of("connected reconnecting resumed"),
         "ask" => one_of("username password new_password"),
-        "error" if kind == "login" => {
-            one_of("invalid_credentials locked_out already_online bad_name busy name_taken")
-        }
+        "error" if kind == "login" => one_of(
+            "invalid_credentials locked_out already_online bad_name busy name_taken invalid_invite no_invites",
+        ),
         "error" => one_of(ERRORS),
         "kind" => one_of("direct broadcast group private"),
         "path" => value.is_null() && object["command"] == "path" || one_of("direct relayed"),

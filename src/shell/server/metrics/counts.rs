@@ -47,8 +47,8 @@ impl Counts {
             Report::LimitReached { limit, .. } => *self.limits.entry(limit).or_default() += 1,
             Report::StorageRefused { records } => self.records_refused += records,
             Report::AccountRemoved { .. } => self.removed += 1,
-            // The core counts failed commands.
-            Report::StorageBack | Report::CommandFailed { .. } => {}
+            // The core counts failed commands, and refused logins.
+            Report::StorageBack | Report::CommandFailed { .. } | Report::InviteRefused { .. } => {}
         }
     }
 }

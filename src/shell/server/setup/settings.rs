@@ -10,6 +10,7 @@ use crate::server::settings::{
     Takeover,
 };
 use crate::shell::server::hashing::Cost;
+use crate::shell::server::invitations::Advertised;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Settings {
     pub ephemeral: bool,
     /// `core_dumps`: core files may be left, and other programs may read this one's memory.
     pub core_dumps: bool,
+    /// `advertise`: where others reach the server, if not where it listens.
+    pub advertise: Option<Advertised>,
     /// `metrics`: where metrics are served, if anywhere.
     pub metrics: Option<SocketAddr>,
     /// Limits of the shell.
@@ -78,6 +81,7 @@ impl Default for Settings {
             tls: TlsSettings { ticket_secs: 3_600, ..TlsSettings::default() },
             ephemeral: false,
             core_dumps: false,
+            advertise: None,
             metrics: None,
             limits: Limits {
                 output_bytes: 262_144,
@@ -280,6 +284,18 @@ impl Kind for Option<SocketAddr> {
     }
 }
 
+/// Nowhere, or a host with or without a port.
+impl Kind for Option<Advertised> {
+    type Value = Option<Advertised>;
+    const TAKES: &'static str = "HOST or HOST:PORT";
+    fn read(text: &str) -> Option<Option<Advertised>> {
+        if text.is_empty() { Some(None) } else { Advertised::read(text).map(Some) }
+    }
+    fn show(value: &Option<Advertised>) -> String {
+        value.as_ref().map_or_else(String::new, ToString::to_string)
+    }
+}
+
 macro_rules! table {
     ($($name:ident: $kind:ty = $($field:ident).+, $about:literal;)+) => {
         /// The table.
@@ -303,6 +319,7 @@ table! {
     data: PathBuf = data, "folder where state lives";
     ephemeral: bool = ephemeral, "keep nothing over a restart but the accounts";
     core_dumps: bool = core_dumps, "leave core files, which hold passwords and texts; takes a restart";
+    advertise: Option<Advertised> = advertise, "where others reach the server, for invites; empty: where it listens";
     metrics: Option<SocketAddr> = metrics, "where OpenMetrics are served over HTTP (/metrics), to whoever reaches it; takes a restart";
     plaintext: bool = plaintext, "no TLS; both sides must say it";
     tls_cert: Option<PathBuf> = tls.cert, "a certificate and its issuers' (PEM), instead of one made here; read again at SIGHUP";

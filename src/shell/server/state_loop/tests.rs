@@ -40,6 +40,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
     let settings = Settings::default();
     let (sender, inbox) = inbox();
     let hands = Hands {
+        address: ([127, 0, 0, 1], 4_000).into(),
         acceptor: Acceptor::Plain,
         handshakes: Handshakes::default(),
         renew_certificate: Rc::new(|_| ()),

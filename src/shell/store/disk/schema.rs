@@ -15,7 +15,7 @@ const APPLICATION_ID: i32 = 0x486f_626e;
 
 /// `MIGRATIONS[n]` migrates from version n to n+1. A released migration is never changed; new ones are
 /// appended.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
 
 /// Half of SQLite's default. A commit of a single message writes three pages, so this halves the bytes; under
 /// load a batch fills its pages, and the size makes no difference.
@@ -162,6 +162,17 @@ CREATE TABLE restraints (
     how TEXT NOT NULL,
     until INTEGER NOT NULL,
     PRIMARY KEY (user, how)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Adds invites: for how many accounts each is still good, and until when.
+const VERSION_7: &str = "
+CREATE TABLE invites (
+    digest BLOB PRIMARY KEY CHECK (length(digest) = 16),
+    number INTEGER NOT NULL,
+    name TEXT,
+    uses INTEGER NOT NULL,
+    until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 

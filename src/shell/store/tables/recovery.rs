@@ -11,7 +11,7 @@ use super::known::Known;
 use super::names::Names;
 use super::{outcome, rows};
 use crate::record::{
-    Change, DeviceStanding, Digest, Fact, MailSummary, Maker, Record, Recovery, Restraint, Suspect,
+    Change, DeviceStanding, Digest, Fact, Invite, MailSummary, Maker, Record, Recovery, Restraint, Suspect,
     WordsDigest,
 };
 use crate::shell::store::disk::Trouble;
@@ -65,6 +65,7 @@ pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     read_blocks(db, &names, records)?;
     read_groups(db, &names, records)?;
     read_restraints(db, &names, records)?;
+    read_invites(db, records)?;
     let index;
     (recovery.mail, index) = walk_mail(db, &names)?;
     Ok(Remembered { recovery, known: Known { names, commands, index } })
@@ -223,6 +224,21 @@ fn read_restraints(db: &Connection, names: &Names, records: &mut Vec<Record>) ->
         let how = how.ok_or(Trouble::Unreadable("restraint"))?;
         let until = Some(Time(row.get::<_, i64>(2)?.cast_unsigned()));
         records.push(Record::Change(Change::Restrained { user, how, until }));
+        Ok(())
+    })
+}
+
+fn read_invites(db: &Connection, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT digest, number, name, uses, until FROM invites ORDER BY number", |row| {
+        let name: Option<String> = row.get(2)?;
+        let name = name.map(|name| Name::new(&name)).transpose();
+        let invite = Invite {
+            number: row.get(1)?,
+            name: name.map_err(|_| Trouble::Unreadable("name of an invite"))?,
+            left: row.get(3)?,
+            until: Time(row.get::<_, i64>(4)?.cast_unsigned()),
+        };
+        records.push(Record::Change(Change::InviteMade { code: Digest(row.get(0)?), invite }));
         Ok(())
     })
 }

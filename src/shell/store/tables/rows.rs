@@ -7,7 +7,7 @@ use super::index::Entry;
 use super::known::Known;
 use super::outcome;
 use crate::record::{
-    AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, Maker, Outcome, Record, Restraint, Suspect,
+    AfterEnd, Change, DeviceStanding, Digest, Fact, Invite, Mail, Maker, Outcome, Record, Restraint, Suspect,
     WordsDigest,
 };
 use crate::time::Time;
@@ -70,6 +70,13 @@ impl Rows {
             }
             Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
             Record::Change(Change::Restrained { user, how, until }) => self.restrain(user, *how, *until),
+            Record::Change(Change::InviteMade { code, invite }) => self.add_invite(*code, invite),
+            Record::Change(Change::InviteRevoked { code }) => {
+                self.run("DELETE FROM invites WHERE digest = ?1", [code.0])
+            }
+            Record::Fact(Fact::InviteUsed { code, left }) => {
+                self.run("UPDATE invites SET uses = ?2 WHERE digest = ?1", params![code.0, left])
+            }
             Record::Settled { user, origin, outcome, words } => self.settle(user, *origin, *outcome, *words),
             Record::Sent { user, number, outcome, words, until } => {
                 self.note_sent(user, *number, *outcome, *words, *until)
@@ -255,6 +262,14 @@ impl Rows {
                 params![user, how.as_str(), signed(until)],
             ),
         }
+    }
+
+    fn add_invite(&mut self, code: Digest, invite: &Invite) -> Result<()> {
+        let Invite { number, name, left, until } = invite;
+        self.run(
+            "INSERT OR REPLACE INTO invites (digest, number, name, uses, until) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![code.0, number, name.as_ref().map(Name::as_str), left, signed(*until)],
+        )
     }
 
     fn set_group(&mut self, group: &Name, members: &[Name], maker: Option<&Maker>) -> Result<()> {

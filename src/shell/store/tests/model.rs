@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rig, id};
 use crate::record::{
-    AfterEnd, Change, DeviceStanding, Digest, Fact, Mail, MailSummary, Maker, Outcome, Record, Restraint,
-    Suspect, WordsDigest,
+    AfterEnd, Change, DeviceStanding, Digest, Fact, Invite, Mail, MailSummary, Maker, Outcome, Record,
+    Restraint, Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{LoginNumber, MessageId, Name, Origin};
@@ -25,6 +25,7 @@ pub(super) struct Model {
     blocks: BTreeSet<(Name, Name)>,
     groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
     restraints: BTreeMap<(Name, Restraint), Time>,
+    invites: BTreeMap<Digest, Invite>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -48,8 +49,7 @@ impl Model {
 
     pub(super) fn apply(&mut self, record: &Record) {
         match record.clone() {
-            Record::Change(Change::AccountAdded { .. }) => {}
-            Record::Change(Change::AccountRemoved { name }) => self.remove(&name),
+            Record::Change(change) => self.change(change),
             Record::Fact(Fact::Failures { suspect, count, locked_until, since_login }) => {
                 self.failures.insert(suspect.clone(), (count, locked_until, since_login));
                 if (count, locked_until, since_login) == (0, None, 0) {
@@ -84,29 +84,47 @@ impl Model {
                     self.mail.remove(&user);
                 }
             }
-            Record::Change(Change::Blocked { by, user }) => {
-                self.blocks.insert((by, user));
-            }
-            Record::Change(Change::Unblocked { by, user }) => {
-                self.blocks.remove(&(by, user));
-            }
-            Record::Change(Change::GroupSet { group, members, maker }) => {
-                self.groups.insert(group, (members, maker));
-            }
-            Record::Change(Change::GroupRemoved { group }) => {
-                self.groups.remove(&group);
-            }
-            Record::Change(Change::Restrained { user, how, until: Some(until) }) => {
-                self.restraints.insert((user, how), until);
-            }
-            Record::Change(Change::Restrained { user, how, until: None }) => {
-                self.restraints.remove(&(user, how));
+            Record::Fact(Fact::InviteUsed { code, left }) => {
+                if let Some(invite) = self.invites.get_mut(&code) {
+                    invite.left = left;
+                }
             }
             Record::Settled { user, origin, outcome, words } => self.settle(&user, (origin, outcome, words)),
             Record::Sent { user, number, outcome, words, until } => {
                 let over = |of: &Name, end: Time| *of == user && end <= until.minus_seconds(86_400);
                 self.sends.retain(|(of, _), (.., end)| !over(of, *end));
                 self.sends.insert((user, number), (outcome, words, until));
+            }
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::AccountAdded { .. } => {}
+            Change::AccountRemoved { name } => self.remove(&name),
+            Change::Blocked { by, user } => {
+                self.blocks.insert((by, user));
+            }
+            Change::Unblocked { by, user } => {
+                self.blocks.remove(&(by, user));
+            }
+            Change::GroupSet { group, members, maker } => {
+                self.groups.insert(group, (members, maker));
+            }
+            Change::GroupRemoved { group } => {
+                self.groups.remove(&group);
+            }
+            Change::Restrained { user, how, until: Some(until) } => {
+                self.restraints.insert((user, how), until);
+            }
+            Change::Restrained { user, how, until: None } => {
+                self.restraints.remove(&(user, how));
+            }
+            Change::InviteMade { code, invite } => {
+                self.invites.insert(code, invite);
+            }
+            Change::InviteRevoked { code } => {
+                self.invites.remove(&code);
             }
         }
     }
@@ -202,6 +220,7 @@ impl Model {
         assert_eq!(recovered.blocks, self.blocks);
         assert_eq!(recovered.groups, self.groups);
         assert_eq!(recovered.restraints, self.restraints);
+        assert_eq!(recovered.invites, self.invites);
     }
 
     /// Holds every mailbox of an open store against the model, page by page.

@@ -9,7 +9,7 @@ use super::super::check;
 use super::damage::as_after_a_crash;
 use super::model::Model;
 use super::*;
-use crate::record::{AfterEnd, Change, Fact, Maker, Outcome, Restraint, WordsDigest};
+use crate::record::{AfterEnd, Change, Fact, Invite, Maker, Outcome, Restraint, WordsDigest};
 
 const USERS: [&str; 3] = ["hans", "Hans", "luke"];
 
@@ -54,6 +54,14 @@ fn any_record() -> impl Strategy<Value = Record> {
         1 => user().prop_map(|group| Record::Change(Change::GroupRemoved { group })),
         2 => (user(), proptest::sample::select(Restraint::ALL), proptest::option::of(time()))
             .prop_map(|(user, how, until)| Record::Change(Change::Restrained { user, how, until })),
+        1 => (0_u8..4, proptest::option::of(user()), 0_u32..3, time()).prop_map(|(code, name, left, until)| {
+            let invite = Invite { number: code.into(), name, left, until };
+            Record::Change(Change::InviteMade { code: Digest([code; 16]), invite })
+        }),
+        1 => (0_u8..4).prop_map(|code| Record::Change(Change::InviteRevoked { code: Digest([code; 16]) })),
+        1 => (0_u8..4, 0_u32..3).prop_map(|(code, left)| {
+            Record::Fact(Fact::InviteUsed { code: Digest([code; 16]), left })
+        }),
         2 => (user(), 0..3_u32, proptest::option::of(time()))
             .prop_map(|(user, count, locked)| failures(Suspect::Account(user), count, locked)),
         1 => (0..3_u8, 0..3_u32, proptest::option::of(time()))

@@ -5,7 +5,7 @@ use std::fs;
 use super::super::{backup, check};
 use super::model::Model;
 use super::*;
-use crate::record::{AfterEnd, Change, DeviceStanding, Fact, Maker, Outcome, Restraint, WordsDigest};
+use crate::record::{AfterEnd, Change, DeviceStanding, Fact, Invite, Maker, Outcome, Restraint, WordsDigest};
 use crate::wire::{Code, Status};
 
 /// The data folder that version 1 left, with some SQL on top.
@@ -88,7 +88,7 @@ fn a_folder_of_version_1_keeps_everything_and_takes_digests_from_now_on() {
     records.push(later);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 6, "{report}");
+    assert!(report.is_sound() && report.schema == 7, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -120,7 +120,7 @@ fn a_folder_of_version_3_keeps_everything_and_takes_tokens_of_couriers() {
     records.push(removed);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 6, "{report}");
+    assert!(report.is_sound() && report.schema == 7, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -163,7 +163,7 @@ fn a_folder_of_version_4_keeps_everything_and_takes_given_ids() {
     }
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 6, "{report}");
+    assert!(report.is_sound() && report.schema == 7, "{report}");
     let mut rig = Rig::open(folder.path());
     Model::of(&records).expect(&mut rig);
     let left = rig.recovery.records.iter().filter(|record| matches!(record, Record::Sent { .. }));
@@ -194,6 +194,44 @@ fn a_folder_of_version_5_keeps_everything_and_takes_restraints() {
     rig.handle.close().unwrap();
     assert!(check(folder.path()).unwrap().is_sound());
     Model::of(&records).expect(&mut Rig::open(folder.path()));
+}
+
+#[test]
+fn a_folder_of_version_6_keeps_everything_and_takes_invites() {
+    let folder = folder_of(&[
+        include_str!("version_4.sql"),
+        include_str!("version_5.sql"),
+        include_str!("version_6.sql"),
+    ]);
+    let mut records = kept_by_version_4();
+    let (words, until) = (WordsDigest(5), Time(86_400_000_009));
+    let outcome = Outcome::Done;
+    records.push(Record::Sent { user: name("hans"), number: 7, outcome, words, until });
+    let (how, until) = (Restraint::Muted, Some(Time(5)));
+    records.push(Record::Change(Change::Restrained { user: name("hans"), how, until }));
+    let mut rig = Rig::open(folder.path());
+    Model::of(&records).expect(&mut rig);
+    let new = [
+        invited(1, None, 1),
+        invited(2, Some("rey"), 1_000),
+        invited(3, None, 3),
+        Record::Fact(Fact::InviteUsed { code: Digest([2; 16]), left: 999 }),
+        Record::Change(Change::InviteRevoked { code: Digest([3; 16]) }),
+        Record::Fact(Fact::InviteUsed { code: Digest([3; 16]), left: 2 }),
+    ];
+    for record in new {
+        rig.store([record.clone()]);
+        records.push(record);
+    }
+    rig.handle.close().unwrap();
+    let report = check(folder.path()).unwrap();
+    assert!(report.is_sound() && report.schema == 7, "{report}");
+    Model::of(&records).expect(&mut Rig::open(folder.path()));
+}
+
+fn invited(number: u8, only: Option<&str>, left: u32) -> Record {
+    let invite = Invite { number: number.into(), name: only.map(name), left, until: Time::MAX };
+    Record::Change(Change::InviteMade { code: Digest([number; 16]), invite })
 }
 
 #[test]
