@@ -399,7 +399,7 @@ mod tests {
         broadcast_report=generic hide_blockers_in_whoelse=true whoelse_include_self=false \
         hide_blockers_in_history=true history_mode=overlap strict_block=true block_mutual=false \
         block_ends_private=false ping_reveals_block=true credentials=credentials.txt data=hobnob-data \
-        restart_grace_secs=15 plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false metrics=";
+        restart_grace_secs=15 plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false metrics= advertise=";
 
     #[test]
     fn names_and_defaults_are_the_promised_ones() {
@@ -419,6 +419,7 @@ mod tests {
                 "path" => vec!["elsewhere"],
                 "up to 2000 bytes" => vec!["be nice"],
                 "IP address" => vec!["::1"],
+                "HOST or HOST:PORT" => vec!["chat.example.org", "[::1]:5000"],
                 "address:port" => vec!["127.0.0.1:9464", "[::1]:0"],
                 "number" | "seconds" | "0 to 65535" => vec!["7", "0"],
                 "8 to 1048576" | "1 to 100" => vec!["9"],
