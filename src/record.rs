@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, Status};
-use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
+use crate::words::{AddressRange, Credential, LoginNumber, MessageId, Name, Origin};
 
 /// Records are numbered from 1 in the order in which they were decided. Numbers are not reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -242,6 +242,13 @@ pub enum Change {
         user: Name,
         /// From what.
         how: Restraint,
+        /// For so long, with [`Time::MAX`] without end. `None`: no more.
+        until: Option<Time>,
+    },
+    /// An operator lets nobody in from these addresses, or does so no more.
+    RangeBanned {
+        /// From where.
+        range: AddressRange,
         /// For so long, with [`Time::MAX`] without end. `None`: no more.
         until: Option<Time>,
     },

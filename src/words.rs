@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 #![forbid(unsafe_code)]
 
+mod address_range;
 mod credential;
 mod device_key;
 mod fingerprint;
@@ -18,6 +19,7 @@ use core::str::FromStr;
 
 use zeroize::Zeroizing;
 
+pub use self::address_range::AddressRange;
 pub use self::credential::{Credential, is_hash};
 pub use device_key::{BadDeviceKey, DeviceKey};
 pub use fingerprint::{BadFingerprint, Fingerprint};

@@ -145,6 +145,8 @@ enum Task {
 enum Order {
     /// Say how it stands: sessions, connections, accounts, queues
     Status,
+    /// List who is muted, banned and disabled, and which addresses are banned
+    Restraints,
     /// List who is logged in, from where, since when, and how long idle
     Sessions,
     /// Read settings, accounts and certificate again; says what has changed, or why nothing has
@@ -179,9 +181,9 @@ enum Order {
         /// Whom
         user: String,
     },
-    /// Log a user out, and do not let them in
+    /// Log a user out, or whoever is there from an address, and do not let them in
     Ban {
-        /// Whom
+        /// Whom; or an address, or a network (192.0.2.0/24)
         user: String,
         /// For so long: 30s, 10m, 2h, 7d [default: until unban]
         #[arg(value_name = "FOR")]
@@ -189,7 +191,7 @@ enum Order {
     },
     /// End that
     Unban {
-        /// Whom
+        /// Whom, or which
         user: String,
     },
     /// Log a user out, and do not let them in until they are enabled
@@ -215,6 +217,7 @@ impl Order {
         let (word, words) = match self {
             Order::Status => ("status", Vec::new()),
             Order::Sessions => ("sessions", Vec::new()),
+            Order::Restraints => ("restraints", Vec::new()),
             Order::Reload => ("reload", Vec::new()),
             Order::Stop => ("stop", Vec::new()),
             Order::Restart => ("restart", Vec::new()),

@@ -293,6 +293,8 @@ planted! {
     BannedResumes: "Whoever is banned may resume their session.",
     BanOutlasts: "What an operator keeps a user from is not over at its end.",
     MutedBroadcasts: "Whoever is muted may broadcast.",
+    RangeStaysIn: "Whoever is there from a banned address stays.",
+    RangeComesIn: "Whoever comes from a banned address is let in.",
     InviteNotUsedUp: "An invite may be used as often as anybody likes.",
     InviteOutlasts: "An invite is good after its end.",
     InviteForAnyName: "Whoever was invited under a name may take another one.",

@@ -10,7 +10,7 @@ use crate::record::{Invite, Restraint};
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Notice, ServerLine};
-use crate::words::{LinkId, Name, Text, Ticket, Token};
+use crate::words::{AddressRange, LinkId, Name, Text, Ticket, Token};
 
 /// Something that an operator wants done.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,6 +35,13 @@ pub enum Act {
         /// For so long, with [`Time::MAX`] without end. `None`: no more.
         until: Option<Time>,
     },
+    /// Nobody is let in from these addresses, or no more (R63).
+    BanRange {
+        /// From where.
+        range: AddressRange,
+        /// For so long, with [`Time::MAX`] without end. `None`: no more.
+        until: Option<Time>,
+    },
     /// Whoever has the code may make an account (R65).
     Invite {
         /// 16 random bytes, never used before.
@@ -54,6 +61,7 @@ impl core::fmt::Debug for Act {
             Act::Kick { user, reason: _ } => write!(f, "Kick({user})"),
             Act::Unlock(name) => write!(f, "Unlock({name})"),
             Act::Restrain { user, how, until } => write!(f, "Restrain({user}, {how} until {until:?})"),
+            Act::BanRange { range, until } => write!(f, "BanRange({range} until {until:?})"),
             Act::Invite { code: _, invite } => write!(f, "Invite({invite:?})"),
             Act::Revoke(number) => write!(f, "Revoke({number})"),
         }
@@ -69,7 +77,7 @@ spelled! {
         Offline = "offline",
         /// There is no invite of this number.
         UnknownInvite = "unknown_invite",
-        /// There are as many invites as the server remembers, and none is over.
+        /// There are as many of the kind as the server remembers, and none is over.
         Limit = "limit",
         /// The disk has refused it.
         StorageUnavailable = "storage_unavailable",
@@ -89,6 +97,7 @@ pub(super) fn act(server: &mut ServerState, ticket: Ticket, act: &Act) {
         Act::Restrain { user, how, until } => {
             return restraints::submit(server, ticket, user, *how, *until);
         }
+        Act::BanRange { range, until } => return door::ban_range(server, ticket, *range, *until),
         Act::Invite { code, invite } => return door::make_invite(server, ticket, code, invite.clone()),
         Act::Revoke(number) => return door::revoke_invite(server, ticket, *number),
     };

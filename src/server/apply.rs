@@ -44,6 +44,7 @@ fn apply_change(server: &mut ServerState, change: &Change) {
         Change::GroupSet { group, members, maker } => groups::apply(server, group, members, maker.as_ref()),
         Change::GroupRemoved { group } => groups::apply(server, group, &[], None),
         Change::Restrained { user, how, until } => restraints::apply(server, user, *how, *until),
+        Change::RangeBanned { range, until } => door::apply_range(server, *range, *until),
         Change::InviteMade { code, invite } => door::apply_invite(server, *code, Some(invite)),
         Change::InviteRevoked { code } => door::apply_invite(server, *code, None),
     }
@@ -199,6 +200,7 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
             Change::AccountAdded { .. }
             | Change::AccountRemoved { .. }
             | Change::GroupRemoved { .. }
+            | Change::RangeBanned { .. }
             | Change::InviteMade { .. }
             | Change::InviteRevoked { .. },
         )

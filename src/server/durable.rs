@@ -53,6 +53,9 @@ impl ServerState {
         if invites.0 != invites.1 {
             return Some(format!("invites {:?}, stored {:?}", invites.0, invites.1));
         }
+        if !self.banned_ranges().eq(recovered.banned_ranges()) {
+            return Some(String::from("addresses from which nobody is let in"));
+        }
         let stored_bytes = (post::booked_bytes(self), post::booked_bytes(recovered));
         if stored_bytes.0 != stored_bytes.1 {
             return Some(format!("{} bytes of mail, stored {}", stored_bytes.0, stored_bytes.1));

@@ -89,9 +89,14 @@ fn holds(server: &ServerState, user: UserId, how: Restraint) -> Option<Time> {
 pub(super) fn barred_secs(server: &ServerState, user: UserId) -> Option<u64> {
     let both = [Restraint::Banned, Restraint::Disabled].map(|how| holds(server, user, how));
     let until = both.into_iter().flatten().max()?;
+    Some(told_secs(server, until))
+}
+
+/// What is said of a restraint that lasts so long.
+pub(super) fn told_secs(server: &ServerState, until: Time) -> u64 {
     let lock_secs = server.settings.block_duration_secs;
     let endless = if lock_secs > 0 { lock_secs } else { LOCK_SECS };
-    Some(if until == Time::MAX { endless } else { server.now.seconds_until(until) })
+    if until == Time::MAX { endless } else { server.now.seconds_until(until) }
 }
 
 /// Why a user may not say this, if so.
@@ -102,4 +107,20 @@ pub(super) fn refusal(server: &ServerState, user: UserId, kind: CommandKind) -> 
     );
     let broadcasts = kind == CommandKind::Broadcast && planted::is(Planted::MutedBroadcasts);
     (speaks && !broadcasts && holds(server, user, Restraint::Muted).is_some()).then_some(Code::Muted)
+}
+
+impl ServerState {
+    /// What users are kept from at this time, and until when; [`Time::MAX`]: without end. By name.
+    #[must_use]
+    pub fn restraints(&self, now: Time) -> Vec<(Name, Restraint, Time)> {
+        let of_user = |user: UserId| {
+            let account = &self.accounts[user];
+            let name = account.name.clone();
+            account.restraints.iter().map(move |(how, until)| (name.clone(), *how, *until))
+        };
+        let mut all: Vec<_> = self.accounts.ids().into_iter().flat_map(of_user).collect();
+        all.retain(|(.., until)| *until > now);
+        all.sort_unstable();
+        all
+    }
 }

@@ -57,6 +57,7 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
         Wish::Restrain { ticket, user, how, until } => {
             restraints::decide(server, *ticket, user, *how, *until)
         }
+        Wish::BanRange { ticket, range, until } => door::decide_range(server, *ticket, *range, *until),
         Wish::Invite { ticket, code, invite } => door::decide_invite(server, *ticket, *code, invite),
         Wish::Revoke { ticket, number } => door::decide_revocation(server, *ticket, *number),
     };
@@ -145,6 +146,9 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
         (Wish::Restrain { ticket, user, .. }, settlement) => {
             restraints::has_changed(server, *ticket, user, settlement.is_ok());
         }
+        (Wish::BanRange { ticket, range, .. }, settlement) => {
+            door::range_decided(server, *ticket, *range, settlement.is_ok());
+        }
         (Wish::Invite { ticket, code, .. }, settlement) => {
             door::invite_decided(server, *ticket, *code, settlement.is_ok());
         }
@@ -161,6 +165,7 @@ fn subjects_of(server: &ServerState, wish: &Wish) -> Subjects {
         Wish::Register(registration) => door::account_subjects(&registration.name),
         Wish::Purge { name } => door::account_subjects(name),
         Wish::Restrain { user, .. } => restraints::subjects(user),
+        Wish::BanRange { .. } => door::range_subjects(),
         Wish::Invite { .. } | Wish::Revoke { .. } => door::invite_subjects(),
     }
 }

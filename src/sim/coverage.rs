@@ -362,6 +362,7 @@ impl Watcher {
             }
             Change::Restrained { how: Restraint::Muted, .. } => self.coverage.saw(Rare::Muted),
             Change::Restrained { .. } => self.coverage.saw(Rare::Banned),
+            Change::RangeBanned { .. } => self.coverage.saw(Rare::RangeBanned),
             Change::AccountAdded { .. }
             | Change::InviteMade { .. }
             | Change::InviteRevoked { .. }

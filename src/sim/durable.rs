@@ -9,7 +9,7 @@ use crate::record::{
     Recovery, Restraint, Suspect, WordsDigest,
 };
 use crate::time::Time;
-use crate::words::{Credential, LoginNumber, MessageId, Name, Origin};
+use crate::words::{AddressRange, Credential, LoginNumber, MessageId, Name, Origin};
 
 /// What is durable, by key.
 #[derive(Debug, Default)]
@@ -34,6 +34,7 @@ pub(super) struct Durable {
     pub(super) groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
     restraints: BTreeMap<(Name, Restraint), Time>,
     invites: BTreeMap<Digest, Invite>,
+    ranges: BTreeMap<AddressRange, Time>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -140,6 +141,10 @@ impl Durable {
                 self.restraints.remove(&(user.clone(), how));
                 self.restraints.extend(until.map(|until| ((user, how), until)));
             }
+            Change::RangeBanned { range, until } => {
+                self.ranges.remove(&range);
+                self.ranges.extend(until.map(|until| (range, until)));
+            }
             Change::InviteMade { code, invite } => {
                 self.invites.insert(code, invite);
             }
@@ -202,6 +207,9 @@ impl Durable {
         }));
         records.extend(self.restraints.iter().map(|((user, how), until)| {
             Record::Change(Change::Restrained { user: user.clone(), how: *how, until: Some(*until) })
+        }));
+        records.extend(self.ranges.iter().map(|(range, until)| {
+            Record::Change(Change::RangeBanned { range: *range, until: Some(*until) })
         }));
         records.extend(self.invites.iter().map(|(code, invite)| {
             Record::Change(Change::InviteMade { code: *code, invite: invite.clone() })

@@ -2,14 +2,17 @@
 
 use alloc::boxed::Box;
 
-use super::cast::USERS;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::cast::{USERS, any_address, hand_address};
 use super::scenario::Step;
 use super::trace::{Seen, Told};
 use super::world::World;
 use crate::record::Restraint;
 use crate::server::{Act, Event};
 use crate::time::Time;
-use crate::words::{Name, Ticket};
+use crate::words::{AddressRange, Name, Ticket};
 
 impl World {
     /// An operator does something about a user, or somebody who is none, or all.
@@ -17,6 +20,7 @@ impl World {
         let name = if step.salt.is_multiple_of(13) { "nobody-1" } else { self.user(step.actor.into()) };
         let Ok(user) = Name::new(name) else { return };
         let act = match step.argument % 12 {
+            0..6 if step.salt % 16 == 15 => self.range_ban(step),
             0..6 => {
                 let how = Restraint::ALL[usize::try_from(step.salt % 3).unwrap_or(0)];
                 let secs = [0, 1, 30, 600, 7_200, u64::MAX, u64::MAX]
@@ -39,8 +43,46 @@ impl World {
         }
     }
 
+    /// Of one host, a network, or all but a few; some are of those where nobody is.
+    fn range_ban(&mut self, step: Step) -> Act {
+        let place = u64::from(step.salt / 16);
+        let address = match step.actor % 4 {
+            0 => hand_address(0, step.actor / 4).ip(),
+            1 => any_address(0, place).ip(),
+            _ => self.host_of_a_link(place),
+        };
+        let bits = match (step.salt / 64 % 4, address) {
+            (0 | 1, IpAddr::V4(_)) => 32,
+            (0 | 1, IpAddr::V6(_)) => 128,
+            (2, _) => 24,
+            (_, _) => 8,
+        };
+        let range = AddressRange::new(address, bits).or_else(|| AddressRange::new(address, 32));
+        let range = range.unwrap_or_else(|| unreachable!("no address has fewer bits"));
+        self.banned.insert(range);
+        let secs = [0, 1, 30, 600, u64::MAX][usize::try_from(step.salt / 256 % 5).unwrap_or(0)];
+        let now = self.host.clock(self.now);
+        let until = match secs {
+            0 => None,
+            u64::MAX => Some(Time::MAX),
+            secs => Some(Time(now.0 + secs * 1_000_000)),
+        };
+        Act::BanRange { range, until }
+    }
+
+    /// Where one of those who are connected comes from.
+    fn host_of_a_link(&self, place: u64) -> IpAddr {
+        let seats = self.host.state.iter().flat_map(|state| state.seats(self.now));
+        let open: Vec<IpAddr> = seats.map(|seat| seat.from.ip()).collect();
+        let at = usize::try_from(place % open.len().max(1) as u64).unwrap_or(0);
+        open.get(at).copied().unwrap_or_else(|| any_address(0, place).ip())
+    }
+
     /// The operators lift what they keep users from.
     pub(super) fn lift_all_restraints(&mut self) {
+        for range in self.banned.clone() {
+            self.operator_acts(Act::BanRange { range, until: None });
+        }
         for name in USERS {
             let Ok(user) = Name::new(name) else { continue };
             for &how in Restraint::ALL {

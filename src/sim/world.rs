@@ -1,7 +1,7 @@
 //! The world: one server, its clients, links and store, and the one clock they all live by.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
@@ -21,7 +21,7 @@ use super::trace::{ProcessId, Trace};
 use super::weather::Weather;
 use crate::client::view::Question;
 use crate::time::Time;
-use crate::words::{LinkId, Name, Token};
+use crate::words::{AddressRange, LinkId, Name, Token};
 
 /// When simulated time begins: a day in 2024.
 const BEGINNING: Time = Time(1_717_200_000_000_000);
@@ -192,6 +192,8 @@ pub(crate) struct World {
     pub(super) cookies: Vec<(Name, Token)>,
     /// Tokens that couriers were given.
     pub(super) passes: Vec<(Name, Token)>,
+    /// Addresses that operators have banned at some time.
+    pub(super) banned: BTreeSet<AddressRange>,
     /// Invites that operators have asked for.
     pub(super) invites: Vec<Invited>,
     /// Messages with ids that couriers have said, with their users.
@@ -230,6 +232,7 @@ impl World {
             tokens: Vec::new(),
             cookies: Vec::new(),
             passes: Vec::new(),
+            banned: BTreeSet::new(),
             invites: Vec::new(),
             marked: Vec::new(),
             overheard: Overheard::default(),

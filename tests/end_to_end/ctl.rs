@@ -201,6 +201,30 @@ fn whoever_is_banned_or_muted_stays_so_over_a_restart() {
 }
 
 #[test]
+fn a_banned_network_is_locked_out_over_a_restart() {
+    let mut server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    assert_eq!(ask(&server.place, &["ban", "127.0.0.0/8"]).0["reached"], 1);
+    assert_eq!(hans.wait_for("bye")["reason"], "kicked");
+    assert_eq!(hans.ended(), 1);
+    assert_eq!(ask(&server.place, &["mute", "luke", "1h"]).1, Some(0));
+    server.restart();
+    let mut wire = server.wire();
+    assert_eq!(wire.asks("login hans"), "refused locked_out 60");
+    let said = read(&server.place, &["restraints"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(
+        lines.len() == 2 && lines[0].starts_with("muted     until 20") && lines[0].ends_with(" luke"),
+        "{said}"
+    );
+    assert!(lines[1].starts_with("banned    until - ") && lines[1].ends_with(" 127.0.0.0/8"), "{said}");
+    assert_eq!(ask(&server.place, &["unban", "127.0.0.0/8"]).1, Some(0));
+    let _hans = server.user("hans");
+    let (refused, code) = ask(&server.place, &["ban", "127.0.0.0/40"]);
+    assert_eq!((code, refused["ok"].as_bool()), (Some(1), Some(false)), "{refused}");
+}
+
+#[test]
 fn whoever_logs_in_reads_the_message_of_the_day() {
     let place = Place::samples();
     place.write("hobnob.toml", "motd = \"Backup at six.\\nBe nice.\"\n");

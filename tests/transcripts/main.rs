@@ -28,7 +28,7 @@
 //! operator mutes|bans|disables NAME [SECONDS]
 //! operator invites CODE [ACCOUNTS [SECONDS [NAME]]]
 //! operator revokes NUMBER
-//! operator unmutes|unbans|enables NAME
+//! operator unmutes|unbans|enables NAME       also bans|unbans ADDRESS[/LENGTH]
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable
 //! ```

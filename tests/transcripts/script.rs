@@ -137,7 +137,7 @@ fn operate(stage: &mut Stage, words: &str) {
     let (verb, rest) = words.split_once(' ').expect("an act and what about");
     let (name, text) = rest.split_once(' ').map_or((rest, None), |(name, text)| (name, Some(text)));
     let user = || Name::new(name).expect("a name");
-    let act = match verb {
+    let done = match verb {
         "announces" => Act::Announce(rest.into()),
         "kicks" => Act::Kick { user: user(), reason: text.map(Into::into) },
         "unlocks" => Act::Unlock(user()),
@@ -159,9 +159,16 @@ fn operate(stage: &mut Stage, words: &str) {
             let end = text
                 .map_or(Time::MAX, |secs| stage.now + Duration::from_secs(secs.parse().expect("seconds")));
             let until = (verb == verbs[at].0).then_some(end);
+            if let (1, Ok(range)) = (at, name.parse()) {
+                return act(stage, Act::BanRange { range, until }, words, refused);
+            }
             Act::Restrain { user: user(), how: Restraint::ALL[at], until }
         }
     };
+    act(stage, done, words, refused);
+}
+
+fn act(stage: &mut Stage, act: Act, words: &str, refused: Option<NotDone>) {
     stage.acted = None;
     stage.handle(Event::Operator { ticket: Ticket(1), act: Box::new(act) });
     stage.settle();

@@ -29,7 +29,7 @@ const PART_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why a session ends, and what its link is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// The link, if there is one, is told once the record is settled.
     Farewell(SessionEnd, Farewell, LastAnswer),
     /// The link is told at once: the server stops.
@@ -61,7 +61,7 @@ impl End {
 }
 
 /// Ends a session: what is under way to its user is stored, the others are told once, its link closes.
-fn end_session(server: &mut ServerState, user: UserId, end: End) {
+pub(super) fn end_session(server: &mut ServerState, user: UserId, end: End) {
     if server.accounts[user].session.is_none() {
         return;
     }
@@ -276,27 +276,6 @@ fn time_out(server: &mut ServerState, user: UserId) {
     end_session(server, user, End::Farewell(SessionEnd::Timeout, Farewell::Timeout, LastAnswer::None));
 }
 
-/// An operator ends a session, and its token with it.
-pub(in crate::server) fn kick(server: &mut ServerState, user: UserId) {
-    let end = End::Farewell(SessionEnd::Kicked, Farewell::Kicked, LastAnswer::None);
-    end_session(server, user, if planted::is(Planted::KickKeepsToken) { End::LinkLost } else { end });
-}
-
-/// Whoever is in as this user, or about to be, goes: an operator does not let them in any more.
-pub(in crate::server) fn turn_out(server: &mut ServerState, user: UserId) {
-    kick(server, user);
-    if let Some(link) = server.accounts[user].entering
-        && let Some(Stage::Entering(user, entry)) = links::stage(server, link)
-    {
-        never_entered(server, user, entry);
-        say_farewell(server, link, Farewell::Kicked);
-    }
-    for link in server.accounts[user].couriers.links() {
-        server.out.send(link, &ServerLine::Bye(Farewell::Kicked));
-        links::close(server, link);
-    }
-}
-
 /// When a session will have been idle for too long.
 fn idle_until(server: &ServerState, user: UserId) -> Option<Time> {
     let stops = |session: &&alloc::boxed::Box<Session>| {
@@ -438,7 +417,7 @@ pub(in crate::server) fn stop(server: &mut ServerState) {
     papers.write_kept_facts(out);
 }
 
-fn say_farewell(server: &mut ServerState, id: LinkId, farewell: Farewell) {
+pub(super) fn say_farewell(server: &mut ServerState, id: LinkId, farewell: Farewell) {
     server.out.send(id, &ServerLine::Bye(farewell));
     if links::stage(server, id).is_some_and(|stage| stage.user().is_some()) {
         links::set_stage(server, id, Stage::Anonymous);

@@ -113,7 +113,9 @@ pub(in crate::server) fn invite_decided(
 
 /// `invite CODE` from somebody who is not logged in. A wrong one counts as a wrong password does for an address.
 pub(super) fn shown(server: &mut ServerState, id: LinkId, code: &Token) {
-    login::begin(server, id);
+    if !login::begin(server, id) {
+        return;
+    }
     let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
     if let Some(retry_after_secs) = addresses::locked_secs(server, from) {
         return refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });

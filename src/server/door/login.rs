@@ -8,7 +8,7 @@ use super::links::{self, Stage};
 use super::names::Subject;
 use super::tries::{self, Counted, Success};
 use super::waiting::{self, Waits};
-use super::{accounts, addresses, couriers, devices, ending, invites, probes, strangers};
+use super::{accounts, addresses, couriers, devices, ending, invites, probes, ranges, strangers};
 use crate::planted::{self, Planted};
 use crate::record::RecordNumber;
 use crate::server::accounts::UserId;
@@ -53,14 +53,22 @@ pub(super) enum Way {
     Takeover,
 }
 
-/// A login begins, of whatever kind.
-pub(super) fn begin(server: &mut ServerState, id: LinkId) {
+/// A login begins, of whatever kind; `false`: it is refused, as nobody is let in from its address.
+#[must_use]
+pub(super) fn begin(server: &mut ServerState, id: LinkId) -> bool {
     strangers::note_begun(server, id);
     probes::forget_claim(server, id);
+    let secs = ranges::is_barred(server, id).filter(|_| !planted::is(Planted::RangeComesIn));
+    if let Some(retry_after_secs) = secs {
+        refuse_for_good(server, id, AT_ONCE, Refusal::LockedOut { retry_after_secs });
+    }
+    secs.is_none()
 }
 
 pub(super) fn login(server: &mut ServerState, id: LinkId, name: &str, password: Option<Secret<'_>>) {
-    begin(server, id);
+    if !begin(server, id) {
+        return;
+    }
     if Name::new(name).is_err() && !planted::is(Planted::BadNameIsTried) {
         return refuse(server, id, AT_ONCE, Refusal::BadName);
     }
@@ -306,7 +314,9 @@ pub(super) fn right_password(server: &mut ServerState, attempt: &Attempt, way: W
 
 /// Goes on with a session by its token: no password, and the old link makes way at once.
 pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &Token) {
-    begin(server, id);
+    if !begin(server, id) {
+        return;
+    }
     if couriers::is_one(server, id) {
         return couriers::resume(server, id, name, token);
     }
@@ -338,7 +348,9 @@ pub(super) fn resume(server: &mut ServerState, id: LinkId, name: &str, token: &T
 pub(super) fn register(server: &mut ServerState, id: LinkId, name: &str, password: Secret<'_>) {
     let cut = planted::is(Planted::LongNameCut).then(|| name.char_indices().nth(NAME_CHARS)).flatten();
     let name = cut.and_then(|(at, _)| name.get(..at)).unwrap_or(name);
-    begin(server, id);
+    if !begin(server, id) {
+        return;
+    }
     let Ok(new) = Name::new(name) else { return refuse(server, id, AT_ONCE, Refusal::BadName) };
     if server.door.registering.contains(name) || server.papers.lane.is_returning(name) {
         return refuse(server, id, AT_ONCE, Refusal::Busy);

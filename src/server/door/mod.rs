@@ -16,10 +16,12 @@ mod links;
 mod login;
 mod names;
 mod probes;
+mod ranges;
 mod restart;
 mod sends;
 mod strangers;
 mod tries;
+mod turning_out;
 mod turns;
 mod waiting;
 
@@ -37,9 +39,7 @@ use self::addresses::Addresses;
 pub use self::addresses::host;
 pub(super) use self::couriers::{Couriers, courier_answered, courier_began, is_courier_of};
 pub(super) use self::devices::{Device, apply_device, forget_too_many};
-pub(super) use self::ending::{
-    go_on_leaving, grace_due, idle_due, kick, leaving_due, note_progress, stop, turn_out,
-};
+pub(super) use self::ending::{go_on_leaving, grace_due, idle_due, leaving_due, note_progress, stop};
 pub(super) use self::entry::word_is_due;
 use self::hashing::Hashing;
 pub(super) use self::input::{go_on_reading, receive};
@@ -56,12 +56,15 @@ use self::login::SlowLogin;
 pub(super) use self::login::{hashed, verified};
 use self::names::Names;
 pub(super) use self::probes::{Probe, decide as decide_asked, silent};
+use self::ranges::Ranges;
+pub(super) use self::ranges::{apply_range, ban_range, decide_range, range_decided, range_subjects};
 pub(super) use self::restart::{restart, take_up_held};
 pub(super) use self::sends::{came as send_came, record as send_record, settled as send_settled};
 use self::strangers::Strangers;
 #[cfg(feature = "sim")]
 pub(super) use self::tries::locked_until;
 pub(super) use self::tries::{apply_failures, end_locks, forget_account, locked_names, unlock};
+pub(super) use self::turning_out::{kick, turn_out};
 use self::turns::Meter;
 pub(super) use self::turns::give_turn;
 pub(super) use self::waiting::{read_on, record_settled, throttle_courier_due, throttle_due};
@@ -77,6 +80,7 @@ pub(super) struct Door {
     meter: Meter,
     addresses: Addresses,
     invites: Invites,
+    ranges: Ranges,
     /// Those that passwords are counted for.
     names: Names,
     hashing: Hashing,
@@ -96,6 +100,7 @@ impl Door {
             meter: Meter::default(),
             addresses: Addresses::default(),
             invites: Invites::default(),
+            ranges: Ranges::new(),
             names: Names::new(seed),
             hashing: Hashing::default(),
             early: 0,

@@ -153,9 +153,10 @@ fn named_by(record: &Record) -> Vec<&Name> {
                 members.iter().chain(maker.as_ref().map(|maker| &maker.name)).collect()
             }
             Change::Restrained { user, .. } => Vec::from([user]),
-            Change::GroupRemoved { .. } | Change::InviteMade { .. } | Change::InviteRevoked { .. } => {
-                Vec::new()
-            }
+            Change::GroupRemoved { .. }
+            | Change::InviteMade { .. }
+            | Change::InviteRevoked { .. }
+            | Change::RangeBanned { .. } => Vec::new(),
         },
     }
 }

@@ -14,7 +14,7 @@ use crate::server::Renewal;
 use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
 use crate::time::Time;
-use crate::words::{Credential, LinkId, Name, Ticket};
+use crate::words::{AddressRange, Credential, LinkId, Name, Ticket};
 
 /// A wish, told apart from all others. Later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +33,8 @@ pub(in crate::server) enum Wish {
     Purge { name: Name },
     /// An operator keeps a user from something, or no more.
     Restrain { ticket: Ticket, user: Name, how: Restraint, until: Option<Time> },
+    /// An operator wants nobody let in from these addresses, or does so no more.
+    BanRange { ticket: Ticket, range: AddressRange, until: Option<Time> },
     /// An operator wants an invite with this code.
     Invite { ticket: Ticket, code: Digest, invite: Invite },
     /// An operator wants the invite of this number to be no more.
@@ -57,6 +59,7 @@ impl Wish {
             Wish::Register(_)
             | Wish::Purge { .. }
             | Wish::Restrain { .. }
+            | Wish::BanRange { .. }
             | Wish::Invite { .. }
             | Wish::Revoke { .. } => None,
         }
@@ -79,6 +82,7 @@ impl Wish {
             | Wish::Register(_)
             | Wish::Purge { .. }
             | Wish::Restrain { .. }
+            | Wish::BanRange { .. }
             | Wish::Invite { .. }
             | Wish::Revoke { .. } => Rank::Own,
             Wish::Group { .. } => Rank::Shared,
@@ -120,6 +124,8 @@ pub(in crate::server) enum Subject {
     GroupLook(String),
     /// The invites, but for how often each was used.
     Invites,
+    /// The addresses from which nobody is let in.
+    Ranges,
 }
 
 /// All that a wish reads and writes.
@@ -350,6 +356,7 @@ const fn purged(wish: &Wish) -> Option<&Name> {
         | Wish::Group { .. }
         | Wish::Register(_)
         | Wish::Restrain { .. }
+        | Wish::BanRange { .. }
         | Wish::Invite { .. }
         | Wish::Revoke { .. } => None,
     }

@@ -92,6 +92,9 @@ fn for_people(answer: &Value) -> Vec<String> {
     if let Some(sessions) = answer["sessions"].as_array() {
         return table(sessions);
     }
+    if let Some(restraints) = answer["restraints"].as_array() {
+        return restraints.iter().map(restraint).collect();
+    }
     if let Some(invites) = answer["invites"].as_array() {
         return invites.iter().map(invite).collect();
     }
@@ -117,6 +120,12 @@ fn table(sessions: &[Value]) -> Vec<String> {
         format!("{user:<20} {from:<24} {since:<22} {idle} s")
     };
     sessions.iter().map(row).collect()
+}
+
+fn restraint(restraint: &Value) -> String {
+    let [how, until] = ["how", "until"].map(|field| word(&restraint[field]));
+    let whom = if restraint["user"].is_null() { &restraint["addresses"] } else { &restraint["user"] };
+    format!("{how:<9} until {until:<22} {}", word(whom))
 }
 
 fn invite(invite: &Value) -> String {

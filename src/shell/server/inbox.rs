@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::control::{Asker, Order};
+use super::control::Asker;
 use super::metrics::Figures;
+use super::orders::Order;
 use super::setup::reload::{Reload, ReloadError};
 use crate::server::{Renewal, Verdict};
 use crate::shell::platform::{Platform, System};

@@ -16,6 +16,7 @@ pub mod inviting;
 mod metrics;
 mod nonces;
 mod operator;
+mod orders;
 #[doc(hidden)]
 pub mod played;
 mod renewals;

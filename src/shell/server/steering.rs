@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::control::{self, Asker, Order};
+use super::control::{self, Asker};
 use super::hands::{Hands, Stopping};
 use super::invitations::{self, Invitation, Wanted};
+use super::orders::Order;
 use super::service_manager;
 use super::setup::reload::{Reload, ReloadError, needing_restart};
 use super::start::lower_to_files;
@@ -25,6 +26,10 @@ impl<P: Platform> Server<P> {
         match order {
             Order::Status => asker.tell(control::status(&self.core, self.hands.started, now)),
             Order::Sessions => asker.tell(control::sessions(&self.core, now)),
+            Order::BanRange(range, lasts) => {
+                self.act(Act::BanRange { range, until: lasts.until(now) }, asker, now);
+            }
+            Order::Restraints => asker.tell(control::restraints(&self.core, now)),
             Order::Invites => asker.tell(invitations::list(&self.core, now)),
             Order::Invite(wanted) => self.invite(&wanted, asker, now),
             Order::Reload => (self.hands.reload)(Some(asker)),

@@ -61,6 +61,8 @@ spelled! {
         Muted = "user muted",
         /// An operator banned a user, or disabled the account.
         Banned = "user not let in by an operator",
+        /// An operator lets nobody in from some addresses.
+        RangeBanned = "addresses banned by an operator",
         /// An account was being made by an invite.
         Invited = "account by invite",
         /// A code was not good, or not any more.

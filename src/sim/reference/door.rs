@@ -349,21 +349,29 @@ impl Server {
                 self.close(id);
             }
             Line::Login { name, password } => {
-                self.begin_login(id);
+                if !self.begin_login(id) {
+                    return;
+                }
                 self.login(id, &name, password);
             }
             Line::Register { name, password } => {
-                self.begin_login(id);
+                if !self.begin_login(id) {
+                    return;
+                }
                 self.register(id, &name, password);
             }
             Line::Resume { name, token } => {
-                self.begin_login(id);
+                if !self.begin_login(id) {
+                    return;
+                }
                 self.resume(id, &name, &token);
             }
             Line::Device { cookie } => self.cookie_shown(id, cookie),
             Line::Takeover => self.take_over(id),
             Line::Invite { code } => {
-                self.begin_login(id);
+                if !self.begin_login(id) {
+                    return;
+                }
                 self.invite_shown(id, &code);
             }
             Line::Request { .. }
@@ -378,13 +386,14 @@ impl Server {
         }
     }
 
-    /// R48: from now on the connection may be safe. R52: it may take over no more.
-    fn begin_login(&mut self, id: LinkId) {
+    /// R48: from now on the connection may be safe. R52: it may take over no more. R63: it may be refused.
+    fn begin_login(&mut self, id: LinkId) -> bool {
         let order = self.next_serial();
         if let Some(link) = self.links.get_mut(&id) {
             link.began_login.get_or_insert(order);
             link.denied = None;
         }
+        !self.is_from_banned(id)
     }
 
     pub(super) fn wait(&mut self, id: LinkId, why: u8) {

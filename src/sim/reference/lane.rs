@@ -12,7 +12,7 @@ use crate::record::{Change, Invite, Outcome, Record, Restraint};
 use crate::time::Time;
 use crate::wire::Code;
 use crate::words::look_alike::looks;
-use crate::words::{Credential, LinkId, Name, Ticket};
+use crate::words::{AddressRange, Credential, LinkId, Name, Ticket};
 
 /// What somebody wants to be so.
 #[derive(Debug, Clone)]
@@ -22,6 +22,7 @@ pub(super) enum Wish {
     Register(Registering),
     Purge { name: Name },
     Restrain { ticket: Ticket, user: Name, how: Restraint, until: Option<Time> },
+    BanRange { ticket: Ticket, range: AddressRange, until: Option<Time> },
     Invite { ticket: Ticket, code: String, invite: Invite },
     Revoke { ticket: Ticket, number: u32 },
 }
@@ -55,6 +56,7 @@ pub(super) enum Subject {
     Group(Name),
     GroupLook(String),
     Restraints(Name),
+    Ranges,
     Invites,
 }
 
@@ -95,6 +97,7 @@ impl Wish {
             Wish::Register(_)
             | Wish::Purge { .. }
             | Wish::Restrain { .. }
+            | Wish::BanRange { .. }
             | Wish::Invite { .. }
             | Wish::Revoke { .. } => None,
         }
@@ -141,6 +144,7 @@ impl Server {
             Wish::Block { asker, user } => self.decide_block(asker, user),
             Wish::Group { asker, change, group } => self.decide_group(asker, change, group),
             Wish::Register(registration) => self.decide_account(registration),
+            Wish::BanRange { ticket, range, until } => self.decide_range(*ticket, *range, *until),
             Wish::Invite { ticket, invite, .. } => self.decide_invite(*ticket, invite),
             Wish::Revoke { ticket, number } => self.decide_revocation(*ticket, *number),
             Wish::Purge { name } => {
@@ -199,6 +203,7 @@ impl Server {
                 reads: [Subject::Account(user.clone())].into(),
                 writes: [Subject::Restraints(user.clone())].into(),
             },
+            Wish::BanRange { .. } => Subjects { reads: Vec::new(), writes: [Subject::Ranges].into() },
             Wish::Invite { .. } | Wish::Revoke { .. } => {
                 Subjects { reads: Vec::new(), writes: [Subject::Invites].into() }
             }
@@ -249,6 +254,7 @@ impl Server {
             Wish::Block { asker, user } => self.block_changed(asker, user),
             Wish::Group { asker, group, .. } => self.group_changed(asker, group, &begun.concerned),
             Wish::Register(registration) => self.account_decided(registration, durable),
+            Wish::BanRange { ticket, range, .. } => self.range_settled(*ticket, *range, durable),
             Wish::Invite { ticket, code, .. } => self.invite_settled(*ticket, code, durable),
             Wish::Revoke { ticket, .. } => {
                 self.expected.acted(*ticket, if durable { Ok(1) } else { Err("storage_unavailable") });

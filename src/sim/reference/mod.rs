@@ -77,7 +77,7 @@ use crate::record::{Digest, Invite, Outcome, RecordNumber, Restraint, WordsDiges
 use crate::server::settings::OfflineDelivery;
 use crate::server::{Act, Settings};
 use crate::time::Time;
-use crate::words::{Credential, LinkId, Name, Ticket};
+use crate::words::{AddressRange, Credential, LinkId, Name, Ticket};
 
 /// A user's place in the table of accounts.
 pub(super) type User = usize;
@@ -226,6 +226,8 @@ struct Server {
     /// By their codes, those that are over too; and the highest number of one.
     invites: BTreeMap<String, Invite>,
     last_invite: u32,
+    /// Addresses from which nobody is let in, and until when.
+    ranges: BTreeMap<AddressRange, Time>,
     /// The sum of R48.
     early_drops: u64,
     /// Failures of an address, and since when.

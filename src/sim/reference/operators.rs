@@ -7,12 +7,16 @@ use super::door::Stage;
 use super::lane::{Decision, Wish};
 use super::lockout::Subject;
 use super::login::AT_ONCE;
+use super::papers::Then;
 use super::sessions::End;
 use super::{Server, User};
-use crate::record::{Change, Restraint};
+use crate::record::{Change, Record, Restraint};
 use crate::server::Act;
 use crate::time::Time;
-use crate::words::{LinkId, Name, Ticket};
+use crate::words::{AddressRange, LinkId, Name, Ticket};
+
+/// Bans of addresses that are remembered.
+const RANGES: usize = 1_000;
 
 impl Server {
     pub(super) fn operate(&mut self, ticket: Ticket, act: &Act) {
@@ -23,6 +27,9 @@ impl Server {
             Act::Invite { code, invite } => {
                 let (code, invite) = (format!("{code}"), invite.clone());
                 self.submit(Wish::Invite { ticket, code, invite });
+            }
+            Act::BanRange { range, until } => {
+                self.submit(Wish::BanRange { ticket, range: *range, until: *until });
             }
             Act::Revoke(number) => self.submit(Wish::Revoke { ticket, number: *number }),
             act => {
@@ -35,7 +42,7 @@ impl Server {
     /// How many an act has reached, or the word of why it was not done.
     fn act_at_once(&mut self, act: &Act) -> Result<u64, &'static str> {
         match act {
-            Act::Restrain { .. } | Act::Invite { .. } | Act::Revoke(_) => Ok(0),
+            Act::Restrain { .. } | Act::BanRange { .. } | Act::Invite { .. } | Act::Revoke(_) => Ok(0),
             Act::Announce(text) => {
                 let line = format!("notice operator {text}");
                 let users = self.roster.clone();
@@ -126,6 +133,73 @@ impl Server {
         self.expected.acted(ticket, if durable { Ok(1) } else { Err("storage_unavailable") });
     }
 
+    pub(super) fn decide_range(
+        &mut self,
+        ticket: Ticket,
+        range: AddressRange,
+        until: Option<Time>,
+    ) -> Decision {
+        if until.is_none() && !self.ranges.contains_key(&range) {
+            self.expected.acted(ticket, Ok(0));
+            return Decision::Answered;
+        }
+        if self.ranges.len() >= RANGES && !self.ranges.contains_key(&range) {
+            let ended = self.ranges.iter().filter(|(_, until)| **until <= self.now);
+            let Some(first) = ended.min_by_key(|(_, until)| **until).map(|(range, _)| *range) else {
+                self.expected.acted(ticket, Err("limit"));
+                return Decision::Answered;
+            };
+            let gone = Change::RangeBanned { range: first, until: None };
+            self.persist(Record::Change(gone), Then::Nothing);
+        }
+        Decision::Change(Change::RangeBanned { range, until }, [].into())
+    }
+
+    /// A ban of addresses is durable, or was refused: whoever is on a connection from there goes.
+    pub(super) fn range_settled(&mut self, ticket: Ticket, range: AddressRange, durable: bool) {
+        let holds = self.ranges.get(&range).is_some_and(|until| *until > self.now);
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in links.into_iter().filter(|_| durable && holds) {
+            let Some(link) = self.links.get(&id).filter(|link| range.contains(link.from.ip())) else {
+                continue;
+            };
+            match link.stage.clone() {
+                Stage::Parting(..) => {}
+                Stage::Member(user) | Stage::Leaving(user, _) => {
+                    self.end_session(user, End::Farewell("kicked", None));
+                }
+                stage => {
+                    if let Stage::Entering(user, entry) = stage {
+                        self.never_entered(user, &entry);
+                        self.set_stage(id, Stage::Anonymous);
+                    }
+                    self.send(id, "bye kicked");
+                    self.close(id);
+                }
+            }
+        }
+        self.expected.acted(ticket, if durable { Ok(1) } else { Err("storage_unavailable") });
+    }
+
+    /// Whether nobody is let in from the address of a connection.
+    pub(super) fn is_from_banned(&mut self, id: LinkId) -> bool {
+        let Some(ip) = self.links.get(&id).map(|link| link.from.ip()) else { return false };
+        let bans = self.ranges.iter().filter(|(range, until)| range.contains(ip) && **until > self.now);
+        let Some(until) = bans.map(|(_, until)| *until).max() else { return false };
+        let seconds = self.told_of(until);
+        self.refuse_for_good(id, AT_ONCE, &format!("locked_out {seconds}"));
+        true
+    }
+
+    /// What is said of something that lasts so long.
+    fn told_of(&self, until: Time) -> u64 {
+        match until {
+            Time::MAX if self.settings.block_duration_secs == 0 => 60,
+            Time::MAX => self.settings.block_duration_secs,
+            end => self.now.seconds_until(end),
+        }
+    }
+
     /// Until when something is kept from a user, if it is now.
     fn kept_from(&self, user: User, how: Restraint) -> Option<Time> {
         self.at(user).restraints.get(&how).copied().filter(|until| *until > self.now)
@@ -134,11 +208,7 @@ impl Server {
     /// The seconds that a user who is not let in is told.
     pub(super) fn barred(&self, user: User) -> Option<u64> {
         let ends = [self.kept_from(user, Restraint::Banned), self.kept_from(user, Restraint::Disabled)];
-        Some(match ends.into_iter().flatten().max()? {
-            Time::MAX if self.settings.block_duration_secs == 0 => 60,
-            Time::MAX => self.settings.block_duration_secs,
-            end => self.now.seconds_until(end),
-        })
+        Some(self.told_of(ends.into_iter().flatten().max()?))
     }
 
     /// Whether a login is refused because an operator wants it so.

@@ -99,7 +99,10 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
         }
         Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. } | Fact::InviteUsed { .. })
         | Record::Change(
-            Change::GroupRemoved { .. } | Change::InviteMade { .. } | Change::InviteRevoked { .. },
+            Change::GroupRemoved { .. }
+            | Change::InviteMade { .. }
+            | Change::InviteRevoked { .. }
+            | Change::RangeBanned { .. },
         ) => [None, None],
     };
     names.into_iter().flatten().cloned().collect()
@@ -164,6 +167,7 @@ impl Server {
             registrations: super::Registrations::default(),
             invites: BTreeMap::new(),
             last_invite: 0,
+            ranges: BTreeMap::new(),
             early_drops: 0,
             addresses: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -420,6 +424,10 @@ impl Server {
                     restraints.remove(how);
                     restraints.extend(until.map(|until| (*how, until)));
                 }
+            }
+            Record::Change(Change::RangeBanned { range, until }) => {
+                self.ranges.remove(range);
+                self.ranges.extend(until.map(|until| (*range, until)));
             }
             Record::Change(Change::InviteMade { code, invite }) => self.set_invite(*code, Some(invite)),
             Record::Change(Change::InviteRevoked { code }) => self.set_invite(*code, None),

@@ -165,13 +165,19 @@ CREATE TABLE restraints (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Adds invites: for how many accounts each is still good, and until when.
+/// Adds invites: for how many accounts each is still good, and until when. And addresses from which operators let
+/// nobody in, until when.
 const VERSION_7: &str = "
 CREATE TABLE invites (
     digest BLOB PRIMARY KEY CHECK (length(digest) = 16),
     number INTEGER NOT NULL,
     name TEXT,
     uses INTEGER NOT NULL,
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ranges (
+    addresses TEXT PRIMARY KEY,
     until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";

@@ -66,6 +66,7 @@ pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     read_groups(db, &names, records)?;
     read_restraints(db, &names, records)?;
     read_invites(db, records)?;
+    read_ranges(db, records)?;
     let index;
     (recovery.mail, index) = walk_mail(db, &names)?;
     Ok(Remembered { recovery, known: Known { names, commands, index } })
@@ -239,6 +240,16 @@ fn read_invites(db: &Connection, records: &mut Vec<Record>) -> Result<(), Troubl
             until: Time(row.get::<_, i64>(4)?.cast_unsigned()),
         };
         records.push(Record::Change(Change::InviteMade { code: Digest(row.get(0)?), invite }));
+        Ok(())
+    })
+}
+
+fn read_ranges(db: &Connection, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT addresses, until FROM ranges ORDER BY addresses", |row| {
+        let range = row.get_ref(0)?.as_str().ok().and_then(|range| range.parse().ok());
+        let range = range.ok_or(Trouble::Unreadable("range of addresses"))?;
+        let until = Some(Time(row.get::<_, i64>(1)?.cast_unsigned()));
+        records.push(Record::Change(Change::RangeBanned { range, until }));
         Ok(())
     })
 }

@@ -11,7 +11,7 @@ use crate::record::{
     WordsDigest,
 };
 use crate::time::Time;
-use crate::words::{MessageId, Name, Origin};
+use crate::words::{AddressRange, MessageId, Name, Origin};
 
 /// Most names without an account whose failures are kept. The core has the same limit.
 const STRANGERS_KEPT: i64 = 10_000;
@@ -70,6 +70,7 @@ impl Rows {
             }
             Record::Change(Change::GroupRemoved { group }) => self.remove_group(group),
             Record::Change(Change::Restrained { user, how, until }) => self.restrain(user, *how, *until),
+            Record::Change(Change::RangeBanned { range, until }) => self.ban_range(*range, *until),
             Record::Change(Change::InviteMade { code, invite }) => self.add_invite(*code, invite),
             Record::Change(Change::InviteRevoked { code }) => {
                 self.run("DELETE FROM invites WHERE digest = ?1", [code.0])
@@ -260,6 +261,17 @@ impl Rows {
             Some(until) => self.run(
                 "INSERT OR REPLACE INTO restraints (user, how, until) VALUES (?1, ?2, ?3)",
                 params![user, how.as_str(), signed(until)],
+            ),
+        }
+    }
+
+    fn ban_range(&mut self, range: AddressRange, until: Option<Time>) -> Result<()> {
+        let range = range.to_string();
+        match until {
+            None => self.run("DELETE FROM ranges WHERE addresses = ?1", [range]),
+            Some(until) => self.run(
+                "INSERT OR REPLACE INTO ranges (addresses, until) VALUES (?1, ?2)",
+                params![range, signed(until)],
             ),
         }
     }

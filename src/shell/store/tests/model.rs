@@ -8,7 +8,7 @@ use crate::record::{
     Restraint, Suspect, WordsDigest,
 };
 use crate::time::Time;
-use crate::words::{LoginNumber, MessageId, Name, Origin};
+use crate::words::{AddressRange, LoginNumber, MessageId, Name, Origin};
 
 /// What is remembered of a settled command.
 type Settled = (Origin, Outcome, Option<WordsDigest>);
@@ -26,6 +26,7 @@ pub(super) struct Model {
     groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
     restraints: BTreeMap<(Name, Restraint), Time>,
     invites: BTreeMap<Digest, Invite>,
+    ranges: BTreeMap<AddressRange, Time>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -119,6 +120,12 @@ impl Model {
             }
             Change::Restrained { user, how, until: None } => {
                 self.restraints.remove(&(user, how));
+            }
+            Change::RangeBanned { range, until: Some(until) } => {
+                self.ranges.insert(range, until);
+            }
+            Change::RangeBanned { range, until: None } => {
+                self.ranges.remove(&range);
             }
             Change::InviteMade { code, invite } => {
                 self.invites.insert(code, invite);
@@ -221,6 +228,7 @@ impl Model {
         assert_eq!(recovered.groups, self.groups);
         assert_eq!(recovered.restraints, self.restraints);
         assert_eq!(recovered.invites, self.invites);
+        assert_eq!(recovered.ranges, self.ranges);
     }
 
     /// Holds every mailbox of an open store against the model, page by page.

@@ -10,6 +10,7 @@ use super::damage::as_after_a_crash;
 use super::model::Model;
 use super::*;
 use crate::record::{AfterEnd, Change, Fact, Invite, Maker, Outcome, Restraint, WordsDigest};
+use crate::words::AddressRange;
 
 const USERS: [&str; 3] = ["hans", "Hans", "luke"];
 
@@ -58,6 +59,12 @@ fn any_record() -> impl Strategy<Value = Record> {
             let invite = Invite { number: code.into(), name, left, until };
             Record::Change(Change::InviteMade { code: Digest([code; 16]), invite })
         }),
+        1 => (0_u8..3, proptest::sample::select(vec![8_u8, 24, 32]), proptest::option::of(time())).prop_map(
+            |(net, bits, until)| {
+                let range = AddressRange::new([net, 0, 2, 1].into(), bits).unwrap();
+                Record::Change(Change::RangeBanned { range, until })
+            }
+        ),
         1 => (0_u8..4).prop_map(|code| Record::Change(Change::InviteRevoked { code: Digest([code; 16]) })),
         1 => (0_u8..4, 0_u32..3).prop_map(|(code, left)| {
             Record::Fact(Fact::InviteUsed { code: Digest([code; 16]), left })
