@@ -285,12 +285,7 @@ fn part(server: &mut ServerState, id: LinkId, last: LastAnswer) {
     if let LastAnswer::Logout(number) = last {
         server.out.send(id, &ServerLine::Done { number, answer: Answer::Logout });
     }
-    say_farewell(server, id, Farewell::Logout);
-}
-
-fn say_farewell(server: &mut ServerState, id: LinkId, farewell: Farewell) {
-    server.out.send(id, &ServerLine::Bye(farewell));
-    links::close(server, id);
+    links::say_farewell(server, id, Farewell::Logout);
 }
 
 /// The line of an account is to be another, or goes: unless it is the same password, its couriers end.
@@ -302,6 +297,6 @@ pub(super) fn line_changes(server: &mut ServerState, name: &Name, credential: Op
         return;
     }
     for link in server.accounts[user].couriers.links() {
-        say_farewell(server, link, Farewell::Replaced);
+        links::say_farewell(server, link, Farewell::Replaced);
     }
 }

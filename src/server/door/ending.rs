@@ -102,9 +102,9 @@ pub(super) fn end_session(server: &mut ServerState, user: UserId, end: End) {
             server.deadlines.add(due, Deadline::Parting(link));
             server.papers.wait_for(number, link);
         }
-        End::Stopped => say_farewell(server, link, Farewell::ServerShutdown),
+        End::Stopped => links::say_farewell(server, link, Farewell::ServerShutdown),
         End::Restarted if planted::is(Planted::RestartSaysBye) => {
-            say_farewell(server, link, Farewell::ServerShutdown);
+            links::say_farewell(server, link, Farewell::ServerShutdown);
         }
         End::LinkLost | End::Restarted => links::detach(server, link),
     }
@@ -407,22 +407,14 @@ pub(in crate::server) fn stop(server: &mut ServerState) {
             Some(Stage::Parting(..)) => links::part(server, link),
             Some(Stage::Entering(user, entry)) => {
                 never_entered(server, user, entry);
-                say_farewell(server, link, Farewell::ServerShutdown);
+                links::say_farewell(server, link, Farewell::ServerShutdown);
             }
-            _ => say_farewell(server, link, Farewell::ServerShutdown),
+            _ => links::say_farewell(server, link, Farewell::ServerShutdown),
         }
     }
     // There may be room again, and no time left to wait for it.
     let ServerState { papers, out, .. } = server;
     papers.write_kept_facts(out);
-}
-
-pub(super) fn say_farewell(server: &mut ServerState, id: LinkId, farewell: Farewell) {
-    server.out.send(id, &ServerLine::Bye(farewell));
-    if links::stage(server, id).is_some_and(|stage| stage.user().is_some()) {
-        links::set_stage(server, id, Stage::Anonymous);
-    }
-    links::close(server, id);
 }
 
 #[cfg(test)]

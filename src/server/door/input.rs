@@ -318,8 +318,7 @@ fn hello(server: &mut ServerState, id: LinkId, version: u32, capabilities: Capab
             link.capabilities = capabilities;
         }
     } else {
-        server.out.send(id, &ServerLine::Bye(Farewell::Version));
-        links::close(server, id);
+        links::say_farewell(server, id, Farewell::Version);
     }
 }
 

@@ -283,6 +283,15 @@ pub(super) fn close(server: &mut ServerState, id: LinkId) {
     server.out.close(id);
 }
 
+/// The last word on a link whose user or courier, if there is one, is out of the way.
+pub(super) fn say_farewell(server: &mut ServerState, id: LinkId, farewell: Farewell) {
+    server.out.send(id, &ServerLine::Bye(farewell));
+    if stage(server, id).is_some_and(|stage| stage.user().is_some()) {
+        set_stage(server, id, Stage::Anonymous);
+    }
+    close(server, id);
+}
+
 /// Closes the link that a session has moved on from.
 pub(super) fn detach(server: &mut ServerState, id: LinkId) {
     wishes::drop_unnumbered(server, id);
@@ -330,8 +339,7 @@ pub(in crate::server) fn close_overdue(server: &mut ServerState, id: LinkId) {
     } else if couriers::is_kept_waiting(server, id) {
         couriers::set_due(server, id, Some(server.now + Duration::from_secs(1)));
     } else if server.door.strangers.contains(id) {
-        server.out.send(id, &ServerLine::Bye(Farewell::Timeout));
-        close(server, id);
+        say_farewell(server, id, Farewell::Timeout);
     }
 }
 

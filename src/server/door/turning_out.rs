@@ -1,12 +1,12 @@
 //! Whom an operator does not want goes (R62, R63).
 
-use super::ending::{End, end_session, never_entered, say_farewell};
+use super::ending::{End, end_session, never_entered};
 use super::links::{self, LastAnswer, Stage};
 use crate::planted::{self, Planted};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::effect::SessionEnd;
-use crate::wire::{Farewell, ServerLine};
+use crate::wire::Farewell;
 use crate::words::LinkId;
 
 /// An operator ends a session, and its token with it.
@@ -22,11 +22,10 @@ pub(in crate::server) fn turn_out(server: &mut ServerState, user: UserId) {
         && let Some(Stage::Entering(user, entry)) = links::stage(server, link)
     {
         never_entered(server, user, entry);
-        say_farewell(server, link, Farewell::Kicked);
+        links::say_farewell(server, link, Farewell::Kicked);
     }
     for link in server.accounts[user].couriers.links() {
-        server.out.send(link, &ServerLine::Bye(Farewell::Kicked));
-        links::close(server, link);
+        links::say_farewell(server, link, Farewell::Kicked);
     }
 }
 
@@ -36,7 +35,7 @@ pub(super) fn turn_out_link(server: &mut ServerState, id: LinkId) {
         Some(Stage::Member(user) | Stage::Leaving(user, _)) => kick(server, user),
         Some(Stage::Entering(user, entry)) => {
             never_entered(server, user, entry);
-            say_farewell(server, id, Farewell::Kicked);
+            links::say_farewell(server, id, Farewell::Kicked);
         }
         Some(Stage::Parting(..)) | None => {}
         Some(
@@ -48,6 +47,6 @@ pub(super) fn turn_out_link(server: &mut ServerState, id: LinkId) {
             | Stage::Hailing(..)
             | Stage::Carrying(_)
             | Stage::Departing(..),
-        ) => say_farewell(server, id, Farewell::Kicked),
+        ) => links::say_farewell(server, id, Farewell::Kicked),
     }
 }

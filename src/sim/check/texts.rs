@@ -14,7 +14,7 @@ use crate::words::LinkId;
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     pub(super) sent: BTreeMap<u32, SentText>,
-    /// The last text that was heard on each link.
+    /// The latest text that was heard on each link: of all, the one that was typed last.
     last_heard: BTreeMap<LinkId, u32>,
 }
 
@@ -85,7 +85,8 @@ impl Check {
                     let number = number_of(&text);
                     self.heard(link.0 << 32, user.as_str(), kind, &to, text)?;
                     let Some(number) = number else { continue };
-                    let last = self.texts.last_heard.insert(link, number).unwrap_or(0);
+                    let last = self.texts.last_heard.get(&link).copied().unwrap_or(0);
+                    self.texts.last_heard.insert(link, number.max(last));
                     // What a courier says again, and was lost before, comes behind what it has said since (R61).
                     if let Some(text) = self.texts.sent.get_mut(&number) {
                         text.late |= marked && (text.is_repeated() || number < last);
