@@ -78,6 +78,10 @@ attack *NAMES:
 nat:
     HOBNOB_NAT=docs/nat.md cargo test --test nat -- --nocapture
 
+# Restarts under load, also in turns into another build: 500 sessions, 20 restarts.
+bench-restarts *WHAT:
+    cargo bench --bench restarts -- {{WHAT}}
+
 bench-core:
     cargo bench --bench core
 
