@@ -11,6 +11,8 @@ use hobnob::shell::server::commands::{self, CommandError};
 use hobnob::shell::server::config::{ConfigError, Given, Sources};
 use hobnob::shell::server::ctl::{CtlError, ctl};
 use hobnob::shell::server::inviting::{Shown, invite};
+use hobnob::shell::server::log::Log;
+use hobnob::shell::server::top::{Top, top};
 use hobnob::shell::server::{Failure, run, settings};
 use hobnob::shell::wiping_allocator::WipingAllocator;
 use hobnob::words::LINE_BREAK;
@@ -123,6 +125,15 @@ enum Task {
         #[arg(long, value_name = "NUMBER", conflicts_with_all = ["name", "uses", "expires", "qr"])]
         revoke: Option<u32>,
         /// One object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a running server does, each second: rates, queues, who is there
+    Top {
+        /// Once, and end
+        #[arg(long)]
+        once: bool,
+        /// One object each time
         #[arg(long)]
         json: bool,
     },
@@ -251,10 +262,10 @@ fn main() -> ExitCode {
 fn serve() -> anyhow::Result<()> {
     let matches = command_line().get_matches();
     let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    start_log(&line);
+    let log = start_log(&line);
     let sources = sources(&line)?;
     match &line.task {
-        None => run(sources)?,
+        None => run(sources, &log)?,
         Some(Task::Passwd { name }) => commands::passwd(&sources, name)?,
         Some(Task::Users) => commands::users(&sources)?,
         Some(Task::Remove { name }) => commands::remove(&sources, name)?,
@@ -266,6 +277,7 @@ fn serve() -> anyhow::Result<()> {
             (false, Some(number)) => ctl(&sources, &format!("revoke {number}"), *json)?,
             (false, None) => invite(&sources, name.as_deref(), *uses, expires, Shown::of(*json, *qr))?,
         },
+        Some(Task::Top { once, json }) => top(&sources, Top { once: *once, json: *json })?,
         Some(Task::Check) => commands::check(&sources)?,
         Some(Task::Completions { shell }) => commands::print([pages::completions(command_line(), *shell)]),
         Some(Task::Man { folder }) => {
@@ -328,24 +340,17 @@ fn sources(line: &CommandLine) -> Result<Sources, ConfigError> {
     Ok(Sources { options, environment: std::env::vars_os().collect(), config: line.config.clone() })
 }
 
-/// Everything but the one line on standard output goes to standard error. A panic is a line too. A line
-/// that cannot be written (the disk is full, the reader has gone) is dropped; the server goes on.
-fn start_log(line: &CommandLine) {
+/// Everything but the one line on standard output goes to standard error, or to the log file. A panic is a line too.
+fn start_log(line: &CommandLine) -> Log {
     let level = match (line.debug, line.verbose) {
         (true, _) => LevelFilter::DEBUG,
         (false, true) => LevelFilter::INFO,
         (false, false) => LevelFilter::WARN,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        // The subscriber would say that it could not write by a panic.
-        .log_internal_errors(false)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
+    let log = Log::start(level);
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
         tracing::error!("a defect{place}; please report it");
     }));
+    log
 }

@@ -18,6 +18,7 @@ use smol::LocalExecutor;
 use super::inbox::{Item, Sender};
 use super::invitations::Invitation;
 use super::orders::{BadOrder, Order};
+use super::rates::Rates;
 use super::setup::settings::{SETTINGS, Settings};
 use crate::record::Restraint;
 use crate::server::operators::{Census, Seat};
@@ -132,7 +133,7 @@ async fn serve(mut link: OperatorLink, _place: Rc<Place>, platform: System, inbo
 }
 
 /// `status`
-pub(super) fn status(core: &ServerState, started: Time, now: Time) -> Value {
+pub(super) fn status(core: &ServerState, rates: &Rates, started: Time, now: Time) -> Value {
     let Census { sessions, links, accounts, locked, store_queue, mailbox_bytes } = core.census(now);
     json!({
         "ok": true,
@@ -144,6 +145,7 @@ pub(super) fn status(core: &ServerState, started: Time, now: Time) -> Value {
         "locked": locked,
         "store_queue": store_queue,
         "mailbox_bytes": mailbox_bytes,
+        "rates": rates.show(started, now),
     })
 }
 
