@@ -99,7 +99,7 @@ enum Task {
     /// Steer a running server through the socket in its data folder
     Ctl {
         /// One object a line
-        #[arg(long)]
+        #[arg(long, display_order = 0)]
         json: bool,
         #[command(subcommand)]
         order: Order,
@@ -131,10 +131,10 @@ enum Task {
     /// Show what a running server does, each second: rates, queues, who is there
     Top {
         /// Once, and end
-        #[arg(long)]
+        #[arg(long, display_order = 0)]
         once: bool,
         /// One object each time
-        #[arg(long)]
+        #[arg(long, display_order = 0)]
         json: bool,
     },
     /// Check settings, credentials and store, and say what is in them
@@ -287,23 +287,70 @@ fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Commands show the options that matter to them: none serves.
+/// The options for everybody that a command obeys, and how it is used.
+const COMMANDS: &[(&str, &[&str], &str)] = &[
+    (
+        "passwd",
+        &["credentials", "config", "set"],
+        "  hobnob-server passwd luke              asks for the password twice
+  pass show luke | hobnob-server passwd luke",
+    ),
+    ("users", &["credentials", "config", "set"], "  hobnob-server users | wc -l"),
+    ("remove", &["credentials", "config", "set"], "  hobnob-server remove luke && hobnob-server ctl reload"),
+    (
+        "hash-credentials",
+        &["credentials", "config", "set"],
+        "  hobnob-server hash-credentials --set argon2_passes=3",
+    ),
+    ("backup", &["data", "config", "set"], "  hobnob-server backup \"/backup/hobnob-$(date +%F).db\""),
+    (
+        "ctl",
+        &["data", "config", "set"],
+        "  hobnob-server ctl status
+  hobnob-server ctl mute luke 10m
+  hobnob-server ctl --json sessions",
+    ),
+    (
+        "invite",
+        &["data", "config", "set"],
+        "  hobnob-server invite
+  hobnob-server invite --uses 30 --expires 1d
+  hobnob-server invite --revoke 3",
+    ),
+    (
+        "top",
+        &["data", "config", "set"],
+        "  hobnob-server top              each second, until q
+  hobnob-server top --once       one table
+  hobnob-server top --json | jq .status.rates",
+    ),
+    (
+        "check",
+        &["bind", "credentials", "data", "config", "set", "plaintext", "ephemeral"],
+        "  hobnob-server check
+  hobnob-server check --config /etc/hobnob/hobnob.toml",
+    ),
+    (
+        "completions",
+        &[],
+        "  hobnob-server completions bash > ~/.local/share/bash-completion/completions/hobnob-server",
+    ),
+    ("man", &[], "  hobnob-server man /usr/local/share/man/man1"),
+];
+
+/// The command line. Commands show the options that they obey.
 fn command_line() -> Command {
-    const OF_SERVING: [&str; 3] = ["bind", "plaintext", "ephemeral"];
     let settings = format!("Settings (NAME=DEFAULT, 0 = no limit):\n{}", settings::list(COLUMNS));
     let command = CommandLine::command();
-    let hidden = |names: &[&str]| -> Vec<Arg> {
-        let chosen = command.get_arguments().filter(|arg| arg.is_global_set());
-        let chosen = chosen.filter(|arg| names.is_empty() || names.contains(&arg.get_id().as_str()));
-        chosen.map(|arg| arg.clone().hide(true)).collect()
+    let global: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    let fit = |task: Command| {
+        let found = COMMANDS.iter().find(|(name, ..)| *name == task.get_name());
+        let (obeyed, examples) = found.map_or((&[][..], ""), |(_, obeyed, examples)| (obeyed, examples));
+        let hidden = global.iter().filter(|arg| !obeyed.contains(&arg.get_id().as_str()));
+        let task = task.args(hidden.map(|arg| arg.clone().hide(true)).collect::<Vec<Arg>>());
+        task.help_template(TEMPLATE).before_help(format!("Examples:\n{examples}"))
     };
-    let (of_serving, all) = (hidden(&OF_SERVING), hidden(&[]));
-    let without = |task: Command| match task.get_name() {
-        "check" => task,
-        "completions" | "man" => task.args(all.clone()),
-        _ => task.args(of_serving.clone()),
-    };
-    command.clone().after_help(settings).mut_subcommands(without)
+    command.clone().after_help(settings).mut_subcommands(fit)
 }
 
 /// The exit code of an error: 2 for usage, settings and credentials, else 1.

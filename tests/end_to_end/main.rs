@@ -40,6 +40,7 @@ mod send;
 mod server_options;
 mod service_manager;
 mod sessions;
+mod shortages;
 mod stopping;
 mod subcommands;
 mod terminal_mode;

@@ -1,5 +1,7 @@
 //! Subcommands: the credentials file, backup and check. They work beside a running server too.
 
+mod check;
+
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -9,11 +11,13 @@ use zeroize::Zeroizing;
 
 use super::hashing::{HashFailed, Hasher};
 use super::setup::config::{ConfigError, Sources};
-use super::setup::settings::SETTINGS;
+use super::setup::reload::ReloadError;
 use crate::shell::credentials::{self, CredentialsError};
 use crate::shell::store;
 use crate::shell::visible::visible;
 use crate::words::Name;
+
+pub use self::check::check;
 
 /// The longest password, in bytes. A longer one does not fit into a line of the protocol.
 const LONGEST_PASSWORD: u64 = 4096;
@@ -27,6 +31,9 @@ pub enum CommandError {
     /// The credentials file.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// A server would not start so.
+    #[error(transparent)]
+    Start(#[from] ReloadError),
     /// The credentials file could not be written.
     #[error("the credentials file was not changed: {0}")]
     NotWritten(io::Error),
@@ -73,7 +80,10 @@ impl CommandError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            CommandError::Config(_) | CommandError::Credentials(_) | CommandError::BadName { .. } => 2,
+            CommandError::Config(_)
+            | CommandError::Credentials(_)
+            | CommandError::Start(_)
+            | CommandError::BadName { .. } => 2,
             CommandError::NotWritten(_)
             | CommandError::UnknownUser { .. }
             | CommandError::PasswordsDiffer
@@ -169,27 +179,6 @@ pub fn backup(sources: &Sources, to: &Path) -> Result<(), CommandError> {
     let summary = store::backup(&settings.data, to).map_err(CommandError::Backup)?;
     print([summary]);
     Ok(())
-}
-
-/// `check`: validates settings, credentials and store, and prints a summary of each.
-///
-/// # Errors
-/// [`CommandError`] says what is not.
-pub fn check(sources: &Sources) -> Result<(), CommandError> {
-    let settings = sources.load()?;
-    print(SETTINGS.iter().map(|setting| format!("{}={}", setting.name, setting.show(&settings))));
-    let accounts = credentials::read(&settings.credentials)?;
-    for warning in &accounts.warnings {
-        tracing::warn!("{warning}");
-    }
-    // The store is checked below, so whether it remembers anybody is not known here.
-    let accepted = accounts.file.accept(settings.core.registration, false);
-    let list = accepted.map_err(|refusal| CredentialsError::refused(refusal, &settings.credentials))?;
-    print([format!("accounts        {}", list.len())]);
-    let report = store::check(&settings.data).map_err(CommandError::Check)?;
-    print([&report]);
-    let folder = || settings.data.to_string_lossy().into_owned();
-    if report.is_sound() { Ok(()) } else { Err(CommandError::NotSound { folder: folder() }) }
 }
 
 /// Prints data, one item a line. A closed standard output is not an error.

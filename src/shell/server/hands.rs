@@ -20,6 +20,7 @@ use super::rates::Rates;
 use super::renewals::Renewals;
 use super::report;
 use super::setup::settings::Settings;
+use super::shortages::Shortages;
 use crate::server::{Effect, OTHERS_BYTES, Verdict};
 use crate::shell::heap::Heap;
 use crate::shell::platform::{Platform, System};
@@ -76,6 +77,7 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) counts: Counts,
     /// How fast they grow.
     pub(super) rates: Rates,
+    pub(super) shortages: Shortages,
     pub(super) stopping: Stopping,
     /// Who starts the server again when it restarts.
     pub(super) successor: Successor,

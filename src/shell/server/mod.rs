@@ -26,6 +26,7 @@ mod report;
 mod restart;
 mod service_manager;
 mod setup;
+mod shortages;
 mod start;
 mod state_loop;
 mod steering;

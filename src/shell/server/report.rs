@@ -28,7 +28,9 @@ pub(super) fn log(report: &Report) {
         Report::LoginFailed { user, from, failures, locked_secs } => {
             login_failed(user.as_ref(), *from, *failures, *locked_secs);
         }
-        Report::InviteRefused { from } => info!("an invite that is not good, from {from}"),
+        Report::InviteRefused { from } => {
+            info!(event = "invite_refused", %from, "an invite that is not good, from {from}")
+        }
         Report::Registered { user, from } => {
             let name = user.as_str();
             info!(event = "registration", user = name, %from, "{} registered from {from}", visible(name));

@@ -31,6 +31,7 @@ use super::setup::config::Sources;
 use super::setup::identity::{IdentityError, Keys};
 use super::setup::reload::{Reload, ReloadError, reload};
 use super::setup::settings::Settings;
+use super::shortages::{self, Shortages};
 use super::state_loop::{Outcome, Server};
 use crate::record::Recovery;
 use crate::server::ServerState;
@@ -147,11 +148,12 @@ fn serve_to_end(sources: Sources, log: &Log) -> Result<Option<i32>, Failure> {
     let reload = operator::reloader(Rc::clone(&executor), sources, keys, platform, sender.clone());
     executor.spawn(service_manager::watch(platform, sender.clone())).detach();
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
-    if !settings.ephemeral {
-        control::listen(&settings.data, platform, &executor, sender.clone());
+    let data = (!settings.ephemeral).then(|| settings.data.clone());
+    if let Some(data) = &data {
+        control::listen(data, platform, &executor, sender.clone());
     }
+    executor.spawn(shortages::watch(data.clone(), platform, sender.clone())).detach();
     if let Some(port) = metrics {
-        let data = (!settings.ephemeral).then(|| settings.data.clone());
         metrics::serve(port, data, platform, &executor, sender.clone());
     }
     let hashing = start_hashing(sender)?;
@@ -281,6 +283,7 @@ impl<P: Platform> Parts<P> {
             started: platform.now(),
             counts: Counts::default(),
             rates: Rates::default(),
+            shortages: Shortages::default(),
             alarm: Alarm::new(platform.clone()),
             platform,
             dirty: Vec::new(),

@@ -270,6 +270,10 @@ impl<P: Platform> Server<P> {
                 // Fails only if nobody waits for it any more.
                 let _ = answer.try_send(Box::new(self.figures(now)));
             }
+            Item::DiskSeen(disk) => {
+                let Hands { shortages, settings, .. } = &mut self.hands;
+                shortages.look(disk, settings, self.core.census(now).mailbox_bytes, now);
+            }
             Item::WatchdogDue => service_manager::alive(),
             Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),
             Item::CertificateRenewed(acceptor) => self.take_up(acceptor),

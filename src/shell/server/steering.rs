@@ -51,7 +51,7 @@ impl<P: Platform> Server<P> {
     }
 
     fn status(&self, now: Time) -> Value {
-        control::status(&self.core, &self.hands.rates, self.hands.started, now)
+        control::status(&self.core, &self.hands, now)
     }
 
     fn invite(&mut self, wanted: &Wanted, asker: Asker, now: Time) {

@@ -89,6 +89,15 @@ pub fn open(options: Options) -> Result<(Handle, Recovery), OpenError> {
     open_adjusted(options, |_| Ok(()))
 }
 
+/// Whether there is anything of a store in a folder. What cannot be looked at is there: its reader says why.
+pub(crate) fn is_there(folder: &Path) -> bool {
+    let missing = |end: &str| {
+        let found = std::fs::symlink_metadata(folder.join(format!("{}{end}", disk::DATABASE)));
+        found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    !["", "-wal"].into_iter().all(missing)
+}
+
 /// Bytes of the database in a data folder, and of its log; `None` for a file that is not there.
 pub(crate) fn sizes(folder: &Path) -> [Option<u64>; 2] {
     let size = |file: String| std::fs::metadata(folder.join(file)).ok().map(|found| found.len());

@@ -20,6 +20,7 @@ use crate::shell::heap::Heap;
 use crate::shell::platform::{TcpConnection, WallClock};
 use crate::shell::server::log::{Log, Sink};
 use crate::shell::server::rates::Rates;
+use crate::shell::server::shortages::Shortages;
 use crate::shell::store;
 use crate::shell::tunnel::Tunnel;
 use crate::words::{Credential, Name, Password, Ticket};
@@ -61,6 +62,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         started: platform.now(),
         counts: Counts::default(),
         rates: Rates::default(),
+        shortages: Shortages::default(),
         log: Log::default(),
         alarm: Alarm::new(platform),
         dirty: Vec::new(),
