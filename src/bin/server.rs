@@ -96,6 +96,11 @@ enum Task {
         /// The copy; must not exist
         file: PathBuf,
     },
+    /// Print all that is kept about a user, one object a line; no hashes
+    Export {
+        /// About whom
+        user: String,
+    },
     /// Steer a running server through the socket in its data folder
     Ctl {
         /// One object a line
@@ -271,6 +276,7 @@ fn serve() -> anyhow::Result<()> {
         Some(Task::Remove { name }) => commands::remove(&sources, name)?,
         Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
         Some(Task::Backup { file }) => commands::backup(&sources, file)?,
+        Some(Task::Export { user }) => commands::export(&sources, user)?,
         Some(Task::Ctl { json, order }) => ctl(&sources, &order.line(), *json)?,
         Some(Task::Invite { name, uses, expires, qr, list, revoke, json }) => match (list, revoke) {
             (true, _) => ctl(&sources, "invites", *json)?,
@@ -303,6 +309,7 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
         "  hobnob-server hash-credentials --set argon2_passes=3",
     ),
     ("backup", &["data", "config", "set"], "  hobnob-server backup \"/backup/hobnob-$(date +%F).db\""),
+    ("export", &["credentials", "data", "config", "set"], "  hobnob-server export luke > luke.jsonl"),
     (
         "ctl",
         &["data", "config", "set"],

@@ -3,6 +3,7 @@
 //! One file a topic of the contract. Everything a client shows in JSON is held against the
 //! contract's table of fields as it comes, and every log is searched for passwords and texts.
 
+mod about_people;
 mod accounts;
 mod blocking;
 mod broadcasts;

@@ -1,6 +1,7 @@
 //! Subcommands: the credentials file, backup and check. They work beside a running server too.
 
 mod check;
+mod export;
 
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -18,6 +19,7 @@ use crate::shell::visible::visible;
 use crate::words::Name;
 
 pub use self::check::check;
+pub use self::export::export;
 
 /// The longest password, in bytes. A longer one does not fit into a line of the protocol.
 const LONGEST_PASSWORD: u64 = 4096;
@@ -64,6 +66,9 @@ pub enum CommandError {
     /// The backup failed.
     #[error("no backup: {0}")]
     Backup(store::BackupError),
+    /// The store cannot be read for an export.
+    #[error("{0}")]
+    Export(store::ExportError),
     /// The store cannot be opened for a check.
     #[error("{0}")]
     Check(store::CheckError),
@@ -91,6 +96,7 @@ impl CommandError {
             | CommandError::NoPassword(_)
             | CommandError::Hash(_)
             | CommandError::Backup(_)
+            | CommandError::Export(_)
             | CommandError::Check(_)
             | CommandError::NotSound { .. } => 1,
         }

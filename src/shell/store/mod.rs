@@ -15,6 +15,7 @@
 mod backup;
 mod check;
 mod disk;
+mod export;
 mod tables;
 mod thread;
 #[doc(hidden)]
@@ -26,6 +27,7 @@ mod tests;
 pub use backup::{BackupError, Summary, backup};
 pub use check::{CheckError, CheckReport, check};
 pub use disk::OpenError;
+pub use export::{ExportError, export};
 pub use thread::{AddAccount, Answer};
 
 use std::path::{Path, PathBuf};
