@@ -101,6 +101,12 @@ enum Task {
         /// About whom
         user: String,
     },
+    /// Remove an account and all that is kept about its user, also what others
+    /// were not shown yet; a running server restarts unnoticed
+    Forget {
+        /// Whom
+        user: String,
+    },
     /// Steer a running server through the socket in its data folder
     Ctl {
         /// One object a line
@@ -277,6 +283,7 @@ fn serve() -> anyhow::Result<()> {
         Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
         Some(Task::Backup { file }) => commands::backup(&sources, file)?,
         Some(Task::Export { user }) => commands::export(&sources, user)?,
+        Some(Task::Forget { user }) => commands::forget(&sources, user)?,
         Some(Task::Ctl { json, order }) => ctl(&sources, &order.line(), *json)?,
         Some(Task::Invite { name, uses, expires, qr, list, revoke, json }) => match (list, revoke) {
             (true, _) => ctl(&sources, "invites", *json)?,
@@ -310,6 +317,11 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
     ),
     ("backup", &["data", "config", "set"], "  hobnob-server backup \"/backup/hobnob-$(date +%F).db\""),
     ("export", &["credentials", "data", "config", "set"], "  hobnob-server export luke > luke.jsonl"),
+    (
+        "forget",
+        &["credentials", "data", "config", "set"],
+        "  hobnob-server export luke > luke.jsonl && hobnob-server forget luke",
+    ),
     (
         "ctl",
         &["data", "config", "set"],

@@ -100,3 +100,122 @@ fn nothing_is_exported_of_somebody_unknown_and_the_account_alone_without_a_store
     place.write("hobnob-data/hobnob.db", "no database");
     assert_eq!(place.run_server(&["export", "hans"]).status.code(), Some(1));
 }
+
+/// The files of the data folder that hold this word.
+fn holding(place: &Place, word: &str) -> Vec<String> {
+    let files = fs::read_dir(place.data()).expect("the folder").map(|entry| entry.expect("a file").path());
+    let holds = |path: &std::path::Path| {
+        // The socket cannot be read.
+        let bytes = fs::read(path).unwrap_or_default();
+        bytes.windows(word.len()).any(|window| window == word.as_bytes())
+    };
+    files.filter(|path| holds(path)).map(|path| path.display().to_string()).collect()
+}
+
+/// Words that only hans brings in, his name among them.
+const PLANTED: [&str; 4] = ["hanssolo", "secretbase", "allforone", "privateword"];
+
+/// The lines of the others in the credentials file.
+fn others() -> String {
+    ["luke", "vader", "yoda"].map(|user| format!("{user} {}\n", password(user))).concat()
+}
+
+/// A server on which hanssolo has left traces everywhere: in mailboxes, groups, blocks, and in mail that was shown.
+fn plant() -> Server {
+    let place = Place::with(&format!("hanssolo falcon1\n{}", others()));
+    let server = Server::start_in(place, &["presence_burst=0"]);
+    let log_in = |user: &str, password: &str| {
+        let mut client = server.client(&[]);
+        client.log_in(user, password);
+        client
+    };
+    let mut hans = log_in("hanssolo", "falcon1");
+    hans.ok("create group jedi yoda");
+    hans.ok("block vader");
+    for number in 0..40 {
+        hans.ok(&format!("message yoda secretbase {number} {}", "x".repeat(300)));
+    }
+    hans.log_out();
+    let mut yoda = log_in("yoda", password("yoda"));
+    yoda.message(&format!("secretbase 39 {}", "x".repeat(300)));
+    yoda.ok("message hanssolo privateword");
+    yoda.log_out();
+    let mut hans = log_in("hanssolo", "falcon1");
+    hans.message("privateword");
+    hans.ok("message yoda allforone");
+    hans.ok("message group jedi allforone");
+    hans.log_out();
+    server
+}
+
+#[test]
+fn whoever_is_forgotten_without_a_server_is_in_no_file_any_more() {
+    let mut server = plant();
+    assert_eq!(server.stop().code, Some(0));
+    for word in PLANTED {
+        assert!(!holding(&server.place, word).is_empty(), "{word} was there");
+    }
+    let output = server.place.run_server(&["forget", "hanssolo"]);
+    assert!(output.status.success(), "{output:?}");
+    for word in PLANTED {
+        assert!(holding(&server.place, word).is_empty(), "{word} is in {:?}", holding(&server.place, word));
+    }
+    assert!(!server.place.read("credentials.txt").contains("hanssolo"));
+    assert!(export(&server.place, "hanssolo").is_empty());
+    let again = server.place.run_server(&["forget", "hanssolo"]);
+    assert_eq!(again.status.code(), Some(1), "nothing is left: {again:?}");
+    assert_eq!(server.place.run_server(&["check"]).status.code(), Some(0));
+    server.start_again();
+    let mut yoda = server.user("yoda");
+    yoda.ok("message luke are you there");
+    yoda.has_not("what was forgotten", |object| object["text"] == "allforone");
+    assert_eq!(yoda.fails("message hanssolo where are you"), "unknown_user");
+}
+
+#[test]
+fn a_running_server_forgets_and_the_others_stay() {
+    let server = plant();
+    let mut luke = server.user("luke");
+    let mut hans = server.client(&[]);
+    hans.log_in("hanssolo", "falcon1");
+    luke.presence("hanssolo", true);
+    hans.ok("message yoda allforone once more");
+    let output = server.place.run_server(&["forget", "hanssolo"]);
+    assert!(output.status.success(), "{output:?}\n{}", server.log());
+    assert_eq!(hans.wait_for("bye")["reason"], "kicked");
+    luke.presence("hanssolo", false);
+    for word in PLANTED {
+        assert!(holding(&server.place, word).is_empty(), "{word} is in {:?}", holding(&server.place, word));
+    }
+    luke.ok("message yoda hello");
+    assert_eq!(luke.count(|object| object["type"] == "login"), 1, "the session went on");
+    let mut yoda = server.user("yoda");
+    yoda.message("hello");
+    yoda.has_not("what was forgotten", |object| {
+        object["text"].as_str().is_some_and(|text| text.contains("allforone"))
+    });
+    let mut hans = server.client(&[]);
+    hans.answer("hanssolo");
+    hans.answer("falcon1");
+    assert_eq!(hans.wait_for("login")["error"], "invalid_credentials");
+    server.logs("what was kept about 1 names is gone", 0);
+}
+
+#[test]
+fn a_name_that_has_an_account_again_is_not_forgotten_by_an_old_note() {
+    let mut server = plant();
+    assert_eq!(server.stop().code, Some(0));
+    server.place.write("hobnob-data/forget.0123456789abcdef", "hanssolo");
+    server.start_again();
+    assert!(!server.place.path("hobnob-data/forget.0123456789abcdef").exists());
+    assert!(!of(&export(&server.place, "hanssolo"), "mail").is_empty());
+    assert_eq!(server.stop().code, Some(0));
+    // As the command leaves it that is killed halfway.
+    server.place.write("credentials.txt", others());
+    server.place.write("hobnob-data/forget.0123456789abcdef", "hanssolo");
+    server.start_again();
+    server.logs("what was kept about 1 names is gone, as an operator wanted", 1);
+    for word in PLANTED {
+        assert!(holding(&server.place, word).is_empty(), "{word} is in {:?}", holding(&server.place, word));
+    }
+}

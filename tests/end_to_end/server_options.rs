@@ -71,6 +71,7 @@ fn help_has_examples_first_fits_a_terminal_and_lists_what_a_command_obeys() {
         ("hash-credentials", accounts),
         ("backup", store),
         ("export", &["--credentials", "--data", "--config", "--set"]),
+        ("forget", &["--credentials", "--data", "--config", "--set"]),
         ("ctl", store),
         ("invite", store),
         ("top", store),

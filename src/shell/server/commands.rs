@@ -2,6 +2,7 @@
 
 mod check;
 mod export;
+pub(super) mod forget;
 
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -10,6 +11,7 @@ use std::path::Path;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::ctl::CtlError;
 use super::hashing::{HashFailed, Hasher};
 use super::setup::config::{ConfigError, Sources};
 use super::setup::reload::ReloadError;
@@ -20,6 +22,7 @@ use crate::words::Name;
 
 pub use self::check::check;
 pub use self::export::export;
+pub use self::forget::forget;
 
 /// The longest password, in bytes. A longer one does not fit into a line of the protocol.
 const LONGEST_PASSWORD: u64 = 4096;
@@ -66,6 +69,12 @@ pub enum CommandError {
     /// The backup failed.
     #[error("no backup: {0}")]
     Backup(store::BackupError),
+    /// The server that runs does not do it.
+    #[error("the server that runs does not do its part: {0}")]
+    Server(CtlError),
+    /// Somebody could not be forgotten.
+    #[error("not everything is forgotten, say it again: {0}")]
+    Forget(#[from] store::ForgetError),
     /// The store cannot be read for an export.
     #[error("{0}")]
     Export(store::ExportError),
@@ -96,6 +105,8 @@ impl CommandError {
             | CommandError::NoPassword(_)
             | CommandError::Hash(_)
             | CommandError::Backup(_)
+            | CommandError::Server(_)
+            | CommandError::Forget(_)
             | CommandError::Export(_)
             | CommandError::Check(_)
             | CommandError::NotSound { .. } => 1,

@@ -14,6 +14,7 @@ use smol::LocalExecutor;
 use thiserror::Error;
 
 use super::alarm::Alarm;
+use super::commands::forget::forget_at_start;
 use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
 use super::control;
 use super::hands::{Acts, Hands, Stopping, Successor};
@@ -130,6 +131,11 @@ fn serve_to_end(sources: Sources, log: &Log) -> Result<Option<i32>, Failure> {
     let (listener, successor) = listener(System::new(clock), address, &found.settings)?;
     let metrics = metrics_port(&found.settings, System::new(clock))?;
     let (answers, answered) = async_channel::unbounded();
+    if !found.settings.ephemeral {
+        let accounts = found.accounts.file.clone().into_accounts();
+        let has_account = |user: &Name| accounts.iter().any(|(name, _)| name == user);
+        forget_at_start(&found.settings.data, has_account);
+    }
     let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
     // The file may be in the data folder, which is there now.
     log.take_up(Sink::open(&found.settings.log)?);

@@ -16,6 +16,7 @@ mod backup;
 mod check;
 mod disk;
 mod export;
+mod forget;
 mod tables;
 mod thread;
 #[doc(hidden)]
@@ -28,6 +29,7 @@ pub use backup::{BackupError, Summary, backup};
 pub use check::{CheckError, CheckReport, check};
 pub use disk::OpenError;
 pub use export::{ExportError, export};
+pub use forget::{ForgetError, forget_noted, knows, note, noted, take_back};
 pub use thread::{AddAccount, Answer};
 
 use std::path::{Path, PathBuf};
