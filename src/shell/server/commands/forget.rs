@@ -11,6 +11,7 @@ use crate::shell::server::ctl::{CtlError, accepted, ask};
 use crate::shell::server::setup::config::Sources;
 use crate::shell::server::setup::settings::Settings;
 use crate::shell::store::{self, ForgetError, OpenError};
+use crate::shell::visible::visible;
 use crate::words::Name;
 
 /// Between two looks at whether the folder is free, or the server has done it; and how often.
@@ -30,7 +31,13 @@ pub fn forget(sources: &Sources, name: &str) -> Result<(), CommandError> {
     let removed = credentials::remove(&settings.credentials, &user).map_err(CommandError::NotWritten)?;
     if settings.ephemeral || !store::is_there(&settings.data) {
         removed.map_err(|_| unknown())?;
-        say(&format!("forgot {user}; no store is in use"));
+        let folder = settings.data.to_string_lossy();
+        let why = if settings.ephemeral {
+            "an ephemeral server keeps nothing".to_owned()
+        } else {
+            format!("there is no store in {}", visible(&folder))
+        };
+        say(&format!("removed {user}, about whom nothing else is kept: {why}"));
         return Ok(());
     }
     let known = store::knows(&settings.data, &user).map_err(ForgetError::from)?;
@@ -39,19 +46,16 @@ pub fn forget(sources: &Sources, name: &str) -> Result<(), CommandError> {
         return Err(unknown());
     }
     let note = store::note(&settings.data, &user)?;
-    if let Err(error) = leave_to_start(&settings.data, &user) {
-        store::take_back(&note);
-        return Err(error);
-    }
+    let runs = leave_to_start(&settings.data, &user).inspect_err(|_| store::take_back(&note))?;
     wait(&settings, &note)?;
-    say(&format!("forgot {user}"));
+    say(&format!("forgot {user}{}", if runs { "; the server starts again" } else { "" }));
     Ok(())
 }
 
-/// Has a running server, if there is one, end the user's session and start again.
-fn leave_to_start(data: &Path, user: &Name) -> Result<(), CommandError> {
+/// Has a running server end the user's session and start again; whether there is one.
+fn leave_to_start(data: &Path, user: &Name) -> Result<bool, CommandError> {
     match ask(data, "reload") {
-        Err(CtlError::NoServer { .. }) => return Ok(()),
+        Err(CtlError::NoServer { .. }) => return Ok(false),
         answer => drop(accepted(&answer.map_err(CommandError::Server)?.0).map_err(CommandError::Server)?),
     }
     // Refused if they are not online.
@@ -61,7 +65,7 @@ fn leave_to_start(data: &Path, user: &Name) -> Result<(), CommandError> {
         // It ends with the process, or with the folder that it leaves to the next.
         let _ = link.read_to_end(&mut Vec::new());
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Forgets, or waits until a server has at its start.
@@ -92,8 +96,6 @@ pub(in crate::shell::server) fn forget_at_start(data: &Path, has_account: impl F
             Ok(count) => {
                 return tracing::warn!("what was kept about {count} names is gone, as an operator wanted");
             }
-            // The start itself says what is wrong with the folder or the database.
-            Err(ForgetError::Open(_)) => return,
             Err(error) => {
                 return tracing::error!(
                     "somebody is to be forgotten, which is tried again at the next start: {error}"
