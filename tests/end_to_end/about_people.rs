@@ -38,6 +38,8 @@ fn fill(server: &Server) {
     stranger.wait_for("login");
     let output = server.place.run_server(&uid);
     assert!(output.status.success(), "{output:?}");
+    let output = server.place.run_server(&["invite", "hans"]);
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
@@ -53,6 +55,7 @@ fn an_export_has_all_that_is_kept_beside_a_server_and_without_one() {
     assert!(!of(&kept, "device").is_empty(), "{kept:?}");
     assert_eq!(of(&kept, "failures")[0]["failures_since_login"], 1, "{kept:?}");
     assert_eq!(of(&kept, "restraint")[0]["how"], "muted", "{kept:?}");
+    assert_eq!(of(&kept, "invite")[0]["uses"], 1, "{kept:?}");
     assert_eq!(of(&kept, "block")[0]["blocked"], "vader", "{kept:?}");
     assert_eq!(of(&kept, "blocked_by")[0]["users"], 1, "{kept:?}");
     let [group] = of(&kept, "group")[..] else { panic!("one group: {kept:?}") };

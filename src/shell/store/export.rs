@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSql, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde_json::{Map, Value};
 
@@ -71,6 +71,10 @@ const KINDS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Invites that are good for the name of the user only, whether or not it has an account; `?1` is the name.
+const INVITES: (&str, &str) =
+    ("invite", "SELECT number, uses, until FROM invites WHERE name = ?1 ORDER BY number");
+
 /// Hands all that is kept about a user to `take`, as of one moment; `take` returns whether it wants more. Changes
 /// nothing and can be run beside a server.
 ///
@@ -90,20 +94,36 @@ pub fn export(data: &Path, user: &Name, take: impl FnMut(Value) -> bool) -> Resu
 fn read(mut db: Connection, user: &Name, mut take: impl FnMut(Value) -> bool) -> Result<(), Trouble> {
     // One transaction, to see one state.
     let db = db.transaction()?;
+    if !read_kind(&db, INVITES, user.as_str(), &mut take)? {
+        return Ok(());
+    }
     let sql = "SELECT id FROM names WHERE name = ?1";
     let id: Option<i64> = db.query_row(sql, [user.as_str()], |row| row.get(0)).optional()?;
     let Some(id) = id else { return Ok(()) };
-    for (kind, sql) in KINDS {
-        let mut statement = db.prepare(sql)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-        let mut rows = statement.query([id])?;
-        while let Some(row) = rows.next()? {
-            if !take(object(kind, &columns, row)?) {
-                return Ok(());
-            }
+    for kind in KINDS {
+        if !read_kind(&db, *kind, id, &mut take)? {
+            break;
         }
     }
     Ok(())
+}
+
+/// Hands on all of a kind; whether more is wanted.
+fn read_kind(
+    db: &Connection,
+    (kind, sql): (&str, &str),
+    user: impl ToSql,
+    take: &mut impl FnMut(Value) -> bool,
+) -> Result<bool, Trouble> {
+    let mut statement = db.prepare(sql)?;
+    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let mut rows = statement.query([user])?;
+    while let Some(row) = rows.next()? {
+        if !take(object(kind, &columns, row)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn object(kind: &str, columns: &[String], row: &Row<'_>) -> Result<Value, Trouble> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::disk::{self, DATABASE, Database, OpenError, Place, Trouble, sync_folder};
+use super::disk::{self, DATABASE, Database, OpenError, Place, Trouble, schema, sync_folder};
 use super::is_there;
 use crate::shell::own_files::open_own;
 use crate::shell::replace_file::replace_file;
@@ -50,8 +50,13 @@ pub enum ForgetError {
 /// # Errors
 /// It cannot be read.
 pub fn knows(data: &Path, user: &Name) -> Result<bool, OpenError> {
-    let connection = disk::open_to_read(&data.join(DATABASE))?;
-    let sql = "SELECT 1 FROM names WHERE name = ?1";
+    let file = data.join(DATABASE);
+    let connection = disk::open_to_read(&file)?;
+    let sql = if schema::recognise(&connection, &file)? < schema::NEWEST {
+        "SELECT 1 FROM names WHERE name = ?1"
+    } else {
+        "SELECT 1 FROM names WHERE name = ?1 UNION SELECT 1 FROM invites WHERE name = ?1"
+    };
     let found = connection.query_row(sql, [user.as_str()], |_| Ok(())).optional();
     let found = found.map_err(|error| Place::Folder(data.to_path_buf()).trouble(error.into()))?;
     Ok(found.is_some())
@@ -187,6 +192,7 @@ fn is_busy(db: &Connection) -> Result<bool, Trouble> {
 
 /// Removes what refers to a user, in any table: rows, or the reference where a row may be without; and the name.
 fn erase_rows(db: &Transaction<'_>, user: &Name) -> Result<(), Trouble> {
+    db.execute("DELETE FROM invites WHERE name = ?1", [user.as_str()])?;
     let sql = "SELECT id FROM names WHERE name = ?1";
     let id: Option<i64> = db.query_row(sql, [user.as_str()], |row| row.get(0)).optional()?;
     let Some(id) = id else { return Ok(()) };

@@ -2,7 +2,7 @@
 
 use super::super::{ForgetError, check, forget_noted, knows, note};
 use super::*;
-use crate::record::{AfterEnd, Change, Fact, MailSummary, Maker, Outcome, Restraint};
+use crate::record::{AfterEnd, Change, Fact, Invite, MailSummary, Maker, Outcome, Restraint};
 
 fn block(by: &str, user: &str) -> Record {
     Record::Change(Change::Blocked { by: name(by), user: name(user) })
@@ -87,10 +87,15 @@ fn who_is_forgotten_takes_what_they_have_sent_and_leaves_no_byte_in_the_files() 
     let standing =
         Some(crate::record::DeviceStanding { login: LoginNumber(1), count: 0, locked_until: None });
     let until = Some(Time(99));
+    let invite = Invite { number: 1, name: Some(name("hanssolo")), left: 1, until: Time(99) };
+    let for_all = Invite { number: 2, name: None, ..invite.clone() };
+    let for_all = Record::Change(Change::InviteMade { code: Digest([2; 16]), invite: for_all });
     rig.store([
         Record::Fact(Fact::Device { user: name("hanssolo"), device, standing }),
         Record::Fact(Fact::Courier { user: name("hanssolo"), token: device, until }),
         Record::Change(Change::Restrained { user: name("hanssolo"), how: Restraint::Muted, until }),
+        Record::Change(Change::InviteMade { code: device, invite }),
+        for_all.clone(),
         block("hanssolo", "luke"),
         block("vader", "hanssolo"),
         block("vader", "luke"),
@@ -123,7 +128,8 @@ fn who_is_forgotten_takes_what_they_have_sent_and_leaves_no_byte_in_the_files() 
     }
 
     let mut rig = Rig::open(folder.path());
-    let expected = [life_of("luke"), vec![block("vader", "luke"), made_by(None, "crew", &["luke", "vader"])]];
+    let expected =
+        [life_of("luke"), vec![block("vader", "luke"), made_by(None, "crew", &["luke", "vader"]), for_all]];
     assert_eq!(rig.recovery.records, expected.concat());
     assert_eq!(rig.page("luke", None, id(0, 0), 9).0, [self::mail(3, "vader", "of another")]);
     rig.handle.close().unwrap();
