@@ -14,7 +14,7 @@ use smol::LocalExecutor;
 use thiserror::Error;
 
 use super::alarm::Alarm;
-use super::commands::forget::forget_at_start;
+use super::commands::forget::{LOOK_EVERY, forget_at_start};
 use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
 use super::control;
 use super::hands::{Acts, Hands, Stopping, Successor};
@@ -131,12 +131,7 @@ fn serve_to_end(sources: Sources, log: &Log) -> Result<Option<i32>, Failure> {
     let (listener, successor) = listener(System::new(clock), address, &found.settings)?;
     let metrics = metrics_port(&found.settings, System::new(clock))?;
     let (answers, answered) = async_channel::unbounded();
-    if !found.settings.ephemeral {
-        let accounts = found.accounts.file.clone().into_accounts();
-        let has_account = |user: &Name| accounts.iter().any(|(name, _)| name == user);
-        forget_at_start(&found.settings.data, has_account);
-    }
-    let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
+    let (store, recovery) = open_store(&found, answers, clock.now())?;
     // The file may be in the data folder, which is there now.
     log.take_up(Sink::open(&found.settings.log)?);
     warn(&found);
@@ -380,18 +375,31 @@ fn announce(address: SocketAddr, fingerprint: Option<Fingerprint>) {
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Forgets whoever is to be forgotten, and opens the store.
 fn open_store(
-    settings: &Settings,
+    found: &Reload,
     answers: async_channel::Sender<store::Answer>,
     started: Time,
 ) -> Result<(store::Handle, Recovery), Failure> {
-    let data = (!settings.ephemeral).then(|| settings.data.clone());
-    let credentials = settings.credentials.clone();
-    let add_account = {
-        let credentials = credentials.clone();
-        Box::new(move |name: &Name, credential: &Credential| append(&credentials, name, credential))
-    };
-    Ok(store::open(store::Options { data, credentials, answers, started, add_account })?)
+    let data = (!found.settings.ephemeral).then(|| found.settings.data.clone());
+    let accounts = found.accounts.file.clone().into_accounts();
+    let has_account = |user: &Name| accounts.iter().any(|(name, _)| name == user);
+    let mut looks = data.as_ref().map_or(0, |data| forget_at_start(data, has_account));
+    loop {
+        let credentials = found.settings.credentials.clone();
+        let add_account = {
+            let credentials = credentials.clone();
+            Box::new(move |name: &Name, credential: &Credential| append(&credentials, name, credential))
+        };
+        let (data, answers) = (data.clone(), answers.clone());
+        match store::open(store::Options { data, credentials, answers, started, add_account }) {
+            Err(store::OpenError::InUse(_)) if looks > 0 => {
+                looks -= 1;
+                std::thread::sleep(LOOK_EVERY);
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 fn new_core(

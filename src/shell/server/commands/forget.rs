@@ -15,7 +15,7 @@ use crate::shell::visible::visible;
 use crate::words::Name;
 
 /// Between two looks at whether the folder is free, or the server has done it; and how often.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(in crate::shell::server) const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 1_500;
 
 /// `forget USER`: removes an account, and all that is kept about its user, and what they have written to others who
@@ -85,22 +85,29 @@ fn wait(settings: &Settings, note: &Path) -> Result<(), CommandError> {
     Err(ForgetError::Open(OpenError::InUse(settings.data.clone())).into())
 }
 
-/// At the start of a server, before it has the folder: forgets whoever is noted. The operator's command may be about to.
-pub(in crate::shell::server) fn forget_at_start(data: &Path, has_account: impl Fn(&Name) -> bool) {
+/// At the start of a server, before it has the folder: forgets whoever is noted. The operator's command may be about to,
+/// and have the folder for a moment still: returns for how often the server is to look whether it is free.
+pub(in crate::shell::server) fn forget_at_start(data: &Path, has_account: impl Fn(&Name) -> bool) -> u32 {
+    if store::noted(data).is_empty() {
+        return 0;
+    }
     for _ in 0..LOOKS {
         match store::forget_noted(data, &has_account) {
             Err(ForgetError::Open(OpenError::InUse(_))) if !store::noted(data).is_empty() => {
                 thread::sleep(LOOK_EVERY);
             }
-            Ok(0) => return,
+            Ok(0) => break,
             Ok(count) => {
-                return tracing::warn!("what was kept about {count} names is gone, as an operator wanted");
+                tracing::warn!("what was kept about {count} names is gone, as an operator wanted");
+                break;
             }
             Err(error) => {
-                return tracing::error!(
+                tracing::error!(
                     "somebody is to be forgotten, which is tried again at the next start: {error}"
                 );
+                break;
             }
         }
     }
+    LOOKS
 }
