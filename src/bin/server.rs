@@ -11,6 +11,8 @@ use hobnob::shell::server::commands::{self, CommandError};
 use hobnob::shell::server::config::{ConfigError, Given, Sources};
 use hobnob::shell::server::ctl::{CtlError, ctl};
 use hobnob::shell::server::inviting::{Shown, invite};
+use hobnob::shell::server::log::Log;
+use hobnob::shell::server::top::{Top, top};
 use hobnob::shell::server::{Failure, run, settings};
 use hobnob::shell::wiping_allocator::WipingAllocator;
 use hobnob::words::LINE_BREAK;
@@ -94,10 +96,21 @@ enum Task {
         /// The copy; must not exist
         file: PathBuf,
     },
+    /// Print all that is kept about a user, one object a line; no hashes
+    Export {
+        /// About whom
+        user: String,
+    },
+    /// Remove an account and all that is kept about its user, also what others
+    /// were not shown yet; a running server restarts unnoticed
+    Forget {
+        /// Whom
+        user: String,
+    },
     /// Steer a running server through the socket in its data folder
     Ctl {
         /// One object a line
-        #[arg(long)]
+        #[arg(long, display_order = 0)]
         json: bool,
         #[command(subcommand)]
         order: Order,
@@ -124,6 +137,15 @@ enum Task {
         revoke: Option<u32>,
         /// One object a line
         #[arg(long)]
+        json: bool,
+    },
+    /// Show what a running server does, each second: rates, queues, who is there
+    Top {
+        /// Once, and end
+        #[arg(long, display_order = 0)]
+        once: bool,
+        /// One object each time
+        #[arg(long, display_order = 0)]
         json: bool,
     },
     /// Check settings, credentials and store, and say what is in them
@@ -251,21 +273,24 @@ fn main() -> ExitCode {
 fn serve() -> anyhow::Result<()> {
     let matches = command_line().get_matches();
     let line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    start_log(&line);
+    let log = start_log(&line);
     let sources = sources(&line)?;
     match &line.task {
-        None => run(sources)?,
+        None => run(sources, &log)?,
         Some(Task::Passwd { name }) => commands::passwd(&sources, name)?,
         Some(Task::Users) => commands::users(&sources)?,
         Some(Task::Remove { name }) => commands::remove(&sources, name)?,
         Some(Task::HashCredentials) => commands::hash_credentials(&sources)?,
         Some(Task::Backup { file }) => commands::backup(&sources, file)?,
+        Some(Task::Export { user }) => commands::export(&sources, user)?,
+        Some(Task::Forget { user }) => commands::forget(&sources, user)?,
         Some(Task::Ctl { json, order }) => ctl(&sources, &order.line(), *json)?,
         Some(Task::Invite { name, uses, expires, qr, list, revoke, json }) => match (list, revoke) {
             (true, _) => ctl(&sources, "invites", *json)?,
             (false, Some(number)) => ctl(&sources, &format!("revoke {number}"), *json)?,
             (false, None) => invite(&sources, name.as_deref(), *uses, expires, Shown::of(*json, *qr))?,
         },
+        Some(Task::Top { once, json }) => top(&sources, Top { once: *once, json: *json })?,
         Some(Task::Check) => commands::check(&sources)?,
         Some(Task::Completions { shell }) => commands::print([pages::completions(command_line(), *shell)]),
         Some(Task::Man { folder }) => {
@@ -275,23 +300,76 @@ fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Commands show the options that matter to them: none serves.
+/// The options for everybody that a command obeys, and how it is used.
+const COMMANDS: &[(&str, &[&str], &str)] = &[
+    (
+        "passwd",
+        &["credentials", "config", "set"],
+        "  hobnob-server passwd luke              asks for the password twice
+  pass show luke | hobnob-server passwd luke",
+    ),
+    ("users", &["credentials", "config", "set"], "  hobnob-server users | wc -l"),
+    ("remove", &["credentials", "config", "set"], "  hobnob-server remove luke && hobnob-server ctl reload"),
+    (
+        "hash-credentials",
+        &["credentials", "config", "set"],
+        "  hobnob-server hash-credentials --set argon2_passes=3",
+    ),
+    ("backup", &["data", "config", "set"], "  hobnob-server backup \"/backup/hobnob-$(date +%F).db\""),
+    ("export", &["credentials", "data", "config", "set"], "  hobnob-server export luke > luke.jsonl"),
+    (
+        "forget",
+        &["credentials", "data", "config", "set"],
+        "  hobnob-server export luke > luke.jsonl && hobnob-server forget luke",
+    ),
+    (
+        "ctl",
+        &["data", "config", "set"],
+        "  hobnob-server ctl status
+  hobnob-server ctl mute luke 10m
+  hobnob-server ctl --json sessions",
+    ),
+    (
+        "invite",
+        &["data", "config", "set"],
+        "  hobnob-server invite
+  hobnob-server invite --uses 30 --expires 1d
+  hobnob-server invite --revoke 3",
+    ),
+    (
+        "top",
+        &["data", "config", "set"],
+        "  hobnob-server top              each second, until q
+  hobnob-server top --once       one table
+  hobnob-server top --json | jq .status.rates",
+    ),
+    (
+        "check",
+        &["bind", "credentials", "data", "config", "set", "plaintext", "ephemeral"],
+        "  hobnob-server check
+  hobnob-server check --config /etc/hobnob/hobnob.toml",
+    ),
+    (
+        "completions",
+        &[],
+        "  hobnob-server completions bash > ~/.local/share/bash-completion/completions/hobnob-server",
+    ),
+    ("man", &[], "  hobnob-server man /usr/local/share/man/man1"),
+];
+
+/// The command line. Commands show the options that they obey.
 fn command_line() -> Command {
-    const OF_SERVING: [&str; 3] = ["bind", "plaintext", "ephemeral"];
     let settings = format!("Settings (NAME=DEFAULT, 0 = no limit):\n{}", settings::list(COLUMNS));
     let command = CommandLine::command();
-    let hidden = |names: &[&str]| -> Vec<Arg> {
-        let chosen = command.get_arguments().filter(|arg| arg.is_global_set());
-        let chosen = chosen.filter(|arg| names.is_empty() || names.contains(&arg.get_id().as_str()));
-        chosen.map(|arg| arg.clone().hide(true)).collect()
+    let global: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    let fit = |task: Command| {
+        let found = COMMANDS.iter().find(|(name, ..)| *name == task.get_name());
+        let (obeyed, examples) = found.map_or((&[][..], ""), |(_, obeyed, examples)| (obeyed, examples));
+        let hidden = global.iter().filter(|arg| !obeyed.contains(&arg.get_id().as_str()));
+        let task = task.args(hidden.map(|arg| arg.clone().hide(true)).collect::<Vec<Arg>>());
+        task.help_template(TEMPLATE).before_help(format!("Examples:\n{examples}"))
     };
-    let (of_serving, all) = (hidden(&OF_SERVING), hidden(&[]));
-    let without = |task: Command| match task.get_name() {
-        "check" => task,
-        "completions" | "man" => task.args(all.clone()),
-        _ => task.args(of_serving.clone()),
-    };
-    command.clone().after_help(settings).mut_subcommands(without)
+    command.clone().after_help(settings).mut_subcommands(fit)
 }
 
 /// The exit code of an error: 2 for usage, settings and credentials, else 1.
@@ -328,24 +406,17 @@ fn sources(line: &CommandLine) -> Result<Sources, ConfigError> {
     Ok(Sources { options, environment: std::env::vars_os().collect(), config: line.config.clone() })
 }
 
-/// Everything but the one line on standard output goes to standard error. A panic is a line too. A line
-/// that cannot be written (the disk is full, the reader has gone) is dropped; the server goes on.
-fn start_log(line: &CommandLine) {
+/// Everything but the one line on standard output goes to standard error, or to the log file. A panic is a line too.
+fn start_log(line: &CommandLine) -> Log {
     let level = match (line.debug, line.verbose) {
         (true, _) => LevelFilter::DEBUG,
         (false, true) => LevelFilter::INFO,
         (false, false) => LevelFilter::WARN,
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        // The subscriber would say that it could not write by a panic.
-        .log_internal_errors(false)
-        .with_ansi(false)
-        .with_target(false)
-        .init();
+    let log = Log::start(level);
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
         tracing::error!("a defect{place}; please report it");
     }));
+    log
 }

@@ -136,10 +136,14 @@ pub enum Report {
     },
     /// A password was wrong.
     LoginFailed {
+        /// Whose; `None` if there is no account of that name, which may be a password typed in its place.
+        user: Option<Name>,
         /// From where.
         from: SocketAddr,
-        /// Whether the name is locked now.
-        locked: bool,
+        /// Wrong ones in a row, of all addresses, or of a device that was in before.
+        failures: u32,
+        /// For how long the name or the device is locked now, if it is.
+        locked_secs: Option<u64>,
     },
     /// The code of an invite was not good.
     InviteRefused {

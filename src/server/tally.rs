@@ -26,6 +26,8 @@ pub struct Tally {
     pub until_stored: Times,
     /// The same for a group message and what became of it for its members.
     pub until_group_settled: Times,
+    /// Commands that were obeyed, whatever they came to; those of couriers too, repeats not.
+    pub commands: u64,
     /// Units of work that users have caused (R42).
     pub units: u64,
     /// How often a connection had to wait because its user had caused more than their rate allows.
@@ -157,6 +159,7 @@ mod tests {
         say(&mut server, 1, "dance\n");
         let tally = server.tally();
         assert_eq!((tally.broadcasts, tally.delivered, tally.refused), (1, 0, 0));
+        assert_eq!(tally.commands, 3, "the last line is no command");
         let failed: [(Code, u64); 2] = [(Code::UnknownCommand, 1), (Code::UnknownUser, 1)];
         assert_eq!(tally.commands_failed, BTreeMap::from(failed));
     }

@@ -81,6 +81,23 @@ fn status_and_sessions_say_what_is_there() {
 }
 
 #[test]
+fn status_has_what_happens_a_second() {
+    let server = Server::start(&[]);
+    let rates = || ask(&server.place, &["status"]).0["rates"].clone();
+    let is_more = |rates: &Value, of: &str| rates[of].as_f64().is_some_and(|rate| rate > 0.0);
+    for of in ["messages", "logins", "commands"] {
+        assert_eq!(rates()[of], 0.0, "{of}");
+    }
+    // A rate looks back on ten seconds, which may be over before it is asked for.
+    while !["messages", "logins", "commands"].iter().all(|of| is_more(&rates(), of)) {
+        let mut hans = server.user("hans");
+        hans.ok("message yoda hello");
+        hans.log_out();
+    }
+    assert!(read(&server.place, &["status"]).contains("\nrates          commands "));
+}
+
+#[test]
 fn a_reload_says_what_has_changed_or_why_nothing_has() {
     let place = Place::samples();
     place.write("hobnob.toml", "timeout = 900\n");

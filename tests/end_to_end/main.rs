@@ -3,6 +3,7 @@
 //! One file a topic of the contract. Everything a client shows in JSON is held against the
 //! contract's table of fields as it comes, and every log is searched for passwords and texts.
 
+mod about_people;
 mod accounts;
 mod blocking;
 mod broadcasts;
@@ -20,6 +21,7 @@ mod leaving;
 mod limits;
 mod lists;
 mod lockout;
+mod log;
 mod logins;
 mod mailbox;
 mod memory;
@@ -39,9 +41,11 @@ mod send;
 mod server_options;
 mod service_manager;
 mod sessions;
+mod shortages;
 mod stopping;
 mod subcommands;
 mod terminal_mode;
 mod timeouts;
 mod tls_door;
+mod top;
 mod watch;

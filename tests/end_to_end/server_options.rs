@@ -40,6 +40,60 @@ fn options_win_over_the_environment_that_over_the_file_that_over_the_default() {
     for line in ["timeout=3333", "block_duration=2000", "lock_attempts=4", "mailbox_messages=10000"] {
         assert!(found.lines().any(|found| found == line), "{line} in {found}");
     }
+    let mut heading = "";
+    let marked = found.lines().filter_map(|line| {
+        heading = if line.starts_with('#') { line } else { heading };
+        (line != heading).then_some((line, heading))
+    });
+    let marked: Vec<(&str, &str)> = marked.collect();
+    for (line, heading) in [
+        ("timeout=3333", "# set by an option"),
+        ("block_duration=2000", "# set by the environment"),
+        ("lock_attempts=4", "# set by hobnob.toml"),
+        ("plaintext=true", "# set by hobnob.toml"),
+        ("mailbox_messages=10000", "# default"),
+    ] {
+        assert!(marked.contains(&(line, heading)), "{line} below {heading:?} in {found}");
+    }
+}
+
+/// Of the options for everybody, each command lists those that it obeys.
+#[test]
+fn help_has_examples_first_fits_a_terminal_and_lists_what_a_command_obeys() {
+    let place = Place::samples();
+    let all = ["--bind", "--credentials", "--data", "--config", "--set", "--plaintext", "--ephemeral"];
+    let accounts = &["--credentials", "--config", "--set"][..];
+    let store = &["--data", "--config", "--set"][..];
+    for (command, obeyed) in [
+        ("passwd", accounts),
+        ("users", accounts),
+        ("remove", accounts),
+        ("hash-credentials", accounts),
+        ("backup", store),
+        ("export", &["--credentials", "--data", "--config", "--set"]),
+        ("forget", &["--credentials", "--data", "--config", "--set"]),
+        ("ctl", store),
+        ("invite", store),
+        ("top", store),
+        ("check", &all),
+        ("completions", &[]),
+        ("man", &[]),
+    ] {
+        let output = place.run_server(&[command, "--help"]);
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            help.starts_with("Examples:\n  ") && help.contains(&format!("hobnob-server {command}")),
+            "{help}"
+        );
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        for option in all {
+            let listed = help
+                .lines()
+                .any(|line| line.trim_start().starts_with(&format!("{option} ")) || line.trim() == option);
+            assert_eq!(listed, obeyed.contains(&option), "{option} of {command}:\n{help}");
+        }
+        assert!(!help.contains("\n  -v "), "{command}");
+    }
 }
 
 #[test]

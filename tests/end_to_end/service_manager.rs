@@ -93,6 +93,32 @@ fn for_a_restart_it_leaves_the_socket_to_the_service_manager() {
     hans.log_out();
 }
 
+/// The server ends, and nothing starts the next one until somebody connects.
+#[test]
+fn forget_does_it_itself_where_the_service_manager_starts_the_server_again() {
+    let place = Place::of(&["hanssolo", "luke"]);
+    let socket = TcpListener::bind(("127.0.0.1", 0)).expect("a socket");
+    let (wrapper, port) = (handing_on(&socket), socket.local_addr().expect("an address").port());
+    let mut server = place.serve_on(free_port(), &wrapper).expect("a server");
+    let mut hans = Client::start(&place, port, &["--json"]);
+    hans.log_in("hanssolo", support::PASSWORD);
+    hans.ok("message luke nobody reads this");
+    hans.log_out();
+    let data = place.data();
+    let output = place.run_server(&["forget", "hanssolo", "--data", data.to_str().expect("UTF-8")]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(server.ended().code, Some(0));
+    let database = std::fs::read(place.data().join("hobnob.db")).expect("the database");
+    for word in [&b"hanssolo"[..], b"nobody reads this"] {
+        assert!(!database.windows(word.len()).any(|window| window == word));
+    }
+    let _server = place.serve_on(free_port(), &wrapper).expect("the next server");
+    let mut luke = Client::start(&place, port, &["--json"]);
+    luke.log_in("luke", support::PASSWORD);
+    assert_eq!(luke.fails("message hanssolo hello"), "unknown_user");
+    luke.log_out();
+}
+
 #[test]
 fn plaintext_on_a_socket_for_others_is_refused() {
     let place = Place::of(&["hans"]);

@@ -64,6 +64,7 @@ fn refuse_number(server: &mut ServerState, asker: &Asker) {
 }
 
 pub(super) fn carry_out(server: &mut ServerState, asker: &Asker, command: Command<'_>) {
+    server.tally.commands += 1;
     if let Some(code) = restraints::refusal(server, asker.user, command.kind()) {
         return answers::fail(server, asker, code);
     }

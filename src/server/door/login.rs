@@ -215,7 +215,8 @@ pub(super) fn read_on_if_refused(server: &mut ServerState, id: LinkId) {
 fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, counted: Counted) {
     let address_locked_secs = addresses::locked_secs(server, from);
     let (count, record, locked_secs) = tries::count_failure(server, counted, from);
-    server.out.report(Report::LoginFailed { from, locked: locked_secs.is_some() });
+    let user = counted.user().map(|user| server.accounts.name(user).clone());
+    server.out.report(Report::LoginFailed { user, from, failures: count, locked_secs });
     if let Some(user) = counted.user()
         && locked_secs.is_some()
         && planted::is(Planted::LockEndsSession)

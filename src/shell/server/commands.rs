@@ -1,5 +1,9 @@
 //! Subcommands: the credentials file, backup and check. They work beside a running server too.
 
+mod check;
+mod export;
+pub(super) mod forget;
+
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -7,13 +11,18 @@ use std::path::Path;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::ctl::CtlError;
 use super::hashing::{HashFailed, Hasher};
 use super::setup::config::{ConfigError, Sources};
-use super::setup::settings::SETTINGS;
+use super::setup::reload::ReloadError;
 use crate::shell::credentials::{self, CredentialsError};
 use crate::shell::store;
 use crate::shell::visible::visible;
 use crate::words::Name;
+
+pub use self::check::check;
+pub use self::export::export;
+pub use self::forget::forget;
 
 /// The longest password, in bytes. A longer one does not fit into a line of the protocol.
 const LONGEST_PASSWORD: u64 = 4096;
@@ -27,6 +36,9 @@ pub enum CommandError {
     /// The credentials file.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// A server would not start so.
+    #[error(transparent)]
+    Start(#[from] ReloadError),
     /// The credentials file could not be written.
     #[error("the credentials file was not changed: {0}")]
     NotWritten(io::Error),
@@ -57,6 +69,15 @@ pub enum CommandError {
     /// The backup failed.
     #[error("no backup: {0}")]
     Backup(store::BackupError),
+    /// The server that runs does not do it.
+    #[error("the server that runs does not do its part: {0}")]
+    Server(CtlError),
+    /// Somebody could not be forgotten.
+    #[error("not everything is forgotten, say it again: {0}")]
+    Forget(#[from] store::ForgetError),
+    /// The store cannot be read for an export.
+    #[error("{0}")]
+    Export(store::ExportError),
     /// The store cannot be opened for a check.
     #[error("{0}")]
     Check(store::CheckError),
@@ -73,7 +94,10 @@ impl CommandError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            CommandError::Config(_) | CommandError::Credentials(_) | CommandError::BadName { .. } => 2,
+            CommandError::Config(_)
+            | CommandError::Credentials(_)
+            | CommandError::Start(_)
+            | CommandError::BadName { .. } => 2,
             CommandError::NotWritten(_)
             | CommandError::UnknownUser { .. }
             | CommandError::PasswordsDiffer
@@ -81,6 +105,9 @@ impl CommandError {
             | CommandError::NoPassword(_)
             | CommandError::Hash(_)
             | CommandError::Backup(_)
+            | CommandError::Server(_)
+            | CommandError::Forget(_)
+            | CommandError::Export(_)
             | CommandError::Check(_)
             | CommandError::NotSound { .. } => 1,
         }
@@ -169,27 +196,6 @@ pub fn backup(sources: &Sources, to: &Path) -> Result<(), CommandError> {
     let summary = store::backup(&settings.data, to).map_err(CommandError::Backup)?;
     print([summary]);
     Ok(())
-}
-
-/// `check`: validates settings, credentials and store, and prints a summary of each.
-///
-/// # Errors
-/// [`CommandError`] says what is not.
-pub fn check(sources: &Sources) -> Result<(), CommandError> {
-    let settings = sources.load()?;
-    print(SETTINGS.iter().map(|setting| format!("{}={}", setting.name, setting.show(&settings))));
-    let accounts = credentials::read(&settings.credentials)?;
-    for warning in &accounts.warnings {
-        tracing::warn!("{warning}");
-    }
-    // The store is checked below, so whether it remembers anybody is not known here.
-    let accepted = accounts.file.accept(settings.core.registration, false);
-    let list = accepted.map_err(|refusal| CredentialsError::refused(refusal, &settings.credentials))?;
-    print([format!("accounts        {}", list.len())]);
-    let report = store::check(&settings.data).map_err(CommandError::Check)?;
-    print([&report]);
-    let folder = || settings.data.to_string_lossy().into_owned();
-    if report.is_sound() { Ok(()) } else { Err(CommandError::NotSound { folder: folder() }) }
 }
 
 /// Prints data, one item a line. A closed standard output is not an error.

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use smol::LocalExecutor;
 
+use super::hands::Hands;
 use super::inbox::{Item, Sender};
 use super::invitations::Invitation;
 use super::orders::{BadOrder, Order};
@@ -132,18 +133,21 @@ async fn serve(mut link: OperatorLink, _place: Rc<Place>, platform: System, inbo
 }
 
 /// `status`
-pub(super) fn status(core: &ServerState, started: Time, now: Time) -> Value {
+pub(super) fn status<P: Platform>(core: &ServerState, hands: &Hands<P>, now: Time) -> Value {
+    let Hands { rates, started, settings, shortages, .. } = hands;
     let Census { sessions, links, accounts, locked, store_queue, mailbox_bytes } = core.census(now);
     json!({
         "ok": true,
         "version": env!("CARGO_PKG_VERSION"),
-        "uptime_secs": now.since(started).as_secs(),
+        "uptime_secs": now.since(*started).as_secs(),
         "sessions": sessions,
         "links": links,
         "accounts": accounts,
         "locked": locked,
         "store_queue": store_queue,
         "mailbox_bytes": mailbox_bytes,
+        "rates": rates.show(*started, now),
+        "warnings": shortages.found(settings, mailbox_bytes).map(|found| found.to_string()).collect::<Vec<_>>(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! `ctl`: what steers a running server, through the socket in its data folder.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use thiserror::Error;
@@ -61,10 +61,22 @@ pub(super) fn have_done(
     if command.contains('\n') {
         return Err(CtlError::Refused("a line break cannot be said here".to_owned()));
     }
-    let folder = sources.load()?.data;
+    let (line, mut caller) = ask(&sources.load()?.data, command)?;
+    let answer = read(&line)?;
+    show(line.trim_end(), &answer);
+    accept(answer)?;
+    // After `stop` and `restart` the connection ends when the server has.
+    match caller.read_to_end(&mut Vec::new()) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(CtlError::Unreached(error)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Says a command to the server of a data folder, and waits for the answer: its line, and the connection.
+pub(super) fn ask(folder: &Path, command: &str) -> Result<(String, BufReader<OperatorCaller>), CtlError> {
     let mut caller = match OperatorCaller::connect(&folder.join(SOCKET)) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-            return Err(CtlError::NoServer { folder });
+            return Err(CtlError::NoServer { folder: folder.to_path_buf() });
         }
         reached => BufReader::new(reached.map_err(CtlError::Unreached)?),
     };
@@ -75,15 +87,23 @@ pub(super) fn have_done(
     }
     let mut line = String::new();
     caller.read_line(&mut line).map_err(CtlError::Unreached)?;
-    let answer: Value = serde_json::from_str(&line).map_err(|_| CtlError::NoAnswer)?;
-    show(line.trim_end(), &answer);
-    if answer["ok"] != true {
-        return Err(CtlError::Refused(answer["error"].as_str().unwrap_or_default().to_owned()));
-    }
-    // After `stop` and `restart` the connection ends when the server has.
-    match caller.read_to_end(&mut Vec::new()) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => Err(CtlError::Unreached(error)),
-        Ok(_) | Err(_) => Ok(()),
+    Ok((line, caller))
+}
+
+/// The answer in a line, unless it is a refusal.
+pub(super) fn accepted(line: &str) -> Result<Value, CtlError> {
+    read(line).and_then(accept)
+}
+
+fn read(line: &str) -> Result<Value, CtlError> {
+    serde_json::from_str(line).map_err(|_| CtlError::NoAnswer)
+}
+
+fn accept(answer: Value) -> Result<Value, CtlError> {
+    if answer["ok"] == true {
+        Ok(answer)
+    } else {
+        Err(CtlError::Refused(answer["error"].as_str().unwrap_or_default().to_owned()))
     }
 }
 
@@ -105,7 +125,12 @@ fn for_people(answer: &Value) -> Vec<String> {
             Value::Array(items) => {
                 lines.extend(items.iter().map(|item| format!("{name:<14} {}", word(item))))
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Value::Object(parts) => {
+                let parts: Vec<String> =
+                    parts.iter().map(|(part, value)| format!("{part} {}", word(value))).collect();
+                lines.push(format!("{name:<14} {}", parts.join(", ")));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                 lines.push(format!("{name:<14} {}", word(value)));
             }
         }
@@ -134,7 +159,7 @@ fn invite(invite: &Value) -> String {
     format!("{number:<6} {good}  {left:>4} left  until {until:<22} {name}")
 }
 
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     match value {
         Value::String(text) => visible(text).to_string(),
         Value::Null => "-".to_owned(),

@@ -12,12 +12,15 @@ use super::connections::{Accepting, Connection, Handshakes, Links, Shared, Writt
 use super::control::{self, Asker};
 use super::hashing::{Hashing, Pool};
 use super::inbox::{Item, Sender};
+use super::log::Log;
 use super::metrics::Counts;
 use super::nonces::Nonces;
 use super::operator::{ReadAgain, RenewCertificate};
+use super::rates::Rates;
 use super::renewals::Renewals;
 use super::report;
 use super::setup::settings::Settings;
+use super::shortages::Shortages;
 use crate::server::{Effect, OTHERS_BYTES, Verdict};
 use crate::shell::heap::Heap;
 use crate::shell::platform::{Platform, System};
@@ -54,6 +57,7 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) nonces: Nonces,
     pub(super) renewals: Renewals,
     pub(super) alarm: Alarm<P>,
+    pub(super) log: Log,
     /// Links with bytes to write.
     pub(super) dirty: Vec<LinkId>,
     /// Bytes queued since they were last written.
@@ -71,6 +75,9 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) started: Time,
     /// What reports have told since then.
     pub(super) counts: Counts,
+    /// How fast they grow.
+    pub(super) rates: Rates,
+    pub(super) shortages: Shortages,
     pub(super) stopping: Stopping,
     /// Who starts the server again when it restarts.
     pub(super) successor: Successor,

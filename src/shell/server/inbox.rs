@@ -6,6 +6,7 @@ use super::control::Asker;
 use super::metrics::Figures;
 use super::orders::Order;
 use super::setup::reload::{Reload, ReloadError};
+use super::shortages::Disk;
 use crate::server::{Renewal, Verdict};
 use crate::shell::platform::{Platform, System};
 use crate::shell::store;
@@ -68,6 +69,8 @@ pub(super) enum Item<P: Platform = System> {
     CertificateDue,
     /// Another certificate was made.
     CertificateRenewed(Acceptor),
+    /// The disk of the data folder was looked at.
+    DiskSeen(Option<Disk>),
     /// The operator asked to stop; the second time, at once.
     Stop,
     /// The operator wants the server to restart.

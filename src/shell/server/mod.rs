@@ -13,20 +13,24 @@ pub mod hashing;
 mod inbox;
 mod invitations;
 pub mod inviting;
+pub mod log;
 mod metrics;
 mod nonces;
 mod operator;
 mod orders;
 #[doc(hidden)]
 pub mod played;
+mod rates;
 mod renewals;
 mod report;
 mod restart;
 mod service_manager;
 mod setup;
+mod shortages;
 mod start;
 mod state_loop;
 mod steering;
+pub mod top;
 
 pub use setup::{config, identity, reload, settings};
 pub use start::{Failure, run};

@@ -11,6 +11,7 @@ use smol::LocalExecutor;
 
 use super::control::Asker;
 use super::inbox::{Item, Sender};
+use super::log::Sink;
 use super::service_manager;
 use super::setup::config::Sources;
 use super::setup::identity::Keys;
@@ -69,6 +70,7 @@ pub(super) fn reloader(
         let (sources, inbox, keys) = (sources.clone(), inbox.clone(), Arc::clone(&keys));
         let read = move || -> Result<Reload, ReloadError> {
             let mut found = reload(&sources)?;
+            found.log = Sink::open(&found.settings.log)?;
             found.acceptor = keys.acceptor(&found.settings, platform.now())?;
             Ok(found)
         };

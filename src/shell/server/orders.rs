@@ -19,6 +19,8 @@ use crate::words::{AddressRange, Name, Text};
 pub(super) enum Order {
     Status,
     Sessions,
+    /// Both of them.
+    Top,
     Restraints,
     Reload,
     Stop,
@@ -74,6 +76,7 @@ impl Order {
         Ok(match (word, rest) {
             ("status", None) => Order::Status,
             ("sessions", None) => Order::Sessions,
+            ("top", None) => Order::Top,
             ("restraints", None) => Order::Restraints,
             ("invites", None) => Order::Invites,
             ("invite", Some(_)) => Order::Invite(invite(name, words)?),
@@ -110,7 +113,7 @@ impl Order {
     /// Whether it only asks.
     pub(super) const fn is_question(&self) -> bool {
         match self {
-            Order::Status | Order::Sessions | Order::Restraints | Order::Invites => true,
+            Order::Status | Order::Sessions | Order::Top | Order::Restraints | Order::Invites => true,
             Order::Reload
             | Order::Stop
             | Order::Restart
@@ -128,6 +131,7 @@ impl Order {
             Order::Restart => Some(Item::Restart),
             Order::Status
             | Order::Sessions
+            | Order::Top
             | Order::Restraints
             | Order::Invites
             | Order::Reload
@@ -199,6 +203,7 @@ impl fmt::Display for Order {
         match self {
             Order::Status => f.write_str("status"),
             Order::Sessions => f.write_str("sessions"),
+            Order::Top => f.write_str("top"),
             Order::Reload => f.write_str("reload"),
             Order::Stop => f.write_str("stop"),
             Order::Restart => f.write_str("restart"),

@@ -12,6 +12,7 @@ use super::connections::Bounds;
 use super::hands::Successor;
 use super::hashing::{Hasher, Job, Pool};
 use super::inbox::{self, Item};
+use super::log::Log;
 use super::settings::Settings;
 use super::start::{Parts, lower_to_files};
 use super::state_loop::Outcome;
@@ -97,6 +98,7 @@ impl<P: Platform> Played<P> {
             core,
             address: SocketAddr::from(([127, 0, 0, 1], 4_000)),
             successor: Successor::Manager,
+            log: Log::default(),
         };
         let running = Some(executor.spawn(parts.assemble(listener).run()));
         Played { executor, running, inbox }

@@ -1,42 +1,73 @@
 //! Writes reports of the core to the operator's log.
 
+use std::net::SocketAddr;
+
 use tracing::{debug, error, info, warn};
 
 use crate::server::{Report, SessionEnd};
 use crate::shell::visible::visible;
+use crate::words::Name;
 
 /// Logs a report. Names are untrusted and pass through [`visible`].
 pub(super) fn log(report: &Report) {
     match report {
-        Report::LoggedIn { user, from, resumed: false } => {
-            info!("{} logged in from {from}", visible(user.as_str()));
-        }
-        Report::LoggedIn { user, from, resumed: true } => {
-            info!("{} resumed from {from}", visible(user.as_str()));
+        Report::LoggedIn { user, from, resumed } => {
+            let (event, how) = if *resumed { ("resume", "resumed") } else { ("login", "logged in") };
+            info!(event, user = user.as_str(), %from, "{} {how} from {from}", visible(user.as_str()));
         }
         Report::LoggedOut { user, why } => {
-            info!("{} logged out: {}", visible(user.as_str()), reason(*why));
+            let why = reason(*why);
+            info!(
+                event = "logout",
+                user = user.as_str(),
+                why,
+                "{} logged out: {why}",
+                visible(user.as_str())
+            );
         }
-        Report::LoginFailed { from, locked: false } => info!("login failed from {from}"),
-        Report::LoginFailed { from, locked: true } => {
-            warn!("login failed from {from}; the name is locked");
+        Report::LoginFailed { user, from, failures, locked_secs } => {
+            login_failed(user.as_ref(), *from, *failures, *locked_secs);
         }
-        Report::InviteRefused { from } => info!("an invite that is not good, from {from}"),
+        Report::InviteRefused { from } => {
+            info!(event = "invite_refused", %from, "an invite that is not good, from {from}")
+        }
         Report::Registered { user, from } => {
-            info!("{} registered from {from}", visible(user.as_str()));
+            let name = user.as_str();
+            info!(event = "registration", user = name, %from, "{} registered from {from}", visible(name));
         }
         Report::LimitReached { limit, from } => {
-            info!("connection from {from} closed, limit reached: {limit}");
+            info!(event = "limit", limit, %from, "connection from {from} closed, limit reached: {limit}");
         }
         Report::StorageRefused { records } => {
-            error!("the store cannot write: {records} changes refused; is the disk full?");
+            error!(
+                event = "storage_refused",
+                records, "the store cannot write: {records} changes refused; is the disk full?"
+            );
         }
-        Report::StorageBack => warn!("the store writes again"),
+        Report::StorageBack => warn!(event = "storage_back", "the store writes again"),
         Report::CommandFailed { user, code } => {
-            debug!("a command of {} failed: {code}", visible(user.as_str()));
+            let name = user.as_str();
+            debug!(event = "command_failed", user = name, %code, "a command of {} failed: {code}", visible(name));
         }
         Report::AccountRemoved { name } => {
-            info!("account {} removed", visible(name.as_str()));
+            let name = name.as_str();
+            info!(event = "account_removed", user = name, "account {} removed", visible(name));
+        }
+    }
+}
+
+/// A name without an account is not written: it may be a password that was typed in its place.
+fn login_failed(user: Option<&Name>, from: SocketAddr, failures: u32, locked_secs: Option<u64>) {
+    let user = user.map(Name::as_str);
+    let name = user.map_or_else(|| "a name without an account".to_owned(), |user| visible(user).to_string());
+    match locked_secs {
+        Some(secs) => {
+            let event = "lock";
+            warn!(event, user, %from, failures, secs, "{name} is locked for {secs} s, {failures} wrong passwords, the last from {from}");
+        }
+        None => {
+            let event = "login_failed";
+            info!(event, user, %from, failures, "login of {name} failed from {from}, {failures} wrong passwords in a row");
         }
     }
 }

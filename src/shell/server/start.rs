@@ -14,30 +14,36 @@ use smol::LocalExecutor;
 use thiserror::Error;
 
 use super::alarm::Alarm;
+use super::commands::forget::{LOOK_EVERY, forget_at_start};
 use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
 use super::control;
 use super::hands::{Acts, Hands, Stopping, Successor};
 use super::hashing::Pool;
 use super::inbox;
+use super::log::{self, Log, LogError, Sink};
 use super::metrics::{self, Counts};
 use super::nonces::Nonces;
 use super::operator::{self, ReadAgain, RenewCertificate};
+use super::rates::Rates;
 use super::renewals::Renewals;
 use super::restart;
 use super::service_manager;
 use super::setup::config::Sources;
 use super::setup::identity::{IdentityError, Keys};
-use super::setup::reload::{ReloadError, reload};
+use super::setup::reload::{Reload, ReloadError, reload};
 use super::setup::settings::Settings;
+use super::shortages::{self, Shortages};
 use super::state_loop::{Outcome, Server};
 use crate::record::Recovery;
 use crate::server::ServerState;
+use crate::server::operators::Census;
 use crate::shell::core_dumps;
 use crate::shell::credentials::append;
 use crate::shell::heap::Heap;
 use crate::shell::platform::{Listener, Platform, System, TcpPort, WallClock};
 use crate::shell::store;
 use crate::shell::tunnel::acceptor::Acceptor;
+use crate::shell::visible::visible;
 use crate::time::Time;
 use crate::words::{Credential, Fingerprint, Name};
 
@@ -50,6 +56,9 @@ pub enum Failure {
     /// The key in the data folder.
     #[error(transparent)]
     Key(#[from] IdentityError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The address.
     #[error("cannot listen on {address}: {why}")]
     Listen {
@@ -81,7 +90,7 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Failure::Key(error) if error.is_of_settings() => 2,
-            Failure::Setup(_) => 2,
+            Failure::Setup(_) | Failure::Log(_) => 2,
             Failure::Key(_)
             | Failure::Listen { .. }
             | Failure::Store(_)
@@ -96,26 +105,36 @@ impl Failure {
 /// Serves until a signal ends it.
 ///
 /// # Errors
-/// [`Failure`] says in one line what is wrong.
-pub fn run(sources: Sources) -> Result<(), Failure> {
-    let found = reload(&sources)?;
-    for warning in &found.accounts.warnings {
-        tracing::warn!("{warning}");
+/// [`Failure`] says in one line what is wrong; the log file has the line too.
+pub fn run(sources: Sources, log: &Log) -> Result<(), Failure> {
+    let program = std::env::current_exe();
+    let ended = match serve_to_end(sources, log) {
+        Ok(None) => Ok(()),
+        Ok(Some(socket)) => Err(Failure::Restart(restart::become_successor(program, socket))),
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = &ended
+        && log.is_file()
+    {
+        tracing::error!("{failure}");
     }
+    ended
+}
+
+/// The number of the socket with which the server is to start again, if it is.
+fn serve_to_end(sources: Sources, log: &Log) -> Result<Option<i32>, Failure> {
+    let found = reload(&sources)?;
     let signals = operator::signals()?;
     raise_file_limit();
-    if !found.settings.core_dumps
-        && let Err(error) = core_dumps::forbid()
-    {
-        tracing::warn!("core files may hold passwords: {error}");
-    }
     let address = SocketAddr::new(found.settings.bind, found.settings.port);
     let clock = WallClock::starting_after(Time::ZERO);
     let (listener, successor) = listener(System::new(clock), address, &found.settings)?;
     let metrics = metrics_port(&found.settings, System::new(clock))?;
-    let program = std::env::current_exe();
     let (answers, answered) = async_channel::unbounded();
-    let (store, recovery) = open_store(&found.settings, answers, clock.now())?;
+    let (store, recovery) = open_store(&found, answers, clock.now())?;
+    // The file may be in the data folder, which is there now.
+    log.take_up(Sink::open(&found.settings.log)?);
+    warn(&found);
     let platform = System::new(clock.set_after(recovery.last_written));
     let (mut settings, accounts) = found.accept(recovery.remembers_accounts())?;
     lower_to_files(Bounds::of(platform.most_files()), &mut settings);
@@ -130,11 +149,12 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
     let reload = operator::reloader(Rc::clone(&executor), sources, keys, platform, sender.clone());
     executor.spawn(service_manager::watch(platform, sender.clone())).detach();
     executor.spawn(operator::listen(signals, Rc::clone(&reload), sender.clone())).detach();
-    if !settings.ephemeral {
-        control::listen(&settings.data, platform, &executor, sender.clone());
+    let data = (!settings.ephemeral).then(|| settings.data.clone());
+    if let Some(data) = &data {
+        control::listen(data, platform, &executor, sender.clone());
     }
+    executor.spawn(shortages::watch(data.clone(), platform, sender.clone())).detach();
     if let Some(port) = metrics {
-        let data = (!settings.ephemeral).then(|| settings.data.clone());
         metrics::serve(port, data, platform, &executor, sender.clone());
     }
     let hashing = start_hashing(sender)?;
@@ -155,10 +175,20 @@ pub fn run(sources: Sources) -> Result<(), Failure> {
         core,
         address,
         successor,
+        log: log.clone(),
     };
-    match serve(parts.assemble(listener), address)? {
-        None => Ok(()),
-        Some(socket) => Err(Failure::Restart(restart::become_successor(program, socket))),
+    serve(parts.assemble(listener), address)
+}
+
+/// Tells what is not as it should be and keeps nobody from starting.
+fn warn(found: &Reload) {
+    for warning in &found.accounts.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !found.settings.core_dumps
+        && let Err(error) = core_dumps::forbid()
+    {
+        tracing::warn!("core files may hold passwords: {error}");
     }
 }
 
@@ -207,6 +237,7 @@ pub(super) struct Parts<P: Platform> {
     /// Where it listens.
     pub(super) address: SocketAddr,
     pub(super) successor: Successor,
+    pub(super) log: Log,
 }
 
 impl<P: Platform> Parts<P> {
@@ -226,6 +257,7 @@ impl<P: Platform> Parts<P> {
             core,
             address,
             successor,
+            log,
         } = self;
         let (sender, inbox) = channel;
         executor.spawn(inbox::forward(answered, sender.clone())).detach();
@@ -251,6 +283,8 @@ impl<P: Platform> Parts<P> {
             renewals: Renewals::default(),
             started: platform.now(),
             counts: Counts::default(),
+            rates: Rates::default(),
+            shortages: Shortages::default(),
             alarm: Alarm::new(platform.clone()),
             platform,
             dirty: Vec::new(),
@@ -260,6 +294,7 @@ impl<P: Platform> Parts<P> {
             address,
             acts: Acts::default(),
             stored: false,
+            log,
             stopping: Stopping::No,
             successor,
         };
@@ -271,6 +306,8 @@ impl<P: Platform> Parts<P> {
 fn serve(server: Server, address: SocketAddr) -> Result<Option<i32>, Failure> {
     let executor = Rc::clone(&server.hands.executor);
     let platform = server.hands.platform;
+    let began = server.hands.started;
+    note_start(&server, address);
     let fingerprint = server.hands.acceptor.fingerprint();
     let running = async {
         // A panic in the core ends the program at once: what it has sent so far is true, and nothing more
@@ -283,12 +320,38 @@ fn serve(server: Server, address: SocketAddr) -> Result<Option<i32>, Failure> {
     let running = executor.spawn(running);
     announce(address, fingerprint);
     service_manager::ready();
-    match async_io::block_on(or(running, drive(&executor, &platform))) {
+    let outcome = async_io::block_on(or(running, drive(&executor, &platform)));
+    let uptime_secs = platform.now().since(began).as_secs();
+    tracing::info!(target: log::ALWAYS, event = "stop", uptime_secs, "stopped after {uptime_secs} s");
+    match outcome {
         Outcome::Stopped => Ok(None),
         Outcome::Restarts { socket } => Ok(Some(socket)),
         Outcome::StoreFailed(reason) => Err(Failure::StoreFailed(reason)),
         Outcome::StoreHangs => Err(Failure::StoreHangs),
     }
+}
+
+/// Notes what the server starts with.
+fn note_start(server: &Server, address: SocketAddr) {
+    let Hands { settings, platform, .. } = &server.hands;
+    let Census { accounts, mailbox_bytes, .. } = server.core.census(platform.now());
+    let (version, process) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    let folder = settings.data.to_string_lossy();
+    let data = if settings.ephemeral { "nowhere".into() } else { visible(&folder).to_string() };
+    let tls = if settings.plaintext { "without TLS" } else { "with TLS" };
+    let metrics = settings.metrics.map_or_else(String::new, |at| format!(", metrics on {at}"));
+    tracing::info!(
+        target: log::ALWAYS,
+        event = "start",
+        version,
+        process,
+        %address,
+        data,
+        accounts,
+        mailbox_bytes,
+        "hobnob-server {version} starts (process {process}): {address} {tls}{metrics}, data in {data}, \
+         {accounts} accounts, {mailbox_bytes} bytes of stored mail"
+    );
 }
 
 /// Runs all tasks, and lets sockets be looked at while they keep this thread busy: `LocalExecutor::run` does so after
@@ -312,18 +375,31 @@ fn announce(address: SocketAddr, fingerprint: Option<Fingerprint>) {
     let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Forgets whoever is to be forgotten, and opens the store.
 fn open_store(
-    settings: &Settings,
+    found: &Reload,
     answers: async_channel::Sender<store::Answer>,
     started: Time,
 ) -> Result<(store::Handle, Recovery), Failure> {
-    let data = (!settings.ephemeral).then(|| settings.data.clone());
-    let credentials = settings.credentials.clone();
-    let add_account = {
-        let credentials = credentials.clone();
-        Box::new(move |name: &Name, credential: &Credential| append(&credentials, name, credential))
-    };
-    Ok(store::open(store::Options { data, credentials, answers, started, add_account })?)
+    let data = (!found.settings.ephemeral).then(|| found.settings.data.clone());
+    let accounts = found.accounts.file.clone().into_accounts();
+    let has_account = |user: &Name| accounts.iter().any(|(name, _)| name == user);
+    let mut looks = data.as_ref().map_or(0, |data| forget_at_start(data, has_account));
+    loop {
+        let credentials = found.settings.credentials.clone();
+        let add_account = {
+            let credentials = credentials.clone();
+            Box::new(move |name: &Name, credential: &Credential| append(&credentials, name, credential))
+        };
+        let (data, answers) = (data.clone(), answers.clone());
+        match store::open(store::Options { data, credentials, answers, started, add_account }) {
+            Err(store::OpenError::InUse(_)) if looks > 0 => {
+                looks -= 1;
+                std::thread::sleep(LOOK_EVERY);
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 fn new_core(

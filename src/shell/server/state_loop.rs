@@ -11,6 +11,7 @@ use super::connections::{Caller, Turn};
 use super::hands::{Hands, Stopping, Successor};
 use super::inbox::{self, Item, Receiver};
 use super::metrics::Figures;
+use super::rates::Counted;
 use super::service_manager;
 use crate::server::{Event, ServerState, host};
 use crate::shell::platform::{Platform, System};
@@ -127,6 +128,8 @@ impl<P: Platform> Server<P> {
         }
         self.give_turns();
         self.shake_hands();
+        let Hands { rates, counts, platform, .. } = &mut self.hands;
+        rates.note(Counted::of(self.core.tally(), counts), || platform.now());
         Ok(())
     }
 
@@ -266,6 +269,10 @@ impl<P: Platform> Server<P> {
             Item::Measure(answer) => {
                 // Fails only if nobody waits for it any more.
                 let _ = answer.try_send(Box::new(self.figures(now)));
+            }
+            Item::DiskSeen(disk) => {
+                let Hands { shortages, settings, .. } = &mut self.hands;
+                shortages.look(disk, settings, self.core.census(now).mailbox_bytes, now);
             }
             Item::WatchdogDue => service_manager::alive(),
             Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),

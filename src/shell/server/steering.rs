@@ -1,6 +1,6 @@
 //! What operators have the state loop do.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::control::{self, Asker};
 use super::hands::{Hands, Stopping};
@@ -18,13 +18,15 @@ use crate::words::Token;
 impl<P: Platform> Server<P> {
     /// Does what an operator wants, and answers, at once or when it is done.
     pub(super) fn obey(&mut self, order: Order, asker: Asker, now: Time) {
-        if order.is_question() {
+        if order == Order::Top {
+            tracing::debug!("an operator (uid {}) asks for {order}", asker.uid);
+        } else if order.is_question() {
             tracing::info!("an operator (uid {}) asks for {order}", asker.uid);
         } else {
             tracing::warn!("an operator (uid {}) says {order}", asker.uid);
         }
         match order {
-            Order::Status => asker.tell(control::status(&self.core, self.hands.started, now)),
+            Order::Status => asker.tell(self.status(now)),
             Order::Sessions => asker.tell(control::sessions(&self.core, now)),
             Order::BanRange(range, lasts) => {
                 self.act(Act::BanRange { range, until: lasts.until(now) }, asker, now);
@@ -32,6 +34,10 @@ impl<P: Platform> Server<P> {
             Order::Restraints => asker.tell(control::restraints(&self.core, now)),
             Order::Invites => asker.tell(invitations::list(&self.core, now)),
             Order::Invite(wanted) => self.invite(&wanted, asker, now),
+            Order::Top => {
+                let sessions = control::sessions(&self.core, now)["sessions"].take();
+                asker.tell(json!({ "ok": true, "status": self.status(now), "sessions": sessions }));
+            }
             Order::Reload => (self.hands.reload)(Some(asker)),
             // These follow when the answer has left.
             Order::Stop => asker.tell(json!({ "ok": true })),
@@ -42,6 +48,10 @@ impl<P: Platform> Server<P> {
                 self.act(Act::Restrain { user, how, until: lasts.until(now) }, asker, now);
             }
         }
+    }
+
+    fn status(&self, now: Time) -> Value {
+        control::status(&self.core, &self.hands, now)
     }
 
     fn invite(&mut self, wanted: &Wanted, asker: Asker, now: Time) {
@@ -85,7 +95,7 @@ impl<P: Platform> Server<P> {
         for warning in &reload.accounts.warnings {
             tracing::warn!("{warning}");
         }
-        let acceptor = reload.acceptor.clone();
+        let (acceptor, log) = (reload.acceptor.clone(), reload.log.clone());
         let (mut settings, accounts) = match reload.accept(self.core.has_accounts()) {
             Ok(accepted) => accepted,
             Err(error) => return nothing_changed(&error, asker.as_ref()),
@@ -100,6 +110,8 @@ impl<P: Platform> Server<P> {
         if settings.plaintext == self.hands.settings.plaintext {
             self.take_up(acceptor);
         }
+        self.hands.log.take_up(log);
+        self.hands.settings.log = settings.log;
         self.hands.settings.tls = settings.tls;
         self.hands.settings.limits = settings.limits;
         self.hands.settings.core = settings.core.clone();

@@ -15,6 +15,8 @@
 mod backup;
 mod check;
 mod disk;
+mod export;
+mod forget;
 mod tables;
 mod thread;
 #[doc(hidden)]
@@ -26,6 +28,8 @@ mod tests;
 pub use backup::{BackupError, Summary, backup};
 pub use check::{CheckError, CheckReport, check};
 pub use disk::OpenError;
+pub use export::{ExportError, export};
+pub use forget::{ForgetError, forget_noted, knows, note, noted, take_back};
 pub use thread::{AddAccount, Answer};
 
 use std::path::{Path, PathBuf};
@@ -87,6 +91,15 @@ pub enum CloseError {
 /// [`OpenError`], with a message for the operator.
 pub fn open(options: Options) -> Result<(Handle, Recovery), OpenError> {
     open_adjusted(options, |_| Ok(()))
+}
+
+/// Whether there is anything of a store in a folder. What cannot be looked at is there: its reader says why.
+pub(crate) fn is_there(folder: &Path) -> bool {
+    let missing = |end: &str| {
+        let found = std::fs::symlink_metadata(folder.join(format!("{}{end}", disk::DATABASE)));
+        found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    !["", "-wal"].into_iter().all(missing)
 }
 
 /// Bytes of the database in a data folder, and of its log; `None` for a file that is not there.

@@ -86,12 +86,13 @@ impl Terminal {
         Terminal::spawn(place, size, command, environment)
     }
 
-    /// A script for `sh` in a small terminal, in which `$CLIENT` is the client.
+    /// A script for `sh` in a small terminal, in which `$CLIENT` is the client, `$SERVER` the server.
     #[must_use]
     pub fn script(place: &Place, script: &str) -> Terminal {
         let mut command = CommandBuilder::new("/bin/sh");
         command.args(["-c", script]);
         command.env("CLIENT", program_path("hobnob"));
+        command.env("SERVER", program_path("hobnob-server"));
         Terminal::spawn(place, SMALL, command, &[])
     }
 

@@ -42,7 +42,7 @@ impl Counts {
             Report::LoggedIn { resumed: false, .. } => self.logged_in += 1,
             Report::LoggedIn { resumed: true, .. } => self.resumed += 1,
             Report::LoggedOut { why, .. } => *self.ended.of(*why) += 1,
-            Report::LoginFailed { locked, .. } => self.locks += u64::from(*locked),
+            Report::LoginFailed { locked_secs, .. } => self.locks += u64::from(locked_secs.is_some()),
             Report::Registered { .. } => self.registered += 1,
             Report::LimitReached { limit, .. } => *self.limits.entry(limit).or_default() += 1,
             Report::StorageRefused { records } => self.records_refused += records,
@@ -50,6 +50,11 @@ impl Counts {
             // The core counts failed commands, and refused logins.
             Report::StorageBack | Report::CommandFailed { .. } | Report::InviteRefused { .. } => {}
         }
+    }
+
+    /// Sessions that began, or were resumed.
+    pub(in crate::shell::server) const fn logins(&self) -> u64 {
+        self.logged_in + self.resumed
     }
 }
 
@@ -80,9 +85,9 @@ mod tests {
             Report::LoggedIn { user: user.clone(), from, resumed: false },
             Report::LoggedIn { user: user.clone(), from, resumed: true },
             Report::LoggedIn { user: user.clone(), from, resumed: true },
-            Report::LoggedOut { user, why: SessionEnd::Kicked },
-            Report::LoginFailed { from, locked: false },
-            Report::LoginFailed { from, locked: true },
+            Report::LoggedOut { user: user.clone(), why: SessionEnd::Kicked },
+            Report::LoginFailed { user: None, from, failures: 2, locked_secs: None },
+            Report::LoginFailed { user: Some(user), from, failures: 3, locked_secs: Some(60) },
             Report::LimitReached { limit: "login_secs", from },
             Report::StorageRefused { records: 7 },
             Report::StorageBack,

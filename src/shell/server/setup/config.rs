@@ -1,5 +1,6 @@
 //! Sources of settings, by precedence: options, environment, file, defaults.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -25,6 +26,52 @@ pub struct Sources {
     pub environment: Vec<(OsString, OsString)>,
     /// `--config`
     pub config: Option<PathBuf>,
+}
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The command line.
+    Option,
+    /// A variable.
+    Environment,
+    /// The settings file.
+    File,
+    /// Nobody has set it.
+    Default,
+}
+
+/// Settings, and where each comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Marked {
+    /// The settings.
+    pub settings: Settings,
+    /// Of those that somebody has set.
+    set: BTreeMap<&'static str, Origin>,
+}
+
+impl Marked {
+    /// Where a setting comes from.
+    #[must_use]
+    pub fn origin(&self, setting: &Setting) -> Origin {
+        self.set.get(setting.name).copied().unwrap_or(Origin::Default)
+    }
+
+    /// Sets a setting. `place` names its source, for errors.
+    fn apply(&mut self, origin: Origin, place: &str, name: &str, value: &str) -> Result<(), ConfigError> {
+        let Some(setting) = Setting::named(name) else {
+            return Err(ConfigError::Unknown { origin: place.to_string(), name: name.to_string() });
+        };
+        if !setting.read(&mut self.settings, value) {
+            return Err(ConfigError::BadValue {
+                origin: place.to_string(),
+                setting,
+                value: value.to_string(),
+            });
+        }
+        self.set.insert(setting.name, origin);
+        Ok(())
+    }
 }
 
 /// A setting given as an option.
@@ -103,9 +150,17 @@ impl Sources {
     /// # Errors
     /// [`ConfigError`] names the source and what is wrong there.
     pub fn load(&self) -> Result<Settings, ConfigError> {
-        let mut settings = Settings::default();
+        self.load_marked().map(|marked| marked.settings)
+    }
+
+    /// The same, with where each setting comes from.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the source and what is wrong there.
+    pub fn load_marked(&self) -> Result<Marked, ConfigError> {
+        let mut marked = Marked::default();
         if let Some(path) = self.config_file() {
-            read_file(&path, &mut settings)?;
+            read_file(&path, &mut marked)?;
         }
         for (variable, value) in &self.environment {
             let variable = variable.to_string_lossy();
@@ -113,34 +168,26 @@ impl Sources {
             // The client has variables of its own.
             if variable != CONFIG_VARIABLE && !client::is_variable(&variable) {
                 let origin = format!("environment variable {}", visible(&variable));
-                apply(&mut settings, &origin, &name.to_ascii_lowercase(), &value.to_string_lossy())?;
+                let (name, value) = (name.to_ascii_lowercase(), value.to_string_lossy());
+                marked.apply(Origin::Environment, &origin, &name, &value)?;
             }
         }
         for Given { option, name, value } in &self.options {
-            apply(&mut settings, option, name, value)?;
+            marked.apply(Origin::Option, option, name, value)?;
         }
-        Ok(settings)
+        Ok(marked)
     }
 
-    fn config_file(&self) -> Option<PathBuf> {
+    /// The settings file, if one is named.
+    #[must_use]
+    pub fn config_file(&self) -> Option<PathBuf> {
         let from_environment =
             || self.environment.iter().find(|(name, _)| name == CONFIG_VARIABLE).map(|(_, path)| path.into());
         self.config.clone().or_else(from_environment)
     }
 }
 
-fn apply(settings: &mut Settings, origin: &str, name: &str, value: &str) -> Result<(), ConfigError> {
-    let Some(setting) = Setting::named(name) else {
-        return Err(ConfigError::Unknown { origin: origin.to_string(), name: name.to_string() });
-    };
-    if setting.read(settings, value) {
-        Ok(())
-    } else {
-        Err(ConfigError::BadValue { origin: origin.to_string(), setting, value: value.to_string() })
-    }
-}
-
-fn read_file(path: &Path, settings: &mut Settings) -> Result<(), ConfigError> {
+fn read_file(path: &Path, marked: &mut Marked) -> Result<(), ConfigError> {
     let unreadable = |why| ConfigError::Unreadable { path: path.to_path_buf(), why };
     let text = fs::read_to_string(path).map_err(unreadable)?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
@@ -150,7 +197,7 @@ fn read_file(path: &Path, settings: &mut Settings) -> Result<(), ConfigError> {
     })?;
     let origin = visible(&path.to_string_lossy()).to_string();
     for (name, value) in &table {
-        apply(settings, &origin, name, &spelling(value))?;
+        marked.apply(Origin::File, &origin, name, &spelling(value))?;
     }
     Ok(())
 }
@@ -196,6 +243,16 @@ mod tests {
         assert_eq!(settings.core.registration, Registration::Open);
         assert!(settings.core.block_mutual);
         assert_eq!(settings.core.block_duration_secs, 60);
+        let (_folder, sources) = sources(file, &environment, &["timeout=3"]);
+        let marked = sources.load_marked().expect("settings");
+        for (name, origin) in [
+            ("timeout", Origin::Option),
+            ("port", Origin::Environment),
+            ("registration", Origin::File),
+            ("block_duration", Origin::Default),
+        ] {
+            assert_eq!(marked.origin(Setting::named(name).expect("a setting")), origin, "{name}");
+        }
     }
 
     #[test]

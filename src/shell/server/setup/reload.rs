@@ -6,6 +6,7 @@ use super::config::{ConfigError, Sources};
 use super::identity::{self, IdentityError};
 use super::settings::Settings;
 use crate::shell::credentials::{self, Accounts, CredentialsError};
+use crate::shell::server::log::{LogError, Sink};
 use crate::shell::tunnel::acceptor::Acceptor;
 use crate::words::{Credential, Name};
 
@@ -18,6 +19,8 @@ pub struct Reload {
     pub accounts: Accounts,
     /// How connections begin; `Plain` until the key was looked at.
     pub acceptor: Acceptor,
+    /// Where the log is written; standard error until the file was opened.
+    pub log: Sink,
 }
 
 /// An error in settings or credentials.
@@ -32,6 +35,9 @@ pub enum ReloadError {
     /// The key or its certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Plaintext would leave the machine.
     #[error(
         "plaintext on {bind} lets others on the network read passwords and messages; \
@@ -57,7 +63,7 @@ pub fn reload(sources: &Sources) -> Result<Reload, ReloadError> {
     // Refuses before the port and the store are opened whatever would be refused in any case.
     match accounts.file.refusal(settings.core.registration, false) {
         Some(refusal) => Err(CredentialsError::refused(refusal, &settings.credentials).into()),
-        None => Ok(Reload { settings, accounts, acceptor: Acceptor::Plain }),
+        None => Ok(Reload { settings, accounts, acceptor: Acceptor::Plain, log: Sink::default() }),
     }
 }
 
@@ -86,7 +92,7 @@ impl Reload {
     /// # Errors
     /// [`CredentialsError`], if the core does not accept the file or the lack of one.
     pub fn accept(self, remembered: bool) -> Result<(Settings, Vec<(Name, Credential)>), ReloadError> {
-        let Reload { settings, accounts, acceptor: _ } = self;
+        let Reload { settings, accounts, acceptor: _, log: _ } = self;
         match accounts.file.accept(settings.core.registration, remembered) {
             Ok(list) => Ok((settings, list)),
             Err(refusal) => Err(CredentialsError::refused(refusal, &settings.credentials).into()),

@@ -11,6 +11,7 @@ use crate::server::settings::{
 };
 use crate::shell::server::hashing::Cost;
 use crate::shell::server::invitations::Advertised;
+use crate::shell::server::log::{LogFormat, LogSettings};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub advertise: Option<Advertised>,
     /// `metrics`: where metrics are served, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// How and where the log is written.
+    pub log: LogSettings,
     /// Limits of the shell.
     pub limits: Limits,
     /// Settings of the core.
@@ -83,6 +86,7 @@ impl Default for Settings {
             core_dumps: false,
             advertise: None,
             metrics: None,
+            log: LogSettings::default(),
             limits: Limits {
                 output_bytes: 262_144,
                 output_stall_secs: 10,
@@ -222,6 +226,7 @@ words! {
     BroadcastReport {
         "generic" = BroadcastReport::Generic, "names" = BroadcastReport::Names, "none" = BroadcastReport::None,
     }
+    LogFormat { "text" = LogFormat::Text, "json" = LogFormat::Json, "journald" = LogFormat::Journald, }
     HistoryMode { "overlap" = HistoryMode::Overlap, "login" = HistoryMode::Login, }
 }
 
@@ -321,6 +326,8 @@ table! {
     core_dumps: bool = core_dumps, "leave core files, which hold passwords and texts; takes a restart";
     advertise: Option<Advertised> = advertise, "where others reach the server, for invites; empty: where it listens";
     metrics: Option<SocketAddr> = metrics, "where OpenMetrics are served over HTTP (/metrics), to whoever reaches it; takes a restart";
+    log_format: LogFormat = log.format, "how the log is written; journald: with priorities and without times";
+    log_file: Option<PathBuf> = log.file, "where the log is written instead of stderr; opened again at SIGHUP";
     plaintext: bool = plaintext, "no TLS; both sides must say it";
     tls_cert: Option<PathBuf> = tls.cert, "a certificate and its issuers' (PEM), instead of one made here; read again at SIGHUP";
     tls_key: Option<PathBuf> = tls.key, "its key (PEM)";
@@ -399,7 +406,7 @@ mod tests {
         broadcast_report=generic hide_blockers_in_whoelse=true whoelse_include_self=false \
         hide_blockers_in_history=true history_mode=overlap strict_block=true block_mutual=false \
         block_ends_private=false ping_reveals_block=true credentials=credentials.txt data=hobnob-data \
-        restart_grace_secs=15 plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false metrics= advertise=";
+        restart_grace_secs=15 plaintext=false tls_cert= tls_key= ticket_secs=3600 handshakes_max=64 ephemeral=false core_dumps=false metrics= advertise= log_format=text log_file=";
 
     #[test]
     fn names_and_defaults_are_the_promised_ones() {

@@ -18,6 +18,9 @@ use crate::server::Effect;
 use crate::shell::credentials;
 use crate::shell::heap::Heap;
 use crate::shell::platform::{TcpConnection, WallClock};
+use crate::shell::server::log::{Log, Sink};
+use crate::shell::server::rates::Rates;
+use crate::shell::server::shortages::Shortages;
 use crate::shell::store;
 use crate::shell::tunnel::Tunnel;
 use crate::words::{Credential, Name, Password, Ticket};
@@ -58,6 +61,9 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         renewals: Renewals::default(),
         started: platform.now(),
         counts: Counts::default(),
+        rates: Rates::default(),
+        shortages: Shortages::default(),
+        log: Log::default(),
         alarm: Alarm::new(platform),
         dirty: Vec::new(),
         queued: 0,
@@ -164,7 +170,7 @@ fn read_again(folder: &tempfile::TempDir, change: impl FnOnce(&mut Limits)) -> R
     let accounts = credentials::read(&path).expect("accounts");
     let mut settings = Settings { credentials: path, ..Settings::default() };
     change(&mut settings.limits);
-    Reload { settings, accounts, acceptor: Acceptor::Plain }
+    Reload { settings, accounts, acceptor: Acceptor::Plain, log: Sink::default() }
 }
 
 fn reload(server: &mut Server, change: impl FnOnce(&mut Limits)) {
