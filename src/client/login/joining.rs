@@ -76,8 +76,14 @@ impl ClientState {
                 self.hang_up();
                 self.ask_server(request);
             }
-            (_, None) => self.refuse(LoginRefused::InvalidInvite, Next::Leave),
+            (_, None) => self.on_invite_over(),
         }
+    }
+
+    /// It is good for nothing any more: whoever stays, with `--retry-login`, logs in as anybody else.
+    pub(super) fn on_invite_over(&mut self) {
+        self.settings.invite = None;
+        self.refuse(LoginRefused::InvalidInvite, Next::Leave);
     }
 
     /// The server cannot read that there is an invite.

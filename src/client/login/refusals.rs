@@ -31,7 +31,7 @@ impl ClientState {
             Refusal::NameTaken => self.on_name_taken(),
             Refusal::Busy => self.on_busy(),
             // Used up meanwhile.
-            Refusal::InvalidInvite => self.refuse(LoginRefused::InvalidInvite, Next::Leave),
+            Refusal::InvalidInvite => self.on_invite_over(),
             // Nothing was to be resumed: start over.
             Refusal::Stale => self.ask_username(),
         }

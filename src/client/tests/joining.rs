@@ -89,3 +89,14 @@ fn a_lost_connection_may_have_made_the_account() {
         .does("send hello 1 ack resume device alive away relay / login rey secret");
     script.server("welcome rey unread 0 login 7").does("open state of rey");
 }
+
+#[test]
+fn whoever_stays_without_an_invite_logs_in_as_anybody_else() {
+    let mut script = connect(Settings { retry_login: true, ..invited() });
+    script
+        .server("refused invalid_invite")
+        .does("show refused invalid invite\nhang up\nshow prompt username");
+    script.types("hans").does("dial");
+    script.happens(Event::Connected).and();
+    script.server("hobnob 1 ack resume").does("send hello 1 ack resume device alive away relay / login hans");
+}
