@@ -35,7 +35,10 @@ impl World {
         self.pass_millis(300);
         for seat in seats {
             // Whoever has not logged out stays where they are; each seat has its own user.
-            self.start_at(seat, Step { kind: Kind::Start, salt: step.salt / 5 * 5 + 1, ..step });
+            self.start_at(
+                seat,
+                Step { kind: Kind::Start, salt: (step.salt / 5 * 5).saturating_add(1), ..step },
+            );
         }
         self.pass_millis(500);
         let users = seats.map(|seat| self.seats[seat].process.as_ref()?.user.clone());

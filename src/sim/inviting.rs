@@ -59,9 +59,12 @@ impl World {
         self.come_invited(Step { actor: FAR, ..step }, 1);
     }
 
+    /// One that was never drawn before, also if a step comes again and draws the same.
     fn drawn_code(&mut self) -> Token {
         let mut code = [0; 16];
         code.copy_from_slice(&self.draw.bytes()[..16]);
+        code[..8].copy_from_slice(&self.host.acts.to_be_bytes());
+        code[8] ^= u8::try_from(self.hands.len() % 256).unwrap_or(0);
         Token(code)
     }
 
