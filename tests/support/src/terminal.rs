@@ -106,6 +106,12 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         command.env("TZ", "UTC");
         command.env_remove("NO_COLOR");
+        // Settings of the server, and what the tests themselves are told.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HOBNOB_"))
+        {
+            command.env_remove(name);
+        }
         place.surroundings().iter().for_each(|(name, value)| command.env(name, value));
         environment.iter().for_each(|(name, value)| command.env(name, value));
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
