@@ -166,6 +166,7 @@ impl Town {
                 | Effect::LoadMail { .. }
                 | Effect::ScheduleTimeout { .. }
                 | Effect::Acted { .. }
+                | Effect::Order { .. }
                 | Effect::Report(_) => {}
             }
         }
@@ -245,6 +246,7 @@ impl Town {
                 | Effect::Persist { .. }
                 | Effect::LoadMail { .. }
                 | Effect::Acted { .. }
+                | Effect::Order { .. }
                 | Effect::Report(_) => unreachable!("live messages cause nothing else: {effect:?}"),
             }
         }

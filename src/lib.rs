@@ -222,7 +222,8 @@
 //!                 // The channel between the threads holds what is read too early.
 //!                 Effect::Pause { .. } | Effect::Resume { .. } => {}
 //!                 // What became of an operator's `Event::Operator`; nobody says one here.
-//!                 Effect::Acted { .. } => {}
+//!                 // Nobody is an operator here.
+//!                 Effect::Acted { .. } | Effect::Order { .. } => {}
 //!             }
 //!         }
 //!         due.into_iter().for_each(|event| self.tell(server, event));

@@ -58,6 +58,7 @@ pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
         // The client explains its commands itself.
         Answer::Help => Success::Help { text: Default::default() },
         Answer::Away | Answer::Back => Success::Done,
+        Answer::Op => Success::Ordered { lines: parts.lines },
         Answer::Logout => Success::Logout,
     }
 }

@@ -157,7 +157,9 @@ impl ClientState {
         if let Some(asked) = session.commands.settle(number) {
             let is_logout = asked.command.is_logout();
             let code = asked.honest_code(code);
-            self.settled(number, asked.command, Err(code));
+            let Asked { mut command, parts, .. } = asked;
+            command.why = (!parts.lines.is_empty()).then(|| parts.lines.join("; "));
+            self.settled(number, command, Err(code));
             if is_logout {
                 self.on_logout_refused();
             }
@@ -207,6 +209,7 @@ impl ClientState {
             | Success::Private { .. }
             | Success::Verification { .. }
             | Success::Path { .. }
+            | Success::Ordered { .. }
             | Success::Help { .. }
             | Success::History { .. }
             | Success::Done

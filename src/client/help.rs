@@ -8,7 +8,12 @@ use super::verb::{AT_TERMINAL, Verb};
 use crate::wire::CommandKind;
 
 /// Commands that share a line in the list of all, which fits on a screen, and what they do.
-const PAIRS: [(Verb, Verb, &str); 8] = [
+const PAIRS: [(Verb, Verb, &str); 9] = [
+    (
+        Verb::Server(CommandKind::WhoelseSince),
+        Verb::Server(CommandKind::Wholasthr),
+        "who else was online within SECONDS, or an hour",
+    ),
     (
         Verb::Server(CommandKind::Ping),
         Verb::Server(CommandKind::Seen),
@@ -128,6 +133,9 @@ const fn more_of_server(kind: CommandKind) -> &'static str {
         CommandKind::LeaveGroup => "If it is yours, it passes to the member who has been in it longest.",
         CommandKind::StartPrivate => {
             "If USER agrees, the two clients connect to each other; the server cannot see what you write."
+        }
+        CommandKind::Op => {
+            "status, sessions, kick USER [TEXT], mute USER [FOR], announce TEXT and the rest of hobnob-server ctl, but for stop and restart."
         }
         CommandKind::Accept => "At a terminal, y agrees to the oldest request.",
         CommandKind::Decline => "At a terminal, n refuses the oldest request.",

@@ -170,7 +170,8 @@ fn read_request(line: &str) -> Result<Intent<'_>, Misread> {
         | Command::AddToGroup { .. }
         | Command::RemoveFromGroup { .. }
         | Command::LeaveGroup { .. }
-        | Command::DeleteGroup { .. } => Ok(Intent::Request(command)),
+        | Command::DeleteGroup { .. }
+        | Command::Op { .. } => Ok(Intent::Request(command)),
     }
 }
 

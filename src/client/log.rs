@@ -152,6 +152,7 @@ fn said(line: &[u8]) -> Option<(MessageKind, String, String)> {
         | Command::StartPrivate { .. }
         | Command::Accept { .. }
         | Command::Decline { .. }
+        | Command::Op { .. }
         | Command::Help { .. }
         | Command::Logout => None,
     }

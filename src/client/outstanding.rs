@@ -52,6 +52,8 @@ pub(super) struct AskedBy {
     pub(super) user: Option<String>,
     /// The group it names.
     pub(super) group: Option<String>,
+    /// Why the server has not done it, in its own words.
+    pub(super) why: Option<String>,
 }
 
 /// Lists come in several lines before the answer that they belong to.
@@ -61,6 +63,8 @@ pub(super) struct Parts {
     /// Users who are away, and what for.
     pub(super) away: Vec<(String, String)>,
     pub(super) groups: Vec<(String, Vec<String>)>,
+    /// What an order came to.
+    pub(super) lines: Vec<String>,
     bytes: usize,
 }
 
@@ -239,12 +243,13 @@ impl AskedBy {
             verb: Verb::Server(command.kind()),
             user: user.map(ToOwned::to_owned),
             group: group.map(ToOwned::to_owned),
+            why: None,
         }
     }
 
     /// A command that stays with the client.
     pub(super) fn local(line: u64, verb: Verb, user: Option<&str>) -> AskedBy {
-        AskedBy { line: Some(line), verb, user: user.map(ToOwned::to_owned), group: None }
+        AskedBy { line: Some(line), verb, user: user.map(ToOwned::to_owned), group: None, why: None }
     }
 
     /// Whether its result waits until a private link is open.
@@ -261,13 +266,19 @@ impl AskedBy {
         self.is_private() && self.user.as_deref() == Some(user)
     }
 
-    /// The user or group that an error is about.
+    /// The user or group that an error is about, or why it came.
     pub(super) fn subject(self, code: Code) -> Option<String> {
         let of_group = matches!(
             code,
             Code::UnknownGroup | Code::GroupExists | Code::BadName | Code::NotOwner | Code::Limit
         );
-        if of_group { self.group.or(self.user) } else { self.user.or(self.group) }
+        if code == Code::NotDone {
+            self.why
+        } else if of_group {
+            self.group.or(self.user)
+        } else {
+            self.user.or(self.group)
+        }
     }
 }
 
@@ -297,6 +308,7 @@ fn subjects<'a>(command: &Command<'a>) -> (Option<&'a str>, Option<&'a str>) {
         | Command::Away { .. }
         | Command::Back
         | Command::GroupList
+        | Command::Op { .. }
         | Command::Help { .. }
         | Command::Logout => (None, None),
     }
@@ -327,6 +339,17 @@ impl Parts {
         }
         self.bytes += bytes;
         self.away.push((user.to_owned(), text.to_owned()));
+        true
+    }
+
+    /// Adds a line of what an order came to; false, and nothing is added, if that takes more bytes than there is room for.
+    pub(super) fn add_line(&mut self, text: &str, room: usize) -> bool {
+        let bytes = name_cost(text);
+        if bytes > room {
+            return false;
+        }
+        self.bytes += bytes;
+        self.lines.push(text.to_owned());
         true
     }
 

@@ -95,6 +95,7 @@ fn secret(line: &ServerLine<'_>) -> Option<Token> {
         | ServerLine::Offline { .. }
         | ServerLine::Users { .. }
         | ServerLine::Away { .. }
+        | ServerLine::Order { .. }
         | ServerLine::Members { .. }
         | ServerLine::Changed { .. }
         | ServerLine::Request { .. }

@@ -102,6 +102,7 @@ impl ClientState {
             | ServerLine::GroupMessage { .. }
             | ServerLine::Broadcast(_)
             | ServerLine::Away { .. }
+            | ServerLine::Order { .. }
             | ServerLine::Online { .. }
             | ServerLine::Offline { .. }
             | ServerLine::Users { .. }

@@ -208,6 +208,9 @@ impl ClientState {
             ServerLine::Away { number: Some(number), user, text } => {
                 self.on_part(*number, |parts, room| parts.add_away(user, text.as_str(), room));
             }
+            ServerLine::Order { number: Some(number), text } => {
+                self.on_part(*number, |parts, room| parts.add_line(text.as_str(), room));
+            }
             ServerLine::Members { number: Some(number), group, members } => {
                 self.on_part(*number, |parts, room| parts.add_members(group, *members, room));
             }
@@ -241,6 +244,7 @@ impl ClientState {
             ServerLine::Done { number: None, .. } => self.on_unnumbered_answer(),
             ServerLine::Users { number: None, .. }
             | ServerLine::Away { number: None, .. }
+            | ServerLine::Order { number: None, .. }
             | ServerLine::Help(_)
             | ServerLine::Greeting { .. }
             | ServerLine::Ask(_)

@@ -322,6 +322,11 @@ pub enum Success {
         /// For people; lines separated by line feeds.
         text: String,
     },
+    /// `op`
+    Ordered {
+        /// What it came to, for people.
+        lines: Vec<String>,
+    },
     /// `history`, `search`
     History {
         /// The newest last.
@@ -338,7 +343,7 @@ pub enum Success {
 pub struct Failure {
     /// The reason.
     pub code: Code,
-    /// The user or group that the error is about, for the text that people read.
+    /// The user or group that the error is about, for the text that people read; of `not_done` what the server has said.
     pub subject: Option<String>,
     /// The line as it was typed, at a terminal, where the error alone does not tell which one it is about.
     pub typed: Option<String>,

@@ -302,6 +302,10 @@ planted! {
     InviteUseNotStored: "How often an invite was used is forgotten at a restart.",
     InviteGuessIsFree: "A wrong code of an invite counts nothing.",
     InviteCounts: "An account that is made by an invite counts as one of those of its address.",
+    AnybodyOrders: "Whoever is no operator may have the server do something.",
+    OperatorRegistered: "The name of an operator may be registered.",
+    OrderIsFree: "An order costs nothing.",
+    OrderAlwaysDone: "An order that was not obeyed is answered as done.",
     ClientPartsForEver: "A logout waits for ever for what was said on relayed links.",
     ClientLosesQuestion: "A client that ends forgets the question that its log has not answered.",
 }

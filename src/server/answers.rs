@@ -1,5 +1,7 @@
 //! Answers: each command gets one, on the link where its user is.
 
+use alloc::vec::Vec;
+
 use super::ServerState;
 use super::accounts::UserId;
 use super::door;
@@ -94,6 +96,20 @@ pub(super) fn answer_written(server: &mut ServerState, asker: &Asker, outcome: O
             server.out.queue(link, written);
         }
     }
+}
+
+/// Answers a command with a list, its last line included.
+pub(super) fn answer_list(server: &mut ServerState, asker: &Asker, outcome: Outcome, lines: Vec<u8>) {
+    note_outcome(server, asker, outcome);
+    if let Some(link) = asker_link(server, asker) {
+        server.out.list(link, lines);
+    }
+}
+
+/// Appends the last word to a command that failed.
+pub(super) fn write_failure(server: &mut ServerState, asker: &Asker, code: Code, lines: &mut Vec<u8>) {
+    server.tally.command_failed(code);
+    ServerLine::Failed { number: asker.number, code, command: asker.kind.name() }.encode(lines);
 }
 
 /// Answers a command that failed.

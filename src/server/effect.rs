@@ -86,6 +86,15 @@ pub enum Effect<'a> {
         /// was not done.
         outcome: Reached,
     },
+    /// A user who is an operator wants something done; answered by `Obeyed`.
+    Order {
+        /// To answer with.
+        ticket: Ticket,
+        /// Who.
+        user: &'a Name,
+        /// What, as they have typed it.
+        words: &'a str,
+    },
     /// Log something for the operator.
     Report(&'a Report),
 }
@@ -110,6 +119,7 @@ impl fmt::Debug for Effect<'_> {
             }
             Effect::ScheduleTimeout { at } => write!(f, "ScheduleTimeout({at:?})"),
             Effect::Acted { ticket, outcome } => write!(f, "Acted({ticket:?}, {outcome:?})"),
+            Effect::Order { ticket, user, words: _ } => write!(f, "Order({ticket:?} of {user:?})"),
             Effect::Report(report) => write!(f, "Report({report:?})"),
         }
     }

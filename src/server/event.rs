@@ -109,6 +109,15 @@ pub enum Event<'a> {
         /// What.
         act: Box<Act>,
     },
+    /// An `Order` was obeyed, or was not.
+    Obeyed {
+        /// Of which.
+        ticket: Ticket,
+        /// Whether it was.
+        done: bool,
+        /// What it came to, or why it was not: lines for a person. What is no [`Text`](crate::words::Text) is left out.
+        lines: Vec<Box<str>>,
+    },
     /// The time that `ScheduleTimeout` asked for has come. Harmless at any other time.
     Tick,
 }
@@ -135,6 +144,9 @@ impl fmt::Debug for Event<'_> {
             Event::Stop => write!(f, "Stop"),
             Event::Restart => write!(f, "Restart"),
             Event::Operator { ticket, act } => write!(f, "Operator({ticket:?}, {act:?})"),
+            Event::Obeyed { ticket, done, lines } => {
+                write!(f, "Obeyed({ticket:?}, {done}, {} lines)", lines.len())
+            }
             Event::Tick => write!(f, "Tick"),
         }
     }

@@ -24,6 +24,7 @@ mod durable;
 pub mod effect;
 pub mod event;
 pub mod operators;
+mod orders;
 mod out;
 mod papers;
 mod people;
@@ -182,6 +183,7 @@ impl ServerState {
             Event::Stop => door::stop(self),
             Event::Restart => door::restart(self),
             Event::Operator { ticket, act } => acts::act(self, ticket, &act),
+            Event::Obeyed { ticket, done, lines } => wishes::obeyed(self, ticket, done, &lines),
             Event::Tick => self.meet_deadlines(),
         }
         self.do_what_is_due();

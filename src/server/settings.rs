@@ -2,6 +2,8 @@
 
 use alloc::boxed::Box;
 
+use crate::words::Name;
+
 /// Settings of the core. A limit of 0 is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -105,6 +107,8 @@ pub struct Settings {
     pub private_request_secs: u64,
     /// `motd`: what everybody reads who has logged in. It is a [`Text`](crate::words::Text).
     pub motd: Option<Box<str>>,
+    /// `operators`: users who may have the server do what operators can. Names without an account cannot be registered.
+    pub operators: Box<[Name]>,
 }
 
 /// `registration`
@@ -239,6 +243,7 @@ impl Default for Settings {
             failures_per_address: 9,
             private_request_secs: 60,
             motd: None,
+            operators: Box::default(),
         }
     }
 }

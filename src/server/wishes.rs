@@ -1,5 +1,6 @@
 //! Turns of the lane: each wish is decided, handed to the store, and comes true or is refused.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::accounts::UserId;
@@ -10,14 +11,14 @@ use super::papers::Then;
 use super::papers::lane::{Round, Subjects, Wish, WishId};
 use super::people::{blocks, groups};
 use super::post;
-use super::{ServerState, restraints, session};
+use super::{ServerState, orders, restraints, session};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Outcome, Record};
 use crate::wire::Code;
-use crate::words::LinkId;
+use crate::words::{LinkId, Ticket};
 
 /// What a change costs, and each member that it adds to a group.
-const CHANGE_UNITS: u64 = 20;
+pub(super) const CHANGE_UNITS: u64 = 20;
 
 /// What a wish comes to at its turn.
 pub(super) enum Decision {
@@ -25,6 +26,8 @@ pub(super) enum Decision {
     Change { change: Change, concerned: Vec<UserId> },
     /// It was answered: it cannot be, or is so already.
     Answered,
+    /// It was handed to the shell, which says when it is done.
+    Ordered,
 }
 
 /// Takes up a wish: its turn comes at once if nothing conflicts with it.
@@ -60,6 +63,7 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
         Wish::BanRange { ticket, range, until } => door::decide_range(server, *ticket, *range, *until),
         Wish::Invite { ticket, code, invite } => door::decide_invite(server, *ticket, *code, invite),
         Wish::Revoke { ticket, number } => door::decide_revocation(server, *ticket, *number),
+        Wish::Order { asker, words } => orders::decide(server, asker, id, words),
     };
     match decision {
         Decision::Answered => {
@@ -68,6 +72,7 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
                 door::read_on(server, asker.user);
             }
         }
+        Decision::Ordered => server.papers.lane.begin(id, subjects, Vec::new()),
         Decision::Change { change, concerned } => {
             if let Some(asker) = wish.asker().filter(|_| !planted::is(Planted::ChangeIsFree)) {
                 session::charge(server, asker.user, CHANGE_UNITS * (1 + wish.members_added(&change)));
@@ -152,6 +157,7 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
         (Wish::Invite { ticket, code, .. }, settlement) => {
             door::invite_decided(server, *ticket, *code, settlement.is_ok());
         }
+        (Wish::Order { .. }, _) => unreachable!("no record belongs to an order"),
         (Wish::Revoke { ticket, .. }, settlement) => {
             server.out.acted(*ticket, settlement.map(|()| 1).map_err(|_| NotDone::StorageUnavailable));
         }
@@ -167,7 +173,18 @@ fn subjects_of(server: &ServerState, wish: &Wish) -> Subjects {
         Wish::Restrain { user, .. } => restraints::subjects(user),
         Wish::BanRange { .. } => door::range_subjects(),
         Wish::Invite { .. } | Wish::Revoke { .. } => door::invite_subjects(),
+        // What the shell has done for it has wishes of its own.
+        Wish::Order { .. } => Subjects::default(),
     }
+}
+
+/// The shell has obeyed an order, or has not.
+pub(super) fn obeyed(server: &mut ServerState, ticket: Ticket, done: bool, lines: &[Box<str>]) {
+    let Some(id) = server.papers.lane.ordered(ticket) else { return };
+    let Some(asker) = server.papers.lane.end(id).0.asker() else { unreachable!("a user gives an order") };
+    orders::answer(server, &asker, done, lines);
+    door::read_on(server, asker.user);
+    take_turns(server);
 }
 
 /// Wishes without a number whose link is lost before their turn are dropped.

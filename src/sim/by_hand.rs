@@ -51,6 +51,7 @@ const COMMANDS: &[Kind] = &[
     Kind::StartPrivate,
     Kind::Accept,
     Kind::Decline,
+    Kind::Order,
     Kind::Help,
     Kind::Help,
     Kind::Help,

@@ -138,6 +138,8 @@ impl Watcher {
             | Seen::ClientScheduled { .. }
             | Seen::OperatorWants { .. }
             | Seen::Acted { .. }
+            | Seen::Ordered { .. }
+            | Seen::OrderOver { .. }
             | Seen::Healed => {}
         }
     }
@@ -238,6 +240,7 @@ impl Watcher {
             | Told::Reloaded
             | Told::HashesRenewed
             | Told::Operator { .. }
+            | Told::Obeyed { .. }
             | Told::Turn
             | Told::Stop
             | Told::Restart

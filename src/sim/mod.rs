@@ -34,6 +34,7 @@ mod link;
 pub mod minimise;
 mod network;
 mod operating;
+mod ordering;
 mod pressing;
 mod private_links;
 mod reading;

@@ -103,6 +103,7 @@ const READINGS: &[(Kind, &str)] = &[
     ),
     (Kind::Introduce, "clients {actor} and {actor} + 3 move, choice {argument}, and agree on a private link"),
     (Kind::Operator, "an operator acts, choice {argument}, about user {actor}"),
+    (Kind::Order, "client {actor}: op, choice {salt}, about user {argument}"),
     (Kind::Invite, "an operator invites, or somebody comes with an invite, choice {salt}"),
     (Kind::LookUp, "client {actor}: history or search, choice {argument}"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),

@@ -196,6 +196,8 @@ spelled! {
         Operator = "operator",
         /// An operator invites, or somebody comes with an invite.
         Invite = "invite",
+        /// `op`
+        Order = "order",
     }
 }
 
@@ -354,6 +356,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::LookUp, 4, true),
     (Kind::Operator, 8, true),
     (Kind::Invite, 6, true),
+    (Kind::Order, 10, true),
 ];
 
 /// Seats that are moved before the start, in some scenarios.

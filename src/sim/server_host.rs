@@ -9,6 +9,7 @@ use super::cast::{ACCOUNTS, USERS, meant, password_of};
 use super::draw::Draw;
 use super::hashing::ServerAnswer;
 use super::link::Holder;
+use super::ordering::Orders;
 use super::store::{LoadMail, Store};
 use super::tape::Tape;
 use super::trace::{Seen, Told};
@@ -37,6 +38,7 @@ pub(super) struct Host {
     accepted: u64,
     /// Acts of operators.
     pub(super) acts: u64,
+    pub(super) orders: Orders,
     /// When the server wants to be called.
     pub(super) wakes_at: Option<Time>,
     /// By how much its wall clock is wrong, in microseconds, and its own clock since its start.
@@ -66,6 +68,7 @@ impl Host {
             generation: 0,
             accepted: 0,
             acts: 0,
+            orders: Orders::default(),
             wakes_at: None,
             wall_offset: 0,
             ahead: 0,
@@ -174,6 +177,7 @@ impl World {
         self.host.generation += 1;
         self.host.turn_is_due = false;
         self.host.gives_turn = false;
+        self.host.orders = Orders::default();
         self.merge_registered_accounts();
         let survived = self.host.store.last_durable();
         self.trace.add(self.now, Seen::ServerGone { crashed, survived });
@@ -206,6 +210,7 @@ impl World {
             | Told::Reloaded
             | Told::HashesRenewed
             | Told::Operator { .. }
+            | Told::Obeyed { .. }
             | Told::Turn
             | Told::Stop
             | Told::Restart => true,
@@ -291,7 +296,11 @@ impl World {
                 self.wake_store();
             }
             Effect::ScheduleTimeout { at } => self.schedule_server(at),
-            Effect::Acted { ticket, outcome } => self.trace.add(self.now, Seen::Acted { ticket, outcome }),
+            Effect::Acted { ticket, outcome } => {
+                self.trace.add(self.now, Seen::Acted { ticket, outcome });
+                self.order_acted(ticket, outcome);
+            }
+            Effect::Order { ticket, user, words } => self.take_order(ticket, user, words),
             Effect::Report(_) => {}
         }
     }

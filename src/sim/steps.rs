@@ -125,6 +125,10 @@ impl World {
             self.leave_keyboard(step);
             return true;
         }
+        let unnamed = self.host.settings.operators.is_empty() || step.salt % 16 == 15;
+        if step.kind == Kind::Order && unnamed {
+            self.name_operators(step);
+        }
         if step.kind == Kind::StartPrivate && step.salt.is_multiple_of(3) {
             self.arm(seat, step.salt / 3);
         }
@@ -190,6 +194,7 @@ impl World {
                 String::from(lines[usize::try_from(step.salt / 8 % 4).unwrap_or(0)])
             }
             Kind::Logout => String::from("logout"),
+            Kind::Order => self.order(step),
             _ => return None,
         };
         Some(line)

@@ -52,6 +52,10 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
         | Seen::Scheduled { .. } => format!("    < {seen:?}"),
         Seen::OperatorWants { ticket, act } => format!("an operator wants {act:?} ({ticket:?})"),
         Seen::Acted { .. } => format!("    < {seen:?}"),
+        Seen::Ordered { ticket, user, words } => {
+            format!("    < order of {user} ({ticket:?}): {}", shown(*words))
+        }
+        Seen::OrderOver { done, lines } => format!("an order comes to {done}, {} lines", lines.len()),
         Seen::ServerStarted { boot, .. } => format!("the server starts, boot {boot}"),
         Seen::HashRenewed { name, .. } => format!("the hash of {name} is renewed"),
         Seen::FilesChanged { accounts, .. } => format!("settings or accounts change: {accounts:?}"),

@@ -128,6 +128,7 @@ impl Outcome {
                 | Effect::LoadMail { .. }
                 | Effect::ScheduleTimeout { .. }
                 | Effect::Acted { .. }
+                | Effect::Order { .. }
                 | Effect::Report(_) => {}
             }
         }
@@ -157,6 +158,9 @@ fn own(event: &Event<'_>) -> Owned {
         }
         Event::HashesRenewed { renewals } => Event::HashesRenewed { renewals: renewals.clone() },
         Event::Operator { ticket, act } => Event::Operator { ticket: *ticket, act: act.clone() },
+        Event::Obeyed { ticket, done, lines } => {
+            Event::Obeyed { ticket: *ticket, done: *done, lines: lines.clone() }
+        }
         Event::Stop => Event::Stop,
         Event::Restart => Event::Restart,
         Event::Turn => Event::Turn,

@@ -45,6 +45,10 @@ pub(crate) enum Seen {
     OperatorWants { ticket: Ticket, act: Act },
     /// The server says what came of it.
     Acted { ticket: Ticket, outcome: Reached },
+    /// The server hands out what a user wants done.
+    Ordered { ticket: Ticket, user: Name, words: Span },
+    /// What the server is about to be told of an order.
+    OrderOver { done: bool, lines: Vec<Box<str>> },
     /// Who is at the other end of a link of the server.
     Caller { link: LinkId, process: Option<ProcessId> },
     /// The server was told something.
@@ -172,6 +176,7 @@ pub(crate) enum Told {
     Reloaded,
     HashesRenewed,
     Operator { ticket: Ticket },
+    Obeyed { ticket: Ticket },
     Turn,
     Stop,
     Restart,
@@ -295,6 +300,11 @@ impl Trace {
             Seen::Synced { upto } => upto.hash(hasher),
             Seen::OperatorWants { ticket, .. } => ticket.hash(hasher),
             Seen::Acted { ticket, outcome } => (ticket, outcome).hash(hasher),
+            Seen::Ordered { ticket, words, .. } => {
+                ticket.hash(hasher);
+                hasher.write(self.bytes(*words));
+            }
+            Seen::OrderOver { done, lines } => (done, lines).hash(hasher),
             Seen::ServerStarted { .. }
             | Seen::ServerGone { .. }
             | Seen::FilesChanged { .. }

@@ -21,7 +21,7 @@ use super::trace::{ProcessId, Trace};
 use super::weather::Weather;
 use crate::client::view::Question;
 use crate::time::Time;
-use crate::words::{AddressRange, LinkId, Name, Token};
+use crate::words::{AddressRange, LinkId, Name, Ticket, Token};
 
 /// When simulated time begins: a day in 2024.
 const BEGINNING: Time = Time(1_717_200_000_000_000);
@@ -45,6 +45,8 @@ pub(super) enum Happening {
     ServerTick { life: u32, generation: u64 },
     /// A link that waits for its turn at the server may have it.
     ServerTurn { life: u32 },
+    /// The shell takes an order up, or is done with it.
+    Order { life: u32, ticket: Ticket },
     /// A hash is compared or made.
     Hashing { life: u32, answer: ServerAnswer },
     /// The store takes a turn.
@@ -308,6 +310,7 @@ impl World {
             Happening::Stalled { link, flushed } => self.look_at_stalled(link, flushed),
             Happening::ServerTick { life, generation } => self.tick_server(life, generation),
             Happening::ServerTurn { life } => self.give_turn(life),
+            Happening::Order { life, ticket } => self.obey(life, ticket),
             Happening::Hashing { life, answer } => self.answer_hashing(life, answer),
             Happening::StoreTurn { life } => self.turn_store(life),
             Happening::ServerUp => self.start_server(),

@@ -208,6 +208,11 @@ pub enum Command<'a> {
         /// The requester.
         user: &'a str,
     },
+    /// `op ORDER`: has the server do something, for its operators.
+    Op {
+        /// What, in the words of `hobnob-server ctl`.
+        order: Text<'a>,
+    },
     /// `help [COMMAND]`
     Help {
         /// The command to explain.
@@ -244,6 +249,7 @@ impl Command<'_> {
             Command::StartPrivate { .. } => CommandKind::StartPrivate,
             Command::Accept { .. } => CommandKind::Accept,
             Command::Decline { .. } => CommandKind::Decline,
+            Command::Op { .. } => CommandKind::Op,
             Command::Help { .. } => CommandKind::Help,
             Command::Logout => CommandKind::Logout,
         }

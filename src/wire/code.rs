@@ -88,6 +88,10 @@ spelled! {
         KeyChanged = "key_changed",
         /// An operator keeps the user from saying anything to others.
         Muted = "muted",
+        /// The user is no operator of the server.
+        NotOperator = "not_operator",
+        /// The server has not done what an operator wanted; it has said why.
+        NotDone = "not_done",
         /// Nothing to accept or decline.
         NoRequest = "no_request",
         /// No log of what was said is kept on this machine (said by the client).

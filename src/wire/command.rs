@@ -90,6 +90,7 @@ commands! {
     StartPrivate = "startprivate", "USER ENDPOINT...", Again, "ask USER for a private link";
     Accept = "accept", "USER ENDPOINT...", Again, "agree to a private link that USER asked for";
     Decline = "decline", "USER", Again, "refuse a private link that USER asked for";
+    Op = "op", "ORDER", Once, "have the server do something, as its operator";
     Help = "help", "[COMMAND]", Again, "explain the commands, or one of them";
     Logout = "logout", "", Again, "log out";
 }
@@ -153,7 +154,7 @@ mod tests {
         let group = ["create group", "add group", "remove group", "leave group", "delete group"];
         assert_eq!(changes, [&["block", "unblock"], &group[..]].concat());
         let only_remembered = names(|kind| kind.is_remembered() && !kind.is_change());
-        assert_eq!(only_remembered, ["message", "broadcast", "message group"]);
+        assert_eq!(only_remembered, ["message", "broadcast", "message group", "op"]);
         assert!(changes.iter().all(|name| CommandKind::from_name(name).unwrap().is_remembered()));
     }
 }

@@ -97,6 +97,13 @@ pub enum ServerLine<'a> {
         /// What they have said.
         text: Text<'a>,
     },
+    /// `order [#NUMBER ]TEXT`: a line of what an order came to, or why it was not obeyed; its `ok` or `error` follows.
+    Order {
+        /// The command's number.
+        number: Option<u64>,
+        /// The line.
+        text: Text<'a>,
+    },
     /// `members [#NUMBER ]GROUP NAME…`: some members of a group; its `ok`, or `changed`, follows.
     Members {
         /// The command's number; none before `changed`.
@@ -343,6 +350,8 @@ pub enum Answer<'a> {
         /// The other user.
         user: &'a str,
     },
+    /// `op`, after its `order` lines.
+    Op,
     /// `help`, after its lines.
     Help,
     /// `logout`; `bye` follows.
@@ -376,6 +385,7 @@ impl Answer<'_> {
             Answer::StartPrivate { .. } => CommandKind::StartPrivate,
             Answer::Accept { .. } => CommandKind::Accept,
             Answer::Decline { .. } => CommandKind::Decline,
+            Answer::Op => CommandKind::Op,
             Answer::Help => CommandKind::Help,
             Answer::Logout => CommandKind::Logout,
         }

@@ -120,6 +120,39 @@ fn a_reload_says_what_has_changed_or_why_nothing_has() {
 }
 
 #[test]
+fn an_operator_steers_from_their_session() {
+    let place = Place::samples();
+    place.write("hobnob.toml", "operators = [\"hans\", \"nobody-yet\"]\nregistration = \"open\"\n");
+    let config = place.path("hobnob.toml");
+    let server = Server::start_with(place, &["--config", config.to_str().expect("UTF-8")]);
+    let (mut hans, mut luke) = (server.user("hans"), server.user("luke"));
+    let lines = |result: &Value| result["lines"].as_array().expect("lines").clone();
+    let status = lines(&hans.ok("op status"));
+    assert!(status.iter().any(|line| line == "sessions       2"), "{status:?}");
+    let sessions = lines(&hans.ok("op sessions"));
+    assert!(sessions[1].as_str().is_some_and(|line| line.starts_with("luke ")), "{sessions:?}");
+    assert_eq!(luke.fails("op status"), "not_operator");
+    assert_eq!(lines(&hans.ok("op mute luke 10m")), ["reached        1"]);
+    assert_eq!(luke.fails("message hans hi"), "muted");
+    server.logs("an operator (hans) says mute luke 600s", 1);
+    for (order, why) in [
+        ("stop", "this is for hobnob-server ctl only"),
+        ("kick yoda", "this user is not online"),
+        ("dance", "the server does not know this command"),
+    ] {
+        let refused = hans.ask(&format!("op {order}"));
+        assert_eq!(refused["error"], "not_done");
+        assert!(refused["text"].as_str().is_some_and(|text| text.contains(why)), "{refused}");
+    }
+    server.place.write("hobnob.toml", "operators = \"luke\"\n");
+    assert_eq!(lines(&hans.ok("op reload"))[0], "accounts       5");
+    assert_eq!(hans.fails("op status"), "not_operator");
+    luke.ok("op unmute luke");
+    assert_eq!(lines(&luke.ok("op kick hans")), ["reached        1"]);
+    assert_eq!(hans.wait_for("bye")["reason"], "kicked");
+}
+
+#[test]
 fn stop_returns_when_the_server_has_stopped() {
     for sessions in [0, 1] {
         let mut server = Server::start(&[]);

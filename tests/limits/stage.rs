@@ -84,7 +84,10 @@ impl Server {
                 }
                 Effect::Report(Report::LimitReached { limit, .. }) => self.limits.push(limit),
                 Effect::LoadMail { ticket, .. } => self.loads.push(ticket),
-                Effect::Report(_) | Effect::Acted { .. } | Effect::ScheduleTimeout { .. } => {}
+                Effect::Report(_)
+                | Effect::Acted { .. }
+                | Effect::Order { .. }
+                | Effect::ScheduleTimeout { .. } => {}
                 Effect::Hash { .. } => unreachable!("not in here: {effect:?}"),
             }
         }

@@ -62,6 +62,7 @@ pub fn command() -> BoxedStrategy<Command<'static>> {
         4 => (name(), text()).prop_map(|(to, text)| Command::Message { to, text }),
         2 => text().prop_map(|text| Command::Broadcast { text }),
         1 => text().prop_map(|text| Command::Away { text }),
+        1 => text().prop_map(|order| Command::Op { order }),
         8 => group_command(),
         8 => prop_oneof![
             number().prop_map(|seconds| Command::WhoelseSince { seconds }),
@@ -146,6 +147,7 @@ fn notification() -> BoxedStrategy<ServerLine<'static>> {
         name().prop_map(|user| ServerLine::Online { user }),
         name().prop_map(|user| ServerLine::Offline { user }),
         (option::of(number()), names(0..6)).prop_map(|(number, users)| ServerLine::Users { number, users }),
+        (option::of(number()), text()).prop_map(|(number, text)| ServerLine::Order { number, text }),
         (option::of(number()), name(), text()).prop_map(|(number, user, text)| ServerLine::Away {
             number,
             user,
@@ -244,7 +246,7 @@ fn answer() -> BoxedStrategy<Answer<'static>> {
             Answer::LeaveGroup { group },
             Answer::DeleteGroup { group },
         ])),
-        1 => select(vec![Answer::Away, Answer::Back, Answer::Help, Answer::Logout]),
+        1 => select(vec![Answer::Away, Answer::Back, Answer::Op, Answer::Help, Answer::Logout]),
     ]
     .boxed()
 }

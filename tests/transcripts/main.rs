@@ -29,6 +29,8 @@
 //! operator invites CODE [ACCOUNTS [SECONDS [NAME]]]
 //! operator revokes NUMBER
 //! operator unmutes|unbans|enables NAME       also bans|unbans ADDRESS[/LENGTH]
+//! shell hears NAME ORDER         what the user NAME has ordered
+//! shell answers LINE [| LINE]…   the oldest order was obeyed; `refuses`: it was not
 //! stop                   the operator stops the server
 //! restart                the server crashes and starts again with what is durable
 //! ```

@@ -103,6 +103,7 @@ fn direct_the_machine(stage: &mut Stage, line: &str) {
             stage.settle();
         }
         ("operator", act) => operate(stage, act),
+        ("shell", words) => obey(stage, words),
         ("stop", _) => {
             stage.handle(Event::Stop);
             stage.settle();
@@ -168,6 +169,18 @@ fn operate(stage: &mut Stage, words: &str) {
     act(stage, done, words, refused);
 }
 
+fn obey(stage: &mut Stage, words: &str) {
+    let (verb, rest) = words.split_once(' ').expect("what the shell does");
+    if verb == "hears" {
+        let heard = stage.orders.front().map(|(_, words)| words.as_str());
+        return assert_eq!(heard, Some(rest), "the order");
+    }
+    let (ticket, _) = stage.orders.pop_front().expect("an order");
+    let lines = rest.split(" | ").map(Into::into).collect();
+    stage.handle(Event::Obeyed { ticket, done: verb == "answers", lines });
+    stage.settle();
+}
+
 fn act(stage: &mut Stage, act: Act, words: &str, refused: Option<NotDone>) {
     stage.acted = None;
     stage.handle(Event::Operator { ticket: Ticket(1), act: Box::new(act) });
@@ -201,6 +214,9 @@ pub(crate) fn set(settings: &mut Settings, key: &str, value: &str) {
         "ping_reveals_block" => settings.ping_reveals_block = value == "true",
         "invalid_counts_as_activity" => settings.invalid_counts_as_activity = value == "true",
         "whoelse_include_self" => settings.whoelse_include_self = value == "true",
+        "operators" => {
+            settings.operators = value.split(',').map(|name| Name::new(name).expect("a name")).collect();
+        }
         "rate_burst" => settings.rate_burst = number() as u32,
         "unsettled_max" => settings.unsettled_max = number() as u32,
         "presence_burst" => settings.presence_burst = number() as u32,

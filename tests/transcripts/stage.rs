@@ -46,6 +46,8 @@ pub(crate) struct Stage {
     pub(crate) acks: bool,
     /// What the last act of an operator has come to.
     pub(crate) acted: Option<Reached>,
+    /// What users have ordered, and the shell has not obeyed: the name, and the order.
+    pub(crate) orders: VecDeque<(Ticket, String)>,
     boot: u32,
     owed: VecDeque<Owed>,
     kept: BTreeMap<String, String>,
@@ -73,6 +75,7 @@ impl Stage {
             loading: true,
             acks: false,
             acted: None,
+            orders: VecDeque::new(),
             boot: 1,
             owed: VecDeque::new(),
             kept: BTreeMap::new(),
@@ -121,6 +124,9 @@ impl Stage {
                     self.timeout = Some(at);
                 }
                 Effect::Acted { outcome, .. } => self.acted = Some(outcome),
+                Effect::Order { ticket, user, words } => {
+                    self.orders.push_back((ticket, format!("{user} {words}")));
+                }
                 Effect::Pause { .. } | Effect::Resume { .. } | Effect::Report(_) => {}
             }
         }

@@ -322,6 +322,7 @@ impl Errand {
             | ServerLine::GroupMessage { .. }
             | ServerLine::Broadcast(_)
             | ServerLine::Away { .. }
+            | ServerLine::Order { .. }
             | ServerLine::Online { .. }
             | ServerLine::Offline { .. }
             | ServerLine::Users { number: None, .. }

@@ -415,6 +415,7 @@ fn succeeded(success: &Success) -> String {
             let away: String = away.iter().map(|(user, text)| format!(", {user} away {text}")).collect();
             format!("users {}{away}", users.join(" "))
         }
+        Success::Ordered { lines } => format!("ordered: {}", lines.join(" / ")),
         Success::User { user } => format!("ok {user}"),
         Success::Users { users } => format!("users {}", users.join(" ")),
         Success::Group { group, members } => format!("group {group}: {}", members.join(" ")),

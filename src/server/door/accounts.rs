@@ -14,7 +14,7 @@ use crate::server::papers::lane::{Registration, Subject, Subjects, Wish};
 use crate::server::people::{presence, relays};
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
-use crate::server::{Phase, Renewal, ServerState, post};
+use crate::server::{Phase, Renewal, ServerState, orders, post};
 use crate::wire::{Code, Refusal};
 use crate::words::look_alike::{is_fit, looks};
 use crate::words::{Credential, LinkId, Name};
@@ -30,7 +30,8 @@ pub(super) fn why_not_new(server: &mut ServerState, name: &Name) -> Option<Refus
         return Some(Refusal::NameTaken);
     }
     let alike = server.accounts.looks_like_another(name) && !planted::is(Planted::LookAlikesIgnored);
-    (alike || !is_fit(name.as_str())).then_some(Refusal::BadName)
+    let kept = orders::is_kept_for_operator(server, name);
+    (kept || alike || !is_fit(name.as_str())).then_some(Refusal::BadName)
 }
 
 /// The password of a new account is hashed: the account is to be made.

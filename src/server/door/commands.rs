@@ -103,6 +103,9 @@ pub(super) fn carry_out(server: &mut ServerState, asker: &Asker, command: Comman
         Command::StartPrivate { user, contact } => introductions::start(server, asker, user, contact),
         Command::Accept { user, contact } => introductions::accept(server, asker, user, &contact),
         Command::Decline { user } => introductions::decline(server, asker, user),
+        Command::Op { order } => {
+            wishes::submit(server, Wish::Order { asker: *asker, words: order.as_str().into() });
+        }
         Command::Help { about } => help(server, asker, about),
         Command::Logout => ending::leave(server, asker),
     }
@@ -135,6 +138,7 @@ fn group_change<'a>(command: &Command<'a>) -> Option<(GroupChange, &'a str)> {
         | Command::StartPrivate { .. }
         | Command::Accept { .. }
         | Command::Decline { .. }
+        | Command::Op { .. }
         | Command::Help { .. }
         | Command::Logout => return None,
     })
@@ -168,6 +172,7 @@ fn answer_repeat(server: &mut ServerState, asker: &Asker, command: &Command<'_>,
             }
         }
         (Command::Block { user }, Outcome::Done) => Answer::Block { user },
+        (Command::Op { .. }, Outcome::Done) => Answer::Op,
         (Command::Unblock { user }, Outcome::Done) => Answer::Unblock { user },
         // An entry of an earlier version says nothing of the words, but it was of another kind.
         _ => return refuse_number(server, asker),

@@ -16,7 +16,7 @@ use crate::server::effect::Report;
 use crate::server::event::Verdict;
 use crate::server::out::Slow;
 use crate::server::settings::{DuplicateLogin, Registration};
-use crate::server::{Later, ServerState, restraints};
+use crate::server::{Later, ServerState, orders, restraints};
 use crate::wire::{Prompt, Refusal, ServerLine};
 use crate::words::{Credential, LinkId, NAME_CHARS, Name, Password, Secret, Ticket, Token};
 
@@ -74,7 +74,8 @@ pub(super) fn login(server: &mut ServerState, id: LinkId, name: &str, password: 
     }
     let open = server.settings.registration == Registration::Open;
     let invited = invites::of_link(server, id).is_some_and(|code| invites::is_good(server, code, name));
-    let new = (open || invited) && server.accounts.find_open(name).is_none();
+    let kept = orders::is_operator(server, name);
+    let new = (open || invited) && !kept && server.accounts.find_open(name).is_none();
     let busy = server.door.registering.contains(name) || server.papers.lane.is_returning(name);
     match password {
         None if new && !planted::is(Planted::NewNameAskedAsOld) => {

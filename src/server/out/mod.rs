@@ -21,7 +21,7 @@ use super::effect::Report;
 use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::{Notice, ServerLine};
-use crate::words::{LinkId, Ticket};
+use crate::words::{LinkId, Name, Ticket};
 
 /// The output side of all links.
 #[derive(Clone)]
@@ -115,6 +115,10 @@ impl Output {
 
     pub(in crate::server) fn acted(&mut self, ticket: Ticket, outcome: Reached) {
         self.outbox.slow(Slow::Acted { ticket, outcome });
+    }
+
+    pub(in crate::server) fn order(&mut self, ticket: Ticket, user: Name, words: &str) {
+        self.outbox.slow(Slow::Order { ticket, user, words: words.into() });
     }
 
     pub(in crate::server) fn schedule_timeout(&mut self, at: Time) {

@@ -42,6 +42,7 @@ pub(in crate::server) enum Slow {
     Persist { number: RecordNumber, epoch: u64, record: Record },
     LoadMail { ticket: Ticket, user: Name, from: Option<Name>, after: MessageId, limit: u32 },
     Acted { ticket: Ticket, outcome: Reached },
+    Order { ticket: Ticket, user: Name, words: Box<str> },
     Report(Report),
 }
 
@@ -165,6 +166,7 @@ impl Slow {
                 Effect::LoadMail { ticket: *ticket, user, from: from.as_ref(), after: *after, limit: *limit }
             }
             Slow::Acted { ticket, outcome } => Effect::Acted { ticket: *ticket, outcome: *outcome },
+            Slow::Order { ticket, user, words } => Effect::Order { ticket: *ticket, user, words },
             Slow::Report(report) => Effect::Report(report),
         }
     }

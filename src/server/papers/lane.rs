@@ -20,6 +20,13 @@ use crate::words::{AddressRange, Credential, LinkId, Name, Ticket};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::server) struct WishId(u64);
 
+impl WishId {
+    /// What the shell answers the order with.
+    pub(in crate::server) const fn ticket(self) -> Ticket {
+        Ticket(self.0)
+    }
+}
+
 /// What somebody wants to be so.
 #[derive(Debug, Clone)]
 pub(in crate::server) enum Wish {
@@ -39,6 +46,8 @@ pub(in crate::server) enum Wish {
     Invite { ticket: Ticket, code: Digest, invite: Invite },
     /// An operator wants the invite of this number to be no more.
     Revoke { ticket: Ticket, number: u32 },
+    /// A user who is an operator wants something done by the shell.
+    Order { asker: Asker, words: Box<str> },
 }
 
 /// A new account that somebody wants.
@@ -55,7 +64,7 @@ impl Wish {
     /// Whose command it is.
     pub(in crate::server) const fn asker(&self) -> Option<Asker> {
         match self {
-            Wish::Block { asker, .. } | Wish::Group { asker, .. } => Some(*asker),
+            Wish::Block { asker, .. } | Wish::Group { asker, .. } | Wish::Order { asker, .. } => Some(*asker),
             Wish::Register(_)
             | Wish::Purge { .. }
             | Wish::Restrain { .. }
@@ -84,7 +93,8 @@ impl Wish {
             | Wish::Restrain { .. }
             | Wish::BanRange { .. }
             | Wish::Invite { .. }
-            | Wish::Revoke { .. } => Rank::Own,
+            | Wish::Revoke { .. }
+            | Wish::Order { .. } => Rank::Own,
             Wish::Group { .. } => Rank::Shared,
         }
     }
@@ -286,6 +296,13 @@ impl Lane {
         (wish, concerned)
     }
 
+    /// The order that the shell answers with this.
+    pub(in crate::server) fn ordered(&self, ticket: Ticket) -> Option<WishId> {
+        let id = WishId(ticket.0);
+        let is_order = matches!(self.wishes.get(&id), Some(Wish::Order { .. }));
+        (is_order && self.under_way.contains_key(&id)).then_some(id)
+    }
+
     /// Wishes without a number, of this link, whose turn has not come.
     pub(in crate::server) fn unnumbered_of(&self, link: LinkId) -> Vec<WishId> {
         let of_link = |id: &WishId| {
@@ -358,7 +375,8 @@ const fn purged(wish: &Wish) -> Option<&Name> {
         | Wish::Restrain { .. }
         | Wish::BanRange { .. }
         | Wish::Invite { .. }
-        | Wish::Revoke { .. } => None,
+        | Wish::Revoke { .. }
+        | Wish::Order { .. } => None,
     }
 }
 

@@ -45,6 +45,7 @@ fn next_step(code: Code, user: &str) -> Option<String> {
         Code::Limit => "`leave group` or `delete group` makes room".into(),
         Code::Unreachable => format!("`message {user} TEXT` goes over the server"),
         Code::KeyChanged => format!("If they say so in another way, accept it: `trust {user}`"),
+        Code::NotOperator => "Operators are named in the server's setting `operators`".into(),
         Code::OutcomeUnknown => "Ask before you repeat it".into(),
         Code::Usage
         | Code::Oneself
@@ -57,6 +58,7 @@ fn next_step(code: Code, user: &str) -> Option<String> {
         | Code::NotConnected
         | Code::NoRequest
         | Code::Muted
+        | Code::NotDone
         | Code::NoLog => return None,
     })
 }

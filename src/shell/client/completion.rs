@@ -101,6 +101,7 @@ impl Names {
             | Success::Private { user, .. } => self.add_user(user),
             Success::Broadcast { .. }
             | Success::Offline { .. }
+            | Success::Ordered { .. }
             | Success::Help { .. }
             | Success::History { .. }
             | Success::Done

@@ -147,6 +147,9 @@ fn write_success(object: Object<'_>, success: &Success) {
             object.with("user", user).with("way", way.as_str()).with("path", path)
         }
         Success::Help { text } => object.with("text", text),
+        Success::Ordered { lines } => {
+            object.with("lines", lines.iter().map(|line| line.replace(LINE_BREAK, "\n")).collect::<Vec<_>>())
+        }
         Success::History { messages } => {
             let messages = messages.iter().map(|logged| {
                 let mut object = json!({ "kind": logged.kind.as_str(), "from": logged.from });

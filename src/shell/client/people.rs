@@ -286,6 +286,10 @@ fn done(command: &Named, success: &Success) -> Vec<Line> {
         Success::Seen { user, presence } => answer(seen(user, *presence, None)),
         Success::History { .. } => Vec::new(),
         Success::Done => changed_presence(command),
+        Success::Ordered { lines } if lines.is_empty() => answer("Done".into()),
+        Success::Ordered { lines } => {
+            lines.iter().flat_map(|line| answer(visible(line).to_string())).collect()
+        }
         Success::Group { group, members } => answer(group_done(command, group, members)),
         Success::GroupMessage { group, delivered: _, stored, refused, withheld, words } => {
             group_message_done(group, [*stored, *refused], *withheld, words.as_deref())

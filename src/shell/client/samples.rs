@@ -384,6 +384,13 @@ fn away_views() -> Vec<Sample> {
         ),
         row("away", Success::Done, "", "You are away, until you say: back\n"),
         row("back", Success::Done, "", "You are back\n"),
+        row("op", Success::Ordered { lines: vec![] }, r#","lines":[]"#, "Done\n"),
+        row(
+            "op",
+            Success::Ordered { lines: strings(&["sessions  2", "\u{1b}[1m"]) },
+            r#","lines":["sessions  2","\u001b[1m"]"#,
+            "sessions  2\n^[[1m\n",
+        ),
     ]
 }
 

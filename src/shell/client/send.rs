@@ -311,6 +311,7 @@ fn became(success: &Success) -> String {
         | Success::Group { .. }
         | Success::Groups { .. }
         | Success::Private { .. }
+        | Success::Ordered { .. }
         | Success::Help { .. }
         | Success::History { .. }
         | Success::Done

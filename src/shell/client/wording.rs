@@ -49,6 +49,10 @@ pub(super) fn failure(command: &Named, failure: &Failure) -> String {
         }
         Code::KeyChanged => format!("Error. The key of {user} has changed"),
         Code::Muted => "Error. The operator does not let you say anything to others".into(),
+        Code::NotOperator => "Error. You are no operator of this server".into(),
+        Code::NotDone => {
+            subject.map_or_else(|| "Error. Not done".into(), |why| format!("Error. Not done: {why}"))
+        }
         Code::NoLog => "Error. What is said is not kept on this machine: start with --log on".into(),
         Code::NoRequest if subject.is_none() => "Error. No request is open that y or n could answer".into(),
         Code::NoRequest if *command == Named::Command(Verb::Trust) => {

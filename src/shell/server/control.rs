@@ -24,8 +24,9 @@ use crate::record::Restraint;
 use crate::server::operators::{Census, Seat};
 use crate::server::{NotDone, Reached, ServerState};
 use crate::shell::platform::{OperatorLink, OperatorPort, Platform, System};
+use crate::shell::visible::visible;
 use crate::time::Time;
-use crate::words::{AddressRange, Name};
+use crate::words::{AddressRange, Name, Ticket};
 
 /// The name of the socket in the data folder.
 pub(super) const SOCKET: &str = "ctl.sock";
@@ -39,13 +40,42 @@ const REST: Duration = Duration::from_secs(1);
 /// An operator who waits for an answer. It may have gone.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
-    pub(super) uid: u32,
+    /// For the log.
+    pub(super) who: Who,
     /// What they are answered, if they have asked for an invite.
     invitation: Option<Arc<Invitation>>,
-    answer: async_channel::Sender<Value>,
+    answer: AnswerTo,
+}
+
+/// An operator.
+#[derive(Debug, Clone)]
+pub(super) enum Who {
+    /// Through the socket.
+    Uid(u32),
+    /// In a session of theirs.
+    User(Name),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Uid(uid) => write!(f, "an operator (uid {uid})"),
+            Who::User(name) => write!(f, "an operator ({})", visible(name.as_str())),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum AnswerTo {
+    Socket(async_channel::Sender<Value>),
+    Order(Ticket, async_channel::Sender<(Ticket, Value)>),
 }
 
 impl Asker {
+    pub(super) fn user(name: Name, ticket: Ticket, answers: async_channel::Sender<(Ticket, Value)>) -> Asker {
+        Asker { who: Who::User(name), invitation: None, answer: AnswerTo::Order(ticket, answers) }
+    }
+
     /// They are answered with this once the invite is made.
     pub(super) fn about(self, invitation: Invitation) -> Asker {
         Asker { invitation: Some(Arc::new(invitation)), ..self }
@@ -53,7 +83,10 @@ impl Asker {
 
     pub(super) fn tell(&self, answer: Value) {
         // Fails only if nobody waits for it any more.
-        let _ = self.answer.try_send(answer);
+        match &self.answer {
+            AnswerTo::Socket(socket) => drop(socket.try_send(answer)),
+            AnswerTo::Order(ticket, answers) => drop(answers.try_send((*ticket, answer))),
+        }
     }
 
     pub(super) fn refuse(&self, why: &impl fmt::Display) {
@@ -117,7 +150,7 @@ async fn serve(mut link: OperatorLink, _place: Rc<Place>, platform: System, inbo
     };
     let follow_up = order.follow_up();
     let (answer, answered) = async_channel::bounded(1);
-    let asker = Asker { uid: link.uid, invitation: None, answer };
+    let asker = Asker { who: Who::Uid(link.uid), invitation: None, answer: AnswerTo::Socket(answer) };
     if inbox.send(Item::Operator(order, asker)).await.is_err() {
         return;
     }
@@ -184,10 +217,10 @@ pub(super) fn moment(time: Time) -> Option<String> {
 pub(super) fn log(asker: &Asker, outcome: &Reached) {
     match outcome {
         Ok(number) if asker.invitation.is_some() => {
-            tracing::info!("invite {number} is made for the operator (uid {})", asker.uid);
+            tracing::info!("invite {number} is made for {}", asker.who);
         }
-        Ok(reached) => tracing::info!("done for the operator (uid {}), {reached} reached", asker.uid),
-        Err(reason) => tracing::warn!("not done for the operator (uid {}): {}", asker.uid, why(*reason)),
+        Ok(reached) => tracing::info!("done for {}, {reached} reached", asker.who),
+        Err(reason) => tracing::warn!("not done for {}: {}", asker.who, why(*reason)),
     }
 }
 

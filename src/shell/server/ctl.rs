@@ -108,7 +108,7 @@ fn accept(answer: Value) -> Result<Value, CtlError> {
 }
 
 /// An answer in lines: a table of the sessions; else a name and its value each. Names come from users.
-fn for_people(answer: &Value) -> Vec<String> {
+pub(super) fn for_people(answer: &Value) -> Vec<String> {
     if let Some(sessions) = answer["sessions"].as_array() {
         return table(sessions);
     }

@@ -5,6 +5,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use serde_json::Value;
 use smol::LocalExecutor;
 
 use super::alarm::Alarm;
@@ -28,7 +29,7 @@ use crate::shell::store;
 use crate::shell::tunnel::Tunnel;
 use crate::shell::tunnel::acceptor::Acceptor;
 use crate::time::Time;
-use crate::words::{LinkId, Ticket};
+use crate::words::{LinkId, Name, Ticket};
 
 /// Bytes queued for all connections together that trigger a write in the middle of a batch. A broadcast is
 /// queued once for each receiver, and the allocator seldom returns memory.
@@ -70,6 +71,8 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) address: SocketAddr,
     /// What operators wait for.
     pub(super) acts: Acts,
+    /// What users who are operators are answered.
+    pub(super) answers: Answers,
     /// Something was queued for the store, which was not woken yet.
     pub(super) stored: bool,
     pub(super) started: Time,
@@ -100,6 +103,26 @@ impl Acts {
 
     fn end(&mut self, ticket: Ticket) -> Option<Asker> {
         self.waiting.remove(&ticket)
+    }
+}
+
+/// What orders of users have come to, not yet reported to the core: one a user at most.
+#[derive(Debug)]
+pub(super) struct Answers {
+    sender: async_channel::Sender<(Ticket, Value)>,
+    pub(super) come: async_channel::Receiver<(Ticket, Value)>,
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        let (sender, come) = async_channel::unbounded();
+        Answers { sender, come }
+    }
+}
+
+impl Answers {
+    pub(super) fn asker(&self, ticket: Ticket, user: Name) -> Asker {
+        Asker::user(user, ticket, self.sender.clone())
     }
 }
 
@@ -165,6 +188,9 @@ impl<P: Platform> Hands<P> {
                     control::log(&asker, &outcome);
                     asker.tell(control::acted(&asker, outcome));
                 }
+            }
+            Effect::Order { ticket, user, words } => {
+                self.follow_ups.push_back(Item::Ordered { ticket, user: user.clone(), words: words.into() });
             }
             Effect::Report(report) => {
                 self.counts.note(report);

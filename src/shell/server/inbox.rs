@@ -12,7 +12,7 @@ use crate::shell::platform::{Platform, System};
 use crate::shell::store;
 use crate::shell::tunnel::acceptor::Acceptor;
 use crate::words::wiped::WipedBytes;
-use crate::words::{Credential, LinkId, Ticket};
+use crate::words::{Credential, LinkId, Name, Ticket};
 
 /// Capacity. When the inbox is full, connections stop reading and TCP pushes back.
 pub(super) const CAPACITY: usize = 256;
@@ -63,6 +63,12 @@ pub(super) enum Item<P: Platform = System> {
     Reloaded(Result<Box<Reload>, ReloadError>, Option<Asker>),
     /// An operator wants something.
     Operator(Order, Asker),
+    /// A user who is an operator wants something done.
+    Ordered {
+        ticket: Ticket,
+        user: Name,
+        words: Box<str>,
+    },
     /// Somebody asks for metrics, and may have gone.
     Measure(async_channel::Sender<Box<Figures>>),
     /// The certificate that the server made itself ends before long.

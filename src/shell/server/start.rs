@@ -17,7 +17,7 @@ use super::alarm::Alarm;
 use super::commands::forget::{LOOK_EVERY, forget_at_start};
 use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
 use super::control;
-use super::hands::{Acts, Hands, Stopping, Successor};
+use super::hands::{Acts, Answers, Hands, Stopping, Successor};
 use super::hashing::Pool;
 use super::inbox;
 use super::log::{self, Log, LogError, Sink};
@@ -293,6 +293,7 @@ impl<P: Platform> Parts<P> {
             follow_ups: VecDeque::new(),
             address,
             acts: Acts::default(),
+            answers: Answers::default(),
             stored: false,
             log,
             stopping: Stopping::No,

@@ -211,13 +211,19 @@ impl<P: Platform> Server<P> {
             while let Some(item) = self.hands.follow_ups.pop_front() {
                 self.take(item, now)?;
             }
+            while let Ok((ticket, answer)) = self.hands.answers.come.try_recv() {
+                self.answer_user(ticket, &answer, now);
+            }
             self.hands.write_dirty();
             if !mem::replace(&mut told, true) {
                 for (link, upto) in mem::take(&mut self.hands.flushed) {
                     self.tell(Event::Flushed { link, upto }, now);
                 }
             }
-            if self.hands.dirty.is_empty() && self.hands.follow_ups.is_empty() {
+            if self.hands.dirty.is_empty()
+                && self.hands.follow_ups.is_empty()
+                && self.hands.answers.come.is_empty()
+            {
                 break;
             }
         }
@@ -266,6 +272,7 @@ impl<P: Platform> Server<P> {
             }
             Item::Reloaded(read, asker) => self.reloaded(read, asker, now),
             Item::Operator(order, asker) => self.obey(order, asker, now),
+            Item::Ordered { ticket, user, words } => self.obey_user(ticket, user, &words, now),
             Item::Measure(answer) => {
                 // Fails only if nobody waits for it any more.
                 let _ = answer.try_send(Box::new(self.figures(now)));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::control::{self, Asker};
+use super::ctl;
 use super::hands::{Hands, Stopping};
 use super::invitations::{self, Invitation, Wanted};
 use super::orders::Order;
@@ -13,17 +14,20 @@ use super::state_loop::Server;
 use crate::server::{Act, Event};
 use crate::shell::platform::Platform;
 use crate::time::Time;
-use crate::words::Token;
+use crate::words::{Name, Ticket, Token};
+
+/// The longest line that a user is answered.
+const LINE_BYTES: usize = 2_000;
 
 impl<P: Platform> Server<P> {
     /// Does what an operator wants, and answers, at once or when it is done.
     pub(super) fn obey(&mut self, order: Order, asker: Asker, now: Time) {
         if order == Order::Top {
-            tracing::debug!("an operator (uid {}) asks for {order}", asker.uid);
+            tracing::debug!("{} asks for {order}", asker.who);
         } else if order.is_question() {
-            tracing::info!("an operator (uid {}) asks for {order}", asker.uid);
+            tracing::info!("{} asks for {order}", asker.who);
         } else {
-            tracing::warn!("an operator (uid {}) says {order}", asker.uid);
+            tracing::warn!("{} says {order}", asker.who);
         }
         match order {
             Order::Status => asker.tell(self.status(now)),
@@ -48,6 +52,24 @@ impl<P: Platform> Server<P> {
                 self.act(Act::Restrain { user, how, until: lasts.until(now) }, asker, now);
             }
         }
+    }
+
+    /// A user who is an operator wants something done.
+    pub(super) fn obey_user(&mut self, ticket: Ticket, user: Name, words: &str, now: Time) {
+        let asker = self.hands.answers.asker(ticket, user);
+        match Order::read(words) {
+            Ok(Order::Stop | Order::Restart) => asker.refuse(&"this is for hobnob-server ctl only"),
+            Ok(order) => self.obey(order, asker, now),
+            Err(error) => asker.refuse(&error),
+        }
+    }
+
+    /// A user who is an operator is told what their order came to.
+    pub(super) fn answer_user(&mut self, ticket: Ticket, answer: &Value, now: Time) {
+        let done = answer["ok"] == true;
+        let lines = if done { ctl::for_people(answer) } else { vec![ctl::word(&answer["error"])] };
+        let lines = lines.into_iter().map(|line| cut(line).into()).collect();
+        self.tell(Event::Obeyed { ticket, done, lines }, now);
     }
 
     fn status(&self, now: Time) -> Value {
@@ -138,6 +160,12 @@ fn nothing_changed(error: &ReloadError, asker: Option<&Asker>) {
     if let Some(asker) = asker {
         asker.refuse(&format!("nothing was changed: {error}"));
     }
+}
+
+/// As much of a line as fits into one of the protocol.
+fn cut(mut line: String) -> String {
+    line.truncate(line.floor_char_boundary(LINE_BYTES));
+    line
 }
 
 /// 16 of these random bytes.

@@ -112,6 +112,8 @@ pub(super) const fn code_word(code: Code) -> &'static str {
         Code::NoRequest => "no_request",
         Code::Limit => "limit",
         Code::Muted => "muted",
+        Code::NotOperator => "not_operator",
+        Code::NotDone => "not_done",
         _ => "a code that the server does not say",
     }
 }
@@ -208,6 +210,7 @@ impl Server {
             "startprivate" => self.start_private(asker, command.word(0), &command.words[1..]),
             "accept" => self.accept(asker, command.word(0), &command.words[1..]),
             "decline" => self.decline(asker, command.word(0)),
+            "op" => self.submit(Wish::Order { asker: asker.clone(), words: command.text.clone() }),
             "help" => self.help(asker, command.words.first().map(String::as_str)),
             "logout" => {
                 let last = format!("ok {}logout", asker.tag());
@@ -233,6 +236,7 @@ impl Server {
         let answer = match (outcome, command.name) {
             (Outcome::Failed(code), _) => return self.fail(asker, code),
             (Outcome::Done, "block" | "unblock") => format!("{} {word}", command.name),
+            (Outcome::Done, "op") => String::from("op"),
             (Outcome::Done, _) => return self.answer_group(asker, word),
             (Outcome::Message(status), "message") => {
                 let answer = format!("message {word} {}", status_word(status));
@@ -264,7 +268,7 @@ impl Server {
         account.link().filter(same).or(parting)
     }
 
-    fn note_outcome(&mut self, asker: &Asker, outcome: Outcome) {
+    pub(super) fn note_outcome(&mut self, asker: &Asker, outcome: Outcome) {
         if let (Some(words), Some(number)) = (&asker.words, asker.number)
             && self.at(asker.user).login == asker.login
         {

@@ -1,5 +1,6 @@
 //! Changes: decided in turns against what is durable, and true once they are (ruling 54, R23).
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,6 +26,7 @@ pub(super) enum Wish {
     BanRange { ticket: Ticket, range: AddressRange, until: Option<Time> },
     Invite { ticket: Ticket, code: String, invite: Invite },
     Revoke { ticket: Ticket, number: u32 },
+    Order { asker: Asker, words: String },
 }
 
 /// An account that is to be made, by an invite or without.
@@ -88,12 +90,14 @@ pub(super) struct Begun {
 pub(super) enum Decision {
     Change(Change, BTreeSet<User>),
     Answered,
+    /// The shell says when it is done.
+    Ordered,
 }
 
 impl Wish {
     const fn asker(&self) -> Option<&Asker> {
         match self {
-            Wish::Block { asker, .. } | Wish::Group { asker, .. } => Some(asker),
+            Wish::Block { asker, .. } | Wish::Group { asker, .. } | Wish::Order { asker, .. } => Some(asker),
             Wish::Register(_)
             | Wish::Purge { .. }
             | Wish::Restrain { .. }
@@ -147,6 +151,7 @@ impl Server {
             Wish::BanRange { ticket, range, until } => self.decide_range(*ticket, *range, *until),
             Wish::Invite { ticket, invite, .. } => self.decide_invite(*ticket, invite),
             Wish::Revoke { ticket, number } => self.decide_revocation(*ticket, *number),
+            Wish::Order { asker, words } => self.decide_order(place.1, asker, words),
             Wish::Purge { name } => {
                 let blockers = self.find(name.as_str()).map_or_else(Vec::new, |user| self.blockers_of(user));
                 Decision::Change(
@@ -164,6 +169,7 @@ impl Server {
                     self.read_on(asker.user);
                 }
             }
+            Decision::Ordered => drop(self.begun.insert(place.1, Begun { subjects, concerned: Vec::new() })),
             Decision::Change(change, concerned) => {
                 if let Some(asker) = wish.asker() {
                     let added = self.added(&change);
@@ -204,6 +210,7 @@ impl Server {
                 writes: [Subject::Restraints(user.clone())].into(),
             },
             Wish::BanRange { .. } => Subjects { reads: Vec::new(), writes: [Subject::Ranges].into() },
+            Wish::Order { .. } => Subjects::default(),
             Wish::Invite { .. } | Wish::Revoke { .. } => {
                 Subjects { reads: Vec::new(), writes: [Subject::Invites].into() }
             }
@@ -256,6 +263,7 @@ impl Server {
             Wish::Register(registration) => self.account_decided(registration, durable),
             Wish::BanRange { ticket, range, .. } => self.range_settled(*ticket, *range, durable),
             Wish::Invite { ticket, code, .. } => self.invite_settled(*ticket, code, durable),
+            Wish::Order { .. } => {}
             Wish::Revoke { ticket, .. } => {
                 self.expected.acted(*ticket, if durable { Ok(1) } else { Err("storage_unavailable") });
             }
@@ -271,6 +279,15 @@ impl Server {
         if let Some(asker) = wish.asker() {
             self.read_on(asker.user);
         }
+        self.take_turns();
+    }
+
+    /// R66: the shell has obeyed an order, or has not.
+    pub(super) fn order_is_over(&mut self, id: u64, done: bool, lines: &[Box<str>]) {
+        let Some(Wish::Order { asker, .. }) = self.wishes.remove(&id) else { return };
+        self.begun.remove(&id);
+        self.answer_order(&asker, done, lines);
+        self.read_on(asker.user);
         self.take_turns();
     }
 

@@ -34,7 +34,8 @@ impl Server {
             return self.refuse(id, AT_ONCE, "bad_name");
         }
         let invited = self.invite_of(id).is_some_and(|code| self.is_invited(&code, name));
-        let new = (self.is_open() || invited) && self.find_open(name).is_none();
+        let kept = self.settings.operators.iter().any(|operator| operator.as_str() == name);
+        let new = (self.is_open() || invited) && !kept && self.find_open(name).is_none();
         match password {
             Some(_) if self.is_taken_up(name) => self.refuse(id, AT_ONCE, "busy"),
             _ if new => self.ask(id, "new_password"),
@@ -194,7 +195,7 @@ impl Server {
         if self.find(name.as_str()).is_some() {
             return Some("name_taken");
         }
-        if !is_fit(name.as_str()) {
+        if !is_fit(name.as_str()) || self.is_like_operator(name) {
             return Some("bad_name");
         }
         self.names.keys().any(|other| are_alike(other.as_str(), name.as_str())).then_some("bad_name")

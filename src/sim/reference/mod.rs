@@ -50,6 +50,7 @@ mod strangers;
 pub(super) mod tally;
 mod told;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -330,6 +331,8 @@ pub(super) struct Reference {
     scheduled: Option<Time>,
     /// What an operator is about to want done.
     wanted: Option<Act>,
+    /// What the shell is about to say of an order.
+    order_over: Option<(bool, Vec<Box<str>>)>,
     pub(super) tally: tally::Tally,
     /// Stored mail has waited while live messages were shown, at some time: for `offline`, or for another setting.
     shows_late: bool,

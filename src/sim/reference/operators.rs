@@ -1,18 +1,25 @@
 //! What operators do (R62 to R64).
 
+use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::answers::Asker;
 use super::door::Stage;
 use super::lane::{Decision, Wish};
 use super::lockout::Subject;
 use super::login::AT_ONCE;
 use super::papers::Then;
+use super::prices::CHANGE;
 use super::sessions::End;
+use super::told::Ask;
 use super::{Server, User};
-use crate::record::{Change, Record, Restraint};
+use crate::record::{Change, Outcome, Record, Restraint};
 use crate::server::Act;
 use crate::time::Time;
+use crate::wire::Code;
+use crate::words::look_alike::are_alike;
 use crate::words::{AddressRange, LinkId, Name, Ticket};
 
 /// Bans of addresses that are remembered.
@@ -53,6 +60,36 @@ impl Server {
             Act::Kick { user, reason } => self.kick(user, reason.as_deref()),
             Act::Unlock(name) => Ok(self.unlock(name)),
         }
+    }
+
+    /// R66: what an operator among the users wants done is handed to the shell.
+    pub(super) fn decide_order(&mut self, wish: u64, asker: &Asker, words: &str) -> Decision {
+        let user = self.name(asker.user).clone();
+        if !self.settings.operators.contains(&user) {
+            self.fail(asker, Code::NotOperator);
+            return Decision::Answered;
+        }
+        self.charge(asker.user, CHANGE);
+        self.expected.ask(Ask::Order { wish, user, words: words.into() });
+        Decision::Ordered
+    }
+
+    pub(super) fn answer_order(&mut self, asker: &Asker, done: bool, lines: &[Box<str>]) {
+        let texts = lines.iter().filter(|line| !line.is_empty() && !line.contains('\n'));
+        let mut lines: Vec<String> = texts.map(|text| format!("order {}{text}", asker.tag())).collect();
+        let (last, outcome) =
+            if done { ("ok", Outcome::Done) } else { ("error", Outcome::Failed(Code::NotDone)) };
+        let why = if done { "" } else { "not_done " };
+        lines.push(format!("{last} {}{why}op", asker.tag()));
+        self.note_outcome(asker, outcome);
+        if let Some(link) = self.asker_link(asker) {
+            self.send_list(link, lines);
+        }
+    }
+
+    /// Whether this is the name of an operator, or looks like one: nobody registers it.
+    pub(super) fn is_like_operator(&self, name: &Name) -> bool {
+        self.settings.operators.iter().any(|operator| are_alike(operator.as_str(), name.as_str()))
     }
 
     /// R64: the message of the day, to whoever has logged in.

@@ -41,6 +41,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     row("startprivate", " USER ENDPOINT...", false),
     row("accept", " USER ENDPOINT...", false),
     row("decline", " USER", false),
+    row("op", " ORDER", true),
     row("help", " [COMMAND]", false),
     row("logout", "", false),
 ];
@@ -343,7 +344,7 @@ fn arguments(name: &'static str, rest: &mut Rest<'_>) -> Option<Command> {
         command.words.push(rest.first()?.to_string());
     }
     match command.name {
-        "message" | "message group" | "broadcast" | "away" => command.text = rest.text()?,
+        "message" | "message group" | "broadcast" | "away" | "op" => command.text = rest.text()?,
         "whoelsesince" if !command.word(0).bytes().all(|byte| byte.is_ascii_digit()) => return None,
         "create group" => command.words.extend(core::iter::from_fn(|| rest.first()).map(String::from)),
         "startprivate" | "accept" => {

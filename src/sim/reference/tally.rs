@@ -30,6 +30,10 @@ const KINDS: &[&str] = &[
     "bye",
     "device",
     "alive",
+    "away",
+    "invited",
+    "order",
+    "relay",
 ];
 
 /// Lines that were judged. Each was the one line that the reference allowed: it keeps one state.

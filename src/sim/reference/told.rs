@@ -58,6 +58,11 @@ pub(super) enum Ask {
         from: Option<Name>,
         after: MessageId,
     },
+    Order {
+        wish: u64,
+        user: Name,
+        words: String,
+    },
     Discard {
         user: super::User,
         of: Name,
@@ -73,7 +78,7 @@ impl Ask {
         let (user, from, after) = match self {
             Ask::Page { of, from, after, .. } => (of, from.clone(), *after),
             Ask::Discard { of, from, after, .. } => (of, Some(from.clone()), *after),
-            Ask::Compare { .. } | Ask::Hash { .. } => return None,
+            Ask::Compare { .. } | Ask::Hash { .. } | Ask::Order { .. } => return None,
         };
         Some(LoadMail { ticket, user: user.clone(), from, after, limit: PAGE })
     }
@@ -185,6 +190,12 @@ impl Reference {
                 }
             }
             Seen::OperatorWants { act, .. } => self.wanted = Some(act.clone()),
+            Seen::OrderOver { done, lines } => self.order_over = Some((*done, lines.clone())),
+            Seen::Ordered { ticket, user, words } => {
+                let words = core::str::from_utf8(trace.bytes(*words)).unwrap_or_default();
+                let is_it = |ask: &Ask| matches!(ask, Ask::Order { user: by, words: said, .. } if by == user && said == words);
+                return self.asked(now, *ticket, "Order", is_it);
+            }
             Seen::Acted { ticket, outcome } => return self.acted(now, *ticket, *outcome),
             Seen::Returned => return self.returned(now),
             _ => {}
@@ -221,6 +232,13 @@ impl Reference {
             Told::Operator { ticket } => {
                 if let Some(act) = self.wanted.take() {
                     server.operate(ticket, &act);
+                }
+            }
+            Told::Obeyed { ticket } => {
+                if let (Some(Ask::Order { wish, .. }), Some((done, lines))) =
+                    (server.asked.remove(&ticket), self.order_over.take())
+                {
+                    server.order_is_over(wish, done, &lines);
                 }
             }
             Told::Turn => server.give_turn(),
@@ -270,7 +288,7 @@ impl Reference {
             Ask::Discard { user, of, from, upto, .. } => {
                 server.discard_loaded(user, of, from, upto, &mail, more)
             }
-            Ask::Compare { .. } | Ask::Hash { .. } => {}
+            Ask::Compare { .. } | Ask::Hash { .. } | Ask::Order { .. } => {}
         }
         server.do_what_is_due();
         Ok(())

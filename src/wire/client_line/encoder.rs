@@ -106,7 +106,9 @@ impl Command<'_> {
         let line = Line::begin(out, self.name());
         match self {
             Command::Message { to, text } => line.field(to).rest(text.as_str()),
-            Command::Broadcast { text } | Command::Away { text } => line.rest(text.as_str()),
+            Command::Broadcast { text } | Command::Away { text } | Command::Op { order: text } => {
+                line.rest(text.as_str())
+            }
             Command::WhoelseSince { seconds } => line.number(*seconds),
             Command::Whoelse
             | Command::Wholasthr

@@ -187,6 +187,7 @@ fn arguments(kind: CommandKind, rest: &str) -> Parsed<'_, Command<'_>> {
             map((argument, contact), |(user, contact)| Command::Accept { user, contact }).parse(rest)
         }
         CommandKind::Decline => map(argument, |user| Command::Decline { user }).parse(rest),
+        CommandKind::Op => map(text, |order| Command::Op { order }).parse(rest),
         CommandKind::Help => map(opt(help_topic), |about| Command::Help { about }).parse(rest),
         CommandKind::Logout => success(Command::Logout).parse(rest),
     }
@@ -350,6 +351,7 @@ mod tests {
             ("ping yoda", Command::Ping { user: "yoda" }),
             ("seen yoda", Command::Seen { user: "yoda" }),
             ("away  at lunch ", Command::Away { text: text(" at lunch ") }),
+            ("op mute luke 10m", Command::Op { order: text("mute luke 10m") }),
             ("  back ", Command::Back),
             ("create group crew yoda", Command::CreateGroup { group: "crew", members: names("yoda") }),
             (

@@ -57,6 +57,9 @@ impl ServerLine<'_> {
                 addresses.iter().fold(line, |line, address| line.address(*address)).end();
             }
             ServerLine::Relay(line) => line.encode(out),
+            ServerLine::Order { number, text } => {
+                Line::begin(out, "order").answering(*number).rest(text.as_str()).end();
+            }
             ServerLine::Help(text) => Line::begin(out, "help").rest(text.as_str()).end(),
             ServerLine::Greeting { version, capabilities } => {
                 Line::begin(out, "hobnob").number(u64::from(*version)).capabilities(*capabilities).end();
@@ -152,7 +155,7 @@ impl Line<'_> {
             Answer::MessageGroup { group, delivered, stored, refused, withheld } => {
                 line.field(group).number(delivered).number(stored).number(refused).withheld(withheld)
             }
-            Answer::Away | Answer::Back | Answer::Help | Answer::Logout => line,
+            Answer::Away | Answer::Back | Answer::Op | Answer::Help | Answer::Logout => line,
         }
     }
 

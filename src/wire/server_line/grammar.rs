@@ -68,6 +68,9 @@ fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
             text,
         })
         .parse(rest),
+        "order" => {
+            map((answered_number, text), |(number, text)| ServerLine::Order { number, text }).parse(rest)
+        }
         "changed" => map(pair(field, field), |(group, by)| ServerLine::Changed { group, by }).parse(rest),
         "request" => map(field, |from| ServerLine::Request { from }).parse(rest),
         "withdrawn" => map(field, |from| ServerLine::Withdrawn { from }).parse(rest),
@@ -223,6 +226,7 @@ fn answer(rest: &str) -> Parsed<'_, Answer<'_>> {
         "seen" => map(pair(field, presence), |(user, presence)| Answer::Seen { user, presence }).parse(rest),
         "away" => success(Answer::Away).parse(rest),
         "back" => success(Answer::Back).parse(rest),
+        "op" => success(Answer::Op).parse(rest),
         "grouplist" => map(count, |count| Answer::GroupList { count }).parse(rest),
         "startprivate" => map(field, |user| Answer::StartPrivate { user }).parse(rest),
         "accept" => map(field, |user| Answer::Accept { user }).parse(rest),
@@ -422,6 +426,7 @@ mod tests {
             ),
             ("ok seen yoda offline -", done(None, Answer::Seen { user: "yoda", presence: Presence::Never })),
             ("ok away", done(None, Answer::Away)),
+            ("ok #4 op", done(Some(4), Answer::Op)),
             ("ok #4 back", done(Some(4), Answer::Back)),
             ("ok ping yoda blocked", done(None, Answer::Ping { user: "yoda", status: PingStatus::Blocked })),
             ("ok #7 create group crew", done(Some(7), Answer::CreateGroup { group: "crew" })),

@@ -7,7 +7,7 @@ use serde_json::Value;
 const ERRORS: &str = "unknown_command usage too_long unknown_user self blocked already_blocked not_blocked offline \
      declined no_answer already_private not_private unreachable unknown_group group_exists bad_name not_member \
      not_owner mailbox_full rate_limited storage_unavailable not_connected outcome_unknown key_changed no_request no_log \
-     already_member limit muted";
+     already_member limit muted not_operator not_done";
 
 /// Asserts that an object is one of the contract, with these fields and no others.
 pub(crate) fn check(object: &Value) {
@@ -74,6 +74,7 @@ fn success(command: &str) -> &'static str {
         "path" => "line command ok user way path",
         "verify" => "line command ok user code verified",
         "help" => "line command ok text",
+        "op" => "line command ok lines",
         "history" | "search" => "line command ok messages",
         "away" | "back" | "logout" => "line command ok",
         other => panic!("{other} is no command"),
@@ -100,6 +101,7 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         "away" if object["command"] == "whoelse" => value
             .as_object()
             .is_some_and(|away| away.values().all(|text| text.as_str().is_some_and(|text| !text.is_empty()))),
+        "lines" => value.as_array().is_some_and(|lines| lines.iter().all(Value::is_string)),
         "users" | "withheld_users" | "members" => sorted(value),
         "groups" => value.as_array().is_some_and(|groups| {
             groups.iter().all(|group| group["group"].is_string() && sorted(&group["members"]))

@@ -6,6 +6,7 @@ use crate::wire::Code;
 /// Every code at least once: the command, the failure, its sentence.
 pub(in crate::shell::client) fn failures() -> Vec<(&'static str, Failure, &'static str)> {
     let mut failures = failures_about_users();
+    failures.extend(failures_of_orders());
     failures.extend(failures_about_groups());
     failures
 }
@@ -89,6 +90,19 @@ fn failures_about_users() -> Vec<(&'static str, Failure, &'static str)> {
         ),
         failed("accept", Code::NoRequest, "luke", "Error. luke has not asked to private message"),
         failed("trust", Code::NoRequest, "luke", "Error. No new key of luke waits to be accepted"),
+    ]
+}
+
+fn failures_of_orders() -> Vec<(&'static str, Failure, &'static str)> {
+    vec![
+        failed("op", Code::NotOperator, "", "Error. You are no operator of this server"),
+        failed("op", Code::NotDone, "", "Error. Not done"),
+        failed(
+            "op",
+            Code::NotDone,
+            "there is no account of this name",
+            "Error. Not done: there is no account of this name",
+        ),
     ]
 }
 

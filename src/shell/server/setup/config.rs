@@ -206,6 +206,10 @@ fn read_file(path: &Path, marked: &mut Marked) -> Result<(), ConfigError> {
 fn spelling(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
+        // The setting sees a list by its line breaks.
+        toml::Value::Array(words) if words.iter().all(toml::Value::is_str) => {
+            words.iter().filter_map(|word| Some(format!("{}\n", word.as_str()?))).collect()
+        }
         toml::Value::Integer(_)
         | toml::Value::Float(_)
         | toml::Value::Boolean(_)

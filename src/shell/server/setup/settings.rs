@@ -12,6 +12,7 @@ use crate::server::settings::{
 use crate::shell::server::hashing::Cost;
 use crate::shell::server::invitations::Advertised;
 use crate::shell::server::log::{LogFormat, LogSettings};
+use crate::words::Name;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,6 +266,18 @@ impl Kind for Option<Box<str>> {
     }
 }
 
+/// Names, with spaces between them; in the file also an array.
+impl Kind for Box<[Name]> {
+    type Value = Box<[Name]>;
+    const TAKES: &'static str = "names";
+    fn read(text: &str) -> Option<Box<[Name]>> {
+        text.split_whitespace().map(|word| Name::new(word).ok()).collect()
+    }
+    fn show(value: &Box<[Name]>) -> String {
+        value.iter().map(Name::as_str).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// No file, or one.
 impl Kind for Option<PathBuf> {
     type Value = Option<PathBuf>;
@@ -364,6 +377,7 @@ table! {
     members_per_group: Count = core.members_per_group, "members a group";
     private_request_secs: Seconds = core.private_request_secs, "how long a private request waits";
     motd: Option<Box<str>> = core.motd, "message of the day: what everybody reads who logs in; empty: none";
+    operators: Box<[Name]> = core.operators, "users who may say `op ORDER`; names without an account cannot be registered";
     unauthenticated_max: Count = core.unauthenticated_max, "connections not logged in";
     unauthenticated_per_address: Count = core.unauthenticated_per_address, "the same of one address";
     hash_queue: Count = core.hash_queue, "passwords that may wait to be hashed, beside one an address";
@@ -399,7 +413,7 @@ mod tests {
         mailbox_per_sender=1000 mailbox_total_bytes=268435456 unauthenticated_max=128 \
         unauthenticated_per_address=16 login_secs=30 hash_queue=32 line_bytes=4096 output_bytes=262144 \
         output_stall_secs=10 mailbox_share=8 total_share=16 presence_burst=4 presence_settle_secs=15 unsettled_max=64 store_queue_bytes=67108864 registrations_per_address=5 courier_max=4 relay_bytes_per_s=65536 relay_links_per_user=4 takeover=allow rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
-        failures_per_address=9 private_request_secs=60 motd= argon2_kib=19456 argon2_passes=2 \
+        failures_per_address=9 private_request_secs=60 motd= operators= argon2_kib=19456 argon2_passes=2 \
         allow_plaintext=false port=4000 bind=127.0.0.1 block_duration=60 timeout=1800 dead_link_secs=15 \
         lock_attempts=3 lock_extend=false registration=closed duplicate_login=deny \
         invalid_counts_as_activity=false block_notice=tell offline_delivery=auto held_on_block=hold \
@@ -425,6 +439,7 @@ mod tests {
             let choices: Vec<&str> = match setting.takes {
                 "path" => vec!["elsewhere"],
                 "up to 2000 bytes" => vec!["be nice"],
+                "names" => vec!["hans", "hans luke"],
                 "IP address" => vec!["::1"],
                 "HOST or HOST:PORT" => vec!["chat.example.org", "[::1]:5000"],
                 "address:port" => vec!["127.0.0.1:9464", "[::1]:0"],
@@ -459,6 +474,7 @@ mod tests {
             ("argon2_kib", &["7", "1048577"]),
             ("argon2_passes", &["0", "101"]),
             ("data", &[""]),
+            ("operators", &["#1", "hans #1"]),
             ("metrics", &["9464", "127.0.0.1", "localhost:9464", ":9464", "127.0.0.1:65536"]),
         ] {
             let setting = Setting::named(name).expect("a setting");

@@ -70,6 +70,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         flushed: Vec::new(),
         follow_ups: VecDeque::new(),
         acts: super::super::hands::Acts::default(),
+        answers: super::super::hands::Answers::default(),
         stored: false,
         stopping: Stopping::No,
         successor: Successor::Itself,

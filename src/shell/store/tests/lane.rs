@@ -97,6 +97,7 @@ impl Stage {
                 | Effect::Hash { .. }
                 | Effect::ScheduleTimeout { .. }
                 | Effect::Acted { .. }
+                | Effect::Order { .. }
                 | Effect::Report(_) => {}
             }
         }
