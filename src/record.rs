@@ -161,6 +161,13 @@ pub enum Fact {
         /// For so many accounts it is still good.
         left: u32,
     },
+    /// A user has heard what operators have said to all (R67).
+    Heard {
+        /// Who.
+        user: Name,
+        /// All announcements up to this number that were kept.
+        upto: u32,
+    },
     /// Messages were acknowledged or dropped: they are out of the mailbox.
     MailRemoved {
         /// Receiver.
@@ -252,6 +259,16 @@ pub enum Change {
         /// For so long, with [`Time::MAX`] without end. `None`: no more.
         until: Option<Time>,
     },
+    /// What an operator has said to all is kept for those who are away.
+    Announced {
+        /// What.
+        announcement: Announcement,
+    },
+    /// An announcement is kept no more.
+    AnnouncementWithdrawn {
+        /// Which.
+        number: u32,
+    },
     /// An operator lets somebody make an account.
     InviteMade {
         /// Digest of its code.
@@ -264,6 +281,23 @@ pub enum Change {
         /// Its digest.
         code: Digest,
     },
+}
+
+/// What an operator has said to all. `Debug` shows the length of the text only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Tells it from others; greater than those of all that were made before.
+    pub number: u32,
+    /// When it was said.
+    pub at: Time,
+    /// The text, without a line feed.
+    pub text: Arc<str>,
+}
+
+impl core::fmt::Debug for Announcement {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Announcement({} at {:?}, {} bytes)", self.number, self.at, self.text.len())
+    }
 }
 
 /// What an invite is good for.

@@ -179,9 +179,19 @@ enum Order {
     Restart,
     /// Say something to everybody who is online
     Announce {
+        /// Also to those who are away, when they come back within 30 days
+        #[arg(long)]
+        keep: bool,
         /// What
         #[arg(required = true)]
         text: Vec<String>,
+    },
+    /// List what is kept for those who are away
+    Announcements,
+    /// Keep an announcement no longer
+    Withdraw {
+        /// Its number
+        number: u32,
     },
     /// End the session of a user, who may log in again
     Kick {
@@ -243,7 +253,12 @@ impl Order {
             Order::Reload => ("reload", Vec::new()),
             Order::Stop => ("stop", Vec::new()),
             Order::Restart => ("restart", Vec::new()),
-            Order::Announce { text } => ("announce", text.clone()),
+            Order::Announce { keep: false, text } => ("announce", text.clone()),
+            Order::Announce { keep: true, text } => {
+                ("announce", [&["--keep".to_owned()], text.as_slice()].concat())
+            }
+            Order::Announcements => ("announcements", Vec::new()),
+            Order::Withdraw { number } => ("withdraw", vec![number.to_string()]),
             Order::Kick { user, reason } => ("kick", [slice::from_ref(user), reason].concat()),
             Order::Mute { user, lasts } => ("mute", [slice::from_ref(user), lasts.as_slice()].concat()),
             Order::Unmute { user } => ("unmute", vec![user.clone()]),

@@ -403,8 +403,7 @@ mod tests {
         for number in 1..=3 {
             assert_eq!(add(&mut outstanding, "whoelse"), number);
         }
-        assert!(outstanding.settle(2).is_some());
-        assert!(outstanding.settle(2).is_none());
+        assert!(outstanding.settle(2).is_some() && outstanding.settle(2).is_none());
         assert_eq!(outstanding.answered(), 0);
         assert!(outstanding.settle(1).is_some());
         assert_eq!(outstanding.answered(), 2);
@@ -435,11 +434,7 @@ mod tests {
             !parts.add_members("jedi", hans, 2 * bytes - 1) && parts.add_members("jedi", hans, 2 * bytes)
         );
         assert_eq!((parts.users.len(), parts.groups.len(), outstanding.gathered()), (1, 1, 3 * bytes));
-    }
-
-    #[test]
-    fn an_invisible_name_costs_what_showing_it_takes() {
-        assert_eq!(name_cost("\u{1}\u{2}"), NAME_BYTES + 18);
+        assert_eq!(name_cost("\u{1}\u{2}"), NAME_BYTES + 18, "what showing an invisible name takes");
     }
 
     #[test]

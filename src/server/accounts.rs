@@ -7,6 +7,7 @@ use core::ops::{Index, IndexMut};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use super::announcements::Heard;
 use super::door::{Couriers, Device, Probe};
 use super::papers::{Ledger, Sends};
 use super::people::{Past, Ties, Told};
@@ -42,6 +43,8 @@ pub(super) struct Account {
     pub(super) sends: Sends,
     /// What an operator keeps the user from.
     pub(super) restraints: Restraints,
+    /// What operators have said to all, as far as the user knows.
+    pub(super) heard: Heard,
     pub(super) ties: Ties,
     pub(super) past: Past,
     pub(super) inbox: Inbox,
@@ -71,6 +74,7 @@ impl Account {
             ledger: Ledger::default(),
             sends: Sends::default(),
             restraints: Restraints::new(),
+            heard: Heard::default(),
             ties: Ties::default(),
             past: Past::default(),
             inbox: Inbox::default(),

@@ -1,11 +1,9 @@
 //! What operators do (R62).
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use super::accounts::UserId;
-use super::{ServerState, door, restraints};
-use crate::planted::{self, Planted};
+use super::{ServerState, announcements, door, restraints};
 use crate::record::{Invite, Restraint};
 use crate::time::Time;
 use crate::wire::code::spelled;
@@ -17,6 +15,10 @@ use crate::words::{AddressRange, LinkId, Name, Text, Ticket, Token};
 pub enum Act {
     /// Everybody who is online reads this. It is a [`Text`].
     Announce(Box<str>),
+    /// The same, and whoever has no connection reads it when they have one again (R67). It is a [`Text`].
+    AnnounceKept(Box<str>),
+    /// The announcement of this number is kept no more.
+    Withdraw(u32),
     /// The session of a user ends.
     Kick {
         /// Whose.
@@ -58,6 +60,8 @@ impl core::fmt::Debug for Act {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Act::Announce(text) => write!(f, "Announce({} bytes)", text.len()),
+            Act::AnnounceKept(text) => write!(f, "AnnounceKept({} bytes)", text.len()),
+            Act::Withdraw(number) => write!(f, "Withdraw({number})"),
             Act::Kick { user, reason: _ } => write!(f, "Kick({user})"),
             Act::Unlock(name) => write!(f, "Unlock({name})"),
             Act::Restrain { user, how, until } => write!(f, "Restrain({user}, {how} until {until:?})"),
@@ -77,6 +81,8 @@ spelled! {
         Offline = "offline",
         /// There is no invite of this number.
         UnknownInvite = "unknown_invite",
+        /// No announcement of this number is kept.
+        UnknownAnnouncement = "unknown_announcement",
         /// There are as many of the kind as the server remembers, and none is over.
         Limit = "limit",
         /// The disk has refused it.
@@ -90,10 +96,12 @@ pub type Reached = Result<u64, NotDone>;
 /// Does what an operator wants.
 pub(super) fn act(server: &mut ServerState, ticket: Ticket, act: &Act) {
     let outcome = match act {
-        Act::Announce(text) => Ok(announce(server, text)),
+        Act::Announce(text) => Ok(announcements::say(server, text)),
         Act::Kick { user, reason } => kick(server, user, reason.as_deref()),
         Act::Unlock(name) => Ok(door::unlock(server, name)),
         // Answered when it is durable.
+        Act::AnnounceKept(text) => return announcements::submit(server, ticket, text.clone()),
+        Act::Withdraw(number) => return announcements::withdraw(server, ticket, *number),
         Act::Restrain { user, how, until } => {
             return restraints::submit(server, ticket, user, *how, *until);
         }
@@ -109,16 +117,6 @@ pub(super) fn greet(server: &mut ServerState, id: LinkId) {
     if let Some(text) = server.settings.motd.as_deref().and_then(Text::new) {
         server.out.send(id, &ServerLine::Notice(Notice::Operator { text }));
     }
-}
-
-/// As other notices: whoever does not read misses it.
-fn announce(server: &mut ServerState, text: &str) -> u64 {
-    let Some(text) = Text::new(text) else { return 0 };
-    let online = server.people.roster.users();
-    let links: Vec<LinkId> = online.iter().filter_map(|user| server.accounts[*user].link()).collect();
-    let written = server.out.write_line(&ServerLine::Notice(Notice::Operator { text }));
-    let most = if planted::is(Planted::AnnouncedToOne) { 1 } else { links.len() };
-    links.into_iter().take(most).filter(|link| server.out.offer(*link, written)).count() as u64
 }
 
 fn kick(server: &mut ServerState, name: &Name, reason: Option<&str>) -> Reached {

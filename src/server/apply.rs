@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::ServerState;
 use super::people::{blocks, groups, history, introductions, presence};
 use super::post::{self, storing};
-use super::{door, restraints};
+use super::{announcements, door, restraints};
 use crate::planted::{self, Planted};
 use crate::record::{AfterEnd, Change, Fact, Record, Recovery, Suspect};
 use crate::time::Time;
@@ -45,6 +45,8 @@ fn apply_change(server: &mut ServerState, change: &Change) {
         Change::GroupRemoved { group } => groups::apply(server, group, &[], None),
         Change::Restrained { user, how, until } => restraints::apply(server, user, *how, *until),
         Change::RangeBanned { range, until } => door::apply_range(server, *range, *until),
+        Change::Announced { announcement } => announcements::apply(server, announcement),
+        Change::AnnouncementWithdrawn { number } => announcements::apply_withdrawal(server, *number),
         Change::InviteMade { code, invite } => door::apply_invite(server, *code, Some(invite)),
         Change::InviteRevoked { code } => door::apply_invite(server, *code, None),
     }
@@ -94,6 +96,11 @@ fn apply_fact(server: &mut ServerState, fact: &Fact) {
                     server.accounts[user].token = None;
                     server.accounts[user].ledger.clear();
                 }
+            }
+        }
+        Fact::Heard { user, upto } => {
+            if let Some(user) = server.accounts.find(user.as_str()) {
+                announcements::apply_heard(server, user, *upto);
             }
         }
         Fact::InviteUsed { code, left } => door::apply_use(server, *code, *left),
@@ -181,7 +188,8 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
             | Fact::Device { user: name, .. }
             | Fact::Courier { user: name, .. }
             | Fact::SessionBegan { user: name, .. }
-            | Fact::SessionEnded { user: name, .. },
+            | Fact::SessionEnded { user: name, .. }
+            | Fact::Heard { user: name, .. },
         )
         | Record::Sent { user: name, .. } => Vec::from([name]),
         Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {
@@ -201,6 +209,8 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
             | Change::AccountRemoved { .. }
             | Change::GroupRemoved { .. }
             | Change::RangeBanned { .. }
+            | Change::Announced { .. }
+            | Change::AnnouncementWithdrawn { .. }
             | Change::InviteMade { .. }
             | Change::InviteRevoked { .. },
         )

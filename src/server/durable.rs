@@ -22,6 +22,8 @@ struct Remembered {
     blocks: Vec<Name>,
     groups: Vec<Name>,
     restraints: Restraints,
+    /// What operators have said to all; nothing while a session goes on or begins.
+    heard: Option<u32>,
     /// Messages of each sender in the mailbox, and all their bytes.
     mail: (BTreeMap<Name, u32>, u64),
     login: LoginNumber,
@@ -53,6 +55,9 @@ impl ServerState {
         if invites.0 != invites.1 {
             return Some(format!("invites {:?}, stored {:?}", invites.0, invites.1));
         }
+        if !self.announcements(self.now).eq(recovered.announcements(self.now)) {
+            return Some(String::from("what is kept of what operators have said"));
+        }
         if !self.banned_ranges().eq(recovered.banned_ranges()) {
             return Some(String::from("addresses from which nobody is let in"));
         }
@@ -70,6 +75,7 @@ impl ServerState {
         let mut there = recovered.remembered(other);
         if self.accounts[user].session.is_some() || self.accounts[user].entering.is_some() {
             (here.last_session, there.last_session) = (None, None);
+            (here.heard, there.heard) = (None, None);
         }
         if self.accounts[user].is_leaving() {
             // Nobody resumes into it, or tries its password; the store forgets it whole.
@@ -94,6 +100,7 @@ impl ServerState {
             blocks: blocks::blocked_by(self, user),
             groups: groups::of(self, user),
             restraints: account.restraints.clone(),
+            heard: Some(account.heard.upto),
             mail: post::booked(self, user),
             login: account.login,
             token: account.token,

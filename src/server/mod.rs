@@ -14,6 +14,7 @@
 
 mod accounts;
 pub mod acts;
+mod announcements;
 mod answers;
 mod apply;
 pub mod credentials_file;
@@ -43,6 +44,7 @@ use core::time::Duration;
 
 use self::accounts::{Accounts, UserId};
 pub use self::acts::{Act, NotDone, Reached};
+use self::announcements::Announcements;
 use self::deadlines::{Deadline, Deadlines};
 use self::door::Door;
 pub use self::door::host;
@@ -75,6 +77,7 @@ pub struct ServerState {
     door: Door,
     post: Post,
     people: People,
+    announcements: Announcements,
     papers: Papers,
     out: Output,
     deadlines: Deadlines,
@@ -143,6 +146,7 @@ impl ServerState {
             door: Door::new(seed),
             post: Post::default(),
             people: People::default(),
+            announcements: Announcements::default(),
             papers: Papers::default(),
             out: Output::new(seed.rotate_left(48)),
             deadlines: Deadlines::default(),

@@ -4,13 +4,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::answers::{self, Asker};
-use super::papers::lane::WishId;
-use super::wishes::{CHANGE_UNITS, Decision};
+use super::papers::lane::Wish;
+use super::wishes::{self, CHANGE_UNITS, Decision};
 use super::{ServerState, session};
 use crate::planted::{self, Planted};
 use crate::record::Outcome;
 use crate::wire::{Answer, Code, ServerLine};
-use crate::words::{Name, Text};
+use crate::words::{Name, Text, Ticket};
 
 /// Whether this is the name of an operator, with an account or without.
 pub(super) fn is_operator(server: &ServerState, name: &str) -> bool {
@@ -23,7 +23,13 @@ pub(super) fn is_kept_for_operator(server: &ServerState, name: &Name) -> bool {
     server.settings.operators.iter().any(alike) && !planted::is(Planted::OperatorRegistered)
 }
 
-pub(super) fn decide(server: &mut ServerState, asker: &Asker, id: WishId, words: &str) -> Decision {
+/// A user wants something done.
+pub(super) fn submit(server: &mut ServerState, asker: &Asker, words: &str) {
+    let ticket = Ticket(server.next_serial());
+    wishes::submit(server, Wish::Order { asker: *asker, ticket, words: words.into() });
+}
+
+pub(super) fn decide(server: &mut ServerState, asker: &Asker, ticket: Ticket, words: &str) -> Decision {
     let user = server.accounts.name(asker.user).clone();
     if !is_operator(server, user.as_str()) && !planted::is(Planted::AnybodyOrders) {
         answers::fail(server, asker, Code::NotOperator);
@@ -32,7 +38,7 @@ pub(super) fn decide(server: &mut ServerState, asker: &Asker, id: WishId, words:
     if !planted::is(Planted::OrderIsFree) {
         session::charge(server, asker.user, CHANGE_UNITS);
     }
-    server.out.order(id.ticket(), user, words);
+    server.out.order(ticket, user, words);
     Decision::Ordered
 }
 

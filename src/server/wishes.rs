@@ -11,7 +11,7 @@ use super::papers::Then;
 use super::papers::lane::{Round, Subjects, Wish, WishId};
 use super::people::{blocks, groups};
 use super::post;
-use super::{ServerState, orders, restraints, session};
+use super::{ServerState, announcements, orders, restraints, session};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Outcome, Record};
 use crate::wire::Code;
@@ -61,9 +61,11 @@ fn take_turn(server: &mut ServerState, id: WishId, wish: &Wish, subjects: Subjec
             restraints::decide(server, *ticket, user, *how, *until)
         }
         Wish::BanRange { ticket, range, until } => door::decide_range(server, *ticket, *range, *until),
+        Wish::Announce { text, .. } => announcements::decide(server, text),
+        Wish::Withdraw { ticket, number } => announcements::decide_withdrawal(server, *ticket, *number),
         Wish::Invite { ticket, code, invite } => door::decide_invite(server, *ticket, *code, invite),
         Wish::Revoke { ticket, number } => door::decide_revocation(server, *ticket, *number),
-        Wish::Order { asker, words } => orders::decide(server, asker, id, words),
+        Wish::Order { asker, ticket, words } => orders::decide(server, asker, *ticket, words),
     };
     match decision {
         Decision::Answered => {
@@ -157,8 +159,11 @@ fn tell(server: &mut ServerState, wish: &Wish, concerned: &[UserId], settlement:
         (Wish::Invite { ticket, code, .. }, settlement) => {
             door::invite_decided(server, *ticket, *code, settlement.is_ok());
         }
+        (Wish::Announce { ticket, .. }, settlement) => {
+            announcements::decided(server, *ticket, concerned.len(), settlement.is_ok());
+        }
         (Wish::Order { .. }, _) => unreachable!("no record belongs to an order"),
-        (Wish::Revoke { ticket, .. }, settlement) => {
+        (Wish::Revoke { ticket, .. } | Wish::Withdraw { ticket, .. }, settlement) => {
             server.out.acted(*ticket, settlement.map(|()| 1).map_err(|_| NotDone::StorageUnavailable));
         }
     }
@@ -172,6 +177,7 @@ fn subjects_of(server: &ServerState, wish: &Wish) -> Subjects {
         Wish::Purge { name } => door::account_subjects(name),
         Wish::Restrain { user, .. } => restraints::subjects(user),
         Wish::BanRange { .. } => door::range_subjects(),
+        Wish::Announce { .. } | Wish::Withdraw { .. } => announcements::subjects(),
         Wish::Invite { .. } | Wish::Revoke { .. } => door::invite_subjects(),
         // What the shell has done for it has wishes of its own.
         Wish::Order { .. } => Subjects::default(),

@@ -31,6 +31,7 @@ pub(super) fn difference(real: &Recovery, model: &Recovery) -> Option<String> {
         .or_else(|| differs("commands", &found.settled, &wanted.settled))
         .or_else(|| differs("blocks", &found.blocks, &wanted.blocks))
         .or_else(|| differs("groups", &found.groups, &wanted.groups))
+        .or_else(|| differs("acts of operators", &found.operators, &wanted.operators))
         .or_else(|| differs("mail", &mail(real), &mail(model)))
         .or_else(|| (real.secret != model.secret).then(|| String::from("the secret is another")))
 }
@@ -62,6 +63,8 @@ struct Meaning {
     settled: BTreeMap<Name, Vec<Settled>>,
     blocks: BTreeSet<(Name, Name)>,
     groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
+    /// What operators have done, and who has heard what they have said.
+    operators: BTreeSet<String>,
 }
 
 impl Meaning {
@@ -112,6 +115,13 @@ impl Meaning {
             Record::Change(Change::GroupSet { group, members, maker }) => {
                 self.groups.insert(group.clone(), (members.clone(), maker.clone()));
             }
+            Record::Change(
+                Change::Restrained { .. }
+                | Change::RangeBanned { .. }
+                | Change::InviteMade { .. }
+                | Change::Announced { .. },
+            )
+            | Record::Fact(Fact::Heard { .. }) => drop(self.operators.insert(format!("{record:?}"))),
             Record::Sent { user, number, outcome, words, until } => {
                 self.sends.insert((user.clone(), *number), (*outcome, *words, *until));
             }

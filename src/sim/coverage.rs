@@ -341,6 +341,7 @@ impl Watcher {
                 self.coverage.saw(Rare::MadeUpForgotten);
             }
             Record::Fact(Fact::InviteUsed { .. }) => self.coverage.saw(Rare::Invited),
+            Record::Fact(Fact::Heard { .. }) => self.coverage.saw(Rare::HeardNoted),
             Record::Fact(Fact::Failures { .. } | Fact::Device { .. } | Fact::Courier { .. })
             | Record::Settled { .. }
             | Record::Sent { .. } => {}
@@ -366,7 +367,9 @@ impl Watcher {
             Change::Restrained { how: Restraint::Muted, .. } => self.coverage.saw(Rare::Muted),
             Change::Restrained { .. } => self.coverage.saw(Rare::Banned),
             Change::RangeBanned { .. } => self.coverage.saw(Rare::RangeBanned),
+            Change::AnnouncementWithdrawn { .. } => self.coverage.saw(Rare::Withdrawn),
             Change::AccountAdded { .. }
+            | Change::Announced { .. }
             | Change::InviteMade { .. }
             | Change::InviteRevoked { .. }
             | Change::Unblocked { .. }

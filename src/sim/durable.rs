@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::disk::LoadMail;
 use crate::record::{
-    Change, DeviceStanding, Digest, Fact, Invite, Mail, MailSummary, Maker, Outcome, Record, RecordNumber,
-    Recovery, Restraint, Suspect, WordsDigest,
+    Announcement, Change, DeviceStanding, Digest, Fact, Invite, Mail, MailSummary, Maker, Outcome, Record,
+    RecordNumber, Recovery, Restraint, Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{AddressRange, Credential, LoginNumber, MessageId, Name, Origin};
@@ -35,6 +35,8 @@ pub(super) struct Durable {
     restraints: BTreeMap<(Name, Restraint), Time>,
     invites: BTreeMap<Digest, Invite>,
     ranges: BTreeMap<AddressRange, Time>,
+    announcements: BTreeMap<u32, Announcement>,
+    heard: BTreeMap<Name, u32>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -109,6 +111,9 @@ impl Durable {
                     invite.left = left;
                 }
             }
+            Record::Fact(Fact::Heard { user, upto }) => {
+                self.heard.insert(user, upto);
+            }
             Record::Settled { user, origin, outcome, words } => {
                 self.settled.insert((user, origin), (outcome, words));
             }
@@ -145,6 +150,12 @@ impl Durable {
                 self.ranges.remove(&range);
                 self.ranges.extend(until.map(|until| (range, until)));
             }
+            Change::Announced { announcement } => {
+                self.announcements.insert(announcement.number, announcement);
+            }
+            Change::AnnouncementWithdrawn { number } => {
+                self.announcements.remove(&number);
+            }
             Change::InviteMade { code, invite } => {
                 self.invites.insert(code, invite);
             }
@@ -161,6 +172,7 @@ impl Durable {
         self.sends.retain(|(user, _), _| user != name);
         self.restraints.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
+        self.heard.remove(name);
         self.settled.retain(|(of, _), _| of != name);
         self.blocks.retain(|(by, user)| by != name && user != name);
         self.mail.remove(name);
@@ -211,6 +223,16 @@ impl Durable {
         records.extend(self.ranges.iter().map(|(range, until)| {
             Record::Change(Change::RangeBanned { range: *range, until: Some(*until) })
         }));
+        records.extend(
+            self.announcements
+                .values()
+                .map(|announcement| Record::Change(Change::Announced { announcement: announcement.clone() })),
+        );
+        records.extend(
+            self.heard
+                .iter()
+                .map(|(user, upto)| Record::Fact(Fact::Heard { user: user.clone(), upto: *upto })),
+        );
         records.extend(self.invites.iter().map(|(code, invite)| {
             Record::Change(Change::InviteMade { code: *code, invite: invite.clone() })
         }));

@@ -98,7 +98,11 @@ impl World {
                 let reason = step.salt.is_multiple_of(2).then(|| says(self));
                 Act::Kick { user, reason }
             }
-            8 => Act::Announce(says(self)),
+            8 => match step.salt % 4 {
+                0 => Act::Announce(says(self)),
+                1 => Act::Withdraw(step.salt / 4 % 6),
+                _ => Act::AnnounceKept(says(self)),
+            },
             _ => {
                 let known = USERS.iter().find(|known| **known == user.as_str());
                 if let Some(name) = known.filter(|_| step.salt.is_multiple_of(3)) {

@@ -46,6 +46,7 @@ impl World {
         let user = self.user(step.argument);
         let orders = [
             format!("announce stand  by {}", step.salt % 97),
+            format!("announce --keep stand by {}", step.salt % 97),
             format!("kick {user}"),
             format!("kick {user} be nice"),
             format!("unlock {user}"),
@@ -108,6 +109,9 @@ impl World {
 fn act(words: &str, now: Time) -> Option<Act> {
     let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
     let (name, more) = rest.split_once(' ').map_or((rest, None), |(name, more)| (name, Some(more)));
+    if let Some(kept) = words.strip_prefix("announce --keep ") {
+        return Some(Act::AnnounceKept(kept.into()));
+    }
     if word == "announce" {
         return Some(Act::Announce(rest.into()));
     }

@@ -177,6 +177,29 @@ fn a_restart_keeps_sessions() {
 }
 
 #[test]
+fn who_is_away_reads_what_is_kept_when_they_are_back() {
+    let server = Server::start(&[]);
+    let mut hans = server.user("hans");
+    let (answer, code) = ask(&server.place, &["announce", "--keep", "back", "at 5"]);
+    assert_eq!((code, &answer["reached"]), (Some(0), &Value::from(1)), "{answer}");
+    assert_eq!(hans.wait_for("notice")["text"], "back at 5");
+    assert_eq!(ask(&server.place, &["announce", "--keep", "at\nsix"]).1, Some(0));
+    let listed = read(&server.place, &["announcements"]);
+    assert!(listed.starts_with("1      2") && listed.contains("  back at 5\n2      2"), "{listed}");
+    assert_eq!(ask(&server.place, &["withdraw", "1"]).1, Some(0));
+    assert_eq!(ask(&server.place, &["withdraw", "1"]).0["code"], "unknown_announcement");
+    assert_eq!(read(&server.place, &["restart"]), "");
+    let mut luke = server.user("luke");
+    assert_eq!(luke.wait_for("notice")["text"], "at\nsix");
+    luke.log_out();
+    let mut luke = server.user("luke");
+    luke.ok("whoelse");
+    assert!(!luke.history().contains("at\\nsix"), "{}", luke.history());
+    hans.ok("whoelse");
+    assert_eq!(hans.history().matches("at\\nsix").count(), 1, "{}", hans.history());
+}
+
+#[test]
 fn an_operator_speaks_to_all_and_ends_a_session() {
     let server = Server::start(&[]);
     let mut hans = server.user("hans");

@@ -23,6 +23,8 @@
 //! reload [KEY=VALUE]…    the operator reloads the file and the settings, with these changed
 //! acks                   clients acknowledge every message at once (they do not, at first)
 //! operator announces TEXT       what an operator has done; refused with CODE if it ends with `! CODE`
+//! operator keeps TEXT          said to all, and kept for those who are away
+//! operator withdraws NUMBER
 //! operator kicks NAME [TEXT]
 //! operator unlocks NAME
 //! operator mutes|bans|disables NAME [SECONDS]

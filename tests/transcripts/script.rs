@@ -140,6 +140,8 @@ fn operate(stage: &mut Stage, words: &str) {
     let user = || Name::new(name).expect("a name");
     let done = match verb {
         "announces" => Act::Announce(rest.into()),
+        "keeps" => Act::AnnounceKept(rest.into()),
+        "withdraws" => Act::Withdraw(rest.parse().expect("a number")),
         "kicks" => Act::Kick { user: user(), reason: text.map(Into::into) },
         "unlocks" => Act::Unlock(user()),
         "invites" => {
@@ -185,7 +187,10 @@ fn act(stage: &mut Stage, act: Act, words: &str, refused: Option<NotDone>) {
     stage.acted = None;
     stage.handle(Event::Operator { ticket: Ticket(1), act: Box::new(act) });
     stage.settle();
-    assert_eq!(stage.acted.expect("an answer").err(), refused, "{words}");
+    match (stage.acted, refused) {
+        (None, None) if matches!(stage.store.mood, Mood::Holds) => {}
+        (acted, refused) => assert_eq!(acted.expect("an answer").err(), refused, "{words}"),
+    }
 }
 
 /// Changes a setting.

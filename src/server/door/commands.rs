@@ -13,7 +13,7 @@ use crate::server::papers::Standing;
 use crate::server::papers::lane::{GroupChange, Wish};
 use crate::server::people::{away, blocks, groups, introductions, roster};
 use crate::server::post::{broadcast, group_messages, messages, pages};
-use crate::server::{restraints, wishes};
+use crate::server::{orders, restraints, wishes};
 use crate::wire::{Answer, Code, Command, CommandKind, PingStatus, ServerLine};
 use crate::words::{LinkId, Text};
 
@@ -103,9 +103,7 @@ pub(super) fn carry_out(server: &mut ServerState, asker: &Asker, command: Comman
         Command::StartPrivate { user, contact } => introductions::start(server, asker, user, contact),
         Command::Accept { user, contact } => introductions::accept(server, asker, user, &contact),
         Command::Decline { user } => introductions::decline(server, asker, user),
-        Command::Op { order } => {
-            wishes::submit(server, Wish::Order { asker: *asker, words: order.as_str().into() });
-        }
+        Command::Op { order } => orders::submit(server, asker, order.as_str()),
         Command::Help { about } => help(server, asker, about),
         Command::Logout => ending::leave(server, asker),
     }

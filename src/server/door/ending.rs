@@ -15,7 +15,7 @@ use crate::server::people::{history, introductions, presence, relays};
 use crate::server::post::{self, storing};
 use crate::server::session::Session;
 use crate::server::settings::Settings;
-use crate::server::{Later, Phase, ServerState, wishes};
+use crate::server::{Later, Phase, ServerState, announcements, wishes};
 use crate::time::Time;
 use crate::wire::{Farewell, Notice, ServerLine};
 use crate::words::LinkId;
@@ -78,6 +78,7 @@ pub(super) fn end_session(server: &mut ServerState, user: UserId, end: End) {
         server.accounts[user].ledger.clear();
     }
     probes::session_moved(server, user);
+    announcements::note_heard(server, user);
     let name = server.accounts.name(user).clone();
     let ended = Fact::SessionEnded { user: name.clone(), after: end.after(), at: server.now };
     let ServerState { papers, out, .. } = server;

@@ -9,12 +9,12 @@ use crate::planted::{self, Planted};
 use crate::record::{Fact, RecordNumber};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
-use crate::server::acts;
 use crate::server::effect::Report;
 use crate::server::people::{history, introductions, presence, relays};
 use crate::server::post::{Delivery, pages, storing};
 use crate::server::session::{self, Session};
 use crate::server::settings::OfflineDelivery;
+use crate::server::{acts, announcements};
 use crate::time::Time;
 use crate::wire::{Admission, Notice, Refusal, ServerLine};
 use crate::words::{LinkId, LoginNumber, Token};
@@ -214,6 +214,7 @@ fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     if !resumed || planted::is(Planted::MotdAtResume) {
         acts::greet(server, id);
     }
+    announcements::catch_up(server, user, id);
     server.out.report(Report::LoggedIn { user: name, from, resumed });
     addresses::note_known(server, from, user);
     waiting::join(server, id, user);

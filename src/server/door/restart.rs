@@ -16,7 +16,7 @@ use crate::server::people::{history, presence};
 use crate::server::post::{Delivery, storing};
 use crate::server::restraints;
 use crate::server::session::Session;
-use crate::server::{Phase, ServerState, wishes};
+use crate::server::{Phase, ServerState, announcements, wishes};
 use crate::time::Time;
 use crate::wire::Capabilities;
 use crate::words::{LinkId, Name};
@@ -58,6 +58,7 @@ fn hold(server: &mut ServerState, user: UserId) {
     let Some(link) = server.accounts[user].session.as_mut().map(|session| session.link.take()) else {
         return;
     };
+    announcements::note_heard(server, user);
     let after = if planted::is(Planted::RestartForgets) { AfterEnd::Resume } else { AfterEnd::Held };
     let held = Fact::SessionEnded { user: server.accounts.name(user).clone(), after, at: server.now };
     let ServerState { papers, out, .. } = server;

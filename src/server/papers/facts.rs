@@ -1,6 +1,6 @@
 //! Facts that the store refused: they hold, and are written when it is possible again.
 //!
-//! There are at most five for each account, one for each of its devices and of its couriers' tokens, one for each name in
+//! There are at most six for each account, one for each of its devices and of its couriers' tokens, one for each name in
 //! the table of R50, and one for each invite; the ids of removed mail add up, and there are no more of them than of
 //! messages in the store.
 
@@ -27,6 +27,7 @@ enum FactKey {
     Device(Name, Digest),
     Courier(Name, Digest),
     Invite(Digest),
+    Heard(Name),
 }
 
 impl FactKey {
@@ -39,6 +40,7 @@ impl FactKey {
             Fact::Device { user, device, .. } => FactKey::Device(user.clone(), *device),
             Fact::Courier { user, token, .. } => FactKey::Courier(user.clone(), *token),
             Fact::InviteUsed { code, .. } => FactKey::Invite(*code),
+            Fact::Heard { user, .. } => FactKey::Heard(user.clone()),
         }
     }
 }
@@ -93,6 +95,7 @@ impl Facts {
             FactKey::Began(name.clone()),
             FactKey::Ended(name.clone()),
             FactKey::Mail(name.clone()),
+            FactKey::Heard(name.clone()),
         ]
         .into_iter()
         .chain(all(FactKey::Device))
@@ -127,6 +130,7 @@ pub(super) const fn account_of(fact: &Fact) -> Option<&Name> {
     match fact {
         Fact::SessionBegan { user, .. }
         | Fact::SessionEnded { user, .. }
+        | Fact::Heard { user, .. }
         | Fact::MailRemoved { user, .. }
         | Fact::Device { user, .. }
         | Fact::Courier { user, .. } => Some(user),
@@ -156,6 +160,8 @@ fn named_by(record: &Record) -> Vec<&Name> {
             Change::GroupRemoved { .. }
             | Change::InviteMade { .. }
             | Change::InviteRevoked { .. }
+            | Change::Announced { .. }
+            | Change::AnnouncementWithdrawn { .. }
             | Change::RangeBanned { .. } => Vec::new(),
         },
     }

@@ -20,13 +20,6 @@ use crate::words::{AddressRange, Credential, LinkId, Name, Ticket};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::server) struct WishId(u64);
 
-impl WishId {
-    /// What the shell answers the order with.
-    pub(in crate::server) const fn ticket(self) -> Ticket {
-        Ticket(self.0)
-    }
-}
-
 /// What somebody wants to be so.
 #[derive(Debug, Clone)]
 pub(in crate::server) enum Wish {
@@ -42,12 +35,16 @@ pub(in crate::server) enum Wish {
     Restrain { ticket: Ticket, user: Name, how: Restraint, until: Option<Time> },
     /// An operator wants nobody let in from these addresses, or does so no more.
     BanRange { ticket: Ticket, range: AddressRange, until: Option<Time> },
+    /// An operator says something to all, also to those who are away.
+    Announce { ticket: Ticket, text: Box<str> },
+    /// An operator wants the announcement of this number to be kept no more.
+    Withdraw { ticket: Ticket, number: u32 },
     /// An operator wants an invite with this code.
     Invite { ticket: Ticket, code: Digest, invite: Invite },
     /// An operator wants the invite of this number to be no more.
     Revoke { ticket: Ticket, number: u32 },
     /// A user who is an operator wants something done by the shell.
-    Order { asker: Asker, words: Box<str> },
+    Order { asker: Asker, ticket: Ticket, words: Box<str> },
 }
 
 /// A new account that somebody wants.
@@ -69,6 +66,8 @@ impl Wish {
             | Wish::Purge { .. }
             | Wish::Restrain { .. }
             | Wish::BanRange { .. }
+            | Wish::Announce { .. }
+            | Wish::Withdraw { .. }
             | Wish::Invite { .. }
             | Wish::Revoke { .. } => None,
         }
@@ -92,6 +91,8 @@ impl Wish {
             | Wish::Purge { .. }
             | Wish::Restrain { .. }
             | Wish::BanRange { .. }
+            | Wish::Announce { .. }
+            | Wish::Withdraw { .. }
             | Wish::Invite { .. }
             | Wish::Revoke { .. }
             | Wish::Order { .. } => Rank::Own,
@@ -136,6 +137,8 @@ pub(in crate::server) enum Subject {
     Invites,
     /// The addresses from which nobody is let in.
     Ranges,
+    /// What operators have said to all.
+    Announcements,
 }
 
 /// All that a wish reads and writes.
@@ -298,9 +301,8 @@ impl Lane {
 
     /// The order that the shell answers with this.
     pub(in crate::server) fn ordered(&self, ticket: Ticket) -> Option<WishId> {
-        let id = WishId(ticket.0);
-        let is_order = matches!(self.wishes.get(&id), Some(Wish::Order { .. }));
-        (is_order && self.under_way.contains_key(&id)).then_some(id)
+        let is_it = |id: &&WishId| matches!(self.wishes.get(id), Some(Wish::Order { ticket: of, .. }) if *of == ticket);
+        self.under_way.keys().find(is_it).copied()
     }
 
     /// Wishes without a number, of this link, whose turn has not come.
@@ -374,6 +376,8 @@ const fn purged(wish: &Wish) -> Option<&Name> {
         | Wish::Register(_)
         | Wish::Restrain { .. }
         | Wish::BanRange { .. }
+        | Wish::Announce { .. }
+        | Wish::Withdraw { .. }
         | Wish::Invite { .. }
         | Wish::Revoke { .. }
         | Wish::Order { .. } => None,

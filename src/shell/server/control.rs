@@ -20,7 +20,7 @@ use super::inbox::{Item, Sender};
 use super::invitations::Invitation;
 use super::orders::{BadOrder, Order};
 use super::setup::settings::{SETTINGS, Settings};
-use crate::record::Restraint;
+use crate::record::{Announcement, Restraint};
 use crate::server::operators::{Census, Seat};
 use crate::server::{NotDone, Reached, ServerState};
 use crate::shell::platform::{OperatorLink, OperatorPort, Platform, System};
@@ -207,6 +207,12 @@ pub(super) fn restraints(core: &ServerState, now: Time) -> Value {
     json!({ "ok": true, "restraints": users.chain(ranges).collect::<Vec<_>>() })
 }
 
+/// `announcements`; texts with the line break of a text.
+pub(super) fn announcements(core: &ServerState, now: Time) -> Value {
+    let show = |said: &Announcement| json!({ "announcement": said.number, "at": moment(said.at), "text": &*said.text });
+    json!({ "ok": true, "announcements": core.announcements(now).map(show).collect::<Vec<_>>() })
+}
+
 /// RFC 3339, in whole seconds.
 pub(super) fn moment(time: Time) -> Option<String> {
     let seconds = i64::try_from(time.0 / 1_000_000).ok()?;
@@ -237,6 +243,7 @@ const fn why(reason: NotDone) -> &'static str {
     match reason {
         NotDone::UnknownUser => "there is no account of this name",
         NotDone::Offline => "this user is not online",
+        NotDone::UnknownAnnouncement => "no announcement of this number is kept",
         NotDone::UnknownInvite => "there is no invite of this number",
         NotDone::Limit => "there are too many that still hold: end some",
         NotDone::StorageUnavailable => "the disk has refused it: nothing was changed",

@@ -118,6 +118,9 @@ pub(super) fn for_people(answer: &Value) -> Vec<String> {
     if let Some(invites) = answer["invites"].as_array() {
         return invites.iter().map(invite).collect();
     }
+    if let Some(announcements) = answer["announcements"].as_array() {
+        return announcements.iter().map(announcement).collect();
+    }
     let fields = answer.as_object().into_iter().flatten().filter(|(name, _)| *name != "ok");
     let mut lines = Vec::new();
     for (name, value) in fields {
@@ -151,6 +154,11 @@ fn restraint(restraint: &Value) -> String {
     let [how, until] = ["how", "until"].map(|field| word(&restraint[field]));
     let whom = if restraint["user"].is_null() { &restraint["addresses"] } else { &restraint["user"] };
     format!("{how:<9} until {until:<22} {}", word(whom))
+}
+
+fn announcement(said: &Value) -> String {
+    let [number, at, text] = ["announcement", "at", "text"].map(|field| word(&said[field]));
+    format!("{number:<6} {at:<22} {text}")
 }
 
 fn invite(invite: &Value) -> String {

@@ -22,6 +22,7 @@ pub(super) enum Order {
     /// Both of them.
     Top,
     Restraints,
+    Announcements,
     Reload,
     Stop,
     Restart,
@@ -86,6 +87,13 @@ impl Order {
             ("reload", None) => Order::Reload,
             ("stop", None) => Order::Stop,
             ("restart", None) => Order::Restart,
+            ("announcements", None) => Order::Announcements,
+            ("withdraw", Some(_)) if words.is_none() => {
+                Order::Act(Act::Withdraw(name.parse().map_err(|_| BadOrder::Announcement)?))
+            }
+            ("announce", Some(said)) if name == "--keep" => {
+                Order::Act(Act::AnnounceKept(text(said.split_once(' ').map_or("", |(_, said)| said))?))
+            }
             ("announce", Some(said)) => Order::Act(Act::Announce(text(said)?)),
             ("kick", Some(_)) => {
                 Order::Act(Act::Kick { user: user(name)?, reason: words.map(text).transpose()? })
@@ -113,7 +121,12 @@ impl Order {
     /// Whether it only asks.
     pub(super) const fn is_question(&self) -> bool {
         match self {
-            Order::Status | Order::Sessions | Order::Top | Order::Restraints | Order::Invites => true,
+            Order::Status
+            | Order::Sessions
+            | Order::Top
+            | Order::Restraints
+            | Order::Announcements
+            | Order::Invites => true,
             Order::Reload
             | Order::Stop
             | Order::Restart
@@ -133,6 +146,7 @@ impl Order {
             | Order::Sessions
             | Order::Top
             | Order::Restraints
+            | Order::Announcements
             | Order::Invites
             | Order::Reload
             | Order::Act(_)
@@ -158,6 +172,8 @@ pub(super) enum BadOrder {
     Text,
     #[error("this is no number of an invite; invite --list says which there are")]
     Number,
+    #[error("this is no number of an announcement; `announcements` says which there are")]
+    Announcement,
     #[error("an invite is for 1 to {MOST_USES} accounts")]
     Uses,
     #[error("this is no time: 30s, 10m, 2h or 7d")]
@@ -208,6 +224,9 @@ impl fmt::Display for Order {
             Order::Stop => f.write_str("stop"),
             Order::Restart => f.write_str("restart"),
             Order::Act(Act::Announce(_)) => f.write_str("announce"),
+            Order::Act(Act::AnnounceKept(_)) => f.write_str("announce --keep"),
+            Order::Act(Act::Withdraw(number)) => write!(f, "withdraw {number}"),
+            Order::Announcements => f.write_str("announcements"),
             Order::Act(Act::Kick { user, .. }) => write!(f, "kick {}", visible(user.as_str())),
             Order::Act(Act::Unlock(name)) => write!(f, "unlock {}", visible(name.as_str())),
             Order::Act(Act::Restrain { user, how, .. }) => {
@@ -250,6 +269,8 @@ mod tests {
             "status",
             "sessions",
             "restraints",
+            "announcements",
+            "withdraw 3",
             "reload",
             "stop",
             "restart",
@@ -271,7 +292,12 @@ mod tests {
         let kick = Act::Kick { user: Name::new("hans").unwrap(), reason: Some("be  nice ".into()) };
         assert_eq!(Order::read("kick hans be  nice "), Ok(Order::Act(kick)));
         assert_eq!(Order::read("announce  back at 5"), Ok(Order::Act(Act::Announce(" back at 5".into()))));
+        let kept = Order::Act(Act::AnnounceKept(" back at 5".into()));
+        assert_eq!(Order::read("announce --keep  back at 5"), Ok(kept));
         for (line, error) in [
+            ("announce --keep", BadOrder::Text),
+            ("announce --keep ", BadOrder::Text),
+            ("withdraw all", BadOrder::Announcement),
             ("stop now", BadOrder::Unknown),
             ("unlock hans luke", BadOrder::Unknown),
             ("kick", BadOrder::Unknown),
@@ -300,7 +326,7 @@ mod tests {
 
     #[test]
     fn the_log_has_no_text() {
-        for line in ["announce the cake", "kick hans the cake"] {
+        for line in ["announce the cake", "announce --keep the cake", "kick hans the cake"] {
             let order = Order::read(line).expect(line);
             assert!(!format!("{order} {order:?}").contains("cake"), "{order:?}");
         }

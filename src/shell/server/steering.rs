@@ -35,6 +35,7 @@ impl<P: Platform> Server<P> {
             Order::BanRange(range, lasts) => {
                 self.act(Act::BanRange { range, until: lasts.until(now) }, asker, now);
             }
+            Order::Announcements => asker.tell(control::announcements(&self.core, now)),
             Order::Restraints => asker.tell(control::restraints(&self.core, now)),
             Order::Invites => asker.tell(invitations::list(&self.core, now)),
             Order::Invite(wanted) => self.invite(&wanted, asker, now),

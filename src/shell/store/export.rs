@@ -44,6 +44,7 @@ const KINDS: &[(&str, &str)] = &[
         "SELECT count AS failures, locked_until, since_login AS failures_since_login FROM failures
          WHERE user = ?1",
     ),
+    ("heard", "SELECT upto FROM heard WHERE user = ?1"),
     ("restraint", "SELECT how, until FROM restraints WHERE user = ?1 ORDER BY how"),
     (
         "block",

@@ -63,6 +63,10 @@ spelled! {
         Banned = "user not let in by an operator",
         /// An operator lets nobody in from some addresses.
         RangeBanned = "addresses banned by an operator",
+        /// The store noted what a user had heard of operators.
+        HeardNoted = "announcement kept and heard",
+        /// What an operator had said to all was kept no longer.
+        Withdrawn = "announcement withdrawn",
         /// An account was being made by an invite.
         Invited = "account by invite",
         /// A code was not good, or not any more.

@@ -26,6 +26,8 @@ pub(super) enum Wish {
     BanRange { ticket: Ticket, range: AddressRange, until: Option<Time> },
     Invite { ticket: Ticket, code: String, invite: Invite },
     Revoke { ticket: Ticket, number: u32 },
+    Announce { ticket: Ticket, text: String },
+    Withdraw { ticket: Ticket, number: u32 },
     Order { asker: Asker, words: String },
 }
 
@@ -60,6 +62,7 @@ pub(super) enum Subject {
     Restraints(Name),
     Ranges,
     Invites,
+    Announcements,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +106,8 @@ impl Wish {
             | Wish::Restrain { .. }
             | Wish::BanRange { .. }
             | Wish::Invite { .. }
+            | Wish::Announce { .. }
+            | Wish::Withdraw { .. }
             | Wish::Revoke { .. } => None,
         }
     }
@@ -151,6 +156,8 @@ impl Server {
             Wish::BanRange { ticket, range, until } => self.decide_range(*ticket, *range, *until),
             Wish::Invite { ticket, invite, .. } => self.decide_invite(*ticket, invite),
             Wish::Revoke { ticket, number } => self.decide_revocation(*ticket, *number),
+            Wish::Announce { text, .. } => self.decide_announcement(text),
+            Wish::Withdraw { ticket, number } => self.decide_withdrawal(*ticket, *number),
             Wish::Order { asker, words } => self.decide_order(place.1, asker, words),
             Wish::Purge { name } => {
                 let blockers = self.find(name.as_str()).map_or_else(Vec::new, |user| self.blockers_of(user));
@@ -210,6 +217,9 @@ impl Server {
                 writes: [Subject::Restraints(user.clone())].into(),
             },
             Wish::BanRange { .. } => Subjects { reads: Vec::new(), writes: [Subject::Ranges].into() },
+            Wish::Announce { .. } | Wish::Withdraw { .. } => {
+                Subjects { reads: Vec::new(), writes: [Subject::Announcements].into() }
+            }
             Wish::Order { .. } => Subjects::default(),
             Wish::Invite { .. } | Wish::Revoke { .. } => {
                 Subjects { reads: Vec::new(), writes: [Subject::Invites].into() }
@@ -264,7 +274,8 @@ impl Server {
             Wish::BanRange { ticket, range, .. } => self.range_settled(*ticket, *range, durable),
             Wish::Invite { ticket, code, .. } => self.invite_settled(*ticket, code, durable),
             Wish::Order { .. } => {}
-            Wish::Revoke { ticket, .. } => {
+            Wish::Announce { ticket, .. } => self.announced(*ticket, begun.concerned.len(), durable),
+            Wish::Revoke { ticket, .. } | Wish::Withdraw { ticket, .. } => {
                 self.expected.acted(*ticket, if durable { Ok(1) } else { Err("storage_unavailable") });
             }
             Wish::Restrain { ticket, user, .. } => self.restrained(*ticket, user, durable),

@@ -12,6 +12,7 @@
 //! server: users by their places, deadlines by their kind.
 
 mod accounts;
+mod announcements;
 mod answers;
 mod away;
 mod broadcast;
@@ -74,7 +75,7 @@ use self::relays::Relays;
 use self::sessions::Session;
 use self::told::{Ask, Expected};
 use super::store::Durable;
-use crate::record::{Digest, Invite, Outcome, RecordNumber, Restraint, WordsDigest};
+use crate::record::{Announcement, Digest, Invite, Outcome, RecordNumber, Restraint, WordsDigest};
 use crate::server::settings::OfflineDelivery;
 use crate::server::{Act, Settings};
 use crate::time::Time;
@@ -130,6 +131,9 @@ struct Account {
     sends: sends::Sends,
     /// What an operator keeps the user from, and until when (R63).
     restraints: BTreeMap<Restraint, Time>,
+    /// The last kept announcement that the user has heard, and the same as it is written (R67).
+    heard: u32,
+    heard_written: u32,
     blocks: BTreeSet<User>,
     /// When the last session began, when the one that ended last did, and whether that is the last.
     began: Option<Time>,
@@ -170,6 +174,8 @@ impl Account {
             ledger: Ledger::default(),
             sends: sends::Sends::default(),
             restraints: BTreeMap::new(),
+            heard: 0,
+            heard_written: 0,
             blocks: BTreeSet::new(),
             began: None,
             ended: Time::ZERO,
@@ -229,6 +235,8 @@ struct Server {
     last_invite: u32,
     /// Addresses from which nobody is let in, and until when.
     ranges: BTreeMap<AddressRange, Time>,
+    announcements: BTreeMap<u32, Announcement>,
+    last_announcement: u32,
     /// The sum of R48.
     early_drops: u64,
     /// Failures of an address, and since when.

@@ -38,6 +38,8 @@ impl Server {
             Act::BanRange { range, until } => {
                 self.submit(Wish::BanRange { ticket, range: *range, until: *until });
             }
+            Act::AnnounceKept(text) => self.submit(Wish::Announce { ticket, text: text.clone().into() }),
+            Act::Withdraw(number) => self.submit(Wish::Withdraw { ticket, number: *number }),
             Act::Revoke(number) => self.submit(Wish::Revoke { ticket, number: *number }),
             act => {
                 let outcome = self.act_at_once(act);
@@ -49,14 +51,13 @@ impl Server {
     /// How many an act has reached, or the word of why it was not done.
     fn act_at_once(&mut self, act: &Act) -> Result<u64, &'static str> {
         match act {
-            Act::Restrain { .. } | Act::BanRange { .. } | Act::Invite { .. } | Act::Revoke(_) => Ok(0),
-            Act::Announce(text) => {
-                let line = format!("notice operator {text}");
-                let users = self.roster.clone();
-                let links: Vec<LinkId> = users.into_iter().filter_map(|user| self.at(user).link()).collect();
-                let read = links.into_iter().filter(|link| self.notify(*link, core::slice::from_ref(&line)));
-                Ok(read.count() as u64)
-            }
+            Act::Restrain { .. }
+            | Act::BanRange { .. }
+            | Act::Invite { .. }
+            | Act::Revoke(_)
+            | Act::AnnounceKept(_)
+            | Act::Withdraw(_) => Ok(0),
+            Act::Announce(text) => Ok(self.say_to_all(text)),
             Act::Kick { user, reason } => self.kick(user, reason.as_deref()),
             Act::Unlock(name) => Ok(self.unlock(name)),
         }

@@ -56,6 +56,7 @@ pub(super) enum Key {
     Device(Name, Digest),
     Courier(Name, Digest),
     Invite(Digest),
+    Heard(Name),
 }
 
 /// Facts that the store refused, with the numbers of their records.
@@ -70,6 +71,7 @@ fn key(fact: &Fact) -> Key {
         Fact::Device { user, device, .. } => Key::Device(user.clone(), *device),
         Fact::Courier { user, token, .. } => Key::Courier(user.clone(), *token),
         Fact::InviteUsed { code, .. } => Key::Invite(*code),
+        Fact::Heard { user, .. } => Key::Heard(user.clone()),
     }
 }
 
@@ -79,6 +81,7 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
         Record::Fact(
             Fact::SessionBegan { user, .. }
             | Fact::SessionEnded { user, .. }
+            | Fact::Heard { user, .. }
             | Fact::MailRemoved { user, .. }
             | Fact::Device { user, .. }
             | Fact::Courier { user, .. }
@@ -100,6 +103,8 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
         Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), .. } | Fact::InviteUsed { .. })
         | Record::Change(
             Change::GroupRemoved { .. }
+            | Change::Announced { .. }
+            | Change::AnnouncementWithdrawn { .. }
             | Change::InviteMade { .. }
             | Change::InviteRevoked { .. }
             | Change::RangeBanned { .. },
@@ -168,6 +173,8 @@ impl Server {
             invites: BTreeMap::new(),
             last_invite: 0,
             ranges: BTreeMap::new(),
+            announcements: BTreeMap::new(),
+            last_announcement: 0,
             early_drops: 0,
             addresses: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -220,6 +227,7 @@ impl Server {
             | Key::Ended(of)
             | Key::Mail(of)
             | Key::Device(of, _)
+            | Key::Heard(of)
             | Key::Courier(of, _) => of == name,
             Key::Failures(Suspect::Unknown(_)) | Key::Invite(_) => false,
         };
@@ -428,6 +436,10 @@ impl Server {
             Record::Change(Change::RangeBanned { range, until }) => {
                 self.ranges.remove(range);
                 self.ranges.extend(until.map(|until| (*range, until)));
+            }
+            Record::Change(Change::Announced { announcement }) => self.announcement_read(announcement),
+            Record::Change(Change::AnnouncementWithdrawn { number }) => {
+                self.announcements.remove(number);
             }
             Record::Change(Change::InviteMade { code, invite }) => self.set_invite(*code, Some(invite)),
             Record::Change(Change::InviteRevoked { code }) => self.set_invite(*code, None),

@@ -107,6 +107,11 @@ impl Server {
                     }
                 }
             }
+            Fact::Heard { user, upto } => {
+                if let Some(user) = self.find(user.as_str()) {
+                    self.heard_read(user, *upto);
+                }
+            }
             Fact::InviteUsed { code, left } => self.set_invite_left(*code, *left),
             Fact::MailRemoved { .. } => {}
         }

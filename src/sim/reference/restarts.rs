@@ -22,6 +22,7 @@ impl Server {
         over.into_iter().for_each(|user| self.end_session(user, End::Restarted));
         for user in back {
             let (user_name, at) = (self.name(user).clone(), self.now);
+            self.write_heard(user);
             self.persist_fact(Fact::SessionEnded { user: user_name, after: AfterEnd::Held, at });
             if let Some(link) = self.session_mut(user).and_then(|session| session.link.take()) {
                 self.detach(link);

@@ -193,6 +193,7 @@ impl Server {
             self.send(id, &format!("notice failed_logins {failed}"));
         }
         self.say_motd(id, entry.by_password.is_some());
+        self.catch_up(user, id);
         self.look(id, user);
         self.wait_no_more(id, waits::LOGIN);
         if self.settings.offline_delivery == OfflineDelivery::Auto {
@@ -252,6 +253,7 @@ impl Server {
             account.ledger = Ledger::default();
         }
         let name = account.name.clone();
+        self.write_heard(user);
         let number = self.persist_fact(Fact::SessionEnded { user: name, after, at: now });
         if !matches!(end, End::Stopped | End::Restarted) {
             self.came_or_went(user);

@@ -407,10 +407,6 @@ mod tests {
         let grouped =
             Answer::MessageGroup { group: "crew", delivered: 2, stored: 1, refused: 0, withheld: true };
         both_ways(&[
-            (
-                "ok #7 message yoda delivered",
-                done(Some(7), Answer::Message { to: "yoda", status: Status::Delivered }),
-            ),
             ("ok message yoda stored", done(None, Answer::Message { to: "yoda", status: Status::Stored })),
             ("ok #0 message group crew 2 1 0 withheld", done(Some(0), grouped)),
             ("ok broadcast 3 complete", done(None, Answer::Broadcast { recipients: 3, withheld: false })),
@@ -427,7 +423,6 @@ mod tests {
             ("ok seen yoda offline -", done(None, Answer::Seen { user: "yoda", presence: Presence::Never })),
             ("ok away", done(None, Answer::Away)),
             ("ok #4 op", done(Some(4), Answer::Op)),
-            ("ok #4 back", done(Some(4), Answer::Back)),
             ("ok ping yoda blocked", done(None, Answer::Ping { user: "yoda", status: PingStatus::Blocked })),
             ("ok #7 create group crew", done(Some(7), Answer::CreateGroup { group: "crew" })),
             ("ok delete group crew", done(None, Answer::DeleteGroup { group: "crew" })),

@@ -212,7 +212,9 @@ impl Client {
         value
     }
 
-    fn history(&self) -> String {
+    /// All that was looked at, a line each.
+    #[must_use]
+    pub fn history(&self) -> String {
         self.output.lock().values[..self.looked_at].iter().map(|value| format!("{value}\n")).collect()
     }
 

@@ -15,7 +15,8 @@ const APPLICATION_ID: i32 = 0x486f_626e;
 
 /// `MIGRATIONS[n]` migrates from version n to n+1. A released migration is never changed; new ones are
 /// appended.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7];
+const MIGRATIONS: &[&str] =
+    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
 
 /// Half of SQLite's default. A commit of a single message writes three pages, so this halves the bytes; under
 /// load a batch fills its pages, and the size makes no difference.
@@ -180,6 +181,20 @@ CREATE TABLE ranges (
     addresses TEXT PRIMARY KEY,
     until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Adds what operators have said to all, and who has heard how much of it.
+const VERSION_8: &str = "
+CREATE TABLE announcements (
+    number INTEGER PRIMARY KEY,
+    said_at INTEGER NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE heard (
+    user INTEGER PRIMARY KEY REFERENCES names,
+    upto INTEGER NOT NULL
+) STRICT;
 ";
 
 /// Opens the database for a server: checks that it is undamaged and of a known version, and migrates it.

@@ -11,8 +11,8 @@ use super::known::Known;
 use super::names::Names;
 use super::{outcome, rows};
 use crate::record::{
-    Change, DeviceStanding, Digest, Fact, Invite, MailSummary, Maker, Record, Recovery, Restraint, Suspect,
-    WordsDigest,
+    Announcement, Change, DeviceStanding, Digest, Fact, Invite, MailSummary, Maker, Record, Recovery,
+    Restraint, Suspect, WordsDigest,
 };
 use crate::shell::store::disk::Trouble;
 use crate::time::Time;
@@ -67,6 +67,7 @@ pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     read_restraints(db, &names, records)?;
     read_invites(db, records)?;
     read_ranges(db, records)?;
+    read_announcements(db, &names, records)?;
     let index;
     (recovery.mail, index) = walk_mail(db, &names)?;
     Ok(Remembered { recovery, known: Known { names, commands, index } })
@@ -225,6 +226,21 @@ fn read_restraints(db: &Connection, names: &Names, records: &mut Vec<Record>) ->
         let how = how.ok_or(Trouble::Unreadable("restraint"))?;
         let until = Some(Time(row.get::<_, i64>(2)?.cast_unsigned()));
         records.push(Record::Change(Change::Restrained { user, how, until }));
+        Ok(())
+    })
+}
+
+fn read_announcements(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT number, said_at, text FROM announcements ORDER BY number", |row| {
+        let text = row.get_ref(2)?.as_str().map_err(|_| Trouble::Unreadable("text of an announcement"))?;
+        let at = Time(row.get::<_, i64>(1)?.cast_unsigned());
+        let announcement = Announcement { number: row.get(0)?, at, text: text.into() };
+        records.push(Record::Change(Change::Announced { announcement }));
+        Ok(())
+    })?;
+    each(db, "SELECT user, upto FROM heard ORDER BY user", |row| {
+        let user = names.name(row.get(0)?)?.clone();
+        records.push(Record::Fact(Fact::Heard { user, upto: row.get(1)? }));
         Ok(())
     })
 }

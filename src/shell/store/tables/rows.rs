@@ -7,8 +7,8 @@ use super::index::Entry;
 use super::known::Known;
 use super::outcome;
 use crate::record::{
-    AfterEnd, Change, DeviceStanding, Digest, Fact, Invite, Mail, Maker, Outcome, Record, Restraint, Suspect,
-    WordsDigest,
+    AfterEnd, Announcement, Change, DeviceStanding, Digest, Fact, Invite, Mail, Maker, Outcome, Record,
+    Restraint, Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{AddressRange, MessageId, Name, Origin};
@@ -75,6 +75,11 @@ impl Rows {
             Record::Change(Change::InviteRevoked { code }) => {
                 self.run("DELETE FROM invites WHERE digest = ?1", [code.0])
             }
+            Record::Change(Change::Announced { announcement }) => self.announce(announcement),
+            Record::Change(Change::AnnouncementWithdrawn { number }) => {
+                self.run("DELETE FROM announcements WHERE number = ?1", [number])
+            }
+            Record::Fact(Fact::Heard { user, upto }) => self.note_heard(user, *upto),
             Record::Fact(Fact::InviteUsed { code, left }) => {
                 self.run("UPDATE invites SET uses = ?2 WHERE digest = ?1", params![code.0, left])
             }
@@ -276,6 +281,19 @@ impl Rows {
         }
     }
 
+    fn announce(&mut self, announcement: &Announcement) -> Result<()> {
+        let Announcement { number, at, text } = announcement;
+        self.run(
+            "INSERT OR REPLACE INTO announcements (number, said_at, text) VALUES (?1, ?2, ?3)",
+            params![number, signed(*at), text],
+        )
+    }
+
+    fn note_heard(&mut self, user: &Name, upto: u32) -> Result<()> {
+        let user = self.known.names.number(&self.db, user)?;
+        self.run("INSERT OR REPLACE INTO heard (user, upto) VALUES (?1, ?2)", params![user, upto])
+    }
+
     fn add_invite(&mut self, code: Digest, invite: &Invite) -> Result<()> {
         let Invite { number, name, left, until } = invite;
         self.run(
@@ -363,6 +381,7 @@ impl Rows {
             "DELETE FROM couriers WHERE user = ?1",
             "DELETE FROM sends WHERE user = ?1",
             "DELETE FROM restraints WHERE user = ?1",
+            "DELETE FROM heard WHERE user = ?1",
             "DELETE FROM sessions WHERE user = ?1",
         ] {
             self.run(sql, [user])?;

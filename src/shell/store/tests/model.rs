@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Rig, id};
 use crate::record::{
-    AfterEnd, Change, DeviceStanding, Digest, Fact, Invite, Mail, MailSummary, Maker, Outcome, Record,
-    Restraint, Suspect, WordsDigest,
+    AfterEnd, Announcement, Change, DeviceStanding, Digest, Fact, Invite, Mail, MailSummary, Maker, Outcome,
+    Record, Restraint, Suspect, WordsDigest,
 };
 use crate::time::Time;
 use crate::words::{AddressRange, LoginNumber, MessageId, Name, Origin};
@@ -27,6 +27,8 @@ pub(super) struct Model {
     restraints: BTreeMap<(Name, Restraint), Time>,
     invites: BTreeMap<Digest, Invite>,
     ranges: BTreeMap<AddressRange, Time>,
+    announcements: BTreeMap<u32, Announcement>,
+    heard: BTreeMap<Name, u32>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
 }
 
@@ -85,6 +87,9 @@ impl Model {
                     self.mail.remove(&user);
                 }
             }
+            Record::Fact(Fact::Heard { user, upto }) => {
+                self.heard.insert(user, upto);
+            }
             Record::Fact(Fact::InviteUsed { code, left }) => {
                 if let Some(invite) = self.invites.get_mut(&code) {
                     invite.left = left;
@@ -120,6 +125,12 @@ impl Model {
             }
             Change::Restrained { user, how, until: None } => {
                 self.restraints.remove(&(user, how));
+            }
+            Change::Announced { announcement } => {
+                self.announcements.insert(announcement.number, announcement);
+            }
+            Change::AnnouncementWithdrawn { number } => {
+                self.announcements.remove(&number);
             }
             Change::RangeBanned { range, until: Some(until) } => {
                 self.ranges.insert(range, until);
@@ -180,6 +191,7 @@ impl Model {
         self.sends.retain(|(user, _), _| user != name);
         self.restraints.retain(|(user, _), _| user != name);
         self.sessions.remove(name);
+        self.heard.remove(name);
         self.settled.remove(name);
         self.mail.remove(name);
         self.blocks.retain(|(by, user)| by != name && user != name);
@@ -229,6 +241,8 @@ impl Model {
         assert_eq!(recovered.restraints, self.restraints);
         assert_eq!(recovered.invites, self.invites);
         assert_eq!(recovered.ranges, self.ranges);
+        assert_eq!(recovered.announcements, self.announcements);
+        assert_eq!(recovered.heard, self.heard);
     }
 
     /// Holds every mailbox of an open store against the model, page by page.

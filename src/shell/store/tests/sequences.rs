@@ -9,7 +9,7 @@ use super::super::check;
 use super::damage::as_after_a_crash;
 use super::model::Model;
 use super::*;
-use crate::record::{AfterEnd, Change, Fact, Invite, Maker, Outcome, Restraint, WordsDigest};
+use crate::record::{AfterEnd, Announcement, Change, Fact, Invite, Maker, Outcome, Restraint, WordsDigest};
 use crate::words::AddressRange;
 
 const USERS: [&str; 3] = ["hans", "Hans", "luke"];
@@ -65,6 +65,12 @@ fn any_record() -> impl Strategy<Value = Record> {
                 Record::Change(Change::RangeBanned { range, until })
             }
         ),
+        1 => (0_u32..4, time(), "[a-z]{0,3}").prop_map(|(number, at, text)| {
+            let announcement = Announcement { number, at, text: text.into() };
+            Record::Change(Change::Announced { announcement })
+        }),
+        1 => (0_u32..4).prop_map(|number| Record::Change(Change::AnnouncementWithdrawn { number })),
+        1 => (user(), 0_u32..4).prop_map(|(user, upto)| Record::Fact(Fact::Heard { user, upto })),
         1 => (0_u8..4).prop_map(|code| Record::Change(Change::InviteRevoked { code: Digest([code; 16]) })),
         1 => (0_u8..4, 0_u32..3).prop_map(|(code, left)| {
             Record::Fact(Fact::InviteUsed { code: Digest([code; 16]), left })

@@ -5,7 +5,9 @@ use std::fs;
 use super::super::{backup, check};
 use super::model::Model;
 use super::*;
-use crate::record::{AfterEnd, Change, DeviceStanding, Fact, Invite, Maker, Outcome, Restraint, WordsDigest};
+use crate::record::{
+    AfterEnd, Announcement, Change, DeviceStanding, Fact, Invite, Maker, Outcome, Restraint, WordsDigest,
+};
 use crate::wire::{Code, Status};
 
 /// The data folder that version 1 left, with some SQL on top.
@@ -88,7 +90,7 @@ fn a_folder_of_version_1_keeps_everything_and_takes_digests_from_now_on() {
     records.push(later);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 7, "{report}");
+    assert!(report.is_sound() && report.schema == 8, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -120,7 +122,7 @@ fn a_folder_of_version_3_keeps_everything_and_takes_tokens_of_couriers() {
     records.push(removed);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 7, "{report}");
+    assert!(report.is_sound() && report.schema == 8, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -163,7 +165,7 @@ fn a_folder_of_version_4_keeps_everything_and_takes_given_ids() {
     }
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 7, "{report}");
+    assert!(report.is_sound() && report.schema == 8, "{report}");
     let mut rig = Rig::open(folder.path());
     Model::of(&records).expect(&mut rig);
     let left = rig.recovery.records.iter().filter(|record| matches!(record, Record::Sent { .. }));
@@ -225,7 +227,46 @@ fn a_folder_of_version_6_keeps_everything_and_takes_invites() {
     }
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 7, "{report}");
+    assert!(report.is_sound() && report.schema == 8, "{report}");
+    Model::of(&records).expect(&mut Rig::open(folder.path()));
+}
+
+#[test]
+fn a_folder_of_version_7_keeps_everything_and_takes_announcements() {
+    let folder = folder_of(&[
+        include_str!("version_4.sql"),
+        include_str!("version_5.sql"),
+        include_str!("version_6.sql"),
+        include_str!("version_7.sql"),
+    ]);
+    let mut records = kept_by_version_4();
+    let (words, until) = (WordsDigest(5), Time(86_400_000_009));
+    records.push(Record::Sent { user: name("hans"), number: 7, outcome: Outcome::Done, words, until });
+    let (how, until) = (Restraint::Muted, Some(Time(5)));
+    records.push(Record::Change(Change::Restrained { user: name("hans"), how, until }));
+    records.push(invited(1, Some("rey"), 3));
+    let range = "192.0.2.0/24".parse().unwrap();
+    records.push(Record::Change(Change::RangeBanned { range, until: Some(Time(9)) }));
+    let mut rig = Rig::open(folder.path());
+    Model::of(&records).expect(&mut rig);
+    let said = |number, text: &str| {
+        let announcement = Announcement { number, at: Time(40), text: text.into() };
+        Record::Change(Change::Announced { announcement })
+    };
+    let new = [
+        said(1, "at\u{2028}five"),
+        said(2, "no"),
+        Record::Change(Change::AnnouncementWithdrawn { number: 2 }),
+        Record::Fact(Fact::Heard { user: name("hans"), upto: 1 }),
+        Record::Fact(Fact::Heard { user: name("hans"), upto: 2 }),
+    ];
+    for record in new {
+        rig.store([record.clone()]);
+        records.push(record);
+    }
+    rig.handle.close().unwrap();
+    let report = check(folder.path()).unwrap();
+    assert!(report.is_sound() && report.schema == 8, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
