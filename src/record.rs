@@ -303,7 +303,7 @@ impl core::fmt::Debug for Announcement {
 /// What an invite is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
-    /// Tells it from others; greater than those of all that were made before.
+    /// Tells it from others; greater than those of all that are remembered.
     pub number: u32,
     /// The only name that may be registered by it; `None`: any.
     pub name: Option<Name>,

@@ -300,6 +300,7 @@ planted! {
     InviteForAnyName: "Whoever was invited under a name may take another one.",
     InviteNotGivenBack: "An invite is used up by an account that could not be made.",
     InviteUseNotStored: "How often an invite was used is forgotten at a restart.",
+    OverInviteLogsIn: "A login on a connection whose invite is over is answered as without one.",
     InviteGuessIsFree: "A wrong code of an invite counts nothing.",
     InviteCounts: "An account that is made by an invite counts as one of those of its address.",
     KeptSaidAgain: "What operators have said to all is said again at each login.",

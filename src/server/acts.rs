@@ -81,6 +81,10 @@ spelled! {
         Offline = "offline",
         /// There is no invite of this number.
         UnknownInvite = "unknown_invite",
+        /// There is an account of this name.
+        NameTaken = "name_taken",
+        /// Nobody could register this name.
+        BadName = "bad_name",
         /// No announcement of this number is kept.
         UnknownAnnouncement = "unknown_announcement",
         /// There are as many of the kind as the server remembers, and none is over.

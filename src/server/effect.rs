@@ -152,6 +152,8 @@ pub enum Report {
         from: SocketAddr,
         /// Wrong ones in a row, of all addresses, or of a device that was in before.
         failures: u32,
+        /// Whether they are counted for a device that was in before, and not for the name.
+        device: bool,
         /// For how long the name or the device is locked now, if it is.
         locked_secs: Option<u64>,
     },

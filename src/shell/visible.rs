@@ -2,8 +2,11 @@
 //!
 //! Everything untrusted passes through here on its way to a terminal, a log or an error.
 
-use std::fmt;
+use std::{fmt, io};
 
+use serde::Serialize as _;
+use serde_json::Value;
+use serde_json::ser::{Formatter, Serializer};
 use unicode_width::UnicodeWidthChar;
 
 use crate::words::is_invisible;
@@ -60,6 +63,38 @@ const fn is_invisible_symbol(c: char) -> bool {
     matches!(c, '\u{2060}'..='\u{206f}' | '\u{2800}')
 }
 
+/// Escapes in strings what steers a terminal or cannot be seen: DEL, C1, bidirectional controls, invisible characters.
+/// JSON itself escapes C0.
+#[derive(Debug, Clone, Copy)]
+pub struct Visibly;
+
+impl Formatter for Visibly {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut plain = 0;
+        for (at, c) in fragment.char_indices().filter(|(_, c)| c.is_control() || is_invisible(*c)) {
+            out.write_all(fragment.get(plain..at).unwrap_or_default().as_bytes())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            plain = at + c.len_utf8();
+        }
+        out.write_all(fragment.get(plain..).unwrap_or_default().as_bytes())
+    }
+}
+
+/// A value as one line of JSON, in which every character can be seen and steers nothing.
+#[must_use]
+pub fn json_line(value: &Value) -> String {
+    let mut line = Vec::new();
+    // Into memory, and a value has no keys but strings: neither can fail.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut line, Visibly));
+    String::from_utf8(line).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +123,14 @@ mod tests {
         assert_eq!(visible("\u{2764}\u{fe0f}").to_string(), "\u{2764}\u{fe0f}");
         assert_eq!(visible("a\u{200d}b").to_string(), "a<U+200D>b");
         assert_eq!(visible("\u{200d}").to_string(), "<U+200D>");
+    }
+
+    #[test]
+    fn a_line_of_json_steers_no_terminal() {
+        let value = serde_json::json!({ "text": "a\u{9b}31m\u{202e}b\u{7f}\u{1b}" });
+        let line = json_line(&value);
+        assert_eq!(line, r#"{"text":"a\u009b31m\u202eb\u007f\u001b"}"#);
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_security::{MixedScript, skeleton as confusable};
 
+use super::AddressRange;
+
 /// Marks that a base may carry.
 const MARKS: usize = 2;
 
@@ -80,9 +82,13 @@ fn without_case(name: impl Iterator<Item = char>) -> String {
 }
 
 /// Whether a name may be that of a new user or group: normalized (NFC), of one script beside what all scripts share,
-/// and of letters, numbers, punctuation and symbols with at most two marks each.
+/// and of letters, numbers, punctuation and symbols with at most two marks each; and no address or network, which an
+/// operator would mean by it.
 #[must_use]
 pub fn is_fit(name: &str) -> bool {
+    if name.parse::<AddressRange>().is_ok() {
+        return false;
+    }
     let mut marks = MARKS + 1;
     let fit = name.chars().all(|c| match c.general_category_group() {
         GeneralCategoryGroup::Mark => {

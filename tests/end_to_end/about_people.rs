@@ -38,7 +38,7 @@ fn fill(server: &Server) {
     stranger.wait_for("login");
     let output = server.place.run_server(&uid);
     assert!(output.status.success(), "{output:?}");
-    let output = server.place.run_server(&["invite", "hans"]);
+    let output = server.place.run_server(&["invite", "rey"]);
     assert!(output.status.success(), "{output:?}");
 }
 
@@ -55,7 +55,8 @@ fn an_export_has_all_that_is_kept_beside_a_server_and_without_one() {
     assert!(!of(&kept, "device").is_empty(), "{kept:?}");
     assert_eq!(of(&kept, "failures")[0]["failures_since_login"], 1, "{kept:?}");
     assert_eq!(of(&kept, "restraint")[0]["how"], "muted", "{kept:?}");
-    assert_eq!(of(&kept, "invite")[0]["uses"], 1, "{kept:?}");
+    let invited = export(&server.place, "rey");
+    assert_eq!(of(&invited, "invite")[0]["uses"], 1, "{invited:?}");
     assert_eq!(of(&kept, "block")[0]["blocked"], "vader", "{kept:?}");
     assert_eq!(of(&kept, "blocked_by")[0]["users"], 1, "{kept:?}");
     let [group] = of(&kept, "group")[..] else { panic!("one group: {kept:?}") };
@@ -202,6 +203,22 @@ fn a_running_server_forgets_and_the_others_stay() {
     hans.answer("falcon1");
     assert_eq!(hans.wait_for("login")["error"], "invalid_credentials");
     server.logs("what was kept about 1 names is gone", 0);
+}
+
+#[test]
+fn the_only_account_is_not_forgotten_where_nobody_may_register() {
+    let place = Place::samples();
+    let accounts = place.read("credentials.txt");
+    let hans = accounts.lines().find(|line| line.starts_with("hans ")).expect("hans");
+    place.write("credentials.txt", format!("{hans}\n"));
+    let server = Server::start_with(place, &[]);
+    let mut hans = server.user("hans");
+    let refused = server.place.run_server(&["forget", "hans"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(why.contains("hans is the only account") && why.contains("passwd NAME"), "{why}");
+    hans.ok("whoelse");
+    assert!(server.place.read("credentials.txt").starts_with("hans "));
 }
 
 #[test]

@@ -153,6 +153,22 @@ fn an_operator_steers_from_their_session() {
 }
 
 #[test]
+fn a_reload_takes_up_where_the_server_is_advertised() {
+    let place = Place::samples();
+    place.write("hobnob.toml", "");
+    let config = place.path("hobnob.toml");
+    let server = Server::start_with(place, &["--config", config.to_str().expect("UTF-8")]);
+    server.place.write("hobnob.toml", "advertise = \"chat.example.org:7\"\n");
+    let (answer, _) = ask(&server.place, &["reload"]);
+    assert_eq!(answer["changed"][0], "advertise:  -> chat.example.org:7", "{answer}");
+    assert_eq!(ask(&server.place, &["reload"]).0["changed"].as_array().map(Vec::len), Some(0));
+    let config = server.place.path("hobnob.toml");
+    let invite = server.place.run_server(&["--config", config.to_str().expect("UTF-8"), "invite"]);
+    let line = String::from_utf8_lossy(&invite.stdout).into_owned();
+    assert!(line.contains("join chat.example.org:7/"), "{line}");
+}
+
+#[test]
 fn stop_returns_when_the_server_has_stopped() {
     for sessions in [0, 1] {
         let mut server = Server::start(&[]);

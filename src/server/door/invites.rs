@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::entry::refuse_for_good;
-use super::{addresses, login};
+use super::{accounts, addresses, login};
 use crate::planted::{self, Planted};
 use crate::record::{Change, Digest, Fact, Invite, Record, RecordNumber};
 use crate::server::ServerState;
@@ -50,6 +50,21 @@ pub(in crate::server) fn invite_subjects() -> Subjects {
     Subjects { reads: Vec::new(), writes: Vec::from([Subject::Invites]) }
 }
 
+/// Why nobody could make an account of this name by an invite, if so.
+fn why_not_for(server: &mut ServerState, name: &Name) -> Option<NotDone> {
+    match accounts::why_not_new(server, name)? {
+        Refusal::NameTaken => Some(NotDone::NameTaken),
+        Refusal::BadName => Some(NotDone::BadName),
+        // It is about to be free.
+        Refusal::Busy
+        | Refusal::InvalidCredentials { .. }
+        | Refusal::LockedOut { .. }
+        | Refusal::AlreadyOnline
+        | Refusal::Stale
+        | Refusal::InvalidInvite => None,
+    }
+}
+
 /// Numbers an invite, and makes room for it.
 pub(in crate::server) fn decide_invite(
     server: &mut ServerState,
@@ -57,6 +72,10 @@ pub(in crate::server) fn decide_invite(
     code: Digest,
     invite: &Invite,
 ) -> Decision {
+    if let Some(why) = invite.name.as_ref().and_then(|name| why_not_for(server, name)) {
+        server.out.acted(ticket, Err(why));
+        return Decision::Answered;
+    }
     let invites = &server.door.invites;
     if invites.by_code.len() >= INVITES {
         let now = server.now;
@@ -138,6 +157,11 @@ pub(super) fn shown(server: &mut ServerState, id: LinkId, code: &Token) {
 /// The invite that was shown on a link.
 pub(super) fn of_link(server: &ServerState, id: LinkId) -> Option<Digest> {
     server.door.links.get(&id)?.invite
+}
+
+/// Whether nobody can use an invite any more.
+pub(super) fn is_no_more(server: &ServerState, code: Digest) -> bool {
+    server.door.invites.by_code.get(&code).is_none_or(|invite| is_over(invite, server.now))
 }
 
 /// Whether a name may be registered by an invite now.

@@ -72,8 +72,12 @@ pub(super) fn login(server: &mut ServerState, id: LinkId, name: &str, password: 
     if Name::new(name).is_err() && !planted::is(Planted::BadNameIsTried) {
         return refuse(server, id, AT_ONCE, Refusal::BadName);
     }
+    let code = invites::of_link(server, id);
+    if code.is_some_and(|code| invites::is_no_more(server, code)) && !planted::is(Planted::OverInviteLogsIn) {
+        return refuse_for_good(server, id, AT_ONCE, Refusal::InvalidInvite);
+    }
     let open = server.settings.registration == Registration::Open;
-    let invited = invites::of_link(server, id).is_some_and(|code| invites::is_good(server, code, name));
+    let invited = code.is_some_and(|code| invites::is_good(server, code, name));
     let kept = orders::is_operator(server, name);
     let new = (open || invited) && !kept && server.accounts.find_open(name).is_none();
     let busy = server.door.registering.contains(name) || server.papers.lane.is_returning(name);
@@ -217,7 +221,8 @@ fn wrong_password(server: &mut ServerState, id: LinkId, from: SocketAddr, counte
     let address_locked_secs = addresses::locked_secs(server, from);
     let (count, record, locked_secs) = tries::count_failure(server, counted, from);
     let user = counted.user().map(|user| server.accounts.name(user).clone());
-    server.out.report(Report::LoginFailed { user, from, failures: count, locked_secs });
+    let device = matches!(counted, Counted::Device(..));
+    server.out.report(Report::LoginFailed { user, from, failures: count, device, locked_secs });
     if let Some(user) = counted.user()
         && locked_secs.is_some()
         && planted::is(Planted::LockEndsSession)

@@ -1,19 +1,18 @@
 //! Views as JSON Lines: one object a line, `type` first, field names as the contract has them.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::ser::Formatter;
 use serde_json::{Serializer, json};
 
 use super::wording;
 use crate::client::Logged;
 use crate::client::view::{Contact, LoginRefused, Message, MessageKind, Path, Success, View};
+use crate::shell::visible::Visibly;
 use crate::time::Time;
 use crate::wire::Presence;
-use crate::words::{LINE_BREAK, is_invisible};
+use crate::words::LINE_BREAK;
 
 /// Appends a view as one line.
 pub(super) fn write(out: &mut Vec<u8>, view: &View) {
@@ -237,33 +236,12 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Escapes in strings what steers a terminal or cannot be seen: DEL, C1, bidirectional controls, invisible characters.
-/// JSON itself escapes C0.
-struct Visibly;
-
-impl Formatter for Visibly {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        out: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let mut plain = 0;
-        for (at, c) in fragment.char_indices().filter(|(_, c)| c.is_control() || is_invisible(*c)) {
-            out.write_all(fragment.get(plain..at).unwrap_or_default().as_bytes())?;
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-            plain = at + c.len_utf8();
-        }
-        out.write_all(fragment.get(plain..).unwrap_or_default().as_bytes())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::samples;
     use super::*;
     use crate::client::view::{MessageKind, Notice};
+    use crate::words::is_invisible;
 
     /// Every character, alone and between others, reads back as what it was; none that cannot be seen is written.
     #[test]

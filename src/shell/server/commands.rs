@@ -72,6 +72,28 @@ pub enum CommandError {
     /// The server that runs does not do it.
     #[error("the server that runs does not do its part: {0}")]
     Server(CtlError),
+    /// Without this account a server with `registration=closed` does not start.
+    #[error(
+        "{} is the only account, and a server with registration=closed does not run without one: \
+         make another first (hobnob-server passwd NAME)",
+        visible(name)
+    )]
+    LastAccount {
+        /// The name.
+        name: String,
+    },
+    /// The account is removed, and the rest is left to the next start.
+    #[error(
+        "{} has no account any more, and is forgotten when the server starts next; \
+         the one that runs does not restart for it: {source}",
+        visible(name)
+    )]
+    ForgottenLater {
+        /// The name.
+        name: String,
+        /// Why not.
+        source: CtlError,
+    },
     /// Somebody could not be forgotten.
     #[error("not everything is forgotten, say it again: {0}")]
     Forget(#[from] store::ForgetError),
@@ -100,6 +122,8 @@ impl CommandError {
             | CommandError::BadName { .. } => 2,
             CommandError::NotWritten(_)
             | CommandError::UnknownUser { .. }
+            | CommandError::LastAccount { .. }
+            | CommandError::ForgottenLater { .. }
             | CommandError::PasswordsDiffer
             | CommandError::BadPassword
             | CommandError::NoPassword(_)

@@ -243,6 +243,8 @@ const fn why(reason: NotDone) -> &'static str {
     match reason {
         NotDone::UnknownUser => "there is no account of this name",
         NotDone::Offline => "this user is not online",
+        NotDone::NameTaken => "there is an account of this name",
+        NotDone::BadName => "nobody can register this name: it is not fit, or looks like another",
         NotDone::UnknownAnnouncement => "no announcement of this number is kept",
         NotDone::UnknownInvite => "there is no invite of this number",
         NotDone::Limit => "there are too many that still hold: end some",

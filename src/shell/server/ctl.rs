@@ -10,7 +10,7 @@ use super::commands::print;
 use super::control::SOCKET;
 use super::setup::config::{ConfigError, Sources};
 use crate::shell::platform::OperatorCaller;
-use crate::shell::visible::visible;
+use crate::shell::visible::{json_line, visible};
 
 /// Why a command was not carried out.
 #[derive(Debug, Error)]
@@ -40,30 +40,26 @@ pub enum CtlError {
 /// # Errors
 /// [`CtlError`]; with `json` a refusal is printed as well.
 pub fn ctl(sources: &Sources, command: &str, json: bool) -> Result<(), CtlError> {
-    have_done(sources, command, |line, answer| {
+    have_done(sources, command, |answer| {
         if json {
-            print([line]);
+            print([json_line(answer)]);
         } else if answer["ok"] == true {
             print(for_people(answer));
         }
     })
 }
 
-/// Has a command carried out. The answer is shown, as a line and as what it says.
+/// Has a command carried out. The answer is shown.
 ///
 /// # Errors
 /// [`CtlError`]
-pub(super) fn have_done(
-    sources: &Sources,
-    command: &str,
-    show: impl FnOnce(&str, &Value),
-) -> Result<(), CtlError> {
+pub(super) fn have_done(sources: &Sources, command: &str, show: impl FnOnce(&Value)) -> Result<(), CtlError> {
     if command.contains('\n') {
         return Err(CtlError::Refused("a line break cannot be said here".to_owned()));
     }
     let (line, mut caller) = ask(&sources.load()?.data, command)?;
     let answer = read(&line)?;
-    show(line.trim_end(), &answer);
+    show(&answer);
     accept(answer)?;
     // After `stop` and `restart` the connection ends when the server has.
     match caller.read_to_end(&mut Vec::new()) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::commands::print;
 use super::ctl::{CtlError, have_done};
 use super::setup::config::Sources;
-use crate::shell::visible::visible;
+use crate::shell::visible::{json_line, visible};
 
 /// How an invite is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub fn invite(
     shown: Shown,
 ) -> Result<(), CtlError> {
     let name = name.map(|name| format!(" {name}")).unwrap_or_default();
-    have_done(sources, &format!("invite {uses} {expires}{name}"), |line, answer| match shown {
-        Shown::Json => print([line]),
+    have_done(sources, &format!("invite {uses} {expires}{name}"), |answer| match shown {
+        Shown::Json => print([json_line(answer)]),
         Shown::Line | Shown::LineAndCode if answer["ok"] != true => {}
         Shown::Line => show(answer),
         Shown::LineAndCode => {

@@ -6,9 +6,10 @@ use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustix::fs::Access;
 use serde_json::{Map, Value};
 use thiserror::Error;
 use tracing::field::{Field, Visit};
@@ -87,6 +88,30 @@ impl Sink {
         };
         let named = |file: &PathBuf| open(file).map_err(|why| LogError { file: file.clone(), why });
         Ok(Sink { format: *format, file: file.as_ref().map(named).transpose()? })
+    }
+}
+
+impl Sink {
+    /// Whether [`open`](Self::open) would find a file, or could make it. Makes nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn examine(settings: &LogSettings) -> Result<(), LogError> {
+        let Some(file) = &settings.file else { return Ok(()) };
+        if std::fs::symlink_metadata(file).is_ok() {
+            return Sink::open(settings).map(drop);
+        }
+        let folder = match file.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            Some(_) | None => Path::new("."),
+        };
+        let found = rustix::fs::access(folder, Access::EXISTS | Access::WRITE_OK | Access::EXEC_OK);
+        let usable =
+            found.map_err(io::Error::from).and_then(|()| match std::fs::metadata(folder)?.is_dir() {
+                true => Ok(()),
+                false => Err(io::ErrorKind::NotADirectory.into()),
+            });
+        usable.map_err(|why| LogError { file: file.clone(), why })
     }
 }
 
@@ -297,6 +322,12 @@ mod tests {
             open(&file).expect("it opens").as_ref().write_all(line).expect("a line");
         }
         assert_eq!(std::fs::read_to_string(&file).expect("the file"), "one\ntwo\n");
+        let other = folder.path().join("other");
+        for path in [&file, &other] {
+            let settings = LogSettings { file: Some(path.clone()), ..LogSettings::default() };
+            Sink::examine(&settings).expect("good");
+        }
+        assert!(!other.exists(), "it makes nothing");
         let mode = std::fs::metadata(&file).expect("the file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let link = folder.path().join("link");
@@ -306,6 +337,8 @@ mod tests {
             (folder.path().to_path_buf(), "no regular file"),
             (folder.path().join("none/log"), "none/log: No such file"),
         ] {
+            let settings = LogSettings { file: Some(path.clone()), ..LogSettings::default() };
+            assert!(Sink::examine(&settings).is_err(), "{}", path.display());
             let error = open(&path).expect_err("an error").to_string();
             assert!(error.starts_with("log_file ") && error.contains(why), "{error}");
         }

@@ -25,8 +25,8 @@ pub(super) fn log(report: &Report) {
                 visible(user.as_str())
             );
         }
-        Report::LoginFailed { user, from, failures, locked_secs } => {
-            login_failed(user.as_ref(), *from, *failures, *locked_secs);
+        Report::LoginFailed { user, from, failures, device, locked_secs } => {
+            login_failed((user.as_ref(), *device), *from, *failures, *locked_secs);
         }
         Report::InviteRefused { from } => {
             info!(event = "invite_refused", %from, "an invite that is not good, from {from}")
@@ -57,9 +57,18 @@ pub(super) fn log(report: &Report) {
 }
 
 /// A name without an account is not written: it may be a password that was typed in its place.
-fn login_failed(user: Option<&Name>, from: SocketAddr, failures: u32, locked_secs: Option<u64>) {
+fn login_failed(
+    (user, device): (Option<&Name>, bool),
+    from: SocketAddr,
+    failures: u32,
+    locked_secs: Option<u64>,
+) {
     let user = user.map(Name::as_str);
-    let name = user.map_or_else(|| "a name without an account".to_owned(), |user| visible(user).to_string());
+    let name = match user {
+        None => "a name without an account".to_owned(),
+        Some(user) if device => format!("a device of {}", visible(user)),
+        Some(user) => visible(user).to_string(),
+    };
     match locked_secs {
         Some(secs) => {
             let event = "lock";

@@ -134,6 +134,8 @@ impl<P: Platform> Server<P> {
             self.take_up(acceptor);
         }
         self.hands.log.take_up(log);
+        self.hands.settings.advertise = settings.advertise;
+        self.hands.settings.allow_plaintext = settings.allow_plaintext;
         self.hands.settings.log = settings.log;
         self.hands.settings.tls = settings.tls;
         self.hands.settings.limits = settings.limits;

@@ -113,15 +113,11 @@ pub fn forget_noted(data: &Path, has_account: impl Fn(&Name) -> bool) -> Result<
 }
 
 /// Who is noted.
-#[must_use]
-pub fn noted(data: &Path) -> Vec<Name> {
-    notes(data).into_iter().flatten().map(|(_, name)| name).collect()
-}
-
-/// Takes a note back.
-pub fn take_back(note: &Path) {
-    // It is of no harm: the name has an account again, or is gone.
-    let _ = remove(note);
+///
+/// # Errors
+/// [`ForgetError::Note`]; a note cannot be read.
+pub fn noted(data: &Path) -> Result<Vec<Name>, ForgetError> {
+    Ok(notes(data)?.into_iter().map(|(_, name)| name).collect())
 }
 
 fn remove(path: &Path) -> io::Result<()> {

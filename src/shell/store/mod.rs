@@ -29,7 +29,7 @@ pub use backup::{BackupError, Summary, backup};
 pub use check::{CheckError, CheckReport, check};
 pub use disk::OpenError;
 pub use export::{ExportError, export};
-pub use forget::{ForgetError, forget_noted, knows, note, noted, take_back};
+pub use forget::{ForgetError, forget_noted, knows, note, noted};
 pub use thread::{AddAccount, Answer};
 
 use std::path::{Path, PathBuf};

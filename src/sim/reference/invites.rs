@@ -25,6 +25,11 @@ impl Server {
     }
 
     pub(super) fn decide_invite(&mut self, ticket: Ticket, invite: &Invite) -> Decision {
+        let why = invite.name.as_ref().and_then(|name| self.why_not_new(name));
+        if let Some(why) = why.filter(|why| *why != "busy") {
+            self.expected.acted(ticket, Err(why));
+            return Decision::Answered;
+        }
         if self.invites.len() >= INVITES {
             let over = self.invites.iter().filter(|(code, _)| self.good(code).is_none());
             let Some(code) = over.min_by_key(|(_, invite)| invite.number).map(|(code, _)| code.clone())
@@ -106,6 +111,11 @@ impl Server {
 
     pub(super) fn invite_of(&self, id: LinkId) -> Option<String> {
         self.links.get(&id)?.invite.clone()
+    }
+
+    /// Whether nobody can use this invite any more.
+    pub(super) fn is_no_invite(&self, code: &str) -> bool {
+        self.good(code).is_none()
     }
 
     /// Whether this invite is for somebody of this name.

@@ -33,6 +33,9 @@ impl Server {
         if Name::new(name).is_err() {
             return self.refuse(id, AT_ONCE, "bad_name");
         }
+        if self.invite_of(id).is_some_and(|code| self.is_no_invite(&code)) {
+            return self.refuse_invite(id);
+        }
         let invited = self.invite_of(id).is_some_and(|code| self.is_invited(&code, name));
         let kept = self.settings.operators.iter().any(|operator| operator.as_str() == name);
         let new = (self.is_open() || invited) && !kept && self.find_open(name).is_none();
@@ -188,7 +191,7 @@ impl Server {
     }
 
     /// Why no account of this name can be made, if so.
-    fn why_not_new(&self, name: &Name) -> Option<&'static str> {
+    pub(super) fn why_not_new(&self, name: &Name) -> Option<&'static str> {
         if self.purges.contains_key(name) {
             return Some("busy");
         }

@@ -2,6 +2,7 @@
 
 use super::{CommandError, print};
 use crate::shell::credentials::{self, CredentialsError};
+use crate::shell::server::log::Sink;
 use crate::shell::server::setup::config::{Origin, Sources};
 use crate::shell::server::setup::identity;
 use crate::shell::server::setup::reload::ReloadError;
@@ -20,6 +21,7 @@ pub fn check(sources: &Sources) -> Result<(), CommandError> {
     if !settings.plaintext {
         identity::own(&settings).map_err(ReloadError::from)?;
     }
+    Sink::examine(&settings.log).map_err(ReloadError::from)?;
     let accounts = credentials::read(&settings.credentials)?;
     for warning in &accounts.warnings {
         tracing::warn!("{warning}");
@@ -28,6 +30,9 @@ pub fn check(sources: &Sources) -> Result<(), CommandError> {
     let accepted = accounts.file.accept(settings.core.registration, false);
     let list = accepted.map_err(|refusal| CredentialsError::refused(refusal, &settings.credentials))?;
     print([format!("accounts        {}", list.len())]);
+    for name in store::noted(&settings.data)? {
+        print([format!("to be forgotten {}", visible(name.as_str()))]);
+    }
     check_store(&settings)
 }
 

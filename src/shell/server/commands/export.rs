@@ -8,6 +8,7 @@ use super::CommandError;
 use crate::shell::credentials;
 use crate::shell::server::setup::config::Sources;
 use crate::shell::store;
+use crate::shell::visible::json_line;
 use crate::words::Name;
 
 /// `export USER`: prints all that is kept about a user, one object a line, without anything that a password or a token
@@ -22,7 +23,7 @@ pub fn export(sources: &Sources, name: &str) -> Result<(), CommandError> {
     let accounts = credentials::read(&settings.credentials)?.file.into_accounts();
     let has_account = accounts.iter().any(|(name, _)| *name == user);
     let mut stdout = BufWriter::new(io::stdout().lock());
-    let mut print = |object: &Value| writeln!(stdout, "{object}").is_ok();
+    let mut print = |object: &Value| writeln!(stdout, "{}", json_line(object)).is_ok();
     let account = json!({ "kind": "account", "user": user.as_str(), "has_account": has_account });
     let mut told = false;
     let mut wanted = true;

@@ -103,16 +103,32 @@ impl Reload {
 /// Settings that differ from the running ones but need a restart.
 #[must_use]
 pub fn needing_restart(wanted: &Settings, running: &Settings) -> Vec<&'static str> {
-    let Settings { bind, port, credentials, data, .. } = wanted;
+    // Whoever adds a setting says here whether it takes a restart; `take_files` takes up the others.
+    let Settings {
+        bind,
+        port,
+        credentials,
+        data,
+        plaintext,
+        ephemeral,
+        metrics,
+        core_dumps,
+        allow_plaintext: _,
+        tls: _,
+        advertise: _,
+        log: _,
+        limits: _,
+        core: _,
+    } = wanted;
     let differing = [
         ("bind", *bind != running.bind),
         ("port", *port != running.port),
         ("credentials", *credentials != running.credentials),
         ("data", *data != running.data),
-        ("plaintext", wanted.plaintext != running.plaintext),
-        ("ephemeral", wanted.ephemeral != running.ephemeral),
-        ("metrics", wanted.metrics != running.metrics),
-        ("core_dumps", wanted.core_dumps != running.core_dumps),
+        ("plaintext", *plaintext != running.plaintext),
+        ("ephemeral", *ephemeral != running.ephemeral),
+        ("metrics", *metrics != running.metrics),
+        ("core_dumps", *core_dumps != running.core_dumps),
     ];
     differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
 }
