@@ -7,7 +7,7 @@ use std::slice;
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use hobnob::shell::pages::{self, COLUMNS, Shell, TEMPLATE};
-use hobnob::shell::server::commands::{self, CommandError};
+use hobnob::shell::server::commands::{self, CommandError, Printed};
 use hobnob::shell::server::config::{ConfigError, Given, Sources};
 use hobnob::shell::server::ctl::{CtlError, ctl};
 use hobnob::shell::server::inviting::{Shown, invite};
@@ -65,6 +65,10 @@ struct CommandLine {
     /// Keep nothing over a restart but the accounts
     #[arg(long, global = true)]
     ephemeral: bool,
+    /// Record all that happens, texts too, in a new file; passwords and tokens
+    /// are replaced
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Log logins, logouts and the like on stderr
     #[arg(short, global = true)]
     verbose: bool,
@@ -150,6 +154,21 @@ enum Task {
     },
     /// Check settings, credentials and store, and say what is in them
     Check,
+    /// Do again what the server did that made a recording (--record), and say
+    /// whether it comes to the same
+    Replay {
+        /// The recording
+        file: PathBuf,
+        /// Print events from this one on
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        from: u64,
+        /// Print so many [default: all]
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+        /// One object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Print what completes these command lines in a shell
     Completions {
         /// Which
@@ -291,7 +310,7 @@ fn serve() -> anyhow::Result<()> {
     let log = start_log(&line);
     let sources = sources(&line)?;
     match &line.task {
-        None => run(sources, &log)?,
+        None => run(sources, &log, line.record.as_deref())?,
         Some(Task::Passwd { name }) => commands::passwd(&sources, name)?,
         Some(Task::Users) => commands::users(&sources)?,
         Some(Task::Remove { name }) => commands::remove(&sources, name)?,
@@ -307,6 +326,10 @@ fn serve() -> anyhow::Result<()> {
         },
         Some(Task::Top { once, json }) => top(&sources, Top { once: *once, json: *json })?,
         Some(Task::Check) => commands::check(&sources)?,
+        Some(Task::Replay { file, from, count, json }) => {
+            let printed = Printed { from: *from, count: count.unwrap_or(u64::MAX), json: *json };
+            commands::replay(file, printed)?;
+        }
         Some(Task::Completions { shell }) => commands::print([pages::completions(command_line(), *shell)]),
         Some(Task::Man { folder }) => {
             commands::print(pages::write_manual(command_line(), folder)?.iter().map(|page| page.display()));
@@ -363,6 +386,13 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
         &["bind", "credentials", "data", "config", "set", "plaintext", "ephemeral"],
         "  hobnob-server check
   hobnob-server check --config /etc/hobnob/hobnob.toml",
+    ),
+    (
+        "replay",
+        &[],
+        "  hobnob-server --record case.rec          until the server stops
+  hobnob-server replay case.rec | less
+  hobnob-server replay case.rec --from 1200 --count 20 --json",
     ),
     (
         "completions",

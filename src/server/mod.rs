@@ -19,6 +19,7 @@ mod answers;
 mod apply;
 pub mod credentials_file;
 mod deadlines;
+pub mod digests;
 mod door;
 #[cfg(feature = "sim")]
 mod durable;

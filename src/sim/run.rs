@@ -12,6 +12,8 @@ use super::coverage::{Coverage, Watcher};
 use super::disk::{Disk, Notes};
 pub use super::reference::tally::Tally;
 use super::scenario::Step;
+use super::tape::Tape;
+pub use super::tape::Viewer;
 pub use super::world::Plan;
 use super::world::World;
 use crate::client::Settings;
@@ -65,6 +67,16 @@ pub fn play_on(disk: Box<dyn Disk>, notes: Box<dyn Notes>, steps: &[Step], plan:
     world.host.store.take_along(disk);
     world.folders.take_along(notes);
     play_in(world, steps, None)
+}
+
+/// Plays a scenario, and then shows what each of its servers was told and wanted.
+pub fn show(steps: &[Step], plan: Plan, viewer: &mut dyn Viewer) {
+    let mut world = World::new(plan);
+    world.host.tape = Some(Tape::of_all_lives());
+    steps.iter().for_each(|step| world.step(*step));
+    if let Some(tape) = &world.host.tape {
+        tape.show(viewer);
+    }
 }
 
 fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Report {

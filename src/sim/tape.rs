@@ -12,11 +12,31 @@ use crate::server::{Effect, Event, ServerState, Settings};
 use crate::time::Time;
 use crate::words::{Credential, LinkId, Name};
 
+/// Looks at what a server is told and wants.
+pub trait Viewer {
+    /// A server starts.
+    fn begins(
+        &mut self,
+        settings: &Settings,
+        accounts: &[(Name, Credential)],
+        recovery: &Recovery,
+        at: Time,
+    );
+    /// It is told of an event.
+    fn told(&mut self, event: &Event<'_>, now: Time);
+    /// It wants this done.
+    fn wants(&mut self, effect: &Effect<'_>);
+    /// It wants nothing more for this event.
+    fn done(&mut self);
+}
+
 /// The events of one life of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Tape {
     beginning: Option<Beginning>,
     events: Vec<(Time, Owned)>,
+    /// Earlier lives, if they are kept.
+    earlier: Option<Vec<Tape>>,
 }
 
 #[derive(Debug)]
@@ -43,7 +63,12 @@ struct Outcome {
 }
 
 impl Tape {
-    /// A new life begins; what was recorded of an earlier one is dropped.
+    /// One that keeps earlier lives.
+    pub(super) fn of_all_lives() -> Tape {
+        Tape { earlier: Some(Vec::new()), ..Tape::default() }
+    }
+
+    /// A new life begins; what was recorded of an earlier one is dropped, unless it is kept.
     pub(super) fn start(
         &mut self,
         settings: &Settings,
@@ -51,7 +76,10 @@ impl Tape {
         recovery: &Recovery,
         at: Time,
     ) {
-        self.events.clear();
+        let events = core::mem::take(&mut self.events);
+        if let (Some(earlier), Some(beginning)) = (&mut self.earlier, self.beginning.take()) {
+            earlier.push(Tape { beginning: Some(beginning), events, earlier: None });
+        }
         self.beginning = Some(Beginning {
             settings: settings.clone(),
             accounts: accounts.to_vec(),
@@ -62,6 +90,26 @@ impl Tape {
 
     pub(super) fn record(&mut self, event: &Event<'_>, now: Time) {
         self.events.push((now, own(event)));
+    }
+
+    /// Plays the tape to somebody who looks at each event and its effects, from the start of the server on.
+    pub(super) fn show(&self, viewer: &mut dyn Viewer) {
+        self.earlier.iter().flatten().for_each(|life| life.show(viewer));
+        let Some(Beginning { settings, accounts, recovery, at }) = &self.beginning else { return };
+        viewer.begins(settings, accounts, recovery, *at);
+        let mut server =
+            ServerState::new(settings.clone(), accounts.clone(), recovery.clone(), 7, *at);
+        for (now, event) in &self.events {
+            let event = match event {
+                Owned::Other(event) => (**event).clone(),
+                Owned::Bytes(link, bytes) => Event::Received { link: *link, bytes },
+            };
+            viewer.told(&event, *now);
+            for effect in server.handle(event, *now) {
+                viewer.wants(&effect);
+            }
+            viewer.done();
+        }
     }
 
     /// What differs if the same bytes come in smaller chunks; `None`: nothing.

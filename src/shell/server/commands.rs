@@ -3,6 +3,7 @@
 mod check;
 mod export;
 pub(super) mod forget;
+mod replay;
 
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -23,6 +24,7 @@ use crate::words::Name;
 pub use self::check::check;
 pub use self::export::export;
 pub use self::forget::forget;
+pub use self::replay::{Printed, ReplayFailure, replay};
 
 /// The longest password, in bytes. A longer one does not fit into a line of the protocol.
 const LONGEST_PASSWORD: u64 = 4096;

@@ -18,6 +18,7 @@ use super::metrics::Counts;
 use super::nonces::Nonces;
 use super::operator::{ReadAgain, RenewCertificate};
 use super::rates::Rates;
+use super::recording::Recorder;
 use super::renewals::Renewals;
 use super::report;
 use super::setup::settings::Settings;
@@ -81,6 +82,8 @@ pub(super) struct Hands<P: Platform = System> {
     /// How fast they grow.
     pub(super) rates: Rates,
     pub(super) shortages: Shortages,
+    /// Takes note of all that the core is told, if that is recorded.
+    pub(super) recorder: Option<Recorder>,
     pub(super) stopping: Stopping,
     /// Who starts the server again when it restarts.
     pub(super) successor: Successor,

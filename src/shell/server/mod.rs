@@ -21,6 +21,7 @@ mod orders;
 #[doc(hidden)]
 pub mod played;
 mod rates;
+pub mod recording;
 mod renewals;
 mod report;
 mod restart;

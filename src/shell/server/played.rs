@@ -96,6 +96,7 @@ impl<P: Platform> Played<P> {
             reload: Rc::new(|_| ()),
             renew_certificate: Rc::new(|_| ()),
             core,
+            recorder: None,
             address: SocketAddr::from(([127, 0, 0, 1], 4_000)),
             successor: Successor::Manager,
             log: Log::default(),

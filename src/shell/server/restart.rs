@@ -16,6 +16,11 @@ pub(super) fn is_of_manager() -> bool {
     env::var_os(COUNT).is_some() && env::var_os(FIRST).is_none()
 }
 
+/// Whether a server was here before that has handed on its socket, or the service manager may have started one.
+pub(super) fn is_successor() -> bool {
+    env::var_os(COUNT).is_some()
+}
+
 /// Runs the installed program in the place of this one, which may be another version. Returns only if it cannot.
 pub(super) fn become_successor(program: io::Result<PathBuf>, socket: i32) -> io::Error {
     let program = match program {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use super::metrics::{self, Counts};
 use super::nonces::Nonces;
 use super::operator::{self, ReadAgain, RenewCertificate};
 use super::rates::Rates;
+use super::recording::{Recorder, RecordingError};
 use super::renewals::Renewals;
 use super::restart;
 use super::service_manager;
@@ -59,6 +61,9 @@ pub enum Failure {
     /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The file of the recording.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     /// The address.
     #[error("cannot listen on {address}: {why}")]
     Listen {
@@ -90,7 +95,7 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Failure::Key(error) if error.is_of_settings() => 2,
-            Failure::Setup(_) | Failure::Log(_) => 2,
+            Failure::Setup(_) | Failure::Log(_) | Failure::Recording(_) => 2,
             Failure::Key(_)
             | Failure::Listen { .. }
             | Failure::Store(_)
@@ -102,13 +107,13 @@ impl Failure {
     }
 }
 
-/// Serves until a signal ends it.
+/// Serves until a signal ends it. Records all that happens in a file, if one is given.
 ///
 /// # Errors
 /// [`Failure`] says in one line what is wrong; the log file has the line too.
-pub fn run(sources: Sources, log: &Log) -> Result<(), Failure> {
+pub fn run(sources: Sources, log: &Log, record: Option<&Path>) -> Result<(), Failure> {
     let program = std::env::current_exe();
-    let ended = match serve_to_end(sources, log) {
+    let ended = match serve_to_end(sources, log, record) {
         Ok(None) => Ok(()),
         Ok(Some(socket)) => Err(Failure::Restart(restart::become_successor(program, socket))),
         Err(failure) => Err(failure),
@@ -122,12 +127,13 @@ pub fn run(sources: Sources, log: &Log) -> Result<(), Failure> {
 }
 
 /// The number of the socket with which the server is to start again, if it is.
-fn serve_to_end(sources: Sources, log: &Log) -> Result<Option<i32>, Failure> {
+fn serve_to_end(sources: Sources, log: &Log, record: Option<&Path>) -> Result<Option<i32>, Failure> {
     let found = reload(&sources)?;
     let signals = operator::signals()?;
     raise_file_limit();
     let address = SocketAddr::new(found.settings.bind, found.settings.port);
     let clock = WallClock::starting_after(Time::ZERO);
+    let started_again = restart::is_successor();
     let (listener, successor) = listener(System::new(clock), address, &found.settings)?;
     let metrics = metrics_port(&found.settings, System::new(clock))?;
     let (answers, answered) = async_channel::unbounded();
@@ -159,7 +165,10 @@ fn serve_to_end(sources: Sources, log: &Log) -> Result<Option<i32>, Failure> {
     }
     let hashing = start_hashing(sender)?;
     hashing.learn_costs(&accounts);
-    let core = new_core(&settings, accounts, recovery, platform.now())?;
+    let now = platform.now();
+    let begin = |path| Recorder::begin(path, started_again, &settings.core, &accounts, &recovery, now);
+    let recorder = record.map(begin).transpose()?;
+    let core = new_core(&settings, accounts, recovery, now)?;
     let address = listener.local_addr()?;
     let parts = Parts {
         platform,
@@ -173,6 +182,7 @@ fn serve_to_end(sources: Sources, log: &Log) -> Result<Option<i32>, Failure> {
         reload,
         renew_certificate,
         core,
+        recorder,
         address,
         successor,
         log: log.clone(),
@@ -234,6 +244,7 @@ pub(super) struct Parts<P: Platform> {
     pub(super) reload: ReadAgain,
     pub(super) renew_certificate: RenewCertificate,
     pub(super) core: ServerState,
+    pub(super) recorder: Option<Recorder>,
     /// Where it listens.
     pub(super) address: SocketAddr,
     pub(super) successor: Successor,
@@ -255,6 +266,7 @@ impl<P: Platform> Parts<P> {
             reload,
             renew_certificate,
             core,
+            recorder,
             address,
             successor,
             log,
@@ -285,6 +297,7 @@ impl<P: Platform> Parts<P> {
             counts: Counts::default(),
             rates: Rates::default(),
             shortages: Shortages::default(),
+            recorder,
             alarm: Alarm::new(platform.clone()),
             platform,
             dirty: Vec::new(),

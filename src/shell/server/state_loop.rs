@@ -304,9 +304,16 @@ impl<P: Platform> Server<P> {
 
     pub(super) fn tell(&mut self, event: Event<'_>, now: Time) {
         self.hands.platform.server_is_told(&event);
+        self.hands.recorder.take_if(|recorder| !recorder.event(&event, now));
         for effect in self.core.handle(event, now) {
             self.hands.platform.server_wants(&effect);
+            if let Some(recorder) = &mut self.hands.recorder {
+                recorder.effect(&effect);
+            }
             self.hands.carry_out(effect);
+        }
+        if let Some(recorder) = &mut self.hands.recorder {
+            recorder.done();
         }
         self.hands.platform.server_has_done();
     }

@@ -1,0 +1,247 @@
+//! A recording on the disk, written by a thread of its own.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use thiserror::Error;
+use zeroize::Zeroize as _;
+
+use super::format::End;
+use super::{Notes, Scribe};
+use crate::record::Recovery;
+use crate::server::{Effect, Event, Settings};
+use crate::shell::own_files::open_own;
+use crate::shell::visible::visible;
+use crate::time::Time;
+use crate::words::{Credential, Name};
+
+/// The longest recording.
+const LONGEST: u64 = 1 << 30;
+/// Notes that may wait for the thread.
+const WAITING: usize = 64 << 20;
+/// How long the thread waits for more before it writes: fewer, larger writes.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// A recording that cannot begin.
+#[derive(Debug, Error)]
+#[error("cannot record to {}: {why}", visible(&path.to_string_lossy()))]
+pub struct RecordingError {
+    path: PathBuf,
+    why: io::Error,
+}
+
+/// Takes what the state loop notes. The recording ends when it is dropped.
+pub struct Recorder {
+    notes: Notes,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    noted: Vec<u8>,
+    /// Whether the thread waits for something to do.
+    waits: bool,
+    /// Nothing more will come, for this reason.
+    over: Option<End>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the recording, unless it has ended.
+    fn end(&self, why: End) {
+        self.lock().over.get_or_insert(why);
+        self.more.notify_one();
+    }
+}
+
+impl Recorder {
+    /// Begins a recording in a new file. If the server has started again, and the file of its earlier start is there, the
+    /// new one has a number behind its name.
+    ///
+    /// # Errors
+    /// The file exists or cannot be made; the system has no randomness or no thread.
+    pub fn begin(
+        path: &Path,
+        started_again: bool,
+        settings: &Settings,
+        accounts: &[(Name, Credential)],
+        recovery: &Recovery,
+        now: Time,
+    ) -> Result<Recorder, RecordingError> {
+        let fail = |why| RecordingError { path: path.to_owned(), why };
+        let (file, own_path) = create(path, started_again).map_err(fail)?;
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| fail(io::Error::other(error.to_string())))?;
+        let scribe = Scribe::begin(key, settings, accounts, recovery, now);
+        key.zeroize();
+        let shared: Arc<Shared> = Arc::default();
+        let writer = Writer { scribe, file, path: own_path, written: 0, shared: Arc::clone(&shared) };
+        tracing::warn!("everything that happens is recorded in {}", visible(&writer.path.to_string_lossy()));
+        let builder = thread::Builder::new().name("recording".to_owned());
+        let thread = builder.spawn(move || writer.run()).map_err(fail)?;
+        Ok(Recorder { notes: Notes::default(), shared, thread: Some(thread) })
+    }
+
+    /// Notes an event, before the core is told of it. `false`: the recording has ended.
+    pub fn event(&mut self, event: &Event<'_>, now: Time) -> bool {
+        self.notes.event(event, now);
+        self.hand_over()
+    }
+
+    /// Notes an effect of the event.
+    pub fn effect(&mut self, effect: &Effect<'_>) {
+        self.notes.effect(effect);
+    }
+
+    /// There are no more effects of the event.
+    pub fn done(&mut self) {
+        self.notes.done();
+        self.hand_over();
+    }
+
+    fn hand_over(&mut self) -> bool {
+        let mut state = self.shared.lock();
+        if state.noted.len() > WAITING {
+            state.over.get_or_insert(End::Behind);
+        }
+        if state.over.is_some() {
+            return false;
+        }
+        state.noted.extend_from_slice(self.notes.bytes());
+        let waits = std::mem::take(&mut state.waits);
+        drop(state);
+        self.notes.clear();
+        if waits {
+            self.shared.more.notify_one();
+        }
+        true
+    }
+}
+
+/// Waits for the thread, which writes what was noted.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.shared.end(End::Stopped);
+        if let Some(thread) = self.thread.take() {
+            // Fails only if the thread has panicked.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn create(path: &Path, started_again: bool) -> io::Result<(File, PathBuf)> {
+    let mut number = 1;
+    loop {
+        let own = if number == 1 { path.to_owned() } else { numbered(path, number) };
+        match open_own(OpenOptions::new().write(true).create_new(true).mode(0o600), &own) {
+            Err(error) if started_again && error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(io::Error::other("it exists already; take another name, or move it away"));
+            }
+            opened => return Ok((opened?, own)),
+        }
+    }
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+/// The thread.
+struct Writer {
+    scribe: Scribe,
+    file: File,
+    path: PathBuf,
+    written: u64,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut noted = Vec::new();
+        let end = loop {
+            let over = self.wait(&mut noted);
+            if let Err(end) = self.write(&mut noted) {
+                break end;
+            }
+            if let Some(over) = over {
+                break Ok(over);
+            }
+        };
+        let path = visible(&self.path.to_string_lossy()).to_string();
+        match end {
+            Ok(end) => {
+                self.scribe.end(end);
+                let last = self.scribe.take();
+                let written = self.file.write_all(&last);
+                match (end, written) {
+                    (_, Err(error)) => tracing::error!("the recording {path} has no end: {error}"),
+                    (End::Stopped, Ok(())) => tracing::info!("the recording {path} is complete"),
+                    (End::Full | End::Behind, Ok(())) => {
+                        tracing::error!("the recording {path} ends here: {}", end.words());
+                    }
+                }
+            }
+            Err(error) => tracing::error!("the recording {path} ends here: {error}"),
+        }
+    }
+
+    /// Waits until something was noted, or nothing more will be; for a while, so that more comes with it.
+    fn wait(&self, noted: &mut Vec<u8>) -> Option<End> {
+        let mut state = self.shared.lock();
+        while state.noted.is_empty() && state.over.is_none() {
+            state.waits = true;
+            state = self.shared.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.over.is_none() {
+            drop(state);
+            thread::sleep(GATHER);
+            state = self.shared.lock();
+        }
+        std::mem::swap(&mut state.noted, noted);
+        state.over
+    }
+
+    /// Writes what was noted, and wipes it. `Err(Ok(…))`: the recording is full.
+    fn write(&mut self, noted: &mut Vec<u8>) -> Result<(), Result<End, io::Error>> {
+        let read = self.scribe.take_down(noted);
+        noted.as_mut_slice().zeroize();
+        noted.clear();
+        let made = self.scribe.take();
+        let outcome = match read {
+            None => Err(Err(io::Error::other("what was noted cannot be read"))),
+            Some(()) if self.written + made.len() as u64 > LONGEST => Err(Ok(End::Full)),
+            Some(()) => self.file.write_all(&made).map_err(Err),
+        };
+        match &outcome {
+            Ok(()) => self.written += made.len() as u64,
+            Err(Ok(end)) => self.shared.end(*end),
+            Err(Err(_)) => self.shared.end(End::Behind),
+        }
+        outcome
+    }
+}
