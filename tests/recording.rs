@@ -2,6 +2,7 @@
 //! recorded and comes to the same again.
 #![cfg(feature = "sim")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::{env, fs, mem};
 
@@ -11,7 +12,10 @@ use hobnob::shell::server::recording::{Notes, Scribe, replay};
 use hobnob::sim::run::{Plan, Viewer, show};
 use hobnob::sim::scenario::{self, Step};
 use hobnob::time::Time;
-use hobnob::words::{Credential, Name};
+use hobnob::words::{Credential, Name, Token};
+
+/// The run that the recording of the past shows.
+const GOLDEN: u64 = 3;
 
 /// Records what each server of a run is told.
 #[derive(Default)]
@@ -20,6 +24,8 @@ struct Camera {
     scribe: Option<Scribe>,
     /// Those of earlier servers.
     recordings: Vec<Vec<u8>>,
+    /// Credentials and tokens.
+    secrets: BTreeSet<String>,
 }
 
 impl Camera {
@@ -34,7 +40,12 @@ impl Camera {
         if let Some(mut scribe) = self.scribe.take() {
             let notes = mem::take(&mut self.notes);
             scribe.take_down(notes.bytes()).expect("notes are read");
-            self.recordings.push(scribe.take());
+            let recording = scribe.take();
+            let secrets = self.secrets.iter().filter(|secret| secret.len() > 8);
+            for secret in secrets {
+                assert!(memchr::memmem::find(&recording, secret.as_bytes()).is_none(), "{secret}");
+            }
+            self.recordings.push(recording);
         }
     }
 }
@@ -48,6 +59,7 @@ impl Viewer for Camera {
         at: Time,
     ) {
         self.keep();
+        self.secrets.extend(accounts.iter().map(|(_, credential)| credential.reveal().to_owned()));
         self.scribe = Some(Scribe::begin([7; 32], settings, accounts, recovery, at));
     }
 
@@ -56,12 +68,33 @@ impl Viewer for Camera {
     }
 
     fn wants(&mut self, effect: &Effect<'_>) {
+        if let Effect::Send { bytes, .. } = effect {
+            let lines = std::str::from_utf8(bytes).expect("UTF-8").lines();
+            let given = lines.filter(|line| !line.contains("message") && !line.starts_with("broadcast"));
+            let words = given.flat_map(|line| line.split(' '));
+            self.secrets.extend(words.filter(|word| word.parse::<Token>().is_ok()).map(str::to_owned));
+        }
         self.notes.effect(effect);
     }
 
     fn done(&mut self) {
         self.notes.done();
     }
+}
+
+/// A recording as it was made once: a core that does otherwise, and a format that is read otherwise, show. With
+/// `HOBNOB_WRITE` set it is made anew.
+#[test]
+fn a_recording_of_the_past_comes_to_the_same_still() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/world.rec");
+    if env::var_os("HOBNOB_WRITE").is_some() {
+        let lives = Camera::look_at(&scenario::from_seed(GOLDEN, 400), Plan::default());
+        let longest = lives.into_iter().max_by_key(Vec::len).expect("a server");
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, longest).expect("written");
+    }
+    let recording = fs::read(&path).expect("a recording; HOBNOB_WRITE=1 makes it");
+    assert!(assert_replays("the recording of the past", &recording) > 100);
 }
 
 /// The number of its events.

@@ -18,6 +18,7 @@ mod million;
 mod pairs;
 mod parts;
 mod program;
+mod recorded;
 mod resume;
 mod stored;
 mod table;

@@ -12,7 +12,7 @@ use super::pairs::{Pairs, Run, histogram};
 use super::program::Program;
 use super::stored::{Pace, Storers, bare_commits, bare_syncs, run_stored};
 use super::table::{Row, Table, Target, median};
-use super::{million, resume, tls};
+use super::{million, recorded, resume, tls};
 
 /// Pairs at a time.
 pub(super) const PAIRS: usize = 50;
@@ -32,6 +32,7 @@ pub(crate) const PARTS: &[Part] = &[
     ("yardstick", "the bare relay held against a plain copy", yardstick),
     ("single", "one at a time, 50 pairs, without and beside idle sessions", single),
     ("prices", "one at a time, 50 pairs, with prices as they are by default and lifted", prices),
+    ("recorded", "one at a time and batched, 50 pairs, with a recording and without", recorded::measure),
     ("batched", "50 pairs, 64 under way each", batched),
     ("broadcast", "to 1,000 receivers", broadcast),
     ("latency", "at 5,000 messages a second", latency),

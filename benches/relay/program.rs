@@ -69,6 +69,14 @@ impl Program {
         Program::server_with(bench, accounts, &[], |_| true)?.with_tls()
     }
 
+    /// The same with a recording.
+    pub(crate) fn server_that_records(bench: &Bench, accounts: usize) -> Result<Program> {
+        let folder = tempfile::Builder::new().prefix("bench").tempdir_in(&bench.folder)?;
+        let file = folder.path().join("recording");
+        let file = file.to_str().context("a path in UTF-8")?.to_owned();
+        Program::server_in(folder, bench, accounts, &["--plaintext", "--record", &file], |_| true)
+    }
+
     fn server_with(
         bench: &Bench,
         accounts: usize,
@@ -76,6 +84,16 @@ impl Program {
         lifts: impl Fn(&str) -> bool,
     ) -> Result<Program> {
         let folder = tempfile::Builder::new().prefix("bench").tempdir_in(&bench.folder)?;
+        Program::server_in(folder, bench, accounts, words, lifts)
+    }
+
+    fn server_in(
+        folder: TempDir,
+        bench: &Bench,
+        accounts: usize,
+        words: &[&str],
+        lifts: impl Fn(&str) -> bool,
+    ) -> Result<Program> {
         let credentials = folder.path().join("credentials.txt");
         write_accounts(&credentials, accounts)?;
         let mut command = on_core(bench.cores.server, Path::new(env!("CARGO_BIN_EXE_hobnob-server")));

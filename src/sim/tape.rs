@@ -15,13 +15,7 @@ use crate::words::{Credential, LinkId, Name};
 /// Looks at what a server is told and wants.
 pub trait Viewer {
     /// A server starts.
-    fn begins(
-        &mut self,
-        settings: &Settings,
-        accounts: &[(Name, Credential)],
-        recovery: &Recovery,
-        at: Time,
-    );
+    fn begins(&mut self, settings: &Settings, accounts: &[(Name, Credential)], recovery: &Recovery, at: Time);
     /// It is told of an event.
     fn told(&mut self, event: &Event<'_>, now: Time);
     /// It wants this done.
@@ -97,8 +91,7 @@ impl Tape {
         self.earlier.iter().flatten().for_each(|life| life.show(viewer));
         let Some(Beginning { settings, accounts, recovery, at }) = &self.beginning else { return };
         viewer.begins(settings, accounts, recovery, *at);
-        let mut server =
-            ServerState::new(settings.clone(), accounts.clone(), recovery.clone(), 7, *at);
+        let mut server = ServerState::new(settings.clone(), accounts.clone(), recovery.clone(), 7, *at);
         for (now, event) in &self.events {
             let event = match event {
                 Owned::Other(event) => (**event).clone(),

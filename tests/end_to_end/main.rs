@@ -32,6 +32,7 @@ mod plain_mode;
 mod private_door;
 mod private_ends;
 mod private_links;
+mod recording;
 mod relayed_links;
 mod reload;
 mod restarts;

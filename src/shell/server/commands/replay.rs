@@ -61,8 +61,8 @@ pub fn replay(file: &Path, printed: Printed) -> Result<(), ReplayFailure> {
             let _ = writeln!(stdout, "{}", if printed.json { object(step) } else { line(step) });
         }
     };
-    let replayed = run(&recording, look)
-        .map_err(|why| ReplayFailure::NoRecording { file: file.to_owned(), why })?;
+    let replayed =
+        run(&recording, look).map_err(|why| ReplayFailure::NoRecording { file: file.to_owned(), why })?;
     let summary = summary(&replayed, printed.json);
     let _ = writeln!(stdout, "{summary}").and_then(|()| stdout.flush());
     failure(&replayed).map_or(Ok(()), |words| Err(ReplayFailure::Differs(words)))
@@ -86,7 +86,8 @@ fn line(step: &Step) -> String {
 
 fn object(step: &Step) -> String {
     let Step { number, at, event, effects, equal } = step;
-    json!({ "event": number, "time": time(*at), "what": event, "effects": effects, "equal": equal }).to_string()
+    json!({ "event": number, "time": time(*at), "what": event, "effects": effects, "equal": equal })
+        .to_string()
 }
 
 fn summary(replayed: &Replayed, json: bool) -> String {
@@ -106,8 +107,10 @@ fn summary(replayed: &Replayed, json: bool) -> String {
         .to_string();
     }
     let own = env!("CARGO_PKG_VERSION");
-    let of = if version == own { String::new() } else { format!(", recorded by {version}, replayed by {own}") };
-    let left = if *unfinished > 0 { format!(", {unfinished} without recorded effects") } else { String::new() };
+    let of =
+        if version == own { String::new() } else { format!(", recorded by {version}, replayed by {own}") };
+    let left =
+        if *unfinished > 0 { format!(", {unfinished} without recorded effects") } else { String::new() };
     match differs {
         Some(number) => format!("{events} events replayed{of}; the effects of event {number} differ"),
         None => format!("{events} events replayed, with equal effects{left}{of}; the end: {ended}"),

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use crate::record::{Digest, RecordNumber, WordsDigest};
 use crate::time::Time;
-use crate::words::{
-    AddressRange, Credential, LinkId, LoginNumber, MessageId, Name, Origin, Ticket, Token,
-};
+use crate::words::{AddressRange, Credential, LinkId, LoginNumber, MessageId, Name, Origin, Ticket, Token};
 
 /// Takes what is written.
 #[derive(Default)]

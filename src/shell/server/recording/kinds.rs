@@ -263,11 +263,9 @@ pub(super) fn get_event<'a>(from: &mut Decoder<'a>) -> Option<Event<'a>> {
         6 => Event::Hashed { ticket: Coded::get(from)?, credential: Coded::get(from)? },
         7 => Event::Committed { upto: Coded::get(from)? },
         8 => Event::StoreRefused { from: Coded::get(from)? },
-        9 => Event::MailLoaded {
-            ticket: Coded::get(from)?,
-            mail: Coded::get(from)?,
-            more: Coded::get(from)?,
-        },
+        9 => {
+            Event::MailLoaded { ticket: Coded::get(from)?, mail: Coded::get(from)?, more: Coded::get(from)? }
+        }
         10 => Event::Reloaded { accounts: Coded::get(from)?, settings: Coded::get(from)? },
         11 => Event::HashesRenewed { renewals: Coded::get(from)? },
         12 => Event::Turn,

@@ -185,9 +185,23 @@ mod tests {
     fn what_does_not_parse_does_not_parse_for_the_same_reason() {
         let made = StandIns::new([1; 32]);
         let lines: [&[u8]; 17] = [
-            b"hello one", b"login", b"register hans ", b"ack 3.17 5 6", b"active sometimes", b"message group",
-            b"message group crew ", b"whoelsesince -1", b"create crew yoda", b"help a b", b"# 5", b"#x whoelse",
-            b"startprivate yoda 65536", b"log\xffin hans", b"message hans \xff\xfe x", b"#5", b"#99999999999999999999999 a",
+            b"hello one",
+            b"login",
+            b"register hans ",
+            b"ack 3.17 5 6",
+            b"active sometimes",
+            b"message group",
+            b"message group crew ",
+            b"whoelsesince -1",
+            b"create crew yoda",
+            b"help a b",
+            b"# 5",
+            b"#x whoelse",
+            b"startprivate yoda 65536",
+            b"log\xffin hans",
+            b"message hans \xff\xfe x",
+            b"#5",
+            b"#99999999999999999999999 a",
         ];
         for line in lines {
             let before = ClientLine::parse(line).expect_err("a misuse");

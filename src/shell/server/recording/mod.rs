@@ -37,7 +37,7 @@ mod scribe;
 mod stand_ins;
 
 pub use self::file::{Recorder, RecordingError};
-pub use self::replay::{Difference, Ended, Replayed, ReplayError, Step, replay};
+pub use self::replay::{Difference, Ended, ReplayError, Replayed, Step, replay};
 pub use self::scribe::Scribe;
 
 use self::coded::{Coded as _, Encoder};

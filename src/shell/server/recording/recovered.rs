@@ -23,12 +23,30 @@ pub(super) enum Pass {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shown {
     /// The one at this place of the two that there are.
-    Pass { digest: Digest, place: usize, pass: Pass, token: Token, credential: Credential },
-    Invite { digest: Digest, code: Token },
-    Name { digest: Digest, name: String },
-    Words { digest: WordsDigest, line: String },
+    Pass {
+        digest: Digest,
+        place: usize,
+        pass: Pass,
+        token: Token,
+        credential: Credential,
+    },
+    Invite {
+        digest: Digest,
+        code: Token,
+    },
+    Name {
+        digest: Digest,
+        name: String,
+    },
+    Words {
+        digest: WordsDigest,
+        line: String,
+    },
     /// What stood for this name, when it had no account.
-    Named { stand_in: String, name: String },
+    Named {
+        stand_in: String,
+        name: String,
+    },
 }
 
 impl Pass {
@@ -256,11 +274,9 @@ pub(super) fn restore(recovery: &mut Recovery, shown: &[Shown], named: &Named) {
         }
     }
     for record in &mut recovery.records {
-        replace_digests(
-            record,
-            &mut |own| *own = of_secrets.get(own).copied().unwrap_or(*own),
-            &mut |own| *own = of_words.get(own).copied().unwrap_or(*own),
-        );
+        replace_digests(record, &mut |own| *own = of_secrets.get(own).copied().unwrap_or(*own), &mut |own| {
+            *own = of_words.get(own).copied().unwrap_or(*own)
+        });
     }
 }
 

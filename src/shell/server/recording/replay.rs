@@ -101,8 +101,7 @@ pub fn replay(recording: &[u8], mut look: impl FnMut(&Step)) -> Result<Replayed,
         return Err(if begun { ReplayError::Empty } else { ReplayError::NoRecording });
     }
     let (mut core, version, mut play) = prepare(recording)?;
-    let mut replayed =
-        Replayed { version, events: 0, unfinished: 0, difference: None, ended: Ended::Cut };
+    let mut replayed = Replayed { version, events: 0, unfinished: 0, difference: None, ended: Ended::Cut };
     let (mut last, mut open): (_, Option<(Step, Effects)>) = (Time::ZERO, None);
     for (at, item) in items(recording) {
         let item = Item::get(item, &mut last).ok_or(ReplayError::Damaged { at })?;

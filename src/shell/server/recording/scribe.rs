@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::coded::{Coded, Decoder, Encoder};
 use super::effects::{Told, sum_up};
-use super::format::{Beginning, End, Item, HEAD};
+use super::format::{Beginning, End, HEAD, Item};
 use super::kinds::{get_event, put_event};
 use super::lines;
 use super::recovered::{Shown, Unshown, replace_digests, users};
@@ -77,11 +77,9 @@ impl Scribe {
         let mut recovery = recovery.clone();
         for record in &mut recovery.records {
             let stand_ins = &scribe.stand_ins;
-            replace_digests(
-                record,
-                &mut |own| *own = stand_ins.digest(own),
-                &mut |own| *own = stand_ins.words(*own),
-            );
+            replace_digests(record, &mut |own| *own = stand_ins.digest(own), &mut |own| {
+                *own = stand_ins.words(*own)
+            });
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let beginning = Beginning { version, at: now, settings: settings.clone(), accounts, recovery };
@@ -168,9 +166,8 @@ impl Scribe {
     fn learn(&mut self, accounts: &[(Name, Credential)]) -> Vec<(Name, Credential)> {
         accounts.iter().for_each(|(name, _)| self.learn_name(name.as_str()));
         self.accounts = accounts.iter().cloned().collect();
-        let stand_in = |(name, credential): &(Name, Credential)| {
-            (name.clone(), self.stand_ins.credential(credential))
-        };
+        let stand_in =
+            |(name, credential): &(Name, Credential)| (name.clone(), self.stand_ins.credential(credential));
         accounts.iter().map(stand_in).collect()
     }
 
@@ -183,9 +180,9 @@ impl Scribe {
             Event::Reloaded { accounts, settings } => {
                 Event::Reloaded { accounts: self.learn(&accounts), settings }
             }
-            Event::HashesRenewed { renewals } => {
-                Event::HashesRenewed { renewals: renewals.into_iter().map(|each| self.renewal(each)).collect() }
-            }
+            Event::HashesRenewed { renewals } => Event::HashesRenewed {
+                renewals: renewals.into_iter().map(|each| self.renewal(each)).collect(),
+            },
             Event::Operator { ticket, mut act } => {
                 match &mut *act {
                     Act::Invite { code, invite } => {

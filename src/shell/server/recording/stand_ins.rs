@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn stand_ins_are_as_long_and_as_good_and_hold_nothing_of_the_secret() {
         let mut made = StandIns::new([7; 32]);
-        for secret in ["falcon", "a b c d", "pässwörd", "短い合言葉", "🦀🦀🦀🦀", "$argon2 or so"] {
+        for secret in ["falcon", "a b c d", "pässwörd", "短い合言葉", "🦀🦀🦀🦀", "$argon2 or so"]
+        {
             let stand_in = made.password(secret);
             assert_eq!(stand_in.len(), secret.len());
             assert_eq!(stand_in.chars().count(), secret.chars().count());
