@@ -12,7 +12,7 @@ use hobnob::shell::server::recording::{Notes, Scribe, replay};
 use hobnob::sim::run::{Plan, Viewer, show};
 use hobnob::sim::scenario::{self, Step};
 use hobnob::time::Time;
-use hobnob::words::{Credential, Name, Token};
+use hobnob::words::{Credential, Name};
 
 /// The run that the recording of the past shows.
 const GOLDEN: u64 = 3;
@@ -43,7 +43,8 @@ impl Camera {
             let recording = scribe.take();
             let secrets = self.secrets.iter().filter(|secret| secret.len() > 8);
             for secret in secrets {
-                assert!(memchr::memmem::find(&recording, secret.as_bytes()).is_none(), "{secret}");
+                let found = memchr::memmem::find(&recording, secret.as_bytes());
+                assert!(found.is_none(), "{secret}");
             }
             self.recordings.push(recording);
         }
@@ -70,9 +71,16 @@ impl Viewer for Camera {
     fn wants(&mut self, effect: &Effect<'_>) {
         if let Effect::Send { bytes, .. } = effect {
             let lines = std::str::from_utf8(bytes).expect("UTF-8").lines();
-            let given = lines.filter(|line| !line.contains("message") && !line.starts_with("broadcast"));
-            let words = given.flat_map(|line| line.split(' '));
-            self.secrets.extend(words.filter(|word| word.parse::<Token>().is_ok()).map(str::to_owned));
+            for line in lines {
+                let words: Vec<&str> = line.split(' ').collect();
+                let token = match words.first() {
+                    Some(&"welcome" | &"resumed") => words.get(7),
+                    Some(&"device") => words.get(1),
+                    Some(&"introduce") => words.get(3),
+                    Some(_) | None => None,
+                };
+                self.secrets.extend(token.map(|token| (*token).to_owned()));
+            }
         }
         self.notes.effect(effect);
     }

@@ -230,6 +230,7 @@ impl<P: Platform> Server<P> {
         if mem::take(&mut self.hands.stored) {
             self.hands.store.wake(now);
         }
+        self.hands.recorder.take_if(|recorder| !recorder.hand_over());
         let at = self.hands.platform.now();
         self.written = (at, at.since(now));
         Ok(())
@@ -304,7 +305,9 @@ impl<P: Platform> Server<P> {
 
     pub(super) fn tell(&mut self, event: Event<'_>, now: Time) {
         self.hands.platform.server_is_told(&event);
-        self.hands.recorder.take_if(|recorder| !recorder.event(&event, now));
+        if let Some(recorder) = &mut self.hands.recorder {
+            recorder.event(&event, now);
+        }
         for effect in self.core.handle(event, now) {
             self.hands.platform.server_wants(&effect);
             if let Some(recorder) = &mut self.hands.recorder {

@@ -151,6 +151,10 @@ pub(super) struct Summary {
     pub(super) digest: u64,
 }
 
+impl Summary {
+    pub(super) const NOTHING: Summary = Summary { count: 0, digest: 0 };
+}
+
 /// Sums up the effects of one event. Calls `closed` for each link that ended. `None` if they cannot be read.
 pub(super) fn sum_up(effects: &[u8], told: &mut Told, mut closed: impl FnMut(LinkId)) -> Option<Summary> {
     told.new.clear();
@@ -180,7 +184,7 @@ pub(super) fn sum_up(effects: &[u8], told: &mut Told, mut closed: impl FnMut(Lin
             _ => return None,
         }
     }
-    Some(Summary { count, digest: hasher.finish() })
+    Some(if count == 0 { Summary::NOTHING } else { Summary { count, digest: hasher.finish() } })
 }
 
 /// In one order of bytes on all machines.

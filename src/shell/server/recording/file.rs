@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -25,6 +25,10 @@ use crate::words::{Credential, Name};
 const LONGEST: u64 = 1 << 30;
 /// Notes that may wait for the thread.
 const WAITING: usize = 64 << 20;
+/// Notes that are given to the thread in the middle of a turn.
+const ENOUGH: usize = 256 << 10;
+/// How long a server that stops waits for the thread.
+const LAST_WRITE: Duration = Duration::from_secs(2);
 /// How long the thread waits for more before it writes: fewer, larger writes.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -40,7 +44,6 @@ pub struct RecordingError {
 pub struct Recorder {
     notes: Notes,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -62,6 +65,8 @@ struct State {
     waits: bool,
     /// Nothing more will come, for this reason.
     over: Option<End>,
+    /// The thread has ended.
+    done: bool,
 }
 
 impl Shared {
@@ -72,7 +77,7 @@ impl Shared {
     /// Ends the recording, unless it has ended.
     fn end(&self, why: End) {
         self.lock().over.get_or_insert(why);
-        self.more.notify_one();
+        self.more.notify_all();
     }
 }
 
@@ -100,14 +105,13 @@ impl Recorder {
         let writer = Writer { scribe, file, path: own_path, written: 0, shared: Arc::clone(&shared) };
         tracing::warn!("everything that happens is recorded in {}", visible(&writer.path.to_string_lossy()));
         let builder = thread::Builder::new().name("recording".to_owned());
-        let thread = builder.spawn(move || writer.run()).map_err(fail)?;
-        Ok(Recorder { notes: Notes::default(), shared, thread: Some(thread) })
+        builder.spawn(move || writer.run()).map_err(fail)?;
+        Ok(Recorder { notes: Notes::default(), shared })
     }
 
-    /// Notes an event, before the core is told of it. `false`: the recording has ended.
-    pub fn event(&mut self, event: &Event<'_>, now: Time) -> bool {
+    /// Notes an event, before the core is told of it.
+    pub fn event(&mut self, event: &Event<'_>, now: Time) {
         self.notes.event(event, now);
-        self.hand_over()
     }
 
     /// Notes an effect of the event.
@@ -118,36 +122,43 @@ impl Recorder {
     /// There are no more effects of the event.
     pub fn done(&mut self) {
         self.notes.done();
-        self.hand_over();
+        if self.notes.bytes().len() > ENOUGH {
+            self.hand_over();
+        }
     }
 
-    fn hand_over(&mut self) -> bool {
+    /// Gives the thread what was noted. `false`: the recording has ended.
+    pub fn hand_over(&mut self) -> bool {
+        let noted = self.notes.bytes();
         let mut state = self.shared.lock();
-        if state.noted.len() > WAITING {
+        if state.noted.len() + noted.len() > WAITING {
             state.over.get_or_insert(End::Behind);
         }
-        if state.over.is_some() {
-            return false;
+        let goes_on = state.over.is_none();
+        let mut waits = false;
+        if goes_on && !noted.is_empty() {
+            state.noted.extend_from_slice(noted);
+            waits = std::mem::take(&mut state.waits);
         }
-        state.noted.extend_from_slice(self.notes.bytes());
-        let waits = std::mem::take(&mut state.waits);
         drop(state);
         self.notes.clear();
         if waits {
-            self.shared.more.notify_one();
+            self.shared.more.notify_all();
         }
-        true
+        goes_on
     }
 }
 
-/// Waits for the thread, which writes what was noted.
+/// Waits for the thread, which writes what was noted: also the event that the core panicked at. A recording that has
+/// ended is not waited for, nor a disk that hangs.
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.shared.end(End::Stopped);
-        if let Some(thread) = self.thread.take() {
-            // Fails only if the thread has panicked.
-            let _ = thread.join();
+        if !self.hand_over() {
+            return;
         }
+        self.shared.end(End::Stopped);
+        let state = self.shared.lock();
+        drop(self.shared.more.wait_timeout_while(state, LAST_WRITE, |state| !state.done));
     }
 }
 
@@ -208,6 +219,8 @@ impl Writer {
             }
             Err(error) => tracing::error!("the recording {path} ends here: {error}"),
         }
+        self.shared.lock().done = true;
+        self.shared.more.notify_all();
     }
 
     /// Waits until something was noted, or nothing more will be; for a while, so that more comes with it.

@@ -75,11 +75,15 @@ impl Coded for End {
 impl Coded for Summary {
     fn put(&self, out: &mut Encoder) {
         self.count.put(out);
-        self.digest.to_le_bytes().put(out);
+        if self.count > 0 {
+            self.digest.to_le_bytes().put(out);
+        }
     }
 
     fn get(from: &mut Decoder<'_>) -> Option<Summary> {
-        Some(Summary { count: Coded::get(from)?, digest: u64::from_le_bytes(from.array()?) })
+        let count = Coded::get(from)?;
+        let digest = if count == 0 { 0 } else { u64::from_le_bytes(from.array()?) };
+        Some(Summary { count, digest })
     }
 }
 
@@ -105,13 +109,13 @@ impl Coded for Beginning {
 }
 
 impl<'a> Item<'a> {
-    /// Appends the item: its length, its kind, and what it holds.
-    pub(super) fn put(&self, out: &mut Encoder) {
-        let mut own = Encoder::default();
+    /// Appends the item: its length, its kind, and what it holds. It is put together in `own`.
+    pub(super) fn put(&self, own: &mut Encoder, out: &mut Encoder) {
+        own.bytes.clear();
         match self {
             Item::Beginning(beginning) => {
                 own.bytes.push(0);
-                beginning.put(&mut own);
+                beginning.put(own);
             }
             Item::Event { now, before, event } => {
                 own.bytes.push(1);
@@ -121,22 +125,22 @@ impl<'a> Item<'a> {
             Item::Received { now, before, link, count, lines } => {
                 own.bytes.push(2);
                 own.difference(now.0, before.0);
-                link.put(&mut own);
-                count.put(&mut own);
+                link.put(own);
+                count.put(own);
                 own.bytes.extend_from_slice(lines);
             }
             Item::Effects { summary, tokens } => {
                 own.bytes.push(3);
-                summary.put(&mut own);
-                tokens.put(&mut own);
+                summary.put(own);
+                tokens.put(own);
             }
             Item::Shown(shown) => {
                 own.bytes.push(4);
-                shown.put(&mut own);
+                shown.put(own);
             }
             Item::End(end) => {
                 own.bytes.push(5);
-                end.put(&mut own);
+                end.put(own);
             }
         }
         out.block(&own.bytes);

@@ -11,28 +11,39 @@ use crate::words::Token;
 /// Whether a name has an account, so that it is no password in the place of a name.
 pub(super) type Known<'a> = &'a dyn Fn(&str) -> bool;
 
-/// The line as it is recorded, of the same length.
-pub(super) fn without_secrets(line: &[u8], stand_ins: &StandIns, known: Known<'_>) -> Vec<u8> {
-    let mut made = line.to_vec();
-    match ClientLine::parse(line) {
+/// Appends the line as it is recorded, of the same length.
+pub(super) fn without_secrets(
+    line: &[u8],
+    parsed: Result<ClientLine<'_>, Misuse<'_>>,
+    stand_ins: &StandIns,
+    known: Known<'_>,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    if let Err(misuse) = parsed {
+        return without_words(line, misuse, stand_ins, out);
+    }
+    out.extend_from_slice(line);
+    let made = &mut out[start..];
+    match parsed {
         Ok(ClientLine::Login { name, password }) => {
             if !known(name) {
-                replace(&mut made, place(line, name), stand_ins.name(name).as_bytes());
+                replace(made, place(line, name), stand_ins.name(name).as_bytes());
             }
             if let Some(password) = password {
                 let stand_in = stand_ins.password(password.0);
-                replace(&mut made, place(line, password.0), stand_in.as_bytes());
+                replace(made, place(line, password.0), stand_in.as_bytes());
             }
         }
         Ok(ClientLine::Register { name: _, password }) => {
-            replace(&mut made, place(line, password.0), stand_ins.password(password.0).as_bytes());
+            replace(made, place(line, password.0), stand_ins.password(password.0).as_bytes());
         }
         Ok(
             ClientLine::Resume { token, .. }
             | ClientLine::Device { cookie: token }
             | ClientLine::Invite { code: token },
         ) => {
-            replace_token(&mut made, &stand_ins.token(&token));
+            replace_token(made, &stand_ins.token(&token));
         }
         Ok(
             ClientLine::Hello { .. }
@@ -43,10 +54,9 @@ pub(super) fn without_secrets(line: &[u8], stand_ins: &StandIns, known: Known<'_
             | ClientLine::Relay(_)
             | ClientLine::Request { .. }
             | ClientLine::Marked { .. },
-        ) => {}
-        Err(misuse) => made = without_words(line, misuse, stand_ins),
+        )
+        | Err(_) => {}
     }
-    made
 }
 
 /// The token that a line shows to the server.
@@ -106,8 +116,7 @@ const OTHERS: &[&str] = &[
 
 /// A line that does not parse: anything in it may be a password that was typed in the wrong place, but for its number
 /// and the name of a command. It does not parse either, for the same reason.
-fn without_words(line: &[u8], misuse: Misuse<'_>, stand_ins: &StandIns) -> Vec<u8> {
-    let mut made = Vec::with_capacity(line.len());
+fn without_words(line: &[u8], misuse: Misuse<'_>, stand_ins: &StandIns, made: &mut Vec<u8>) {
     let (mut may_number, mut may_command, mut may_group) = (true, true, false);
     for (at, word) in line.split(|byte| *byte == b' ').enumerate() {
         if at > 0 {
@@ -126,10 +135,9 @@ fn without_words(line: &[u8], misuse: Misuse<'_>, stand_ins: &StandIns) -> Vec<u
         if is_kept {
             made.extend_from_slice(word);
         } else {
-            extend(&mut made, word, stand_ins);
+            extend(made, word, stand_ins);
         }
     }
-    made
 }
 
 fn is_command(word: &str) -> bool {
@@ -149,8 +157,15 @@ fn extend(made: &mut Vec<u8>, word: &[u8], stand_ins: &StandIns) {
 mod tests {
     use super::*;
 
+    fn made_of(line: &[u8]) -> Vec<u8> {
+        let mut made = Vec::new();
+        let known = |name: &str| name == "hans";
+        without_secrets(line, ClientLine::parse(line), &StandIns::new([1; 32]), &known, &mut made);
+        made
+    }
+
     fn recorded(line: &str) -> String {
-        let made = without_secrets(line.as_bytes(), &StandIns::new([1; 32]), &|name| name == "hans");
+        let made = made_of(line.as_bytes());
         assert_eq!(made.len(), line.len(), "{line}");
         String::from_utf8(made).expect("UTF-8")
     }
@@ -183,7 +198,6 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_does_not_parse_for_the_same_reason() {
-        let made = StandIns::new([1; 32]);
         let lines: [&[u8]; 17] = [
             b"hello one",
             b"login",
@@ -205,7 +219,7 @@ mod tests {
         ];
         for line in lines {
             let before = ClientLine::parse(line).expect_err("a misuse");
-            let stand_in = without_secrets(line, &made, &|_| false);
+            let stand_in = made_of(line);
             let after = ClientLine::parse(&stand_in).expect_err("a misuse");
             assert_eq!((before.number, before.code), (after.number, after.code), "{}", line.escape_ascii());
             assert_eq!(before.command.len(), after.command.len(), "{}", line.escape_ascii());

@@ -43,7 +43,7 @@ pub use self::scribe::Scribe;
 use self::coded::{Coded as _, Encoder};
 use self::effects::Effects;
 use self::kinds::put_event;
-use self::scribe::{EFFECTS, EVENT};
+use self::scribe::{EFFECTS, EVENT, NO_EFFECTS};
 use crate::server::{Effect, Event};
 use crate::time::Time;
 
@@ -76,6 +76,9 @@ impl Notes {
 
     /// There are no more effects of the event.
     pub fn done(&mut self) {
+        if self.effects.bytes().is_empty() {
+            return self.encoder.bytes.push(NO_EFFECTS);
+        }
         self.encoder.bytes.push(EFFECTS);
         self.encoder.block(self.effects.bytes());
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::coded::{Coded, Decoder, Encoder};
-use super::effects::{Told, sum_up};
+use super::effects::{Summary, Told, sum_up};
 use super::format::{Beginning, End, HEAD, Item};
 use super::kinds::{get_event, put_event};
 use super::lines;
@@ -20,6 +20,8 @@ use crate::words::{Credential, LinkId, Name, Token};
 pub(super) const EVENT: u8 = 1;
 /// The effects of the event before.
 pub(super) const EFFECTS: u8 = 2;
+/// It had none.
+pub(super) const NO_EFFECTS: u8 = 3;
 
 /// A line that is longer is not kept while it comes.
 const LONGEST_LINE: usize = 1 << 20;
@@ -39,7 +41,9 @@ pub struct Scribe {
     links: HashMap<LinkId, Link>,
     told: Told,
     last: Time,
-    out: Vec<u8>,
+    out: Encoder,
+    /// Kept for items and events.
+    scratch: [Encoder; 2],
 }
 
 /// What came from a client.
@@ -71,7 +75,8 @@ impl Scribe {
             links: HashMap::new(),
             told: Told::default(),
             last: now,
-            out: HEAD.to_vec(),
+            out: Encoder { bytes: HEAD.to_vec(), ..Encoder::default() },
+            scratch: Default::default(),
         };
         let accounts = scribe.learn(accounts);
         let mut recovery = recovery.clone();
@@ -90,7 +95,7 @@ impl Scribe {
     /// What there is to be written to the file.
     #[must_use]
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out)
+        std::mem::take(&mut self.out.bytes)
     }
 
     /// The last words of a recording.
@@ -115,6 +120,7 @@ impl Scribe {
                     let tokens = self.told.new.iter().map(|token| self.stand_ins.token(token)).collect();
                     self.write(&Item::Effects { summary, tokens });
                 }
+                NO_EFFECTS => self.write(&Item::Effects { summary: Summary::NOTHING, tokens: Vec::new() }),
                 _ => return None,
             }
         }
@@ -128,15 +134,15 @@ impl Scribe {
             return self.write(&Item::Received { now, before, link, count: bytes.len(), lines: &lines });
         }
         let event = self.without_secrets(event);
-        let mut out = Encoder::default();
-        put_event(&event, &mut out);
-        self.write(&Item::Event { now, before, event: &out.bytes });
+        let [scratch, encoded] = &mut self.scratch;
+        encoded.bytes.clear();
+        put_event(&event, encoded);
+        Item::Event { now, before, event: &encoded.bytes }.put(scratch, &mut self.out);
     }
 
     fn write(&mut self, item: &Item<'_>) {
-        let mut out = Encoder { bytes: std::mem::take(&mut self.out), ..Encoder::default() };
-        item.put(&mut out);
-        self.out = out.bytes;
+        let [scratch, _] = &mut self.scratch;
+        item.put(scratch, &mut self.out);
     }
 
     /// A name is no password: it has an account, or may have one.
@@ -238,7 +244,7 @@ impl Scribe {
 
     /// The lines that have their end in these bytes, without secrets.
     fn received(&mut self, id: LinkId, bytes: &[u8]) -> Vec<u8> {
-        let mut link = self.links.remove(&id).unwrap_or_default();
+        let mut link = std::mem::take(self.links.entry(id).or_default());
         let mut made = Vec::with_capacity(bytes.len());
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -269,11 +275,12 @@ impl Scribe {
     fn line(&mut self, link: &mut Link, line: &[u8], made: &mut Vec<u8>) {
         let line_end = if line.ends_with(b"\r") { &b"\r"[..] } else { b"" };
         let line = &line[..line.len() - line_end.len()];
-        if let Ok(parsed) = ClientLine::parse(line) {
-            self.look_at(link, line, &parsed);
+        let parsed = ClientLine::parse(line);
+        if let Ok(parsed) = &parsed {
+            self.look_at(link, line, parsed);
         }
         let names = &self.names;
-        made.extend(lines::without_secrets(line, &self.stand_ins, &|name| names.contains(name)));
+        lines::without_secrets(line, parsed, &self.stand_ins, &|name| names.contains(name), made);
         made.extend_from_slice(line_end);
     }
 

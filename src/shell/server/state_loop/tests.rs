@@ -63,6 +63,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         counts: Counts::default(),
         rates: Rates::default(),
         shortages: Shortages::default(),
+        recorder: None,
         log: Log::default(),
         alarm: Alarm::new(platform),
         dirty: Vec::new(),
