@@ -19,6 +19,8 @@ use crate::words::{LinkId, Token};
 #[derive(Default)]
 pub(super) struct Effects {
     encoder: Encoder,
+    /// Kept for one of them.
+    own: Encoder,
     /// Where the bytes of the last `Send` are.
     last: Range<usize>,
 }
@@ -40,27 +42,25 @@ impl Effects {
 
     pub(super) fn add(&mut self, effect: &Effect<'_>) {
         let out = &mut self.encoder;
-        match effect {
-            Effect::Send { link, bytes } => {
-                let same = !self.last.is_empty() && out.bytes.get(self.last.clone()) == Some(*bytes);
-                out.bytes.push(if same { SEND_SAME } else { SEND });
-                link.put(out);
-                if !same {
-                    out.block(bytes);
-                    let end = out.bytes.len();
-                    self.last = end - bytes.len()..end;
-                }
+        if let Effect::Send { link, bytes } = effect {
+            let same = !self.last.is_empty() && out.bytes.get(self.last.clone()) == Some(*bytes);
+            out.bytes.push(if same { SEND_SAME } else { SEND });
+            link.put(out);
+            if !same {
+                out.block(bytes);
+                let end = out.bytes.len();
+                self.last = end - bytes.len()..end;
             }
-            Effect::Close { link } => {
-                out.bytes.push(CLOSE);
-                link.put(out);
-            }
-            other => {
-                let mut own = Encoder { leaves_out: true, ..Encoder::default() };
-                put_other(other, &mut own);
-                out.bytes.push(OTHER);
-                out.block(&own.bytes);
-            }
+        } else if let Effect::Close { link } = effect {
+            out.bytes.push(CLOSE);
+            link.put(out);
+        } else {
+            let own = &mut self.own;
+            own.bytes.clear();
+            own.leaves_out = true;
+            put_other(effect, own);
+            out.bytes.push(OTHER);
+            out.block(&own.bytes);
         }
     }
 }

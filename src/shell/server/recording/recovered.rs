@@ -210,13 +210,14 @@ impl Unshown {
         found.then(|| Shown::Invite { digest: stand_ins.digest(&digest), code: stand_ins.token(code) })
     }
 
-    pub(super) fn name(&mut self, name: &str, stand_ins: &StandIns) -> Option<Shown> {
+    /// What stands for the digest of this name.
+    pub(super) fn name(&mut self, name: &str, stand_ins: &StandIns) -> Option<Digest> {
         if self.of_secrets.is_empty() {
             return None;
         }
         let digest = self.digests.name(name);
         let found = self.of_secrets.remove(&digest);
-        found.then(|| Shown::Name { digest: stand_ins.digest(&digest), name: name.to_owned() })
+        found.then(|| stand_ins.digest(&digest))
     }
 
     /// The line of a command whose words a record may hold; nothing in it is secret.

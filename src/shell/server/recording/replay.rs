@@ -271,10 +271,10 @@ fn tell(core: &mut ServerState, event: Event<'_>, now: Time) -> (Effects, Vec<St
 
 /// Lines are shown: nothing in them is secret.
 fn in_words(effect: &Effect<'_>) -> String {
-    match effect {
-        Effect::Send { link, bytes } => format!("Send({link:?}, {:?})", String::from_utf8_lossy(bytes)),
-        other => format!("{other:?}"),
+    if let Effect::Send { link, bytes } = effect {
+        return format!("Send({link:?}, {:?})", String::from_utf8_lossy(bytes));
     }
+    format!("{effect:?}")
 }
 
 impl Step {

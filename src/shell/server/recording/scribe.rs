@@ -321,10 +321,8 @@ impl Scribe {
     /// Wrong passwords may have been counted for it before the start.
     fn name_without_account(&mut self, name: &str) -> Option<Shown> {
         let hidden = self.hide_name(name);
-        match self.unshown.name(name, &self.stand_ins)? {
-            Shown::Name { digest, .. } => Some(Shown::Name { digest, name: hidden }),
-            other => Some(other),
-        }
+        let digest = self.unshown.name(name, &self.stand_ins)?;
+        Some(Shown::Name { digest, name: hidden })
     }
 
     fn pass(&mut self, name: &str, token: &Token) -> Vec<Shown> {
