@@ -11,57 +11,130 @@ use std::str::FromStr as _;
 
 use siphasher::sip::SipHasher13;
 
-use super::coded::{Coded, Decoder, Encoder};
+use super::coded::{Coded, Encoder};
 use crate::server::{Effect, Report};
 use crate::words::{LinkId, Token};
 
-/// The effects of one event, written one after the other.
-#[derive(Default)]
+/// Sums up the effects of one event after the other.
 pub(super) struct Effects {
-    encoder: Encoder,
+    hasher: SipHasher13,
+    count: u64,
+    /// The tokens that clients were told, by the order in which they were.
+    told: HashMap<Token, u64>,
+    /// What came of the last event.
+    pub(super) new: News,
     /// Kept for one of them.
     own: Encoder,
-    /// Where the bytes of the last `Send` are.
-    last: Range<usize>,
+}
+
+/// What else is to be known of effects.
+#[derive(Default)]
+pub(super) struct News {
+    /// Tokens that nobody was told before.
+    pub(super) tokens: Vec<Token>,
+    /// Links that ended.
+    pub(super) closed: Vec<LinkId>,
+}
+
+/// How many effects there were, and what tells them from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Summary {
+    pub(super) count: u64,
+    pub(super) digest: u64,
+}
+
+impl Summary {
+    pub(super) const NOTHING: Summary = Summary { count: 0, digest: 0 };
 }
 
 const SEND: u8 = 0;
-const SEND_SAME: u8 = 1;
-const CLOSE: u8 = 2;
-const OTHER: u8 = 3;
+const CLOSE: u8 = 1;
+const OTHER: u8 = 2;
+
+impl Default for Effects {
+    fn default() -> Effects {
+        Effects {
+            hasher: SipHasher13::new(),
+            count: 0,
+            told: HashMap::new(),
+            new: News::default(),
+            own: Encoder { leaves_out: true, ..Encoder::default() },
+        }
+    }
+}
 
 impl Effects {
-    pub(super) fn clear(&mut self) {
-        self.encoder.bytes.clear();
-        self.last = 0..0;
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.encoder.bytes
+    /// Begins with those of an event.
+    pub(super) fn begin(&mut self) {
+        if self.count > 0 {
+            self.hasher = SipHasher13::new();
+            self.count = 0;
+            self.new.tokens.clear();
+            self.new.closed.clear();
+        }
     }
 
     pub(super) fn add(&mut self, effect: &Effect<'_>) {
-        let out = &mut self.encoder;
+        self.count += 1;
         if let Effect::Send { link, bytes } = effect {
-            let same = !self.last.is_empty() && out.bytes.get(self.last.clone()) == Some(*bytes);
-            out.bytes.push(if same { SEND_SAME } else { SEND });
-            link.put(out);
-            if !same {
-                out.block(bytes);
-                let end = out.bytes.len();
-                self.last = end - bytes.len()..end;
-            }
+            self.head(SEND, link.0, bytes.len());
+            self.lines(bytes);
         } else if let Effect::Close { link } = effect {
-            out.bytes.push(CLOSE);
-            link.put(out);
+            self.head(CLOSE, link.0, 0);
+            self.new.closed.push(*link);
         } else {
-            let own = &mut self.own;
-            own.bytes.clear();
-            own.leaves_out = true;
-            put_other(effect, own);
-            out.bytes.push(OTHER);
-            out.block(&own.bytes);
+            self.own.bytes.clear();
+            put_other(effect, &mut self.own);
+            self.head(OTHER, 0, self.own.bytes.len());
+            self.hasher.write(&self.own.bytes);
         }
+    }
+
+    pub(super) fn sum(&self) -> Summary {
+        match self.count {
+            0 => Summary::NOTHING,
+            count => Summary { count, digest: self.hasher.finish() },
+        }
+    }
+
+    /// In one order of bytes on all machines.
+    fn head(&mut self, kind: u8, link: u64, length: usize) {
+        let mut head = [kind; 17];
+        head[1..9].copy_from_slice(&link.to_le_bytes());
+        head[9..].copy_from_slice(&(length as u64).to_le_bytes());
+        self.hasher.write(&head);
+    }
+
+    fn lines(&mut self, bytes: &[u8]) {
+        let (mut at, mut done) = (0, 0);
+        while at < bytes.len() {
+            let line = &bytes[at..];
+            // Most lines are none of these.
+            if matches!(line.first(), Some(b'w' | b'r' | b'd' | b'i' | b'e')) {
+                let length = memchr::memchr(b'\n', line).map_or(line.len(), |end| end + 1);
+                if let Some(hidden) = hidden_in(&line[..length]) {
+                    self.hasher.write(&bytes[done..at + hidden.start]);
+                    let secret = &line[hidden.clone()];
+                    let stand_in = token(secret).map_or(secret.len() as u64, |token| self.place(token));
+                    self.hasher.write(&stand_in.to_le_bytes());
+                    done = at + hidden.end;
+                }
+                at += length;
+            } else {
+                at += memchr::memchr(b'\n', line).map_or(line.len(), |end| end + 1);
+            }
+        }
+        self.hasher.write(&bytes[done..]);
+    }
+
+    /// Counted from the first.
+    fn place(&mut self, token: Token) -> u64 {
+        let next = self.told.len() as u64;
+        let tokens = &mut self.new.tokens;
+        *self.told.entry(token).or_insert_with(|| {
+            tokens.push(token);
+            next
+        })
     }
 }
 
@@ -125,94 +198,6 @@ fn put_report(report: &Report, out: &mut Encoder) {
     out.block(format!("{report:?}").as_bytes());
 }
 
-/// The tokens that clients were told, by the order in which they were.
-#[derive(Default)]
-pub(super) struct Told {
-    places: HashMap<Token, u64>,
-    /// Those of the last event that nobody was told before.
-    pub(super) new: Vec<Token>,
-}
-
-impl Told {
-    fn place(&mut self, token: Token) -> u64 {
-        let next = self.places.len() as u64;
-        let new = &mut self.new;
-        *self.places.entry(token).or_insert_with(|| {
-            new.push(token);
-            next
-        })
-    }
-}
-
-/// How many effects there were, and what tells them from others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) count: u64,
-    pub(super) digest: u64,
-}
-
-impl Summary {
-    pub(super) const NOTHING: Summary = Summary { count: 0, digest: 0 };
-}
-
-/// Sums up the effects of one event. Calls `closed` for each link that ended. `None` if they cannot be read.
-pub(super) fn sum_up(effects: &[u8], told: &mut Told, mut closed: impl FnMut(LinkId)) -> Option<Summary> {
-    told.new.clear();
-    let mut from = Decoder { rest: effects };
-    let (mut hasher, mut count) = (SipHasher13::new(), 0);
-    while let Some(kind) = from.byte() {
-        count += 1;
-        hasher.write_u8(kind);
-        match kind {
-            SEND => {
-                hash_number(&mut hasher, LinkId::get(&mut from)?.0);
-                let bytes = from.block()?;
-                hash_number(&mut hasher, bytes.len() as u64);
-                hash_lines(&mut hasher, bytes, told);
-            }
-            SEND_SAME => hash_number(&mut hasher, LinkId::get(&mut from)?.0),
-            CLOSE => {
-                let link = LinkId::get(&mut from)?;
-                hash_number(&mut hasher, link.0);
-                closed(link);
-            }
-            OTHER => {
-                let bytes = from.block()?;
-                hash_number(&mut hasher, bytes.len() as u64);
-                hasher.write(bytes);
-            }
-            _ => return None,
-        }
-    }
-    Some(if count == 0 { Summary::NOTHING } else { Summary { count, digest: hasher.finish() } })
-}
-
-/// In one order of bytes on all machines.
-fn hash_number(hasher: &mut SipHasher13, number: u64) {
-    hasher.write(&number.to_le_bytes());
-}
-
-fn hash_lines(hasher: &mut SipHasher13, bytes: &[u8], told: &mut Told) {
-    let (mut rest, mut done) = (bytes, 0);
-    let mut at = 0;
-    while !rest.is_empty() {
-        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let (line, later) = rest.split_at(length);
-        if let Some(hidden) = hidden_in(line) {
-            hasher.write(&bytes[done..at + hidden.start]);
-            let secret = &line[hidden.clone()];
-            match token(secret) {
-                Some(token) => hash_number(hasher, told.place(token)),
-                None => hash_number(hasher, secret.len() as u64),
-            }
-            done = at + hidden.end;
-        }
-        at += length;
-        rest = later;
-    }
-    hasher.write(&bytes[done..]);
-}
-
 fn token(word: &[u8]) -> Option<Token> {
     std::str::from_utf8(word).ok().and_then(|word| Token::from_str(word).ok())
 }
@@ -222,10 +207,6 @@ pub(super) const TOKEN: usize = 32;
 
 /// Where a line to a client holds a token, or words that the client typed and that may be a secret.
 fn hidden_in(line: &[u8]) -> Option<Range<usize>> {
-    // Most lines are none of these.
-    if !matches!(line.first(), Some(b'w' | b'r' | b'd' | b'i' | b'e')) {
-        return None;
-    }
     let end = line.strip_suffix(b"\n").unwrap_or(line).len();
     let mut words = line[..end].split(|byte| *byte == b' ');
     let first = words.next()?;

@@ -27,6 +27,8 @@ const LONGEST: u64 = 1 << 30;
 const WAITING: usize = 64 << 20;
 /// Notes that are given to the thread in the middle of a turn.
 const ENOUGH: usize = 256 << 10;
+/// Pieces of memory that are kept for notes.
+const SPARE: usize = 64;
 /// How long a server that stops waits for the thread.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 /// How long the thread waits for more before it writes: fewer, larger writes.
@@ -60,7 +62,11 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    noted: Vec<u8>,
+    noted: Vec<Vec<u8>>,
+    /// How many bytes they are.
+    waiting: usize,
+    /// Memory that was used for notes, and is wiped.
+    spare: Vec<Vec<u8>>,
     /// Whether the thread waits for something to do.
     waits: bool,
     /// Nothing more will come, for this reason.
@@ -129,19 +135,20 @@ impl Recorder {
 
     /// Gives the thread what was noted. `false`: the recording has ended.
     pub fn hand_over(&mut self) -> bool {
-        let noted = self.notes.bytes();
+        let count = self.notes.bytes().len();
         let mut state = self.shared.lock();
-        if state.noted.len() + noted.len() > WAITING {
+        if state.waiting + count > WAITING {
             state.over.get_or_insert(End::Behind);
         }
         let goes_on = state.over.is_none();
-        let mut waits = false;
-        if goes_on && !noted.is_empty() {
-            state.noted.extend_from_slice(noted);
-            waits = std::mem::take(&mut state.waits);
+        if !goes_on || count == 0 {
+            return goes_on;
         }
+        let spare = state.spare.pop().unwrap_or_default();
+        state.noted.push(self.notes.swap(spare));
+        state.waiting += count;
+        let waits = std::mem::take(&mut state.waits);
         drop(state);
-        self.notes.clear();
         if waits {
             self.shared.more.notify_all();
         }
@@ -193,10 +200,9 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        let mut noted = Vec::new();
         let end = loop {
-            let over = self.wait(&mut noted);
-            if let Err(end) = self.write(&mut noted) {
+            let (noted, over) = self.wait();
+            if let Err(end) = self.write(noted) {
                 break end;
             }
             if let Some(over) = over {
@@ -224,7 +230,7 @@ impl Writer {
     }
 
     /// Waits until something was noted, or nothing more will be; for a while, so that more comes with it.
-    fn wait(&self, noted: &mut Vec<u8>) -> Option<End> {
+    fn wait(&self) -> (Vec<Vec<u8>>, Option<End>) {
         let mut state = self.shared.lock();
         while state.noted.is_empty() && state.over.is_none() {
             state.waits = true;
@@ -235,15 +241,22 @@ impl Writer {
             thread::sleep(GATHER);
             state = self.shared.lock();
         }
-        std::mem::swap(&mut state.noted, noted);
-        state.over
+        state.waiting = 0;
+        (std::mem::take(&mut state.noted), state.over)
     }
 
     /// Writes what was noted, and wipes it. `Err(Ok(…))`: the recording is full.
-    fn write(&mut self, noted: &mut Vec<u8>) -> Result<(), Result<End, io::Error>> {
-        let read = self.scribe.take_down(noted);
-        noted.as_mut_slice().zeroize();
-        noted.clear();
+    fn write(&mut self, mut noted: Vec<Vec<u8>>) -> Result<(), Result<End, io::Error>> {
+        let mut read = Some(());
+        for notes in &mut noted {
+            read = read.and_then(|()| self.scribe.take_down(notes));
+            notes.as_mut_slice().zeroize();
+            notes.clear();
+        }
+        let mut state = self.shared.lock();
+        let room = SPARE.saturating_sub(state.spare.len());
+        state.spare.extend(noted.into_iter().filter(|notes| notes.capacity() <= 2 * ENOUGH).take(room));
+        drop(state);
         let made = self.scribe.take();
         let outcome = match read {
             None => Err(Err(io::Error::other("what was noted cannot be read"))),

@@ -127,7 +127,10 @@ impl<'a> Item<'a> {
                 own.difference(now.0, before.0);
                 link.put(own);
                 count.put(own);
-                own.bytes.extend_from_slice(lines);
+                // They may be long: they are not copied twice.
+                out.number((own.bytes.len() + lines.len()) as u64);
+                out.bytes.extend_from_slice(&own.bytes);
+                return out.bytes.extend_from_slice(lines);
             }
             Item::Effects { summary, tokens } => {
                 own.bytes.push(3);

@@ -41,7 +41,7 @@ pub use self::replay::{Difference, Ended, ReplayError, Replayed, Step, replay};
 pub use self::scribe::Scribe;
 
 use self::coded::{Coded as _, Encoder};
-use self::effects::Effects;
+use self::effects::{Effects, Summary};
 use self::kinds::put_event;
 use self::scribe::{EFFECTS, EVENT, NO_EFFECTS};
 use crate::server::{Effect, Event};
@@ -66,7 +66,7 @@ impl Notes {
         self.encoder.bytes.push(EVENT);
         now.put(&mut self.encoder);
         put_event(event, &mut self.encoder);
-        self.effects.clear();
+        self.effects.begin();
     }
 
     /// Notes an effect of the event.
@@ -76,16 +76,19 @@ impl Notes {
 
     /// There are no more effects of the event.
     pub fn done(&mut self) {
-        if self.effects.bytes().is_empty() {
+        let summary = self.effects.sum();
+        if summary == Summary::NOTHING {
             return self.encoder.bytes.push(NO_EFFECTS);
         }
         self.encoder.bytes.push(EFFECTS);
-        self.encoder.block(self.effects.bytes());
+        summary.put(&mut self.encoder);
+        self.effects.new.tokens.put(&mut self.encoder);
+        self.effects.new.closed.put(&mut self.encoder);
     }
 
-    /// Begins anew.
-    pub fn clear(&mut self) {
-        self.encoder.bytes.clear();
+    /// Takes what was noted, and goes on in other memory.
+    fn swap(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        std::mem::replace(&mut self.encoder.bytes, bytes)
     }
 
     /// What was noted.

@@ -220,6 +220,10 @@ impl Unshown {
         found.then(|| stand_ins.digest(&digest))
     }
 
+    pub(super) fn has_no_words(&self) -> bool {
+        self.of_words.is_empty()
+    }
+
     /// The line of a command whose words a record may hold; nothing in it is secret.
     pub(super) fn command(&mut self, line: &[u8], stand_ins: &StandIns) -> Option<Shown> {
         if self.of_words.is_empty() {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use thiserror::Error;
 
 use super::coded::Decoder;
-use super::effects::{Effects, Summary, Told, sum_up};
+use super::effects::{Effects, Summary};
 use super::format::{Beginning, HEAD, Item};
 use super::kinds::get_event;
 use super::lines;
@@ -102,12 +102,12 @@ pub fn replay(recording: &[u8], mut look: impl FnMut(&Step)) -> Result<Replayed,
     }
     let (mut core, version, mut play) = prepare(recording)?;
     let mut replayed = Replayed { version, events: 0, unfinished: 0, difference: None, ended: Ended::Cut };
-    let (mut last, mut open): (_, Option<(Step, Effects)>) = (Time::ZERO, None);
+    let (mut last, mut open): (_, Option<Step>) = (Time::ZERO, None);
     for (at, item) in items(recording) {
         let item = Item::get(item, &mut last).ok_or(ReplayError::Damaged { at })?;
         if let Item::Effects { summary, tokens } = item {
-            let (step, effects) = open.take().ok_or(ReplayError::Damaged { at })?;
-            let step = play.compare(step, &effects, summary, &tokens);
+            let step = open.take().ok_or(ReplayError::Damaged { at })?;
+            let step = play.compare(step, summary, &tokens);
             look(&step);
             if step.equal == Some(false) {
                 replayed.difference = Some(Difference { step, recorded_effects: summary.count });
@@ -122,10 +122,10 @@ pub fn replay(recording: &[u8], mut look: impl FnMut(&Step)) -> Result<Replayed,
         leave_unfinished(open.take(), &mut replayed, &mut look);
         replayed.events += 1;
         let mut step = Step::new(replayed.events, now, &event);
-        match catch_unwind(AssertUnwindSafe(|| tell(&mut core, event.as_event(), now))) {
-            Ok((effects, shown)) => {
-                step.effects = shown;
-                open = Some((step, effects));
+        match catch_unwind(AssertUnwindSafe(|| play.tell(&mut core, event.as_event(), now))) {
+            Ok(effects) => {
+                step.effects = effects;
+                open = Some(step);
             }
             Err(_) => {
                 step.effects = vec!["the core panics".to_owned()];
@@ -139,8 +139,8 @@ pub fn replay(recording: &[u8], mut look: impl FnMut(&Step)) -> Result<Replayed,
     Ok(replayed)
 }
 
-fn leave_unfinished(open: Option<(Step, Effects)>, replayed: &mut Replayed, look: &mut impl FnMut(&Step)) {
-    if let Some((step, _)) = open {
+fn leave_unfinished(open: Option<Step>, replayed: &mut Replayed, look: &mut impl FnMut(&Step)) {
+    if let Some(step) = open {
         replayed.unfinished += 1;
         look(&step);
     }
@@ -168,7 +168,7 @@ fn prepare(recording: &[u8]) -> Result<(ServerState, String, Play), ReplayError>
     let Beginning { version, at, settings, accounts, mut recovery } = beginning.ok_or(ReplayError::Empty)?;
     let named = named(&shown);
     restore(&mut recovery, &shown, &named);
-    let play = Play { streams, told: Told::default(), own: HashMap::new(), named };
+    let play = Play { streams, effects: Effects::default(), own: HashMap::new(), named };
     Ok((ServerState::new(settings, accounts, recovery, 1, at), version, play))
 }
 
@@ -181,7 +181,7 @@ struct Stream {
 
 struct Play {
     streams: Streams,
-    told: Told,
+    effects: Effects,
     /// The tokens of this core, by what stands for them in the recording.
     own: HashMap<Token, Token>,
     named: Named,
@@ -226,11 +226,21 @@ impl Play {
         })
     }
 
-    fn compare(&mut self, mut step: Step, effects: &Effects, recorded: Summary, tokens: &[Token]) -> Step {
-        let summary = sum_up(effects.bytes(), &mut self.told, |_| ());
-        let as_many = tokens.len() == self.told.new.len();
-        self.own.extend(tokens.iter().copied().zip(self.told.new.iter().copied()));
-        step.equal = Some(as_many && summary == Some(recorded));
+    /// What came of an event, in words.
+    fn tell(&mut self, core: &mut ServerState, event: Event<'_>, now: Time) -> Vec<String> {
+        self.effects.begin();
+        let effects = core.handle(event, now).map(|effect| {
+            self.effects.add(&effect);
+            in_words(&effect)
+        });
+        effects.collect()
+    }
+
+    fn compare(&mut self, mut step: Step, recorded: Summary, tokens: &[Token]) -> Step {
+        let own = &self.effects.new.tokens;
+        let as_many = tokens.len() == own.len();
+        self.own.extend(tokens.iter().copied().zip(own.iter().copied()));
+        step.equal = Some(as_many && self.effects.sum() == recorded);
         step
     }
 }
@@ -257,16 +267,6 @@ impl Stream {
         self.came += count;
         bytes
     }
-}
-
-/// What came of an event, to be compared and to be read.
-fn tell(core: &mut ServerState, event: Event<'_>, now: Time) -> (Effects, Vec<String>) {
-    let (mut effects, mut shown) = (Effects::default(), Vec::new());
-    for effect in core.handle(event, now) {
-        effects.add(&effect);
-        shown.push(in_words(&effect));
-    }
-    (effects, shown)
 }
 
 /// Lines are shown: nothing in them is secret.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::coded::{Coded, Decoder, Encoder};
-use super::effects::{Summary, Told, sum_up};
+use super::effects::Summary;
 use super::format::{Beginning, End, HEAD, Item};
 use super::kinds::{get_event, put_event};
 use super::lines;
@@ -26,6 +26,14 @@ pub(super) const NO_EFFECTS: u8 = 3;
 /// A line that is longer is not kept while it comes.
 const LONGEST_LINE: usize = 1 << 20;
 
+/// Whether a line is a message to somebody, which is most of what comes, at a glance.
+fn is_message(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"message ") else { return false };
+    let Some(end) = memchr::memchr(b' ', rest) else { return false };
+    let (name, text) = rest.split_at(end);
+    !name.is_empty() && name != b"group" && text.len() > 1 && std::str::from_utf8(rest).is_ok()
+}
+
 /// Names that something stands for, and that are remembered in case they get an account.
 const MOST_HIDDEN: usize = 100_000;
 
@@ -39,7 +47,6 @@ pub struct Scribe {
     hidden: HashSet<String>,
     accounts: HashMap<Name, Credential>,
     links: HashMap<LinkId, Link>,
-    told: Told,
     last: Time,
     out: Encoder,
     /// Kept for items and events.
@@ -73,7 +80,6 @@ impl Scribe {
             hidden: HashSet::new(),
             accounts: HashMap::new(),
             links: HashMap::new(),
-            told: Told::default(),
             last: now,
             out: Encoder { bytes: HEAD.to_vec(), ..Encoder::default() },
             scratch: Default::default(),
@@ -115,9 +121,12 @@ impl Scribe {
                     self.event(event, now);
                 }
                 EFFECTS => {
-                    let links = &mut self.links;
-                    let summary = sum_up(from.block()?, &mut self.told, |link| drop(links.remove(&link)))?;
-                    let tokens = self.told.new.iter().map(|token| self.stand_ins.token(token)).collect();
+                    let summary = Summary::get(&mut from)?;
+                    let tokens = Vec::<Token>::get(&mut from)?;
+                    let tokens = tokens.iter().map(|token| self.stand_ins.token(token)).collect();
+                    for link in Vec::<LinkId>::get(&mut from)? {
+                        self.links.remove(&link);
+                    }
                     self.write(&Item::Effects { summary, tokens });
                 }
                 NO_EFFECTS => self.write(&Item::Effects { summary: Summary::NOTHING, tokens: Vec::new() }),
@@ -275,6 +284,10 @@ impl Scribe {
     fn line(&mut self, link: &mut Link, line: &[u8], made: &mut Vec<u8>) {
         let line_end = if line.ends_with(b"\r") { &b"\r"[..] } else { b"" };
         let line = &line[..line.len() - line_end.len()];
+        if self.unshown.has_no_words() && is_message(line) {
+            made.extend_from_slice(line);
+            return made.extend_from_slice(line_end);
+        }
         let parsed = ClientLine::parse(line);
         if let Ok(parsed) = &parsed {
             self.look_at(link, line, parsed);
