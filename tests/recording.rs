@@ -1,6 +1,6 @@
 //! Recordings and their replays, for the core as the simulator's world tells it: whatever can happen to a server can be
 //! recorded and comes to the same again.
-#![cfg(feature = "sim")]
+#![cfg(all(feature = "sim", feature = "shell"))]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,7 +40,7 @@ impl Camera {
         if let Some(mut scribe) = self.scribe.take() {
             let notes = mem::take(&mut self.notes);
             scribe.take_down(notes.bytes()).expect("notes are read");
-            let recording = scribe.take();
+            let recording = scribe.bytes().to_vec();
             let secrets = self.secrets.iter().filter(|secret| secret.len() > 8);
             for secret in secrets {
                 let found = memchr::memmem::find(&recording, secret.as_bytes());

@@ -32,7 +32,9 @@ const SPARE: usize = 64;
 /// How long a server that stops waits for the thread.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 /// How long the thread waits for more before it writes: fewer, larger writes.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(5);
+/// What is written at once, beside what is left.
+const PIECE: usize = 64 << 10;
 
 /// A recording that cannot begin.
 #[derive(Debug, Error)]
@@ -213,8 +215,7 @@ impl Writer {
         match end {
             Ok(end) => {
                 self.scribe.end(end);
-                let last = self.scribe.take();
-                let written = self.file.write_all(&last);
+                let written = self.file.write_all(self.scribe.bytes());
                 match (end, written) {
                     (_, Err(error)) => tracing::error!("the recording {path} has no end: {error}"),
                     (End::Stopped, Ok(())) => tracing::info!("the recording {path} is complete"),
@@ -247,27 +248,37 @@ impl Writer {
 
     /// Writes what was noted, and wipes it. `Err(Ok(…))`: the recording is full.
     fn write(&mut self, mut noted: Vec<Vec<u8>>) -> Result<(), Result<End, io::Error>> {
-        let mut read = Some(());
+        let mut outcome = Ok(());
         for notes in &mut noted {
-            read = read.and_then(|()| self.scribe.take_down(notes));
+            if outcome.is_ok() {
+                outcome = match self.scribe.take_down(notes) {
+                    None => Err(Err(io::Error::other("what was noted cannot be read"))),
+                    Some(()) if self.scribe.bytes().len() >= PIECE => self.flush(),
+                    Some(()) => Ok(()),
+                };
+            }
             notes.as_mut_slice().zeroize();
             notes.clear();
         }
+        let outcome = outcome.and_then(|()| self.flush());
         let mut state = self.shared.lock();
+        if let Err(end) = &outcome {
+            state.over.get_or_insert(*end.as_ref().unwrap_or(&End::Behind));
+        }
         let room = SPARE.saturating_sub(state.spare.len());
         state.spare.extend(noted.into_iter().filter(|notes| notes.capacity() <= 2 * ENOUGH).take(room));
-        drop(state);
-        let made = self.scribe.take();
-        let outcome = match read {
-            None => Err(Err(io::Error::other("what was noted cannot be read"))),
-            Some(()) if self.written + made.len() as u64 > LONGEST => Err(Ok(End::Full)),
-            Some(()) => self.file.write_all(&made).map_err(Err),
-        };
-        match &outcome {
-            Ok(()) => self.written += made.len() as u64,
-            Err(Ok(end)) => self.shared.end(*end),
-            Err(Err(_)) => self.shared.end(End::Behind),
-        }
         outcome
+    }
+
+    fn flush(&mut self) -> Result<(), Result<End, io::Error>> {
+        let made = self.scribe.bytes();
+        if self.written + made.len() as u64 > LONGEST {
+            self.scribe.clear();
+            return Err(Ok(End::Full));
+        }
+        self.file.write_all(made).map_err(Err)?;
+        self.written += made.len() as u64;
+        self.scribe.clear();
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@
 //! A file begins with `hobnob recording 1` and a line feed; the number is the version of the format. Items follow, each
 //! with its length before it; what a kill has left of the last one is not read. Numbers are LEB128. The first item holds
 //! the program's version and what the core was started from: settings, accounts, and what the store remembered. Then
-//! come events, each with its time and followed by the number and a digest of the effects that it had ([`effects`]). An
+//! come events, each with its time and followed by the number and a digest of the effects that it had (`effects`). An
 //! event without effects is one that the server did not survive. The last item says why the recording ends.
 //!
 //! # Secrets
@@ -14,7 +14,7 @@
 //! No secret is written, but something that stands for it: the same for the same, of the same length, so that lines end
 //! where they did. That is so for passwords, hashes, tokens, cookies and codes, for names in a `login` that have no account,
 //! which may be passwords in the wrong place, and for all but the name of the command in lines that do not parse
-//! ([`lines`]). The key that they are made with is thrown away. Texts of messages, names and addresses are in the
+//! (`lines`). The key that they are made with is thrown away. Texts of messages, names and addresses are in the
 //! recording.
 //!
 //! The bytes of a line are written with the event that ends the line, while each event says how many bytes came: only of
@@ -23,7 +23,7 @@
 //! A replay has other randomness and another secret of the data folder, and so its core draws other tokens. What stands
 //! for a token in the recording is replaced by the token that the replayed core has drawn in its place. Tokens from
 //! before the start are known by their digests only: when one is shown, the recording says whose digest it has
-//! ([`recovered`]), and a replay makes that digest anew before it begins.
+//! (`recovered`), and a replay makes that digest anew before it begins.
 
 mod coded;
 mod effects;

@@ -100,8 +100,13 @@ impl Scribe {
 
     /// What there is to be written to the file.
     #[must_use]
-    pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out.bytes)
+    pub fn bytes(&self) -> &[u8] {
+        &self.out.bytes
+    }
+
+    /// It was written.
+    pub fn clear(&mut self) {
+        self.out.bytes.clear();
     }
 
     /// The last words of a recording.
