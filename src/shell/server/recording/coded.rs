@@ -180,6 +180,16 @@ impl<T: Coded> Coded for Vec<T> {
     }
 }
 
+impl Coded for Box<[Name]> {
+    fn put(&self, out: &mut Encoder) {
+        self.to_vec().put(out);
+    }
+
+    fn get(from: &mut Decoder<'_>) -> Option<Box<[Name]>> {
+        Vec::get(from).map(Vec::into_boxed_slice)
+    }
+}
+
 impl<T: Coded> Coded for Box<T> {
     fn put(&self, out: &mut Encoder) {
         T::put(self, out);

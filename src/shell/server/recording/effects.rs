@@ -110,7 +110,11 @@ impl Effects {
         while at < bytes.len() {
             let line = &bytes[at..];
             // Most lines are none of these.
-            if matches!(line.first(), Some(b'w' | b'r' | b'd' | b'i' | b'e')) {
+            let may_hide = match line {
+                [b'w' | b'r' | b'd' | b'i' | b'e', ..] | [b'o', b'r', ..] => true,
+                _ => false,
+            };
+            if may_hide {
                 let length = memchr::memchr(b'\n', line).map_or(line.len(), |end| end + 1);
                 if let Some(hidden) = hidden_in(&line[..length]) {
                     self.hasher.write(&bytes[done..at + hidden.start]);
@@ -186,6 +190,12 @@ fn put_other(effect: &Effect<'_>, out: &mut Encoder) {
             outcome.ok().put(out);
             outcome.err().put(out);
         }
+        Effect::Order { ticket, user, words } => {
+            kind(9);
+            ticket.put(out);
+            (*user).clone().put(out);
+            out.block(words.as_bytes());
+        }
         Effect::Report(report) => {
             kind(8);
             put_report(report, out);
@@ -223,6 +233,11 @@ fn hidden_in(line: &[u8]) -> Option<Range<usize>> {
         }
         b"device" => token_at(after(0)?),
         b"introduce" => token_at(after(2)?),
+        // It may hold the code of an invite.
+        b"order" => {
+            let numbered = words.next()?.starts_with(b"#");
+            Some(after(usize::from(numbered))?..end)
+        }
         b"error" => {
             let numbered = words.next()?.starts_with(b"#");
             Some(after(if numbered { 2 } else { 1 })?..end)

@@ -73,6 +73,8 @@ struct State {
     waits: bool,
     /// Nothing more will come, for this reason.
     over: Option<End>,
+    /// The state loop has panicked: the recording ends without a last word.
+    cut: bool,
     /// The thread has ended.
     done: bool,
 }
@@ -165,6 +167,7 @@ impl Drop for Recorder {
         if !self.hand_over() {
             return;
         }
+        self.shared.lock().cut = thread::panicking();
         self.shared.end(End::Stopped);
         let state = self.shared.lock();
         drop(self.shared.more.wait_timeout_while(state, LAST_WRITE, |state| !state.done));
@@ -213,6 +216,9 @@ impl Writer {
         };
         let path = visible(&self.path.to_string_lossy()).to_string();
         match end {
+            Ok(End::Stopped) if self.shared.lock().cut => {
+                tracing::error!("the recording {path} ends with what the server has panicked at");
+            }
             Ok(end) => {
                 self.scribe.end(end);
                 let written = self.file.write_all(self.scribe.bytes());

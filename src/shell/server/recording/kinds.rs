@@ -2,8 +2,8 @@
 
 use super::coded::{Coded, Decoder, Encoder};
 use crate::record::{
-    AfterEnd, Change, DeviceStanding, Fact, Invite, Mail, MailSummary, Maker, Outcome, Record, Recovery,
-    Restraint, Suspect,
+    AfterEnd, Announcement, Change, DeviceStanding, Fact, Invite, Mail, MailSummary, Maker, Outcome, Record,
+    Recovery, Restraint, Suspect,
 };
 use crate::server::settings::{
     BlockNotice, BroadcastReport, DuplicateLogin, HeldOnBlock, HistoryMode, OfflineDelivery, Registration,
@@ -80,6 +80,7 @@ structs! {
     Maker { name, left_at }
     DeviceStanding { login, count, locked_until }
     Invite { number, name, left, until }
+    Announcement { number, at, text }
     Renewal { name, before, after }
     Settings {
         block_duration_secs, timeout_secs, lock_attempts, lock_extend, registration, duplicate_login,
@@ -91,7 +92,7 @@ structs! {
         registrations_per_address, takeover, unauthenticated_per_address, login_secs, line_bytes,
         mailbox_share, total_share, rate_burst, rate_per_s, presence_burst, presence_settle_secs,
         unsettled_max, store_queue_bytes, groups_per_user, members_per_group, failures_per_address,
-        private_request_secs, motd,
+        private_request_secs, motd, operators,
     }
 }
 
@@ -120,6 +121,7 @@ enums! {
         4 => SessionEnded { user, after, at },
         5 => InviteUsed { code, left },
         6 => MailRemoved { user, ids },
+        7 => Heard { user, upto },
     }
     Change {
         0 => AccountAdded { name, credential },
@@ -132,6 +134,8 @@ enums! {
         7 => RangeBanned { range, until },
         8 => InviteMade { code, invite },
         9 => InviteRevoked { code },
+        10 => Announced { announcement },
+        11 => AnnouncementWithdrawn { number },
     }
     Act {
         0 => Announce(text),
@@ -141,6 +145,8 @@ enums! {
         4 => BanRange { range, until },
         5 => Invite { code, invite },
         6 => Revoke(number),
+        7 => AnnounceKept(text),
+        8 => Withdraw(number),
     }
     Verdict { 0 => Right, 1 => Wrong, 2 => Overloaded }
     Registration { 0 => Closed, 1 => Open }
@@ -243,6 +249,12 @@ pub(super) fn put_event(event: &Event<'_>, out: &mut Encoder) {
             act.put(out);
         }
         Event::Tick => kind(16),
+        Event::Obeyed { ticket, done, lines } => {
+            kind(17);
+            ticket.put(out);
+            done.put(out);
+            lines.put(out);
+        }
     }
 }
 
@@ -273,6 +285,7 @@ pub(super) fn get_event<'a>(from: &mut Decoder<'a>) -> Option<Event<'a>> {
         14 => Event::Restart,
         15 => Event::Operator { ticket: Coded::get(from)?, act: Coded::get(from)? },
         16 => Event::Tick,
+        17 => Event::Obeyed { ticket: Coded::get(from)?, done: Coded::get(from)?, lines: Coded::get(from)? },
         _ => return None,
     })
 }

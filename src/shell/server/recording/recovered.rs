@@ -146,6 +146,7 @@ pub(super) fn replace_digests(
             Fact::Failures { suspect: Suspect::Account(_), .. }
             | Fact::SessionBegan { token: None, .. }
             | Fact::SessionEnded { .. }
+            | Fact::Heard { .. }
             | Fact::MailRemoved { .. },
         )
         | Record::Change(
@@ -156,6 +157,8 @@ pub(super) fn replace_digests(
             | Change::GroupSet { .. }
             | Change::GroupRemoved { .. }
             | Change::Restrained { .. }
+            | Change::Announced { .. }
+            | Change::AnnouncementWithdrawn { .. }
             | Change::RangeBanned { .. },
         )
         | Record::MailStored { .. }
@@ -294,6 +297,7 @@ pub(super) fn users(recovery: &Recovery) -> impl Iterator<Item = &Name> {
             | Fact::Courier { user, .. }
             | Fact::SessionBegan { user, .. }
             | Fact::SessionEnded { user, .. }
+            | Fact::Heard { user, .. }
             | Fact::MailRemoved { user, .. },
         )
         | Record::Change(Change::Restrained { user, .. } | Change::Blocked { by: user, .. })

@@ -34,17 +34,12 @@ fn is_message(line: &[u8]) -> bool {
     !name.is_empty() && name != b"group" && text.len() > 1 && std::str::from_utf8(rest).is_ok()
 }
 
-/// Names that something stands for, and that are remembered in case they get an account.
-const MOST_HIDDEN: usize = 100_000;
-
 /// Makes a recording of what the state loop notes.
 pub struct Scribe {
     stand_ins: StandIns,
     unshown: Unshown,
     /// Names that are no passwords.
     names: HashSet<String>,
-    /// Others that something stands for.
-    hidden: HashSet<String>,
     accounts: HashMap<Name, Credential>,
     links: HashMap<LinkId, Link>,
     last: Time,
@@ -77,13 +72,13 @@ impl Scribe {
             stand_ins: StandIns::new(key),
             unshown: Unshown::of(recovery),
             names: users(recovery).map(|name| name.as_str().to_owned()).collect(),
-            hidden: HashSet::new(),
             accounts: HashMap::new(),
             links: HashMap::new(),
             last: now,
             out: Encoder { bytes: HEAD.to_vec(), ..Encoder::default() },
             scratch: Default::default(),
         };
+        settings.operators.iter().for_each(|name| scribe.learn_name(name.as_str()));
         let accounts = scribe.learn(accounts);
         let mut recovery = recovery.clone();
         for record in &mut recovery.records {
@@ -165,8 +160,7 @@ impl Scribe {
             return;
         }
         self.names.insert(name.to_owned());
-        if self.hidden.remove(name) {
-            let stand_in = self.stand_ins.name(name);
+        if let Some(stand_in) = self.stand_ins.stand_in_of(name) {
             self.write(&Item::Shown(Shown::Named { stand_in, name: name.to_owned() }));
         }
     }
@@ -176,10 +170,7 @@ impl Scribe {
         if self.names.contains(name) {
             return name.to_owned();
         }
-        if self.hidden.len() < MOST_HIDDEN {
-            self.hidden.insert(name.to_owned());
-        }
-        self.stand_ins.name(name)
+        self.stand_ins.name(name, &self.names)
     }
 
     /// Takes notice of accounts, and returns them with what stands for their credentials.
@@ -198,6 +189,7 @@ impl Scribe {
                 Event::Hashed { ticket, credential }
             }
             Event::Reloaded { accounts, settings } => {
+                settings.operators.iter().for_each(|name| self.learn_name(name.as_str()));
                 Event::Reloaded { accounts: self.learn(&accounts), settings }
             }
             Event::HashesRenewed { renewals } => Event::HashesRenewed {
@@ -215,13 +207,18 @@ impl Scribe {
                         let hidden = Name::new(&self.hide_name(name.as_str()));
                         *name = hidden.unwrap_or_else(|_| name.clone());
                     }
+                    Act::Kick { user, .. } | Act::Restrain { user, .. } => self.learn_name(user.as_str()),
                     Act::Announce(_)
-                    | Act::Kick { .. }
-                    | Act::Restrain { .. }
                     | Act::BanRange { .. }
+                    | Act::AnnounceKept(_)
+                    | Act::Withdraw(_)
                     | Act::Revoke(_) => {}
                 }
                 Event::Operator { ticket, act }
+            }
+            Event::Obeyed { ticket, done, lines } => {
+                let lines = lines.iter().map(|line| self.without_codes(line)).collect();
+                Event::Obeyed { ticket, done, lines }
             }
             Event::LinkClosed { link } => {
                 self.links.remove(&link);
@@ -240,6 +237,21 @@ impl Scribe {
             | Event::Restart
             | Event::Tick => event,
         }
+    }
+
+    /// A line for an operator, who may have been told the code of an invite.
+    fn without_codes(&self, line: &str) -> Box<str> {
+        let is_hex = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f');
+        let mut made = String::with_capacity(line.len());
+        for run in line.split_inclusive(|c| !is_hex(c)) {
+            let word = run.trim_end_matches(|c| !is_hex(c));
+            match word.parse::<Token>() {
+                Ok(code) => made.push_str(&self.stand_ins.token(&code).to_string()),
+                Err(_) => made.push_str(word),
+            }
+            made.push_str(&run[word.len()..]);
+        }
+        made.into()
     }
 
     fn renewal(&mut self, renewal: Renewal) -> Renewal {
@@ -297,8 +309,7 @@ impl Scribe {
         if let Ok(parsed) = &parsed {
             self.look_at(link, line, parsed);
         }
-        let names = &self.names;
-        lines::without_secrets(line, parsed, &self.stand_ins, &|name| names.contains(name), made);
+        lines::without_secrets(line, parsed, &mut self.stand_ins, &self.names, made);
         made.extend_from_slice(line_end);
     }
 

@@ -1,7 +1,7 @@
 //! What stands for secrets in a recording: the same for the same, of the same length, made with a key that is thrown
-//! away. Different secrets of a few characters may have one in common.
+//! away. Different passwords of a few characters may have one in common; names have not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use blake2::{Blake2s256, Digest as _};
 
@@ -13,14 +13,22 @@ pub(super) struct StandIns {
     key: [u8; 32],
     /// What hashes have in common with their renewals, and what stands for it.
     key_ids: HashMap<String, String>,
+    /// What stands for names, by their digests.
+    names: HashMap<[u8; 16], String>,
+    names_taken: HashSet<String>,
 }
 
 /// What a password begins with that may be taken for a hash.
 const HASH: &str = "$argon2";
 
+/// Stand-ins for names that are told from one another; there are more names only under attack.
+const NAMES: usize = 1 << 17;
+/// Tries to find one for a short name that stands for no other.
+const TRIES: u64 = 64;
+
 impl StandIns {
     pub(super) fn new(key: [u8; 32]) -> StandIns {
-        StandIns { key, key_ids: HashMap::new() }
+        StandIns { key, key_ids: HashMap::new(), names: HashMap::new(), names_taken: HashSet::new() }
     }
 
     fn block(&self, purpose: &[u8], secret: &[u8], number: u64) -> [u8; 32] {
@@ -52,9 +60,14 @@ impl StandIns {
         WordsDigest(u64::from_le_bytes(front))
     }
 
-    /// Visible characters that take as many bytes each as those of the secret.
     pub(super) fn text(&self, secret: &str) -> String {
-        let (mut block, mut used, mut number) = (self.block(b"text", secret.as_bytes(), 0), 0, 0);
+        self.letters(secret, 0)
+    }
+
+    /// Visible characters that take as many bytes each as those of the secret.
+    fn letters(&self, secret: &str, attempt: u64) -> String {
+        let first = attempt << 32;
+        let (mut block, mut used, mut number) = (self.block(b"text", secret.as_bytes(), first), 0, first);
         let mut made = String::with_capacity(secret.len());
         for c in secret.chars() {
             if used + 2 > block.len() {
@@ -82,15 +95,33 @@ impl StandIns {
         }
     }
 
-    /// A name that is as good or bad as this one, which has no account and may be a password.
-    pub(super) fn name(&self, name: &str) -> String {
-        let made = self.text(name);
-        if Name::new(name).is_ok() || Name::new(&made).is_err() {
-            return made;
+    /// A name that is as good or bad as this one, which has no account and may be a password. It is the name of no
+    /// account, and stands for no other name, unless there are too many of its length.
+    pub(super) fn name(&mut self, name: &str, accounts: &HashSet<String>) -> String {
+        let own = self.sixteen(b"name", name.as_bytes());
+        if let Some(known) = self.names.get(&own) {
+            return known.clone();
         }
-        let Some(first) = made.chars().next() else { return made };
-        let bad = ['#', '\u{ad}', '\u{200b}', '\u{e0001}'];
-        format!("{}{}", bad[first.len_utf8() - 1], &made[first.len_utf8()..])
+        let mut made = String::new();
+        for attempt in 0..TRIES {
+            made = self.letters(name, attempt);
+            if Name::new(name).is_err() && Name::new(&made).is_ok() {
+                made = spoil(&made);
+            }
+            if !self.names_taken.contains(&made) && !accounts.contains(&made) {
+                break;
+            }
+        }
+        if self.names.len() < NAMES && Name::new(name).is_ok() {
+            self.names.insert(own, made.clone());
+            self.names_taken.insert(made.clone());
+        }
+        made
+    }
+
+    /// What stands for a name, if anything does.
+    pub(super) fn stand_in_of(&self, name: &str) -> Option<String> {
+        self.names.get(&self.sixteen(b"name", name.as_bytes())).cloned()
     }
 
     /// What stands for a renewal of a hash renews what stands for the hash.
@@ -119,6 +150,13 @@ impl StandIns {
     }
 }
 
+/// The same of so many bytes, which is no name.
+fn spoil(name: &str) -> String {
+    let Some(first) = name.chars().next() else { return String::new() };
+    let bad = ['#', '\u{ad}', '\u{200b}', '\u{e0001}'];
+    format!("{}{}", bad[first.len_utf8() - 1], &name[first.len_utf8()..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,10 +173,15 @@ mod tests {
             assert_eq!(stand_in, made.password(secret));
         }
         for name in ["hans", "#hans", "group", "h\u{ad}", "\u{200b}", &"n".repeat(33)] {
-            let stand_in = made.name(name);
+            let stand_in = made.name(name, &HashSet::new());
             assert_eq!(Name::new(&stand_in).is_ok(), Name::new(name).is_ok(), "{name:?} {stand_in:?}");
             assert_eq!(stand_in.len(), name.len());
         }
+        let accounts: HashSet<String> = ('a'..='m').map(String::from).collect();
+        let made_up: HashSet<String> =
+            ('n'..='v').map(|name| made.name(&name.to_string(), &accounts)).collect();
+        assert_eq!(made_up.len(), 9, "one each: {made_up:?}");
+        assert!(made_up.is_disjoint(&accounts));
         let first = Credential::new("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAABBBB");
         let id = first.key_id().unwrap_or_default().into_owned();
         let renewed = Credential::new(&format!("$argon2id$v=19$m=16,t=2,p=1,keyid={id}$b3RoZXI$CCCCDDDD"));
