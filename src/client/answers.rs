@@ -5,14 +5,24 @@ use alloc::vec::Vec;
 
 use super::outstanding::Parts;
 use super::view::Success;
-use crate::wire::Answer;
+use crate::wire::{Answer, Status};
 
 /// The result of a successful command: its answer and the lists that came before it.
 pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
     match answer {
         Answer::Message { to, status } => {
-            let away = parts.away.into_iter().find(|(user, _)| user == to).map(|(_, text)| text);
-            Success::Message { to: to.to_owned(), status, away, words: None }
+            let away = parts.away_of(to);
+            Success::Message { to: to.to_owned(), status, until: None, away, words: None }
+        }
+        Answer::StoredUntil { to, until } => {
+            let away = parts.away_of(to);
+            Success::Message {
+                to: to.to_owned(),
+                status: Status::Stored,
+                until: Some(until),
+                away,
+                words: None,
+            }
         }
         Answer::Broadcast { recipients, withheld } => {
             parts.users.sort_unstable();

@@ -311,7 +311,10 @@ impl Check {
             return Ok(());
         };
         let said = text.outcomes.iter().any(|said| match (said, outcome) {
-            (Outcome::Message(said), Ok(Success::Message { status, .. })) => said == status,
+            (Outcome::Message(said), Ok(Success::Message { status, until: None, .. })) => said == status,
+            (Outcome::StoredUntil(said), Ok(Success::Message { status: Status::Stored, until, .. })) => {
+                *until == Some(*said)
+            }
             (
                 Outcome::Broadcast { recipients: said, withheld: cut },
                 Ok(Success::Broadcast { recipients, withheld, .. }),

@@ -100,6 +100,8 @@ impl Server {
         let groups = &self.groups;
         self.makers.retain(|group, (maker, _)| *maker != user && groups.contains_key(group));
         self.asked.retain(|_, ask| !matches!(ask, super::Ask::Discard { user: of, .. } if *of == user));
+        self.mailbox_gone(user);
+        self.past_changed();
         self.message_floor = self.message_floor.max(account.last_message);
         self.login_floor = self.login_floor.max(account.login);
         self.spare.push(user);

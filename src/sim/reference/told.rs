@@ -70,6 +70,14 @@ pub(super) enum Ask {
         upto: MessageId,
         after: MessageId,
     },
+    /// `None`: of an account that is gone.
+    Expired {
+        user: Option<super::User>,
+        of: Name,
+        after: MessageId,
+        first_left: Option<Time>,
+        goes_on: bool,
+    },
 }
 
 impl Ask {
@@ -78,6 +86,7 @@ impl Ask {
         let (user, from, after) = match self {
             Ask::Page { of, from, after, .. } => (of, from.clone(), *after),
             Ask::Discard { of, from, after, .. } => (of, Some(from.clone()), *after),
+            Ask::Expired { of, after, .. } => (of, None, *after),
             Ask::Compare { .. } | Ask::Hash { .. } | Ask::Order { .. } => return None,
         };
         Some(LoadMail { ticket, user: user.clone(), from, after, limit: PAGE })
@@ -288,6 +297,9 @@ impl Reference {
             Ask::Discard { user, of, from, upto, .. } => {
                 server.discard_loaded(user, of, from, upto, &mail, more)
             }
+            Ask::Expired { user, first_left, goes_on, .. } => {
+                server.expired_loaded(user, first_left, goes_on, (&mail, more))
+            }
             Ask::Compare { .. } | Ask::Hash { .. } | Ask::Order { .. } => {}
         }
         server.do_what_is_due();
@@ -452,6 +464,8 @@ impl Server {
                 Timer::Request(from, to, serial) => self.request_expired(from, to, serial),
                 Timer::Relay(user) => self.relay_due(user),
                 Timer::Settle(user) => self.settled(user),
+                Timer::Mailbox(user) => self.mailbox_due(user),
+                Timer::History => self.forget_past(),
                 Timer::Retry => self.try_again(),
             }
         }
@@ -473,6 +487,7 @@ impl Server {
             != (before.presence_burst, before.presence_settle_secs);
         let relayed = now.relay_bytes_per_s != before.relay_bytes_per_s;
         let shows = auto(now) && !auto(&before);
+        let days = (now.mailbox_days != before.mailbox_days, now.history_days != before.history_days);
         if waits {
             self.watch_all();
         }
@@ -487,6 +502,12 @@ impl Server {
         }
         if relayed {
             self.relay_rate_changed();
+        }
+        if days.0 {
+            self.mailbox_days_changed();
+        }
+        if days.1 {
+            self.past_changed();
         }
         if shows {
             for user in self.roster.clone() {

@@ -112,6 +112,7 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
         courier: words.iter().any(|word| word == "courier"),
         away: words.iter().any(|word| word == "away"),
         relay: words.iter().any(|word| word == "relay"),
+        until: words.iter().any(|word| word == "until"),
     })
     .parse(rest)
 }
@@ -196,10 +197,11 @@ fn one_spelling(word: &str) -> Option<SocketAddr> {
 fn notice(rest: &str) -> Parsed<'_, Notice<'_>> {
     let count = |word: &'static str| preceded(keyword(word), map_opt(field, small_decimal));
     let failed = map(count("failed_logins"), |count| Notice::FailedLogins { count });
+    let expired = map(count("expired"), |count| Notice::Expired { count });
     let missed = map(count("missed"), |count| Notice::Missed { count });
     let idle = map(count("idle"), |seconds| Notice::Idle { seconds });
     let operator = map(preceded(keyword("operator"), text), |text| Notice::Operator { text });
-    alt((failed, missed, idle, operator)).parse(rest)
+    alt((failed, expired, missed, idle, operator)).parse(rest)
 }
 
 /// The outcome of a command, which its name begins.
@@ -252,8 +254,13 @@ fn presence(rest: &str) -> Parsed<'_, Presence> {
 fn message_answer(rest: &str) -> Parsed<'_, Answer<'_>> {
     let (rest, to) = field(rest)?;
     if to != "group" {
-        let status = map_opt(field, Status::from_word);
-        return map(status, |status| Answer::Message { to, status }).parse(rest);
+        let (rest, status) = map_opt(field, Status::from_word).parse(rest)?;
+        let (rest, until) = opt(map_opt(field, time)).parse(rest)?;
+        return match (status, until) {
+            (status, None) => Ok((rest, Answer::Message { to, status })),
+            (Status::Stored, Some(until)) => Ok((rest, Answer::StoredUntil { to, until })),
+            (Status::Delivered, Some(_)) => Err(nom::Err::Error(())),
+        };
     }
     let count = |rest| map_opt(field, decimal).parse(rest);
     map((field, count, count, count, withheld), |(group, delivered, stored, refused, withheld)| {
@@ -345,6 +352,7 @@ mod tests {
             ("refused locked_out 60", ServerLine::Refused(Refusal::LockedOut { retry_after_secs: 60 })),
             ("refused stale", ServerLine::Refused(Refusal::Stale)),
             ("notice failed_logins 3", ServerLine::Notice(Notice::FailedLogins { count: 3 })),
+            ("notice expired 2", ServerLine::Notice(Notice::Expired { count: 2 })),
             ("notice missed 12", ServerLine::Notice(Notice::Missed { count: 12 })),
             ("notice idle 60", ServerLine::Notice(Notice::Idle { seconds: 60 })),
             (
@@ -408,6 +416,10 @@ mod tests {
             Answer::MessageGroup { group: "crew", delivered: 2, stored: 1, refused: 0, withheld: true };
         both_ways(&[
             ("ok message yoda stored", done(None, Answer::Message { to: "yoda", status: Status::Stored })),
+            (
+                "ok message yoda stored 1793520000000000",
+                done(None, Answer::StoredUntil { to: "yoda", until: Time(1_793_520_000_000_000) }),
+            ),
             ("ok #0 message group crew 2 1 0 withheld", done(Some(0), grouped)),
             ("ok broadcast 3 complete", done(None, Answer::Broadcast { recipients: 3, withheld: false })),
             ("ok whoelse 2", done(None, Answer::Whoelse { count: 2 })),
@@ -466,6 +478,9 @@ mod tests {
             "ok message group stored",
             "ok message group crew 2 1 0",
             "ok message yoda lost",
+            "ok message yoda stored 01",
+            "ok message yoda stored 1 2",
+            "ok message yoda delivered 1",
             "ok create crew",
             "ok whoelse two",
             "ok whoelse 18446744073709551616",
