@@ -220,3 +220,85 @@ pub(in crate::server) fn tell(server: &mut ServerState, link: LinkId, user: User
     let ServerState { papers, out, .. } = server;
     papers.persist_fact(out, Fact::MailExpired { user, ids: Vec::new(), untold: 0 });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::record::{MailSummary, Record, Recovery};
+    use crate::server::{Effect, Event, Settings};
+    use crate::words::{Credential, Name};
+
+    const NOW: Time = Time(2 * DAY_SECS * 1_000_000);
+
+    fn name(name: &str) -> Name {
+        Name::new(name).unwrap()
+    }
+
+    /// A server with so many messages for each of these users, whose time is over.
+    fn with_mail(users: &[&str], count: u32) -> ServerState {
+        let accounts = users.iter().map(|user| (name(user), Credential::new("pw"))).collect();
+        let summary = |user: &&str| {
+            let (to, from, bytes) = (name(user), name("luke"), u64::from(count));
+            MailSummary { to, from, count, bytes, oldest: Time::ZERO }
+        };
+        let mail = users.iter().map(summary).collect();
+        let settings = Settings { mailbox_days: 1, ..Settings::default() };
+        ServerState::new(settings, accounts, Recovery { boot: 2, mail, ..Recovery::default() }, 1, NOW)
+    }
+
+    /// What an event leads to: the pages that are asked for, and how many messages are removed.
+    fn handle(server: &mut ServerState, event: Event<'_>) -> (Vec<(Ticket, Name, MessageId)>, usize) {
+        let (mut asked, mut removed) = (Vec::new(), 0);
+        for effect in server.handle(event, NOW) {
+            if let Effect::LoadMail { ticket, user, after, limit, .. } = effect {
+                assert_eq!(limit, PAGE_MESSAGES);
+                asked.push((ticket, user.clone(), after));
+            } else if let Effect::Persist { record: Record::Fact(Fact::MailExpired { ids, .. }), .. } = effect
+            {
+                removed += ids.len();
+            }
+        }
+        (asked, removed)
+    }
+
+    fn page(numbers: core::ops::Range<u64>) -> Vec<Mail> {
+        let mail = |number| Mail {
+            id: MessageId { boot: 1, number },
+            from: name("luke"),
+            group: None,
+            origin: None,
+            sent_at: Time::ZERO,
+            text: "x".into(),
+        };
+        numbers.map(mail).collect()
+    }
+
+    #[test]
+    fn one_mailbox_is_looked_at_after_the_other_a_page_at_a_time() {
+        let mut server = with_mail(&["hans", "yoda", "vader"], 60);
+        let (asked, removed) = handle(&mut server, Event::Tick);
+        let [(ticket, user, _)] = &asked[..] else { panic!("one page: {asked:?}") };
+        assert_eq!((user.as_str(), removed), ("hans", 0));
+        let first = Event::MailLoaded { ticket: *ticket, mail: page(1..49), more: true };
+        let (asked, removed) = handle(&mut server, first);
+        let [(ticket, user, after)] = &asked[..] else { panic!("one page: {asked:?}") };
+        assert_eq!((user.as_str(), after.number, removed), ("hans", 48, 48));
+        let rest = Event::MailLoaded { ticket: *ticket, mail: page(49..61), more: false };
+        let (asked, removed) = handle(&mut server, rest);
+        assert_eq!((asked.len(), removed, asked[0].1.as_str()), (1, 12, "yoda"));
+        assert!(!server.is_quiet());
+        let hans = server.accounts.find("hans").unwrap();
+        assert_eq!(server.accounts[hans].inbox.untold(), 60);
+        assert_eq!(server.post.stored_bytes(), 120);
+    }
+
+    #[test]
+    fn nothing_is_asked_before_a_time_is_over() {
+        let mut server = with_mail(&["hans"], 1);
+        server.settings.mailbox_days = 3;
+        days_changed(&mut server);
+        assert_eq!(handle(&mut server, Event::Tick), (Vec::new(), 0));
+        assert!(server.is_quiet(), "a deadline days ahead keeps nobody");
+    }
+}
