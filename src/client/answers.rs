@@ -1,6 +1,7 @@
 //! Turns the server's answers into results.
 
 use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::outstanding::Parts;
@@ -11,11 +12,11 @@ use crate::wire::{Answer, Status};
 pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
     match answer {
         Answer::Message { to, status } => {
-            let away = parts.away_of(to);
+            let away = away_of(&parts, to);
             Success::Message { to: to.to_owned(), status, until: None, away, words: None }
         }
         Answer::StoredUntil { to, until } => {
-            let away = parts.away_of(to);
+            let away = away_of(&parts, to);
             Success::Message {
                 to: to.to_owned(),
                 status: Status::Stored,
@@ -71,4 +72,9 @@ pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
         Answer::Op => Success::Ordered { lines: parts.lines },
         Answer::Logout => Success::Logout,
     }
+}
+
+/// What a user is away for, if they are.
+fn away_of(parts: &Parts, user: &str) -> Option<String> {
+    parts.away.iter().find(|(away, _)| away == user).map(|(_, text)| text.clone())
 }

@@ -331,12 +331,6 @@ impl Parts {
         true
     }
 
-    /// What a user is away for, if they are.
-    pub(super) fn away_of(&mut self, user: &str) -> Option<String> {
-        let at = self.away.iter().position(|(away, _)| away == user)?;
-        Some(self.away.swap_remove(at).1)
-    }
-
     /// Adds a user who is away; false, and nothing is added, if that takes more bytes than there is room for.
     pub(super) fn add_away(&mut self, user: &str, text: &str, room: usize) -> bool {
         let bytes = name_cost(user) + name_cost(text);
