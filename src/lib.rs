@@ -49,7 +49,7 @@
 //!
 //! let link = LinkId(1);
 //! let from = ([192, 0, 2, 1], 50_000).into();
-//! assert_eq!(tell(&mut server, Event::LinkOpened { link, from, nonce: [9; 32] }), "hobnob 1 ack resume device alive courier away relay\n");
+//! assert_eq!(tell(&mut server, Event::LinkOpened { link, from, nonce: [9; 32] }), "hobnob 1 ack resume device alive courier away relay until\n");
 //! let said = tell(&mut server, Event::Received { link, bytes: b"login hans falcon\n" });
 //! assert!(said.starts_with("welcome hans unread 0 login "));
 //! // How bytes are cut into chunks means nothing.

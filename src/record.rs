@@ -102,7 +102,7 @@ pub enum Record {
 }
 
 /// Something that has happened. Each has a whole new value: a later one replaces an earlier one of its key, but
-/// for [`Fact::MailRemoved`], whose ids add up. A fact that the store refuses is written later.
+/// for the ids of [`Fact::MailRemoved`] and [`Fact::MailExpired`], which add up. A fact that the store refuses is written later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// The failures counted for a name, and its lock.
@@ -174,6 +174,20 @@ pub enum Fact {
         user: Name,
         /// Which.
         ids: Vec<MessageId>,
+    },
+    /// The time of messages was over: they are out of the mailbox. Or the receiver was told of those before.
+    MailExpired {
+        /// Receiver.
+        user: Name,
+        /// Which.
+        ids: Vec<MessageId>,
+        /// How many the receiver was not told of.
+        untold: u32,
+    },
+    /// When the last session of a user began and ended is forgotten (`history_days`).
+    SessionForgotten {
+        /// Whose.
+        user: Name,
     },
 }
 
@@ -348,6 +362,8 @@ pub struct Maker {
 pub enum Outcome {
     /// A message was delivered or stored.
     Message(Status),
+    /// A message was stored, and is removed if it was not shown by then (`mailbox_days`).
+    StoredUntil(Time),
     /// A broadcast was sent.
     Broadcast {
         /// To how many.
@@ -421,4 +437,6 @@ pub struct MailSummary {
     pub count: u32,
     /// Bytes of text.
     pub bytes: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Time,
 }

@@ -1,18 +1,29 @@
 //! Turns the server's answers into results.
 
 use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::outstanding::Parts;
 use super::view::Success;
-use crate::wire::Answer;
+use crate::wire::{Answer, Status};
 
 /// The result of a successful command: its answer and the lists that came before it.
 pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
     match answer {
         Answer::Message { to, status } => {
-            let away = parts.away.into_iter().find(|(user, _)| user == to).map(|(_, text)| text);
-            Success::Message { to: to.to_owned(), status, away, words: None }
+            let away = away_of(&parts, to);
+            Success::Message { to: to.to_owned(), status, until: None, away, words: None }
+        }
+        Answer::StoredUntil { to, until } => {
+            let away = away_of(&parts, to);
+            Success::Message {
+                to: to.to_owned(),
+                status: Status::Stored,
+                until: Some(until),
+                away,
+                words: None,
+            }
         }
         Answer::Broadcast { recipients, withheld } => {
             parts.users.sort_unstable();
@@ -61,4 +72,9 @@ pub(super) fn success(answer: Answer<'_>, mut parts: Parts) -> Success {
         Answer::Op => Success::Ordered { lines: parts.lines },
         Answer::Logout => Success::Logout,
     }
+}
+
+/// What a user is away for, if they are.
+fn away_of(parts: &Parts, user: &str) -> Option<String> {
+    parts.away.iter().find(|(away, _)| away == user).map(|(_, text)| text.clone())
 }

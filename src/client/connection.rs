@@ -203,6 +203,7 @@ impl ClientState {
             courier: false,
             away: true,
             relay: true,
+            until: true,
         };
         self.outbox.send(&ClientLine::Hello { version: VERSION, capabilities });
         match self.phase {

@@ -15,7 +15,7 @@
 //! client.handle(Event::Connected, Time(1)).for_each(drop);
 //! let bytes = b"hobnob 1 ack resume\n";
 //! let sent = client.handle(Event::Received { bytes }, Time(2)).next();
-//! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume device alive away relay\nlogin hans\n" }));
+//! assert_eq!(sent, Some(Effect::Send { bytes: b"hello 1 ack resume device alive away relay until\nlogin hans\n" }));
 //! ```
 
 #![forbid(unsafe_code)]

@@ -227,6 +227,9 @@ impl ClientState {
             ServerLine::Notice(crate::wire::Notice::FailedLogins { count }) => {
                 self.outbox.show(View::Notice(Notice::FailedLogins { count: *count }));
             }
+            ServerLine::Notice(crate::wire::Notice::Expired { count }) => {
+                self.outbox.show(View::Notice(Notice::Expired { count: *count }));
+            }
             ServerLine::Notice(crate::wire::Notice::Missed { count }) => {
                 self.outbox.show(View::Notice(Notice::Missed { count: *count }));
             }

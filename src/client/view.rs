@@ -215,6 +215,8 @@ pub enum Success {
         to: String,
         /// Whether it was shown or stored.
         status: Status,
+        /// When it is removed if it was not shown, where it was stored for so long.
+        until: Option<Time>,
         /// What the recipient is away for, if they are.
         away: Option<String>,
         /// At a terminal, if it was stored or took longer than a second: its first words.

@@ -10,7 +10,7 @@ use super::papers::SendKey;
 use crate::planted::{self, Planted};
 use crate::record::{Outcome, Record, WordsDigest};
 use crate::time::Time;
-use crate::wire::{Answer, Code, CommandKind, ServerLine};
+use crate::wire::{Answer, Code, CommandKind, ServerLine, Status};
 use crate::words::{LinkId, LoginNumber, Origin};
 
 /// Who gave a command, and how its answer finds them.
@@ -110,6 +110,20 @@ pub(super) fn answer_list(server: &mut ServerState, asker: &Asker, outcome: Outc
 pub(super) fn write_failure(server: &mut ServerState, asker: &Asker, code: Code, lines: &mut Vec<u8>) {
     server.tally.command_failed(code);
     ServerLine::Failed { number: asker.number, code, command: asker.kind.name() }.encode(lines);
+}
+
+/// What a command came to, as far as whoever gave it reads it.
+pub(super) fn as_heard(server: &ServerState, asker: &Asker, outcome: Outcome) -> Outcome {
+    asker_link(server, asker).map_or(outcome, |link| as_read(server, link, outcome))
+}
+
+/// The same on a link: programs that do not read until when a message is stored are not told.
+pub(super) fn as_read(server: &ServerState, link: LinkId, outcome: Outcome) -> Outcome {
+    let reads = server.door.reads_until(link) || planted::is(Planted::UntilForAll);
+    if matches!(outcome, Outcome::StoredUntil(_)) && !reads {
+        return Outcome::Message(Status::Stored);
+    }
+    outcome
 }
 
 /// Answers a command that failed.

@@ -104,6 +104,16 @@ fn apply_fact(server: &mut ServerState, fact: &Fact) {
             }
         }
         Fact::InviteUsed { code, left } => door::apply_use(server, *code, *left),
+        Fact::MailExpired { user, untold, .. } => {
+            if let Some(user) = server.accounts.find(user.as_str()) {
+                server.accounts[user].inbox.set_untold(*untold);
+            }
+        }
+        Fact::SessionForgotten { user } => {
+            if let Some(user) = server.accounts.find(user.as_str()) {
+                history::forget(server, user);
+            }
+        }
         // The store counts mail for itself.
         Fact::MailRemoved { .. } => {}
     }
@@ -131,7 +141,7 @@ pub(super) fn recover(server: &mut ServerState, accounts: Vec<(Name, Credential)
     let held = held_sessions(&recovery.records);
     for summary in &recovery.mail {
         match server.accounts.find(summary.to.as_str()) {
-            Some(to) => storing::apply_found(server, to, &summary.from, summary.count, summary.bytes),
+            Some(to) => storing::apply_found(server, to, summary),
             None => {
                 gone.insert(summary.to.clone());
             }
@@ -189,7 +199,9 @@ fn remembered_of(record: &Record) -> Vec<&Name> {
             | Fact::Courier { user: name, .. }
             | Fact::SessionBegan { user: name, .. }
             | Fact::SessionEnded { user: name, .. }
-            | Fact::Heard { user: name, .. },
+            | Fact::Heard { user: name, .. }
+            | Fact::MailExpired { user: name, .. }
+            | Fact::SessionForgotten { user: name },
         )
         | Record::Sent { user: name, .. } => Vec::from([name]),
         Record::Change(Change::Blocked { by, user } | Change::Unblocked { by, user }) => {

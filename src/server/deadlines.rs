@@ -34,6 +34,10 @@ pub(super) enum Deadline {
     Relay(UserId),
     /// A change of a user's presence has stood for long enough to be told.
     Presence(UserId),
+    /// The time of a stored message may be over.
+    Mailbox(UserId),
+    /// The last session of somebody may have to be forgotten.
+    History,
     /// Facts and purges that the store refused are tried again.
     Retry,
 }
@@ -86,9 +90,12 @@ impl Deadlines {
         self.set.len()
     }
 
-    /// Deadlines that are not [`Deadline::Idle`], for the invariant that nothing else is left when all is quiet.
-    pub(super) fn but_idle(&self) -> usize {
-        self.set.iter().filter(|(_, deadline)| !matches!(deadline, Deadline::Idle(..))).count()
+    /// Deadlines but for those that may be left when all is quiet: of idle sessions, and of what is kept for days.
+    pub(super) fn pressing(&self) -> usize {
+        let may_be_left = |deadline: &Deadline| {
+            matches!(deadline, Deadline::Idle(..) | Deadline::Mailbox(_) | Deadline::History)
+        };
+        self.set.iter().filter(|(_, deadline)| !may_be_left(deadline)).count()
     }
 }
 

@@ -28,6 +28,8 @@ struct Remembered {
     mail: (BTreeMap<Name, u32>, u64),
     login: LoginNumber,
     token: Option<Digest>,
+    /// Messages whose time was over, and that the user was not told of.
+    untold: u32,
     /// Messages with given ids.
     sends: Vec<(u64, WordsDigest, Outcome, Time)>,
     locked_until: Option<Time>,
@@ -104,6 +106,7 @@ impl ServerState {
             mail: post::booked(self, user),
             login: account.login,
             token: account.token,
+            untold: account.inbox.untold(),
             sends: account.sends.durable(self.now),
             locked_until,
             last_session: Some(history::last_session(self, user)),

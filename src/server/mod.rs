@@ -54,14 +54,13 @@ pub use self::event::{Event, Renewal, Verdict};
 use self::out::Output;
 pub use self::out::{Effects, OTHERS_BYTES};
 use self::papers::{Papers, Secrets, Then, UnderWay};
-use self::people::{People, introductions, presence, relays};
-use self::post::{Post, delivery, group_messages, messages, pages, storing};
+use self::people::{People, history, introductions, presence, relays};
+use self::post::{Post, delivery, expiry, group_messages, messages, pages, storing};
 pub use self::settings::Settings;
 use self::tally::Tally;
 use crate::planted::{self, Planted};
 use crate::record::{Fact, Record, RecordNumber, Recovery};
 use crate::time::Time;
-use crate::wire::Status;
 use crate::words::{Credential, LinkId, Name};
 
 /// How long to wait before what the store refused is tried again.
@@ -227,6 +226,8 @@ impl ServerState {
                 Deadline::PrivateRequest(from, to, serial) => introductions::expired(self, from, to, serial),
                 Deadline::Relay(user) => relays::paid_off(self, user),
                 Deadline::Presence(user) => presence::settled(self, user),
+                Deadline::Mailbox(user) => expiry::due(self, user),
+                Deadline::History => history::forget_over(self),
                 Deadline::Retry => self.try_again(),
             }
         }
@@ -259,7 +260,9 @@ impl ServerState {
     fn settle(&mut self, settled: UnderWay, durable: bool) {
         let UnderWay { number, record, then } = settled;
         match record {
-            Record::Fact(Fact::MailRemoved { user, ids }) if durable => {
+            Record::Fact(Fact::MailRemoved { user, ids } | Fact::MailExpired { user, ids, .. })
+                if durable =>
+            {
                 storing::removal_written(self, &user, &ids);
             }
             Record::Fact(_) => {}
@@ -275,10 +278,8 @@ impl ServerState {
                 group_messages::settled(self, &asker, &group, outcome);
             }
             Then::Sent { asker, outcome } => door::send_settled(self, &asker, outcome, durable),
-            Then::Pretended { to, tell } => {
-                let delivered = planted::is(Planted::SilentSaysDelivered);
-                let status = if delivered { Status::Delivered } else { Status::Stored };
-                let ending = if durable { Ok(status) } else { Err(crate::wire::Code::StorageUnavailable) };
+            Then::Pretended { to, tell, outcome } => {
+                let ending = if durable { Ok(outcome) } else { Err(crate::wire::Code::StorageUnavailable) };
                 messages::pretended(self, to, &tell, ending);
             }
         }
@@ -319,13 +320,13 @@ impl ServerState {
     }
 
     /// Whether nothing is under way: no answer awaited from the store, the hashing threads or a
-    /// client, and only idle deadlines left.
+    /// client, and only deadlines left that may be days ahead.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.door.is_quiet()
             && self.post.is_quiet()
             && self.papers.is_quiet()
-            && self.deadlines.but_idle() == 0
+            && self.deadlines.pressing() == 0
     }
 
     /// Whether a connection waits for its turn: [`Event::Turn`] is due once what is ready was read.

@@ -57,6 +57,10 @@ pub struct Settings {
     pub mailbox_per_sender: u32,
     /// `mailbox_total_bytes`: stored bytes of text in all.
     pub mailbox_total_bytes: u64,
+    /// `mailbox_days`: days after which a stored message that was not shown is removed; 0: never.
+    pub mailbox_days: u32,
+    /// `history_days`: days for which it is remembered when a session began and ended; 0: for ever.
+    pub history_days: u32,
     /// `unauthenticated_max`: connections not logged in.
     pub unauthenticated_max: u32,
     /// `hash_queue`: passwords that may wait to be hashed, beside one an address or device.
@@ -218,6 +222,8 @@ impl Default for Settings {
             mailbox_bytes: 8_388_608,
             mailbox_per_sender: 1_000,
             mailbox_total_bytes: 268_435_456,
+            mailbox_days: 0,
+            history_days: 0,
             unauthenticated_max: 128,
             unauthenticated_per_address: 16,
             hash_queue: 32,

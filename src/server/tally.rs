@@ -57,7 +57,7 @@ impl Tally {
     pub(super) fn confirmed(&mut self, outcome: Outcome, took: Duration) {
         let times = match outcome {
             Outcome::Message(Status::Delivered) => &mut self.until_delivered,
-            Outcome::Message(Status::Stored) => &mut self.until_stored,
+            Outcome::Message(Status::Stored) | Outcome::StoredUntil(_) => &mut self.until_stored,
             Outcome::Group { .. } => &mut self.until_group_settled,
             Outcome::Broadcast { .. } | Outcome::Done | Outcome::Failed(_) => return,
         };

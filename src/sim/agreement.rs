@@ -32,6 +32,7 @@ pub(super) fn difference(real: &Recovery, model: &Recovery) -> Option<String> {
         .or_else(|| differs("blocks", &found.blocks, &wanted.blocks))
         .or_else(|| differs("groups", &found.groups, &wanted.groups))
         .or_else(|| differs("acts of operators", &found.operators, &wanted.operators))
+        .or_else(|| differs("messages not told of", &found.untold, &wanted.untold))
         .or_else(|| differs("mail", &mail(real), &mail(model)))
         .or_else(|| (real.secret != model.secret).then(|| String::from("the secret is another")))
 }
@@ -40,10 +41,10 @@ fn differs<T: PartialEq + Debug>(what: &str, real: &T, model: &T) -> Option<Stri
     (real != model).then(|| format!("{what}: {real:?} is read, not {model:?}"))
 }
 
-/// How much of whose mail waits for whom.
-fn mail(recovery: &Recovery) -> BTreeMap<(Name, Name), (u32, u64)> {
+/// How much of whose mail waits for whom, and since when.
+fn mail(recovery: &Recovery) -> BTreeMap<(Name, Name), (u32, u64, Time)> {
     let summaries = recovery.mail.iter();
-    summaries.map(|sum| ((sum.to.clone(), sum.from.clone()), (sum.count, sum.bytes))).collect()
+    summaries.map(|sum| ((sum.to.clone(), sum.from.clone()), (sum.count, sum.bytes, sum.oldest))).collect()
 }
 
 /// A session with its number, its token, when it was last begun, and how it ended.
@@ -61,6 +62,7 @@ struct Meaning {
     sessions: BTreeMap<Name, Session>,
     /// Of the last login of each user.
     settled: BTreeMap<Name, Vec<Settled>>,
+    untold: BTreeMap<Name, u32>,
     blocks: BTreeSet<(Name, Name)>,
     groups: BTreeMap<Name, (Vec<Name>, Option<Maker>)>,
     /// What operators have done, and who has heard what they have said.
@@ -108,6 +110,9 @@ impl Meaning {
                 if let Some(session) = self.sessions.get_mut(user) {
                     session.3 = Some((*after, *at));
                 }
+            }
+            Record::Fact(Fact::MailExpired { user, untold, .. }) => {
+                self.untold.insert(user.clone(), *untold);
             }
             Record::Change(Change::Blocked { by, user }) => {
                 self.blocks.insert((by.clone(), user.clone()));

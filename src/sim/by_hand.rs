@@ -120,6 +120,7 @@ impl World {
             Kind::StreamEnd => self.ask_and_end(step),
             Kind::RawAsk => self.ask_by_hand(step),
             Kind::Held => self.hold_mail(step),
+            Kind::Days => self.keep_for_days(step),
             Kind::Press => self.press(step),
             Kind::Door => self.at_the_door(step),
             Kind::Relay => self.relay(step),

@@ -336,6 +336,13 @@ impl Watcher {
             Record::Fact(Fact::MailRemoved { user, ids }) => {
                 self.waiting.retain(|(to, id), _| to != user || !ids.contains(id));
             }
+            Record::Fact(Fact::MailExpired { user, ids, .. }) => {
+                let is_here = self.online.contains(user);
+                let over = if is_here { Rare::MailExpiredOnline } else { Rare::MailExpired };
+                self.coverage.saw(if ids.is_empty() { Rare::ExpiredTold } else { over });
+                self.waiting.retain(|(to, id), _| to != user || !ids.contains(id));
+            }
+            Record::Fact(Fact::SessionForgotten { .. }) => self.coverage.saw(Rare::SessionForgotten),
             Record::Change(change) => self.change(number, change),
             Record::Fact(Fact::Failures { suspect: Suspect::Unknown(_), count: 0, .. }) => {
                 self.coverage.saw(Rare::MadeUpForgotten);

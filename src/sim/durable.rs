@@ -38,6 +38,7 @@ pub(super) struct Durable {
     announcements: BTreeMap<u32, Announcement>,
     heard: BTreeMap<Name, u32>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
+    untold: BTreeMap<Name, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +47,18 @@ struct Session {
     /// With their places in the order of all records of all lives.
     began: Option<(u64, Record)>,
     ended: Option<(u64, Record)>,
+}
+
+impl Session {
+    /// It is not known any more when it was.
+    fn forget(&mut self) {
+        if let Some((_, Record::Fact(Fact::SessionBegan { at, .. }))) = &mut self.began {
+            *at = Time::MAX;
+        }
+        if let Some((_, Record::Fact(Fact::SessionEnded { at, .. }))) = &mut self.ended {
+            *at = Time::ZERO;
+        }
+    }
 }
 
 impl Durable {
@@ -105,6 +118,17 @@ impl Durable {
             Record::Fact(Fact::MailRemoved { user, ids }) => {
                 let mailbox = self.mail.entry(user).or_default();
                 mailbox.retain(|id, _| !ids.contains(id));
+            }
+            Record::Fact(Fact::MailExpired { user, ids, untold }) => {
+                let mailbox = self.mail.entry(user.clone()).or_default();
+                mailbox.retain(|id, _| !ids.contains(id));
+                self.untold.remove(&user);
+                self.untold.extend((untold > 0).then_some((user, untold)));
+            }
+            Record::Fact(Fact::SessionForgotten { user }) => {
+                if let Some(session) = self.sessions.get_mut(&user) {
+                    session.forget();
+                }
             }
             Record::Fact(Fact::InviteUsed { code, left }) => {
                 if let Some(invite) = self.invites.get_mut(&code) {
@@ -176,6 +200,7 @@ impl Durable {
         self.settled.retain(|(of, _), _| of != name);
         self.blocks.retain(|(by, user)| by != name && user != name);
         self.mail.remove(name);
+        self.untold.remove(name);
         for (members, maker) in self.groups.values_mut() {
             members.retain(|member| member != name);
             maker.take_if(|maker| maker.name == *name);
@@ -257,6 +282,9 @@ impl Durable {
             words: *words,
             until: *until,
         }));
+        records.extend(self.untold.iter().map(|(user, untold)| {
+            Record::Fact(Fact::MailExpired { user: user.clone(), ids: Vec::new(), untold: *untold })
+        }));
         for session in self.sessions.values() {
             let mut both = [session.began.clone(), session.ended.clone()];
             both.sort_by_key(|record| record.as_ref().map(|(place, _)| *place));
@@ -278,18 +306,17 @@ impl Durable {
     }
 
     fn summaries(&self) -> Vec<MailSummary> {
-        let mut sums: BTreeMap<(&Name, &Name), (u32, u64)> = BTreeMap::new();
+        let mut sums: BTreeMap<(&Name, &Name), (u32, u64, Time)> = BTreeMap::new();
         for (to, mailbox) in &self.mail {
             for mail in mailbox.values() {
-                let sum = sums.entry((to, &mail.from)).or_default();
-                *sum = (sum.0 + 1, sum.1 + mail.text.len() as u64);
+                let (count, bytes, oldest) = sums.entry((to, &mail.from)).or_insert((0, 0, mail.sent_at));
+                *count += 1;
+                *bytes += mail.text.len() as u64;
+                *oldest = (*oldest).min(mail.sent_at);
             }
         }
-        let summary = |((to, from), (count, bytes)): ((&Name, &Name), (u32, u64))| MailSummary {
-            to: to.clone(),
-            from: from.clone(),
-            count,
-            bytes,
+        let summary = |((to, from), (count, bytes, oldest)): ((&Name, &Name), (u32, u64, Time))| {
+            MailSummary { to: to.clone(), from: from.clone(), count, bytes, oldest }
         };
         sums.into_iter().map(summary).collect()
     }

@@ -227,7 +227,9 @@ fn set_door(settings: &mut Settings, which: usize, choice: usize) {
         3 => settings.failures_per_address = [2, 9, 0][choice % 3],
         4 => settings.private_request_secs = [2, 60, 600, 0][choice % 4],
         5 => settings.line_bytes = [8_192, 0, 4_096][choice % 3],
-        6 | 20..=23 => settings.block_ends_private = !choice.is_multiple_of(4),
+        22 => settings.history_days = [1, 2, 30, 0][choice % 4],
+        23 => settings.mailbox_days = [1, 2, 30, 0][choice % 4],
+        6 | 20 | 21 => settings.block_ends_private = !choice.is_multiple_of(4),
         7 if choice >= 4 => settings.store_queue_bytes = [1_000, 67_108_864, 300, 0][choice % 4],
         7 => settings.unsettled_max = [1, 2, 64, 0][choice % 4],
         8 => {

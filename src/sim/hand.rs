@@ -112,11 +112,11 @@ impl World {
             Manner::Plain => {}
             Manner::Acknowledging => self.hand_writes(index, b"hello 1 ack\n"),
             Manner::Resuming => self.hand_writes(index, b"hello 1 ack resume away\n"),
-            Manner::Keeping => self.hand_writes(index, b"hello 1 ack resume device alive away\n"),
+            Manner::Keeping => self.hand_writes(index, b"hello 1 ack resume device alive away until\n"),
             Manner::Relaying | Manner::RelayingNothing => {
                 self.hand_writes(index, b"hello 1 ack resume relay\n");
             }
-            Manner::Courier => self.hand_writes(index, b"hello 1 ack courier\n"),
+            Manner::Courier => self.hand_writes(index, b"hello 1 ack courier until\n"),
         }
         Some(index)
     }

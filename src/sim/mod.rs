@@ -29,6 +29,7 @@ mod hand;
 mod hashing;
 mod introductions;
 mod inviting;
+mod keeping;
 mod keyboards;
 mod link;
 pub mod minimise;

@@ -105,6 +105,7 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::Operator, "an operator acts, choice {argument}, about user {actor}"),
     (Kind::Order, "client {actor}: op, choice {salt}, about user {argument}"),
     (Kind::Invite, "an operator invites, or somebody comes with an invite, choice {salt}"),
+    (Kind::Days, "by hand: mail waits for user {argument} for days ({salt} chooses)"),
     (Kind::LookUp, "client {actor}: history or search, choice {argument}"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];

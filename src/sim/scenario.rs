@@ -198,6 +198,8 @@ spelled! {
         Invite = "invite",
         /// `op`
         Order = "order",
+        /// Mail waits for days, as long as it is kept or longer.
+        Days = "days",
     }
 }
 
@@ -357,6 +359,7 @@ const WEIGHTS: &[(Kind, u32, bool)] = &[
     (Kind::Operator, 8, true),
     (Kind::Invite, 6, true),
     (Kind::Order, 10, true),
+    (Kind::Days, 2, true),
 ];
 
 /// Seats that are moved before the start, in some scenarios.

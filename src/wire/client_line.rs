@@ -17,7 +17,7 @@ use crate::words::{DeviceKey, MessageId, Secret, Text, Token};
 /// One line from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientLine<'a> {
-    /// `hello VERSION [ack] [resume] [device] [alive] [courier] [relay]`: optional, first. Unknown capabilities are skipped.
+    /// `hello VERSION [ack] [resume] [device] [alive] [courier] [away] [relay] [until]`: optional, first. Unknown capabilities are skipped.
     Hello {
         /// Protocol version.
         version: u32,

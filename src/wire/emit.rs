@@ -91,9 +91,10 @@ impl<'o> Line<'o> {
     /// The words of the capabilities that are there.
     #[inline]
     pub(super) fn capabilities(self, capabilities: Capabilities) -> Line<'o> {
-        let Capabilities { acknowledge, resume, device, alive, courier, away, relay } = capabilities;
+        let Capabilities { acknowledge, resume, device, alive, courier, away, relay, until } = capabilities;
         let first = [(acknowledge, "ack"), (resume, "resume"), (device, "device")];
-        let later = [(alive, "alive"), (courier, "courier"), (away, "away"), (relay, "relay")];
+        let later =
+            [(alive, "alive"), (courier, "courier"), (away, "away"), (relay, "relay"), (until, "until")];
         (first.into_iter().chain(later))
             .filter(|(is_there, _)| *is_there)
             .fold(self, |line, (_, word)| line.field(word))

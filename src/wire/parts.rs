@@ -19,6 +19,8 @@ pub struct Capabilities {
     pub away: bool,
     /// It relays private links, or has them relayed (`relay`).
     pub relay: bool,
+    /// It reads until when a message is stored (`until`).
+    pub until: bool,
 }
 
 /// What a courier says before a message, so that it may say it again.

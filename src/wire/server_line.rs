@@ -16,7 +16,7 @@ use crate::words::{DeviceKey, LoginNumber, MessageId, Origin, Text, Token};
 /// One line from the server to a client. `#NUMBER` is there if the command had one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerLine<'a> {
-    /// `hobnob VERSION [ack] [resume] [device] [alive] [courier] [away] [relay]`: the first line of all.
+    /// `hobnob VERSION [ack] [resume] [device] [alive] [courier] [away] [relay] [until]`: the first line of all.
     Greeting {
         /// Protocol version.
         version: u32,
@@ -153,8 +153,8 @@ pub enum ServerLine<'a> {
     Relay(Relayed<'a>),
     /// `help TEXT`: one line of help; `ok help` follows the last.
     Help(Text<'a>),
-    /// `notice failed_logins COUNT`, `notice missed COUNT`, `notice idle SECONDS` and `notice operator TEXT`; later
-    /// versions may add others.
+    /// `notice failed_logins COUNT`, `notice expired COUNT`, `notice missed COUNT`, `notice idle SECONDS` and
+    /// `notice operator TEXT`; later versions may add others.
     Notice(Notice<'a>),
     /// `bye REASON`: the last line of all.
     Bye(Farewell),
@@ -198,6 +198,11 @@ pub enum Notice<'a> {
         /// How many.
         count: u32,
     },
+    /// Stored messages that were removed because their time was over, since somebody was last told.
+    Expired {
+        /// How many.
+        count: u32,
+    },
     /// Broadcasts and notices that were dropped because this link had not taken what came before.
     Missed {
         /// How many.
@@ -235,6 +240,14 @@ pub enum Answer<'a> {
         to: &'a str,
         /// Whether it was shown or stored.
         status: Status,
+    },
+    /// `message USER stored TIME`: it is stored, and removed if it was not shown by then. Only for a client that reads
+    /// this.
+    StoredUntil {
+        /// Recipient.
+        to: &'a str,
+        /// The end of its time.
+        until: Time,
     },
     /// `broadcast RECIPIENTS complete|withheld`; `users` lines before it may name those it was withheld
     /// from.
@@ -363,7 +376,7 @@ impl Answer<'_> {
     #[must_use]
     pub const fn kind(&self) -> CommandKind {
         match self {
-            Answer::Message { .. } => CommandKind::Message,
+            Answer::Message { .. } | Answer::StoredUntil { .. } => CommandKind::Message,
             Answer::Broadcast { .. } => CommandKind::Broadcast,
             Answer::Whoelse { .. } => CommandKind::Whoelse,
             Answer::WhoelseSince { .. } => CommandKind::WhoelseSince,

@@ -92,7 +92,7 @@ fn relayed(evil: Evil) -> (Client, Client, Place, Arc<Mutex<String>>, Arc<Wire>)
         let (stream, _) = listener.accept().expect("a client");
         let mut said = lines(&stream, &kept);
         say(&stream, "hobnob 1 ack resume relay");
-        for line in ["hello 1 ack resume device alive away relay", &format!("login {user}")] {
+        for line in ["hello 1 ack resume device alive away relay until", &format!("login {user}")] {
             assert_eq!(said.next().as_deref(), Some(line));
         }
         say(&stream, "ask password");

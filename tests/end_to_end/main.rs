@@ -16,6 +16,7 @@ mod floods;
 mod frozen;
 mod groups;
 mod invites;
+mod kept_for_days;
 mod known_bugs;
 mod leaving;
 mod limits;

@@ -128,7 +128,7 @@ fn a_person_types_the_protocol_through_openssl() {
     client.stdout.take().expect("its output").read_to_string(&mut shown).expect("text");
     assert!(client.wait().is_ok());
     let lines: Vec<&str> = shown.lines().collect();
-    assert_eq!(lines[0], "hobnob 1 ack resume device alive courier away relay");
+    assert_eq!(lines[0], "hobnob 1 ack resume device alive courier away relay until");
     assert!(lines[1].starts_with("welcome hans unread 0 "), "{shown}");
     assert_eq!(lines[2..], ["ok whoelse 0", "ok logout", "bye logout"], "{shown}");
 }

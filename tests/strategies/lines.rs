@@ -134,6 +134,7 @@ fn session_line() -> BoxedStrategy<ServerLine<'static>> {
         Just(ServerLine::Alive),
         refusal().prop_map(ServerLine::Refused),
         small_number().prop_map(|count| ServerLine::Notice(Notice::FailedLogins { count })),
+        small_number().prop_map(|count| ServerLine::Notice(Notice::Expired { count })),
         small_number().prop_map(|count| ServerLine::Notice(Notice::Missed { count })),
         small_number().prop_map(|seconds| ServerLine::Notice(Notice::Idle { seconds })),
         text().prop_map(|text| ServerLine::Notice(Notice::Operator { text })),
@@ -205,6 +206,7 @@ fn refusal() -> BoxedStrategy<Refusal> {
 fn answer() -> BoxedStrategy<Answer<'static>> {
     prop_oneof![
         2 => (name(), select(Status::ALL)).prop_map(|(to, status)| Answer::Message { to, status }),
+        1 => (name(), time()).prop_map(|(to, until)| Answer::StoredUntil { to, until }),
         1 => (number(), any::<bool>())
             .prop_map(|(recipients, withheld)| Answer::Broadcast { recipients, withheld }),
         1 => (name(), number(), number(), number(), any::<bool>()).prop_map(

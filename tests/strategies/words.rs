@@ -94,14 +94,8 @@ pub fn token() -> impl Strategy<Value = Token> {
 }
 
 pub fn capabilities() -> impl Strategy<Value = Capabilities> {
-    any::<[bool; 7]>().prop_map(|[acknowledge, resume, device, alive, courier, away, relay]| Capabilities {
-        acknowledge,
-        resume,
-        device,
-        alive,
-        courier,
-        away,
-        relay,
+    any::<[bool; 8]>().prop_map(|[acknowledge, resume, device, alive, courier, away, relay, until]| {
+        Capabilities { acknowledge, resume, device, alive, courier, away, relay, until }
     })
 }
 

@@ -244,6 +244,8 @@ pub(crate) fn set(settings: &mut Settings, key: &str, value: &str) {
         "mailbox_bytes" => settings.mailbox_bytes = number(),
         "mailbox_total_bytes" => settings.mailbox_total_bytes = number(),
         "block_ends_private" => settings.block_ends_private = value == "true",
+        "mailbox_days" => settings.mailbox_days = number() as u32,
+        "history_days" => settings.history_days = number() as u32,
         "motd" => settings.motd = Some(value.into()),
         "rate_per_s" => settings.rate_per_s = number() as u32,
         _ => panic!("the transcripts know no setting {key}"),

@@ -209,7 +209,7 @@ impl Stage {
         self.try_to_open(name, from);
         assert_eq!(
             self.clients[name].said.front().map(String::as_str),
-            Some("hobnob 1 ack resume device alive courier away relay")
+            Some("hobnob 1 ack resume device alive courier away relay until")
         );
     }
 

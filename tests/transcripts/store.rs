@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hobnob::record::{Change, Fact, Mail, MailSummary, Record, RecordNumber, Suspect};
+use hobnob::time::Time;
 use hobnob::words::{MessageId, Name};
 
 /// How a store treats the records that it is given.
@@ -75,7 +76,9 @@ impl Store {
             {
                 mail.push(stored.clone());
             }
-            if let Record::Fact(Fact::MailRemoved { user: owner, ids }) = record
+            if let Record::Fact(
+                Fact::MailRemoved { user: owner, ids } | Fact::MailExpired { user: owner, ids, .. },
+            ) = record
                 && owner == user
             {
                 mail.retain(|m| !ids.contains(&m.id));
@@ -88,13 +91,15 @@ impl Store {
 
     /// Count and bytes of a user's mail, for each sender.
     pub(crate) fn mail_summary(&self, to: &Name) -> Vec<MailSummary> {
-        let mut senders: BTreeMap<Name, (u32, u64)> = BTreeMap::new();
+        let mut senders: BTreeMap<Name, (u32, u64, Time)> = BTreeMap::new();
         for stored in self.mail_of(to, None, MessageId::default()) {
-            let entry = senders.entry(stored.from.clone()).or_default();
+            let entry = senders.entry(stored.from.clone()).or_insert((0, 0, stored.sent_at));
             entry.0 += 1;
             entry.1 += stored.text.len() as u64;
+            entry.2 = entry.2.min(stored.sent_at);
         }
-        let summary = |(from, (count, bytes))| MailSummary { to: to.clone(), from, count, bytes };
+        let summary =
+            |(from, (count, bytes, oldest))| MailSummary { to: to.clone(), from, count, bytes, oldest };
         senders.into_iter().map(summary).collect()
     }
 

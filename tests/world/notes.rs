@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::sqlite::folder;
 
-const SIZES: Sizes = Sizes { at_open: 3_000, in_use: 6_000 };
+const SIZES: Sizes = Sizes { at_open: 2_000, in_use: 4_000 };
 /// What a client that is killed may have written of its next note.
 const TORN: &[&str] = &["", "s", "showing hans", "showing hans 1.1 ", "shown 99", "open 4", "run", "closed"];
 

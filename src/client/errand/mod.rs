@@ -273,7 +273,7 @@ impl Errand {
         if !capabilities.courier {
             return self.fail(Reason::NoCouriers, Exit::VersionRefused);
         }
-        let courier = Capabilities { courier: true, ..Capabilities::default() };
+        let courier = Capabilities { courier: true, until: true, ..Capabilities::default() };
         self.say(&ClientLine::Hello { version: VERSION, capabilities: courier });
         self.enter();
     }

@@ -105,7 +105,7 @@ fn texts_are_sent_once_and_their_outcome_decides_the_code() {
         let mut script = let_in(orders(&["one", "two"]));
         assert_eq!(
             script.sent(),
-            String::from("hello 1 courier\nlogin hans falcon\n") + &line(1, "one") + &line(2, "two")
+            String::from("hello 1 courier until\nlogin hans falcon\n") + &line(1, "one") + &line(2, "two")
         );
         answers.iter().for_each(|answer| script.says(answer));
         assert_eq!(script.take().last(), Some(&alloc::format!("Exit({code})")));
@@ -128,7 +128,7 @@ fn what_is_stored_is_not_enough_where_delivery_is_wanted() {
 fn a_token_goes_before_the_password_and_is_forgotten_when_it_is_stale() {
     let means = Means { password: Some(Password::new("falcon")), token: Some(Token([1; 16])) };
     let mut script = begun(Orders { means, ..orders(&["one"]) });
-    assert_eq!(script.sent(), "hello 1 courier\nresume hans 01010101010101010101010101010101\n");
+    assert_eq!(script.sent(), "hello 1 courier until\nresume hans 01010101010101010101010101010101\n");
     script.says("refused stale");
     assert_eq!(
         (script.sent().as_str(), script.take().as_slice()),
@@ -170,7 +170,7 @@ fn what_was_sent_is_said_again_when_a_lost_server_is_back() {
     assert_eq!(script.take(), ["Dial"]);
     script.happens(Happening::Connected);
     script.says("hobnob 1 ack courier");
-    assert_eq!(script.sent(), "hello 1 courier\nresume hans 00112233445566778899aabbccddeeff\n");
+    assert_eq!(script.sent(), "hello 1 courier until\nresume hans 00112233445566778899aabbccddeeff\n");
     script.says("resumed hans unread 0 login 0");
     assert_eq!(script.sent(), line(1, "one"));
     script.says("ok #1 message yoda delivered");

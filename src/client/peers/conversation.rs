@@ -173,8 +173,13 @@ impl ClientState {
             return self.break_link(link);
         }
         while let Some(line) = self.next_acknowledged(user, upto) {
-            let success =
-                Success::Message { to: user.to_owned(), status: Status::Delivered, away: None, words: None };
+            let success = Success::Message {
+                to: user.to_owned(),
+                status: Status::Delivered,
+                until: None,
+                away: None,
+                words: None,
+            };
             self.result(Self::local_private(line, Verb::Private, user), Ok(success));
         }
     }

@@ -58,7 +58,7 @@ fn in_a_new_login_goes_what_was_never_sent_and_nothing_else() {
     script.types("falcon").does("dial");
     script.happens(Event::Connected).server("hobnob 1 ack resume").does(
         "show connection connected
-         send hello 1 ack resume device alive away relay / login hans falcon",
+         send hello 1 ack resume device alive away relay until / login hans falcon",
     );
     script.server(&format!("welcome hans unread 2 login 8 token {TOKEN}")).does(
         "show login hans unread 2
@@ -113,7 +113,10 @@ fn a_connection_lost_during_a_login_is_made_again() {
     let mut first = Script::greeted(Settings { terminal: true, ..Settings::default() });
     first.types("hans").and().happens(Event::Disconnected).does("show connection reconnecting");
     first.after_ms(100).happens(Event::Connected).and().server("hobnob 1 ack resume");
-    first.does("send hello 1 ack resume device alive away relay / login hans").server("ask password").and();
+    first
+        .does("send hello 1 ack resume device alive away relay until / login hans")
+        .server("ask password")
+        .and();
     first.happens(Event::Disconnected).does("");
     first.types("falcon").does("dial");
 }

@@ -17,7 +17,7 @@ fn the_cookie_of_the_last_login_is_shown_before_the_password_and_a_new_one_is_ke
     let mut script = Script::new(Settings { user: Some("hans".into()), ..terminal() });
     script.happens(Event::Started).happens(Event::Connected).and();
     script.server(KNOWING).does(
-        "send hello 1 ack resume device alive away relay
+        "send hello 1 ack resume device alive away relay until
          find cookie of hans
          send login hans",
     );

@@ -21,7 +21,7 @@ fn connect(settings: Settings) -> Script {
     script.happens(Event::Started).happens(Event::Connected).and();
     script
         .server("hobnob 1 ack resume")
-        .does(&alloc::format!("send hello 1 ack resume device alive away relay / {SHOWN}"));
+        .does(&alloc::format!("send hello 1 ack resume device alive away relay until / {SHOWN}"));
     script
 }
 
@@ -81,12 +81,12 @@ fn a_lost_connection_may_have_made_the_account() {
     script.happens(Event::Connected).and();
     script
         .server("hobnob 1 ack resume")
-        .does(&alloc::format!("send hello 1 ack resume device alive away relay / {SHOWN}"));
+        .does(&alloc::format!("send hello 1 ack resume device alive away relay until / {SHOWN}"));
     script.server("refused invalid_invite").does("hang up\ndial");
     script.happens(Event::Connected).and();
     script
         .server("hobnob 1 ack resume")
-        .does("send hello 1 ack resume device alive away relay / login rey secret");
+        .does("send hello 1 ack resume device alive away relay until / login rey secret");
     script.server("welcome rey unread 0 login 7").does("open state of rey");
 }
 
@@ -98,5 +98,7 @@ fn whoever_stays_without_an_invite_logs_in_as_anybody_else() {
         .does("show refused invalid invite\nhang up\nshow prompt username");
     script.types("hans").does("dial");
     script.happens(Event::Connected).and();
-    script.server("hobnob 1 ack resume").does("send hello 1 ack resume device alive away relay / login hans");
+    script
+        .server("hobnob 1 ack resume")
+        .does("send hello 1 ack resume device alive away relay until / login hans");
 }

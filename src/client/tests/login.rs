@@ -20,7 +20,7 @@ fn the_username_is_asked_then_the_password() {
     script.happens(Event::Started).does("dial");
     script.happens(Event::Connected).does("show connection connected");
     script.server("hobnob 1 ack resume").does(
-        "send hello 1 ack resume device alive away relay
+        "send hello 1 ack resume device alive away relay until
          show prompt username",
     );
     script.types("hans").does("send login hans");
@@ -76,7 +76,7 @@ fn options_answer_the_first_prompts_once() {
     script.does(
         "dial
          show connection connected
-         send hello 1 ack resume device alive away relay / login hans",
+         send hello 1 ack resume device alive away relay until / login hans",
     );
     script.server("ask password").does("send login hans falcon");
     script.server("refused invalid_credentials 2").does(
@@ -185,7 +185,9 @@ fn with_retry_login_a_lockout_leads_back_to_the_prompt_and_the_next_name_dials()
     );
     script.types("yoda").does("dial");
     script.happens(Event::Connected).does("show connection connected");
-    script.server("hobnob 1 ack resume").does("send hello 1 ack resume device alive away relay / login yoda");
+    script
+        .server("hobnob 1 ack resume")
+        .does("send hello 1 ack resume device alive away relay until / login yoda");
 }
 
 #[test]
@@ -309,7 +311,7 @@ fn the_end_of_input_at_a_prompt_tells_whether_the_last_login_was_refused() {
     script.types("hans").happens(Event::EndOfInput).server("ask password").does(
         "dial
          show connection connected
-         send hello 1 ack resume device alive away relay
+         send hello 1 ack resume device alive away relay until
          show prompt username
          send login hans
          show prompt password

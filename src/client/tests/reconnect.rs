@@ -28,7 +28,7 @@ fn a_lost_session_is_resumed_and_its_commands_are_repeated_in_order() {
     script.happens(Event::Connected).does("");
     script
         .server("hobnob 1 ack resume")
-        .does(&format!("send hello 1 ack resume device alive away relay / resume hans {TOKEN}"));
+        .does(&format!("send hello 1 ack resume device alive away relay until / resume hans {TOKEN}"));
     script.server(&resumed(NEXT_TOKEN)).does(
         "show connection resumed
          send #1 message yoda one / #2 whoelse
@@ -43,7 +43,7 @@ fn a_lost_session_is_resumed_and_its_commands_are_repeated_in_order() {
     greeted_again(&mut script).does(&format!(
         "show connection reconnecting
          dial
-         send hello 1 ack resume device alive away relay / resume hans {NEXT_TOKEN}"
+         send hello 1 ack resume device alive away relay until / resume hans {NEXT_TOKEN}"
     ));
 }
 

@@ -406,10 +406,11 @@ fn result(outcome: &Result<Success, Failure>) -> String {
 
 fn succeeded(success: &Success) -> String {
     match success {
-        Success::Message { to, status, away, words } => {
+        Success::Message { to, status, until, away, words } => {
             let words = words.as_ref().map(|words| format!(" [{words}]")).unwrap_or_default();
             let away = away.as_ref().map(|away| format!(" away {away}")).unwrap_or_default();
-            format!("to {to} {status}{away}{words}")
+            let until = until.map(|until| format!(" until {}", until.0)).unwrap_or_default();
+            format!("to {to} {status}{until}{away}{words}")
         }
         Success::Whoelse { users, away } => {
             let away: String = away.iter().map(|(user, text)| format!(", {user} away {text}")).collect();

@@ -38,7 +38,7 @@ fn it_logs_in_again_after_a_timeout_and_ends_when_that_is_refused() {
     script.server("bye timeout").and();
     script.after_ms(1).happens(Event::Connected).server("hobnob 1 ack resume").does(
         "show connection connected
-         send hello 1 ack resume device alive away relay / login hans falcon",
+         send hello 1 ack resume device alive away relay until / login hans falcon",
     );
     script.server(&format!("welcome hans unread 0 login 8 token {TOKEN}")).does("show login hans unread 0");
     script.server("bye timeout").and();

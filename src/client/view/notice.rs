@@ -10,6 +10,11 @@ pub enum Notice {
         /// The number.
         count: u32,
     },
+    /// Stored messages that the server removed because their time was over.
+    Expired {
+        /// The number.
+        count: u32,
+    },
     /// Broadcasts and notices that the server dropped because this client had not read what came before.
     Missed {
         /// The number.

@@ -11,7 +11,7 @@ use crate::planted::{self, Planted};
 use crate::record::{Change, RecordNumber};
 use crate::server::effect::Report;
 use crate::server::papers::lane::{Registration, Subject, Subjects, Wish};
-use crate::server::people::{presence, relays};
+use crate::server::people::{history, presence, relays};
 use crate::server::settings::{OfflineDelivery, Settings};
 use crate::server::wishes::{self, Decision};
 use crate::server::{Phase, Renewal, ServerState, orders, post};
@@ -190,6 +190,8 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     let presence_changed = presence(now) != presence(&before);
     let relayed_changed = now.relay_bytes_per_s != before.relay_bytes_per_s;
     let shows_now = shows(now) && !shows(&before);
+    let mail_days_changed = now.mailbox_days != before.mailbox_days;
+    let past_days_changed = now.history_days != before.history_days;
     if waits_changed && !planted::is(Planted::ReloadKeepsIdle) {
         ending::watch_all(server);
     }
@@ -204,6 +206,12 @@ fn take_settings(server: &mut ServerState, settings: Settings) {
     }
     if relayed_changed {
         relays::rate_changed(server);
+    }
+    if mail_days_changed && !planted::is(Planted::ReloadKeepsMailDays) {
+        post::expiry::days_changed(server);
+    }
+    if past_days_changed {
+        history::watch(server);
     }
     if shows_now {
         for user in server.people.roster.users().to_vec() {

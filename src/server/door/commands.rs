@@ -150,13 +150,14 @@ fn answer_repeat(server: &mut ServerState, asker: &Asker, command: &Command<'_>,
     if let (Some((change, group)), Outcome::Done) = (group_change(command), outcome) {
         return groups::answer(server, asker, &change, group);
     }
-    if let (Command::Message { to, .. }, Outcome::Message(_)) = (command, outcome)
+    if let (Command::Message { to, .. }, Outcome::Message(_) | Outcome::StoredUntil(_)) = (command, outcome)
         && let Some(to) = server.accounts.find(to)
     {
         away::tell(server, asker, to);
     }
-    let answer = match (command, outcome) {
+    let answer = match (command, answers::as_heard(server, asker, outcome)) {
         (Command::Message { to, .. }, Outcome::Message(status)) => Answer::Message { to, status },
+        (Command::Message { to, .. }, Outcome::StoredUntil(until)) => Answer::StoredUntil { to, until },
         (Command::Broadcast { .. }, Outcome::Broadcast { recipients, withheld }) => {
             Answer::Broadcast { recipients: u64::from(recipients), withheld }
         }

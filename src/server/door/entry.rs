@@ -11,7 +11,7 @@ use crate::server::ServerState;
 use crate::server::accounts::UserId;
 use crate::server::effect::Report;
 use crate::server::people::{history, introductions, presence, relays};
-use crate::server::post::{Delivery, pages, storing};
+use crate::server::post::{Delivery, expiry, pages, storing};
 use crate::server::session::{self, Session};
 use crate::server::settings::OfflineDelivery;
 use crate::server::{acts, announcements};
@@ -103,7 +103,7 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
     }
     probes::session_moved(server, user);
     let entry = Entry { by: By::Token, at: server.now };
-    admit(server, id, user, entry);
+    admit(server, id, user, entry, false);
     introductions::tell_again(server, user);
     if planted::is(Planted::ResumeTold) {
         presence::tell(server, user, true);
@@ -187,12 +187,12 @@ fn welcome(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     account.session = Some(Box::new(session));
     history::session_began(server, user, entry.at);
     ending::idle_due(server, user, serial);
-    admit(server, id, user, entry);
+    admit(server, id, user, entry, true);
     presence::changed(server, user, true);
 }
 
-/// Tells a user that they are in, and shows what waits for them.
-fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
+/// Tells a user that they are in, in a session that is new or goes on, and shows what waits for them.
+fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry, is_new: bool) {
     let Some(from) = server.door.links.get(&id).map(|link| link.from) else { return };
     links::set_stage(server, id, Stage::Member(user));
     let resumed = entry.is_by_token();
@@ -210,6 +210,9 @@ fn admit(server: &mut ServerState, id: LinkId, user: UserId, entry: Entry) {
     }
     if let By::Password { failed: count @ 1.., .. } = entry.by {
         server.out.send(id, &ServerLine::Notice(Notice::FailedLogins { count }));
+    }
+    if is_new {
+        expiry::tell(server, id, user);
     }
     if !resumed || planted::is(Planted::MotdAtResume) {
         acts::greet(server, id);

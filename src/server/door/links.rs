@@ -182,6 +182,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         courier: true,
         away: true,
         relay,
+        until: true,
     };
     server.out.send(id, &ServerLine::Greeting { version: VERSION, capabilities });
 }

@@ -129,6 +129,11 @@ impl Door {
         self.links.get(&id).is_some_and(|link| link.capabilities.away)
     }
 
+    /// Whether the program at the other end of a link reads until when a message is stored.
+    pub(super) fn reads_until(&self, id: LinkId) -> bool {
+        self.links.get(&id).is_some_and(|link| link.capabilities.until)
+    }
+
     /// Whether somebody has logged in from an address.
     pub(super) fn knows(&self, from: SocketAddr) -> bool {
         self.addresses.knows(from)

@@ -115,9 +115,11 @@ pub(in crate::server) fn settled(server: &mut ServerState, asker: &Asker, outcom
     let outcome = match outcome {
         outcome if durable || planted::is(Planted::SendRefusalConfirmed) => outcome,
         Outcome::Failed(_) => Outcome::Failed(Code::StorageUnavailable),
-        Outcome::Message(_) | Outcome::Broadcast { .. } | Outcome::Group { .. } | Outcome::Done => {
-            Outcome::Failed(Code::OutcomeUnknown)
-        }
+        Outcome::Message(_)
+        | Outcome::StoredUntil(_)
+        | Outcome::Broadcast { .. }
+        | Outcome::Group { .. }
+        | Outcome::Done => Outcome::Failed(Code::OutcomeUnknown),
     };
     conclude(server, asker, send, outcome);
 }
@@ -144,6 +146,7 @@ fn kept_until(now: Time, kind: IdKind) -> Time {
 
 fn say(server: &mut ServerState, link: LinkId, number: u64, kind: CommandKind, to: &str, outcome: Outcome) {
     let number = Some(number);
+    let outcome = answers::as_read(server, link, outcome);
     let line = match answer(kind, to, outcome) {
         Ok(answer) => ServerLine::Done { number, answer },
         Err(code) => ServerLine::Failed { number, code, command: kind.name() },
@@ -154,6 +157,7 @@ fn say(server: &mut ServerState, link: LinkId, number: u64, kind: CommandKind, t
 fn answer(kind: CommandKind, to: &str, outcome: Outcome) -> Result<Answer<'_>, Code> {
     match outcome {
         Outcome::Message(status) => Ok(Answer::Message { to, status }),
+        Outcome::StoredUntil(until) => Ok(Answer::StoredUntil { to, until }),
         Outcome::Broadcast { recipients, withheld } => {
             Ok(Answer::Broadcast { recipients: u64::from(recipients), withheld })
         }

@@ -1,6 +1,6 @@
 //! Facts that the store refused: they hold, and are written when it is possible again.
 //!
-//! There are at most six for each account, one for each of its devices and of its couriers' tokens, one for each name in
+//! There are at most eight for each account, one for each of its devices and of its couriers' tokens, one for each name in
 //! the table of R50, and one for each invite; the ids of removed mail add up, and there are no more of them than of
 //! messages in the store.
 
@@ -24,6 +24,8 @@ enum FactKey {
     Began(Name),
     Ended(Name),
     Mail(Name),
+    Expired(Name),
+    Past(Name),
     Device(Name, Digest),
     Courier(Name, Digest),
     Invite(Digest),
@@ -37,6 +39,8 @@ impl FactKey {
             Fact::SessionBegan { user, .. } => FactKey::Began(user.clone()),
             Fact::SessionEnded { user, .. } => FactKey::Ended(user.clone()),
             Fact::MailRemoved { user, .. } => FactKey::Mail(user.clone()),
+            Fact::MailExpired { user, .. } => FactKey::Expired(user.clone()),
+            Fact::SessionForgotten { user } => FactKey::Past(user.clone()),
             Fact::Device { user, device, .. } => FactKey::Device(user.clone(), *device),
             Fact::Courier { user, token, .. } => FactKey::Courier(user.clone(), *token),
             Fact::InviteUsed { code, .. } => FactKey::Invite(*code),
@@ -69,6 +73,13 @@ impl Facts {
                 ids.extend(before);
                 Fact::MailRemoved { user, ids }
             }
+            (
+                Fact::MailExpired { user, mut ids, untold },
+                Some((_, Fact::MailExpired { ids: before, .. })),
+            ) => {
+                ids.extend(before);
+                Fact::MailExpired { user, ids, untold }
+            }
             (_, Some((_, before))) if planted::is(Planted::OlderFactWins) => before,
             (fact, _) => fact,
         };
@@ -96,6 +107,8 @@ impl Facts {
             FactKey::Ended(name.clone()),
             FactKey::Mail(name.clone()),
             FactKey::Heard(name.clone()),
+            FactKey::Expired(name.clone()),
+            FactKey::Past(name.clone()),
         ]
         .into_iter()
         .chain(all(FactKey::Device))
@@ -132,6 +145,8 @@ pub(super) const fn account_of(fact: &Fact) -> Option<&Name> {
         | Fact::SessionEnded { user, .. }
         | Fact::Heard { user, .. }
         | Fact::MailRemoved { user, .. }
+        | Fact::MailExpired { user, .. }
+        | Fact::SessionForgotten { user }
         | Fact::Device { user, .. }
         | Fact::Courier { user, .. } => Some(user),
         Fact::Failures { suspect: Suspect::Account(name), .. } => Some(name),

@@ -71,7 +71,9 @@ impl Ledger {
     pub(in crate::server) fn differs_from(&self, recovered: &Ledger) -> Option<alloc::string::String> {
         let first = self.entries.front().map_or(u64::MAX, |entry| entry.number);
         // A change that was so already is done without a record.
-        let durable = |entry: &&Entry| entry.outcome == Some(Outcome::Message(Status::Stored));
+        let durable = |entry: &&Entry| {
+            matches!(entry.outcome, Some(Outcome::Message(Status::Stored) | Outcome::StoredUntil(_)))
+        };
         let lost = self.entries.iter().filter(durable).find(|entry| {
             !recovered.position(entry.number).is_ok_and(|at| recovered.entries.get(at) == Some(entry))
         });

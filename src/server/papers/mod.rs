@@ -81,6 +81,7 @@ pub(super) enum Then {
     Pretended {
         to: UserId,
         tell: Tell,
+        outcome: Outcome,
     },
 }
 
@@ -93,6 +94,8 @@ pub(super) struct Stored {
     /// Of its text.
     pub(super) bytes: u64,
     pub(super) tell: Tell,
+    /// What the sender hears if the store takes it.
+    pub(super) outcome: Outcome,
     /// What the sender hears if the store refuses it.
     pub(super) refused: Code,
 }

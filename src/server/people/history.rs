@@ -2,14 +2,22 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::planted::{self, Planted};
+use crate::record::Fact;
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
+use crate::server::deadlines::Deadline;
 use crate::time::Time;
 
 /// The beginning of no session: a login that nobody was told of is all that is known.
 pub(in crate::server) const NEVER: Time = Time::MAX;
+
+/// Sessions that are forgotten at a time.
+const AT_ONCE: usize = 64;
+/// Further ones are forgotten no sooner.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// One account's last session.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +42,10 @@ pub(super) struct History {
     ends: BTreeSet<(Time, UserId)>,
     /// Users whose last session has not ended.
     open: BTreeSet<UserId>,
+    /// When the next of them are forgotten, if they are to be.
+    watched: Option<Time>,
+    /// None are forgotten before.
+    not_before: Time,
 }
 
 impl History {
@@ -55,6 +67,7 @@ pub(in crate::server) fn session_began(server: &mut ServerState, user: UserId, a
     history.logins.insert((at, user));
     history.open.insert(user);
     server.accounts[user].past.login = Some(at);
+    watch(server);
 }
 
 pub(in crate::server) fn session_ended(server: &mut ServerState, user: UserId, at: Time) {
@@ -68,6 +81,7 @@ pub(in crate::server) fn session_ended(server: &mut ServerState, user: UserId, a
         }
     }
     server.accounts[user].past.end = at;
+    watch(server);
 }
 
 pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
@@ -78,6 +92,52 @@ pub(in crate::server) fn forget(server: &mut ServerState, user: UserId) {
     history.ends.remove(&(past.end, user));
     history.open.remove(&user);
     server.accounts[user].past.login = None;
+    watch(server);
+}
+
+/// How long it is remembered when a session ended, if that is limited.
+fn time_allowed(server: &ServerState) -> Option<Duration> {
+    let days = u64::from(server.settings.history_days);
+    (days > 0).then(|| Duration::from_secs(days.saturating_mul(86_400)))
+}
+
+/// Sets the deadline to the end that is the oldest now.
+pub(in crate::server) fn watch(server: &mut ServerState) {
+    let time = time_allowed(server);
+    let history = &mut server.people.history;
+    let oldest = history.ends.first().map(|(end, _)| *end);
+    let wanted = time.zip(oldest).map(|(time, oldest)| (oldest + time).max(history.not_before));
+    let before = core::mem::replace(&mut history.watched, wanted);
+    if before != wanted {
+        if let Some(at) = before {
+            server.deadlines.remove(at, Deadline::History);
+        }
+        if let Some(at) = wanted {
+            server.deadlines.add(at, Deadline::History);
+        }
+    }
+}
+
+/// Forgets sessions that ended too long ago, a few at a time.
+pub(in crate::server) fn forget_over(server: &mut ServerState) {
+    server.people.history.watched = None;
+    let Some(time) = time_allowed(server) else { return };
+    server.people.history.not_before = server.now + AGAIN_AFTER;
+    let kept = if planted::is(Planted::PastKeptLonger) { 30 } else { 0 };
+    let over = server.now.minus_seconds(kept) - time;
+    let ends = server.people.history.ends.iter().take_while(|(end, _)| *end <= over);
+    let users: Vec<UserId> = ends.take(AT_ONCE).map(|(_, user)| *user).collect();
+    for user in users {
+        forget(server, user);
+        server.accounts[user].past.end = Time::ZERO;
+        // A login that is decided has its record, which says so as well.
+        if server.accounts[user].entering.is_none() && !planted::is(Planted::PastStaysOnDisk) {
+            let user = server.accounts.name(user).clone();
+            let ServerState { papers, out, .. } = server;
+            papers.persist_fact(out, Fact::SessionForgotten { user });
+        }
+    }
+    watch(server);
 }
 
 /// Users whose last session has not ended, by what was remembered at the start.

@@ -102,6 +102,11 @@ impl Delivery {
             && self.unacknowledged.len() < PAGE_WINDOW_MESSAGES
     }
 
+    /// Whether stored mail is being read, to be shown.
+    pub(super) fn is_showing(&self) -> bool {
+        self.loading.is_some() || !self.sources.is_empty()
+    }
+
     pub(super) fn is_under_way(&self, id: MessageId) -> bool {
         self.position(id).is_some()
     }

@@ -128,7 +128,7 @@ mod tests {
         let name = |name: &str| Name::new(name).unwrap();
         let accounts = ["hans", "luke"].map(|of| (name(of), Credential::new("pw")));
         let bytes = 5 * u64::from(count);
-        let summary = MailSummary { to: name("hans"), from: name("luke"), count, bytes };
+        let summary = MailSummary { to: name("hans"), from: name("luke"), count, bytes, oldest: Time::ZERO };
         let recovery = Recovery { boot: 2, mail: Vec::from([summary]), ..Recovery::default() };
         let settings = Settings {
             offline_delivery: OfflineDelivery::Manual,

@@ -1,7 +1,10 @@
 //! One mailbox: what is counted of it here. The mail itself is in the store.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
 
+use crate::record::MailSummary;
+use crate::time::Time;
 use crate::words::{MessageId, Name};
 
 /// How much is in a mailbox, and on its way into it.
@@ -14,6 +17,22 @@ pub(super) struct Mailbox {
     promises: BTreeMap<MessageId, Promise>,
     /// Messages that are out of the mailbox, as far as the disk does not know it yet.
     removed: BTreeSet<MessageId>,
+    /// No message in it was accepted before.
+    oldest: Time,
+    /// When it may be looked at for messages whose time is over.
+    not_before: Time,
+    pub(super) watch: Watch,
+}
+
+/// Whether a mailbox is watched for messages whose time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Watch {
+    #[default]
+    No,
+    /// It is looked at then.
+    At(Time),
+    /// It is being looked at, or is to be next.
+    Due,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,7 +119,7 @@ impl Mailbox {
 
     /// Nothing of it need be remembered.
     pub(super) fn is_idle(&self) -> bool {
-        !self.has_mail() && self.promises.is_empty() && self.removed.is_empty()
+        !self.has_mail() && self.promises.is_empty() && self.removed.is_empty() && self.watch == Watch::No
     }
 
     /// How many messages each sender has in it.
@@ -135,10 +154,11 @@ impl Mailbox {
     }
 
     /// A message is durable: it is in the mailbox from now on.
-    pub(super) fn book(&mut self, id: MessageId, from: &Name, bytes: u64) {
+    pub(super) fn book(&mut self, id: MessageId, from: &Name, bytes: u64, sent_at: Time) {
         if self.take_promise(id).is_some_and(|promise| promise.shown) {
             return;
         }
+        self.note_oldest(sent_at);
         self.stored.add(bytes);
         let share = self.senders.entry(from.clone()).or_default();
         share.stored += 1;
@@ -146,12 +166,33 @@ impl Mailbox {
     }
 
     /// Counts mail that was found at the start.
-    pub(super) fn book_found(&mut self, from: &Name, messages: u32, bytes: u64) {
-        self.stored.messages += messages;
-        self.stored.bytes += bytes;
-        let share = self.senders.entry(from.clone()).or_default();
-        share.stored += messages;
-        share.bytes += bytes;
+    pub(super) fn book_found(&mut self, found: &MailSummary) {
+        self.note_oldest(found.oldest);
+        self.stored.messages += found.count;
+        self.stored.bytes += found.bytes;
+        let share = self.senders.entry(found.from.clone()).or_default();
+        share.stored += found.count;
+        share.bytes += found.bytes;
+    }
+
+    fn note_oldest(&mut self, sent_at: Time) {
+        if !self.has_mail() {
+            (self.oldest, self.not_before) = (sent_at, Time::ZERO);
+        }
+        self.oldest = self.oldest.min(sent_at);
+    }
+
+    /// It was looked at: no message left in it was accepted before, and it is not looked at again so soon.
+    pub(super) const fn looked_at(&mut self, oldest: Option<Time>, not_before: Time) {
+        if let Some(oldest) = oldest {
+            self.oldest = oldest;
+        }
+        (self.not_before, self.watch) = (not_before, Watch::No);
+    }
+
+    /// When it is to be looked at, if a message has so much time; `None` if there is none in it.
+    pub(super) fn look_at(&self, time: Duration) -> Option<Time> {
+        self.has_mail().then(|| (self.oldest + time).max(self.not_before))
     }
 
     /// A message will not be stored; whether its receiver has it.
@@ -202,7 +243,7 @@ mod tests {
         mailbox.promise(id(1), hans.clone(), 5);
         assert_eq!((mailbox.expected().messages, mailbox.expected_of(&hans)), (1, 1));
         assert!(!mailbox.has_mail() && mailbox.is_expecting());
-        mailbox.book(id(1), &hans, 5);
+        mailbox.book(id(1), &hans, 5, Time(1));
         assert!(mailbox.has_mail_of(&hans) && !mailbox.is_expecting());
         assert_eq!(mailbox.expected().bytes, 5);
         mailbox.remove(id(1), &hans, 5);
@@ -216,7 +257,7 @@ mod tests {
         let (mut mailbox, hans) = (Mailbox::default(), Name::new("hans").unwrap());
         mailbox.promise(id(1), hans.clone(), 5);
         mailbox.remove(id(1), &hans, 5);
-        mailbox.book(id(1), &hans, 5);
+        mailbox.book(id(1), &hans, 5, Time(1));
         assert!(!mailbox.has_mail() && mailbox.expected().bytes == 0);
         mailbox.promise(id(2), hans.clone(), 7);
         mailbox.remove(id(2), &hans, 7);

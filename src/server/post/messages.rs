@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::delivery::{self, Keep, Parcel};
-use super::storing;
+use super::{expiry, storing};
 use crate::planted::{self, Planted};
 use crate::record::{Fact, Mail, Outcome, Record};
 use crate::server::ServerState;
@@ -71,15 +71,20 @@ fn pretend_stored(server: &mut ServerState, asker: &Asker, to: UserId) {
     session::charge(server, asker.user, storing::STORED_UNITS);
     session::begin_record(server, asker.user);
     let delivered = planted::is(Planted::SilentSaysDelivered);
-    let status = if delivered { Status::Delivered } else { Status::Stored };
-    let settled = answers::settled_record(server, asker, Outcome::Message(status));
+    let bare = planted::is(Planted::SilentSaysNoEnd);
+    let outcome = match expiry::end_of(server, server.now) {
+        _ if delivered => Outcome::Message(Status::Delivered),
+        Some(until) if !bare => Outcome::StoredUntil(until),
+        Some(_) | None => Outcome::Message(Status::Stored),
+    };
+    let settled = answers::settled_record(server, asker, outcome);
     let record = settled.unwrap_or_else(|| {
         // There is nothing to remember, but the disk must have its time.
         let user = server.accounts.name(to).clone();
         Record::Fact(Fact::MailRemoved { user, ids: Vec::new() })
     });
     let ServerState { papers, out, .. } = server;
-    papers.persist(out, record, Then::Pretended { to, tell });
+    papers.persist(out, record, Then::Pretended { to, tell, outcome });
 }
 
 /// The pretence of storing a message is over.
@@ -87,12 +92,12 @@ pub(in crate::server) fn pretended(
     server: &mut ServerState,
     to: UserId,
     tell: &Tell,
-    ending: Result<Status, Code>,
+    ending: Result<Outcome, Code>,
 ) {
     if let Tell::Sender(asker) = tell {
         session::end_record(server, asker.user);
     }
-    tell_sender(server, to, tell, ending);
+    tell_outcome(server, to, tell, ending);
 }
 
 /// Sends a message to a user whom it may reach, or stores it for them. Whoever is to be told hears what
@@ -195,28 +200,46 @@ pub(in crate::server) fn tell_sender(
     tell: &Tell,
     ending: Result<Status, Code>,
 ) {
-    if !matches!(tell, Tell::Nobody) {
-        server.tally.message(ending);
-    }
+    tell_outcome(server, to, tell, ending.map(Outcome::Message));
+}
+
+/// The same, with the end of what is stored.
+pub(super) fn tell_outcome(server: &mut ServerState, to: UserId, tell: &Tell, ending: Result<Outcome, Code>) {
+    let status = |outcome| {
+        if outcome == Outcome::Message(Status::Delivered) { Status::Delivered } else { Status::Stored }
+    };
     match tell {
         Tell::Nobody => {}
-        Tell::Group(number) => super::group_messages::member_settled(server, *number, ending),
+        Tell::Group(number) => {
+            server.tally.message(ending.map(status));
+            super::group_messages::member_settled(server, *number, ending.map(status));
+        }
         Tell::Sender(asker) => {
+            server.tally.message(ending.map(status));
             match ending {
-                Ok(status) => {
-                    if asker.send.is_none() {
-                        answers::note_confirmed(server, asker, Outcome::Message(status));
-                        away::tell(server, asker, to);
-                    }
-                    let to = server.accounts.name(to).as_str();
-                    let answer = Answer::Message { to, status };
-                    let line = crate::wire::ServerLine::Done { number: asker.number, answer };
-                    let written = server.out.write_line(&line);
-                    answers::answer_written(server, asker, Outcome::Message(status), written);
-                }
+                Ok(outcome) => answer(server, to, asker, outcome),
                 Err(code) => answers::fail(server, asker, code),
             }
             session::end_message(server, asker);
         }
     }
+}
+
+fn answer(server: &mut ServerState, to: UserId, asker: &Asker, outcome: Outcome) {
+    if asker.send.is_none() {
+        answers::note_confirmed(server, asker, outcome);
+        away::tell(server, asker, to);
+    }
+    let heard = answers::as_heard(server, asker, outcome);
+    let to = server.accounts.name(to).as_str();
+    let answer = match heard {
+        Outcome::StoredUntil(until) => Answer::StoredUntil { to, until },
+        Outcome::Message(status) => Answer::Message { to, status },
+        Outcome::Broadcast { .. } | Outcome::Group { .. } | Outcome::Done | Outcome::Failed(_) => {
+            unreachable!("a message is delivered or stored")
+        }
+    };
+    let line = crate::wire::ServerLine::Done { number: asker.number, answer };
+    let written = server.out.write_line(&line);
+    answers::answer_written(server, asker, outcome, written);
 }

@@ -6,6 +6,7 @@
 pub(super) mod broadcast;
 pub(super) mod delivery;
 pub(super) mod discard;
+pub(super) mod expiry;
 pub(super) mod group_messages;
 mod mailbox;
 pub(super) mod messages;
@@ -18,6 +19,7 @@ use alloc::collections::BTreeMap;
 
 pub(super) use self::delivery::Delivery;
 use self::discard::Discard;
+use self::expiry::Expiry;
 use self::group_messages::GroupMessage;
 use self::mailbox::Mailbox;
 use self::pages::Page;
@@ -37,6 +39,8 @@ pub(super) struct Post {
     pages: BTreeMap<Ticket, Page>,
     /// Mail that is being looked up to be dropped.
     discards: BTreeMap<Ticket, Discard>,
+    /// Mailboxes that are looked at for messages whose time is over.
+    expiry: Expiry,
     group_messages: BTreeMap<u64, GroupMessage>,
     queues: Queues,
     /// Bytes of text in all mailboxes, and of what is on its way into them.
@@ -51,6 +55,7 @@ impl Post {
     pub(super) fn is_quiet(&self) -> bool {
         self.pages.is_empty()
             && self.discards.is_empty()
+            && self.expiry.is_quiet()
             && self.group_messages.is_empty()
             && self.queues.is_empty()
     }
@@ -88,6 +93,8 @@ pub(super) struct Inbox {
     mailbox: Option<Box<Mailbox>>,
     /// Running number of the last message to this user within this boot.
     last: u64,
+    /// Messages whose time was over, and that the user was not told of.
+    untold: u32,
 }
 
 impl Inbox {
@@ -105,6 +112,14 @@ impl Inbox {
         self.last += 1;
         let boot = if planted::is(Planted::IdReused) { 1 } else { boot };
         MessageId { boot, number: self.last }
+    }
+
+    pub(super) const fn untold(&self) -> u32 {
+        self.untold
+    }
+
+    pub(super) const fn set_untold(&mut self, untold: u32) {
+        self.untold = untold;
     }
 
     /// Whether a message is on its way into the mailbox.
@@ -154,6 +169,7 @@ fn is_held(server: &ServerState, user: UserId, from: &Name) -> bool {
 
 /// An account is purged: its mailbox is empty. What it has sent to others stays with them.
 pub(super) fn forget(server: &mut ServerState, user: UserId) {
+    expiry::unwatch(server, user);
     if let Some(mailbox) = server.accounts[user].inbox.mailbox.take() {
         assert!(!mailbox.is_expecting(), "nothing is on its way to an account when it is purged");
         for from in mailbox.by_sender().map(|(from, _)| from) {
@@ -161,6 +177,7 @@ pub(super) fn forget(server: &mut ServerState, user: UserId) {
         }
     }
     server.post.discards.retain(|_, discard| !discard.is_of(user));
+    expiry::forget(server, user);
 }
 
 #[cfg(feature = "sim")]

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::delivery::{self, Keep, Parcel};
-use super::{discard, is_held, storing};
+use super::{discard, expiry, is_held, storing};
 use crate::planted::{self, Planted};
 use crate::record::{Fact, Mail, Outcome};
 use crate::server::ServerState;
@@ -157,6 +157,8 @@ pub(in crate::server) fn loaded(server: &mut ServerState, ticket: Ticket, mail: 
         page_loaded(server, &page, mail, more);
     } else if let Some(discard) = server.post.discards.remove(&ticket) {
         discard::loaded(server, discard, &mail, more);
+    } else {
+        expiry::loaded(server, ticket, &mail, more);
     }
 }
 

@@ -4,12 +4,12 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::delivery::{self, Delivery, Keep, MAY_BE_SHOWN, Parcel};
-use super::discard;
 use super::mailbox::{Amount, Kept, Mailbox};
-use super::messages::{self, tell_sender};
+use super::messages::{self, tell_outcome, tell_sender};
 use super::pages::{self, Source};
+use super::{discard, expiry};
 use crate::planted::{self, Planted};
-use crate::record::{Mail, Outcome, Record};
+use crate::record::{Mail, MailSummary, Outcome, Record};
 use crate::server::accounts::UserId;
 use crate::server::answers::{self, Tell};
 use crate::server::papers::{Stored, Then};
@@ -71,6 +71,7 @@ fn count<T>(server: &mut ServerState, to: UserId, from: &Name, change: impl FnOn
     let changed = change(mailbox);
     let after = mailbox.bytes_of(from);
     server.post.count(from, before, after);
+    expiry::watch(server, to);
     changed
 }
 
@@ -88,8 +89,11 @@ pub(super) fn store(
     session::charge(server, from, if planted::is(Planted::StoredIsFree) { 0 } else { STORED_UNITS });
     session::begin_record(server, from);
     server.post.queues.begin(from, to);
+    let outcome = expiry::end_of(server, mail.sent_at)
+        .filter(|_| !planted::is(Planted::EndNotSaid))
+        .map_or(Outcome::Message(Status::Stored), Outcome::StoredUntil);
     let settled = match &tell {
-        Tell::Sender(asker) => answers::settled_record(server, asker, Outcome::Message(Status::Stored)),
+        Tell::Sender(asker) => answers::settled_record(server, asker, outcome),
         Tell::Nobody | Tell::Group(_) => None,
     };
     let tell = if planted::is(Planted::ConfirmBeforeCommit) {
@@ -99,7 +103,7 @@ pub(super) fn store(
         tell
     };
     let record = Record::MailStored { to: server.accounts.name(to).clone(), mail };
-    let stored = Stored { from, to, id, bytes, tell, refused };
+    let stored = Stored { from, to, id, bytes, tell, outcome, refused };
     let ServerState { papers, out, .. } = server;
     match settled {
         None => papers.persist(out, record, Then::Mail(stored)),
@@ -114,30 +118,24 @@ pub(super) fn store(
 pub(in crate::server) fn apply(server: &mut ServerState, to: &Name, mail: &Mail) {
     let Some(to) = server.accounts.find(to.as_str()) else { return };
     let bytes = mail.text.len() as u64;
-    count(server, to, &mail.from, |mailbox| mailbox.book(mail.id, &mail.from, bytes));
+    count(server, to, &mail.from, |mailbox| mailbox.book(mail.id, &mail.from, bytes, mail.sent_at));
     drop_idle(server, to);
 }
 
 /// Counts mail that the store holds at the start.
-pub(in crate::server) fn apply_found(
-    server: &mut ServerState,
-    to: UserId,
-    from: &Name,
-    messages: u32,
-    bytes: u64,
-) {
-    count(server, to, from, |mailbox| mailbox.book_found(from, messages, bytes));
+pub(in crate::server) fn apply_found(server: &mut ServerState, to: UserId, found: &MailSummary) {
+    count(server, to, &found.from, |mailbox| mailbox.book_found(found));
 }
 
 /// A message is stored and booked, or the store refused it: its sender hears so, and its receiver is shown it
 /// if they are there.
 pub(in crate::server) fn settled(server: &mut ServerState, stored: &Stored, durable: bool) {
-    let Stored { from, to, id, tell, refused, .. } = stored;
+    let Stored { from, to, id, tell, outcome, refused, .. } = stored;
     let (from, to) = (*from, *to);
     server.post.queues.end(from, to);
     session::end_record(server, from);
     if durable {
-        tell_sender(server, to, tell, Ok(Status::Stored));
+        tell_outcome(server, to, tell, Ok(*outcome));
         discard::drop_if_blocked(server, stored);
         pages::show_new(server, to, *id);
     } else {
@@ -189,7 +187,7 @@ pub(in crate::server) fn removal_written(server: &mut ServerState, user: &Name, 
     }
 }
 
-fn drop_idle(server: &mut ServerState, user: UserId) {
+pub(super) fn drop_idle(server: &mut ServerState, user: UserId) {
     let mailbox = &mut server.accounts[user].inbox.mailbox;
     if mailbox.as_deref().is_some_and(Mailbox::is_idle) {
         *mailbox = None;

@@ -8,7 +8,7 @@ use serde_json::{Serializer, json};
 
 use super::wording;
 use crate::client::Logged;
-use crate::client::view::{Contact, LoginRefused, Message, MessageKind, Path, Success, View};
+use crate::client::view::{Contact, LoginRefused, Message, MessageKind, Notice, Path, Success, View};
 use crate::shell::visible::Visibly;
 use crate::time::Time;
 use crate::wire::Presence;
@@ -61,7 +61,9 @@ pub(super) fn write(out: &mut Vec<u8>, view: &View) {
                 .end();
         }
         View::Notice(notice) => {
-            Object::begin(out, "notice").with("text", wording::notice(notice)).end();
+            let object = Object::begin(out, "notice").with("text", wording::notice(notice));
+            let removed = if let Notice::Expired { count } = notice { Some(*count) } else { None };
+            removed.iter().fold(object, |object, count| object.with("removed", count)).end();
         }
         View::Bye(bye) => Object::begin(out, "bye").with("reason", bye.as_str()).end(),
     }
@@ -100,12 +102,10 @@ fn write_refused(object: Object<'_>, refused: LoginRefused) {
 
 fn write_success(object: Object<'_>, success: &Success) {
     match success {
-        Success::Message { to, status, away, words: _ } => {
+        Success::Message { to, status, until, away, words: _ } => {
             let object = object.with("to", to).with("status", status.as_str());
-            match away {
-                Some(text) => object.with("away", text.replace(LINE_BREAK, "\n")),
-                None => object,
-            }
+            let object = until.iter().fold(object, |object, until| object.with("until", rfc3339(*until)));
+            away.iter().fold(object, |object, text| object.with("away", text.replace(LINE_BREAK, "\n")))
         }
         Success::Broadcast { recipients, withheld, withheld_users } => {
             let object = object.with("recipients", recipients).with("withheld", withheld);

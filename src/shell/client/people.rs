@@ -11,6 +11,7 @@ use super::wording;
 use crate::client::view::{Connection, Contact, GroupChange, Notice, Path, PrivateEnd, Success, View};
 use crate::client::{Named, Verb, Way};
 use crate::shell::visible::visible;
+use crate::time::Time;
 use crate::wire::{Code, CommandKind, PingStatus, Presence, Status};
 
 /// The look of lines.
@@ -131,12 +132,17 @@ fn lines_at_terminal(view: &View, look: &Look) -> Vec<Line> {
             answer(seen(user, *presence, look.stamps.as_ref()))
         }
         View::Result {
-            outcome: Ok(success @ Success::Message { to, away: Some(text), .. }),
+            outcome: Ok(success @ Success::Message { to, until, away, words, .. }),
             command,
             ..
         } => {
-            let away = answer(format!("{} is away: {}", name(to), visible(text)));
-            away.into_iter().chain(done(command, success)).collect()
+            let away =
+                away.iter().flat_map(|text| answer(format!("{} is away: {}", name(to), visible(text))));
+            let sent = match until {
+                Some(until) => stored_until(to, *until, words.as_deref(), look),
+                None => done(command, success),
+            };
+            away.chain(sent).collect()
         }
         View::Result { outcome: Ok(Success::Whoelse { users, away }), .. } if !users.is_empty() => {
             users.iter().flat_map(|user| answer(online(user, away))).collect()
@@ -261,7 +267,7 @@ fn group_changed(group: &str, by: &str, members: &[String], change: &GroupChange
 fn done(command: &Named, success: &Success) -> Vec<Line> {
     match success {
         Success::Message { status: Status::Delivered, words: None, .. } => Vec::new(),
-        Success::Message { to, status, words, away: _ } => {
+        Success::Message { to, status, words, until: _, away: _ } => {
             answer(format!("Your message to {} has been {status}{}", name(to), called(words.as_deref())))
         }
         Success::Broadcast { recipients: _, withheld, withheld_users } => {
@@ -332,6 +338,12 @@ fn path_of(user: &str, way: Way, path: Option<Path>) -> String {
         Some(Path::Relayed) => format!("The private link with {user} is relayed (chosen: {chosen})"),
         None => format!("No private link with {user} (chosen: {chosen})"),
     }
+}
+
+/// A message that is removed if it was not shown by then.
+fn stored_until(to: &str, until: Time, words: Option<&str>, look: &Look) -> Vec<Line> {
+    let until = look.stamps.as_ref().map_or_else(|| rfc3339(until), |stamps| stamps.moment(until));
+    answer(format!("Your message to {} has been stored until {until}{}", name(to), called(words)))
 }
 
 /// When a user was last here: in local time at a terminal, elsewhere as in JSON.

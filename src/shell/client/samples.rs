@@ -161,6 +161,10 @@ fn notice_views() -> Vec<Sample> {
     let notice = |notice, text: &'static str| {
         (View::Notice(notice), format!(r#"{{"type":"notice","text":"{}"}}"#, text.trim_end()), text)
     };
+    let expired = |count, text: &'static str| {
+        let json = format!(r#"{{"type":"notice","text":"{}","removed":{count}}}"#, text.trim_end());
+        (View::Notice(Notice::Expired { count }), json, text)
+    };
     vec![
         notice(
             Notice::FailedLogins { count: 1 },
@@ -170,6 +174,8 @@ fn notice_views() -> Vec<Sample> {
             Notice::FailedLogins { count: 3 },
             "3 failed logins to your account since you were last here\n",
         ),
+        expired(1, "1 stored message was removed: it had waited for too long\n"),
+        expired(3, "3 stored messages were removed: they had waited for too long\n"),
         notice(
             Notice::Missed { count: 1 },
             "1 broadcast or notice was dropped: this client read too slowly\n",
@@ -297,10 +303,18 @@ fn strings(words: &[&str]) -> Vec<String> {
 }
 
 fn success_views() -> Vec<Sample> {
-    let sent = |status| Success::Message { to: "hans".into(), status, away: None, words: None };
+    let sent = |status| Success::Message { to: "hans".into(), status, until: None, away: None, words: None };
+    let until = Success::Message {
+        to: "hans".into(),
+        status: Status::Stored,
+        until: Some(Time(1_700_000_000_123_999)),
+        away: None,
+        words: None,
+    };
+    let (stored, end) = (r#","to":"hans","status":"stored""#, r#""until":"2023-11-14T22:13:20.123Z""#);
     let named = |status| {
         let words = Some("are you…".into());
-        Success::Message { to: "hans".into(), status, away: None, words }
+        Success::Message { to: "hans".into(), status, until: None, away: None, words }
     };
     let broadcast = |withheld, names: &[&str]| Success::Broadcast {
         recipients: 3,
@@ -331,6 +345,7 @@ fn success_views() -> Vec<Sample> {
             r#","to":"hans","status":"stored""#,
             "Your message to hans has been stored: are you…\n",
         ),
+        row("message", until, &format!("{stored},{end}"), "Your message to hans has been stored\n"),
         row("private", sent(Status::Delivered), r#","to":"hans","status":"delivered""#, ""),
         row("broadcast", broadcast(false, &[]), r#","recipients":3,"withheld":false"#, ""),
         row("broadcast", broadcast(true, &[]), r#","recipients":3,"withheld":true"#, withheld),
@@ -366,8 +381,14 @@ fn away_views() -> Vec<Sample> {
     let json = r#"at \u001b[31m lunch\nyoda: hi"#;
     let users = strings(&["hans", "yoda"]);
     let away = vec![(String::from("yoda"), text.clone())];
-    let message =
-        Success::Message { to: "yoda".into(), status: Status::Delivered, away: Some(text), words: None };
+    let away_for = Some(text);
+    let message = Success::Message {
+        to: "yoda".into(),
+        status: Status::Delivered,
+        until: None,
+        away: away_for,
+        words: None,
+    };
     vec![
         row("message", message, &format!(r#","to":"yoda","status":"delivered","away":"{json}""#), ""),
         row(

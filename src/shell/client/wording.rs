@@ -139,6 +139,10 @@ pub(super) fn notice(notice: &Notice) -> String {
         Notice::FailedLogins { count } => {
             format!("{count} failed logins to your account since you were last here")
         }
+        Notice::Expired { count: 1 } => "1 stored message was removed: it had waited for too long".into(),
+        Notice::Expired { count } => {
+            format!("{count} stored messages were removed: they had waited for too long")
+        }
         Notice::Missed { count: 1 } => {
             "1 broadcast or notice was dropped: this client read too slowly".into()
         }

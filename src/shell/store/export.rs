@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::types::{ToSql, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde_json::{Map, Value};
@@ -34,7 +34,7 @@ pub enum ExportError {
 const KINDS: &[(&str, &str)] = &[
     (
         "session",
-        "SELECT login, began AS began_at, resumed AS resumed_at, ended AS ended_at FROM sessions
+        "SELECT login, began AS began_at, resumed AS resumed_at, nullif(ended, 0) AS ended_at FROM sessions
          WHERE user = ?1",
     ),
     ("device", "SELECT login, count AS failures, locked_until FROM devices WHERE user = ?1 ORDER BY login"),
@@ -45,6 +45,7 @@ const KINDS: &[(&str, &str)] = &[
          WHERE user = ?1",
     ),
     ("heard", "SELECT upto FROM heard WHERE user = ?1"),
+    ("expired", "SELECT count AS messages FROM expired WHERE user = ?1"),
     ("restraint", "SELECT how, until FROM restraints WHERE user = ?1 ORDER BY how"),
     (
         "block",
@@ -77,11 +78,16 @@ const INVITES: (&str, &str) =
     ("invite", "SELECT number, uses, until FROM invites WHERE name = ?1 ORDER BY number");
 
 /// Hands all that is kept about a user to `take`, as of one moment; `take` returns whether it wants more. Changes
-/// nothing and can be run beside a server.
+/// nothing and can be run beside a server. With `mailbox_days` above 0 stored mail has `until`, when it is removed.
 ///
 /// # Errors
 /// [`ExportError`].
-pub fn export(data: &Path, user: &Name, take: impl FnMut(Value) -> bool) -> Result<(), ExportError> {
+pub fn export(
+    data: &Path,
+    user: &Name,
+    mailbox_days: u32,
+    take: impl FnMut(Value) -> bool,
+) -> Result<(), ExportError> {
     let file = data.join(DATABASE);
     let connection = disk::open_to_read(&file)?;
     let found = schema::recognise(&connection, &file)?;
@@ -89,7 +95,22 @@ pub fn export(data: &Path, user: &Name, take: impl FnMut(Value) -> bool) -> Resu
         return Err(ExportError::Older { folder: data.to_path_buf(), found });
     }
     let in_place = |trouble| Place::Folder(data.to_path_buf()).trouble(trouble);
-    Ok(read(connection, user, take).map_err(in_place)?)
+    Ok(read(connection, user, with_ends(mailbox_days, take)).map_err(in_place)?)
+}
+
+/// Stored mail says when it is removed.
+fn with_ends(mailbox_days: u32, mut take: impl FnMut(Value) -> bool) -> impl FnMut(Value) -> bool {
+    let time = SignedDuration::from_hours(24 * i64::from(mailbox_days));
+    move |mut object| {
+        let sent_at =
+            object.get("sent_at").and_then(Value::as_str).and_then(|at| at.parse::<Timestamp>().ok());
+        if let Some(until) = sent_at.filter(|_| mailbox_days > 0).and_then(|at| at.checked_add(time).ok())
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.insert("until".to_owned(), until.to_string().into());
+        }
+        take(object)
+    }
 }
 
 fn read(mut db: Connection, user: &Name, mut take: impl FnMut(Value) -> bool) -> Result<(), Trouble> {

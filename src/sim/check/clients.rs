@@ -46,8 +46,11 @@ pub(super) struct Running {
     logs_in_again: bool,
     /// Lines typed during the session whose results are not known.
     pub(super) open: BTreeSet<u64>,
-    /// Lines typed behind more of them than a client takes: at a prompt they answer that instead.
+    /// Lines typed behind more of them than a client takes, or behind a look into its log, which it waits for: at a
+    /// prompt they answer that instead.
     ahead: BTreeSet<u64>,
+    /// Lines that look into its log.
+    look_ups: BTreeSet<u64>,
     /// All lines that may have a result.
     typed: BTreeMap<u64, Option<u32>>,
     /// Shown and not noted.
@@ -70,6 +73,16 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// It takes lines as long as it may.
+    fn take_lines(&mut self) {
+        while self.open.len() < OPEN_COMMANDS
+            && self.open.is_disjoint(&self.look_ups)
+            && let Some(line) = self.ahead.pop_first()
+        {
+            self.open.insert(line);
+        }
+    }
+
     fn log_in(&mut self, user: &str) {
         self.user = Some(user.into());
         self.was_in = true;
@@ -173,12 +186,11 @@ impl Check {
         let number = core::str::from_utf8(text).ok().and_then(text_typed);
         running.typed.insert(line, number.as_ref().map(|(number, ..)| *number));
         if running.user.is_some() && !running.leaving && !running.bye && !running.logs_in_again {
-            let crowded = running.open.len() >= OPEN_COMMANDS;
-            if crowded {
-                running.ahead.insert(line)
-            } else {
-                running.open.insert(line)
-            };
+            if text.starts_with(b"history") || text.starts_with(b"search") {
+                running.look_ups.insert(line);
+            }
+            running.ahead.insert(line);
+            running.take_lines();
         }
         if text.starts_with(b"logout") {
             running.leaving = true;
@@ -276,9 +288,10 @@ impl Check {
         running.ahead.remove(&line);
         running.logouts.remove(&line);
         // A session that ends settles what is open and takes no more.
-        let ends = outcome.is_err_and(|failure| failure.code == Code::OutcomeUnknown);
+        let last = [Code::OutcomeUnknown, Code::NotConnected];
+        let ends = outcome.is_err_and(|failure| last.contains(&failure.code));
         if running.open.remove(&line) && !ends {
-            running.open.extend(running.ahead.pop_first());
+            running.take_lines();
         }
         rule!(self, typed.is_some(), "every line has one result", "{process:?}: line {line} ({command})");
         if let Ok(Success::Private { user, .. }) = outcome {
@@ -311,7 +324,10 @@ impl Check {
             return Ok(());
         };
         let said = text.outcomes.iter().any(|said| match (said, outcome) {
-            (Outcome::Message(said), Ok(Success::Message { status, .. })) => said == status,
+            (Outcome::Message(said), Ok(Success::Message { status, until: None, .. })) => said == status,
+            (Outcome::StoredUntil(said), Ok(Success::Message { status: Status::Stored, until, .. })) => {
+                *until == Some(*said)
+            }
             (
                 Outcome::Broadcast { recipients: said, withheld: cut },
                 Ok(Success::Broadcast { recipients, withheld, .. }),

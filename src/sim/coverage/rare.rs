@@ -49,6 +49,14 @@ spelled! {
         KilledBeforeNote = "client killed between showing and noting",
         /// A message came again and was marked so.
         ShownAgain = "message shown again, and marked",
+        /// Stored messages were removed because their time was over.
+        MailExpired = "stored mail removed after its time",
+        /// The same while their receiver had a session.
+        MailExpiredOnline = "stored mail removed after its time beside a session",
+        /// Somebody was told of that.
+        ExpiredTold = "removed mail told to its receiver",
+        /// It was forgotten when somebody was here last.
+        SessionForgotten = "session forgotten",
         /// A result could not be known.
         OutcomeUnknown = "outcome unknown",
         /// A session ended by timeout.

@@ -6,6 +6,7 @@ use super::lane::Wish;
 use super::lockout::Subject;
 use super::{Account, Later, Server, User};
 use crate::server::Settings;
+use crate::server::settings::OfflineDelivery;
 use crate::words::{Credential, Name};
 
 impl Server {
@@ -57,6 +58,51 @@ impl Server {
         self.do_what_is_due();
     }
 
+    /// The settings of the operator hold from now on.
+    fn take_settings(&mut self, settings: &Settings) {
+        let before = core::mem::replace(&mut self.settings, settings.clone());
+        let now = &self.settings;
+        let auto = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
+        let times = |settings: &Settings| {
+            (settings.timeout_secs, settings.resume_grace_secs, settings.restart_grace_secs)
+        };
+        let waits = times(now) != times(&before);
+        let rate = (now.rate_burst, now.rate_per_s) != (before.rate_burst, before.rate_per_s);
+        let disk =
+            (now.unsettled_max, now.store_queue_bytes) != (before.unsettled_max, before.store_queue_bytes);
+        let presence = (now.presence_burst, now.presence_settle_secs)
+            != (before.presence_burst, before.presence_settle_secs);
+        let relayed = now.relay_bytes_per_s != before.relay_bytes_per_s;
+        let shows = auto(now) && !auto(&before);
+        let days = (now.mailbox_days != before.mailbox_days, now.history_days != before.history_days);
+        if waits {
+            self.watch_all();
+        }
+        if rate {
+            self.rate_changed();
+        }
+        if disk {
+            self.unsettled_max_changed();
+        }
+        if presence {
+            self.presence_settings_changed();
+        }
+        if relayed {
+            self.relay_rate_changed();
+        }
+        if days.0 {
+            self.mailbox_days_changed();
+        }
+        if days.1 {
+            self.past_changed();
+        }
+        if shows {
+            for user in self.roster.clone() {
+                self.show_stored(user);
+            }
+        }
+    }
+
     /// Purges every account that is gone and for which nothing is under way.
     pub(super) fn begin_purges(&mut self) {
         if self.stopping {
@@ -100,6 +146,8 @@ impl Server {
         let groups = &self.groups;
         self.makers.retain(|group, (maker, _)| *maker != user && groups.contains_key(group));
         self.asked.retain(|_, ask| !matches!(ask, super::Ask::Discard { user: of, .. } if *of == user));
+        self.mailbox_gone(user);
+        self.past_changed();
         self.message_floor = self.message_floor.max(account.last_message);
         self.login_floor = self.login_floor.max(account.login);
         self.spare.push(user);

@@ -238,9 +238,8 @@ impl Server {
             (Outcome::Done, "block" | "unblock") => format!("{} {word}", command.name),
             (Outcome::Done, "op") => String::from("op"),
             (Outcome::Done, _) => return self.answer_group(asker, word),
-            (Outcome::Message(status), "message") => {
-                let answer = format!("message {word} {}", status_word(status));
-                return self.answer_message(asker, self.find(word), outcome, &answer);
+            (Outcome::Message(_) | Outcome::StoredUntil(_), "message") => {
+                return self.answer_message(asker, word, self.find(word), outcome);
             }
             (Outcome::Broadcast { recipients, withheld }, "broadcast") => {
                 format!("broadcast {recipients} {}", reach_word(withheld))
@@ -342,14 +341,22 @@ impl Server {
 
     /// The sender of a message hears what became of it.
     pub(super) fn tell_sender(&mut self, to: User, tell: &Tell, ending: Result<Status, Code>) {
+        self.tell_outcome(to, tell, ending.map(Outcome::Message));
+    }
+
+    pub(super) fn tell_outcome(&mut self, to: User, tell: &Tell, ending: Result<Outcome, Code>) {
         match tell {
             Tell::Nobody => {}
-            Tell::Group(number) => self.member_settled(*number, ending),
+            Tell::Group(number) => {
+                let delivered = ending == Ok(Outcome::Message(Status::Delivered));
+                let status = if delivered { Status::Delivered } else { Status::Stored };
+                self.member_settled(*number, ending.map(|_| status));
+            }
             Tell::Sender(asker) => {
                 match ending {
-                    Ok(status) => {
-                        let answer = format!("message {} {}", self.name(to), status_word(status));
-                        self.answer_message(asker, Some(to), Outcome::Message(status), &answer);
+                    Ok(outcome) => {
+                        let name = self.name(to).clone();
+                        self.answer_message(asker, name.as_str(), Some(to), outcome);
                     }
                     Err(code) => self.fail(asker, code),
                 }

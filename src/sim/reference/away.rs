@@ -52,8 +52,9 @@ impl Server {
     }
 
     /// The answer to a message, after what its sender is told of its receiver.
-    pub(super) fn answer_message(&mut self, asker: &Asker, to: Option<User>, outcome: Outcome, answer: &str) {
+    pub(super) fn answer_message(&mut self, asker: &Asker, name: &str, to: Option<User>, outcome: Outcome) {
         let away = if asker.send.is_some() { Vec::new() } else { self.away_lines(asker, to) };
-        self.answer_after(asker, outcome, &away, answer);
+        let became = self.became(self.asker_link(asker), outcome).unwrap_or_default();
+        self.answer_after(asker, outcome, &away, &format!("message {name} {became}"));
     }
 }

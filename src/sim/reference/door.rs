@@ -72,6 +72,7 @@ pub(super) struct Link {
     pub(super) courier: bool,
     pub(super) reads_away: bool,
     pub(super) relays: bool,
+    pub(super) reads_until: bool,
     /// The token that it is given, and how many of its messages are not answered.
     pub(super) pass: Option<crate::record::Digest>,
     pub(super) open: u32,
@@ -336,10 +337,11 @@ impl Server {
                 courier,
                 reads_away,
                 relays,
+                reads_until,
             } => {
                 if let Some(link) = self.links.get_mut(&id) {
                     (link.courier, link.reads_away) = (courier, reads_away);
-                    link.relays = relays;
+                    (link.relays, link.reads_until) = (relays, reads_until);
                     (link.acknowledges, link.resumes) = (acknowledges, resumes);
                     (link.keeps_cookie, link.says_alive) = (keeps_cookie, says_alive);
                 }

@@ -90,6 +90,7 @@ impl Server {
             courier: false,
             reads_away: false,
             relays: false,
+            reads_until: false,
             pass: None,
             open: 0,
             cookie: None,
@@ -120,7 +121,7 @@ impl Server {
             self.set(due, Timer::Login(id));
         }
         let relay = if matches!(self.settings.line_bytes, 1..4_096) { "" } else { " relay" };
-        self.send(id, &format!("hobnob 1 ack resume device alive courier away{relay}"));
+        self.send(id, &format!("hobnob 1 ack resume device alive courier away{relay} until"));
     }
 
     /// Writes a line on a link; the place of its last byte in the output of the link. One that ends in a

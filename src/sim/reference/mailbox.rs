@@ -2,7 +2,10 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
+use super::expiry::Look;
 use super::{Server, User};
+use crate::record::Mail;
+use crate::time::Time;
 use crate::words::{MessageId, Name};
 
 /// What a sender may fill in any case: of a mailbox, and of all of them (R40).
@@ -20,6 +23,11 @@ pub(super) struct Mailbox {
     removed: BTreeSet<MessageId>,
     /// Of all that is stored or promised.
     bytes: u64,
+    /// Nothing stored was accepted before (R68).
+    pub(super) oldest: Time,
+    /// It is looked at, and not before.
+    pub(super) look: Look,
+    pub(super) not_before: Time,
 }
 
 impl Mailbox {
@@ -29,7 +37,8 @@ impl Mailbox {
     }
 
     /// The message is durable.
-    pub(super) fn book(&mut self, id: MessageId, from: &Name, bytes: u64) {
+    pub(super) fn book(&mut self, mail: &Mail) {
+        let (id, from, bytes) = (mail.id, &mail.from, mail.text.len() as u64);
         let promise = self.promised.remove(&id);
         if promise.is_none() {
             self.bytes += bytes;
@@ -37,6 +46,10 @@ impl Mailbox {
         if promise.is_some_and(|(_, _, shown)| shown) {
             self.bytes -= bytes;
         } else {
+            if self.stored.is_empty() {
+                (self.oldest, self.not_before) = (mail.sent_at, Time::ZERO);
+            }
+            self.oldest = self.oldest.min(mail.sent_at);
             self.stored.insert(id, (from.clone(), bytes));
         }
     }

@@ -10,7 +10,7 @@ use super::answers::Asker;
 use super::papers::{Stored, Then};
 use super::prices::{STORED, units_of};
 use super::{News, Server, Timer, User, later};
-use crate::record::{Fact, Mail, Outcome, Record};
+use crate::record::{Fact, Mail, Record};
 use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
 use crate::wire::{Code, Status};
@@ -125,11 +125,12 @@ impl Server {
 
     /// `block_notice=silent`: `stored` is said, after as long as it takes (ruling 15).
     fn pretend_stored(&mut self, asker: &Asker, to: User) {
-        let then = Then::Pretended { to, asker: asker.clone() };
+        let outcome = self.stored(self.now);
+        let then = Then::Pretended { to, asker: asker.clone(), outcome };
         self.charge(asker.user, STORED);
         self.begin_unsettled(asker.user);
         if asker.words.is_some() && asker.send.is_none_or(|(word, _)| word == "given") {
-            self.persist_settled(None, Some(asker), Outcome::Message(Status::Stored), then);
+            self.persist_settled(None, Some(asker), outcome, then);
         } else {
             let user = self.name(to).clone();
             self.persist(Record::Fact(Fact::MailRemoved { user, ids: Vec::new() }), then);
@@ -258,6 +259,7 @@ impl Server {
                 Keep::Mailbox => {
                     let id = parcel.mail.id;
                     removed.extend(self.at_mut(user).mailbox.take_out(id).then_some(id));
+                    self.mailbox_changed(user);
                 }
                 Keep::GivenUp => {}
             }
@@ -324,14 +326,15 @@ impl Server {
             Tell::Sender(asker) => Some(asker.clone()),
             Tell::Nobody | Tell::Group(_) => None,
         };
+        let outcome = self.stored(mail.sent_at);
         let record = Record::MailStored { to: self.name(to).clone(), mail };
-        let then = Then::Mail(Stored { from, to, id, tell, refused });
-        self.persist_settled(Some(record), asker.as_ref(), Outcome::Message(Status::Stored), then);
+        let then = Then::Mail(Stored { from, to, id, tell, outcome, refused });
+        self.persist_settled(Some(record), asker.as_ref(), outcome, then);
     }
 
     /// A message is durable, or the store refused it.
     pub(super) fn mail_settled(&mut self, stored: &Stored, durable: bool) {
-        let Stored { from, to, id, tell, refused } = stored;
+        let Stored { from, to, id, tell, outcome, refused } = stored;
         let (from, to) = (*from, *to);
         if let Some(queue) = self.queues.get_mut(&(to, from)) {
             queue.storing -= 1;
@@ -339,10 +342,11 @@ impl Server {
         self.drop_empty_queue(to, from);
         self.end_unsettled(from);
         if durable {
-            self.tell_sender(to, tell, Ok(Status::Stored));
+            self.tell_outcome(to, tell, Ok(*outcome));
             // R30: what was sent before a block and is stored after it is held, or removed.
             let drops = self.settings.held_on_block == HeldOnBlock::Drop && self.has_blocked(to, from);
             if drops && self.at_mut(to).mailbox.take_out(*id) {
+                self.mailbox_changed(to);
                 self.give_up(to, *id);
                 self.note_removed(to, Vec::from([*id]));
             }

@@ -19,6 +19,7 @@ mod broadcast;
 mod couriers;
 mod devices;
 mod door;
+mod expiry;
 mod groups;
 mod hashing;
 mod idle;
@@ -99,6 +100,8 @@ enum Timer {
     Request(User, User, u64),
     Relay(User),
     Settle(User),
+    Mailbox(User),
+    History,
     Retry,
 }
 
@@ -140,6 +143,8 @@ struct Account {
     ended: Time,
     is_ended: bool,
     mailbox: Mailbox,
+    /// Messages whose time was over, and that the user was not told of (R68).
+    untold: u32,
     last_message: u64,
     /// What the user has caused and not paid off (R42).
     debt: prices::Debt,
@@ -181,6 +186,7 @@ impl Account {
             ended: Time::ZERO,
             is_ended: false,
             mailbox: Mailbox::default(),
+            untold: 0,
             last_message: 0,
             debt: prices::Debt::default(),
             relayed: prices::Debt::default(),
@@ -272,6 +278,11 @@ struct Server {
     /// Live messages that wait for stored ones, by receiver and sender.
     queues: BTreeMap<(User, User), Queue>,
     group_messages: BTreeMap<u64, GroupMessage>,
+    /// Mailboxes that are to be looked at, and whether one is (R68).
+    expiry: expiry::Expiry,
+    /// When the next session is forgotten, and before when none is (R68).
+    forgets_at: Option<Time>,
+    forgets_after: Time,
     broadcasts: u64,
     expected: Expected,
     news: Vec<News>,

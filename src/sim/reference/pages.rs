@@ -201,6 +201,7 @@ impl Server {
         let mut ids: Vec<MessageId> = Vec::new();
         for id in mail.iter().map(|mail| mail.id).filter(|id| *id <= upto) {
             if self.at_mut(user).mailbox.take_out(id) {
+                self.mailbox_changed(user);
                 self.give_up(user, id);
                 ids.push(id);
             }

@@ -9,7 +9,7 @@ use super::{Learnt, Reference, Server, Timer, User, later};
 use crate::record::{Change, Digest, Fact, Outcome, Record, RecordNumber, Suspect, WordsDigest};
 use crate::server::Settings;
 use crate::time::Time;
-use crate::wire::{Code, Status};
+use crate::wire::Code;
 use crate::words::{MessageId, Name};
 
 /// A digest that is not known yet.
@@ -24,7 +24,7 @@ pub(super) enum Then {
     Wish(u64),
     Mail(Stored),
     GroupMessage { asker: Asker, group: Name, outcome: Outcome },
-    Pretended { to: User, asker: Asker },
+    Pretended { to: User, asker: Asker, outcome: Outcome },
     Sent { asker: Asker, outcome: Outcome },
 }
 
@@ -35,6 +35,7 @@ pub(super) struct Stored {
     pub(super) to: User,
     pub(super) id: MessageId,
     pub(super) tell: super::messages::Tell,
+    pub(super) outcome: Outcome,
     pub(super) refused: Code,
 }
 
@@ -53,6 +54,8 @@ pub(super) enum Key {
     Began(Name),
     Ended(Name),
     Mail(Name),
+    Expired(Name),
+    Past(Name),
     Device(Name, Digest),
     Courier(Name, Digest),
     Invite(Digest),
@@ -68,6 +71,8 @@ fn key(fact: &Fact) -> Key {
         Fact::SessionBegan { user, .. } => Key::Began(user.clone()),
         Fact::SessionEnded { user, .. } => Key::Ended(user.clone()),
         Fact::MailRemoved { user, .. } => Key::Mail(user.clone()),
+        Fact::MailExpired { user, .. } => Key::Expired(user.clone()),
+        Fact::SessionForgotten { user } => Key::Past(user.clone()),
         Fact::Device { user, device, .. } => Key::Device(user.clone(), *device),
         Fact::Courier { user, token, .. } => Key::Courier(user.clone(), *token),
         Fact::InviteUsed { code, .. } => Key::Invite(*code),
@@ -83,6 +88,8 @@ pub(super) fn named(record: &Record) -> Vec<Name> {
             | Fact::SessionEnded { user, .. }
             | Fact::Heard { user, .. }
             | Fact::MailRemoved { user, .. }
+            | Fact::MailExpired { user, .. }
+            | Fact::SessionForgotten { user }
             | Fact::Device { user, .. }
             | Fact::Courier { user, .. }
             | Fact::Failures { suspect: Suspect::Account(user), .. },
@@ -198,6 +205,9 @@ impl Server {
             later: VecDeque::new(),
             queues: BTreeMap::new(),
             group_messages: BTreeMap::new(),
+            expiry: super::expiry::Expiry::default(),
+            forgets_at: None,
+            forgets_after: Time::ZERO,
             broadcasts: 0,
             expected: super::Expected::default(),
             news: Vec::new(),
@@ -226,6 +236,8 @@ impl Server {
             | Key::Began(of)
             | Key::Ended(of)
             | Key::Mail(of)
+            | Key::Expired(of)
+            | Key::Past(of)
             | Key::Device(of, _)
             | Key::Heard(of)
             | Key::Courier(of, _) => of == name,
@@ -353,6 +365,13 @@ impl Server {
                 ids.extend(before);
                 Fact::MailRemoved { user, ids }
             }
+            (
+                Fact::MailExpired { user, mut ids, untold },
+                Some((_, Fact::MailExpired { ids: before, .. })),
+            ) => {
+                ids.extend(before);
+                Fact::MailExpired { user, ids, untold }
+            }
             (fact, _) => fact,
         };
         self.kept.insert(key, (number, fact));
@@ -380,7 +399,9 @@ impl Server {
         let UnderWay { number, record, then } = under_way;
         self.settled = number;
         match &record {
-            Record::Fact(Fact::MailRemoved { user, ids }) if durable => {
+            Record::Fact(Fact::MailRemoved { user, ids } | Fact::MailExpired { user, ids, .. })
+                if durable =>
+            {
                 if let Some(user) = self.find(user.as_str()) {
                     self.at_mut(user).mailbox.forget_removed(ids);
                 }
@@ -398,10 +419,10 @@ impl Server {
                 self.answer_group_message(&asker, &group, outcome)
             }
             Then::Sent { asker, outcome } => self.send_settled(&asker, outcome, durable),
-            Then::Pretended { to, asker } => {
+            Then::Pretended { to, asker, outcome } => {
                 self.end_unsettled(asker.user);
-                let ending = if durable { Ok(Status::Stored) } else { Err(Code::StorageUnavailable) };
-                self.tell_sender(to, &super::messages::Tell::Sender(asker), ending);
+                let ending = if durable { Ok(outcome) } else { Err(Code::StorageUnavailable) };
+                self.tell_outcome(to, &super::messages::Tell::Sender(asker), ending);
             }
         }
         for link in self.waiting_words.remove(&number).unwrap_or_default() {
@@ -445,7 +466,8 @@ impl Server {
             Record::Change(Change::InviteRevoked { code }) => self.set_invite(*code, None),
             Record::MailStored { to, mail } => {
                 if let Some(to) = self.find(to.as_str()) {
-                    self.at_mut(to).mailbox.book(mail.id, &mail.from, mail.text.len() as u64);
+                    self.at_mut(to).mailbox.book(mail);
+                    self.mailbox_changed(to);
                 }
             }
             Record::Sent { user, number, outcome, words, until } => {

@@ -58,6 +58,7 @@ pub(super) enum Line {
         courier: bool,
         reads_away: bool,
         relays: bool,
+        reads_until: bool,
     },
     Relay(RelayLine),
     Device {
@@ -208,8 +209,9 @@ pub(super) fn read(line: &[u8]) -> Line {
 fn hello(rest: &mut Rest<'_>) -> Option<Line> {
     let version = u32::try_from(decimal(rest.first()?)?).ok()?;
     let words: Vec<&str> = core::iter::from_fn(|| rest.first()).collect();
-    let [acknowledges, resumes, keeps_cookie, says_alive, courier, reads_away, relays] =
-        ["ack", "resume", "device", "alive", "courier", "away", "relay"].map(|word| words.contains(&word));
+    let [acknowledges, resumes, keeps_cookie, says_alive, courier, reads_away, relays, reads_until] =
+        ["ack", "resume", "device", "alive", "courier", "away", "relay", "until"]
+            .map(|word| words.contains(&word));
     Some(Line::Hello {
         version,
         acknowledges,
@@ -219,6 +221,7 @@ fn hello(rest: &mut Rest<'_>) -> Option<Line> {
         courier,
         reads_away,
         relays,
+        reads_until,
     })
 }
 

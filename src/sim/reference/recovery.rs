@@ -46,7 +46,10 @@ impl Reference {
         }
         for (to, mail) in self.disk.all_mail() {
             match server.find(to.as_str()) {
-                Some(to) => server.at_mut(to).mailbox.book(mail.id, &mail.from, mail.text.len() as u64),
+                Some(to) => {
+                    server.at_mut(to).mailbox.book(mail);
+                    server.mailbox_changed(to);
+                }
                 None => drop(gone.insert(to.clone())),
             }
         }
@@ -112,6 +115,12 @@ impl Server {
                     self.heard_read(user, *upto);
                 }
             }
+            Fact::MailExpired { user, untold, .. } => {
+                if let Some(user) = self.find(user.as_str()) {
+                    self.at_mut(user).untold = *untold;
+                }
+            }
+            Fact::SessionForgotten { .. } => unreachable!("what is forgotten is not found"),
             Fact::InviteUsed { code, left } => self.set_invite_left(*code, *left),
             Fact::MailRemoved { .. } => {}
         }
@@ -132,10 +141,12 @@ impl Server {
         let account = self.at_mut(user);
         account.began = (at != Time::MAX).then_some(at);
         account.is_ended = false;
+        self.past_changed();
     }
 
     pub(super) fn note_ended(&mut self, user: User, at: Time) {
         let account = self.at_mut(user);
         (account.ended, account.is_ended) = (at, true);
+        self.past_changed();
     }
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use blake2::{Blake2s256, Digest as _};
 
-use super::answers::{Asker, code_word, reach_word, status_word};
+use super::answers::{Asker, code_word, reach_word};
 use super::door::Stage;
 use super::papers::Then;
 use super::prices::STORED;
@@ -83,7 +83,7 @@ impl Server {
         match known {
             Some((false, _)) => self.send_said(&asker, link, number, &Err(Code::Usage)),
             Some((true, Some((outcome, _)))) => {
-                let answer = answer(outcome, command.word(0));
+                let answer = self.answer_of(link, outcome, command.word(0));
                 self.note_heard(&asker, command);
                 self.send_said(&asker, link, number, &answer);
             }
@@ -175,8 +175,8 @@ impl Server {
         if let Some((_, text)) = asker.words.as_ref().and_then(|words| words.split_once('\n')) {
             self.news.push(News::Came { text: text.to_string(), outcome });
         }
-        let answer = answer(outcome, &to);
         for (link, number) in asked {
+            let answer = self.answer_of(link, outcome, &to);
             self.send_said(asker, link, number, &answer);
             if matches!(self.stage(link), Some(Stage::Carrying(_) | Stage::Departing(..))) {
                 self.courier_answered(link);
@@ -193,19 +193,21 @@ impl Server {
             self.send(link, &line);
         }
     }
-}
 
-fn answer(outcome: Outcome, to: &str) -> Result<String, Code> {
-    Ok(match outcome {
-        Outcome::Message(status) => format!("message {to} {}", status_word(status)),
-        Outcome::Broadcast { recipients, withheld } => {
-            format!("broadcast {recipients} {}", reach_word(withheld))
-        }
-        Outcome::Group { delivered, stored, refused, withheld } => {
-            let reach = reach_word(withheld);
-            format!("message group {to} {delivered} {stored} {refused} {reach}")
-        }
-        Outcome::Failed(code) => return Err(code),
-        Outcome::Done => return Err(Code::OutcomeUnknown),
-    })
+    fn answer_of(&self, link: LinkId, outcome: Outcome, to: &str) -> Result<String, Code> {
+        Ok(match outcome {
+            Outcome::Message(_) | Outcome::StoredUntil(_) => {
+                format!("message {to} {}", self.became(Some(link), outcome).unwrap_or_default())
+            }
+            Outcome::Broadcast { recipients, withheld } => {
+                format!("broadcast {recipients} {}", reach_word(withheld))
+            }
+            Outcome::Group { delivered, stored, refused, withheld } => {
+                let reach = reach_word(withheld);
+                format!("message group {to} {delivered} {stored} {refused} {reach}")
+            }
+            Outcome::Failed(code) => return Err(code),
+            Outcome::Done => return Err(Code::OutcomeUnknown),
+        })
+    }
 }

@@ -114,7 +114,7 @@ impl Server {
         }
         self.probe_answered(user);
         let entry = Entry { by_password: None, token: false, device: false, at: self.now };
-        self.admit(id, user, &entry);
+        self.admit(id, user, &entry, false);
         self.tell_requests_again(user, id);
     }
 
@@ -167,11 +167,11 @@ impl Server {
         account.session = Some(session);
         self.note_began(user, entry.at);
         self.idle_due(user, serial);
-        self.admit(id, user, entry);
+        self.admit(id, user, entry, true);
         self.came_or_went(user);
     }
 
-    fn admit(&mut self, id: LinkId, user: User, entry: &Entry) {
+    fn admit(&mut self, id: LinkId, user: User, entry: &Entry, is_new: bool) {
         self.set_stage(id, Stage::Member(user));
         let word = if entry.by_password.is_some() { "welcome" } else { "resumed" };
         let unread = self.unread(user);
@@ -191,6 +191,9 @@ impl Server {
         }
         if let Some(failed @ 1..) = entry.by_password {
             self.send(id, &format!("notice failed_logins {failed}"));
+        }
+        if is_new {
+            self.tell_expired(id, user);
         }
         self.say_motd(id, entry.by_password.is_some());
         self.catch_up(user, id);

@@ -70,6 +70,14 @@ pub(super) enum Ask {
         upto: MessageId,
         after: MessageId,
     },
+    /// `None`: of an account that is gone.
+    Expired {
+        user: Option<super::User>,
+        of: Name,
+        after: MessageId,
+        first_left: Option<Time>,
+        goes_on: bool,
+    },
 }
 
 impl Ask {
@@ -78,6 +86,7 @@ impl Ask {
         let (user, from, after) = match self {
             Ask::Page { of, from, after, .. } => (of, from.clone(), *after),
             Ask::Discard { of, from, after, .. } => (of, Some(from.clone()), *after),
+            Ask::Expired { of, after, .. } => (of, None, *after),
             Ask::Compare { .. } | Ask::Hash { .. } | Ask::Order { .. } => return None,
         };
         Some(LoadMail { ticket, user: user.clone(), from, after, limit: PAGE })
@@ -288,6 +297,9 @@ impl Reference {
             Ask::Discard { user, of, from, upto, .. } => {
                 server.discard_loaded(user, of, from, upto, &mail, more)
             }
+            Ask::Expired { user, first_left, goes_on, .. } => {
+                server.expired_loaded(user, first_left, goes_on, (&mail, more))
+            }
             Ask::Compare { .. } | Ask::Hash { .. } | Ask::Order { .. } => {}
         }
         server.do_what_is_due();
@@ -452,45 +464,9 @@ impl Server {
                 Timer::Request(from, to, serial) => self.request_expired(from, to, serial),
                 Timer::Relay(user) => self.relay_due(user),
                 Timer::Settle(user) => self.settled(user),
+                Timer::Mailbox(user) => self.mailbox_due(user),
+                Timer::History => self.forget_past(),
                 Timer::Retry => self.try_again(),
-            }
-        }
-    }
-
-    /// The settings of the operator hold from now on.
-    pub(super) fn take_settings(&mut self, settings: &Settings) {
-        let before = core::mem::replace(&mut self.settings, settings.clone());
-        let now = &self.settings;
-        let auto = |settings: &Settings| settings.offline_delivery == OfflineDelivery::Auto;
-        let times = |settings: &Settings| {
-            (settings.timeout_secs, settings.resume_grace_secs, settings.restart_grace_secs)
-        };
-        let waits = times(now) != times(&before);
-        let rate = (now.rate_burst, now.rate_per_s) != (before.rate_burst, before.rate_per_s);
-        let disk =
-            (now.unsettled_max, now.store_queue_bytes) != (before.unsettled_max, before.store_queue_bytes);
-        let presence = (now.presence_burst, now.presence_settle_secs)
-            != (before.presence_burst, before.presence_settle_secs);
-        let relayed = now.relay_bytes_per_s != before.relay_bytes_per_s;
-        let shows = auto(now) && !auto(&before);
-        if waits {
-            self.watch_all();
-        }
-        if rate {
-            self.rate_changed();
-        }
-        if disk {
-            self.unsettled_max_changed();
-        }
-        if presence {
-            self.presence_settings_changed();
-        }
-        if relayed {
-            self.relay_rate_changed();
-        }
-        if shows {
-            for user in self.roster.clone() {
-                self.show_stored(user);
             }
         }
     }

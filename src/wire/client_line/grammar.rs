@@ -99,6 +99,7 @@ fn capabilities(rest: &str) -> Parsed<'_, Capabilities> {
         courier: words.iter().any(|word| word == "courier"),
         away: words.iter().any(|word| word == "away"),
         relay: words.iter().any(|word| word == "relay"),
+        until: words.iter().any(|word| word == "until"),
     })
     .parse(rest)
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
-use crate::wire::code::{Freshness, Refusal};
+use crate::wire::code::{Freshness, Refusal, Status};
 use crate::wire::emit::Line;
 
 impl ServerLine<'_> {
@@ -92,6 +92,7 @@ impl Line<'_> {
     fn notice(self, notice: &Notice<'_>) -> Self {
         match notice {
             Notice::FailedLogins { count } => self.field("failed_logins").number(u64::from(*count)),
+            Notice::Expired { count } => self.field("expired").number(u64::from(*count)),
             Notice::Missed { count } => self.field("missed").number(u64::from(*count)),
             Notice::Idle { seconds } => self.field("idle").number(u64::from(*seconds)),
             Notice::Operator { text } => self.field("operator").rest(text.as_str()),
@@ -130,6 +131,9 @@ impl Line<'_> {
         let line = self.rest(answer.kind().name());
         match *answer {
             Answer::Message { to, status } => line.field(to).field(status.as_str()),
+            Answer::StoredUntil { to, until } => {
+                line.field(to).field(Status::Stored.as_str()).number(until.0)
+            }
             Answer::Broadcast { recipients, withheld } => line.number(recipients).withheld(withheld),
             Answer::Whoelse { count }
             | Answer::WhoelseSince { count }

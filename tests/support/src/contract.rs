@@ -20,7 +20,7 @@ pub(crate) fn check(object: &Value) {
         .collect();
     let wanted: BTreeSet<&str> = wanted(object).split_whitespace().collect();
     let optional: BTreeSet<&str> =
-        ["again", "withheld_users", "fingerprint", "first_use", "away", "by"].into();
+        ["again", "withheld_users", "fingerprint", "first_use", "away", "by", "until", "removed"].into();
     let missing = wanted.difference(&fields).next();
     let more = fields.difference(&wanted).find(|field| !optional.contains(*field));
     assert_eq!((missing, more), (None, None), "fields of {object}");
@@ -120,7 +120,8 @@ fn is_good(field: &str, value: &Value, object: &Value) -> bool {
         "reason" if kind == "bye" => one_of("logout timeout server_shutdown connection_lost replaced kicked"),
         "reason" => one_of("stopped logged_out timed_out lost"),
         "at" => value.is_null() || value.as_str().is_some_and(is_rfc3339),
-        "sent_at" => value.as_str().is_some_and(is_rfc3339),
+        "removed" => kind == "notice" && value.is_u64(),
+        "sent_at" | "until" => value.as_str().is_some_and(is_rfc3339),
         _ => value.as_str().is_some_and(|text| !text.is_empty()),
     }
 }

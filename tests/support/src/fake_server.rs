@@ -76,7 +76,7 @@ impl FakeServer {
     pub fn accept(&self) -> Connection {
         let mut connection = self.accept_silently();
         connection.say("hobnob 1 ack resume");
-        connection.expect("hello 1 ack resume device alive away relay");
+        connection.expect("hello 1 ack resume device alive away relay until");
         connection
     }
 

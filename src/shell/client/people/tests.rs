@@ -42,6 +42,26 @@ fn colours_are_sparse_and_end() {
     assert_eq!(text(&presence, look), "\x1b[2mluke logged in\x1b[0m\n");
 }
 
+#[test]
+fn a_terminal_says_until_when_a_message_is_stored() {
+    let stored = |words: Option<&str>| View::Result {
+        line: 1,
+        command: "message".into(),
+        outcome: Ok(Success::Message {
+            to: "hans".into(),
+            status: Status::Stored,
+            until: Some(Time(1_700_000_000_000_000)),
+            away: None,
+            words: words.map(str::to_owned),
+        }),
+    };
+    let terminal = Look { columns: Some(120), stamps: stamps(), ..Look::default() };
+    let said = "Your message to hans has been stored until Tuesday 14 November 2023, 22:13";
+    assert_eq!(text(&stored(None), terminal.clone()), format!("{said}\n"));
+    assert_eq!(text(&stored(Some("are you…")), terminal), format!("{said}: are you…\n"));
+    assert_eq!(text(&stored(None), Look::default()), "Your message to hans has been stored\n");
+}
+
 fn any_kind() -> impl Strategy<Value = MessageKind> {
     prop::sample::select(MessageKind::ALL)
 }

@@ -36,7 +36,8 @@ pub fn export(sources: &Sources, name: &str) -> Result<(), CommandError> {
             // Whoever reads may stop; that is no error.
             first && print(&object)
         };
-        store::export(&settings.data, &user, take).map_err(CommandError::Export)?;
+        store::export(&settings.data, &user, settings.core.mailbox_days, take)
+            .map_err(CommandError::Export)?;
     }
     let _ = stdout.flush();
     if told { Ok(()) } else { Err(unknown()) }

@@ -194,6 +194,7 @@ numbers! {
     Size: usize, "number", 0..=usize::MAX;
     Bytes: u64, "number", 0..=u64::MAX;
     Seconds: u64, "seconds", 0..=u64::MAX;
+    Days: u32, "days, up to 36500", 0..=36_500;
     HashKib: u32, "8 to 1048576", 8..=1_048_576;
     HashPasses: u32, "1 to 100", 1..=100;
 }
@@ -373,6 +374,8 @@ table! {
     mailbox_bytes: Bytes = core.mailbox_bytes, "stored bytes of text a user";
     mailbox_per_sender: Count = core.mailbox_per_sender, "stored messages of one sender a user";
     mailbox_total_bytes: Bytes = core.mailbox_total_bytes, "stored bytes of text in all";
+    mailbox_days: Days = core.mailbox_days, "how long a stored message waits to be shown before it is removed; 0: for ever";
+    history_days: Days = core.history_days, "how long it is remembered when somebody was here last; 0: for ever";
     groups_per_user: Count = core.groups_per_user, "groups a user";
     members_per_group: Count = core.members_per_group, "members a group";
     private_request_secs: Seconds = core.private_request_secs, "how long a private request waits";
@@ -410,7 +413,7 @@ mod tests {
 
     /// The names and defaults that operators rely on.
     const PROMISED: &str = "resume_grace_secs=0 mailbox_messages=10000 mailbox_bytes=8388608 \
-        mailbox_per_sender=1000 mailbox_total_bytes=268435456 unauthenticated_max=128 \
+        mailbox_per_sender=1000 mailbox_total_bytes=268435456 mailbox_days=0 history_days=0 unauthenticated_max=128 \
         unauthenticated_per_address=16 login_secs=30 hash_queue=32 line_bytes=4096 output_bytes=262144 \
         output_stall_secs=10 mailbox_share=8 total_share=16 presence_burst=4 presence_settle_secs=15 unsettled_max=64 store_queue_bytes=67108864 registrations_per_address=5 courier_max=4 relay_bytes_per_s=65536 relay_links_per_user=4 takeover=allow rate_burst=4096 rate_per_s=20000 groups_per_user=50 members_per_group=200 \
         failures_per_address=9 private_request_secs=60 motd= operators= argon2_kib=19456 argon2_passes=2 \
@@ -443,7 +446,7 @@ mod tests {
                 "IP address" => vec!["::1"],
                 "HOST or HOST:PORT" => vec!["chat.example.org", "[::1]:5000"],
                 "address:port" => vec!["127.0.0.1:9464", "[::1]:0"],
-                "number" | "seconds" | "0 to 65535" => vec!["7", "0"],
+                "number" | "seconds" | "days, up to 36500" | "0 to 65535" => vec!["7", "0"],
                 "8 to 1048576" | "1 to 100" => vec!["9"],
                 words => words.split('|').collect(),
             };
@@ -475,6 +478,7 @@ mod tests {
             ("argon2_passes", &["0", "101"]),
             ("data", &[""]),
             ("operators", &["#1", "hans #1"]),
+            ("mailbox_days", &["36501", "-1", "30d", "1.5", ""]),
             ("metrics", &["9464", "127.0.0.1", "localhost:9464", ":9464", "127.0.0.1:65536"]),
         ] {
             let setting = Setting::named(name).expect("a setting");

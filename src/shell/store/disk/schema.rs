@@ -16,7 +16,7 @@ const APPLICATION_ID: i32 = 0x486f_626e;
 /// `MIGRATIONS[n]` migrates from version n to n+1. A released migration is never changed; new ones are
 /// appended.
 const MIGRATIONS: &[&str] =
-    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8];
+    &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7, VERSION_8, VERSION_9];
 
 /// Half of SQLite's default. A commit of a single message writes three pages, so this halves the bytes; under
 /// load a batch fills its pages, and the size makes no difference.
@@ -194,6 +194,14 @@ CREATE TABLE announcements (
 CREATE TABLE heard (
     user INTEGER PRIMARY KEY REFERENCES names,
     upto INTEGER NOT NULL
+) STRICT;
+";
+
+/// Adds how many messages of each user were removed because their time was over, since the user was last told.
+const VERSION_9: &str = "
+CREATE TABLE expired (
+    user INTEGER PRIMARY KEY REFERENCES names,
+    count INTEGER NOT NULL
 ) STRICT;
 ";
 

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use crate::record::Outcome;
+use crate::time::Time;
 use crate::wire::{Code, Status};
 
 /// The text of an outcome.
 pub(crate) fn print(outcome: Outcome) -> Cow<'static, str> {
     match outcome {
         Outcome::Message(status) => Cow::Borrowed(status.as_str()),
+        Outcome::StoredUntil(until) => Cow::Owned(format!("{} until {}", Status::Stored, until.0)),
         Outcome::Broadcast { recipients, withheld } => {
             Cow::Owned(format!("broadcast {recipients}{}", suffix(withheld)))
         }
@@ -36,6 +38,9 @@ pub(crate) fn parse(text: &str) -> Option<Outcome> {
     let mut words = text.split(' ');
     let outcome = match (words.next()?, withheld) {
         ("done", false) => Outcome::Done,
+        ("stored", false) if words.next() == Some("until") => {
+            Outcome::StoredUntil(Time(words.next()?.parse().ok()?))
+        }
         ("failed", false) => Outcome::Failed(Code::from_word(words.next()?)?),
         ("broadcast", _) => Outcome::Broadcast { recipients: words.next()?.parse().ok()?, withheld },
         ("group", _) => Outcome::Group {
@@ -55,7 +60,8 @@ mod tests {
 
     #[test]
     fn every_kind_is_read_back_as_it_was_written() {
-        let mut outcomes = vec![Outcome::Done];
+        let mut outcomes =
+            vec![Outcome::Done, Outcome::StoredUntil(Time(0)), Outcome::StoredUntil(Time::MAX)];
         outcomes.extend(Status::ALL.iter().map(|status| Outcome::Message(*status)));
         outcomes.extend(Code::ALL.iter().map(|code| Outcome::Failed(*code)));
         for withheld in [false, true] {
@@ -69,7 +75,18 @@ mod tests {
 
     #[test]
     fn other_words_are_no_outcome() {
-        for text in ["", "done withheld", "done 1", "failed", "failed x", "group 1 2", "broadcast -1", "x"] {
+        for text in [
+            "",
+            "done withheld",
+            "done 1",
+            "failed",
+            "failed x",
+            "group 1 2",
+            "broadcast -1",
+            "x",
+            "stored 1",
+            "stored until",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

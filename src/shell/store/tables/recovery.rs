@@ -65,6 +65,7 @@ pub(crate) fn recover(db: &Connection) -> Result<Remembered, Trouble> {
     read_blocks(db, &names, records)?;
     read_groups(db, &names, records)?;
     read_restraints(db, &names, records)?;
+    read_expired(db, &names, records)?;
     read_invites(db, records)?;
     read_ranges(db, records)?;
     read_announcements(db, &names, records)?;
@@ -245,6 +246,14 @@ fn read_announcements(db: &Connection, names: &Names, records: &mut Vec<Record>)
     })
 }
 
+fn read_expired(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
+    each(db, "SELECT user, count FROM expired ORDER BY user", |row| {
+        let user = names.name(row.get(0)?)?.clone();
+        records.push(Record::Fact(Fact::MailExpired { user, ids: Vec::new(), untold: row.get(1)? }));
+        Ok(())
+    })
+}
+
 fn read_invites(db: &Connection, records: &mut Vec<Record>) -> Result<(), Trouble> {
     each(db, "SELECT digest, number, name, uses, until FROM invites ORDER BY number", |row| {
         let name: Option<String> = row.get(2)?;
@@ -293,22 +302,24 @@ fn read_groups(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Res
 /// Counts and indexes the mail in one scan that reads no texts. Counters in the database would double the
 /// cost of storing a message.
 fn walk_mail(db: &Connection, names: &Names) -> Result<(Vec<MailSummary>, Index), Trouble> {
-    let mut counted: BTreeMap<(i64, i64), (u32, u64)> = BTreeMap::new();
+    let mut counted: BTreeMap<(i64, i64), (u32, u64, Time)> = BTreeMap::new();
     let mut index = Index::default();
-    each(db, "SELECT id, receiver, boot, number, sender, octet_length(text) FROM mail", |row| {
+    each(db, "SELECT id, receiver, boot, number, sender, octet_length(text), sent_at FROM mail", |row| {
         let receiver = row.get(1)?;
         let id = MessageId { boot: row.get(2)?, number: row.get::<_, i64>(3)?.cast_unsigned() };
         let sender: u32 = row.get(4)?;
         if !index.read(receiver, Entry::new(id, row.get(0)?, sender)) {
             return Err(Trouble::Unreadable("mail: an id comes twice"));
         }
-        let (count, bytes) = counted.entry((receiver, i64::from(sender))).or_default();
+        let none = (0, 0, Time::MAX);
+        let (count, bytes, oldest) = counted.entry((receiver, i64::from(sender))).or_insert(none);
         *count += 1;
         *bytes += u64::from(row.get::<_, u32>(5)?);
+        *oldest = (*oldest).min(Time(row.get::<_, i64>(6)?.cast_unsigned()));
         Ok(())
     })?;
-    let summary = |((to, from), (count, bytes))| {
-        Ok(MailSummary { to: names.name(to)?.clone(), from: names.name(from)?.clone(), count, bytes })
+    let summary = |((to, from), (count, bytes, oldest))| {
+        Ok(MailSummary { to: names.name(to)?.clone(), from: names.name(from)?.clone(), count, bytes, oldest })
     };
     Ok((counted.into_iter().map(summary).collect::<Result<_, Trouble>>()?, index))
 }

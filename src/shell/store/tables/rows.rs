@@ -63,6 +63,11 @@ impl Rows {
             Record::Fact(Fact::SessionEnded { user, after, at }) => self.end_session(user, *after, *at),
             Record::MailStored { to, mail } => self.store_mail(to, mail),
             Record::Fact(Fact::MailRemoved { user, ids }) => self.remove_mail(user, ids),
+            Record::Fact(Fact::MailExpired { user, ids, untold }) => {
+                self.remove_mail(user, ids)?;
+                self.set_expired(user, *untold)
+            }
+            Record::Fact(Fact::SessionForgotten { user }) => self.forget_session(user),
             Record::Change(Change::Blocked { by, user }) => self.block(by, user),
             Record::Change(Change::Unblocked { by, user }) => self.unblock(by, user),
             Record::Change(Change::GroupSet { group, members, maker }) => {
@@ -207,6 +212,16 @@ impl Rows {
         )
     }
 
+    /// Its number stays, and what may resume it.
+    fn forget_session(&mut self, name: &Name) -> Result<()> {
+        let Some(user) = self.known.names.known(name) else { return Ok(()) };
+        self.run(
+            "UPDATE sessions SET began = ?2, resumed = NULL, ended = 0
+             WHERE user = ?1 AND ended IS NOT NULL",
+            params![user, signed(Time::MAX)],
+        )
+    }
+
     fn store_mail(&mut self, to: &Name, mail: &Mail) -> Result<()> {
         self.note_time(mail.sent_at);
         let receiver = self.known.names.number(&self.db, to)?;
@@ -229,6 +244,15 @@ impl Rows {
         let Some(receiver) = self.known.names.known(name) else { return Ok(()) };
         let rows = self.known.index.remove(receiver, ids);
         self.delete_mail(rows)
+    }
+
+    fn set_expired(&mut self, name: &Name, untold: u32) -> Result<()> {
+        if untold == 0 {
+            let Some(user) = self.known.names.known(name) else { return Ok(()) };
+            return self.run("DELETE FROM expired WHERE user = ?1", [user]);
+        }
+        let user = self.known.names.number(&self.db, name)?;
+        self.run("INSERT OR REPLACE INTO expired (user, count) VALUES (?1, ?2)", params![user, untold])
     }
 
     fn delete_mail(&self, mut rows: Vec<i64>) -> Result<()> {
@@ -382,6 +406,7 @@ impl Rows {
             "DELETE FROM sends WHERE user = ?1",
             "DELETE FROM restraints WHERE user = ?1",
             "DELETE FROM heard WHERE user = ?1",
+            "DELETE FROM expired WHERE user = ?1",
             "DELETE FROM sessions WHERE user = ?1",
         ] {
             self.run(sql, [user])?;

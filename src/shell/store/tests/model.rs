@@ -30,6 +30,7 @@ pub(super) struct Model {
     announcements: BTreeMap<u32, Announcement>,
     heard: BTreeMap<Name, u32>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
+    untold: BTreeMap<Name, u32>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -80,11 +81,18 @@ impl Model {
             Record::MailStored { to, mail } => {
                 assert!(self.mail.entry(to).or_default().insert(mail.id, mail).is_none(), "an id twice");
             }
-            Record::Fact(Fact::MailRemoved { user, ids }) => {
-                let mailbox = self.mail.entry(user.clone()).or_default();
-                mailbox.retain(|id, _| !ids.contains(id));
-                if mailbox.is_empty() {
-                    self.mail.remove(&user);
+            Record::Fact(Fact::MailRemoved { user, ids }) => self.remove_mail(&user, &ids),
+            Record::Fact(Fact::MailExpired { user, ids, untold }) => {
+                self.remove_mail(&user, &ids);
+                self.untold.insert(user, untold);
+                self.untold.retain(|_, untold| *untold > 0);
+            }
+            Record::Fact(Fact::SessionForgotten { user }) => {
+                if let Some(session) = self.sessions.get_mut(&user)
+                    && let Some((after, _)) = session.ended
+                {
+                    session.began = (Time::MAX, Time::MAX);
+                    session.ended = Some((after, Time::ZERO));
                 }
             }
             Record::Fact(Fact::Heard { user, upto }) => {
@@ -101,6 +109,14 @@ impl Model {
                 self.sends.retain(|(of, _), (.., end)| !over(of, *end));
                 self.sends.insert((user, number), (outcome, words, until));
             }
+        }
+    }
+
+    fn remove_mail(&mut self, user: &Name, ids: &[MessageId]) {
+        let mailbox = self.mail.entry(user.clone()).or_default();
+        mailbox.retain(|id, _| !ids.contains(id));
+        if mailbox.is_empty() {
+            self.mail.remove(user);
         }
     }
 
@@ -194,6 +210,7 @@ impl Model {
         self.heard.remove(name);
         self.settled.remove(name);
         self.mail.remove(name);
+        self.untold.remove(name);
         self.blocks.retain(|(by, user)| by != name && user != name);
         for (members, maker) in self.groups.values_mut() {
             members.retain(|member| member != name);
@@ -204,21 +221,23 @@ impl Model {
 
     /// How much waits, sorted.
     fn summaries(&self) -> Vec<MailSummary> {
-        let mut counted: BTreeMap<(&Name, &Name), (u32, u64)> = BTreeMap::new();
+        let mut counted: BTreeMap<(&Name, &Name), (u32, u64, Time)> = BTreeMap::new();
         for (to, mailbox) in &self.mail {
             for mail in mailbox.values() {
-                let entry = counted.entry((to, &mail.from)).or_default();
+                let entry = counted.entry((to, &mail.from)).or_insert((0, 0, Time::MAX));
                 entry.0 += 1;
                 entry.1 += mail.text.len() as u64;
+                entry.2 = entry.2.min(mail.sent_at);
             }
         }
         counted
             .into_iter()
-            .map(|((to, from), (count, bytes))| MailSummary {
+            .map(|((to, from), (count, bytes, oldest))| MailSummary {
                 to: to.clone(),
                 from: from.clone(),
                 count,
                 bytes,
+                oldest,
             })
             .collect()
     }
@@ -236,6 +255,7 @@ impl Model {
         assert_eq!(recovered.couriers, self.couriers);
         assert_eq!(recovered.sends, self.sends);
         assert_eq!(recovered.sessions, self.sessions);
+        assert_eq!(recovered.untold, self.untold);
         assert_eq!(recovered.blocks, self.blocks);
         assert_eq!(recovered.groups, self.groups);
         assert_eq!(recovered.restraints, self.restraints);

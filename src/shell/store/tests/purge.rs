@@ -60,10 +60,13 @@ fn one_record_takes_an_account_and_leaves_what_it_sent() {
     let expected = [life_of("luke"), vec![block("vader", "luke")]].concat();
     let groups = [made_by(None, "crew", &["luke", "vader"]), made_by(None, "sith", &["vader"])];
     assert_eq!(rig.recovery.records, [expected, groups.to_vec()].concat());
-    let summary = |from: &str, bytes| MailSummary { to: name("luke"), from: name(from), count: 1, bytes };
+    let summary = |from: &str, number, text| {
+        let self::Mail { sent_at: oldest, .. } = self::mail(number, from, text);
+        MailSummary { to: name("luke"), from: name(from), count: 1, bytes: text.len() as u64, oldest }
+    };
     let mut mail = rig.recovery.mail.clone();
     mail.sort_by(|a, b| a.from.cmp(&b.from));
-    assert_eq!(mail, [summary("hans", 5), summary("vader", 10)]);
+    assert_eq!(mail, [summary("hans", 1, "stays"), summary("vader", 2, "of another")]);
     assert_eq!(rig.page("luke", Some("hans"), id(0, 0), 9).0, [self::mail(1, "hans", "stays")]);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();

@@ -38,6 +38,9 @@ fn any_record() -> impl Strategy<Value = Record> {
             let token = token.then_some(Digest([7; 16]));
             Record::Fact(Fact::SessionBegan { user, login: LoginNumber(login), token, at })
         }),
+        2 => (user(), proptest::collection::vec((1..60_u64).prop_map(|n| id(1, n)), 0..9), 0..4_u32)
+            .prop_map(|(user, ids, untold)| Record::Fact(Fact::MailExpired { user, ids, untold })),
+        1 => user().prop_map(|user| Record::Fact(Fact::SessionForgotten { user })),
         2 => (user(), after_end(), time())
             .prop_map(|(user, after, at)| Record::Fact(Fact::SessionEnded { user, after, at })),
         8 => (user(), 1..4_u64, any::<u64>(), any::<Option<u64>>()).prop_map(|(user, login, number, words)| {

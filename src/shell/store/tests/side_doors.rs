@@ -111,7 +111,7 @@ fn check_counts_beside_a_running_server() {
     assert!(report.is_sound());
     assert_eq!((report.users_with_mail, report.mails, report.bytes), (2, 3, 12));
     assert_eq!((report.blocks, report.groups, report.sessions), (1, 1, 1));
-    assert_eq!((report.schema, report.boot), (8, 1));
+    assert_eq!((report.schema, report.boot), (9, 1));
     let shown = report.to_string();
     assert!(shown.contains("3 messages, 12 bytes, for 2 users") && shown.ends_with("sound"), "{shown}");
     rig.store([mail_to("hans", 3, "luke", "the server goes on")]);

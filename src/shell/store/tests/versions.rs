@@ -90,7 +90,7 @@ fn a_folder_of_version_1_keeps_everything_and_takes_digests_from_now_on() {
     records.push(later);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 8, "{report}");
+    assert!(report.is_sound() && report.schema == 9, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -122,7 +122,7 @@ fn a_folder_of_version_3_keeps_everything_and_takes_tokens_of_couriers() {
     records.push(removed);
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 8, "{report}");
+    assert!(report.is_sound() && report.schema == 9, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -165,7 +165,7 @@ fn a_folder_of_version_4_keeps_everything_and_takes_given_ids() {
     }
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 8, "{report}");
+    assert!(report.is_sound() && report.schema == 9, "{report}");
     let mut rig = Rig::open(folder.path());
     Model::of(&records).expect(&mut rig);
     let left = rig.recovery.records.iter().filter(|record| matches!(record, Record::Sent { .. }));
@@ -227,7 +227,7 @@ fn a_folder_of_version_6_keeps_everything_and_takes_invites() {
     }
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 8, "{report}");
+    assert!(report.is_sound() && report.schema == 9, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
@@ -266,7 +266,51 @@ fn a_folder_of_version_7_keeps_everything_and_takes_announcements() {
     }
     rig.handle.close().unwrap();
     let report = check(folder.path()).unwrap();
-    assert!(report.is_sound() && report.schema == 8, "{report}");
+    assert!(report.is_sound() && report.schema == 9, "{report}");
+    Model::of(&records).expect(&mut Rig::open(folder.path()));
+}
+
+#[test]
+fn a_folder_of_version_8_keeps_everything_and_counts_what_has_expired() {
+    let folder = folder_of(&[
+        include_str!("version_4.sql"),
+        include_str!("version_5.sql"),
+        include_str!("version_6.sql"),
+        include_str!("version_7.sql"),
+        include_str!("version_8.sql"),
+    ]);
+    let mut records = kept_by_version_4();
+    let (words, until) = (WordsDigest(5), Time(86_400_000_009));
+    records.push(Record::Sent { user: name("hans"), number: 7, outcome: Outcome::Done, words, until });
+    let (how, until) = (Restraint::Muted, Some(Time(5)));
+    records.push(Record::Change(Change::Restrained { user: name("hans"), how, until }));
+    records.push(invited(1, Some("rey"), 3));
+    let range = "192.0.2.0/24".parse().unwrap();
+    records.push(Record::Change(Change::RangeBanned { range, until: Some(Time(9)) }));
+    let announcement = Announcement { number: 1, at: Time(40), text: "at five".into() };
+    records.push(Record::Change(Change::Announced { announcement }));
+    records.push(Record::Fact(Fact::Heard { user: name("hans"), upto: 1 }));
+    let mut rig = Rig::open(folder.path());
+    Model::of(&records).expect(&mut rig);
+    let expired = |user: &str, numbers: &[u64], untold| {
+        let ids = numbers.iter().map(|number| id(1, *number)).collect();
+        Record::Fact(Fact::MailExpired { user: name(user), ids, untold })
+    };
+    let new = [
+        expired("hans", &[2], 1),
+        expired("luke", &[9], 1),
+        expired("luke", &[], 0),
+        settled("yoda", 4, 6, Outcome::StoredUntil(Time(77)), Some(7)),
+        Record::Fact(Fact::SessionForgotten { user: name("hans") }),
+        Record::Fact(Fact::SessionForgotten { user: name("yoda") }),
+    ];
+    for record in new {
+        rig.store([record.clone()]);
+        records.push(record);
+    }
+    rig.handle.close().unwrap();
+    let report = check(folder.path()).unwrap();
+    assert!(report.is_sound() && report.schema == 9, "{report}");
     Model::of(&records).expect(&mut Rig::open(folder.path()));
 }
 
