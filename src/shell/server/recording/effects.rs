@@ -110,11 +110,7 @@ impl Effects {
         while at < bytes.len() {
             let line = &bytes[at..];
             // Most lines are none of these.
-            let may_hide = match line {
-                [b'w' | b'r' | b'd' | b'i' | b'e', ..] | [b'o', b'r', ..] => true,
-                _ => false,
-            };
-            if may_hide {
+            if matches!(line, [b'w' | b'r' | b'd' | b'i' | b'e', ..] | [b'o', b'r', ..]) {
                 let length = memchr::memchr(b'\n', line).map_or(line.len(), |end| end + 1);
                 if let Some(hidden) = hidden_in(&line[..length]) {
                     self.hasher.write(&bytes[done..at + hidden.start]);

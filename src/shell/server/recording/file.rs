@@ -21,10 +21,8 @@ use crate::shell::visible::visible;
 use crate::time::Time;
 use crate::words::{Credential, Name};
 
-/// The longest recording.
-const LONGEST: u64 = 1 << 30;
-/// Notes that may wait for the thread.
-const WAITING: usize = 64 << 20;
+/// How much there may be.
+const BOUNDS: Bounds = Bounds { file: 1 << 30, waiting: 64 << 20 };
 /// Notes that are given to the thread in the middle of a turn.
 const ENOUGH: usize = 256 << 10;
 /// Pieces of memory that are kept for notes.
@@ -44,10 +42,20 @@ pub struct RecordingError {
     why: io::Error,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// The longest recording, in bytes, but for its last item.
+    file: u64,
+    /// Bytes of notes that may wait for the thread. The state loop never waits.
+    waiting: usize,
+}
+
 /// Takes what the state loop notes. The recording ends when it is dropped.
 pub struct Recorder {
     notes: Notes,
     shared: Arc<Shared>,
+    /// Most of what may wait.
+    waiting: usize,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -111,12 +119,16 @@ impl Recorder {
         getrandom::fill(&mut key).map_err(|error| fail(io::Error::other(error.to_string())))?;
         let scribe = Scribe::begin(key, settings, accounts, recovery, now);
         key.zeroize();
+        tracing::warn!("everything that happens is recorded in {}", visible(&own_path.to_string_lossy()));
+        Recorder::write_to(file, own_path, scribe, BOUNDS).map_err(fail)
+    }
+
+    fn write_to(file: File, path: PathBuf, scribe: Scribe, bounds: Bounds) -> io::Result<Recorder> {
         let shared: Arc<Shared> = Arc::default();
-        let writer = Writer { scribe, file, path: own_path, written: 0, shared: Arc::clone(&shared) };
-        tracing::warn!("everything that happens is recorded in {}", visible(&writer.path.to_string_lossy()));
-        let builder = thread::Builder::new().name("recording".to_owned());
-        builder.spawn(move || writer.run()).map_err(fail)?;
-        Ok(Recorder { notes: Notes::default(), shared })
+        let writer =
+            Writer { scribe, file, path, written: 0, longest: bounds.file, shared: Arc::clone(&shared) };
+        thread::Builder::new().name("recording".to_owned()).spawn(move || writer.run())?;
+        Ok(Recorder { notes: Notes::default(), shared, waiting: bounds.waiting })
     }
 
     /// Notes an event, before the core is told of it.
@@ -141,7 +153,7 @@ impl Recorder {
     pub fn hand_over(&mut self) -> bool {
         let count = self.notes.bytes().len();
         let mut state = self.shared.lock();
-        if state.waiting + count > WAITING {
+        if state.waiting + count > self.waiting {
             state.over.get_or_insert(End::Behind);
         }
         let goes_on = state.over.is_none();
@@ -200,6 +212,7 @@ struct Writer {
     file: File,
     path: PathBuf,
     written: u64,
+    longest: u64,
     shared: Arc<Shared>,
 }
 
@@ -278,7 +291,7 @@ impl Writer {
 
     fn flush(&mut self) -> Result<(), Result<End, io::Error>> {
         let made = self.scribe.bytes();
-        if self.written + made.len() as u64 > LONGEST {
+        if self.written + made.len() as u64 > self.longest {
             self.scribe.clear();
             return Err(Ok(End::Full));
         }
@@ -288,3 +301,6 @@ impl Writer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

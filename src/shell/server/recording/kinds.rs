@@ -76,7 +76,7 @@ spelled!(Code, Status, Restraint, NotDone);
 
 structs! {
     Mail { id, from, group, origin, sent_at, text }
-    MailSummary { to, from, count, bytes }
+    MailSummary { to, from, count, bytes, oldest }
     Maker { name, left_at }
     DeviceStanding { login, count, locked_until }
     Invite { number, name, left, until }
@@ -92,7 +92,7 @@ structs! {
         registrations_per_address, takeover, unauthenticated_per_address, login_secs, line_bytes,
         mailbox_share, total_share, rate_burst, rate_per_s, presence_burst, presence_settle_secs,
         unsettled_max, store_queue_bytes, groups_per_user, members_per_group, failures_per_address,
-        private_request_secs, motd, operators,
+        private_request_secs, motd, operators, mailbox_days, history_days,
     }
 }
 
@@ -105,6 +105,7 @@ enums! {
         2 => Group { delivered, stored, refused, withheld },
         3 => Done,
         4 => Failed(code),
+        5 => StoredUntil(at),
     }
     Record {
         0 => Fact(fact),
@@ -122,6 +123,8 @@ enums! {
         5 => InviteUsed { code, left },
         6 => MailRemoved { user, ids },
         7 => Heard { user, upto },
+        8 => MailExpired { user, ids, untold },
+        9 => SessionForgotten { user },
     }
     Change {
         0 => AccountAdded { name, credential },
@@ -199,14 +202,8 @@ pub(super) fn put_event(event: &Event<'_>, out: &mut Encoder) {
             link.put(out);
             upto.put(out);
         }
-        Event::StreamEnded { link } => {
-            kind(3);
-            link.put(out);
-        }
-        Event::LinkClosed { link } => {
-            kind(4);
-            link.put(out);
-        }
+        Event::StreamEnded { link } => put_one(3, link, out),
+        Event::LinkClosed { link } => put_one(4, link, out),
         Event::Verified { ticket, verdict } => {
             kind(5);
             ticket.put(out);
@@ -217,14 +214,8 @@ pub(super) fn put_event(event: &Event<'_>, out: &mut Encoder) {
             ticket.put(out);
             credential.put(out);
         }
-        Event::Committed { upto } => {
-            kind(7);
-            upto.put(out);
-        }
-        Event::StoreRefused { from } => {
-            kind(8);
-            from.put(out);
-        }
+        Event::Committed { upto } => put_one(7, upto, out),
+        Event::StoreRefused { from } => put_one(8, from, out),
         Event::MailLoaded { ticket, mail, more } => {
             kind(9);
             ticket.put(out);
@@ -236,10 +227,7 @@ pub(super) fn put_event(event: &Event<'_>, out: &mut Encoder) {
             accounts.put(out);
             settings.put(out);
         }
-        Event::HashesRenewed { renewals } => {
-            kind(11);
-            renewals.put(out);
-        }
+        Event::HashesRenewed { renewals } => put_one(11, renewals, out),
         Event::Turn => kind(12),
         Event::Stop => kind(13),
         Event::Restart => kind(14),
@@ -256,6 +244,11 @@ pub(super) fn put_event(event: &Event<'_>, out: &mut Encoder) {
             lines.put(out);
         }
     }
+}
+
+fn put_one(kind: u8, value: &impl Coded, out: &mut Encoder) {
+    out.bytes.push(kind);
+    value.put(out);
 }
 
 /// Reads what [`put_event`] has written. A link has randomness made of its number.

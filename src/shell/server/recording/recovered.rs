@@ -147,6 +147,8 @@ pub(super) fn replace_digests(
             | Fact::SessionBegan { token: None, .. }
             | Fact::SessionEnded { .. }
             | Fact::Heard { .. }
+            | Fact::MailExpired { .. }
+            | Fact::SessionForgotten { .. }
             | Fact::MailRemoved { .. },
         )
         | Record::Change(
@@ -298,6 +300,8 @@ pub(super) fn users(recovery: &Recovery) -> impl Iterator<Item = &Name> {
             | Fact::SessionBegan { user, .. }
             | Fact::SessionEnded { user, .. }
             | Fact::Heard { user, .. }
+            | Fact::MailExpired { user, .. }
+            | Fact::SessionForgotten { user, .. }
             | Fact::MailRemoved { user, .. },
         )
         | Record::Change(Change::Restrained { user, .. } | Change::Blocked { by: user, .. })

@@ -70,6 +70,11 @@ impl StandIns {
         let (mut block, mut used, mut number) = (self.block(b"text", secret.as_bytes(), first), 0, first);
         let mut made = String::with_capacity(secret.len());
         for c in secret.chars() {
+            // At the end of what is repeated in an answer it is doubled (R5).
+            if c == '\r' {
+                made.push(c);
+                continue;
+            }
             if used + 2 > block.len() {
                 number += 1;
                 (block, used) = (self.block(b"text", secret.as_bytes(), number), 0);
