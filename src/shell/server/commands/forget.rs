@@ -105,6 +105,8 @@ pub(in crate::shell::server) fn forget_at_start(data: &Path, has_account: impl F
     match store::noted(data) {
         Ok(names) if names.is_empty() => return 0,
         Ok(_) => {}
+        // The start says so itself.
+        Err(ForgetError::Note { path, .. }) if path == data => return 0,
         Err(error) => {
             tracing::error!("nobody is forgotten, which is tried again at the next start: {error}");
             return 0;
