@@ -253,6 +253,13 @@ impl Keyboard {
         self.end = End::Reached;
     }
 
+    /// Nothing more is asked.
+    pub(super) fn close(&self) {
+        if let Source::Terminal(person) = &self.source {
+            person.terminal.close();
+        }
+    }
+
     /// Whether the input is a terminal.
     pub(super) const fn is_terminal(&self) -> bool {
         matches!(self.source, Source::Terminal(_))

@@ -258,6 +258,7 @@ impl<P: Platform> Client<P> {
         self.door.close();
         self.hands.close_links();
         self.hands.explain(exit);
+        self.hands.keyboard.close();
         self.hands.screen.print_last();
         let code = self.last_output(exit).await;
         let Client { hands, linked, .. } = self;

@@ -124,6 +124,12 @@ impl Terminal {
         matches!(self.way, Way::Plain(_))
     }
 
+    /// Nothing more is asked. Once no line is edited, the editor takes what it was handed: whoever hands it something
+    /// waits for that.
+    pub(super) fn close(&self) {
+        let _ = self.asks.send(Ask::Drain);
+    }
+
     /// Asks for a line. Questions before it are outdated.
     pub(super) fn ask(&self, question: Question) {
         let id = question.id;
