@@ -21,7 +21,7 @@ impl ClientState {
     pub(super) fn has_room_for_commands(&self) -> bool {
         match &self.phase {
             Phase::Session(session) => {
-                let open = session.commands.len() + self.peers.open_results();
+                let open = session.commands.len() + self.peers.results_that_hold();
                 open < WINDOW && session.commands.span() < SPAN
             }
             Phase::Entry(_) | Phase::Over => false,

@@ -97,6 +97,8 @@ pub enum Event<'a> {
         link: LinkId,
         /// The key that the other side has proved to have, for this introduction and this link.
         key: DeviceKey,
+        /// Whether the other side can move a conversation to another link.
+        can_move: bool,
     },
     /// Bytes have arrived on a private link, in any chunking.
     PeerReceived {
@@ -152,7 +154,9 @@ impl fmt::Debug for Event<'_> {
             Event::PeerOpened { link, opened } => write!(f, "PeerOpened({link:?}, {opened:?})"),
             Event::PeerUnreached { address } => write!(f, "PeerUnreached({address})"),
             Event::PeerUnpunched { address } => write!(f, "PeerUnpunched({address})"),
-            Event::PeerProved { link, key } => write!(f, "PeerProved({link:?}, {key})"),
+            Event::PeerProved { link, key, can_move } => {
+                write!(f, "PeerProved({link:?}, {key}, can_move: {can_move})")
+            }
             Event::PeerReceived { link, bytes } => write!(f, "PeerReceived({link:?}, {} bytes)", bytes.len()),
             Event::PeerClosed { link } => write!(f, "PeerClosed({link:?})"),
             Event::KeyPressed => write!(f, "KeyPressed"),

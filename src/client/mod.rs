@@ -205,7 +205,7 @@ impl ClientState {
             Event::PeerOpened { link, opened } => self.on_peer_opened(link, opened),
             Event::PeerUnreached { address } => self.on_peer_unreached(address),
             Event::PeerUnpunched { address } => self.on_peer_unpunched(address),
-            Event::PeerProved { link, key } => self.on_peer_proved(link, key),
+            Event::PeerProved { link, key, can_move } => self.on_peer_proved(link, key, can_move),
             Event::PeerReceived { link, bytes } => self.receive_from_peer(link, bytes),
             Event::PeerClosed { link } => self.on_peer_closed(link),
             Event::RelayLeaving { link, bytes } => self.on_relay_leaving(link, bytes),

@@ -322,4 +322,10 @@ planted! {
     ReloadKeepsMailDays: "Another `mailbox_days` does not hold for what is stored already.",
     PastKeptLonger: "The end of a session is remembered for half a minute more than `history_days`.",
     PastStaysOnDisk: "A session that is forgotten comes back with a restart.",
+    ClientStaysOnRelay: "A conversation that began on a relay stays there.",
+    AccepterMoves: "The accepter of a conversation moves it too.",
+    MoveForgetsTexts: "A conversation that moves does not say again what was lost with its link.",
+    MoveShowsAgain: "A text that is said again after a move is shown again.",
+    MoveForgetsAcknowledgement: "A conversation that moves does not acknowledge again what was shown.",
+    MoveEndsWithOldLink: "A conversation that is moving ends with its old link.",
 }

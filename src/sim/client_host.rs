@@ -85,6 +85,13 @@ pub(super) struct Process {
     pub(super) output_closed: bool,
 }
 
+impl Process {
+    /// Whether it can move a conversation to another link. One in eight is of an earlier version.
+    pub(super) fn can_move(&self) -> bool {
+        !self.id.0.is_multiple_of(8)
+    }
+}
+
 impl World {
     /// A client program starts at a seat that has none.
     pub(super) fn start_client(&mut self, seat: usize, mut settings: Settings) {
@@ -250,6 +257,7 @@ impl World {
                 let said = self.trace.keep(bytes);
                 self.see_peer(PeerSeen::Said { link, process: id, bytes: said });
                 self.overhear_call(bytes);
+                self.overhear_move(id, bytes);
                 self.peer_writes(process, link, bytes);
             }
             Effect::SecurePeer { link, dialled, introduction } => {
@@ -274,7 +282,7 @@ impl World {
     fn leave_peer(&mut self, process: &mut Process, link: LinkId, resets: bool) {
         process.peers.retain(|peer| *peer != link);
         let was_open = process.seals.remove(&link).is_some();
-        self.see_peer(PeerSeen::Left { link, process: process.id });
+        self.see_peer(PeerSeen::Left { link, process: process.id, closed: true });
         if is_relayed(link) && was_open {
             self.relay_leaves(process.id, link, Vec::new());
         }
@@ -427,7 +435,7 @@ impl World {
         } else if running.peers.contains(&link) {
             running.peers.retain(|peer| *peer != link);
             running.seals.remove(&link);
-            self.see_peer(PeerSeen::Left { link, process });
+            self.see_peer(PeerSeen::Left { link, process, closed: false });
             self.tell_client(process, Event::PeerClosed { link });
         }
     }

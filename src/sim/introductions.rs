@@ -5,11 +5,24 @@ use alloc::format;
 use super::client_host::SEATS_USED;
 use super::network::{CLOSED, Place};
 use super::scenario::{Kind, Step};
-use super::world::World;
+use super::trace::ProcessId;
+use super::world::{Happening, World};
+use crate::time::Time;
 use crate::words::Name;
 
 /// The setting that lets a block end the private link of the two.
 const BLOCK_ENDS_PRIVATE: (u8, u16) = (14, 0);
+
+/// So long the first dials of two are lost who get a relay first.
+const LOST_MICROS: u64 = 250_000;
+
+/// What happens to the next conversation that moves.
+#[derive(Debug)]
+pub(super) struct Meddling {
+    seats: [usize; 2],
+    users: [Name; 2],
+    choice: u32,
+}
 
 impl World {
     /// The next client at a seat runs elsewhere.
@@ -24,11 +37,16 @@ impl World {
         // Neighbouring seats share a home, and those six apart a user.
         let seats = [first, (first + 3) % SEATS_USED];
         let closed = step.salt % 8 > 2;
+        let moves = step.salt % 8 < 2 && !(step.salt / 8).is_multiple_of(3);
         if step.salt % 8 == 2 {
             self.let_crowds_come();
         }
         for (seat, choice) in seats.into_iter().zip([step.argument % 256, step.argument / 256]) {
-            let place = if closed { CLOSED[usize::from(choice) % CLOSED.len()] } else { choice };
+            let place = match (closed, moves) {
+                (true, _) => CLOSED[usize::from(choice) % CLOSED.len()],
+                (false, true) => choice % 2,
+                (false, false) => choice,
+            };
             self.seats[seat].place = Place::new(seat, place);
             self.type_line(seat, b"logout");
         }
@@ -43,16 +61,60 @@ impl World {
         self.pass_millis(500);
         let users = seats.map(|seat| self.seats[seat].process.as_ref()?.user.clone());
         let [Some(one), Some(other)] = users else { return };
+        if moves {
+            let until = Time(self.now.0 + LOST_MICROS);
+            self.weather.lose_dials_until = until.max(self.weather.lose_dials_until);
+            let choice = step.salt / 48;
+            self.meddling = Some(Meddling { seats, users: [one.clone(), other.clone()], choice });
+        }
         self.type_line(seats[0], format!("startprivate {other}").as_bytes());
         self.pass_millis(100);
         self.type_line(seats[1], format!("accept {one}").as_bytes());
         self.pass_millis(100);
-        for (seat, to) in seats.into_iter().zip([&other, &one]) {
-            let line = format!("private {to} {}", self.new_text());
-            self.type_line(seat, line.as_bytes());
+        if moves {
+            self.pass_millis(700);
+        }
+        self.talk(seats, [&other, &one]);
+        if moves {
+            // The last of the three rounds of dials.
+            self.pass_millis(4_000);
+            self.talk(seats, [&other, &one]);
         }
         if (step.salt / 8).is_multiple_of(3) {
             self.part(seats[0], &other, step);
+        }
+    }
+
+    /// Two tell each other something.
+    fn talk(&mut self, seats: [usize; 2], to: [&Name; 2]) {
+        for (seat, to) in seats.into_iter().zip(to) {
+            let line = format!("private {to} {}", self.new_text());
+            self.type_line(seat, line.as_bytes());
+        }
+    }
+
+    /// A client says something to another.
+    pub(super) fn overhear_move(&mut self, process: ProcessId, bytes: &[u8]) {
+        if self.meddling.is_some() && bytes.starts_with(b"continue ") {
+            self.after(0, Happening::Moves { process });
+        }
+    }
+
+    /// A conversation has begun to move: the two go on talking, and its relay may end.
+    pub(super) fn meddle_with_move(&mut self, process: ProcessId) {
+        let seat = self.seat_of(process);
+        let Some(Meddling { seats, users: [one, other], choice }) = self.meddling.take() else { return };
+        if !seat.is_some_and(|seat| seats.contains(&seat)) {
+            return;
+        }
+        if choice % 4 != 2 {
+            self.talk(seats, [&other, &one]);
+        }
+        let link = seat.and_then(|seat| self.seats[seat].process.as_ref()?.link);
+        if choice % 4 > 1
+            && let Some(link) = link
+        {
+            self.cut(link, choice.is_multiple_of(8));
         }
     }
 

@@ -154,7 +154,7 @@ impl World {
     pub(super) fn relay_over(&mut self, id: ProcessId, link: LinkId) {
         let Some(process) = self.process(id) else { return };
         if process.seals.remove(&link).is_some() {
-            self.see_peer(PeerSeen::Left { link, process: id });
+            self.see_peer(PeerSeen::Left { link, process: id, closed: false });
             self.relay_leaves(id, link, Vec::new());
             self.tell_client(id, Event::PeerClosed { link });
         }

@@ -1,7 +1,8 @@
 //! A model of what encrypts private links: each side proves a key for one introduction and one connection.
 //!
 //! As in TLS the caller begins, the called side proves its key first, and a proof is good on its connection only. A
-//! stranger can say again what they heard, but not prove a key with it.
+//! stranger can say again what they heard, but not prove a key with it. Clients of earlier versions, which cannot move a
+//! conversation, begin with another mark.
 
 use alloc::vec::Vec;
 
@@ -15,8 +16,10 @@ use crate::client::{Event, Introduction};
 use crate::wire::CALL_BYTES;
 use crate::words::{DeviceKey, LinkId};
 
-/// Begins all that is said to set up encryption.
+/// Begins all that is said to set up encryption, and the same of those that can move conversations: by the caller if it
+/// can, by the called side if both can.
 const MARK: u8 = 0x16;
+const MOVES_MARK: u8 = 0x17;
 /// A proof: the mark, the connection, the key, and a digest of the introduction.
 const PROOF_BYTES: usize = 1 + 8 + 32 + 16;
 
@@ -29,6 +32,8 @@ pub(super) struct Seal {
     dialled: bool,
     /// What the caller has said first on a link that is relayed: nobody says it again on another.
     call: Vec<u8>,
+    /// Whether both sides can move a conversation, as far as this one knows.
+    can_move: bool,
     /// Records that were written and read on a link that is relayed.
     written: u64,
     read: u64,
@@ -51,7 +56,8 @@ enum Stage {
 /// What a client is told of bytes that have arrived.
 enum Opened {
     Bytes(Vec<u8>),
-    Key(DeviceKey),
+    /// And whether both sides can move a conversation.
+    Key(DeviceKey, bool),
     Nothing,
     Broken,
 }
@@ -60,7 +66,7 @@ impl Seal {
     /// Nothing is read in the clear of somebody whom the client has called.
     pub(super) fn new(dialled: bool) -> Seal {
         let stage = Stage::Clear(if dialled { 0 } else { CALL_BYTES });
-        Seal { stage, held: Vec::new(), dialled, call: Vec::new(), written: 0, read: 0 }
+        Seal { stage, held: Vec::new(), dialled, call: Vec::new(), can_move: false, written: 0, read: 0 }
     }
 
     /// What is written on a link that is relayed: the call as it is, then records.
@@ -120,19 +126,23 @@ fn first_eight(digest: [u8; 32]) -> u64 {
     digest.into_iter().take(8).fold(0, |number, byte| number << 8 | u64::from(byte))
 }
 
-/// What begins a handshake.
+/// What begins a handshake by one who cannot move a conversation.
 pub(super) fn beginning() -> [u8; 1] {
     [MARK]
 }
 
-/// What proves a key for an introduction on a connection.
+/// What proves a key for an introduction on a connection, by one who cannot move a conversation.
 pub(super) fn proof(link: LinkId, key: DeviceKey, introduction: &Introduction) -> Vec<u8> {
-    tagged_proof(link.0, key, introduction)
+    tagged_proof(link.0, key, introduction, false)
 }
 
-fn tagged_proof(tag: u64, key: DeviceKey, introduction: &Introduction) -> Vec<u8> {
+const fn mark(can_move: bool) -> u8 {
+    if can_move { MOVES_MARK } else { MARK }
+}
+
+fn tagged_proof(tag: u64, key: DeviceKey, introduction: &Introduction, can_move: bool) -> Vec<u8> {
     let mut proof = Vec::with_capacity(PROOF_BYTES);
-    proof.push(MARK);
+    proof.push(mark(can_move));
     proof.extend(tag.to_be_bytes());
     proof.extend(key.0);
     proof.extend(digest(introduction));
@@ -146,10 +156,11 @@ fn digest(introduction: &Introduction) -> impl Iterator<Item = u8> {
     digest.into_iter().take(16)
 }
 
-/// The key that was proved, if it was.
-fn proved(said: &[u8], tag: u64, introduction: &Introduction) -> Option<DeviceKey> {
+/// The key that was proved, if it was, and whether the mark is that of one who can move a conversation.
+fn proved(said: &[u8], tag: u64, introduction: &Introduction) -> Option<(DeviceKey, bool)> {
     let key: [u8; 32] = said.get(9..41)?.try_into().ok()?;
-    (said == tagged_proof(tag, DeviceKey(key), introduction)).then_some(DeviceKey(key))
+    let can_move = said.first() == Some(&MOVES_MARK);
+    (said == tagged_proof(tag, DeviceKey(key), introduction, can_move)).then_some((DeviceKey(key), can_move))
 }
 
 impl World {
@@ -169,7 +180,8 @@ impl World {
             Stage::Awaits(with.clone())
         };
         if dialled {
-            self.seal_writes(process.id, link, &beginning());
+            let beginning = [mark(process.can_move())];
+            self.seal_writes(process.id, link, &beginning);
         }
         self.after(
             0,
@@ -197,9 +209,9 @@ impl World {
                     self.see_peer(PeerSeen::Heard { link, process: id, bytes: heard });
                     self.tell_client(id, Event::PeerReceived { link, bytes: &bytes });
                 }
-                Opened::Key(key) => {
-                    self.see_peer(PeerSeen::Proved { link, process: id, key });
-                    self.tell_client(id, Event::PeerProved { link, key });
+                Opened::Key(key, can_move) => {
+                    self.see_peer(PeerSeen::Proved { link, process: id, key, can_move });
+                    self.tell_client(id, Event::PeerProved { link, key, can_move });
                 }
                 Opened::Broken if is_relayed(link) => return self.relay_over(id, link),
                 Opened::Broken => {
@@ -214,7 +226,7 @@ impl World {
 
     fn open_next(&mut self, id: ProcessId, link: LinkId) -> Opened {
         let Some(process) = self.process(id) else { return Opened::Nothing };
-        let own = process.device_key;
+        let (own, can_move) = (process.device_key, process.can_move());
         let Some(seal) = process.seals.get_mut(&link) else { return Opened::Nothing };
         let mut says = Vec::new();
         let opened = match &mut seal.stage {
@@ -237,19 +249,25 @@ impl World {
             Stage::Awaits(_) if seal.held.is_empty() => Opened::Nothing,
             Stage::Awaits(introduction) => {
                 let introduction = introduction.clone();
-                says = tagged_proof(seal.tag(link), own, &introduction);
-                seal.stage = Stage::Proves { introduction, dialled: false };
-                if seal.take(1) == beginning() { Opened::Bytes(Vec::new()) } else { Opened::Broken }
+                seal.stage = Stage::Proves { introduction: introduction.clone(), dialled: false };
+                let begun = seal.take(1).first().copied();
+                seal.can_move = can_move && begun == Some(MOVES_MARK);
+                says = tagged_proof(seal.tag(link), own, &introduction, seal.can_move);
+                let good = begun == Some(MARK) || begun == Some(MOVES_MARK);
+                if good { Opened::Bytes(Vec::new()) } else { Opened::Broken }
             }
             Stage::Proves { .. } if seal.held.len() < PROOF_BYTES => Opened::Nothing,
             Stage::Proves { introduction, dialled } => {
                 let (introduction, dialled) = (introduction.clone(), *dialled);
                 seal.stage = Stage::Open;
-                if dialled {
-                    says = tagged_proof(seal.tag(link), own, &introduction);
-                }
                 let said = seal.take(PROOF_BYTES);
-                proved(&said, seal.tag(link), &introduction).map_or(Opened::Broken, Opened::Key)
+                let proved = proved(&said, seal.tag(link), &introduction);
+                if dialled {
+                    seal.can_move = can_move && proved.is_some_and(|(_, can_move)| can_move);
+                    says = tagged_proof(seal.tag(link), own, &introduction, seal.can_move);
+                }
+                let agreed = seal.can_move;
+                proved.map_or(Opened::Broken, |(key, _)| Opened::Key(key, agreed))
             }
         };
         if !says.is_empty() && !matches!(opened, Opened::Broken) {
@@ -278,7 +296,7 @@ mod tests {
         let key = DeviceKey([7; 32]);
         let said = proof(LinkId(3), key, &introduction);
         assert_eq!(said.len(), PROOF_BYTES);
-        assert_eq!(proved(&said, 3, &introduction), Some(key));
+        assert_eq!(proved(&said, 3, &introduction), Some((key, false)));
         assert_eq!(proved(&said, 4, &introduction), None);
         let other = Introduction { id: Token([2; 16]), ..introduction };
         assert_eq!(proved(&said, 3, &other), None);

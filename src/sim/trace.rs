@@ -150,10 +150,10 @@ pub(crate) enum PeerSeen {
     Heard { link: LinkId, process: ProcessId, bytes: Span },
     /// It begins to encrypt the connection.
     Secured { link: LinkId, process: ProcessId },
-    /// The other side has proved to it that it has a key.
-    Proved { link: LinkId, process: ProcessId, key: DeviceKey },
-    /// The connection is gone, or it was closed.
-    Left { link: LinkId, process: ProcessId },
+    /// The other side has proved to it that it has a key; whether both can move a conversation.
+    Proved { link: LinkId, process: ProcessId, key: DeviceKey, can_move: bool },
+    /// The connection is gone. `closed`: by the client itself.
+    Left { link: LinkId, process: ProcessId, closed: bool },
     /// Lines of new connections may take so long.
     Slow { latency_micros: u64 },
     /// Something may keep it from making links: it was cut off, or is about to end.

@@ -12,6 +12,7 @@ use super::draw::Draw;
 use super::folders::Folders;
 use super::hand::{Hand, KeptToken};
 use super::hashing::ServerAnswer;
+use super::introductions::Meddling;
 use super::inviting::Invited;
 use super::link::{Chunking, Found, Holder, Link};
 use super::relayed::Evil;
@@ -61,6 +62,8 @@ pub(super) enum Happening {
     Thaw { seat: usize },
     /// A client is killed.
     Kill { process: ProcessId, hard: bool },
+    /// A client has said that it moves a conversation.
+    Moves { process: ProcessId },
     /// The disk has room again.
     Room,
 }
@@ -201,6 +204,8 @@ pub(crate) struct World {
     /// Messages with ids that couriers have said, with their users.
     pub(super) marked: Vec<(String, String)>,
     pub(super) overheard: Overheard,
+    /// What happens to the conversation that moves next.
+    pub(super) meddling: Option<Meddling>,
     pub(super) evil: Evil,
     pub(super) folders: Folders,
     pub(super) last_process: u32,
@@ -238,6 +243,7 @@ impl World {
             invites: Vec::new(),
             marked: Vec::new(),
             overheard: Overheard::default(),
+            meddling: None,
             evil: Evil::default(),
             folders: Folders::default(),
             last_process: 0,
@@ -322,6 +328,7 @@ impl World {
                     self.kill_client(seat, hard);
                 }
             }
+            Happening::Moves { process } => self.meddle_with_move(process),
             Happening::Room => {
                 self.host.store.full = false;
                 self.wake_store();

@@ -2,7 +2,8 @@
 //!
 //! The caller (whoever connected) speaks first: `hobnob-private 2 NONCE PROOF`, in the clear. The other side checks the
 //! proof, and both encrypt what follows. The called side says `ready`. The requester of the introduction then says
-//! `nominate` on the one link it chooses, the accepter answers `opened`, and texts may flow both ways.
+//! `nominate` on the one link it chooses, the accepter answers `opened`, and texts may flow both ways. A conversation
+//! moves to another link by `continue` and `continued`.
 
 use alloc::vec::Vec;
 
@@ -51,6 +52,18 @@ pub enum PeerLine<'a> {
         /// The last one.
         number: u64,
     },
+    /// `continue ID ARRIVED`: the requester moves a conversation to this link.
+    Continue {
+        /// Of the introduction that the conversation began with.
+        id: Token,
+        /// Number of the last text that the requester has received.
+        arrived: u64,
+    },
+    /// `continued ARRIVED`: the accepter agrees; the conversation goes on here.
+    Continued {
+        /// Number of the last text that the accepter has received.
+        arrived: u64,
+    },
     /// `close stopped|logged_out|timed_out`: the last line.
     Close(PeerFarewell),
 }
@@ -78,6 +91,10 @@ impl<'a> PeerLine<'a> {
                 Line::begin(out, "text").number(number).number(sent_at.0).rest(text.as_str()).end();
             }
             PeerLine::Acknowledge { number } => Line::begin(out, "ack").number(number).end(),
+            PeerLine::Continue { id, arrived } => {
+                Line::begin(out, "continue").shown(id).number(arrived).end();
+            }
+            PeerLine::Continued { arrived } => Line::begin(out, "continued").number(arrived).end(),
             PeerLine::Close(farewell) => Line::begin(out, "close").field(farewell.as_str()).end(),
         }
     }
@@ -97,6 +114,11 @@ fn peer_line(line: &str) -> Parsed<'_, PeerLine<'_>> {
         "ready" => success(PeerLine::Ready).parse(rest),
         "nominate" => success(PeerLine::Nominate).parse(rest),
         "opened" => success(PeerLine::Opened).parse(rest),
+        "continue" => {
+            map((map_opt(field, token), number), |(id, arrived)| PeerLine::Continue { id, arrived })
+                .parse(rest)
+        }
+        "continued" => number.parse(rest).map(|(rest, arrived)| (rest, PeerLine::Continued { arrived })),
         "close" => map(map_opt(field, PeerFarewell::from_word), PeerLine::Close).parse(rest),
         "hobnob-private" => map(
             (
@@ -128,6 +150,11 @@ mod tests {
             ("opened", PeerLine::Opened),
             ("text 1 5  hey  dude ", text),
             ("ack 18446744073709551615", PeerLine::Acknowledge { number: u64::MAX }),
+            (
+                "continue 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f 7",
+                PeerLine::Continue { id: Token([0x1f; 16]), arrived: 7 },
+            ),
+            ("continued 0", PeerLine::Continued { arrived: 0 }),
             ("close logged_out", PeerLine::Close(PeerFarewell::LoggedOut)),
         ] {
             assert_eq!(PeerLine::parse(line.as_bytes()), Ok(expected), "{line:?}");
@@ -156,6 +183,11 @@ mod tests {
             "ack",
             "ack -",
             "ack 1 2",
+            "continue 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f",
+            "continue 1f 7",
+            "continue 7",
+            "continued",
+            "continued 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f 7",
             "close",
             "close lost",
             "hobnob 1 ack resume",

@@ -146,7 +146,7 @@ fn a_request_is_answered_by_asking_back_and_ends_with_its_sender() {
     let (mut hans, mut yoda) = (server.user("hans"), server.user("yoda"));
     let line = hans.say("startprivate yoda");
     yoda.wait_for("private_request");
-    assert_eq!(yoda.ok("startprivate hans")["path"], "direct");
+    assert_eq!(yoda.ok("startprivate hans")["user"], "hans");
     assert_eq!(hans.result_of(line)["ok"], true);
     let mut luke = server.user("luke");
     luke.say("startprivate yoda");

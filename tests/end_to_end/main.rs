@@ -28,6 +28,7 @@ mod mailbox;
 mod memory;
 mod messages;
 mod metrics;
+mod moving_links;
 mod nc;
 mod plain_mode;
 mod private_door;

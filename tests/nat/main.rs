@@ -23,6 +23,9 @@ const PORT: u16 = 5_222;
 /// What becomes of two clients that have no direct way.
 const WITHOUT_DIRECT_WAY: Way = Way::Relayed;
 
+/// For so long two clients try to reach each other, and longer.
+const INTRODUCTION: Duration = Duration::from_secs(12);
+
 /// How two clients reach each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -142,6 +145,7 @@ fn inside() {
 
 /// One asks the other for a link, says a text, and ends the link.
 fn meet(asker: &mut Client, number: usize, other: &mut Client, partner: usize) -> Outcome {
+    let expected = expected(KINDS[number % KINDS.len()], KINDS[partner % KINDS.len()]);
     let began = Instant::now();
     let result = asker.ask(&format!("startprivate user{partner}"));
     if result["ok"] != true {
@@ -152,10 +156,22 @@ fn meet(asker: &mut Client, number: usize, other: &mut Client, partner: usize) -
     asker.ok(&format!("private user{partner} {text}"));
     other.message(&text);
     let took = began.elapsed();
-    let way = if result["path"].as_str() == Some("direct") { Way::Direct } else { Way::Relayed };
+    let way = way_in_the_end(asker, partner, expected);
     asker.ok(&format!("stopprivate user{partner}"));
     other.wait("the end of the link", |object| object["type"] == "private_closed");
     Outcome { way, took }
+}
+
+/// How the conversation runs. On a busy machine the relay may have been faster than the direct way that it moves to.
+fn way_in_the_end(asker: &mut Client, partner: usize, expected: Way) -> Way {
+    let began = Instant::now();
+    loop {
+        let result = asker.ok(&format!("path user{partner}"));
+        let way = if result["path"].as_str() == Some("direct") { Way::Direct } else { Way::Relayed };
+        if way == expected || began.elapsed() > INTRODUCTION {
+            return way;
+        }
+    }
 }
 
 fn judge(outcomes: &[Vec<Option<Outcome>>]) {

@@ -1,39 +1,102 @@
-//! Open private links: texts, acknowledgements, closing.
+//! Conversations on private links: texts, acknowledgements, closing.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::super::verb::Verb;
 use super::super::view::{Message, MessageKind, PrivateEnd, Success, View};
 use super::ClientState;
+use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::{Code, PeerFarewell, PeerLine, Status};
-use crate::words::{DeviceKey, LinkId, Text};
+use crate::words::{DeviceKey, LinkId, Text, Token};
 
 /// Departed users that are remembered.
 const DEPARTED: usize = 1_024;
 
-/// An open private link.
+/// A peer that has not acknowledged a text for so long is stalled: typed lines no longer wait for it.
+const STALLED: Duration = Duration::from_secs(5);
+
+/// Texts that a stalled peer may have open, and all of them together; further ones are refused.
+const STALLED_TEXTS: usize = 64;
+const ALL_STALLED_TEXTS: usize = 1_024;
+
+/// A conversation with another user, on one link at a time.
 pub(super) struct Conversation {
-    link: LinkId,
+    /// Of the introduction that it began with.
+    pub(super) id: Token,
+    /// `None` while the link has ended and another one may take over.
+    pub(super) link: Option<LinkId>,
+    /// Where this client, the requester, moves it to; the other side has not agreed yet.
+    pub(super) next: Option<LinkId>,
     /// The other side has proved to have it.
     key: DeviceKey,
     /// Number of the last text sent.
-    sent: u64,
+    pub(super) sent: u64,
     /// Number of the last text received.
-    arrived: u64,
+    pub(super) arrived: u64,
+    /// Number of the last text heard on this link: after a move some are said again.
+    pub(super) heard: u64,
+    /// Number of the last text acknowledged.
+    pub(super) shown: u64,
     /// Texts received and not acknowledged: their numbers and their deliveries.
     showing: VecDeque<(u64, u64)>,
-    /// Texts that the other side has not acknowledged: their numbers and their lines.
-    open: VecDeque<(u64, u64)>,
+    /// Texts that the other side has not acknowledged, the oldest first.
+    pub(super) open: VecDeque<OpenText>,
+    /// When the other side has last acknowledged one.
+    heard_of: Time,
+    /// It has acknowledged none for [`STALLED`] or longer.
+    stalled: bool,
+}
+
+/// A text that is kept until it is acknowledged. It has no `Debug`.
+pub(super) struct OpenText {
+    pub(super) number: u64,
+    pub(super) sent_at: Time,
+    pub(super) text: String,
+    /// The typed line that waits for the result.
+    line: u64,
 }
 
 impl Conversation {
-    pub(super) fn link(&self) -> LinkId {
-        self.link
+    fn new(id: Token, link: LinkId, key: DeviceKey) -> Conversation {
+        Conversation {
+            id,
+            link: Some(link),
+            next: None,
+            key,
+            sent: 0,
+            arrived: 0,
+            heard: 0,
+            shown: 0,
+            showing: VecDeque::new(),
+            open: VecDeque::new(),
+            heard_of: Time::ZERO,
+            stalled: false,
+        }
+    }
+
+    /// The link it runs on, and the one that it moves to.
+    pub(super) fn links(&self) -> impl Iterator<Item = LinkId> {
+        self.link.into_iter().chain(self.next)
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// When the other side is stalled, unless it acknowledges a text before.
+    pub(super) fn stalls_at(&self) -> Option<Time> {
+        let oldest = self.open.front().filter(|_| !self.stalled);
+        oldest.map(|oldest| oldest.sent_at.max(self.heard_of) + STALLED)
+    }
+
+    pub(super) fn stall_when_due(&mut self, now: Time) {
+        self.stalled |= self.stalls_at().is_some_and(|due| due <= now);
     }
 
     pub(super) fn key(&self) -> DeviceKey {
@@ -46,31 +109,32 @@ impl Conversation {
 }
 
 impl ClientState {
-    /// A link is open. If there was an older one with the same user, they have lost it.
-    pub(super) fn begin_conversation(&mut self, link: LinkId, key: DeviceKey, user: String) {
-        if let Some(old) = self.peers.conversations.get(&user).map(Conversation::link) {
-            self.break_link(old);
-        }
+    /// A link is open. If there was an older conversation with the same user, they have lost it.
+    pub(super) fn begin_conversation(&mut self, id: Token, link: LinkId, key: DeviceKey, user: String) {
+        self.lose_conversation(&user);
         self.peers.departed.remove(&user);
         self.remember_key(&user, key);
-        let (showing, open) = (VecDeque::new(), VecDeque::new());
-        let conversation = Conversation { link, key, sent: 0, arrived: 0, showing, open };
-        self.peers.conversations.insert(user.clone(), conversation);
+        self.peers.conversations.insert(user.clone(), Conversation::new(id, link, key));
         let path = self.peers.path_of(&user);
         self.outbox.show(View::PrivateOpened { user, path });
     }
 
     /// `private USER TEXT`
     pub(in super::super) fn send_private(&mut self, line: u64, to: &str, text: Text<'_>) {
-        if let Some(conversation) = self.peers.conversations.get_mut(to) {
+        let takes_no_more = self.takes_no_more(to);
+        if let Some(conversation) = self.peers.conversations.get_mut(to).filter(|_| !takes_no_more) {
             conversation.sent += 1;
-            let number = conversation.sent;
-            conversation.open.push_back((number, line));
-            let line = PeerLine::Text { number, sent_at: self.now, text };
-            self.outbox.send_peer(conversation.link, &line);
+            let (number, sent_at) = (conversation.sent, self.now);
+            let kept = OpenText { number, sent_at, text: text.as_str().to_owned(), line };
+            conversation.open.push_back(kept);
+            if let Some(link) = conversation.link {
+                self.outbox.send_peer(link, &PeerLine::Text { number, sent_at, text });
+            }
             return self.log_own_private(to, text.as_str());
         }
-        let code = if self.is_oneself(to) {
+        let code = if takes_no_more {
+            Code::Limit
+        } else if self.is_oneself(to) {
             Code::Oneself
         } else if self.peers.departed.contains(to) {
             Code::Offline
@@ -78,6 +142,14 @@ impl ClientState {
             Code::NotPrivate
         };
         self.result(Self::local_private(line, Verb::Private, to), Err(code));
+    }
+
+    /// Whether the other side is stalled and has as many open texts as it may have.
+    fn takes_no_more(&self, to: &str) -> bool {
+        let stalled = self.peers.conversations.get(to).filter(|conversation| conversation.is_stalled());
+        stalled.is_some_and(|conversation| {
+            conversation.open_texts() >= STALLED_TEXTS || self.peers.stalled_texts() >= ALL_STALLED_TEXTS
+        })
     }
 
     /// `stopprivate USER`
@@ -100,11 +172,17 @@ impl ClientState {
 
     /// Closes the conversation with a user from this side; returns whether there was one.
     fn close_conversation(&mut self, user: &str) -> bool {
+        self.say_close(user, PeerFarewell::Stopped)
+    }
+
+    /// Says on all links of a conversation that it is over; returns whether there was one. The other side may have moved
+    /// it already.
+    pub(super) fn say_close(&mut self, user: &str, farewell: PeerFarewell) -> bool {
         let Some(conversation) = self.peers.conversations.remove(user) else { return false };
-        let stopped = PeerFarewell::Stopped;
-        self.outbox.send_peer(conversation.link, &PeerLine::Close(stopped));
-        self.drop_link(conversation.link);
-        self.end_conversation(user.to_owned(), conversation, stopped.into());
+        for link in conversation.links() {
+            self.outbox.send_peer(link, &PeerLine::Close(farewell));
+        }
+        self.end_conversation(user.to_owned(), conversation, farewell.into());
         true
     }
 
@@ -114,22 +192,29 @@ impl ClientState {
             PeerLine::Acknowledge { number } => self.on_text_acknowledged(link, user, number),
             PeerLine::Close(farewell) => {
                 if let Some(conversation) = self.peers.conversations.remove(user) {
-                    self.drop_link(link);
                     self.end_conversation(user.to_owned(), conversation, farewell.into());
                 }
             }
-            PeerLine::Call { .. } | PeerLine::Ready | PeerLine::Nominate | PeerLine::Opened => {
-                self.break_link(link);
-            }
+            PeerLine::Call { .. }
+            | PeerLine::Ready
+            | PeerLine::Nominate
+            | PeerLine::Opened
+            | PeerLine::Continue { .. }
+            | PeerLine::Continued { .. } => self.break_link(link),
         }
     }
 
-    /// Shows a text. Texts are numbered without a gap, as none can get lost on a link.
+    /// Shows a text, unless it came on an earlier link. Texts are numbered without a gap, as none can get lost on a
+    /// link.
     fn on_text(&mut self, link: LinkId, user: &str, number: u64, sent_at: Time, text: Text<'_>) {
         let Some(login) = self.login_number() else { return };
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
-        if number != conversation.arrived + 1 {
+        if number != conversation.heard + 1 {
             return self.break_link(link);
+        }
+        conversation.heard = number;
+        if number <= conversation.arrived && !planted::is(Planted::MoveShowsAgain) {
+            return;
         }
         conversation.arrived = number;
         let sequence = self.delivery.next_sequence();
@@ -162,7 +247,10 @@ impl ClientState {
                 .take_while(|(_, sequence)| self.delivery.is_carried_out(*sequence));
             let shown = shown.count();
             if let Some((number, _)) = conversation.showing.drain(..shown).next_back() {
-                self.outbox.send_peer(conversation.link, &PeerLine::Acknowledge { number });
+                conversation.shown = number;
+                if let Some(link) = conversation.link {
+                    self.outbox.send_peer(link, &PeerLine::Acknowledge { number });
+                }
             }
         }
     }
@@ -185,21 +273,23 @@ impl ClientState {
     }
 
     fn next_acknowledged(&mut self, user: &str, upto: u64) -> Option<u64> {
-        let open = &mut self.peers.conversations.get_mut(user)?.open;
-        let (_, line) = open.front().filter(|(number, _)| *number <= upto).copied()?;
-        open.pop_front();
-        Some(line)
+        let conversation = self.peers.conversations.get_mut(user)?;
+        let acknowledged = conversation.open.pop_front_if(|oldest| oldest.number <= upto)?;
+        (conversation.stalled, conversation.heard_of) = (false, self.now);
+        Some(acknowledged.line)
     }
 
-    /// The link was lost without a `close`.
+    /// All links were lost without a `close`.
     pub(super) fn lose_conversation(&mut self, user: &str) {
         if let Some(conversation) = self.peers.conversations.remove(user) {
             self.end_conversation(user.to_owned(), conversation, PrivateEnd::Lost);
         }
     }
 
-    /// Shows the end once, and gives texts without acknowledgement their result.
+    /// Closes what links there are, shows the end once, and gives texts without acknowledgement their result.
     pub(super) fn end_conversation(&mut self, user: String, ended: Conversation, reason: PrivateEnd) {
+        ended.links().for_each(|link| self.drop_link(link));
+        self.abandon_move(&user);
         if reason != PrivateEnd::Stopped {
             self.peers.departed.insert(user.clone());
             if self.peers.departed.len() > DEPARTED {
@@ -207,7 +297,7 @@ impl ClientState {
             }
         }
         self.show_closed(user.clone(), reason);
-        for (_, line) in ended.open {
+        for OpenText { line, .. } in ended.open {
             self.result(Self::local_private(line, Verb::Private, &user), Err(Code::OutcomeUnknown));
         }
     }

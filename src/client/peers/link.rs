@@ -11,6 +11,8 @@ use crate::words::Token;
 pub(super) struct PeerLink {
     pub(super) framer: Framer,
     pub(super) stage: Stage,
+    /// Whether the other side can move a conversation to another link; known once it has proved its key.
+    pub(super) can_move: bool,
 }
 
 /// Who has called on a link.
@@ -41,6 +43,8 @@ pub(super) enum Stage {
     Ready { user: String },
     /// The requester has chosen this link and waits for `opened`.
     Nominated { user: String },
+    /// The requester moves a conversation here, has received so many of its texts, and waits for `continued`.
+    Continuing { user: String, arrived: u64 },
     /// Texts may flow.
     Standing { user: String },
 }
@@ -54,7 +58,10 @@ impl PeerLink {
             | Stage::Securing { until, .. }
             | Stage::Calling { until, .. }
             | Stage::Relayed { until, .. } => Some(*until),
-            Stage::Ready { .. } | Stage::Nominated { .. } | Stage::Standing { .. } => None,
+            Stage::Ready { .. }
+            | Stage::Nominated { .. }
+            | Stage::Continuing { .. }
+            | Stage::Standing { .. } => None,
         }
     }
 
@@ -66,7 +73,8 @@ impl PeerLink {
             | Stage::Calling { user, .. }
             | Stage::Relayed { user, .. }
             | Stage::Ready { user }
-            | Stage::Nominated { user } => Some(user),
+            | Stage::Nominated { user }
+            | Stage::Continuing { user, .. } => Some(user),
             Stage::Stranger { .. } | Stage::Standing { .. } => None,
         }
     }
@@ -81,6 +89,7 @@ impl PeerLink {
             | Stage::Relayed { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
+            | Stage::Continuing { .. }
             | Stage::Standing { .. } => None,
         }
     }
@@ -95,6 +104,7 @@ impl PeerLink {
             | Stage::Relayed { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
+            | Stage::Continuing { .. }
             | Stage::Standing { .. } => None,
         }
     }
@@ -107,6 +117,7 @@ impl PeerLink {
             }
             Stage::Ready { .. }
             | Stage::Nominated { .. }
+            | Stage::Continuing { .. }
             | Stage::Stranger { .. }
             | Stage::Punched { .. }
             | Stage::Relayed { .. }
@@ -117,6 +128,21 @@ impl PeerLink {
     /// Whether nothing but the choice of this link is left to do.
     pub(super) fn can_be_opened(&self, name: &str) -> bool {
         matches!(&self.stage, Stage::Ready { user } | Stage::Nominated { user } if user == name)
+    }
+
+    /// Whether a conversation with the user may go on here when its own link has ended.
+    pub(super) fn may_take_over(&self, name: &str) -> bool {
+        match &self.stage {
+            Stage::Calling { user, .. } | Stage::Ready { user } | Stage::Continuing { user, .. } => {
+                user == name
+            }
+            Stage::Stranger { .. }
+            | Stage::Punched { .. }
+            | Stage::Securing { .. }
+            | Stage::Relayed { .. }
+            | Stage::Nominated { .. }
+            | Stage::Standing { .. } => false,
+        }
     }
 
     pub(super) fn stage_mut(&mut self) -> &mut Stage {

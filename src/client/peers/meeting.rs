@@ -39,7 +39,7 @@ const PEER_LINE_ROOM: usize = 512;
 /// An introduction under way.
 pub(super) struct Meeting {
     pub(super) role: Role,
-    id: Token,
+    pub(super) id: Token,
     /// The key that the other has to prove.
     key: DeviceKey,
     until: Time,
@@ -52,6 +52,8 @@ pub(super) struct Meeting {
     /// How the link is to run, and whether the server relays it.
     pub(super) way: Way,
     pub(super) relay: Wish,
+    /// The conversation that moves to the link that is made, by the introduction that it began with; `None`: one begins.
+    pub(super) moves: Option<Token>,
     /// The link that the requester has chosen.
     nominated: Option<LinkId>,
     /// The answered commands whose result this decides: one, if the server follows the protocol.
@@ -138,8 +140,9 @@ impl ClientState {
         }
         let ways = if way == Way::Relay { Vec::new() } else { dials::ways(addresses) };
         let relay = if has_relays { Meeting::first_wish(way, ways.len(), self.now) } else { Wish::No };
-        let (nonces, asked, nominated) = (Vec::new(), Vec::new(), None);
-        let meeting = Meeting { role, id, key, until, calls: 0, nonces, ways, way, relay, nominated, asked };
+        let (nonces, asked, nominated, moves) = (Vec::new(), Vec::new(), None, None);
+        let meeting =
+            Meeting { role, id, key, until, calls: 0, nonces, ways, way, relay, moves, nominated, asked };
         self.peers.meetings.insert(user.to_owned(), meeting);
         self.dial_when_due();
         self.admit_early(user);
@@ -149,7 +152,8 @@ impl ClientState {
     /// The server has answered the command: its result is that of the meeting.
     pub(in super::super) fn on_introduced(&mut self, number: u64, command: AskedBy) {
         let user = command.user.clone().unwrap_or_default();
-        if let Some(meeting) = self.peers.meetings.get_mut(&user) {
+        let begins = |meeting: &&mut Meeting| meeting.moves.is_none();
+        if let Some(meeting) = self.peers.meetings.get_mut(&user).filter(begins) {
             meeting.asked.push((number, command));
         } else if self.peers.talks_with(&user) {
             self.meeting_result(number, command);
@@ -175,6 +179,7 @@ impl ClientState {
         if let Some(meeting) = self.peers.meetings.remove(user) {
             self.drop_links_meeting(user);
             self.fail_meeting(meeting);
+            self.lose_conversation_without_link(user);
         }
     }
 
@@ -184,7 +189,7 @@ impl ClientState {
         }
     }
 
-    fn drop_links_meeting(&mut self, user: &str) {
+    pub(super) fn drop_links_meeting(&mut self, user: &str) {
         let links = self.peers.links.iter().filter(|(_, link)| link.meets() == Some(user));
         let links: Vec<_> = links.map(|(link, _)| *link).collect();
         links.into_iter().for_each(|link| self.drop_link(link));
@@ -193,7 +198,14 @@ impl ClientState {
     /// Closes a link that is not open. A stranger is reset: closing takes time, and they may be many.
     pub(super) fn drop_link(&mut self, link: LinkId) {
         let Some(known) = self.peers.links.remove(&link) else { return };
-        if known.stranger().is_some() { self.outbox.reset_peer(link) } else { self.outbox.close_peer(link) }
+        if known.stranger().is_some() {
+            self.outbox.reset_peer(link)
+        } else {
+            self.outbox.close_peer(link)
+        }
+        if let Some(user) = known.meets() {
+            self.lose_conversation_without_link(user);
+        }
     }
 
     pub(in super::super) fn on_peer_opened(&mut self, link: LinkId, opened: PeerOpened) {
@@ -232,7 +244,7 @@ impl ClientState {
     }
 
     /// The link is encrypted, and the other side has proved a key: it has to be the one that the server has told.
-    pub(in super::super) fn on_peer_proved(&mut self, link: LinkId, key: DeviceKey) {
+    pub(in super::super) fn on_peer_proved(&mut self, link: LinkId, key: DeviceKey, can_move: bool) {
         self.abandon_meetings_that_are_over();
         let Some(Stage::Securing { user, origin, until }) =
             self.peers.links.get(&link).map(|link| &link.stage)
@@ -240,6 +252,7 @@ impl ClientState {
             return;
         };
         let (user, origin, until) = (user.clone(), *origin, *until);
+        self.peers.links.entry(link).and_modify(|known| known.can_move = can_move);
         let expected = self.peers.meetings.get(&user).map(|meeting| meeting.key);
         if expected != Some(key) && !planted::is(Planted::ClientTakesAnyKey) {
             return self.drop_link(link);
@@ -251,13 +264,14 @@ impl ClientState {
     }
 
     pub(super) fn add_link(&mut self, link: LinkId, stage: Stage) {
-        self.peers.links.insert(link, PeerLink { framer: Framer::default(), stage });
+        self.peers.links.insert(link, PeerLink { framer: Framer::default(), stage, can_move: false });
     }
 
     pub(in super::super) fn on_peer_closed(&mut self, link: LinkId) {
         let Some(PeerLink { stage, .. }) = self.peers.links.remove(&link) else { return };
         match stage {
-            Stage::Standing { user } => self.lose_conversation(&user),
+            Stage::Standing { user } => self.lose_link(&user),
+            Stage::Continuing { user, .. } => self.stay(&user),
             Stage::Nominated { user } => {
                 self.nominate_another(&user);
                 self.note_unmade(link, &user);
@@ -265,7 +279,10 @@ impl ClientState {
             Stage::Securing { user, .. }
             | Stage::Calling { user, .. }
             | Stage::Relayed { user, .. }
-            | Stage::Ready { user } => self.note_unmade(link, &user),
+            | Stage::Ready { user } => {
+                self.note_unmade(link, &user);
+                self.lose_conversation_without_link(&user);
+            }
             Stage::Stranger { .. } | Stage::Punched { .. } => {}
         }
     }
@@ -322,6 +339,14 @@ impl ClientState {
                 let user = user.clone();
                 self.make_ready(link, user);
             }
+            (Stage::Ready { user }, PeerLine::Continue { id, arrived }) => {
+                let user = user.clone();
+                self.on_continue(link, &user, *id, *arrived);
+            }
+            (Stage::Continuing { user, arrived: said }, PeerLine::Continued { arrived }) => {
+                let (user, said) = (user.clone(), *said);
+                self.on_continued(link, &user, said, *arrived);
+            }
             (Stage::Ready { user }, PeerLine::Nominate) if self.takes_nomination(user) => {
                 let user = user.clone();
                 self.outbox.send_peer(link, &PeerLine::Opened);
@@ -343,7 +368,8 @@ impl ClientState {
                 | Stage::Calling { .. }
                 | Stage::Relayed { .. }
                 | Stage::Ready { .. }
-                | Stage::Nominated { .. },
+                | Stage::Nominated { .. }
+                | Stage::Continuing { .. },
                 _,
             ) => {
                 self.break_link(link);
@@ -352,7 +378,8 @@ impl ClientState {
     }
 
     fn takes_nomination(&self, user: &str) -> bool {
-        let role = self.peers.meetings.get(user).map(|meeting| meeting.role);
+        let begins = |meeting: &&Meeting| meeting.moves.is_none();
+        let role = self.peers.meetings.get(user).filter(begins).map(|meeting| meeting.role);
         role == Some(Role::Accepter) || role.is_some() && planted::is(Planted::RequesterTakesNomination)
     }
 
@@ -364,13 +391,14 @@ impl ClientState {
 
     fn make_ready(&mut self, link: LinkId, user: String) {
         let all = planted::is(Planted::RequesterNominatesAll);
-        let chooses =
-            self.peers.meetings.get(&user).is_some_and(|meeting| {
-                meeting.role == Role::Requester && (meeting.nominated.is_none() || all)
-            });
+        let Some(meeting) = self.peers.meetings.get(&user) else { return self.drop_link(link) };
+        let requests = meeting.role == Role::Requester;
+        let chooses = meeting.moves.is_none() && requests && (meeting.nominated.is_none() || all);
         self.turn(link, Stage::Ready { user: user.clone() });
         if chooses {
             self.nominate(link, user);
+        } else {
+            self.move_when_possible(&user);
         }
     }
 
@@ -393,30 +421,33 @@ impl ClientState {
         }
     }
 
-    fn turn(&mut self, link: LinkId, stage: Stage) {
+    pub(super) fn turn(&mut self, link: LinkId, stage: Stage) {
         if let Some(known) = self.peers.links.get_mut(&link) {
             known.stage = stage;
         }
     }
 
-    /// The link is open: the introduction is used up, all its other links are closed.
+    /// The link is open: the introduction is used up, and all its other links are closed, unless the conversation may
+    /// move to one of them.
     fn stand(&mut self, link: LinkId, user: String) {
         if planted::is(Planted::ClientOpensTwice) {
             self.turn(link, Stage::Standing { user: user.clone() });
-            let key = self.peers.meetings.get(&user).map_or(DeviceKey([0; 32]), |meeting| meeting.key);
-            return self.begin_conversation(link, key, user);
+            let of = self.peers.meetings.get(&user).map(|meeting| (meeting.id, meeting.key));
+            let (id, key) = of.unwrap_or((Token([0; 16]), DeviceKey([0; 32])));
+            return self.begin_conversation(id, link, key, user);
         }
-        let Some(meeting) = self.peers.meetings.remove(&user) else { return self.drop_link(link) };
+        let Some(mut meeting) = self.peers.meetings.remove(&user) else { return self.drop_link(link) };
         self.turn(link, Stage::Standing { user: user.clone() });
-        self.drop_links_meeting(&user);
-        self.begin_conversation(link, meeting.key, user.clone());
-        let mut asked = meeting.asked;
+        let mut asked = mem::take(&mut meeting.asked);
+        self.begin_conversation(meeting.id, link, meeting.key, user.clone());
+        self.go_on_meeting(link, &user, meeting);
         if asked.is_empty() {
             asked.extend(self.unanswered(&user));
         }
         for (number, command) in asked {
             self.meeting_result(number, command);
         }
+        self.move_when_possible(&user);
     }
 
     /// The command that requested the link and has no answer, because the server was lost after its
@@ -430,6 +461,10 @@ impl ClientState {
         let Some(known) = self.peers.links.get(&link) else { return };
         if known.stranger().is_some() {
             return self.drop_link(link);
+        }
+        if let Stage::Standing { user } = &known.stage {
+            let user = user.clone();
+            return self.lose_conversation(&user);
         }
         self.on_peer_closed(link);
         self.outbox.close_peer(link);

@@ -3,7 +3,7 @@
 //! The server only introduces: it names the other, an id that is used once, the key of the other's device, and
 //! addresses. Each side dials all addresses of the other and lets the other in; a caller proves that it knows the id,
 //! and then both prove their keys and encrypt all that follows. The requester chooses one of the links; the others are
-//! closed. The private port is open, and strangers have a place at it, only while somebody is expected.
+//! closed. A conversation that the server relays moves to a direct link that is made later. The private port is open, and strangers have a place at it, only while somebody is expected.
 
 mod asking;
 mod conversation;
@@ -12,6 +12,7 @@ mod door;
 mod keys;
 mod link;
 mod meeting;
+mod moving;
 mod paths;
 mod proof;
 mod punches;
@@ -84,6 +85,16 @@ impl Peers {
         self.drafts.len() + met + self.open_texts()
     }
 
+    /// The same without the texts to those who have not acknowledged any for long: typed lines do not wait for them.
+    pub(super) fn results_that_hold(&self) -> usize {
+        self.open_results() - self.stalled_texts()
+    }
+
+    fn stalled_texts(&self) -> usize {
+        let stalled = self.conversations.values().filter(|conversation| conversation.is_stalled());
+        stalled.map(Conversation::open_texts).sum()
+    }
+
     /// Private texts that are not acknowledged.
     pub(super) fn open_texts(&self) -> usize {
         self.conversations.values().map(Conversation::open_texts).sum()
@@ -139,13 +150,16 @@ impl Peers {
         let dials = self.meetings.values().filter_map(|meeting| meeting.dial_due(&self.budget));
         let relays = self.meetings.values().filter_map(Meeting::relay_due);
         let ends = self.meetings.values().map(Meeting::until);
-        links.chain(dials).chain(relays).chain(ends).min()
+        let stalls = self.conversations.values().filter_map(Conversation::stalls_at);
+        links.chain(dials).chain(relays).chain(ends).chain(stalls).min()
     }
 
     /// Says goodbye on all open links and closes all links.
     pub(super) fn say_farewell(&self, farewell: PeerFarewell, outbox: &mut Outbox) {
         for conversation in self.conversations.values() {
-            outbox.send_peer(conversation.link(), &PeerLine::Close(farewell));
+            for link in conversation.links() {
+                outbox.send_peer(link, &PeerLine::Close(farewell));
+            }
         }
         for (link, known) in &self.links {
             if known.stranger().is_some() { outbox.reset_peer(*link) } else { outbox.close_peer(*link) }
@@ -184,6 +198,7 @@ impl ClientState {
             return;
         }
         let now = self.now;
+        self.peers.conversations.values_mut().for_each(|conversation| conversation.stall_when_due(now));
         let late = |link: &PeerLink| link.due().is_some_and(|due| due <= now);
         let links: Vec<_> =
             self.peers.links.iter().filter(|(_, link)| late(link)).map(|(link, _)| *link).collect();

@@ -15,7 +15,7 @@ const CHOSEN: usize = 1_024;
 impl Peers {
     /// How the link with a user runs.
     pub(super) fn path_of(&self, user: &str) -> Path {
-        let is_relayed = |open: &Conversation| relays::is_relayed(open.link());
+        let is_relayed = |open: &Conversation| open.link.is_some_and(relays::is_relayed);
         if self.conversations.get(user).is_some_and(is_relayed) { Path::Relayed } else { Path::Direct }
     }
 }
@@ -48,6 +48,9 @@ impl ClientState {
             self.peers.ways.insert(user.to_owned(), way);
         } else {
             return Err(Code::Limit);
+        }
+        if way == Way::Relay {
+            self.abandon_move(user);
         }
         Ok(())
     }

@@ -50,6 +50,7 @@ impl PeerLink {
             | Stage::Relayed { .. }
             | Stage::Ready { .. }
             | Stage::Nominated { .. }
+            | Stage::Continuing { .. }
             | Stage::Standing { .. } => self.spares_dial(name, there),
         }
     }

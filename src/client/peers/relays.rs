@@ -15,12 +15,12 @@ use crate::client::settings::Way;
 use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::{
-    ClientLine, FRAME_BYTES, PeerFarewell, PeerLine, RELAY_WINDOW_BYTES, RelayLine, Relayed, Role, Sealed,
+    ClientLine, FRAME_BYTES, PeerFarewell, RELAY_WINDOW_BYTES, RelayLine, Relayed, Role, Sealed,
 };
 use crate::words::LinkId;
 
-/// How long clients try to reach each other before the server relays.
-const DIRECT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long clients try to reach each other before the server relays. They go on trying, and the conversation moves.
+const DIRECT_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Bytes that may wait to leave; a link with more counts as lost.
 const CLOGGED: usize = 8 << 20;
@@ -128,8 +128,9 @@ impl ClientState {
         let serves = |relay: &Relay| relay.user == user && !relay.ends;
         let is_served = self.peers.relays.values().any(serves);
         let meeting = self.peers.meetings.get_mut(user);
-        let wants =
-            |meeting: &&mut Meeting| meeting.way != Way::Direct || planted::is(Planted::ClientRelaysAnyway);
+        let wants = |meeting: &&mut Meeting| {
+            meeting.way != Way::Direct && meeting.moves.is_none() || planted::is(Planted::ClientRelaysAnyway)
+        };
         let Some(meeting) = meeting.filter(wants).filter(|_| !is_served) else {
             return self.outbox.send(&ClientLine::Relay(RelayLine::Close { number }));
         };
@@ -254,14 +255,11 @@ impl ClientState {
     /// Says goodbye on all links that the server relays.
     pub(in super::super) fn end_relayed_conversations(&mut self) {
         let relayed = |link: LinkId| self.peers.relays.contains_key(&link);
-        let users = self.peers.conversations.iter().filter(|(_, conversation)| relayed(conversation.link()));
+        let users =
+            self.peers.conversations.iter().filter(|(_, conversation)| conversation.links().any(relayed));
         let users: Vec<String> = users.map(|(user, _)| user.clone()).collect();
         for user in users {
-            if let Some(conversation) = self.peers.conversations.remove(&user) {
-                self.outbox.send_peer(conversation.link(), &PeerLine::Close(PeerFarewell::LoggedOut));
-                self.drop_link(conversation.link());
-                self.end_conversation(user, conversation, PeerFarewell::LoggedOut.into());
-            }
+            self.say_close(&user, PeerFarewell::LoggedOut);
         }
     }
 }

@@ -99,7 +99,7 @@ fn nothing_is_taken_before_the_key_is_proved() {
     script.peer_came(4).peer(4, &call(ID, "yoda", "hans")).after_ms(4_999).and();
     script.after_ms(1).does("close 4");
     // Told of a link that is not being encrypted, it does nothing.
-    script.happens(Event::PeerProved { link: LinkId(9), key: KEY }).does("");
+    script.happens(Event::PeerProved { link: LinkId(9), key: KEY, can_move: true }).does("");
 }
 
 #[test]

@@ -72,8 +72,8 @@ fn the_accepter_waits_for_the_nomination() {
     script.peer_dialled(5, "192.0.2.2:6000").peer(5, "ready").and();
     script.peer(4, "nominate").does(
         "send on 4: opened
-         close 5
          show opened yoda direct
+         close 5
          show result 1 accept: ok yoda
          note 1 settled
          stop listening",
@@ -448,8 +448,8 @@ fn a_new_link_takes_the_place_of_one_that_seemed_to_stand() {
     script.peer_came(4).peer(4, &call(OTHER_ID, "yoda", "hans")).peer(4, "nominate").does(
         "send on 4: ready
          send on 4: opened
-         show closed yoda lost
          close 1
+         show closed yoda lost
          show opened yoda direct
          show result 2 accept: ok yoda
          note 2 settled

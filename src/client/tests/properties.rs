@@ -259,7 +259,9 @@ impl Run {
                 let opened = PeerOpened::Accepted("192.0.2.2:40000".parse().unwrap());
                 self.happens(Event::PeerOpened { link: LinkId(*link), opened });
             }
-            Step::PeerProved(link) => self.happens(Event::PeerProved { link: LinkId(*link), key: KEY }),
+            Step::PeerProved(link) => {
+                self.happens(Event::PeerProved { link: LinkId(*link), key: KEY, can_move: true });
+            }
             Step::PeerGone(link) => self.happens(Event::PeerClosed { link: LinkId(*link) }),
             Step::Shown => self.happens(Event::Delivered { upto: self.shown }),
             Step::Wait(millis) => {

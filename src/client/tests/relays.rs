@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::ToString;
 
 /// The first link that is relayed, and the next.
-const LINK: u64 = (1 << 62) + 1;
+pub(super) const LINK: u64 = (1 << 62) + 1;
 
 /// Hans, at a server that relays.
 fn session(path: Way) -> Script {
@@ -20,7 +20,7 @@ fn session(path: Way) -> Script {
     script
 }
 
-fn introduced(path: Way, role: &str, addresses: &str) -> Script {
+pub(super) fn introduced(path: Way, role: &str, addresses: &str) -> Script {
     let mut script = session(path);
     script.types("startprivate yoda");
     if path != Way::Relay {
@@ -50,9 +50,9 @@ fn one_who_hides_shows_no_address_and_asks_for_a_relay_at_once() {
 }
 
 #[test]
-fn where_nobody_answers_a_relay_is_asked_for_after_a_second() {
+fn where_nobody_answers_soon_a_relay_is_asked_for() {
     let mut script = introduced(Way::Auto, "accepter", " 192.0.2.2:6000");
-    script.after_ms(10).and().after_ms(989).does("");
+    script.after_ms(10).and().after_ms(289).does("");
     assert_eq!(script.after_ms(1).count("send relay open yoda"), 1);
     script.and().server("relay opened 1 yoda").does(&format!("begin relay {LINK}, is called"));
     script.peer(LINK, &call(ID, "yoda", "hans")).does(&format!("send on {LINK}: ready"));

@@ -32,6 +32,8 @@ pub(super) struct Script {
     done: Vec<String>,
     /// What others prove to have on private links; nothing: they never do.
     pub(super) proves: Option<DeviceKey>,
+    /// Whether they can move a conversation to another link.
+    pub(super) others_can_move: bool,
     /// Whether this client asked for the link, by the ids of introductions.
     asked: BTreeMap<String, bool>,
     /// The nonces of this client's calls, by the ids of introductions.
@@ -56,6 +58,7 @@ impl Script {
             delivered: 0,
             done: Vec::new(),
             proves: Some(KEY),
+            others_can_move: true,
             asked: BTreeMap::new(),
             nonces: BTreeSet::new(),
             calls: 0,
@@ -108,7 +111,8 @@ impl Script {
         }
         for link in secured {
             if let Some(key) = self.proves {
-                self.happens(Event::PeerProved { link, key });
+                let can_move = self.others_can_move;
+                self.happens(Event::PeerProved { link, key, can_move });
             }
         }
         self

@@ -113,8 +113,8 @@ fn a_peer_that_breaks_the_rules_is_cut() {
     for nonsense in ["text 2 5 gap", "ack 1", "ready", "what", &"x".repeat(5_000)] {
         let mut script = talking();
         script.peer(1, nonsense).does(
-            "show closed yoda lost
-             close 1",
+            "close 1
+             show closed yoda lost",
         );
     }
 }

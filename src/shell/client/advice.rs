@@ -1,9 +1,9 @@
 //! What an error at a terminal says beyond its sentence: whom it is about, and what can be done.
 
 use super::wording;
-use crate::client::Named;
 use crate::client::view::{Failure, LoginRefused};
-use crate::wire::Code;
+use crate::client::{Named, Verb};
+use crate::wire::{Code, CommandKind};
 
 /// The sentence for a failed command at a terminal. Names in it are not escaped.
 pub(super) fn failure(command: &Named, failure: &Failure) -> String {
@@ -19,14 +19,19 @@ pub(super) fn failure(command: &Named, failure: &Failure) -> String {
         text.push_str(&format!(" ({typed})"));
     }
     let user = failure.subject.as_deref().unwrap_or("USER");
-    if let Some(step) = next_step(failure.code, user) {
+    if let Some(step) = next_step(command, failure.code, user) {
         text.push_str(&format!(". {step}"));
     }
     text
 }
 
+/// Whether a command is about private links.
+fn is_private(command: &Named) -> bool {
+    matches!(command, Named::Command(Verb::Server(CommandKind::StartPrivate | CommandKind::Accept)))
+}
+
 /// What to do about it.
-fn next_step(code: Code, user: &str) -> Option<String> {
+fn next_step(command: &Named, code: Code, user: &str) -> Option<String> {
     Some(match code {
         Code::UnknownCommand => "`help` lists all commands".into(),
         Code::UnknownUser => "`whoelse` lists who is online".into(),
@@ -42,6 +47,10 @@ fn next_step(code: Code, user: &str) -> Option<String> {
             "`grouplist` lists who is in your groups".into()
         }
         Code::MailboxFull => "Try again when some of it is read".into(),
+        Code::Limit if *command == Named::Command(Verb::Private) => {
+            format!("Try again when they go on, or `stopprivate {user}` and `message {user} TEXT`")
+        }
+        Code::Limit if is_private(command) => "`stopprivate USER` makes room".into(),
         Code::Limit => "`leave group` or `delete group` makes room".into(),
         Code::Unreachable => format!("`message {user} TEXT` goes over the server"),
         Code::KeyChanged => format!("If they say so in another way, accept it: `trust {user}`"),

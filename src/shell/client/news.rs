@@ -72,6 +72,8 @@ pub(super) enum News<P: Platform = System> {
         link: LinkId,
         /// Of its device.
         key: DeviceKey,
+        /// Whether the other client can move a conversation to another link.
+        can_move: bool,
     },
     /// Bytes from another client.
     FromPeer {

@@ -76,7 +76,8 @@ pub(super) async fn serve<P: Platform, S: Socket>(
                 drop(socket.reset_when_dropped());
                 return gone().await;
             };
-            if news.send(News::PeerProved { link, key }).await.is_err() {
+            let can_move = tunnel.can_move();
+            if news.send(News::PeerProved { link, key, can_move }).await.is_err() {
                 return;
             }
             let way = Way { socket, tunnel: RefCell::new(tunnel), first };

@@ -140,8 +140,8 @@ impl<P: Platform> Client<P> {
             News::FromPeer { link, bytes } if self.hands.has_peer(link) => {
                 self.tell(Event::PeerReceived { link, bytes: &bytes });
             }
-            News::PeerProved { link, key } if self.hands.has_peer(link) => {
-                self.tell(Event::PeerProved { link, key });
+            News::PeerProved { link, key, can_move } if self.hands.has_peer(link) => {
+                self.tell(Event::PeerProved { link, key, can_move });
             }
             News::PeerGone { link } if self.hands.has_peer(link) => {
                 self.hands.lose_peer(link);

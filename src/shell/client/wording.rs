@@ -60,7 +60,21 @@ pub(super) fn failure(command: &Named, failure: &Failure) -> String {
         }
         Code::NoRequest => format!("Error. {user} has not asked to private message"),
         Code::AlreadyMember => format!("Error. {user} is already in the group"),
-        Code::Limit => "Error. The limit of groups or members is reached".into(),
+        Code::Limit => too_many(command, user),
+    }
+}
+
+/// Which limit of the client or the server a command has met.
+fn too_many(command: &Named, user: &str) -> String {
+    match command {
+        Named::Command(Verb::Private) => {
+            format!("Error. {user} shows nothing, and too many of your texts wait")
+        }
+        Named::Command(Verb::Path) => "Error. The ways to too many users were chosen".into(),
+        Named::Command(Verb::Server(CommandKind::StartPrivate | CommandKind::Accept)) => {
+            "Error. Too many private links are open".into()
+        }
+        Named::Command(_) | Named::Word(_) => "Error. The limit of groups or members is reached".into(),
     }
 }
 

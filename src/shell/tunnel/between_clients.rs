@@ -26,6 +26,9 @@ use crate::words::DeviceKey;
 /// Bytes of a proof: a device's key, and its signature.
 pub const PROOF_BYTES: usize = 32 + 64;
 
+/// What a client says in the handshake that can move conversations (R69); earlier ones say nothing.
+const CAN_MOVE: &[u8] = b"hobnob-private-3";
+
 const LABEL: &[u8] = b"EXPORTER-hobnob-private-2";
 
 /// The secret key of a device.
@@ -132,6 +135,12 @@ impl Tunnel {
         Some(self.0.as_ref()?.session.peer_certificates()?.first()?.as_ref())
     }
 
+    /// Whether both sides can move a conversation to another link.
+    #[must_use]
+    pub fn can_move(&self) -> bool {
+        self.0.as_ref().is_some_and(|tls| tls.session.alpn_protocol() == Some(CAN_MOVE))
+    }
+
     fn export(&self, label: &[u8], context: &[u8]) -> io::Result<[u8; 32]> {
         let tls = self.0.as_ref().ok_or(ErrorKind::NotConnected)?;
         tls.session.export_keying_material([0; 32], label, Some(context)).map_err(io::Error::other)
@@ -156,6 +165,7 @@ fn caller(provider: Arc<CryptoProvider>, key: Arc<CertifiedKey>) -> Result<rustl
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)));
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
+    config.alpn_protocols = vec![CAN_MOVE.to_vec()];
     let nobody = ServerName::try_from("hobnob.invalid").map_err(|error| Error::General(error.to_string()))?;
     ClientConnection::new(Arc::new(config), nobody).map(rustls::Connection::from)
 }
@@ -168,6 +178,7 @@ fn called(provider: Arc<CryptoProvider>, key: Arc<CertifiedKey>) -> Result<rustl
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key)));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![CAN_MOVE.to_vec()];
     ServerConnection::new(Arc::new(config)).map(rustls::Connection::from)
 }
 

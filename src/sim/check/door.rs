@@ -5,11 +5,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::mem;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use super::private::{
     CALM_MICROS, Client, DIALS, GOOD_MICROS, Introduction, PATIENCE_MICROS, Private, SHOWING_MICROS, Side,
-    may_be_dialled,
 };
 use super::{Check, Verdict, lines, rule};
 use crate::client::Way;
@@ -84,6 +83,9 @@ impl Private {
             self.due.iter().filter(|(_, id)| lost(id)).map(|(_, id)| id.clone()).collect();
         self.due.retain(|(_, id)| !lost.contains(id));
         self.due_open.retain(|(_, id)| !lost.contains(id));
+        let introductions = &self.introductions;
+        let comes_here = |id: &String| introductions.get(id).is_some_and(|both| both.side(process).is_some());
+        self.moving.is_excused(comes_here);
     }
 
     /// Whether one of two clients reaches the other at an address that it was told; among strangers, from one that the
@@ -138,7 +140,7 @@ impl Private {
     pub(super) fn calls_there(&self, process: ProcessId, address: SocketAddr) -> bool {
         let told = self.introductions.values().filter(|both| both.side(process).is_some());
         let told = told.filter(|both| {
-            both.side(process).is_some_and(|side| side.punched.contains_key(&address) && !side.opened)
+            both.side(process).is_some_and(|side| side.punched.contains_key(&address) && side.may_call())
         });
         let last = told.max_by_key(|both| both.at).and_then(|both| both.side(process));
         last.is_some_and(|side| side.is_requester)
@@ -258,4 +260,12 @@ impl Check {
 /// The number at the beginning of a command or an answer.
 pub(super) fn number(line: &str) -> Option<u64> {
     line.split(' ').next()?.strip_prefix('#')?.parse().ok()
+}
+
+pub(super) fn may_be_dialled(address: &SocketAddr) -> bool {
+    let good = match address.ip().to_canonical() {
+        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_unicast_link_local(),
+    };
+    good && address.port() >= 1_024
 }

@@ -21,54 +21,61 @@ impl Check {
     /// Reads the lines that have come, as far as their turn has come: those after a line that the client answers
     /// wait for the answer.
     fn go_on(&mut self, link: LinkId, process: ProcessId) -> Verdict {
-        let Some(end) = self.private.ends.get_mut(&(link, process)) else { return Ok(()) };
-        let mut opened = None;
+        let Some(mut end) = self.private.ends.remove(&(link, process)) else { return Ok(()) };
+        let before = (end.stage, end.id.clone());
         while let Some(at) = memchr::memchr(b'\n', &end.heard) {
             let line = String::from_utf8_lossy(&end.heard[..at]).into_owned();
             let words: Vec<&str> = line.split(' ').collect();
-            match (end.stage, words.as_slice()) {
-                // Others may have to wait for the introduction.
-                (Stage::New, ["hobnob-private", "2", nonce, proof]) if !end.dialled => {
-                    let called = |(id, both): &(&String, &mut Introduction)| {
-                        both.is_proved(id, process, false, (nonce, proof))
-                    };
-                    let Some((id, _)) = self.private.introductions.iter_mut().find(called) else {
-                        return Ok(());
-                    };
-                    (end.id, end.nonce) = (id.clone(), (*nonce).to_string());
-                    end.stage = Stage::Called;
-                }
-                (Stage::Secured, ["ready"]) if end.dialled => end.stage = Stage::Ready,
-                (Stage::Ready, words) => {
-                    let both = self.private.introductions.get_mut(&end.id);
-                    let Some(side) = both.and_then(|both| both.side_mut(process)) else { return Ok(()) };
-                    match words {
-                        ["opened"] if side.nominated == Some(link) => {
-                            (end.stage, side.opened) = (Stage::Open, true);
-                            if let Some(client) = self.private.clients.get_mut(&process) {
-                                client
-                                    .opened
-                                    .entry(side.user.clone())
-                                    .or_default()
-                                    .push_back(is_relayed(link));
-                            }
-                            opened = Some(end.id.clone());
-                        }
-                        _ if side.nominated == Some(link) => end.stage = Stage::Broken,
-                        ["nominate"] if !side.is_requester => end.is_nominated = true,
-                        _ => return Ok(()),
-                    }
-                }
-                (Stage::Open, _) => {}
-                (Stage::New | Stage::Called | Stage::Secured | Stage::Broken, _) => return Ok(()),
+            if !self.hears(link, process, &mut end, &words) {
+                break;
             }
             end.heard.drain(..=at);
         }
-        if let Some(id) = opened {
+        let (stage, id) = (end.stage, end.id.clone());
+        self.private.ends.insert((link, process), end);
+        if stage != before.0 {
+            self.has_to_move(process, &id);
+        }
+        if stage == Stage::Open && before.0 == Stage::Ready {
             self.note_open(&id);
             return self.stands(process, &id);
         }
         Ok(())
+    }
+
+    /// What a client makes of a line; returns whether the line's turn has come.
+    fn hears(&mut self, link: LinkId, process: ProcessId, end: &mut End, words: &[&str]) -> bool {
+        match (end.stage, words) {
+            // Others may have to wait for the introduction.
+            (Stage::New, ["hobnob-private", "2", nonce, proof]) if !end.dialled => {
+                let called = |(id, both): &(&String, &mut Introduction)| {
+                    both.is_proved(id, process, false, (nonce, proof))
+                };
+                let Some((id, _)) = self.private.introductions.iter_mut().find(called) else {
+                    return false;
+                };
+                (end.id, end.nonce) = (id.clone(), (*nonce).to_string());
+                end.stage = Stage::Called;
+            }
+            (Stage::Secured, ["ready"]) if end.dialled => end.stage = Stage::Ready,
+            (Stage::Ready, words) => {
+                let nominated = self.nominated(process, &end.id) == Some(link);
+                match words {
+                    ["opened"] if nominated => self.begins(process, link, end),
+                    _ if nominated => end.stage = Stage::Broken,
+                    ["nominate"] if !self.is_requester(process, &end.id) => end.is_nominated = true,
+                    words => return self.hears_talk((process, link), end, words),
+                }
+            }
+            (Stage::Open | Stage::Moving, words) => return self.hears_talk((process, link), end, words),
+            (Stage::New | Stage::Called | Stage::Secured | Stage::Broken, _) => return false,
+        }
+        true
+    }
+
+    fn is_requester(&self, process: ProcessId, id: &str) -> bool {
+        let side = self.private.introductions.get(id).and_then(|both| both.side(process));
+        side.is_none_or(|side| side.is_requester)
     }
 
     /// A client begins to encrypt a connection: with the one who was introduced, who says a nonce once, and nobody else.
@@ -100,13 +107,6 @@ impl Check {
         Ok(())
     }
 
-    fn has_opened(&mut self, process: ProcessId, id: &str, link: LinkId) {
-        let user = self.private.introductions.get(id).and_then(|both| both.side(process));
-        if let (Some(side), Some(client)) = (user, self.private.clients.get_mut(&process)) {
-            client.opened.entry(side.user.clone()).or_default().push_back(is_relayed(link));
-        }
-    }
-
     /// A client says on a private link what its introduction allows, and to strangers nothing (R36, R37).
     pub(super) fn peer_says(&mut self, link: LinkId, process: ProcessId, line: &str) -> Verdict {
         let Some(mut end) = self.private.ends.remove(&(link, process)) else { return Ok(()) };
@@ -118,15 +118,36 @@ impl Check {
             end.id =
                 self.private.introductions.iter().find(called).map_or_else(String::new, |(id, _)| id.clone());
         }
-        let nominated = self.nominated(process, &end.id);
-        // A client closes a link whose other side breaks the rules, and may nominate another before.
-        let ends = &self.private.ends;
-        let is_free = nominated
-            .is_none_or(|other| ends.get(&(other, process)).is_none_or(|end| end.stage == Stage::Broken));
-        let known = self.introduces(process, &end);
-        let has_key = self.proves_key(process, &end);
-        let mut opens = false;
-        let (allowed, what) = match (words.as_slice(), end.stage) {
+        let opens = words.as_slice() == ["opened"] && end.stage == Stage::Ready;
+        let becomes_ready = words.as_slice() == ["ready"];
+        let role = self.plays_its_part(link, process, &end, &words);
+        let (allowed, what) = self.may_say(link, process, &mut end, &words);
+        let detail = format!("{process:?} on {link:?}: {line}; {end:?}");
+        let id = end.id.clone();
+        self.private.ends.insert((link, process), end);
+        role?;
+        rule!(self, allowed, what, "{detail}");
+        if opens {
+            self.note_open(&id);
+            self.stands(process, &id)?;
+        }
+        if becomes_ready {
+            self.has_to_move(process, &id);
+        }
+        self.go_on(link, process)
+    }
+
+    /// Whether a client may say a line, and by which rule.
+    fn may_say(
+        &mut self,
+        link: LinkId,
+        process: ProcessId,
+        end: &mut End,
+        words: &[&str],
+    ) -> (bool, &'static str) {
+        let known = self.introduces(process, end);
+        let has_key = self.proves_key(process, end);
+        match (words, end.stage) {
             (["hobnob-private", ..], Stage::New) => {
                 end.stage = Stage::Called;
                 (end.dialled && known, "nobody but the one introduced is answered")
@@ -135,45 +156,52 @@ impl Check {
                 end.stage = Stage::Ready;
                 (!end.dialled && known && has_key, "nobody but the one introduced is answered")
             }
-            (["nominate"], Stage::Ready) => (known && has_key && is_free, "an introduction opens one link"),
+            (["nominate"], Stage::Ready) => {
+                let is_free = self.is_free(link, process, end);
+                (known && has_key && is_free, "an introduction opens one link")
+            }
             (["opened"], Stage::Ready) => {
-                (opens, end.stage) = (true, Stage::Open);
-                (known && end.is_nominated, "an introduction opens one link")
+                let is_first = !self.has_a_link(process, &end.id);
+                self.begins(process, link, end);
+                (known && is_first && end.is_nominated, "an introduction opens one link")
             }
-            (["text" | "ack" | "close", ..], Stage::Open) => (true, ""),
-            (..) => (false, "nobody but the one introduced is answered"),
+            (words, _) => self.talks((process, link), end, words),
+        }
+    }
+
+    /// Whether a client has no link yet and may choose one. It closes a link whose other side breaks the rules, and may
+    /// nominate another before.
+    fn is_free(&mut self, link: LinkId, process: ProcessId, end: &End) -> bool {
+        let nominated = self.nominated(process, &end.id);
+        if let Some(side) =
+            self.private.introductions.get_mut(&end.id).and_then(|both| both.side_mut(process))
+        {
+            side.nominated = Some(link);
+        }
+        let ends = &self.private.ends;
+        let broken = |other| ends.get(&(other, process)).is_none_or(|end| end.stage == Stage::Broken);
+        !self.has_a_link(process, &end.id) && nominated.is_none_or(broken)
+    }
+
+    fn has_a_link(&self, process: ProcessId, id: &str) -> bool {
+        let side = self.private.introductions.get(id).and_then(|both| both.side(process));
+        side.is_some_and(|side| side.opened)
+    }
+
+    fn plays_its_part(&self, link: LinkId, process: ProcessId, end: &End, words: &[&str]) -> Verdict {
+        let requester = match words {
+            ["nominate"] => true,
+            ["opened"] => false,
+            _ => return Ok(()),
         };
-        let both = self.private.introductions.get_mut(&end.id);
-        if let Some(side) = both.and_then(|both| both.side_mut(process)) {
-            let requester = match words.as_slice() {
-                ["nominate"] => Some(true),
-                ["opened"] => Some(false),
-                _ => None,
-            };
-            let role = requester.is_none_or(|requester| requester == side.is_requester);
-            rule!(
-                self,
-                role,
-                "the requester nominates and the accepter opens",
-                "{process:?}: {line}, {side:?}"
-            );
-            if words.as_slice() == ["nominate"] {
-                side.nominated = Some(link);
-            }
-            side.opened |= opens;
-        }
-        if opens {
-            self.has_opened(process, &end.id, link);
-            self.note_open(&end.id);
-        }
-        let detail = format!("{process:?} on {link:?}: {line}; {end:?}");
-        let id = end.id.clone();
-        self.private.ends.insert((link, process), end);
-        rule!(self, allowed, what, "{detail}");
-        if opens {
-            self.stands(process, &id)?;
-        }
-        self.go_on(link, process)
+        let side = self.private.introductions.get(&end.id).and_then(|both| both.side(process));
+        rule!(
+            self,
+            side.is_none_or(|side| side.is_requester == requester),
+            "the requester nominates and the accepter opens",
+            "{process:?} on {link:?}: {words:?}, {side:?}"
+        );
+        Ok(())
     }
 
     fn nominated(&self, process: ProcessId, id: &str) -> Option<LinkId> {
@@ -184,7 +212,7 @@ impl Check {
     fn introduces(&self, process: ProcessId, end: &End) -> bool {
         let Some(both) = self.private.introductions.get(&end.id) else { return false };
         let Some(side) = both.side(process) else { return false };
-        !side.opened && side.good_until >= self.now
+        side.may_call() && side.good_until >= self.now
     }
 
     /// Whether the other side has proved the key that its introduction names.

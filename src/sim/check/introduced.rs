@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::moves::{Debt, Talk};
 use crate::sim::calls::proof;
 use crate::sim::trace::ProcessId;
 use crate::time::Time;
@@ -33,6 +34,7 @@ pub(super) struct Side {
     pub(super) nominated: Option<LinkId>,
     pub(super) opened: bool,
     pub(super) shown: bool,
+    pub(super) talk: Talk,
     /// When its client uses it no more.
     pub(super) good_until: Time,
     /// Of the calls that were taken.
@@ -51,7 +53,14 @@ pub(super) struct End {
     pub(super) nonce: String,
     /// What the other side has proved.
     pub(super) proved: Option<DeviceKey>,
+    /// Whether both sides can move a conversation to another link.
+    pub(super) can_move: bool,
     pub(super) is_nominated: bool,
+    /// The other side moves the conversation here, and has so many of its texts.
+    pub(super) moved_with: Option<u64>,
+    /// The number of the next text that is said here.
+    pub(super) next_text: u64,
+    pub(super) debt: Debt,
 }
 
 impl End {
@@ -63,7 +72,11 @@ impl End {
             id: String::new(),
             nonce: String::new(),
             proved: None,
+            can_move: false,
             is_nominated: false,
+            moved_with: None,
+            next_text: 1,
+            debt: Debt::default(),
         }
     }
 }
@@ -76,9 +89,18 @@ pub(super) enum Stage {
     /// The client encrypts the connection.
     Secured,
     Ready,
+    /// The client moves its conversation here.
+    Moving,
     Open,
     /// The other side has said what is not its part.
     Broken,
+}
+
+impl Side {
+    /// Whether its client may call the other: there is no link, or only one that is relayed.
+    pub(super) const fn may_call(&self) -> bool {
+        !self.opened || self.talk.can_move
+    }
 }
 
 impl Introduction {

@@ -10,6 +10,7 @@ mod exits;
 mod handshake;
 mod introduced;
 mod keys;
+mod moves;
 mod private;
 mod texts;
 
@@ -65,6 +66,7 @@ impl Check {
             self.now = *at;
             self.reference.see(*at, seen, trace)?;
             self.private_links_are_open()?;
+            self.moves_are_made()?;
             self.see_private(seen, trace)?;
             self.see(seen, trace)?;
         }

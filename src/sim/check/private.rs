@@ -7,11 +7,12 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use super::door::number;
 pub(super) use super::introduced::{End, Introduction, Side};
 use super::keys::Keys;
+use super::moves::{Moving, Talk};
 use super::{Check, Verdict, lines, rule};
 use crate::client::view::{Connection, Failure, Notice, Path, Success, View};
 use crate::client::{Named, Verb, Way};
@@ -51,6 +52,7 @@ pub(super) struct Private {
     pub(super) strangers: BTreeSet<(Time, ProcessId, LinkId)>,
     /// What clients know of others' keys.
     pub(super) keys: Keys,
+    pub(super) moving: Moving,
     /// The longest time that a line of any connection takes.
     pub(super) latency_micros: u64,
 }
@@ -102,6 +104,7 @@ impl Private {
         let concerns = |id: &String| introductions.get(id).is_some_and(|both| both.side(process).is_some());
         self.due.retain(|(_, id)| !concerns(id));
         self.due_open.retain(|(_, id)| !concerns(id));
+        self.moving.is_excused(concerns);
         self.owed.retain(|(_, asker, _)| *asker != process);
         self.strangers.retain(|(_, of, _)| *of != process);
     }
@@ -110,6 +113,7 @@ impl Private {
         self.clients.values_mut().for_each(|client| client.disturbed = now);
         self.due.clear();
         self.due_open.clear();
+        self.moving.are_all_excused();
         self.owed.clear();
         self.strangers.clear();
     }
@@ -193,6 +197,7 @@ impl Check {
         let is_open = |both: &Introduction| both.sides.iter().all(|side| side.opened);
         if self.private.introductions.get(id).is_some_and(is_open) {
             self.private.due_open.retain(|(_, other)| other != id);
+            self.private.may_have_to_move(id);
         }
     }
 
@@ -237,6 +242,7 @@ impl Check {
                     nominated: None,
                     opened: false,
                     shown: false,
+                    talk: Talk::default(),
                     good_until: Time(self.now.0 + GOOD_MICROS),
                     nonces: BTreeSet::new(),
                 };
@@ -260,6 +266,9 @@ impl Check {
         let replaced = |other: &String| other != id && introductions.get(other).is_some_and(same);
         self.private.due.retain(|(_, other)| !replaced(other));
         self.private.due_open.retain(|(_, other)| !replaced(other));
+        if let Some(process) = side.process {
+            self.private.moving.are_introduced_anew(process, &side.user);
+        }
         let fresh = || Introduction { at: now, sides: Vec::new() };
         let both = self.private.introductions.entry(id.to_string()).or_insert_with(fresh);
         both.sides.push(side);
@@ -366,13 +375,13 @@ impl Check {
                 return self.peer_hears(*link, *process, trace.bytes(*bytes));
             }
             PeerSeen::Secured { link, process } => return self.secures(*link, *process),
-            PeerSeen::Proved { link, process, key } => {
+            PeerSeen::Proved { link, process, key, can_move } => {
                 if let Some(end) = self.private.ends.get_mut(&(*link, *process)) {
-                    end.proved = Some(*key);
+                    (end.proved, end.can_move) = (Some(*key), *can_move);
                 }
             }
-            PeerSeen::Left { link, process } => {
-                self.private.ends.remove(&(*link, *process));
+            PeerSeen::Left { link, process, closed } => {
+                self.private.is_left(*process, *link, *closed);
                 self.private.is_let_in(*process, *link);
             }
             PeerSeen::Unreached { .. } => {}
@@ -433,6 +442,7 @@ impl Check {
                 };
                 self.private.due.retain(|(_, id)| !is_open(id));
             }
+            View::PrivateClosed { user, reason } => return self.is_over(process, user, *reason),
             View::Result { command, outcome, .. } => {
                 if let (Named::Command(Verb::Trust), Ok(Success::User { user })) = (command, outcome) {
                     let refused = self.private.keys.is_trusted(process, user);
@@ -480,12 +490,4 @@ impl Check {
 fn endpoints(process: ProcessId, client: &Client) -> Vec<SocketAddr> {
     let advertised = client.place.advertised(process.0).filter(|_| !client.listening.is_empty());
     client.listening.iter().copied().chain(advertised).collect()
-}
-
-pub(super) fn may_be_dialled(address: &SocketAddr) -> bool {
-    let good = match address.ip().to_canonical() {
-        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_link_local(),
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_unicast_link_local(),
-    };
-    good && address.port() >= 1_024
 }

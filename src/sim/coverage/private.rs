@@ -10,6 +10,7 @@ use crate::client::view::{Failure, Path, View};
 use crate::sim::calls::proof;
 use crate::sim::cast::USERS;
 use crate::sim::network::Place;
+use crate::sim::relayed::is_relayed;
 use crate::sim::trace::{PeerSeen, ProcessId, Seen, Told, Trace};
 use crate::wire::Code;
 use crate::words::LinkId;
@@ -27,6 +28,10 @@ pub(super) struct Links {
     called: BTreeMap<(LinkId, ProcessId), String>,
     nominated: BTreeSet<(String, LinkId)>,
     opened: BTreeSet<String>,
+    /// Where requesters have begun to move their conversations, and whether these have lost their relays.
+    moving: BTreeMap<(LinkId, ProcessId), bool>,
+    /// The last texts that clients have said, by introduction.
+    said: BTreeMap<(String, ProcessId), u64>,
     /// The server was told that a time has come.
     ticks: bool,
 }
@@ -100,8 +105,12 @@ impl Links {
             PeerSeen::Joined { link, process, dialled: true } => {
                 self.diallers.insert(*link, *process);
             }
-            PeerSeen::Left { link, process } if self.diallers.get(link) == Some(process) => {
+            PeerSeen::Left { link, process, .. } if self.diallers.get(link) == Some(process) => {
                 self.diallers.remove(link);
+            }
+            PeerSeen::Left { link, process, .. } if is_relayed(*link) => {
+                let moving = self.moving.iter_mut().filter(|((_, of), _)| of == process);
+                moving.for_each(|(_, lost)| *lost = true);
             }
             PeerSeen::Joined { link, process, dialled: false } => {
                 let dialler = self.diallers.remove(link);
@@ -156,6 +165,12 @@ impl Links {
                 }
             }
             ["opened"] => self.has_opened(link, process, coverage),
+            ["continued", _] => {
+                coverage.saw(Rare::Moved);
+                if self.moving.remove(&(link, process)) == Some(true) {
+                    coverage.saw(Rare::OldLinkEndedFirst);
+                }
+            }
             _ => {}
         }
     }
@@ -182,6 +197,16 @@ impl Links {
                 }
             }
             ["opened"] => self.has_opened(link, process, coverage),
+            ["continue", ..] => drop(self.moving.insert((link, process), false)),
+            ["text", number, ..] => {
+                let Some(id) = self.called.get(&(link, process)) else { return };
+                let last = self.said.entry((id.clone(), process)).or_default();
+                let number = number.parse().unwrap_or(0);
+                if number <= *last {
+                    coverage.saw(Rare::SaidAgainAfterMove);
+                }
+                *last = number.max(*last);
+            }
             _ => {}
         }
     }

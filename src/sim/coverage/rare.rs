@@ -181,6 +181,12 @@ spelled! {
         KeyChanged = "private link stopped by another key",
         /// Two clients had a link through the server.
         RelayStood = "private link that the server relays",
+        /// A conversation began on a relay and became direct.
+        Moved = "conversation that left its relay",
+        /// A text was said on two links of one conversation.
+        SaidAgainAfterMove = "text said again after a move",
+        /// The relay of a conversation ended before the other side had agreed to the move.
+        OldLinkEndedFirst = "conversation that moved when its relay had ended",
         /// The server relayed something falsely.
         RelayTampered = "relay that is not what came",
         /// What was relayed waited because its sender had had much relayed.

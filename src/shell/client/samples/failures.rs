@@ -115,6 +115,8 @@ fn failures_about_groups() -> Vec<(&'static str, Failure, &'static str)> {
         failed("remove group", Code::NotMember, "luke", "Error. luke is not in the group"),
         failed("delete group", Code::NotOwner, "", "Error. Only the owner of the group may do this"),
         failed("add group", Code::AlreadyMember, "luke", "Error. luke is already in the group"),
+        failed("private", Code::Limit, "yoda", "Error. yoda shows nothing, and too many of your texts wait"),
+        failed("startprivate", Code::Limit, "", "Error. Too many private links are open"),
         failed("create group", Code::Limit, "", "Error. The limit of groups or members is reached"),
         failed(
             "message group",

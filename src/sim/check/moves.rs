@@ -1,0 +1,289 @@
+//! Conversations: what is said in one, and how it moves from a relay to a direct link (R37, R69).
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::net::SocketAddr;
+
+use super::door::may_be_dialled;
+use super::introduced::{End, Introduction, Stage};
+use super::private::{DIALS, PATIENCE_MICROS, Private, Side};
+use super::{Check, Verdict, rule};
+use crate::client::Way;
+use crate::client::view::PrivateEnd;
+use crate::sim::network::Answer;
+use crate::sim::relayed::is_relayed;
+use crate::sim::trace::ProcessId;
+use crate::time::Time;
+use crate::words::LinkId;
+
+/// The rule for what is said where it has no place.
+const STRANGERS: &str = "nobody but the one introduced is answered";
+const MOVES: &str = "a conversation moves once, from a relay to a direct link";
+const NUMBERS: &str = "texts on a link are numbered without a gap";
+const LEAVES: &str = "a conversation leaves its relay if it can";
+
+/// What one side has said and heard in its conversation, over all its links.
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    /// It began on a relay, and both sides can move it.
+    pub(super) can_move: bool,
+    /// The requester has said where.
+    pub(super) is_moved: bool,
+    /// Highest numbers of texts said, heard and acknowledged.
+    said: u64,
+    heard: u64,
+    acknowledged: u64,
+}
+
+/// What an end has to say at once.
+#[derive(Debug, Default)]
+pub(super) struct Debt {
+    /// That the conversation moves to it.
+    pub(super) moves: bool,
+    /// Texts up to this number again.
+    texts: u64,
+    /// That it has these texts.
+    acknowledges: u64,
+}
+
+/// Conversations that move, or have to.
+#[derive(Debug, Default)]
+pub(super) struct Moving {
+    /// Ends that have to say something at once, and since when.
+    owing: BTreeSet<(Time, ProcessId, LinkId)>,
+    /// By when conversations must have left their relays, by the ids of their introductions.
+    due: BTreeSet<(Time, String)>,
+    /// Clients that have closed the link to which they moved the conversation with a user.
+    gave_up: BTreeMap<(ProcessId, String), String>,
+}
+
+impl Moving {
+    pub(super) fn is_excused(&mut self, is_concerned: impl Fn(&String) -> bool) {
+        self.due.retain(|(_, id)| !is_concerned(id));
+    }
+
+    pub(super) fn are_all_excused(&mut self) {
+        self.due.clear();
+    }
+
+    /// Two have a new introduction: the conversation of an earlier one ends when its link is open.
+    pub(super) fn are_introduced_anew(&mut self, process: ProcessId, user: &str) {
+        self.gave_up.remove(&(process, user.to_string()));
+    }
+}
+
+impl End {
+    fn owes(&self) -> bool {
+        match self.stage {
+            Stage::Ready => self.debt.moves,
+            Stage::Open => self.next_text <= self.debt.texts || self.debt.acknowledges > 0,
+            Stage::New | Stage::Called | Stage::Secured | Stage::Moving | Stage::Broken => false,
+        }
+    }
+
+    /// The conversation goes on here: the other side has the texts up to `has`.
+    fn go_on(&mut self, talk: &Talk, has: u64) {
+        self.stage = Stage::Open;
+        self.next_text = has + 1;
+        self.debt = Debt { moves: false, texts: talk.said, acknowledges: talk.acknowledged };
+    }
+}
+
+impl Private {
+    /// Whether a user has never wanted this client's links with another to run otherwise than by chance.
+    fn runs_by_itself(&self, side: &Side) -> bool {
+        let client = side.process.and_then(|process| self.clients.get(&process));
+        client.is_some_and(|client| client.ways(&side.user).iter().all(|way| *way == Way::Auto))
+    }
+
+    /// Whether one of two clients has begun to dial an address at which it reaches the other.
+    fn can_reach(&self, both: &Introduction) -> bool {
+        let reaches = |here: &Side, there: &Side| {
+            let client = |side: &Side| side.process.and_then(|process| self.clients.get(&process));
+            let (Some(from), Some(to)) = (client(here), client(there)) else { return false };
+            let told = here.addresses.iter().filter(|address| may_be_dialled(address)).take(DIALS);
+            let reached =
+                |told: &SocketAddr| from.place.dials(*told, &to.place, &to.listening) == Answer::Connected;
+            told.filter(|told| here.dialled.contains_key(told)).any(reached)
+        };
+        let [one, other] = both.sides.as_slice() else { return false };
+        reaches(one, other) || reaches(other, one)
+    }
+
+    /// A conversation has begun on both sides. If it is relayed and could be direct, it has to move before its
+    /// introduction is over.
+    pub(super) fn may_have_to_move(&mut self, id: &str) {
+        let Some(both) = self.introductions.get(id) else { return };
+        let stands = |side: &Side| {
+            let client = side.process.and_then(|process| self.clients.get(&process));
+            client.is_some_and(|client| client.frozen.is_none())
+        };
+        let moves = |side: &Side| side.talk.can_move && self.runs_by_itself(side) && stands(side);
+        if both.sides.len() == 2 && both.sides.iter().all(moves) && self.can_reach(both) {
+            self.moving.due.insert((Time(both.at.0 + PATIENCE_MICROS), id.to_string()));
+        }
+    }
+
+    /// A link is gone. `closed`: by the client itself.
+    pub(super) fn is_left(&mut self, process: ProcessId, link: LinkId, closed: bool) {
+        let Some(end) = self.ends.remove(&(link, process)) else { return };
+        if is_relayed(link) && end.stage == Stage::Open {
+            self.moving.due.retain(|(_, id)| *id != end.id);
+        }
+        if end.stage == Stage::Moving
+            && closed
+            && let Some(side) = self.introductions.get(&end.id).and_then(|both| both.side(process))
+        {
+            self.moving.gave_up.insert((process, side.user.clone()), end.id);
+        }
+    }
+}
+
+impl Check {
+    /// A conversation has begun at a client.
+    pub(super) fn begins(&mut self, process: ProcessId, link: LinkId, end: &mut End) {
+        (end.stage, end.next_text) = (Stage::Open, 1);
+        let both = self.private.introductions.get_mut(&end.id);
+        let Some(side) = both.and_then(|both| both.side_mut(process)) else { return };
+        side.opened = true;
+        side.talk.can_move = is_relayed(link) && end.can_move;
+        if let Some(client) = self.private.clients.get_mut(&process) {
+            client.opened.entry(side.user.clone()).or_default().push_back(is_relayed(link));
+        }
+        self.private.moving.gave_up.remove(&(process, side.user.clone()));
+    }
+
+    /// A requester moves its conversation to the first direct link that is ready.
+    pub(super) fn has_to_move(&mut self, process: ProcessId, id: &str) {
+        let Some(side) = self.private.introductions.get(id).and_then(|both| both.side(process)) else {
+            return;
+        };
+        if !side.is_requester
+            || !side.talk.can_move
+            || side.talk.is_moved
+            || !self.private.runs_by_itself(side)
+        {
+            return;
+        }
+        let ready = self.private.ends.iter_mut().find(|((link, of), end)| {
+            *of == process && end.id == id && end.stage == Stage::Ready && end.can_move && !is_relayed(*link)
+        });
+        if let Some(((link, _), end)) = ready {
+            end.debt.moves = true;
+            self.private.moving.owing.insert((self.now, process, *link));
+        }
+    }
+
+    /// What a client says in a conversation, or to move it. Says whether it may, and by which rule.
+    pub(super) fn talks(
+        &mut self,
+        (process, link): (ProcessId, LinkId),
+        end: &mut End,
+        words: &[&str],
+    ) -> (bool, &'static str) {
+        let both = self.private.introductions.get_mut(&end.id);
+        let Some(side) = both.and_then(|both| both.side_mut(process)) else {
+            return (end.stage == Stage::Open, STRANGERS);
+        };
+        let talk = &mut side.talk;
+        match (words, end.stage) {
+            (["continue", id, arrived], Stage::Ready) => {
+                let asks = talk.can_move && end.can_move && !is_relayed(link) && side.is_requester;
+                let good = asks && !talk.is_moved && *id == end.id && is_number(arrived, talk.heard);
+                talk.is_moved = true;
+                end.stage = Stage::Moving;
+                (good, MOVES)
+            }
+            (["continued", arrived], Stage::Ready) => {
+                let has = end.moved_with.take();
+                let good = has.is_some() && !side.is_requester && is_number(arrived, talk.heard);
+                end.go_on(talk, has.unwrap_or_default());
+                self.private.moving.owing.insert((self.now, process, link));
+                (good, MOVES)
+            }
+            (["text", number, ..], Stage::Open) => {
+                let good = is_number(number, end.next_text);
+                talk.said = talk.said.max(end.next_text);
+                end.next_text += 1;
+                (good, NUMBERS)
+            }
+            (["ack", number], Stage::Open) => {
+                let number = number.parse().unwrap_or(u64::MAX);
+                let good = (talk.acknowledged..=talk.heard).contains(&number);
+                talk.acknowledged = number;
+                if number >= end.debt.acknowledges {
+                    end.debt.acknowledges = 0;
+                }
+                (good, NUMBERS)
+            }
+            (["close", ..], Stage::Open | Stage::Moving) => (true, ""),
+            (..) => (false, STRANGERS),
+        }
+    }
+
+    /// What a client hears in a conversation, or to move it; returns whether it has to do with that.
+    pub(super) fn hears_talk(
+        &mut self,
+        (process, link): (ProcessId, LinkId),
+        end: &mut End,
+        words: &[&str],
+    ) -> bool {
+        let both = self.private.introductions.get_mut(&end.id);
+        let Some(side) = both.and_then(|both| both.side_mut(process)) else {
+            return end.stage == Stage::Open;
+        };
+        let talk = &mut side.talk;
+        match (words, end.stage) {
+            (["text", number, ..], Stage::Open) => {
+                talk.heard = talk.heard.max(number.parse().unwrap_or(0));
+            }
+            (["continue", _, has], Stage::Ready) if talk.can_move && !side.is_requester => {
+                end.moved_with = has.parse().ok();
+            }
+            (["continued", has], Stage::Moving) => {
+                end.go_on(talk, has.parse().unwrap_or(0));
+                self.private.moving.owing.insert((self.now, process, link));
+                self.private.moving.due.retain(|(_, id)| *id != end.id);
+            }
+            (_, stage) => return stage == Stage::Open,
+        }
+        true
+    }
+
+    /// What has to be said at once was said; who can leave a relay has left it.
+    pub(super) fn moves_are_made(&mut self) -> Verdict {
+        while let Some((at, process, link)) = self.private.moving.owing.first().copied() {
+            if at >= self.now {
+                break;
+            }
+            self.private.moving.owing.pop_first();
+            let end = self.private.ends.get(&(link, process));
+            let owes = end.is_some_and(End::owes);
+            let rule = if end.is_some_and(|end| end.stage == Stage::Ready) {
+                LEAVES
+            } else {
+                "a conversation that moves loses nothing"
+            };
+            rule!(self, !owes, rule, "{process:?} on {link:?}: {end:?}");
+        }
+        if let Some((until, id)) = self.private.moving.due.first() {
+            let both = self.private.introductions.get(id);
+            rule!(self, *until >= self.now, LEAVES, "{id}: {both:?}");
+        }
+        Ok(())
+    }
+
+    /// The end of a conversation is shown: it was not lost because its old link ended while it moved.
+    pub(super) fn is_over(&mut self, process: ProcessId, user: &str, reason: PrivateEnd) -> Verdict {
+        let gave_up = self.private.moving.gave_up.remove(&(process, user.to_string()));
+        let outlives = reason != PrivateEnd::Lost || gave_up.is_none();
+        let rule = "a conversation that moves outlives its link";
+        rule!(self, outlives, rule, "{process:?} and {user}: {gave_up:?}");
+        Ok(())
+    }
+}
+
+fn is_number(word: &str, number: u64) -> bool {
+    word == format!("{number}")
+}
