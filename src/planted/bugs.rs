@@ -327,5 +327,6 @@ planted! {
     MoveForgetsTexts: "A conversation that moves does not say again what was lost with its link.",
     MoveShowsAgain: "A text that is said again after a move is shown again.",
     MoveForgetsAcknowledgement: "A conversation that moves does not acknowledge again what was shown.",
+    MoveRefusesAcknowledged: "The accepter does not move a conversation whose texts were acknowledged meanwhile.",
     MoveEndsWithOldLink: "A conversation that is moving ends with its old link.",
 }

@@ -25,8 +25,7 @@ impl World {
             Kind::Cut | Kind::Silence | Kind::Heal => self.trouble_link(step),
             Kind::Latency => {
                 let latency = [0, 200, 5_000, 100_000, 900_000];
-                self.weather.latency_micros = latency[usize::from(step.argument) % latency.len()];
-                self.see_peer(PeerSeen::Slow { latency_micros: self.weather.latency_micros });
+                self.take_latency(latency[usize::from(step.argument) % latency.len()]);
                 let chunking = [Chunking::Whole, Chunking::Sometimes, Chunking::Crumbs];
                 self.chunking = chunking[usize::from(step.actor) % chunking.len()];
             }
@@ -87,6 +86,12 @@ impl World {
         let micros = self.draw.below(3_000);
         self.pass(Time(self.now.0 + micros), super::steps::HAPPENINGS);
         self.enter(other, block.as_bytes());
+    }
+
+    /// What new links take from now on.
+    pub(super) fn take_latency(&mut self, latency_micros: u64) {
+        self.weather.latency_micros = latency_micros;
+        self.see_peer(PeerSeen::Slow { latency_micros });
     }
 
     fn trouble_link(&mut self, step: Step) {

@@ -16,6 +16,11 @@ const BLOCK_ENDS_PRIVATE: (u8, u16) = (14, 0);
 /// So long the first dials of two are lost who get a relay first.
 const LOST_MICROS: u64 = 250_000;
 
+const SLOW_MICROS: u64 = 20_000;
+
+/// Chooses a client that accepts requests by itself and takes the way that works.
+const BOTH_WILLING: u32 = 106;
+
 /// What happens to the next conversation that moves.
 #[derive(Debug)]
 pub(super) struct Meddling {
@@ -31,22 +36,30 @@ impl World {
         self.seats[seat].place = Place::new(seat, step.argument);
     }
 
-    /// Two clients start anew, each at a place of its own, and agree on a private link.
+    /// Two clients agree on a private link.
     pub(super) fn introduce(&mut self, step: Step) {
+        if step.salt % 8 < 2 && !(step.salt / 8).is_multiple_of(3) {
+            return self.talk_on_the_way(step);
+        }
+        let Some((seats, [one, other])) = self.start_two(step) else { return };
+        self.agree(seats, [&one, &other]);
+        self.talk(seats, [&other, &one]);
+        if (step.salt / 8).is_multiple_of(3) {
+            self.part(seats[0], &other, step);
+        }
+    }
+
+    /// Two clients start anew, each at a place of its own.
+    fn start_two(&mut self, step: Step) -> Option<([usize; 2], [Name; 2])> {
         let first = usize::from(step.actor) % SEATS_USED;
         // Neighbouring seats share a home, and those six apart a user.
         let seats = [first, (first + 3) % SEATS_USED];
         let closed = step.salt % 8 > 2;
-        let moves = step.salt % 8 < 2 && !(step.salt / 8).is_multiple_of(3);
         if step.salt % 8 == 2 {
             self.let_crowds_come();
         }
         for (seat, choice) in seats.into_iter().zip([step.argument % 256, step.argument / 256]) {
-            let place = match (closed, moves) {
-                (true, _) => CLOSED[usize::from(choice) % CLOSED.len()],
-                (false, true) => choice % 2,
-                (false, false) => choice,
-            };
+            let place = if closed { CLOSED[usize::from(choice) % CLOSED.len()] } else { choice };
             self.seats[seat].place = Place::new(seat, place);
             self.type_line(seat, b"logout");
         }
@@ -59,30 +72,53 @@ impl World {
             );
         }
         self.pass_millis(500);
-        let users = seats.map(|seat| self.seats[seat].process.as_ref()?.user.clone());
-        let [Some(one), Some(other)] = users else { return };
-        if moves {
-            let until = Time(self.now.0 + LOST_MICROS);
-            self.weather.lose_dials_until = until.max(self.weather.lose_dials_until);
-            let choice = step.salt / 48;
-            self.meddling = Some(Meddling { seats, users: [one.clone(), other.clone()], choice });
-        }
+        let [one, other] = self.users_at(seats);
+        Some((seats, [one?, other?]))
+    }
+
+    fn users_at(&self, seats: [usize; 2]) -> [Option<Name>; 2] {
+        seats.map(|seat| self.seats[seat].process.as_ref()?.user.clone())
+    }
+
+    /// One asks for a private link and the other accepts.
+    fn agree(&mut self, seats: [usize; 2], [one, other]: [&Name; 2]) {
         self.type_line(seats[0], format!("startprivate {other}").as_bytes());
         self.pass_millis(100);
         self.type_line(seats[1], format!("accept {one}").as_bytes());
         self.pass_millis(100);
-        if moves {
-            self.pass_millis(700);
+    }
+
+    /// Two clients start anew where one reaches the other, and agree while their first dials are lost, so that their conversation begins on a relay and
+    /// moves.
+    fn talk_on_the_way(&mut self, step: Step) {
+        let first = usize::from(step.actor) % SEATS_USED;
+        let seats = [first, (first + 3) % SEATS_USED];
+        for (seat, choice) in seats.into_iter().zip([step.argument % 2, step.argument / 2 % 2]) {
+            self.kill_client(seat, true);
+            self.seats[seat].place = Place::new(seat, choice);
+            self.start_at(
+                seat,
+                Step { kind: Kind::Start, salt: step.salt / 1_800 * 1_800 + BOTH_WILLING, ..step },
+            );
         }
+        self.pass_millis(500);
+        let [Some(one), Some(other)] = self.users_at(seats) else { return };
+        let until = Time(self.now.0 + LOST_MICROS);
+        self.weather.lose_dials_until = until.max(self.weather.lose_dials_until);
+        let choice = step.salt / 48;
+        self.meddling = Some(Meddling { seats, users: [one.clone(), other.clone()], choice });
+        self.agree(seats, [&one, &other]);
+        self.pass_millis(700);
         self.talk(seats, [&other, &one]);
-        if moves {
-            // The last of the three rounds of dials.
-            self.pass_millis(4_000);
-            self.talk(seats, [&other, &one]);
+        let usual = self.weather.latency_micros;
+        if choice % 4 < 2 {
+            // The relay may be faster than a direct way.
+            self.take_latency(SLOW_MICROS.max(usual));
         }
-        if (step.salt / 8).is_multiple_of(3) {
-            self.part(seats[0], &other, step);
-        }
+        // The last of the three rounds of dials.
+        self.pass_millis(4_000);
+        self.take_latency(usual);
+        self.talk(seats, [&other, &one]);
     }
 
     /// Two tell each other something.

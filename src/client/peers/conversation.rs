@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
 use super::super::verb::Verb;
@@ -41,6 +42,8 @@ pub(super) struct Conversation {
     pub(super) arrived: u64,
     /// Number of the last text heard on this link: after a move some are said again.
     pub(super) heard: u64,
+    /// None was heard on this link, to which the conversation has moved.
+    pub(super) is_new_link: bool,
     /// Number of the last text acknowledged.
     pub(super) shown: u64,
     /// Texts received and not acknowledged: their numbers and their deliveries.
@@ -72,6 +75,7 @@ impl Conversation {
             sent: 0,
             arrived: 0,
             heard: 0,
+            is_new_link: false,
             shown: 0,
             showing: VecDeque::new(),
             open: VecDeque::new(),
@@ -205,11 +209,13 @@ impl ClientState {
     }
 
     /// Shows a text, unless it came on an earlier link. Texts are numbered without a gap, as none can get lost on a
-    /// link.
+    /// link; after a move those are left out that were acknowledged meanwhile.
     fn on_text(&mut self, link: LinkId, user: &str, number: u64, sent_at: Time, text: Text<'_>) {
         let Some(login) = self.login_number() else { return };
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
-        if number != conversation.heard + 1 {
+        let is_new_link = mem::take(&mut conversation.is_new_link);
+        let last = if is_new_link { conversation.arrived + 1 } else { conversation.heard + 1 };
+        if !(conversation.heard + 1..=last).contains(&number) {
             return self.break_link(link);
         }
         conversation.heard = number;

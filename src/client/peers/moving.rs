@@ -64,10 +64,11 @@ impl ClientState {
         if role != Some(Role::Accepter) || !self.may_have(user, has) {
             return self.break_link(link);
         }
+        self.outbox.send_peer(link, &PeerLine::Continued { arrived });
+        // It runs here before the others are closed, of which one may be all that it has.
+        self.go_on_at(link, user, arrived, has);
         self.peers.meetings.remove(user);
         self.drop_other_links_meeting(user, link);
-        self.outbox.send_peer(link, &PeerLine::Continued { arrived });
-        self.go_on_at(link, user, arrived, has);
     }
 
     /// The accepter has agreed to move a conversation to this link.
@@ -79,22 +80,23 @@ impl ClientState {
         }
     }
 
-    /// Whether the other side can have so many of this client's texts, and all others are kept.
+    /// Whether the other side can have had so many of this client's texts. It may have acknowledged more since.
     fn may_have(&self, user: &str, count: u64) -> bool {
         self.peers.conversations.get(user).is_some_and(|conversation| {
             let acknowledged = conversation.sent - conversation.open.len() as u64;
-            (acknowledged..=conversation.sent).contains(&count)
+            let is_refused = count < acknowledged && planted::is(Planted::MoveRefusesAcknowledged);
+            count <= conversation.sent && !is_refused
         })
     }
 
-    /// The conversation goes on at this link: the other side says again what came after `said`, and has the texts up to
-    /// `has`.
+    /// The conversation goes on at this link: the other side says again what came after `said` and was not acknowledged
+    /// since, and has the texts up to `has`.
     fn go_on_at(&mut self, link: LinkId, user: &str, said: u64, has: u64) {
         self.turn(link, Stage::Standing { user: user.to_owned() });
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         let old = conversation.link.replace(link);
         conversation.next = None;
-        conversation.heard = said;
+        (conversation.heard, conversation.is_new_link) = (said, true);
         if conversation.shown > 0 && !planted::is(Planted::MoveForgetsAcknowledgement) {
             self.outbox.send_peer(link, &PeerLine::Acknowledge { number: conversation.shown });
         }

@@ -70,6 +70,26 @@ fn what_is_said_again_and_has_arrived_is_not_shown() {
 }
 
 #[test]
+fn what_was_acknowledged_while_a_conversation_moved_is_not_said_again() {
+    let mut script = talking("accepter", true);
+    called(&mut script).and();
+    script.peer(LINK, "ack 2").and().peer(2, &format!("continue {ID} 1"));
+    assert_eq!(script.count("send on 2: continued 1 / ack 1"), 1);
+    script.and().types("private yoda three");
+    assert_eq!(script.count("send on 2: text 3"), 1);
+    let mut script = talking("requester", true);
+    script.peer_dialled(1, ADDRESS).peer(1, "ready").and();
+    script.peer(LINK, "text 2 5 you\ntext 3 5 and you").shown().and();
+    script.peer(1, "continued 2\ntext 3 5 and you").shown().and();
+    script.peer(1, "text 4 5 there").does("deliver private p7.4 yoda: there");
+    for gap in ["text 1 5 hey", "text 5 5 you"] {
+        let mut script = talking("requester", true);
+        script.peer_dialled(1, ADDRESS).peer(1, "ready").peer(1, "continued 2").and().peer(1, gap);
+        assert_eq!(script.count("show closed yoda lost"), 1, "{gap}");
+    }
+}
+
+#[test]
 fn a_conversation_outlives_its_relay_while_it_moves() {
     let mut script = talking("requester", true);
     script.peer_dialled(1, ADDRESS).peer(1, "ready").and();
@@ -81,6 +101,18 @@ fn a_conversation_outlives_its_relay_while_it_moves() {
     script.peer_gone(1).does("").peer(LINK, "text 2 5 you").and();
     script.happens(Event::PeerClosed { link: LinkId(LINK) });
     script.does("show closed yoda lost\nshow result 3 private: outcome_unknown (yoda)");
+}
+
+#[test]
+fn a_conversation_without_its_relay_takes_the_link_that_is_named_and_closes_the_others() {
+    let mut script = talking("accepter", true);
+    called(&mut script).peer_dialled(3, ADDRESS).and();
+    script.happens(Event::PeerClosed { link: LinkId(LINK) }).peer(2, &format!("continue {ID} 1"));
+    script.does(
+        "send on 2: continued 1 / ack 1 / text 2 1020300000 two
+         close 3
+         stop listening",
+    );
 }
 
 #[test]
@@ -111,7 +143,7 @@ fn one_who_hides_from_now_on_stays() {
 
 #[test]
 fn a_move_that_is_not_this_one_breaks_the_link_and_nothing_else() {
-    let wrong = [format!("continue {OTHER_ID} 1"), format!("continue {ID} 3"), format!("continue {ID} 0")];
+    let wrong = [format!("continue {OTHER_ID} 1"), format!("continue {ID} 3")];
     let wrong = wrong.iter().map(alloc::string::String::as_str);
     for line in wrong.chain(["nominate", "continued 1", "text 2 5 you", "close stopped"]) {
         let mut script = talking("accepter", true);

@@ -23,6 +23,9 @@ const MOVES: &str = "a conversation moves once, from a relay to a direct link";
 const NUMBERS: &str = "texts on a link are numbered without a gap";
 const LEAVES: &str = "a conversation leaves its relay if it can";
 
+/// An introduction that ends so soon may be over for its client.
+const OVER_MICROS: u64 = 1_000_000;
+
 /// What one side has said and heard in its conversation, over all its links.
 #[derive(Debug, Default)]
 pub(super) struct Talk {
@@ -30,10 +33,14 @@ pub(super) struct Talk {
     pub(super) can_move: bool,
     /// The requester has said where.
     pub(super) is_moved: bool,
+    /// The accepter has closed the link to which the requester has moved it.
+    is_refused: bool,
     /// Highest numbers of texts said, heard and acknowledged.
     said: u64,
     heard: u64,
     acknowledged: u64,
+    /// The other side has acknowledged the texts up to this one.
+    confirmed: u64,
 }
 
 /// What an end has to say at once.
@@ -85,7 +92,7 @@ impl End {
     /// The conversation goes on here: the other side has the texts up to `has`.
     fn go_on(&mut self, talk: &Talk, has: u64) {
         self.stage = Stage::Open;
-        self.next_text = has + 1;
+        self.next_text = has.max(talk.confirmed) + 1;
         self.debt = Debt { moves: false, texts: talk.said, acknowledges: talk.acknowledged };
     }
 }
@@ -126,8 +133,15 @@ impl Private {
     }
 
     /// A link is gone. `closed`: by the client itself.
-    pub(super) fn is_left(&mut self, process: ProcessId, link: LinkId, closed: bool) {
+    pub(super) fn is_left(&mut self, process: ProcessId, link: LinkId, closed: bool, now: Time) {
         let Some(end) = self.ends.remove(&(link, process)) else { return };
+        let both = self.introductions.get_mut(&end.id);
+        if let (Some(has), Stage::Ready, true) = (end.moved_with, end.stage, closed)
+            && let Some(side) = both.and_then(|both| both.side_mut(process))
+        {
+            let is_over = side.good_until.0 < now.0 + OVER_MICROS;
+            side.talk.is_refused |= has <= side.talk.said && !is_over;
+        }
         if is_relayed(link) && end.stage == Stage::Open {
             self.moving.due.retain(|(_, id)| *id != end.id);
         }
@@ -203,6 +217,9 @@ impl Check {
                 (good, MOVES)
             }
             (["text", number, ..], Stage::Open) => {
+                if is_relayed(link) && talk.is_refused {
+                    return (false, LEAVES);
+                }
                 let good = is_number(number, end.next_text);
                 talk.said = talk.said.max(end.next_text);
                 end.next_text += 1;
@@ -237,6 +254,9 @@ impl Check {
         match (words, end.stage) {
             (["text", number, ..], Stage::Open) => {
                 talk.heard = talk.heard.max(number.parse().unwrap_or(0));
+            }
+            (["ack", number], Stage::Open) => {
+                talk.confirmed = talk.confirmed.max(number.parse().unwrap_or(0));
             }
             (["continue", _, has], Stage::Ready) if talk.can_move && !side.is_requester => {
                 end.moved_with = has.parse().ok();

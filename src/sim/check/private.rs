@@ -381,7 +381,7 @@ impl Check {
                 }
             }
             PeerSeen::Left { link, process, closed } => {
-                self.private.is_left(*process, *link, *closed);
+                self.private.is_left(*process, *link, *closed, self.now);
                 self.private.is_let_in(*process, *link);
             }
             PeerSeen::Unreached { .. } => {}
