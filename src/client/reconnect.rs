@@ -138,6 +138,7 @@ impl ClientState {
         }
         self.tell_answered();
         self.tell_activity();
+        self.rejoin_all();
     }
 
     /// The session is over for the server.

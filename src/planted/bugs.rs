@@ -329,4 +329,9 @@ planted! {
     MoveForgetsAcknowledgement: "A conversation that moves does not acknowledge again what was shown.",
     MoveRefusesAcknowledged: "The accepter does not move a conversation whose texts were acknowledged meanwhile.",
     MoveEndsWithOldLink: "A conversation that is moving ends with its old link.",
+    ClientNeverRejoins: "A conversation that has lost its link is over, although the server could relay.",
+    ClientNeverMeetsAgain: "A conversation that has lost its direct link stays on the relay.",
+    RejoinTakesOldNonce: "A call that was said before is taken by one who has lost a link.",
+    RejoinForgetsTexts: "What had not arrived when a link was lost is not said again.",
+    RejoinShowsAgain: "What had arrived when a link was lost is shown again.",
 }

@@ -4,6 +4,7 @@ use alloc::format;
 
 use super::client_host::SEATS_USED;
 use super::network::{CLOSED, Place};
+use super::relayed::is_relayed;
 use super::scenario::{Kind, Step};
 use super::trace::ProcessId;
 use super::world::{Happening, World};
@@ -44,9 +45,33 @@ impl World {
         let Some((seats, [one, other])) = self.start_two(step) else { return };
         self.agree(seats, [&one, &other]);
         self.talk(seats, [&other, &one]);
-        if (step.salt / 8).is_multiple_of(3) {
-            self.part(seats[0], &other, step);
+        match step.salt / 8 % 3 {
+            0 => self.part(seats[0], &other, step),
+            1 => self.lose_each_other(seats, [&other, &one], step.salt / 24),
+            _ => {}
         }
+    }
+
+    /// The link of two who talk breaks. They may have lost the server too, as one whose machine changes its network, or
+    /// stand still, and then talk on.
+    fn lose_each_other(&mut self, seats: [usize; 2], to: [&Name; 2], choice: u32) {
+        let process = self.seats[seats[0]].process.as_ref();
+        let Some((link, server)) = process.and_then(|process| {
+            let mut links = process.seals.keys().copied();
+            Some((links.rfind(|link| !is_relayed(*link))?, process.link))
+        }) else {
+            return;
+        };
+        self.talk(seats, to);
+        self.cut(link, choice.is_multiple_of(2));
+        if choice % 4 == 1
+            && let Some(server) = server
+        {
+            self.cut(server, choice.is_multiple_of(3));
+        }
+        self.talk(seats, to);
+        self.pass_millis(if choice.is_multiple_of(5) { 16_000 } else { 3_000 });
+        self.talk(seats, to);
     }
 
     /// Two clients start anew, each at a place of its own.

@@ -1,5 +1,6 @@
 //! Private links that run through the server: what a shell does for them, and what an evil server does to them.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::client_host::Process;
@@ -25,6 +26,8 @@ pub(super) enum Tampering {
     Drops,
     /// Something comes before it that came earlier on another link, or in the other direction.
     Injects,
+    /// It does not come, and the next call to the same client is replaced by an earlier one.
+    Replays,
 }
 
 const TAMPERINGS: [Tampering; 5] =
@@ -37,6 +40,9 @@ pub(super) struct Evil {
     next: Option<(u32, Tampering)>,
     /// The last bytes that it has relayed.
     seen: Vec<Vec<u8>>,
+    /// The last call to each client, and the client to which it is said once more.
+    calls: BTreeMap<ProcessId, Vec<u8>>,
+    replays: Option<ProcessId>,
 }
 
 /// An evil server keeps a link from going on for so long.
@@ -119,6 +125,14 @@ impl World {
             evil.seen.remove(0);
         }
         evil.seen.push(bytes.clone());
+        if bytes.starts_with(b"hobnob-private ") {
+            let earlier = evil.calls.insert(id, bytes.clone()).filter(|_| evil.replays == Some(id));
+            if let Some(earlier) = earlier {
+                evil.replays = None;
+                self.see_peer(PeerSeen::Tampered { process: id });
+                return Vec::from([earlier]);
+            }
+        }
         let tampering = match &mut evil.next {
             Some((0, tampering)) => *tampering,
             Some((left, _)) => {
@@ -141,13 +155,19 @@ impl World {
             Tampering::Truncates => Vec::from([bytes.into_iter().take(cut).collect()]),
             Tampering::Drops => Vec::new(),
             Tampering::Injects => Vec::from([earlier, bytes]),
+            Tampering::Replays => {
+                self.evil.replays = Some(id);
+                Vec::new()
+            }
         }
     }
 
     /// The server relays falsely, soon.
     pub(super) fn turn_evil(&mut self, choice: u32) {
         let place = usize::try_from(choice % 5).unwrap_or(0);
-        self.evil.next = Some((choice / 5 % 12, TAMPERINGS[place]));
+        let replays = choice / 60 % 4 == 3;
+        let tampering = if replays { Tampering::Replays } else { TAMPERINGS[place] };
+        self.evil.next = Some((choice / 5 % 12, tampering));
     }
 
     /// The server brings no more.

@@ -64,6 +64,8 @@ pub enum PeerLine<'a> {
         /// Number of the last text that the accepter has received.
         arrived: u64,
     },
+    /// `meet`: the two look for a direct link again.
+    Meet,
     /// `close stopped|logged_out|timed_out`: the last line.
     Close(PeerFarewell),
 }
@@ -95,6 +97,7 @@ impl<'a> PeerLine<'a> {
                 Line::begin(out, "continue").shown(id).number(arrived).end();
             }
             PeerLine::Continued { arrived } => Line::begin(out, "continued").number(arrived).end(),
+            PeerLine::Meet => Line::begin(out, "meet").end(),
             PeerLine::Close(farewell) => Line::begin(out, "close").field(farewell.as_str()).end(),
         }
     }
@@ -114,6 +117,7 @@ fn peer_line(line: &str) -> Parsed<'_, PeerLine<'_>> {
         "ready" => success(PeerLine::Ready).parse(rest),
         "nominate" => success(PeerLine::Nominate).parse(rest),
         "opened" => success(PeerLine::Opened).parse(rest),
+        "meet" => success(PeerLine::Meet).parse(rest),
         "continue" => {
             map((map_opt(field, token), number), |(id, arrived)| PeerLine::Continue { id, arrived })
                 .parse(rest)
@@ -155,6 +159,7 @@ mod tests {
                 PeerLine::Continue { id: Token([0x1f; 16]), arrived: 7 },
             ),
             ("continued 0", PeerLine::Continued { arrived: 0 }),
+            ("meet", PeerLine::Meet),
             ("close logged_out", PeerLine::Close(PeerFarewell::LoggedOut)),
         ] {
             assert_eq!(PeerLine::parse(line.as_bytes()), Ok(expected), "{line:?}");
@@ -187,6 +192,7 @@ mod tests {
             "continue 1f 7",
             "continue 7",
             "continued",
+            "meet now",
             "continued 1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f 7",
             "close",
             "close lost",

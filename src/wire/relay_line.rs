@@ -113,6 +113,11 @@ pub enum Relayed<'a> {
         /// The other user.
         user: &'a str,
     },
+    /// `relay unknown USER`: the two were not introduced in their sessions, and there will be none.
+    Unknown {
+        /// The other user.
+        user: &'a str,
+    },
     /// `relay data NUMBER BASE64`
     Data {
         /// Which relay.
@@ -155,6 +160,7 @@ impl Relayed<'_> {
         match *self {
             Relayed::Opened { number, user } => line.field("opened").number(number).field(user),
             Relayed::Refused { user } => line.field("refused").field(user),
+            Relayed::Unknown { user } => line.field("unknown").field(user),
             Relayed::Data { number, sealed } => line.field("data").number(number).field(sealed.as_str()),
             Relayed::Took { number, count } => line.field("took").number(number).number(count),
             Relayed::Closed { number } => line.field("closed").number(number),
@@ -193,6 +199,7 @@ pub(super) fn relayed<'a>(
     match verb {
         "opened" => map((number(), &word), |(number, user)| Relayed::Opened { number, user }).parse(rest),
         "refused" => map(&word, |user| Relayed::Refused { user }).parse(rest),
+        "unknown" => map(&word, |user| Relayed::Unknown { user }).parse(rest),
         "data" => {
             map((number(), map_opt(&word, Sealed::new)), |(number, sealed)| Relayed::Data { number, sealed })
                 .parse(rest)
@@ -240,6 +247,7 @@ mod tests {
         for (line, expected) in [
             ("relay opened 1 yoda", Relayed::Opened { number: 1, user: "yoda" }),
             ("relay refused yoda", Relayed::Refused { user: "yoda" }),
+            ("relay unknown yoda", Relayed::Unknown { user: "yoda" }),
             ("relay data 1 aGk", Relayed::Data { number: 1, sealed }),
             ("relay took 1 2", Relayed::Took { number: 1, count: 2 }),
             ("relay closed 1", Relayed::Closed { number: 1 }),

@@ -2,10 +2,11 @@
 
 use hobnob::time::Time;
 use hobnob::wire::code::PeerFarewell;
+use hobnob::wire::relay_line::{RelayLine, Relayed, Sealed, seal};
 use hobnob::wire::{
-    Admission, Answer, ClientLine, Code, Command, Contact, Delivery, Farewell, Freshness, IdKind,
-    MAX_ENDPOINTS, MessageMark, Notice, PeerLine, PingStatus, Presence, Prompt, Refusal, Role, ServerLine,
-    Status,
+    Admission, Answer, ClientLine, Code, Command, Contact, Delivery, FRAME_BYTES, Farewell, Freshness,
+    IdKind, MAX_ENDPOINTS, MessageMark, Notice, PeerLine, PingStatus, Presence, Prompt, Refusal, Role,
+    ServerLine, Status,
 };
 use hobnob::words::{DeviceKey, LoginNumber};
 use proptest::collection::vec;
@@ -31,11 +32,38 @@ pub fn client_line() -> BoxedStrategy<ClientLine<'static>> {
         1 => (option::of(message_id()), option::of(number()))
             .prop_map(|(shown, answered)| ClientLine::Acknowledge { shown, answered }),
         1 => any::<bool>().prop_map(|valid| ClientLine::Active { valid }),
+        2 => relay_line().prop_map(ClientLine::Relay),
         2 => (number(), select(IdKind::ALL.to_vec()), token(), text_command()).prop_map(|(number, kind, id, command)| {
             ClientLine::Marked { number, mark: MessageMark { kind, id }, command }
         }),
         12 => (option::of(number()), command())
             .prop_map(|(number, command)| ClientLine::Request { number, command }),
+    ]
+    .boxed()
+}
+
+fn sealed() -> impl Strategy<Value = Sealed<'static>> {
+    vec(any::<u8>(), 1..=FRAME_BYTES).prop_filter_map("no frame", |bytes| Sealed::new(seal(&bytes).leak()))
+}
+
+fn relay_line() -> BoxedStrategy<RelayLine<'static>> {
+    prop_oneof![
+        word().prop_map(|user| RelayLine::Open { user }),
+        (number(), sealed()).prop_map(|(number, sealed)| RelayLine::Data { number, sealed }),
+        (number(), number()).prop_map(|(number, count)| RelayLine::Took { number, count }),
+        number().prop_map(|number| RelayLine::Close { number }),
+    ]
+    .boxed()
+}
+
+fn relayed() -> BoxedStrategy<Relayed<'static>> {
+    prop_oneof![
+        (number(), word()).prop_map(|(number, user)| Relayed::Opened { number, user }),
+        word().prop_map(|user| Relayed::Refused { user }),
+        word().prop_map(|user| Relayed::Unknown { user }),
+        (number(), sealed()).prop_map(|(number, sealed)| Relayed::Data { number, sealed }),
+        (number(), number()).prop_map(|(number, count)| Relayed::Took { number, count }),
+        number().prop_map(|number| Relayed::Closed { number }),
     ]
     .boxed()
 }
@@ -113,6 +141,7 @@ pub fn server_line() -> BoxedStrategy<ServerLine<'static>> {
             ServerLine::Broadcast(Delivery { freshness: Freshness::Live, ..delivery })
         }),
         4 => notification(),
+        2 => relayed().prop_map(ServerLine::Relay),
     ]
     .boxed()
 }
@@ -256,7 +285,9 @@ fn answer() -> BoxedStrategy<Answer<'static>> {
 pub fn peer_line() -> BoxedStrategy<PeerLine<'static>> {
     prop_oneof![
         1 => (token(), token()).prop_map(|(nonce, proof)| PeerLine::Call { nonce, proof }),
-        1 => select(vec![PeerLine::Ready, PeerLine::Nominate, PeerLine::Opened]),
+        1 => select(vec![PeerLine::Ready, PeerLine::Nominate, PeerLine::Opened, PeerLine::Meet]),
+        1 => (token(), number()).prop_map(|(id, arrived)| PeerLine::Continue { id, arrived }),
+        1 => number().prop_map(|arrived| PeerLine::Continued { arrived }),
         2 => (number(), time(), text())
             .prop_map(|(number, sent_at, text)| PeerLine::Text { number, sent_at, text }),
         1 => number().prop_map(|number| PeerLine::Acknowledge { number }),

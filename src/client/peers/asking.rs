@@ -113,6 +113,13 @@ impl ClientState {
         self.expects(user) || self.peers.drafts.iter().any(|draft| draft.user == user)
     }
 
+    /// Asks by itself for a direct link with somebody whom this client talks with over a relay.
+    pub(super) fn ask_to_meet(&mut self, user: &str) {
+        if !self.is_meeting(user) && self.peers.has_room() && self.has_room_for_commands() {
+            self.ask_with_address(Draft { line: None, user: user.to_owned(), kind: Kind::StartPrivate });
+        }
+    }
+
     fn ask_with_address(&mut self, draft: Draft) {
         self.peers.departed.remove(&draft.user);
         if self.way_to(&draft.user) == Way::Relay && !planted::is(Planted::ClientShowsAddress) {
@@ -170,6 +177,9 @@ impl ClientState {
             return;
         }
         self.forget_request(from);
+        if self.peers.is_sought(from) && self.peers.has_room() && self.has_room_for_commands() {
+            return self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept });
+        }
         match self.settings.accept_private {
             AcceptPrivate::Auto if self.peers.has_room() && self.has_room_for_commands() => {
                 self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept })

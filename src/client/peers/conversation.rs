@@ -11,9 +11,11 @@ use core::time::Duration;
 use super::super::verb::Verb;
 use super::super::view::{Message, MessageKind, PrivateEnd, Success, View};
 use super::ClientState;
+use super::meeting::Met;
+use super::rejoining::Search;
 use crate::planted::{self, Planted};
 use crate::time::Time;
-use crate::wire::{Code, PeerFarewell, PeerLine, Status};
+use crate::wire::{Code, PeerFarewell, PeerLine, Role, Status};
 use crate::words::{DeviceKey, LinkId, Text, Token};
 
 /// Departed users that are remembered.
@@ -28,14 +30,24 @@ const ALL_STALLED_TEXTS: usize = 1_024;
 
 /// A conversation with another user, on one link at a time.
 pub(super) struct Conversation {
-    /// Of the introduction that it began with.
+    /// The introduction that it began with.
     pub(super) id: Token,
+    pub(super) role: Role,
+    /// Calls of this client for it, and the last nonce of the other's calls.
+    pub(super) calls: u128,
+    pub(super) last_nonce: Option<Token>,
     /// `None` while the link has ended and another one may take over.
     pub(super) link: Option<LinkId>,
+    /// When it lost its link, if it has none.
+    pub(super) lost_at: Option<Time>,
+    /// Whether the other side can move it to another link.
+    pub(super) can_move: bool,
+    /// Whether the two look for a direct link after they have lost one.
+    pub(super) search: Search,
     /// Where this client, the requester, moves it to; the other side has not agreed yet.
     pub(super) next: Option<LinkId>,
     /// The other side has proved to have it.
-    key: DeviceKey,
+    pub(super) key: DeviceKey,
     /// Number of the last text sent.
     pub(super) sent: u64,
     /// Number of the last text received.
@@ -66,10 +78,17 @@ pub(super) struct OpenText {
 }
 
 impl Conversation {
-    fn new(id: Token, link: LinkId, key: DeviceKey) -> Conversation {
+    fn new(link: LinkId, met: Met) -> Conversation {
+        let Met { id, role, key, calls, last_nonce } = met;
         Conversation {
             id,
+            role,
+            calls,
+            last_nonce,
             link: Some(link),
+            lost_at: None,
+            can_move: false,
+            search: Search::No,
             next: None,
             key,
             sent: 0,
@@ -114,11 +133,13 @@ impl Conversation {
 
 impl ClientState {
     /// A link is open. If there was an older conversation with the same user, they have lost it.
-    pub(super) fn begin_conversation(&mut self, id: Token, link: LinkId, key: DeviceKey, user: String) {
+    pub(super) fn begin_conversation(&mut self, link: LinkId, met: Met, user: String) {
         self.lose_conversation(&user);
         self.peers.departed.remove(&user);
-        self.remember_key(&user, key);
-        self.peers.conversations.insert(user.clone(), Conversation::new(id, link, key));
+        self.remember_key(&user, met.key);
+        let mut conversation = Conversation::new(link, met);
+        conversation.can_move = self.peers.links.get(&link).is_some_and(|known| known.can_move);
+        self.peers.conversations.insert(user.clone(), conversation);
         let path = self.peers.path_of(&user);
         self.outbox.show(View::PrivateOpened { user, path });
     }
@@ -194,6 +215,7 @@ impl ClientState {
         match *line {
             PeerLine::Text { number, sent_at, text } => self.on_text(link, user, number, sent_at, text),
             PeerLine::Acknowledge { number } => self.on_text_acknowledged(link, user, number),
+            PeerLine::Meet => self.on_meet(link, user),
             PeerLine::Close(farewell) => {
                 if let Some(conversation) = self.peers.conversations.remove(user) {
                     self.end_conversation(user.to_owned(), conversation, farewell.into());
@@ -219,7 +241,9 @@ impl ClientState {
             return self.break_link(link);
         }
         conversation.heard = number;
-        if number <= conversation.arrived && !planted::is(Planted::MoveShowsAgain) {
+        let shows_again = planted::is(Planted::MoveShowsAgain)
+            || super::relays::is_relayed(link) && planted::is(Planted::RejoinShowsAgain);
+        if number <= conversation.arrived && !shows_again {
             return;
         }
         conversation.arrived = number;

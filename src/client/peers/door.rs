@@ -41,7 +41,8 @@ impl ClientState {
         let asks = self
             .lasting_session()
             .is_some_and(|session| session.commands.iter().any(|asked| asked.command.is_private()));
-        asks || !self.peers.meetings.is_empty() || !self.peers.drafts.is_empty()
+        let lets_in = |meeting: &Meeting| meeting.way != Way::Relay;
+        asks || self.peers.meetings.values().any(lets_in) || !self.peers.drafts.is_empty()
     }
 
     fn has_place_for(&self, ip: IpAddr) -> bool {

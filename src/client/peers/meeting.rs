@@ -21,11 +21,11 @@ use super::relays::{self, Wish};
 use crate::client::settings::Way;
 use crate::planted::{self, Planted};
 use crate::time::Time;
-use crate::wire::{Code, CommandKind, Frame, Framer, PeerLine, Role};
+use crate::wire::{Code, CommandKind, Framer, PeerLine, Role};
 use crate::words::{DeviceKey, LinkId, Token};
 
 /// How long two clients try to reach each other; an introduction lives three times as long at the server.
-const MEETING_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const MEETING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a called client may take to answer.
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
@@ -33,31 +33,42 @@ pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// Links of one introduction whose caller has proved that it knows the id.
 const READY_LINKS: usize = 16;
 
-/// How much longer than a typed line a line between clients may be.
-const PEER_LINE_ROOM: usize = 512;
+/// What an introduction leaves to the conversation that began with it: by this the two know each other again.
+#[derive(Clone, Copy)]
+pub(super) struct Met {
+    pub(super) id: Token,
+    pub(super) role: Role,
+    pub(super) key: DeviceKey,
+    /// Calls of this client.
+    pub(super) calls: u128,
+    /// The last nonce of the other's calls.
+    pub(super) last_nonce: Option<Token>,
+}
 
 /// An introduction under way.
 pub(super) struct Meeting {
     pub(super) role: Role,
     pub(super) id: Token,
     /// The key that the other has to prove.
-    key: DeviceKey,
-    until: Time,
+    pub(super) key: DeviceKey,
+    pub(super) until: Time,
     /// Calls of this client, each with another nonce.
-    calls: u128,
+    pub(super) calls: u128,
     /// The nonces of the other's calls: one that is said again is not the other's.
-    nonces: Vec<Token>,
+    pub(super) nonces: Vec<Token>,
+    /// Only later nonces than this one are taken.
+    pub(super) last_nonce: Option<Token>,
     /// The addresses of the other.
-    ways: Vec<dials::Way>,
+    pub(super) ways: Vec<dials::Way>,
     /// How the link is to run, and whether the server relays it.
     pub(super) way: Way,
     pub(super) relay: Wish,
     /// The conversation that moves to the link that is made, by the introduction that it began with; `None`: one begins.
     pub(super) moves: Option<Token>,
     /// The link that the requester has chosen.
-    nominated: Option<LinkId>,
+    pub(super) nominated: Option<LinkId>,
     /// The answered commands whose result this decides: one, if the server follows the protocol.
-    asked: Vec<(u64, AskedBy)>,
+    pub(super) asked: Vec<(u64, AskedBy)>,
 }
 
 impl Meeting {
@@ -89,12 +100,21 @@ impl Meeting {
         let is_proved = expected.is_proved(nonce, proof)
             || planted::is(Planted::ClientTakesAnyId)
             || planted::is(Planted::ClientTakesAnyName) && swapped.is_proved(nonce, proof);
-        let is_said_again = self.nonces.contains(&nonce) && !planted::is(Planted::ClientTakesNonceTwice);
+        let is_old = self.last_nonce.is_some_and(|last| nonce <= last)
+            && !planted::is(Planted::RejoinTakesOldNonce)
+            || self.nonces.contains(&nonce);
+        let is_said_again = is_old && !planted::is(Planted::ClientTakesNonceTwice);
         if !is_proved || is_said_again || self.nonces.len() >= READY_LINKS {
             return false;
         }
         self.nonces.push(nonce);
         true
+    }
+
+    /// By what the two know each other again.
+    pub(super) fn met(&self) -> Met {
+        let last_nonce = self.nonces.iter().copied().chain(self.last_nonce).max();
+        Met { id: self.id, role: self.role, key: self.key, calls: self.calls, last_nonce }
     }
 
     /// What both sides know, given the name of this client's user.
@@ -130,7 +150,12 @@ impl ClientState {
         self.abandon_meetings_that_are_over();
         self.forget_request(user);
         self.abandon_meeting(user);
+        let moves = self.is_found_again(user, key);
         let Ok(key) = self.peers.keys.judge(user, key) else { return };
+        if moves.is_none() && self.peers.is_lost(user) {
+            // The other does not look for that conversation.
+            self.lose_conversation(user);
+        }
         let patience = MEETING_PATIENCE * if planted::is(Planted::ClientGivesUpLate) { 4 } else { 1 };
         let until = self.now + patience;
         let way = self.way_to(user);
@@ -139,10 +164,27 @@ impl ClientState {
             return;
         }
         let ways = if way == Way::Relay { Vec::new() } else { dials::ways(addresses) };
-        let relay = if has_relays { Meeting::first_wish(way, ways.len(), self.now) } else { Wish::No };
-        let (nonces, asked, nominated, moves) = (Vec::new(), Vec::new(), None, None);
-        let meeting =
-            Meeting { role, id, key, until, calls: 0, nonces, ways, way, relay, moves, nominated, asked };
+        let relay = if has_relays && moves.is_none() {
+            Meeting::first_wish(way, ways.len(), self.now)
+        } else {
+            Wish::No
+        };
+        let (nonces, last_nonce, asked, nominated) = (Vec::new(), None, Vec::new(), None);
+        let meeting = Meeting {
+            role,
+            id,
+            key,
+            until,
+            calls: 0,
+            nonces,
+            last_nonce,
+            ways,
+            way,
+            relay,
+            moves,
+            nominated,
+            asked,
+        };
         self.peers.meetings.insert(user.to_owned(), meeting);
         self.dial_when_due();
         self.admit_early(user);
@@ -176,7 +218,7 @@ impl ClientState {
 
     /// The two have not connected in time, or one of them has given up.
     pub(super) fn abandon_meeting(&mut self, user: &str) {
-        if let Some(meeting) = self.peers.meetings.remove(user) {
+        if let Some(meeting) = self.end_meeting(user) {
             self.drop_links_meeting(user);
             self.fail_meeting(meeting);
             self.lose_conversation_without_link(user);
@@ -204,6 +246,9 @@ impl ClientState {
             self.outbox.close_peer(link)
         }
         if let Some(user) = known.meets() {
+            if relays::is_relayed(link) {
+                self.ask_for_relay_again(user);
+            }
             self.lose_conversation_without_link(user);
         }
     }
@@ -290,94 +335,11 @@ impl ClientState {
     /// A link that was being made is closed.
     fn note_unmade(&mut self, link: LinkId, user: &str) {
         if relays::is_relayed(link) {
-            self.abandon_if_relayed(user);
+            self.relay_failed(user);
         }
     }
 
-    /// Takes bytes in any chunking; after a line that closes the link the rest is dropped.
-    pub(in super::super) fn receive_from_peer(&mut self, link: LinkId, bytes: &[u8]) {
-        self.abandon_meetings_that_are_over();
-        let limit = self.settings.line_bytes.saturating_add(PEER_LINE_ROOM);
-        let Some(known) = self.peers.links.get_mut(&link) else { return };
-        let mut framer = mem::take(&mut known.framer);
-        let mut rest = bytes;
-        while self.peers.links.contains_key(&link)
-            && let Some(frame) = framer.next(&mut rest, limit)
-        {
-            let line = match frame {
-                Frame::Line(line) => PeerLine::parse(line).ok(),
-                Frame::TooLong { .. } => None,
-            };
-            match line {
-                Some(line) => self.on_peer_line(link, &line),
-                None => self.break_link(link),
-            }
-            self.proceed();
-        }
-        let overlong = framer.skipped() > 0;
-        match self.peers.links.get_mut(&link) {
-            Some(_) if overlong => self.break_link(link),
-            Some(known) => known.framer = framer,
-            None => {}
-        }
-    }
-
-    fn on_peer_line(&mut self, link: LinkId, line: &PeerLine<'_>) {
-        let Some(known) = self.peers.links.get(&link) else { return };
-        match (&known.stage, line) {
-            (
-                Stage::Stranger { early: None, .. } | Stage::Punched { .. },
-                PeerLine::Call { nonce, proof },
-            ) => {
-                self.on_call(link, *nonce, *proof);
-            }
-            (Stage::Relayed { user, .. }, PeerLine::Call { nonce, proof }) => {
-                let user = user.clone();
-                self.on_relayed_call(link, &user, *nonce, *proof);
-            }
-            (Stage::Calling { user, .. }, PeerLine::Ready) => {
-                let user = user.clone();
-                self.make_ready(link, user);
-            }
-            (Stage::Ready { user }, PeerLine::Continue { id, arrived }) => {
-                let user = user.clone();
-                self.on_continue(link, &user, *id, *arrived);
-            }
-            (Stage::Continuing { user, arrived: said }, PeerLine::Continued { arrived }) => {
-                let (user, said) = (user.clone(), *said);
-                self.on_continued(link, &user, said, *arrived);
-            }
-            (Stage::Ready { user }, PeerLine::Nominate) if self.takes_nomination(user) => {
-                let user = user.clone();
-                self.outbox.send_peer(link, &PeerLine::Opened);
-                self.stand(link, user);
-            }
-            (Stage::Nominated { user }, PeerLine::Opened) => {
-                let user = user.clone();
-                self.stand(link, user);
-            }
-            (Stage::Standing { user }, _) => {
-                let user = user.clone();
-                self.on_conversation_line(link, &user, line);
-            }
-            // No client that follows the protocol sends this here.
-            (
-                Stage::Stranger { .. }
-                | Stage::Punched { .. }
-                | Stage::Securing { .. }
-                | Stage::Calling { .. }
-                | Stage::Relayed { .. }
-                | Stage::Ready { .. }
-                | Stage::Nominated { .. }
-                | Stage::Continuing { .. },
-                _,
-            ) => {
-                self.break_link(link);
-            }
-        }
-    }
-
-    fn takes_nomination(&self, user: &str) -> bool {
+    pub(super) fn takes_nomination(&self, user: &str) -> bool {
         let begins = |meeting: &&Meeting| meeting.moves.is_none();
         let role = self.peers.meetings.get(user).filter(begins).map(|meeting| meeting.role);
         role == Some(Role::Accepter) || role.is_some() && planted::is(Planted::RequesterTakesNomination)
@@ -389,7 +351,7 @@ impl ClientState {
         self.make_ready(link, user);
     }
 
-    fn make_ready(&mut self, link: LinkId, user: String) {
+    pub(super) fn make_ready(&mut self, link: LinkId, user: String) {
         let all = planted::is(Planted::RequesterNominatesAll);
         let Some(meeting) = self.peers.meetings.get(&user) else { return self.drop_link(link) };
         let requests = meeting.role == Role::Requester;
@@ -429,17 +391,16 @@ impl ClientState {
 
     /// The link is open: the introduction is used up, and all its other links are closed, unless the conversation may
     /// move to one of them.
-    fn stand(&mut self, link: LinkId, user: String) {
+    pub(super) fn stand(&mut self, link: LinkId, user: String) {
         if planted::is(Planted::ClientOpensTwice) {
             self.turn(link, Stage::Standing { user: user.clone() });
-            let of = self.peers.meetings.get(&user).map(|meeting| (meeting.id, meeting.key));
-            let (id, key) = of.unwrap_or((Token([0; 16]), DeviceKey([0; 32])));
-            return self.begin_conversation(id, link, key, user);
+            let Some(met) = self.peers.meetings.get(&user).map(Meeting::met) else { return };
+            return self.begin_conversation(link, met, user);
         }
         let Some(mut meeting) = self.peers.meetings.remove(&user) else { return self.drop_link(link) };
         self.turn(link, Stage::Standing { user: user.clone() });
         let mut asked = mem::take(&mut meeting.asked);
-        self.begin_conversation(meeting.id, link, meeting.key, user.clone());
+        self.begin_conversation(link, meeting.met(), user.clone());
         self.go_on_meeting(link, &user, meeting);
         if asked.is_empty() {
             asked.extend(self.unanswered(&user));
@@ -454,19 +415,5 @@ impl ClientState {
     /// introduction. It is not repeated: the server would ask the other user again.
     fn unanswered(&mut self, user: &str) -> Option<(u64, AskedBy)> {
         self.session()?.commands.settle_private(user)
-    }
-
-    /// Closes a link whose other side violates the protocol.
-    pub(super) fn break_link(&mut self, link: LinkId) {
-        let Some(known) = self.peers.links.get(&link) else { return };
-        if known.stranger().is_some() {
-            return self.drop_link(link);
-        }
-        if let Stage::Standing { user } = &known.stage {
-            let user = user.clone();
-            return self.lose_conversation(&user);
-        }
-        self.on_peer_closed(link);
-        self.outbox.close_peer(link);
     }
 }

@@ -3,19 +3,22 @@
 //! The server only introduces: it names the other, an id that is used once, the key of the other's device, and
 //! addresses. Each side dials all addresses of the other and lets the other in; a caller proves that it knows the id,
 //! and then both prove their keys and encrypt all that follows. The requester chooses one of the links; the others are
-//! closed. A conversation that the server relays moves to a direct link that is made later. The private port is open, and strangers have a place at it, only while somebody is expected.
+//! closed. A conversation that the server relays moves to a direct link that is made later, and one that has lost its link
+//! goes on over a relay. The private port is open, and strangers have a place at it, only while somebody is expected.
 
 mod asking;
 mod conversation;
 mod dials;
 mod door;
 mod keys;
+mod lines;
 mod link;
 mod meeting;
 mod moving;
 mod paths;
 mod proof;
 mod punches;
+mod rejoining;
 mod relays;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -42,7 +42,7 @@ impl ClientState {
         let arrived = conversation.arrived;
         self.outbox.send_peer(link, &PeerLine::Continue { id, arrived });
         self.turn(link, Stage::Continuing { user: user.to_owned(), arrived });
-        self.peers.meetings.remove(user);
+        self.end_meeting(user);
         self.drop_other_links_meeting(user, link);
     }
 
@@ -67,7 +67,7 @@ impl ClientState {
         self.outbox.send_peer(link, &PeerLine::Continued { arrived });
         // It runs here before the others are closed, of which one may be all that it has.
         self.go_on_at(link, user, arrived, has);
-        self.peers.meetings.remove(user);
+        self.end_meeting(user);
         self.drop_other_links_meeting(user, link);
     }
 
@@ -96,12 +96,15 @@ impl ClientState {
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         let old = conversation.link.replace(link);
         conversation.next = None;
+        conversation.lost_at = None;
         (conversation.heard, conversation.is_new_link) = (said, true);
         if conversation.shown > 0 && !planted::is(Planted::MoveForgetsAcknowledgement) {
             self.outbox.send_peer(link, &PeerLine::Acknowledge { number: conversation.shown });
         }
         let unheard = conversation.open.iter().filter(|kept| kept.number > has);
-        for kept in unheard.filter(|_| !planted::is(Planted::MoveForgetsTexts)) {
+        let forgets = planted::is(Planted::MoveForgetsTexts)
+            || relays::is_relayed(link) && planted::is(Planted::RejoinForgetsTexts);
+        for kept in unheard.filter(|_| !forgets) {
             let Some(text) = Text::new(&kept.text) else { continue };
             let again = PeerLine::Text { number: kept.number, sent_at: kept.sent_at, text };
             self.outbox.send_peer(link, &again);
@@ -109,6 +112,7 @@ impl ClientState {
         if let Some(old) = old {
             self.drop_link(old);
         }
+        self.search_again(link, user);
     }
 
     /// The link of a conversation has ended without a `close`: it may be that it was moved, or will be.
@@ -130,14 +134,14 @@ impl ClientState {
         self.lose_conversation_without_link(user);
     }
 
-    /// A conversation without a link is lost when no other one can take over.
+    /// A conversation without a link goes on over a relay when no other link can take over.
     pub(super) fn lose_conversation_without_link(&mut self, user: &str) {
         let has_no_link = self.peers.conversations.get(user).is_some_and(|open| open.link.is_none());
         let moves = self.peers.conversations.get(user).is_some_and(|open| open.next.is_some())
             || self.peers.meetings.get(user).is_some_and(|meeting| meeting.moves.is_some());
         let can_go_on = moves && self.peers.links.values().any(|known| known.may_take_over(user));
         if has_no_link && !can_go_on {
-            self.lose_conversation(user);
+            self.rejoin(user);
         }
     }
 

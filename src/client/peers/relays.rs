@@ -106,6 +106,7 @@ impl ClientState {
         match line {
             Relayed::Opened { number, user } => self.on_relay_opened(number, user),
             Relayed::Refused { user } => self.on_relay_refused(user),
+            Relayed::Unknown { user } => self.on_relay_unknown(user),
             Relayed::Data { number, sealed } => self.on_relay_data(number, sealed),
             Relayed::Took { number, count } => self.on_relay_took(number, count),
             Relayed::Closed { number } => {
@@ -127,10 +128,12 @@ impl ClientState {
         let until = self.now + ANSWER_PATIENCE;
         let serves = |relay: &Relay| relay.user == user && !relay.ends;
         let is_served = self.peers.relays.values().any(serves);
+        if !is_served {
+            self.be_rejoined(user);
+        }
         let meeting = self.peers.meetings.get_mut(user);
-        let wants = |meeting: &&mut Meeting| {
-            meeting.way != Way::Direct && meeting.moves.is_none() || planted::is(Planted::ClientRelaysAnyway)
-        };
+        let wants =
+            |meeting: &&mut Meeting| meeting.way != Way::Direct || planted::is(Planted::ClientRelaysAnyway);
         let Some(meeting) = meeting.filter(wants).filter(|_| !is_served) else {
             return self.outbox.send(&ClientLine::Relay(RelayLine::Close { number }));
         };
@@ -158,13 +161,31 @@ impl ClientState {
     fn on_relay_refused(&mut self, user: &str) {
         if let Some(meeting) = self.peers.meetings.get_mut(user) {
             meeting.relay = Wish::No;
+            self.relay_failed(user);
+        }
+    }
+
+    /// There will be none before the two are introduced again.
+    fn on_relay_unknown(&mut self, user: &str) {
+        if let Some(meeting) = self.peers.meetings.get_mut(user) {
+            meeting.relay = Wish::No;
             self.abandon_if_relayed(user);
+        }
+        if self.peers.is_lost(user) && !self.peers.links.values().any(|known| known.may_take_over(user)) {
+            self.lose_conversation(user);
         }
     }
 
     /// A relay did not become a link: without it there may be no way.
-    pub(super) fn abandon_if_relayed(&mut self, user: &str) {
-        if self.peers.meetings.get(user).is_some_and(|meeting| meeting.way == Way::Relay) {
+    pub(super) fn relay_failed(&mut self, user: &str) {
+        if !self.ask_for_relay_again(user) {
+            self.abandon_if_relayed(user);
+        }
+    }
+
+    fn abandon_if_relayed(&mut self, user: &str) {
+        let is_rejoined = self.peers.is_lost(user);
+        if self.peers.meetings.get(user).is_some_and(|meeting| meeting.way == Way::Relay) && !is_rejoined {
             self.abandon_meeting(user);
         }
     }

@@ -20,6 +20,7 @@ mod properties;
 mod punches;
 mod raw;
 mod reconnect;
+mod rejoining;
 mod relays;
 mod script;
 mod session;

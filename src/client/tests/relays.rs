@@ -46,7 +46,8 @@ fn one_who_hides_shows_no_address_and_asks_for_a_relay_at_once() {
          show result 1 startprivate: ok yoda relayed
          note 1 settled",
     );
-    script.happens(Event::PeerClosed { link: LinkId(LINK) }).does("show closed yoda lost");
+    script.happens(Event::PeerClosed { link: LinkId(LINK) }).does("send relay open yoda");
+    script.server("relay unknown yoda").does("show closed yoda lost");
 }
 
 #[test]

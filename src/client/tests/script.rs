@@ -148,7 +148,7 @@ impl Script {
     }
 
     /// `call ID FROM TO` is said as a call is.
-    fn with_proof(&mut self, line: &str) -> String {
+    pub(super) fn with_proof(&mut self, line: &str) -> String {
         let words: Vec<&str> = line.split(' ').collect();
         let ["call", id, from, to] = words.as_slice() else { return line.into() };
         self.calls += 1;

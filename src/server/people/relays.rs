@@ -99,7 +99,10 @@ fn open(server: &mut ServerState, link: LinkId, user: UserId, name: &str) {
     if to.is_some_and(|to| server.people.relays.joins(user, to)) {
         return;
     }
-    let Some(to) = to.filter(|to| may_open(server, user, *to)) else {
+    let Some(to) = to.filter(|to| knows(server, user, *to)) else {
+        return server.out.send(link, &ServerLine::Relay(Relayed::Unknown { user: name }));
+    };
+    let Some(to) = Some(to).filter(|to| may_open(server, user, *to)) else {
         return server.out.send(link, &ServerLine::Relay(Relayed::Refused { user: name }));
     };
     session::charge(server, user, RELAY_UNITS);
@@ -112,6 +115,11 @@ fn open(server: &mut ServerState, link: LinkId, user: UserId, name: &str) {
     }
 }
 
+/// Whether two were introduced to each other in the sessions that they have.
+fn knows(server: &ServerState, user: UserId, to: UserId) -> bool {
+    server.people.relays.knows(user, to) || planted::is(Planted::RelayForAll) && user != to
+}
+
 fn may_open(server: &ServerState, user: UserId, to: UserId) -> bool {
     let most = server.settings.relay_links_per_user as usize;
     let relays = &server.people.relays;
@@ -122,8 +130,7 @@ fn may_open(server: &ServerState, user: UserId, to: UserId) -> bool {
         session.is_some_and(|session| session.link.is_some() && session.capabilities.relay)
     };
     let takes = server.accounts[to].link().is_some_and(|link| server.out.takes(link));
-    let knows = relays.knows(user, to) || planted::is(Planted::RelayForAll);
-    user != to && knows && can(user) && can(to) && has_room(user) && has_room(to) && takes
+    can(user) && can(to) && has_room(user) && has_room(to) && takes
 }
 
 fn next_place(server: &mut ServerState, user: UserId) -> Option<Place> {

@@ -66,6 +66,7 @@ impl Private {
     pub(super) fn goes_on(&mut self, process: ProcessId, now: Time) {
         let client = self.clients.get_mut(&process);
         let Some(since) = client.and_then(|client| client.frozen.take()) else { return };
+        self.learns_of_losses(process, now);
         let waited = self.introductions.values_mut().filter(|both| both.at.0 + CALM_MICROS >= since.0);
         for side in waited.filter_map(|both| both.side_mut(process)).filter(|side| side.dialled.is_empty()) {
             side.good_until = Time(now.0 + GOOD_MICROS);

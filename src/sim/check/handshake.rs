@@ -82,11 +82,15 @@ impl Check {
     pub(super) fn secures(&mut self, link: LinkId, process: ProcessId) -> Verdict {
         self.go_on(link, process)?;
         let Some(mut end) = self.private.ends.remove(&(link, process)) else { return Ok(()) };
-        let called = end.stage == Stage::Called && self.introduces(process, &end);
+        let called = end.stage == Stage::Called && self.introduces(process, link, &end);
         self.runs_as_chosen(process, link, &end.id)?;
         let both = self.private.introductions.get_mut(&end.id);
         let side = both.and_then(|both| both.side_mut(process)).filter(|_| !end.dialled);
-        let fresh = side.is_none_or(|side| side.nonces.insert(end.nonce.clone()));
+        let fresh = side.is_none_or(|side| {
+            let is_late = is_relayed(link) && side.opened;
+            let is_later = side.nonces.last().is_none_or(|last| *last < end.nonce);
+            side.nonces.insert(end.nonce.clone()) && (is_later || !is_late)
+        });
         let detail = format!("{process:?} on {link:?}: {end:?}");
         end.stage = Stage::Secured;
         self.private.is_let_in(process, link);
@@ -145,7 +149,7 @@ impl Check {
         end: &mut End,
         words: &[&str],
     ) -> (bool, &'static str) {
-        let known = self.introduces(process, end);
+        let known = self.introduces(process, link, end);
         let has_key = self.proves_key(process, end);
         match (words, end.stage) {
             (["hobnob-private", ..], Stage::New) => {
@@ -185,7 +189,7 @@ impl Check {
 
     fn has_a_link(&self, process: ProcessId, id: &str) -> bool {
         let side = self.private.introductions.get(id).and_then(|both| both.side(process));
-        side.is_some_and(|side| side.opened)
+        side.is_some_and(|side| side.opened || side.continues.is_some())
     }
 
     fn plays_its_part(&self, link: LinkId, process: ProcessId, end: &End, words: &[&str]) -> Verdict {
@@ -208,11 +212,12 @@ impl Check {
         self.private.introductions.get(id)?.side(process)?.nominated
     }
 
-    /// Whether an introduction that is still good says that these two are to speak.
-    fn introduces(&self, process: ProcessId, end: &End) -> bool {
+    /// Whether an introduction that is still good says that these two are to speak, or one that has led to a
+    /// conversation without a link.
+    fn introduces(&self, process: ProcessId, link: LinkId, end: &End) -> bool {
         let Some(both) = self.private.introductions.get(&end.id) else { return false };
         let Some(side) = both.side(process) else { return false };
-        side.may_call() && side.good_until >= self.now
+        side.may_call_on(link, self.now)
     }
 
     /// Whether the other side has proved the key that its introduction names.

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 
 use super::moves::{Debt, Talk};
 use crate::sim::calls::proof;
+use crate::sim::relayed::is_relayed;
 use crate::sim::trace::ProcessId;
 use crate::time::Time;
 use crate::words::{DeviceKey, LinkId, Token};
@@ -39,6 +40,10 @@ pub(super) struct Side {
     pub(super) good_until: Time,
     /// Of the calls that were taken.
     pub(super) nonces: BTreeSet<String>,
+    /// The two look for a direct link for the conversation that began with this introduction.
+    pub(super) continues: Option<String>,
+    /// The requester has said where the conversation moves.
+    pub(super) is_moved: bool,
 }
 
 /// A client's end of a connection with another.
@@ -100,6 +105,11 @@ impl Side {
     /// Whether its client may call the other: there is no link, or only one that is relayed.
     pub(super) const fn may_call(&self) -> bool {
         !self.opened || self.talk.can_move
+    }
+
+    /// The same on a link of which nothing else is known: a relay may be for a conversation that was lost.
+    pub(super) fn may_call_on(&self, link: LinkId, now: Time) -> bool {
+        self.may_call() && self.good_until >= now || is_relayed(link) && self.talk.can_rejoin
     }
 }
 

@@ -12,6 +12,7 @@ mod introduced;
 mod keys;
 mod moves;
 mod private;
+mod rejoins;
 mod texts;
 
 use alloc::string::String;

@@ -3,11 +3,13 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::mem;
 use core::net::SocketAddr;
 
 use super::door::may_be_dialled;
 use super::introduced::{End, Introduction, Stage};
 use super::private::{DIALS, PATIENCE_MICROS, Private, Side};
+use super::rejoins::Part;
 use super::{Check, Verdict, rule};
 use crate::client::Way;
 use crate::client::view::PrivateEnd;
@@ -19,8 +21,9 @@ use crate::words::LinkId;
 
 /// The rule for what is said where it has no place.
 const STRANGERS: &str = "nobody but the one introduced is answered";
-const MOVES: &str = "a conversation moves once, from a relay to a direct link";
+const MOVES: &str = "a conversation moves to a direct link, or to a relay if it has lost one";
 const NUMBERS: &str = "texts on a link are numbered without a gap";
+const MEETS: &str = "two who have lost a link look for a direct one";
 const LEAVES: &str = "a conversation leaves its relay if it can";
 
 /// An introduction that ends so soon may be over for its client.
@@ -31,8 +34,16 @@ const OVER_MICROS: u64 = 1_000_000;
 pub(super) struct Talk {
     /// It began on a relay, and both sides can move it.
     pub(super) can_move: bool,
-    /// The requester has said where.
-    pub(super) is_moved: bool,
+    /// Both sides can go on over a relay if they lose its link.
+    pub(super) can_rejoin: bool,
+    /// Its client has shown that it is over.
+    pub(super) is_over: bool,
+    /// When its link ended, if there is no other.
+    pub(super) lost_at: Option<Time>,
+    /// The server has said that it did not introduce the two.
+    pub(super) is_unknown: bool,
+    /// The two look for a direct link.
+    pub(super) searches: bool,
     /// The accepter has closed the link to which the requester has moved it.
     is_refused: bool,
     /// Highest numbers of texts said, heard and acknowledged.
@@ -52,6 +63,8 @@ pub(super) struct Debt {
     texts: u64,
     /// That it has these texts.
     acknowledges: u64,
+    /// That it looks for a direct link.
+    pub(super) meets: bool,
 }
 
 /// Conversations that move, or have to.
@@ -63,6 +76,10 @@ pub(super) struct Moving {
     due: BTreeSet<(Time, String)>,
     /// Clients that have closed the link to which they moved the conversation with a user.
     gave_up: BTreeMap<(ProcessId, String), String>,
+    /// Clients whose conversations have lost their link, and by when these go on or are over.
+    pub(super) lost: BTreeSet<(Time, ProcessId, String)>,
+    /// Clients that have shown the end of a conversation too early, unless their session ends as well.
+    pub(super) early: BTreeSet<(Time, ProcessId, String)>,
 }
 
 impl Moving {
@@ -84,22 +101,23 @@ impl End {
     fn owes(&self) -> bool {
         match self.stage {
             Stage::Ready => self.debt.moves,
-            Stage::Open => self.next_text <= self.debt.texts || self.debt.acknowledges > 0,
+            Stage::Open => self.next_text <= self.debt.texts || self.debt.acknowledges > 0 || self.debt.meets,
             Stage::New | Stage::Called | Stage::Secured | Stage::Moving | Stage::Broken => false,
         }
     }
 
     /// The conversation goes on here: the other side has the texts up to `has`.
-    fn go_on(&mut self, talk: &Talk, has: u64) {
+    fn go_on(&mut self, talk: &mut Talk, has: u64, meets: bool) {
         self.stage = Stage::Open;
+        (talk.lost_at, talk.is_unknown) = (None, false);
         self.next_text = has.max(talk.confirmed) + 1;
-        self.debt = Debt { moves: false, texts: talk.said, acknowledges: talk.acknowledged };
+        self.debt = Debt { moves: false, texts: talk.said, acknowledges: talk.acknowledged, meets };
     }
 }
 
 impl Private {
     /// Whether a user has never wanted this client's links with another to run otherwise than by chance.
-    fn runs_by_itself(&self, side: &Side) -> bool {
+    pub(super) fn runs_by_itself(&self, side: &Side) -> bool {
         let client = side.process.and_then(|process| self.clients.get(&process));
         client.is_some_and(|client| client.ways(&side.user).iter().all(|way| *way == Way::Auto))
     }
@@ -135,8 +153,9 @@ impl Private {
     /// A link is gone. `closed`: by the client itself.
     pub(super) fn is_left(&mut self, process: ProcessId, link: LinkId, closed: bool, now: Time) {
         let Some(end) = self.ends.remove(&(link, process)) else { return };
+        self.may_be_lost(process, &end, closed, now);
         let both = self.introductions.get_mut(&end.id);
-        if let (Some(has), Stage::Ready, true) = (end.moved_with, end.stage, closed)
+        if let (Some(has), Stage::Ready, true, false) = (end.moved_with, end.stage, closed, is_relayed(link))
             && let Some(side) = both.and_then(|both| both.side_mut(process))
         {
             let is_over = side.good_until.0 < now.0 + OVER_MICROS;
@@ -162,6 +181,7 @@ impl Check {
         let Some(side) = both.and_then(|both| both.side_mut(process)) else { return };
         side.opened = true;
         side.talk.can_move = is_relayed(link) && end.can_move;
+        side.talk.can_rejoin = end.can_move;
         if let Some(client) = self.private.clients.get_mut(&process) {
             client.opened.entry(side.user.clone()).or_default().push_back(is_relayed(link));
         }
@@ -173,11 +193,8 @@ impl Check {
         let Some(side) = self.private.introductions.get(id).and_then(|both| both.side(process)) else {
             return;
         };
-        if !side.is_requester
-            || !side.talk.can_move
-            || side.talk.is_moved
-            || !self.private.runs_by_itself(side)
-        {
+        let can_move = side.talk.can_move || side.continues.is_some();
+        if !side.is_requester || !can_move || side.is_moved || !self.private.runs_by_itself(side) {
             return;
         }
         let ready = self.private.ends.iter_mut().find(|((link, of), end)| {
@@ -196,25 +213,37 @@ impl Check {
         end: &mut End,
         words: &[&str],
     ) -> (bool, &'static str) {
-        let both = self.private.introductions.get_mut(&end.id);
-        let Some(side) = both.and_then(|both| both.side_mut(process)) else {
+        let Some(Part { is_requester, root, continues, is_moved, meets, may_meet }) =
+            self.private.part(process, link, end)
+        else {
             return (end.stage == Stage::Open, STRANGERS);
         };
-        let talk = &mut side.talk;
+        let moves_already = self.private.moves_elsewhere(process, &root);
+        let Some(talk) = self.private.talk_mut(process, &root) else { return (false, STRANGERS) };
         match (words, end.stage) {
             (["continue", id, arrived], Stage::Ready) => {
-                let asks = talk.can_move && end.can_move && !is_relayed(link) && side.is_requester;
-                let good = asks && !talk.is_moved && *id == end.id && is_number(arrived, talk.heard);
-                talk.is_moved = true;
+                let may = if is_relayed(link) {
+                    talk.can_rejoin && !continues
+                } else {
+                    (talk.can_move || continues) && !is_moved
+                };
+                let asks = may && end.can_move && is_requester && !moves_already;
+                let good = asks && *id == root && is_number(arrived, talk.heard);
                 end.stage = Stage::Moving;
+                self.private.note_moved(process, &end.id);
                 (good, MOVES)
             }
             (["continued", arrived], Stage::Ready) => {
                 let has = end.moved_with.take();
-                let good = has.is_some() && !side.is_requester && is_number(arrived, talk.heard);
-                end.go_on(talk, has.unwrap_or_default());
+                let good = has.is_some() && !is_requester && is_number(arrived, talk.heard);
+                end.go_on(talk, has.unwrap_or_default(), meets);
                 self.private.moving.owing.insert((self.now, process, link));
+                self.private.moving.is_found(process, &root);
                 (good, MOVES)
+            }
+            (["meet"], Stage::Open) => {
+                talk.searches = true;
+                (mem::take(&mut end.debt.meets) || may_meet && is_relayed(link) && is_requester, MEETS)
             }
             (["text", number, ..], Stage::Open) => {
                 if is_relayed(link) && talk.is_refused {
@@ -246,11 +275,11 @@ impl Check {
         end: &mut End,
         words: &[&str],
     ) -> bool {
-        let both = self.private.introductions.get_mut(&end.id);
-        let Some(side) = both.and_then(|both| both.side_mut(process)) else {
+        let Some(Part { is_requester, root, continues, meets, .. }) = self.private.part(process, link, end)
+        else {
             return end.stage == Stage::Open;
         };
-        let talk = &mut side.talk;
+        let Some(talk) = self.private.talk_mut(process, &root) else { return end.stage == Stage::Open };
         match (words, end.stage) {
             (["text", number, ..], Stage::Open) => {
                 talk.heard = talk.heard.max(number.parse().unwrap_or(0));
@@ -258,13 +287,17 @@ impl Check {
             (["ack", number], Stage::Open) => {
                 talk.confirmed = talk.confirmed.max(number.parse().unwrap_or(0));
             }
-            (["continue", _, has], Stage::Ready) if talk.can_move && !side.is_requester => {
+            (["meet"], Stage::Open) => talk.searches = true,
+            (["continue", _, has], Stage::Ready)
+                if !is_requester && (talk.can_move || talk.can_rejoin || continues) =>
+            {
                 end.moved_with = has.parse().ok();
             }
             (["continued", has], Stage::Moving) => {
-                end.go_on(talk, has.parse().unwrap_or(0));
+                end.go_on(talk, has.parse().unwrap_or(0), meets);
                 self.private.moving.owing.insert((self.now, process, link));
                 self.private.moving.due.retain(|(_, id)| *id != end.id);
+                self.private.moving.is_found(process, &root);
             }
             (_, stage) => return stage == Stage::Open,
         }
@@ -291,7 +324,7 @@ impl Check {
             let both = self.private.introductions.get(id);
             rule!(self, *until >= self.now, LEAVES, "{id}: {both:?}");
         }
-        Ok(())
+        self.lost_ones_are_found()
     }
 
     /// The end of a conversation is shown: it was not lost because its old link ended while it moved.
@@ -300,6 +333,7 @@ impl Check {
         let outlives = reason != PrivateEnd::Lost || gave_up.is_none();
         let rule = "a conversation that moves outlives its link";
         rule!(self, outlives, rule, "{process:?} and {user}: {gave_up:?}");
+        self.was_looked_for(process, user, reason);
         Ok(())
     }
 }

@@ -106,6 +106,7 @@ impl Private {
         self.due_open.retain(|(_, id)| !concerns(id));
         self.moving.is_excused(concerns);
         self.owed.retain(|(_, asker, _)| *asker != process);
+        self.moving.early.retain(|(_, of, _)| *of != process);
         self.strangers.retain(|(_, of, _)| *of != process);
     }
 
@@ -125,6 +126,7 @@ impl Private {
 
     fn forget(&mut self, process: ProcessId, now: Time) {
         self.disturb(process, now);
+        self.moving.lost.retain(|(_, of, _)| *of != process);
         self.clients.remove(&process);
         self.ends.retain(|(_, of), _| *of != process);
     }
@@ -225,6 +227,7 @@ impl Check {
         }
         if let Some(process) = self.clients.process_on(link) {
             self.private.is_answered(process, bytes, self.now);
+            self.private.are_unknown(process, bytes);
         }
         if !has(b"introduce ") {
             return Ok(());
@@ -245,6 +248,8 @@ impl Check {
                     talk: Talk::default(),
                     good_until: Time(self.now.0 + GOOD_MICROS),
                     nonces: BTreeSet::new(),
+                    continues: None,
+                    is_moved: false,
                 };
                 self.introduced(id, side)?;
             }
@@ -252,8 +257,9 @@ impl Check {
         Ok(())
     }
 
-    fn introduced(&mut self, id: &str, side: Side) -> Verdict {
+    fn introduced(&mut self, id: &str, mut side: Side) -> Verdict {
         let now = self.now;
+        self.private.may_continue(&mut side);
         if self.private.introductions.len() > REMEMBERED {
             self.private.introductions.retain(|_, both| both.at.0 + 2 * GOOD_MICROS > now.0);
         }
@@ -290,13 +296,14 @@ impl Check {
         if known
             && processes.len() == 2
             && processes.iter().all(may_dial)
+            && both.sides.iter().all(|side| side.continues.is_none())
             && self.private.can_meet(both, false)
         {
             self.private.due_open.insert((self.private.must_meet(now), id.to_string()));
             self.private.due.insert((Time(now.0 + PATIENCE_MICROS), id.to_string()));
         }
         let asker = both.sides.last().filter(|_| both.sides.len() == 2).and(both.sides.first());
-        if let Some(Side { process: Some(process), user, is_requester: true, .. }) = asker
+        if let Some(Side { process: Some(process), user, is_requester: true, continues: None, .. }) = asker
             && self.private.is_calm(*process, now)
         {
             let until = Time(now.0 + PATIENCE_MICROS + SHOWING_MICROS);

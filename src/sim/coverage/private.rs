@@ -30,6 +30,8 @@ pub(super) struct Links {
     opened: BTreeSet<String>,
     /// Where requesters have begun to move their conversations, and whether these have lost their relays.
     moving: BTreeMap<(LinkId, ProcessId), bool>,
+    /// Links of a later introduction than the one that the conversation began with.
+    continues: BTreeSet<(LinkId, ProcessId)>,
     /// The last texts that clients have said, by introduction.
     said: BTreeMap<(String, ProcessId), u64>,
     /// The server was told that a time has come.
@@ -71,6 +73,7 @@ impl Links {
         }
         let seen = [
             (has(b"relay refused "), Rare::RelayRefused),
+            (has(b"relay unknown "), Rare::RelayUnknown),
             (has(b"relay closed "), Rare::RelayClosed),
             (has(b"relay data ") && self.ticks, Rare::RelayWaited),
         ];
@@ -166,7 +169,10 @@ impl Links {
             }
             ["opened"] => self.has_opened(link, process, coverage),
             ["continued", _] => {
-                coverage.saw(Rare::Moved);
+                coverage.saw(if is_relayed(link) { Rare::Rejoined } else { Rare::Moved });
+                if self.continues.remove(&(link, process)) {
+                    coverage.saw(Rare::FoundAgain);
+                }
                 if self.moving.remove(&(link, process)) == Some(true) {
                     coverage.saw(Rare::OldLinkEndedFirst);
                 }
@@ -197,7 +203,12 @@ impl Links {
                 }
             }
             ["opened"] => self.has_opened(link, process, coverage),
-            ["continue", ..] => drop(self.moving.insert((link, process), false)),
+            ["continue", id, _] => {
+                self.moving.insert((link, process), false);
+                if self.called.get(&(link, process)).is_some_and(|called| called != id) {
+                    self.continues.insert((link, process));
+                }
+            }
             ["text", number, ..] => {
                 let Some(id) = self.called.get(&(link, process)) else { return };
                 let last = self.said.entry((id.clone(), process)).or_default();

@@ -193,6 +193,12 @@ spelled! {
         RelayWaited = "relay that waited for its rate",
         /// A relay was refused.
         RelayRefused = "relay refused",
+        /// A conversation that had lost its link went on over a relay.
+        Rejoined = "a lost conversation went on over a relay",
+        /// Two who had lost a link have found a direct one.
+        FoundAgain = "a lost conversation found a direct link again",
+        /// A relay was asked for by one whom the server has not introduced.
+        RelayUnknown = "relay of two who were not introduced",
         /// A relay ended while its other side went on.
         RelayClosed = "relay closed by its other side",
         /// Such a key was accepted.

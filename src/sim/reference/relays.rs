@@ -115,10 +115,14 @@ impl Server {
         if to.is_some_and(|to| self.relays.are_joined(user, to)) {
             return;
         }
-        let Some(to) = to.filter(|to| self.may_relay(user, *to)) else {
-            self.send(id, &format!("relay refused {name}"));
+        let Some(to) = to.filter(|to| self.relays.are_introduced(user, *to)) else {
+            self.send(id, &format!("relay unknown {name}"));
             return;
         };
+        if !self.may_relay(user, to) {
+            self.send(id, &format!("relay refused {name}"));
+            return;
+        }
         self.charge(user, RELAY);
         let places = [user, to].map(|user| (user, self.count_relay(user)));
         for ((reader, number), other) in places.into_iter().zip([to, user]) {
@@ -135,7 +139,7 @@ impl Server {
             link.is_some_and(|link| link.relays) && (most == 0 || self.relays.numbers(user).len() < most)
         };
         let room = self.at(to).link().is_some_and(|link| self.has_output_room(link));
-        user != to && self.relays.are_introduced(user, to) && can(user) && can(to) && room
+        can(user) && can(to) && room
     }
 
     fn count_relay(&mut self, user: User) -> u64 {
