@@ -7,6 +7,7 @@
 //! ```
 
 mod network;
+mod roaming;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -62,12 +63,21 @@ fn expected(one: Kind, other: Kind) -> Way {
 fn every_pair_has_the_way_that_its_networks_allow() {
     match std::env::var_os("HOBNOB_NAT_INSIDE") {
         Some(_) => inside(),
-        None => enter(),
+        None => enter("every_pair_has_the_way_that_its_networks_allow"),
     }
 }
 
-/// Runs this test in namespaces of its own.
-fn enter() {
+/// R70
+#[test]
+fn a_machine_that_changes_its_network_keeps_its_conversations() {
+    match std::env::var_os("HOBNOB_NAT_INSIDE") {
+        Some(_) => roaming::inside(),
+        None => enter("a_machine_that_changes_its_network_keeps_its_conversations"),
+    }
+}
+
+/// Runs a test of this file in namespaces of its own.
+fn enter(test: &str) {
     let script = "mount -t tmpfs tmpfs /run && ip netns add t && ip netns exec t nft list ruleset && \
                   ip netns del t && exec \"$0\" \"$@\"";
     let spaces = [&["unshare", "-nm"][..], &["unshare", "-Urnm"]];
@@ -87,7 +97,7 @@ fn enter() {
         return;
     };
     let program = std::env::current_exe().expect("this test");
-    let words = ["--exact", "every_pair_has_the_way_that_its_networks_allow", "--nocapture"];
+    let words = ["--exact", test, "--nocapture"];
     let mut command = enter(way, &words, program.as_os_str());
     assert!(command.env("HOBNOB_NAT_INSIDE", "yes").status().expect("it runs").success());
 }
@@ -100,7 +110,6 @@ fn inside() {
     let names: Vec<String> = (0..count * 2).map(|number| format!("user{number}")).collect();
     // A client may ask for so many links as there are networks.
     let place = Place::of(&names).encrypted().set("bind=::").set("relay_links_per_user=0");
-    let in_space = |space: &str| ["ip", "netns", "exec", space].map(str::to_owned);
     let server = place.serve_on(PORT, &in_space("s")).expect("the server starts");
     let mut clients: Vec<Client> = names
         .iter()
@@ -141,6 +150,11 @@ fn inside() {
     if let Some(path) = table {
         write_table(path.as_ref(), &shown);
     }
+}
+
+/// What runs a program in a namespace.
+fn in_space(space: &str) -> [String; 4] {
+    ["ip", "netns", "exec", space].map(str::to_owned)
 }
 
 /// One asks the other for a link, says a text, and ends the link.

@@ -176,6 +176,16 @@ pub(crate) fn make(kinds: &[Kind]) {
     }
 }
 
+/// The first client leaves its network, and is in another one with a public address.
+pub(crate) fn change_network() {
+    let script = "ip -n c0 addr flush dev wan\n\
+        ip -n r0 addr add 203.0.113.129/30 dev lan\n\
+        ip route add 203.0.113.128/30 via 198.51.100.2\n\
+        ip -n c0 addr add 203.0.113.130/30 dev wan\n\
+        ip -n c0 route add default via 203.0.113.129\n";
+    run("sh", &["-e"], script);
+}
+
 /// A client's network and its router.
 fn network(number: usize, kind: Kind) -> String {
     let (r, c) = (format!("r{number}"), client(number));

@@ -111,7 +111,8 @@ pub(super) struct Way<S> {
     pub(super) first: WipedBytes,
 }
 
-/// Moves bytes both ways until the connection ends, is reset, or its handle is dropped.
+/// Moves bytes both ways until the connection ends, is reset, or its handle is dropped. It ends also when the machine has
+/// lost the address that it has on this side, long before the silence of the other would tell.
 pub(super) async fn serve<P: Platform, S: Socket>(
     platform: P,
     way: Way<S>,
@@ -143,7 +144,15 @@ pub(super) async fn serve<P: Platform, S: Socket>(
             Err(_) => pending().await,
         }
     };
-    match or(reset, or(reading, write(&socket, &tunnel, &orders, &to_answer))).await {
+    let stranded = async {
+        match socket.local_addr() {
+            Ok(own) => platform.lose_address(own.ip()).await,
+            Err(_) => pending().await,
+        }
+        End::Theirs
+    };
+    let ended = or(reading, write(&socket, &tunnel, &orders, &to_answer));
+    match or(reset, or(stranded, ended)).await {
         End::Ours => linger(&platform, &socket, &tunnel).await,
         // Where the system does not, the connection is closed.
         End::Reset => drop(socket.reset_when_dropped()),

@@ -2,15 +2,16 @@
 //!
 //! The programs run on [`System`]. The simulated world runs the same loops on a model of it.
 
+mod addresses;
 mod memory;
 mod operator_socket;
 mod sockets;
 mod system;
 mod wall_clock;
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -78,6 +79,12 @@ pub trait Platform: Clone + 'static {
     /// # Errors
     /// The I/O error.
     fn unread(&self, sockets: &[&Self::Socket]) -> io::Result<Vec<bool>>;
+
+    /// Completes when the machine has lost an address; never where the system does not tell. What has it on this side
+    /// reaches nobody any more, and nobody it.
+    fn lose_address(&self, _: IpAddr) -> impl Future<Output = ()> {
+        pending()
+    }
 
     /// Gives memory back to the system that was freed.
     fn give_back_memory(&self) {}

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::IntoRawFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 
+use super::addresses;
 use super::memory;
 use super::wall_clock::WallClock;
 use super::{Listener, LocalPort, Platform, Socket, sockets};
@@ -40,6 +41,10 @@ impl Platform for System {
 
     fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    async fn lose_address(&self, address: IpAddr) {
+        addresses::lost(address).await;
     }
 
     fn give_back_memory(&self) {

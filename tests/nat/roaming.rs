@@ -1,0 +1,61 @@
+//! A laptop that changes its network in the middle of a conversation.
+
+use std::time::{Duration, Instant};
+
+use support::{Client, PASSWORD, Place};
+
+use crate::network::{self, Kind, client};
+use crate::{PORT, in_space};
+
+/// For so long the two look for a direct way, and longer.
+const SEARCH: Duration = Duration::from_secs(60);
+
+/// Both say something and read what the other says, each text once, and are told that it was shown.
+fn talk(hans: &mut Client, yoda: &mut Client, number: u32) {
+    let lines =
+        [hans.say(&format!("private yoda to {number}")), yoda.say(&format!("private hans fro {number}"))];
+    yoda.message(&format!("to {number}"));
+    hans.message(&format!("fro {number}"));
+    for (client, line) in [hans, yoda].into_iter().zip(lines) {
+        assert_eq!(client.result_of(line)["status"], "delivered", "{}", client.history());
+    }
+}
+
+pub(crate) fn inside() {
+    network::make(&[Kind::Open4, Kind::Open4]);
+    let names = ["hans", "yoda"].map(str::to_owned);
+    let place = Place::of(&names).encrypted().set("bind=0.0.0.0");
+    let server = place.serve_on(PORT, &in_space("s")).expect("the server starts");
+    let [mut hans, mut yoda] = [0, 1].map(|number| {
+        let mut command = place.client_command_behind(&in_space(&client(number)));
+        let server = [Kind::Open4.server(), &PORT.to_string()].map(str::to_owned);
+        command.args(server).args(["--json", "--accept-private", "auto", "--state"]);
+        command.arg(place.state_of(&names[number]));
+        let mut client = Client::spawn(command, true);
+        client.log_in(&names[number], PASSWORD);
+        client
+    });
+    assert_eq!(hans.ok("startprivate yoda")["path"], "direct");
+    talk(&mut hans, &mut yoda, 0);
+    network::change_network();
+    let began = Instant::now();
+    let mut said = 1;
+    talk(&mut hans, &mut yoda, said);
+    println!("the first text after the change: {} ms", began.elapsed().as_millis());
+    while hans.ok("path yoda")["path"] != "direct" || yoda.ok("path hans")["path"] != "direct" {
+        assert!(began.elapsed() < SEARCH, "relayed after {said} texts\n{}", hans.history());
+        said += 1;
+        talk(&mut hans, &mut yoda, said);
+    }
+    println!("direct again: {} ms, {said} texts each", began.elapsed().as_millis());
+    talk(&mut hans, &mut yoda, said + 1);
+    drop(server);
+    let states: Vec<_> = hans.shown("connection").iter().map(|seen| seen["state"].clone()).collect();
+    assert_eq!(states, ["connected", "reconnecting", "resumed"]);
+    for client in [&hans, &yoda] {
+        assert_eq!(client.shown("message").len(), said as usize + 2, "each text once");
+        let told = |kind: &str| client.shown(kind).len();
+        let of_yoda_only = client.shown("presence").iter().all(|seen| seen["online"] == true);
+        assert!(of_yoda_only && told("private_closed") == 0 && told("private_opened") == 1);
+    }
+}
