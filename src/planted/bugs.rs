@@ -333,5 +333,7 @@ planted! {
     ClientNeverMeetsAgain: "A conversation that has lost its direct link stays on the relay.",
     RejoinTakesOldNonce: "A call that was said before is taken by one who has lost a link.",
     RejoinForgetsTexts: "What had not arrived when a link was lost is not said again.",
+    RelayForOne: "One who was not introduced gets a relay although the other does not want it.",
+    BlockedWantsRelay: "Somebody who is blocked may want a relay.",
     RejoinShowsAgain: "What had arrived when a link was lost is shown again.",
 }

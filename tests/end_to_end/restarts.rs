@@ -90,6 +90,25 @@ fn a_private_link_lives_through_a_restart() {
     are_back(&mut [&mut hans, &mut luke], 1);
 }
 
+/// R70
+#[test]
+fn a_relayed_conversation_goes_on_after_a_restart() {
+    let mut server = Server::start(&[]);
+    let mut luke = server.user_with("luke", &["--accept-private", "auto"]);
+    let mut hans = server.user_with("hans", &["--path", "relay"]);
+    assert_eq!(hans.ok("startprivate luke")["path"], "relayed");
+    server.start_anew();
+    for round in 0..3 {
+        assert_eq!(hans.ok(&format!("private luke to {round}"))["status"], "delivered");
+        luke.message(&format!("to {round}"));
+        assert_eq!(luke.ok(&format!("private hans fro {round}"))["status"], "delivered");
+        hans.message(&format!("fro {round}"));
+    }
+    for client in [&mut hans, &mut luke] {
+        client.has_not("the end of a conversation", |object| object["type"] == "private_closed");
+    }
+}
+
 #[test]
 fn no_connection_is_refused_meanwhile() {
     let mut server = Server::start(&[]);

@@ -6,7 +6,9 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
+use super::blocks;
 use crate::planted::{self, Planted};
 use crate::server::ServerState;
 use crate::server::accounts::UserId;
@@ -18,6 +20,9 @@ use crate::words::LinkId;
 
 /// Introductions of a user that are remembered.
 const INTRODUCED: usize = 256;
+/// Those of a user who asked for a relay without an introduction that are remembered, and for how long.
+const WANTED: usize = 16;
+const WANTED_FOR: Duration = Duration::from_secs(15);
 /// What a relay costs the one who opens it.
 const RELAY_UNITS: u64 = 20;
 
@@ -29,6 +34,8 @@ type Place = (UserId, u64);
 pub(in crate::server) struct Relays {
     /// Whom each user was introduced to in their session, the last one last.
     introduced: BTreeMap<UserId, VecDeque<UserId>>,
+    /// Whom users have asked for a relay with, to whom they were not introduced, and when; the last one last.
+    wanted: BTreeMap<UserId, VecDeque<(UserId, Time)>>,
     ends: BTreeMap<Place, End>,
 }
 
@@ -68,6 +75,20 @@ impl Relays {
         knows(one, other) && knows(other, one)
     }
 
+    /// A user wants a relay with another, to whom they were not introduced; returns whether that one does too.
+    fn want(&mut self, user: UserId, other: UserId, now: Time) -> bool {
+        let wants = self.wanted.get(&other).is_some_and(|wanted| {
+            wanted.iter().any(|(wanted, at)| *wanted == user && *at + WANTED_FOR > now)
+        });
+        let wanted = self.wanted.entry(user).or_default();
+        wanted.retain(|(known, _)| *known != other);
+        if wanted.len() >= WANTED {
+            wanted.pop_front();
+        }
+        wanted.push_back((other, now));
+        wants || planted::is(Planted::RelayForOne)
+    }
+
     fn note(&mut self, one: UserId, other: UserId) {
         let known = self.introduced.entry(one).or_default();
         known.retain(|known| *known != other);
@@ -99,10 +120,14 @@ fn open(server: &mut ServerState, link: LinkId, user: UserId, name: &str) {
     if to.is_some_and(|to| server.people.relays.joins(user, to)) {
         return;
     }
-    let Some(to) = to.filter(|to| knows(server, user, *to)) else {
+    let Some(to) = to.filter(|to| knows(server, user, *to) || may_want(server, user, *to)) else {
         return server.out.send(link, &ServerLine::Relay(Relayed::Unknown { user: name }));
     };
-    let Some(to) = Some(to).filter(|to| may_open(server, user, *to)) else {
+    if !knows(server, user, to) && server.people.relays.want(user, to, server.now) {
+        introduced(server, user, to);
+    }
+    let can = |to: &UserId| knows(server, user, *to) && may_open(server, user, *to);
+    let Some(to) = Some(to).filter(can) else {
         return server.out.send(link, &ServerLine::Relay(Relayed::Refused { user: name }));
     };
     session::charge(server, user, RELAY_UNITS);
@@ -118,6 +143,15 @@ fn open(server: &mut ServerState, link: LinkId, user: UserId, name: &str) {
 /// Whether two were introduced to each other in the sessions that they have.
 fn knows(server: &ServerState, user: UserId, to: UserId) -> bool {
     server.people.relays.knows(user, to) || planted::is(Planted::RelayForAll) && user != to
+}
+
+/// Whether a user may want a relay with another to whom they were not introduced: two who were, in sessions that were
+/// held over a restart, both do.
+fn may_want(server: &ServerState, user: UserId, to: UserId) -> bool {
+    let are_free =
+        [(user, to), (to, user)].iter().all(|(one, other)| blocks::may_reach(server, *one, *other));
+    let are_free = are_free || planted::is(Planted::BlockedWantsRelay);
+    user != to && server.accounts[to].session.is_some() && are_free
 }
 
 fn may_open(server: &ServerState, user: UserId, to: UserId) -> bool {
@@ -297,6 +331,7 @@ pub(in crate::server) fn lost_link(server: &mut ServerState, user: UserId) {
 pub(in crate::server) fn session_ended(server: &mut ServerState, user: UserId) {
     if !planted::is(Planted::RelayOutlivesSession) {
         server.people.relays.introduced.remove(&user);
+        server.people.relays.wanted.remove(&user);
     }
     lost_link(server, user);
 }

@@ -8,10 +8,14 @@ use alloc::vec::Vec;
 use super::prices::{Debt, RELAY, units_of};
 use super::reader::RelayLine;
 use super::{Server, Timer, User};
+use crate::time::Time;
 use crate::words::LinkId;
 
 /// Introductions of a user that are remembered.
 const INTRODUCTIONS: usize = 256;
+/// Those of a user that want a relay without an introduction, and for how long they do.
+const WANTED: usize = 16;
+const WANTED_MICROS: u64 = 15_000_000;
 /// Bytes of one direction that may be sent and not taken.
 const WINDOW_BYTES: usize = 16_384;
 /// While more has not left on a connection, nothing of a relay is written to it.
@@ -22,6 +26,8 @@ const CLEAR_BYTES: u64 = 4_096;
 pub(super) struct Relays {
     /// Whom users were introduced to in their sessions, the last one last.
     known: BTreeMap<User, Vec<User>>,
+    /// Who has wanted a relay with whom without an introduction, and when last.
+    wanted: Vec<(User, User, Time)>,
     all: Vec<Relay>,
     /// The relay of a user that something was written of last, by the serial number of the session.
     served: BTreeMap<(User, u64), u64>,
@@ -115,11 +121,18 @@ impl Server {
         if to.is_some_and(|to| self.relays.are_joined(user, to)) {
             return;
         }
-        let Some(to) = to.filter(|to| self.relays.are_introduced(user, *to)) else {
+        let knows = |server: &Server, to: User| server.relays.are_introduced(user, to);
+        let is_online = |server: &Server, to: User| server.at(to).session.is_some();
+        let are_free = |to: User| self.may_reach(user, to) && self.may_reach(to, user);
+        let may_want = |to: &User| user != *to && is_online(self, *to) && are_free(*to);
+        let Some(to) = to.filter(|to| knows(self, *to) || may_want(to)) else {
             self.send(id, &format!("relay unknown {name}"));
             return;
         };
-        if !self.may_relay(user, to) {
+        if !knows(self, to) && self.wants_relay(user, to) {
+            self.introduced(user, to);
+        }
+        if !knows(self, to) || !self.may_relay(user, to) {
             self.send(id, &format!("relay refused {name}"));
             return;
         }
@@ -130,6 +143,21 @@ impl Server {
             self.tell_of_relay(reader, &line);
         }
         self.relays.all.push(Relay { sides: places.map(Side::new) });
+    }
+
+    /// One wants a relay with another without an introduction; returns whether that one has wanted it lately.
+    fn wants_relay(&mut self, user: User, to: User) -> bool {
+        let now = self.now;
+        let wanted = &mut self.relays.wanted;
+        let both = wanted.iter().any(|(by, of, at)| (*by, *of) == (to, user) && now.0 < at.0 + WANTED_MICROS);
+        wanted.retain(|(by, of, _)| (*by, *of) != (user, to));
+        if wanted.iter().filter(|(by, ..)| *by == user).count() >= WANTED
+            && let Some(first) = wanted.iter().position(|(by, ..)| *by == user)
+        {
+            wanted.remove(first);
+        }
+        wanted.push((user, to, now));
+        both
     }
 
     fn may_relay(&self, user: User, to: User) -> bool {
@@ -290,6 +318,7 @@ impl Server {
     /// A user's session is over.
     pub(super) fn end_introductions(&mut self, user: User) {
         self.relays.known.remove(&user);
+        self.relays.wanted.retain(|(by, ..)| *by != user);
         self.end_relays(user);
         self.relays.served.retain(|(of, _), _| *of != user);
         self.relays.counted.retain(|(of, _), _| *of != user);
