@@ -1,6 +1,8 @@
 //! The simulator's exam: bugs are planted in the cores one at a time, and each must be found.
 
+use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::minimise::{minimise, shrink};
 use super::run::{Plan, examine};
@@ -23,6 +25,10 @@ pub struct Found {
 
 /// Scenarios are so long in the exam.
 pub const LENGTH: usize = 500;
+/// Those of an evil server, of which more is in a step.
+const EVIL_LENGTH: usize = 200;
+/// So many of them for each other one.
+const EVIL_SEEDS: u64 = 3;
 /// Runs spent on making a failure small.
 const RUNS: u32 = 800;
 
@@ -63,36 +69,59 @@ pub fn look_for(
 
 /// How few steps of a seed break a rule or an assertion.
 fn assertion_made_small(seed: u64, attempt: Attempt) -> usize {
-    let mut steps = scenario::from_seed(seed, LENGTH);
+    let fails = |steps: &[Step], plan: Plan| {
+        let mut broken = false;
+        !attempt(&mut || broken = examine(steps, plan, false).broken.is_some()) || broken
+    };
+    let evil = evil_seeds(seed).map(|seed| (EVIL, steps_of(EVIL, seed)));
+    let played = [(plan_of(seed), steps_of(plan_of(seed), seed))].into_iter().chain(evil);
+    let failed = played.into_iter().find(|(plan, steps)| fails(steps, *plan));
+    let Some((plan, mut steps)) = failed else { return LENGTH };
     let mut runs = 0;
     shrink(&mut steps, |fewer| {
         runs += 1;
-        let mut broken = false;
-        let whole = attempt(&mut || broken = examine(fewer, plan_of(seed), false).broken.is_some());
-        (runs < RUNS && (broken || !whole)).then_some(fewer.len())
+        (runs < RUNS && fails(fewer, plan)).then_some(fewer.len())
     });
     steps.len()
 }
 
+/// Every other seed looks at the server alone, which is faster; every fourth compares twins as well.
 fn plan_of(seed: u64) -> Plan {
     Plan { server_only: seed % 2 == 1, taped: seed % 4 < 2, ..Plan::default() }
 }
 
-/// Every other seed looks at the server alone, which is faster; every fourth compares twins as well.
+/// The world of an evil server, in which a scenario takes little time: there are several for each seed.
+const EVIL: Plan = Plan { hash_seed: 1, server_only: false, calm: false, taped: false, evil: true };
+
+fn evil_seeds(seed: u64) -> impl Iterator<Item = u64> {
+    (0..EVIL_SEEDS).map(move |of_it| seed * EVIL_SEEDS + of_it)
+}
+
+fn steps_of(plan: Plan, seed: u64) -> Vec<Step> {
+    if plan.evil { scenario::of_evil(seed, EVIL_LENGTH) } else { scenario::from_seed(seed, LENGTH) }
+}
+
 fn look_at(bug: Planted, seed: u64, events: &mut u64) -> Option<Found> {
-    let plan = plan_of(seed);
-    let twice = seed.is_multiple_of(4);
-    let steps = scenario::from_seed(seed, LENGTH);
+    look_in(bug, plan_of(seed), seed, events)
+        .or_else(|| evil_seeds(seed).find_map(|seed| look_in(bug, EVIL, seed, events)))
+        .or_else(|| {
+            let steps = (seed % 4 == 1).then(|| twins_made_small(seed)).flatten()?;
+            Some(Found { rule: "twin runs are equal".into(), seed, events: *events, steps })
+        })
+}
+
+fn look_in(bug: Planted, plan: Plan, seed: u64, events: &mut u64) -> Option<Found> {
+    let twice = seed.is_multiple_of(4) && !plan.evil;
+    let steps = steps_of(plan, seed);
     let report = examine(&steps, plan, twice);
     *events += report.events;
-    if let Some((_, violation)) = report.broken
-        && passes_without(bug, &steps, plan, twice)
-    {
-        let steps = minimise(&steps, plan, RUNS).map_or(LENGTH, |small| small.steps.len());
-        return Some(Found { rule: violation.rule.into(), seed, events: *events, steps });
+    let (_, violation) = report.broken?;
+    if !passes_without(bug, &steps, plan, twice) {
+        return None;
     }
-    let steps = (seed % 4 == 1).then(|| twins_made_small(seed)).flatten()?;
-    Some(Found { rule: "twin runs are equal".into(), seed, events: *events, steps })
+    let steps = minimise(&steps, plan, RUNS).map_or(LENGTH, |small| small.steps.len());
+    let world = if plan.evil { " (evil server)" } else { "" };
+    Some(Found { rule: format!("{}{world}", violation.rule), seed, events: *events, steps })
 }
 
 /// Whether a scenario breaks no rule without the bug: only then it is the bug that was found.

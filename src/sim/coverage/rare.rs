@@ -286,8 +286,6 @@ spelled! {
         RelayToServer = "relay that ends at the server",
         /// A relay led to a third client.
         RelaysCrossed = "relay to a third client",
-        /// A client closed a relay.
-        RelayTurnedDown = "relay turned down by a client",
         /// A frame was changed.
         FrameChanged = "relayed frame changed",
         /// A frame came twice.

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use self::dials::Dials;
 use self::words::Words;
-use super::impostors::{EVIL_KEYS, IMPOSSIBLE};
+use super::impostors::{EVIL_KEYS, cannot_be};
 use super::steps::SECRET;
 use super::trace::{Seen, Sizes};
 use crate::client::Way;
@@ -37,7 +37,7 @@ macro_rules! hold {
 use hold;
 
 /// What a client may keep at most: links, relays, introductions under way, requests, dials under way, texts that wait.
-const MOST: Sizes = [64, 16, 256, 64, 64, 1_024];
+const MOST: Sizes = [512, 256, 256, 64, 64, 4_096];
 
 /// The checker.
 #[derive(Debug, Default)]
@@ -53,8 +53,8 @@ pub(super) struct Check {
     codes: BTreeMap<[DeviceKey; 2], String>,
     /// Which client does something now, and of which link it was told before.
     acts: Option<(ProcessId, Option<LinkId>)>,
-    /// A link on which something impossible was heard.
-    spoilt: Option<(ProcessId, LinkId)>,
+    /// A link on which something impossible was heard, and whether its client was told.
+    spoilt: Option<(ProcessId, LinkId, bool)>,
 }
 
 /// A client program.
@@ -114,13 +114,14 @@ impl Check {
             Seen::Gone { process, exit } => return self.is_gone(*process, exit.is_some()),
             Seen::Typed { process, line, text } => self.typed(*process, *line, text),
             Seen::Told { process, link } => {
-                let spoilt = self.spoilt.take();
                 self.acts = Some((*process, *link));
+                let goes_on = self.spoilt.take_if(|(.., is_told)| *is_told);
+                self.spoilt.iter_mut().for_each(|(.., is_told)| *is_told = true);
                 hold!(
                     self,
-                    spoilt.is_none(),
+                    goes_on.is_none(),
                     "nobody goes on with one who says what cannot be",
-                    "{spoilt:?}"
+                    "{goes_on:?}"
                 );
             }
             Seen::Heard { process, link, bytes } => self.heard(*process, *link, bytes),
@@ -131,9 +132,7 @@ impl Check {
                 }
             }
             Seen::Left { process, link } => {
-                if self.spoilt == Some((*process, *link)) {
-                    self.spoilt = None;
-                }
+                self.spoilt.take_if(|(of, spoilt, _)| (*of, *spoilt) == (*process, *link));
             }
             Seen::Wrote { process, bytes } => return self.wrote(*process, bytes),
             Seen::Read { process, bytes } => return self.read_line(*process, bytes),
@@ -151,9 +150,8 @@ impl Check {
     fn heard(&mut self, process: ProcessId, link: LinkId, bytes: &[u8]) {
         let client = self.clients.get(&process);
         let is_proved = client.is_some_and(|client| client.proved.contains_key(&link));
-        let cannot_be = IMPOSSIBLE.iter().any(|line| bytes.starts_with(line.as_bytes()));
-        if is_proved && cannot_be {
-            self.spoilt = Some((process, link));
+        if is_proved && cannot_be(bytes) {
+            self.spoilt = Some((process, link, false));
         }
     }
 

@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::peers::port_of;
 use super::seal::{Opened, Own, Seal};
 use super::server::Side;
-use super::world::World;
+use super::world::{Happening, World};
 use crate::client::Introduction;
 use crate::sim::calls::call;
 use crate::sim::coverage::Rare;
@@ -35,6 +35,12 @@ pub(super) const IMPOSSIBLE: [&str; 6] = [
     "hobnob-private 2 11111111111111111111111111111111 11111111111111111111111111111111",
     "ready and more",
 ];
+
+/// Whether a line cannot be said on an encrypted link by one who follows the protocol.
+pub(super) fn cannot_be(line: &[u8]) -> bool {
+    IMPOSSIBLE.iter().any(|impossible| line.starts_with(impossible.as_bytes()))
+        || line.starts_with(b"continue ") && line.ends_with(b" 1000000\n")
+}
 
 /// Where an impostor is.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +88,8 @@ impl Impostor {
 
 impl World {
     fn new_impostor(&mut self, at: At, side: Side, calls: bool) -> usize {
-        let manner = self.server.evil.manner;
+        let drawn = u32::try_from(self.draw.below(1 << 20)).unwrap_or(0);
+        let manner = Some(self.server.evil.manner).filter(|manner| *manner > 0).unwrap_or(drawn);
         let is_evil = side.key.is_some_and(|key| EVIL_KEYS.contains(&key));
         let forges = !is_evil && manner % 3 == 1;
         let key = side.key.filter(|_| is_evil || forges).unwrap_or(EVIL_KEYS[0]);
@@ -137,12 +144,30 @@ impl World {
         Some(self.new_impostor(at, side, calls))
     }
 
-    /// The server calls a client itself, as somebody of whom that was told.
+    /// The server calls a client itself, now, or when the next conversation begins on a relay.
     pub(super) fn impostor_comes(&mut self, step: Step) {
-        let seat = usize::from(step.actor) % self.seats.len();
+        if step.salt.is_multiple_of(3) {
+            self.server.evil.ambushes = 2;
+        } else {
+            let place = usize::from(step.argument) % 4;
+            self.impostor_calls(usize::from(step.actor) % self.seats.len(), place);
+        }
+    }
+
+    /// A conversation has begun on a relay.
+    pub(super) fn spring(&mut self, user: &str) {
+        let seat = self.seats.iter().position(|seat| seat.user == user);
+        if let (Some(seat), Some(left)) = (seat, self.server.evil.ambushes.checked_sub(1)) {
+            self.server.evil.ambushes = left;
+            let micros = self.draw.below(1_500_000);
+            self.after(micros, Happening::Called { seat });
+        }
+    }
+
+    /// It calls as somebody of whom the client was told, the last or so many before.
+    pub(super) fn impostor_calls(&mut self, seat: usize, place: usize) {
         let user = self.seats[seat].user;
         let told: Vec<Side> = self.server.told.iter().filter(|side| side.reader == user).cloned().collect();
-        let place = usize::from(step.argument) % 4;
         let Some(side) = told.into_iter().rev().nth(place) else { return };
         let Some(process) = self.seats[seat].process.as_ref().filter(|one| !one.listening.is_empty()) else {
             return;
@@ -270,7 +295,11 @@ impl World {
                 self.impostor_says(number, &format!("ack {text}"));
                 self.impostor_text(number);
             }
-            ["continue", _, count] => self.impostor_says(number, &format!("continued {count}")),
+            ["continue", ..] if manner % 11 == 5 => self.impostor_says(number, "continued 1000000"),
+            ["continue", _, count] => {
+                self.impostor_says(number, &format!("continued {count}"));
+                self.impostor_text(number);
+            }
             _ => {}
         }
     }
@@ -283,7 +312,11 @@ impl World {
             return self.impostor_acts(number);
         }
         if !impostor.side.is_requester {
-            let line = if manner % 7 == 2 { format!("continue {id} 0") } else { String::from("nominate") };
+            let line = match manner % 7 {
+                2 | 5 => format!("continue {id} 0"),
+                4 => format!("continue {id} 1000000"),
+                _ => String::from("nominate"),
+            };
             self.impostor_says(number, &line);
         }
     }

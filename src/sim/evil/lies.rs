@@ -43,7 +43,9 @@ pub(super) struct Evil {
     strips: (u32, u32),
     resumes: (u32, u32),
     alone: (u32, u32),
-    /// What impostors do.
+    /// Conversations on relays at whose beginning it calls.
+    pub(super) ambushes: u32,
+    /// What impostors do; 0: what is drawn for each.
     pub(super) manner: u32,
     ids: Vec<Token>,
 }
@@ -147,6 +149,21 @@ impl World {
         number: u64,
         _: &Contact,
     ) -> bool {
+        if to.starts_with(NOBODY) && self.server.evil.scheme.1 > 0 {
+            let (id, key) = (self.new_id(), Some(EVIL_KEYS[0]));
+            let mut side = Side {
+                reader: from,
+                other: String::from(to),
+                is_requester: true,
+                id,
+                key,
+                addresses: Vec::new(),
+            };
+            self.tell_strangers(&mut side);
+            self.tell_of(side);
+            self.answer(from, number, format!("ok #{number} startprivate {to}"));
+            return true;
+        }
         let Some(choice) = take(&mut self.server.evil.alone) else { return false };
         self.answers_falsely((from, to), number, "startprivate", choice);
         true
@@ -252,15 +269,7 @@ impl World {
             match choice {
                 4 => side.addresses = Vec::from([of_server(7_001)]),
                 5 => side.addresses.push(of_server(7_002)),
-                6 | 7 => {
-                    side.addresses.clear();
-                    for _ in 0..8 {
-                        let ip = Ipv4Addr::from_bits(
-                            0xc612_0000 + u32::try_from(self.draw.below(60_000)).unwrap_or(0),
-                        );
-                        side.addresses.push(SocketAddr::new(ip.into(), 8_080));
-                    }
-                }
+                6 | 7 => self.tell_strangers(side),
                 8 => side.addresses = own,
                 9 => {
                     let ips: [IpAddr; 4] = [
@@ -286,6 +295,13 @@ impl World {
             }
         }
         self.did(Rare::AddressesSwapped);
+    }
+
+    /// The addresses of others, who have nothing to do with it.
+    fn tell_strangers(&mut self, side: &mut Side) {
+        let first = u32::try_from(self.draw.below(60_000)).unwrap_or(0);
+        let ips = (0..8).map(|count| Ipv4Addr::from_bits(0xc612_0000 + first + count));
+        side.addresses = ips.map(|ip| SocketAddr::new(ip.into(), 8_080)).collect();
     }
 
     fn swap_roles(&mut self, sides: &mut [Side; 2], choice: u32) {

@@ -132,6 +132,8 @@ impl World {
         let running = self.seats[seat].process.as_mut();
         let Some(process) = running.filter(|process| !process.frozen && process.is_in) else { return };
         process.lines += 1;
+        // Nothing is taken after that.
+        process.is_in = text != "logout";
         let (id, line) = (process.id, process.lines);
         self.see(Seen::Typed { process: id, line, text: String::from(text) });
         self.tell(id, Event::Typed { line, text: text.as_bytes() });

@@ -24,7 +24,7 @@ const LINE_BYTES: usize = 64 << 10;
 pub(super) struct Server {
     pub(super) sessions: BTreeMap<&'static str, Session>,
     /// Connections: whose they are, and what has come of a line.
-    callers: BTreeMap<LinkId, (&'static str, Vec<u8>)>,
+    pub(super) callers: BTreeMap<LinkId, (&'static str, Vec<u8>)>,
     pub(super) requests: Vec<Request>,
     /// Who was introduced to whom.
     pub(super) introduced: BTreeSet<[&'static str; 2]>,

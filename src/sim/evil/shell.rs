@@ -8,7 +8,7 @@ use super::processes::{Process, is_relayed};
 use super::seal::{Opened, Own, Seal};
 use super::trace::Seen;
 use super::world::{End, News, World, end_of, peer_of};
-use crate::client::view::View;
+use crate::client::view::{Path, View};
 use crate::client::{Effect, Event, Introduction, Recall};
 use crate::sim::link::Holder;
 use crate::sim::trace::ProcessId;
@@ -189,7 +189,12 @@ impl World {
             View::LoggedIn { .. } => process.is_in = true,
             View::Bye(_) | View::Prompt { .. } => process.is_in = false,
             View::PrivateRequest { from } => process.asked_by.push(from.clone()),
-            View::PrivateOpened { user, .. } => process.talks_with.push(user.to_string()),
+            View::PrivateOpened { user, path } => {
+                process.talks_with.push(user.to_string());
+                if *path == Path::Relayed {
+                    self.spring(process.user);
+                }
+            }
             View::PrivateClosed { user, .. } => process.talks_with.retain(|other| other != user),
             _ => {}
         }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
-use super::impostors::{EVIL_KEYS, IMPOSSIBLE};
+use super::impostors::{EVIL_KEYS, cannot_be};
 use super::processes::is_relayed;
 use super::trace::Seen;
 use crate::client::Verb;
@@ -61,16 +61,13 @@ impl Watcher {
                     self.coverage.saw(Rare::DialBudgetSpent);
                 }
             }
-            Seen::Wrote { bytes, .. } if memchr::memmem::find(bytes, b"relay close ").is_some() => {
-                self.coverage.saw(Rare::RelayTurnedDown);
-            }
             _ => {}
         }
     }
 
     fn heard(&mut self, process: ProcessId, link: LinkId, bytes: &[u8]) {
         let is_proved = self.proved.contains_key(&(process, link));
-        if is_proved && IMPOSSIBLE.iter().any(|line| bytes.starts_with(line.as_bytes())) {
+        if is_proved && cannot_be(bytes) {
             self.coverage.saw(Rare::ImpossibleHeard);
         }
         if bytes.starts_with(b"continued ") && self.tampered.is_some() {

@@ -48,6 +48,8 @@ pub(super) enum Happening {
     Client { process: ProcessId, news: News },
     /// A frozen client goes on.
     Thaw { seat: usize },
+    /// The server calls a client.
+    Called { seat: usize },
     /// The server relays what it has kept back.
     Relayed { user: &'static str, number: u64, bytes: Vec<u8> },
 }
@@ -200,6 +202,7 @@ impl World {
             Happening::Silent { link, silence } => self.silent_for_too_long(link, silence),
             Happening::Client { process, news } => self.bring(process, news),
             Happening::Thaw { seat } => self.freeze(seat, false),
+            Happening::Called { seat } => self.impostor_calls(seat, 0),
             Happening::Relayed { user, number, bytes } => self.relay_to(user, number, &bytes),
         }
     }
