@@ -113,7 +113,7 @@ impl World {
     }
 
     /// What a user was told last, of somebody or of anybody.
-    fn last_told(&self, user: &str, of: Option<&str>) -> Option<Side> {
+    pub(super) fn last_told(&self, user: &str, of: Option<&str>) -> Option<Side> {
         let fits = |side: &&Side| side.reader == user && of.is_none_or(|of| side.other == of);
         self.server.told.iter().rev().find(fits).cloned()
     }
@@ -315,6 +315,7 @@ impl World {
             let line = match manner % 7 {
                 2 | 5 => format!("continue {id} 0"),
                 4 => format!("continue {id} 1000000"),
+                6 => String::from(IMPOSSIBLE[2]),
                 _ => String::from("nominate"),
             };
             self.impostor_says(number, &line);

@@ -159,7 +159,12 @@ impl World {
                 key,
                 addresses: Vec::new(),
             };
-            self.tell_strangers(&mut side);
+            match self.draw.below(3) {
+                _ if to != NOBODY => self.tell_strangers(&mut side),
+                0 => {}
+                _ => side.addresses.push(SocketAddr::new(OF_SERVER, 7_004)),
+            }
+            side.is_requester = self.draw.chance(500);
             self.tell_of(side);
             self.answer(from, number, format!("ok #{number} startprivate {to}"));
             return true;
@@ -226,7 +231,10 @@ impl World {
         let id = sides[0].id;
         if let Some(scheme) = take(&mut self.server.evil.scheme) {
             self.swap_keys(sides, scheme % 8);
-            self.swap_addresses(sides, scheme / 8 % 16);
+            let evil = |side: &Side| side.key.is_some_and(|key| EVIL_KEYS.contains(&key));
+            let between = sides.iter().any(evil) && (scheme / 524_288).is_multiple_of(2);
+            let addresses = if between { [4, 11][usize::from(scheme / 8 % 2 == 1)] } else { scheme / 8 % 16 };
+            self.swap_addresses(sides, addresses);
             self.swap_roles(sides, scheme / 128 % 8);
             self.swap_ids(sides, scheme / 1_024 % 8);
             if scheme / 8_192 % 4 == 3 {

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::impostors::At;
+use super::impostors::{At, EVIL_KEYS};
 use super::lies::Relaying;
 use super::server::{known, pair};
 use super::world::{Happening, World};
@@ -97,7 +97,10 @@ impl World {
     fn asks_for_relay(&mut self, user: &'static str, other: &str) {
         let runs = |relay: &Relay| relay.with == other;
         let has_one = self.server.relays.iter().any(|((of, _), relay)| *of == user && runs(relay));
-        let manner = self.relaying();
+        let told = self.last_told(user, Some(other)).and_then(|side| side.key);
+        let is_evil = told.is_some_and(|key| EVIL_KEYS.contains(&key));
+        // Only the server can be whom it has named.
+        let manner = if is_evil { Relaying::Between } else { self.relaying() };
         match (manner, known(other)) {
             (Relaying::Refuses, _) => self.say(user, &format!("relay refused {other}")),
             (Relaying::Ignores, _) => {}

@@ -57,7 +57,7 @@ pub(in crate::sim) fn from_seed(seed: u64, length: usize) -> Vec<Step> {
     let mut draw = Draw::new(seed ^ 0x0e71_15ed);
     let mut steps = Vec::with_capacity(length);
     let only_relays = draw.chance(250);
-    if draw.chance(700) {
+    if draw.chance(600) {
         for seat in 0..3 {
             steps.push(Step { actor: seat, argument: 1, ..drawn(Kind::Introduce, &mut draw) });
         }
@@ -132,7 +132,7 @@ impl World {
     fn take_client(&mut self, step: Step) -> bool {
         let seat = usize::from(step.actor) % USERS.len();
         let other = other_of(seat, step.argument);
-        let name = if step.argument % 64 == 63 { super::lies::NOBODY } else { USERS[other] };
+        let name = if step.argument % 32 == 31 { super::lies::NOBODY } else { USERS[other] };
         let line = match step.kind {
             Kind::Start => {
                 self.start_at(seat, step);
