@@ -318,6 +318,8 @@ spelled! {
         OpenedUnderEvil = "true conversation under an evil server",
         /// A conversation left its relay all the same.
         MovedUnderEvil = "conversation that left an evil relay",
+        /// One of its links ended when a conversation moved.
+        MoveMeddled = "conversation whose links were ended while it moved",
         /// A client heard what cannot be.
         ImpossibleHeard = "impossible line on an encrypted link",
         /// A client was made to dial as many addresses as it may.

@@ -7,8 +7,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::impostors::{EVIL_KEYS, OF_SERVER};
 use super::peers::port_of;
+use super::relays::Other;
 use super::server::{Side, known};
-use super::world::{USERS, World};
+use super::world::{USERS, World, end_of};
 use crate::sim::coverage::Rare;
 use crate::sim::scenario::Step;
 use crate::wire::Contact;
@@ -43,6 +44,8 @@ pub(super) struct Evil {
     strips: (u32, u32),
     resumes: (u32, u32),
     alone: (u32, u32),
+    /// What happens when the next conversations move, and how many.
+    moves: (u32, u32),
     /// Conversations on relays at whose beginning it calls.
     pub(super) ambushes: u32,
     /// What impostors do; 0: what is drawn for each.
@@ -71,7 +74,9 @@ impl Evil {
 
     /// Some frame is tampered with, soon. A scenario of an evil relay has no other evil.
     pub(super) fn tampers(&mut self, step: Step) {
-        if self.tampering.len() < 8 {
+        if step.salt % 16 > 12 {
+            self.moves = (step.salt / 16, 2);
+        } else if self.tampering.len() < 8 {
             self.tampering.push((step.salt / 16 % 14 + 1, step.salt % 16));
         }
     }
@@ -118,6 +123,27 @@ impl World {
         let lines =
             ["hobnob 1 ack resume", "hobnob 1", "hobnob 1 relay", "hobnob 9 ack resume relay", "bye version"];
         String::from(lines[usize::try_from(choice).unwrap_or(0) % lines.len()])
+    }
+
+    /// A client says that a conversation moves, or agrees: something may end in this very moment.
+    pub(super) fn meddle(&mut self, user: &'static str, link: LinkId) {
+        let Some(choice) = take(&mut self.server.evil.moves) else { return };
+        let relay = self.server.relays.keys().rev().find(|(of, _)| *of == user).copied();
+        match (choice % 4, relay) {
+            (0, _) => self.cut(end_of(link).0, choice.is_multiple_of(8)),
+            (1, Some((user, number))) => {
+                self.server.relays.remove(&(user, number));
+                self.say(user, &format!("relay closed {number}"));
+            }
+            (2, Some((user, number))) => {
+                if let Some(Other::Client(other, theirs)) = self.other_end(user, number) {
+                    self.say(other, &format!("relay closed {theirs}"));
+                }
+            }
+            (3, Some(_)) => self.server.evil.tampering.push((1, choice / 4)),
+            (_, _) => return,
+        }
+        self.did(Rare::MoveMeddled);
     }
 
     pub(super) fn relaying(&mut self) -> Relaying {

@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    fn other_end(&self, user: &'static str, number: u64) -> Option<Other> {
+    pub(super) fn other_end(&self, user: &'static str, number: u64) -> Option<Other> {
         self.server.relays.get(&(user, number)).map(|relay| relay.other)
     }
 

@@ -127,6 +127,9 @@ impl World {
                 self.see(Seen::Said { process: id, link, bytes: bytes.to_vec() });
                 let sealed = process.seals.get_mut(&link).map(|seal| seal.wrap(bytes));
                 self.seal_writes(id, link, &sealed.unwrap_or_default());
+                if bytes.starts_with(b"continue") && !is_relayed(link) {
+                    self.meddle(process.user, link);
+                }
             }
             Effect::SecurePeer { link, dialled, introduction } => {
                 self.secure(process, link, dialled, introduction);

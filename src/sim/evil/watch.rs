@@ -1,6 +1,5 @@
 //! Rare states of the world of an evil server.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
@@ -80,9 +79,9 @@ impl Watcher {
         self.proved.get(&(process, link?)).copied()
     }
 
-    fn showed(&mut self, at: Time, process: ProcessId, view: &Box<View>) {
+    fn showed(&mut self, at: Time, process: ProcessId, view: &View) {
         let is_evil = self.speaker(process).is_some_and(|key| EVIL_KEYS.contains(&key));
-        match &**view {
+        match view {
             View::PrivateOpened { user, path } => {
                 self.coverage.saw(if is_evil { Rare::EvilKeyTaken } else { Rare::OpenedUnderEvil });
                 if *path == Path::Relayed {
