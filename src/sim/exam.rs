@@ -8,7 +8,7 @@ use super::minimise::{minimise, shrink};
 use super::run::{Plan, examine};
 use super::scenario::{self, Step};
 use super::twin;
-use crate::planted::{Planted, plant};
+use crate::planted::{Planted, plant, was_met};
 
 /// How a planted bug was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +27,10 @@ pub struct Found {
 pub const LENGTH: usize = 500;
 /// Those of an evil server, of which more is in a step.
 const EVIL_LENGTH: usize = 200;
-/// So many of them for each other one.
-const EVIL_SEEDS: u64 = 3;
+/// So many of them for each other one, if they come to the code of the bug.
+const EVIL_SEEDS: u64 = 4;
+/// By then they have come to it, or do not: the server's code is none of theirs.
+const PROBED: u64 = 30;
 /// Runs spent on making a failure small.
 const RUNS: u32 = 800;
 
@@ -46,14 +48,15 @@ pub fn look_for(
     mut go_on: impl FnMut() -> bool,
     attempt: Attempt,
 ) -> Option<Found> {
-    let (mut events, mut seed, mut best) = (0, first_seed, None::<Found>);
+    let (mut search, mut seed, mut best) = (Search::default(), first_seed, None::<Found>);
     // Where a failure hides others it cannot be made small: another seed may show them apart.
     while best.as_ref().is_none_or(|found| found.steps > SMALL) && go_on() {
         let mut found = None;
         plant(Some(bug));
-        if !attempt(&mut || found = look_at(bug, seed, &mut events)) {
+        if !attempt(&mut || found = look_at(bug, seed, &mut search)) {
             plant(Some(bug));
-            let steps = assertion_made_small(seed, attempt);
+            let steps = assertion_made_small(seed, &search, attempt);
+            let events = search.events;
             found = Some(Found { rule: "no assertion fails".into(), seed, events, steps });
         }
         if let Some(found) = found
@@ -67,13 +70,21 @@ pub fn look_for(
     best
 }
 
+/// How far the search for a bug has come.
+#[derive(Default)]
+struct Search {
+    events: u64,
+    /// The world of an evil server comes to the code of the bug.
+    is_in_evil: bool,
+}
+
 /// How few steps of a seed break a rule or an assertion.
-fn assertion_made_small(seed: u64, attempt: Attempt) -> usize {
+fn assertion_made_small(seed: u64, search: &Search, attempt: Attempt) -> usize {
     let fails = |steps: &[Step], plan: Plan| {
         let mut broken = false;
         !attempt(&mut || broken = examine(steps, plan, false).broken.is_some()) || broken
     };
-    let evil = evil_seeds(seed).map(|seed| (EVIL, steps_of(EVIL, seed)));
+    let evil = search.evil_seeds(seed).map(|seed| (EVIL, steps_of(EVIL, seed)));
     let played = [(plan_of(seed), steps_of(plan_of(seed), seed))].into_iter().chain(evil);
     let failed = played.into_iter().find(|(plan, steps)| fails(steps, *plan));
     let Some((plan, mut steps)) = failed else { return LENGTH };
@@ -93,35 +104,46 @@ fn plan_of(seed: u64) -> Plan {
 /// The world of an evil server, in which a scenario takes little time: there are several for each seed.
 const EVIL: Plan = Plan { hash_seed: 1, server_only: false, calm: false, taped: false, evil: true };
 
-fn evil_seeds(seed: u64) -> impl Iterator<Item = u64> {
-    (0..EVIL_SEEDS).map(move |of_it| seed * EVIL_SEEDS + of_it)
+impl Search {
+    fn evil_seeds(&self, seed: u64) -> impl Iterator<Item = u64> + use<> {
+        let count = match (self.is_in_evil, seed < PROBED) {
+            (true, _) => EVIL_SEEDS,
+            (false, true) => 1,
+            (false, false) => 0,
+        };
+        (0..count).map(move |of_it| seed * EVIL_SEEDS + of_it)
+    }
 }
 
 fn steps_of(plan: Plan, seed: u64) -> Vec<Step> {
     if plan.evil { scenario::of_evil(seed, EVIL_LENGTH) } else { scenario::from_seed(seed, LENGTH) }
 }
 
-fn look_at(bug: Planted, seed: u64, events: &mut u64) -> Option<Found> {
-    look_in(bug, plan_of(seed), seed, events)
-        .or_else(|| evil_seeds(seed).find_map(|seed| look_in(bug, EVIL, seed, events)))
-        .or_else(|| {
-            let steps = (seed % 4 == 1).then(|| twins_made_small(seed)).flatten()?;
-            Some(Found { rule: "twin runs are equal".into(), seed, events: *events, steps })
-        })
+fn look_at(bug: Planted, seed: u64, search: &mut Search) -> Option<Found> {
+    let mut found = look_in(bug, plan_of(seed), seed, search);
+    for seed in search.evil_seeds(seed) {
+        let _ = was_met();
+        found = found.or_else(|| look_in(bug, EVIL, seed, search));
+        search.is_in_evil |= was_met();
+    }
+    found.or_else(|| {
+        let steps = (seed % 4 == 1).then(|| twins_made_small(seed)).flatten()?;
+        Some(Found { rule: "twin runs are equal".into(), seed, events: search.events, steps })
+    })
 }
 
-fn look_in(bug: Planted, plan: Plan, seed: u64, events: &mut u64) -> Option<Found> {
+fn look_in(bug: Planted, plan: Plan, seed: u64, search: &mut Search) -> Option<Found> {
     let twice = seed.is_multiple_of(4) && !plan.evil;
     let steps = steps_of(plan, seed);
     let report = examine(&steps, plan, twice);
-    *events += report.events;
+    search.events += report.events;
     let (_, violation) = report.broken?;
     if !passes_without(bug, &steps, plan, twice) {
         return None;
     }
     let steps = minimise(&steps, plan, RUNS).map_or(LENGTH, |small| small.steps.len());
     let world = if plan.evil { " (evil server)" } else { "" };
-    Some(Found { rule: format!("{}{world}", violation.rule), seed, events: *events, steps })
+    Some(Found { rule: format!("{}{world}", violation.rule), seed, events: search.events, steps })
 }
 
 /// Whether a scenario breaks no rule without the bug: only then it is the bug that was found.
