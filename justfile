@@ -39,6 +39,10 @@ replay FILE:
 soak EVENTS="1000000000" FROM="0":
     cargo run --release --no-default-features --features planted --bin hobnob-sim -- run --seeds {{FROM}}.. --events {{EVENTS}} --length 800 --rare --jobs $(nproc)
 
+# The same of three clients and an evil server. A thousand million take half an hour of two cores.
+soak-evil EVENTS="1000000000" FROM="0":
+    cargo run --release --no-default-features --features planted --bin hobnob-sim -- run --evil --seeds {{FROM}}.. --events {{EVENTS}} --length 200 --rare --jobs $(nproc)
+
 # SENDS runs of `hobnob send` from 20 loops beside a session, the server killed KILLS times.
 sends SENDS="10000" KILLS="20":
     HOBNOB_SENDS={{SENDS}} HOBNOB_SEND_KILLS={{KILLS}} cargo test --release --test end_to_end send::every -- --nocapture

@@ -55,3 +55,9 @@ fn whole_world() {
 fn client_core() {
     replay("client_core", hobnob::sim::targets::client_core);
 }
+
+#[cfg(feature = "sim")]
+#[test]
+fn evil_server() {
+    replay("evil_server", hobnob::sim::targets::evil_server);
+}

@@ -15,6 +15,8 @@ const SEEDS: u64 = 40;
 /// What the seeds have at least unless it is said otherwise.
 const EVENTS: u64 = 20_000;
 const LENGTH: usize = 400;
+const EVIL_SEEDS: u64 = 200;
+const EVIL_LENGTH: usize = 200;
 
 fn assert_holds(what: &str, steps: &[Step], report: &Report) {
     assert!(report.broken.is_none(), "{what}: {:?}\n{}", report.broken, scenario::print(steps));
@@ -39,6 +41,15 @@ fn every_rule_holds_in_the_whole_world_and_for_the_server_alone() {
 }
 
 #[test]
+fn every_rule_holds_whatever_an_evil_server_says() {
+    for seed in 0..EVIL_SEEDS {
+        let steps = scenario::of_evil(seed, EVIL_LENGTH);
+        let report = examine(&steps, Plan { evil: true, ..Plan::default() }, seed % 8 == 0);
+        assert_holds(&format!("seed {seed}, evil server"), &steps, &report);
+    }
+}
+
+#[test]
 fn a_blocked_user_sees_what_he_would_see_of_one_who_is_offline() {
     for seed in 0..SEEDS {
         assert!(twin::compare(seed, LENGTH).is_ok(), "seed {seed}: {:?}", twin::compare(seed, LENGTH));
@@ -47,16 +58,28 @@ fn a_blocked_user_sees_what_he_would_see_of_one_who_is_offline() {
 
 #[test]
 fn bugs_of_the_past_stay_fixed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("readable").path();
-        let text = fs::read_to_string(&path).expect("UTF-8");
-        let steps = scenario::parse(&text).unwrap_or_else(|bad| panic!("{}: {bad:?}", path.display()));
+    for (name, steps) in kept("tests/scenarios") {
         for server_only in [false, true] {
             let report = examine(&steps, Plan { server_only, taped: true, ..Plan::default() }, true);
-            assert_holds(&path.display().to_string(), &steps, &report);
+            assert_holds(&name, &steps, &report);
         }
     }
+    for (name, steps) in kept("tests/scenarios/evil") {
+        let report = examine(&steps, Plan { evil: true, ..Plan::default() }, true);
+        assert_holds(&name, &steps, &report);
+    }
+}
+
+/// The scenarios of a folder, with their names.
+fn kept(folder: &str) -> Vec<(String, Vec<Step>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let paths = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").path());
+    let files = paths.filter(|path| path.is_file()).map(|path| {
+        let text = fs::read_to_string(&path).expect("UTF-8");
+        let steps = scenario::parse(&text).unwrap_or_else(|bad| panic!("{}: {bad:?}", path.display()));
+        (path.display().to_string(), steps)
+    });
+    files.collect()
 }
 
 /// `just exam` makes the page; every bug that can be planted is on it, found.
@@ -86,5 +109,6 @@ proptest! {
         targets::whole_world(&bytes);
         targets::server_core(&bytes);
         targets::client_core(&bytes);
+        targets::evil_server(&bytes);
     }
 }

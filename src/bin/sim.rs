@@ -14,13 +14,14 @@ use hobnob::sim::scenario::Step;
 use hobnob::sim::{scenario, twin};
 
 const USAGE: &str = "\
-hobnob-sim run    [--seeds A..[B]] [--events N] [--length N] [--jobs J] [--server-only] [--rare] [--shares N]
-hobnob-sim small  SEED [--length N] [--server-only] [--story N]
-hobnob-sim replay FILE [--server-only] [--story N]
+hobnob-sim run    [--seeds A..[B]] [--events N] [--length N] [--jobs J] [--server-only] [--evil] [--rare] [--shares N]
+hobnob-sim small  SEED [--length N] [--server-only] [--evil] [--story N]
+hobnob-sim replay FILE [--server-only] [--evil] [--story N]
 hobnob-sim twin   [--seeds A..B] [--length N]
 hobnob-sim exam   [--only NAME] [--seconds N] [--write FILE]
 
 run     plays the scenarios of the seeds, until there were N events if asked; --rare: all rare states must be seen,
+        --evil: the server is evil, and does what the scenario says to three clients,
         --shares: each kind of answer must have been judged so often, and all are counted
 small   makes the failing scenario of a seed small and prints it as a file
 replay  plays a scenario file; --story: and tells the last N lines of what was seen
@@ -51,6 +52,11 @@ impl Options {
     /// Some seeds are recorded, to be told again in other chunks.
     fn plan_of(&self, seed: u64) -> Plan {
         Plan { taped: seed.is_multiple_of(16), ..self.plan }
+    }
+
+    fn steps_of(&self, seed: u64) -> Vec<Step> {
+        let from_seed = if self.plan.evil { scenario::of_evil } else { scenario::from_seed };
+        from_seed(seed, self.length)
     }
 }
 
@@ -103,6 +109,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Option<Options> {
             "--write" => options.write = Some(words.next()?),
             "--only" => options.subject = Some(words.next()?),
             "--server-only" => options.plan.server_only = true,
+            "--evil" => options.plan.evil = true,
             "--rare" => options.rare = true,
             "--shares" => options.shares = Some(words.next()?.parse().ok()?),
             _ if options.subject.is_none() && !word.starts_with('-') => options.subject = Some(word),
@@ -165,7 +172,7 @@ fn run(options: &Options) -> ExitCode {
     for (rule, seeds) in &total.failed {
         println!("{rule}: {} seeds, such as {:?}", seeds.len(), &seeds[..seeds.len().min(5)]);
     }
-    let missing = options.rare && !tell_rare(&total.coverage);
+    let missing = options.rare && !tell_rare(&total.coverage, options.plan.evil);
     let thin = options.shares.is_some_and(|least| {
         tell_mix(&total.steps);
         !tell_shares(&total.tally, least)
@@ -182,7 +189,7 @@ fn work(options: &Options, next: &AtomicU64, total: &Mutex<Total>) {
         if seed >= options.seeds.end || enough {
             break;
         }
-        let steps = scenario::from_seed(seed, options.length);
+        let steps = options.steps_of(seed);
         let play = || examine(&steps, options.plan_of(seed), seed % 16 == 1);
         let Ok(report) = std::panic::catch_unwind(play) else {
             println!("seed {seed} panicked");
@@ -232,12 +239,12 @@ fn tell_shares(tally: &Tally, least: u64) -> bool {
     rare.is_empty()
 }
 
-/// Prints the table of rare states; false if one was never seen.
-fn tell_rare(coverage: &Coverage) -> bool {
-    for &rare in Rare::ALL {
+/// Prints the table of rare states, of an evil server or of the others; false if one was never seen.
+fn tell_rare(coverage: &Coverage, evil: bool) -> bool {
+    for &rare in Rare::ALL.iter().filter(|rare| rare.is_evil() == evil) {
         println!("{:10}  {rare}", coverage.count(rare));
     }
-    let missing: Vec<&str> = coverage.missing().map(Rare::as_str).collect();
+    let missing: Vec<&str> = coverage.missing(evil).map(Rare::as_str).collect();
     if !missing.is_empty() {
         println!("never seen: {}", missing.join(", "));
     }
@@ -249,7 +256,7 @@ fn small(options: &Options) -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let steps = scenario::from_seed(seed, options.length);
+    let steps = options.steps_of(seed);
     let plan = options.plan_of(seed);
     if panics(&steps, plan) {
         return small_panic(steps, plan);

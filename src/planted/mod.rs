@@ -35,12 +35,13 @@ pub use self::bugs::Planted;
 
 #[cfg(feature = "planted")]
 mod choice {
-    use core::sync::atomic::{AtomicU16, Ordering};
+    use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
     use super::Planted;
 
     const NONE: u16 = u16::MAX;
     static CHOSEN: AtomicU16 = AtomicU16::new(NONE);
+    static MET: AtomicBool = AtomicBool::new(false);
 
     /// Plants one bug, or none.
     pub fn plant(bug: Option<Planted>) {
@@ -50,12 +51,22 @@ mod choice {
     /// Whether this bug is planted.
     #[must_use]
     pub fn is(bug: Planted) -> bool {
-        CHOSEN.load(Ordering::Relaxed) == bug as u16
+        let is_planted = CHOSEN.load(Ordering::Relaxed) == bug as u16;
+        if is_planted {
+            MET.store(true, Ordering::Relaxed);
+        }
+        is_planted
+    }
+
+    /// Whether the code of the planted bug was come to since this was last asked.
+    #[must_use]
+    pub fn was_met() -> bool {
+        MET.swap(false, Ordering::Relaxed)
     }
 }
 
 #[cfg(feature = "planted")]
-pub use choice::{is, plant};
+pub use choice::{is, plant, was_met};
 
 /// Whether this bug is planted: never, without the feature `planted`.
 #[cfg(not(feature = "planted"))]

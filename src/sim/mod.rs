@@ -21,6 +21,7 @@ mod display;
 mod doors;
 mod draw;
 mod durable;
+mod evil;
 #[cfg(feature = "planted")]
 pub mod exam;
 mod faults;

@@ -107,6 +107,16 @@ const READINGS: &[(Kind, &str)] = &[
     (Kind::Invite, "an operator invites, or somebody comes with an invite, choice {salt}"),
     (Kind::Days, "by hand: mail waits for user {argument} for days ({salt} chooses)"),
     (Kind::LookUp, "client {actor}: history or search, choice {argument}"),
+    (Kind::Scheme, "the next introductions are false, choice {salt}"),
+    (Kind::Relaying, "the next relays are not with whom they should be, choice {salt}"),
+    (Kind::Tamper, "a frame that is relayed soon becomes false, choice {salt}"),
+    (Kind::Lie, "user {actor} hears a lie, choice {salt}"),
+    (Kind::Unasked, "user {actor} is told of a link that they did not ask for, choice {salt}"),
+    (Kind::Impostor, "the server calls client {actor}, as somebody of introduction {argument}"),
+    (Kind::Replay, "recording {argument} is said again to client {actor}, choice {salt}"),
+    (Kind::Strip, "the next who comes, comes back or asks is lied to, choice {salt}"),
+    (Kind::Manner, "in the part of a client the server does {salt}"),
+    (Kind::Repent, "the server is honest from now on"),
     (Kind::WaitDeadline, "time passes to a deadline or a tick beside it, choice {argument}"),
 ];
 

@@ -10,6 +10,7 @@ pub use super::check::Violation;
 use super::client_host::{Process, SEATS};
 use super::coverage::{Coverage, Watcher};
 use super::disk::{Disk, Notes};
+use super::evil;
 pub use super::reference::tally::Tally;
 use super::scenario::Step;
 use super::tape::Tape;
@@ -80,6 +81,9 @@ pub fn show(steps: &[Step], plan: Plan, viewer: &mut dyn Viewer) {
 }
 
 fn play_and(steps: &[Step], plan: Plan, story: Option<&mut Vec<String>>) -> Report {
+    if plan.evil {
+        return evil::run::play(steps, story);
+    }
     play_in(World::new(plan), steps, story)
 }
 

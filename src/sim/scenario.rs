@@ -200,6 +200,37 @@ spelled! {
         Order = "order",
         /// Mail waits for days, as long as it is kept or longer.
         Days = "days",
+        /// An evil server tells something else in the next introductions. This and what follows is of its world alone.
+        Scheme = "scheme",
+        /// It relays to others than it should, or not at all.
+        Relaying = "relaying",
+        /// It relays something falsely, soon.
+        Tamper = "tamper",
+        /// It says something that is not so.
+        Lie = "lie",
+        /// It introduces or relays what nobody has asked for.
+        Unasked = "unasked",
+        /// It calls a client itself.
+        Impostor = "impostor",
+        /// It says again what was recorded.
+        Replay = "replay",
+        /// It lies to the next who come, come back or ask.
+        Strip = "strip",
+        /// What it does in the part of a client.
+        Manner = "manner",
+        /// It is honest from now on.
+        Repent = "repent",
+    }
+}
+
+impl Kind {
+    /// Those that only an evil server takes; they come last.
+    const EVIL: usize = 10;
+
+    /// Whether only an evil server takes it.
+    #[must_use]
+    pub const fn is_evil(self) -> bool {
+        self as usize >= Kind::ALL.len() - Kind::EVIL
     }
 }
 
@@ -207,12 +238,13 @@ spelled! {
 pub const STEP_BYTES: usize = 8;
 
 impl Step {
-    /// Any eight bytes are a step.
+    /// Any eight bytes are a step, of an evil server if that is asked for.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; STEP_BYTES]) -> Step {
+    pub fn from_bytes(bytes: [u8; STEP_BYTES], evil: bool) -> Step {
+        let kinds = Kind::ALL.len() - if evil { 0 } else { Kind::EVIL };
         let [kind, actor, a, b, c, d, e, f] = bytes;
         Step {
-            kind: Kind::ALL[usize::from(kind) % Kind::ALL.len()],
+            kind: Kind::ALL[usize::from(kind) % kinds],
             actor,
             argument: u16::from_le_bytes([a, b]),
             salt: u32::from_le_bytes([c, d, e, f]),
@@ -232,11 +264,11 @@ impl Step {
     }
 }
 
-/// A scenario from arbitrary bytes; an unfinished step at the end is dropped.
+/// A scenario from arbitrary bytes, of an evil server if that is asked for; an unfinished step at the end is dropped.
 #[must_use]
-pub fn from_bytes(bytes: &[u8]) -> Vec<Step> {
+pub fn from_bytes(bytes: &[u8], evil: bool) -> Vec<Step> {
     let whole = bytes.chunks_exact(STEP_BYTES);
-    whole.filter_map(|step| step.try_into().ok()).map(Step::from_bytes).collect()
+    whole.filter_map(|step| step.try_into().ok()).map(|step| Step::from_bytes(step, evil)).collect()
 }
 
 /// A line of a scenario file that is no step; lines count from 1.
@@ -367,6 +399,12 @@ const PLACED: u8 = 6;
 /// Settings chosen before the start, at most.
 const SETTINGS_DRAWN: u64 = 8;
 
+/// The scenario of a seed in the world of an evil server.
+#[must_use]
+pub fn of_evil(seed: u64, length: usize) -> Vec<Step> {
+    super::evil::from_seed(seed, length)
+}
+
 /// The scenario of a seed: a subset of the kinds (a swarm) with drawn weights, `length` steps after
 /// the steps that choose settings and start clients.
 #[must_use]
@@ -435,9 +473,9 @@ mod tests {
 
     #[test]
     fn every_kind_can_be_drawn_and_any_bytes_are_steps() {
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().filter(|kind| !kind.is_evil()) {
             assert!(WEIGHTS.iter().any(|(drawn, ..)| drawn == kind), "{kind}");
         }
-        assert_eq!(from_bytes(&[255; 20]).len(), 2);
+        assert_eq!(from_bytes(&[255; 20], false).len(), 2);
     }
 }

@@ -31,8 +31,16 @@ pub fn client_core(bytes: &[u8]) {
     play_bytes(&[&crumbs[..], bytes].concat(), Plan::default());
 }
 
+/// Real clients and an evil server.
+///
+/// # Panics
+/// If a rule is broken.
+pub fn evil_server(bytes: &[u8]) {
+    play_bytes(bytes, Plan { evil: true, ..Plan::default() });
+}
+
 fn play_bytes(bytes: &[u8], plan: Plan) {
-    let mut steps = scenario::from_bytes(bytes);
+    let mut steps = scenario::from_bytes(bytes, plan.evil);
     steps.truncate(STEPS);
     let report = play(&steps, plan);
     if let Some((step, violation)) = report.broken {

@@ -102,7 +102,7 @@ pub(super) fn steps(seed: u64, length: usize) -> Vec<Step> {
 
 fn lines_of_b(steps: &[Step], a_is_here: bool) -> Vec<String> {
     let mut twin = Twin {
-        world: World::new(Plan { hash_seed: 1, server_only: true, calm: true, taped: false }),
+        world: World::new(Plan { hash_seed: 1, server_only: true, calm: true, ..Plan::default() }),
         links: Vec::new(),
         lines: Vec::new(),
         about_a: Vec::new(),

@@ -170,11 +170,13 @@ pub struct Plan {
     pub calm: bool,
     /// What the server is told is recorded, to be told again in other chunks.
     pub taped: bool,
+    /// The server is evil: another world, of clients alone.
+    pub evil: bool,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { hash_seed: 1, server_only: false, calm: false, taped: false }
+        Plan { hash_seed: 1, server_only: false, calm: false, taped: false, evil: false }
     }
 }
 

@@ -184,7 +184,9 @@ impl ClientState {
             AcceptPrivate::Auto if self.peers.has_room() && self.has_room_for_commands() => {
                 self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept })
             }
-            AcceptPrivate::Ask if self.peers.requests.len() < REQUESTS => {
+            AcceptPrivate::Ask
+                if self.peers.requests.len() < REQUESTS || planted::is(Planted::ClientKeepsAllRequests) =>
+            {
                 let request = Request { from: from.to_owned(), doubtful: false, asked: false };
                 self.peers.requests.push_back(request);
                 self.ask_person();

@@ -15,7 +15,7 @@ use super::meeting::Met;
 use super::rejoining::Search;
 use crate::planted::{self, Planted};
 use crate::time::Time;
-use crate::wire::{Code, PeerFarewell, PeerLine, Role, Status};
+use crate::wire::{Code, Command, PeerFarewell, PeerLine, Role, Status};
 use crate::words::{DeviceKey, LinkId, Text, Token};
 
 /// Departed users that are remembered.
@@ -157,6 +157,9 @@ impl ClientState {
             }
             return self.log_own_private(to, text.as_str());
         }
+        if planted::is(Planted::PrivateFallsBack) && !takes_no_more {
+            return self.request(Some(line), Command::Message { to, text });
+        }
         let code = if takes_no_more {
             Code::Limit
         } else if self.is_oneself(to) {
@@ -237,7 +240,8 @@ impl ClientState {
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         let is_new_link = mem::take(&mut conversation.is_new_link);
         let last = if is_new_link { conversation.arrived + 1 } else { conversation.heard + 1 };
-        if !(conversation.heard + 1..=last).contains(&number) {
+        let is_next = (conversation.heard + 1..=last).contains(&number);
+        if !is_next && !planted::is(Planted::TextGapTaken) {
             return self.break_link(link);
         }
         conversation.heard = number;
@@ -287,7 +291,7 @@ impl ClientState {
 
     fn on_text_acknowledged(&mut self, link: LinkId, user: &str, upto: u64) {
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
-        if upto > conversation.sent {
+        if upto > conversation.sent && !planted::is(Planted::AckBeyondSent) {
             return self.break_link(link);
         }
         while let Some(line) = self.next_acknowledged(user, upto) {

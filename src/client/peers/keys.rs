@@ -54,7 +54,8 @@ impl Keys {
         let key = key.ok_or(Code::Unreachable)?;
         let known = self.known.get(user);
         let is_new = known.is_some_and(|known| known.iter().all(|known| known.key != key));
-        if is_new && !planted::is(Planted::ClientTakesChangedKey) {
+        let was_refused = self.refused.get(user) == Some(&key) && planted::is(Planted::RefusedKeyTakenLater);
+        if is_new && !was_refused && !planted::is(Planted::ClientTakesChangedKey) {
             if self.refused.len() >= REFUSED && !self.refused.contains_key(user) {
                 self.refused.pop_first();
             }
@@ -125,6 +126,7 @@ impl ClientState {
                 self.keep_key(user, other, true);
             }
             let is_verified = self.peers.keys.is_verified(user, other);
+            let other = if planted::is(Planted::CodeOfOwnKey) { own } else { other };
             Success::Verification { user: user.to_owned(), code: code(own, other), is_verified }
         });
         self.local_result(line, Verb::Verify, Some(user), outcome);
@@ -133,7 +135,8 @@ impl ClientState {
 
 /// What two people compare: a digest of both keys, the smaller one first, in groups of digits.
 fn code(one: DeviceKey, other: DeviceKey) -> String {
-    let (first, second) = (one.min(other), one.max(other));
+    let in_order = planted::is(Planted::CodeInOrder);
+    let (first, second) = if in_order { (one, other) } else { (one.min(other), one.max(other)) };
     let digest: [u8; 32] = Blake2s256::new()
         .chain_update("hobnob verify ")
         .chain_update(first.0)

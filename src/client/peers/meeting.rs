@@ -144,7 +144,8 @@ impl ClientState {
     ) {
         // Once for each command, so that the server cannot make the client dial many addresses with many
         // introductions.
-        if !self.session().is_some_and(|session| session.commands.introduce(user)) {
+        let is_asked = self.session().is_some_and(|session| session.commands.introduce(user));
+        if !is_asked && !planted::is(Planted::ClientTakesUnasked) {
             return;
         }
         self.abandon_meetings_that_are_over();
@@ -299,7 +300,10 @@ impl ClientState {
         let (user, origin, until) = (user.clone(), *origin, *until);
         self.peers.links.entry(link).and_modify(|known| known.can_move = can_move);
         let expected = self.peers.meetings.get(&user).map(|meeting| meeting.key);
-        if expected != Some(key) && !planted::is(Planted::ClientTakesAnyKey) {
+        let is_unchecked = planted::is(Planted::ClientTakesAnyKey)
+            || planted::is(Planted::KeyUncheckedOnRelay) && relays::is_relayed(link)
+            || planted::is(Planted::KeyUncheckedOnMove) && self.peers.talks_with(&user);
+        if expected != Some(key) && !is_unchecked {
             return self.drop_link(link);
         }
         match origin {

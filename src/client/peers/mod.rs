@@ -171,6 +171,15 @@ impl Peers {
 }
 
 impl ClientState {
+    /// How much of what others bring is kept: links, relays, introductions under way, requests, dials under way, and texts
+    /// that wait for an acknowledgement.
+    #[cfg(feature = "sim")]
+    pub(crate) fn sizes(&self) -> [usize; 6] {
+        let Peers { links, relays, meetings, requests, dialling, .. } = &self.peers;
+        let texts = self.peers.open_texts();
+        [links.len(), relays.len(), meetings.len(), requests.len(), dialling.len(), texts]
+    }
+
     /// The session ends, and all private links with it.
     pub(super) fn close_private_links(&mut self, farewell: PeerFarewell) {
         self.peers.say_farewell(farewell, &mut self.outbox);

@@ -56,8 +56,10 @@ impl ClientState {
     /// The requester moves a conversation to this link.
     pub(super) fn on_continue(&mut self, link: LinkId, user: &str, id: Token, has: u64) {
         let meeting = self.peers.meetings.get(user);
-        let role = meeting.filter(|meeting| meeting.moves == Some(id)).map(Meeting::role);
-        let conversation = self.peers.conversations.get(user).filter(|conversation| conversation.id == id);
+        let is_any = planted::is(Planted::MoveTakesAnyId);
+        let role = meeting.filter(|meeting| meeting.moves == Some(id) || is_any).map(Meeting::role);
+        let conversation = self.peers.conversations.get(user);
+        let conversation = conversation.filter(|conversation| conversation.id == id || is_any);
         let Some(arrived) = conversation.map(|conversation| conversation.arrived) else {
             return self.break_link(link);
         };
@@ -85,7 +87,7 @@ impl ClientState {
         self.peers.conversations.get(user).is_some_and(|conversation| {
             let acknowledged = conversation.sent - conversation.open.len() as u64;
             let is_refused = count < acknowledged && planted::is(Planted::MoveRefusesAcknowledged);
-            count <= conversation.sent && !is_refused
+            (count <= conversation.sent || planted::is(Planted::MoveTakesAnyCount)) && !is_refused
         })
     }
 

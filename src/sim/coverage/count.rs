@@ -30,12 +30,12 @@ impl Coverage {
         }
     }
 
-    /// States that were never seen.
-    pub fn missing(&self) -> impl Iterator<Item = Rare> {
-        Rare::ALL.iter().copied().filter(|rare| self.count(*rare) == 0)
+    /// States that were never seen, of those under an evil server or of the others.
+    pub fn missing(&self, evil: bool) -> impl Iterator<Item = Rare> {
+        Rare::ALL.iter().copied().filter(move |rare| rare.is_evil() == evil && self.count(*rare) == 0)
     }
 
-    pub(super) fn saw(&mut self, rare: Rare) {
+    pub(in crate::sim) fn saw(&mut self, rare: Rare) {
         if let Some(count) = self.counts.get_mut(rare as usize) {
             *count += 1;
         }

@@ -239,5 +239,106 @@ spelled! {
         IdSaidAfterRestart = "id of a courier's message said again after a restart",
         /// An id was said with other words.
         IdOfOtherWords = "id of a courier's message said with other words",
+        // Under an evil server.
+        /// Two were told other keys than the other has.
+        KeySwapped = "introduction with another key",
+        /// Two were told addresses that are not the other's.
+        AddressesSwapped = "introduction with other addresses",
+        /// Two were told parts that do not fit.
+        RolesSwapped = "introduction with other parts",
+        /// An id was told again.
+        IdAgain = "introduction with an id that was used",
+        /// One of two was told another name.
+        AnotherName = "introduction under another name",
+        /// One of two was told twice.
+        ToldTwice = "introduction told twice",
+        /// Somebody was introduced, or relayed, who had not asked.
+        Unasked = "introduction or relay that nobody asked for",
+        /// Who asked for a link got one with the server, or a false answer.
+        AnsweredAlone = "request answered without the other",
+        /// The server said something that is not so.
+        Lied = "lie of the server",
+        /// A greeting had not all that the server can do.
+        GreetingStripped = "greeting without capabilities",
+        /// Who came back heard something false.
+        ResumeLied = "false answer to a resume",
+        /// The server showed a key that it cannot sign with.
+        KeyForged = "key shown without its signature",
+        /// The server showed a key of its own where another was told.
+        OwnKeyShown = "another key shown than was told",
+        /// The server proved a key of its own.
+        EvilKeyProved = "key of the server proved to a client",
+        /// A client took it for another's, as the first of that name, or because it was accepted.
+        EvilKeyTaken = "conversation with the server",
+        /// A client stopped a link because of another key.
+        EvilKeyRefused = "link stopped by another key",
+        /// A person accepted another key.
+        EvilKeyTrusted = "another key accepted from an evil server",
+        /// A text of the server was shown as one of the user whose key it had.
+        EvilTextShown = "text of the server shown",
+        /// A person read another code than before.
+        CodesDiffer = "code that differs",
+        /// A client dialled the server as somebody else.
+        ServerDialled = "dial of the server's own address",
+        /// The server called a client as somebody else.
+        ServerCalled = "call of the server",
+        /// A client called itself.
+        CalledItself = "client that called itself",
+        /// A recording was said again at a port.
+        RecordingCalled = "recording said again to a port",
+        /// A recording was said again on a relay.
+        RecordingRelayed = "recording said again on a relay",
+        /// A relay ended at the server.
+        RelayToServer = "relay that ends at the server",
+        /// A relay led to a third client.
+        RelaysCrossed = "relay to a third client",
+        /// A frame was changed.
+        FrameChanged = "relayed frame changed",
+        /// A frame came twice.
+        FrameRepeated = "relayed frame repeated",
+        /// A frame lacked its end.
+        FrameTruncated = "relayed frame truncated",
+        /// A frame did not come.
+        FrameDropped = "relayed frame dropped",
+        /// A frame came after later ones.
+        FrameDelayed = "relayed frame delayed",
+        /// A frame came in two.
+        FrameSplit = "relayed frame split",
+        /// An earlier frame came again before another.
+        FrameInjected = "relayed frame injected",
+        /// A frame went back.
+        FrameReturned = "relayed frame returned",
+        /// A frame went to another relay.
+        FrameMisrouted = "relayed frame misrouted",
+        /// More was said to be taken than was sent.
+        TookTooMuch = "more taken than sent",
+        /// The server closed a relay that both were using.
+        RelayClosedFalsely = "relay closed by an evil server",
+        /// The offer to move conversations was taken out of a handshake.
+        DowngradeTried = "downgrade of a handshake",
+        /// A conversation ended because its relay was not true.
+        RelayLostToEvil = "relayed conversation lost to an evil relay",
+        /// Two had a relayed conversation all the same.
+        RelayedUnderEvil = "relayed conversation under an evil server",
+        /// Two had a conversation all the same.
+        OpenedUnderEvil = "true conversation under an evil server",
+        /// A conversation left its relay all the same.
+        MovedUnderEvil = "conversation that left an evil relay",
+        /// One of its links ended when a conversation moved.
+        MoveMeddled = "conversation whose links were ended while it moved",
+        /// A client heard what cannot be.
+        ImpossibleHeard = "impossible line on an encrypted link",
+        /// A client was made to dial as many addresses as it may.
+        DialBudgetSpent = "dials of a minute spent",
+        /// Two had a link again when the server was honest.
+        LinkAgain = "link of two after the evil",
+    }
+}
+
+impl Rare {
+    /// Whether only an evil server brings it about.
+    #[must_use]
+    pub const fn is_evil(self) -> bool {
+        self as usize >= Rare::KeySwapped as usize
     }
 }
