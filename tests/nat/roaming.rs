@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use support::{Client, PASSWORD, Place};
+use support::{Client, Place};
 
-use crate::network::{self, Kind, client};
-use crate::{PORT, in_space};
+use crate::network::{self, Kind};
+use crate::{PORT, in_space, log_in};
 
 /// For so long the two look for a direct way, and longer.
 const SEARCH: Duration = Duration::from_secs(60);
@@ -26,15 +26,7 @@ pub(crate) fn inside() {
     let names = ["hans", "yoda"].map(str::to_owned);
     let place = Place::of(&names).encrypted().set("bind=0.0.0.0");
     let server = place.serve_on(PORT, &in_space("s")).expect("the server starts");
-    let [mut hans, mut yoda] = [0, 1].map(|number| {
-        let mut command = place.client_command_behind(&in_space(&client(number)));
-        let server = [Kind::Open4.server(), &PORT.to_string()].map(str::to_owned);
-        command.args(server).args(["--json", "--accept-private", "auto", "--state"]);
-        command.arg(place.state_of(&names[number]));
-        let mut client = Client::spawn(command, true);
-        client.log_in(&names[number], PASSWORD);
-        client
-    });
+    let [mut hans, mut yoda] = [0, 1].map(|number| log_in(&place, number, Kind::Open4, &names[number]));
     assert_eq!(hans.ok("startprivate yoda")["path"], "direct");
     talk(&mut hans, &mut yoda, 0);
     network::change_network();
