@@ -82,6 +82,10 @@ bench *PARTS:
 attack *NAMES:
     cargo bench --bench attack -- {{NAMES}}
 
+# TLS of a server with default settings, scanned by sslyze (from PyPI, installed in target/) against Mozilla's "modern" profile.
+scan:
+    bash .ci/scan
+
 # Private links between all kinds of NATs and firewalls, in network namespaces; makes the table of docs/nat.md.
 nat:
     HOBNOB_NAT=docs/nat.md cargo test --test nat -- --nocapture

@@ -38,6 +38,12 @@ fn peer_line() {
     replay("peer_line", targets::peer_line);
 }
 
+#[cfg(feature = "shell")]
+#[test]
+fn terminal() {
+    replay("terminal", targets::terminal);
+}
+
 #[cfg(feature = "sim")]
 #[test]
 fn server_core() {

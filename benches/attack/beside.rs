@@ -1,5 +1,7 @@
 //! Honest users without an attacker and beside one, in turns on the same server.
 
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -29,8 +31,10 @@ pub(crate) struct Attack<'a> {
     pub(crate) words: &'a [&'a str],
     /// How many attackers of this kind; the number of each is its first word.
     pub(crate) attackers: u8,
-    /// Whether honest users log in meanwhile.
+    /// Whether honest users log in meanwhile, from addresses that were in before.
     pub(crate) logins: bool,
+    /// Whether others log in meanwhile, each time from an address that was not.
+    pub(crate) newcomers: bool,
     /// How long one run of it takes in the full suite.
     pub(crate) secs: u64,
     /// Whether the server is busy with it all the time, so that the pair keeps off its core.
@@ -39,7 +43,7 @@ pub(crate) struct Attack<'a> {
 
 impl<'a> Attack<'a> {
     pub(crate) fn new(name: &'a str) -> Attack<'a> {
-        Attack { name, words: &[], attackers: 1, logins: false, secs: 4, fills_core: false }
+        Attack { name, words: &[], attackers: 1, logins: false, newcomers: false, secs: 4, fills_core: false }
     }
 }
 
@@ -59,12 +63,8 @@ pub(crate) struct Beside {
     after_kib: u64,
 }
 
-/// Logins of honest users.
-#[derive(Debug, Default)]
-pub(crate) struct Logins {
-    pub(crate) by_password: Visited,
-    pub(crate) by_token: Visited,
-}
+/// Logins of honest users: what kind, and how long they took.
+pub(crate) type Logins = Vec<(&'static str, Visited)>;
 
 impl Beside {
     /// Runs the pair alone and beside the attack, three times in turns.
@@ -75,8 +75,8 @@ impl Beside {
         let mut beside = Beside {
             controls: Vec::new(),
             attacked: Vec::new(),
-            control_logins: Logins::default(),
-            logins: Logins::default(),
+            control_logins: Logins::new(),
+            logins: Logins::new(),
             facts: Vec::new(),
             usage: Usage::default(),
             control_cpu: 0.0,
@@ -86,7 +86,7 @@ impl Beside {
         };
         for round in 0..suite.rounds() {
             let gauge = Gauge::start(stage.process())?;
-            let visitors = Visitors::start(stage, attack.logins)?;
+            let visitors = Visitors::start(stage, attack)?;
             beside.controls.push(talk(&mut pair, attack, control)?);
             visitors.finish(&mut beside.control_logins)?;
             let usage = gauge.finish()?;
@@ -109,7 +109,7 @@ impl Beside {
 
     fn attack(&mut self, stage: &Stage, pair: &mut Pair, attack: Attack<'_>, length: Duration) -> Result<()> {
         let gauge = Gauge::start(stage.process())?;
-        let visitors = Visitors::start(stage, attack.logins)?;
+        let visitors = Visitors::start(stage, attack)?;
         let mut attackers = Vec::new();
         for number in 0..attack.attackers {
             let number = number.to_string();
@@ -158,6 +158,12 @@ impl Beside {
         judge_p99(outcome, &self.controls, &self.attacked)
     }
 
+    /// p99, for information.
+    pub(crate) fn show_p99<'o>(&self, outcome: &'o mut Outcome) -> &'o mut Outcome {
+        let (control, seen) = (median(&self.controls, 0.99), median(&self.attacked, 0.99));
+        outcome.beside("p99", show_ms(control), show_ms(seen), "shown", true)
+    }
+
     /// The peak at most so many MiB above, and all of it given back but a tenth.
     pub(crate) fn judge_memory<'o>(
         &self,
@@ -187,11 +193,7 @@ impl Beside {
         secs: f64,
         share: f64,
     ) -> &'o mut Outcome {
-        let kinds = [
-            ("login by password", &self.control_logins.by_password, &self.logins.by_password),
-            ("login by token", &self.control_logins.by_token, &self.logins.by_token),
-        ];
-        for (what, control, seen) in kinds {
+        for ((what, control), (_, seen)) in self.control_logins.iter().zip(&self.logins) {
             let limit = format!("{:.0} % ≤ {secs} s", 100.0 * share);
             outcome.beside(what, control.show(secs), seen.show(secs), limit, seen.holds(secs, share));
         }
@@ -217,28 +219,42 @@ fn talk(pair: &mut Pair, attack: Attack<'_>, length: Duration) -> Result<Latenci
     })
 }
 
-/// Those who log in meanwhile, from addresses that were in before.
-struct Visitors {
-    list: Option<[Visitor; 2]>,
-}
+/// Those who log in meanwhile.
+struct Visitors(Vec<(&'static str, Visitor)>);
 
 impl Visitors {
-    fn start(stage: &Stage, wanted: bool) -> Result<Visitors> {
-        if !wanted {
-            return Ok(Visitors { list: None });
-        }
+    fn start(stage: &Stage, attack: Attack<'_>) -> Result<Visitors> {
         let times = (Duration::ZERO, VISIT_EVERY);
-        let by_password = Visitor::by_password(stage, "v1", times, |_| host(1, 4));
-        Ok(Visitors { list: Some([by_password, Visitor::by_token(stage, "t1", times)?]) })
+        let mut list = Vec::new();
+        if attack.logins {
+            list.push(("login by password", Visitor::by_password(stage, "v1", times, |_| host(1, 4))?));
+            list.push(("login by token", Visitor::by_token(stage, "t1", times, |_| host(1, 3))?));
+        }
+        if attack.newcomers {
+            let by_password = Visitor::by_password(stage, "v2", times, |_| newcomer(3))?;
+            list.push(("login by password from a new address", by_password));
+            let by_token = Visitor::by_token(stage, "v3", times, |_| newcomer(5))?;
+            list.push(("login by token from a new address", by_token));
+        }
+        Ok(Visitors(list))
     }
 
     fn finish(self, logins: &mut Logins) -> Result<()> {
-        if let Some([by_password, by_token]) = self.list {
-            logins.by_password.seconds.extend(by_password.finish()?.seconds);
-            logins.by_token.seconds.extend(by_token.finish()?.seconds);
+        for (at, (what, visitor)) in self.0.into_iter().enumerate() {
+            let seen = visitor.finish()?;
+            match logins.get_mut(at) {
+                Some((_, all)) => all.seconds.extend(seen.seconds),
+                None => logins.push((what, seen)),
+            }
         }
         Ok(())
     }
+}
+
+/// An address of this street in which nobody was before, or not for 250 times.
+fn newcomer(street: u8) -> Ipv4Addr {
+    static LAST: AtomicU8 = AtomicU8::new(0);
+    host(street, LAST.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The memory some seconds after an attack, in KiB: at most a tenth more than before.

@@ -1,7 +1,7 @@
 //! Honest users beside an attack: a pair that talks one message at a time, and people who log in.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
 
 use super::stage::Stage;
-use super::talk::{HELLO, PASSWORD, PATIENCE, Talk, host, is_timeout, token};
+use super::talk::{Door, HELLO, PASSWORD, PATIENCE, Talk, host, is_timeout, token};
 
 /// From one message to the next, if the first has been delivered by then.
 const PACE: Duration = Duration::from_millis(1);
@@ -62,13 +62,13 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn open(stage: &Stage) -> Result<Pair> {
-        let (receiver, _) = Talk::log_in(host(1, 2), stage.address, "h2")?;
+        let (receiver, _) = Talk::log_in(host(1, 2), stage.door()?, "h2")?;
         Ok(Pair { receiver: Some(receiver), ..Pair::to_client(stage, "h2")? })
     }
 
     /// The receiver is a program that runs elsewhere and acknowledges what it has shown.
     pub(crate) fn to_client(stage: &Stage, to: &'static str) -> Result<Pair> {
-        let (sender, _) = Talk::log_in(host(1, 1), stage.address, "h1")?;
+        let (sender, _) = Talk::log_in(host(1, 1), stage.door()?, "h1")?;
         Ok(Pair { sender, receiver: None, to, number: 0 })
     }
 
@@ -171,9 +171,9 @@ impl Visitor {
         name: &'static str,
         times: (Duration, Duration),
         from: impl Fn(u8) -> Ipv4Addr + Send + 'static,
-    ) -> Visitor {
-        let to = stage.address;
-        Visitor::patient(times, move |n| device_login(from(n), to, name, None))
+    ) -> Result<Visitor> {
+        let to = stage.door()?;
+        Ok(Visitor::patient(times, move |n| device_login(from(n), to.fresh()?, name, None)))
     }
 
     /// Tries again until a login succeeds or takes too long, and logs out.
@@ -202,26 +202,27 @@ impl Visitor {
         name: &'static str,
         times: (Duration, Duration),
     ) -> Result<Visitor> {
-        let to = stage.address;
-        let cookie = cookie(Talk::open(host(1, 6), to)?, name)?;
-        Ok(Visitor::patient(times, move |n| device_login(host(4, n), to, name, cookie.as_deref())))
+        let to = stage.door()?;
+        let cookie = cookie(Talk::open(host(1, 6), to.clone())?, name)?;
+        Ok(Visitor::patient(times, move |n| device_login(host(4, n), to.fresh()?, name, cookie.as_deref())))
     }
 
-    /// By token, the first time after some time; each time as a client whose connection was lost. The token is
-    /// handed out at once.
+    /// By token, the first time after some time; each time as a client whose connection was lost, the n-th time from
+    /// the n-th address that `from` names. The token is handed out at once.
     pub(crate) fn by_token(
         stage: &Stage,
         name: &'static str,
         times: (Duration, Duration),
+        from: impl Fn(u8) -> Ipv4Addr + Send + 'static,
     ) -> Result<Visitor> {
-        let to = stage.address;
-        let (first, welcome) = Talk::log_in(host(1, 3), to, name)?;
+        let to = stage.door()?;
+        let (first, welcome) = Talk::log_in(host(1, 3), to.clone(), name)?;
         let token = token(&welcome)?.to_owned();
         let mut last = first;
-        Ok(Visitor::start(times, move |_| {
+        Ok(Visitor::start(times, move |n| {
             let began = Instant::now();
             while began.elapsed() < PATIENCE {
-                if let Ok(talk) = token_login(to, name, &token) {
+                if let Ok(talk) = token_login(from(n), &to, name, &token) {
                     last = talk;
                     return began.elapsed().as_secs_f64();
                 }
@@ -272,7 +273,7 @@ pub(crate) fn cookie(mut talk: Talk, name: &str) -> Result<Option<String>> {
 /// Logs in, as a device if there is a cookie, and tries again on the same connection while the server is busy.
 pub(crate) fn device_login(
     from: Ipv4Addr,
-    to: SocketAddr,
+    to: impl Into<Door>,
     name: &str,
     cookie: Option<&str>,
 ) -> io::Result<Talk> {
@@ -292,8 +293,8 @@ pub(crate) fn device_login(
     }
 }
 
-fn token_login(to: SocketAddr, name: &str, token: &str) -> io::Result<Talk> {
-    let mut talk = Talk::open(host(1, 3), to)?;
+fn token_login(from: Ipv4Addr, to: &Door, name: &str, token: &str) -> io::Result<Talk> {
+    let mut talk = Talk::open(from, to.clone())?;
     talk.say(&format!("{HELLO}\nresume {name} {token}"))?;
     let answer = talk.until(&["resumed ", "refused ", "bye "])?;
     if answer.starts_with("resumed ") { Ok(talk) } else { Err(io::Error::other(answer)) }

@@ -27,6 +27,8 @@ mod rows;
 mod stage;
 mod table;
 mod talk;
+#[path = "../relay/wire.rs"]
+mod wire;
 
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
-use super::talk::{PASSWORD, host};
+use super::talk::{Door, PASSWORD, host};
 
 /// The server's program: the one that was built with this, or the one that `ATTACKED_SERVER` names.
 pub(crate) fn server_program() -> OsString {
@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) files: Option<u32>,
     /// The password of a further account, `secret`.
     pub(crate) secret: Option<String>,
+    /// Whether the server and honest users speak TLS.
+    pub(crate) encrypted: bool,
 }
 
 impl Plan {
@@ -65,12 +67,18 @@ impl Plan {
             cost: Cost::CHEAP,
             files: None,
             secret: None,
+            encrypted: false,
         }
     }
 
     /// With hashing as it costs by default.
     pub(crate) fn with_real_hashing(self) -> Plan {
         Plan { file: Cost::REAL, cost: Cost::REAL, ..self }
+    }
+
+    /// With TLS.
+    pub(crate) fn with_tls(self) -> Plan {
+        Plan { encrypted: true, ..self }
     }
 
     pub(crate) fn set(mut self, setting: &str) -> Plan {
@@ -92,6 +100,7 @@ const HONEST: [&str; 10] = ["h1", "h2", "v1", "v2", "v3", "v4", "v5", "v6", "t1"
 pub(crate) struct Stage {
     child: Child,
     pub(crate) address: SocketAddr,
+    encrypted: bool,
     folder: TempDir,
 }
 
@@ -119,20 +128,24 @@ impl Stage {
         };
         // Nothing of the tester's own settings.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.args(["0", "--plaintext", "--bind", "0.0.0.0", "--credentials"]).arg(&credentials);
+        command.args(["0", "--bind", "0.0.0.0", "--credentials"]).arg(&credentials);
         command.arg("--data").arg(folder.path().join("data"));
         let known = known_settings()?;
-        let common = ["allow_plaintext=true".to_owned()].into_iter().chain(plan.cost.settings());
+        if !plan.encrypted {
+            command.arg("--plaintext");
+        }
+        let plain = ["allow_plaintext=true".to_owned()].into_iter().filter(|_| !plan.encrypted);
+        let common = plain.chain(plan.cost.settings());
         for setting in common.chain(plan.settings.iter().cloned()) {
             let name = setting.split('=').next().unwrap_or_default();
             if known.contains(&format!(" {name}=")) {
                 command.args(["--set", &setting]);
             }
         }
-        Stage::start(command, folder)
+        Stage::start(command, folder, plan.encrypted)
     }
 
-    fn start(mut command: Command, folder: TempDir) -> Result<Stage> {
+    fn start(mut command: Command, folder: TempDir, encrypted: bool) -> Result<Stage> {
         let log = tempfile::tempfile()?;
         command.stderr(log.try_clone()?).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().context("the server's program does not run")?;
@@ -147,7 +160,12 @@ impl Stage {
             bail!("the server did not start: {said}");
         };
         let port = address.parse::<SocketAddr>()?.port();
-        Ok(Stage { child, address: (host(0, 1), port).into(), folder })
+        Ok(Stage { child, address: (host(0, 1), port).into(), encrypted, folder })
+    }
+
+    /// As a client finds it that has just started.
+    pub(crate) fn door(&self) -> io::Result<Door> {
+        if self.encrypted { Door::encrypted(self.address) } else { Ok(self.address.into()) }
     }
 
     pub(crate) fn process(&self) -> u32 {

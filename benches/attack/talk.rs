@@ -1,11 +1,15 @@
 //! A connection that talks in lines, from an address of its choice.
 
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use hobnob::shell::tunnel::dialler::Dialler;
+use hobnob::shell::tunnel::{Received, Tunnel};
 use socket2::{Domain, Socket, Type};
+
+use super::wire::Wire;
 
 /// A connection or a line that takes longer has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,28 +42,112 @@ pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
+/// Where a server is, and how it is spoken to.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    address: SocketAddr,
+    dialler: Dialler,
+}
+
+impl Door {
+    /// With TLS, as a client that has just started.
+    pub(crate) fn encrypted(address: SocketAddr) -> io::Result<Door> {
+        let dialler = Dialler::to_any_key("localhost").map_err(io::Error::other)?;
+        Ok(Door { address, dialler })
+    }
+
+    /// The same, for a client that has just started: it takes up no session of TLS.
+    pub(crate) fn fresh(&self) -> io::Result<Door> {
+        match self.dialler {
+            Dialler::Plain => Ok(self.address.into()),
+            Dialler::Tls { .. } => Door::encrypted(self.address),
+        }
+    }
+}
+
+/// Without TLS.
+impl From<SocketAddr> for Door {
+    fn from(address: SocketAddr) -> Door {
+        Door { address, dialler: Dialler::Plain }
+    }
+}
+
+/// Plain bytes over a socket that waits.
+#[derive(Debug)]
+struct Line {
+    wire: Wire,
+    tunnel: Tunnel,
+}
+
+impl Line {
+    fn open(stream: TcpStream, dialler: &Dialler) -> io::Result<Line> {
+        let mut line = Line { wire: Wire(stream), tunnel: dialler.tunnel()? };
+        let mut scratch = [0; 4 * 1024];
+        while !line.tunnel.is_open() {
+            line.flush()?;
+            match line.tunnel.read(&line.wire, &mut scratch)? {
+                Received::Bytes(_) => {}
+                Received::End | Received::Cut => return Err(ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        line.flush()?;
+        Ok(line)
+    }
+}
+
+impl Read for Line {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tunnel.read(&self.wire, buffer)? {
+                // Something about the tunnel itself.
+                Received::Bytes(bytes) if bytes.is_empty() => {}
+                Received::Bytes(bytes) => {
+                    for (to, byte) in buffer.iter_mut().zip(&*bytes) {
+                        *to = *byte;
+                    }
+                    return Ok(bytes.len());
+                }
+                Received::End | Received::Cut => return Ok(0),
+            }
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.tunnel.write(bytes, &self.wire)?;
+        if written.all || written.taken > 0 { Ok(written.taken) } else { Err(ErrorKind::TimedOut.into()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.tunnel.write(&[], &self.wire)?;
+        if written.all { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
+    }
+}
+
 /// A connection to the server; one line at a time.
 #[derive(Debug)]
 pub(crate) struct Talk {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Line>,
 }
 
 impl Talk {
     /// Connects and takes the greeting.
-    pub(crate) fn open(from: Ipv4Addr, to: SocketAddr) -> io::Result<Talk> {
-        let stream = connect(from, to)?;
+    pub(crate) fn open(from: Ipv4Addr, to: impl Into<Door>) -> io::Result<Talk> {
+        let Door { address, dialler } = to.into();
+        let stream = connect(from, address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let mut talk = Talk { stream: BufReader::new(stream) };
+        let mut talk = Talk { stream: BufReader::new(Line::open(stream, &dialler)?) };
         talk.until(&["hobnob "])?;
         Ok(talk)
     }
 
     /// Connects and logs in; waits while the last session of the name ends or the server is busy.
-    pub(crate) fn log_in(from: Ipv4Addr, to: SocketAddr, name: &str) -> io::Result<(Talk, String)> {
-        let began = Instant::now();
+    pub(crate) fn log_in(from: Ipv4Addr, to: impl Into<Door>, name: &str) -> io::Result<(Talk, String)> {
+        let (to, began) = (to.into(), Instant::now());
         loop {
-            let mut talk = Talk::open(from, to)?;
+            let mut talk = Talk::open(from, to.clone())?;
             talk.say(&format!("{HELLO}\nlogin {name} {PASSWORD}"))?;
             let answer = talk.until(&["welcome ", "refused "])?;
             if answer.starts_with("welcome ") {
@@ -111,17 +199,17 @@ impl Talk {
 
     /// The connection itself.
     pub(crate) fn stream(&self) -> &TcpStream {
-        self.stream.get_ref()
+        &self.stream.get_ref().wire.0
     }
 
     /// Closes it with a reset.
     pub(crate) fn reset(self) -> io::Result<()> {
-        Socket::from(self.stream.into_inner()).set_linger(Some(Duration::ZERO))
+        Socket::from(self.into_stream()).set_linger(Some(Duration::ZERO))
     }
 
-    /// The connection alone; what was read and not looked at is lost.
+    /// The connection alone, without TLS; what was read and not looked at is lost.
     pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream.into_inner()
+        self.stream.into_inner().wire.0
     }
 }
 

@@ -1,19 +1,19 @@
 //! Sockets of the load: many in one thread, bytes in whole lines.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hobnob::shell::platform::Socket as SocketOfTunnel;
+use hobnob::shell::platform::Socket as _;
 use hobnob::shell::tunnel::{Received, Tunnel};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use socket2::{Domain, Socket, Type};
 
 use super::program::Program;
+pub(crate) use super::wire::Wire;
 
 /// Room for one read and the line it may begin in the middle of.
 pub(crate) const SCRATCH_BYTES: usize = 256 * 1024;
@@ -73,10 +73,37 @@ impl Connection {
         let mut connection = Connection::plain(program.address)?;
         if let Some(dialler) = &program.dialler {
             let mut tunnel = dialler.tunnel()?;
-            shake_hands(&mut tunnel, &connection.stream)?;
+            connection.unfinished = shake_hands(&mut tunnel, &connection.stream)?;
             connection.tunnel = Some(tunnel);
         }
         Ok(connection)
+    }
+
+    /// Connects, and says this once the handshake is done, which [`go_on`](Connection::go_on) does.
+    pub(crate) fn begin(program: &Program, first: &[u8]) -> io::Result<Connection> {
+        let mut connection = Connection::plain(program.address)?;
+        connection.out.extend_from_slice(first);
+        let Some(dialler) = &program.dialler else {
+            connection.flush()?;
+            return Ok(connection);
+        };
+        let mut tunnel = dialler.tunnel()?;
+        write_all(&mut tunnel, &connection.stream, &[])?;
+        connection.tunnel = Some(tunnel);
+        Ok(connection)
+    }
+
+    /// [`read`](Connection::read), of a connection whose handshake may not be done.
+    pub(crate) fn go_on<'s>(&mut self, scratch: &'s mut [u8]) -> io::Result<&'s [u8]> {
+        let lines = self.read(scratch)?;
+        if let Some(tunnel) = &mut self.tunnel {
+            if tunnel.is_open() && !self.out.is_empty() {
+                self.flush()?;
+            } else if !tunnel.is_open() {
+                write_all(tunnel, &self.stream, &[])?;
+            }
+        }
+        Ok(lines)
     }
 
     fn plain(to: SocketAddr) -> io::Result<Connection> {
@@ -143,19 +170,22 @@ impl Connection {
     }
 }
 
-/// Does a handshake, while nothing else is to be done.
-pub(crate) fn shake_hands(tunnel: &mut Tunnel, wire: &Wire) -> io::Result<()> {
-    let mut scratch = [0; 4 * 1024];
+/// Does a handshake, while nothing else is to be done; returns the plain bytes that came with its end.
+pub(crate) fn shake_hands(tunnel: &mut Tunnel, wire: &Wire) -> io::Result<Vec<u8>> {
+    let (mut scratch, mut plain) = ([0; 4 * 1024], Vec::new());
     write_all(tunnel, wire, &[])?;
     while !tunnel.is_open() {
         match tunnel.read(wire, &mut scratch) {
-            Ok(Received::Bytes(_)) => write_all(tunnel, wire, &[])?,
+            Ok(Received::Bytes(bytes)) => {
+                plain.extend_from_slice(&bytes);
+                write_all(tunnel, wire, &[])?;
+            }
             Ok(Received::End | Received::Cut) => return Err(ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(plain)
 }
 
 /// Writes all of some bytes.
@@ -167,51 +197,6 @@ pub(crate) fn write_all(tunnel: &mut Tunnel, wire: &Wire, mut bytes: &[u8]) -> i
         }
         bytes = &bytes[written.taken..];
         std::thread::yield_now();
-    }
-}
-
-/// A socket for a tunnel that nobody waits on.
-pub(crate) struct Wire(pub(crate) TcpStream);
-
-impl SocketOfTunnel for Wire {
-    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        (&self.0).read(bytes)
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.0).write(bytes)
-    }
-
-    fn peek(&self) -> io::Result<bool> {
-        self.0.peek(&mut [0]).map(|count| count > 0)
-    }
-
-    fn reset_when_dropped(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn shut_down_write(&self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Write)
-    }
-
-    fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.0.take_error()
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.peer_addr()
     }
 }
 

@@ -23,6 +23,7 @@ mod resume;
 mod stored;
 mod table;
 mod tls;
+mod wire;
 mod yardstick;
 
 use std::path::PathBuf;
@@ -57,6 +58,7 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("bare-relay") => return yardstick::relay(&Acceptor::Plain),
         Some("bare-tls-relay") => return yardstick::relay(&yardstick::acceptor()?),
+        Some("bare-tls-echo") => return yardstick::echo(&yardstick::acceptor()?),
         Some("plain-copy") => return yardstick::copy(),
         Some(_) | None => {}
     }

@@ -114,6 +114,11 @@ impl Program {
         Program::yardstick(bench, "bare-tls-relay")?.with_tls()
     }
 
+    /// Whoever says what it hears, over TLS.
+    pub(crate) fn bare_tls_echo(bench: &Bench) -> Result<Program> {
+        Program::yardstick(bench, "bare-tls-echo")?.with_tls()
+    }
+
     fn with_tls(self) -> Result<Program> {
         Ok(Program { dialler: Some(Dialler::to_any_key("localhost")?), ..self })
     }

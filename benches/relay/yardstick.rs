@@ -4,6 +4,7 @@
 //! A connection names its part in one line, `source ROUTE` or `sink ROUTE`, and hears `ok`. Bytes from the
 //! source of a route go to all its sinks.
 
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -66,6 +67,46 @@ pub(crate) fn relay(acceptor: &Acceptor) -> Result<()> {
                 }
             }
         }
+    }
+}
+
+/// A server of TLS that does nothing: it accepts, does handshakes as ours does them (with tickets that are good for an
+/// hour), and says what it hears. One thread, one epoll, one read for each turn of each connection.
+pub(crate) fn echo(acceptor: &Acceptor) -> Result<()> {
+    let listener = announce()?;
+    listener.set_nonblocking(true)?;
+    let mut poller = Poller::new()?;
+    poller.add_stream(&listener, LISTENER)?;
+    let mut lines: HashMap<u64, Line> = HashMap::new();
+    let (mut next, mut buffer, mut ready) = (0, vec![0; READ_BYTES], Vec::new());
+    loop {
+        ready.clear();
+        ready.extend(poller.wait(None)?);
+        for &token in &ready {
+            if token == LISTENER {
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nodelay(true)?;
+                    stream.set_nonblocking(true)?;
+                    poller.add_stream(&stream, next)?;
+                    lines.insert(next, Line { wire: Wire(stream), tunnel: Some(acceptor.tunnel()?) });
+                    next += 1;
+                }
+            } else if let Some(line) = lines.get_mut(&token)
+                && !answer(line, &mut buffer)
+            {
+                lines.remove(&token);
+            }
+        }
+    }
+}
+
+/// One read, and what is to be said to it; `false` at the end.
+fn answer(line: &mut Line, buffer: &mut [u8]) -> bool {
+    let Some(tunnel) = &mut line.tunnel else { return false };
+    match tunnel.read(&line.wire, buffer) {
+        Ok(Received::Bytes(bytes)) => write_all(tunnel, &line.wire, &bytes).is_ok(),
+        Ok(Received::End | Received::Cut) => false,
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
 }
 
@@ -165,8 +206,7 @@ fn accept(listener: &TcpListener, acceptor: &Acceptor) -> Result<(Line, End)> {
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     let (wire, mut tunnel) = (Wire(stream), acceptor.tunnel()?);
-    shake_hands(&mut tunnel, &wire)?;
-    let (mut line, mut byte) = (Vec::new(), [0; 512]);
+    let (mut line, mut byte) = (shake_hands(&mut tunnel, &wire)?, [0; 512]);
     while line.last() != Some(&b'\n') {
         match tunnel.read(&wire, &mut byte) {
             Ok(Received::Bytes(bytes)) => line.extend_from_slice(&bytes),

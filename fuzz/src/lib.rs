@@ -1,6 +1,9 @@
 //! What must hold for any bytes whatever. The fuzzer looks for bytes that break it; the tests of the
 //! main package replay what it found and a small hand-made corpus through the same functions.
 
+#[cfg(feature = "shell")]
+mod terminal;
+
 use hobnob::wire::{ClientLine, Frame, Framer, Misuse, PeerLine, ServerLine};
 
 /// The line limit of the protocol.
@@ -55,6 +58,13 @@ pub fn peer_line(input: &[u8]) {
         let again = written(|out| parsed.encode(out));
         assert_eq!(again.escape_ascii().to_string(), line.escape_ascii().to_string());
     }
+}
+
+/// A text of others in each place where a client shows one changes nothing on a terminal but the cells of its own
+/// lines. The first byte chooses the width.
+#[cfg(feature = "shell")]
+pub fn terminal(input: &[u8]) {
+    terminal::everywhere(input);
 }
 
 /// The input as one line, even with line feeds in it, and each of the lines that it holds.

@@ -341,6 +341,12 @@ impl ServerState {
         self.door.knows(from)
     }
 
+    /// Whether so many connections are not logged in that some are closed early (R48).
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.door.is_crowded(self.settings.unauthenticated_max)
+    }
+
     /// Whether anybody may log in.
     #[must_use]
     pub fn has_accounts(&self) -> bool {

@@ -4,6 +4,7 @@ mod config;
 mod connection;
 mod evil_relay;
 mod evil_server;
+mod hostile;
 mod json_mode;
 mod log;
 mod looks;

@@ -49,13 +49,14 @@ impl Meeting {
     /// Hans asks and Luke agrees, each with the command of this number.
     fn ask(&mut self, number: u64) {
         self.hans.say("startprivate luke");
-        let asked = self.of_hans.hear_command().expect("a command");
-        self.key_of_hans = contact(&asked, &format!("#{number} startprivate luke ")).0;
+        let command = format!("#{number} startprivate luke ");
+        self.key_of_hans = contact(&hear_until(&mut self.of_hans, &command), &command).0;
         self.of_luke.say("request hans");
         self.luke.skip_to("private_request");
         self.luke.say("accept hans");
-        let accepted = self.of_luke.hear_command().expect("a command");
-        (self.key_of_luke, self.port_of_luke) = contact(&accepted, &format!("#{number} accept hans "));
+        let command = format!("#{number} accept hans ");
+        let accepted = hear_until(&mut self.of_luke, &command);
+        (self.key_of_luke, self.port_of_luke) = contact(&accepted, &command);
     }
 
     /// The server introduces them: only Hans is told where the other listens.
@@ -68,19 +69,32 @@ impl Meeting {
     }
 }
 
+/// Skips to a line with this beginning.
+fn hear_until(connection: &mut Connection, beginning: &str) -> String {
+    loop {
+        let line = connection.hear_command().expect("a command");
+        if line.starts_with(beginning) {
+            return line;
+        }
+    }
+}
+
+/// What was said on a connection: by the caller, and by the called side.
+type Heard = [Arc<Mutex<Vec<u8>>>; 2];
+
 /// Passes a connection on, and keeps what was said on it in both directions.
-fn wiretap(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
+fn wiretap(port: u16) -> (u16, Heard) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let own = listener.local_addr().expect("an address").port();
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&heard);
+    let heard = Heard::default();
+    let kept = heard.clone();
     thread::spawn(move || {
         while let Ok((near, _)) = listener.accept() {
             let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-            for (from, to) in [(&near, &far), (&far, &near)] {
+            for (kept, (from, to)) in kept.iter().zip([(&near, &far), (&far, &near)]) {
                 let (mut from, mut to) =
                     (from.try_clone().expect("a handle"), to.try_clone().expect("a handle"));
-                let kept = Arc::clone(&kept);
+                let kept = Arc::clone(kept);
                 thread::spawn(move || {
                     let mut chunk = [0; 4096];
                     while let Ok(count @ 1..) = from.read(&mut chunk) {
@@ -125,8 +139,9 @@ fn who_listens_on_the_way_reads_no_text_name_or_id() {
         (of_luke["verified"].clone(), of_hans["code"].as_str().map(str::len)),
         (json!(true), Some(47))
     );
-    let heard = heard.lock().expect("nobody panics").clone();
+    let heard = heard.map(|side| side.lock().expect("nobody panics").clone()).concat();
     assert!(has(&heard, "hobnob-private 2 "), "the call");
+    assert!(support::agrees_on_hybrid_keys(&heard), "the called side has answered with X25519MLKEM768");
     for word in ["kumquat", "persimmon", "hans", "luke", ID, "ready", "nominate", "opened", "text 1"] {
         assert!(!has(&heard, word), "{word} was said in the clear");
     }
@@ -176,6 +191,60 @@ fn a_key_that_the_server_has_swapped_opens_nothing() {
     assert_eq!((&result["ok"], &result["error"]), (&json!(false), &json!("unreachable")));
     let result = meeting.luke.wait("a result", |object| object["command"] == "accept");
     assert_eq!((&result["ok"], &result["error"]), (&json!(false), &json!("unreachable")));
+}
+
+/// Says the bytes to a port; returns what is answered.
+fn replay(bytes: &[u8], port: u16) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the port is open");
+    // It may be reset before all is said.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+/// R36, R37: with the recorded bytes of a conversation a stranger gets nothing shown, and not one byte.
+#[test]
+fn recorded_bytes_and_an_old_introduction_open_nothing() {
+    let server = FakeServer::start();
+    let mut meeting = Meeting::arrange(&server);
+    let (port, heard) = wiretap(meeting.port_of_luke);
+    let key = meeting.key_of_luke.clone();
+    meeting.introduce(1, &key, port);
+    meeting.hans.skip_to("private_opened");
+    meeting.luke.skip_to("private_opened");
+    meeting.hans.say("private luke kumquat");
+    assert_eq!(meeting.luke.skip_to("message")["text"], "kumquat");
+    let recorded = heard[0].lock().expect("nobody panics").clone();
+    meeting.hans.say("stopprivate luke");
+    meeting.luke.skip_to("private_closed");
+    meeting.hans.skip_to("private_closed");
+
+    // They ask each other again, so that a port is open; the server introduces them by another id, and then falsely by
+    // the one of before.
+    for (number, id, text) in [(2, ID.replace('0', "f"), "persimmon"), (3, ID.to_owned(), "tamarind")] {
+        meeting.ask(number);
+        let (key_of_hans, key_of_luke) = (&meeting.key_of_hans, &meeting.key_of_luke);
+        let port = meeting.port_of_luke;
+        meeting.of_luke.say(&format!("introduce hans accepter {id} {key_of_hans}\nok #{number} accept hans"));
+        for bytes in [&recorded[..CALL_BYTES], &recorded] {
+            let answer = replay(bytes, port);
+            assert!(answer.is_empty() || id == ID, "a stranger hears {answer:?}");
+        }
+        let command = format!("ok #{number} startprivate luke");
+        meeting
+            .of_hans
+            .say(&format!("introduce luke requester {id} {key_of_luke} 127.0.0.1:{port}\n{command}"));
+        meeting.luke.skip_to("private_opened");
+        meeting.hans.skip_to("private_opened");
+        meeting.hans.say(&format!("private luke {text}"));
+        assert_eq!(meeting.luke.skip_to("message")["text"], text, "the recorded text was not shown again");
+        meeting.hans.say("stopprivate luke");
+        meeting.luke.skip_to("private_closed");
+        meeting.hans.skip_to("private_closed");
+    }
+    let shown = |kind| (meeting.luke.shown(kind).len(), meeting.hans.shown(kind).len());
+    assert_eq!((shown("message"), shown("private_opened")), ((3, 0), (3, 3)));
 }
 
 /// R36

@@ -1,4 +1,4 @@
-//! Passwords in the memory of both programs.
+//! Passwords in the memory of both programs, and private texts in that of the server.
 //!
 //! The pieces of a planted password are searched in `/proc/PID/mem`. A client and a server with `core_dumps=false` are
 //! readable for root only; elsewhere the tests say so and check nothing.
@@ -102,6 +102,32 @@ fn nothing_that_was_decrypted_stays() {
     hans.ok("whoelse");
     holds_no_piece("server", server.id());
     holds_no_piece("client", hans.id());
+}
+
+/// What is relayed is ciphertext to the server (R60). A text that it keeps for its user, and reads, shows that it would be
+/// found.
+#[test]
+fn a_server_holds_nothing_of_a_private_text_that_it_relays() {
+    const KEPT: &str = "Hq2Vn8Xc5Ls-Bw9Tk4Mz7Rd-Pf6Jy3Ga1Ue-So0Ci8Nb2Kv";
+    let server = Server::start_in(Place::samples().encrypted(), &["core_dumps=true"]);
+    let [mut hans, mut yoda] = ["hans", "yoda"].map(|name| server.user_with(name, &["--path", "relay"]));
+    let line = hans.say("startprivate yoda");
+    yoda.wait_for("private_request");
+    yoda.ok("accept hans");
+    assert_eq!(hans.result_of(line)["path"], "relayed");
+    yoda.ok(&format!("away {KEPT}"));
+    for number in 0..50 {
+        let text = format!("{PLANTED} {number}");
+        hans.ok(&format!("private yoda {text}"));
+        yoda.message(&text);
+        yoda.ok(&format!("private hans {text}"));
+        hans.message(&text);
+    }
+    match pieces_in_memory(server.id(), KEPT) {
+        Some(found) => assert!(!found.is_empty(), "what the server reads is found"),
+        None => eprintln!("skipped: the memory of the server cannot be read by this user"),
+    }
+    holds_no_piece("server", server.id());
 }
 
 #[test]

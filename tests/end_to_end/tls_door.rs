@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use support::{PATIENCE, Place, Server, password};
+use support::{Cable, PATIENCE, Place, Server, password};
 
 fn server(settings: &[&str]) -> Server {
     Server::start_in(Place::samples().encrypted(), settings)
@@ -161,24 +161,46 @@ fn recorder(to: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
     (port, kept)
 }
 
+/// A whole session of two: login, messages to one, to a group and to all, a private conversation that is relayed, a lost
+/// connection and its return, logout. The relayed one is encrypted twice.
 #[test]
 fn whoever_listens_on_the_way_reads_no_name_no_password_and_no_text() {
     let server = server(&[]);
     let (port, kept) = recorder(server.port);
-    let mut hans = support::Client::start(&server.place, port, &["--json"]);
-    hans.log_in("hans", password("hans"));
-    let mut yoda = server.user("yoda");
+    let cable = Cable::to(port);
+    let log_in = |port, name| {
+        let mut client = support::Client::start(&server.place, port, &["--json", "--path", "relay"]);
+        client.log_in(name, password(name));
+        client
+    };
+    let (mut hans, mut yoda) = (log_in(cable.port, "hans"), log_in(port, "yoda"));
     hans.ok("message yoda a secret text for one");
     yoda.message("a secret text for one");
     yoda.ok("message hans a secret text back");
     hans.message("a secret text back");
     hans.ok("create group conspiracy yoda");
+    hans.ok("message group conspiracy a secret text for some");
+    yoda.ok("broadcast a secret text for all");
+    yoda.ok("away a secret text why");
+    let line = hans.say("startprivate yoda");
+    yoda.wait_for("private_request");
+    yoda.ok("accept hans");
+    assert_eq!(hans.result_of(line)["path"], "relayed");
+    hans.ok("private yoda a secret text that the server relays");
+    yoda.message("a secret text that the server relays");
+    hans.ok("stopprivate yoda");
+    cable.cut();
+    hans.wait("its return", |object| object["type"] == "connection" && object["state"] == "resumed");
+    hans.ok("message yoda a secret text afterwards");
+    yoda.message("a secret text afterwards");
     hans.log_out();
     yoda.log_out();
     let kept = kept.lock().expect("not poisoned");
-    assert!(kept.len() > 2_000, "{}", kept.len());
-    for text in ["hans", "yoda", password("hans"), "secret text", "conspiracy", "message", "login", "welcome"]
-    {
+    assert!(kept.len() > 4_000, "{}", kept.len());
+    assert!(support::agrees_on_hybrid_keys(&kept), "the server has answered with X25519MLKEM768");
+    let words =
+        ["hans", "yoda", "secret text", "conspiracy", "message", "login", "welcome", "resume", "private"];
+    for text in words.into_iter().chain(["hans", "yoda"].map(password)) {
         assert!(!kept.windows(text.len()).any(|part| part == text.as_bytes()), "{text}");
     }
 }

@@ -60,10 +60,10 @@ impl People {
     fn start(stage: &Stage, after: Duration) -> Result<People> {
         let times = (after, Duration::from_millis(300));
         Ok(People {
-            known: Visitor::by_password(stage, "v1", times, |_| host(1, 4)),
+            known: Visitor::by_password(stage, "v1", times, |_| host(1, 4))?,
             device: Visitor::by_device(stage, "v3", times)?,
-            token: Visitor::by_token(stage, "t1", times)?,
-            new: Visitor::by_password(stage, "v2", times, |n| host(2, n)),
+            token: Visitor::by_token(stage, "t1", times, |_| host(1, 3))?,
+            new: Visitor::by_password(stage, "v2", times, |n| host(2, n))?,
         })
     }
 

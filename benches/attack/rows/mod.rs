@@ -3,6 +3,7 @@
 mod changes;
 mod evil;
 mod guesses;
+mod handshakes;
 mod mail;
 mod names;
 mod presence;
@@ -55,6 +56,10 @@ pub(crate) const ROWS: &[Row] = &[
     strangers::FLOOD,
     strangers::CLOSING,
     strangers::FEW_FILES,
+    handshakes::WHOLE,
+    handshakes::HALF,
+    handshakes::HALF_OF_MANY,
+    handshakes::PIECES,
     names::REGISTRATIONS,
     names::LOOK_ALIKES,
     evil::DIALS,
@@ -73,6 +78,7 @@ pub(crate) fn acts() -> impl Iterator<Item = (&'static str, Act)> {
         private_port::ACTS,
         guesses::ACTS,
         strangers::ACTS,
+        handshakes::ACTS,
         names::ACTS,
         evil::ACTS,
     ]

@@ -139,6 +139,11 @@ impl Door {
         self.addresses.knows(from)
     }
 
+    /// Whether more connections than half of a bound are not logged in.
+    pub(super) fn is_crowded(&self, bound: u32) -> bool {
+        bound > 0 && 2 * self.strangers.count() > bound as usize
+    }
+
     /// Whether no password is being compared or hashed, and no link waits for its turn.
     pub(super) fn is_quiet(&self) -> bool {
         self.slow_logins.is_empty() && self.hashing.is_quiet() && self.turns.is_empty()

@@ -145,6 +145,10 @@ impl Strangers {
         self.all.contains(&id)
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
     fn of(&self, host: IpAddr) -> usize {
         self.of_host.get(&host).map_or(0, BTreeSet::len)
     }

@@ -44,6 +44,8 @@ mod samples;
 mod screen;
 mod send;
 mod server_address;
+#[doc(hidden)]
+pub mod shown;
 mod stamps;
 mod standard_output;
 mod start;

@@ -224,7 +224,7 @@ fn lines(view: &View, look: &Look) -> Vec<Line> {
         View::PrivateClosed { user, reason } => event(private_closed(user, *reason)),
         View::Group { group, by, members, change } => event(group_changed(group, by, members, change)),
         View::Announcement { text } => event(with_breaks("The operator says: ", text, look)),
-        View::Notice(notice) => event(wording::notice(notice)),
+        View::Notice(notice) => event(visible(&wording::notice(notice)).to_string()),
         View::Bye(bye) => wording::bye(*bye).map_or_else(Vec::new, |text| event(text.into())),
     }
 }

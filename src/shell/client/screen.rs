@@ -190,10 +190,7 @@ impl Screen {
             Face::Pipe | Face::Terminal { .. } => {
                 self.look.columns = if self.face == Face::Pipe { None } else { columns() };
                 let mut text = String::new();
-                if rings(view) {
-                    text.push(BELL);
-                }
-                people::write(&mut text, view, &mut self.look);
+                write_for_people(&mut text, view, &mut self.look);
                 let about = people::is_diagnostic(view);
                 self.sheet.push(if about { Stream::Diagnostics } else { Stream::Output }, text.as_bytes());
             }
@@ -270,6 +267,14 @@ impl Screen {
     pub(super) const fn is_clear(&self) -> bool {
         self.waiting == 0
     }
+}
+
+/// Appends what people see of a view, and hear.
+pub(super) fn write_for_people(out: &mut String, view: &View, look: &mut Look) {
+    if rings(view) {
+        out.push(BELL);
+    }
+    people::write(out, view, look);
 }
 
 /// Only for people at a terminal does the core say so.

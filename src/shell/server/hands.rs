@@ -9,7 +9,7 @@ use serde_json::Value;
 use smol::LocalExecutor;
 
 use super::alarm::Alarm;
-use super::connections::{Accepting, Connection, Handshakes, Links, Shared, Written};
+use super::connections::{Accepting, Connection, Handshakes, Links, Newcomers, Shared, Written};
 use super::control::{self, Asker};
 use super::hashing::{Hashing, Pool};
 use super::inbox::{Item, Sender};
@@ -56,6 +56,7 @@ pub(super) struct Hands<P: Platform = System> {
     /// How connections begin.
     pub(super) acceptor: Acceptor,
     pub(super) handshakes: Handshakes,
+    pub(super) newcomers: Newcomers,
     pub(super) nonces: Nonces,
     pub(super) renewals: Renewals,
     pub(super) alarm: Alarm<P>,

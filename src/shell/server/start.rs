@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::alarm::Alarm;
 use super::commands::forget::{LOOK_EVERY, forget_at_start};
-use super::connections::{Accepting, Bounds, Handshakes, Links, Shared};
+use super::connections::{Accepting, Bounds, Handshakes, Links, Newcomers, Shared};
 use super::control;
 use super::hands::{Acts, Answers, Hands, Stopping, Successor};
 use super::hashing::Pool;
@@ -291,6 +291,7 @@ impl<P: Platform> Parts<P> {
             links: Links::default(),
             acceptor,
             handshakes: Handshakes::default(),
+            newcomers: Newcomers::default(),
             nonces: Nonces::new(),
             renewals: Renewals::default(),
             started: platform.now(),

@@ -14,7 +14,7 @@ use super::metrics::Figures;
 use super::rates::Counted;
 use super::service_manager;
 use crate::server::{Event, ServerState, host};
-use crate::shell::platform::{Platform, System};
+use crate::shell::platform::{Platform, Socket as _, System};
 use crate::shell::store::{Answer, CloseError};
 use crate::shell::tunnel::acceptor::Acceptor;
 use crate::time::Time;
@@ -96,7 +96,9 @@ impl<P: Platform> Server<P> {
 
     /// Waits for the next item; `None` when the alarm rings or the time to stop is over.
     async fn next(&mut self) -> Option<Item<P>> {
-        if !self.hands.flushed.is_empty() || self.core.has_turns() || self.hands.handshakes.are_waiting() {
+        let due = self.hands.handshakes.due();
+        let is_due = due.is_some_and(|due| due <= self.hands.platform.now());
+        if !self.hands.flushed.is_empty() || self.core.has_turns() || is_due {
             // The core has yet to be told of these, but connections are read first.
             yield_now().await;
             return self.inbox.try_recv().ok();
@@ -106,6 +108,7 @@ impl<P: Platform> Server<P> {
             Stopping::No => None,
             Stopping::Until(deadline) => Some(*deadline),
         };
+        let deadline = deadline.into_iter().chain(due).min();
         let item = async { inbox.recv().await.ok() };
         let alarm = async {
             or(alarm.rings(), until(platform, deadline)).await;
@@ -147,7 +150,8 @@ impl<P: Platform> Server<P> {
     fn shake_hands(&mut self) {
         let began = self.hands.platform.now();
         let most = self.hands.settings.limits.handshakes_max;
-        while let Some(Turn { link, loser }) = self.hands.handshakes.next(most) {
+        let mut now = began;
+        while let Some(Turn { link, known, loser }) = self.hands.handshakes.next(most, now) {
             if let Some(loser) = loser.and_then(|loser| self.hands.links.get(loser)) {
                 loser.connection.break_off();
             }
@@ -155,7 +159,12 @@ impl<P: Platform> Server<P> {
                 Some(stage) => self.hands.handshakes.stepped(link, stage),
                 None => self.hands.handshakes.end(link),
             }
-            if self.hands.platform.now().since(began) >= TURNS / 2 {
+            let done = self.hands.platform.now();
+            if !known {
+                self.hands.handshakes.rest(done, done.since(now));
+            }
+            now = done;
+            if now.since(began) >= TURNS / 2 {
                 break;
             }
         }
@@ -323,6 +332,12 @@ impl<P: Platform> Server<P> {
 
     fn open(&mut self, socket: P::Socket, from: SocketAddr, now: Time) {
         self.hands.shared.files.arrived();
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        if self.is_turned_away(from, now) {
+            // It is closed in any case.
+            let _ = socket.reset_when_dropped();
+            return;
+        }
         let nonce = match self.hands.nonces.next(&self.hands.platform) {
             Ok(nonce) => nonce,
             Err(error) => {
@@ -330,7 +345,6 @@ impl<P: Platform> Server<P> {
                 return;
             }
         };
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let tunnel = match self.hands.acceptor.tunnel() {
             Ok(tunnel) => tunnel,
             Err(error) => return tracing::error!("a connection was refused: no TLS: {error}"),
@@ -338,6 +352,12 @@ impl<P: Platform> Server<P> {
         if let Some(link) = self.hands.open(socket, tunnel, from) {
             self.tell(Event::LinkOpened { link, from, nonce }, now);
         }
+    }
+
+    /// Whether a connection comes that is not even worth a handshake (R48).
+    fn is_turned_away(&mut self, from: SocketAddr, now: Time) -> bool {
+        let is_stranger = self.core.is_crowded() && !self.core.knows(from);
+        is_stranger && !self.hands.newcomers.take_on(host(from), now)
     }
 
     fn ended(&mut self, link: LinkId, now: Time) {

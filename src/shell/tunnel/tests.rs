@@ -1,7 +1,10 @@
 use super::acceptor::Acceptor;
+use super::between_clients::Side as PeerSide;
 use super::dialler::Dialler;
 use super::*;
+use crate::client::Introduction;
 use crate::shell::platform::Socket;
+use crate::words::Token;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -270,6 +273,27 @@ fn the_key_that_is_proved_is_the_one_of_the_server_also_when_a_session_is_taken_
     assert!(!resumed(0) && resumed(1), "{kinds:?}");
     assert!(!resumed(2) && resumed(3), "the same key, renewed: {kinds:?}");
     assert!(!resumed(4), "tickets of another key are none: {kinds:?}");
+}
+
+/// R56: the exchange that stays secret if quantum computers come, with a server, also when a session is taken up again,
+/// and between two clients.
+#[test]
+fn two_of_ours_agree_on_the_hybrid_group() {
+    let (dialler, acceptor) = (Dialler::to_any_key("localhost").expect("a dialler"), acceptor(&key()));
+    let introduction = Introduction { id: Token([7; 16]), requester: "hans".into(), accepter: "luke".into() };
+    let peer = |dialled| PeerSide::begin(dialled, introduction.clone()).expect("a side").1;
+    let server = || (dialler.tunnel().expect("a tunnel"), acceptor.tunnel().expect("a tunnel"));
+    for (client, server) in [server(), server(), (peer(true), peer(false))] {
+        let (near, far) = line(1 << 20, 1 << 20);
+        let (mut client, mut server) = (Side::new(client, near), Side::new(server, far));
+        open(&mut client, &mut server).expect("a handshake");
+        client.hear().expect("a ticket");
+        for side in [&client, &server] {
+            let session = &side.tunnel.0.as_ref().expect("TLS").session;
+            let group = session.negotiated_key_exchange_group().map(|group| group.name());
+            assert_eq!(group, Some(rustls::NamedGroup::X25519MLKEM768));
+        }
+    }
 }
 
 #[test]

@@ -52,6 +52,14 @@ pub fn password(user: &str) -> &'static str {
     USERS.iter().find(|(name, _)| *name == user).expect("a sample account").1
 }
 
+/// Whether a `ServerHello` with X25519MLKEM768 is among the bytes that were said on the way: a key share (extension 51)
+/// of group 0x11ec, with 1,088 bytes of ML-KEM and 32 of X25519.
+#[must_use]
+pub fn agrees_on_hybrid_keys(heard: &[u8]) -> bool {
+    let key_share = [0, 51, 4, 0x64, 0x11, 0xec, 4, 0x60];
+    heard.windows(key_share.len()).any(|part| part == key_share)
+}
+
 /// The password of every account of [`Place::of`].
 pub const PASSWORD: &str = "falcon";
 

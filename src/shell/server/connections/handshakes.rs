@@ -3,8 +3,16 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use crate::time::Time;
 use crate::words::LinkId;
+
+/// After a step for an address that is not known the others of that kind wait for so many times as long as it took: they
+/// get a tenth of the time. With half of it, the median of others' messages beside such a flood was ninefold.
+const REST: u32 = 9;
+/// A step takes no longer, unless something else has the processor.
+const LONGEST_STEP: Duration = Duration::from_millis(1);
 
 /// Who is on the other side of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +31,8 @@ pub(crate) struct Handshakes {
     begun: BTreeMap<LinkId, (Caller, Stage)>,
     known: Lanes,
     strangers: Lanes,
+    /// Until then no stranger has a step.
+    rest: Time,
 }
 
 /// How far a handshake has come. Of several, one of the first stage gives up its place.
@@ -38,6 +48,8 @@ pub(crate) enum Stage {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
     pub(crate) link: LinkId,
+    /// Its address is known.
+    pub(crate) known: bool,
     /// The one that gives up its place for it.
     pub(crate) loser: Option<LinkId>,
 }
@@ -51,24 +63,35 @@ impl Handshakes {
         self.lanes(caller).push(caller.host, link);
     }
 
-    /// Whether any waits for a step.
-    pub(crate) fn are_waiting(&self) -> bool {
-        !self.known.turns.is_empty() || !self.strangers.turns.is_empty()
+    /// When the next step may be done, if any waits for one.
+    pub(crate) fn due(&self) -> Option<Time> {
+        match (self.known.turns.is_empty(), self.strangers.turns.is_empty()) {
+            (false, _) => Some(Time::ZERO),
+            (true, false) => Some(self.rest),
+            (true, true) => None,
+        }
     }
 
     /// The one whose turn it is. If that is its first, and `most` (0: no bound) have begun, one of these gives up its
     /// place: known addresses are spared while there are others, the earlier stage goes before the later, then it is the
-    /// oldest of the address that has most such ones, of several such the oldest of all.
-    pub(crate) fn next(&mut self, most: u32) -> Option<Turn> {
-        let link = self.known.pop().or_else(|| self.strangers.pop())?;
-        let Some(caller) = self.new.remove(&link) else { return Some(Turn { link, loser: None }) };
+    /// oldest of the address that has most such ones, of several such the oldest of all. Strangers have none while they rest.
+    pub(crate) fn next(&mut self, most: u32, now: Time) -> Option<Turn> {
+        let first = self.known.pop();
+        let known = first.is_some();
+        let link = first.or_else(|| if self.rest <= now { self.strangers.pop() } else { None })?;
+        let Some(caller) = self.new.remove(&link) else { return Some(Turn { link, known, loser: None }) };
         let is_full = most > 0 && self.begun.len() >= most as usize;
         let loser = if is_full { self.loser() } else { None };
         if let Some(loser) = loser {
             self.end(loser);
         }
         self.begun.insert(link, (caller, Stage::Half));
-        Some(Turn { link, loser })
+        Some(Turn { link, known, loser })
+    }
+
+    /// A step for a stranger is done, and took so long.
+    pub(crate) fn rest(&mut self, now: Time, took: Duration) {
+        self.rest = now + took.min(LONGEST_STEP) * REST;
     }
 
     /// A handshake had its step, and has come so far.
@@ -153,7 +176,12 @@ mod tests {
     }
 
     fn order(handshakes: &mut Handshakes) -> Vec<u64> {
-        std::iter::from_fn(|| handshakes.next(0)).map(|turn| turn.link.0).collect()
+        std::iter::from_fn(|| handshakes.next(0, Time::MAX)).map(|turn| turn.link.0).collect()
+    }
+
+    /// Whose turn it is, and who gives up a place for it.
+    fn turn(handshakes: &mut Handshakes, most: u32) -> Option<(u64, Option<u64>)> {
+        handshakes.next(most, Time::MAX).map(|turn| (turn.link.0, turn.loser.map(|loser| loser.0)))
     }
 
     /// These have begun and are at a stage.
@@ -161,7 +189,7 @@ mod tests {
         let mut handshakes = Handshakes::default();
         for (link, caller, stage) in links {
             handshakes.wait(LinkId(*link), *caller);
-            assert_eq!(handshakes.next(0), Some(Turn { link: LinkId(*link), loser: None }));
+            assert_eq!(turn(&mut handshakes, 0), Some((*link, None)));
             handshakes.stepped(LinkId(*link), *stage);
         }
         handshakes
@@ -175,7 +203,7 @@ mod tests {
             handshakes.wait(LinkId(link), caller);
         }
         assert_eq!(order(&mut handshakes), [5, 6, 1, 4, 2, 3]);
-        assert!(!handshakes.are_waiting());
+        assert_eq!(handshakes.due(), None);
     }
 
     #[test]
@@ -192,14 +220,13 @@ mod tests {
             (8, from(4), Half),
         ]);
         handshakes.wait(LinkId(8), from(4));
-        assert_eq!(handshakes.next(8), Some(Turn { link: LinkId(8), loser: None }), "it has begun");
+        assert_eq!(turn(&mut handshakes, 8), Some((8, None)), "it has begun");
         // Those that come wait for a turn, and are not counted before they have it.
         for link in 11..18 {
             handshakes.wait(LinkId(link), from(9));
         }
         for (link, loser) in [(11, 7), (12, 6), (13, 8), (14, 3), (15, 11), (16, 12), (17, 13)] {
-            let turn = Turn { link: LinkId(link), loser: Some(LinkId(loser)) };
-            assert_eq!(handshakes.next(8), Some(turn));
+            assert_eq!(turn(&mut handshakes, 8), Some((link, Some(loser))));
             handshakes.stepped(LinkId(link), Answered);
         }
         assert_eq!(handshakes.begun.len(), 8);
@@ -210,8 +237,31 @@ mod tests {
         let mut handshakes = begun(&[(1, known(1), Stage::Answered), (2, known(1), Stage::Half)]);
         handshakes.wait(LinkId(3), known(2));
         handshakes.wait(LinkId(2), known(1));
-        assert_eq!(handshakes.next(2), Some(Turn { link: LinkId(3), loser: Some(LinkId(2)) }));
-        assert_eq!(handshakes.next(2), None);
+        assert_eq!(turn(&mut handshakes, 2), Some((3, Some(2))));
+        assert_eq!(turn(&mut handshakes, 2), None);
+    }
+
+    #[test]
+    fn strangers_rest_after_a_step_and_known_ones_do_not() {
+        let mut handshakes = Handshakes::default();
+        for (link, caller) in [(1, from(1)), (2, from(2)), (3, known(3)), (4, known(3))] {
+            handshakes.wait(LinkId(link), caller);
+        }
+        let mut next = |now| {
+            let (due, turn) = (handshakes.due(), handshakes.next(0, Time(now)));
+            if turn.as_ref().is_some_and(|turn| !turn.known) {
+                handshakes.rest(Time(now), Duration::from_micros(100));
+            }
+            (due.map(|due| due.0), turn.map(|turn| turn.link.0))
+        };
+        assert_eq!([next(1_000), next(1_000)], [(Some(0), Some(3)), (Some(0), Some(4))]);
+        assert_eq!(next(1_000), (Some(0), Some(1)), "nobody has made them rest");
+        assert_eq!(next(1_899), (Some(1_900), None), "nine times as long as a step took");
+        assert_eq!(next(1_900), (Some(1_900), Some(2)));
+        assert_eq!(next(9_999), (None, None));
+        handshakes.rest(Time(10_000), Duration::from_secs(2));
+        handshakes.wait(LinkId(5), from(1));
+        assert_eq!(handshakes.due(), Some(Time(19_000)), "the server stood still meanwhile");
     }
 
     #[test]
@@ -221,12 +271,12 @@ mod tests {
             handshakes.wait(LinkId(link), from((link % 7) as u8));
         }
         for _ in 0..30 {
-            assert!(handshakes.next(0).is_some());
+            assert!(turn(&mut handshakes, 0).is_some());
         }
         for link in 1..100 {
             handshakes.end(LinkId(link));
         }
-        assert!(handshakes.begun.is_empty() && handshakes.new.is_empty() && !handshakes.are_waiting());
-        assert!(handshakes.strangers.waiting.is_empty() && handshakes.next(0).is_none());
+        assert!(handshakes.begun.is_empty() && handshakes.new.is_empty() && handshakes.due().is_none());
+        assert!(handshakes.strangers.waiting.is_empty() && turn(&mut handshakes, 0).is_none());
     }
 }

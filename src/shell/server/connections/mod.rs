@@ -6,9 +6,11 @@ mod connection;
 mod files;
 mod handshakes;
 mod links;
+mod newcomers;
 
 pub(crate) use accept::Accepting;
 pub(crate) use connection::{Connection, Shared, Written};
 pub(crate) use files::Bounds;
 pub(crate) use handshakes::{Caller, Handshakes, Turn};
 pub(crate) use links::Links;
+pub(crate) use newcomers::Newcomers;

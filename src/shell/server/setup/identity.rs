@@ -26,8 +26,8 @@ use crate::time::Time;
 const KEY: &str = "server-key.pem";
 /// Its certificate, for those who want to have it. It is made anew at each start, and before it ends.
 const CERTIFICATE: &str = "server-certificate.pem";
-/// How long a certificate lasts.
-const DAYS: i64 = 90;
+/// How long a certificate lasts. With the day before its start less than 90, which scanners take for the most.
+const DAYS: i64 = 88;
 
 /// An error with the key or its certificate.
 #[derive(Debug, Error)]
@@ -156,6 +156,8 @@ fn certify(key: &KeyPair, bind: IpAddr, now: Time, ticket_secs: u64) -> Result<(
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "Hobnob server");
     params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    // Some verifiers want it in any certificate.
+    params.use_authority_key_identifier_extension = true;
     let today = date(now)?;
     let number = |number: i8| u8::try_from(number).unwrap_or(1);
     let midnight = |day: Date| date_time_ymd(day.year().into(), number(day.month()), number(day.day()));

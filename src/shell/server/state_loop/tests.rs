@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::super::alarm::Alarm;
-use super::super::connections::{Handshakes, Links, Shared};
+use super::super::connections::{Handshakes, Links, Newcomers, Shared};
 use super::super::hashing::{Cost, Hashing, Pool};
 use super::super::inbox::{forward, inbox};
 use super::super::metrics::Counts;
@@ -46,6 +46,7 @@ fn server(added: fn() -> io::Result<()>) -> (Server, async_channel::Receiver<Ans
         address: ([127, 0, 0, 1], 4_000).into(),
         acceptor: Acceptor::Plain,
         handshakes: Handshakes::default(),
+        newcomers: Newcomers::default(),
         renew_certificate: Rc::new(|_| ()),
         platform,
         store,
