@@ -330,6 +330,8 @@ planted! {
     MoveShowsAgain: "A text that is said again after a move is shown again.",
     MoveForgetsAcknowledgement: "A conversation that moves does not acknowledge again what was shown.",
     MoveRefusesAcknowledged: "The accepter does not move a conversation whose texts were acknowledged meanwhile.",
+    OverRestraintListed: "An operator who asks reads restraints that are over.",
+    LostSessionUnlisted: "A session that has lost its link is not among those that an operator reads.",
     MoveEndsWithOldLink: "A conversation that is moving ends with its old link.",
     ClientNeverRejoins: "A conversation that has lost its link is over, although the server could relay.",
     ClientNeverMeetsAgain: "A conversation that has lost its direct link stays on the relay.",

@@ -2,6 +2,7 @@
 
 use super::ServerState;
 use super::door;
+use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::words::Name;
 use core::net::SocketAddr;
@@ -58,6 +59,9 @@ impl ServerState {
         users.into_iter().filter_map(move |user| {
             let account = &self.accounts[user];
             let session = account.session.as_ref()?;
+            if session.link.is_none() && planted::is(Planted::LostSessionUnlisted) {
+                return None;
+            }
             Some(Seat {
                 user: account.name.clone(),
                 from: session.from,

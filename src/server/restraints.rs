@@ -119,7 +119,7 @@ impl ServerState {
             account.restraints.iter().map(move |(how, until)| (name.clone(), *how, *until))
         };
         let mut all: Vec<_> = self.accounts.ids().into_iter().flat_map(of_user).collect();
-        all.retain(|(.., until)| *until > now);
+        all.retain(|(.., until)| *until > now || planted::is(Planted::OverRestraintListed));
         all.sort_unstable();
         all
     }

@@ -138,6 +138,7 @@ impl Watcher {
             | Seen::ClientScheduled { .. }
             | Seen::OperatorWants { .. }
             | Seen::Acted { .. }
+            | Seen::Questioned { .. }
             | Seen::Ordered { .. }
             | Seen::OrderOver { .. }
             | Seen::Healed => {}

@@ -1,7 +1,7 @@
 //! What operators do.
 
 use alloc::boxed::Box;
-
+use alloc::format;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -10,6 +10,7 @@ use super::scenario::Step;
 use super::trace::{Seen, Told};
 use super::world::World;
 use crate::record::Restraint;
+use crate::server::operators::{Census, Seat};
 use crate::server::{Act, Event};
 use crate::time::Time;
 use crate::words::{AddressRange, Name, Ticket};
@@ -121,5 +122,33 @@ impl World {
         let ticket = Ticket(self.host.acts);
         self.trace.add(self.now, Seen::OperatorWants { ticket, act: act.clone() });
         self.tell_server(Event::Operator { ticket, act: Box::new(act) }, Told::Operator { ticket });
+        self.ask_how_it_is();
+    }
+
+    /// Each question that an operator may ask, whatever has come of what they wanted so far.
+    fn ask_how_it_is(&mut self) {
+        let now = self.host.clock(self.now);
+        let Some(state) = &self.host.state else { return };
+        let Census { sessions, links, accounts, .. } = state.census(now);
+        let mut answers = Vec::from([
+            format!("accounts {accounts}"),
+            format!("links {links}"),
+            format!("sessions {sessions}"),
+        ]);
+        for Seat { user, from, since, idle_secs } in state.seats(now) {
+            answers.push(format!("session {user} {from} {since:?} {idle_secs}"));
+        }
+        for (user, how, until) in state.restraints(now) {
+            answers.push(format!("restraint {user} {how:?} {}", until.0));
+        }
+        for (range, until) in state.banned_ranges().filter(|(_, until)| *until > now) {
+            answers.push(format!("range {range} {}", until.0));
+        }
+        for said in state.announcements(now) {
+            answers.push(format!("announcement {} {} {}", said.number, said.at.0, said.text));
+        }
+        answers.extend(state.invites().into_iter().map(|invite| format!("{invite:?}")));
+        answers.sort();
+        self.trace.add(self.now, Seen::Questioned { answers });
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn tell(seen: &Seen, trace: &Trace) -> Option<String> {
         | Seen::Scheduled { .. } => format!("    < {seen:?}"),
         Seen::OperatorWants { ticket, act } => format!("an operator wants {act:?} ({ticket:?})"),
         Seen::Acted { .. } => format!("    < {seen:?}"),
+        Seen::Questioned { answers } => format!("an operator reads {}", answers.join("; ")),
         Seen::Ordered { ticket, user, words } => {
             format!("    < order of {user} ({ticket:?}): {}", shown(*words))
         }

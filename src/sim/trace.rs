@@ -45,6 +45,8 @@ pub(crate) enum Seen {
     OperatorWants { ticket: Ticket, act: Act },
     /// The server says what came of it.
     Acted { ticket: Ticket, outcome: Reached },
+    /// What an operator who asks for everything is answered now, a line each, in order.
+    Questioned { answers: Vec<String> },
     /// The server hands out what a user wants done.
     Ordered { ticket: Ticket, user: Name, words: Span },
     /// What the server is about to be told of an order.
@@ -302,6 +304,7 @@ impl Trace {
             Seen::Synced { upto } => upto.hash(hasher),
             Seen::OperatorWants { ticket, .. } => ticket.hash(hasher),
             Seen::Acted { ticket, outcome } => (ticket, outcome).hash(hasher),
+            Seen::Questioned { answers } => answers.hash(hasher),
             Seen::Ordered { ticket, words, .. } => {
                 ticket.hash(hasher);
                 hasher.write(self.bytes(*words));

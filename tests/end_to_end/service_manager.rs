@@ -93,9 +93,30 @@ fn for_a_restart_it_leaves_the_socket_to_the_service_manager() {
     hans.log_out();
 }
 
-/// The server ends, and nothing starts the next one until somebody connects.
+/// The service manager knows nothing of it, and would start the next server when somebody connects.
 #[test]
-fn forget_does_it_itself_where_the_service_manager_starts_the_server_again() {
+fn a_restart_by_ctl_needs_no_service_manager_and_one_by_signal_still_leaves_it_the_socket() {
+    let place = Place::of(&["hans"]);
+    let socket = TcpListener::bind(("127.0.0.1", 0)).expect("a socket");
+    let (wrapper, port) = (handing_on(&socket), socket.local_addr().expect("an address").port());
+    let mut server = place.serve_on(free_port(), &wrapper).expect("a server");
+    let data = place.data();
+    let ctl = |word| place.run_server(&["ctl", "--data", data.to_str().expect("UTF-8"), word]);
+    for _ in 0..2 {
+        assert!(ctl("restart").status.success());
+        server.listens_again();
+        let mut hans = Client::start(&place, port, &["--json"]);
+        hans.log_in("hans", support::PASSWORD);
+        hans.log_out();
+        assert!(ctl("status").status.success());
+    }
+    server.signal(Signal::USR1);
+    assert_eq!(server.ended().code, Some(0));
+}
+
+/// The server starts again by itself; the socket is still the service manager's.
+#[test]
+fn forget_is_done_where_the_service_manager_has_the_socket() {
     let place = Place::of(&["hanssolo", "luke"]);
     let socket = TcpListener::bind(("127.0.0.1", 0)).expect("a socket");
     let (wrapper, port) = (handing_on(&socket), socket.local_addr().expect("an address").port());
@@ -107,16 +128,17 @@ fn forget_does_it_itself_where_the_service_manager_starts_the_server_again() {
     let data = place.data();
     let output = place.run_server(&["forget", "hanssolo", "--data", data.to_str().expect("UTF-8")]);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(server.ended().code, Some(0));
+    server.listens_again();
     let database = std::fs::read(place.data().join("hobnob.db")).expect("the database");
     for word in [&b"hanssolo"[..], b"nobody reads this"] {
         assert!(!database.windows(word.len()).any(|window| window == word));
     }
-    let _server = place.serve_on(free_port(), &wrapper).expect("the next server");
     let mut luke = Client::start(&place, port, &["--json"]);
     luke.log_in("luke", support::PASSWORD);
     assert_eq!(luke.fails("message hanssolo hello"), "unknown_user");
     luke.log_out();
+    server.signal(Signal::USR1);
+    assert_eq!(server.ended().code, Some(0));
 }
 
 #[test]

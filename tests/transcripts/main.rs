@@ -30,6 +30,7 @@
 //! operator mutes|bans|disables NAME [SECONDS]
 //! operator invites CODE [ACCOUNTS [SECONDS [NAME]]]
 //! operator revokes NUMBER
+//! operator reads QUESTION: LINE [| LINE]…    status, sessions, restraints, announcements, invites
 //! operator unmutes|unbans|enables NAME       also bans|unbans ADDRESS[/LENGTH]
 //! shell hears NAME ORDER         what the user NAME has ordered
 //! shell answers LINE [| LINE]…   the oldest order was obeyed; `refuses`: it was not
@@ -37,6 +38,7 @@
 //! restart                the server crashes and starts again with what is durable
 //! ```
 
+mod questions;
 mod script;
 mod stage;
 mod store;

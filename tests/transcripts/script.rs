@@ -136,6 +136,10 @@ fn operate(stage: &mut Stage, words: &str) {
     let (words, refused) =
         words.split_once(" ! ").map_or((words, None), |(words, code)| (words, NotDone::from_word(code)));
     let (verb, rest) = words.split_once(' ').expect("an act and what about");
+    if verb == "reads" {
+        let (question, answer) = rest.split_once(": ").expect("a question and its answer");
+        return assert_eq!(stage.reads(question), answer, "{question}");
+    }
     let (name, text) = rest.split_once(' ').map_or((rest, None), |(name, text)| (name, Some(text)));
     let user = || Name::new(name).expect("a name");
     let done = match verb {

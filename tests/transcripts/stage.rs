@@ -32,7 +32,7 @@ pub(crate) struct Client {
 }
 
 pub(crate) struct Stage {
-    server: ServerState,
+    pub(crate) server: ServerState,
     pub(crate) settings: Settings,
     /// The content of the credentials file.
     pub(crate) accounts: Vec<(Name, Credential)>,

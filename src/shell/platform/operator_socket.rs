@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Duration;
 
 use async_io::Async;
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,6 +40,14 @@ impl OperatorCaller {
     /// `NotFound` or `ConnectionRefused` where none serves it; another I/O error.
     pub fn connect(path: &Path) -> io::Result<OperatorCaller> {
         UnixStream::connect(path).map(OperatorCaller)
+    }
+
+    /// A read that lasts longer fails with `WouldBlock`.
+    ///
+    /// # Errors
+    /// The I/O error.
+    pub fn wait_at_most(&self, limit: Duration) -> io::Result<()> {
+        self.0.set_read_timeout(Some(limit))
     }
 }
 

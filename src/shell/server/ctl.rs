@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -70,20 +71,35 @@ pub(super) fn have_done(sources: &Sources, command: &str, show: impl FnOnce(&Val
 
 /// Says a command to the server of a data folder, and waits for the answer: its line, and the connection.
 pub(super) fn ask(folder: &Path, command: &str) -> Result<(String, BufReader<OperatorCaller>), CtlError> {
+    ask_within(folder, command, None)
+}
+
+/// The same, if the answer comes in time, and so what follows it.
+pub(super) fn ask_within(
+    folder: &Path,
+    command: &str,
+    limit: Option<Duration>,
+) -> Result<(String, BufReader<OperatorCaller>), CtlError> {
     let mut caller = match OperatorCaller::connect(&folder.join(SOCKET)) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
             return Err(CtlError::NoServer { folder: folder.to_path_buf() });
         }
         reached => BufReader::new(reached.map_err(CtlError::Unreached)?),
     };
+    if let Some(limit) = limit {
+        caller.get_ref().wait_at_most(limit).map_err(CtlError::Unreached)?;
+    }
     match caller.get_mut().write_all(format!("{command}\n").as_bytes()) {
         // The server hears no more operators, and has said so.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         said => said.map_err(CtlError::Unreached)?,
     }
     let mut line = String::new();
-    caller.read_line(&mut line).map_err(CtlError::Unreached)?;
-    Ok((line, caller))
+    match caller.read_line(&mut line) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(CtlError::NoAnswer),
+        Err(error) => Err(CtlError::Unreached(error)),
+        Ok(_) => Ok((line, caller)),
+    }
 }
 
 /// The answer in a line, unless it is a refusal.

@@ -133,7 +133,7 @@ impl Answers {
 /// Who starts the server again when it restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Successor {
-    /// The service manager, which has the socket.
+    /// The service manager, which has the socket, if it wants the restart; or else the server itself.
     Manager,
     /// The server itself.
     Itself,

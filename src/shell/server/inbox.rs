@@ -80,9 +80,18 @@ pub(super) enum Item<P: Platform = System> {
     /// The operator asked to stop; the second time, at once.
     Stop,
     /// The operator wants the server to restart.
-    Restart,
+    Restart(Wish),
     /// The service manager waits to hear that the state task runs.
     WatchdogDue,
+}
+
+/// How a restart was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// By a signal, which may be one of the service manager.
+    Signal,
+    /// By an order, which the service manager does not know of: it would start the server when somebody connects.
+    Order,
 }
 
 pub(super) type Sender<P = System> = async_channel::Sender<Item<P>>;

@@ -10,7 +10,7 @@ use futures_lite::StreamExt;
 use smol::LocalExecutor;
 
 use super::control::Asker;
-use super::inbox::{Item, Sender};
+use super::inbox::{Item, Sender, Wish};
 use super::log::Sink;
 use super::service_manager;
 use super::setup::config::Sources;
@@ -46,7 +46,7 @@ pub(super) async fn listen(mut signals: Signals, reload: ReadAgain, inbox: Sende
             Ok(Signal::Hup) => reload(None),
             Ok(Signal::Xfsz) => {}
             Ok(signal) => {
-                let item = if signal == Signal::Usr1 { Item::Restart } else { Item::Stop };
+                let item = if signal == Signal::Usr1 { Item::Restart(Wish::Signal) } else { Item::Stop };
                 if inbox.send(item).await.is_err() {
                     return;
                 }

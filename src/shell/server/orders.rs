@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::inbox::Item;
+use super::inbox::{Item, Wish};
 use super::invitations::{MOST_USES, Wanted};
 use crate::record::Restraint;
 use crate::server::Act;
@@ -141,7 +141,7 @@ impl Order {
     pub(super) const fn follow_up(&self) -> Option<Item<System>> {
         match self {
             Order::Stop => Some(Item::Stop),
-            Order::Restart => Some(Item::Restart),
+            Order::Restart => Some(Item::Restart(Wish::Order)),
             Order::Status
             | Order::Sessions
             | Order::Top

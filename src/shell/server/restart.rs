@@ -10,10 +10,13 @@ use std::process::{self, Command};
 const COUNT: &str = "LISTEN_FDS";
 const PROCESS: &str = "LISTEN_PID";
 const FIRST: &str = "LISTEN_FDS_FIRST_FD";
+/// Set where the socket that a server hands on is one of the service manager.
+const MANAGED: &str = "LISTEN_FDS_MANAGED";
 
-/// Whether the socket that this process was given, if it was, is one that the service manager has and gives again.
+/// Whether the socket that this process was given, if it was, is one that the service manager has and gives again. To be
+/// asked before the socket is taken.
 pub(super) fn is_of_manager() -> bool {
-    env::var_os(COUNT).is_some() && env::var_os(FIRST).is_none()
+    env::var_os(COUNT).is_some() && (env::var_os(FIRST).is_none() || env::var_os(MANAGED).is_some())
 }
 
 /// Whether a server was here before that has handed on its socket, or the service manager may have started one.
@@ -21,13 +24,18 @@ pub(super) fn is_successor() -> bool {
     env::var_os(COUNT).is_some()
 }
 
-/// Runs the installed program in the place of this one, which may be another version. Returns only if it cannot.
-pub(super) fn become_successor(program: io::Result<PathBuf>, socket: i32) -> io::Error {
+/// Runs the installed program in the place of this one, which may be another version. Returns only if it cannot. The
+/// socket may be one of the service manager.
+pub(super) fn become_successor(program: io::Result<PathBuf>, socket: i32, is_managed: bool) -> io::Error {
     let program = match program {
         Ok(program) => program,
         Err(error) => return error,
     };
-    Command::new(program)
+    let mut successor = Command::new(program);
+    if is_managed {
+        successor.env(MANAGED, "1");
+    }
+    successor
         .args(env::args_os().skip(1))
         .env(COUNT, "1")
         .env(FIRST, socket.to_string())

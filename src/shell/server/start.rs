@@ -113,9 +113,10 @@ impl Failure {
 /// [`Failure`] says in one line what is wrong; the log file has the line too.
 pub fn run(sources: Sources, log: &Log, record: Option<&Path>) -> Result<(), Failure> {
     let program = std::env::current_exe();
+    let is_managed = restart::is_of_manager();
     let ended = match serve_to_end(sources, log, record) {
         Ok(None) => Ok(()),
-        Ok(Some(socket)) => Err(Failure::Restart(restart::become_successor(program, socket))),
+        Ok(Some(socket)) => Err(Failure::Restart(restart::become_successor(program, socket, is_managed))),
         Err(failure) => Err(failure),
     };
     if let Err(failure) = &ended

@@ -9,7 +9,7 @@ use futures_lite::future::{or, yield_now};
 use super::alarm::until;
 use super::connections::{Caller, Turn};
 use super::hands::{Hands, Stopping, Successor};
-use super::inbox::{self, Item, Receiver};
+use super::inbox::{self, Item, Receiver, Wish};
 use super::metrics::Figures;
 use super::rates::Counted;
 use super::service_manager;
@@ -295,7 +295,7 @@ impl<P: Platform> Server<P> {
             Item::CertificateDue => (self.hands.renew_certificate)(&self.hands.settings),
             Item::CertificateRenewed(acceptor) => self.take_up(acceptor),
             Item::Stop => self.stop(now),
-            Item::Restart => self.restart(now),
+            Item::Restart(wish) => self.restart(wish, now),
         }
         Ok(())
     }
@@ -392,11 +392,12 @@ impl<P: Platform> Server<P> {
     }
 
     /// Stops in order to start again at once: the port stays open, and sessions are left to the next start.
-    fn restart(&mut self, now: Time) {
+    fn restart(&mut self, wish: Wish, now: Time) {
         let Some(accepting) = self.hands.accepting.take_if(|_| self.hands.stopping == Stopping::No) else {
             return;
         };
-        if self.hands.successor == Successor::Itself {
+        let is_managers = wish == Wish::Signal && self.hands.successor == Successor::Manager;
+        if !is_managers {
             match accepting.hand_on() {
                 Ok(socket) => self.hands.successor = Successor::ItselfWith(socket),
                 Err(error) => {

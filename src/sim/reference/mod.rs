@@ -40,6 +40,7 @@ mod presence;
 mod prices;
 mod private;
 mod probes;
+mod questions;
 mod reader;
 mod recovery;
 mod registrations;

@@ -145,7 +145,7 @@ fn is_as_expected(line: &[u8], expected: &[u8]) -> bool {
 }
 
 impl Reference {
-    fn broken(&self, now: Time, rule: &'static str, detail: String) -> Verdict {
+    pub(super) fn broken(&self, now: Time, rule: &'static str, detail: String) -> Verdict {
         Err(Violation { rule, at: now, detail })
     }
 
@@ -206,6 +206,7 @@ impl Reference {
                 return self.asked(now, *ticket, "Order", is_it);
             }
             Seen::Acted { ticket, outcome } => return self.acted(now, *ticket, *outcome),
+            Seen::Questioned { answers } => return self.questioned(now, answers),
             Seen::Returned => return self.returned(now),
             _ => {}
         }

@@ -122,6 +122,11 @@ impl Server {
     /// SIGUSR1: it starts again in the same process and on the same port. Waits until it does.
     pub fn start_anew(&mut self) {
         self.signal(Signal::USR1);
+        self.listens_again();
+    }
+
+    /// Waits until it has started again in the same process and on the same port.
+    pub fn listens_again(&mut self) {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("a line");
         assert_eq!(line, format!("listening on {}\n", self.address));

@@ -1,6 +1,6 @@
 //! `forget`: removes an account, and all that is kept about its user.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{CommandError, read_to_change, say};
 use crate::server::settings::Registration;
 use crate::shell::credentials;
-use crate::shell::server::ctl::{CtlError, accepted, ask};
+use crate::shell::server::ctl::{CtlError, accepted, ask_within};
 use crate::shell::server::setup::config::Sources;
 use crate::shell::server::setup::settings::Settings;
 use crate::shell::store::{self, ForgetError, OpenError};
@@ -18,6 +18,8 @@ use crate::words::Name;
 /// Between two looks at whether the folder is free, or the server has done it; and how often.
 pub(in crate::shell::server) const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 1_500;
+/// How long a server may take for an answer, and for its end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `forget USER`: removes an account, and all that is kept about its user, and what they have written to others who
 /// have not seen it yet. A running server restarts for it, which nobody notices.
@@ -49,7 +51,7 @@ pub fn forget(sources: &Sources, name: &str) -> Result<(), CommandError> {
         return Err(unknown());
     }
     let note = store::note(&settings.data, &user)?;
-    let left = leave_to_start(&settings.data, &user);
+    let left = leave_to_start(&settings.data, &user, PATIENCE);
     let runs = left.map_err(|source| CommandError::ForgottenLater { name: name.to_string(), source })?;
     wait(&settings, &note)?;
     say(&format!("forgot {user}{}", if runs { "; the server starts again" } else { "" }));
@@ -67,17 +69,21 @@ fn refuse_last(settings: &Settings, user: &Name) -> Result<(), CommandError> {
 }
 
 /// Has a running server end the user's session and start again; whether there is one.
-fn leave_to_start(data: &Path, user: &Name) -> Result<bool, CtlError> {
-    match ask(data, "reload") {
+fn leave_to_start(data: &Path, user: &Name, patience: Duration) -> Result<bool, CtlError> {
+    let ask = |command: &str| ask_within(data, command, Some(patience));
+    match ask("reload") {
         Err(CtlError::NoServer { .. }) => return Ok(false),
         answer => drop(accepted(&answer?.0)?),
     }
     // Refused if they are not online.
-    ask(data, &format!("kick {user}"))?;
-    let (answer, mut link) = ask(data, "restart")?;
+    ask(&format!("kick {user}"))?;
+    let (answer, mut link) = ask("restart")?;
     if accepted(&answer).is_ok() {
         // It ends with the process, or with the folder that it leaves to the next.
-        let _ = link.read_to_end(&mut Vec::new());
+        match link.read_to_end(&mut Vec::new()) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(CtlError::NoAnswer),
+            Ok(_) | Err(_) => {}
+        }
     }
     Ok(true)
 }
@@ -133,4 +139,38 @@ pub(in crate::shell::server) fn forget_at_start(data: &Path, has_account: impl F
         }
     }
     LOOKS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::server::control::SOCKET;
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_server_that_does_not_answer_or_does_not_restart_is_not_waited_for_without_end() {
+        // It answers so many orders, and keeps the connections open.
+        for answered in 0..=3 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let socket = UnixListener::bind(folder.path().join(SOCKET)).expect("a socket");
+            let server = thread::spawn(move || {
+                let mut open = Vec::new();
+                for place in 0..=answered.min(2) {
+                    let mut link = socket.accept().expect("an operator").0;
+                    let mut order = String::new();
+                    BufReader::new(&link).read_line(&mut order).expect("an order");
+                    if place < answered {
+                        link.write_all(b"{\"ok\":true}\n").expect("written");
+                    }
+                    open.push(link);
+                }
+                open
+            });
+            let user = Name::new("hans").expect("a name");
+            let left = leave_to_start(folder.path(), &user, Duration::from_millis(50));
+            assert!(matches!(left, Err(CtlError::NoAnswer)), "{answered}: {left:?}");
+            drop(server.join().expect("a server"));
+        }
+    }
 }

@@ -40,6 +40,23 @@ impl Encoder {
         self.number(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
     }
+
+    /// Writes how long what follows the byte at `start` is, in the place of that byte.
+    pub(super) fn put_length(&mut self, start: usize) {
+        let end = self.bytes.len();
+        let length = end - start - 1;
+        if length < 0x80 {
+            self.bytes[start] = low_bits(length as u64);
+            return;
+        }
+        self.number(length as u64);
+        let count = self.bytes.len() - end;
+        let mut digits = [0; 10];
+        digits[..count].copy_from_slice(&self.bytes[end..]);
+        self.bytes.copy_within(start + 1..end, start + count);
+        self.bytes[start..start + count].copy_from_slice(&digits[..count]);
+        self.bytes.truncate(end + count - 1);
+    }
 }
 
 fn low_bits(number: u64) -> u8 {

@@ -5,19 +5,17 @@
 //! their length, too.
 
 use std::collections::HashMap;
-use std::hash::Hasher as _;
 use std::ops::Range;
 use std::str::FromStr as _;
 
-use siphasher::sip::SipHasher13;
-
 use super::coded::{Coded, Encoder};
+use super::sum::Sum;
 use crate::server::{Effect, Report};
 use crate::words::{LinkId, Token};
 
 /// Sums up the effects of one event after the other.
 pub(super) struct Effects {
-    hasher: SipHasher13,
+    sum: Sum,
     count: u64,
     /// The tokens that clients were told, by the order in which they were.
     told: HashMap<Token, u64>,
@@ -54,7 +52,7 @@ const OTHER: u8 = 2;
 impl Default for Effects {
     fn default() -> Effects {
         Effects {
-            hasher: SipHasher13::new(),
+            sum: Sum::default(),
             count: 0,
             told: HashMap::new(),
             new: News::default(),
@@ -67,7 +65,7 @@ impl Effects {
     /// Begins with those of an event.
     pub(super) fn begin(&mut self) {
         if self.count > 0 {
-            self.hasher = SipHasher13::new();
+            self.sum = Sum::default();
             self.count = 0;
             self.new.tokens.clear();
             self.new.closed.clear();
@@ -86,23 +84,19 @@ impl Effects {
             self.own.bytes.clear();
             put_other(effect, &mut self.own);
             self.head(OTHER, 0, self.own.bytes.len());
-            self.hasher.write(&self.own.bytes);
+            self.sum.bytes(&self.own.bytes);
         }
     }
 
     pub(super) fn sum(&self) -> Summary {
         match self.count {
             0 => Summary::NOTHING,
-            count => Summary { count, digest: self.hasher.finish() },
+            count => Summary { count, digest: self.sum.finish() },
         }
     }
 
-    /// In one order of bytes on all machines.
     fn head(&mut self, kind: u8, link: u64, length: usize) {
-        let mut head = [kind; 17];
-        head[1..9].copy_from_slice(&link.to_le_bytes());
-        head[9..].copy_from_slice(&(length as u64).to_le_bytes());
-        self.hasher.write(&head);
+        self.sum.pair(link, (length as u64) << 8 | u64::from(kind));
     }
 
     fn lines(&mut self, bytes: &[u8]) {
@@ -113,10 +107,10 @@ impl Effects {
             if matches!(line, [b'w' | b'r' | b'd' | b'i' | b'e', ..] | [b'o', b'r', ..]) {
                 let length = memchr::memchr(b'\n', line).map_or(line.len(), |end| end + 1);
                 if let Some(hidden) = hidden_in(&line[..length]) {
-                    self.hasher.write(&bytes[done..at + hidden.start]);
+                    self.sum.bytes(&bytes[done..at + hidden.start]);
                     let secret = &line[hidden.clone()];
                     let stand_in = token(secret).map_or(secret.len() as u64, |token| self.place(token));
-                    self.hasher.write(&stand_in.to_le_bytes());
+                    self.sum.pair(stand_in, 0);
                     done = at + hidden.end;
                 }
                 at += length;
@@ -124,7 +118,7 @@ impl Effects {
                 at += memchr::memchr(b'\n', line).map_or(line.len(), |end| end + 1);
             }
         }
-        self.hasher.write(&bytes[done..]);
+        self.sum.bytes(&bytes[done..]);
     }
 
     /// Counted from the first.

@@ -12,13 +12,14 @@ use std::time::Duration;
 use thiserror::Error;
 use zeroize::Zeroize as _;
 
-use super::format::End;
+use super::format::{End, whole_events};
 use super::{Notes, Scribe};
 use crate::record::Recovery;
 use crate::server::{Effect, Event, Settings};
 use crate::shell::own_files::open_own;
 use crate::shell::visible::visible;
 use crate::time::Time;
+use crate::words::wiped::wipe;
 use crate::words::{Credential, Name};
 
 /// How much there may be.
@@ -276,7 +277,7 @@ impl Writer {
                     Some(()) => Ok(()),
                 };
             }
-            notes.as_mut_slice().zeroize();
+            wipe(notes);
             notes.clear();
         }
         let outcome = outcome.and_then(|()| self.flush());
@@ -291,14 +292,13 @@ impl Writer {
 
     fn flush(&mut self) -> Result<(), Result<End, io::Error>> {
         let made = self.scribe.bytes();
-        if self.written + made.len() as u64 > self.longest {
-            self.scribe.clear();
-            return Err(Ok(End::Full));
-        }
-        self.file.write_all(made).map_err(Err)?;
-        self.written += made.len() as u64;
+        let room = usize::try_from(self.longest - self.written).unwrap_or(usize::MAX);
+        let count = if made.len() <= room { made.len() } else { whole_events(made, room) };
+        self.file.write_all(&made[..count]).map_err(Err)?;
+        self.written += count as u64;
+        let is_full = count < made.len();
         self.scribe.clear();
-        Ok(())
+        if is_full { Err(Ok(End::Full)) } else { Ok(()) }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::words::{Credential, LinkId, Name, Token};
 /// What a recording begins with; the number is the version of the format.
 pub(super) const HEAD: &[u8] = b"hobnob recording 1\n";
 
+/// The kind of effects.
+const EFFECTS: u8 = 3;
+
 /// One thing in a recording. Times are written as their difference to that of the event before.
 pub(super) enum Item<'a> {
     /// What the core was started from. The first item, and the only one of its kind.
@@ -109,44 +112,43 @@ impl Coded for Beginning {
 }
 
 impl<'a> Item<'a> {
-    /// Appends the item: its length, its kind, and what it holds. It is put together in `own`.
-    pub(super) fn put(&self, own: &mut Encoder, out: &mut Encoder) {
-        own.bytes.clear();
+    /// Appends the item: its length, its kind, and what it holds.
+    pub(super) fn put(&self, out: &mut Encoder) {
+        let start = out.bytes.len();
+        // Most are short, and have their length in one byte.
+        out.bytes.push(0);
         match self {
             Item::Beginning(beginning) => {
-                own.bytes.push(0);
-                beginning.put(own);
+                out.bytes.push(0);
+                beginning.put(out);
             }
             Item::Event { now, before, event } => {
-                own.bytes.push(1);
-                own.difference(now.0, before.0);
-                own.bytes.extend_from_slice(event);
+                out.bytes.push(1);
+                out.difference(now.0, before.0);
+                out.bytes.extend_from_slice(event);
             }
             Item::Received { now, before, link, count, lines } => {
-                own.bytes.push(2);
-                own.difference(now.0, before.0);
-                link.put(own);
-                count.put(own);
-                // They may be long: they are not copied twice.
-                out.number((own.bytes.len() + lines.len()) as u64);
-                out.bytes.extend_from_slice(&own.bytes);
-                return out.bytes.extend_from_slice(lines);
+                out.bytes.push(2);
+                out.difference(now.0, before.0);
+                link.put(out);
+                count.put(out);
+                out.bytes.extend_from_slice(lines);
             }
             Item::Effects { summary, tokens } => {
-                own.bytes.push(3);
-                summary.put(own);
-                tokens.put(own);
+                out.bytes.push(EFFECTS);
+                summary.put(out);
+                tokens.put(out);
             }
             Item::Shown(shown) => {
-                own.bytes.push(4);
-                shown.put(own);
+                out.bytes.push(4);
+                shown.put(out);
             }
             Item::End(end) => {
-                own.bytes.push(5);
-                end.put(own);
+                out.bytes.push(5);
+                end.put(out);
             }
         }
-        out.block(&own.bytes);
+        out.put_length(start);
     }
 
     /// Reads an item, without its length. `last` is the time of the event before.
@@ -168,11 +170,28 @@ impl<'a> Item<'a> {
                 let (link, count) = Coded::get(&mut from)?;
                 Item::Received { now: *last, before, link, count, lines: std::mem::take(&mut from.rest) }
             }
-            3 => Item::Effects { summary: Coded::get(&mut from)?, tokens: Coded::get(&mut from)? },
+            EFFECTS => Item::Effects { summary: Coded::get(&mut from)?, tokens: Coded::get(&mut from)? },
             4 => Item::Shown(Coded::get(&mut from)?),
             5 => Item::End(Coded::get(&mut from)?),
             _ => return None,
         };
         from.rest.is_empty().then_some(item)
     }
+}
+
+/// How many of these bytes are whole items up to the effects of an event, and no more than there is room for.
+pub(super) fn whole_events(made: &[u8], room: usize) -> usize {
+    let head = if made.starts_with(HEAD) { HEAD.len() } else { 0 };
+    let mut from = Decoder { rest: &made[head..] };
+    let mut whole = 0;
+    while let Some(item) = from.block() {
+        let end = made.len() - from.rest.len();
+        if end > room {
+            break;
+        }
+        if matches!(item, [EFFECTS, ..]) {
+            whole = end;
+        }
+    }
+    whole
 }

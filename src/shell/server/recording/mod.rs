@@ -35,6 +35,7 @@ mod recovered;
 mod replay;
 mod scribe;
 mod stand_ins;
+mod sum;
 
 pub use self::file::{Recorder, RecordingError};
 pub use self::replay::{Difference, Ended, ReplayError, Replayed, Step, replay};
@@ -64,7 +65,7 @@ impl Notes {
     /// Notes an event, before the core is told of it.
     pub fn event(&mut self, event: &Event<'_>, now: Time) {
         self.encoder.bytes.push(EVENT);
-        now.put(&mut self.encoder);
+        self.encoder.bytes.extend_from_slice(&now.0.to_le_bytes());
         put_event(event, &mut self.encoder);
         self.effects.begin();
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::FixedState;
+
 use super::coded::{Coded, Decoder, Encoder};
 use super::effects::Summary;
 use super::format::{Beginning, End, HEAD, Item};
@@ -26,13 +28,29 @@ pub(super) const NO_EFFECTS: u8 = 3;
 /// A line that is longer is not kept while it comes.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Whether a line is a message to somebody, which is most of what comes, at a glance.
+/// Digits of a command's number that is taken for one at a glance: each such number is one.
+const GLANCED: usize = 18;
+
+/// Whether a line is a message to somebody, which is most of what comes, at a glance. Such a line parses.
 fn is_message(line: &[u8]) -> bool {
-    let Some(rest) = line.strip_prefix(b"message ") else { return false };
+    let Some(rest) = without_number(line).strip_prefix(b"message ") else { return false };
     let Some(end) = memchr::memchr(b' ', rest) else { return false };
     let (name, text) = rest.split_at(end);
     !name.is_empty() && name != b"group" && text.len() > 1 && std::str::from_utf8(rest).is_ok()
 }
+
+/// A line without the command's number and the space that it begins with.
+fn without_number(line: &[u8]) -> &[u8] {
+    let [b'#', b'1'..=b'9', rest @ ..] = line else { return line };
+    let digits = rest.iter().take(GLANCED).take_while(|byte| byte.is_ascii_digit()).count();
+    match &rest[digits..] {
+        [b' ', command @ ..] if digits < GLANCED => command,
+        _ => line,
+    }
+}
+
+/// By number, which no client chooses.
+type Links<T> = HashMap<LinkId, T, FixedState>;
 
 /// Makes a recording of what the state loop notes.
 pub struct Scribe {
@@ -41,21 +59,21 @@ pub struct Scribe {
     /// Names that are no passwords.
     names: HashSet<String>,
     accounts: HashMap<Name, Credential>,
-    links: HashMap<LinkId, Link>,
+    /// Lines that have no end yet.
+    begun: Links<Begun>,
+    cookies: Links<Token>,
     last: Time,
     out: Encoder,
-    /// Kept for items and events.
-    scratch: [Encoder; 2],
+    /// Kept for lines.
+    lines: Vec<u8>,
 }
 
-/// What came from a client.
+/// What came of a line.
 #[derive(Default)]
-struct Link {
-    /// Of a line that has no end yet.
-    begun: WipedBytes,
-    /// Bytes of it that were not kept.
+struct Begun {
+    bytes: WipedBytes,
+    /// How many more there were, which were not kept.
     skipped: usize,
-    cookie: Option<Token>,
 }
 
 impl Scribe {
@@ -73,10 +91,11 @@ impl Scribe {
             unshown: Unshown::of(recovery),
             names: users(recovery).map(|name| name.as_str().to_owned()).collect(),
             accounts: HashMap::new(),
-            links: HashMap::new(),
+            begun: Links::default(),
+            cookies: Links::default(),
             last: now,
             out: Encoder { bytes: HEAD.to_vec(), ..Encoder::default() },
-            scratch: Default::default(),
+            lines: Vec::new(),
         };
         settings.operators.iter().for_each(|name| scribe.learn_name(name.as_str()));
         let accounts = scribe.learn(accounts);
@@ -116,16 +135,23 @@ impl Scribe {
         while let Some(kind) = from.byte() {
             match kind {
                 EVENT => {
-                    let now = Time::get(&mut from)?;
+                    let now = Time(u64::from_le_bytes(from.array()?));
+                    let rest = from.rest;
                     let event = get_event(&mut from)?;
-                    self.event(event, now);
+                    self.event(event, &rest[..rest.len() - from.rest.len()], now);
                 }
                 EFFECTS => {
                     let summary = Summary::get(&mut from)?;
+                    // Most tell no tokens and end no links.
+                    if let [0, 0, rest @ ..] = from.rest {
+                        from.rest = rest;
+                        self.write(&Item::Effects { summary, tokens: Vec::new() });
+                        continue;
+                    }
                     let tokens = Vec::<Token>::get(&mut from)?;
                     let tokens = tokens.iter().map(|token| self.stand_ins.token(token)).collect();
                     for link in Vec::<LinkId>::get(&mut from)? {
-                        self.links.remove(&link);
+                        self.forget(link);
                     }
                     self.write(&Item::Effects { summary, tokens });
                 }
@@ -136,22 +162,37 @@ impl Scribe {
         Some(())
     }
 
-    fn event(&mut self, event: Event<'_>, now: Time) {
+    /// `noted` is the event as it was noted.
+    fn event(&mut self, event: Event<'_>, noted: &[u8], now: Time) {
         let before = std::mem::replace(&mut self.last, now);
         if let Event::Received { link, bytes } = event {
-            let lines = self.received(link, bytes);
-            return self.write(&Item::Received { now, before, link, count: bytes.len(), lines: &lines });
+            let mut lines = std::mem::take(&mut self.lines);
+            lines.clear();
+            self.received(link, bytes, &mut lines);
+            self.write(&Item::Received { now, before, link, count: bytes.len(), lines: &lines });
+            self.lines = lines;
+            return;
         }
-        let event = self.without_secrets(event);
-        let [scratch, encoded] = &mut self.scratch;
-        encoded.bytes.clear();
-        put_event(&event, encoded);
-        Item::Event { now, before, event: &encoded.bytes }.put(scratch, &mut self.out);
+        let changed = self.without_secrets(event);
+        let mut own = Encoder::default();
+        let event = match changed {
+            Some(event) => {
+                put_event(&event, &mut own);
+                &own.bytes
+            }
+            None => noted,
+        };
+        self.write(&Item::Event { now, before, event });
+    }
+
+    /// The link is gone.
+    fn forget(&mut self, link: LinkId) {
+        self.begun.remove(&link);
+        self.cookies.remove(&link);
     }
 
     fn write(&mut self, item: &Item<'_>) {
-        let [scratch, _] = &mut self.scratch;
-        item.put(scratch, &mut self.out);
+        item.put(&mut self.out);
     }
 
     /// A name is no password: it has an account, or may have one.
@@ -182,8 +223,9 @@ impl Scribe {
         accounts.iter().map(stand_in).collect()
     }
 
-    fn without_secrets<'a>(&mut self, event: Event<'a>) -> Event<'a> {
-        match event {
+    /// The event with what stands for its secrets; `None`: it has none.
+    fn without_secrets<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
+        Some(match event {
             Event::Hashed { ticket, credential } => {
                 let credential = credential.map(|credential| self.stand_ins.credential(&credential));
                 Event::Hashed { ticket, credential }
@@ -221,8 +263,8 @@ impl Scribe {
                 Event::Obeyed { ticket, done, lines }
             }
             Event::LinkClosed { link } => {
-                self.links.remove(&link);
-                event
+                self.forget(link);
+                return None;
             }
             Event::LinkOpened { .. }
             | Event::Received { .. }
@@ -235,8 +277,8 @@ impl Scribe {
             | Event::Turn
             | Event::Stop
             | Event::Restart
-            | Event::Tick => event,
-        }
+            | Event::Tick => return None,
+        })
     }
 
     /// A line for an operator, who may have been told the code of an invite.
@@ -268,37 +310,37 @@ impl Scribe {
         made
     }
 
-    /// The lines that have their end in these bytes, without secrets.
-    fn received(&mut self, id: LinkId, bytes: &[u8]) -> Vec<u8> {
-        let mut link = std::mem::take(self.links.entry(id).or_default());
-        let mut made = Vec::with_capacity(bytes.len());
+    /// Appends the lines that have their end in these bytes, without secrets.
+    fn received(&mut self, link: LinkId, bytes: &[u8], made: &mut Vec<u8>) {
+        let mut begun = self.begun.remove(&link).unwrap_or_default();
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (last, later) = rest.split_at(end);
             rest = &later[1..];
-            if link.skipped > 0 {
-                made.resize(made.len() + link.skipped + last.len(), b'x');
-                link.skipped = 0;
-            } else if link.begun.is_empty() {
-                self.line(&mut link, last, &mut made);
+            if begun.skipped > 0 {
+                made.resize(made.len() + begun.skipped + last.len(), b'x');
+                begun.skipped = 0;
+            } else if begun.bytes.is_empty() {
+                self.line(link, last, made);
             } else {
-                let mut line = std::mem::take(&mut link.begun);
+                let mut line = std::mem::take(&mut begun.bytes);
                 line.extend_from_slice(last);
-                self.line(&mut link, &line, &mut made);
+                self.line(link, &line, made);
             }
             made.push(b'\n');
         }
-        if link.skipped > 0 || link.begun.len() + rest.len() > LONGEST_LINE {
-            link.skipped += link.begun.len() + rest.len();
-            link.begun = WipedBytes::new();
-        } else if !rest.is_empty() {
-            link.begun.extend_from_slice(rest);
+        if begun.skipped > 0 || begun.bytes.len() + rest.len() > LONGEST_LINE {
+            begun.skipped += begun.bytes.len() + rest.len();
+            begun.bytes = WipedBytes::new();
+        } else {
+            begun.bytes.extend_from_slice(rest);
         }
-        self.links.insert(id, link);
-        made
+        if begun.skipped > 0 || !begun.bytes.is_empty() {
+            self.begun.insert(link, begun);
+        }
     }
 
-    fn line(&mut self, link: &mut Link, line: &[u8], made: &mut Vec<u8>) {
+    fn line(&mut self, link: LinkId, line: &[u8], made: &mut Vec<u8>) {
         let line_end = if line.ends_with(b"\r") { &b"\r"[..] } else { b"" };
         let line = &line[..line.len() - line_end.len()];
         if self.unshown.has_no_words() && is_message(line) {
@@ -314,14 +356,16 @@ impl Scribe {
     }
 
     /// Learns names, and notes which records of earlier starts a line refers to.
-    fn look_at(&mut self, link: &mut Link, bytes: &[u8], line: &ClientLine<'_>) {
+    fn look_at(&mut self, link: LinkId, bytes: &[u8], line: &ClientLine<'_>) {
         let mut shown = Vec::new();
         match line {
             ClientLine::Register { name, .. } => {
                 self.learn_name(name);
                 shown = self.try_to_log_in(link, name);
             }
-            ClientLine::Device { cookie } => link.cookie = Some(*cookie),
+            ClientLine::Device { cookie } => {
+                self.cookies.insert(link, *cookie);
+            }
             ClientLine::Invite { code } => shown.extend(self.unshown.invite(code, &self.stand_ins)),
             ClientLine::Login { name, password: Some(_) } => shown = self.try_to_log_in(link, name),
             ClientLine::Resume { name, token } => shown = self.pass(name, token),
@@ -341,8 +385,9 @@ impl Scribe {
         }
     }
 
-    fn try_to_log_in(&mut self, link: &Link, name: &str) -> Vec<Shown> {
-        let mut shown = link.cookie.map_or_else(Vec::new, |cookie| self.pass(name, &cookie));
+    fn try_to_log_in(&mut self, link: LinkId, name: &str) -> Vec<Shown> {
+        let cookie = self.cookies.get(&link).copied();
+        let mut shown = cookie.map_or_else(Vec::new, |cookie| self.pass(name, &cookie));
         shown.extend(self.name_without_account(name));
         shown
     }
@@ -357,5 +402,53 @@ impl Scribe {
     fn pass(&mut self, name: &str, token: &Token) -> Vec<Shown> {
         let Some(credential) = self.accounts.get(name).cloned() else { return Vec::new() };
         self.unshown.pass(token, &credential, &mut self.stand_ins)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_a_message_at_a_glance_parses_as_one() {
+        let mut glanced = 0;
+        let numbers = ["", "#1 ", "#17 ", "#0 ", "#01 ", "#x ", "#1x ", "#1  ", "# ", "##1 ", " #1 ", " "];
+        let long = [
+            format!("#{} ", "9".repeat(18)),
+            format!("#{} ", "9".repeat(19)),
+            format!("#{} ", "9".repeat(30)),
+        ];
+        let numbers = numbers.into_iter().map(str::to_owned).chain(long);
+        for number in numbers {
+            for rest in [
+                "message yoda hi",
+                "message yoda",
+                "message yoda ",
+                "message  yoda hi",
+                "message yoda  hi",
+                "message group crew hi",
+                "message group",
+                "message groupie hi",
+                "message",
+                "message ",
+                "messages yoda hi",
+                "message yo\tda \u{202e}",
+                "message #1 hi",
+                "id message yoda hi",
+                "falcon",
+                "",
+            ] {
+                let line = format!("{number}{rest}");
+                let is_one = matches!(
+                    ClientLine::parse(line.as_bytes()),
+                    Ok(ClientLine::Request { command: crate::wire::Command::Message { .. }, .. })
+                );
+                assert!(is_one || !is_message(line.as_bytes()), "{line}");
+                glanced += usize::from(is_message(line.as_bytes()));
+            }
+        }
+        assert!(!is_message(b"#1 message yoda \xff"));
+        // Five of each number that a client writes.
+        assert_eq!(glanced, 20);
     }
 }
