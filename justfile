@@ -25,6 +25,10 @@ core:
     cargo check --lib --no-default-features
     cargo clippy --lib --tests --no-default-features --features planted -- -D warnings
 
+# The programs without the feature `port-mapping`: they speak to no router.
+lean:
+    cargo clippy --lib --bins --no-default-features --features shell -- -D warnings
+
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features sim
 
@@ -110,5 +114,5 @@ musl:
     rustup target add x86_64-unknown-linux-musl
     cargo build --profile dist --target x86_64-unknown-linux-musl --bin hobnob --bin hobnob-server
 
-ci: fmt lint core doc test package
+ci: fmt lint core lean doc test package
     bash .ci/run

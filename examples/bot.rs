@@ -88,16 +88,17 @@ impl Bot<'_> {
                 Effect::OpenState { .. } => due.push(Event::StateOpened(Recall::default())),
                 Effect::FindCookie { .. } => due.push(Event::CookieFound { cookie: None }),
                 Effect::Listen => due.push(Event::Listening { addresses: Vec::new() }),
+                Effect::MapPort { attempt } => due.push(Event::PortMapped { attempt, mapped: None }),
                 Effect::DialPeer { address } => due.push(Event::PeerUnreached { address }),
                 Effect::PunchPeer { address } => due.push(Event::PeerUnpunched { address }),
                 Effect::ScheduleTimeout { at } => self.timeout = at,
                 Effect::Exit(exit) => self.exit = Some(exit),
                 Effect::Show(_) | Effect::NoteOpen { .. } | Effect::NoteSettled { .. } => {}
                 Effect::KeepCookie { .. } | Effect::CloseState | Effect::StopListening => {}
+                Effect::UnmapPort | Effect::Log(_) | Effect::LookUp { .. } => {}
                 Effect::SendPeer { .. } | Effect::SecurePeer { .. } | Effect::KeepKey(_) => {}
                 Effect::ClosePeer { .. } | Effect::ResetPeer { .. } => {}
                 Effect::BeginRelay { .. } | Effect::FeedRelay { .. } | Effect::EndRelay { .. } => {}
-                Effect::Log(_) | Effect::LookUp { .. } => {}
             }
         }
         due.into_iter().for_each(|event| self.tell(core, event));

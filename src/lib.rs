@@ -89,6 +89,7 @@
 //!    | `OpenState`, `Listen` | `StateOpened` or `StateRefused`, `Listening` |
 //!    | `DialPeer` | `PeerOpened` or `PeerUnreached` |
 //!    | `PunchPeer` | `PeerOpened` or `PeerUnpunched` |
+//!    | `MapPort` | `PortMapped`, also if nobody has answered |
 //!    | `ScheduleTimeout` | `Tick`, as above |
 //!
 //! 6. **Late is harmless.** An event for a link, ticket or dial that is gone is ignored. Ids are never used

@@ -209,6 +209,10 @@ impl SocketOfTunnel for Wire {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
 }
 
 /// A buffer that all reads of a loop share.

@@ -75,6 +75,14 @@ pub enum Effect<'a> {
     Listen,
     /// Stop listening: connections that nobody has accepted are reset.
     StopListening,
+    /// Ask the router to pass a port on to the one where this client listens, or to go on doing so; answer with
+    /// `PortMapped`, whenever that is known.
+    MapPort {
+        /// Counts from 1.
+        attempt: u64,
+    },
+    /// Tell the router that nothing is to be passed on any more. So it is at the end of the program, too.
+    UnmapPort,
     /// Connect to another client; answer with `PeerOpened` or `PeerUnreached`.
     DialPeer {
         /// The address.
@@ -165,6 +173,8 @@ impl fmt::Debug for Effect<'_> {
             Effect::CloseState => write!(f, "CloseState"),
             Effect::Listen => write!(f, "Listen"),
             Effect::StopListening => write!(f, "StopListening"),
+            Effect::MapPort { attempt } => write!(f, "MapPort({attempt})"),
+            Effect::UnmapPort => write!(f, "UnmapPort"),
             Effect::DialPeer { address } => write!(f, "DialPeer({address})"),
             Effect::PunchPeer { address } => write!(f, "PunchPeer({address})"),
             Effect::SendPeer { link, bytes } => write!(f, "SendPeer({link:?}, {} bytes)", bytes.len()),

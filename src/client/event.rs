@@ -74,6 +74,13 @@ pub enum Event<'a> {
         /// Addresses that other clients may connect to.
         addresses: Vec<SocketAddr>,
     },
+    /// The router was asked for a mapping, and has answered or not; nothing waits for that.
+    PortMapped {
+        /// The number of the attempt.
+        attempt: u64,
+        /// What it passes on.
+        mapped: Option<Mapped>,
+    },
     /// A `DialPeer` or a `PunchPeer` succeeded, or somebody connected to the private port.
     PeerOpened {
         /// The new link.
@@ -151,6 +158,7 @@ impl fmt::Debug for Event<'_> {
             Event::CookieFound { cookie } => write!(f, "CookieFound({})", cookie.is_some()),
             Event::LookedUp { line, found } => write!(f, "LookedUp({line}, {})", found.is_some()),
             Event::Listening { addresses } => write!(f, "Listening({addresses:?})"),
+            Event::PortMapped { attempt, mapped } => write!(f, "PortMapped({attempt}, {mapped:?})"),
             Event::PeerOpened { link, opened } => write!(f, "PeerOpened({link:?}, {opened:?})"),
             Event::PeerUnreached { address } => write!(f, "PeerUnreached({address})"),
             Event::PeerUnpunched { address } => write!(f, "PeerUnpunched({address})"),
@@ -165,6 +173,15 @@ impl fmt::Debug for Event<'_> {
             Event::Tick => write!(f, "Tick"),
         }
     }
+}
+
+/// What a router passes on to the port where a client listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapped {
+    /// An address and port outside.
+    pub outside: SocketAddr,
+    /// For how long, unless it is renewed.
+    pub lease_secs: u64,
 }
 
 /// Which side has connected.

@@ -56,10 +56,11 @@ mod verb;
 pub mod view;
 
 pub use effect::{Effect, Exit, Introduction};
-pub use event::{Event, KnownKey, Mark, PeerOpened, Recall, Signal};
+pub use event::{Event, KnownKey, Mapped, Mark, PeerOpened, Recall, Signal};
 pub use log::{Logged, Query};
 pub use outbox::Effects;
-pub use settings::{AcceptPrivate, Bell, Log, Settings, Watch, Way};
+pub use peers::mapping::is_behind_router;
+pub use settings::{AcceptPrivate, Bell, Log, MapPort, Settings, Watch, Way};
 pub use verb::{AT_TERMINAL, Named, Verb};
 
 use alloc::boxed::Box;
@@ -202,6 +203,7 @@ impl ClientState {
             Event::CookieFound { cookie } => self.on_cookie(cookie),
             Event::LookedUp { line, found } => self.on_looked_up(line, found),
             Event::Listening { addresses } => self.on_listening(&addresses),
+            Event::PortMapped { attempt, mapped } => self.on_port_mapped(attempt, mapped),
             Event::PeerOpened { link, opened } => self.on_peer_opened(link, opened),
             Event::PeerUnreached { address } => self.on_peer_unreached(address),
             Event::PeerUnpunched { address } => self.on_peer_unpunched(address),
@@ -226,6 +228,7 @@ impl ClientState {
         self.leave_when_ready();
         self.end_when_cut_off();
         self.close_door();
+        self.keep_mapping();
     }
 
     fn takes_line(&self) -> bool {

@@ -196,6 +196,14 @@ impl Outbox {
         self.push(Item::StopListening);
     }
 
+    pub(super) fn map_port(&mut self, attempt: u64) {
+        self.push(Item::MapPort(attempt));
+    }
+
+    pub(super) fn unmap_port(&mut self) {
+        self.push(Item::UnmapPort);
+    }
+
     pub(super) fn dial_peer(&mut self, address: SocketAddr) {
         self.push(Item::DialPeer(address));
     }
@@ -290,6 +298,8 @@ enum Item {
     CloseState,
     Listen,
     StopListening,
+    MapPort(u64),
+    UnmapPort,
     DialPeer(SocketAddr),
     PunchPeer(SocketAddr),
     SendPeer(LinkId, Range<usize>),
@@ -324,6 +334,8 @@ impl Item {
             Item::CloseState => Effect::CloseState,
             Item::Listen => Effect::Listen,
             Item::StopListening => Effect::StopListening,
+            Item::MapPort(attempt) => Effect::MapPort { attempt: *attempt },
+            Item::UnmapPort => Effect::UnmapPort,
             Item::DialPeer(address) => Effect::DialPeer { address: *address },
             Item::PunchPeer(address) => Effect::PunchPeer { address: *address },
             Item::SendPeer(link, range) => Effect::SendPeer { link: *link, bytes: within(bytes, range) },

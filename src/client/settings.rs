@@ -35,6 +35,8 @@ pub struct Settings {
     pub terminal: bool,
     /// `--private-advertise`: an address to declare beside the one listened on.
     pub private_advertise: Option<SocketAddr>,
+    /// `--map-port`: whether the router is asked to let others in.
+    pub map_port: MapPort,
     /// `--path`: how private links run, where nothing else was said of a user.
     pub path: Way,
     /// The key of this device, by which others know it on private links; without one there are none.
@@ -61,6 +63,15 @@ spelled! {
         /// Through the server, and nobody learns an address.
         Relay = "relay",
     }
+}
+
+/// `--map-port`: whether the router is asked to pass a port on to this client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapPort {
+    /// No.
+    Off,
+    /// If there is one, and private links can come that way.
+    Auto,
 }
 
 /// `--accept-private`: what to answer to others' `startprivate`.
@@ -143,6 +154,7 @@ impl Default for Settings {
             strict: false,
             terminal: false,
             private_advertise: None,
+            map_port: MapPort::Off,
             path: Way::Auto,
             device_key: None,
             highlight: Vec::new(),

@@ -218,6 +218,8 @@ planted! {
     ClientDialsFirstOnly: "A client dials the first address that it is told, and no other.",
     ClientDeclaresFirstOnly: "A client declares the first of its listeners only.",
     ClientAdvertisesNothing: "A client does not declare the address that it was told to.",
+    ClientHidesMapping: "A client does not declare the port that its router passes on to it.",
+    ClientTrustsRouter: "A client declares a port of an address that is of no use to others.",
     ClientGivesUpLate: "A client gives up a private link after a minute.",
     StrangersTakeAllPlaces: "Strangers take the places at a private port that are for those who are meant.",
     ClientDoorStaysOpen: "A client's private port stays open when nobody is expected.",

@@ -10,12 +10,11 @@ use super::disk::Note;
 use super::display::Item;
 use super::link::Holder;
 use super::network::Place;
-use super::relayed::is_relayed;
 use super::seals::Seal;
 use super::strangers::Ambush;
 use super::trace::{PeerSeen, ProcessId, Seen};
 use super::world::{Happening, News, World};
-use crate::client::{ClientState, Effect, Event, Exit, Settings};
+use crate::client::{ClientState, Effect, Event, Exit, MapPort, Settings};
 use crate::words::{DeviceKey, LinkId, Name};
 
 /// Places at which a client may run.
@@ -56,6 +55,8 @@ pub(super) struct Process {
     pub(super) device_key: DeviceKey,
     pub(super) place: Place,
     pub(super) listening: Vec<SocketAddr>,
+    /// What it has asked its router for last, and needs still.
+    pub(super) asked_router: Option<u64>,
     /// Addresses that it is dialling from its listening port.
     pub(super) punching: Vec<SocketAddr>,
     /// Who has asked it for a private link.
@@ -103,6 +104,7 @@ impl World {
         let home = self.seats[seat].home;
         let place = self.seats[seat].place;
         settings.private_advertise = place.advertised(id.0);
+        settings.map_port = MapPort::Auto;
         // One of a version before there were keys has none.
         let device_key = device_of(home);
         settings.device_key = (!self.draw.chance(20)).then_some(device_key);
@@ -123,6 +125,7 @@ impl World {
             device_key,
             place,
             listening: Vec::new(),
+            asked_router: None,
             punching: Vec::new(),
             asked_by: Vec::new(),
             ambush: None,
@@ -245,14 +248,13 @@ impl World {
             Effect::LookUp { line, query: _ } => self.look_up(id, line),
             Effect::Listen => self.soon(id, News::Listening),
             Effect::StopListening => self.stop_listening(process),
+            Effect::MapPort { attempt } => self.ask_router(process, attempt),
+            Effect::UnmapPort => self.release_port(process),
             Effect::DialPeer { address } => {
                 self.see_peer(PeerSeen::Dialled { process: id, address });
                 self.dials_peer(id, News::PeerDialled { address });
             }
-            Effect::PunchPeer { address } => {
-                self.see_peer(PeerSeen::Punches { process: id, address });
-                self.dials_peer(id, News::Punch { address });
-            }
+            Effect::PunchPeer { address } => self.begins_punch(id, address),
             Effect::SendPeer { link, bytes } => {
                 let said = self.trace.keep(bytes);
                 self.see_peer(PeerSeen::Said { link, process: id, bytes: said });
@@ -276,18 +278,6 @@ impl World {
                 self.at(at.max(self.now), Happening::Client { process: id, news });
             }
             Effect::Exit(exit) => self.exit(process, exit),
-        }
-    }
-
-    fn leave_peer(&mut self, process: &mut Process, link: LinkId, resets: bool) {
-        process.peers.retain(|peer| *peer != link);
-        let was_open = process.seals.remove(&link).is_some();
-        self.see_peer(PeerSeen::Left { link, process: process.id, closed: true });
-        if is_relayed(link) && was_open {
-            self.relay_leaves(process.id, link, Vec::new());
-        }
-        if let Some(end) = self.own_end(link, process.id) {
-            if resets { self.kill_end(link, end, true) } else { self.close_end(link, end) }
         }
     }
 
@@ -363,6 +353,7 @@ impl World {
             News::StateAsked { user } => self.open_folder(id, user),
             News::CookieSought { user } => self.find_cookie(id, user),
             News::Listening => self.listen(id),
+            News::RouterSpeaks { attempt } => self.router_speaks(id, attempt),
             // What is in a log makes no difference to anything else.
             News::LookedUp { line } => {
                 self.tell_client(id, Event::LookedUp { line, found: Some(Vec::new()) })

@@ -26,6 +26,8 @@ const LOWEST_PORT: u16 = 5_000;
 const OUTSIDE: u16 = 20_000;
 /// The same, where a router has chosen the port outside.
 const SHIFT: u16 = 25_000;
+/// The same, where the client has asked the router to pass a port on.
+const ASKED: u16 = 30_000;
 
 /// Kinds of places.
 pub(super) const PLACES: u16 = 18;
@@ -33,7 +35,7 @@ pub(super) const PLACES: u16 = 18;
 pub(super) const CLOSED: [u16; 5] = [5, 7, 10, 15, 16];
 
 /// Where a client runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     machine: u8,
     network: u8,
@@ -47,16 +49,28 @@ pub(crate) struct Place {
 }
 
 /// What a router does for those outside, or at its outside address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Router {
     maps: Maps,
     nat: Nat,
     /// Whether those inside reach each other at the outside address.
     hairpin: bool,
+    /// A port outside that it passes on because a client has asked for that, and where to.
+    passes: Option<(u16, u16)>,
+}
+
+/// What a router makes of being asked to pass a port on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Favour {
+    /// What it says: an address and a port outside.
+    pub(crate) says: Option<SocketAddr>,
+    /// It passes on what it says.
+    pub(crate) keeps: bool,
+    pub(crate) after_micros: u64,
 }
 
 /// How a router translates connections from inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Nat {
     /// A port inside has the same one outside.
     SamePort,
@@ -68,7 +82,7 @@ enum Nat {
     Symmetric,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Maps {
     Nothing,
     /// Each port to itself.
@@ -85,6 +99,14 @@ pub(crate) enum Answer {
     /// There is a machine, and nobody listens.
     Refused,
     Connected,
+}
+
+impl Favour {
+    /// The port that a client declares: it knows that those outside do not reach an address of a provider's network.
+    pub(crate) fn to_declare(self) -> Option<u16> {
+        let of_provider = |ip: IpAddr| matches!(ip, IpAddr::V4(ip) if ip.octets()[0] == 100);
+        self.says.filter(|outside| !of_provider(outside.ip())).map(|outside| outside.port())
+    }
 }
 
 impl Place {
@@ -143,7 +165,7 @@ impl Place {
 
     fn behind(self, maps: Maps, nat: Nat, hairpin: bool) -> Place {
         let outside = Ipv4Addr::new(198, 51, 100, self.network).into();
-        Place { router: Some(Router { maps, nat, hairpin }), ..self }.seen_at(outside)
+        Place { router: Some(Router { maps, nat, hairpin, passes: None }), ..self }.seen_at(outside)
     }
 
     /// The address that the server sees.
@@ -175,6 +197,39 @@ impl Place {
         self.router.filter(|router| router.maps == Maps::Advertised)?;
         let inside = self.listeners(client).first()?.port();
         Some(SocketAddr::new(self.seen_at, inside + OUTSIDE))
+    }
+
+    /// What the router does for a client here that asks it: some do as they say, soon or late, some say what is of no use
+    /// to others, or not true, and most say nothing. It depends on the client, so that scenarios stay what they are.
+    pub(crate) fn favour(&self, client: u32) -> Option<Favour> {
+        let none = Favour { says: None, keeps: false, after_micros: 300 };
+        let Some(inside) = self.router.and(self.listeners(client).first().copied()) else {
+            return Some(none);
+        };
+        let outside = SocketAddr::new(self.seen_at, inside.port() + ASKED);
+        match client % 8 {
+            0 => Some(Favour { says: Some(outside), keeps: true, after_micros: 5_000 }),
+            1 => Some(Favour { says: Some(outside), keeps: true, after_micros: 1_000_000 }),
+            2 => {
+                let elsewhere = SocketAddr::new(Ipv4Addr::new(203, 0, 113, 250).into(), outside.port() + 3);
+                Some(Favour { says: Some(elsewhere), after_micros: 5_000, ..none })
+            }
+            3 => {
+                let inner = SocketAddr::new(Ipv4Addr::new(100, 64, 0, 9).into(), outside.port());
+                Some(Favour { says: Some(inner), after_micros: 5_000, ..none })
+            }
+            4 => Some(none),
+            _ => None,
+        }
+    }
+
+    /// The router does what it was asked for, or does it no more.
+    pub(crate) fn is_favoured(&mut self, client: u32, favour: Option<Favour>) {
+        let inside = self.listeners(client).first().map(SocketAddr::port);
+        let kept = favour.filter(|favour| favour.keeps).and_then(|favour| favour.says);
+        if let Some(router) = &mut self.router {
+            router.passes = kept.map(|outside| outside.port()).zip(inside);
+        }
     }
 
     /// The address of a client here at the server, to which its connection has one of the ports where it listens.
@@ -233,6 +288,7 @@ impl Place {
         }
         let router = other.router.filter(|_| other.seen_at == to.ip())?;
         let port = match router.maps {
+            _ if router.passes.is_some_and(|(outside, _)| outside == to.port()) => router.passes?.1,
             Maps::Nothing if router.nat == Nat::Cone => to.port().checked_sub(SHIFT)?,
             Maps::Nothing => return None,
             Maps::SamePort => to.port(),
@@ -347,6 +403,27 @@ mod tests {
         let (here, there) = (Place::new(2, 4), Place::new(3, 15));
         let outside = there.seen_by_server(1);
         assert_eq!(here.dials(outside, &there, &there.listeners(1)), Answer::Connected);
+    }
+
+    #[test]
+    fn a_router_passes_on_what_it_was_asked_for() {
+        let (here, mut there) = (Place::new(2, 4), Place::new(3, 16));
+        let listening = there.listeners(8);
+        let favour = there.favour(8);
+        let outside = favour.and_then(|favour| favour.says).unwrap();
+        assert_eq!(outside.ip(), there.observed());
+        assert_eq!(here.dials(outside, &there, &listening), Answer::Nothing);
+        there.is_favoured(8, favour);
+        assert_eq!(here.dials(outside, &there, &listening), Answer::Connected);
+        there.is_favoured(8, None);
+        assert_eq!(here.dials(outside, &there, &listening), Answer::Nothing);
+        for liar in [2, 3] {
+            there.is_favoured(liar, there.favour(liar));
+            let outside = SocketAddr::new(there.observed(), there.favour(liar).unwrap().says.unwrap().port());
+            assert_eq!(here.dials(outside, &there, &there.listeners(liar)), Answer::Nothing);
+        }
+        assert_eq!(here.favour(8).and_then(|favour| favour.says), None);
+        assert_eq!(there.favour(5), None);
     }
 
     #[test]

@@ -6,15 +6,19 @@ use core::net::SocketAddr;
 use super::client_host::Process;
 use super::link::Holder;
 use super::network::Answer;
+use super::relayed::is_relayed;
 use super::seals::Seal;
 use super::strangers::PORT_BY_HAND;
 use super::trace::{PeerSeen, ProcessId, Seen};
 use super::world::{Happening, News, World};
-use crate::client::{Event, PeerOpened};
+use crate::client::{Event, Mapped, PeerOpened};
 use crate::words::LinkId;
 
 /// How long a dial waits for a machine that says nothing.
 const DIAL_MICROS: u64 = 3_000_000;
+
+/// How long a router passes a port on.
+const LEASE_SECS: u64 = 120;
 
 impl World {
     pub(super) fn see_peer(&mut self, seen: PeerSeen) {
@@ -54,6 +58,36 @@ impl World {
         self.tell_client(id, Event::Listening { addresses });
     }
 
+    /// A client asks its router to pass a port on. Not all routers answer.
+    pub(super) fn ask_router(&mut self, process: &mut Process, attempt: u64) {
+        process.asked_router = Some(attempt);
+        if let Some(favour) = process.place.favour(process.id.0) {
+            let news = News::RouterSpeaks { attempt };
+            self.after(favour.after_micros, Happening::Client { process: process.id, news });
+        }
+    }
+
+    pub(super) fn router_speaks(&mut self, id: ProcessId, attempt: u64) {
+        let Some(process) = self.process(id) else { return };
+        let favour = process.place.favour(id.0);
+        if process.asked_router == Some(attempt) {
+            process.place.is_favoured(id.0, favour);
+            let place = process.place;
+            self.see_peer(PeerSeen::Favoured { process: id, favour, place });
+        }
+        let outside = favour.and_then(|favour| favour.says);
+        let mapped = outside.map(|outside| Mapped { outside, lease_secs: LEASE_SECS });
+        self.tell_client(id, Event::PortMapped { attempt, mapped });
+    }
+
+    /// It needs that no more.
+    pub(super) fn release_port(&mut self, process: &mut Process) {
+        process.asked_router = None;
+        process.place.is_favoured(process.id.0, None);
+        let place = process.place;
+        self.see_peer(PeerSeen::Favoured { process: process.id, favour: None, place });
+    }
+
     /// Whoever comes from now on is refused.
     pub(super) fn stop_listening(&mut self, process: &mut Process) {
         process.listening.clear();
@@ -65,6 +99,12 @@ impl World {
     pub(super) fn dials_peer(&mut self, id: ProcessId, news: News) {
         let micros = self.draw.below(self.weather.latency_micros * 2 + 1);
         self.after(micros, Happening::Client { process: id, news });
+    }
+
+    /// The same from its listening port.
+    pub(super) fn begins_punch(&mut self, id: ProcessId, address: SocketAddr) {
+        self.see_peer(PeerSeen::Punches { process: id, address });
+        self.dials_peer(id, News::Punch { address });
     }
 
     /// A dial comes to its end.
@@ -176,6 +216,19 @@ impl World {
         if process.punching.contains(&address) {
             process.punching.retain(|calls| *calls != address);
             self.tell_client(id, Event::PeerUnpunched { address });
+        }
+    }
+
+    /// A client closes a connection, or resets it.
+    pub(super) fn leave_peer(&mut self, process: &mut Process, link: LinkId, resets: bool) {
+        process.peers.retain(|peer| *peer != link);
+        let was_open = process.seals.remove(&link).is_some();
+        self.see_peer(PeerSeen::Left { link, process: process.id, closed: true });
+        if is_relayed(link) && was_open {
+            self.relay_leaves(process.id, link, Vec::new());
+        }
+        if let Some(end) = self.own_end(link, process.id) {
+            if resets { self.kill_end(link, end, true) } else { self.close_end(link, end) }
         }
     }
 

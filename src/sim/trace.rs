@@ -10,7 +10,7 @@ use core::net::SocketAddr;
 
 use foldhash::fast::{FixedState, FoldHasher};
 
-use super::network::Place;
+use super::network::{Favour, Place};
 use super::store::LoadMail;
 use crate::client::view::View;
 use crate::client::{Exit, Way};
@@ -128,6 +128,8 @@ pub(crate) enum PeerSeen {
     Listens { process: ProcessId, addresses: Vec<SocketAddr> },
     /// It listens no more.
     StopsListening { process: ProcessId },
+    /// Its router has answered that it passes a port on, or does so no more; how its place is then.
+    Favoured { process: ProcessId, favour: Option<Favour>, place: Place },
     /// It wrote lines to the server of which one may be a request for a link or its answer.
     Asked { process: ProcessId, bytes: Span },
     /// It dialled.

@@ -91,6 +91,10 @@ pub(super) enum News {
         link: LinkId,
         address: SocketAddr,
     },
+    /// The router answers.
+    RouterSpeaks {
+        attempt: u64,
+    },
     /// Nobody has answered who was called from a listening port.
     PunchOver {
         address: SocketAddr,

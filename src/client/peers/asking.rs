@@ -132,7 +132,11 @@ impl ClientState {
     /// What the other is told of this client.
     fn contact(&self, user: &str) -> Contact {
         let is_hidden = self.way_to(user) == Way::Relay && !planted::is(Planted::ClientShowsAddress);
-        let endpoints = if is_hidden { Vec::new() } else { self.peers.listening.endpoints() };
+        let mut endpoints = if is_hidden { Vec::new() } else { self.peers.listening.endpoints() };
+        if !endpoints.is_empty() && !planted::is(Planted::ClientHidesMapping) {
+            endpoints.extend(self.peers.mapping.endpoint());
+            endpoints.truncate(MAX_ENDPOINTS);
+        }
         Contact { key: self.settings.device_key, endpoints }
     }
 

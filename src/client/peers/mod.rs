@@ -11,6 +11,7 @@ mod dials;
 mod door;
 mod keys;
 mod link;
+pub(super) mod mapping;
 mod meeting;
 mod moving;
 mod paths;
@@ -28,6 +29,7 @@ use conversation::Conversation;
 use dials::Budget;
 use keys::Keys;
 use link::PeerLink;
+use mapping::Mapping;
 use meeting::Meeting;
 use relays::Relay;
 
@@ -49,6 +51,8 @@ const LINKS: usize = 256;
 #[derive(Default)]
 pub(super) struct Peers {
     listening: Listening,
+    /// What the router passes on to it.
+    mapping: Mapping,
     /// Commands that wait until it is known where this client listens.
     drafts: Vec<Draft>,
     /// Requests of other users, oldest first.
@@ -151,7 +155,7 @@ impl Peers {
         let relays = self.meetings.values().filter_map(Meeting::relay_due);
         let ends = self.meetings.values().map(Meeting::until);
         let stalls = self.conversations.values().filter_map(Conversation::stalls_at);
-        links.chain(dials).chain(relays).chain(ends).chain(stalls).min()
+        links.chain(dials).chain(relays).chain(ends).chain(stalls).chain(self.mapping.due()).min()
     }
 
     /// Says goodbye on all open links and closes all links.

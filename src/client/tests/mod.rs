@@ -14,6 +14,7 @@ mod joining;
 mod keys;
 mod log;
 mod login;
+mod mapping;
 mod moving;
 mod private;
 mod properties;

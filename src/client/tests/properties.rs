@@ -183,6 +183,8 @@ impl Trace {
             | Effect::CloseState
             | Effect::Listen
             | Effect::StopListening
+            | Effect::MapPort { .. }
+            | Effect::UnmapPort
             | Effect::DialPeer { .. }
             | Effect::PunchPeer { .. }
             | Effect::SendPeer { .. }

@@ -313,6 +313,8 @@ fn read(effect: Effect<'_>, due: &mut Option<Time>, delivered: &mut u64) -> Opti
         Effect::CloseState => "close state".into(),
         Effect::Listen => "listen".into(),
         Effect::StopListening => "stop listening".into(),
+        Effect::MapPort { attempt } => format!("map port {attempt}"),
+        Effect::UnmapPort => "unmap port".into(),
         Effect::DialPeer { address } => format!("dial peer {address}"),
         Effect::PunchPeer { address } => format!("punch peer {address}"),
         Effect::SecurePeer { .. } => return None,

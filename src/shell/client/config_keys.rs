@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::server_address::ServerAddress;
 use super::stamps::Timestamps;
-use crate::client::{AcceptPrivate, Bell, Way};
+use crate::client::{AcceptPrivate, Bell, MapPort, Way};
 
 /// Whether something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,7 @@ words! {
         "ask" = AcceptPrivate::Ask, "auto" = AcceptPrivate::Auto, "never" = AcceptPrivate::Never,
     }
     Bell { "never" = Bell::Never, "mention" = Bell::Mention, "message" = Bell::Message, }
+    MapPort { "off" = MapPort::Off, "auto" = MapPort::Auto, }
     Switch { "off" = Switch::Off, "on" = Switch::On, }
     Way { "direct" = Way::Direct, "auto" = Way::Auto, "relay" = Way::Relay, }
 }
@@ -208,6 +209,8 @@ keys! {
     private_port: Option<u16> = None, "PORT",
         "Port for incoming private links, for a router that passes it on [default: that of the connection to the server]";
     private_advertise: Option<SocketAddr> = None, "ADDR:PORT", "Another address where private links reach this client";
+    map_port: MapPort = MapPort::Auto, "WHEN",
+        "Whether the router is asked to let others in (PCP, NAT-PMP, UPnP), so that private links are direct";
     path: Way = Way::Auto, "PATH", "How private links run: relay hides your address";
     reconnect: Option<u64> = None, "SECONDS",
         "How long to try again after a lost connection; 0: not at all [default: for ever at a terminal, else 60]";
@@ -255,6 +258,7 @@ mod tests {
             ("private_port", "0"),
             ("private_port", "65536"),
             ("private_advertise", "1.2.3.4"),
+            ("map_port", "on"),
             ("path", ""),
             ("bell", "always"),
             ("new_after", "soon"),

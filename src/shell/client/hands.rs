@@ -58,6 +58,8 @@ pub(super) struct Hands<P: Platform = System> {
     pub(super) alarm: Alarm<P>,
     pub(super) server: Server,
     pub(super) peers: Peers<P>,
+    /// Takes what is to be asked of the router, once something is.
+    pub(super) router: Option<Sender<mapping::Order>>,
     pub(super) folder: Folder,
     /// What was said, if it is kept.
     pub(super) log: Option<Log>,
@@ -76,6 +78,8 @@ pub(super) struct Server {
     out: WipedBytes,
     /// The link.
     local: Option<SocketAddr>,
+    /// The server.
+    remote: Option<SocketAddr>,
     /// Why the last dial has failed, as long as none has succeeded; or that it has reached somebody else.
     unreached: Option<Unreached>,
     reached: bool,
@@ -164,6 +168,8 @@ impl<P: Platform> Hands<P> {
             }
             Effect::Listen => self.listen(),
             Effect::StopListening => self.peers.listener = None,
+            Effect::MapPort { attempt } => self.map_port(attempt),
+            Effect::UnmapPort => self.unmap_port(),
             Effect::DialPeer { address } => self.dial_peer(address),
             Effect::PunchPeer { address } => self.punch_peer(address),
             Effect::SendPeer { link, bytes } => {
@@ -350,6 +356,7 @@ impl<P: Platform> Hands<P> {
             Ok(reached) => {
                 let Reached { way, key } = *reached;
                 self.server.local = way.socket.local_addr().ok();
+                self.server.remote = way.socket.peer_addr().ok();
                 self.server.reached = true;
                 self.server.unreached = None;
                 let link = self.serve(way, &self.inbox, move |news| match news {
@@ -395,6 +402,7 @@ impl<P: Platform> Hands<P> {
     pub(super) fn close_links(&mut self) {
         self.hang_up();
         self.peers.listener = None;
+        self.router = None;
         for (link, mut out) in mem::take(&mut self.peers.links).into_values() {
             link.send(&mut out);
         }
@@ -474,6 +482,7 @@ async fn open_folder(
     }
 }
 
+mod mapping;
 mod peers;
 #[cfg(test)]
 mod tests;

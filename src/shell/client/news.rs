@@ -9,7 +9,7 @@ use super::keys::Pressed;
 use super::reach::{Reached, Unreached};
 use super::relay::Relayed;
 use super::state_folder::{Refusal, StateFolder};
-use crate::client::{Logged, Recall, Signal};
+use crate::client::{Logged, Mapped, Recall, Signal};
 use crate::shell::platform::{Platform, System};
 use crate::words::wiped::WipedBytes;
 use crate::words::{DeviceKey, LinkId, Token};
@@ -96,6 +96,13 @@ pub(super) enum News<P: Platform = System> {
     },
     /// The private port is open, or not.
     Listening(Vec<SocketAddr>),
+    /// The router was asked for a mapping, and gives one or not.
+    PortMapped {
+        /// The attempt.
+        attempt: u64,
+        /// What it passes on.
+        mapped: Option<Mapped>,
+    },
     /// A state folder was opened, or not.
     StateFolder(Result<Box<(StateFolder, Recall)>, Refusal>),
     /// The cookie of a device was looked for.

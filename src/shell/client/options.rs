@@ -310,6 +310,7 @@ impl Options {
             takeover: line.takeover,
             strict: line.strict,
             private_advertise,
+            map_port: config.map_port,
             bell: config.bell,
             highlight: config.highlight.0,
             new_after_secs: config.new_after,

@@ -135,6 +135,10 @@ impl<T: Fn(Relayed) + 'static> Socket for RelaySocket<T> {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Err(ErrorKind::AddrNotAvailable.into())
     }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
 }
 
 #[cfg(test)]

@@ -204,6 +204,7 @@ impl<P: Platform> Parts<P> {
             platform,
             server: Server::default(),
             peers: Peers::of(device),
+            router: None,
             folder: Folder::default(),
             log,
             exit: None,

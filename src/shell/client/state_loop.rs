@@ -13,7 +13,8 @@ use super::log::Log;
 use super::news::News;
 use super::peer_links::Opened;
 use super::relay::Relayed;
-use crate::client::{ClientState, Event, Exit, PeerOpened};
+use super::state_folder::{Refusal, StateFolder};
+use crate::client::{ClientState, Event, Exit, PeerOpened, Recall};
 use crate::shell::platform::{Platform, System};
 use crate::words::LinkId;
 
@@ -154,15 +155,8 @@ impl<P: Platform> Client<P> {
             | News::PeerGone { .. } => {}
             News::Relay { link, relayed } => self.take_relayed(link, &relayed),
             News::Listening(addresses) => self.tell(Event::Listening { addresses }),
-            News::StateFolder(Ok(opened)) => {
-                let (folder, recall) = *opened;
-                self.hands.keep_folder(folder);
-                self.tell(Event::StateOpened(recall));
-            }
-            News::StateFolder(Err(refusal)) => {
-                self.hands.screen.say(&refusal.to_string());
-                self.tell(Event::StateRefused);
-            }
+            News::PortMapped { attempt, mapped } => self.tell(Event::PortMapped { attempt, mapped }),
+            News::StateFolder(opened) => self.take_folder(opened),
             News::Cookie(cookie) => self.tell(Event::CookieFound { cookie }),
             News::LookedUp { line, found } => self.tell(Event::LookedUp { line, found }),
             News::LogFailed(error) => self.warn(&format!("what is said is not kept: {error}")),
@@ -187,6 +181,20 @@ impl<P: Platform> Client<P> {
     fn has_peer(&mut self, socket: P::Socket, by: Opened, opened: PeerOpened) {
         let link = self.hands.add_peer(socket, by);
         self.tell(Event::PeerOpened { link, opened });
+    }
+
+    fn take_folder(&mut self, opened: Result<Box<(StateFolder, Recall)>, Refusal>) {
+        match opened {
+            Ok(opened) => {
+                let (folder, recall) = *opened;
+                self.hands.keep_folder(folder);
+                self.tell(Event::StateOpened(recall));
+            }
+            Err(refusal) => {
+                self.hands.screen.say(&refusal.to_string());
+                self.tell(Event::StateRefused);
+            }
+        }
     }
 
     fn take_relayed(&mut self, link: LinkId, relayed: &Relayed) {

@@ -4,6 +4,8 @@
 
 mod memory;
 mod operator_socket;
+#[cfg(feature = "port-mapping")]
+mod port_mapping;
 mod sockets;
 mod system;
 mod wall_clock;
@@ -28,6 +30,8 @@ pub trait Platform: Clone + 'static {
     type Listener: Listener<Socket = Self::Socket>;
     /// Completes at a time.
     type Timer: Future<Output = ()> + Unpin;
+    /// What a router was asked for, so that it can be asked to go on or to end.
+    type Mapping: 'static;
 
     /// The current time. Never goes back.
     fn now(&self) -> Time;
@@ -72,6 +76,17 @@ pub trait Platform: Clone + 'static {
     /// # Errors
     /// The I/O error, usually that the port is taken.
     fn listen_shared(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<Self::Listener>;
+
+    /// Asks the router to pass a port on to `inside`, an address of this machine, or to go on with what it was asked for
+    /// before. `None`: there is no router, or it does not; that may take a while to be known.
+    fn map_port(
+        &self,
+        inside: SocketAddr,
+        known: Option<Self::Mapping>,
+    ) -> impl Future<Output = Option<(client::Mapped, Self::Mapping)>>;
+
+    /// Asks the router to pass on nothing there any more.
+    fn unmap_port(&self, mapping: Self::Mapping) -> impl Future<Output = ()>;
 
     /// Which of the sockets have something to read, an end or an error, whether or not their tasks were woken.
     ///
@@ -159,6 +174,12 @@ pub trait Socket: 'static {
     /// # Errors
     /// The I/O error.
     fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// The address of the other side.
+    ///
+    /// # Errors
+    /// The I/O error, also that there is none any more.
+    fn peer_addr(&self) -> io::Result<SocketAddr>;
 }
 
 /// A listening TCP socket. Dropping it closes the port.

@@ -17,6 +17,7 @@ use socket2::SockRef;
 use super::memory;
 use super::wall_clock::WallClock;
 use super::{Listener, LocalPort, Platform, Socket, sockets};
+use crate::client;
 use crate::time::Time;
 
 /// The operating system.
@@ -37,6 +38,10 @@ impl Platform for System {
     type Socket = TcpConnection;
     type Listener = TcpPort;
     type Timer = Timer;
+    #[cfg(feature = "port-mapping")]
+    type Mapping = super::port_mapping::Mapping;
+    #[cfg(not(feature = "port-mapping"))]
+    type Mapping = std::convert::Infallible;
 
     fn now(&self) -> Time {
         self.clock.now()
@@ -94,6 +99,34 @@ impl Platform for System {
 
     fn listen(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<TcpPort> {
         TcpPort::of(sockets::bind(on)?, dead_link_secs)
+    }
+
+    #[cfg(feature = "port-mapping")]
+    async fn map_port(
+        &self,
+        inside: SocketAddr,
+        known: Option<Self::Mapping>,
+    ) -> Option<(client::Mapped, Self::Mapping)> {
+        smol::unblock(move || super::port_mapping::ask(inside, known)).await
+    }
+
+    #[cfg(feature = "port-mapping")]
+    async fn unmap_port(&self, mapping: Self::Mapping) {
+        smol::unblock(move || super::port_mapping::give_back(mapping)).await;
+    }
+
+    #[cfg(not(feature = "port-mapping"))]
+    async fn map_port(
+        &self,
+        _: SocketAddr,
+        _: Option<Self::Mapping>,
+    ) -> Option<(client::Mapped, Self::Mapping)> {
+        None
+    }
+
+    #[cfg(not(feature = "port-mapping"))]
+    async fn unmap_port(&self, mapping: Self::Mapping) {
+        match mapping {}
     }
 
     fn unread(&self, sockets: &[&TcpConnection]) -> io::Result<Vec<bool>> {
@@ -172,6 +205,10 @@ impl Socket for TcpConnection {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.get_ref().local_addr()
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get_ref().peer_addr()
     }
 }
 

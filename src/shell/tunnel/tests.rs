@@ -80,6 +80,10 @@ impl Socket for End {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(([127, 0, 0, 1], 1).into())
     }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
 }
 
 fn acceptor(key: &KeyPair) -> Acceptor {

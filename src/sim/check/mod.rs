@@ -5,6 +5,7 @@
 //! every step, [`Check::end`] once everything has healed.
 
 mod clients;
+mod declared;
 mod door;
 mod exits;
 mod handshake;

@@ -9,18 +9,18 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::door::number;
+use super::declared::endpoints;
 pub(super) use super::introduced::{End, Introduction, Side};
 use super::keys::Keys;
 use super::moves::{Moving, Talk};
 use super::{Check, Verdict, lines, rule};
 use crate::client::view::{Connection, Failure, Notice, Path, Success, View};
 use crate::client::{Named, Verb, Way};
-use crate::sim::network::Place;
+use crate::sim::network::{Favour, Place};
 use crate::sim::trace::{PeerSeen, ProcessId, Seen, Trace};
 use crate::time::Time;
 use crate::wire::Code;
-use crate::words::{DeviceKey, LinkId};
+use crate::words::LinkId;
 
 /// A client gives up after this (R35).
 pub(super) const PATIENCE_MICROS: u64 = 10_000_000;
@@ -30,9 +30,8 @@ pub(super) const SHOWING_MICROS: u64 = 6_000_000;
 pub(super) const GOOD_MICROS: u64 = 30_000_000;
 /// After a disturbance: a silent link is found dead within 15 s.
 pub(super) const CALM_MICROS: u64 = 16_000_000;
-/// Addresses dialled for an introduction, and endpoints declared (R33, R35).
+/// Addresses dialled for an introduction (R35).
 pub(super) const DIALS: usize = 4;
-const ENDPOINTS: usize = 8;
 /// Introductions remembered.
 const REMEMBERED: usize = 64;
 
@@ -61,11 +60,13 @@ pub(super) struct Private {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) place: Place,
+    /// What its router says that it passes on.
+    pub(super) favour: Option<Favour>,
     pub(super) listening: Vec<SocketAddr>,
     /// At some time it could not listen.
-    was_deaf: bool,
+    pub(super) was_deaf: bool,
     /// What it said last of where it listens, by the user it wants a link with.
-    declared: BTreeMap<String, Vec<String>>,
+    pub(super) declared: BTreeMap<String, Vec<String>>,
     disturbed: Time,
     /// Since when.
     pub(super) frozen: Option<Time>,
@@ -138,6 +139,7 @@ impl Check {
                 self.private.keys.starts(*process, *home);
                 let client = Client {
                     place: *place,
+                    favour: None,
                     listening: Vec::new(),
                     was_deaf: false,
                     declared: BTreeMap::new(),
@@ -321,8 +323,9 @@ impl Check {
                 let is_there = declared.iter().any(|endpoint| {
                     endpoint.port() == address.port() && (address.ip() == seen_at || endpoint == address)
                 });
-                let is_there = is_there
-                    || *address == SocketAddr::new(seen_at, there.place.seen_by_server(named.0).port());
+                let outside = [Some(there.place.seen_by_server(named.0).port()), there.passed_on(*named)];
+                let is_outside = address.ip() == seen_at && outside.contains(&Some(address.port()));
+                let is_there = is_there || is_outside;
                 let detail = || {
                     format!(
                         "{} is told {address}; the other is at {declared:?}, seen at {seen_at}",
@@ -351,7 +354,10 @@ impl Check {
                     client.listening.clear();
                 }
             }
-            PeerSeen::Asked { process, bytes } => self.asks(*process, trace.bytes(*bytes)),
+            PeerSeen::Favoured { process, favour, place } => {
+                self.private.is_favoured(*process, *favour, *place)
+            }
+            PeerSeen::Asked { process, bytes } => return self.asks(*process, trace.bytes(*bytes)),
             PeerSeen::Dialled { process, address } => return self.dials(*process, *address),
             PeerSeen::Punches { process, address } => return self.punches(*process, *address),
             PeerSeen::Punched { link, process, address, .. } => {
@@ -388,41 +394,6 @@ impl Check {
             PeerSeen::Slow { latency_micros } => self.private.slows(*latency_micros),
             PeerSeen::Disturbed { process } => self.private.disturb(*process, self.now),
         }
-        Ok(())
-    }
-
-    /// A request, or the answer to one, says where the client listens.
-    fn asks(&mut self, process: ProcessId, bytes: &[u8]) {
-        let Some(client) = self.private.clients.get_mut(&process) else { return };
-        for line in lines(bytes).filter_map(|line| core::str::from_utf8(line).ok()) {
-            let words: Vec<&str> = line.split(' ').skip_while(|word| word.starts_with('#')).collect();
-            if let ["startprivate" | "accept", user, said @ ..] = words.as_slice() {
-                let said = said.iter().map(|word| (*word).to_string()).collect();
-                client.declared.insert((*user).to_string(), said);
-                client.asked.extend(number(line));
-            }
-        }
-    }
-
-    /// What led to an introduction has said where the client listens: at all its addresses (R33).
-    fn declares(&self, process: ProcessId, user: &str) -> Verdict {
-        let Some(client) = self.private.clients.get(&process) else { return Ok(()) };
-        let Some(said) = client.declared.get(user) else { return Ok(()) };
-        let listens = endpoints(process, client);
-        let is_key = said.first().is_some_and(|word| word.parse::<DeviceKey>().is_ok());
-        let said = said.get(usize::from(is_key)..).unwrap_or_default();
-        let parsed: Option<Vec<SocketAddr>> = said.iter().map(|word| word.parse().ok()).collect();
-        let same = parsed.as_ref().is_some_and(|said| {
-            said.len() <= ENDPOINTS
-                && said.iter().all(|address| listens.contains(address))
-                && listens.iter().all(|address| said.contains(address))
-        });
-        let ways = client.ways(user);
-        let hides = ways.contains(&Way::Relay);
-        let excused = (client.was_deaf || hides) && said.is_empty();
-        let same = same && ways.iter().any(|way| *way != Way::Relay);
-        let detail = || format!("{process:?} to {user}: {said:?}, not {listens:?}");
-        rule!(self, same || excused, "a client declares where it listens", "{}", detail());
         Ok(())
     }
 
@@ -484,10 +455,4 @@ impl Check {
         }
         Ok(())
     }
-}
-
-/// Where a client can be told to be reached: where it listens, and what it was told to declare.
-fn endpoints(process: ProcessId, client: &Client) -> Vec<SocketAddr> {
-    let advertised = client.place.advertised(process.0).filter(|_| !client.listening.is_empty());
-    client.listening.iter().copied().chain(advertised).collect()
 }

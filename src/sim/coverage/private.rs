@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::{Coverage, Rare};
 use crate::client::Verb;
@@ -19,6 +20,8 @@ use crate::words::LinkId;
 #[derive(Debug, Default)]
 pub(super) struct Links {
     places: BTreeMap<ProcessId, Place>,
+    /// What routers pass on because they were asked to.
+    passed_on: BTreeSet<SocketAddr>,
     programs: BTreeMap<LinkId, ProcessId>,
     /// The users of an introduction, by its id, and whether all of them are programs.
     introduced: BTreeMap<String, Vec<(Option<ProcessId>, String)>>,
@@ -94,6 +97,14 @@ impl Links {
         match peer {
             PeerSeen::Listens { addresses, .. } if addresses.len() > 1 => {
                 coverage.saw(Rare::SeveralListeners)
+            }
+            PeerSeen::Favoured { favour: Some(favour), .. } => match (favour.says, favour.keeps) {
+                (Some(outside), true) => drop(self.passed_on.insert(outside)),
+                (Some(_), false) => coverage.saw(Rare::RouterLied),
+                (None, _) => {}
+            },
+            PeerSeen::Dialled { address, .. } if self.passed_on.contains(address) => {
+                coverage.saw(Rare::PassedOnDialled);
             }
             PeerSeen::Tampered { .. } => coverage.saw(Rare::RelayTampered),
             PeerSeen::Unreached { refused, .. } => {

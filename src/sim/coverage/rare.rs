@@ -149,6 +149,10 @@ spelled! {
         MadeUpForgotten = "made-up name forgotten for another",
         /// A client listened at more than one address.
         SeveralListeners = "client with several listeners",
+        /// A client called a port that the other's router passes on because it was asked to.
+        PassedOnDialled = "dial of a port that a router was asked to pass on",
+        /// A router has said that it passes a port on, and does not, or nobody outside reaches it.
+        RouterLied = "router that says what is not so",
         /// A dial met a machine where nobody listened.
         DialRefused = "dial of another client refused",
         /// A dial met nothing.

@@ -2,6 +2,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -237,6 +238,7 @@ impl Platform for Model {
     type Socket = ModelSocket;
     type Listener = ModelPort;
     type Timer = ModelTimer;
+    type Mapping = Infallible;
 
     fn now(&self) -> Time {
         self.kernel().now
@@ -296,6 +298,15 @@ impl Platform for Model {
 
     fn listen_shared(&self, on: SocketAddr, dead_link_secs: u64) -> io::Result<ModelPort> {
         self.listen(on, dead_link_secs)
+    }
+
+    /// All are on one machine.
+    async fn map_port(&self, _: SocketAddr, _: Option<Infallible>) -> Option<(client::Mapped, Infallible)> {
+        None
+    }
+
+    async fn unmap_port(&self, mapping: Infallible) {
+        match mapping {}
     }
 
     fn unread(&self, sockets: &[&ModelSocket]) -> io::Result<Vec<bool>> {
@@ -414,6 +425,10 @@ impl Socket for ModelSocket {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.model.kernel().connections[self.id].ends[self.end].address)
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.model.kernel().connections[self.id].ends[1 - self.end].address)
     }
 }
 

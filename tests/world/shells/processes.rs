@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use hobnob::client::{AcceptPrivate, Settings as Options};
+use hobnob::client::{AcceptPrivate, MapPort, Settings as Options};
 use hobnob::shell::client::played as client_shell;
 use hobnob::shell::platform::Platform;
 use hobnob::shell::server::played as server_shell;
@@ -89,6 +89,7 @@ impl ClientProcess {
             user: Some(user.to_owned()),
             password: Some(Password::new(PASSWORD)),
             accept_private: AcceptPrivate::Auto,
+            map_port: MapPort::Auto,
             ..Options::default()
         };
         let shell = client_shell::Played::start(client_shell::Start {

@@ -42,6 +42,7 @@ fn hands(states: &tempfile::TempDir) -> (Hands, std::sync::mpsc::Receiver<Sheet>
         alarm: Alarm::new(&platform),
         server: Server::default(),
         peers: Peers::of(None),
+        router: None,
         folder: Folder::default(),
         log: None,
         exit: None,

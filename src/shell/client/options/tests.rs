@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::{AcceptPrivate, Bell, Way};
+use crate::client::{AcceptPrivate, Bell, MapPort, Way};
 use crate::words::Fingerprint;
 use std::path::Path;
 
@@ -49,6 +49,7 @@ fn options_become_settings() {
         bell: Bell::Mention,
         new_after_secs: 300,
         private_advertise: Some(([1, 2, 3, 4], 5000).into()),
+        map_port: MapPort::Auto,
         path: Way::Direct,
         ..Settings::default()
     };
