@@ -7,6 +7,7 @@
 //! ```
 
 mod network;
+mod router;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use support::{Client, PASSWORD, Place};
 
-use network::{KINDS, Kind, client};
+use network::{Kind, client, kinds};
+use router::Router;
 
 const PORT: u16 = 5_222;
 
@@ -43,7 +45,7 @@ struct Outcome {
 
 /// Whether a client takes connections of any other.
 fn is_open(kind: Kind) -> bool {
-    matches!(kind, Kind::Open4 | Kind::Open6 | Kind::Cone | Kind::Forwarded)
+    matches!(kind, Kind::Open4 | Kind::Open6 | Kind::Cone | Kind::Forwarded) || kind.takes_requests()
 }
 
 /// Whether others know where a client calls from, so that it can be met halfway.
@@ -95,28 +97,24 @@ fn enter() {
 fn inside() {
     let table = std::env::var_os("HOBNOB_NAT");
     let began = Instant::now();
-    network::make(&[KINDS, KINDS].concat());
-    let count = KINDS.len();
-    let names: Vec<String> = (0..count * 2).map(|number| format!("user{number}")).collect();
+    let kinds = kinds();
+    if !kinds.contains(&Kind::Upnp) {
+        let _ = io::stdout().write_all(b"skipped: NATs: routers that are asked for ports: no miniupnpd\n");
+    }
+    let count = kinds.len();
+    let both = [kinds.clone(), kinds.clone()].concat();
+    network::make(&both);
+    let routers: Vec<Option<Router>> =
+        both.iter().enumerate().map(|(number, kind)| Router::of(number, *kind)).collect();
+    routers.iter().flatten().for_each(Router::wait);
+    let names: Vec<String> = (0..both.len()).map(|number| format!("user{number}")).collect();
     // A client may ask for so many links as there are networks.
     let place = Place::of(&names).encrypted().set("bind=::").set("relay_links_per_user=0");
-    let in_space = |space: &str| ["ip", "netns", "exec", space].map(str::to_owned);
     let server = place.serve_on(PORT, &in_space("s")).expect("the server starts");
-    let mut clients: Vec<Client> = names
-        .iter()
-        .enumerate()
-        .map(|(number, name)| {
-            let kind = KINDS[number % count];
-            let mut command = place.client_command_behind(&in_space(&client(number)));
-            command.args([kind.server(), &PORT.to_string(), "--json", "--accept-private", "auto", "--state"]);
-            command.arg(place.state_of(name)).args(network::options(number, kind));
-            let mut client = Client::spawn(command, true);
-            client.log_in(name, PASSWORD);
-            client
-        })
-        .collect();
-    let others = clients.split_off(count);
-    let (mut askers, mut others) = (clients, others);
+    let log_in = |(number, name): (usize, &String)| log_in(&place, number, both[number], name);
+    let mut askers: Vec<Client> = names.iter().enumerate().map(log_in).collect();
+    let mut others = askers.split_off(count);
+    routers.iter().flatten().for_each(Router::wait_for_mapping);
     let mut outcomes = vec![vec![None; count]; count];
     // In each round everybody is in one pair.
     let rounds = if table.is_some() { count } else { 1 };
@@ -125,7 +123,9 @@ fn inside() {
         let met: Vec<Outcome> = thread::scope(|scope| {
             let pairs = askers.iter_mut().zip(&mut others).enumerate();
             let meet = |(number, (asker, other)): (usize, (_, _))| {
-                scope.spawn(move || meet(asker, number, other, count + (number + round) % count))
+                let partner = (number + round) % count;
+                let networks = (kinds[number], kinds[partner]);
+                scope.spawn(move || meet(asker, number, other, count + partner, networks))
             };
             let meetings: Vec<_> = pairs.map(meet).collect();
             meetings.into_iter().map(|meeting| meeting.join().expect("a meeting")).collect()
@@ -134,18 +134,56 @@ fn inside() {
             outcomes[number][(number + round) % count] = Some(outcome);
         }
     }
-    let shown = rows(&outcomes);
+    let shown = rows(&kinds, &outcomes);
     println!("{shown}\nin {} s", began.elapsed().as_secs());
-    drop((askers, others, server));
-    judge(&outcomes);
+    // What was mapped is given back.
+    askers.into_iter().chain(others).for_each(Client::log_out);
+    routers.iter().flatten().for_each(Router::wait_for_end_of_mapping);
+    drop((server, routers));
+    judge(&kinds, &outcomes);
     if let Some(path) = table {
         write_table(path.as_ref(), &shown);
     }
 }
 
+fn in_space(space: &str) -> [String; 4] {
+    ["ip", "netns", "exec", space].map(str::to_owned)
+}
+
+/// A client in a network.
+fn log_in(place: &Place, number: usize, kind: Kind, name: &str) -> Client {
+    let mut command = place.client_command_behind(&in_space(&client(number)));
+    command.args([kind.server(), &PORT.to_string(), "--json", "--accept-private", "auto", "--state"]);
+    command.arg(place.state_of(name)).args(network::options(number, kind));
+    let mut client = Client::spawn(command, true);
+    client.log_in(name, PASSWORD);
+    client
+}
+
+/// Two meet. A client may hear of a port after its router passes it on: then the port is for the next link.
+fn meet(
+    asker: &mut Client,
+    number: usize,
+    other: &mut Client,
+    partner: usize,
+    (one, two): (Kind, Kind),
+) -> Outcome {
+    let expected = expected(one, two);
+    let outcome = meet_once(asker, number, other, partner, expected);
+    if outcome.way == expected || !one.takes_requests() && !two.takes_requests() {
+        return outcome;
+    }
+    meet_once(asker, number, other, partner, expected)
+}
+
 /// One asks the other for a link, says a text, and ends the link.
-fn meet(asker: &mut Client, number: usize, other: &mut Client, partner: usize) -> Outcome {
-    let expected = expected(KINDS[number % KINDS.len()], KINDS[partner % KINDS.len()]);
+fn meet_once(
+    asker: &mut Client,
+    number: usize,
+    other: &mut Client,
+    partner: usize,
+    expected: Way,
+) -> Outcome {
     let began = Instant::now();
     let result = asker.ask(&format!("startprivate user{partner}"));
     if result["ok"] != true {
@@ -174,10 +212,10 @@ fn way_in_the_end(asker: &mut Client, partner: usize, expected: Way) -> Way {
     }
 }
 
-fn judge(outcomes: &[Vec<Option<Outcome>>]) {
+fn judge(kinds: &[Kind], outcomes: &[Vec<Option<Outcome>>]) {
     let mut wrong = Vec::new();
-    for (one, row) in KINDS.iter().zip(outcomes) {
-        for (other, outcome) in KINDS.iter().zip(row) {
+    for (one, row) in kinds.iter().zip(outcomes) {
+        for (other, outcome) in kinds.iter().zip(row) {
             let Some(outcome) = outcome else { continue };
             if outcome.way != expected(*one, *other) {
                 wrong.push(format!("{one:?} to {other:?}: {outcome:?}, not {:?}", expected(*one, *other)));
@@ -188,9 +226,9 @@ fn judge(outcomes: &[Vec<Option<Outcome>>]) {
 }
 
 /// The table in Markdown.
-fn rows(outcomes: &[Vec<Option<Outcome>>]) -> String {
-    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name()).collect();
-    let mut text = format!("| from \\ to | {} |\n|---{}|\n", names.join(" | "), "|---".repeat(KINDS.len()));
+fn rows(kinds: &[Kind], outcomes: &[Vec<Option<Outcome>>]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let mut text = format!("| from \\ to | {} |\n|---{}|\n", names.join(" | "), "|---".repeat(kinds.len()));
     for (name, row) in names.iter().zip(outcomes) {
         let cell = |outcome: &Option<Outcome>| match outcome {
             None => String::new(),

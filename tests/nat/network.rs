@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use super::router::PASSED_ON;
+
 /// Where the server listens; its port is the same in both families.
 pub(crate) const SERVER_4: &str = "192.0.2.2";
 pub(crate) const SERVER_6: &str = "2001:db8:ffff::2";
@@ -28,6 +30,10 @@ pub(crate) enum Kind {
     Symmetric,
     /// The same, and one port is passed on, which the client declares.
     Forwarded,
+    /// The same as [`Kind::Symmetric`], and the router passes on what clients ask it for, by UPnP.
+    Upnp,
+    /// The same by PCP.
+    Pcp,
     /// A public address, and nothing comes in that nobody asked for.
     Firewall4,
     /// As [`Kind::Open4`], in IPv6.
@@ -37,16 +43,26 @@ pub(crate) enum Kind {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     Kind::Open4,
     Kind::Cone,
     Kind::Restricted,
     Kind::Symmetric,
     Kind::Forwarded,
+    Kind::Upnp,
+    Kind::Pcp,
     Kind::Firewall4,
     Kind::Open6,
     Kind::Firewall6,
 ];
+
+/// Those that can be made here: the routers that take requests need miniupnpd.
+pub(crate) fn kinds() -> Vec<Kind> {
+    let tried =
+        Command::new("miniupnpd").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let can = |kind: &Kind| tried.is_ok() || !kind.takes_requests();
+    KINDS.into_iter().filter(can).collect()
+}
 
 impl Kind {
     /// Its name in the table.
@@ -57,6 +73,8 @@ impl Kind {
             Kind::Restricted => "port restricted",
             Kind::Symmetric => "symmetric",
             Kind::Forwarded => "symmetric, a port passed on",
+            Kind::Upnp => "symmetric, UPnP",
+            Kind::Pcp => "symmetric, PCP",
             Kind::Firewall4 => "firewall",
             Kind::Open6 => "nothing, IPv6",
             Kind::Firewall6 => "firewall, IPv6",
@@ -68,8 +86,14 @@ impl Kind {
         matches!(self, Kind::Open6 | Kind::Firewall6)
     }
 
+    /// Whether its router passes on what clients ask it for.
+    pub(crate) fn takes_requests(self) -> bool {
+        matches!(self, Kind::Upnp | Kind::Pcp)
+    }
+
     fn translates(self) -> bool {
-        matches!(self, Kind::Cone | Kind::Restricted | Kind::Symmetric | Kind::Forwarded)
+        let has_nat = matches!(self, Kind::Cone | Kind::Restricted | Kind::Symmetric | Kind::Forwarded);
+        has_nat || self.takes_requests()
     }
 
     /// Where clients there reach the server.
@@ -86,6 +110,7 @@ impl Kind {
                 "iifname \"lan\" tcp flags syn add @called {{ tcp sport }}\n {stateful}\n tcp dport @called accept"
             ),
             Kind::Forwarded => format!("{stateful}\n tcp dport {FORWARDED} accept"),
+            Kind::Upnp | Kind::Pcp => format!("{stateful}\n ct status dnat accept"),
             Kind::Restricted | Kind::Symmetric | Kind::Firewall4 | Kind::Firewall6 => stateful.to_owned(),
         };
         let mapping = |inside: bool| {
@@ -97,7 +122,7 @@ impl Kind {
         };
         let out = match self {
             Kind::Cone | Kind::Restricted => "meta l4proto tcp snat ip to @outside : tcp sport map @mapping",
-            Kind::Symmetric | Kind::Forwarded => "masquerade random,fully-random",
+            Kind::Symmetric | Kind::Forwarded | Kind::Upnp | Kind::Pcp => "masquerade random,fully-random",
             Kind::Open4 | Kind::Open6 | Kind::Firewall4 | Kind::Firewall6 => "accept",
         };
         let into = match self {
@@ -107,6 +132,8 @@ impl Kind {
             | Kind::Open6
             | Kind::Restricted
             | Kind::Symmetric
+            | Kind::Upnp
+            | Kind::Pcp
             | Kind::Firewall4
             | Kind::Firewall6 => "accept",
         };
@@ -131,16 +158,22 @@ pub(crate) fn client(number: usize) -> String {
     format!("c{number}")
 }
 
+/// The network between a router and the others. miniupnpd gives no port of an address that is kept for documentation;
+/// nothing leaves these namespaces.
+fn between(kind: Kind) -> &'static str {
+    if kind.takes_requests() { "5.5.5" } else { "198.51.100" }
+}
+
 /// The address of a network's router.
-fn outside(number: usize) -> String {
-    format!("198.51.100.{}", 4 * number + 2)
+fn outside(number: usize, kind: Kind) -> String {
+    format!("{}.{}", between(kind), 4 * number + 2)
 }
 
 /// What a client in a network is told of it.
 pub(crate) fn options(number: usize, kind: Kind) -> Vec<String> {
     let options = [
         format!("--private-port={FORWARDED}"),
-        format!("--private-advertise={}:{FORWARDED}", outside(number)),
+        format!("--private-advertise={}:{FORWARDED}", outside(number, kind)),
     ];
     options.into_iter().filter(|_| kind == Kind::Forwarded).collect()
 }
@@ -171,7 +204,8 @@ pub(crate) fn make(kinds: &[Kind]) {
     }
     run("sh", &["-e"], &script);
     for (number, kind) in kinds.iter().enumerate() {
-        let rules = kind.rules().replace("@outside", &outside(number));
+        let rules = kind.rules().replace("@outside", &outside(number, *kind))
+            + if kind.takes_requests() { PASSED_ON } else { "" };
         run("ip", &["netns", "exec", &format!("r{number}"), "nft", "-f", "-"], &rules);
     }
 }
@@ -209,14 +243,15 @@ fn network(number: usize, kind: Kind) -> String {
             (format!("203.0.113.{}", first + 1), format!("203.0.113.{}/30", first + 2))
         };
         let length = own.rsplit('/').next().unwrap_or_default();
-        line(format!("ip addr add 198.51.100.{}/30 dev n{number}", first + 1));
-        line(format!("ip -n {r} addr add 198.51.100.{}/30 dev wan", first + 2));
+        let between = between(kind);
+        line(format!("ip addr add {between}.{}/30 dev n{number}", first + 1));
+        line(format!("ip -n {r} addr add {between}.{}/30 dev wan", first + 2));
         line(format!("ip -n {r} addr add {gateway}/{length} dev lan"));
         line(format!("ip -n {c} addr add {own} dev wan"));
-        line(format!("ip -n {r} route add default via 198.51.100.{}", first + 1));
+        line(format!("ip -n {r} route add default via {between}.{}", first + 1));
         line(format!("ip -n {c} route add default via {gateway}"));
         if !kind.translates() {
-            line(format!("ip route add {public} via 198.51.100.{}", first + 2));
+            line(format!("ip route add {public} via {between}.{}", first + 2));
         }
     }
     script
