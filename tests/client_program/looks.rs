@@ -104,8 +104,10 @@ fn a_terminal_without_a_cursor_shows_what_is_typed_and_no_escape() {
             "message luke h\u{e4}lf a line",
             "Your message to luke has been stored: h\u{e4}lf a line",
         ]);
-        // Ctrl-C clears a line, and ends the program on an empty one.
-        terminal.types("whoelse\x03");
+        // Ctrl-C clears a line, and ends the program on an empty one. It is a key while a line is read.
+        terminal.types("whoelse");
+        terminal.sees_last("whoelse");
+        terminal.types("\x03");
         terminal.sees("whoelse^C");
         terminal.types("\x03");
         let (code, _, written) = terminal.end();
