@@ -15,7 +15,7 @@ const SEEDS: u64 = 40;
 /// What the seeds have at least unless it is said otherwise.
 const EVENTS: u64 = 20_000;
 const LENGTH: usize = 400;
-const EVIL_SEEDS: u64 = 200;
+const EVIL_SEEDS: u64 = 60;
 const EVIL_LENGTH: usize = 200;
 
 fn assert_holds(what: &str, steps: &[Step], report: &Report) {
