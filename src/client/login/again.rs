@@ -145,6 +145,7 @@ impl ClientState {
         if entry.asks() {
             return;
         }
+        entry.repeats = true;
         let was_cut = entry.is_cut();
         entry.cut.get_or_insert_with(|| Lost::new(now)).pause(now, &mut self.jitter);
         if !was_cut {

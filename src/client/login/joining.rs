@@ -58,24 +58,31 @@ impl ClientState {
         self.go_on_with_login();
     }
 
-    /// The server has not taken the invite. One that it took on an earlier connection may be used up by this very
-    /// account.
-    pub(super) fn on_invite_refused(&mut self, refusal: Refusal) {
-        let made = match self.entry().map(|entry| &entry.step) {
+    /// A login to the account that was asked for on an earlier connection, which may have made it.
+    fn perhaps_made(&mut self) -> Option<Request> {
+        match self.entry().filter(|entry| entry.repeats).map(|entry| &entry.step) {
             Some(Step::Waiting { request: Request::Register(name, password), .. }) => {
                 Some(Request::Login(name.clone(), password.clone()))
             }
             _ => None,
-        };
-        match (refusal, made) {
+        }
+    }
+
+    /// Whoever was invited logs in as anybody else, on another connection.
+    fn log_in_without_invite(&mut self, request: Request) {
+        self.settings.invite = None;
+        self.hang_up();
+        self.ask_server(request);
+    }
+
+    /// The server has not taken the invite. One that it took on an earlier connection may be used up by this very
+    /// account.
+    pub(super) fn on_invite_refused(&mut self, refusal: Refusal) {
+        match (refusal, self.perhaps_made()) {
             (Refusal::LockedOut { retry_after_secs }, _) => {
                 self.refuse(LoginRefused::LockedOut { retry_after_secs, just_now: false }, Next::Leave);
             }
-            (_, Some(request)) => {
-                self.settings.invite = None;
-                self.hang_up();
-                self.ask_server(request);
-            }
+            (_, Some(request)) => self.log_in_without_invite(request),
             (_, None) => self.on_invite_over(),
         }
     }
@@ -93,8 +100,14 @@ impl ClientState {
         }
     }
 
-    /// Whoever was invited makes an account: one that is there is somebody else's.
+    /// Whoever was invited makes an account: one that is there is somebody else's, or was made on an earlier connection
+    /// that broke before the answer. Their password tells.
     pub(super) fn on_name_taken(&mut self) {
+        if self.settings.invite.is_some()
+            && let Some(request) = self.perhaps_made()
+        {
+            return self.log_in_without_invite(request);
+        }
         let only = self.invite() == Invite::GoodForOne;
         self.refuse(LoginRefused::NameTaken, if only { Next::Leave } else { Next::Username });
     }

@@ -43,6 +43,8 @@ pub(super) struct Entry {
     held: Option<Box<Session>>,
     /// The server was lost and is dialled again.
     cut: Option<Lost>,
+    /// Whether what the server is asked was asked on an earlier connection too, which may have carried it out.
+    repeats: bool,
 }
 
 /// The cookie of the user who logs in.
@@ -173,6 +175,7 @@ impl ClientState {
     fn step_to(&mut self, step: Step) {
         if let Some(entry) = self.entry() {
             entry.step = step;
+            entry.repeats = false;
         }
     }
 

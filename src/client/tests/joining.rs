@@ -90,6 +90,37 @@ fn a_lost_connection_may_have_made_the_account() {
     script.server("welcome rey unread 0 login 7").does("open state of rey");
 }
 
+/// The invite is good for others too, and so it is not refused.
+#[test]
+fn a_name_that_is_taken_after_a_lost_connection_may_be_ones_own() {
+    let mut script = connect(at_terminal());
+    script.server("invited").types("rey").server("ask new_password").types("secret").types("secret").and();
+    script.happens(Event::Disconnected).and();
+    script.after(Duration::from_secs(1)).and();
+    script.happens(Event::Connected).and();
+    script.server("hobnob 1 ack resume").and();
+    script.server("invited").does("send register rey secret");
+    script.server("refused name_taken").does("hang up\ndial");
+    script.happens(Event::Connected).and();
+    script
+        .server("hobnob 1 ack resume")
+        .does("send hello 1 ack resume device alive away relay until / login rey secret");
+    script.server("welcome rey unread 0 login 7").does("open state of rey");
+}
+
+#[test]
+fn a_name_that_was_asked_for_after_the_loss_is_somebody_elses() {
+    let mut script = connect(at_terminal());
+    script.server("invited").types("rey").and();
+    script.happens(Event::Disconnected).and();
+    script.after(Duration::from_secs(1)).and();
+    script.happens(Event::Connected).and();
+    script.server("hobnob 1 ack resume").and();
+    script.server("invited").does("send login rey");
+    script.server("ask new_password").types("secret").types("secret").and();
+    script.server("refused name_taken").does("show refused name taken\nshow prompt username");
+}
+
 #[test]
 fn whoever_stays_without_an_invite_logs_in_as_anybody_else() {
     let mut script = connect(Settings { retry_login: true, ..invited() });
