@@ -28,6 +28,7 @@ impl ClientState {
         // What was answered in the old login is nothing to the new one.
         self.delivery.lose_link();
         self.peers.forget_requests();
+        self.lose_relays();
         self.input.set_aside();
         let Phase::Session(session) = core::mem::replace(&mut self.phase, Phase::Over) else { return };
         let name = session.user.clone();
@@ -65,6 +66,7 @@ impl ClientState {
         if !planted::is(Planted::ClientForgetsQueue) {
             numbers.into_iter().for_each(|number| self.send_command(number));
         }
+        self.rejoin_all();
         self.input.take_up();
     }
 

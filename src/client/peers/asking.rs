@@ -115,13 +115,25 @@ impl ClientState {
 
     /// Asks by itself for a direct link with somebody whom this client talks with over a relay.
     pub(super) fn ask_to_meet(&mut self, user: &str) {
-        if !self.is_meeting(user) && self.peers.has_room() && self.has_room_for_commands() {
-            self.ask_with_address(Draft { line: None, user: user.to_owned(), kind: Kind::StartPrivate });
+        if !self.is_meeting(user) {
+            self.search(user, Kind::StartPrivate);
+        }
+    }
+
+    /// Looks for a direct link, for the conversation with a user.
+    fn search(&mut self, user: &str, kind: Kind) {
+        let Some(id) = self.peers.conversations.get(user).map(|conversation| conversation.id) else { return };
+        if self.peers.has_room() && self.has_room_for_commands() {
+            self.ask_with_address(Draft { line: None, user: user.to_owned(), kind });
+            self.peers.searches.insert(user.to_owned(), id);
+        } else if kind == Kind::Accept {
+            self.turn_away(user);
         }
     }
 
     fn ask_with_address(&mut self, draft: Draft) {
         self.peers.departed.remove(&draft.user);
+        self.peers.searches.remove(&draft.user);
         if self.way_to(&draft.user) == Way::Relay && !planted::is(Planted::ClientShowsAddress) {
             return self.send_draft(&draft);
         }
@@ -181,8 +193,8 @@ impl ClientState {
             return;
         }
         self.forget_request(from);
-        if self.peers.is_sought(from) && self.peers.has_room() && self.has_room_for_commands() {
-            return self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept });
+        if self.peers.is_sought(from, self.now) {
+            return self.search(from, Kind::Accept);
         }
         match self.settings.accept_private {
             AcceptPrivate::Auto if self.peers.has_room() && self.has_room_for_commands() => {
@@ -261,6 +273,7 @@ impl ClientState {
         } else if self.peers.has_room() {
             self.ask_with_address(Draft { line, user: user.to_owned(), kind: Kind::Accept });
         } else {
+            self.peers.searches.remove(user);
             self.request(line, Command::Accept { user, contact: self.contact(user) });
         }
     }

@@ -9,7 +9,7 @@ use core::mem;
 use core::time::Duration;
 
 use super::super::verb::Verb;
-use super::super::view::{Message, MessageKind, PrivateEnd, Success, View};
+use super::super::view::{Message, MessageKind, Path, PrivateEnd, Success, View};
 use super::ClientState;
 use super::meeting::Met;
 use super::rejoining::Search;
@@ -38,8 +38,9 @@ pub(super) struct Conversation {
     pub(super) last_nonce: Option<Token>,
     /// `None` while the link has ended and another one may take over.
     pub(super) link: Option<LinkId>,
-    /// When it lost its link, if it has none.
+    /// When it lost its link, if it has none, and how many relays have ended since before it went on there.
     pub(super) lost_at: Option<Time>,
+    pub(super) in_vain: u8,
     /// Whether the other side can move it to another link.
     pub(super) can_move: bool,
     /// Whether the two look for a direct link after they have lost one.
@@ -87,6 +88,7 @@ impl Conversation {
             last_nonce,
             link: Some(link),
             lost_at: None,
+            in_vain: 0,
             can_move: false,
             search: Search::No,
             next: None,
@@ -140,7 +142,7 @@ impl ClientState {
         let mut conversation = Conversation::new(link, met);
         conversation.can_move = self.peers.links.get(&link).is_some_and(|known| known.can_move);
         self.peers.conversations.insert(user.clone(), conversation);
-        let path = self.peers.path_of(&user);
+        let path = self.peers.path_of(&user).unwrap_or(Path::Direct);
         self.outbox.show(View::PrivateOpened { user, path });
     }
 

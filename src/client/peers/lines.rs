@@ -60,7 +60,7 @@ impl ClientState {
                 let user = user.clone();
                 self.on_continue(link, &user, *id, *arrived);
             }
-            (Stage::Continuing { user, arrived: said }, PeerLine::Continued { arrived }) => {
+            (Stage::Continuing { user, arrived: said, .. }, PeerLine::Continued { arrived }) => {
                 let (user, said) = (user.clone(), *said);
                 self.on_continued(link, &user, said, *arrived);
             }

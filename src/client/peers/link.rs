@@ -44,7 +44,7 @@ pub(super) enum Stage {
     /// The requester has chosen this link and waits for `opened`.
     Nominated { user: String },
     /// The requester moves a conversation here, has received so many of its texts, and waits for `continued`.
-    Continuing { user: String, arrived: u64 },
+    Continuing { user: String, arrived: u64, until: Time },
     /// Texts may flow.
     Standing { user: String },
 }
@@ -57,11 +57,9 @@ impl PeerLink {
             | Stage::Punched { until, .. }
             | Stage::Securing { until, .. }
             | Stage::Calling { until, .. }
-            | Stage::Relayed { until, .. } => Some(*until),
-            Stage::Ready { .. }
-            | Stage::Nominated { .. }
-            | Stage::Continuing { .. }
-            | Stage::Standing { .. } => None,
+            | Stage::Relayed { until, .. }
+            | Stage::Continuing { until, .. } => Some(*until),
+            Stage::Ready { .. } | Stage::Nominated { .. } | Stage::Standing { .. } => None,
         }
     }
 
@@ -147,6 +145,10 @@ impl PeerLink {
 
     pub(super) fn stage_mut(&mut self) -> &mut Stage {
         &mut self.stage
+    }
+
+    pub(super) fn is_continuing(&self) -> bool {
+        matches!(&self.stage, Stage::Continuing { .. })
     }
 
     pub(super) fn is_ready_for(&self, name: &str) -> bool {

@@ -12,11 +12,12 @@ use super::super::effect::Introduction;
 use super::super::event::PeerOpened;
 use super::super::outstanding::AskedBy;
 use super::super::verb::Verb;
-use super::super::view::Success;
+use super::super::view::{Path, Success};
 use super::ClientState;
 use super::dials;
 use super::link::{Origin, PeerLink, Stage};
 use super::proof::Call;
+use super::rejoining::Purpose;
 use super::relays::{self, Wish};
 use crate::client::settings::Way;
 use crate::planted::{self, Planted};
@@ -149,9 +150,13 @@ impl ClientState {
             return;
         }
         self.abandon_meetings_that_are_over();
+        let moves = match self.purpose(user, key) {
+            Purpose::Begins => None,
+            Purpose::Moves(id) => Some(id),
+            Purpose::Over => return,
+        };
         self.forget_request(user);
         self.abandon_meeting(user);
-        let moves = self.is_found_again(user, key);
         let Ok(key) = self.peers.keys.judge(user, key) else { return };
         if moves.is_none() && self.peers.is_lost(user) {
             // The other does not look for that conversation.
@@ -209,7 +214,7 @@ impl ClientState {
     fn meeting_result(&mut self, number: u64, command: AskedBy) {
         let user = command.user.clone().unwrap_or_default();
         let success = if command.verb == Verb::Server(CommandKind::StartPrivate) {
-            let path = self.peers.path_of(&user);
+            let path = self.peers.path_of(&user).unwrap_or(Path::Direct);
             Success::Private { user, path }
         } else {
             Success::User { user }
@@ -249,6 +254,7 @@ impl ClientState {
         if let Some(user) = known.meets() {
             if relays::is_relayed(link) {
                 self.ask_for_relay_again(user);
+                self.relay_was_in_vain(user);
             }
             self.lose_conversation_without_link(user);
         }
@@ -340,6 +346,7 @@ impl ClientState {
     fn note_unmade(&mut self, link: LinkId, user: &str) {
         if relays::is_relayed(link) {
             self.relay_failed(user);
+            self.relay_was_in_vain(user);
         }
     }
 

@@ -45,7 +45,7 @@ use super::verb::Verb;
 use super::view::{PrivateEnd, View};
 use crate::time::Time;
 use crate::wire::{Code, PeerFarewell, PeerLine};
-use crate::words::{DeviceKey, LinkId};
+use crate::words::{DeviceKey, LinkId, Token};
 
 /// Private links at a time, including those being made.
 const LINKS: usize = 256;
@@ -77,6 +77,8 @@ pub(super) struct Peers {
     conversations: BTreeMap<String, Conversation>,
     /// Keys of other users' devices.
     keys: Keys,
+    /// Commands that look for a direct link, by user: the introduction that each conversation began with.
+    searches: BTreeMap<String, Token>,
     /// Users whose link has ended because they went, not because it was closed on purpose.
     departed: BTreeSet<String>,
     /// Requests declined without a number that the server has not answered on this connection.
@@ -218,7 +220,13 @@ impl ClientState {
         let late = |link: &PeerLink| link.due().is_some_and(|due| due <= now);
         let links: Vec<_> =
             self.peers.links.iter().filter(|(_, link)| late(link)).map(|(link, _)| *link).collect();
-        links.into_iter().for_each(|link| self.drop_link(link));
+        for link in links {
+            if self.peers.links.get(&link).is_some_and(PeerLink::is_continuing) {
+                self.break_link(link);
+            } else {
+                self.drop_link(link);
+            }
+        }
         self.abandon_meetings_that_are_over();
         self.dial_when_due();
         self.punch_when_due();

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::ClientState;
 use super::link::{PeerLink, Stage};
-use super::meeting::Meeting;
+use super::meeting::{ANSWER_PATIENCE, Meeting};
 use super::relays::{self, Wish};
 use crate::client::settings::Way;
 use crate::planted::{self, Planted};
@@ -41,7 +41,10 @@ impl ClientState {
         conversation.next = Some(link);
         let arrived = conversation.arrived;
         self.outbox.send_peer(link, &PeerLine::Continue { id, arrived });
-        self.turn(link, Stage::Continuing { user: user.to_owned(), arrived });
+        self.turn(
+            link,
+            Stage::Continuing { user: user.to_owned(), arrived, until: self.now + ANSWER_PATIENCE },
+        );
         self.end_meeting(user);
         self.drop_other_links_meeting(user, link);
     }
@@ -98,7 +101,7 @@ impl ClientState {
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         let old = conversation.link.replace(link);
         conversation.next = None;
-        conversation.lost_at = None;
+        (conversation.lost_at, conversation.in_vain) = (None, 0);
         (conversation.heard, conversation.is_new_link) = (said, true);
         if conversation.shown > 0 && !planted::is(Planted::MoveForgetsAcknowledgement) {
             self.outbox.send_peer(link, &PeerLine::Acknowledge { number: conversation.shown });

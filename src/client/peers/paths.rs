@@ -2,7 +2,7 @@
 
 use alloc::borrow::ToOwned;
 
-use super::conversation::Conversation;
+use super::rejoining::Search;
 use super::{ClientState, Peers, relays};
 use crate::client::settings::Way;
 use crate::client::verb::Verb;
@@ -13,10 +13,10 @@ use crate::wire::Code;
 const CHOSEN: usize = 1_024;
 
 impl Peers {
-    /// How the link with a user runs.
-    pub(super) fn path_of(&self, user: &str) -> Path {
-        let is_relayed = |open: &Conversation| open.link.is_some_and(relays::is_relayed);
-        if self.conversations.get(user).is_some_and(is_relayed) { Path::Relayed } else { Path::Direct }
+    /// How the link with a user runs, if there is one.
+    pub(super) fn path_of(&self, user: &str) -> Option<Path> {
+        let link = self.conversations.get(user)?.link?;
+        Some(if relays::is_relayed(link) { Path::Relayed } else { Path::Direct })
     }
 }
 
@@ -34,7 +34,7 @@ impl ClientState {
             self.choose_way(user, chosen).map(|()| Success::Path {
                 user: user.to_owned(),
                 way: self.way_to(user),
-                path: self.peers.talks_with(user).then(|| self.peers.path_of(user)),
+                path: self.peers.path_of(user),
             })
         };
         self.local_result(line, Verb::Path, Some(user), outcome);
@@ -49,8 +49,13 @@ impl ClientState {
         } else {
             return Err(Code::Limit);
         }
-        if way == Way::Relay {
-            self.abandon_move(user);
+        if let Some(conversation) = self.peers.conversations.get_mut(user).filter(|_| way != Way::Auto) {
+            conversation.search = Search::No;
+        }
+        match way {
+            Way::Relay => self.abandon_move(user),
+            Way::Direct if self.peers.is_lost(user) => self.lose_conversation(user),
+            Way::Direct | Way::Auto => {}
         }
         Ok(())
     }

@@ -21,8 +21,11 @@ use crate::words::{DeviceKey, LinkId, Token};
 /// How long a conversation may have no link.
 const REJOIN_PATIENCE: Duration = Duration::from_secs(15);
 
+/// So many relays in a row may end before a conversation goes on at one.
+const IN_VAIN: u8 = 3;
+
 /// How long after a relay failed the next one is asked for.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether two who talk over a relay look for a direct link, after they have lost one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +34,24 @@ pub(super) enum Search {
     No,
     /// The other side, which is the requester, may say that they do.
     Expected,
-    /// Both have said that they do.
-    Agreed,
+    /// Both have said that they do; until then the other is expected to ask for it.
+    Agreed { until: Time },
+}
+
+/// What an introduction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A conversation that begins with it.
+    Begins,
+    /// The conversation that began with another one, and moves to a link of this one.
+    Moves(Token),
+    /// A search for a direct link that is over.
+    Over,
 }
 
 impl Meeting {
     /// The two of a conversation know each other already: they need a relay, and call nobody elsewhere.
-    fn of_lost(conversation: &Conversation, until: Time) -> Meeting {
+    fn of_lost(conversation: &Conversation, until: Time, relay: Wish) -> Meeting {
         Meeting {
             role: conversation.role,
             id: conversation.id,
@@ -48,7 +62,7 @@ impl Meeting {
             last_nonce: conversation.last_nonce,
             ways: Vec::new(),
             way: Way::Relay,
-            relay: Wish::No,
+            relay,
             moves: Some(conversation.id),
             nominated: None,
             asked: Vec::new(),
@@ -62,10 +76,12 @@ impl Peers {
         self.conversations.get(user).is_some_and(|conversation| conversation.lost_at.is_some())
     }
 
-    /// Whether this client has agreed to look for a direct link with a user.
-    pub(super) fn is_sought(&self, user: &str) -> bool {
-        let conversation = self.conversations.get(user);
-        conversation.is_some_and(|conversation| conversation.search == Search::Agreed)
+    /// Whether a user is expected to ask for a direct link, for a conversation that runs over a relay.
+    pub(super) fn is_sought(&self, user: &str, now: Time) -> bool {
+        self.conversations.get(user).is_some_and(|conversation| match conversation.search {
+            Search::Agreed { until } => now < until,
+            Search::No | Search::Expected => false,
+        })
     }
 }
 
@@ -80,10 +96,11 @@ impl ClientState {
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         let due = if conversation.lost_at.is_none() { now } else { now + PAUSE };
         let until = *conversation.lost_at.get_or_insert(now) + REJOIN_PATIENCE;
+        conversation.search = Search::No;
         if !may || !conversation.can_move || begins_anew || until <= now {
             return self.lose_conversation(user);
         }
-        self.know_again(user, until);
+        self.know_again(user, until, Wish::Due(due));
         if let Some(meeting) = self.peers.meetings.get_mut(user).filter(|meeting| meeting.relay == Wish::No) {
             meeting.relay = Wish::Due(due);
         }
@@ -92,12 +109,12 @@ impl ClientState {
 
     /// The two of a conversation are to find each other on a relay, by the introduction that it began with. A search for a
     /// direct link by a later one is over.
-    fn know_again(&mut self, user: &str, until: Time) {
+    fn know_again(&mut self, user: &str, until: Time, relay: Wish) {
         let Some(conversation) = self.peers.conversations.get(user) else { return };
         if self.peers.meetings.get(user).is_some_and(|meeting| meeting.id == conversation.id) {
             return;
         }
-        let again = Meeting::of_lost(conversation, until);
+        let again = Meeting::of_lost(conversation, until, relay);
         if let Some(search) = self.peers.meetings.insert(user.to_owned(), again) {
             self.drop_links_meeting(user);
             self.fail_meeting(search);
@@ -128,6 +145,16 @@ impl ClientState {
         }
     }
 
+    /// A relay has ended before the conversation went on there. If that happens again and again, the other side wants
+    /// none.
+    pub(super) fn relay_was_in_vain(&mut self, user: &str) {
+        let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
+        conversation.in_vain += u8::from(conversation.lost_at.is_some());
+        if conversation.in_vain >= IN_VAIN {
+            self.lose_conversation(user);
+        }
+    }
+
     /// A relay was refused, or has failed; returns whether another one is asked for.
     pub(super) fn ask_for_relay_again(&mut self, user: &str) -> bool {
         let is_lost = self.peers.is_lost(user);
@@ -139,7 +166,7 @@ impl ClientState {
     pub(super) fn be_rejoined(&mut self, user: &str) {
         let can_move = self.peers.conversations.get(user).is_some_and(|conversation| conversation.can_move);
         if can_move && !self.begins_anew(user) && self.way_to(user) != Way::Direct {
-            self.know_again(user, self.now + MEETING_PATIENCE);
+            self.know_again(user, self.now + MEETING_PATIENCE, Wish::No);
         }
     }
 
@@ -164,10 +191,10 @@ impl ClientState {
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         conversation.search = match conversation.role {
             _ if !searches => Search::No,
-            Role::Requester => Search::Agreed,
+            Role::Requester => Search::Agreed { until: self.now + MEETING_PATIENCE },
             Role::Accepter => Search::Expected,
         };
-        if conversation.search == Search::Agreed {
+        if matches!(conversation.search, Search::Agreed { .. }) {
             self.outbox.send_peer(link, &PeerLine::Meet);
         }
     }
@@ -177,20 +204,27 @@ impl ClientState {
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         match (conversation.role, conversation.search) {
             (Role::Accepter, Search::Expected) => {
-                conversation.search = Search::Agreed;
+                conversation.search = Search::Agreed { until: self.now + MEETING_PATIENCE };
                 self.ask_to_meet(user);
             }
             // This client does not look for one, but the other does not know.
             (Role::Accepter, Search::No) => {}
-            (Role::Accepter, Search::Agreed) | (Role::Requester, _) => self.break_link(link),
+            (Role::Accepter, Search::Agreed { .. }) | (Role::Requester, _) => self.break_link(link),
         }
     }
 
-    /// The conversation that moves to the link of a new introduction: one that looks for a direct link, with the key
-    /// that it has.
-    pub(super) fn is_found_again(&mut self, user: &str, key: Option<DeviceKey>) -> Option<Token> {
-        let conversation = self.peers.conversations.get_mut(user)?;
-        let search = core::mem::replace(&mut conversation.search, Search::No);
-        (search == Search::Agreed && key == Some(conversation.key)).then_some(conversation.id)
+    /// What an introduction is for that a command has asked for. One that looks for a direct link is for the conversation
+    /// that it was asked for, if that still runs over a relay, with the key that the other has in it.
+    pub(super) fn purpose(&mut self, user: &str, key: Option<DeviceKey>) -> Purpose {
+        let Some(id) = self.peers.searches.remove(user) else { return Purpose::Begins };
+        let conversation = self.peers.conversations.get_mut(user).filter(|known| known.id == id);
+        let way = self.peers.ways.get(user).copied().unwrap_or(self.settings.path);
+        match conversation {
+            Some(known) if known.lost_at.is_none() && way == Way::Auto && key == Some(known.key) => {
+                known.search = Search::No;
+                Purpose::Moves(id)
+            }
+            Some(_) | None => Purpose::Over,
+        }
     }
 }

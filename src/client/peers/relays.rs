@@ -11,6 +11,8 @@ use core::time::Duration;
 use super::ClientState;
 use super::link::{Origin, Stage};
 use super::meeting::{ANSWER_PATIENCE, Meeting};
+use super::rejoining::PAUSE;
+use crate::client::Phase;
 use crate::client::settings::Way;
 use crate::planted::{self, Planted};
 use crate::time::Time;
@@ -81,7 +83,8 @@ impl Meeting {
 impl ClientState {
     /// Whether the server relays.
     pub(super) fn has_relays(&self) -> bool {
-        self.link.capabilities().relay && self.lasting_session().is_some_and(|session| session.is_online())
+        let Phase::Session(session) = &self.phase else { return false };
+        self.link.capabilities().relay && session.is_online()
     }
 
     /// Asks for relays where it is time. Whoever can open a link already does not need one.
@@ -93,8 +96,11 @@ impl ClientState {
         for user in users {
             let is_made = self.peers.links.values().any(|link| link.can_be_opened(&user));
             let asks = self.has_relays() && !is_made;
+            let is_lost = self.peers.is_lost(&user);
             let Some(meeting) = self.peers.meetings.get_mut(&user) else { continue };
-            meeting.relay = if asks { Wish::Asked } else { Wish::No };
+            // The server does not answer while it has an earlier one.
+            let again = if is_lost { Wish::Due(now + PAUSE) } else { Wish::Asked };
+            meeting.relay = if asks { again } else { Wish::No };
             if asks {
                 self.outbox.send(&ClientLine::Relay(RelayLine::Open { user: &user }));
             }
@@ -127,18 +133,23 @@ impl ClientState {
     fn on_relay_opened(&mut self, number: u64, user: &str) {
         let until = self.now + ANSWER_PATIENCE;
         let serves = |relay: &Relay| relay.user == user && !relay.ends;
-        let is_served = self.peers.relays.values().any(serves);
-        if !is_served {
-            self.be_rejoined(user);
-        }
+        let earlier = self.peers.relays.iter().filter(|(_, relay)| serves(relay));
+        let earlier: Vec<LinkId> = earlier.map(|(link, _)| *link).collect();
+        self.be_rejoined(user);
+        let is_direct = self.way_to(user) == Way::Direct;
         let meeting = self.peers.meetings.get_mut(user);
-        let wants =
-            |meeting: &&mut Meeting| meeting.way != Way::Direct || planted::is(Planted::ClientRelaysAnyway);
-        let Some(meeting) = meeting.filter(wants).filter(|_| !is_served) else {
+        let wants = |meeting: &&mut Meeting| {
+            let is_refused = meeting.way == Way::Direct || meeting.moves.is_some() && is_direct;
+            let is_served = meeting.moves.is_none() && !earlier.is_empty();
+            !is_refused && !is_served || planted::is(Planted::ClientRelaysAnyway)
+        };
+        let Some(meeting) = meeting.filter(wants) else {
             return self.outbox.send(&ClientLine::Relay(RelayLine::Close { number }));
         };
         meeting.relay = Wish::Asked;
         let calls = meeting.role == Role::Requester;
+        // The server opens another one when those before are over.
+        earlier.into_iter().for_each(|link| self.end_relay(link));
         self.peers.relayed += 1;
         let link = LinkId(FIRST_LINK + self.peers.relayed);
         let relay = Relay {
@@ -228,9 +239,9 @@ impl ClientState {
         relay.ends |= bytes.is_empty();
         relay.outgoing.extend_from_slice(bytes);
         if relay.outgoing.len() > CLOGGED {
+            self.end_relay(link);
             self.on_peer_closed(link);
-            self.outbox.reset_peer(link);
-            return self.end_relay(link);
+            return self.outbox.reset_peer(link);
         }
         self.send_relayed(link);
     }

@@ -159,7 +159,6 @@ fn a_move_that_is_not_this_one_breaks_the_link_and_nothing_else() {
 #[test]
 fn the_relay_is_no_place_to_move_to() {
     let mut script = talking("accepter", true);
-    script.server("relay opened 2 yoda").does("send relay close 2");
     script.peer(LINK, &format!("continue {ID} 1"));
     assert_eq!(script.count("show closed yoda lost"), 1);
 }

@@ -188,3 +188,91 @@ fn whoever_stops_a_conversation_without_a_link_is_done_with_it() {
     assert_eq!(script.count("show closed yoda stopped"), 1);
     script.and().server("relay opened 1 yoda").does("send relay close 1");
 }
+
+#[test]
+fn a_search_is_over_after_ten_seconds_and_with_the_link() {
+    let mut script = rejoined("requester");
+    script.after_ms(9_990).and().server("request yoda").does("show request of yoda");
+    let mut script = rejoined("requester");
+    script.server("relay closed 1").happens(Event::PeerClosed { link: LinkId(LINK) }).and();
+    script.server("request yoda").does("show request of yoda");
+    let mut script = rejoined("requester");
+    script.types("path yoda relay").and().server("request yoda").does("show request of yoda");
+}
+
+#[test]
+fn what_was_stopped_does_not_open_again() {
+    let mut script = rejoined("accepter");
+    script.peer(LINK, "meet");
+    listening(&mut script);
+    script.types("stopprivate yoda").and();
+    script.server(&format!("introduce yoda requester {OTHER_ID} {ADDRESS}"));
+    script.server("ok #2 startprivate yoda").does("stop listening");
+    script.peer_dialled(2, ADDRESS).does("close 2");
+    let mut script = rejoined("requester");
+    script.server("request yoda");
+    listening(&mut script);
+    script.peer(LINK, "close stopped").and();
+    script.server(&format!("introduce yoda accepter {OTHER_ID} {ADDRESS}")).server("ok #2 accept yoda");
+    script.does("stop listening");
+    script.peer_came_from(2, "192.0.2.2").does("reset 2");
+    // A person who asks again gets a new one.
+    script.types("startprivate yoda");
+    listening(&mut script);
+    script.server(&format!("introduce yoda requester {OTHER_ID} {ADDRESS}"));
+    script.and().peer_dialled(3, ADDRESS).peer(3, "ready\nopened");
+    assert_eq!(script.count("show opened yoda direct"), 1);
+}
+
+#[test]
+fn one_who_wants_direct_links_only_ends_a_conversation_without_a_link() {
+    let mut script = talking("requester");
+    script.peer_gone(1).types("path yoda direct");
+    assert_eq!(script.count("show closed yoda lost"), 1);
+    script.and().server("relay opened 1 yoda").does("send relay close 1");
+    let mut script = talking("accepter");
+    script.types("path yoda direct").and().server("relay opened 1 yoda").does("send relay close 1");
+}
+
+#[test]
+fn a_side_that_does_not_go_on_is_left_after_five_seconds() {
+    let mut script = talking("requester");
+    script.peer_gone(1).server("relay opened 1 yoda").peer(LINK, "ready").and();
+    script.after_ms(4_999).does("").after_ms(1).does(&format!("close {LINK}"));
+    script.types("path yoda");
+    assert_eq!(script.count("show result 4 path: yoda auto closed"), 1);
+    script.and().after_ms(10_000);
+    assert_eq!(script.count("show closed yoda lost"), 1);
+}
+
+#[test]
+fn a_search_does_not_end_a_relay_that_is_being_made() {
+    let mut script = rejoined("accepter");
+    script.peer(LINK, "meet");
+    listening(&mut script);
+    script.server("relay closed 1").happens(Event::PeerClosed { link: LinkId(LINK) });
+    script.server("relay opened 2 yoda").peer(SECOND, &call(ID, "yoda", "hans")).and();
+    script
+        .server(&format!("introduce yoda requester {OTHER_ID} {ADDRESS}"))
+        .server("ok #2 startprivate yoda");
+    script.and().peer(SECOND, &format!("continue {ID} 1"));
+    assert_eq!(script.count(&format!("send on {SECOND}: continued 1")), 1);
+}
+
+#[test]
+fn relays_that_end_again_and_again_end_the_conversation() {
+    let mut script = talking("requester");
+    script.peer_gone(1);
+    for number in 1..=3 {
+        script.and().server(&format!("relay opened {number} yoda")).server(&format!("relay closed {number}"));
+        script.happens(Event::PeerClosed { link: LinkId(LINK + number - 1) }).after_ms(1_000);
+        assert_eq!(script.count("show closed yoda lost"), usize::from(number == 3), "{number}");
+    }
+}
+
+#[test]
+fn a_relay_is_asked_for_again_while_nothing_comes() {
+    let mut script = talking("requester");
+    script.peer_gone(1).does("send relay open yoda");
+    script.after_ms(1_000).does("send relay open yoda").after_ms(1_000).does("send relay open yoda");
+}

@@ -61,6 +61,8 @@ pub(super) struct End {
     /// Whether both sides can move a conversation to another link.
     pub(super) can_move: bool,
     pub(super) is_nominated: bool,
+    /// When the client has begun to move its conversation here.
+    pub(super) moved_at: Time,
     /// The other side moves the conversation here, and has so many of its texts.
     pub(super) moved_with: Option<u64>,
     /// The number of the next text that is said here.
@@ -79,6 +81,7 @@ impl End {
             proved: None,
             can_move: false,
             is_nominated: false,
+            moved_at: Time::ZERO,
             moved_with: None,
             next_text: 1,
             debt: Debt::default(),

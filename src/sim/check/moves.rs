@@ -26,6 +26,9 @@ const NUMBERS: &str = "texts on a link are numbered without a gap";
 const MEETS: &str = "two who have lost a link look for a direct one";
 const LEAVES: &str = "a conversation leaves its relay if it can";
 
+/// The other side has so long to go on where a client has moved the conversation.
+const ANSWER_MICROS: u64 = 5_000_000;
+
 /// An introduction that ends so soon may be over for its client.
 const OVER_MICROS: u64 = 1_000_000;
 
@@ -154,6 +157,7 @@ impl Private {
     pub(super) fn is_left(&mut self, process: ProcessId, link: LinkId, closed: bool, now: Time) {
         let Some(end) = self.ends.remove(&(link, process)) else { return };
         self.may_be_lost(process, &end, closed, now);
+        self.ends_in_vain(process, link, &end, now);
         let both = self.introductions.get_mut(&end.id);
         if let (Some(has), Stage::Ready, true, false) = (end.moved_with, end.stage, closed, is_relayed(link))
             && let Some(side) = both.and_then(|both| both.side_mut(process))
@@ -166,6 +170,7 @@ impl Private {
         }
         if end.stage == Stage::Moving
             && closed
+            && now.0 < end.moved_at.0 + ANSWER_MICROS
             && let Some(side) = self.introductions.get(&end.id).and_then(|both| both.side(process))
         {
             self.moving.gave_up.insert((process, side.user.clone()), end.id);
@@ -229,7 +234,7 @@ impl Check {
                 };
                 let asks = may && end.can_move && is_requester && !moves_already;
                 let good = asks && *id == root && is_number(arrived, talk.heard);
-                end.stage = Stage::Moving;
+                (end.stage, end.moved_at) = (Stage::Moving, self.now);
                 self.private.note_moved(process, &end.id);
                 (good, MOVES)
             }

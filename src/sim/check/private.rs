@@ -78,6 +78,8 @@ pub(super) struct Client {
     pub(super) logs_in_again: bool,
     /// When it began to listen, or the last of them was answered.
     pub(super) expected: Time,
+    /// When relays ended before a conversation began or went on there.
+    pub(super) vain_relays: VecDeque<Time>,
     /// When it first dialled addresses, in the last minute.
     pub(super) begun: Vec<Time>,
     /// Links that were opened and not shown yet, by user.
@@ -151,6 +153,7 @@ impl Check {
                     is_cut_off: false,
                     logs_in_again: false,
                     expected: now,
+                    vain_relays: VecDeque::new(),
                     begun: Vec::new(),
                     opened: BTreeMap::new(),
                     path: *path,

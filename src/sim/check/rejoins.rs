@@ -17,6 +17,9 @@ use crate::words::LinkId;
 /// How long a conversation may have no link.
 const LOST_MICROS: u64 = 15_000_000;
 
+/// So many relays may end before it goes on at one.
+const VAIN_RELAYS: usize = 3;
+
 const REJOINS: &str = "a conversation that has lost its link goes on over a relay";
 
 /// A client's part in what is said on a link.
@@ -74,6 +77,17 @@ impl Private {
         self.links_of(process, root, &[Stage::Moving]) > 0
     }
 
+    /// A relay has ended before a conversation was there.
+    pub(super) fn ends_in_vain(&mut self, process: ProcessId, link: LinkId, end: &End, now: Time) {
+        let is_vain = is_relayed(link) && !matches!(end.stage, Stage::Open | Stage::Moving);
+        if let Some(client) = self.clients.get_mut(&process).filter(|_| is_vain) {
+            if client.vain_relays.len() >= VAIN_RELAYS {
+                client.vain_relays.pop_front();
+            }
+            client.vain_relays.push_back(now);
+        }
+    }
+
     /// A link has ended. If a conversation has no other one, it is lost until it goes on.
     pub(super) fn may_be_lost(&mut self, process: ProcessId, end: &End, closed: bool, now: Time) {
         let side = self.introductions.get(&end.id).and_then(|both| both.side(process));
@@ -128,6 +142,7 @@ impl Check {
     pub(super) fn was_looked_for(&mut self, process: ProcessId, user: &str, reason: PrivateEnd) {
         let now = self.now;
         let Some(client) = self.private.clients.get(&process) else { return };
+        let vain_relays = client.vain_relays.clone();
         let may_give_up = client.is_cut_off
             || client.logs_in_again
             || client.ways(user).contains(&Way::Direct)
@@ -139,7 +154,9 @@ impl Check {
             talk.is_over = true;
             self.private.moving.is_found(process, &id);
             let is_late = talk.lost_at.is_none_or(|at| at.0 + LOST_MICROS <= now.0);
-            let may = may_give_up || is_late || talk.is_unknown || !talk.can_rejoin;
+            let in_vain =
+                vain_relays.iter().filter(|at| talk.lost_at.is_some_and(|lost| lost <= **at)).count();
+            let may = in_vain >= VAIN_RELAYS || may_give_up || is_late || talk.is_unknown || !talk.can_rejoin;
             if !may {
                 self.private.moving.early.insert((now, process, id));
             }
