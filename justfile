@@ -57,7 +57,7 @@ shells SEEDS="2000":
 
 # The simulator's exam: every planted bug must be found. Makes docs/exam.md.
 exam:
-    cargo run --release --no-default-features --features planted --bin hobnob-sim -- exam --write docs/exam.md
+    cargo run --release --no-default-features --features planted --bin hobnob-sim -- exam --jobs $(nproc) --write docs/exam.md
 
 # KILLS SIGKILLs of the real server under load, and one at each storage call of a scripted session.
 crashes KILLS="200":
