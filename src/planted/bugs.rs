@@ -339,7 +339,6 @@ planted! {
     RejoinForgetsTexts: "What had not arrived when a link was lost is not said again.",
     RelayForOne: "One who was not introduced gets a relay although the other does not want it.",
     BlockedWantsRelay: "Somebody who is blocked may want a relay.",
-    RejoinShowsAgain: "What had arrived when a link was lost is shown again.",
     ClientTakesUnasked: "A client takes an introduction that it has not asked for.",
     KeyUncheckedOnRelay: "Whoever is at the other end of a relay may have any key.",
     KeyUncheckedOnMove: "A conversation moves to whoever has any key.",
