@@ -156,7 +156,8 @@ fn a_terminal_shows_what_was_said_before_and_finds_it() {
     terminal.types("message luke hi\r");
     connection.expect("#1 message luke hi");
     terminal.types("half a li");
-    connection.say("ok #1 message luke delivered");
+    connection.say("ok #1 message luke delivered\nonline leia");
+    terminal.sees("leia logged in");
     terminal.types("\x15search PATIENCE\r");
     terminal.shows(&[
         "> search PATIENCE",

@@ -75,6 +75,10 @@ fn bugs_of_the_past_stay_fixed_on_the_real_store() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("readable").path();
+        // Those of an evil server have a folder, and no store.
+        if path.is_dir() {
+            continue;
+        }
         let steps = scenario::parse(&fs::read_to_string(&path).expect("UTF-8")).expect("steps");
         for server_only in [false, true] {
             let report = play(&template, &tally, &steps, Plan { server_only, ..Plan::default() });
