@@ -67,7 +67,7 @@ pub(super) struct Client {
     pub(super) was_deaf: bool,
     /// What it said last of where it listens, by the user it wants a link with.
     pub(super) declared: BTreeMap<String, Vec<String>>,
-    disturbed: Time,
+    pub(super) disturbed: Time,
     /// Since when.
     pub(super) frozen: Option<Time>,
     /// Numbers of its requests for links, and of its answers to those of others, without an answer.

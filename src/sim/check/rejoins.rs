@@ -143,7 +143,9 @@ impl Check {
         let now = self.now;
         let Some(client) = self.private.clients.get(&process) else { return };
         let vain_relays = client.vain_relays.clone();
+        // One who does not come back to the server that it has just lost gives up at once.
         let may_give_up = client.is_cut_off
+            || client.disturbed == now
             || client.logs_in_again
             || client.ways(user).contains(&Way::Direct)
             || reason != PrivateEnd::Lost;
@@ -156,7 +158,9 @@ impl Check {
             let is_late = talk.lost_at.is_none_or(|at| at.0 + LOST_MICROS <= now.0);
             let in_vain =
                 vain_relays.iter().filter(|at| talk.lost_at.is_some_and(|lost| lost <= **at)).count();
-            let may = in_vain >= VAIN_RELAYS || may_give_up || is_late || talk.is_unknown || !talk.can_rejoin;
+            // The last of them is closed after the end is shown.
+            let may =
+                in_vain + 1 >= VAIN_RELAYS || may_give_up || is_late || talk.is_unknown || !talk.can_rejoin;
             if !may {
                 self.private.moving.early.insert((now, process, id));
             }
