@@ -208,8 +208,8 @@ impl ClientState {
             ServerLine::Away { number: Some(number), user, text } => {
                 self.on_part(*number, |parts, room| parts.add_away(user, text.as_str(), room));
             }
-            ServerLine::Order { number: Some(number), text } => {
-                self.on_part(*number, |parts, room| parts.add_line(text.as_str(), room));
+            ServerLine::Order { number: Some(number), remark } => {
+                self.on_part(*number, |parts, room| parts.add_line(remark.as_str(), room));
             }
             ServerLine::Members { number: Some(number), group, members } => {
                 self.on_part(*number, |parts, room| parts.add_members(group, *members, room));

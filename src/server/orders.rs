@@ -1,6 +1,8 @@
 //! What users who are operators have the server do (R66).
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::vec::Vec;
 
 use super::answers::{self, Asker};
@@ -9,7 +11,7 @@ use super::wishes::{self, CHANGE_UNITS, Decision};
 use super::{ServerState, session};
 use crate::planted::{self, Planted};
 use crate::record::Outcome;
-use crate::wire::{Answer, Code, ServerLine};
+use crate::wire::{Answer, Code, Remark, ServerLine};
 use crate::words::{Name, Text, Ticket};
 
 /// Whether this is the name of an operator, with an account or without.
@@ -45,8 +47,11 @@ pub(super) fn decide(server: &mut ServerState, asker: &Asker, ticket: Ticket, wo
 /// What an order came to, line by line.
 pub(super) fn answer(server: &mut ServerState, asker: &Asker, done: bool, said: &[Box<str>]) {
     let mut lines = Vec::new();
-    for text in said.iter().filter_map(|line| Text::new(line)) {
-        ServerLine::Order { number: asker.number, text }.encode(&mut lines);
+    for line in said {
+        let line = as_remark(line);
+        if let Some(remark) = Text::new(&line).and_then(Remark::new) {
+            ServerLine::Order { number: asker.number, remark }.encode(&mut lines);
+        }
     }
     let outcome = if done || planted::is(Planted::OrderAlwaysDone) {
         ServerLine::Done { number: asker.number, answer: Answer::Op }.encode(&mut lines);
@@ -56,4 +61,9 @@ pub(super) fn answer(server: &mut ServerState, asker: &Asker, done: bool, said: 
         Outcome::Failed(Code::NotDone)
     };
     answers::answer_list(server, asker, outcome, lines);
+}
+
+/// R66: what would read as the number of a command is said behind a space.
+fn as_remark(line: &str) -> Cow<'_, str> {
+    if line.starts_with('#') { Cow::Owned(format!(" {line}")) } else { Cow::Borrowed(line) }
 }

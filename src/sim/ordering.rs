@@ -135,7 +135,7 @@ fn answer(words: &str) -> (bool, Vec<Box<str>>) {
             (true, (0..count).map(|place: u32| format!("user{place}  10.0.0.7:{place}").into()).collect())
         }
         // A line break is no text.
-        ("status", _) => (true, ["sessions 7", "two\nlines", "links 9"].map(Into::into).into()),
+        ("status", _) => (true, ["sessions 7", "two\nlines", "#9 links", "#"].map(Into::into).into()),
         _ => (false, Vec::from(["the server does not know this command".into()])),
     }
 }

@@ -24,7 +24,7 @@ pub use parse::Garbled;
 pub use parts::{Capabilities, IdKind, MessageMark, Words};
 pub use peer_line::{CALL_BYTES, PeerLine};
 pub use relay_line::{FRAME_BYTES, RELAY_LINE_BYTES, RELAY_WINDOW_BYTES, RelayLine, Relayed, Sealed};
-pub use server_line::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
+pub use server_line::{Admission, Answer, Delivery, Notice, Presence, Remark, ServerLine};
 
 /// The version of the protocol that this code speaks.
 pub const VERSION: u32 = 1;

@@ -97,12 +97,12 @@ pub enum ServerLine<'a> {
         /// What they have said.
         text: Text<'a>,
     },
-    /// `order [#NUMBER ]TEXT`: a line of what an order came to, or why it was not obeyed; its `ok` or `error` follows.
+    /// `order [#NUMBER ]REMARK`: a line of what an order came to, or why it was not obeyed; its `ok` or `error` follows.
     Order {
         /// The command's number.
         number: Option<u64>,
         /// The line.
-        text: Text<'a>,
+        remark: Remark<'a>,
     },
     /// `members [#NUMBER ]GROUP NAME…`: some members of a group; its `ok`, or `changed`, follows.
     Members {
@@ -158,6 +158,24 @@ pub enum ServerLine<'a> {
     Notice(Notice<'a>),
     /// `bye REASON`: the last line of all.
     Bye(Farewell),
+}
+
+/// A line of what came of an order (R66), borrowed: a [`Text`] that cannot be taken for a command's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remark<'a>(Text<'a>);
+
+impl<'a> Remark<'a> {
+    /// Takes a text; `None` if it begins with `#`.
+    #[must_use]
+    pub fn new(text: Text<'a>) -> Option<Remark<'a>> {
+        (!text.as_str().starts_with('#')).then_some(Remark(text))
+    }
+
+    /// The line as a string.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        self.0.as_str()
+    }
 }
 
 /// The result of a successful login.

@@ -5,8 +5,8 @@ use hobnob::wire::code::PeerFarewell;
 use hobnob::wire::relay_line::{RelayLine, Relayed, Sealed, seal};
 use hobnob::wire::{
     Admission, Answer, ClientLine, Code, Command, Contact, Delivery, FRAME_BYTES, Farewell, Freshness,
-    IdKind, MAX_ENDPOINTS, MessageMark, Notice, PeerLine, PingStatus, Presence, Prompt, Refusal, Role,
-    ServerLine, Status,
+    IdKind, MAX_ENDPOINTS, MessageMark, Notice, PeerLine, PingStatus, Presence, Prompt, Refusal, Remark,
+    Role, ServerLine, Status,
 };
 use hobnob::words::{DeviceKey, LoginNumber};
 use proptest::collection::vec;
@@ -172,12 +172,16 @@ fn session_line() -> BoxedStrategy<ServerLine<'static>> {
     .boxed()
 }
 
+fn remark() -> impl Strategy<Value = Remark<'static>> {
+    text().prop_filter_map("no remark", Remark::new)
+}
+
 fn notification() -> BoxedStrategy<ServerLine<'static>> {
     prop_oneof![
         name().prop_map(|user| ServerLine::Online { user }),
         name().prop_map(|user| ServerLine::Offline { user }),
         (option::of(number()), names(0..6)).prop_map(|(number, users)| ServerLine::Users { number, users }),
-        (option::of(number()), text()).prop_map(|(number, text)| ServerLine::Order { number, text }),
+        (option::of(number()), remark()).prop_map(|(number, remark)| ServerLine::Order { number, remark }),
         (option::of(number()), name(), text()).prop_map(|(number, user, text)| ServerLine::Away {
             number,
             user,

@@ -77,7 +77,9 @@ impl Server {
 
     pub(super) fn answer_order(&mut self, asker: &Asker, done: bool, lines: &[Box<str>]) {
         let texts = lines.iter().filter(|line| !line.is_empty() && !line.contains('\n'));
-        let mut lines: Vec<String> = texts.map(|text| format!("order {}{text}", asker.tag())).collect();
+        let apart = |text: &str| if text.starts_with('#') { " " } else { "" };
+        let mut lines: Vec<String> =
+            texts.map(|text| format!("order {}{}{text}", asker.tag(), apart(text))).collect();
         let (last, outcome) =
             if done { ("ok", Outcome::Done) } else { ("error", Outcome::Failed(Code::NotDone)) };
         let why = if done { "" } else { "not_done " };

@@ -57,8 +57,8 @@ impl ServerLine<'_> {
                 addresses.iter().fold(line, |line, address| line.address(*address)).end();
             }
             ServerLine::Relay(line) => line.encode(out),
-            ServerLine::Order { number, text } => {
-                Line::begin(out, "order").answering(*number).rest(text.as_str()).end();
+            ServerLine::Order { number, remark } => {
+                Line::begin(out, "order").answering(*number).rest(remark.as_str()).end();
             }
             ServerLine::Help(text) => Line::begin(out, "help").rest(text.as_str()).end(),
             ServerLine::Greeting { version, capabilities } => {

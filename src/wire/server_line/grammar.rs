@@ -9,7 +9,7 @@ use nom::combinator::{map, map_opt, opt, rest, success, verify};
 use nom::multi::many0;
 use nom::sequence::{pair, preceded};
 
-use super::{Admission, Answer, Delivery, Notice, Presence, ServerLine};
+use super::{Admission, Answer, Delivery, Notice, Presence, Remark, ServerLine};
 use crate::time::Time;
 use crate::wire::code::{Code, Farewell, Freshness, PingStatus, Prompt, Refusal, Role, Status};
 use crate::wire::parse::{
@@ -69,7 +69,9 @@ fn server_line(line: &str) -> Parsed<'_, ServerLine<'_>> {
         })
         .parse(rest),
         "order" => {
-            map((answered_number, text), |(number, text)| ServerLine::Order { number, text }).parse(rest)
+            let remark = map_opt(text, Remark::new);
+            map((answered_number, remark), |(number, remark)| ServerLine::Order { number, remark })
+                .parse(rest)
         }
         "changed" => map(pair(field, field), |(group, by)| ServerLine::Changed { group, by }).parse(rest),
         "request" => map(field, |from| ServerLine::Request { from }).parse(rest),

@@ -200,6 +200,9 @@ fn other_spellings_are_garbled() {
         "introduce yoda accepter abababababababababababababababab [::1%1]:5123",
         "introduce yoda accepter abababababababababababababababab [0:0::1]:5123",
         "introduce yoda accepter abababababababababababababababab [::AB]:5123",
+        "order # 9",
+        "order #9",
+        "order #7 #9",
         "online yo\nda",
     ] {
         assert_eq!(ServerLine::parse(line.as_bytes()), Err(Garbled), "{line:?}");
