@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench core
-//! cargo bench --bench core -- only 1000000 200000     ACCOUNTS MESSAGES, once, to count instructions
+//! cargo bench --bench core -- only 1000000 200000 1   ACCOUNTS MESSAGES LINES-AN-EVENT, once, to count instructions
 //! ```
 
 use std::collections::VecDeque;
@@ -33,14 +33,15 @@ const ROUND: Duration = Duration::from_millis(300);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    if let [only, accounts, messages] = arguments.as_slice()
+    if let [only, accounts, messages, lines] = arguments.as_slice()
         && only == "only"
-        && let (Ok(accounts), Ok(messages)) = (accounts.parse(), messages.parse::<usize>())
+        && let (Ok(accounts), Ok(messages), Ok(lines)) =
+            (accounts.parse(), messages.parse::<usize>(), lines.parse())
     {
         // Instructions are counted under tools that know no such clock.
         let mut town = Town::new(accounts, || Duration::ZERO);
         for _ in 0..messages.div_ceil(PREPARED) {
-            town.exchange(1);
+            town.exchange(lines);
         }
         return;
     }

@@ -40,17 +40,41 @@ pub const SMALL: usize = 30;
 /// Does something, and says whether it came to its end; if not, an assertion has failed.
 pub type Attempt = fn(&mut dyn FnMut()) -> bool;
 
+/// Where a bug was found before: the search begins there.
+#[derive(Debug, Clone, Copy)]
+pub struct Hint {
+    seed: u64,
+    is_in_evil: bool,
+}
+
+/// What the rule of a bug ends in that was found in the world of an evil server.
+const IN_EVIL: &str = " (evil server)";
+
+impl Hint {
+    /// By the rule and the seed of [`Found`].
+    #[must_use]
+    pub fn of(rule: &str, seed: u64) -> Hint {
+        let is_in_evil = rule.ends_with(IN_EVIL);
+        Hint { seed: if is_in_evil { seed / EVIL_SEEDS } else { seed }, is_in_evil }
+    }
+}
+
 /// Looks for a planted bug, seed by seed, as long as `go_on` says so. One at a time in a process: what is
 /// planted is planted everywhere. An assertion of the core that fails has found it as well.
 pub fn look_for(
     bug: Planted,
     first_seed: u64,
+    hint: Option<Hint>,
     mut go_on: impl FnMut() -> bool,
     attempt: Attempt,
 ) -> Option<Found> {
-    let (mut search, mut seed, mut best) = (Search::default(), first_seed, None::<Found>);
-    // Where a failure hides others it cannot be made small: another seed may show them apart.
-    while best.as_ref().is_none_or(|found| found.steps > SMALL) && go_on() {
+    let is_in_evil = hint.is_some_and(|hint| hint.is_in_evil);
+    let (mut search, mut best) = (Search { events: 0, is_in_evil }, None::<Found>);
+    for seed in hint.map(|hint| hint.seed).into_iter().chain(first_seed..) {
+        // Where a failure hides others it cannot be made small: another seed may show them apart.
+        if best.as_ref().is_some_and(|found| found.steps <= SMALL) || !go_on() {
+            break;
+        }
         let mut found = None;
         plant(Some(bug));
         if !attempt(&mut || found = look_at(bug, seed, &mut search)) {
@@ -64,14 +88,12 @@ pub fn look_for(
         {
             best = Some(found);
         }
-        seed += 1;
     }
     plant(None);
     best
 }
 
 /// How far the search for a bug has come.
-#[derive(Default)]
 struct Search {
     events: u64,
     /// The world of an evil server comes to the code of the bug.
@@ -142,7 +164,7 @@ fn look_in(bug: Planted, plan: Plan, seed: u64, search: &mut Search) -> Option<F
         return None;
     }
     let steps = minimise(&steps, plan, RUNS).map_or(LENGTH, |small| small.steps.len());
-    let world = if plan.evil { " (evil server)" } else { "" };
+    let world = if plan.evil { IN_EVIL } else { "" };
     Some(Found { rule: format!("{}{world}", violation.rule), seed, events: search.events, steps })
 }
 
