@@ -85,6 +85,8 @@ struct Town {
 struct User {
     link: LinkId,
     name: String,
+    /// Messages that were prepared, and those of them that were sent.
+    prepared: u64,
     sent: u64,
     answered: u64,
     received: u64,
@@ -132,6 +134,7 @@ impl Town {
         self.users.push(User {
             link,
             name,
+            prepared: 0,
             sent: 0,
             answered: 0,
             received: 0,
@@ -195,8 +198,8 @@ impl Town {
             for _ in 0..batch {
                 let receiver = (sender + 1 + self.draw() % (ONLINE - 1)) % ONLINE;
                 receivers.push(receiver);
-                self.users[sender].sent += 1;
-                let (number, name) = (self.users[sender].sent, &self.users[receiver].name);
+                self.users[sender].prepared += 1;
+                let (number, name) = (self.users[sender].prepared, &self.users[receiver].name);
                 let _ = writeln!(bytes, "#{number} message {name} {TEXT}");
             }
             events.push((sender, start..bytes.len(), receivers));
@@ -205,6 +208,7 @@ impl Town {
         let mut delivered = 0;
         let began = (self.clock)();
         for (sender, range, receivers) in &events {
+            self.users[*sender].sent += batch as u64;
             delivered += self.say(*sender, batch as u64, bytes[range.clone()].as_bytes());
             while self.server.has_turns() {
                 delivered += self.take_turn();
@@ -236,7 +240,8 @@ impl Town {
             match effect {
                 Effect::Send { link, bytes } => {
                     self.users[link.0 as usize].bytes += bytes.len() as u64;
-                    messages += memchr::memchr_iter(b'\n', black_box(bytes)).count()
+                    messages += memchr::memchr_iter(b'\n', black_box(bytes)).count();
+                    debug_assert!(!bytes.starts_with(b"error"), "a message was refused");
                 }
                 Effect::ScheduleTimeout { .. } => {}
                 Effect::Close { .. }

@@ -114,6 +114,9 @@ pub(super) fn write_failure(server: &mut ServerState, asker: &Asker, code: Code,
 
 /// What a command came to, as far as whoever gave it reads it.
 pub(super) fn as_heard(server: &ServerState, asker: &Asker, outcome: Outcome) -> Outcome {
+    if !matches!(outcome, Outcome::StoredUntil(_)) {
+        return outcome;
+    }
     asker_link(server, asker).map_or(outcome, |link| as_read(server, link, outcome))
 }
 

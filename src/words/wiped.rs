@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::Deref;
+use core::ops::{Deref, Range};
 
 use zeroize::optimization_barrier;
 
@@ -47,6 +47,11 @@ impl WipedBytes {
         let rest = self.0.len() - left;
         self.0.copy_within(rest.., 0);
         self.truncate(left);
+    }
+
+    /// Overwrites some of the bytes, which stay.
+    pub fn wipe(&mut self, range: Range<usize>) {
+        wipe(self.0.get_mut(range).unwrap_or_default());
     }
 
     /// Removes all bytes but the first.

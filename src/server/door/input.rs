@@ -2,6 +2,7 @@
 
 use core::mem;
 
+use super::backlog::Held;
 use super::links::{self, Stage};
 use super::{commands, couriers, devices, ending, invites, login, probes, turns, waiting};
 use crate::planted::{self, Planted};
@@ -13,7 +14,6 @@ use crate::wire::{
     VERSION,
 };
 use crate::words::LinkId;
-use crate::words::wiped::WipedBytes;
 
 /// A line of more bytes closes its link; where lines may be long, one of more than twice the limit.
 const ENDLESS_LINE_BYTES: usize = 64 * 1024;
@@ -21,14 +21,6 @@ const ENDLESS_LINE_BYTES: usize = 64 * 1024;
 const HELD_BYTES: usize = 64 * 1024;
 /// Input that came although the link was paused; a shell that goes on beyond it is cut off.
 const HELD_WHILE_PAUSED_BYTES: usize = 1 << 20;
-
-/// A line that waits to be obeyed. It may hold a password.
-#[derive(Clone)]
-pub(super) enum Held {
-    Line(WipedBytes),
-    /// A line beyond the limit.
-    TooLong,
-}
 
 /// Takes bytes off the network: every whole line is obeyed, unless its link has to wait.
 pub(in crate::server) fn receive(server: &mut ServerState, id: LinkId, bytes: &[u8]) {
@@ -89,33 +81,30 @@ fn take_frame(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
             links::cut_off(server, id, "line_bytes");
         }
         Frame::Line(line) if line.iter().all(|&byte| byte == b' ') => {}
-        Frame::Line(line) if at_once(line) => obey_line(server, id, line),
+        Frame::Line(line) if at_once(line) => obey_line(server, id, stage, line),
         _ if matches!(stage, Stage::Leaving(..) | Stage::Departing(..)) => {}
-        _ if waits || must_wait(server, id) => hold(server, id, Held::from(frame)),
-        Frame::TooLong { .. } => priced(server, id, too_long),
-        Frame::Line(line) => priced(server, id, |server, id| obey_line(server, id, line)),
+        _ if waits || must_wait(server, id, stage) => hold(server, id, frame),
+        Frame::TooLong { .. } => obey_at_a_price(server, id, stage, Held::TooLong),
+        Frame::Line(line) => obey_at_a_price(server, id, stage, Held::Line(line)),
     }
 }
 
-/// Whether the user of a link has to pay first, or has too many records under way.
-fn must_wait(server: &mut ServerState, id: LinkId) -> bool {
-    match links::stage(server, id) {
-        Some(Stage::Member(user) | Stage::Carrying(user)) => waiting::must_wait(server, id, user),
-        _ => false,
-    }
+/// Whether the user of a link that does not wait has to pay first, or has too many records under way.
+fn must_wait(server: &mut ServerState, id: LinkId, stage: Stage) -> bool {
+    stage.payer().is_some_and(|(user, is_courier)| waiting::must_wait(server, id, user, is_courier))
 }
 
 /// Obeys a line that costs its user a unit, and whatever else it causes.
-fn priced(server: &mut ServerState, id: LinkId, obey: impl FnOnce(&mut ServerState, LinkId)) {
-    let user = match links::stage(server, id) {
-        Some(Stage::Member(user) | Stage::Carrying(user)) => Some(user),
-        _ => None,
-    };
+fn obey_at_a_price(server: &mut ServerState, id: LinkId, stage: Stage, line: Held<'_>) {
+    let user = stage.payer().map(|(user, _)| user);
     server.door.begin_line(user);
     if let Some(user) = user {
         session::charge(server, user, 1);
     }
-    obey(server, id);
+    match line {
+        Held::Line(line) => obey_line(server, id, stage, line),
+        Held::TooLong => misused(server, id, Misuse { number: None, command: "", code: Code::TooLong }),
+    }
     turns::end_line(server, id);
 }
 
@@ -140,33 +129,14 @@ fn is_obeyed_at_once(stage: Stage, relays: bool, line: &[u8]) -> bool {
         || stage.user().is_some() && took
 }
 
-fn hold(server: &mut ServerState, id: LinkId, held: Held) {
+fn hold(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
     let Some(link) = server.door.links.get_mut(&id) else { return };
-    link.held_bytes += held.bytes();
-    link.held.push_back(held);
-    if link.held_bytes > HELD_WHILE_PAUSED_BYTES {
+    link.held.push(frame);
+    if link.held.weight() > HELD_WHILE_PAUSED_BYTES {
         return links::cut_off(server, id, "1 MiB of input that waits");
     }
-    if link.held_bytes > HELD_BYTES && !mem::replace(&mut link.paused, true) {
+    if link.held.weight() > HELD_BYTES && !mem::replace(&mut link.paused, true) {
         server.out.pause(id);
-    }
-}
-
-impl From<Frame<'_>> for Held {
-    fn from(frame: Frame<'_>) -> Held {
-        match frame {
-            Frame::Line(line) => Held::Line(line.into()),
-            Frame::TooLong { .. } => Held::TooLong,
-        }
-    }
-}
-
-impl Held {
-    fn bytes(&self) -> usize {
-        match self {
-            Held::Line(line) => line.len() + 1,
-            Held::TooLong => 1,
-        }
     }
 }
 
@@ -176,76 +146,74 @@ pub(in crate::server) fn go_on_reading(server: &mut ServerState, id: LinkId) {
         if link.waits.any() {
             break;
         }
+        let (stage, relays) = (link.stage, link.capabilities.relay);
         let Some(next) = link.held.front() else {
             if link.ended {
                 links::end_is_due(server, id);
             }
             break;
         };
-        let at_once =
-            matches!(next, Held::Line(line) if is_obeyed_at_once(link.stage, link.capabilities.relay, line));
-        if !at_once && must_wait(server, id) {
+        let at_once = matches!(next, Held::Line(line) if is_obeyed_at_once(stage, relays, line));
+        if !at_once && must_wait(server, id, stage) {
             break;
         }
-        go_on_with_next(server, id);
+        go_on_with_next(server, id, at_once);
     }
-    if let Some(link) = server.door.links.get_mut(&id) {
-        if link.held.is_empty() {
-            link.held = alloc::collections::VecDeque::new();
-        }
-        if link.paused && link.held_bytes <= HELD_BYTES / 2 {
-            link.paused = false;
-            server.out.resume(id);
-        }
+    if let Some(link) = server.door.links.get_mut(&id)
+        && link.paused
+        && link.held.weight() <= HELD_BYTES / 2
+        // Whose session is over says nothing more that is read.
+        && !matches!(link.stage, Stage::Parting(..))
+    {
+        link.paused = false;
+        server.out.resume(id);
     }
 }
 
 /// Obeys the next line that was held.
-fn go_on_with_next(server: &mut ServerState, id: LinkId) {
+fn go_on_with_next(server: &mut ServerState, id: LinkId, at_once: bool) {
     let Some(link) = server.door.links.get_mut(&id) else { return };
-    let Some(held) = link.held.pop_front() else { return };
-    link.held_bytes -= held.bytes();
-    let (stage, relays) = (link.stage, link.capabilities.relay);
-    match held {
-        Held::Line(line) if is_obeyed_at_once(stage, relays, &line) => obey_line(server, id, &line),
+    let stage = link.stage;
+    let Some(lent) = link.held.lend() else { return };
+    match lent.line() {
+        Held::Line(line) if at_once => obey_line(server, id, stage, line),
         _ if matches!(stage, Stage::Leaving(..) | Stage::Departing(..)) => {}
-        Held::Line(line) => priced(server, id, |server, id| obey_line(server, id, &line)),
-        Held::TooLong => priced(server, id, too_long),
+        line @ (Held::Line(_) | Held::TooLong) => obey_at_a_price(server, id, stage, line),
+    }
+    if let Some(link) = server.door.links.get_mut(&id) {
+        link.held.take_back(lent);
     }
 }
 
-fn obey_line(server: &mut ServerState, id: LinkId, line: &[u8]) {
+fn obey_line(server: &mut ServerState, id: LinkId, stage: Stage, line: &[u8]) {
     match ClientLine::parse(line) {
-        Ok(line) => obey(server, id, line),
+        Ok(line) => obey(server, id, stage, line),
         Err(misuse) => misused(server, id, misuse),
     }
 }
 
-fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
-    let member = match links::stage(server, id) {
-        Some(Stage::Member(user)) => user,
-        Some(Stage::Anonymous) => return obey_stranger(server, id, line),
-        Some(Stage::Carrying(user)) => return couriers::obey(server, id, user, line),
-        Some(Stage::Leaving(user, _)) => {
+/// Obeys a line of a link that was in this stage when the line began.
+fn obey(server: &mut ServerState, id: LinkId, stage: Stage, line: ClientLine<'_>) {
+    let member = match stage {
+        Stage::Member(user) => user,
+        Stage::Anonymous => return obey_stranger(server, id, line),
+        Stage::Carrying(user) => return couriers::obey(server, id, user, line),
+        Stage::Leaving(user, _) => {
             if let ClientLine::Acknowledge { shown: Some(shown), .. } = line {
                 post::delivery::acknowledged(server, user, shown);
             }
             return;
         }
-        Some(
-            Stage::LoggingIn(_)
-            | Stage::Queued
-            | Stage::Asking(_)
-            | Stage::Refused(..)
-            | Stage::Entering(..)
-            | Stage::Hailing(..)
-            | Stage::Departing(..)
-            | Stage::Parting(..),
-        )
-        | None => return,
+        Stage::LoggingIn(_)
+        | Stage::Queued
+        | Stage::Asking(_)
+        | Stage::Refused(..)
+        | Stage::Entering(..)
+        | Stage::Hailing(..)
+        | Stage::Departing(..)
+        | Stage::Parting(..) => return,
     };
     let first_word = line.first_word();
-    let relays = server.door.links.get(&id).is_some_and(|link| link.capabilities.relay);
     match line {
         ClientLine::Request { number, command } => {
             commands::obey_command(server, id, member, number, command);
@@ -261,7 +229,7 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
         ClientLine::Active { valid } => {
             ending::note_activity(server, member, valid || planted::is(Planted::InvalidActiveCounts));
         }
-        ClientLine::Relay(line) if relays => relays::obey(server, id, member, line),
+        ClientLine::Relay(line) if reads_relays(server, id) => relays::obey(server, id, member, line),
         ClientLine::Relay(_)
         | ClientLine::Hello { .. }
         | ClientLine::Device { .. }
@@ -273,6 +241,10 @@ fn obey(server: &mut ServerState, id: LinkId, line: ClientLine<'_>) {
             misused(server, id, Misuse { number: None, command: first_word, code: Code::UnknownCommand });
         }
     }
+}
+
+fn reads_relays(server: &ServerState, id: LinkId) -> bool {
+    server.door.links.get(&id).is_some_and(|link| link.capabilities.relay)
 }
 
 fn acknowledge(
@@ -320,10 +292,6 @@ fn hello(server: &mut ServerState, id: LinkId, version: u32, capabilities: Capab
     } else {
         links::say_farewell(server, id, Farewell::Version);
     }
-}
-
-fn too_long(server: &mut ServerState, id: LinkId) {
-    misused(server, id, Misuse { number: None, command: "", code: Code::TooLong });
 }
 
 pub(super) fn misused(server: &mut ServerState, id: LinkId, misuse: Misuse<'_>) {

@@ -1,11 +1,10 @@
 //! Links: connections, from their opening to their close.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::input::Held;
+use super::backlog::Backlog;
 use super::probes::Denied;
 use super::strangers::Newcomer;
 use super::waiting::{self, Waits};
@@ -28,9 +27,8 @@ pub(super) struct Link {
     pub(super) stage: Stage,
     pub(super) capabilities: Capabilities,
     pub(super) framer: Framer,
-    /// Lines that wait to be obeyed, in order, and their bytes.
-    pub(super) held: VecDeque<Held>,
-    pub(super) held_bytes: usize,
+    /// Lines that wait to be obeyed.
+    pub(super) held: Backlog,
     /// The shell reads it no more.
     pub(super) paused: bool,
     pub(super) waits: Waits,
@@ -115,6 +113,24 @@ impl Stage {
         }
     }
 
+    /// Who pays for the lines of the link, and whether it is a courier's.
+    pub(super) const fn payer(self) -> Option<(UserId, bool)> {
+        match self {
+            Stage::Member(user) => Some((user, false)),
+            Stage::Carrying(user) => Some((user, true)),
+            Stage::Anonymous
+            | Stage::LoggingIn(_)
+            | Stage::Queued
+            | Stage::Asking(_)
+            | Stage::Refused(..)
+            | Stage::Entering(..)
+            | Stage::Leaving(..)
+            | Stage::Hailing(..)
+            | Stage::Departing(..)
+            | Stage::Parting(..) => None,
+        }
+    }
+
     /// Whose courier the link is, or is about to be.
     pub(super) const fn courier(self) -> Option<UserId> {
         match self {
@@ -149,8 +165,7 @@ pub(in crate::server) fn open_link(server: &mut ServerState, id: LinkId, from: S
         stage: Stage::Anonymous,
         capabilities: Capabilities::default(),
         framer: Framer::default(),
-        held: VecDeque::new(),
-        held_bytes: 0,
+        held: Backlog::default(),
         paused: false,
         waits: Waits::default(),
         spent: 0,

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod addresses;
+mod backlog;
 mod commands;
 mod couriers;
 mod devices;

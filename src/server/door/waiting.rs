@@ -1,7 +1,7 @@
 //! Why a link does not obey its next line, and when it goes on.
 
+use super::ending;
 use super::links::Stage;
-use super::{couriers, ending};
 use crate::planted::{self, Planted};
 use crate::server::accounts::UserId;
 use crate::server::deadlines::Deadline;
@@ -75,22 +75,28 @@ pub(super) fn look(server: &mut ServerState, id: LinkId, user: UserId) {
     }
 }
 
-/// Whether the next line of a user has to wait, for what they owe or for their records. If so the link waits.
-pub(super) fn must_wait(server: &mut ServerState, id: LinkId, user: UserId) -> bool {
-    let courier = couriers::is_courier_of(server, id, user).then_some(Deadline::ThrottleCourier(id));
-    let session = server.accounts[user].session.as_ref();
-    let deadline = courier.or(session.map(|session| Deadline::Throttle(user, session.serial)));
-    if let (Some(free_at), Some(deadline)) = (throttled_until(server, user), deadline) {
-        server.deadlines.add(free_at, deadline);
-        wait(server, id, Waits::RATE);
+/// Whether the next line of a user has to wait, for what they owe or for their records. If so the link, which is that of
+/// one of their couriers or of their session, waits.
+pub(super) fn must_wait(server: &mut ServerState, id: LinkId, user: UserId, is_courier: bool) -> bool {
+    let mut waits = false;
+    if let Some(free_at) = throttled_until(server, user) {
+        let session = server.accounts[user].session.as_ref();
+        let of_session = session.map(|session| Deadline::Throttle(user, session.serial));
+        if let Some(deadline) = is_courier.then_some(Deadline::ThrottleCourier(id)).or(of_session) {
+            server.deadlines.add(free_at, deadline);
+            wait(server, id, Waits::RATE);
+            waits = true;
+        }
     }
-    if courier.is_some() && server.papers.lane.is_busy(user) {
+    if is_courier && server.papers.lane.is_busy(user) {
         wait(server, id, Waits::CHANGE);
+        waits = true;
     }
     if has_too_many_records(server, user) {
         wait(server, id, Waits::RECORDS);
+        waits = true;
     }
-    server.door.links.get(&id).is_some_and(|link| link.waits.any())
+    waits
 }
 
 /// A record of a user is settled: their next line need not wait any more.
