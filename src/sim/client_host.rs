@@ -109,10 +109,12 @@ impl World {
         let device_key = device_of(home);
         settings.device_key = (!self.draw.chance(20)).then_some(device_key);
         let outlasts_server = settings.terminal && settings.reconnect_secs.is_none();
+        let reconnects = settings.reconnect_secs != Some(0);
         let strict = settings.strict && !settings.terminal;
         let path = settings.path;
-        self.trace
-            .add(self.now, Seen::ClientStarted { process: id, home, place, outlasts_server, strict, path });
+        let started =
+            Seen::ClientStarted { process: id, home, place, outlasts_server, reconnects, strict, path };
+        self.trace.add(self.now, started);
         let seed = self.draw.number();
         self.seats[seat].process = Some(Process {
             id,

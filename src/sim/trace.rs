@@ -87,6 +87,8 @@ pub(crate) enum Seen {
         home: u8,
         place: Place,
         outlasts_server: bool,
+        /// Whether it comes back to a server that it has lost.
+        reconnects: bool,
         strict: bool,
         path: Way,
     },

@@ -96,7 +96,10 @@ impl ClientState {
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         let due = if conversation.lost_at.is_none() { now } else { now + PAUSE };
         let until = *conversation.lost_at.get_or_insert(now) + REJOIN_PATIENCE;
-        conversation.search = Search::No;
+        if conversation.search == Search::Expected {
+            // Where both have agreed, what the other asks for may still come.
+            conversation.search = Search::No;
+        }
         if !may || !conversation.can_move || begins_anew || until <= now {
             return self.lose_conversation(user);
         }

@@ -74,6 +74,10 @@ pub(super) struct Client {
     pub(super) asked: BTreeSet<u64>,
     /// It has said that it has lost the server: what it asks for waits.
     pub(super) is_cut_off: bool,
+    /// Whether it comes back to a server that it has lost.
+    pub(super) reconnects: bool,
+    /// Its connection to the server may be broken.
+    pub(super) is_without_server: bool,
     /// It logs in again in the middle of its session: requests that were typed before it wait.
     pub(super) logs_in_again: bool,
     /// When it began to listen, or the last of them was answered.
@@ -139,7 +143,7 @@ impl Check {
     pub(super) fn see_private(&mut self, seen: &Seen, trace: &Trace) -> Verdict {
         let now = self.now;
         match seen {
-            Seen::ClientStarted { process, place, home, path, .. } => {
+            Seen::ClientStarted { process, place, home, reconnects, path, .. } => {
                 self.private.keys.starts(*process, *home);
                 let client = Client {
                     place: *place,
@@ -151,6 +155,8 @@ impl Check {
                     frozen: None,
                     asked: BTreeSet::new(),
                     is_cut_off: false,
+                    reconnects: *reconnects,
+                    is_without_server: false,
                     logs_in_again: false,
                     expected: now,
                     vain_relays: VecDeque::new(),
@@ -402,7 +408,11 @@ impl Check {
             }
             PeerSeen::Unreached { .. } => {}
             PeerSeen::Slow { latency_micros } => self.private.slows(*latency_micros),
-            PeerSeen::Disturbed { process } => self.private.disturb(*process, self.now),
+            PeerSeen::Disturbed { process } => {
+                self.private.disturb(*process, self.now);
+                let client = self.private.clients.get_mut(process);
+                client.into_iter().for_each(|client| client.is_without_server = true);
+            }
         }
         Ok(())
     }
@@ -443,6 +453,11 @@ impl Check {
             View::Connection(contact) => {
                 if let Some(client) = self.private.clients.get_mut(&process) {
                     client.is_cut_off = contact.state == Connection::Reconnecting;
+                    client.is_without_server = client.is_cut_off;
+                    if client.is_cut_off {
+                        // It asks its router again when it is back.
+                        client.favour = None;
+                    }
                     client.expected = self.now;
                 }
             }

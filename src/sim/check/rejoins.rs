@@ -143,9 +143,9 @@ impl Check {
         let now = self.now;
         let Some(client) = self.private.clients.get(&process) else { return };
         let vain_relays = client.vain_relays.clone();
-        // One who does not come back to the server that it has just lost gives up at once.
+        // One who does not come back to the server that it has lost gives up at once.
         let may_give_up = client.is_cut_off
-            || client.disturbed == now
+            || client.is_without_server && !client.reconnects
             || client.logs_in_again
             || client.ways(user).contains(&Way::Direct)
             || reason != PrivateEnd::Lost;
