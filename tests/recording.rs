@@ -39,7 +39,7 @@ impl Camera {
     fn keep(&mut self) {
         if let Some(mut scribe) = self.scribe.take() {
             let notes = mem::take(&mut self.notes);
-            scribe.take_down(notes.bytes()).expect("notes are read");
+            scribe.take_down(notes.bytes(), usize::MAX).expect("notes are read");
             let recording = scribe.bytes().to_vec();
             let secrets = self.secrets.iter().filter(|secret| secret.len() > 8);
             for secret in secrets {

@@ -19,15 +19,15 @@ use crate::server::{Effect, Event, Settings};
 use crate::shell::own_files::open_own;
 use crate::shell::visible::visible;
 use crate::time::Time;
-use crate::words::wiped::wipe;
+use crate::words::wiped::WipedBytes;
 use crate::words::{Credential, Name};
 
 /// How much there may be.
 const BOUNDS: Bounds = Bounds { file: 1 << 30, waiting: 64 << 20 };
 /// Notes that are given to the thread in the middle of a turn.
 const ENOUGH: usize = 256 << 10;
-/// Pieces of memory that are kept for notes.
-const SPARE: usize = 64;
+/// Memory that is kept for the notes of a while.
+const KEPT: usize = 2 << 20;
 /// How long a server that stops waits for the thread.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 /// How long the thread waits for more before it writes: fewer, larger writes.
@@ -73,11 +73,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    noted: Vec<Vec<u8>>,
-    /// How many bytes they are.
-    waiting: usize,
-    /// Memory that was used for notes, and is wiped.
-    spare: Vec<Vec<u8>>,
+    /// Two pieces of memory take turns, here and with the thread.
+    noted: WipedBytes,
     /// Whether the thread waits for something to do.
     waits: bool,
     /// Nothing more will come, for this reason.
@@ -154,18 +151,17 @@ impl Recorder {
     pub fn hand_over(&mut self) -> bool {
         let count = self.notes.bytes().len();
         let mut state = self.shared.lock();
-        if state.waiting + count > self.waiting {
+        if state.noted.len() + count > self.waiting {
             state.over.get_or_insert(End::Behind);
         }
         let goes_on = state.over.is_none();
         if !goes_on || count == 0 {
             return goes_on;
         }
-        let spare = state.spare.pop().unwrap_or_default();
-        state.noted.push(self.notes.swap(spare));
-        state.waiting += count;
+        state.noted.extend_from_slice(self.notes.bytes());
         let waits = std::mem::take(&mut state.waits);
         drop(state);
+        self.notes.clear();
         if waits {
             self.shared.more.notify_all();
         }
@@ -219,9 +215,10 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
+        let mut noted = WipedBytes::new();
         let end = loop {
-            let (noted, over) = self.wait();
-            if let Err(end) = self.write(noted) {
+            let over = self.wait(&mut noted);
+            if let Err(end) = self.write(&mut noted) {
                 break end;
             }
             if let Some(over) = over {
@@ -250,8 +247,9 @@ impl Writer {
         self.shared.more.notify_all();
     }
 
-    /// Waits until something was noted, or nothing more will be; for a while, so that more comes with it.
-    fn wait(&self) -> (Vec<Vec<u8>>, Option<End>) {
+    /// Waits until something was noted, or nothing more will be; for a while, so that more comes with it. Takes what was
+    /// noted, and gives empty memory for it.
+    fn wait(&self, noted: &mut WipedBytes) -> Option<End> {
         let mut state = self.shared.lock();
         while state.noted.is_empty() && state.over.is_none() {
             state.waits = true;
@@ -262,32 +260,34 @@ impl Writer {
             thread::sleep(GATHER);
             state = self.shared.lock();
         }
-        state.waiting = 0;
-        (std::mem::take(&mut state.noted), state.over)
+        std::mem::swap(&mut state.noted, noted);
+        state.over
     }
 
     /// Writes what was noted, and wipes it. `Err(Ok(…))`: the recording is full.
-    fn write(&mut self, mut noted: Vec<Vec<u8>>) -> Result<(), Result<End, io::Error>> {
-        let mut outcome = Ok(());
-        for notes in &mut noted {
-            if outcome.is_ok() {
-                outcome = match self.scribe.take_down(notes) {
-                    None => Err(Err(io::Error::other("what was noted cannot be read"))),
-                    Some(()) if self.scribe.bytes().len() >= PIECE => self.flush(),
-                    Some(()) => Ok(()),
-                };
-            }
-            wipe(notes);
-            notes.clear();
-        }
-        let outcome = outcome.and_then(|()| self.flush());
-        let mut state = self.shared.lock();
+    fn write(&mut self, noted: &mut WipedBytes) -> Result<(), Result<End, io::Error>> {
+        let taken = self.take_down(noted);
+        noted.clear();
+        noted.shrink_to(KEPT);
+        let outcome = taken.and_then(|()| self.flush());
         if let Err(end) = &outcome {
-            state.over.get_or_insert(*end.as_ref().unwrap_or(&End::Behind));
+            self.shared.lock().over.get_or_insert(*end.as_ref().unwrap_or(&End::Behind));
         }
-        let room = SPARE.saturating_sub(state.spare.len());
-        state.spare.extend(noted.into_iter().filter(|notes| notes.capacity() <= 2 * ENOUGH).take(room));
         outcome
+    }
+
+    fn take_down(&mut self, noted: &[u8]) -> Result<(), Result<End, io::Error>> {
+        let mut rest = noted;
+        while !rest.is_empty() {
+            let Some(left) = self.scribe.take_down(rest, PIECE) else {
+                return Err(Err(io::Error::other("what was noted cannot be read")));
+            };
+            rest = left;
+            if self.scribe.bytes().len() >= PIECE {
+                self.flush()?;
+            }
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Result<End, io::Error>> {

@@ -47,6 +47,10 @@ use self::kinds::put_event;
 use self::scribe::{EFFECTS, EVENT, NO_EFFECTS};
 use crate::server::{Effect, Event};
 use crate::time::Time;
+use crate::words::wiped::wipe;
+
+/// Memory that is kept for notes.
+const KEPT: usize = 512 << 10;
 
 /// What a state loop notes, with its secrets.
 #[derive(Default)]
@@ -87,9 +91,11 @@ impl Notes {
         self.effects.new.closed.put(&mut self.encoder);
     }
 
-    /// Takes what was noted, and goes on in other memory.
-    fn swap(&mut self, bytes: Vec<u8>) -> Vec<u8> {
-        std::mem::replace(&mut self.encoder.bytes, bytes)
+    /// What was noted was taken. Much memory is given back.
+    pub fn clear(&mut self) {
+        wipe(&mut self.encoder.bytes);
+        self.encoder.bytes.clear();
+        self.encoder.bytes.shrink_to(KEPT);
     }
 
     /// What was noted.

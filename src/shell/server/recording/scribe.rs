@@ -128,11 +128,14 @@ impl Scribe {
         self.write(&Item::End(end));
     }
 
-    /// Takes notice of what was noted, which is whole events and effects. `None` if it cannot be read.
+    /// Takes notice of what was noted, which is whole events and effects, until there is so much to be written; returns
+    /// what is left. `None` if it cannot be read.
     #[must_use]
-    pub fn take_down(&mut self, noted: &[u8]) -> Option<()> {
+    pub fn take_down<'n>(&mut self, noted: &'n [u8], enough: usize) -> Option<&'n [u8]> {
         let mut from = Decoder { rest: noted };
-        while let Some(kind) = from.byte() {
+        while self.out.bytes.len() < enough
+            && let Some(kind) = from.byte()
+        {
             match kind {
                 EVENT => {
                     let now = Time(u64::from_le_bytes(from.array()?));
@@ -159,7 +162,7 @@ impl Scribe {
                 _ => return None,
             }
         }
-        Some(())
+        Some(from.rest)
     }
 
     /// `noted` is the event as it was noted.
