@@ -111,10 +111,12 @@ impl World {
         let outlasts_server = settings.terminal && settings.reconnect_secs.is_none();
         let reconnects = settings.reconnect_secs != Some(0);
         let strict = settings.strict && !settings.terminal;
-        let path = settings.path;
-        let started =
-            Seen::ClientStarted { process: id, home, place, outlasts_server, reconnects, strict, path };
-        self.trace.add(self.now, started);
+        let (path, accepts) = (settings.path, settings.accept_private);
+        let process = id;
+        self.trace.add(
+            self.now,
+            Seen::ClientStarted { process, home, place, outlasts_server, reconnects, strict, path, accepts },
+        );
         let seed = self.draw.number();
         self.seats[seat].process = Some(Process {
             id,

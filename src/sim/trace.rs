@@ -13,7 +13,7 @@ use foldhash::fast::{FixedState, FoldHasher};
 use super::network::{Favour, Place};
 use super::store::LoadMail;
 use crate::client::view::View;
-use crate::client::{Exit, Way};
+use crate::client::{AcceptPrivate, Exit, Way};
 use crate::record::{Record, RecordNumber};
 use crate::server::{Act, Reached, Settings, Verdict};
 use crate::time::Time;
@@ -91,6 +91,7 @@ pub(crate) enum Seen {
         reconnects: bool,
         strict: bool,
         path: Way,
+        accepts: AcceptPrivate,
     },
     /// A line was typed at it.
     Typed { process: ProcessId, line: u64, text: Span },

@@ -196,7 +196,8 @@ impl ClientState {
         if self.peers.is_sought(from, self.now) {
             return self.search(from, Kind::Accept);
         }
-        match self.settings.accept_private {
+        let is_friend = self.peers.departed.contains(from) && planted::is(Planted::FriendsAreNotAskedAbout);
+        match if is_friend { AcceptPrivate::Auto } else { self.settings.accept_private } {
             AcceptPrivate::Auto if self.peers.has_room() && self.has_room_for_commands() => {
                 self.ask_with_address(Draft { line: None, user: from.to_owned(), kind: Kind::Accept })
             }

@@ -39,19 +39,23 @@ impl Check {
         for line in lines(bytes).filter_map(|line| core::str::from_utf8(line).ok()) {
             let Some(client) = self.private.clients.get_mut(&process) else { return Ok(()) };
             let words: Vec<&str> = line.split(' ').skip_while(|word| word.starts_with('#')).collect();
-            let ["startprivate" | "accept", user, said @ ..] = words.as_slice() else { continue };
+            let [verb @ ("startprivate" | "accept"), user, said @ ..] = words.as_slice() else { continue };
             let (ports, said): (Vec<&str>, Vec<&str>) =
                 said.iter().partition(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
             let ports: Vec<Option<u16>> = ports.iter().map(|port| port.parse().ok()).collect();
             let is_new = number(line).is_none_or(|number| client.asked.insert(number));
+            let (verb, user) = (*verb, *user);
             let listens = said.iter().any(|word| word.parse::<SocketAddr>().is_ok());
             let owed = client.favour.and_then(Favour::to_declare).filter(|_| is_new && is_calm && listens);
             let told = client.passed_on(process);
             let good = ports.iter().all(|port| *port == told) && (owed.is_none() || ports.contains(&owed));
             let said = said.into_iter().map(ToString::to_string).collect();
-            client.declared.insert((*user).to_string(), said);
+            client.declared.insert(user.to_string(), said);
             let detail = || format!("{process:?} to {user}: {ports:?}, of {told:?}");
             rule!(self, good, "a client declares what its router passes on", "{}", detail());
+            if let Some(client) = self.private.clients.get(&process).filter(|_| is_new) {
+                self.is_wanted(process, client, verb, user)?;
+            }
         }
         Ok(())
     }

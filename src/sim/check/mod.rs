@@ -5,6 +5,7 @@
 //! every step, [`Check::end`] once everything has healed.
 
 mod clients;
+mod consent;
 mod declared;
 mod door;
 mod exits;

@@ -248,6 +248,7 @@ impl Check {
             }
             (["meet"], Stage::Open) => {
                 talk.searches = true;
+                self.private.searches(process, &root, self.now);
                 (mem::take(&mut end.debt.meets) || may_meet && is_relayed(link) && is_requester, MEETS)
             }
             (["text", number, ..], Stage::Open) => {
@@ -292,7 +293,10 @@ impl Check {
             (["ack", number], Stage::Open) => {
                 talk.confirmed = talk.confirmed.max(number.parse().unwrap_or(0));
             }
-            (["meet"], Stage::Open) => talk.searches = true,
+            (["meet"], Stage::Open) => {
+                talk.searches = true;
+                self.private.searches(process, &root, self.now);
+            }
             (["continue", _, has], Stage::Ready)
                 if !is_requester && (talk.can_move || talk.can_rejoin || continues) =>
             {

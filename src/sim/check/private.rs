@@ -9,6 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::consent::Consent;
 use super::declared::endpoints;
 pub(super) use super::introduced::{End, Introduction, Side};
 use super::keys::Keys;
@@ -89,6 +90,7 @@ pub(super) struct Client {
     /// Links that were opened and not shown yet, by user.
     /// Whether they are relayed.
     pub(super) opened: BTreeMap<String, VecDeque<bool>>,
+    pub(super) consent: Consent,
     /// How its links are to run, and what was said of users since.
     path: Way,
     chosen: BTreeMap<String, Vec<Way>>,
@@ -143,7 +145,7 @@ impl Check {
     pub(super) fn see_private(&mut self, seen: &Seen, trace: &Trace) -> Verdict {
         let now = self.now;
         match seen {
-            Seen::ClientStarted { process, place, home, reconnects, path, .. } => {
+            Seen::ClientStarted { process, place, home, reconnects, path, accepts, .. } => {
                 self.private.keys.starts(*process, *home);
                 let client = Client {
                     place: *place,
@@ -162,6 +164,7 @@ impl Check {
                     vain_relays: VecDeque::new(),
                     begun: Vec::new(),
                     opened: BTreeMap::new(),
+                    consent: Consent::new(*accepts),
                     path: *path,
                     chosen: BTreeMap::new(),
                 };
@@ -179,22 +182,8 @@ impl Check {
             }
             // Nothing more is shown there.
             Seen::OutputClosed { process } => self.private.disturb(*process, Time(u64::MAX >> 1)),
-            Seen::Typed { process, text, .. } if trace.bytes(*text).starts_with(b"logout") => {
-                self.private.disturb(*process, now);
-            }
-            // The result may be shown long after.
-            Seen::Typed { process, text, .. } if trace.bytes(*text).starts_with(b"trust ") => {
-                let text = String::from_utf8_lossy(trace.bytes(*text));
-                self.private.keys.is_trusted(*process, text.trim_start_matches("trust "));
-            }
-            Seen::Typed { process, text, .. } if trace.bytes(*text).starts_with(b"path ") => {
-                let text = String::from_utf8_lossy(trace.bytes(*text));
-                if let [_, user, way] = text.split(' ').collect::<Vec<_>>().as_slice()
-                    && let Some(way) = Way::from_word(way)
-                    && let Some(client) = self.private.clients.get_mut(process)
-                {
-                    client.chosen.entry((*user).to_string()).or_default().push(way);
-                }
+            Seen::Typed { process, line, text } => {
+                self.is_typed(*process, *line, &String::from_utf8_lossy(trace.bytes(*text)));
             }
             // They may get the link of the one who is meant.
             Seen::Stranger { process, knows_id: true } => self.private.disturb(*process, now),
@@ -356,6 +345,25 @@ impl Check {
         Ok(())
     }
 
+    /// A line was typed at a client.
+    fn is_typed(&mut self, process: ProcessId, line: u64, text: &str) {
+        let now = self.now;
+        let Some(client) = self.private.clients.get_mut(&process) else { return };
+        client.consent.is_typed(line, text);
+        match text.split(' ').collect::<Vec<_>>().as_slice() {
+            ["path", user, way] => {
+                let chosen = client.chosen.entry((*user).to_string()).or_default();
+                chosen.extend(Way::from_word(way));
+            }
+            // The result may be shown long after.
+            ["trust", ..] => {
+                self.private.keys.is_trusted(process, text.trim_start_matches("trust "));
+            }
+            _ if text.starts_with("logout") => self.private.disturb(process, now),
+            _ => {}
+        }
+    }
+
     fn see_peer(&mut self, peer: &PeerSeen, trace: &Trace) -> Verdict {
         match peer {
             PeerSeen::Listens { process, addresses } => {
@@ -434,7 +442,13 @@ impl Check {
                 self.private.due.retain(|(_, id)| !is_open(id));
             }
             View::PrivateClosed { user, reason } => return self.is_over(process, user, *reason),
-            View::Result { command, outcome, .. } => {
+            View::PrivateRequest { from } => {
+                let client = self.private.clients.get_mut(&process);
+                client.into_iter().for_each(|client| client.consent.is_asked_by(from));
+            }
+            View::Result { line, command, outcome } => {
+                let client = self.private.clients.get_mut(&process);
+                client.into_iter().for_each(|client| client.consent.has_result(*line));
                 if let (Named::Command(Verb::Trust), Ok(Success::User { user })) = (command, outcome) {
                     let refused = self.private.keys.is_trusted(process, user);
                     rule!(self, refused, "only a key that was refused is trusted", "{process:?}: {user}");

@@ -52,6 +52,14 @@ impl Private {
         Some(Part { is_requester, root, continues: side.continues.is_some(), is_moved, meets, may_meet })
     }
 
+    /// `meet` was said or heard in the conversation that began with this introduction.
+    pub(super) fn searches(&mut self, process: ProcessId, root: &str, now: Time) {
+        let side = self.introductions.get(root).and_then(|both| both.side(process));
+        if let (Some(side), Some(client)) = (side, self.clients.get_mut(&process)) {
+            client.consent.searches(&side.user, now);
+        }
+    }
+
     pub(super) fn talk_mut(&mut self, process: ProcessId, root: &str) -> Option<&mut Talk> {
         Some(&mut self.introductions.get_mut(root)?.side_mut(process)?.talk)
     }

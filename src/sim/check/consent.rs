@@ -1,0 +1,80 @@
+//! No private link is asked for or accepted that its user does not want (R33, R70).
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+
+use super::private::Client;
+use super::{Check, Verdict, rule};
+use crate::client::AcceptPrivate;
+use crate::sim::trace::ProcessId;
+use crate::time::Time;
+
+/// How long one who has said or heard `meet` expects to be asked for a link, or may ask for one: 10 s, and some for
+/// what is on its way.
+const MEETING_MICROS: u64 = 12_000_000;
+
+/// What the user of a client wants of private links.
+#[derive(Debug)]
+pub(super) struct Consent {
+    /// What is done about requests that nobody has answered.
+    accepts: AcceptPrivate,
+    /// Lines that were typed and have no result yet.
+    typed: BTreeMap<u64, String>,
+    /// Users whose requests were shown.
+    asked_by: BTreeSet<String>,
+    /// Until when a direct link is looked for, by the user that one talks with over a relay (R70).
+    searches: BTreeMap<String, Time>,
+}
+
+impl Consent {
+    pub(super) const fn new(accepts: AcceptPrivate) -> Consent {
+        Consent { accepts, typed: BTreeMap::new(), asked_by: BTreeSet::new(), searches: BTreeMap::new() }
+    }
+
+    pub(super) fn is_typed(&mut self, line: u64, text: &str) {
+        self.typed.insert(line, text.trim().trim_start_matches('/').to_string());
+    }
+
+    pub(super) fn has_result(&mut self, line: u64) {
+        self.typed.remove(&line);
+    }
+
+    pub(super) fn is_asked_by(&mut self, user: &str) {
+        self.asked_by.insert(user.to_string());
+    }
+
+    /// `meet` was said or heard in the conversation with a user.
+    pub(super) fn searches(&mut self, user: &str, now: Time) {
+        self.searches.insert(user.to_string(), Time(now.0 + MEETING_MICROS));
+    }
+
+    /// Whether a line with this verb about this user is what its user wants.
+    fn wants(&self, verb: &str, user: &str, now: Time) -> bool {
+        let is_typed = self.typed.values().any(|text| {
+            let mut words = text.split(' ').filter(|word| !word.is_empty());
+            match words.next() {
+                Some("y") => verb == "accept" && self.asked_by.contains(user),
+                Some(first) => first == verb && words.next() == Some(user),
+                None => false,
+            }
+        });
+        let by_itself = verb == "accept" && self.accepts == AcceptPrivate::Auto;
+        is_typed || by_itself || self.searches.get(user).is_some_and(|until| now <= *until)
+    }
+}
+
+impl Check {
+    /// A client asks for a link, or accepts one.
+    pub(super) fn is_wanted(&self, process: ProcessId, client: &Client, verb: &str, user: &str) -> Verdict {
+        // What a search has decided may wait for a connection to the server.
+        let is_calm = self.private.is_calm(process, self.now);
+        let wanted = client.consent.wants(verb, user, self.now);
+        rule!(
+            self,
+            wanted || !is_calm,
+            "a client asks for links that its user wants",
+            "{process:?}: {verb} {user}"
+        );
+        Ok(())
+    }
+}
