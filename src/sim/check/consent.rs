@@ -3,7 +3,6 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 
-use super::private::Client;
 use super::{Check, Verdict, rule};
 use crate::client::AcceptPrivate;
 use crate::sim::trace::ProcessId;
@@ -24,6 +23,15 @@ pub(super) struct Consent {
     asked_by: BTreeSet<String>,
     /// Until when a direct link is looked for, by the user that one talks with over a relay (R70).
     searches: BTreeMap<String, Time>,
+}
+
+/// What a link is asked for or accepted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// A conversation that begins.
+    Anew,
+    /// One that runs over a relay, or has just lost it.
+    Search,
 }
 
 impl Consent {
@@ -48,8 +56,8 @@ impl Consent {
         self.searches.insert(user.to_string(), Time(now.0 + MEETING_MICROS));
     }
 
-    /// Whether a line with this verb about this user is what its user wants.
-    fn wants(&self, verb: &str, user: &str, now: Time) -> bool {
+    /// Why a line with this verb about this user is what its user wants, if it is.
+    fn reason(&self, verb: &str, user: &str, now: Time) -> Option<Reason> {
         let is_typed = self.typed.values().any(|text| {
             let mut words = text.split(' ').filter(|word| !word.is_empty());
             match words.next() {
@@ -58,23 +66,33 @@ impl Consent {
                 None => false,
             }
         });
-        let by_itself = verb == "accept" && self.accepts == AcceptPrivate::Auto;
-        is_typed || by_itself || self.searches.get(user).is_some_and(|until| now <= *until)
+        let by_setting = verb == "accept" && self.accepts == AcceptPrivate::Auto;
+        let searches = self.searches.get(user).is_some_and(|until| now <= *until);
+        match (is_typed, searches, by_setting) {
+            (true, ..) => Some(Reason::Anew),
+            (false, true, _) => Some(Reason::Search),
+            (false, false, true) => Some(Reason::Anew),
+            (false, false, false) => None,
+        }
     }
 }
 
 impl Check {
     /// A client asks for a link, or accepts one.
-    pub(super) fn is_wanted(&self, process: ProcessId, client: &Client, verb: &str, user: &str) -> Verdict {
+    pub(super) fn is_wanted(&mut self, process: ProcessId, verb: &str, user: &str) -> Verdict {
         // What a search has decided may wait for a connection to the server.
         let is_calm = self.private.is_calm(process, self.now);
-        let wanted = client.consent.wants(verb, user, self.now);
-        rule!(
-            self,
-            wanted || !is_calm,
-            "a client asks for links that its user wants",
-            "{process:?}: {verb} {user}"
-        );
+        let Some(client) = self.private.clients.get(&process) else { return Ok(()) };
+        let reason = client.consent.reason(verb, user, self.now);
+        let wanted = reason.is_some() || !is_calm;
+        rule!(self, wanted, "a client asks for links that its user wants", "{process:?}: {verb} {user}");
+        if let Some(reason) = reason {
+            let sides = self.private.introductions.values_mut().filter_map(|both| both.side_mut(process));
+            let sides = sides.filter(|side| side.user == user);
+            sides.for_each(|side| {
+                side.talk.searches = reason == Reason::Search && side.opened && !side.talk.is_over
+            });
+        }
         Ok(())
     }
 }

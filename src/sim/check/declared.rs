@@ -53,8 +53,8 @@ impl Check {
             client.declared.insert(user.to_string(), said);
             let detail = || format!("{process:?} to {user}: {ports:?}, of {told:?}");
             rule!(self, good, "a client declares what its router passes on", "{}", detail());
-            if let Some(client) = self.private.clients.get(&process).filter(|_| is_new) {
-                self.is_wanted(process, client, verb, user)?;
+            if is_new {
+                self.is_wanted(process, verb, user)?;
             }
         }
         Ok(())

@@ -45,7 +45,7 @@ pub(super) struct Talk {
     pub(super) lost_at: Option<Time>,
     /// The server has said that it did not introduce the two.
     pub(super) is_unknown: bool,
-    /// The two look for a direct link.
+    /// Its client has asked for a direct link for it, or agreed to one, and was not introduced since.
     pub(super) searches: bool,
     /// The accepter has closed the link to which the requester has moved it.
     is_refused: bool,
@@ -247,7 +247,6 @@ impl Check {
                 (good, MOVES)
             }
             (["meet"], Stage::Open) => {
-                talk.searches = true;
                 self.private.searches(process, &root, self.now);
                 (mem::take(&mut end.debt.meets) || may_meet && is_relayed(link) && is_requester, MEETS)
             }
@@ -281,7 +280,8 @@ impl Check {
         end: &mut End,
         words: &[&str],
     ) -> bool {
-        let Some(Part { is_requester, root, continues, meets, .. }) = self.private.part(process, link, end)
+        let Some(Part { is_requester, root, continues, meets, may_meet, .. }) =
+            self.private.part(process, link, end)
         else {
             return end.stage == Stage::Open;
         };
@@ -293,10 +293,7 @@ impl Check {
             (["ack", number], Stage::Open) => {
                 talk.confirmed = talk.confirmed.max(number.parse().unwrap_or(0));
             }
-            (["meet"], Stage::Open) => {
-                talk.searches = true;
-                self.private.searches(process, &root, self.now);
-            }
+            (["meet"], Stage::Open) if may_meet => self.private.searches(process, &root, self.now),
             (["continue", _, has], Stage::Ready)
                 if !is_requester && (talk.can_move || talk.can_rejoin || continues) =>
             {
