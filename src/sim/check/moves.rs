@@ -26,6 +26,9 @@ const NUMBERS: &str = "texts on a link are numbered without a gap";
 const MEETS: &str = "two who have lost a link look for a direct one";
 const LEAVES: &str = "a conversation leaves its relay if it can";
 
+/// Lines that a direct link takes, from the dial to `continue`.
+const MOVING_LINES: u64 = 12;
+
 /// The other side has so long to go on where a client has moved the conversation.
 const ANSWER_MICROS: u64 = 5_000_000;
 
@@ -148,7 +151,9 @@ impl Private {
             client.is_some_and(|client| client.frozen.is_none())
         };
         let moves = |side: &Side| side.talk.can_move && self.runs_by_itself(side) && stands(side);
-        if both.sides.len() == 2 && both.sides.iter().all(moves) && self.can_reach(both) {
+        // A third round of dials is the last: what it says must come in time.
+        let comes_in_time = MOVING_LINES * self.latency_micros <= PATIENCE_MICROS / 2;
+        if comes_in_time && both.sides.len() == 2 && both.sides.iter().all(moves) && self.can_reach(both) {
             self.moving.due.insert((Time(both.at.0 + PATIENCE_MICROS), id.to_string()));
         }
     }

@@ -158,8 +158,10 @@ impl Check {
             || client.ways(user).contains(&Way::Direct)
             || reason != PrivateEnd::Lost;
         let sides = self.private.introductions.iter_mut();
-        let sides = sides.filter_map(|(id, both)| Some((id.clone(), both.side_mut(process)?)));
-        for (id, side) in sides.filter(|(_, side)| side.user == user && side.opened && !side.talk.is_over) {
+        let sides = sides.filter_map(|(id, both)| Some((both.at, id.clone(), both.side_mut(process)?)));
+        let open = sides.filter(|(_, _, side)| side.user == user && side.opened && !side.talk.is_over);
+        // What a client that stood still shows may be of an earlier conversation than the one that it has by now.
+        if let Some((_, id, side)) = open.min_by_key(|(at, ..)| *at) {
             let talk = &mut side.talk;
             talk.is_over = true;
             self.private.moving.is_found(process, &id);
