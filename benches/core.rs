@@ -241,7 +241,6 @@ impl Town {
                 Effect::Send { link, bytes } => {
                     self.users[link.0 as usize].bytes += bytes.len() as u64;
                     messages += memchr::memchr_iter(b'\n', black_box(bytes)).count();
-                    debug_assert!(!bytes.starts_with(b"error"), "a message was refused");
                 }
                 Effect::ScheduleTimeout { .. } => {}
                 Effect::Close { .. }

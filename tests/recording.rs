@@ -39,7 +39,11 @@ impl Camera {
     fn keep(&mut self) {
         if let Some(mut scribe) = self.scribe.take() {
             let notes = mem::take(&mut self.notes);
-            scribe.take_down(notes.bytes(), usize::MAX).expect("notes are read");
+            // Piece by piece, as the thread of a server does.
+            let mut rest = notes.bytes();
+            while !rest.is_empty() {
+                rest = scribe.take_down(rest, 4_096).expect("notes are read");
+            }
             let recording = scribe.bytes().to_vec();
             let secrets = self.secrets.iter().filter(|secret| secret.len() > 8);
             for secret in secrets {

@@ -337,7 +337,7 @@ planted! {
     ClientNeverMeetsAgain: "A conversation that has lost its direct link stays on the relay.",
     RejoinTakesOldNonce: "A call that was said before is taken by one who has lost a link.",
     RejoinForgetsTexts: "What had not arrived when a link was lost is not said again.",
-    FriendsAreNotAskedAbout: "The request of somebody who has gone and come back is accepted without a question.",
+    FriendsAreNotAskedAbout: "The request of somebody whose link has ended because they went is accepted without a question.",
     RelayForOne: "One who was not introduced gets a relay although the other does not want it.",
     BlockedWantsRelay: "Somebody who is blocked may want a relay.",
     ClientTakesUnasked: "A client takes an introduction that it has not asked for.",

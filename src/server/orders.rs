@@ -48,7 +48,7 @@ pub(super) fn decide(server: &mut ServerState, asker: &Asker, ticket: Ticket, wo
 pub(super) fn answer(server: &mut ServerState, asker: &Asker, done: bool, said: &[Box<str>]) {
     let mut lines = Vec::new();
     for line in said {
-        let line = as_remark(line);
+        let line = set_apart(line);
         if let Some(remark) = Text::new(&line).and_then(Remark::new) {
             ServerLine::Order { number: asker.number, remark }.encode(&mut lines);
         }
@@ -64,6 +64,6 @@ pub(super) fn answer(server: &mut ServerState, asker: &Asker, done: bool, said: 
 }
 
 /// R66: what would read as the number of a command is said behind a space.
-fn as_remark(line: &str) -> Cow<'_, str> {
+fn set_apart(line: &str) -> Cow<'_, str> {
     if line.starts_with('#') { Cow::Owned(format!(" {line}")) } else { Cow::Borrowed(line) }
 }

@@ -51,7 +51,8 @@ impl WipedBytes {
 
     /// Overwrites some of the bytes, which stay.
     pub fn wipe(&mut self, range: Range<usize>) {
-        wipe(self.0.get_mut(range).unwrap_or_default());
+        let end = range.end.min(self.0.len());
+        wipe(self.0.get_mut(range.start..end).unwrap_or_default());
     }
 
     /// Removes all bytes but the first.
@@ -158,6 +159,9 @@ mod tests {
         vector.drain(..3);
         bytes.shrink_to(0);
         assert_eq!((&*bytes, bytes.capacity()), (&vector[..], vector.len()));
+        bytes.wipe(1..1_000);
+        vector[1..].fill(0);
+        assert_eq!(&*bytes, &vector[..]);
         bytes.remove_front(1_000);
         assert!(bytes.is_empty());
         bytes.truncate(5);

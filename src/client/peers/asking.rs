@@ -10,6 +10,7 @@ use super::super::settings::{AcceptPrivate, Way};
 use super::super::verb::{Named, Verb};
 use super::super::view::View;
 use super::ClientState;
+use super::rejoining::Search;
 use crate::planted::{self, Planted};
 use crate::wire::{ClientLine, Code, Command, CommandKind, Contact, Endpoint, MAX_ENDPOINTS};
 use crate::words::Name;
@@ -122,7 +123,12 @@ impl ClientState {
 
     /// Looks for a direct link, for the conversation with a user.
     fn search(&mut self, user: &str, kind: Kind) {
-        let Some(id) = self.peers.conversations.get(user).map(|conversation| conversation.id) else { return };
+        let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
+        let id = conversation.id;
+        if kind == Kind::Accept {
+            // What was expected has come: whatever else this user asks for is asked about.
+            conversation.search = Search::No;
+        }
         if self.peers.has_room() && self.has_room_for_commands() {
             self.ask_with_address(Draft { line: None, user: user.to_owned(), kind });
             self.peers.searches.insert(user.to_owned(), id);

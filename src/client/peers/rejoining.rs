@@ -34,7 +34,7 @@ pub(super) enum Search {
     No,
     /// The other side, which is the requester, may say that they do.
     Expected,
-    /// Both have said that they do; until then the other is expected to ask for it.
+    /// This client has said so, or the other one has; until then the accepter may ask for it.
     Agreed { until: Time },
 }
 
@@ -97,7 +97,7 @@ impl ClientState {
         let due = if conversation.lost_at.is_none() { now } else { now + PAUSE };
         let until = *conversation.lost_at.get_or_insert(now) + REJOIN_PATIENCE;
         if conversation.search == Search::Expected {
-            // Where both have agreed, what the other asks for may still come.
+            // Where this client has said that it looks for one, the other's request may be on its way.
             conversation.search = Search::No;
         }
         if !may || !conversation.can_move || begins_anew || until <= now {

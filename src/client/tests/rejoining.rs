@@ -190,12 +190,19 @@ fn whoever_stops_a_conversation_without_a_link_is_done_with_it() {
 }
 
 #[test]
-fn a_search_is_over_after_ten_seconds_and_with_the_link() {
+fn a_search_is_over_after_ten_seconds_and_with_the_first_request() {
     let mut script = rejoined("requester");
     script.after_ms(9_990).and().server("request yoda").does("show request of yoda");
+    // What was asked for before the relay was lost is accepted, once, and leads to nothing.
     let mut script = rejoined("requester");
     script.server("relay closed 1").happens(Event::PeerClosed { link: LinkId(LINK) }).and();
-    script.server("request yoda").does("show request of yoda");
+    script.server("request yoda");
+    listening(&mut script);
+    assert_eq!(script.count("show request of yoda"), 0);
+    script.and().server(&format!("introduce yoda accepter {OTHER_ID} {ADDRESS}"));
+    script.server("ok #2 accept yoda").does("stop listening");
+    assert_eq!(script.count("show closed yoda"), 0);
+    script.and().server("request yoda").does("show request of yoda");
     let mut script = rejoined("requester");
     script.types("path yoda relay").and().server("request yoda").does("show request of yoda");
 }

@@ -28,8 +28,12 @@ pub(super) enum Held<'a> {
 const TOO_LONG: u32 = u32::MAX;
 const LENGTH_BYTES: usize = size_of::<u32>();
 
-/// The first line of a backlog, taken out while it is obeyed, with those behind it.
-pub(super) struct Lent(Backlog);
+/// The first line of a backlog, taken out while it is obeyed, with those behind it. Nothing comes meanwhile, and the next
+/// line is not asked for.
+pub(super) struct Lent {
+    bytes: WipedBytes,
+    at: usize,
+}
 
 impl Backlog {
     pub(super) const fn is_empty(&self) -> bool {
@@ -58,7 +62,7 @@ impl Backlog {
 
     /// The next line that will be obeyed.
     pub(super) fn front(&self) -> Option<Held<'_>> {
-        (self.lines > 0).then(|| self.first())
+        (self.lines > 0).then(|| read_at(&self.bytes, self.front))
     }
 
     /// Takes the next line out. Those behind it still count as waiting here.
@@ -69,8 +73,7 @@ impl Backlog {
         };
         self.lines -= 1;
         self.weight -= weight;
-        let bytes = core::mem::take(&mut self.bytes);
-        Some(Lent(Backlog { bytes, ..*self }))
+        Some(Lent { bytes: core::mem::take(&mut self.bytes), at: core::mem::take(&mut self.front) })
     }
 
     /// The line was obeyed: takes back those behind it, unless they were dropped meanwhile.
@@ -79,13 +82,13 @@ impl Backlog {
         if self.lines == 0 {
             return;
         }
-        let Lent(Backlog { mut bytes, front, .. }) = lent;
-        let length = match read_at(&bytes, front) {
+        let length = match lent.line() {
             Held::Line(line) => line.len(),
             Held::TooLong => 0,
         };
-        self.front = front + LENGTH_BYTES + length;
-        bytes.wipe(front..self.front);
+        let Lent { mut bytes, at } = lent;
+        self.front = at + LENGTH_BYTES + length;
+        bytes.wipe(at..self.front);
         self.bytes = bytes;
     }
 
@@ -93,15 +96,11 @@ impl Backlog {
     pub(super) fn clear(&mut self) {
         *self = Backlog::default();
     }
-
-    fn first(&self) -> Held<'_> {
-        read_at(&self.bytes, self.front)
-    }
 }
 
 impl Lent {
     pub(super) fn line(&self) -> Held<'_> {
-        self.0.first()
+        read_at(&self.bytes, self.at)
     }
 }
 

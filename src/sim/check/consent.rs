@@ -57,7 +57,8 @@ impl Consent {
     }
 
     /// Why a line with this verb about this user is what its user wants, if it is.
-    fn reason(&self, verb: &str, user: &str, now: Time) -> Option<Reason> {
+    /// What a search has decided may have waited for a connection to the server.
+    fn reason(&self, verb: &str, user: &str, now: Time, is_calm: bool) -> Option<Reason> {
         let is_typed = self.typed.values().any(|text| {
             let mut words = text.split(' ').filter(|word| !word.is_empty());
             match words.next() {
@@ -67,7 +68,7 @@ impl Consent {
             }
         });
         let by_setting = verb == "accept" && self.accepts == AcceptPrivate::Auto;
-        let searches = self.searches.get(user).is_some_and(|until| now <= *until);
+        let searches = self.searches.get(user).is_some_and(|until| now <= *until || !is_calm);
         match (is_typed, searches, by_setting) {
             (true, ..) => Some(Reason::Anew),
             (false, true, _) => Some(Reason::Search),
@@ -80,10 +81,11 @@ impl Consent {
 impl Check {
     /// A client asks for a link, or accepts one.
     pub(super) fn is_wanted(&mut self, process: ProcessId, verb: &str, user: &str) -> Verdict {
-        // What a search has decided may wait for a connection to the server.
         let is_calm = self.private.is_calm(process, self.now);
-        let Some(client) = self.private.clients.get(&process) else { return Ok(()) };
-        let reason = client.consent.reason(verb, user, self.now);
+        let Some(client) = self.private.clients.get_mut(&process) else { return Ok(()) };
+        let reason = client.consent.reason(verb, user, self.now, is_calm);
+        // They are answered.
+        client.consent.asked_by.remove(user);
         let wanted = reason.is_some() || !is_calm;
         rule!(self, wanted, "a client asks for links that its user wants", "{process:?}: {verb} {user}");
         if let Some(reason) = reason {

@@ -77,8 +77,6 @@ pub(super) struct Client {
     pub(super) is_cut_off: bool,
     /// Whether it comes back to a server that it has lost.
     pub(super) reconnects: bool,
-    /// Its connection to the server may be broken.
-    pub(super) is_without_server: bool,
     /// It logs in again in the middle of its session: requests that were typed before it wait.
     pub(super) logs_in_again: bool,
     /// When it began to listen, or the last of them was answered.
@@ -158,7 +156,6 @@ impl Check {
                     asked: BTreeSet::new(),
                     is_cut_off: false,
                     reconnects: *reconnects,
-                    is_without_server: false,
                     logs_in_again: false,
                     expected: now,
                     vain_relays: VecDeque::new(),
@@ -416,11 +413,7 @@ impl Check {
             }
             PeerSeen::Unreached { .. } => {}
             PeerSeen::Slow { latency_micros } => self.private.slows(*latency_micros),
-            PeerSeen::Disturbed { process } => {
-                self.private.disturb(*process, self.now);
-                let client = self.private.clients.get_mut(process);
-                client.into_iter().for_each(|client| client.is_without_server = true);
-            }
+            PeerSeen::Disturbed { process } => self.private.disturb(*process, self.now),
         }
         Ok(())
     }
@@ -467,7 +460,6 @@ impl Check {
             View::Connection(contact) => {
                 if let Some(client) = self.private.clients.get_mut(&process) {
                     client.is_cut_off = contact.state == Connection::Reconnecting;
-                    client.is_without_server = client.is_cut_off;
                     if client.is_cut_off {
                         // It asks its router again when it is back.
                         client.favour = None;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::introduced::{End, Side, Stage};
 use super::moves::{Moving, Talk};
-use super::private::{Private, SHOWING_MICROS};
+use super::private::{CALM_MICROS, Private, SHOWING_MICROS};
 use super::{Check, Verdict, lines, rule};
 use crate::client::Way;
 use crate::client::view::PrivateEnd;
@@ -153,7 +153,7 @@ impl Check {
         let vain_relays = client.vain_relays.clone();
         // One who does not come back to the server that it has lost gives up at once.
         let may_give_up = client.is_cut_off
-            || client.is_without_server && !client.reconnects
+            || !client.reconnects && client.disturbed.0 + CALM_MICROS >= now.0
             || client.logs_in_again
             || client.ways(user).contains(&Way::Direct)
             || reason != PrivateEnd::Lost;

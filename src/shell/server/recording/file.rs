@@ -26,8 +26,8 @@ use crate::words::{Credential, Name};
 const BOUNDS: Bounds = Bounds { file: 1 << 30, waiting: 64 << 20 };
 /// Notes that are given to the thread in the middle of a turn.
 const ENOUGH: usize = 256 << 10;
-/// Memory that is kept for the notes of a while.
-const KEPT: usize = 2 << 20;
+/// Pieces of memory that are kept for notes, each of about as many bytes.
+const SPARE: usize = 16;
 /// How long a server that stops waits for the thread.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 /// How long the thread waits for more before it writes: fewer, larger writes.
@@ -73,8 +73,12 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Two pieces of memory take turns, here and with the thread.
-    noted: WipedBytes,
+    /// In pieces, so that none becomes large: whoever adds to them never waits for much to be copied.
+    noted: Vec<WipedBytes>,
+    /// How many bytes they are.
+    waiting: usize,
+    /// Memory of pieces that were written.
+    spare: Vec<WipedBytes>,
     /// Whether the thread waits for something to do.
     waits: bool,
     /// Nothing more will come, for this reason.
@@ -83,6 +87,20 @@ struct State {
     cut: bool,
     /// The thread has ended.
     done: bool,
+}
+
+impl State {
+    fn add(&mut self, notes: &[u8]) {
+        self.waiting += notes.len();
+        match self.noted.last_mut().filter(|piece| piece.len() + notes.len() <= ENOUGH) {
+            Some(piece) => piece.extend_from_slice(notes),
+            None => {
+                let mut piece = self.spare.pop().unwrap_or_default();
+                piece.extend_from_slice(notes);
+                self.noted.push(piece);
+            }
+        }
+    }
 }
 
 impl Shared {
@@ -126,7 +144,7 @@ impl Recorder {
         let writer =
             Writer { scribe, file, path, written: 0, longest: bounds.file, shared: Arc::clone(&shared) };
         thread::Builder::new().name("recording".to_owned()).spawn(move || writer.run())?;
-        Ok(Recorder { notes: Notes::default(), shared, waiting: bounds.waiting })
+        Ok(Recorder { notes: Notes::with_memory(), shared, waiting: bounds.waiting })
     }
 
     /// Notes an event, before the core is told of it.
@@ -151,14 +169,14 @@ impl Recorder {
     pub fn hand_over(&mut self) -> bool {
         let count = self.notes.bytes().len();
         let mut state = self.shared.lock();
-        if state.noted.len() + count > self.waiting {
+        if state.waiting + count > self.waiting {
             state.over.get_or_insert(End::Behind);
         }
         let goes_on = state.over.is_none();
         if !goes_on || count == 0 {
             return goes_on;
         }
-        state.noted.extend_from_slice(self.notes.bytes());
+        state.add(self.notes.bytes());
         let waits = std::mem::take(&mut state.waits);
         drop(state);
         self.notes.clear();
@@ -215,10 +233,9 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        let mut noted = WipedBytes::new();
         let end = loop {
-            let over = self.wait(&mut noted);
-            if let Err(end) = self.write(&mut noted) {
+            let (noted, over) = self.wait();
+            if let Err(end) = self.write(noted) {
                 break end;
             }
             if let Some(over) = over {
@@ -247,9 +264,8 @@ impl Writer {
         self.shared.more.notify_all();
     }
 
-    /// Waits until something was noted, or nothing more will be; for a while, so that more comes with it. Takes what was
-    /// noted, and gives empty memory for it.
-    fn wait(&self, noted: &mut WipedBytes) -> Option<End> {
+    /// Waits until something was noted, or nothing more will be; for a while, so that more comes with it.
+    fn wait(&self) -> (Vec<WipedBytes>, Option<End>) {
         let mut state = self.shared.lock();
         while state.noted.is_empty() && state.over.is_none() {
             state.waits = true;
@@ -260,19 +276,21 @@ impl Writer {
             thread::sleep(GATHER);
             state = self.shared.lock();
         }
-        std::mem::swap(&mut state.noted, noted);
-        state.over
+        state.waiting = 0;
+        (std::mem::take(&mut state.noted), state.over)
     }
 
     /// Writes what was noted, and wipes it. `Err(Ok(…))`: the recording is full.
-    fn write(&mut self, noted: &mut WipedBytes) -> Result<(), Result<End, io::Error>> {
-        let taken = self.take_down(noted);
-        noted.clear();
-        noted.shrink_to(KEPT);
+    fn write(&mut self, mut noted: Vec<WipedBytes>) -> Result<(), Result<End, io::Error>> {
+        let taken = noted.iter().try_for_each(|notes| self.take_down(notes));
+        noted.iter_mut().for_each(WipedBytes::clear);
         let outcome = taken.and_then(|()| self.flush());
+        let mut state = self.shared.lock();
         if let Err(end) = &outcome {
-            self.shared.lock().over.get_or_insert(*end.as_ref().unwrap_or(&End::Behind));
+            state.over.get_or_insert(*end.as_ref().unwrap_or(&End::Behind));
         }
+        let room = SPARE.saturating_sub(state.spare.len());
+        state.spare.extend(noted.into_iter().filter(|notes| notes.capacity() <= 2 * ENOUGH).take(room));
         outcome
     }
 

@@ -59,6 +59,12 @@ pub struct Notes {
     effects: Effects,
 }
 
+impl Drop for Notes {
+    fn drop(&mut self) {
+        wipe(&mut self.encoder.bytes);
+    }
+}
+
 impl std::fmt::Debug for Notes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Notes({} bytes)", self.encoder.bytes.len())
@@ -66,6 +72,13 @@ impl std::fmt::Debug for Notes {
 }
 
 impl Notes {
+    /// With memory for all but the largest events: what grows leaves copies.
+    fn with_memory() -> Notes {
+        let mut notes = Notes::default();
+        notes.encoder.bytes.reserve(KEPT);
+        notes
+    }
+
     /// Notes an event, before the core is told of it.
     pub fn event(&mut self, event: &Event<'_>, now: Time) {
         self.encoder.bytes.push(EVENT);

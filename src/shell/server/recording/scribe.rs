@@ -128,38 +128,40 @@ impl Scribe {
         self.write(&Item::End(end));
     }
 
-    /// Takes notice of what was noted, which is whole events and effects, until there is so much to be written; returns
-    /// what is left. `None` if it cannot be read.
+    /// Takes notice of what was noted, which is whole events and effects, until there is so much to be written, the effects
+    /// of its last event included; returns what is left. `None` if it cannot be read.
     #[must_use]
     pub fn take_down<'n>(&mut self, noted: &'n [u8], enough: usize) -> Option<&'n [u8]> {
         let mut from = Decoder { rest: noted };
-        while self.out.bytes.len() < enough
-            && let Some(kind) = from.byte()
-        {
+        while let Some(kind) = from.byte() {
             match kind {
                 EVENT => {
                     let now = Time(u64::from_le_bytes(from.array()?));
                     let rest = from.rest;
                     let event = get_event(&mut from)?;
                     self.event(event, &rest[..rest.len() - from.rest.len()], now);
+                    continue;
                 }
                 EFFECTS => {
                     let summary = Summary::get(&mut from)?;
                     // Most tell no tokens and end no links.
+                    let mut tokens = Vec::new();
                     if let [0, 0, rest @ ..] = from.rest {
                         from.rest = rest;
-                        self.write(&Item::Effects { summary, tokens: Vec::new() });
-                        continue;
-                    }
-                    let tokens = Vec::<Token>::get(&mut from)?;
-                    let tokens = tokens.iter().map(|token| self.stand_ins.token(token)).collect();
-                    for link in Vec::<LinkId>::get(&mut from)? {
-                        self.forget(link);
+                    } else {
+                        let told = Vec::<Token>::get(&mut from)?;
+                        tokens = told.iter().map(|token| self.stand_ins.token(token)).collect();
+                        for link in Vec::<LinkId>::get(&mut from)? {
+                            self.forget(link);
+                        }
                     }
                     self.write(&Item::Effects { summary, tokens });
                 }
                 NO_EFFECTS => self.write(&Item::Effects { summary: Summary::NOTHING, tokens: Vec::new() }),
                 _ => return None,
+            }
+            if self.out.bytes.len() >= enough {
+                break;
             }
         }
         Some(from.rest)
