@@ -162,8 +162,6 @@ pub(in crate::server) fn go_on_reading(server: &mut ServerState, id: LinkId) {
     if let Some(link) = server.door.links.get_mut(&id)
         && link.paused
         && link.held.weight() <= HELD_BYTES / 2
-        // Whose session is over says nothing more that is read.
-        && !matches!(link.stage, Stage::Parting(..))
     {
         link.paused = false;
         server.out.resume(id);

@@ -271,6 +271,7 @@ impl Server {
                     link.stage = Stage::Parting(farewell, last);
                     link.due = Some(due);
                     link.held.clear();
+                    link.held_bytes = 0;
                 }
                 self.set(due, Timer::Parting(id));
                 self.word_waits(number, id);
