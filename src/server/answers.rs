@@ -112,7 +112,8 @@ pub(super) fn write_failure(server: &mut ServerState, asker: &Asker, code: Code,
     ServerLine::Failed { number: asker.number, code, command: asker.kind.name() }.encode(lines);
 }
 
-/// What a command came to, as far as whoever gave it reads it.
+/// What a command came to, as far as whoever gave it reads it. Only what is stored for a time is heard by some as something
+/// else: for all else nobody is looked up.
 pub(super) fn as_heard(server: &ServerState, asker: &Asker, outcome: Outcome) -> Outcome {
     if !matches!(outcome, Outcome::StoredUntil(_)) {
         return outcome;

@@ -56,9 +56,9 @@ impl Consent {
         self.searches.insert(user.to_string(), Time(now.0 + MEETING_MICROS));
     }
 
-    /// Why a line with this verb about this user is what its user wants, if it is.
-    /// What a search has decided may have waited for a connection to the server.
-    fn reason(&self, verb: &str, user: &str, now: Time, is_calm: bool) -> Option<Reason> {
+    /// Why a line with this verb about this user is what its user wants, if it is. A search leads to one such line, which
+    /// may have waited for a connection to the server.
+    fn reason(&mut self, verb: &str, user: &str, now: Time, is_calm: bool) -> Option<Reason> {
         let is_typed = self.typed.values().any(|text| {
             let mut words = text.split(' ').filter(|word| !word.is_empty());
             match words.next() {
@@ -71,7 +71,10 @@ impl Consent {
         let searches = self.searches.get(user).is_some_and(|until| now <= *until || !is_calm);
         match (is_typed, searches, by_setting) {
             (true, ..) => Some(Reason::Anew),
-            (false, true, _) => Some(Reason::Search),
+            (false, true, _) => {
+                self.searches.remove(user);
+                Some(Reason::Search)
+            }
             (false, false, true) => Some(Reason::Anew),
             (false, false, false) => None,
         }

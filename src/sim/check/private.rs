@@ -353,7 +353,7 @@ impl Check {
                 chosen.extend(Way::from_word(way));
             }
             // The result may be shown long after.
-            ["trust", ..] => {
+            ["trust", _, ..] => {
                 self.private.keys.is_trusted(process, text.trim_start_matches("trust "));
             }
             _ if text.starts_with("logout") => self.private.disturb(process, now),

@@ -26,7 +26,7 @@ use crate::words::{Credential, Name};
 const BOUNDS: Bounds = Bounds { file: 1 << 30, waiting: 64 << 20 };
 /// Notes that are given to the thread in the middle of a turn.
 const ENOUGH: usize = 256 << 10;
-/// Pieces of memory that are kept for notes, each of about as many bytes.
+/// Pieces of memory that are kept for notes, each of [`ENOUGH`] bytes or twice that.
 const SPARE: usize = 16;
 /// How long a server that stops waits for the thread.
 const LAST_WRITE: Duration = Duration::from_secs(2);
