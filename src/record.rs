@@ -7,13 +7,12 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 #![forbid(unsafe_code)]
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Code, Status};
-use crate::words::{AddressRange, Credential, LoginNumber, MessageId, Name, Origin};
+use crate::words::{AddressRange, Credential, LoginNumber, MessageId, Name, Origin, SharedText};
 
 /// Records are numbered from 1 in the order in which they were decided. Numbers are not reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -49,8 +48,8 @@ pub struct Mail {
     pub origin: Option<Origin>,
     /// When the server accepted it.
     pub sent_at: Time,
-    /// Text, without a line feed.
-    pub text: Arc<str>,
+    /// What it says.
+    pub text: SharedText,
 }
 
 impl core::fmt::Debug for Mail {
@@ -304,8 +303,8 @@ pub struct Announcement {
     pub number: u32,
     /// When it was said.
     pub at: Time,
-    /// The text, without a line feed.
-    pub text: Arc<str>,
+    /// What was said.
+    pub text: SharedText,
 }
 
 impl core::fmt::Debug for Announcement {

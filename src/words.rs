@@ -108,10 +108,71 @@ impl<'a> Text<'a> {
         good.then_some(Text(text))
     }
 
+    /// What stands at the end of a line: `None` if there is nothing.
+    pub(crate) fn of_line(text: &'a str) -> Option<Text<'a>> {
+        debug_assert!(!text.contains('\n'), "{text:?} is more than one line");
+        (!text.is_empty()).then_some(Text(text))
+    }
+
     /// The text as a string.
     #[must_use]
     pub const fn as_str(self) -> &'a str {
         self.0
+    }
+}
+
+/// The same, shared. `Debug` shows its length only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SharedText(Arc<str>);
+
+impl SharedText {
+    /// The text, borrowed.
+    #[must_use]
+    pub fn as_text(&self) -> Text<'_> {
+        Text(&self.0)
+    }
+
+    /// The text as a string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How many bytes it has: at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl From<Text<'_>> for SharedText {
+    fn from(text: Text<'_>) -> SharedText {
+        SharedText(text.0.into())
+    }
+}
+
+impl FromStr for SharedText {
+    type Err = NoText;
+
+    fn from_str(text: &str) -> Result<SharedText, NoText> {
+        Text::new(text).map(SharedText::from).ok_or(NoText)
+    }
+}
+
+/// Words that are no [`Text`]: none at all, or with a line feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoText;
+
+impl fmt::Display for SharedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for SharedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedText({} bytes)", self.0.len())
     }
 }
 

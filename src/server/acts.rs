@@ -1,30 +1,28 @@
 //! What operators do (R62).
 
-use alloc::boxed::Box;
-
 use super::accounts::UserId;
 use super::{ServerState, announcements, door, restraints};
 use crate::record::{Invite, Restraint};
 use crate::time::Time;
 use crate::wire::code::spelled;
 use crate::wire::{Notice, ServerLine};
-use crate::words::{AddressRange, LinkId, Name, Text, Ticket, Token};
+use crate::words::{AddressRange, LinkId, Name, SharedText, Text, Ticket, Token};
 
 /// Something that an operator wants done.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Everybody who is online reads this. It is a [`Text`].
-    Announce(Box<str>),
-    /// The same, and whoever has no connection reads it when they have one again (R67). It is a [`Text`].
-    AnnounceKept(Box<str>),
+    /// Everybody who is online reads this.
+    Announce(SharedText),
+    /// The same, and whoever has no connection reads it when they have one again (R67).
+    AnnounceKept(SharedText),
     /// The announcement of this number is kept no more.
     Withdraw(u32),
     /// The session of a user ends.
     Kick {
         /// Whose.
         user: Name,
-        /// What they are told before, a [`Text`].
-        reason: Option<Box<str>>,
+        /// What they are told before.
+        reason: Option<SharedText>,
     },
     /// What was counted for a name, and for the devices of its account, is forgotten, and so are their locks.
     Unlock(Name),
@@ -100,8 +98,8 @@ pub type Reached = Result<u64, NotDone>;
 /// Does what an operator wants.
 pub(super) fn act(server: &mut ServerState, ticket: Ticket, act: &Act) {
     let outcome = match act {
-        Act::Announce(text) => Ok(announcements::say(server, text)),
-        Act::Kick { user, reason } => kick(server, user, reason.as_deref()),
+        Act::Announce(text) => Ok(announcements::say(server, text.as_text())),
+        Act::Kick { user, reason } => kick(server, user, reason.as_ref()),
         Act::Unlock(name) => Ok(door::unlock(server, name)),
         // Answered when it is durable.
         Act::AnnounceKept(text) => return announcements::submit(server, ticket, text.clone()),
@@ -123,7 +121,7 @@ pub(super) fn greet(server: &mut ServerState, id: LinkId) {
     }
 }
 
-fn kick(server: &mut ServerState, name: &Name, reason: Option<&str>) -> Reached {
+fn kick(server: &mut ServerState, name: &Name, reason: Option<&SharedText>) -> Reached {
     let user = server.accounts.find(name.as_str()).ok_or(NotDone::UnknownUser)?;
     if server.accounts[user].session.is_none() {
         let known = !server.accounts[user].is_leaving();
@@ -135,8 +133,8 @@ fn kick(server: &mut ServerState, name: &Name, reason: Option<&str>) -> Reached 
 }
 
 /// Tells a user something of the operator.
-fn tell(server: &mut ServerState, user: UserId, text: Option<&str>) {
-    if let (Some(link), Some(text)) = (server.accounts[user].link(), text.and_then(Text::new)) {
+fn tell(server: &mut ServerState, user: UserId, text: Option<&SharedText>) {
+    if let (Some(link), Some(text)) = (server.accounts[user].link(), text.map(SharedText::as_text)) {
         server.out.send(link, &ServerLine::Notice(Notice::Operator { text }));
     }
 }

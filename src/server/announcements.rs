@@ -1,6 +1,5 @@
 //! What operators say to all, and what of it is kept for those who are away (R67).
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -14,7 +13,7 @@ use super::wishes::{self, Decision};
 use crate::planted::{self, Planted};
 use crate::record::{Announcement, Change, Fact, Record};
 use crate::wire::{Notice, ServerLine};
-use crate::words::{LinkId, Text, Ticket};
+use crate::words::{LinkId, SharedText, Text, Ticket};
 
 /// Announcements that are kept; the oldest makes room.
 const KEPT: usize = 16;
@@ -39,8 +38,7 @@ pub(super) struct Heard {
 }
 
 /// As other notices: whoever does not read misses it.
-pub(super) fn say(server: &mut ServerState, text: &str) -> u64 {
-    let Some(text) = Text::new(text) else { return 0 };
+pub(super) fn say(server: &mut ServerState, text: Text<'_>) -> u64 {
     let links: Vec<LinkId> = connected(server).into_iter().map(|(_, link)| link).collect();
     let written = server.out.write_line(&ServerLine::Notice(Notice::Operator { text }));
     let most = if planted::is(Planted::AnnouncedToOne) { 1 } else { links.len() };
@@ -54,7 +52,7 @@ fn connected(server: &ServerState) -> Vec<(UserId, LinkId)> {
 }
 
 /// Something is to be said to all, and kept for those who are away.
-pub(super) fn submit(server: &mut ServerState, ticket: Ticket, text: Box<str>) {
+pub(super) fn submit(server: &mut ServerState, ticket: Ticket, text: SharedText) {
     wishes::submit(server, Wish::Announce { ticket, text });
 }
 
@@ -68,7 +66,7 @@ pub(super) fn subjects() -> Subjects {
 }
 
 /// Says it to those who are there. It is kept once it is durable.
-pub(super) fn decide(server: &mut ServerState, text: &str) -> Decision {
+pub(super) fn decide(server: &mut ServerState, text: &SharedText) -> Decision {
     if server.announcements.kept.len() >= KEPT
         && let Some((&number, _)) = server.announcements.kept.first_key_value()
     {
@@ -78,12 +76,12 @@ pub(super) fn decide(server: &mut ServerState, text: &str) -> Decision {
     let number = server.announcements.last.saturating_add(1);
     server.announcements.last = number;
     let there = connected(server);
-    say(server, text);
+    say(server, text.as_text());
     let concerned: Vec<UserId> = there.into_iter().map(|(user, _)| user).collect();
     for &user in &concerned {
         server.accounts[user].heard.upto = number;
     }
-    let announcement = Announcement { number, at: server.now, text: text.into() };
+    let announcement = Announcement { number, at: server.now, text: text.clone() };
     Decision::Change { change: Change::Announced { announcement }, concerned }
 }
 
@@ -115,9 +113,7 @@ pub(super) fn catch_up(server: &mut ServerState, user: UserId, link: LinkId) -> 
     let missed = server.announcements.kept.range(upto.saturating_add(1)..).map(|(_, said)| said);
     let missed: Vec<Announcement> = missed.filter(|said| !is_over(said)).cloned().collect();
     for said in &missed {
-        if let Some(text) = Text::new(&said.text) {
-            server.out.send(link, &ServerLine::Notice(Notice::Operator { text }));
-        }
+        server.out.send(link, &ServerLine::Notice(Notice::Operator { text: said.text.as_text() }));
     }
     if let Some((&last, _)) = server.announcements.kept.last_key_value()
         && !planted::is(Planted::KeptSaidAgain)

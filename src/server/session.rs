@@ -1,6 +1,5 @@
 //! Sessions: what a user who is online has, and what they have caused.
 
-use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use super::accounts::UserId;
@@ -12,7 +11,7 @@ use super::{Later, ServerState, door};
 use crate::planted::{self, Planted};
 use crate::time::Time;
 use crate::wire::Capabilities;
-use crate::words::LinkId;
+use crate::words::{LinkId, SharedText};
 
 /// A user who is online.
 #[derive(Debug, Clone)]
@@ -30,7 +29,7 @@ pub(super) struct Session {
     pub(super) capabilities: Capabilities,
     pub(super) place: Place,
     /// What they have said to be away for.
-    pub(super) away: Option<Box<str>>,
+    pub(super) away: Option<SharedText>,
     pub(super) last_active: Time,
     /// The last activity before the time without any that its user was told of.
     pub(super) told_idle_since: Option<Time>,

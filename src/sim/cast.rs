@@ -4,6 +4,8 @@ use alloc::format;
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::words::{SharedText, Text};
+
 /// Users; only the first [`ACCOUNTS`] have an account at the start.
 pub(crate) const USERS: &[&str] =
     &["hans", "yoda", "luke", "vader", "r2d2", "Ωmega", "leia", "Hans", "zoé", "ha"];
@@ -38,6 +40,12 @@ const TAILS: &[&str] = &[
     " a\u{301}\u{301} \u{202e}x",
     "\u{2028}yoda: t1\u{2028}\u{2028} end\u{2028}",
 ];
+
+/// A text that a server takes: it has a byte, and no line feed.
+pub(super) fn shared(text: &str) -> SharedText {
+    let Some(text) = Text::new(text) else { unreachable!("the world says nothing else: {text:?}") };
+    text.into()
+}
 
 /// A text that no other step sends: its number, and a tail.
 pub(crate) fn text(number: u32, salt: u64) -> String {

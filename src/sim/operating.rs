@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::cast::{USERS, any_address, hand_address};
+use super::cast::{USERS, any_address, hand_address, shared};
 use super::scenario::Step;
 use super::trace::{Seen, Told};
 use super::world::World;
@@ -93,7 +93,7 @@ impl World {
     }
 
     fn act_at_once(&mut self, step: Step, user: Name, act: u16) -> Act {
-        let says = |world: &mut World| Box::<str>::from(world.new_text());
+        let says = |world: &mut World| shared(&world.new_text());
         match act {
             6 | 7 => {
                 let reason = step.salt.is_multiple_of(2).then(|| says(self));

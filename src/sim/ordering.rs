@@ -12,7 +12,7 @@ use super::world::{Happening, World};
 use crate::record::Restraint;
 use crate::server::{Act, Event, Reached};
 use crate::time::Time;
-use crate::words::{Name, Ticket};
+use crate::words::{Name, Text, Ticket};
 
 /// What users have ordered of this life of the server.
 #[derive(Debug, Default)]
@@ -110,15 +110,15 @@ fn act(words: &str, now: Time) -> Option<Act> {
     let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
     let (name, more) = rest.split_once(' ').map_or((rest, None), |(name, more)| (name, Some(more)));
     if let Some(kept) = words.strip_prefix("announce --keep ") {
-        return Some(Act::AnnounceKept(kept.into()));
+        return Text::new(kept).map(|kept| Act::AnnounceKept(kept.into()));
     }
     if word == "announce" {
-        return Some(Act::Announce(rest.into()));
+        return Text::new(rest).map(|rest| Act::Announce(rest.into()));
     }
     let user = Name::new(name).ok()?;
     let until = more.and_then(|secs| secs.parse().ok()).map(|secs: u64| Time(now.0 + secs * 1_000_000));
     Some(match word {
-        "kick" => Act::Kick { user, reason: more.map(Into::into) },
+        "kick" => Act::Kick { user, reason: more.and_then(Text::new).map(Into::into) },
         "unlock" => Act::Unlock(user),
         "mute" => Act::Restrain { user, how: Restraint::Muted, until },
         "unmute" => Act::Restrain { user, how: Restraint::Muted, until: None },

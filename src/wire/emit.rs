@@ -135,6 +135,9 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 /// Formatting through `core::fmt` costs ten times as much, and a delivery has six numbers.
 #[inline]
 fn push_decimal(out: &mut Vec<u8>, number: u64) {
+    if let digit @ 0..10 = number {
+        return out.push(digit as u8 | b'0');
+    }
     if number < EIGHT_DIGITS {
         return push_leading(out, number);
     }

@@ -87,7 +87,7 @@ pub(super) fn field(input: &str) -> Parsed<'_, &str> {
 /// A text after exactly one space: the rest of the line, byte for byte.
 #[inline]
 pub(super) fn text(input: &str) -> Parsed<'_, Text<'_>> {
-    map_opt(preceded(space, rest), Text::new).parse(input)
+    map_opt(preceded(space, rest), Text::of_line).parse(input)
 }
 
 /// A password after exactly one space: the rest of the line, byte for byte.

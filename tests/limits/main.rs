@@ -185,7 +185,7 @@ fn with_a_full_window(settings: Settings) -> Server {
 fn mail(number: u64) -> Mail {
     let from = Name::new("hans").unwrap();
     let id = MessageId { boot: 1, number };
-    Mail { id, from, group: None, origin: None, sent_at: Time(0), text: "hi".into() }
+    Mail { id, from, group: None, origin: None, sent_at: Time(0), text: "hi".parse().expect("a text") }
 }
 
 /// Acknowledges messages as they are shown, and answers that no mail is left; counts the questions.

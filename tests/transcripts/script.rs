@@ -143,10 +143,10 @@ fn operate(stage: &mut Stage, words: &str) {
     let (name, text) = rest.split_once(' ').map_or((rest, None), |(name, text)| (name, Some(text)));
     let user = || Name::new(name).expect("a name");
     let done = match verb {
-        "announces" => Act::Announce(rest.into()),
-        "keeps" => Act::AnnounceKept(rest.into()),
+        "announces" => Act::Announce(rest.parse().expect("a text")),
+        "keeps" => Act::AnnounceKept(rest.parse().expect("a text")),
         "withdraws" => Act::Withdraw(rest.parse().expect("a number")),
-        "kicks" => Act::Kick { user: user(), reason: text.map(Into::into) },
+        "kicks" => Act::Kick { user: user(), reason: text.map(|text| text.parse().expect("a text")) },
         "unlocks" => Act::Unlock(user()),
         "invites" => {
             let mut words = rest.split(' ');

@@ -74,14 +74,17 @@ fn take_frame(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
     if matches!(stage, Stage::Parting(..)) {
         return;
     }
-    let at_once = |line: &[u8]| is_obeyed_at_once(stage, relays, line);
+    if let Frame::Line(line) = frame
+        && let Some(line) = obeyed_at_once(stage, relays, line)
+    {
+        return obey(server, id, stage, line);
+    }
     match frame {
         // It must make no difference whether the end of the line came with it.
         Frame::TooLong { bytes } if bytes > endless_line(server) => {
             links::cut_off(server, id, "line_bytes");
         }
         Frame::Line(line) if line.iter().all(|&byte| byte == b' ') => {}
-        Frame::Line(line) if at_once(line) => obey_line(server, id, stage, line),
         _ if matches!(stage, Stage::Leaving(..) | Stage::Departing(..)) => {}
         _ if waits || must_wait(server, id, stage) => hold(server, id, frame),
         Frame::TooLong { .. } => obey_at_a_price(server, id, stage, Held::TooLong),
@@ -108,25 +111,25 @@ fn obey_at_a_price(server: &mut ServerState, id: LinkId, stage: Stage, line: Hel
     turns::end_line(server, id);
 }
 
-/// Whether a line is obeyed although its link waits: acknowledgements must not wait for what they settle.
-fn is_obeyed_at_once(stage: Stage, relays: bool, line: &[u8]) -> bool {
+/// A line that is obeyed although its link waits: acknowledgements must not wait for what they settle.
+fn obeyed_at_once(stage: Stage, relays: bool, line: &[u8]) -> Option<ClientLine<'_>> {
     let change = |line: &[u8]| {
         [&b"block"[..], b"unblock", b"create", b"add", b"remove", b"leave", b"delete", b"#", b"logout"]
             .iter()
             .any(|word| line.starts_with(word))
     };
     let planted = planted::is(Planted::NextLineDoesNotWait) && !change(line);
-    let word = line.trim_ascii_start();
-    let at_once = (word.starts_with(b"ack") || word.starts_with(b"active") || word.starts_with(b"alive"))
-        && matches!(
-            ClientLine::parse(line),
-            Ok(ClientLine::Acknowledge { .. } | ClientLine::Active { .. } | ClientLine::Alive)
-        );
-    let took = relays
-        && word.starts_with(b"relay")
-        && matches!(ClientLine::parse(line), Ok(ClientLine::Relay(RelayLine::Took { .. })));
-    (stage.user().is_some() || stage.courier().is_some()) && (at_once || planted)
-        || stage.user().is_some() && took
+    let is_member = stage.user().is_some();
+    let sends = is_member || stage.courier().is_some();
+    // Most lines are others: their first byte tells.
+    if !matches!(line.trim_ascii_start(), [b'a' | b'r', ..]) && !planted {
+        return None;
+    }
+    let line = ClientLine::parse(line).ok()?;
+    let settles =
+        matches!(line, ClientLine::Acknowledge { .. } | ClientLine::Active { .. } | ClientLine::Alive);
+    let took = matches!(line, ClientLine::Relay(RelayLine::Took { .. })) && relays;
+    (sends && (settles || planted) || is_member && took).then_some(line)
 }
 
 fn hold(server: &mut ServerState, id: LinkId, frame: Frame<'_>) {
@@ -153,7 +156,7 @@ pub(in crate::server) fn go_on_reading(server: &mut ServerState, id: LinkId) {
             }
             break;
         };
-        let at_once = matches!(next, Held::Line(line) if is_obeyed_at_once(stage, relays, line));
+        let at_once = matches!(next, Held::Line(line) if obeyed_at_once(stage, relays, line).is_some());
         if !at_once && must_wait(server, id, stage) {
             break;
         }

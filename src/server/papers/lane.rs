@@ -14,7 +14,7 @@ use crate::server::Renewal;
 use crate::server::accounts::UserId;
 use crate::server::answers::Asker;
 use crate::time::Time;
-use crate::words::{AddressRange, Credential, LinkId, Name, Ticket};
+use crate::words::{AddressRange, Credential, LinkId, Name, SharedText, Ticket};
 
 /// A wish, told apart from all others. Later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,7 @@ pub(in crate::server) enum Wish {
     /// An operator wants nobody let in from these addresses, or does so no more.
     BanRange { ticket: Ticket, range: AddressRange, until: Option<Time> },
     /// An operator says something to all, also to those who are away.
-    Announce { ticket: Ticket, text: Box<str> },
+    Announce { ticket: Ticket, text: SharedText },
     /// An operator wants the announcement of this number to be kept no more.
     Withdraw { ticket: Ticket, number: u32 },
     /// An operator wants an invite with this code.

@@ -107,7 +107,11 @@ impl Ledger {
                 }
             }
             Err(at) => {
-                self.entries.insert(at, entry);
+                if at == self.entries.len() {
+                    self.entries.push_back(entry);
+                } else {
+                    self.entries.insert(at, entry);
+                }
                 if self.entries.len() > REMEMBERED {
                     self.entries.pop_front();
                 }

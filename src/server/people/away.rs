@@ -1,6 +1,5 @@
 //! `away`: what a user who does not answer lets others know, as long as their session lasts.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::blocks;
@@ -10,19 +9,18 @@ use crate::server::accounts::UserId;
 use crate::server::answers::{self, Asker};
 use crate::server::{ServerState, session};
 use crate::wire::{Answer, Code, ServerLine};
-use crate::words::{Name, Text};
+use crate::words::{Name, SharedText, Text};
 
 /// The longest text, so that a line of a list costs one unit.
 const AWAY_BYTES: usize = 256;
 
 /// Carries out `away`.
 pub(in crate::server) fn go(server: &mut ServerState, asker: &Asker, text: Text<'_>) {
-    let text = text.as_str();
-    if text.len() > AWAY_BYTES && !planted::is(Planted::LongAwayKept) {
+    if text.as_str().len() > AWAY_BYTES && !planted::is(Planted::LongAwayKept) {
         return answers::fail(server, asker, Code::TooLong);
     }
     if let Some(session) = server.accounts[asker.user].session.as_mut() {
-        session.away = Some(Box::from(text));
+        session.away = Some(text.into());
     }
     answers::answer(server, asker, Outcome::Done, Answer::Away);
 }
@@ -39,8 +37,8 @@ pub(in crate::server) fn come_back(server: &mut ServerState, asker: &Asker) {
 
 /// What a user has said to be away for, if the asker may know: nothing comes from one to the other, in either
 /// direction, where one has blocked the other.
-fn heard<'a>(server: &'a ServerState, asker: &Asker, user: UserId) -> Option<&'a str> {
-    let text = server.accounts[user].session.as_ref()?.away.as_deref()?;
+fn heard<'a>(server: &'a ServerState, asker: &Asker, user: UserId) -> Option<Text<'a>> {
+    let text = server.accounts[user].session.as_ref()?.away.as_ref().map(SharedText::as_text)?;
     let hidden = blocks::has_blocked(server, user, asker.user) && !planted::is(Planted::BlockSkippedInAway);
     let refused = blocks::has_blocked(server, asker.user, user) && !planted::is(Planted::BlockedAwayHeard);
     (!hidden && !refused).then_some(text)
@@ -58,9 +56,9 @@ pub(super) fn list(server: &ServerState, asker: &Asker, users: &[UserId], lines:
         return 0;
     }
     let away = |user: &UserId| Some((server.accounts.name(*user), heard(server, asker, *user)?));
-    let mut all: Vec<(&Name, &str)> = users.iter().filter_map(away).collect();
-    all.sort_unstable();
-    for (name, text) in &all {
+    let mut all: Vec<(&Name, Text<'_>)> = users.iter().filter_map(away).collect();
+    all.sort_unstable_by_key(|(name, _)| *name);
+    for &(name, text) in &all {
         encode(asker, name, text, lines);
     }
     all.len() as u64
@@ -83,7 +81,6 @@ pub(in crate::server) fn tell(server: &mut ServerState, asker: &Asker, user: Use
     }
 }
 
-fn encode(asker: &Asker, name: &Name, text: &str, lines: &mut Vec<u8>) {
-    let Some(text) = Text::new(text) else { unreachable!("a text stays one") };
+fn encode(asker: &Asker, name: &Name, text: Text<'_>, lines: &mut Vec<u8>) {
     ServerLine::Away { number: asker.number, user: name.as_str(), text }.encode(lines);
 }

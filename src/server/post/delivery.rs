@@ -15,7 +15,7 @@ use crate::server::answers::Tell;
 use crate::server::deadlines::Deadline;
 use crate::time::Time;
 use crate::wire::{self, Code, Freshness, ServerLine, Status};
-use crate::words::{MessageId, Text, Ticket};
+use crate::words::{MessageId, Ticket};
 
 /// A message that is not acknowledged within this time is stored.
 const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(2);
@@ -203,9 +203,8 @@ pub(super) fn deliver(server: &mut ServerState, to: UserId, parcel: Parcel) {
 pub(super) fn send_parcel(server: &mut ServerState, to: UserId, mut parcel: Parcel, freshness: Freshness) {
     let Some(link) = server.accounts[to].link() else { unreachable!("a message is sent to a link") };
     let mail = &parcel.mail;
-    let Some(text) = Text::new(&mail.text) else { unreachable!("a message has a text") };
     let (id, from, sent_at, origin) = (mail.id, mail.from.as_str(), mail.sent_at, mail.origin);
-    let delivery = wire::Delivery { id, from, sent_at, origin, freshness, text };
+    let delivery = wire::Delivery { id, from, sent_at, origin, freshness, text: mail.text.as_text() };
     let written = server.out.write_line(&match &mail.group {
         Some(group) => ServerLine::GroupMessage { group: group.as_str(), delivery },
         None => ServerLine::Message(delivery),

@@ -119,7 +119,7 @@ mod tests {
             group: None,
             origin: None,
             sent_at: Time::ZERO,
-            text: "hello".into(),
+            text: "hello".parse().unwrap(),
         }
     }
 

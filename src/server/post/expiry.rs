@@ -269,7 +269,7 @@ mod tests {
             group: None,
             origin: None,
             sent_at: Time::ZERO,
-            text: "x".into(),
+            text: "x".parse().unwrap(),
         };
         numbers.map(mail).collect()
     }

@@ -46,7 +46,7 @@ pub(in crate::server) fn message_group(server: &mut ServerState, asker: &Asker, 
     };
     server.post.group_messages.insert(number, message);
     let origin = asker.origin().filter(|_| !planted::is(Planted::GroupOriginDropped));
-    let letter = Letter { from: asker.user, group: Some(group), origin, text: text.as_str().into() };
+    let letter = Letter { from: asker.user, group: Some(group), origin, text: text.into() };
     let last = members.last().copied();
     for member in members.into_iter().filter(|&member| member != asker.user) {
         let open = blocks::may_reach(server, asker.user, member) || planted::is(Planted::BlockSkippedInGroup);

@@ -1,6 +1,5 @@
 //! `message`: to one user, at once or through their mailbox.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::delivery::{self, Keep, Parcel};
@@ -16,7 +15,7 @@ use crate::server::session;
 use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
 use crate::time::Time;
 use crate::wire::{Answer, Code, Status};
-use crate::words::{Name, Origin, Text};
+use crate::words::{Name, Origin, SharedText, Text};
 
 /// Live messages of one sender to one receiver that may wait for stored ones; beyond that they are stored.
 const WAITING_MESSAGES: usize = 64;
@@ -27,7 +26,7 @@ pub(super) struct Letter {
     pub(super) from: UserId,
     pub(super) group: Option<Name>,
     pub(super) origin: Option<Origin>,
-    pub(super) text: Arc<str>,
+    pub(super) text: SharedText,
 }
 
 impl Letter {
@@ -57,8 +56,8 @@ pub(in crate::server) fn message(server: &mut ServerState, asker: &Asker, to: &s
     if !open {
         return pretend_stored(server, asker, to);
     }
-    let trimmed = Some(text.as_str().trim_start()).filter(|text| !text.is_empty());
-    let text = trimmed.filter(|_| planted::is(Planted::TextTrimmed)).unwrap_or_else(|| text.as_str());
+    let trimmed = planted::is(Planted::TextTrimmed).then(|| Text::new(text.as_str().trim_start())).flatten();
+    let text = trimmed.unwrap_or(text);
     let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: text.into() };
     post(server, to, letter, tell);
 }

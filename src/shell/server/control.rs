@@ -209,7 +209,7 @@ pub(super) fn restraints(core: &ServerState, now: Time) -> Value {
 
 /// `announcements`; texts with the line break of a text.
 pub(super) fn announcements(core: &ServerState, now: Time) -> Value {
-    let show = |said: &Announcement| json!({ "announcement": said.number, "at": moment(said.at), "text": &*said.text });
+    let show = |said: &Announcement| json!({ "announcement": said.number, "at": moment(said.at), "text": said.text.as_str() });
     json!({ "ok": true, "announcements": core.announcements(now).map(show).collect::<Vec<_>>() })
 }
 

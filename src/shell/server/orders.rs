@@ -12,7 +12,7 @@ use crate::server::Act;
 use crate::shell::platform::System;
 use crate::shell::visible::visible;
 use crate::time::Time;
-use crate::words::{AddressRange, Name, Text};
+use crate::words::{AddressRange, Name, SharedText, Text};
 
 /// What an operator can have done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,9 +208,9 @@ fn invite(uses: &str, rest: Option<&str>) -> Result<Wanted, BadOrder> {
     Ok(Wanted { name, uses, lasts })
 }
 
-fn text(words: &str) -> Result<Box<str>, BadOrder> {
+fn text(words: &str) -> Result<SharedText, BadOrder> {
     let blank = words.trim().is_empty();
-    Text::new(words).filter(|_| !blank).map(|text| text.as_str().into()).ok_or(BadOrder::Text)
+    Text::new(words).filter(|_| !blank).map(SharedText::from).ok_or(BadOrder::Text)
 }
 
 /// For the log: without what is said to users.
@@ -289,10 +289,13 @@ mod tests {
         ] {
             assert_eq!(Order::read(word).expect(word).to_string(), word);
         }
-        let kick = Act::Kick { user: Name::new("hans").unwrap(), reason: Some("be  nice ".into()) };
+        let kick = Act::Kick { user: Name::new("hans").unwrap(), reason: Some("be  nice ".parse().unwrap()) };
         assert_eq!(Order::read("kick hans be  nice "), Ok(Order::Act(kick)));
-        assert_eq!(Order::read("announce  back at 5"), Ok(Order::Act(Act::Announce(" back at 5".into()))));
-        let kept = Order::Act(Act::AnnounceKept(" back at 5".into()));
+        assert_eq!(
+            Order::read("announce  back at 5"),
+            Ok(Order::Act(Act::Announce(" back at 5".parse().unwrap())))
+        );
+        let kept = Order::Act(Act::AnnounceKept(" back at 5".parse().unwrap()));
         assert_eq!(Order::read("announce --keep  back at 5"), Ok(kept));
         for (line, error) in [
             ("announce --keep", BadOrder::Text),

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::disk::{self, DATABASE, OpenError, Place, Trouble, one_line, schema};
 use super::tables::{outcome, recovery};
-use crate::words::Name;
+use crate::words::{Name, Text};
 
 /// Most problems that are listed; a damaged file can have thousands.
 const PROBLEMS_SHOWN: usize = 20;
@@ -192,11 +192,12 @@ fn check_start(db: &Connection, report: &mut CheckReport) -> Result<(), Trouble>
     Ok(())
 }
 
-/// Finds names and outcomes that the program cannot parse.
+/// Finds names, texts and outcomes that the program cannot parse.
 fn check_words(db: &Connection, problems: &mut Vec<String>) -> Result<(), Trouble> {
     let sql = "SELECT name FROM names UNION SELECT name FROM groups
          UNION SELECT group_name FROM mail WHERE group_name IS NOT NULL";
     count_unreadable(db, sql, "names", |text| Name::new(text).is_ok(), problems)?;
+    count_unreadable(db, "SELECT text FROM mail", "texts", |text| Text::new(text).is_some(), problems)?;
     let sql = "SELECT DISTINCT outcome FROM settled";
     count_unreadable(db, sql, "outcomes of commands", |text| outcome::parse(text).is_some(), problems)
 }

@@ -8,7 +8,7 @@ use super::lane::Decision;
 use super::papers::Then;
 use super::{Server, User, later};
 use crate::record::{Announcement, Change, Fact, Record};
-use crate::words::{LinkId, Ticket};
+use crate::words::{LinkId, SharedText, Ticket};
 
 /// Announcements that are kept.
 const KEPT: usize = 16;
@@ -27,7 +27,7 @@ impl Server {
         links.into_iter().filter(|link| self.notify(*link, &line)).count() as u64
     }
 
-    pub(super) fn decide_announcement(&mut self, text: &str) -> Decision {
+    pub(super) fn decide_announcement(&mut self, text: &SharedText) -> Decision {
         if self.announcements.len() >= KEPT
             && let Some(number) = self.announcements.keys().next().copied()
         {
@@ -35,12 +35,12 @@ impl Server {
         }
         self.last_announcement += 1;
         let (number, at) = (self.last_announcement, self.now);
-        self.say_to_all(text);
+        self.say_to_all(text.as_str());
         let there: Vec<User> = self.connected().into_iter().map(|(user, _)| user).collect();
         for user in &there {
             self.at_mut(*user).heard = number;
         }
-        let announcement = Announcement { number, at, text: text.into() };
+        let announcement = Announcement { number, at, text: text.clone() };
         Decision::Change(Change::Announced { announcement }, there.into_iter().collect())
     }
 

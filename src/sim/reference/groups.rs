@@ -3,7 +3,6 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::answers::{Asker, reach_word};
@@ -13,6 +12,7 @@ use super::papers::Then;
 use super::prices::units_of;
 use super::{Server, User, later};
 use crate::record::{Change, Maker, Outcome};
+use crate::sim::cast::shared;
 use crate::time::Time;
 use crate::wire::{Code, Status};
 use crate::words::look_alike::{are_alike, is_fit};
@@ -233,7 +233,7 @@ impl Server {
         };
         self.group_messages.insert(number, message);
         let letter =
-            Letter { from: asker.user, group: Some(group), origin: asker.origin(), text: Arc::from(text) };
+            Letter { from: asker.user, group: Some(group), origin: asker.origin(), text: shared(text) };
         for member in members.into_iter().filter(|member| *member != asker.user) {
             let open = self.may_reach(asker.user, member);
             let Some(message) = self.group_messages.get_mut(&number) else { return };

@@ -13,7 +13,7 @@ use crate::record::{Change, Invite, Outcome, Record, Restraint};
 use crate::time::Time;
 use crate::wire::Code;
 use crate::words::look_alike::looks;
-use crate::words::{AddressRange, Credential, LinkId, Name, Ticket};
+use crate::words::{AddressRange, Credential, LinkId, Name, SharedText, Ticket};
 
 /// What somebody wants to be so.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub(super) enum Wish {
     BanRange { ticket: Ticket, range: AddressRange, until: Option<Time> },
     Invite { ticket: Ticket, code: String, invite: Invite },
     Revoke { ticket: Ticket, number: u32 },
-    Announce { ticket: Ticket, text: String },
+    Announce { ticket: Ticket, text: SharedText },
     Withdraw { ticket: Ticket, number: u32 },
     Order { asker: Asker, words: String },
 }

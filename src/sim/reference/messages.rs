@@ -3,7 +3,6 @@
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::answers::Asker;
@@ -12,9 +11,10 @@ use super::prices::{STORED, units_of};
 use super::{News, Server, Timer, User, later};
 use crate::record::{Fact, Mail, Record};
 use crate::server::settings::{BlockNotice, HeldOnBlock, OfflineDelivery};
+use crate::sim::cast::shared;
 use crate::time::Time;
 use crate::wire::{Code, Status};
-use crate::words::{MessageId, Name, Origin};
+use crate::words::{MessageId, Name, Origin, SharedText};
 
 /// A message that is not acknowledged within this time is stored (R25).
 const ACKNOWLEDGE_SECS: u64 = 2;
@@ -33,7 +33,7 @@ pub(super) struct Letter {
     pub(super) from: User,
     pub(super) group: Option<Name>,
     pub(super) origin: Option<Origin>,
-    pub(super) text: Arc<str>,
+    pub(super) text: SharedText,
 }
 
 /// Who hears what became of a message.
@@ -110,7 +110,7 @@ impl Server {
         };
         self.begin_message(asker);
         self.will_be_heard_of(asker.user);
-        let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: Arc::from(text) };
+        let letter = Letter { from: asker.user, group: None, origin: asker.origin(), text: shared(text) };
         let tell = Tell::Sender(asker.clone());
         let passes = self.may_reach(asker.user, to);
         if passes || self.settings.block_notice == BlockNotice::Silent {

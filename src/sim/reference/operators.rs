@@ -20,7 +20,7 @@ use crate::server::Act;
 use crate::time::Time;
 use crate::wire::Code;
 use crate::words::look_alike::are_alike;
-use crate::words::{AddressRange, LinkId, Name, Ticket};
+use crate::words::{AddressRange, LinkId, Name, SharedText, Ticket};
 
 /// Bans of addresses that are remembered.
 const RANGES: usize = 1_000;
@@ -38,7 +38,7 @@ impl Server {
             Act::BanRange { range, until } => {
                 self.submit(Wish::BanRange { ticket, range: *range, until: *until });
             }
-            Act::AnnounceKept(text) => self.submit(Wish::Announce { ticket, text: text.clone().into() }),
+            Act::AnnounceKept(text) => self.submit(Wish::Announce { ticket, text: text.clone() }),
             Act::Withdraw(number) => self.submit(Wish::Withdraw { ticket, number: *number }),
             Act::Revoke(number) => self.submit(Wish::Revoke { ticket, number: *number }),
             act => {
@@ -57,8 +57,8 @@ impl Server {
             | Act::Revoke(_)
             | Act::AnnounceKept(_)
             | Act::Withdraw(_) => Ok(0),
-            Act::Announce(text) => Ok(self.say_to_all(text)),
-            Act::Kick { user, reason } => self.kick(user, reason.as_deref()),
+            Act::Announce(text) => Ok(self.say_to_all(text.as_str())),
+            Act::Kick { user, reason } => self.kick(user, reason.as_ref().map(SharedText::as_str)),
             Act::Unlock(name) => Ok(self.unlock(name)),
         }
     }

@@ -1,11 +1,12 @@
 //! How values are written into a recording, and read again.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 
 use crate::record::{Digest, RecordNumber, WordsDigest};
 use crate::time::Time;
-use crate::words::{AddressRange, Credential, LinkId, LoginNumber, MessageId, Name, Origin, Ticket, Token};
+use crate::words::{
+    AddressRange, Credential, LinkId, LoginNumber, MessageId, Name, Origin, SharedText, Text, Ticket, Token,
+};
 
 /// Takes what is written.
 #[derive(Default)]
@@ -242,7 +243,17 @@ macro_rules! texts {
     )* };
 }
 
-texts!(String, Box<str>, Arc<str>);
+texts!(String, Box<str>);
+
+impl Coded for SharedText {
+    fn put(&self, out: &mut Encoder) {
+        out.block(self.as_str().as_bytes());
+    }
+
+    fn get(from: &mut Decoder<'_>) -> Option<SharedText> {
+        Text::new(from.text()?).map(Into::into)
+    }
+}
 
 impl Coded for Name {
     fn put(&self, out: &mut Encoder) {

@@ -1,7 +1,5 @@
 //! Reads mail page by page.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, Row};
 
 use super::index::Entry;
@@ -10,7 +8,7 @@ use super::names::Names;
 use crate::record::Mail;
 use crate::shell::store::disk::Trouble;
 use crate::time::Time;
-use crate::words::{LoginNumber, MessageId, Name, Origin, Ticket};
+use crate::words::{LoginNumber, MessageId, Name, Origin, Text, Ticket};
 
 /// A request for a page of mail.
 #[derive(Debug)]
@@ -71,13 +69,14 @@ fn message(id: MessageId, row: &Row<'_>, names: &Names) -> Result<Mail, Trouble>
         (None, None) => None,
         _ => return Err(Trouble::Unreadable("origin of mail")),
     };
-    let text = row.get_ref(5)?.as_str().map_err(|_| Trouble::Unreadable("text of mail"))?;
+    let text =
+        row.get_ref(5)?.as_str().ok().and_then(Text::new).ok_or(Trouble::Unreadable("text of mail"))?;
     Ok(Mail {
         id,
         from: names.name(row.get(0)?)?.clone(),
         group,
         origin,
         sent_at: Time(unsigned(row.get(4)?)),
-        text: Arc::from(text),
+        text: text.into(),
     })
 }

@@ -16,7 +16,7 @@ use crate::record::{
 };
 use crate::shell::store::disk::Trouble;
 use crate::time::Time;
-use crate::words::{LoginNumber, MessageId, Name, Origin};
+use crate::words::{LoginNumber, MessageId, Name, Origin, Text};
 
 /// The content of a database, for the core and for the writer.
 pub(crate) struct Remembered {
@@ -233,7 +233,8 @@ fn read_restraints(db: &Connection, names: &Names, records: &mut Vec<Record>) ->
 
 fn read_announcements(db: &Connection, names: &Names, records: &mut Vec<Record>) -> Result<(), Trouble> {
     each(db, "SELECT number, said_at, text FROM announcements ORDER BY number", |row| {
-        let text = row.get_ref(2)?.as_str().map_err(|_| Trouble::Unreadable("text of an announcement"))?;
+        let text = row.get_ref(2)?.as_str().ok().and_then(Text::new);
+        let text = text.ok_or(Trouble::Unreadable("text of an announcement"))?;
         let at = Time(row.get::<_, i64>(1)?.cast_unsigned());
         let announcement = Announcement { number: row.get(0)?, at, text: text.into() };
         records.push(Record::Change(Change::Announced { announcement }));

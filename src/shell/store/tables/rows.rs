@@ -233,7 +233,17 @@ impl Rows {
         self.run(
             "INSERT INTO mail (receiver, boot, number, sender, group_name, login, command, sent_at, text)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![receiver, boot, number, sender, group, login, command, signed(mail.sent_at), &*mail.text],
+            params![
+                receiver,
+                boot,
+                number,
+                sender,
+                group,
+                login,
+                command,
+                signed(mail.sent_at),
+                mail.text.as_str()
+            ],
         )?;
         let sender = u32::try_from(sender).map_err(|error| Error::ToSqlConversionFailure(error.into()))?;
         let entry = Entry::new(mail.id, self.db.last_insert_rowid(), sender);
@@ -309,7 +319,7 @@ impl Rows {
         let Announcement { number, at, text } = announcement;
         self.run(
             "INSERT OR REPLACE INTO announcements (number, said_at, text) VALUES (?1, ?2, ?3)",
-            params![number, signed(*at), text],
+            params![number, signed(*at), text.as_str()],
         )
     }
 

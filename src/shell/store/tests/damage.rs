@@ -69,6 +69,7 @@ fn rows_that_nobody_writes_are_damage() {
         "UPDATE server SET boot = -5",
         "UPDATE mail SET sender = 99",
         "UPDATE mail SET number = 7 WHERE number = 8",
+        "INSERT INTO announcements VALUES (1, 1, '')",
         "DELETE FROM server",
     ] {
         let folder = filled();
@@ -78,6 +79,18 @@ fn rows_that_nobody_writes_are_damage() {
         let error = error(folder.path());
         assert!(matches!(error, OpenError::Damaged { .. }), "{sql}: {error:?}");
     }
+}
+
+#[test]
+fn a_message_without_a_text_ends_the_store() {
+    let folder = filled();
+    let mut rig = Rig::open(folder.path());
+    let db = rusqlite::Connection::open(database(folder.path())).unwrap();
+    assert!(db.execute("UPDATE mail SET text = ''", []).unwrap() > 0);
+    rig.handle.load(Ticket(77), name("hans"), None, id(0, 0), 10);
+    rig.handle.wake(START);
+    let Answer::Failed(line) = rig.next() else { panic!("it failed") };
+    assert!(line.contains("text of mail"), "{line}");
 }
 
 #[test]

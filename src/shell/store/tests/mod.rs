@@ -114,7 +114,7 @@ fn mail(number: u64, from: &str, text: &str) -> Mail {
         group: None,
         origin: Some(Origin { login: LoginNumber(3), number }),
         sent_at: Time(START.0 + number),
-        text: Arc::from(text),
+        text: text.parse().unwrap(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! What goes in comes out, after a close and an open.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::model::Model;
 use super::*;
@@ -44,7 +43,7 @@ fn one_of_each() -> Vec<Record> {
         group: Some(name("jedi")),
         origin: Some(Origin { login: LoginNumber(u64::MAX), number: u64::MAX }),
         sent_at: Time(7),
-        text: Arc::from("a\0b \u{1F600}  "),
+        text: "a\0b \u{1F600}  ".parse().unwrap(),
     };
     vec![
         failures(Suspect::Account(name("hans")), 2, None),

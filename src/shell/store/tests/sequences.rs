@@ -28,7 +28,7 @@ fn any_record() -> impl Strategy<Value = Record> {
     let time = || (0..1_000_u64).prop_map(Time);
     prop_oneof![
         6 => (user(), user(), ".{1,40}").prop_map(|(to, from, text)| {
-            let text = Arc::from(text);
+            let text = text.parse().unwrap();
             let mail = Mail { id: id(1, 0), from, group: None, origin: None, sent_at: START, text };
             Record::MailStored { to, mail }
         }),
@@ -68,8 +68,8 @@ fn any_record() -> impl Strategy<Value = Record> {
                 Record::Change(Change::RangeBanned { range, until })
             }
         ),
-        1 => (0_u32..4, time(), "[a-z]{0,3}").prop_map(|(number, at, text)| {
-            let announcement = Announcement { number, at, text: text.into() };
+        1 => (0_u32..4, time(), "[a-z]{1,3}").prop_map(|(number, at, text)| {
+            let announcement = Announcement { number, at, text: text.parse().unwrap() };
             Record::Change(Change::Announced { announcement })
         }),
         1 => (0_u32..4).prop_map(|number| Record::Change(Change::AnnouncementWithdrawn { number })),

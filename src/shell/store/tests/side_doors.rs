@@ -132,6 +132,8 @@ fn check_finds_what_does_not_hold() {
             "id of another",
         ),
         ("UPDATE mail SET login = NULL", "half an origin"),
+        ("UPDATE mail SET text = ''", "unreadable texts"),
+        ("UPDATE mail SET text = 'a' || char(10) || 'b'", "unreadable texts"),
         ("INSERT INTO blocks VALUES (1, 1)", "block themselves"),
         ("DELETE FROM server", "server row"),
     ];

@@ -50,7 +50,7 @@ fn kept() -> Vec<Record> {
         group: Some(name("jedi")),
         origin: Some(Origin { login: LoginNumber(u64::MAX), number: u64::MAX }),
         sent_at: Time(7),
-        text: Arc::from("a text"),
+        text: "a text".parse().unwrap(),
     };
     let members = vec![name("luke"), name("yoda"), name("hans")];
     vec![
@@ -250,7 +250,7 @@ fn a_folder_of_version_7_keeps_everything_and_takes_announcements() {
     let mut rig = Rig::open(folder.path());
     Model::of(&records).expect(&mut rig);
     let said = |number, text: &str| {
-        let announcement = Announcement { number, at: Time(40), text: text.into() };
+        let announcement = Announcement { number, at: Time(40), text: text.parse().unwrap() };
         Record::Change(Change::Announced { announcement })
     };
     let new = [
@@ -287,7 +287,7 @@ fn a_folder_of_version_8_keeps_everything_and_counts_what_has_expired() {
     records.push(invited(1, Some("rey"), 3));
     let range = "192.0.2.0/24".parse().unwrap();
     records.push(Record::Change(Change::RangeBanned { range, until: Some(Time(9)) }));
-    let announcement = Announcement { number: 1, at: Time(40), text: "at five".into() };
+    let announcement = Announcement { number: 1, at: Time(40), text: "at five".parse().unwrap() };
     records.push(Record::Change(Change::Announced { announcement }));
     records.push(Record::Fact(Fact::Heard { user: name("hans"), upto: 1 }));
     let mut rig = Rig::open(folder.path());
