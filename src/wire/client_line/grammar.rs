@@ -11,8 +11,9 @@ use super::{ClientLine, Command, Contact, Endpoint, MAX_ENDPOINTS};
 use crate::wire::code::Code;
 use crate::wire::command::CommandKind;
 use crate::wire::parse::{
-    Parsed, address, argument, but_for_spaces, decimal, device_key, keyword_group, message_id, numbered,
-    one_line, or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text, token, word,
+    Parsed, address, argument, but_for_spaces, command_number, decimal, device_key, keyword_group,
+    message_id, one_line, or_dash, port_number, saturating_decimal, secret, small_decimal, spaces, text,
+    token, word,
 };
 use crate::wire::parts::{Capabilities, IdKind, MessageMark, Words};
 use crate::wire::relay_line::relay_line;
@@ -56,13 +57,14 @@ impl<'a> Command<'a> {
 
 /// A whole line. The most common come first.
 fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
-    if let Ok((rest, number)) = numbered(line) {
-        if let Ok((rest, kind)) = id_kind(rest) {
-            return marked(number, kind, rest).ok_or(Code::Usage);
-        }
-        return Ok(ClientLine::Request { number: Some(number), command: command(rest)? });
+    let (rest, first) = first_word(line)?;
+    if let Some(number) = command_number(first) {
+        let (rest, first) = first_word(rest)?;
+        return match id_kind(first) {
+            Some(kind) => marked(number, kind, rest).ok_or(Code::Usage),
+            None => Ok(ClientLine::Request { number: Some(number), command: command_of(first, rest)? }),
+        };
     }
-    let (rest, first) = preceded(spaces, word).parse(line).map_err(|_| Code::Usage)?;
     let parsed = match first {
         "ack" => acknowledge(rest),
         "active" => active(rest),
@@ -76,9 +78,13 @@ fn client_line(line: &str) -> Result<ClientLine<'_>, Code> {
         "relay" => relay_line(argument, rest).map(|(rest, line)| (rest, ClientLine::Relay(line))),
         "alive" => success(ClientLine::Alive).parse(rest),
         "given" | "random" => return Err(Code::Usage),
-        _ => return Ok(ClientLine::Request { number: None, command: command(line)? }),
+        _ => return Ok(ClientLine::Request { number: None, command: command_of(first, rest)? }),
     };
     but_for_spaces(parsed).ok_or(Code::Usage)
+}
+
+fn first_word(line: &str) -> Result<(&str, &str), Code> {
+    preceded(spaces, word).parse(line).map_err(|_| Code::Usage)
 }
 
 fn hello(rest: &str) -> Parsed<'_, ClientLine<'_>> {
@@ -127,9 +133,8 @@ fn active(rest: &str) -> Parsed<'_, ClientLine<'_>> {
     map(invalid, |invalid| ClientLine::Active { valid: invalid.is_none() }).parse(rest)
 }
 
-fn id_kind(rest: &str) -> Parsed<'_, IdKind> {
-    let kind = |word: &str| IdKind::ALL.into_iter().find(|kind| kind.as_str() == word);
-    map_opt(preceded(spaces, word), kind).parse(rest)
+fn id_kind(word: &str) -> Option<IdKind> {
+    IdKind::ALL.into_iter().find(|kind| kind.as_str() == word)
 }
 
 /// An id, and the message that it is of.
@@ -141,9 +146,14 @@ fn marked(number: u64, kind: IdKind, rest: &str) -> Option<ClientLine<'_>> {
     is_message.then_some(ClientLine::Marked { number, mark: MessageMark { kind, id }, command })
 }
 
-/// A command and its arguments. The most common come first.
+/// A command and its arguments.
 fn command(line: &str) -> Result<Command<'_>, Code> {
-    let (rest, first) = preceded(spaces, word).parse(line).map_err(|_| Code::Usage)?;
+    let (rest, first) = first_word(line)?;
+    command_of(first, rest)
+}
+
+/// A command by its first word, and what follows that. The most common come first.
+fn command_of<'a>(first: &str, rest: &'a str) -> Result<Command<'a>, Code> {
     let kind = CommandKind::begun_with(first).ok_or(Code::UnknownCommand)?;
     but_for_spaces(arguments(kind, rest)).ok_or(Code::Usage)
 }
