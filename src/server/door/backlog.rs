@@ -3,16 +3,15 @@
 use crate::wire::Frame;
 use crate::words::wiped::WipedBytes;
 
-/// Lines of a link that wait to be obeyed, in order, one behind the other in one piece of memory: four bytes a line
-/// beside its own. They may hold passwords, and are overwritten once they are obeyed. Owns no memory while it is empty.
+/// Lines of a link that wait to be obeyed, in order, one behind the other in one piece of memory. They may hold
+/// passwords, and are overwritten once they are obeyed. Owns no memory while it is empty.
 #[derive(Clone, Default)]
 pub(super) struct Backlog {
-    /// Each line behind its length; [`TOO_LONG`] stands for one beyond the limit.
+    /// Each line with its line feed. Nobody has to wait for an empty line: one stands for a line beyond the limit.
     bytes: WipedBytes,
     /// Where the first line is.
     front: usize,
-    lines: usize,
-    /// Bytes of the lines that wait, their ends included.
+    /// Bytes of the lines that wait, also while they are lent.
     weight: usize,
 }
 
@@ -24,10 +23,6 @@ pub(super) enum Held<'a> {
     TooLong,
 }
 
-/// In place of a length. Lines are shorter: a link whose lines have no limit is cut off by what may wait on it.
-const TOO_LONG: u32 = u32::MAX;
-const LENGTH_BYTES: usize = size_of::<u32>();
-
 /// The first line of a backlog, taken out while it is obeyed, with those behind it. Nothing comes meanwhile, and the next
 /// line is not asked for.
 pub(super) struct Lent {
@@ -37,7 +32,7 @@ pub(super) struct Lent {
 
 impl Backlog {
     pub(super) const fn is_empty(&self) -> bool {
-        self.lines == 0
+        self.weight == 0
     }
 
     /// Bytes of the lines that wait, their ends included.
@@ -45,49 +40,43 @@ impl Backlog {
         self.weight
     }
 
+    /// Adds a line that is not empty.
     pub(super) fn push(&mut self, frame: Frame<'_>) {
-        let (length, line) = match frame {
-            Frame::Line(line) => (u32::try_from(line.len()).unwrap_or(TOO_LONG), line),
-            Frame::TooLong { .. } => (TOO_LONG, &[][..]),
+        let line = match frame {
+            Frame::Line(line) => line,
+            Frame::TooLong { .. } => &[],
         };
         if self.front > self.bytes.len() / 2 {
             self.bytes.remove_front(self.front);
             self.front = 0;
         }
-        self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(line);
-        self.lines += 1;
+        self.bytes.extend_from_slice(b"\n");
         self.weight += line.len() + 1;
     }
 
     /// The next line that will be obeyed.
     pub(super) fn front(&self) -> Option<Held<'_>> {
-        (self.lines > 0).then(|| read_at(&self.bytes, self.front))
+        (self.weight > 0).then(|| held(line_at(&self.bytes, self.front)))
     }
 
     /// Takes the next line out. Those behind it still count as waiting here.
     pub(super) fn lend(&mut self) -> Option<Lent> {
-        let weight = match self.front()? {
-            Held::Line(line) => line.len() + 1,
-            Held::TooLong => 1,
-        };
-        self.lines -= 1;
-        self.weight -= weight;
+        if self.is_empty() {
+            return None;
+        }
+        self.weight -= line_at(&self.bytes, self.front).len() + 1;
         Some(Lent { bytes: core::mem::take(&mut self.bytes), at: core::mem::take(&mut self.front) })
     }
 
     /// The line was obeyed: takes back those behind it, unless they were dropped meanwhile.
     pub(super) fn take_back(&mut self, lent: Lent) {
         assert!(self.bytes.is_empty(), "nothing comes while a line is obeyed");
-        if self.lines == 0 {
+        if self.is_empty() {
             return;
         }
-        let length = match lent.line() {
-            Held::Line(line) => line.len(),
-            Held::TooLong => 0,
-        };
         let Lent { mut bytes, at } = lent;
-        self.front = at + LENGTH_BYTES + length;
+        self.front = at + line_at(&bytes, at).len() + 1;
         bytes.wipe(at..self.front);
         self.bytes = bytes;
     }
@@ -100,18 +89,22 @@ impl Backlog {
 
 impl Lent {
     pub(super) fn line(&self) -> Held<'_> {
-        read_at(&self.bytes, self.at)
+        held(line_at(&self.bytes, self.at))
     }
 }
 
-fn read_at(bytes: &[u8], at: usize) -> Held<'_> {
-    let Some((length, rest)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk) else {
-        unreachable!("a line stands behind its length")
-    };
-    match u32::from_le_bytes(*length) {
-        TOO_LONG => Held::TooLong,
-        length => Held::Line(rest.get(..length as usize).unwrap_or_default()),
+const fn held(line: &[u8]) -> Held<'_> {
+    match line {
+        [] => Held::TooLong,
+        line => Held::Line(line),
     }
+}
+
+/// The line that begins there, without its line feed.
+fn line_at(bytes: &[u8], at: usize) -> &[u8] {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let line = memchr::memchr(b'\n', rest).and_then(|end| rest.get(..end));
+    line.unwrap_or_else(|| unreachable!("a line stands before its line feed"))
 }
 
 #[cfg(test)]
@@ -136,7 +129,7 @@ mod tests {
         let mut backlog = Backlog::default();
         let mut expected = Vec::new();
         for round in 0..50_usize {
-            for line in [&b"message yoda hi"[..], b"", &[b'x'; 300]] {
+            for line in [&b"message yoda hi"[..], b" a", &[b'x'; 300]] {
                 backlog.push(Frame::Line(line));
                 expected.push(line.to_vec());
             }
@@ -147,6 +140,11 @@ mod tests {
             }
             let weight = |line: &Vec<u8>| if line == b"too long" { 1 } else { line.len() + 1 };
             assert_eq!(backlog.weight(), expected.iter().map(weight).sum::<usize>());
+            assert_eq!(
+                backlog.weight(),
+                backlog.bytes.len() - backlog.front,
+                "what counts is what is stored"
+            );
         }
         for line in expected {
             assert_eq!(next(&mut backlog), Some(line));
