@@ -336,6 +336,8 @@ planted! {
     ClientNeverRejoins: "A conversation that has lost its link is over, although the server could relay.",
     ClientNeverMeetsAgain: "A conversation that has lost its direct link stays on the relay.",
     RejoinTakesOldNonce: "A call that was said before is taken by one who has lost a link.",
+    AccepterOpensOnce: "One who has opened a conversation does not open it again for a requester who has not read so.",
+    RequesterForgetsNomination: "A requester gives up when the link is lost that it has chosen.",
     RejoinForgetsTexts: "What had not arrived when a link was lost is not said again.",
     FriendsAreNotAskedAbout: "The request of somebody whose link has ended because they went is accepted without a question.",
     RelayForOne: "One who was not introduced gets a relay although the other does not want it.",

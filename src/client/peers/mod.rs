@@ -16,6 +16,7 @@ mod link;
 pub(super) mod mapping;
 mod meeting;
 mod moving;
+mod opening;
 mod paths;
 mod proof;
 mod punches;

@@ -99,7 +99,8 @@ impl ClientState {
             let is_lost = self.peers.is_lost(&user);
             let Some(meeting) = self.peers.meetings.get_mut(&user) else { continue };
             // The server does not answer while it has an earlier one.
-            let again = if is_lost { Wish::Due(now + PAUSE) } else { Wish::Asked };
+            let again =
+                if is_lost || meeting.is_in_doubt(now) { Wish::Due(now + PAUSE) } else { Wish::Asked };
             meeting.relay = if asks { again } else { Wish::No };
             if asks {
                 self.outbox.send(&ClientLine::Relay(RelayLine::Open { user: &user }));
@@ -140,7 +141,8 @@ impl ClientState {
         let meeting = self.peers.meetings.get_mut(user);
         let wants = |meeting: &&mut Meeting| {
             let is_refused = meeting.way == Way::Direct || meeting.moves.is_some() && is_direct;
-            let is_served = meeting.moves.is_none() && !earlier.is_empty();
+            let begins = meeting.moves.is_none() && meeting.doubt.is_none();
+            let is_served = begins && !earlier.is_empty();
             !is_refused && !is_served || planted::is(Planted::ClientRelaysAnyway)
         };
         let Some(meeting) = meeting.filter(wants) else {
@@ -180,6 +182,7 @@ impl ClientState {
     fn on_relay_unknown(&mut self, user: &str) {
         if let Some(meeting) = self.peers.meetings.get_mut(user) {
             meeting.relay = Wish::No;
+            meeting.end_doubt(self.now);
             self.abandon_if_relayed(user);
         }
         if self.peers.is_lost(user) && !self.peers.links.values().any(|known| known.may_take_over(user)) {
@@ -194,9 +197,10 @@ impl ClientState {
         }
     }
 
-    fn abandon_if_relayed(&mut self, user: &str) {
-        let is_rejoined = self.peers.is_lost(user);
-        if self.peers.meetings.get(user).is_some_and(|meeting| meeting.way == Way::Relay) && !is_rejoined {
+    pub(super) fn abandon_if_relayed(&mut self, user: &str) {
+        let (now, is_rejoined) = (self.now, self.peers.is_lost(user));
+        let is_over = |meeting: &Meeting| meeting.way == Way::Relay && !meeting.is_in_doubt(now);
+        if self.peers.meetings.get(user).is_some_and(is_over) && !is_rejoined {
             self.abandon_meeting(user);
         }
     }
