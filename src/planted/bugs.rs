@@ -338,6 +338,7 @@ planted! {
     RejoinTakesOldNonce: "A call that was said before is taken by one who has lost a link.",
     AccepterOpensOnce: "One who has opened a conversation does not open it again for a requester who has not read so.",
     RequesterForgetsNomination: "A requester gives up when the link is lost that it has chosen.",
+    RejoinsUnbounded: "A conversation takes as many relays as the other side likes.",
     RejoinForgetsTexts: "What had not arrived when a link was lost is not said again.",
     FriendsAreNotAskedAbout: "The request of somebody whose link has ended because they went is accepted without a question.",
     RelayForOne: "One who was not introduced gets a relay although the other does not want it.",

@@ -166,6 +166,13 @@ impl ClientState {
         }
     }
 
+    /// A conversation may take no more relays: without a link it is over. One that has a link stays there.
+    pub(super) fn lose_conversation_without_allowance(&mut self, user: &str) {
+        if self.peers.is_lost(user) {
+            self.lose_conversation(user);
+        }
+    }
+
     /// A relay was refused, or has failed; returns whether another one is asked for.
     pub(super) fn ask_for_relay_again(&mut self, user: &str) -> bool {
         let (now, is_lost) = (self.now, self.peers.is_lost(user));

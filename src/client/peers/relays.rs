@@ -132,7 +132,12 @@ impl ClientState {
 
     /// A relay has begun: the requester calls on it.
     fn on_relay_opened(&mut self, number: u64, user: &str) {
-        let until = self.now + ANSWER_PATIENCE;
+        let now = self.now;
+        let until = now + ANSWER_PATIENCE;
+        if self.peers.conversations.get(user).is_some_and(|open| open.allowance.is_spent(now)) {
+            self.outbox.send(&ClientLine::Relay(RelayLine::Close { number }));
+            return self.lose_conversation_without_allowance(user);
+        }
         let serves = |relay: &Relay| relay.user == user && !relay.ends;
         let earlier = self.peers.relays.iter().filter(|(_, relay)| serves(relay));
         let earlier: Vec<LinkId> = earlier.map(|(link, _)| *link).collect();
@@ -150,6 +155,9 @@ impl ClientState {
         };
         meeting.relay = Wish::Asked;
         let calls = meeting.role == Role::Requester;
+        if let Some(conversation) = self.peers.conversations.get_mut(user) {
+            conversation.allowance.spend(now);
+        }
         // The server opens another one when those before are over.
         earlier.into_iter().for_each(|link| self.end_relay(link));
         self.peers.relayed += 1;
