@@ -33,7 +33,7 @@ pub(super) enum Tampering {
 const TAMPERINGS: [Tampering; 5] =
     [Tampering::Changes, Tampering::Repeats, Tampering::Truncates, Tampering::Drops, Tampering::Injects];
 
-/// What an evil server relays otherwise than it came.
+/// What an evil server relays otherwise than it came, and what is lost.
 #[derive(Debug, Default)]
 pub(super) struct Evil {
     /// What it does with the next bytes, and how many it leaves as they are before.
@@ -43,6 +43,8 @@ pub(super) struct Evil {
     /// The last call to each client, and the client to which it is said once more.
     calls: BTreeMap<ProcessId, Vec<u8>>,
     replays: Option<ProcessId>,
+    /// The connection that is cut when an accepter next says on a relay that a conversation is open.
+    cut: Option<LinkId>,
 }
 
 /// An evil server keeps a link from going on for so long.
@@ -76,7 +78,12 @@ impl World {
         let sealed = process.seals.get_mut(&link).filter(|_| is_relayed(link)).map(|seal| seal.wrap(bytes));
         match sealed {
             Some(sealed) => self.relay_leaves(process.id, link, sealed),
-            None => self.pass_to_end(process.id, link, bytes),
+            None => return self.pass_to_end(process.id, link, bytes),
+        }
+        if bytes.starts_with(b"opened\n")
+            && let Some(cut) = self.evil.cut.take()
+        {
+            self.cut(cut, true);
         }
     }
 
@@ -168,6 +175,11 @@ impl World {
         let replays = choice / 60 % 4 == 3;
         let tampering = if replays { Tampering::Replays } else { TAMPERINGS[place] };
         self.evil.next = Some((choice / 5 % 12, tampering));
+    }
+
+    /// A connection to the server ends when a conversation has just begun.
+    pub(super) fn cut_when_opened(&mut self, link: Option<LinkId>) {
+        self.evil.cut = link;
     }
 
     /// The server brings no more.

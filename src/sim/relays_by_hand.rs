@@ -81,7 +81,7 @@ impl World {
         }
     }
 
-    /// Two clients agree on a link that is relayed and talk, and the server may be evil.
+    /// Two clients agree on a link that is relayed and talk, and the server may be evil, or be lost when it is open.
     fn relay_of_clients(&mut self, step: Step) {
         let user_at = |seat: usize| {
             let process = self.seats[seat].process.as_ref().filter(|process| !process.frozen)?;
@@ -102,6 +102,10 @@ impl World {
         self.type_line(second, format!("accept {one}").as_bytes());
         if (step.salt / 16).is_multiple_of(2) {
             self.turn_evil(step.salt / 32);
+        } else if step.salt / 32 % 4 == 3 {
+            let seat = if (step.salt / 128).is_multiple_of(2) { first } else { second };
+            let link = self.seats[seat].process.as_ref().and_then(|process| process.link);
+            self.cut_when_opened(link);
         }
         self.pass(Time(self.now.0 + 50_000), HAPPENINGS);
         for _ in 0..self.draw.between(1, 12) {

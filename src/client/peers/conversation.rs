@@ -11,6 +11,7 @@ use core::time::Duration;
 use super::super::verb::Verb;
 use super::super::view::{Message, MessageKind, Path, PrivateEnd, Success, View};
 use super::ClientState;
+use super::allowance::Allowance;
 use super::meeting::Met;
 use super::rejoining::Search;
 use crate::planted::{self, Planted};
@@ -41,6 +42,8 @@ pub(super) struct Conversation {
     /// When it lost its link, if it has none, and how many relays have ended since before it went on there.
     pub(super) lost_at: Option<Time>,
     pub(super) in_vain: u8,
+    /// The relays that it may still take.
+    pub(super) allowance: Allowance,
     /// Whether the other side can move it to another link.
     pub(super) can_move: bool,
     /// Whether the two look for a direct link after they have lost one.
@@ -89,6 +92,7 @@ impl Conversation {
             link: Some(link),
             lost_at: None,
             in_vain: 0,
+            allowance: Allowance::default(),
             can_move: false,
             search: Search::No,
             next: None,

@@ -116,7 +116,7 @@ impl Meeting {
         let room_at = budget.room_at();
         let dials = self.ways().iter().filter_map(|way| way.due(room_at));
         let next = dials.chain(self.ways().iter().filter_map(Way::punch_due)).min();
-        next.filter(|due| *due < self.until())
+        next.filter(|due| *due < self.until)
     }
 
     /// Whether the introduction names this address, with any port.
@@ -149,7 +149,9 @@ impl ClientState {
         let now = self.now;
         let peers = &mut self.peers;
         let room_at = peers.budget.room_at();
-        let Some(meeting) = peers.meetings.get_mut(user) else { return };
+        let Some(meeting) = peers.meetings.get_mut(user).filter(|meeting| meeting.until > now) else {
+            return;
+        };
         let Some(way) = meeting.ways_mut().get_mut(place) else { return };
         if way.due(room_at).is_none_or(|due| due > now) {
             return;

@@ -14,6 +14,7 @@ use super::link::{PeerLink, Stage};
 use super::meeting::Meeting;
 use crate::client::settings::Way;
 use crate::planted::{self, Planted};
+use crate::time::Time;
 use crate::words::{LinkId, Token};
 
 /// How long a caller may take to say the id. Callers say it as soon as they are connected.
@@ -24,6 +25,13 @@ const PLACES: usize = 4;
 
 /// Places for callers whose address no introduction names. The others are kept for those who are meant.
 const PLACES_FOR_OTHERS: usize = 2;
+
+impl Meeting {
+    /// Whether the other is let in at the port.
+    fn lets_in(&self, now: Time) -> bool {
+        self.way != Way::Relay && self.until > now
+    }
+}
 
 impl ClientState {
     /// Somebody has connected.
@@ -41,8 +49,8 @@ impl ClientState {
         let asks = self
             .lasting_session()
             .is_some_and(|session| session.commands.iter().any(|asked| asked.command.is_private()));
-        let lets_in = |meeting: &Meeting| meeting.way != Way::Relay;
-        asks || self.peers.meetings.values().any(lets_in) || !self.peers.drafts.is_empty()
+        asks || self.peers.meetings.values().any(|meeting| meeting.lets_in(self.now))
+            || !self.peers.drafts.is_empty()
     }
 
     fn has_place_for(&self, ip: IpAddr) -> bool {
@@ -74,11 +82,12 @@ impl ClientState {
 
     /// A caller identifies itself. Only a client that the server has introduced can; all others learn nothing.
     pub(super) fn on_call(&mut self, link: LinkId, nonce: Token, proof: Token) {
+        let now = self.now;
         let own = self.session().map(|session| session.user.clone());
         let Some(own) = own else { return self.drop_link(link) };
         // Whoever has their links relayed lets nobody in, who would see their address.
         let called = |(user, meeting): (&String, &mut Meeting)| {
-            let is_called = meeting.way != Way::Relay && meeting.is_called(user, own.as_str(), nonce, proof);
+            let is_called = meeting.lets_in(now) && meeting.is_called(user, own.as_str(), nonce, proof);
             is_called.then(|| user.clone())
         };
         let user = self.peers.meetings.iter_mut().find_map(called);

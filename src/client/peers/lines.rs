@@ -64,10 +64,9 @@ impl ClientState {
                 let (user, said) = (user.clone(), *said);
                 self.on_continued(link, &user, said, *arrived);
             }
-            (Stage::Ready { user }, PeerLine::Nominate) if self.takes_nomination(user) => {
+            (Stage::Ready { user }, PeerLine::Nominate) => {
                 let user = user.clone();
-                self.outbox.send_peer(link, &PeerLine::Opened);
-                self.stand(link, user);
+                self.on_nominate(link, user);
             }
             (Stage::Nominated { user }, PeerLine::Opened) => {
                 let user = user.clone();

@@ -16,6 +16,7 @@ use super::super::view::{Path, Success};
 use super::ClientState;
 use super::dials;
 use super::link::{Origin, PeerLink, Stage};
+use super::opening::Doubt;
 use super::proof::Call;
 use super::rejoining::Purpose;
 use super::relays::{self, Wish};
@@ -52,6 +53,7 @@ pub(super) struct Meeting {
     pub(super) id: Token,
     /// The key that the other has to prove.
     pub(super) key: DeviceKey,
+    /// How long the two call each other.
     pub(super) until: Time,
     /// Calls of this client, each with another nonce.
     pub(super) calls: u128,
@@ -66,17 +68,14 @@ pub(super) struct Meeting {
     pub(super) relay: Wish,
     /// The conversation that moves to the link that is made, by the introduction that it began with; `None`: one begins.
     pub(super) moves: Option<Token>,
-    /// The link that the requester has chosen.
+    /// The link that the requester has chosen, and whether the other side may have opened one before.
     pub(super) nominated: Option<LinkId>,
+    pub(super) doubt: Option<Doubt>,
     /// The answered commands whose result this decides: one, if the server follows the protocol.
     pub(super) asked: Vec<(u64, AskedBy)>,
 }
 
 impl Meeting {
-    pub(super) fn until(&self) -> Time {
-        self.until
-    }
-
     pub(super) fn role(&self) -> Role {
         self.role
     }
@@ -189,6 +188,7 @@ impl ClientState {
             relay,
             moves,
             nominated,
+            doubt: None,
             asked,
         };
         self.peers.meetings.insert(user.to_owned(), meeting);
@@ -323,14 +323,11 @@ impl ClientState {
     }
 
     pub(in super::super) fn on_peer_closed(&mut self, link: LinkId) {
-        let Some(PeerLink { stage, .. }) = self.peers.links.remove(&link) else { return };
+        let Some(PeerLink { stage, can_move, .. }) = self.peers.links.remove(&link) else { return };
         match stage {
             Stage::Standing { user } => self.lose_link(&user),
             Stage::Continuing { user, .. } => self.stay(&user),
-            Stage::Nominated { user } => {
-                self.nominate_another(&user);
-                self.note_unmade(link, &user);
-            }
+            Stage::Nominated { user } => self.lose_nominated(link, &user, can_move),
             Stage::Securing { user, .. }
             | Stage::Calling { user, .. }
             | Stage::Relayed { user, .. }
@@ -343,17 +340,11 @@ impl ClientState {
     }
 
     /// A link that was being made is closed.
-    fn note_unmade(&mut self, link: LinkId, user: &str) {
+    pub(super) fn note_unmade(&mut self, link: LinkId, user: &str) {
         if relays::is_relayed(link) {
             self.relay_failed(user);
             self.relay_was_in_vain(user);
         }
-    }
-
-    pub(super) fn takes_nomination(&self, user: &str) -> bool {
-        let begins = |meeting: &&Meeting| meeting.moves.is_none();
-        let role = self.peers.meetings.get(user).filter(begins).map(|meeting| meeting.role);
-        role == Some(Role::Accepter) || role.is_some() && planted::is(Planted::RequesterTakesNomination)
     }
 
     /// The caller is the one who was introduced.
@@ -372,25 +363,6 @@ impl ClientState {
             self.nominate(link, user);
         } else {
             self.move_when_possible(&user);
-        }
-    }
-
-    fn nominate(&mut self, link: LinkId, user: String) {
-        if let Some(meeting) = self.peers.meetings.get_mut(&user) {
-            meeting.nominated = Some(link);
-            self.outbox.send_peer(link, &PeerLine::Nominate);
-            self.turn(link, Stage::Nominated { user });
-        }
-    }
-
-    /// The chosen link broke before the other side had agreed to it.
-    fn nominate_another(&mut self, user: &str) {
-        if let Some(meeting) = self.peers.meetings.get_mut(user) {
-            meeting.nominated = None;
-            let mut ready = self.peers.links.iter().filter(|(_, link)| link.is_ready_for(user));
-            if let Some(link) = ready.next().map(|(link, _)| *link) {
-                self.nominate(link, user.to_owned());
-            }
         }
     }
 

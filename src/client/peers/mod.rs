@@ -6,6 +6,7 @@
 //! closed. A conversation that the server relays moves to a direct link that is made later, and one that has lost its link
 //! goes on over a relay. The private port is open, and strangers have a place at it, only while somebody is expected.
 
+mod allowance;
 mod asking;
 mod conversation;
 mod dials;
@@ -16,6 +17,7 @@ mod link;
 pub(super) mod mapping;
 mod meeting;
 mod moving;
+mod opening;
 mod paths;
 mod proof;
 mod punches;

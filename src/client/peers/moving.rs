@@ -21,11 +21,12 @@ impl ClientState {
     /// calling each other.
     pub(super) fn go_on_meeting(&mut self, link: LinkId, user: &str, mut meeting: Meeting) {
         let can_move = self.peers.links.get(&link).is_some_and(|known| known.can_move);
-        let moves = relays::is_relayed(link) && meeting.way == Way::Auto && can_move;
+        let is_over = meeting.until <= self.now;
+        let moves = relays::is_relayed(link) && meeting.way == Way::Auto && can_move && !is_over;
         if !moves || planted::is(Planted::ClientStaysOnRelay) {
             return self.drop_links_meeting(user);
         }
-        meeting.moves = Some(meeting.id);
+        (meeting.moves, meeting.doubt) = (Some(meeting.id), None);
         meeting.relay = Wish::No;
         self.peers.meetings.insert(user.to_owned(), meeting);
     }
@@ -49,7 +50,7 @@ impl ClientState {
         self.drop_other_links_meeting(user, link);
     }
 
-    fn drop_other_links_meeting(&mut self, user: &str, but: LinkId) {
+    pub(super) fn drop_other_links_meeting(&mut self, user: &str, but: LinkId) {
         let links = self.peers.links.iter();
         let others = links.filter(|(link, known)| known.meets() == Some(user) && **link != but);
         let others: Vec<LinkId> = others.map(|(link, _)| *link).collect();
@@ -72,6 +73,7 @@ impl ClientState {
         self.outbox.send_peer(link, &PeerLine::Continued { arrived });
         // It runs here before the others are closed, of which one may be all that it has.
         self.go_on_at(link, user, arrived, has);
+        self.search_again(link, user);
         self.end_meeting(user);
         self.drop_other_links_meeting(user, link);
     }
@@ -80,6 +82,7 @@ impl ClientState {
     pub(super) fn on_continued(&mut self, link: LinkId, user: &str, said: u64, has: u64) {
         if self.may_have(user, has) {
             self.go_on_at(link, user, said, has);
+            self.search_again(link, user);
         } else {
             self.lose_conversation(user);
         }
@@ -96,7 +99,7 @@ impl ClientState {
 
     /// The conversation goes on at this link: the other side says again what came after `said` and was not acknowledged
     /// since, and has the texts up to `has`.
-    fn go_on_at(&mut self, link: LinkId, user: &str, said: u64, has: u64) {
+    pub(super) fn go_on_at(&mut self, link: LinkId, user: &str, said: u64, has: u64) {
         self.turn(link, Stage::Standing { user: user.to_owned() });
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         let old = conversation.link.replace(link);
@@ -117,7 +120,6 @@ impl ClientState {
         if let Some(old) = old {
             self.drop_link(old);
         }
-        self.search_again(link, user);
     }
 
     /// The link of a conversation has ended without a `close`: it may be that it was moved, or will be.

@@ -62,7 +62,7 @@ impl ClientState {
         let now = self.now;
         let listens = matches!(self.peers.listening, Listening::At(_));
         let peers = &mut self.peers;
-        for (user, meeting) in &mut peers.meetings {
+        for (user, meeting) in peers.meetings.iter_mut().filter(|(_, meeting)| meeting.until > now) {
             for way in meeting.ways_mut() {
                 if way.punch_due().is_none_or(|due| due > now) {
                     continue;

@@ -19,10 +19,10 @@ use crate::wire::{PeerLine, Role};
 use crate::words::{DeviceKey, LinkId, Token};
 
 /// How long a conversation may have no link.
-const REJOIN_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const REJOIN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// So many relays in a row may end before a conversation goes on at one.
-const IN_VAIN: u8 = 3;
+pub(super) const IN_VAIN: u8 = 3;
 
 /// How long after a relay failed the next one is asked for.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
@@ -65,6 +65,7 @@ impl Meeting {
             relay,
             moves: Some(conversation.id),
             nominated: None,
+            doubt: None,
             asked: Vec::new(),
         }
     }
@@ -130,13 +131,16 @@ impl ClientState {
     }
 
     /// Whether the server relays, as far as this client knows: it may be away.
-    fn may_have_relays(&self) -> bool {
+    pub(super) fn may_have_relays(&self) -> bool {
         let is_away = self.lasting_session().is_some_and(|session| session.is_waiting());
         is_away || self.has_relays()
     }
 
-    /// The session goes on: conversations without a link ask for a relay.
+    /// The session goes on: conversations without a link, and those that only the other side may have, ask for a relay.
     pub(in super::super) fn rejoin_all(&mut self) {
+        let now = self.now;
+        let in_doubt = |meeting: &&mut Meeting| meeting.is_in_doubt(now) && meeting.relay == Wish::No;
+        self.peers.meetings.values_mut().filter(in_doubt).for_each(|meeting| meeting.relay = Wish::Due(now));
         let lost = self.peers.conversations.iter().filter(|(_, conversation)| conversation.lost_at.is_some());
         let lost: Vec<String> = lost.map(|(user, _)| user.clone()).collect();
         for user in lost {
@@ -148,9 +152,13 @@ impl ClientState {
         }
     }
 
-    /// A relay has ended before the conversation went on there. If that happens again and again, the other side wants
-    /// none.
+    /// A relay has ended before the conversation went on there, or began. If that happens again and again, the other side
+    /// wants none.
     pub(super) fn relay_was_in_vain(&mut self, user: &str) {
+        if let Some(meeting) = self.peers.meetings.get_mut(user).filter(|meeting| meeting.doubt.is_some()) {
+            meeting.count_relay_in_vain(self.now);
+            self.abandon_if_relayed(user);
+        }
         let Some(conversation) = self.peers.conversations.get_mut(user) else { return };
         conversation.in_vain += u8::from(conversation.lost_at.is_some());
         if conversation.in_vain >= IN_VAIN {
@@ -158,10 +166,19 @@ impl ClientState {
         }
     }
 
+    /// A conversation may take no more relays: without a link it is over. One that has a link stays there.
+    pub(super) fn lose_conversation_without_allowance(&mut self, user: &str) {
+        if self.peers.is_lost(user) {
+            self.lose_conversation(user);
+        }
+    }
+
     /// A relay was refused, or has failed; returns whether another one is asked for.
     pub(super) fn ask_for_relay_again(&mut self, user: &str) -> bool {
-        let is_lost = self.peers.is_lost(user);
-        let meeting = self.peers.meetings.get_mut(user).filter(|meeting| is_lost && meeting.moves.is_some());
+        let (now, is_lost) = (self.now, self.peers.is_lost(user));
+        let is_sought =
+            |meeting: &&mut Meeting| is_lost && meeting.moves.is_some() || meeting.is_in_doubt(now);
+        let meeting = self.peers.meetings.get_mut(user).filter(is_sought);
         meeting.map(|meeting| meeting.relay = Wish::Due(self.now + PAUSE)).is_some()
     }
 

@@ -99,7 +99,8 @@ impl ClientState {
             let is_lost = self.peers.is_lost(&user);
             let Some(meeting) = self.peers.meetings.get_mut(&user) else { continue };
             // The server does not answer while it has an earlier one.
-            let again = if is_lost { Wish::Due(now + PAUSE) } else { Wish::Asked };
+            let again =
+                if is_lost || meeting.is_in_doubt(now) { Wish::Due(now + PAUSE) } else { Wish::Asked };
             meeting.relay = if asks { again } else { Wish::No };
             if asks {
                 self.outbox.send(&ClientLine::Relay(RelayLine::Open { user: &user }));
@@ -131,7 +132,12 @@ impl ClientState {
 
     /// A relay has begun: the requester calls on it.
     fn on_relay_opened(&mut self, number: u64, user: &str) {
-        let until = self.now + ANSWER_PATIENCE;
+        let now = self.now;
+        let until = now + ANSWER_PATIENCE;
+        if self.peers.conversations.get(user).is_some_and(|open| open.allowance.is_spent(now)) {
+            self.outbox.send(&ClientLine::Relay(RelayLine::Close { number }));
+            return self.lose_conversation_without_allowance(user);
+        }
         let serves = |relay: &Relay| relay.user == user && !relay.ends;
         let earlier = self.peers.relays.iter().filter(|(_, relay)| serves(relay));
         let earlier: Vec<LinkId> = earlier.map(|(link, _)| *link).collect();
@@ -140,7 +146,8 @@ impl ClientState {
         let meeting = self.peers.meetings.get_mut(user);
         let wants = |meeting: &&mut Meeting| {
             let is_refused = meeting.way == Way::Direct || meeting.moves.is_some() && is_direct;
-            let is_served = meeting.moves.is_none() && !earlier.is_empty();
+            let begins = meeting.moves.is_none() && meeting.doubt.is_none();
+            let is_served = begins && !earlier.is_empty();
             !is_refused && !is_served || planted::is(Planted::ClientRelaysAnyway)
         };
         let Some(meeting) = meeting.filter(wants) else {
@@ -148,6 +155,9 @@ impl ClientState {
         };
         meeting.relay = Wish::Asked;
         let calls = meeting.role == Role::Requester;
+        if let Some(conversation) = self.peers.conversations.get_mut(user) {
+            conversation.allowance.spend(now);
+        }
         // The server opens another one when those before are over.
         earlier.into_iter().for_each(|link| self.end_relay(link));
         self.peers.relayed += 1;
@@ -180,6 +190,7 @@ impl ClientState {
     fn on_relay_unknown(&mut self, user: &str) {
         if let Some(meeting) = self.peers.meetings.get_mut(user) {
             meeting.relay = Wish::No;
+            meeting.end_doubt(self.now);
             self.abandon_if_relayed(user);
         }
         if self.peers.is_lost(user) && !self.peers.links.values().any(|known| known.may_take_over(user)) {
@@ -194,9 +205,10 @@ impl ClientState {
         }
     }
 
-    fn abandon_if_relayed(&mut self, user: &str) {
-        let is_rejoined = self.peers.is_lost(user);
-        if self.peers.meetings.get(user).is_some_and(|meeting| meeting.way == Way::Relay) && !is_rejoined {
+    pub(super) fn abandon_if_relayed(&mut self, user: &str) {
+        let (now, is_rejoined) = (self.now, self.peers.is_lost(user));
+        let is_over = |meeting: &Meeting| meeting.way == Way::Relay && !meeting.is_in_doubt(now);
+        if self.peers.meetings.get(user).is_some_and(is_over) && !is_rejoined {
             self.abandon_meeting(user);
         }
     }

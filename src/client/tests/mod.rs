@@ -16,6 +16,7 @@ mod log;
 mod login;
 mod mapping;
 mod moving;
+mod opening;
 mod private;
 mod properties;
 mod punches;

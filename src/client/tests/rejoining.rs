@@ -283,3 +283,61 @@ fn a_relay_is_asked_for_again_while_nothing_comes() {
     script.peer_gone(1).does("send relay open yoda");
     script.after_ms(1_000).does("send relay open yoda").after_ms(1_000).does("send relay open yoda");
 }
+
+/// Yoda ends the link again and again, so many times, and Hans goes on each time; how often.
+fn goes_on(script: &mut Script, times: u64, pause_ms: u64) -> u64 {
+    for number in 1..=times {
+        let link = LINK + number - 1;
+        script.and().server(&format!("relay opened {number} yoda"));
+        if script.count("begin relay") == 0 {
+            return number - 1;
+        }
+        script.peer(link, "ready\ncontinued 1").after_ms(pause_ms);
+        script.server(&format!("relay closed {number}")).happens(Event::PeerClosed { link: LinkId(link) });
+    }
+    times
+}
+
+#[test]
+fn one_who_ends_the_link_again_and_again_loses_the_conversation() {
+    let mut script = talking("requester");
+    script.peer_gone(1);
+    assert_eq!(goes_on(&mut script, 100, 0), 16, "relays at once");
+    script.does(
+        "send relay close 17
+         show closed yoda lost
+         show result 3 private: outcome_unknown (yoda)",
+    );
+    script.server("relay opened 18 yoda").does("send relay close 18");
+    script.after_ms(60_000).does("");
+    // One more a second.
+    let mut script = talking("requester");
+    script.peer_gone(1);
+    assert_eq!(goes_on(&mut script, 100, 500), 31);
+}
+
+#[test]
+fn a_machine_that_moves_every_two_seconds_for_an_hour_keeps_its_conversation() {
+    let mut script = talking("requester");
+    script.peer_gone(1);
+    assert_eq!(goes_on(&mut script, 1_800, 2_000), 1_800);
+    assert_eq!(script.count("show closed"), 0);
+}
+
+#[test]
+fn relays_beside_a_link_that_is_there_are_counted_and_do_not_end_it() {
+    let mut script = talking("accepter");
+    let mut taken = 0;
+    for number in 1..=100 {
+        script.and().server(&format!("relay opened {number} yoda"));
+        taken += script.count("begin relay");
+        let ends = format!("relay closed {number}");
+        script.server(&ends).happens(Event::PeerClosed { link: LinkId(LINK + number - 1) });
+    }
+    assert_eq!(taken, 16);
+    script.types("private yoda three");
+    assert_eq!(script.count("send on 1: text 3"), 1, "the link is there");
+    script.and().after_ms(1_000).and();
+    script.server("relay opened 101 yoda");
+    assert_eq!(script.count("begin relay"), 1, "one was paid off");
+}

@@ -63,7 +63,9 @@ impl Check {
                 match words {
                     ["opened"] if nominated => self.begins(process, link, end),
                     _ if nominated => end.stage = Stage::Broken,
-                    ["nominate"] if !self.is_requester(process, &end.id) => end.is_nominated = true,
+                    ["nominate"] if !self.is_requester(process, &end.id) => {
+                        self.private.is_chosen(process, link, end, self.now);
+                    }
                     words => return self.hears_talk((process, link), end, words),
                 }
             }
@@ -163,6 +165,10 @@ impl Check {
             (["nominate"], Stage::Ready) => {
                 let is_free = self.is_free(link, process, end);
                 (known && has_key && is_free, "an introduction opens one link")
+            }
+            (["opened"], Stage::Ready) if self.private.has_opened_in_vain(process, &end.id) => {
+                self.opens_again(process, link, end);
+                (known && end.is_nominated, "an introduction opens one link")
             }
             (["opened"], Stage::Ready) => {
                 let is_first = !self.has_a_link(process, &end.id);

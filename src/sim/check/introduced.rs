@@ -33,6 +33,8 @@ pub(super) struct Side {
     /// From the listening port.
     pub(super) punched: BTreeMap<SocketAddr, u32>,
     pub(super) nominated: Option<LinkId>,
+    /// When the requester first lost the link that it had chosen.
+    pub(super) lost_choice: Option<Time>,
     pub(super) opened: bool,
     pub(super) shown: bool,
     pub(super) talk: Talk,
@@ -112,7 +114,8 @@ impl Side {
 
     /// The same on a link of which nothing else is known: a relay may be for a conversation that was lost.
     pub(super) fn may_call_on(&self, link: LinkId, now: Time) -> bool {
-        self.may_call() && self.good_until >= now || is_relayed(link) && self.talk.can_rejoin
+        let is_known = self.talk.can_rejoin || self.is_in_doubt(now);
+        self.may_call() && self.good_until >= now || is_relayed(link) && is_known
     }
 }
 

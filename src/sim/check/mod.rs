@@ -13,6 +13,7 @@ mod handshake;
 mod introduced;
 mod keys;
 mod moves;
+mod openings;
 mod private;
 mod rejoins;
 mod texts;

@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 
 use super::door::may_be_dialled;
 use super::introduced::{End, Introduction, Stage};
+use super::openings::OPENS;
 use super::private::{DIALS, PATIENCE_MICROS, Private, Side};
 use super::rejoins::Part;
 use super::{Check, Verdict, rule};
@@ -65,6 +66,8 @@ pub(super) struct Talk {
 pub(super) struct Debt {
     /// That the conversation moves to it.
     pub(super) moves: bool,
+    /// That it opens a conversation again.
+    pub(super) opens: bool,
     /// Texts up to this number again.
     texts: u64,
     /// That it has these texts.
@@ -77,7 +80,7 @@ pub(super) struct Debt {
 #[derive(Debug, Default)]
 pub(super) struct Moving {
     /// Ends that have to say something at once, and since when.
-    owing: BTreeSet<(Time, ProcessId, LinkId)>,
+    pub(super) owing: BTreeSet<(Time, ProcessId, LinkId)>,
     /// By when conversations must have left their relays, by the ids of their introductions.
     due: BTreeSet<(Time, String)>,
     /// Clients that have closed the link to which they moved the conversation with a user.
@@ -86,6 +89,13 @@ pub(super) struct Moving {
     pub(super) lost: BTreeSet<(Time, ProcessId, String)>,
     /// Clients that have shown the end of a conversation too early, unless their session ends as well.
     pub(super) early: BTreeSet<(Time, ProcessId, String)>,
+}
+
+impl Talk {
+    /// The other side has neither said nor acknowledged anything.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.heard == 0 && self.confirmed == 0
+    }
 }
 
 impl Moving {
@@ -106,18 +116,19 @@ impl Moving {
 impl End {
     fn owes(&self) -> bool {
         match self.stage {
-            Stage::Ready => self.debt.moves,
+            Stage::Ready => self.debt.moves || self.debt.opens,
             Stage::Open => self.next_text <= self.debt.texts || self.debt.acknowledges > 0 || self.debt.meets,
             Stage::New | Stage::Called | Stage::Secured | Stage::Moving | Stage::Broken => false,
         }
     }
 
     /// The conversation goes on here: the other side has the texts up to `has`.
-    fn go_on(&mut self, talk: &mut Talk, has: u64, meets: bool) {
+    pub(super) fn go_on(&mut self, talk: &mut Talk, has: u64, meets: bool) {
         self.stage = Stage::Open;
         (talk.lost_at, talk.is_unknown) = (None, false);
         self.next_text = has.max(talk.confirmed) + 1;
-        self.debt = Debt { moves: false, texts: talk.said, acknowledges: talk.acknowledged, meets };
+        self.debt =
+            Debt { moves: false, opens: false, texts: talk.said, acknowledges: talk.acknowledged, meets };
     }
 }
 
@@ -150,7 +161,10 @@ impl Private {
             let client = side.process.and_then(|process| self.clients.get(&process));
             client.is_some_and(|client| client.frozen.is_none())
         };
-        let moves = |side: &Side| side.talk.can_move && self.runs_by_itself(side) && stands(side);
+        // The rounds of dials may be over when it begins on a second relay.
+        let is_first = |side: &Side| side.lost_choice.is_none();
+        let moves =
+            |side: &Side| side.talk.can_move && is_first(side) && self.runs_by_itself(side) && stands(side);
         // A third round of dials is the last: what it says must come in time.
         let comes_in_time = MOVING_LINES * self.latency_micros <= PATIENCE_MICROS / 2;
         if comes_in_time && both.sides.len() == 2 && both.sides.iter().all(moves) && self.can_reach(both) {
@@ -163,6 +177,7 @@ impl Private {
         let Some(end) = self.ends.remove(&(link, process)) else { return };
         self.may_be_lost(process, &end, closed, now);
         self.ends_in_vain(process, link, &end, now);
+        self.choice_is_left(process, link, &end, closed, now);
         let both = self.introductions.get_mut(&end.id);
         if let (Some(has), Stage::Ready, true, false) = (end.moved_with, end.stage, closed, is_relayed(link))
             && let Some(side) = both.and_then(|both| both.side_mut(process))
@@ -324,7 +339,9 @@ impl Check {
             self.private.moving.owing.pop_first();
             let end = self.private.ends.get(&(link, process));
             let owes = end.is_some_and(End::owes);
-            let rule = if end.is_some_and(|end| end.stage == Stage::Ready) {
+            let rule = if end.is_some_and(|end| end.debt.opens) {
+                OPENS
+            } else if end.is_some_and(|end| end.stage == Stage::Ready) {
                 LEAVES
             } else {
                 "a conversation that moves loses nothing"

@@ -47,7 +47,7 @@ pub(super) struct Private {
     /// Those that must be shown by a time.
     pub(super) due: BTreeSet<(Time, String)>,
     /// Those who asked for a link, and must know by a time what came of it.
-    owed: BTreeSet<(Time, ProcessId, String)>,
+    pub(super) owed: BTreeSet<(Time, ProcessId, String)>,
     /// Strangers at the doors, and when they must have said the id or be gone.
     pub(super) strangers: BTreeSet<(Time, ProcessId, LinkId)>,
     /// What clients know of others' keys.
@@ -240,6 +240,7 @@ impl Check {
                     dialled: BTreeMap::new(),
                     punched: BTreeMap::new(),
                     nominated: None,
+                    lost_choice: None,
                     opened: false,
                     shown: false,
                     talk: Talk::default(),
@@ -257,6 +258,9 @@ impl Check {
     fn introduced(&mut self, id: &str, mut side: Side) -> Verdict {
         let now = self.now;
         self.private.may_continue(&mut side);
+        if let Some(process) = side.process {
+            self.private.choices_are_over(process, &side.user);
+        }
         if self.private.introductions.len() > REMEMBERED {
             self.private.introductions.retain(|_, both| both.at.0 + 2 * GOOD_MICROS > now.0);
         }
@@ -445,6 +449,9 @@ impl Check {
                 if let (Named::Command(Verb::Trust), Ok(Success::User { user })) = (command, outcome) {
                     let refused = self.private.keys.is_trusted(process, user);
                     rule!(self, refused, "only a key that was refused is trusted", "{process:?}: {user}");
+                }
+                if let Err(Failure { code: Code::Unreachable, subject: Some(user), .. }) = outcome {
+                    self.gives_up(process, user)?;
                 }
                 let user = match outcome {
                     Ok(Success::Private { user, .. }) => Some(user),

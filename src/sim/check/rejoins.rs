@@ -15,10 +15,10 @@ use crate::time::Time;
 use crate::words::LinkId;
 
 /// How long a conversation may have no link.
-const LOST_MICROS: u64 = 15_000_000;
+pub(super) const LOST_MICROS: u64 = 15_000_000;
 
 /// So many relays may end before it goes on at one.
-const VAIN_RELAYS: usize = 3;
+pub(super) const VAIN_RELAYS: usize = 3;
 
 const REJOINS: &str = "a conversation that has lost its link goes on over a relay";
 
@@ -149,6 +149,17 @@ impl Check {
     /// The end of a conversation is shown. One that has lost its link is not over before it was looked for.
     pub(super) fn was_looked_for(&mut self, process: ProcessId, user: &str, reason: PrivateEnd) {
         let now = self.now;
+        let private = &mut self.private;
+        if reason != PrivateEnd::Lost {
+            let introductions = &private.introductions;
+            let is_with = |id: &String| {
+                introductions
+                    .get(id)
+                    .and_then(|both| both.side(process))
+                    .is_some_and(|side| side.user == user)
+            };
+            private.moving.early.retain(|(_, of, id)| *of != process || !is_with(id));
+        }
         let Some(client) = self.private.clients.get(&process) else { return };
         let vain_relays = client.vain_relays.clone();
         // One who does not come back to the server that it has lost gives up at once.

@@ -213,7 +213,12 @@ impl Links {
                     self.called.insert((link, process), id);
                 }
             }
-            ["opened"] => self.has_opened(link, process, coverage),
+            ["opened"] => {
+                if self.called.get(&(link, process)).is_some_and(|id| self.opened.contains(id)) {
+                    coverage.saw(Rare::OpenedAgain);
+                }
+                self.has_opened(link, process, coverage);
+            }
             ["continue", id, _] => {
                 self.moving.insert((link, process), false);
                 if self.called.get(&(link, process)).is_some_and(|called| called != id) {

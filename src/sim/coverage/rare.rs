@@ -199,6 +199,8 @@ spelled! {
         RelayRefused = "relay refused",
         /// A conversation that had lost its link went on over a relay.
         Rejoined = "a lost conversation went on over a relay",
+        /// A conversation was opened again, because its link was lost before the requester had read that it was open.
+        OpenedAgain = "conversation opened again on another link",
         /// Two who had lost a link have found a direct one.
         FoundAgain = "a lost conversation found a direct link again",
         /// A relay was asked for by one whom the server has not introduced.

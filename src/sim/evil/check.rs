@@ -5,6 +5,7 @@
 //! that name, or its person has said `trust`.
 
 mod dials;
+mod relays;
 mod results;
 mod words;
 
@@ -13,6 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use self::dials::Dials;
+use self::relays::Relays;
 use self::words::Words;
 use super::impostors::{EVIL_KEYS, cannot_be};
 use super::steps::SECRET;
@@ -69,6 +71,7 @@ struct Client {
     /// Keys that it was told, by name.
     told: BTreeMap<String, BTreeSet<DeviceKey>>,
     dials: Dials,
+    relays: Relays,
     /// What it has read of a line, and written to the server of relays.
     read: Vec<u8>,
     /// Lines without a result, and texts among them.
@@ -105,6 +108,7 @@ impl Check {
                     talks: BTreeMap::new(),
                     told: BTreeMap::new(),
                     dials: Dials::default(),
+                    relays: Relays::default(),
                     read: Vec::new(),
                     open: BTreeMap::new(),
                 };
@@ -115,6 +119,7 @@ impl Check {
             Seen::Typed { process, line, text } => self.typed(*process, *line, text),
             Seen::Told { process, link } => {
                 self.acts = Some((*process, *link));
+                self.clients.entry(*process).and_modify(|client| client.relays.is_told());
                 let goes_on = self.spoilt.take_if(|(.., is_told)| *is_told);
                 self.spoilt.iter_mut().for_each(|(.., is_told)| *is_told = true);
                 hold!(
@@ -136,6 +141,7 @@ impl Check {
             }
             Seen::Wrote { process, bytes } => return self.wrote(*process, bytes),
             Seen::Read { process, bytes } => return self.read_line(*process, bytes),
+            Seen::Relayed { process } => return self.takes_relay(*process),
             Seen::Dialled { process, address, .. } => return self.dialled(*process, *address),
             Seen::Keeps { process, sizes } => {
                 let within = sizes.iter().zip(MOST).all(|(size, most)| *size <= most);
@@ -161,6 +167,7 @@ impl Check {
             View::PrivateClosed { user, .. } => {
                 let Some(client) = self.clients.get_mut(&process) else { return Ok(()) };
                 let was_open = client.talks.remove(user).is_some();
+                client.relays.talk_is_over(user);
                 hold!(self, was_open, "conversations begin and end in turn", "{process:?}: {user}");
                 Ok(())
             }

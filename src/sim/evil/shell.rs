@@ -134,7 +134,10 @@ impl World {
             Effect::SecurePeer { link, dialled, introduction } => {
                 self.secure(process, link, dialled, introduction);
             }
-            Effect::BeginRelay { link, calls } => drop(process.seals.insert(link, Seal::new(calls))),
+            Effect::BeginRelay { link, calls } => {
+                self.see(Seen::Relayed { process: id });
+                process.seals.insert(link, Seal::new(calls));
+            }
             Effect::FeedRelay { link, bytes } => {
                 self.news(id, 0, News::RelayCame { link, bytes: bytes.to_vec() });
             }

@@ -20,6 +20,7 @@ pub(super) fn tell(seen: &Seen) -> Option<String> {
         Seen::Dialled { process, address, punches } => {
             format!("#{} {} {address}", process.0, if *punches { "punches" } else { "dials" })
         }
+        Seen::Relayed { process } => format!("#{} takes a relay", process.0),
         Seen::Proved { process, link, key } => format!("#{} on {}: proved {key:?}", process.0, link.0),
         Seen::Left { process, link } => format!("#{} leaves {}", process.0, link.0),
         Seen::Did(rare) => format!("   evil: {rare}"),

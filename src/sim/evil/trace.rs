@@ -36,6 +36,8 @@ pub(super) enum Seen {
     Said { process: ProcessId, link: LinkId, bytes: Vec<u8> },
     /// It dialled; `punches`: from the port where it listens.
     Dialled { process: ProcessId, address: SocketAddr, punches: bool },
+    /// It took a relay.
+    Relayed { process: ProcessId },
     /// Somebody has proved to it on a link that they have a key.
     Proved { process: ProcessId, link: LinkId, key: DeviceKey },
     /// It has left a link.

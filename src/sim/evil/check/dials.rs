@@ -42,7 +42,11 @@ impl Check {
         while let Some(end) = client.read.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = client.read.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line[..end]).into_owned();
-            if let ["introduce", user, _, _, said @ ..] = line.split(' ').collect::<Vec<_>>().as_slice() {
+            let words: Vec<&str> = line.split(' ').collect();
+            if let ["relay", "opened", _, user] = words.as_slice() {
+                client.relays.is_opened(user);
+            }
+            if let ["introduce", user, _, _, said @ ..] = words.as_slice() {
                 let key: Option<DeviceKey> = said.first().and_then(|word| word.parse().ok());
                 client.told.entry((*user).to_string()).or_default().extend(key);
                 let addresses = said.iter().filter_map(|word| word.parse().ok()).collect();
