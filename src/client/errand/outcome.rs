@@ -67,3 +67,25 @@ impl Recipient {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    #[test]
+    fn a_group_message_is_done_unless_somebody_refused_it_or_will_read_it_later() {
+        let come = |wanted, stored, refused| {
+            let mut ending = Ending::default();
+            let group = String::from("jedi");
+            let (withheld, words) = (false, None);
+            let success = Success::GroupMessage { group, delivered: 1, stored, refused, withheld, words };
+            ending.note(wanted, &Ok(success));
+            ending.exit()
+        };
+        assert_eq!(come(Wanted::Stored, 1, 0), Exit::Done);
+        assert_eq!(come(Wanted::Delivered, 0, 0), Exit::Done);
+        assert_eq!(come(Wanted::Delivered, 1, 0), Exit::NotKnown);
+        assert_eq!(come(Wanted::Stored, 1, 1), Exit::Refused);
+    }
+}

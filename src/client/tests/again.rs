@@ -155,6 +155,33 @@ fn whoever_leaves_meanwhile_is_told_what_was_not_sent() {
 }
 
 #[test]
+fn who_is_kicked_at_the_new_login_is_told_once() {
+    let mut script = at_terminal();
+    script.happens(Event::Disconnected);
+    refused_again(&mut script).types("falcon").happens(Event::Connected).server("hobnob 1 ack resume");
+    script.and().server("bye kicked");
+    assert_eq!(
+        (script.count("show bye"), script.count("show bye kicked"), script.count("exit Failed")),
+        (1, 1, 1)
+    );
+}
+
+#[test]
+fn the_end_of_input_does_not_wait_for_a_server_that_is_lost() {
+    let mut script = Script::greeted(Settings { terminal: true, ..Settings::default() });
+    script.types("hans").server("ask password").types("falcon").happens(Event::Disconnected).and();
+    script.happens(Event::EndOfInput);
+    assert_eq!(script.count("exit Done"), 1, "at a login");
+    let mut script = at_terminal();
+    script.happens(Event::EndOfInput).does("send #1 logout");
+    let mut script = at_terminal();
+    script.types("ping yoda").happens(Event::EndOfInput).and();
+    script.happens(Event::Disconnected).and();
+    assert_eq!(script.after(Duration::from_millis(4_900)).count("exit Done"), 0);
+    assert_eq!(script.after(Duration::from_millis(200)).count("exit Done"), 1, "in a session");
+}
+
+#[test]
 fn a_new_login_that_can_never_succeed_leaves_no_line_without_its_result() {
     let another_user = format!("welcome luke unread 0 login 8 token {TOKEN}");
     for (said, exit) in [

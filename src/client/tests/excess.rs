@@ -70,6 +70,21 @@ fn what_others_are_away_for_is_bounded() {
 }
 
 #[test]
+fn what_an_order_comes_to_is_shown_and_bounded() {
+    let mut script = Script::session();
+    script.types("op status").server("order #1 up for a day\norder #1  twice\nok #1 op");
+    assert_eq!(script.all("show result"), ["show result 1 op: ordered: up for a day /  twice"]);
+    script.types("op sessions").and();
+    let line = format!("order #2 {}", "x".repeat(32_000));
+    let mut said = 0;
+    while script.server(&line).count("hang up") == 0 {
+        said += 1;
+        assert!(said < 2_000, "it keeps all");
+    }
+    assert!(said > 200, "{said} lines of 32 KB");
+}
+
+#[test]
 fn one_line_that_does_not_fit_is_not_kept() {
     let mut script = Script::session();
     script.types("whoelse").and();

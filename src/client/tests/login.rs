@@ -386,6 +386,16 @@ fn a_server_that_goes_before_login_says_no_bye() {
 }
 
 #[test]
+fn who_is_kicked_before_a_login_is_told() {
+    let mut script = Script::greeted(Settings::default());
+    script.and().server("bye kicked").does(
+        "show bye kicked
+         hang up
+         exit Failed",
+    );
+}
+
+#[test]
 fn a_signal_before_login_just_ends() {
     let mut script = Script::greeted(Settings::default());
     script.and().happens(Event::Interrupted(Signal::Interrupt)).does(

@@ -296,6 +296,12 @@ fn requests_are_answered_as_the_settings_say() {
          show opened yoda direct
          stop listening",
     );
+    let auto = Settings { accept_private: AcceptPrivate::Auto, ..Settings::default() };
+    let mut script = Script::session_with(auto);
+    listening(script.server("request yoda")).server(&introduction("yoda", "accepter"));
+    script.server("ok #1 accept yoda").and();
+    // No line waits for the link.
+    script.happens(Event::EndOfInput).does("send ack - 1 / #2 logout");
     let never = Settings { accept_private: AcceptPrivate::Never, ..Settings::default() };
     let mut script = Script::session_with(never);
     script.server("request yoda\nok #1 decline yoda").does("send #1 decline yoda");
@@ -316,6 +322,9 @@ fn y_and_n_answer_the_oldest_request() {
     );
     script.server("withdrawn luke").does("show request of luke is over").types("n");
     assert_eq!(script.count("show result 3 n: no_request"), 1);
+    script.server("request yoda\nrequest luke").and();
+    // Nobody was asked about it.
+    script.server("withdrawn luke").does("");
 }
 
 #[test]
