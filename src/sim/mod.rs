@@ -22,7 +22,6 @@ mod doors;
 mod draw;
 mod durable;
 mod evil;
-#[cfg(feature = "planted")]
 pub mod exam;
 mod faults;
 mod folders;
