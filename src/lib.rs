@@ -84,7 +84,7 @@
 //!
 //!    | client's effect | event |
 //!    |---|---|
-//!    | `Dial` | `Connected` or `Disconnected` |
+//!    | `Dial` | `Connected` or `Disconnected`; `Distrusted`, `Unpinned` |
 //!    | `Deliver` | `Delivered`, once it is shown and noted; several may share one |
 //!    | `OpenState`, `Listen` | `StateOpened` or `StateRefused`, `Listening` |
 //!    | `DialPeer` | `PeerOpened` or `PeerUnreached` |

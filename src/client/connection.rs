@@ -141,6 +141,16 @@ impl ClientState {
         }
     }
 
+    /// Nobody could tell the server that was dialled from another one. That may pass while a session waits for it.
+    pub(super) fn on_unpinned(&mut self) {
+        let is_first = matches!(self.phase, Phase::Entry(_)) && !self.link.was_reached();
+        if self.link.is_down() || !is_first {
+            return self.on_disconnected();
+        }
+        self.link.turn(Stage::Down);
+        self.end_entry(Bye::ConnectionLost, Exit::Failed);
+    }
+
     pub(super) fn on_disconnected(&mut self) {
         if self.link.is_down() {
             return;

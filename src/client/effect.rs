@@ -13,7 +13,8 @@ use crate::words::{LinkId, Token};
 /// Something to do. Effects are carried out in order.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Effect<'a> {
-    /// Connect to the server; answer with `Connected`, `Disconnected` or `Distrusted`.
+    /// Connect to the server; answer with `Connected`, `Disconnected`, `Distrusted` or
+    /// `Unpinned`.
     Dial,
     /// Send bytes to the server.
     Send {

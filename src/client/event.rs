@@ -25,6 +25,9 @@ pub enum Event<'a> {
     /// A `Dial` has reached a server that is not the trusted one ([`trust`](super::trust)); nothing was said to it. The
     /// shell says why on stderr at the end.
     Distrusted,
+    /// A `Dial` has reached a server whose key could not be kept in the state folder, or the key that it is known by could
+    /// not be read there; nothing was said to it. The shell says why on stderr at the end.
+    Unpinned,
     /// Bytes have arrived from the server, in any chunking.
     Received {
         /// At least one.
@@ -146,6 +149,7 @@ impl fmt::Debug for Event<'_> {
             Event::Connected => write!(f, "Connected"),
             Event::Disconnected => write!(f, "Disconnected"),
             Event::Distrusted => write!(f, "Distrusted"),
+            Event::Unpinned => write!(f, "Unpinned"),
             Event::Received { bytes } => write!(f, "Received({} bytes)", bytes.len()),
             Event::Typed { line, text } => write!(f, "Typed(line {line}, {} bytes)", text.len()),
             Event::EndOfInput => write!(f, "EndOfInput"),

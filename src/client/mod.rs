@@ -177,6 +177,7 @@ impl ClientState {
             Event::Connected => self.on_connected(),
             Event::Disconnected => self.on_disconnected(),
             Event::Distrusted => self.on_distrusted(),
+            Event::Unpinned => self.on_unpinned(),
             Event::Received { bytes } => self.receive(bytes),
             Event::KeyPressed => self.on_key(),
             Event::Typed { line, text } => {

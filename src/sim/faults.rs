@@ -111,11 +111,7 @@ impl World {
     pub(super) fn silence(&mut self, id: LinkId, ends: [bool; 2]) {
         self.disturb_ends(id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.silence += 1;
-        for (end, silent) in link.ends.iter_mut().zip(ends) {
-            end.silent |= silent;
-        }
-        let silence = link.silence;
+        let silence = link.fall_silent(ends);
         let micros = self.draw.between(DEAD_LINK_MICROS - 1_000_000, DEAD_LINK_MICROS);
         self.after(micros, Happening::Silent { link: id, silence });
     }
@@ -123,13 +119,8 @@ impl World {
     /// A silent link speaks again.
     pub(super) fn heal_link(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.silence += 1;
-        let was_silent = link.ends.iter().any(|end| end.silent);
-        for end in &mut link.ends {
-            end.silent = false;
-        }
         // What waited comes now.
-        if was_silent {
+        if link.heal() {
             self.disturb_ends(id);
         }
         for end in [0, 1] {

@@ -24,7 +24,7 @@ pub(crate) struct Link {
     /// Bytes a pipe takes before the receiver has read them.
     pub(crate) window: usize,
     /// Counts silences, so that a late death of an old one is known.
-    pub(crate) silence: u32,
+    silence: u32,
 }
 
 /// One end and the pipe that leads away from it.
@@ -114,6 +114,59 @@ impl Link {
     /// Which end the server holds, if any.
     pub(crate) fn is_of_server(&self) -> bool {
         self.ends[1].holder == Holder::Server
+    }
+
+    /// Queues bytes at an end, if its holder has it.
+    pub(crate) fn write(&mut self, end: usize, bytes: &[u8]) {
+        if self.ends[end].open {
+            self.ends[end].waiting.extend_from_slice(bytes);
+        }
+    }
+
+    /// An end is closed by its holder, once all that waits has left.
+    pub(crate) const fn close(&mut self, end: usize) {
+        self.ends[end].open = false;
+        self.ends[end].closing = true;
+    }
+
+    /// The holder of an end, if it has it, learns that the link is gone.
+    pub(crate) fn lose(&mut self, end: usize) -> Option<Holder> {
+        let end = &mut self.ends[end];
+        core::mem::take(&mut end.open).then(|| {
+            end.waiting.clear();
+            end.closing = true;
+            end.holder
+        })
+    }
+
+    /// It breaks.
+    pub(crate) fn cut(&mut self, hard: bool) {
+        for end in &mut self.ends {
+            end.die(hard);
+            end.resets = true;
+        }
+    }
+
+    /// Nothing of the given ends arrives any more. Returns which silence that is.
+    pub(crate) fn fall_silent(&mut self, ends: [bool; 2]) -> u32 {
+        self.silence += 1;
+        for (end, silent) in self.ends.iter_mut().zip(ends) {
+            end.silent |= silent;
+        }
+        self.silence
+    }
+
+    /// It speaks again; whether it was silent.
+    pub(crate) fn heal(&mut self) -> bool {
+        self.silence += 1;
+        let was_silent = self.ends.iter().any(|end| end.silent);
+        self.ends.iter_mut().for_each(|end| end.silent = false);
+        was_silent
+    }
+
+    /// Whether it is silent, and was not healed since.
+    pub(crate) fn has_been_silent_since(&self, silence: u32) -> bool {
+        self.silence == silence && self.ends.iter().any(|end| end.silent)
     }
 
     /// Moves what waits at an end into the network as far as the window allows, and says when it

@@ -8,6 +8,7 @@
 // The checks recognise a few shapes among many; a new shape is none of theirs.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod agenda;
 mod agreement;
 mod by_hand;
 mod calls;
@@ -22,7 +23,6 @@ mod doors;
 mod draw;
 mod durable;
 mod evil;
-#[cfg(feature = "planted")]
 pub mod exam;
 mod faults;
 mod folders;

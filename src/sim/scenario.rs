@@ -435,15 +435,28 @@ pub fn from_seed(seed: u64, length: usize) -> Vec<Step> {
         start.actor = u8::try_from(seat).unwrap_or(0);
         steps.push(start);
     }
-    while steps.len() < length {
-        let at = draw.below(total);
-        let kind = bounds.iter().find(|(bound, _)| at < *bound).map_or(Kind::Message, |(_, kind)| *kind);
-        steps.push(drawn(kind, &mut draw));
-    }
+    fill(&mut steps, length, &bounds, Kind::Message, &mut draw);
     steps
 }
 
-fn drawn(kind: Kind, draw: &mut Draw) -> Step {
+/// Fills a scenario up with steps. A kind is drawn if a number is below its bound and below none before it, `other` if
+/// there is none.
+pub(super) fn fill(
+    steps: &mut Vec<Step>,
+    length: usize,
+    bounds: &[(u64, Kind)],
+    other: Kind,
+    draw: &mut Draw,
+) {
+    let total = bounds.last().map_or(0, |(bound, _)| *bound);
+    while steps.len() < length {
+        let at = draw.below(total);
+        let kind = bounds.iter().find(|(bound, _)| at < *bound).map_or(other, |(_, kind)| *kind);
+        steps.push(drawn(kind, draw));
+    }
+}
+
+pub(super) fn drawn(kind: Kind, draw: &mut Draw) -> Step {
     let choices = draw.number().to_le_bytes();
     Step {
         kind,

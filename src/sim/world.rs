@@ -1,12 +1,12 @@
 //! The world: one server, its clients, links and store, and the one clock they all live by.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cmp::{Ordering, Reverse};
 use core::net::SocketAddr;
 
+use super::agenda::Agenda;
 use super::client_host::Seat;
 use super::draw::Draw;
 use super::folders::Folders;
@@ -25,7 +25,7 @@ use crate::time::Time;
 use crate::words::{AddressRange, LinkId, Name, Ticket, Token};
 
 /// When simulated time begins: a day in 2024.
-const BEGINNING: Time = Time(1_717_200_000_000_000);
+pub(super) const BEGINNING: Time = Time(1_717_200_000_000_000);
 /// A link that is silent for so long is dead for both ends.
 pub(super) const DEAD_LINK_MICROS: u64 = 15_000_000;
 
@@ -139,30 +139,6 @@ pub(super) enum News {
     },
 }
 
-#[derive(Debug)]
-struct Due {
-    at: Time,
-    sequence: u64,
-    what: Happening,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Due) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Due) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Due) -> Ordering {
-        (self.at, self.sequence).cmp(&(other.at, other.sequence))
-    }
-}
-
 /// How a world is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
@@ -189,8 +165,7 @@ impl Default for Plan {
 pub(crate) struct World {
     pub(super) plan: Plan,
     pub(super) now: Time,
-    sequence: u64,
-    queue: BinaryHeap<Reverse<Due>>,
+    agenda: Agenda<Happening>,
     pub(super) draw: Draw,
     pub(super) trace: Trace,
     pub(super) host: Host,
@@ -233,8 +208,7 @@ impl World {
         World {
             plan,
             now: BEGINNING,
-            sequence: 0,
-            queue: BinaryHeap::new(),
+            agenda: Agenda::new(),
             draw: Draw::new(0),
             trace: Trace::new(),
             host: Host::new(plan.taped),
@@ -290,27 +264,22 @@ impl World {
 
     /// Lets something happen at a time, after all that is to happen then already.
     pub(super) fn at(&mut self, at: Time, what: Happening) {
-        self.sequence += 1;
-        self.queue.push(Reverse(Due { at, sequence: self.sequence, what }));
+        self.agenda.add(at, what);
     }
 
     /// Lets time pass: at most so many microseconds, and at most so many happenings at a go. Says
     /// whether the time is over.
-    pub(crate) fn pass(&mut self, until: Time, mut most: u32) -> bool {
-        while let Some(Reverse(due)) = self.queue.peek() {
-            if due.at > until {
-                break;
-            }
-            if most == 0 {
-                return false;
-            }
-            most -= 1;
-            let Some(Reverse(due)) = self.queue.pop() else { break };
-            self.now = self.now.max(due.at);
-            self.happen(due.what);
+    pub(crate) fn pass(&mut self, until: Time, most: u32) -> bool {
+        for _ in 0..most {
+            let Some((at, what)) = self.agenda.take(until) else { break };
+            self.now = self.now.max(at);
+            self.happen(what);
         }
-        self.now = self.now.max(until);
-        true
+        let is_over = !self.agenda.is_due(until);
+        if is_over {
+            self.now = self.now.max(until);
+        }
+        is_over
     }
 
     fn happen(&mut self, what: Happening) {
@@ -354,10 +323,8 @@ impl World {
 
     /// Queues bytes at an end.
     pub(super) fn write(&mut self, link: LinkId, end: usize, bytes: &[u8]) {
-        if let Some(link) = self.links.get_mut(&link)
-            && link.ends[end].open
-        {
-            link.ends[end].waiting.extend_from_slice(bytes);
+        if let Some(link) = self.links.get_mut(&link) {
+            link.write(end, bytes);
         }
     }
 
@@ -379,8 +346,7 @@ impl World {
     /// An end is closed by its holder, once all that waits has left.
     pub(super) fn close_end(&mut self, id: LinkId, end: usize) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.ends[end].open = false;
-        link.ends[end].closing = true;
+        link.close(end);
         self.pump(id, end);
         self.drop_if_over(id);
     }
@@ -396,10 +362,7 @@ impl World {
     pub(super) fn cut(&mut self, id: LinkId, hard: bool) {
         self.disturb_ends(id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        for end in &mut link.ends {
-            end.die(hard);
-            end.resets = true;
-        }
+        link.cut(hard);
         for end in 0..2 {
             let delay = self.draw.below(5_000);
             self.after(delay, Happening::Broken { link: id, end });
@@ -449,12 +412,8 @@ impl World {
     /// The holder of an end learns that the link is gone.
     pub(super) fn broken(&mut self, id: LinkId, end: usize) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        if !core::mem::take(&mut link.ends[end].open) {
-            return;
-        }
-        link.ends[end].waiting.clear();
-        link.ends[end].closing = true;
-        match link.ends[end].holder {
+        let Some(holder) = link.lose(end) else { return };
+        match holder {
             Holder::Server => self.server_loses(id),
             Holder::Process(process) => self.client_loses(process, id),
             Holder::Hand(hand) => self.hand_loses(hand),
@@ -470,11 +429,7 @@ impl World {
     }
 
     fn silent_for_too_long(&mut self, id: LinkId, silence: u32) {
-        let still = self
-            .links
-            .get(&id)
-            .is_some_and(|link| link.silence == silence && link.ends.iter().any(|end| end.silent));
-        if still {
+        if self.links.get(&id).is_some_and(|link| link.has_been_silent_since(silence)) {
             for end in [0, 1] {
                 self.broken(id, end);
             }

@@ -17,6 +17,7 @@ mod database;
 mod disk;
 mod dying_clients;
 mod each_call;
+mod first_use;
 mod full_disk;
 mod many;
 mod moments;

@@ -39,6 +39,12 @@ fn turned_away(place: &Place, port: u16, state: &Path, options: &[&str]) -> (i32
     (code, client.diagnostic())
 }
 
+/// The exit code of a program without any output, and what it said.
+fn told(output: &Output) -> (i32, String) {
+    assert!(output.stdout.is_empty(), "{output:?}");
+    (output.status.code().expect("a code"), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 fn trust(place: &Place, port: u16, state: &Path, options: &[&str]) -> Output {
     let server = format!("127.0.0.1:{port}");
     let state = state.to_str().expect("UTF-8");
@@ -90,6 +96,51 @@ fn the_first_key_is_pinned_and_shown_once() {
     let second = visit(&server.place, server.port, &state, &[]);
     assert_eq!(second["fingerprint"], server.fingerprint.as_str());
     assert!(second.get("first_use").is_none(), "{second}");
+}
+
+/// A file where the folder should be stops root as well.
+#[test]
+fn without_a_place_for_its_key_a_server_is_told_nothing() {
+    let server = server();
+    let state = server.place.fresh_state();
+    fs::create_dir_all(server.place.states()).expect("a folder");
+    fs::write(&state, "").expect("a file");
+    let pins = state.join("pins").display().to_string();
+    server.place.write("password", "falcon\n");
+    let password = server.place.path("password").display().to_string();
+    let send = ["send", "--user", "hans", "--password-file", &password, "--state"];
+    let address = format!("127.0.0.1:{}", server.port);
+    let sent = server.place.run_client(
+        &[&send[..], &[state.to_str().expect("UTF-8"), "--server", &address, "yoda", "hi"]].concat(),
+    );
+    for (code, said) in [
+        turned_away(&server.place, server.port, &state, &[]),
+        turned_away(&server.place, server.port, &state, &["--reconnect", "60"]),
+        told(&trust(&server.place, server.port, &state, &[])),
+        told(&sent),
+    ] {
+        assert_eq!(code, 1, "{said}");
+        let why = format!("{address}: its key cannot be kept: {pins}");
+        assert!(said.contains(&why) && said.contains("--state"), "{said}");
+        assert!(!said.contains("cannot reach"), "it was reached: {said}");
+    }
+    fs::remove_file(&state).expect("removed");
+    assert_eq!(visit(&server.place, server.port, &state, &[])["first_use"], true);
+}
+
+#[test]
+fn a_pin_that_cannot_be_read_is_no_server_that_cannot_be_reached() {
+    let server = server();
+    let state = server.place.fresh_state();
+    visit(&server.place, server.port, &state, &[]);
+    let pin = state.join("pins").join(format!("127.0.0.1_{}", server.port));
+    fs::write(&pin, "SHA256:nothing\n").expect("damaged");
+    let (code, said) = turned_away(&server.place, server.port, &state, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains(&format!("the key that it is known by cannot be read: {}", pin.display())),
+        "{said}"
+    );
 }
 
 #[test]

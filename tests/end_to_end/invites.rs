@@ -70,6 +70,43 @@ fn one_line_pins_the_key_and_makes_an_account() {
     assert!(credentials.lines().any(|line| line.starts_with("rey $argon2id$")), "{credentials}");
 }
 
+/// As the operator's program prints it, by a pipe: nothing of it is in the list of processes.
+#[test]
+fn an_invite_is_read_from_the_input() {
+    let server = server();
+    let said = String::from_utf8(invite(&server, &[]).stdout).expect("UTF-8");
+    let mut rey = join(&server, "rey", "-", &[]);
+    rey.answer(said.trim_end());
+    rey.wait("a question", |object| object["ask"] == "username");
+    let line = fs::read(format!("/proc/{}/cmdline", rey.id())).expect("a command line");
+    let code = said.split(['/', '#']).nth(1).expect("a code");
+    assert!(!String::from_utf8_lossy(&line).contains(code));
+    rey.answer("rey");
+    rey.wait("a question", |object| object["ask"] == "new_password");
+    rey.answer("a secret");
+    rey.wait("a session", |object| object["type"] == "login" && object["ok"] == true);
+    // Lines are counted from the invite on.
+    assert_eq!(rey.ok("whoelse")["line"], 4);
+    rey.log_out();
+}
+
+#[test]
+fn an_input_without_an_invite_is_a_usage_error() {
+    let server = server();
+    for (first, why) in [
+        ("chat.example.org\n", "the first line of the input is no invite"),
+        ("\n", "the first line of the input is no invite"),
+        ("", "say the invite"),
+    ] {
+        let mut rey = join(&server, "rey", "-", &[]);
+        rey.write(first.as_bytes());
+        rey.end_input();
+        assert_eq!(rey.ended(), 2, "{first:?}");
+        let said = rey.diagnostic();
+        assert!(said.contains(why) && said.contains("HOST:PORT/CODE"), "{first:?}: {said}");
+    }
+}
+
 #[test]
 fn what_is_left_of_an_invite_outlives_a_kill() {
     let mut server = server();

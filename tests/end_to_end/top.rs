@@ -1,6 +1,7 @@
 //! `hobnob-server top`: what a server does, each second.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -33,6 +34,26 @@ fn once_is_one_table_or_one_object() {
     assert_eq!(object["status"]["mailbox_bytes"], 5, "{object}");
     assert!(object["status"]["rates"]["messages"].is_f64(), "{object}");
     assert_eq!(object["sessions"][0]["user"], "hans", "{object}");
+}
+
+/// What a terminal with one row asks for.
+#[test]
+fn a_server_tells_no_more_sessions_than_it_is_asked_for() {
+    let server = Server::start(&[]);
+    let (_hans, mut yoda) = (server.user("hans"), server.user("yoda"));
+    yoda.ok("whoelse");
+    let ask = |line: &str| {
+        let mut socket = UnixStream::connect(server.place.data().join("ctl.sock")).expect("a server");
+        socket.write_all(line.as_bytes()).expect("said");
+        let mut answer = String::new();
+        BufReader::new(socket).read_line(&mut answer).expect("an answer");
+        serde_json::from_str::<Value>(&answer).expect("JSON")
+    };
+    let answer = ask("top 1\n");
+    assert_eq!(answer["status"]["sessions"], 2, "{answer}");
+    assert_eq!(answer["sessions"].as_array().map(Vec::len), Some(1), "{answer}");
+    assert_eq!(ask("top\n")["sessions"].as_array().map(Vec::len), Some(2));
+    assert_eq!(ask("top all\n")["ok"], false);
 }
 
 #[test]

@@ -73,8 +73,16 @@ fn every_pair_has_the_way_that_its_networks_allow() {
 #[test]
 fn a_machine_that_changes_its_network_keeps_its_conversations() {
     match std::env::var_os("HOBNOB_NAT_INSIDE") {
-        Some(_) => roaming::inside(),
+        Some(_) => roaming::moves(),
         None => enter("a_machine_that_changes_its_network_keeps_its_conversations"),
+    }
+}
+
+#[test]
+fn an_address_that_is_removed_and_put_back_ends_no_connection() {
+    match std::env::var_os("HOBNOB_NAT_INSIDE") {
+        Some(_) => roaming::renews(),
+        None => enter("an_address_that_is_removed_and_put_back_ends_no_connection"),
     }
 }
 

@@ -220,6 +220,19 @@ pub(crate) fn change_network() {
     run("sh", &["-e"], script);
 }
 
+/// The first client's address is removed and put back, with the routes that go with it, as by a renewed lease.
+pub(crate) fn renew_address() {
+    let script = "ip -n c0 addr del 203.0.113.2/30 dev wan\n\
+        ip -n c0 addr add 203.0.113.2/30 dev wan\n\
+        ip -n c0 route add default via 203.0.113.1\n";
+    run("sh", &["-e"], script);
+}
+
+/// The first client's address is removed.
+pub(crate) fn remove_address() {
+    run("sh", &["-e"], "ip -n c0 addr flush dev wan\n");
+}
+
 /// A client's network and its router.
 fn network(number: usize, kind: Kind) -> String {
     let (r, c) = (format!("r{number}"), client(number));

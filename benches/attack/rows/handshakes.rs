@@ -34,37 +34,32 @@ const PIECE: usize = 16;
 const FEW: &str = "64";
 const MANY: &str = "25600";
 
-pub(crate) const WHOLE: Row = Row {
-    name: "handshakes",
-    attack: "whole TLS handshakes from 64 addresses, each closed when it is done, as fast as one core makes them; all speak TLS",
-    addresses: true,
-    secs: 75,
-    run: |suite| flooded(suite, "shake", FEW),
-};
+pub(crate) const WHOLE: Row = row(
+    "handshakes",
+    "whole TLS handshakes from 64 addresses, each closed when it is done, as fast as one core makes them; all speak TLS",
+    |suite| flooded(suite, "shake", FEW),
+);
 
-pub(crate) const HALF: Row = Row {
-    name: "half-handshakes",
-    attack: "ClientHellos from 64 addresses, each on its own connection and followed by nothing, as fast as one core says them; all speak TLS",
-    addresses: true,
-    secs: 75,
-    run: |suite| flooded(suite, "half", FEW),
-};
+pub(crate) const HALF: Row = row(
+    "half-handshakes",
+    "ClientHellos from 64 addresses, each on its own connection and followed by nothing, as fast as one core says them; all speak TLS",
+    |suite| flooded(suite, "half", FEW),
+);
 
-pub(crate) const HALF_OF_MANY: Row = Row {
-    name: "half-of-many",
-    attack: "the same from 25,600 addresses, which are as new as a newcomer's",
-    addresses: true,
-    secs: 75,
-    run: |suite| flooded(suite, "half", MANY),
-};
+pub(crate) const HALF_OF_MANY: Row =
+    row("half-of-many", "the same from 25,600 addresses, which are as new as a newcomer's", |suite| {
+        flooded(suite, "half", MANY)
+    });
 
-pub(crate) const PIECES: Row = Row {
-    name: "hellos-in-pieces",
-    attack: "ClientHellos from 64 addresses in pieces of 16 bytes, on 128 connections, as fast as one core says them; all speak TLS",
-    addresses: true,
-    secs: 75,
-    run: |suite| flooded(suite, "dribble", FEW),
-};
+pub(crate) const PIECES: Row = row(
+    "hellos-in-pieces",
+    "ClientHellos from 64 addresses in pieces of 16 bytes, on 128 connections, as fast as one core says them; all speak TLS",
+    |suite| flooded(suite, "dribble", FEW),
+);
+
+const fn row(name: &'static str, attack: &'static str, run: fn(&Suite) -> Result<Outcome>) -> Row {
+    Row { name, attack, addresses: true, secs: 75, run }
+}
 
 fn flooded(suite: &Suite, act: &str, addresses: &str) -> Result<Outcome> {
     // The disk is not what is attacked.
@@ -109,19 +104,50 @@ fn session(config: &Arc<ClientConfig>) -> Result<ClientConnection> {
     Ok(ClientConnection::new(Arc::clone(config), ServerName::try_from("localhost")?)?)
 }
 
+/// An attacker that connects from one address after the other, until its time is over.
+struct Caller<'a> {
+    target: &'a Target,
+    addresses: u32,
+    began: Instant,
+    end: Instant,
+    connections: u32,
+}
+
+impl<'a> Caller<'a> {
+    fn begin(target: &'a Target) -> Result<Caller<'a>> {
+        let addresses = target.word(1)?;
+        let end = target.begin();
+        Ok(Caller { target, addresses, began: Instant::now(), end, connections: 0 })
+    }
+
+    fn goes_on(&self) -> bool {
+        Instant::now() < self.end
+    }
+
+    /// One more connection, if it can be begun.
+    fn call(&mut self) -> Option<TcpStream> {
+        let stream = begin(self.connections % self.addresses, self.target.address).ok();
+        self.connections += 1;
+        stream
+    }
+
+    fn tell(&self) {
+        tell("connections", self.connections.into());
+        tell("seconds", self.began.elapsed().as_secs());
+    }
+}
+
 /// Handshakes one after the other on each of some connections.
 fn shake(target: &Target) -> Result<()> {
-    let (config, addresses) = (cheap()?, target.word::<u32>(1)?);
-    let end = target.begin();
-    let began = Instant::now();
+    let config = cheap()?;
+    let mut caller = Caller::begin(target)?;
     let mut open: VecDeque<(TcpStream, ClientConnection)> = VecDeque::new();
-    let (mut connections, mut whole) = (0, 0);
-    while Instant::now() < end {
+    let mut whole = 0;
+    while caller.goes_on() {
         while open.len() < AT_ONCE {
-            if let Ok(stream) = begin(connections % addresses, target.address) {
+            if let Some(stream) = caller.call() {
                 open.push_back((stream, session(&config)?));
             }
-            connections += 1;
         }
         let Some((mut stream, mut session)) = open.pop_front() else { continue };
         if goes_on(&mut stream, &mut session).unwrap_or(false) {
@@ -130,9 +156,8 @@ fn shake(target: &Target) -> Result<()> {
             whole += u64::from(!session.is_handshaking());
         }
     }
-    tell("connections", connections.into());
     tell("whole", whole);
-    tell("seconds", began.elapsed().as_secs());
+    caller.tell();
     Ok(())
 }
 
@@ -165,38 +190,29 @@ fn hello() -> Result<Vec<u8>> {
 }
 
 fn half(target: &Target) -> Result<()> {
-    let (hello, addresses) = (hello()?, target.word::<u32>(1)?);
-    let end = target.begin();
-    let began = Instant::now();
+    let hello = hello()?;
+    let mut caller = Caller::begin(target)?;
     let mut open = VecDeque::new();
-    let mut connections = 0;
-    while Instant::now() < end {
-        if let Ok(mut stream) = begin(connections % addresses, target.address) {
+    while caller.goes_on() {
+        if let Some(mut stream) = caller.call() {
             let _ = stream.write(&hello);
             open.push_back(stream);
         }
-        connections += 1;
         if open.len() > SILENT_AT_ONCE {
             open.pop_front();
         }
     }
-    tell("connections", connections.into());
-    tell("seconds", began.elapsed().as_secs());
+    caller.tell();
     Ok(())
 }
 
 fn dribble(target: &Target) -> Result<()> {
-    let (hello, addresses) = (hello()?, target.word::<u32>(1)?);
-    let end = target.begin();
-    let began = Instant::now();
+    let hello = hello()?;
+    let mut caller = Caller::begin(target)?;
     let mut open: VecDeque<(TcpStream, usize)> = VecDeque::new();
-    let mut connections = 0;
-    while Instant::now() < end {
+    while caller.goes_on() {
         while open.len() < 2 * AT_ONCE {
-            if let Ok(stream) = begin(connections % addresses, target.address) {
-                open.push_back((stream, 0));
-            }
-            connections += 1;
+            open.extend(caller.call().map(|stream| (stream, 0)));
         }
         let (mut stream, said) = open.pop_front().context("a connection")?;
         let piece = hello.get(said..(said + PIECE).min(hello.len())).unwrap_or_default();
@@ -207,8 +223,7 @@ fn dribble(target: &Target) -> Result<()> {
             open.push_back((stream, said + piece.len()));
         }
     }
-    tell("connections", connections.into());
-    tell("seconds", began.elapsed().as_secs());
+    caller.tell();
     Ok(())
 }
 

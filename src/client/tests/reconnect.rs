@@ -229,6 +229,18 @@ fn before_a_login_nothing_is_said_to_another_server() {
     script.happens(Event::Distrusted).does("exit Distrusted");
 }
 
+#[test]
+fn a_server_whose_key_cannot_be_kept_is_no_server_that_is_lost() {
+    let mut script = Script::new(Settings::default());
+    script.happens(Event::Started).does("dial");
+    script.happens(Event::Unpinned).does("exit Failed");
+    let mut script = Script::session();
+    script.happens(Event::Disconnected).does("show connection reconnecting");
+    script.after_ms(100).does("dial");
+    script.happens(Event::Unpinned).does("");
+    script.after_ms(200).does("dial");
+}
+
 /// The key is of the connection that is being made, and of none before or after.
 #[test]
 fn the_key_is_shown_with_its_connection() {

@@ -367,9 +367,13 @@ impl<P: Platform> Hands<P> {
                 key.map(Event::ServerKey).into_iter().chain([Event::Connected]).collect()
             }
             Err(unreached) => {
-                let is_another = trusting::exit(&unreached) == Exit::Distrusted;
-                self.server.unreached = (is_another || !self.server.reached).then_some(unreached);
-                vec![if is_another { Event::Distrusted } else { Event::Disconnected }]
+                let (event, explains) = match &unreached {
+                    Unreached::Distrusted(_) => (Event::Distrusted, true),
+                    Unreached::Unknown(_) | Unreached::Unkept(_) => (Event::Unpinned, true),
+                    Unreached::Io(_) | Unreached::NoTls => (Event::Disconnected, !self.server.reached),
+                };
+                self.server.unreached = explains.then_some(unreached);
+                vec![event]
             }
         }
     }
@@ -412,7 +416,9 @@ impl<P: Platform> Hands<P> {
     pub(super) fn explain(&mut self, exit: Exit) {
         let server = &self.places.server;
         let words = match (exit, self.server.unreached.take()) {
-            (Exit::ServerLost | Exit::Distrusted, Some(reason)) => trusting::explain(server, &reason),
+            (Exit::ServerLost | Exit::Distrusted | Exit::Failed, Some(reason)) => {
+                trusting::explain(server, &reason)
+            }
             (Exit::ServerLost, None) if !self.server.said_bye => {
                 let silent = !self.server.heard && self.places.security.demand == Demand::Plaintext;
                 let hint = if silent { "a server with TLS takes no --plaintext; " } else { "" };

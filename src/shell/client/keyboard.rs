@@ -141,6 +141,11 @@ impl Keyboard {
         Keyboard { source, lines: Lines::new(limit), asked: false, end: End::Open }
     }
 
+    /// The same, where so many lines of the input were read before.
+    pub(super) fn after_lines(self, count: u64) -> Keyboard {
+        Keyboard { lines: self.lines.counting_from(count), ..self }
+    }
+
     /// The views tell the meaning of the next line, and so whether it is echoed.
     pub(super) fn heed(&mut self, view: &View) {
         if let (View::Addressee { to }, Source::Terminal(person)) = (view, &mut self.source) {

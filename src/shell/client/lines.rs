@@ -24,6 +24,11 @@ impl Lines {
         Lines { limit, ..Lines::default() }
     }
 
+    /// The same, where lines were read before.
+    pub(super) fn counting_from(self, count: u64) -> Lines {
+        Lines { count, ..self }
+    }
+
     /// Adds bytes that were read.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.remove_cut();

@@ -112,7 +112,7 @@ pub(super) struct Way<S> {
 }
 
 /// Moves bytes both ways until the connection ends, is reset, or its handle is dropped. It ends also when the machine has
-/// lost the address that it has on this side, long before the silence of the other would tell.
+/// lost the address that it has on this side for good, long before the silence of the other would tell.
 pub(super) async fn serve<P: Platform, S: Socket>(
     platform: P,
     way: Way<S>,
@@ -145,9 +145,9 @@ pub(super) async fn serve<P: Platform, S: Socket>(
         }
     };
     let stranded = async {
-        match socket.local_addr() {
-            Ok(own) => platform.lose_address(own.ip()).await,
-            Err(_) => pending().await,
+        match (socket.local_addr(), socket.peer_addr()) {
+            (Ok(own), Ok(peer)) => platform.lose_address(own.ip(), peer).await,
+            (Err(_), _) | (_, Err(_)) => pending().await,
         }
         End::Theirs
     };

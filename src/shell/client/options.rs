@@ -108,6 +108,8 @@ pub struct Options {
     pub(super) errand: Option<Box<ErrandOptions>>,
     /// With [`Task::Watch`].
     pub(super) program: Option<Program>,
+    /// Lines of the input that were read for the options.
+    pub(super) lines_read: u64,
 }
 
 /// What is kept of what was said.
@@ -201,6 +203,9 @@ pub enum UsageError {
     /// The text cannot be read.
     #[error("cannot read the text: {0}")]
     Text(String),
+    /// The input, which should begin with an invite, cannot be read.
+    #[error("cannot read the invite: {0}")]
+    Unread(io::Error),
     /// Man pages cannot be written.
     #[error("{}: {why}", .folder.display())]
     Unwritable {
@@ -331,6 +336,7 @@ impl Options {
             task,
             errand: None,
             program: None,
+            lines_read: 0,
         })
     }
 
@@ -347,6 +353,7 @@ impl Options {
             task: Task::Send,
             errand: Some(Box::new(errand)),
             program: None,
+            lines_read: 0,
         }
     }
 }

@@ -26,7 +26,8 @@ impl Pins<'_> {
         if !self.0.is_dir() {
             return Ok(None);
         }
-        refuse_link(&self.0.join(PINS))?;
+        let folder = self.0.join(PINS);
+        refuse_link(&folder).map_err(|error| about(&folder, &error))?;
         let path = self.file(server);
         let mut word = String::new();
         match open_own(OpenOptions::new().read(true), &path)
@@ -44,10 +45,11 @@ impl Pins<'_> {
     /// An I/O error; the one before is still kept then.
     pub(super) fn keep(self, server: &str, key: Fingerprint) -> io::Result<()> {
         let folder = self.0.join(PINS);
-        refuse_link(&folder)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        refuse_link(&folder).map_err(|error| about(&folder, &error))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|error| about(&folder, &error))?;
         let path = self.file(server);
-        refuse_link(&path)?;
+        refuse_link(&path).map_err(|error| about(&path, &error))?;
         replace_file(&path, format!("{key}\n").as_bytes()).map_err(|error| about(&path, &error))
     }
 

@@ -53,6 +53,11 @@ pub(super) enum Unreached {
     NoTls,
     /// It is not the server that is meant, or cannot be told from another.
     Distrusted(Distrust),
+    /// The key that it is known by cannot be read from the state folder.
+    Unknown(io::Error),
+    /// It is met for the first time, and its key cannot be kept in the state folder: the next time another one would be
+    /// trusted as well.
+    Unkept(io::Error),
 }
 
 impl From<io::Error> for Unreached {
@@ -72,6 +77,10 @@ impl fmt::Display for Unreached {
                 )
             }
             Unreached::Distrusted(distrust) => write!(f, "{distrust}"),
+            Unreached::Unknown(error) => write!(f, "the key that it is known by cannot be read: {error}"),
+            Unreached::Unkept(error) => {
+                write!(f, "its key cannot be kept: {error}; choose a folder with --state")
+            }
         }
     }
 }
@@ -107,7 +116,7 @@ pub(super) async fn reach<P: Platform>(
     };
     let Shown::Key(fingerprint, _) = shown else { return Err(Unreached::NoTls) };
     if first_use {
-        pin(places, &name, fingerprint)?;
+        pin(places, &name, fingerprint).map_err(Unreached::Unkept)?;
     }
     Ok(Reached { way, key: Some(ServerKey { fingerprint, first_use }) })
 }
@@ -123,23 +132,21 @@ const fn certified(demand: Demand) -> Certified {
 }
 
 /// The key that is pinned for the server. Without a folder there are no pins: then only what needs none is done.
-fn pinned(places: &Places, name: &str) -> io::Result<Option<Fingerprint>> {
+fn pinned(places: &Places, name: &str) -> Result<Option<Fingerprint>, Unreached> {
     match (&places.state, places.security.demand) {
-        (Ok(root), _) => Pins(root).of(name),
+        (Ok(root), _) => Pins(root).of(name).map_err(Unreached::Unknown),
         (Err(_), Demand::Plaintext | Demand::Key(_) | Demand::Certificate(_)) => Ok(None),
-        (Err(reason), Demand::Pin | Demand::First(_) | Demand::Accept(_)) => Err(homeless(reason)),
+        (Err(reason), Demand::Pin | Demand::First(_) | Demand::Accept(_)) => {
+            Err(Unreached::Unkept(io::Error::other(reason.clone())))
+        }
     }
 }
 
 fn pin(places: &Places, name: &str, key: Fingerprint) -> io::Result<()> {
     match &places.state {
         Ok(root) => Pins(root).keep(name, key),
-        Err(reason) => Err(homeless(reason)),
+        Err(reason) => Err(io::Error::other(reason.clone())),
     }
-}
-
-fn homeless(reason: &str) -> io::Error {
-    io::Error::other(format!("its key cannot be remembered: {reason}; choose a folder with --state"))
 }
 
 /// Does the handshake; returns the key of the server.

@@ -114,6 +114,7 @@ fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Resul
         task: _,
         errand: _,
         program: _,
+        lines_read,
     } = options;
     for warning in warnings {
         let _ = writeln!(io::stderr(), "hobnob: warning: {}", visible(&warning));
@@ -133,7 +134,8 @@ fn assemble(options: Options, executor: Rc<LocalExecutor<'static>>) -> io::Resul
         at_terminal(face, plain, &urgent, settings.line_bytes)?
     } else {
         let sheets = screen::spawn(screen::write_to_pipes, urgent.clone())?;
-        (Keyboard::pipe(urgent.clone(), settings.line_bytes)?, Screen::new(face, sheets))
+        let keyboard = Keyboard::pipe(urgent.clone(), settings.line_bytes)?;
+        (keyboard.after_lines(lines_read), Screen::new(face, sheets))
     };
     let platform = System::new(WallClock::starting_after(Time::ZERO));
     let seed = getrandom::u64().map_err(io::Error::other)?;

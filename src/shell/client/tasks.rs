@@ -68,13 +68,18 @@ pub(super) fn join() -> Command {
     const EXAMPLES: &str = "\
 Examples:
   hobnob join example.org:4000/4bf1…#SHA256:URMorzQcFscEHX…
-  hobnob join example.org:4000/4bf1…#SHA256:URMorzQcFscEHX… --user rey";
+  hobnob join example.org:4000/4bf1…#SHA256:URMorzQcFscEHX… --user rey
+  hobnob join -      the invite is the first line of the input";
     let line = options::command_line().mut_args(|arg| {
         let hidden = SAID.contains(&arg.get_id().as_str());
         arg.hide(hidden)
     });
-    let usage = "hobnob join HOST:PORT/CODE#SHA256:… [OPTIONS]";
-    let line = line.mut_arg("words", |words| words.value_name("INVITE").help("As the operator has sent it"));
+    let usage = "hobnob join HOST:PORT/CODE#SHA256:… | - [OPTIONS]";
+    let line = line.mut_arg("words", |words| {
+        words
+            .value_name("INVITE")
+            .help("As the operator has sent it; with - it is the first line of the input")
+    });
     let line = line.name("join").about("Makes an account by an invite, and logs in").override_usage(usage);
     line.before_help(EXAMPLES).after_help(Resettable::Reset)
 }

@@ -42,6 +42,7 @@ pub(super) const fn exit(unreached: &Unreached) -> Exit {
     match unreached {
         Unreached::Distrusted(_) => Exit::Distrusted,
         Unreached::Io(_) | Unreached::NoTls => Exit::ServerLost,
+        Unreached::Unknown(_) | Unreached::Unkept(_) => Exit::Failed,
     }
 }
 
@@ -52,7 +53,9 @@ pub(super) fn explain(server: &ServerAddress, unreached: &Unreached) -> String {
         Unreached::Distrusted(Distrust::Changed { .. }) => {
             format!("{server}: {unreached}. If its operator says so, accept it: hobnob trust {server}")
         }
-        Unreached::Distrusted(_) => format!("{server}: {unreached}"),
+        Unreached::Distrusted(_) | Unreached::Unknown(_) | Unreached::Unkept(_) => {
+            format!("{server}: {unreached}")
+        }
     }
 }
 

@@ -95,9 +95,10 @@ pub trait Platform: Clone + 'static {
     /// The I/O error.
     fn unread(&self, sockets: &[&Self::Socket]) -> io::Result<Vec<bool>>;
 
-    /// Completes when the machine has lost an address; never where the system does not tell. What has it on this side
-    /// reaches nobody any more, and nobody it.
-    fn lose_address(&self, _: IpAddr) -> impl Future<Output = ()> {
+    /// Completes when the machine has lost an address, from which it reached a peer, and has another way to it or has
+    /// waited in vain for the address to come back; never where the system does not tell. A connection that has the
+    /// address on this side reaches nobody any more.
+    fn lose_address(&self, _own: IpAddr, _peer: SocketAddr) -> impl Future<Output = ()> {
         pending()
     }
 

@@ -48,8 +48,8 @@ impl Platform for System {
         self.clock.now()
     }
 
-    async fn lose_address(&self, address: IpAddr) {
-        addresses::lost(address).await;
+    async fn lose_address(&self, own: IpAddr, peer: SocketAddr) {
+        addresses::lost(own, peer).await;
     }
 
     fn give_back_memory(&self) {

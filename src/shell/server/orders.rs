@@ -19,8 +19,8 @@ use crate::words::{AddressRange, Name, SharedText, Text};
 pub(super) enum Order {
     Status,
     Sessions,
-    /// Both of them.
-    Top,
+    /// Both of them; of the sessions at most so many.
+    Top(Option<usize>),
     Restraints,
     Announcements,
     Reload,
@@ -77,7 +77,10 @@ impl Order {
         Ok(match (word, rest) {
             ("status", None) => Order::Status,
             ("sessions", None) => Order::Sessions,
-            ("top", None) => Order::Top,
+            ("top", None) => Order::Top(None),
+            ("top", Some(_)) if words.is_none() => {
+                Order::Top(Some(name.parse().map_err(|_| BadOrder::Unknown)?))
+            }
             ("restraints", None) => Order::Restraints,
             ("invites", None) => Order::Invites,
             ("invite", Some(_)) => Order::Invite(invite(name, words)?),
@@ -123,7 +126,7 @@ impl Order {
         match self {
             Order::Status
             | Order::Sessions
-            | Order::Top
+            | Order::Top(_)
             | Order::Restraints
             | Order::Announcements
             | Order::Invites => true,
@@ -144,7 +147,7 @@ impl Order {
             Order::Restart => Some(Item::Restart(Wish::Order)),
             Order::Status
             | Order::Sessions
-            | Order::Top
+            | Order::Top(_)
             | Order::Restraints
             | Order::Announcements
             | Order::Invites
@@ -219,7 +222,8 @@ impl fmt::Display for Order {
         match self {
             Order::Status => f.write_str("status"),
             Order::Sessions => f.write_str("sessions"),
-            Order::Top => f.write_str("top"),
+            Order::Top(None) => f.write_str("top"),
+            Order::Top(Some(most)) => write!(f, "top {most}"),
             Order::Reload => f.write_str("reload"),
             Order::Stop => f.write_str("stop"),
             Order::Restart => f.write_str("restart"),
@@ -268,6 +272,8 @@ mod tests {
         for word in [
             "status",
             "sessions",
+            "top",
+            "top 24",
             "restraints",
             "announcements",
             "withdraw 3",
@@ -320,6 +326,8 @@ mod tests {
             ("invite 1 7d #1", BadOrder::Name),
             ("revoke hans", BadOrder::Number),
             ("revoke 1 2", BadOrder::Unknown),
+            ("top all", BadOrder::Unknown),
+            ("top 1 2", BadOrder::Unknown),
             ("announce  ", BadOrder::Text),
             ("kick hans ", BadOrder::Text),
         ] {

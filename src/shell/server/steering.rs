@@ -22,7 +22,7 @@ const LINE_BYTES: usize = 2_000;
 impl<P: Platform> Server<P> {
     /// Does what an operator wants, and answers, at once or when it is done.
     pub(super) fn obey(&mut self, order: Order, asker: Asker, now: Time) {
-        if order == Order::Top {
+        if matches!(order, Order::Top(_)) {
             tracing::debug!("{} asks for {order}", asker.who);
         } else if order.is_question() {
             tracing::info!("{} asks for {order}", asker.who);
@@ -39,8 +39,11 @@ impl<P: Platform> Server<P> {
             Order::Restraints => asker.tell(control::restraints(&self.core, now)),
             Order::Invites => asker.tell(invitations::list(&self.core, now)),
             Order::Invite(wanted) => self.invite(&wanted, asker, now),
-            Order::Top => {
-                let sessions = control::sessions(&self.core, now)["sessions"].take();
+            Order::Top(most) => {
+                let sessions = match most {
+                    Some(most) => control::busiest(&self.core, now, most),
+                    None => control::sessions(&self.core, now)["sessions"].take(),
+                };
                 asker.tell(json!({ "ok": true, "status": self.status(now), "sessions": sessions }));
             }
             Order::Reload => (self.hands.reload)(Some(asker)),

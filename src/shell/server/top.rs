@@ -37,9 +37,9 @@ pub struct Top {
 /// [`CtlError`]. At a terminal one that comes later is shown, and the server is asked again.
 pub fn top(sources: &Sources, how: Top) -> Result<(), CtlError> {
     let folder = sources.load()?.data;
-    let first = fetch(&folder)?;
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     let live = !how.once && !how.json && !dumb && io::stdout().is_terminal();
+    let first = if live { fetch_rows(&folder) } else { fetch(&folder) }?;
     let watching =
         async { if live { watch(&folder, first).await } else { print_on(&folder, first, how).await } };
     async_io::block_on(watching)
@@ -48,6 +48,15 @@ pub fn top(sources: &Sources, how: Top) -> Result<(), CtlError> {
 /// What the server says: its status, and its sessions.
 fn fetch(folder: &Path) -> Result<Value, CtlError> {
     accepted(&ask(folder, "top")?.0)
+}
+
+/// The same, with as many sessions as the terminal has rows, those whose users did something last.
+fn fetch_rows(folder: &Path) -> Result<Value, CtlError> {
+    match accepted(&ask(folder, &format!("top {}", screen::size().rows))?.0) {
+        // A server of an earlier version tells all.
+        Err(CtlError::Refused(_)) => fetch(folder),
+        answer => answer,
+    }
 }
 
 /// One table or object after the other.
@@ -120,7 +129,7 @@ async fn watch(folder: &Path, first: Value) -> Result<(), CtlError> {
             Wake::Key(_) | Wake::Signal(_) => {}
             Wake::Due => {
                 let folder = folder.to_path_buf();
-                asked = Some(smol::unblock(move || fetch(&folder)));
+                asked = Some(smol::unblock(move || fetch_rows(&folder)));
             }
             Wake::Answer(answer) => {
                 (due, asked) = (platform.after(EVERY), None);

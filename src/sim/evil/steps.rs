@@ -8,7 +8,7 @@ use super::server::Session;
 use super::world::{USERS, World};
 use crate::client::{AcceptPrivate, Settings, Way};
 use crate::sim::draw::Draw;
-use crate::sim::scenario::{Kind, Step};
+use crate::sim::scenario::{Kind, Step, drawn, fill};
 use crate::time::Time;
 use crate::words::LinkId;
 
@@ -73,22 +73,8 @@ pub(in crate::sim) fn from_seed(seed: u64, length: usize) -> Vec<Step> {
             bounds.push((total, kind));
         }
     }
-    while steps.len() < length {
-        let at = draw.below(total);
-        let kind = bounds.iter().find(|(bound, _)| at < *bound).map_or(Kind::Private, |(_, kind)| *kind);
-        steps.push(drawn(kind, &mut draw));
-    }
+    fill(&mut steps, length, &bounds, Kind::Private, &mut draw);
     steps
-}
-
-fn drawn(kind: Kind, draw: &mut Draw) -> Step {
-    let choices = draw.number().to_le_bytes();
-    Step {
-        kind,
-        actor: choices[0],
-        argument: u16::from_le_bytes([choices[1], choices[2]]),
-        salt: u32::from_le_bytes([choices[3], choices[4], choices[5], choices[6]]),
-    }
 }
 
 impl World {

@@ -1,27 +1,24 @@
 //! The clock, the connections, and what is going to happen.
 
-use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::cmp::{Ordering, Reverse};
 use core::net::SocketAddr;
 
 use super::impostors::Impostor;
 use super::processes::Seat;
 use super::server::Server;
 use super::trace::Seen;
+use crate::sim::agenda::Agenda;
 use crate::sim::coverage::Rare;
 use crate::sim::draw::Draw;
 use crate::sim::link::{Chunking, Found, Holder, Link};
 use crate::sim::trace::ProcessId;
+use crate::sim::world::{BEGINNING, DEAD_LINK_MICROS};
 use crate::time::Time;
 use crate::words::{LinkId, Name};
 
 /// Those who run a client. Each has a seat.
 pub(super) const USERS: [&str; 3] = ["hans", "yoda", "luke"];
-
-const BEGINNING: Time = Time(1_717_200_000_000_000);
-/// A link that is silent for so long is dead for both ends.
-const DEAD_LINK_MICROS: u64 = 15_000_000;
 
 /// An end of a link. A client that has called itself holds both.
 pub(super) type End = (LinkId, usize);
@@ -76,36 +73,11 @@ pub(super) enum News {
     Shown,
 }
 
-#[derive(Debug)]
-struct Due {
-    at: Time,
-    sequence: u64,
-    what: Happening,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Due) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Due) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Due) -> Ordering {
-        (self.at, self.sequence).cmp(&(other.at, other.sequence))
-    }
-}
-
 /// The world.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) now: Time,
-    sequence: u64,
-    queue: BinaryHeap<Reverse<Due>>,
+    agenda: Agenda<Happening>,
     pub(super) draw: Draw,
     pub(super) seen: Vec<(Time, Seen)>,
     pub(super) links: BTreeMap<LinkId, Link>,
@@ -129,8 +101,7 @@ impl World {
     pub(super) fn new() -> World {
         World {
             now: BEGINNING,
-            sequence: 0,
-            queue: BinaryHeap::new(),
+            agenda: Agenda::new(),
             draw: Draw::new(0),
             seen: Vec::new(),
             links: BTreeMap::new(),
@@ -168,8 +139,7 @@ impl World {
     }
 
     pub(super) fn at(&mut self, at: Time, what: Happening) {
-        self.sequence += 1;
-        self.queue.push(Reverse(Due { at, sequence: self.sequence, what }));
+        self.agenda.add(at, what);
     }
 
     /// A client is told something after so many microseconds.
@@ -178,21 +148,17 @@ impl World {
     }
 
     /// Lets so many microseconds pass, or so many happenings; says whether the time is over.
-    pub(super) fn pass(&mut self, until: Time, mut most: u32) -> bool {
-        while let Some(Reverse(due)) = self.queue.peek() {
-            if due.at > until {
-                break;
-            }
-            if most == 0 {
-                return false;
-            }
-            most -= 1;
-            let Some(Reverse(due)) = self.queue.pop() else { break };
-            self.now = self.now.max(due.at);
-            self.happen(due.what);
+    pub(super) fn pass(&mut self, until: Time, most: u32) -> bool {
+        for _ in 0..most {
+            let Some((at, what)) = self.agenda.take(until) else { break };
+            self.now = self.now.max(at);
+            self.happen(what);
         }
-        self.now = self.now.max(until);
-        true
+        let is_over = !self.agenda.is_due(until);
+        if is_over {
+            self.now = self.now.max(until);
+        }
+        is_over
     }
 
     fn happen(&mut self, what: Happening) {
@@ -217,8 +183,8 @@ impl World {
 
     /// Queues bytes at an end.
     pub(super) fn write(&mut self, link: LinkId, end: usize, bytes: &[u8]) {
-        if let Some(known) = self.links.get_mut(&link).filter(|link| link.ends[end].open) {
-            known.ends[end].waiting.extend_from_slice(bytes);
+        if let Some(link) = self.links.get_mut(&link) {
+            link.write(end, bytes);
         }
     }
 
@@ -233,8 +199,7 @@ impl World {
     /// An end is closed by its holder, once all that waits has left.
     pub(super) fn close_end(&mut self, id: LinkId, end: usize) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.ends[end].open = false;
-        link.ends[end].closing = true;
+        link.close(end);
         self.pump(id, end);
         self.drop_if_over(id);
     }
@@ -249,10 +214,7 @@ impl World {
     /// The link breaks: both ends learn it after a while.
     pub(super) fn cut(&mut self, id: LinkId, hard: bool) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        for end in &mut link.ends {
-            end.die(hard);
-            end.resets = true;
-        }
+        link.cut(hard);
         for end in 0..2 {
             let delay = self.draw.below(5_000);
             self.after(delay, Happening::Broken { link: id, end });
@@ -284,12 +246,8 @@ impl World {
     /// The holder of an end learns that the link is gone.
     pub(super) fn broken(&mut self, id: LinkId, end: usize) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        if !core::mem::take(&mut link.ends[end].open) {
-            return;
-        }
-        link.ends[end].waiting.clear();
-        link.ends[end].closing = true;
-        match link.ends[end].holder {
+        let Some(holder) = link.lose(end) else { return };
+        match holder {
             Holder::Server => self.server_loses(id),
             Holder::Process(process) => self.client_loses(process, (id, end)),
             Holder::Hand(_) => {}
@@ -307,20 +265,16 @@ impl World {
     /// A link falls silent: nothing of the given ends arrives any more.
     pub(super) fn silence(&mut self, id: LinkId, ends: [bool; 2]) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.silence += 1;
-        for (end, silent) in link.ends.iter_mut().zip(ends) {
-            end.silent |= silent;
-        }
-        let silence = link.silence;
+        let silence = link.fall_silent(ends);
         let micros = self.draw.between(DEAD_LINK_MICROS - 1_000_000, DEAD_LINK_MICROS);
         self.after(micros, Happening::Silent { link: id, silence });
     }
 
     fn silent_for_too_long(&mut self, id: LinkId, silence: u32) {
-        let is_dead = |link: &Link| link.silence == silence && link.ends.iter().any(|end| end.silent);
-        if self.links.get(&id).is_some_and(is_dead) {
-            self.broken(id, 0);
-            self.broken(id, 1);
+        if self.links.get(&id).is_some_and(|link| link.has_been_silent_since(silence)) {
+            for end in [0, 1] {
+                self.broken(id, end);
+            }
             self.links.remove(&id);
         }
     }
@@ -328,8 +282,7 @@ impl World {
     /// A silent link speaks again.
     pub(super) fn heal(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.silence += 1;
-        link.ends.iter_mut().for_each(|end| end.silent = false);
+        link.heal();
         for end in [0, 1] {
             self.after(0, Happening::Arrive { link: id, end });
         }

@@ -29,6 +29,13 @@ pub(super) struct Size {
     pub(super) columns: usize,
 }
 
+/// The size of the terminal now.
+pub(super) fn size() -> Size {
+    let found = tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
+    let [rows, columns] = found.map_or([24, 80], |size| [size.ws_row.into(), size.ws_col.into()]);
+    Size { rows, columns }
+}
+
 impl Screen {
     /// Takes over the terminal: keys are read one by one, and not shown.
     pub(super) fn open() -> io::Result<Screen> {
@@ -65,10 +72,9 @@ impl Screen {
 
     /// Draws lines that fit into a size.
     pub(super) fn draw(&mut self, lines: impl FnOnce(Size) -> Vec<String>) -> io::Result<()> {
-        let found = tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
-        let [rows, columns] = found.map_or([24, 80], |size| [size.ws_row.into(), size.ws_col.into()]);
+        let size = size();
         let mut drawn = String::from("\x1b[H");
-        for (row, line) in lines(Size { rows, columns }).iter().take(rows).enumerate() {
+        for (row, line) in lines(size).iter().take(size.rows).enumerate() {
             if row > 0 {
                 drawn.push_str("\r\n");
             }

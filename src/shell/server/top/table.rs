@@ -28,14 +28,17 @@ pub(super) fn lines(answer: &Value, size: Size) -> Vec<String> {
     // Whoever did something last is first; those who did at the same time stay in the order of their names.
     sessions.sort_by_key(|session| session["idle_secs"].as_u64());
     let room = rows.saturating_sub(lines.len());
-    let shown = if sessions.len() > room { room.saturating_sub(1) } else { sessions.len() };
+    // The answer may have only those at the top.
+    let all = usize::try_from(status["sessions"].as_u64().unwrap_or_default()).unwrap_or(usize::MAX);
+    let all = all.max(sessions.len());
+    let shown = if all > room { sessions.len().min(room.saturating_sub(1)) } else { sessions.len() };
     for session in sessions.iter().take(shown) {
         let [user, from, since] = ["user", "from", "since"].map(|field| word(&session[field]));
         let idle = span(session["idle_secs"].as_u64().unwrap_or_default());
         lines.push(row([&user, &from, &since, &idle], columns));
     }
-    if sessions.len() > shown {
-        lines.push(format!("and {} more", sessions.len() - shown));
+    if all > shown {
+        lines.push(format!("and {} more", all - shown));
     }
     for line in &mut lines {
         *line = cut(line, columns).trim_end().to_owned();
@@ -150,6 +153,16 @@ mod tests {
         assert_eq!(all.len(), 15, "none is missing: {all:?}");
         assert!(all[14].contains(" 2026-11-01T08:00:00Z "), "{all:?}");
         assert_eq!(lines(&answer(30), UNBOUNDED).len(), 37);
+    }
+
+    #[test]
+    fn sessions_that_the_answer_leaves_out_are_counted() {
+        let mut some = answer(15);
+        some["status"]["sessions"] = 10_000.into();
+        let few = lines(&some, Size { rows: 15, columns: 80 });
+        assert_eq!((few.len(), &*few[14]), (15, "and 9993 more"), "{few:?}");
+        let grown = lines(&some, Size { rows: 50, columns: 80 });
+        assert_eq!((grown.len(), &*grown[22]), (23, "and 9985 more"), "{grown:?}");
     }
 
     #[test]

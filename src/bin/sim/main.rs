@@ -1,5 +1,8 @@
 //! Plays the simulated world from a terminal: `hobnob-sim run --seeds 0..1000`, `hobnob-sim replay FILE`.
 
+#[cfg(feature = "planted")]
+mod exam;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::process::ExitCode;
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
         "small" => small(&options),
         "replay" => replay(&options),
         "twin" => twins(&options),
-        "exam" => exam(&options),
+        "exam" => take_exam(&options),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -340,161 +343,13 @@ fn twins(options: &Options) -> ExitCode {
     if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+#[cfg(feature = "planted")]
+fn take_exam(options: &Options) -> ExitCode {
+    exam::take(options)
+}
+
 #[cfg(not(feature = "planted"))]
-fn exam(_: &Options) -> ExitCode {
+fn take_exam(_: &Options) -> ExitCode {
     eprintln!("the exam needs the feature `planted`");
     ExitCode::from(2)
-}
-
-#[cfg(feature = "planted")]
-fn exam(options: &Options) -> ExitCode {
-    use hobnob::planted::Planted;
-    let mut marks = Marks::default();
-    // Planted bugs make assertions fail; that finds them.
-    std::panic::set_hook(Box::new(|_| ()));
-    if options.subject.is_none() && options.jobs > 1 {
-        each_in_its_process(options).into_iter().for_each(|row| marks.add(row));
-    } else {
-        let asked = |bug: &&Planted| options.subject.as_ref().is_none_or(|only| only == bug.name());
-        Planted::ALL.iter().filter(asked).for_each(|bug| marks.add(row_of(*bug, options)));
-    }
-    println!("{}", marks.summary());
-    if let Some(file) = options.write.as_ref().filter(|_| marks.passed())
-        && let Err(error) = std::fs::write(file, marks.page(options.seconds))
-    {
-        eprintln!("{file}: {error}");
-        return ExitCode::FAILURE;
-    }
-    println!("{} passed, {} failed", marks.steps.len(), marks.failed);
-    if marks.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Does something; false if it panicked.
-#[cfg(feature = "planted")]
-fn attempt(work: &mut dyn FnMut()) -> bool {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_ok()
-}
-
-/// The rows of all bugs. What is planted is planted in the whole process, so each bug has one, some at a time.
-#[cfg(feature = "planted")]
-fn each_in_its_process(options: &Options) -> Vec<String> {
-    use hobnob::planted::Planted;
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    let next = AtomicUsize::new(0);
-    let rows = Mutex::new(vec![String::new(); Planted::ALL.len()]);
-    let examine = || {
-        while let Some((place, bug)) = {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            Planted::ALL.get(place).map(|bug| (place, *bug))
-        } {
-            let row = row_of_process(bug, options);
-            rows.lock().expect("no thread fails")[place] = row;
-        }
-    };
-    std::thread::scope(|scope| (0..options.jobs).for_each(|_| drop(scope.spawn(examine))));
-    rows.into_inner().expect("no thread fails")
-}
-
-#[cfg(feature = "planted")]
-fn row_of_process(bug: hobnob::planted::Planted, options: &Options) -> String {
-    let mut command = std::process::Command::new(std::env::current_exe().expect("this program"));
-    command.args(["exam", "--only", bug.name(), "--seconds", &options.seconds.to_string()]);
-    command.args(options.hints.iter().flat_map(|file| ["--hints", file]));
-    let output = command.output().expect("the program runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let row = said.lines().find(|line| line.starts_with("| "));
-    row.map_or_else(|| format!("| {}: | NO ANSWER | | | | |", bug.name()), str::to_owned)
-}
-
-/// Where the table of an earlier exam found a bug.
-#[cfg(feature = "planted")]
-fn hint(bug: hobnob::planted::Planted, table: &str) -> Option<hobnob::sim::exam::Hint> {
-    let begin = format!("| {}: ", bug.name());
-    let row = table.lines().find(|line| line.starts_with(&begin))?;
-    // The description may hold anything.
-    let mut cells = row.rsplit(" | ").skip(3);
-    let (seed, rule) = (cells.next()?, cells.next()?);
-    Some(hobnob::sim::exam::Hint::of(rule, seed.parse().ok()?))
-}
-
-/// Looks for a bug, and tells how it was found as a row of the table.
-#[cfg(feature = "planted")]
-fn row_of(bug: hobnob::planted::Planted, options: &Options) -> String {
-    let before = cpu_nanos();
-    let within = || (cpu_nanos() - before) / 1_000_000_000 < options.seconds;
-    let table = options.hints.as_ref().map(|file| std::fs::read_to_string(file).expect("a table to read"));
-    let hint = table.and_then(|table| hint(bug, &table));
-    let found = hobnob::sim::exam::look_for(bug, options.seeds.start, hint, within, attempt);
-    let seconds = (cpu_nanos() - before) as f64 / 1e9;
-    let (name, description) = (bug.name(), bug.description());
-    match found {
-        Some(hobnob::sim::exam::Found { rule, seed, events, steps }) => {
-            format!("| {name}: {description} | {rule} | {seed} | {events} | {steps} | {seconds:.1} |")
-        }
-        None => format!("| {name}: {description} | NOT FOUND | | | | {seconds:.1} |"),
-    }
-}
-
-/// What an exam comes to.
-#[cfg(feature = "planted")]
-#[derive(Default)]
-struct Marks {
-    rows: String,
-    /// How small each failure became.
-    steps: Vec<usize>,
-    failed: u32,
-}
-
-#[cfg(feature = "planted")]
-impl Marks {
-    /// Steps that a failure may need once it is made small, and what half of them may.
-    const MOST_STEPS: usize = hobnob::sim::exam::SMALL;
-    const MEDIAN_STEPS: usize = 12;
-
-    /// Counts a row: of a bug that was found it tells the steps.
-    fn add(&mut self, row: String) {
-        match row.rsplit('|').nth(2).and_then(|steps| steps.trim().parse().ok()) {
-            Some(steps) => self.steps.push(steps),
-            None => self.failed += 1,
-        }
-        println!("{row}");
-        self.rows.push_str(&row);
-        self.rows.push('\n');
-    }
-
-    fn median(&self) -> usize {
-        let mut sorted = self.steps.clone();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).copied().unwrap_or(0)
-    }
-
-    fn passed(&self) -> bool {
-        let most = self.steps.iter().max().is_none_or(|most| *most <= Marks::MOST_STEPS);
-        self.failed == 0 && most && self.median() <= Marks::MEDIAN_STEPS
-    }
-
-    fn summary(&self) -> String {
-        format!(
-            "Found: {} of {}. Steps of the failures made small: {} at most (allowed {}), median {} (allowed {}).",
-            self.steps.len(),
-            self.steps.len() + self.failed as usize,
-            self.steps.iter().max().unwrap_or(&0),
-            Marks::MOST_STEPS,
-            self.median(),
-            Marks::MEDIAN_STEPS
-        )
-    }
-
-    fn page(&self, seconds: u64) -> String {
-        format!(
-            "# The simulator's exam\n\n\
-             Each of these bugs was planted, alone, and looked for on one core for {seconds} s at most; the seconds\n\
-             include making the failure small. `just exam` makes this page; every CI run takes the exam, with each bug at its seed first.\n\n\
-             {}\n\n\
-             | planted bug | found by | seed | events | steps | seconds |\n|---|---|---|---|---|---|\n{}",
-            self.summary(),
-            self.rows
-        )
-    }
 }
