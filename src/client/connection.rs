@@ -151,6 +151,14 @@ impl ClientState {
         self.end_entry(Bye::ConnectionLost, Exit::Failed);
     }
 
+    pub(super) fn on_stranded(&mut self) {
+        if self.link.is_down() {
+            return;
+        }
+        self.on_disconnected();
+        self.end_pause();
+    }
+
     pub(super) fn on_disconnected(&mut self) {
         if self.link.is_down() {
             return;

@@ -22,6 +22,9 @@ pub enum Event<'a> {
     Connected,
     /// A `Dial` of the server failed, or the connection to it ended.
     Disconnected,
+    /// The connection to the server is over because the machine has lost the address that it had there. No other client
+    /// has lost its own with it, so that it is made again at once.
+    Stranded,
     /// A `Dial` has reached a server that is not the trusted one ([`trust`](super::trust)); nothing was said to it. The
     /// shell says why on stderr at the end.
     Distrusted,
@@ -148,6 +151,7 @@ impl fmt::Debug for Event<'_> {
             Event::ServerKey(key) => write!(f, "ServerKey({key:?})"),
             Event::Connected => write!(f, "Connected"),
             Event::Disconnected => write!(f, "Disconnected"),
+            Event::Stranded => write!(f, "Stranded"),
             Event::Distrusted => write!(f, "Distrusted"),
             Event::Unpinned => write!(f, "Unpinned"),
             Event::Received { bytes } => write!(f, "Received({} bytes)", bytes.len()),

@@ -176,6 +176,7 @@ impl ClientState {
             Event::ServerKey(key) => self.on_server_key(key),
             Event::Connected => self.on_connected(),
             Event::Disconnected => self.on_disconnected(),
+            Event::Stranded => self.on_stranded(),
             Event::Distrusted => self.on_distrusted(),
             Event::Unpinned => self.on_unpinned(),
             Event::Received { bytes } => self.receive(bytes),

@@ -47,6 +47,16 @@ impl ClientState {
         }
     }
 
+    /// Lets the next dial come at once.
+    pub(super) fn end_pause(&mut self) {
+        let now = self.now;
+        if let Some(lost) = self.session().and_then(|session| session.lost())
+            && let Stage::Pausing { until } = &mut lost.stage
+        {
+            *until = now;
+        }
+    }
+
     /// Handles the timeouts of a lost connection.
     pub(super) fn pass_reconnect(&mut self) {
         let now = self.now;

@@ -230,6 +230,15 @@ fn before_a_login_nothing_is_said_to_another_server() {
 }
 
 #[test]
+fn a_machine_that_has_changed_its_network_is_back_without_a_pause() {
+    let mut script = Script::session();
+    script.happens(Event::Stranded).does("show connection reconnecting\ndial");
+    // What keeps it from its server now is not known.
+    script.happens(Event::Disconnected).after_ms(99).does("");
+    script.after_ms(101).does("dial");
+}
+
+#[test]
 fn a_server_whose_key_cannot_be_kept_is_no_server_that_is_lost() {
     let mut script = Script::new(Settings::default());
     script.happens(Event::Started).does("dial");

@@ -362,6 +362,7 @@ impl<P: Platform> Hands<P> {
                 let link = self.serve(way, &self.inbox, move |news| match news {
                     LinkNews::Bytes(bytes) => News::FromServer { dial, bytes },
                     LinkNews::Gone => News::ServerGone { dial },
+                    LinkNews::Stranded => News::ServerStranded { dial },
                 });
                 self.server.link = Some(link);
                 key.map(Event::ServerKey).into_iter().chain([Event::Connected]).collect()

@@ -99,6 +99,8 @@ pub(super) enum LinkNews {
     Bytes(Vec<u8>),
     /// It is closed.
     Gone,
+    /// The machine has lost the address that it has on this side.
+    Stranded,
 }
 
 /// A socket, and how bytes pass it.
@@ -149,7 +151,7 @@ pub(super) async fn serve<P: Platform, S: Socket>(
             (Ok(own), Ok(peer)) => platform.lose_address(own.ip(), peer).await,
             (Err(_), _) | (_, Err(_)) => pending().await,
         }
-        End::Theirs
+        End::Stranded
     };
     let ended = or(reading, write(&socket, &tunnel, &orders, &to_answer));
     match or(reset, or(stranded, ended)).await {
@@ -159,15 +161,19 @@ pub(super) async fn serve<P: Platform, S: Socket>(
         End::Theirs => {
             let _ = news.send(report(LinkNews::Gone)).await;
         }
+        End::Stranded => {
+            let _ = news.send(report(LinkNews::Stranded)).await;
+        }
     }
 }
 
-/// How a connection has ended: by this side, by the other, or reset by this one.
+/// How a connection has ended: by this side, by the other, reset by this one, or without its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Ours,
     Theirs,
     Reset,
+    Stranded,
 }
 
 /// The next bytes, none if they were about the tunnel; `None` at the end of the connection, in whatever way it ends.
@@ -288,7 +294,7 @@ mod tests {
     fn report(news: LinkNews) -> News {
         match news {
             LinkNews::Bytes(bytes) => News::FromServer { dial: 1, bytes },
-            LinkNews::Gone => News::ServerGone { dial: 1 },
+            LinkNews::Gone | LinkNews::Stranded => News::ServerGone { dial: 1 },
         }
     }
 

@@ -35,6 +35,11 @@ pub(super) enum News<P: Platform = System> {
         /// The dial that made the connection.
         dial: u64,
     },
+    /// The machine has lost the address that the connection to the server had.
+    ServerStranded {
+        /// The dial that made the connection.
+        dial: u64,
+    },
     /// A dial of another client has succeeded.
     PeerReached {
         /// There.

@@ -57,7 +57,7 @@ pub(super) async fn serve<P: Platform, S: Socket>(
 ) {
     let report = move |news| match news {
         LinkNews::Bytes(bytes) => News::FromPeer { link, bytes },
-        LinkNews::Gone => News::PeerGone { link },
+        LinkNews::Gone | LinkNews::Stranded => News::PeerGone { link },
     };
     let gone = async || drop(news.send(report(LinkNews::Gone)).await);
     let clear = RefCell::new(Tunnel::plain());

@@ -170,7 +170,7 @@ impl Runner {
                 let (link, orders) = Link::new();
                 let report = move |news| match news {
                     LinkNews::Bytes(bytes) => News::FromServer { dial, bytes },
-                    LinkNews::Gone => News::ServerGone { dial },
+                    LinkNews::Gone | LinkNews::Stranded => News::ServerGone { dial },
                 };
                 let serving = links::serve(self.platform, way, orders, self.inbox.clone(), report);
                 let task = async move {

@@ -125,6 +125,10 @@ impl<P: Platform> Client<P> {
                 self.hands.lose_server();
                 self.tell(Event::Disconnected);
             }
+            News::ServerStranded { dial } if self.hands.is_present(dial) => {
+                self.hands.lose_server();
+                self.tell(Event::Stranded);
+            }
             News::PeerReached { address, socket } => {
                 self.has_peer(socket, Opened::Here, PeerOpened::Dialled(address));
             }
@@ -150,6 +154,7 @@ impl<P: Platform> Client<P> {
             }
             News::FromServer { .. }
             | News::ServerGone { .. }
+            | News::ServerStranded { .. }
             | News::FromPeer { .. }
             | News::PeerProved { .. }
             | News::PeerGone { .. } => {}
