@@ -110,6 +110,13 @@ fn a_server_that_brings_too_much_loses_the_relay() {
     script.and().server(&format!("relay data 1 {frame}"));
     script.does(&format!("send relay close 1\nend relay {LINK}"));
     let mut script = introduced(Way::Relay, "requester", "");
+    script.server("relay opened 1 yoda").and();
+    for _ in 0..50 {
+        script.server(&format!("relay data 1 {frame}"));
+        script.happens(Event::RelayTaken { link: LinkId(LINK), count: 3_072 });
+    }
+    assert_eq!((script.count("feed"), script.count("end relay")), (50, 0), "what was taken makes room");
+    let mut script = introduced(Way::Relay, "requester", "");
     script.server("relay opened 1 yoda").server(&format!("relay data 1 {frame}")).and();
     script.happens(Event::RelayTaken { link: LinkId(LINK), count: 3_072 }).does("send relay took 1 3072");
     script.server("relay took 1 1").does(&format!("send relay close 1\nend relay {LINK}"));
