@@ -11,10 +11,10 @@ use smol::LocalExecutor;
 
 use super::platform::Platform;
 
-/// How long there is no work before freed memory is given back.
-const REST: Duration = Duration::from_secs(5);
+/// How long there is no work before freed memory is given back; twice that at most, as it is looked at so often.
+const REST: Duration = Duration::from_secs(4);
 /// Rests in which there was work until that is done all the same.
-const MOST_RESTS: u32 = 12;
+const MOST_RESTS: u32 = 15;
 
 /// Told of each turn of work.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_channel::Sender;
 
 use super::news::News;
-use crate::shell::platform::{Listener, Platform};
+use crate::shell::platform::{Arrival as _, Listener, Platform};
 
 /// Connections that may wait to be accepted: so many that one of those who are meant comes soon.
 pub(super) const BACKLOG: i32 = 64;
@@ -20,7 +20,8 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn accept<P: Platform>(platform: P, listener: P::Listener, door: Sender<News<P>>) {
     let mut accepted = 0;
     loop {
-        match listener.accept().await {
+        let came = listener.accept().await;
+        match came.and_then(|(arrival, from)| Ok((arrival.take_on()?, from))) {
             Ok((socket, from)) => {
                 if door.send(News::PeerCame { from, socket }).await.is_err() {
                     return;

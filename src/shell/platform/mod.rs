@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use self::operator_socket::{OperatorCaller, OperatorLink, OperatorPort};
-pub use self::system::{System, TcpConnection, TcpPort, Timer};
+pub use self::system::{System, TcpArrival, TcpConnection, TcpPort, Timer};
 pub use self::wall_clock::{Stopwatch, WallClock};
 use crate::time::Time;
 use crate::{client, server};
@@ -190,10 +190,28 @@ pub trait Socket: 'static {
     fn peer_addr(&self) -> io::Result<SocketAddr>;
 }
 
+/// A connection that was accepted, before anything waits for what comes on it: whoever is turned away costs half as
+/// many system calls so. Dropping it closes it.
+pub trait Arrival: 'static {
+    /// What it becomes.
+    type Socket: Socket;
+
+    /// Takes it on.
+    ///
+    /// # Errors
+    /// The I/O error.
+    fn take_on(self) -> io::Result<Self::Socket>;
+
+    /// Resets it.
+    fn turn_away(self);
+}
+
 /// A listening TCP socket. Dropping it closes the port.
 pub trait Listener: 'static {
     /// Its connections.
     type Socket: Socket;
+    /// The same, as they come.
+    type Arrival: Arrival<Socket = Self::Socket>;
 
     /// Keeps the port open for the program that takes the place of this one in its process, and returns the number of the
     /// file under which it finds the socket.
@@ -203,7 +221,7 @@ pub trait Listener: 'static {
     fn hand_on(&self) -> io::Result<i32>;
 
     /// The next connection, and where it comes from.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>>;
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Arrival, SocketAddr)>>;
 
     /// Lets so many connections wait to be accepted; the system refuses or delays further ones.
     ///

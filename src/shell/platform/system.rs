@@ -17,7 +17,7 @@ use socket2::SockRef;
 use super::addresses;
 use super::memory;
 use super::wall_clock::WallClock;
-use super::{Listener, LocalPort, Platform, Socket, sockets};
+use super::{Arrival, Listener, LocalPort, Platform, Socket, sockets};
 use crate::client;
 use crate::time::Time;
 
@@ -217,6 +217,23 @@ impl Socket for TcpConnection {
     }
 }
 
+/// A connection that the reactor does not know of yet.
+#[derive(Debug)]
+pub struct TcpArrival(TcpStream);
+
+impl Arrival for TcpArrival {
+    type Socket = TcpConnection;
+
+    fn take_on(self) -> io::Result<TcpConnection> {
+        self.0.try_into()
+    }
+
+    fn turn_away(self) {
+        // It is closed in any case.
+        let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
+    }
+}
+
 /// A listening socket of the system.
 #[derive(Debug)]
 pub struct TcpPort(Async<TcpListener>);
@@ -247,15 +264,16 @@ impl TcpPort {
 
 impl Listener for TcpPort {
     type Socket = TcpConnection;
+    type Arrival = TcpArrival;
 
     fn hand_on(&self) -> io::Result<i32> {
         // Unlike all other files of this process, the copy is not closed by `exec`.
         Ok(rustix::io::dup(&self.0)?.into_raw_fd())
     }
 
-    async fn accept(&self) -> io::Result<(TcpConnection, SocketAddr)> {
-        let (socket, from) = self.0.accept().await?;
-        Ok((TcpConnection(socket), from))
+    async fn accept(&self) -> io::Result<(TcpArrival, SocketAddr)> {
+        let (socket, from) = self.0.read_with(TcpListener::accept).await?;
+        Ok((TcpArrival(socket), from))
     }
 
     fn set_backlog(&self, connections: i32) -> io::Result<()> {

@@ -8,7 +8,7 @@ use super::orders::Order;
 use super::setup::reload::{Reload, ReloadError};
 use super::shortages::Disk;
 use crate::server::{Renewal, Verdict};
-use crate::shell::platform::{Platform, System};
+use crate::shell::platform::{Listener, Platform, System};
 use crate::shell::store;
 use crate::shell::tunnel::acceptor::Acceptor;
 use crate::words::wiped::WipedBytes;
@@ -21,7 +21,7 @@ pub(super) const CAPACITY: usize = 256;
 pub(super) enum Item<P: Platform = System> {
     /// A client connected.
     Opened {
-        socket: P::Socket,
+        arrival: <P::Listener as Listener>::Arrival,
         from: SocketAddr,
     },
     /// Some of a handshake was read, and the work for it is to be done.

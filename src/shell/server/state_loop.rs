@@ -14,7 +14,7 @@ use super::metrics::Figures;
 use super::rates::Counted;
 use super::service_manager;
 use crate::server::{Event, ServerState, host};
-use crate::shell::platform::{Platform, Socket as _, System};
+use crate::shell::platform::{Arrival, Platform, System};
 use crate::shell::store::{Answer, CloseError};
 use crate::shell::tunnel::acceptor::Acceptor;
 use crate::time::Time;
@@ -248,7 +248,7 @@ impl<P: Platform> Server<P> {
     /// Handles one item. Fails if the store has failed.
     fn take(&mut self, item: Item<P>, now: Time) -> Result<(), String> {
         match item {
-            Item::Opened { socket, from } => self.open(socket, from, now),
+            Item::Opened { arrival, from } => self.open(arrival, from, now),
             Item::Handshake { link } => self.queue_handshake(link),
             Item::Chunk { link, bytes } => {
                 // The link may have been closed after the chunk was read.
@@ -330,14 +330,16 @@ impl<P: Platform> Server<P> {
         self.hands.platform.server_has_done();
     }
 
-    fn open(&mut self, socket: P::Socket, from: SocketAddr, now: Time) {
+    fn open(&mut self, arrival: impl Arrival<Socket = P::Socket>, from: SocketAddr, now: Time) {
         self.hands.shared.files.arrived();
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         if self.is_turned_away(from, now) {
-            // It is closed in any case.
-            let _ = socket.reset_when_dropped();
-            return;
+            return arrival.turn_away();
         }
+        let socket = match arrival.take_on() {
+            Ok(socket) => socket,
+            Err(error) => return tracing::error!("a connection was refused: {error}"),
+        };
         let nonce = match self.hands.nonces.next(&self.hands.platform) {
             Ok(nonce) => nonce,
             Err(error) => {

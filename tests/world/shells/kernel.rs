@@ -3,20 +3,21 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hobnob::shell::platform::{Listener, LocalPort, Platform, Socket};
+use hobnob::shell::platform::{LocalPort, Platform, Socket};
 use hobnob::shell::server::settings::Limits;
 use hobnob::time::Time;
 use hobnob::{client, server};
 
+mod port;
 mod timer;
 
+use self::port::ModelPort;
 use self::timer::ModelTimer;
 use super::chance::Chance;
 use super::connection::{Connection, Interest};
@@ -441,60 +442,5 @@ impl Drop for ModelSocket {
         if kernel.connections[self.id].ends[self.end].is_held {
             kernel.close(self.id, self.end);
         }
-    }
-}
-
-/// A listening socket.
-#[derive(Debug)]
-pub(crate) struct ModelPort {
-    model: Model,
-    id: usize,
-}
-
-impl Listener for ModelPort {
-    fn hand_on(&self) -> io::Result<i32> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    type Socket = ModelSocket;
-
-    async fn accept(&self) -> io::Result<(ModelSocket, SocketAddr)> {
-        poll_fn(|context| {
-            let mut kernel = self.model.kernel();
-            let Some(id) = kernel.ports[self.id].waiting.pop_front() else {
-                kernel.ports[self.id].waker = Some(context.waker().clone());
-                return Poll::Pending;
-            };
-            let from = kernel.connections[id].ends[0].address;
-            let most = kernel.files - FEW_FILES / 2;
-            let accepted = &mut kernel.processes[self.model.process].accepted;
-            *accepted += 1;
-            if *accepted > most {
-                kernel.judge.fail("connections leave files to the store", &format!("more than {most}"));
-            }
-            drop(kernel);
-            Poll::Ready(Ok((ModelSocket { model: self.model.clone(), id, end: 1 }, from)))
-        })
-        .await
-    }
-
-    fn set_backlog(&self, _: i32) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn set_dead_link_secs(&self, _: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.model.kernel().ports[self.id].address)
-    }
-}
-
-impl Drop for ModelPort {
-    fn drop(&mut self) {
-        let mut kernel = self.model.kernel();
-        kernel.ports[self.id].is_open = false;
-        kernel.close_ports();
     }
 }

@@ -25,7 +25,9 @@ use self::figures::Surroundings;
 use self::http::{HEAD_BYTES, Verdict};
 use self::page::Form;
 use super::inbox::{Item, Sender};
-use crate::shell::platform::{self, Listener, Platform, Socket, System, TcpConnection, TcpPort};
+use crate::shell::platform::{
+    self, Arrival as _, Listener, Platform, Socket, System, TcpConnection, TcpPort,
+};
 use crate::time::Time;
 
 /// Connections at a time; with another one the oldest ends.
@@ -73,8 +75,9 @@ async fn accept(port: TcpPort, desk: Rc<Desk>, executor: Rc<LocalExecutor<'stati
     // A connection ends with its task.
     let mut serving: VecDeque<Task<()>> = VecDeque::new();
     loop {
-        let pause = match port.accept().await {
-            Ok((socket, _)) => {
+        let came = port.accept().await;
+        let pause = match came.and_then(|(arrival, _)| arrival.take_on()) {
+            Ok(socket) => {
                 serving.retain(|task| !task.is_finished());
                 if serving.len() >= CONNECTIONS {
                     serving.pop_front();
