@@ -347,6 +347,12 @@ impl ServerState {
         self.door.is_crowded(self.settings.unauthenticated_max)
     }
 
+    /// Whether sessions that a restart has left wait for their clients (R58).
+    #[must_use]
+    pub const fn awaits_clients(&self) -> bool {
+        self.door.awaits_clients()
+    }
+
     /// Whether anybody may log in.
     #[must_use]
     pub fn has_accounts(&self) -> bool {
@@ -417,5 +423,20 @@ mod tests {
         assert_eq!(written.first(), began.first(), "yoda's login number goes before what names yoda");
         assert!(matches!(written.get(1), Some(Record::Change(_))));
         assert_eq!(written.len(), 2);
+    }
+
+    #[test]
+    fn a_server_is_crowded_when_more_than_half_of_the_bound_are_not_logged_in() {
+        let from = "192.0.2.1:40000".parse().unwrap();
+        for (bound, crowded) in [(10, [false, true]), (0, [false, false])] {
+            let settings = Settings { unauthenticated_max: bound, ..Settings::default() };
+            let mut server = ServerState::new(settings, Vec::new(), Recovery::default(), 1, Time::ZERO);
+            for link in 1..=5 {
+                records(&mut server, Event::LinkOpened { link: LinkId(link), from, nonce: [0; 32] });
+            }
+            let five = server.is_crowded();
+            records(&mut server, Event::LinkOpened { link: LinkId(6), from, nonce: [0; 32] });
+            assert_eq!([five, server.is_crowded()], crowded, "{bound}");
+        }
     }
 }

@@ -11,9 +11,10 @@ use smol::LocalExecutor;
 
 use super::platform::Platform;
 
-/// How long there is no work before freed memory is given back; twice that at most, as it is looked at so often.
+/// Freed memory is given back once there was no work for this long. That is looked at once in this time, so it happens
+/// between one and two of these times after the last work.
 const REST: Duration = Duration::from_secs(4);
-/// Rests in which there was work until that is done all the same.
+/// After so many of these times it is given back although work goes on.
 const MOST_RESTS: u32 = 15;
 
 /// Told of each turn of work.

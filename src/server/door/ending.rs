@@ -71,6 +71,7 @@ pub(super) fn end_session(server: &mut ServerState, user: UserId, end: End) {
     look_at(server, user, None);
     let Some(session) = server.accounts[user].session.take() else { return };
     let link = session.link;
+    server.door.awaited -= usize::from(session.held);
     leave_roster(server, user, &session);
     history::session_ended(server, user, server.now);
     if end.after() == AfterEnd::Nothing && !planted::is(Planted::TokenSurvivesLogout) {

@@ -94,6 +94,7 @@ pub(super) fn by_token(server: &mut ServerState, id: LinkId, user: UserId) {
         links::detach(server, old);
     }
     if let Some(session) = server.accounts[user].session.as_mut() {
+        server.door.awaited -= usize::from(session.held);
         (session.link, session.held) = (Some(id), false);
         (session.from, session.capabilities) = (from, capabilities);
         session.delivery = Delivery::default();

@@ -87,6 +87,8 @@ pub(super) struct Door {
     hashing: Hashing,
     /// What decides when one more goes early of the connections that are not logged in.
     early: usize,
+    /// Sessions that a restart has left, and that wait for their clients.
+    awaited: usize,
     slow_logins: BTreeMap<Ticket, SlowLogin>,
     /// Names for which an account is being made.
     registering: BTreeSet<Name>,
@@ -105,6 +107,7 @@ impl Door {
             names: Names::new(seed),
             hashing: Hashing::default(),
             early: 0,
+            awaited: 0,
             slow_logins: BTreeMap::new(),
             registering: BTreeSet::new(),
         }
@@ -143,6 +146,11 @@ impl Door {
     /// Whether more connections than half of a bound are not logged in.
     pub(super) fn is_crowded(&self, bound: u32) -> bool {
         bound > 0 && 2 * self.strangers.count() > bound as usize
+    }
+
+    /// Whether sessions that a restart has left wait for their clients.
+    pub(super) const fn awaits_clients(&self) -> bool {
+        self.awaited > 0
     }
 
     /// Whether no password is being compared or hashed, and no link waits for its turn.

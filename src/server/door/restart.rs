@@ -93,6 +93,7 @@ pub(in crate::server) fn take_up_held(server: &mut ServerState, held: BTreeMap<N
 
 fn take_up(server: &mut ServerState, user: UserId, began: Time, grace: Duration) {
     let place = server.people.roster.enter(user);
+    server.door.awaited += 1;
     let serial = server.next_serial();
     let session = Session {
         serial,
@@ -124,5 +125,81 @@ fn take_up(server: &mut ServerState, user: UserId, began: Time, grace: Duration)
     ending::idle_due(server, user, serial);
     if !planted::is(Planted::HeldForEver) {
         server.deadlines.add(server.now + grace, Deadline::Grace(user, serial));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    use crate::record::{Record, RecordNumber, Recovery};
+    use crate::server::{Effect, Event, Settings, Verdict};
+    use crate::words::Credential;
+
+    /// What an event leads to: lines and records. Passwords are right, records are durable at once.
+    fn tell(server: &mut ServerState, event: Event<'_>, now: Time) -> (String, Vec<Record>) {
+        let (mut said, mut records, mut tickets) = (Vec::new(), Vec::new(), Vec::new());
+        let durable = Event::Committed { upto: RecordNumber(u64::MAX) };
+        for event in [event, durable] {
+            for effect in server.handle(event, now) {
+                if let Effect::Send { bytes, .. } = effect {
+                    said.extend_from_slice(bytes);
+                } else if let Effect::Persist { record, .. } = effect {
+                    records.push(record.clone());
+                } else if let Effect::Verify { ticket, .. } = effect {
+                    tickets.push(ticket);
+                }
+            }
+        }
+        let mut said = String::from_utf8(said).unwrap();
+        for ticket in tickets {
+            let more = tell(server, Event::Verified { ticket, verdict: Verdict::Right }, now);
+            said += &more.0;
+            records.extend(more.1);
+        }
+        (said, records)
+    }
+
+    fn address(host: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, host], 40_000))
+    }
+
+    fn come(server: &mut ServerState, host: u8, lines: &str, now: Time) -> (String, Vec<Record>) {
+        let link = LinkId(host.into());
+        tell(server, Event::LinkOpened { link, from: address(host), nonce: [host; 32] }, now);
+        tell(server, Event::Received { link, bytes: lines.as_bytes() }, now)
+    }
+
+    fn start(records: Vec<Record>) -> ServerState {
+        let accounts = ["hans", "yoda"].map(|name| (Name::new(name).unwrap(), Credential::new("pw")));
+        let recovery = Recovery { records, ..Recovery::default() };
+        ServerState::new(Settings::default(), accounts.to_vec(), recovery, 1, Time::ZERO)
+    }
+
+    #[test]
+    fn clients_are_awaited_until_they_are_back_or_have_gone() {
+        let mut server = start(Vec::new());
+        let mut records = Vec::new();
+        let mut token = String::new();
+        for (host, user) in [(1, "yoda"), (2, "hans")] {
+            let (said, written) =
+                come(&mut server, host, &format!("hello 1 resume\nlogin {user} pw\n"), Time::ZERO);
+            token = said.split_whitespace().skip_while(|word| *word != "token").nth(1).unwrap().into();
+            records.extend(written);
+            assert!(server.knows(address(host)) && !server.knows(address(host + 2)));
+        }
+        assert!(!server.awaits_clients());
+        records.extend(tell(&mut server, Event::Restart, Time::ZERO).1);
+
+        let mut server = start(records);
+        assert_eq!((server.online_count(), server.awaits_clients()), (2, true));
+        let (said, _) = come(&mut server, 3, &format!("hello 1 resume\nresume hans {token}\n"), Time::ZERO);
+        assert!(said.contains("resumed hans") || said.contains("welcome hans"), "{said}");
+        assert_eq!((server.online_count(), server.awaits_clients()), (2, true), "yoda has not come");
+        let grace = Duration::from_secs(server.settings.restart_grace_secs);
+        tell(&mut server, Event::Tick, Time::ZERO + grace);
+        assert_eq!((server.online_count(), server.awaits_clients()), (1, false));
     }
 }

@@ -190,10 +190,10 @@ pub trait Socket: 'static {
     fn peer_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// A connection that was accepted, before anything waits for what comes on it: whoever is turned away costs half as
-/// many system calls so. Dropping it closes it.
+/// A connection that was accepted and is not watched for input yet. To turn it away in this state takes half as many
+/// system calls as later. Dropping it closes it.
 pub trait Arrival: 'static {
-    /// What it becomes.
+    /// A connection that was taken on.
     type Socket: Socket;
 
     /// Takes it on.
@@ -208,9 +208,9 @@ pub trait Arrival: 'static {
 
 /// A listening TCP socket. Dropping it closes the port.
 pub trait Listener: 'static {
-    /// Its connections.
+    /// A connection that was taken on.
     type Socket: Socket;
-    /// The same, as they come.
+    /// One that was accepted and is not taken on yet.
     type Arrival: Arrival<Socket = Self::Socket>;
 
     /// Keeps the port open for the program that takes the place of this one in its process, and returns the number of the

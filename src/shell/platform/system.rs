@@ -229,7 +229,7 @@ impl Arrival for TcpArrival {
     }
 
     fn turn_away(self) {
-        // It is closed in any case.
+        // If this fails, it is closed without a reset.
         let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
     }
 }
@@ -286,5 +286,24 @@ impl Listener for TcpPort {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.get_ref().local_addr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_reads_a_reset() -> io::Result<()> {
+        let system = System::new(WallClock::starting_after(Time::ZERO));
+        let listener = system.listen((Ipv4Addr::LOCALHOST, 0).into(), 15)?;
+        let mut client = TcpStream::connect(listener.local_addr()?)?;
+        let (arrival, from) = async_io::block_on(listener.accept())?;
+        assert_eq!(from, client.local_addr()?);
+        arrival.turn_away();
+        assert_eq!(client.read(&mut [0]).map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_lite::future::{or, yield_now};
 
 use super::alarm::until;
-use super::connections::{Caller, Turn};
+use super::connections::{Caller, Share, Turn};
 use super::hands::{Hands, Stopping, Successor};
 use super::inbox::{self, Item, Receiver, Wish};
 use super::metrics::Figures;
@@ -161,7 +161,7 @@ impl<P: Platform> Server<P> {
             }
             let done = self.hands.platform.now();
             if !known {
-                self.hands.handshakes.rest(done, done.since(now));
+                self.hands.handshakes.rest(done, done.since(now), Share::now(&self.core));
             }
             now = done;
             if now.since(began) >= TURNS / 2 {
@@ -338,7 +338,7 @@ impl<P: Platform> Server<P> {
         }
         let socket = match arrival.take_on() {
             Ok(socket) => socket,
-            Err(error) => return tracing::error!("a connection was refused: {error}"),
+            Err(error) => return self.hands.shared.files.ran_short(&error),
         };
         let nonce = match self.hands.nonces.next(&self.hands.platform) {
             Ok(nonce) => nonce,
@@ -359,7 +359,7 @@ impl<P: Platform> Server<P> {
     /// Whether a connection comes that is not even worth a handshake (R48).
     fn is_turned_away(&mut self, from: SocketAddr, now: Time) -> bool {
         let is_stranger = self.core.is_crowded() && !self.core.knows(from);
-        is_stranger && !self.hands.newcomers.take_on(host(from), now)
+        is_stranger && !self.hands.newcomers.take_on(host(from), now, Share::now(&self.core))
     }
 
     fn ended(&mut self, link: LinkId, now: Time) {

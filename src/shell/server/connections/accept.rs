@@ -2,21 +2,16 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
-use futures_lite::future::{or, yield_now};
+use futures_lite::future::yield_now;
 use smol::{LocalExecutor, Task};
 
 use super::connection::Shared;
 use crate::shell::platform::{Listener, Platform, System};
 use crate::shell::server::inbox::{Item, Sender};
 
-/// How long to wait when the system is out of files or memory and none of this process becomes free. Connections wait
-/// in the backlog meanwhile.
-const SHORT_OF_FILES: Duration = Duration::from_secs(1);
-
-/// Connections that are accepted before all other tasks have their turn: a turn costs a third of what it costs to accept
-/// a connection and to turn it away.
+/// Connections that are accepted before the other tasks have a turn. Their turn costs a third of what it costs to accept a
+/// connection and to turn it away; shared by three it is a ninth.
 const IN_A_ROW: u32 = 3;
 
 /// The listening socket and its task; dropping it closes the port.
@@ -59,12 +54,11 @@ async fn accept<P: Platform>(
     inbox: Sender<P>,
 ) {
     let files = &shared.files;
-    let (mut short, mut row) = (false, 0_u32);
+    let mut row = 0;
     loop {
         files.room(&platform).await;
         match listener.accept().await {
             Ok((arrival, from)) => {
-                short = false;
                 files.accepted();
                 if inbox.send(Item::Opened { arrival, from }).await.is_err() {
                     return;
@@ -75,12 +69,7 @@ async fn accept<P: Platform>(
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                if !std::mem::replace(&mut short, true) {
-                    tracing::error!("no connection can be taken for now: {error}");
-                }
-                or(files.one_freed(&platform), platform.after(SHORT_OF_FILES)).await;
-            }
+            Err(error) => files.ran_short(&error),
         }
     }
 }

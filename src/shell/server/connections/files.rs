@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ const RESERVE: usize = 64;
 const UNCOUNTED: usize = 64;
 /// How long the last output of closed connections may keep others from being accepted.
 const UNSAID: Duration = Duration::from_millis(300);
+/// How long to wait when the system is out of files or memory and none of this process becomes free. Connections wait
+/// in the backlog meanwhile.
+const SHORT: Duration = Duration::from_secs(1);
 /// Closed connections that are ended at once when there are too many.
 const ENDED_AT_ONCE: usize = 16;
 
@@ -71,6 +75,10 @@ pub(crate) struct Files<P: Platform = System> {
     still_open: Cell<usize>,
     /// Rings when a file is free.
     freed: Bell,
+    /// The system was out of files or memory at the last attempt.
+    short: Cell<bool>,
+    /// That was logged, and no connection was taken on since.
+    told: Cell<bool>,
 }
 
 impl<P: Platform> Files<P> {
@@ -83,6 +91,8 @@ impl<P: Platform> Files<P> {
             closed: Cell::new(0),
             still_open: Cell::new(0),
             freed: Bell::default(),
+            short: Cell::new(false),
+            told: Cell::new(false),
         }
     }
 
@@ -92,6 +102,9 @@ impl<P: Platform> Files<P> {
 
     /// Waits until another connection may be accepted.
     pub(super) async fn room(&self, platform: &P) {
+        if self.short.take() {
+            or(self.one_freed(platform), platform.after(SHORT)).await;
+        }
         while self.is_full() {
             self.one_freed(platform).await;
         }
@@ -99,7 +112,7 @@ impl<P: Platform> Files<P> {
 
     /// Waits until a connection has ended, after seeing to it that some of those do that the core has closed: those
     /// whose output was written; if there are none for a while, those whose output does not leave.
-    pub(super) async fn one_freed(&self, platform: &P) {
+    async fn one_freed(&self, platform: &P) {
         let patience = async {
             platform.after(UNSAID).await;
             self.end_oldest(|_| true);
@@ -131,8 +144,16 @@ impl<P: Platform> Files<P> {
     }
 
     /// A connection was accepted.
-    pub(super) fn accepted(&self) {
+    pub(crate) fn accepted(&self) {
         self.arriving.set(self.arriving.get() + 1);
+    }
+
+    /// A connection could not be accepted or taken on: the system is out of files or memory.
+    pub(crate) fn ran_short(&self, error: &io::Error) {
+        self.short.set(true);
+        if !self.told.replace(true) {
+            tracing::error!("no connection can be taken for now: {error}");
+        }
     }
 
     /// An accepted connection has reached the state task.
@@ -141,7 +162,20 @@ impl<P: Platform> Files<P> {
         self.freed.ring();
     }
 
+    /// Connections that were accepted and have not reached the state task.
+    #[cfg(test)]
+    pub(crate) const fn arriving(&self) -> usize {
+        self.arriving.get()
+    }
+
+    /// Whether accepting is to wait.
+    #[cfg(test)]
+    pub(crate) const fn is_short(&self) -> bool {
+        self.short.get()
+    }
+
     pub(super) fn opened(&self) {
+        self.told.set(false);
         self.open.set(self.open.get() + 1);
     }
 

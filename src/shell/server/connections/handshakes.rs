@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::share::Share;
 use crate::time::Time;
 use crate::words::LinkId;
 
-/// After a step for an address that is not known the others of that kind wait for so many times as long as it took: they
-/// get a fifteenth of the time. With half of it, the median of others' messages beside such a flood was ninefold.
-const REST: u32 = 14;
 /// A step takes no longer, unless something else has the processor.
 const LONGEST_STEP: Duration = Duration::from_millis(1);
 
@@ -89,9 +87,9 @@ impl Handshakes {
         Some(Turn { link, known, loser })
     }
 
-    /// A step for a stranger is done, and took so long.
-    pub(crate) fn rest(&mut self, now: Time, took: Duration) {
-        self.rest = now + took.min(LONGEST_STEP) * REST;
+    /// A step for a stranger is done, and took so long: the others wait, so that strangers have no more than their share.
+    pub(crate) fn rest(&mut self, now: Time, took: Duration, share: Share) {
+        self.rest = now + took.min(LONGEST_STEP) * share.rest;
     }
 
     /// A handshake had its step, and has come so far.
@@ -250,7 +248,7 @@ mod tests {
         let mut next = |now| {
             let (due, turn) = (handshakes.due(), handshakes.next(0, Time(now)));
             if turn.as_ref().is_some_and(|turn| !turn.known) {
-                handshakes.rest(Time(now), Duration::from_micros(100));
+                handshakes.rest(Time(now), Duration::from_micros(100), Share::USUAL);
             }
             (due.map(|due| due.0), turn.map(|turn| turn.link.0))
         };
@@ -259,9 +257,11 @@ mod tests {
         assert_eq!(next(2_399), (Some(2_400), None), "14 times as long as a step took");
         assert_eq!(next(2_400), (Some(2_400), Some(2)));
         assert_eq!(next(9_999), (None, None));
-        handshakes.rest(Time(10_000), Duration::from_secs(2));
+        handshakes.rest(Time(10_000), Duration::from_secs(2), Share::USUAL);
         handshakes.wait(LinkId(5), from(1));
         assert_eq!(handshakes.due(), Some(Time(24_000)), "the server stood still meanwhile");
+        handshakes.rest(Time(10_000), Duration::from_micros(100), Share::RETURNING);
+        assert_eq!(handshakes.due(), Some(Time(10_100)), "as long as the step");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod files;
 mod handshakes;
 mod links;
 mod newcomers;
+mod share;
 
 pub(crate) use accept::Accepting;
 pub(crate) use connection::{Connection, Shared, Written};
@@ -14,3 +15,4 @@ pub(crate) use files::Bounds;
 pub(crate) use handshakes::{Caller, Handshakes, Turn};
 pub(crate) use links::Links;
 pub(crate) use newcomers::Newcomers;
+pub(crate) use share::Share;

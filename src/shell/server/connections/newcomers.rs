@@ -1,18 +1,12 @@
 //! Connections from addresses that are not known, while many are not logged in (R48).
 
+use super::share::Share;
+use crate::time::Time;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::time::Duration;
-
-use crate::time::Time;
 
 /// So many of them are taken on at once.
 const AT_ONCE: u32 = 512;
-/// So often one more. The others are closed at once, which costs a fifth of what a connection costs. Beside 18,000 half
-/// handshakes a second others' messages took 0.21 ms in the median; with 500 µs, and 100 ms for an address, 0.26 ms.
-const EVERY: Duration = Duration::from_millis(2);
-/// So often one of the same address, once half of those at once have come.
-const SAME_EVERY: Duration = Duration::from_millis(500);
 
 /// Which of them are taken on.
 #[derive(Debug)]
@@ -32,14 +26,15 @@ impl Default for Newcomers {
 }
 
 impl Newcomers {
-    /// Whether one that comes now is taken on. Addresses of the loopback are exempt from the limit of an address.
-    pub(crate) fn take_on(&mut self, host: IpAddr, now: Time) -> bool {
+    /// Whether one that comes now is taken on. The bound for one address holds once half of those at once have come, and
+    /// not for addresses of the loopback.
+    pub(crate) fn take_on(&mut self, host: IpAddr, now: Time, share: Share) -> bool {
         while let Some((_, over)) = self.lately.pop_front_if(|(until, _)| *until <= now) {
             self.waiting.remove(&over);
         }
-        while self.left < AT_ONCE && self.counted + EVERY <= now {
+        while self.left < AT_ONCE && self.counted + share.every <= now {
             self.left += 1;
-            self.counted = self.counted + EVERY;
+            self.counted = self.counted + share.every;
         }
         let is_one_of_many = self.left <= AT_ONCE / 2 && self.waiting.contains(&host);
         if self.left == 0 || is_one_of_many {
@@ -50,7 +45,7 @@ impl Newcomers {
         }
         self.left -= 1;
         if !host.is_loopback() && self.waiting.insert(host) {
-            self.lately.push_back((now + SAME_EVERY, host));
+            self.lately.push_back((now + share.same_every, host));
         }
         true
     }
@@ -58,6 +53,8 @@ impl Newcomers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn host(number: u32) -> IpAddr {
@@ -71,7 +68,7 @@ mod tests {
 
     /// How many of so many that come at once are taken on, each from the address that `from` names.
     fn taken(newcomers: &mut Newcomers, count: u32, now: Time, from: impl Fn(u32) -> IpAddr) -> usize {
-        (0..count).filter(|number| newcomers.take_on(from(*number), now)).count()
+        (0..count).filter(|number| newcomers.take_on(from(*number), now, Share::USUAL)).count()
     }
 
     #[test]
@@ -84,13 +81,24 @@ mod tests {
     }
 
     #[test]
+    fn after_a_restart_more_are_taken_on() {
+        let mut newcomers = Newcomers::default();
+        let mut taken = |now, from: u32| {
+            let hosts = (from..from + 1_000).map(host);
+            hosts.filter(|host| newcomers.take_on(*host, now, Share::RETURNING)).count()
+        };
+        assert_eq!([taken(at(0), 0), taken(at(5), 5_000), taken(at(105), 5_000)], [512, 10, 200]);
+    }
+
+    #[test]
     fn an_address_that_has_many_leaves_places_to_others() {
         let mut newcomers = Newcomers::default();
         assert_eq!(taken(&mut newcomers, 1_000, at(0), |_| host(1)), 256);
         assert_eq!(taken(&mut newcomers, 255, at(0), |number| host(2 + number)), 255);
-        assert!(newcomers.take_on(host(9_999), at(0)));
+        assert!(newcomers.take_on(host(9_999), at(0), Share::USUAL));
         assert_eq!(taken(&mut newcomers, 1_000, at(499), |_| host(1)), 0);
-        assert_eq!(taken(&mut newcomers, 1_000, at(1_024), |_| host(1)), 256);
+        assert_eq!(taken(&mut newcomers, 1_000, at(500), |_| host(1)), 1);
+        assert_eq!(taken(&mut newcomers, 1_000, at(1_026), |_| host(1)), 256);
     }
 
     #[test]
@@ -98,7 +106,7 @@ mod tests {
         let mut newcomers = Newcomers::default();
         assert_eq!(taken(&mut newcomers, 1_000, at(0), |_| [127, 0, 0, 1].into()), 512);
         for number in 0..10_000 {
-            newcomers.take_on(host(number), at(u64::from(number)));
+            newcomers.take_on(host(number), at(u64::from(number)), Share::USUAL);
             assert!(newcomers.lately.len() <= 512 + 250 && newcomers.waiting.len() == newcomers.lately.len());
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use super::super::nonces::Nonces;
 use super::super::renewals::Renewals;
 use super::super::setup::reload::Reload;
 use super::super::setup::settings::{Limits, Settings};
-use crate::record::{Change, Record, RecordNumber};
+use crate::record::{Change, Record, RecordNumber, Recovery};
 use crate::server::Effect;
 use crate::shell::credentials;
 use crate::shell::heap::Heap;
@@ -266,4 +267,50 @@ fn accounts_that_were_read_before_the_file_changed_are_read_again() {
     server.take(Item::Reloaded(Ok(Box::new(early)), None), server.hands.platform.now()).expect("a store");
     assert_eq!(again.get(), 1);
     assert_ne!(server.hands.settings.limits.dead_link_secs, 7, "nothing of the early one is taken");
+}
+
+/// A connection that comes; taking it on fails.
+struct Arriving(Rc<Cell<bool>>);
+
+impl Arrival for Arriving {
+    type Socket = TcpConnection;
+
+    fn take_on(self) -> io::Result<TcpConnection> {
+        Err(io::ErrorKind::OutOfMemory.into())
+    }
+
+    fn turn_away(self) {
+        self.0.set(true);
+    }
+}
+
+/// It is accepted and reaches the state task; whether it was turned away.
+fn come(server: &mut Server, from: SocketAddr) -> bool {
+    let is_turned_away = Rc::new(Cell::new(false));
+    server.hands.shared.files.accepted();
+    server.open(Arriving(Rc::clone(&is_turned_away)), from, Time::ZERO);
+    assert_eq!(server.hands.links.len(), 0);
+    assert_eq!(server.hands.shared.files.arriving(), 0);
+    is_turned_away.get()
+}
+
+#[test]
+fn a_connection_that_cannot_be_taken_on_makes_others_wait() {
+    let (mut server, _answered) = server(|| Ok(()));
+    assert!(!come(&mut server, ([192, 0, 2, 1], 40_000).into()));
+    assert_eq!(server.core.link_count(), 0);
+    assert!(server.hands.shared.files.is_short());
+}
+
+#[test]
+fn who_is_turned_away_is_reset_and_not_told_to_the_core() {
+    let (mut server, _answered) = server(|| Ok(()));
+    let settings = crate::server::Settings { unauthenticated_max: 1, ..Default::default() };
+    server.core = ServerState::new(settings, Vec::new(), Recovery::default(), 1, Time::ZERO);
+    let from = ([192, 0, 2, 1], 40_000).into();
+    server.tell(Event::LinkOpened { link: LinkId(u64::MAX), from, nonce: [0; 32] }, Time::ZERO);
+    while server.hands.newcomers.take_on(host(from), Time::ZERO, Share::now(&server.core)) {}
+    assert!(come(&mut server, from));
+    assert_eq!(server.core.link_count(), 1, "the one before");
+    assert!(!server.hands.shared.files.is_short());
 }
