@@ -9,6 +9,7 @@ mod names;
 mod presence;
 mod private_port;
 mod requests;
+mod returns;
 mod secrets;
 mod strangers;
 
@@ -60,6 +61,7 @@ pub(crate) const ROWS: &[Row] = &[
     handshakes::HALF,
     handshakes::HALF_OF_MANY,
     handshakes::PIECES,
+    returns::RETURNS,
     names::REGISTRATIONS,
     names::LOOK_ALIKES,
     evil::DIALS,

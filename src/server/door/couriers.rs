@@ -300,3 +300,30 @@ pub(super) fn line_changes(server: &mut ServerState, name: &Name, credential: Op
         links::say_farewell(server, link, Farewell::Replaced);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::record::{Record, Recovery};
+    use crate::server::{Effect, Event, Settings};
+
+    #[test]
+    fn a_start_forgets_the_oldest_tokens_of_an_account_that_has_too_many() {
+        let hans = Name::new("hans").unwrap();
+        let given = |number: u8| {
+            let until = Some(Time::ZERO + Duration::from_secs(number.into()));
+            Record::Fact(Fact::Courier { user: hans.clone(), token: Digest([number; 16]), until })
+        };
+        let recovery = Recovery { records: (1..=10).rev().map(given).collect(), ..Recovery::default() };
+        let accounts = Vec::from([(hans.clone(), Credential::new("pw"))]);
+        let mut server = ServerState::new(Settings::default(), accounts, recovery, 1, Time::ZERO);
+        let mut forgotten = Vec::new();
+        for effect in server.handle(Event::Tick, Time::ZERO) {
+            if let Effect::Persist { record: Record::Fact(Fact::Courier { token, until, .. }), .. } = effect {
+                forgotten.push((*token, *until));
+            }
+        }
+        assert_eq!(forgotten, [(Digest([1; 16]), None), (Digest([2; 16]), None)]);
+    }
+}
