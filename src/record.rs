@@ -439,3 +439,22 @@ pub struct MailSummary {
     /// When the oldest of them was accepted.
     pub oldest: Time,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_for_names_without_an_account_is_no_memory_of_accounts() {
+        let failures =
+            |suspect| Record::Fact(Fact::Failures { suspect, count: 1, locked_until: None, since_login: 1 });
+        let of = |records| Recovery { records, ..Recovery::default() };
+        let unknown = failures(Suspect::Unknown(Digest([1; 16])));
+        assert!(!Recovery::default().remembers_accounts());
+        assert!(!of(Vec::from([unknown.clone()])).remembers_accounts());
+        let hans = Name::new("hans").unwrap();
+        assert!(of(Vec::from([unknown, failures(Suspect::Account(hans.clone()))])).remembers_accounts());
+        let mail = MailSummary { to: hans.clone(), from: hans, count: 1, bytes: 1, oldest: Time::ZERO };
+        assert!(Recovery { mail: Vec::from([mail]), ..Recovery::default() }.remembers_accounts());
+    }
+}

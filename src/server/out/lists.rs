@@ -79,4 +79,13 @@ mod tests {
         }
         assert_eq!(sent, lines);
     }
+
+    #[test]
+    fn a_line_that_is_longer_than_a_piece_is_one() {
+        let long = [b'x'].repeat(PIECE_BYTES + 9);
+        let mut list = List::new([&long[..], b"\nyoda\n"].concat());
+        assert_eq!(list.piece().len(), long.len() + 1);
+        assert_eq!(list.piece(), b"yoda\n");
+        assert!(list.is_sent());
+    }
 }
