@@ -10,10 +10,6 @@ use super::connection::Shared;
 use crate::shell::platform::{Listener, Platform, System};
 use crate::shell::server::inbox::{Item, Sender};
 
-/// Connections that are accepted before the other tasks have a turn. Their turn costs a third of what it costs to accept a
-/// connection and to turn it away; shared by three it is a ninth.
-const IN_A_ROW: u32 = 3;
-
 /// The listening socket and its task; dropping it closes the port.
 pub(crate) struct Accepting<P: Platform = System> {
     listener: Rc<P::Listener>,
@@ -45,8 +41,8 @@ impl<P: Platform> Accepting<P> {
     }
 }
 
-/// Passes every new connection to the inbox, while there are files for it. All other tasks have their turn after a few:
-/// whoever opens connections without pause delays nobody by more than these.
+/// Passes every new connection to the inbox, while there are files for it. All other tasks have their turn after each:
+/// whoever opens connections without pause delays nobody by more than one.
 async fn accept<P: Platform>(
     platform: P,
     listener: Rc<P::Listener>,
@@ -54,7 +50,6 @@ async fn accept<P: Platform>(
     inbox: Sender<P>,
 ) {
     let files = &shared.files;
-    let mut row = 0;
     loop {
         files.room(&platform).await;
         match listener.accept().await {
@@ -63,10 +58,7 @@ async fn accept<P: Platform>(
                 if inbox.send(Item::Opened { arrival, from }).await.is_err() {
                     return;
                 }
-                row = (row + 1) % IN_A_ROW;
-                if row == 0 {
-                    yield_now().await;
-                }
+                yield_now().await;
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => files.ran_short(&error),
@@ -92,7 +84,7 @@ mod tests {
     use crate::time::Time;
 
     #[test]
-    fn other_tasks_have_a_turn_after_a_few_connections() -> io::Result<()> {
+    fn other_tasks_have_a_turn_after_each_connection() -> io::Result<()> {
         const CONNECTIONS: usize = 20;
         let system = System::new(WallClock::starting_after(Time::ZERO));
         let listener = system.listen((Ipv4Addr::LOCALHOST, 0).into(), 15)?;
@@ -119,7 +111,7 @@ mod tests {
                 yield_now().await;
             }
         }));
-        assert_eq!(most.get(), IN_A_ROW as usize, "connections that wait for the other tasks");
+        assert_eq!(most.get(), 1, "connections that wait for the other tasks");
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Share {
 
 impl Share {
     /// So little that others do not feel a flood. Beside ClientHellos as fast as a core could say them, the median of
-    /// others' messages was 0.21 to 0.25 ms, without them 0.16; with the figures of `RETURNING` but a rest of 9 times it was
+    /// others' messages was 0.21 to 0.26 ms, without them 0.16; with the figures of `RETURNING` but a rest of 9 times it was
     /// 0.26 and 0.27; with a rest of once it was ninefold.
     pub(super) const USUAL: Share =
         Share { every: Duration::from_millis(2), same_every: Duration::from_millis(500), rest: 14 };
