@@ -1,9 +1,10 @@
 //! Connections from addresses that are not known, while many are not logged in (R48).
 
-use super::share::Share;
-use crate::time::Time;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
+
+use super::share::Share;
+use crate::time::Time;
 
 /// So many of them are taken on at once.
 const AT_ONCE: u32 = 512;
