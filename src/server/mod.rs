@@ -98,8 +98,8 @@ enum Later {
     Read(LinkId),
     /// What a logout waits for may be done.
     GoOnLeaving(UserId),
-    /// The session that a login has asked about may have ended or moved.
-    Asked(UserId),
+    /// The session that a login has asked about, by that number, may have ended or moved.
+    Asked(UserId, u64),
     /// Nothing may be under way any more for an account that is to be purged.
     Purge,
 }
@@ -202,7 +202,7 @@ impl ServerState {
             match later {
                 Later::Read(link) => door::go_on_reading(self, link),
                 Later::GoOnLeaving(user) => door::go_on_leaving(self, user),
-                Later::Asked(user) => door::decide_asked(self, user),
+                Later::Asked(user, serial) => door::decide_asked(self, user, serial),
                 Later::Purge => door::begin_purges(self),
             }
         }

@@ -128,32 +128,28 @@ pub(in crate::server) fn silent(server: &mut ServerState, user: UserId, serial: 
     }
 }
 
-/// The session of a user has ended or lost its link: the login that asked about it is decided, behind whoever waits
-/// for what was on its way to the session. That it goes on elsewhere is an answer.
+/// The session of a user has ended, lost its link or got another: the login that asked about it is decided, behind whoever
+/// waits for what was on its way to the session.
 pub(super) fn session_moved(server: &mut ServerState, user: UserId) {
-    let account = &server.accounts[user];
-    let Some(asked) = account.probe.as_ref().map(|probe| probe.asked) else { return };
-    if account.link().is_some_and(|link| link != asked) {
-        answered(server, user);
-    } else {
-        server.later.push_back(Later::Asked(user));
+    if let Some(probe) = &server.accounts[user].probe {
+        server.later.push_back(Later::Asked(user, probe.serial));
     }
 }
 
-/// Decides a login that waited, if what it asked about has gone elsewhere.
-pub(in crate::server) fn decide(server: &mut ServerState, user: UserId) {
-    let Some(asked) = server.accounts[user].probe.as_ref().map(|probe| probe.asked) else { return };
-    match server.accounts[user].link() {
-        Some(link) if link == asked => {}
-        Some(_) => answered(server, user),
-        None => {
-            let Some(Probe { attempt, .. }) = take(server, user) else { return };
-            links::set_stage(server, attempt.link, Stage::Anonymous);
-            if server.phase == Phase::Serving {
-                login::right_password(server, &attempt, Way::Password);
-                login::read_on_if_refused(server, attempt.link);
-            }
-        }
+/// Decides a login that waited, as its session is not on the link that was asked any more. That it goes on elsewhere is an
+/// answer.
+pub(in crate::server) fn decide(server: &mut ServerState, user: UserId, serial: u64) {
+    if server.accounts[user].probe.as_ref().is_none_or(|probe| probe.serial != serial) {
+        return;
+    }
+    if server.accounts[user].link().is_some() {
+        return answered(server, user);
+    }
+    let Some(Probe { attempt, .. }) = take(server, user) else { return };
+    links::set_stage(server, attempt.link, Stage::Anonymous);
+    if server.phase == Phase::Serving {
+        login::right_password(server, &attempt, Way::Password);
+        login::read_on_if_refused(server, attempt.link);
     }
 }
 

@@ -66,8 +66,6 @@ pub(crate) struct Connection<P: Platform = System> {
     phase: Cell<Phase>,
     /// Which of the connections that the core has closed this is.
     closing: Cell<Option<u64>>,
-    /// Something was read.
-    spoke: Cell<bool>,
     /// A step of the handshake is done: whether it has gone well.
     stepped: Cell<Option<bool>>,
     /// The end of the stream was read.
@@ -137,7 +135,6 @@ impl<P: Platform> Connection<P> {
             written: Cell::new(0),
             phase: Cell::new(Phase::Reading),
             closing: Cell::new(None),
-            spoke: Cell::new(false),
             stepped: Cell::new(None),
             stream_ended: Cell::new(false),
             stuck: Cell::new(false),
@@ -335,10 +332,7 @@ impl<P: Platform> Connection<P> {
         let mut buffer = self.shared.read.borrow_mut();
         match self.tunnel.borrow_mut().read(&self.socket, &mut buffer) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
-            read => {
-                self.spoke.set(true);
-                read.map(Some)
-            }
+            read => read.map(Some),
         }
     }
 
@@ -451,8 +445,7 @@ impl<P: Platform> Connection<P> {
             self.write_to_end().await;
         };
         or(last_words, self.shared.platform.after(LAST_WORDS)).await;
-        // Whoever has said nothing waits for no answer that a reset could destroy.
-        if self.spoke.get() && self.socket.shut_down_write().is_ok() && !self.stream_ended.get() {
+        if self.socket.shut_down_write().is_ok() && !self.stream_ended.get() {
             self.shared.platform.after(HANG_UP).await;
         }
     }
