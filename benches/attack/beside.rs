@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::Suite;
+use super::apart::Apart;
 use super::attacker::{Attacker, Facts};
 use super::gauge::{Gauge, Usage, resident_kib};
 use super::honest::{Latencies, Pair, Visited, Visitor};
@@ -37,7 +38,7 @@ pub(crate) struct Attack<'a> {
     pub(crate) newcomers: bool,
     /// How long one run of it takes in the full suite.
     pub(crate) secs: u64,
-    /// Whether the server is busy with it all the time, so that the pair keeps off its core.
+    /// Whether the server is busy with it all the time: it has a core for itself, with the attack and without.
     pub(crate) fills_core: bool,
 }
 
@@ -69,6 +70,7 @@ pub(crate) type Logins = Vec<(&'static str, Visited)>;
 impl Beside {
     /// Runs the pair alone and beside the attack, three times in turns.
     pub(crate) fn run(suite: &Suite, stage: &Stage, attack: Attack<'_>) -> Result<Beside> {
+        let _apart = attack.fills_core.then(|| Apart::begin(stage.process())).transpose()?;
         let mut pair = Pair::open(stage)?;
         let (control, length) = suite.lengths(attack.secs);
         pair.run(control / 2)?;

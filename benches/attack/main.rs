@@ -11,8 +11,10 @@
 //! Everything runs in a separate network namespace with the addresses 10.77.0.0/16, because connections from
 //! the loopback are exempt from some limits; where none can be made the rows that need one are skipped. Each row
 //! is a process with a time limit. The attacker is a further process on one core and yields to honest users
-//! there. The control runs with the same honest users on the same server, in turns with the attack.
+//! there. Where an attack fills both cores the server has the other for itself, and neither core falls asleep, also in
+//! the control. The control runs with the same honest users on the same server, in turns with the attack.
 
+mod apart;
 mod attacker;
 mod beside;
 mod client;
@@ -80,6 +82,7 @@ fn main() -> Result<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     match words.first().map(String::as_str) {
         Some("--attacker") => attacker::run(&words[1..]).map(|()| ExitCode::SUCCESS),
+        Some("--awake") => apart::keep_awake(),
         Some("--row") => row(&words[1..]).map(|()| ExitCode::SUCCESS),
         Some("--inside") => suite(&words[1..]),
         Some("--list") => {

@@ -141,7 +141,8 @@ one, `just attack --quick NAME` one short run of it, `just attack --write docs/a
 rows are in `benches/attack/rows/`, a few lines each.
 
 * Everything runs in a separate network namespace, so that addresses count. The attacker is a separate process
-  on one core and yields to honest users there.
+  on one core and yields to honest users there. Where an attack fills both cores the server has the other for itself,
+  and neither core falls asleep, also without the attack.
 * The control is the same honest users on the same server, in turns with the attack. p50, p99 and worst are of the
   time from sending a message to `delivered`; p50 and p99 are the medians of the runs. p99 may double, or be 2 ms
   more, whatever is larger; p50 may be half as much again.

@@ -359,7 +359,7 @@ impl<P: Platform> Server<P> {
     /// Whether a connection comes that is not even worth a handshake (R48).
     fn is_turned_away(&mut self, from: SocketAddr, now: Time) -> bool {
         let is_stranger = self.core.is_crowded() && !self.core.knows(from);
-        is_stranger && !self.hands.newcomers.take_on(host(from), now, Share::now(&self.core))
+        is_stranger && !self.hands.newcomers.take_on(host(from), now)
     }
 
     fn ended(&mut self, link: LinkId, now: Time) {

@@ -254,12 +254,12 @@ mod tests {
         };
         assert_eq!([next(1_000), next(1_000)], [(Some(0), Some(3)), (Some(0), Some(4))]);
         assert_eq!(next(1_000), (Some(0), Some(1)), "nobody has made them rest");
-        assert_eq!(next(2_399), (Some(2_400), None), "14 times as long as a step took");
-        assert_eq!(next(2_400), (Some(2_400), Some(2)));
+        assert_eq!(next(1_899), (Some(1_900), None), "nine times as long as a step took");
+        assert_eq!(next(1_900), (Some(1_900), Some(2)));
         assert_eq!(next(9_999), (None, None));
         handshakes.rest(Time(10_000), Duration::from_secs(2), Share::USUAL);
         handshakes.wait(LinkId(5), from(1));
-        assert_eq!(handshakes.due(), Some(Time(24_000)), "the server stood still meanwhile");
+        assert_eq!(handshakes.due(), Some(Time(19_000)), "the server stood still meanwhile");
         handshakes.rest(Time(10_000), Duration::from_micros(100), Share::RETURNING);
         assert_eq!(handshakes.due(), Some(Time(10_100)), "as long as the step");
     }

@@ -309,7 +309,7 @@ fn who_is_turned_away_is_reset_and_not_told_to_the_core() {
     server.core = ServerState::new(settings, Vec::new(), Recovery::default(), 1, Time::ZERO);
     let from = ([192, 0, 2, 1], 40_000).into();
     server.tell(Event::LinkOpened { link: LinkId(u64::MAX), from, nonce: [0; 32] }, Time::ZERO);
-    while server.hands.newcomers.take_on(host(from), Time::ZERO, Share::now(&server.core)) {}
+    while server.hands.newcomers.take_on(host(from), Time::ZERO) {}
     assert!(come(&mut server, from));
     assert_eq!(server.core.link_count(), 1, "the one before");
     assert!(!server.hands.shared.files.is_short());
