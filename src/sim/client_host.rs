@@ -426,6 +426,7 @@ impl World {
         if running.link == Some(link) {
             running.link = None;
             self.disturb(process);
+            self.see_peer(PeerSeen::CutOff { process });
             self.tell_client(process, Event::Disconnected);
         } else if running.peers.contains(&link) {
             running.peers.retain(|peer| *peer != link);

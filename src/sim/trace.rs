@@ -165,6 +165,8 @@ pub(crate) enum PeerSeen {
     Slow { latency_micros: u64 },
     /// Something may keep it from making links: it was cut off, or is about to end.
     Disturbed { process: ProcessId },
+    /// Its connection to the server is gone.
+    CutOff { process: ProcessId },
 }
 
 /// What the server was told: the event, without what only it must know.

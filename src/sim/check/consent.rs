@@ -2,7 +2,10 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
+use super::introduced::Stage;
+use super::private::Private;
 use super::{Check, Verdict, rule};
 use crate::client::AcceptPrivate;
 use crate::sim::trace::ProcessId;
@@ -39,8 +42,12 @@ impl Consent {
         Consent { accepts, typed: BTreeMap::new(), asked_by: BTreeSet::new(), searches: BTreeMap::new() }
     }
 
-    pub(super) fn is_typed(&mut self, line: u64, text: &str) {
-        self.typed.insert(line, text.trim().trim_start_matches('/').to_string());
+    /// A line was typed, at a client that has open links with these users: it asks them for no other.
+    pub(super) fn is_typed(&mut self, line: u64, text: &str, linked: &[String]) {
+        let text = text.trim().trim_start_matches('/');
+        if !linked.iter().any(|user| is_about(text, user, &["startprivate"])) {
+            self.typed.insert(line, text.to_string());
+        }
     }
 
     pub(super) fn has_result(&mut self, line: u64) {
@@ -51,21 +58,20 @@ impl Consent {
         self.asked_by.insert(user.to_string());
     }
 
-    /// `meet` was said or heard in the conversation with a user.
+    /// `meet` was said or heard in the conversation with a user. It was there all the time, perhaps without a link: whatever
+    /// was typed before asks for no other, also if a slow display has not shown that yet.
     pub(super) fn searches(&mut self, user: &str, now: Time) {
+        self.typed.retain(|_, text| !is_about(text, user, &["startprivate", "accept"]));
         self.searches.insert(user.to_string(), Time(now.0 + MEETING_MICROS));
     }
 
     /// Why a line with this verb about this user is what its user wants, if it is. A search leads to one such line, which
     /// may have waited for a connection to the server.
     fn reason(&mut self, verb: &str, user: &str, now: Time, is_calm: bool) -> Option<Reason> {
+        let says_yes = |text: &str| text.split(' ').find(|word| !word.is_empty()) == Some("y");
         let is_typed = self.typed.values().any(|text| {
-            let mut words = text.split(' ').filter(|word| !word.is_empty());
-            match words.next() {
-                Some("y") => verb == "accept" && self.asked_by.contains(user),
-                Some(first) => first == verb && words.next() == Some(user),
-                None => false,
-            }
+            is_about(text, user, &[verb])
+                || verb == "accept" && self.asked_by.contains(user) && says_yes(text)
         });
         let by_setting = verb == "accept" && self.accepts == AcceptPrivate::Auto;
         let searches = self.searches.get(user).is_some_and(|until| now <= *until || !is_calm);
@@ -78,6 +84,21 @@ impl Consent {
             (false, false, true) => Some(Reason::Anew),
             (false, false, false) => None,
         }
+    }
+}
+
+/// Whether a line has one of these verbs, and is about a user.
+fn is_about(text: &str, user: &str, verbs: &[&str]) -> bool {
+    let mut words = text.split(' ').filter(|word| !word.is_empty());
+    words.next().is_some_and(|first| verbs.contains(&first)) && words.next() == Some(user)
+}
+
+impl Private {
+    /// The users with whom a client has open links.
+    pub(super) fn linked(&self, process: ProcessId) -> Vec<String> {
+        let open = self.ends.iter().filter(|((_, of), end)| *of == process && end.stage == Stage::Open);
+        let sides = open.filter_map(|(_, end)| self.introductions.get(&end.id)?.side(process));
+        sides.map(|side| side.user.clone()).collect()
     }
 }
 

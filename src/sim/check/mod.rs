@@ -81,7 +81,10 @@ impl Check {
         match seen {
             Seen::Returned => return self.news(),
             Seen::Differs { what } => rule!(self, false, "the memory is what a restart would read", "{what}"),
-            Seen::Caller { link, process: Some(process) } => self.clients.called(*link, *process),
+            Seen::Caller { link, process: Some(process) } => {
+                self.clients.called(*link, *process);
+                self.private.finds_server(*process);
+            }
             Seen::ClientStarted { process, home, outlasts_server, strict, .. } => {
                 self.clients.started(*process, *home, (*outlasts_server, *strict));
             }

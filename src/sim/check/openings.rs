@@ -100,6 +100,7 @@ impl Check {
         let Some(client) = self.private.clients.get(&process) else { return Ok(()) };
         let may_give_up = !self.private.is_calm(process, now)
             || client.is_cut_off
+            || client.is_alone
             || !client.reconnects && client.disturbed.0 + CALM_MICROS >= now.0
             || client.logs_in_again
             || client.ways(user).contains(&Way::Direct);

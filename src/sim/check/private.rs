@@ -75,6 +75,8 @@ pub(super) struct Client {
     pub(super) asked: BTreeSet<u64>,
     /// It has said that it has lost the server: what it asks for waits.
     pub(super) is_cut_off: bool,
+    /// It has lost the server and does not come back to it.
+    pub(super) is_alone: bool,
     /// Whether it comes back to a server that it has lost.
     pub(super) reconnects: bool,
     /// It logs in again in the middle of its session: requests that were typed before it wait.
@@ -155,6 +157,7 @@ impl Check {
                     frozen: None,
                     asked: BTreeSet::new(),
                     is_cut_off: false,
+                    is_alone: false,
                     reconnects: *reconnects,
                     logs_in_again: false,
                     expected: now,
@@ -349,8 +352,9 @@ impl Check {
     /// A line was typed at a client.
     fn is_typed(&mut self, process: ProcessId, line: u64, text: &str) {
         let now = self.now;
+        let linked = self.private.linked(process);
         let Some(client) = self.private.clients.get_mut(&process) else { return };
-        client.consent.is_typed(line, text);
+        client.consent.is_typed(line, text, &linked);
         match text.split(' ').collect::<Vec<_>>().as_slice() {
             ["path", user, way] => {
                 let chosen = client.chosen.entry((*user).to_string()).or_default();
@@ -418,6 +422,7 @@ impl Check {
             PeerSeen::Unreached { .. } => {}
             PeerSeen::Slow { latency_micros } => self.private.slows(*latency_micros),
             PeerSeen::Disturbed { process } => self.private.disturb(*process, self.now),
+            PeerSeen::CutOff { process } => self.private.loses_server(*process),
         }
         Ok(())
     }
@@ -467,10 +472,6 @@ impl Check {
             View::Connection(contact) => {
                 if let Some(client) = self.private.clients.get_mut(&process) {
                     client.is_cut_off = contact.state == Connection::Reconnecting;
-                    if client.is_cut_off {
-                        // It asks its router again when it is back.
-                        client.favour = None;
-                    }
                     client.expected = self.now;
                 }
             }

@@ -108,6 +108,20 @@ impl Private {
         }
     }
 
+    /// A client has lost the server. One that does not come back keeps its direct links, and finds no relay any more.
+    pub(super) fn loses_server(&mut self, process: ProcessId) {
+        if let Some(client) = self.clients.get_mut(&process) {
+            client.is_alone = !client.reconnects;
+        }
+    }
+
+    /// A client has a connection to the server. It asks its router again.
+    pub(super) fn finds_server(&mut self, process: ProcessId) {
+        if let Some(client) = self.clients.get_mut(&process) {
+            client.favour = None;
+        }
+    }
+
     /// The server says with whom there can be no relay.
     pub(super) fn are_unknown(&mut self, process: ProcessId, bytes: &[u8]) {
         let unknown = lines(bytes).filter_map(|line| line.strip_prefix(b"relay unknown "));
@@ -164,6 +178,7 @@ impl Check {
         let vain_relays = client.vain_relays.clone();
         // One who does not come back to the server that it has lost gives up at once.
         let may_give_up = client.is_cut_off
+            || client.is_alone
             || !client.reconnects && client.disturbed.0 + CALM_MICROS >= now.0
             || client.logs_in_again
             || client.ways(user).contains(&Way::Direct)

@@ -1,4 +1,4 @@
-//! What handshakes with addresses that are not known get of the server's time (R63).
+//! What handshakes with addresses that are not known get of the server's time (R56).
 
 use crate::server::ServerState;
 
@@ -10,7 +10,7 @@ pub(crate) struct Share {
 
 impl Share {
     /// So little that others do not feel a flood. Beside ClientHellos as fast as a core could say them the median of others'
-    /// messages was 0.15 ms, without them 0.13; with 14 times 0.13, with 3 times 0.21 to 0.23, with once ninefold.
+    /// messages was 0.15 ms, without them 0.13; with 14 times it was 0.13, with 3 times 0.21 to 0.23.
     pub(super) const USUAL: Share = Share { rest: 9 };
 
     /// While sessions that a restart has left wait for their clients (R58): these are most of those who come, from addresses
