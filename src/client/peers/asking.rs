@@ -137,9 +137,17 @@ impl ClientState {
         }
     }
 
+    /// A command is about a conversation that begins. While a request of this client is on its way, what comes of it is still
+    /// for what that was made for.
+    fn forget_search(&mut self, user: &str) {
+        if !self.is_asking(user) {
+            self.peers.searches.remove(user);
+        }
+    }
+
     fn ask_with_address(&mut self, draft: Draft) {
         self.peers.departed.remove(&draft.user);
-        self.peers.searches.remove(&draft.user);
+        self.forget_search(&draft.user);
         if self.way_to(&draft.user) == Way::Relay && !planted::is(Planted::ClientShowsAddress) {
             return self.send_draft(&draft);
         }
@@ -280,7 +288,7 @@ impl ClientState {
         } else if self.peers.has_room() {
             self.ask_with_address(Draft { line, user: user.to_owned(), kind: Kind::Accept });
         } else {
-            self.peers.searches.remove(user);
+            self.forget_search(user);
             self.request(line, Command::Accept { user, contact: self.contact(user) });
         }
     }

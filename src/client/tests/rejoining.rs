@@ -87,6 +87,20 @@ fn the_two_look_for_a_direct_link_and_move_there() {
 }
 
 #[test]
+fn a_needless_accept_does_not_end_a_conversation_that_looks_for_a_direct_link() {
+    let mut script = rejoined("accepter");
+    script.peer(LINK, "meet");
+    listening(&mut script);
+    script.types("accept yoda");
+    script.server("error #3 no_request accept").and();
+    script.server(&format!("introduce yoda requester {OTHER_ID} {ADDRESS}"));
+    script.server("ok #2 startprivate yoda").peer_dialled(2, ADDRESS).peer(2, "ready");
+    assert_eq!(script.count(&format!("send on 2: continue {ID} 1")), 1);
+    script.peer(2, "continued 2");
+    assert_eq!(script.count("show closed yoda"), 0);
+}
+
+#[test]
 fn one_who_looks_for_a_direct_link_asks_nobody_about_the_request() {
     let mut script = rejoined("requester");
     script.server("request yoda").does("listen");

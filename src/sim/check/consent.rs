@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::introduced::Stage;
 use super::private::Private;
 use super::{Check, Verdict, rule};
-use crate::client::AcceptPrivate;
+use crate::client::{AcceptPrivate, Way};
 use crate::sim::trace::ProcessId;
 use crate::time::Time;
 
@@ -65,6 +65,13 @@ impl Consent {
         self.searches.insert(user.to_string(), Time(now.0 + MEETING_MICROS));
     }
 
+    /// A way to a user is chosen. Whoever does not take what works looks for no direct link any more.
+    pub(super) fn chooses(&mut self, user: &str, way: &str) {
+        if Way::from_word(way).is_some_and(|way| way != Way::Auto) {
+            self.searches.remove(user);
+        }
+    }
+
     /// Why a line with this verb about this user is what its user wants, if it is. A search leads to one such line, which
     /// may have waited for a connection to the server.
     fn reason(&mut self, verb: &str, user: &str, now: Time, is_calm: bool) -> Option<Reason> {
@@ -112,7 +119,9 @@ impl Check {
         client.consent.asked_by.remove(user);
         let wanted = reason.is_some() || !is_calm;
         rule!(self, wanted, "a client asks for links that its user wants", "{process:?}: {verb} {user}");
-        if let Some(reason) = reason {
+        // What comes of a request that is on its way is for what that was made for.
+        let asks_already = client.asked.values().filter(|of| *of == user).count() > 1;
+        if let Some(reason) = reason.filter(|reason| *reason == Reason::Search || !asks_already) {
             let sides = self.private.introductions.values_mut().filter_map(|both| both.side_mut(process));
             let sides = sides.filter(|side| side.user == user);
             sides.for_each(|side| {

@@ -43,8 +43,9 @@ impl Check {
             let (ports, said): (Vec<&str>, Vec<&str>) =
                 said.iter().partition(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
             let ports: Vec<Option<u16>> = ports.iter().map(|port| port.parse().ok()).collect();
-            let is_new = number(line).is_none_or(|number| client.asked.insert(number));
             let (verb, user) = (*verb, *user);
+            let is_new =
+                number(line).is_none_or(|number| client.asked.insert(number, user.to_string()).is_none());
             let listens = said.iter().any(|word| word.parse::<SocketAddr>().is_ok());
             let owed = client.favour.and_then(Favour::to_declare).filter(|_| is_new && is_calm && listens);
             let told = client.passed_on(process);

@@ -154,7 +154,7 @@ impl Private {
         };
         for line in lines(bytes).filter_map(|line| core::str::from_utf8(line).ok()) {
             let answer = line.strip_prefix("ok ").or(line.strip_prefix("error "));
-            if answer.and_then(number).is_some_and(|number| client.asked.remove(&number)) {
+            if answer.and_then(number).is_some_and(|number| client.asked.remove(&number).is_some()) {
                 client.expected = now;
             }
         }

@@ -72,7 +72,7 @@ pub(super) struct Client {
     /// Since when.
     pub(super) frozen: Option<Time>,
     /// Numbers of its requests for links, and of its answers to those of others, without an answer.
-    pub(super) asked: BTreeSet<u64>,
+    pub(super) asked: BTreeMap<u64, String>,
     /// It has said that it has lost the server: what it asks for waits.
     pub(super) is_cut_off: bool,
     /// It has lost the server and does not come back to it.
@@ -155,7 +155,7 @@ impl Check {
                     declared: BTreeMap::new(),
                     disturbed: Time::ZERO,
                     frozen: None,
-                    asked: BTreeSet::new(),
+                    asked: BTreeMap::new(),
                     is_cut_off: false,
                     is_alone: false,
                     reconnects: *reconnects,
@@ -359,6 +359,7 @@ impl Check {
             ["path", user, way] => {
                 let chosen = client.chosen.entry((*user).to_string()).or_default();
                 chosen.extend(Way::from_word(way));
+                client.consent.chooses(user, way);
             }
             // The result may be shown long after.
             ["trust", _, ..] => {
