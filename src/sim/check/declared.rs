@@ -23,6 +23,13 @@ impl Private {
             (client.favour, client.place) = (favour, place);
         }
     }
+
+    /// A client has a connection to the server. It asks its router again.
+    pub(super) fn finds_server(&mut self, process: ProcessId) {
+        if let Some(client) = self.clients.get_mut(&process) {
+            client.favour = None;
+        }
+    }
 }
 
 impl Client {

@@ -71,7 +71,7 @@ pub(super) struct Client {
     pub(super) disturbed: Time,
     /// Since when.
     pub(super) frozen: Option<Time>,
-    /// Numbers of its requests for links, and of its answers to those of others, without an answer.
+    /// Its requests for links and its answers to those of others, without an answer: the users, by number.
     pub(super) asked: BTreeMap<u64, String>,
     /// It has said that it has lost the server: what it asks for waits.
     pub(super) is_cut_off: bool,

@@ -115,13 +115,6 @@ impl Private {
         }
     }
 
-    /// A client has a connection to the server. It asks its router again.
-    pub(super) fn finds_server(&mut self, process: ProcessId) {
-        if let Some(client) = self.clients.get_mut(&process) {
-            client.favour = None;
-        }
-    }
-
     /// The server says with whom there can be no relay.
     pub(super) fn are_unknown(&mut self, process: ProcessId, bytes: &[u8]) {
         let unknown = lines(bytes).filter_map(|line| line.strip_prefix(b"relay unknown "));

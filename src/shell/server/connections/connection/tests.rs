@@ -248,6 +248,7 @@ fn a_first_line_on_its_way_destroys_nothing_that_was_said_before_the_close() {
     fixture.connection.queue(b"hobnob 1\nbye server_shutdown\n");
     fixture.connection.close();
     while fixture.executor.try_tick() {}
+    assert!(fixture.inbox.is_empty(), "it waits for the client to close as well");
     fixture.client.write_all(b"login hans falcon\n").expect("the server still takes it");
     let mut heard = Vec::new();
     fixture.client.read_to_end(&mut heard).expect("no reset");
