@@ -69,6 +69,11 @@ impl SentText {
     pub(super) const fn is_repeated(&self) -> bool {
         self.heard > 1
     }
+
+    /// Whether the last that the server has said of it is that it failed.
+    fn has_failed(&self) -> bool {
+        self.outcomes.last().is_some_and(|last| matches!(last, Outcome::Failed(_)))
+    }
 }
 
 impl Check {
@@ -87,16 +92,14 @@ impl Check {
                     let Some(number) = number else { continue };
                     let last = self.texts.last_heard.get(&link).copied().unwrap_or(0);
                     self.texts.last_heard.insert(link, number.max(last));
-                    // What a courier says again, and was lost before, comes behind what it has said since (R61).
+                    // What was refused and is said again may be accepted now, behind later ones (R28). What a courier
+                    // says again, and was lost before, comes behind what it has said since (R61).
                     if let Some(text) = self.texts.sent.get_mut(&number) {
-                        text.late |= marked && (text.is_repeated() || number < last);
+                        text.late |= text.has_failed() || marked && (text.is_repeated() || number < last);
                     }
                 }
                 News::Came { text, outcome } => {
                     if let Some(text) = number_of(&text).and_then(|number| self.texts.sent.get_mut(&number)) {
-                        let before =
-                            text.outcomes.last().is_some_and(|last| matches!(last, Outcome::Failed(_)));
-                        text.late |= before && !matches!(outcome, Outcome::Failed(_));
                         text.outcomes.push(outcome);
                     }
                 }
