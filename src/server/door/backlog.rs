@@ -9,11 +9,15 @@ use crate::words::wiped::WipedBytes;
 pub(super) struct Backlog {
     /// Each line with its line feed. Nobody has to wait for an empty line: one stands for a line beyond the limit.
     bytes: WipedBytes,
-    /// Where the first line is.
+    /// Where the first line is, and its line feed; both 0 while there is none.
     front: usize,
+    front_end: usize,
     /// Bytes of the lines that wait, also while they are lent.
     weight: usize,
 }
+
+/// The first memory of a backlog: who is made to wait rarely has one line on its way.
+const FIRST_BYTES: usize = 1024;
 
 /// A line that waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,7 @@ pub(super) enum Held<'a> {
 pub(super) struct Lent {
     bytes: WipedBytes,
     at: usize,
+    end: usize,
 }
 
 impl Backlog {
@@ -48,16 +53,23 @@ impl Backlog {
         };
         if self.front > self.bytes.len() / 2 {
             self.bytes.remove_front(self.front);
+            self.front_end -= self.front;
             self.front = 0;
         }
-        self.bytes.extend_from_slice(line);
-        self.bytes.extend_from_slice(b"\n");
+        if self.is_empty() {
+            self.front_end = line.len();
+        }
+        let room = if self.bytes.is_empty() { FIRST_BYTES } else { 0 };
+        self.bytes.write_with(room.max(line.len() + 1), |bytes| {
+            bytes.extend_from_slice(line);
+            bytes.push(b'\n');
+        });
         self.weight += line.len() + 1;
     }
 
     /// The next line that will be obeyed.
     pub(super) fn front(&self) -> Option<Held<'_>> {
-        (self.weight > 0).then(|| held(line_at(&self.bytes, self.front)))
+        (self.weight > 0).then(|| held(line_at(&self.bytes, self.front, self.front_end)))
     }
 
     /// Takes the next line out. Those behind it still count as waiting here.
@@ -65,8 +77,9 @@ impl Backlog {
         if self.is_empty() {
             return None;
         }
-        self.weight -= line_at(&self.bytes, self.front).len() + 1;
-        Some(Lent { bytes: core::mem::take(&mut self.bytes), at: core::mem::take(&mut self.front) })
+        let Backlog { bytes, front: at, front_end: end, weight } = core::mem::take(self);
+        self.weight = weight - (end - at + 1);
+        Some(Lent { bytes, at, end })
     }
 
     /// The line was obeyed: takes back those behind it, unless they were dropped meanwhile.
@@ -75,9 +88,10 @@ impl Backlog {
         if self.is_empty() {
             return;
         }
-        let Lent { mut bytes, at } = lent;
-        self.front = at + line_at(&bytes, at).len() + 1;
+        let Lent { mut bytes, at, end } = lent;
+        self.front = end + 1;
         bytes.wipe(at..self.front);
+        self.front_end = self.front + length_of_first(bytes.get(self.front..).unwrap_or_default());
         self.bytes = bytes;
     }
 
@@ -89,7 +103,7 @@ impl Backlog {
 
 impl Lent {
     pub(super) fn line(&self) -> Held<'_> {
-        held(line_at(&self.bytes, self.at))
+        held(line_at(&self.bytes, self.at, self.end))
     }
 }
 
@@ -100,11 +114,14 @@ const fn held(line: &[u8]) -> Held<'_> {
     }
 }
 
-/// The line that begins there, without its line feed.
-fn line_at(bytes: &[u8], at: usize) -> &[u8] {
-    let rest = bytes.get(at..).unwrap_or_default();
-    let line = memchr::memchr(b'\n', rest).and_then(|end| rest.get(..end));
-    line.unwrap_or_else(|| unreachable!("a line stands before its line feed"))
+/// The line between these places.
+fn line_at(bytes: &[u8], at: usize, end: usize) -> &[u8] {
+    bytes.get(at..end).unwrap_or_else(|| unreachable!("a line stands before its line feed"))
+}
+
+/// The length of the first line, without its line feed.
+fn length_of_first(bytes: &[u8]) -> usize {
+    memchr::memchr(b'\n', bytes).unwrap_or_else(|| unreachable!("a line stands before its line feed"))
 }
 
 #[cfg(test)]

@@ -66,10 +66,10 @@ pub(super) fn list(server: &ServerState, asker: &Asker, users: &[UserId], lines:
 
 /// Says that the recipient of a message is away, before its answer. The sender pays for it.
 pub(in crate::server) fn tell(server: &mut ServerState, asker: &Asker, user: UserId) {
+    let Some(text) = heard(server, asker, user) else { return };
     if !reads(server, asker) {
         return;
     }
-    let Some(text) = heard(server, asker, user) else { return };
     let mut line = Vec::new();
     encode(asker, server.accounts.name(user), text, &mut line);
     if !planted::is(Planted::AwayIsFree) {
