@@ -39,6 +39,8 @@ pub(super) struct Durable {
     heard: BTreeMap<Name, u32>,
     mail: BTreeMap<Name, BTreeMap<MessageId, Mail>>,
     untold: BTreeMap<Name, u32>,
+    /// How many accounts of a name are gone.
+    gone: BTreeMap<Name, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +71,11 @@ impl Durable {
     /// Names of which failures are kept.
     pub(super) fn failures(&self) -> usize {
         self.failures.len()
+    }
+
+    /// How many accounts of a name are gone.
+    pub(super) fn gone(&self, name: &str) -> u32 {
+        self.gone.iter().find(|(gone, _)| gone.as_str() == name).map_or(0, |(_, count)| *count)
     }
 
     /// Whether stored mail waits for a user.
@@ -190,6 +197,7 @@ impl Durable {
     }
 
     fn forget(&mut self, name: &Name) {
+        *self.gone.entry(name.clone()).or_default() += 1;
         self.failures.remove(&Suspect::Account(name.clone()));
         self.devices.retain(|(user, _), _| user != name);
         self.couriers.retain(|(user, _), _| user != name);

@@ -67,7 +67,7 @@ pub(super) struct Running {
     pub(super) last_bye: Option<Bye>,
     pub(super) output_closed: bool,
     private: BTreeSet<String>,
-    broadcasts: BTreeSet<u32>,
+    broadcasts: BTreeSet<(u32, usize)>,
     /// The last text shown of each sender, program and kind.
     last: BTreeMap<(String, u64, Lane), u32>,
 }
@@ -106,7 +106,7 @@ enum Lane {
 /// What was shown of a state folder.
 #[derive(Debug, Default)]
 struct FolderSeen {
-    texts: BTreeSet<u32>,
+    texts: BTreeSet<(u32, usize)>,
     noted: BTreeSet<u32>,
     /// Messages of killed clients that may have been shown.
     doubts: u64,
@@ -422,15 +422,15 @@ impl Check {
         let folder = self.clients.folders.entry((running.home, user.to_string())).or_default();
         // Broadcasts are not noted: a program knows those that it has shown itself.
         let texts = if lane == Lane::Broadcast { &mut running.broadcasts } else { &mut folder.texts };
-        let fresh = texts.insert(number);
+        let text = self.texts.sent.entry(number).or_default();
+        let fresh = text.is_fresh(number, texts);
         let doubts = folder.doubts + u64::from(self.clients.doubtful_homes.contains(&running.home));
         if delivered {
             running.unnoted.insert(number);
             running.reader = Some(user.to_string());
         }
         let has_folder = running.has_folder || !delivered;
-        let (typed_by, late) =
-            self.texts.sent.get(&number).map_or((0, false), |text| (text.typed_by, text.late));
+        let (typed_by, late) = (text.typed_by, text.late);
         let key = (message.from.clone(), typed_by, lane);
         let last = running.last.get(&key).copied().unwrap_or(0);
         if !message.again {

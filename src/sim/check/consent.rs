@@ -26,6 +26,9 @@ pub(super) struct Consent {
     asked_by: BTreeSet<String>,
     /// Until when a direct link is looked for, by the user that one talks with over a relay (R70).
     searches: BTreeMap<String, Time>,
+    /// What the numbered commands of this session were for: one that is said again, because its answer was lost, is for the
+    /// same.
+    numbered: BTreeMap<u64, Reason>,
 }
 
 /// What a link is asked for or accepted for.
@@ -39,7 +42,13 @@ enum Reason {
 
 impl Consent {
     pub(super) const fn new(accepts: AcceptPrivate) -> Consent {
-        Consent { accepts, typed: BTreeMap::new(), asked_by: BTreeSet::new(), searches: BTreeMap::new() }
+        Consent {
+            accepts,
+            typed: BTreeMap::new(),
+            asked_by: BTreeSet::new(),
+            searches: BTreeMap::new(),
+            numbered: BTreeMap::new(),
+        }
     }
 
     /// A line was typed, at a client that has open links with these users: it asks them for no other.
@@ -48,6 +57,11 @@ impl Consent {
         if !linked.iter().any(|user| is_about(text, user, &["startprivate"])) {
             self.typed.insert(line, text.to_string());
         }
+    }
+
+    /// The next session counts from one.
+    pub(super) fn begins_session(&mut self) {
+        self.numbered.clear();
     }
 
     pub(super) fn has_result(&mut self, line: u64) {
@@ -111,10 +125,18 @@ impl Private {
 
 impl Check {
     /// A client asks for a link, or accepts one.
-    pub(super) fn is_wanted(&mut self, process: ProcessId, verb: &str, user: &str) -> Verdict {
+    pub(super) fn is_wanted(
+        &mut self,
+        process: ProcessId,
+        number: Option<u64>,
+        verb: &str,
+        user: &str,
+    ) -> Verdict {
         let is_calm = self.private.is_calm(process, self.now);
         let Some(client) = self.private.clients.get_mut(&process) else { return Ok(()) };
-        let reason = client.consent.reason(verb, user, self.now, is_calm);
+        let before = number.and_then(|number| client.consent.numbered.get(&number).copied());
+        let reason = before.or_else(|| client.consent.reason(verb, user, self.now, is_calm));
+        client.consent.numbered.extend(number.zip(reason));
         // They are answered.
         client.consent.asked_by.remove(user);
         let wanted = reason.is_some() || !is_calm;

@@ -62,7 +62,7 @@ impl Check {
             let detail = || format!("{process:?} to {user}: {ports:?}, of {told:?}");
             rule!(self, good, "a client declares what its router passes on", "{}", detail());
             if is_new {
-                self.is_wanted(process, verb, user)?;
+                self.is_wanted(process, number(line), verb, user)?;
             }
         }
         Ok(())

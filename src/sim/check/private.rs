@@ -488,6 +488,7 @@ impl Check {
                 // The next session counts from one.
                 if let Some(client) = self.private.clients.get_mut(&process) {
                     client.asked.clear();
+                    client.consent.begins_session();
                     client.logs_in_again = !matches!(view, View::Bye(_));
                 }
             }

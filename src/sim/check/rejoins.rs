@@ -134,15 +134,15 @@ impl Private {
         self.moving.lost = self.moving.lost.iter().map(late).collect();
     }
 
-    /// The server has introduced somebody. If a client looks for a direct link with them, it is for the conversation that
-    /// they have.
+    /// The server has introduced somebody. If a client has asked for a direct link with them, it is for the conversation that
+    /// they had then, and for no other: is that over, nobody is called (R70).
     pub(super) fn may_continue(&mut self, side: &mut Side) {
         let Some(process) = side.process else { return };
         for (id, both) in &mut self.introductions {
             let Some(known) = both.side_mut(process).filter(|known| known.user == side.user) else {
                 continue;
             };
-            if core::mem::take(&mut known.talk.searches) && !known.talk.is_over {
+            if core::mem::take(&mut known.talk.searches) {
                 side.continues = Some(id.clone());
             } else {
                 // The other does not look for that conversation.

@@ -30,6 +30,9 @@ pub(super) struct SentText {
     pub(super) typed_by: u64,
     /// How often the server was told it.
     heard: u32,
+    /// Which accounts of its sender's name said it, by how many were gone before: one that comes again under the name
+    /// is another user, to whom the ids of couriers' messages (R61) are new.
+    said_by: BTreeSet<u32>,
     /// What the server has said of it.
     pub(super) outcomes: Vec<Outcome>,
     /// Those who were shown it, and those who got it by hand.
@@ -64,6 +67,12 @@ impl SentText {
     pub(super) fn reached_by(&self) -> u64 {
         let users: BTreeSet<&String> = self.shown_to.iter().chain(&self.by_hand).collect();
         users.len() as u64
+    }
+
+    /// Shows it, number `number`, where `seen` was shown before, each with a place: whether it may be, once for each
+    /// account that said it.
+    pub(super) fn is_fresh(&self, number: u32, seen: &mut BTreeSet<(u32, usize)>) -> bool {
+        (0..self.said_by.len().max(1)).any(|place| seen.insert((number, place)))
     }
 
     pub(super) const fn is_repeated(&self) -> bool {
@@ -120,8 +129,10 @@ impl Check {
 
     fn heard(&mut self, link: u64, user: &str, kind: Kind, to: &str, whole: String) -> Verdict {
         let Some(number) = number_of(&whole) else { return Ok(()) };
+        let gone = self.reference.gone_of(user);
         let text = self.texts.sent.entry(number).or_default();
         text.heard += 1;
+        text.said_by.insert(gone);
         if text.typed_by == 0 {
             text.typed_by = link;
             (text.kind, text.whole) = (kind, whole);

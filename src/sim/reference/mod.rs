@@ -377,6 +377,11 @@ impl Reference {
         learnt.removed.iter().any(|removed| removed.as_str() == name)
     }
 
+    /// How many accounts of a name are gone: the next one is another user.
+    pub(super) fn gone_of(&self, name: &str) -> u32 {
+        self.disk.gone(name)
+    }
+
     /// Something that is under way, if anything is.
     pub(super) fn open(&self) -> Option<String> {
         let server = self.server.as_ref()?;
