@@ -42,6 +42,7 @@ struct Tls {
     sealed: usize,
     /// Bytes that came before the handshake was done.
     came: usize,
+    records: Records,
     ended: bool,
 }
 
@@ -77,7 +78,15 @@ impl Tunnel {
     }
 
     fn tls(session: rustls::Connection) -> Tunnel {
-        Tunnel(Some(Box::new(Tls { session, pending: Vec::new(), sealed: 0, came: 0, ended: false })))
+        let records = Records::default();
+        Tunnel(Some(Box::new(Tls {
+            session,
+            pending: Vec::new(),
+            sealed: 0,
+            came: 0,
+            records,
+            ended: false,
+        })))
     }
 
     /// Whether plain bytes can be exchanged: before, there is a handshake to be done.
@@ -141,6 +150,7 @@ impl Tunnel {
             return Err(ErrorKind::InvalidData.into());
         }
         let mut rest = buffer.get(..count).unwrap_or_default();
+        tls.records.follow(rest);
         while !rest.is_empty() && tls.session.read_tls(&mut rest)? > 0 {}
         Ok(count > 0)
     }
@@ -160,8 +170,7 @@ impl Tunnel {
     pub fn first_bytes(&mut self) -> io::Result<WipedBytes> {
         let mut plain = WipedBytes::new();
         if let Some(tls) = &mut self.0 {
-            with_secrets(|| tls.open(&mut plain))?;
-            tls.forget_plain();
+            with_secrets(|| tls.open(&mut plain).map(|()| tls.forget_plain(usize::MAX)))?;
         }
         Ok(plain)
     }
@@ -220,7 +229,8 @@ impl Tls {
         let mut written = Written { taken: 0, left: 0, moved: false, all: false };
         loop {
             while self.session.wants_write() {
-                self.session.write_tls(&mut self.pending)?;
+                let pending = &mut self.pending;
+                self.session.write_tls(&mut Sealed { socket, pending, moved: &mut written.moved })?;
             }
             if !self.flush(socket, &mut written.moved)? {
                 break;
@@ -258,6 +268,9 @@ impl Tls {
     }
 
     fn unseal(&mut self, mut sealed: &[u8], plain: &mut WipedBytes) -> io::Result<()> {
+        // The most that rustls has had in its buffer.
+        let most = self.records.unfinished() + sealed.len();
+        self.records.follow(sealed);
         while !sealed.is_empty() && !self.ended {
             if self.session.read_tls(&mut sealed)? == 0 {
                 break;
@@ -265,7 +278,7 @@ impl Tls {
             self.open(plain)?;
         }
         if !plain.is_empty() {
-            self.forget_plain();
+            self.forget_plain(most);
         }
         Ok(())
     }
@@ -292,20 +305,82 @@ impl Tls {
         read
     }
 
-    /// Overwrites what rustls leaves of plain bytes in its buffer, up to the next read: there may be a password in them.
-    fn forget_plain(&mut self) {
+    /// Overwrites what rustls leaves of plain bytes in its buffer, up to the next read: there may be a password in them. It
+    /// opens records where they lie, so that they are within as many bytes as it has had there.
+    fn forget_plain(&mut self, most: usize) {
         // It reads nothing.
-        let _ = self.session.read_tls(&mut Overwriter);
+        let _ = self.session.read_tls(&mut Overwriter { most });
     }
 }
 
-/// Overwrites the buffer that it is to read into, and reads nothing.
-struct Overwriter;
+/// Takes sealed bytes: the socket gets what it takes, and the rest waits.
+struct Sealed<'a, S> {
+    socket: &'a S,
+    pending: &'a mut Vec<u8>,
+    moved: &'a mut bool,
+}
+
+impl<S: Socket> io::Write for Sealed<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = if self.pending.is_empty() { write_some(self.socket, bytes)? } else { 0 };
+        *self.moved |= sent > 0;
+        self.pending.extend_from_slice(bytes.get(sent..).unwrap_or_default());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Overwrites the beginning of the buffer that it is to read into, and reads nothing.
+struct Overwriter {
+    most: usize,
+}
 
 impl io::Read for Overwriter {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        wipe(buffer);
+        let most = self.most.min(buffer.len());
+        wipe(buffer.get_mut(..most).unwrap_or_default());
         Err(ErrorKind::WouldBlock.into())
+    }
+}
+
+/// Where the records in what comes end.
+#[derive(Debug, Default)]
+struct Records {
+    /// Bytes of a record that has not come whole.
+    came: usize,
+    /// What its header says so far of how many follow it.
+    length: usize,
+}
+
+impl Records {
+    /// Bytes of a record's header: its kind, its version and, in two bytes, how many follow.
+    const HEADER: usize = 5;
+
+    /// Bytes of a record that has not come whole.
+    const fn unfinished(&self) -> usize {
+        self.came
+    }
+
+    fn follow(&mut self, mut bytes: &[u8]) {
+        while let Some((&first, behind)) = bytes.split_first() {
+            if self.came < Records::HEADER {
+                if self.came + 2 >= Records::HEADER {
+                    self.length = self.length << 8 | usize::from(first);
+                }
+                self.came += 1;
+                bytes = behind;
+            } else {
+                let more = bytes.len().min(Records::HEADER + self.length - self.came);
+                self.came += more;
+                bytes = bytes.get(more..).unwrap_or_default();
+            }
+            if self.came == Records::HEADER + self.length {
+                *self = Records::default();
+            }
+        }
     }
 }
 

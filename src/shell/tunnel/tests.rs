@@ -378,3 +378,69 @@ fn what_is_no_tls_is_a_fault_and_too_much_of_it_is_not_read() {
     assert_eq!(stopped.kind(), ErrorKind::InvalidData);
     assert!(!server.tunnel.is_open());
 }
+
+/// Looks for a word in the buffer that it is to read into.
+struct Looker<'a> {
+    word: &'a [u8],
+    found: bool,
+}
+
+impl io::Read for Looker<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.found |= buffer.windows(self.word.len()).any(|bytes| bytes == self.word);
+        Err(ErrorKind::WouldBlock.into())
+    }
+}
+
+#[test]
+fn what_was_read_is_not_left_in_the_buffer_it_was_opened_in() {
+    let word = b"falcon";
+    let dialler = Dialler::to_any_key("localhost").expect("a dialler");
+    let key = key();
+    let acceptor = acceptor(&key);
+    // Pieces that end within records, at their ends, and beyond the bytes that are read at a time.
+    for (piece, length) in [(1 << 20, 9), (1 << 20, 4_000), (1_000, 9_000), (7, 300), (1 << 20, 40_000)] {
+        let (mut client, mut server) = pair(&dialler, &acceptor, 1 << 20, piece);
+        open(&mut client, &mut server).expect("a handshake");
+        server.received.extend_from_slice(&server.tunnel.first_bytes().expect("no fault"));
+        let text: Vec<u8> = word.iter().copied().cycle().take(length).collect();
+        for round in 1..=20 {
+            let mut taken = 0;
+            while taken < length {
+                taken += client.say(&text[taken..]);
+            }
+            let mut buffer = [0; READ];
+            while let Ok(received) = server.tunnel.read(&server.socket, &mut buffer) {
+                let Received::Bytes(bytes) = received else { panic!("{received:?}") };
+                server.received.extend_from_slice(&bytes);
+                let mut looker = Looker { word, found: false };
+                let tls = server.tunnel.0.as_mut().expect("TLS");
+                assert!(tls.session.read_tls(&mut looker).is_err(), "nothing is read");
+                assert!(!looker.found, "round {round}, pieces of {piece}");
+            }
+        }
+        assert_eq!(server.received.len(), 20 * length);
+    }
+}
+
+#[test]
+fn records_end_where_their_headers_say_in_whatever_pieces() {
+    let mut stream = Vec::new();
+    let mut ends = vec![0];
+    for length in [0_u16, 1, 300, 16_401, 5, 0] {
+        stream.extend([23, 3, 3]);
+        stream.extend(length.to_be_bytes());
+        stream.extend(vec![1; length.into()]);
+        ends.push(stream.len());
+    }
+    for piece in [1, 2, 3, 5, 7, 1_000, stream.len()] {
+        let mut records = Records::default();
+        let mut at = 0;
+        for bytes in stream.chunks(piece) {
+            records.follow(bytes);
+            at += bytes.len();
+            let end = ends.iter().rfind(|end| **end <= at).expect("the beginning");
+            assert_eq!(records.unfinished(), at - end, "pieces of {piece}, at {at}");
+        }
+    }
+}

@@ -24,8 +24,8 @@ pub(super) struct Consent {
     typed: BTreeMap<u64, String>,
     /// Users whose requests were shown.
     asked_by: BTreeSet<String>,
-    /// Until when a direct link is looked for, by the user that one talks with over a relay (R70).
-    searches: BTreeMap<String, Time>,
+    /// Until when a direct link is looked for, and with which verb, by the user that one talks with over a relay (R70).
+    searches: BTreeMap<String, (Time, &'static str)>,
     /// What the numbered commands of this session were for: one that is said again, because its answer was lost, is for the
     /// same.
     numbered: BTreeMap<u64, Reason>,
@@ -72,11 +72,12 @@ impl Consent {
         self.asked_by.insert(user.to_string());
     }
 
-    /// `meet` was said or heard in the conversation with a user. It was there all the time, perhaps without a link: whatever
-    /// was typed before asks for no other, also if a slow display has not shown that yet.
-    pub(super) fn searches(&mut self, user: &str, now: Time) {
+    /// `meet` was said or heard in the conversation with a user: who heard it asks for a link, and who said it accepts. The
+    /// conversation was there all the time, perhaps without a link: whatever was typed before asks for no other, also if a slow
+    /// display has not shown that yet.
+    pub(super) fn searches(&mut self, user: &str, verb: &'static str, now: Time) {
         self.typed.retain(|_, text| !is_about(text, user, &["startprivate", "accept"]));
-        self.searches.insert(user.to_string(), Time(now.0 + MEETING_MICROS));
+        self.searches.insert(user.to_string(), (Time(now.0 + MEETING_MICROS), verb));
     }
 
     /// A way to a user is chosen. Whoever does not take what works looks for no direct link any more.
@@ -95,7 +96,8 @@ impl Consent {
                 || verb == "accept" && self.asked_by.contains(user) && says_yes(text)
         });
         let by_setting = verb == "accept" && self.accepts == AcceptPrivate::Auto;
-        let searches = self.searches.get(user).is_some_and(|until| now <= *until || !is_calm);
+        let searches = self.searches.get(user);
+        let searches = searches.is_some_and(|(until, of)| *of == verb && (now <= *until || !is_calm));
         match (is_typed, searches, by_setting) {
             (true, ..) => Some(Reason::Anew),
             (false, true, _) => {

@@ -267,7 +267,7 @@ impl Check {
                 (good, MOVES)
             }
             (["meet"], Stage::Open) => {
-                self.private.searches(process, &root, self.now);
+                self.private.searches(process, &root, "accept", self.now);
                 (mem::take(&mut end.debt.meets) || may_meet && is_relayed(link) && is_requester, MEETS)
             }
             (["text", number, ..], Stage::Open) => {
@@ -313,7 +313,9 @@ impl Check {
             (["ack", number], Stage::Open) => {
                 talk.confirmed = talk.confirmed.max(number.parse().unwrap_or(0));
             }
-            (["meet"], Stage::Open) if may_meet => self.private.searches(process, &root, self.now),
+            (["meet"], Stage::Open) if may_meet => {
+                self.private.searches(process, &root, "startprivate", self.now);
+            }
             (["continue", _, has], Stage::Ready)
                 if !is_requester && (talk.can_move || talk.can_rejoin || continues) =>
             {

@@ -52,11 +52,11 @@ impl Private {
         Some(Part { is_requester, root, continues: side.continues.is_some(), is_moved, meets, may_meet })
     }
 
-    /// `meet` was said or heard in the conversation that began with this introduction.
-    pub(super) fn searches(&mut self, process: ProcessId, root: &str, now: Time) {
+    /// `meet` was said or heard in the conversation that began with this introduction: the client may use this verb.
+    pub(super) fn searches(&mut self, process: ProcessId, root: &str, verb: &'static str, now: Time) {
         let side = self.introductions.get(root).and_then(|both| both.side(process));
         if let (Some(side), Some(client)) = (side, self.clients.get_mut(&process)) {
-            client.consent.searches(&side.user, now);
+            client.consent.searches(&side.user, verb, now);
         }
     }
 
