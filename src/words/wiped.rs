@@ -129,8 +129,11 @@ impl fmt::Debug for WipedBytes {
 
 /// Overwrites bytes, at the speed of a fill; the compiler may not leave it out.
 pub fn wipe(bytes: &mut [u8]) {
-    bytes.fill(0);
-    optimization_barrier(bytes);
+    // Most are of buffers that hold nothing at the moment.
+    if !bytes.is_empty() {
+        bytes.fill(0);
+        optimization_barrier(bytes);
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The platform of the programs: the operating system.
 
 use std::future::Future;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::IntoRawFd as _;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_io::Async;
 use listenfd::ListenFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 
@@ -184,12 +185,13 @@ impl Socket for TcpConnection {
         self.0.poll_writable(context)
     }
 
+    // By system calls of its own: those of the C library could be cancelled, and pay for that.
     fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.get_ref().read(bytes)
+        Ok(recv(self.0.get_ref(), bytes, RecvFlags::empty())?.0)
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.get_ref().write(bytes)
+        Ok(send(self.0.get_ref(), bytes, SendFlags::NOSIGNAL)?)
     }
 
     fn peek(&self) -> io::Result<bool> {
@@ -291,6 +293,7 @@ impl Listener for TcpPort {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::net::Ipv4Addr;
 
     use super::*;
