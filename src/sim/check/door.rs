@@ -95,12 +95,6 @@ impl Private {
         let reaches = |here: &Side, there: &Side| {
             let client = |side: &Side| side.process.and_then(|process| self.clients.get(&process));
             let (Some(from), Some(to)) = (client(here), client(there)) else { return false };
-            let hides = [(from, here), (to, there)]
-                .iter()
-                .any(|(client, side)| client.ways(&side.user).contains(&Way::Relay));
-            if hides {
-                return false;
-            }
             let mut told = here.addresses.iter().take(DIALS).filter(|address| may_be_dialled(address));
             let seen_at = from.place.observed().to_canonical();
             let is_named = there.addresses.iter().any(|address| address.ip().to_canonical() == seen_at);
@@ -108,8 +102,14 @@ impl Private {
                 && told
                     .any(|address| from.place.dials(*address, &to.place, &to.listening) == Answer::Connected)
         };
+        let hides = |side: &Side| {
+            let client = side.process.and_then(|process| self.clients.get(&process));
+            client.is_some_and(|client| client.ways(&side.user).contains(&Way::Relay))
+        };
         let [one, other] = both.sides.as_slice() else { return false };
-        reaches(one, other) || reaches(other, one) || self.can_punch(both, among_strangers)
+        // One who wants relayed links may have said so after they told their address.
+        !both.sides.iter().any(hides)
+            && (reaches(one, other) || reaches(other, one) || self.can_punch(both, among_strangers))
     }
 
     /// Whether each of two clients was told where the other calls from, so that they meet halfway. One whose port is
