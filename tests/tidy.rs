@@ -1,7 +1,8 @@
-//! Rules about the source: which place may import which, how long files may be, words that are banned.
+//! Rules about the source: which place may import which, how long files may be, words that are banned, what is kept.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The house, top to bottom: a place may import what is listed beside it (`ARCHITECTURE.md` says why).
 const LAYERS: &[(&str, &[&str])] = &[
@@ -21,6 +22,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 const ROOMS: &[&str] = &["out", "papers", "people", "post", "door"];
 
 const FILE_LINES: usize = 500;
+
+/// The largest file that is kept.
+const KEPT_BYTES: usize = 256 * 1024;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -238,6 +242,23 @@ fn unsafe_stays_in_the_shell() {
         for (number, line) in code(&path) {
             assert!(!line.contains("unsafe "), "{}:{number}", path.display());
         }
+    }
+}
+
+/// Whatever a tool leaves beside the source is easily added with it: no file is large, and none but inputs of fuzzers and
+/// recordings is anything but text.
+#[test]
+fn what_is_kept_is_text_and_small() {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    // A copy of the source without its history has nothing that is kept.
+    let Ok(listed) = listed.map(|output| output.stdout) else { return };
+    for name in String::from_utf8(listed).expect("UTF-8").split_terminator('\0') {
+        // One that was removed, and not yet from what is kept.
+        let Ok(bytes) = fs::read(root().join(name)) else { continue };
+        assert!(bytes.len() <= KEPT_BYTES, "{name} has {} bytes", bytes.len());
+        let is_text = std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains('\0'));
+        let may_be_binary = ["fuzz/corpus/", "tests/recordings/"].iter().any(|place| name.starts_with(place));
+        assert!(is_text || may_be_binary, "{name} is not text");
     }
 }
 

@@ -75,7 +75,7 @@ impl Durable {
 
     /// How many accounts of a name are gone.
     pub(super) fn gone(&self, name: &str) -> u32 {
-        self.gone.iter().find(|(gone, _)| gone.as_str() == name).map_or(0, |(_, count)| *count)
+        self.gone.get(name).copied().unwrap_or_default()
     }
 
     /// Whether stored mail waits for a user.

@@ -16,7 +16,7 @@ pub(super) struct Backlog {
     weight: usize,
 }
 
-/// The first memory of a backlog: who is made to wait rarely has one line on its way.
+/// The first memory of a backlog: a link that has to wait has seldom only one line to be held.
 const FIRST_BYTES: usize = 1024;
 
 /// A line that waits.

@@ -42,6 +42,7 @@ struct Tls {
     sealed: usize,
     /// Bytes that came before the handshake was done.
     came: usize,
+    /// Where its records end in what comes.
     records: Records,
     ended: bool,
 }

@@ -423,7 +423,7 @@ impl Check {
         // Broadcasts are not noted: a program knows those that it has shown itself.
         let texts = if lane == Lane::Broadcast { &mut running.broadcasts } else { &mut folder.texts };
         let text = self.texts.sent.entry(number).or_default();
-        let fresh = text.is_fresh(number, texts);
+        let fresh = text.note_shown(number, texts);
         let doubts = folder.doubts + u64::from(self.clients.doubtful_homes.contains(&running.home));
         if delivered {
             running.unnoted.insert(number);

@@ -69,9 +69,9 @@ impl SentText {
         users.len() as u64
     }
 
-    /// Shows it, number `number`, where `seen` was shown before, each with a place: whether it may be, once for each
+    /// Notes that it, number `number`, is shown where `seen` was shown before; returns whether it may be: once for each
     /// account that said it.
-    pub(super) fn is_fresh(&self, number: u32, seen: &mut BTreeSet<(u32, usize)>) -> bool {
+    pub(super) fn note_shown(&self, number: u32, seen: &mut BTreeSet<(u32, usize)>) -> bool {
         (0..self.said_by.len().max(1)).any(|place| seen.insert((number, place)))
     }
 
